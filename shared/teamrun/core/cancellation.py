@@ -1,0 +1,48 @@
+"""A token through which a caller ends work that it started."""
+
+import threading
+from asyncio import Future
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+__all__ = ["CancellationToken"]
+
+T = TypeVar("T")
+
+
+class CancellationToken:
+    """Cancels once; what is linked afterwards is cancelled at once. Safe to use across threads."""
+
+    __slots__ = ("_callbacks", "_cancelled", "_lock")
+
+    def __init__(self) -> None:
+        self._cancelled = False
+        self._callbacks: list[Callable[[], Any]] = []
+        self._lock = threading.Lock()
+
+    def cancel(self) -> None:
+        """Cancel everything linked so far and from now on."""
+        with self._lock:
+            if self._cancelled:
+                return
+            self._cancelled = True
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def is_cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled
+
+    def add_callback(self, callback: Callable[[], Any]) -> None:
+        """Call `callback` when cancelled, now if that was already."""
+        with self._lock:
+            if not self._cancelled:
+                self._callbacks.append(callback)
+                return
+        callback()
+
+    def link_future(self, future: Future[T]) -> Future[T]:
+        """Cancel `future` with this token, and return it."""
+        self.add_callback(future.cancel)
+        return future

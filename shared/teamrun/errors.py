@@ -1,0 +1,187 @@
+"""One tree of errors; each class says when it is raised and carries its data as attributes.
+
+    TeamrunError           the base of all
+      UsageError           the caller's mistake: fix the code, the request or the configuration
+        DefinitionError    a team, agent, model or tool definition does not hold
+        MissingPackage     an optional package is not installed
+        IdempotencyConflict  a key was used again with another request
+        RunNotFound        no such run of this tenant
+        RunNotFinished     the result of a run that goes on
+        RunEnded           a request to a run that has ended
+        ArtifactNotFound   the run has left no such file
+      RunError             a run went wrong
+        ModelError         a model call failed for good
+        ToolError          a tool failed; the message is what the model is told
+        Diverged           replay met a call that the log does not have at this place
+        Runaway            a run kept its own loop busy without awaiting anything
+      StorageError         object storage
+        NotFound           no object under that key
+        Unavailable        storage did not answer, or answered with a passing fault
+      DeliveryError        a queue or a webhook receiver did not take what was sent
+
+`code` is stable: the HTTP API, the run log and the event stream use it as it stands.
+"""
+
+from typing import Any, ClassVar
+
+__all__ = [
+    "ArtifactNotFound",
+    "DefinitionError",
+    "DeliveryError",
+    "Diverged",
+    "IdempotencyConflict",
+    "MissingPackage",
+    "ModelError",
+    "NotFound",
+    "RunEnded",
+    "RunError",
+    "RunNotFinished",
+    "RunNotFound",
+    "Runaway",
+    "StorageError",
+    "TeamrunError",
+    "ToolError",
+    "Unavailable",
+    "UsageError",
+]
+
+
+class TeamrunError(Exception):
+    """The base of every error that this project raises on purpose."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, **data: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep the keyword data when the error crosses a process boundary."""
+        return _rebuild, (type(self), self.message, self.data)
+
+    def as_json(self) -> dict[str, Any]:
+        """The form that the log and the HTTP API carry."""
+        return {
+            "type": type(self).__name__,
+            "code": self.code,
+            "message": self.message,
+            **self.data,
+        }
+
+
+def _rebuild(cls: type[TeamrunError], message: str, data: dict[str, Any]) -> TeamrunError:
+    return cls(message, **data)
+
+
+class UsageError(TeamrunError):
+    """The caller's mistake; the message names the field or setting and the remedy."""
+
+    code = "usage"
+
+
+class DefinitionError(UsageError):
+    """A definition does not hold. `pointer` is a JSON pointer (RFC 6901) to the field at fault."""
+
+    code = "invalid_definition"
+
+    def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
+        super().__init__(message, pointer=pointer, **data)
+        self.pointer = pointer
+
+
+class MissingPackage(UsageError):
+    """An optional package is not installed; the message holds the `pip install` line."""
+
+    code = "missing_package"
+
+
+class IdempotencyConflict(UsageError):
+    """An Idempotency-Key was used again with another request; use a fresh key."""
+
+    code = "idempotency_conflict"
+
+
+class RunNotFound(UsageError):
+    """There is no such run of this tenant."""
+
+    code = "run_not_found"
+
+
+class RunNotFinished(UsageError):
+    """The result was asked for before the run ended; wait, or ask with `Prefer: wait`."""
+
+    code = "run_not_finished"
+
+
+class RunEnded(UsageError):
+    """The run has ended, so it takes no more requests of this kind."""
+
+    code = "run_ended"
+
+
+class ArtifactNotFound(UsageError):
+    """The run has left no file of that name and version."""
+
+    code = "artifact_not_found"
+
+
+class RunError(TeamrunError):
+    """A run went wrong."""
+
+    code = "run_failed"
+
+
+class ModelError(RunError):
+    """A model call failed for good; `retryable` says whether the same call might succeed later."""
+
+    code = "model_error"
+
+    def __init__(
+        self, message: str, *, status_code: int | None = None, retryable: bool = False, **data: Any
+    ) -> None:
+        super().__init__(message, status_code=status_code, retryable=retryable, **data)
+        self.status_code = status_code
+        self.retryable = retryable
+
+
+class ToolError(RunError):
+    """A tool failed; the text is given to the model as the result of the call."""
+
+    code = "tool_error"
+
+
+class Diverged(RunError):
+    """Replay reached a state in which the next recorded call is not pending."""
+
+    code = "diverged"
+
+
+class Runaway(RunError):
+    """A run kept its own loop busy without ever awaiting a call."""
+
+    code = "runaway"
+
+
+class StorageError(TeamrunError):
+    """Object storage went wrong; use the children where one fits."""
+
+    code = "storage"
+
+
+class NotFound(StorageError):
+    """There is no object under that key."""
+
+    code = "not_found"
+
+
+class Unavailable(StorageError):
+    """Storage cannot be reached or answered with a passing fault; the same call may be repeated."""
+
+    code = "unavailable"
+
+
+class DeliveryError(TeamrunError):
+    """A queue or a webhook receiver did not take what was sent."""
+
+    code = "delivery"

@@ -1,0 +1,82 @@
+"""Images in messages, without an imaging library."""
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, model_serializer, model_validator
+
+from teamrun.errors import UsageError
+
+__all__ = ["Image"]
+
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"RIFF", "image/webp"),
+)
+
+
+class Image(BaseModel, frozen=True):
+    """An image as its encoded bytes and media type; in JSON `{"data": "<base64>"}`."""
+
+    data: bytes
+    media_type: str = "image/png"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Take encoded bytes; the media type is read from the first of them.
+
+        Raises:
+            UsageError: The bytes are no PNG, JPEG, GIF or WebP.
+        """
+        for magic, media_type in _MAGIC:
+            if data.startswith(magic):
+                return cls.model_construct(data=data, media_type=media_type)
+        raise UsageError(
+            "Image bytes start like no PNG, JPEG, GIF or WebP; convert the image first."
+        )
+
+    @classmethod
+    def from_base64(cls, text: str) -> Self:
+        """Decode base64 text.
+
+        Raises:
+            UsageError: The text is not base64, or not an image.
+        """
+        try:
+            return cls.from_bytes(base64.b64decode(text, validate=True))
+        except binascii.Error as error:
+            raise UsageError("Image data is not valid base64.") from error
+
+    @classmethod
+    def from_uri(cls, uri: str) -> Self:
+        """Decode a `data:image/...;base64,` URI (RFC 2397)."""
+        return cls.from_base64(uri.partition(";base64,")[2])
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Read an image file."""
+        return cls.from_bytes(Path(path).read_bytes())
+
+    def to_base64(self) -> str:
+        """The bytes as base64 text."""
+        return base64.b64encode(self.data).decode("ascii")
+
+    @property
+    def data_uri(self) -> str:
+        """The image as a data URI (RFC 2397), the form that model APIs take."""
+        return f"data:{self.media_type};base64,{self.to_base64()}"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decode(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("data"), str):  # pyright: ignore[reportUnknownMemberType] - JSON of any shape
+            return cls.from_base64(value["data"]).__dict__  # pyright: ignore[reportUnknownArgumentType] - a str, checked above
+        return value  # pyright: ignore[reportUnknownVariableType] - refused by the next validator
+
+    @model_serializer
+    def _encode(self) -> dict[str, str]:
+        return {"data": self.to_base64()}

@@ -1,0 +1,106 @@
+"""What goes to a model and what comes back: the provider-neutral conversation."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from teamrun.messages.image import Image
+
+__all__ = [
+    "AssistantMessage",
+    "CreateResult",
+    "FinishReason",
+    "FunctionCall",
+    "FunctionExecutionResult",
+    "FunctionExecutionResultMessage",
+    "LLMMessage",
+    "RequestUsage",
+    "SystemMessage",
+    "UserMessage",
+]
+
+FinishReason = Literal["stop", "length", "function_calls", "content_filter", "unknown"]
+"""Why a model stopped."""
+
+
+@dataclass(slots=True)
+class FunctionCall:
+    """A model's request to call a tool."""
+
+    id: str
+    arguments: str
+    """The arguments as JSON text, exactly as the model wrote them."""
+    name: str
+
+
+@dataclass(slots=True)
+class RequestUsage:
+    """Tokens of one model call."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    """Prompt tokens that the provider read from its cache; part of `prompt_tokens`."""
+    reasoning_tokens: int = 0
+    """Completion tokens that were not shown; part of `completion_tokens`."""
+
+
+class SystemMessage(BaseModel):
+    """Instructions from the developer of the team."""
+
+    content: str
+    type: Literal["SystemMessage"] = "SystemMessage"
+
+
+class UserMessage(BaseModel):
+    """What a person or another agent said."""
+
+    content: str | list[str | Image]
+    source: str
+    type: Literal["UserMessage"] = "UserMessage"
+
+
+class AssistantMessage(BaseModel):
+    """What the model itself said or asked for."""
+
+    content: str | list[FunctionCall]
+    thought: str | None = None
+    source: str
+    type: Literal["AssistantMessage"] = "AssistantMessage"
+
+
+class FunctionExecutionResult(BaseModel):
+    """The result of one tool call."""
+
+    content: str
+    name: str
+    call_id: str
+    is_error: bool | None = None
+
+
+class FunctionExecutionResultMessage(BaseModel):
+    """The results of the tool calls of one assistant message."""
+
+    content: list[FunctionExecutionResult]
+    type: Literal["FunctionExecutionResultMessage"] = "FunctionExecutionResultMessage"
+
+
+LLMMessage = Annotated[
+    SystemMessage | UserMessage | AssistantMessage | FunctionExecutionResultMessage,
+    Field(discriminator="type"),
+]
+"""One message of a conversation with a model."""
+
+
+class CreateResult(BaseModel):
+    """The outcome of one model call."""
+
+    finish_reason: FinishReason
+    content: str | list[FunctionCall]
+    usage: RequestUsage
+    cached: bool = False
+    logprobs: list[dict[str, Any]] | None = None
+    thought: str | None = None
+    model: str | None = None
+    """The name that the provider reported, where it did."""

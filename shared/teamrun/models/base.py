@@ -1,0 +1,96 @@
+"""The seam to language models.
+
+Above it: agents and teams, which know only `ChatCompletionClient`. Below it: `openai.py` and
+the other providers, `teamrun.testing.ScriptedModel`, and `wrapper.py` for cross-cutting
+behaviour (the journal of a run is such a wrapper).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Literal, NotRequired, Required, TypedDict
+
+from pydantic import BaseModel
+
+from teamrun.core.cancellation import CancellationToken
+from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
+from teamrun.tools.schema import ToolSchema
+
+__all__ = ["ChatCompletionClient", "ModelInfo", "ToolChoice"]
+
+
+class ModelInfo(TypedDict, total=False):
+    """What a model can do."""
+
+    vision: Required[bool]
+    function_calling: Required[bool]
+    json_output: Required[bool]
+    family: Required[str]
+    structured_output: Required[bool]
+    multiple_system_messages: NotRequired[bool]
+
+
+ToolChoice = ToolSchema | Literal["auto", "required", "none"]
+"""Which tools the model may, must or must not call; a schema forces that one tool."""
+
+
+class ChatCompletionClient(ABC):
+    """A model behind one method; implementations map their library's errors to `ModelError`."""
+
+    @abstractmethod
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        """Ask the model once.
+
+        Raises:
+            ModelError: The call failed for good, after the client's own retries.
+        """
+
+    @abstractmethod
+    def create_stream(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """Ask the model once; yields text as it comes, then the whole `CreateResult`."""
+
+    @property
+    @abstractmethod
+    def model_info(self) -> ModelInfo:
+        """What the model can do."""
+
+    async def close(self) -> None:
+        """Release connections."""
+
+    def actual_usage(self) -> RequestUsage:
+        """Tokens of calls that reached the provider."""
+        return RequestUsage(prompt_tokens=0, completion_tokens=0)
+
+    def total_usage(self) -> RequestUsage:
+        """Tokens of all calls, those answered from a cache included."""
+        return self.actual_usage()
+
+    def count_tokens(
+        self, messages: Sequence[LLMMessage], *, tools: Sequence[ToolSchema] = ()
+    ) -> int:
+        """An estimate of the prompt's size in tokens: a quarter of its characters."""
+        size = sum(len(message.model_dump_json()) for message in messages)
+        return (size + sum(len(str(tool)) for tool in tools)) // 4
+
+    def remaining_tokens(
+        self, messages: Sequence[LLMMessage], *, tools: Sequence[ToolSchema] = ()
+    ) -> int:
+        """An estimate of the room left in the model's window, in tokens."""
+        return 128_000 - self.count_tokens(messages, tools=tools)

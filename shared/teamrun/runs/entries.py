@@ -1,0 +1,171 @@
+"""The entries of a run's log: what may be appended, and how it is written down.
+
+An entry is a JSON object `{v, n, kind, epoch, writer, nonce, at, seq, events[], body}`.
+`docs/design/log.md` has the rules of appending.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from teamrun.messages.llm import RequestUsage
+from teamrun.runs.spec import RunSpec
+
+__all__ = [
+    "FORMAT",
+    "Accepted",
+    "ArtifactRecord",
+    "CallRecord",
+    "Claim",
+    "End",
+    "EndStatus",
+    "Entry",
+    "ErrorRecord",
+    "LoggedEvent",
+    "Signal",
+    "Step",
+    "Yield",
+    "read_entry",
+]
+
+FORMAT = 1
+"""`v` of the envelope."""
+
+EndStatus = Literal["completed", "failed", "cancelled"]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class LoggedEvent(_Body):
+    """An event as it lies in an entry; `seq`, `time` and `run_id` come from the envelope."""
+
+    type: str
+    agent: str | None = None
+    data: dict[str, Any] = {}
+
+
+class ErrorRecord(_Body):
+    """An exception as data."""
+
+    type: str
+    code: str
+    message: str
+    retryable: bool = False
+    agent: str | None = None
+
+
+class ArtifactRecord(_Body):
+    """A file that a tool left; its bytes are the blob of that digest."""
+
+    name: str
+    version: int
+    media_type: str
+    size: int
+    """Bytes."""
+    sha256: str
+    agent: str | None = None
+
+
+class CallRecord(_Body):
+    """A call that has completed: its outcome is what a replay gives back."""
+
+    call_id: str
+    kind: Literal["model", "tool", "memory"]
+    name: str
+    value: Any = None
+    error: ErrorRecord | None = None
+    usage: RequestUsage | None = None
+    cost_usd: Decimal | None = None
+    model: str | None = None
+    artifacts: list[ArtifactRecord] = []
+    state: dict[str, Any] | None = None
+    """The tool's `ToolContext.state` after the call, where the call changed it."""
+    unawaited: bool = False
+    """Nobody in the run waited for the outcome any more when it was written."""
+    duration_ms: float = 0
+
+
+class Accepted(_Body):
+    """Entry 0: the run exists from here on."""
+
+    kind: Literal["accepted"] = "accepted"
+    spec: RunSpec
+
+
+class Claim(_Body):
+    """A worker executes now; the epoch grows by one."""
+
+    kind: Literal["claim"] = "claim"
+    owner: str
+
+
+class Step(_Body):
+    """Calls that have completed, with the events that belong to them."""
+
+    kind: Literal["step"] = "step"
+    calls: list[CallRecord] = []
+    emitted: int = 0
+    """How many of `events` came from run code (they come first); the rest belong to the calls."""
+
+
+class Signal(_Body):
+    """A person or program speaks to the run."""
+
+    kind: Literal["signal"] = "signal"
+    signal: Literal["cancel"]
+    reason: str | None = None
+
+
+class Yield(_Body):
+    """The owner lets go on purpose; somebody else goes on."""
+
+    kind: Literal["yield"] = "yield"
+    why: Literal["shutdown", "diverged"]
+    detail: str | None = None
+    emitted: int = 0
+
+
+class End(_Body):
+    """The last entry."""
+
+    kind: Literal["end"] = "end"
+    status: EndStatus
+    stop_reason: str | None = None
+    stop_code: str | None = None
+    output: dict[str, Any] | None = None
+    error: ErrorRecord | None = None
+    emitted: int = 0
+
+
+Body = Accepted | Claim | Step | Signal | Yield | End
+
+
+class Entry(_Body):
+    """One numbered entry with its envelope."""
+
+    v: Literal[1] = FORMAT
+    n: int = Field(ge=0)
+    epoch: int = Field(ge=0)
+    writer: str
+    nonce: str
+    at: datetime
+    seq: int = Field(ge=1)
+    """The number of the first of `events`, or of the next event where there are none."""
+    events: list[LoggedEvent] = []
+    body: Annotated[Body, Field(discriminator="kind")]
+
+
+_ENTRY = TypeAdapter(Entry)
+
+
+def read_entry(data: bytes) -> Entry:
+    """Parse stored bytes.
+
+    Raises:
+        pydantic.ValidationError: They are not an entry of a kind and format known here.
+    """
+    return _ENTRY.validate_json(data)

@@ -1,0 +1,159 @@
+"""Runs as clients see them: the resources of the HTTP API, the same for every reader.
+
+`docs/reference/http.md` describes each; field names are part of the contract.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from teamrun.runs.entries import ArtifactRecord, ErrorRecord
+from teamrun.runs.spec import Metadata, RunInput, TeamRef
+
+__all__ = [
+    "TERMINAL",
+    "Artifact",
+    "Delta",
+    "Event",
+    "EventPage",
+    "Output",
+    "Progress",
+    "Run",
+    "RunPage",
+    "RunResult",
+    "RunStatus",
+    "Usage",
+]
+
+RunStatus = Literal["queued", "running", "cancelling", "completed", "failed", "cancelled"]
+"""Where a run stands; the last three are final."""
+
+TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
+"""The statuses that nothing follows."""
+
+
+class _Resource(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Usage(_Resource):
+    """What a run has used so far."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    model_calls: int = 0
+    tool_calls: int = 0
+    cost_usd: Decimal | None = None
+    """None where the price of a model is not known."""
+
+
+class Progress(_Resource):
+    """How far a run has come."""
+
+    turn: int = 0
+    max_turns: int | None = None
+    current_agent: str | None = None
+
+
+class Output(_Resource):
+    """What a run produced."""
+
+    text: str
+    json_: Any = None
+    """The structured content of the last message, where it has one; `json` on the wire."""
+
+
+class Artifact(_Resource):
+    """A file that a run produced."""
+
+    name: str
+    version: int
+    media_type: str
+    size: int
+    sha256: str
+    url: str
+
+
+class Run(_Resource):
+    """One run."""
+
+    id: str
+    object: Literal["run"] = "run"
+    status: RunStatus
+    stop_reason: str | None = None
+    stop_code: str | None = None
+    revision: int
+    """Grows with every change; `ETag` is `"r{revision}"`."""
+    team: TeamRef
+    input: str | RunInput
+    output: Output | None = None
+    error: ErrorRecord | None = None
+    attempt: int = 0
+    """How many times a worker has begun or taken over the run."""
+    progress: Progress = Progress()
+    usage: Usage = Usage()
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    artifacts_count: int = 0
+    urls: dict[str, str] = {}
+    metadata: Metadata = {}
+    tags: list[str] = []
+
+
+class Event(_Resource):
+    """Something that happened in a run, durable from the moment anybody sees it."""
+
+    id: str
+    """`{run_id}-{seq}`."""
+    seq: int
+    """From 1, without gaps."""
+    type: str
+    time: datetime
+    run_id: str
+    agent: str | None = None
+    data: dict[str, Any] = {}
+
+
+class Delta(_Resource):
+    """A piece of text on its way; live only, without an id."""
+
+    type: Literal["message.delta"] = "message.delta"
+    run_id: str
+    agent: str | None = None
+    data: dict[str, Any] = {}
+
+
+class EventPage(_Resource):
+    """Events in order."""
+
+    data: list[Event]
+    next_cursor: str | None = None
+    has_more: bool = False
+
+
+class RunPage(_Resource):
+    """Runs, newest first; a page may be short and still have a `next_cursor`."""
+
+    data: list[Run]
+    next_cursor: str | None = None
+    has_more: bool = False
+
+
+class RunResult(_Resource):
+    """The whole result of a finished run; the same document as `result.json` beside its log."""
+
+    run_id: str
+    status: RunStatus
+    stop_reason: str | None = None
+    stop_code: str | None = None
+    output: Output | None = None
+    error: ErrorRecord | None = None
+    usage: Usage = Usage()
+    finished_at: datetime
+    artifacts: list[ArtifactRecord] = []
+    messages: list[dict[str, Any]] = []

@@ -1,0 +1,59 @@
+"""The seam to object storage.
+
+Above it: the run log and everything derived from it. Below it: `memory.py`, `file.py`, `s3.py`.
+One primitive carries all safety: `put_new`, put-if-absent (RFC 9110 `If-None-Match: *`).
+"""
+
+from typing import Protocol, runtime_checkable
+
+__all__ = ["ObjectStore"]
+
+
+@runtime_checkable
+class ObjectStore(Protocol):
+    """Bytes under keys. A key is one or more segments joined by `/`; no segment is empty, `.` or `..`.
+
+    Every method raises `Unavailable` where storage cannot be reached, or did not say whether it did
+    what was asked: the caller may repeat the call.
+    """
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        """Create the object; False where one exists already, which is then left as it is."""
+        ...
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Create or replace the object, whole or not at all. For derived objects only."""
+        ...
+
+    async def get(self, key: str) -> bytes:
+        """The bytes of the object.
+
+        Raises:
+            NotFound: There is none.
+        """
+        ...
+
+    async def get_many(self, keys: list[str]) -> list[bytes | None]:
+        """The objects in the order of `keys`, read together; None where there is none."""
+        ...
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        """Keys below the folder `prefix` (it ends in `/`, or is empty), greater than `after`, sorted."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove the object; nothing happens where there is none."""
+        ...
+
+    async def check(self) -> None:
+        """Prove that storage answers and honours put-if-absent; for readiness probes.
+
+        Raises:
+            Unavailable: It does not answer.
+            StorageError: It ignores the condition, and cannot be used.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release connections and threads."""
+        ...
