@@ -71,6 +71,10 @@ class ChatCompletionClient(ABC):
     def model_info(self) -> ModelInfo:
         """What the model can do."""
 
+    def for_agent(self, name: str) -> "ChatCompletionClient":
+        """The client as the agent of that name should use it; the same object for most clients."""
+        return self
+
     async def close(self) -> None:
         """Release connections."""
 

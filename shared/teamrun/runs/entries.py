@@ -5,7 +5,6 @@ An entry is a JSON object `{v, n, kind, epoch, writer, nonce, at, seq, events[],
 """
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -79,7 +78,6 @@ class CallRecord(_Body):
     value: Any = None
     error: ErrorRecord | None = None
     usage: RequestUsage | None = None
-    cost_usd: Decimal | None = None
     model: str | None = None
     artifacts: list[ArtifactRecord] = []
     state: dict[str, Any] | None = None

@@ -4,7 +4,6 @@
 """
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -47,8 +46,6 @@ class Usage(_Resource):
     reasoning_tokens: int = 0
     model_calls: int = 0
     tool_calls: int = 0
-    cost_usd: Decimal | None = None
-    """None where the price of a model is not known."""
 
 
 class Progress(_Resource):
