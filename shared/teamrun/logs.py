@@ -1,0 +1,66 @@
+"""How processes write their logs: a constant message, its data in `extra`, one line each.
+
+Message content and secrets are never logged; identifiers (`run_id`, `tenant`, `call_id`) are.
+"""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+__all__ = ["JsonFormatter", "TextFormatter", "configure_logging"]
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+_NOISY = ("amqp", "asyncio", "botocore", "httpcore2", "httpx2", "kombu", "openai", "urllib3")
+
+
+def _data_of(record: logging.LogRecord) -> dict[str, Any]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per record: time, level, logger, message, and what was given as `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_data_of(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people: time, level, message, then the data as `key=value`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with the traceback below it where there is one."""
+        at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        data = "".join(f" {key}={value}" for key, value in _data_of(record).items())
+        line = f"{at} {record.levelname.lower():7} {record.name}: {record.getMessage()}{data}"
+        if record.exc_info:
+            line = f"{line}\n{self.formatException(record.exc_info)}"
+        return line
+
+
+def configure_logging(*, level: str = "info", form: str = "json") -> None:
+    """Send every log record of this process to stderr; replaces what was configured before.
+
+    Args:
+        level: The least level of our own loggers; chatty libraries stay at `warning`.
+        form: `json` or `text`.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TextFormatter() if form == "text" else JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

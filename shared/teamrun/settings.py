@@ -1,0 +1,103 @@
+"""Settings that the API, the worker and the command line share, from `TEAMRUN_*` variables.
+
+Each process kind derives its own class and builds it once, at its entry point; nothing else reads
+the environment.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from teamrun.errors import UsageError
+
+__all__ = ["PREFIX", "CommonSettings", "load_settings"]
+
+PREFIX = "TEAMRUN_"
+"""What the name of each environment variable begins with."""
+
+STORE_SCHEMES = ("file", "memory", "s3")
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+
+Settings = TypeVar("Settings", bound="CommonSettings")
+
+
+def _store_in(data: dict[str, Any]) -> str:
+    folder: Path = data.get("data_dir", Path(".teamrun"))
+    return f"file://{(folder.absolute() / 'store').as_posix()}"
+
+
+class CommonSettings(BaseSettings):
+    """What every process of a deployment has to agree on."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+    )
+
+    data_dir: Path = Path(".teamrun")
+    """The folder of everything that `teamrun serve` keeps."""
+
+    store_url: str = Field(default_factory=_store_in)
+    """Where runs are kept: `file:///folder`, `s3://bucket/prefix` or `memory://`; by default the
+    folder `store` in `data_dir`."""
+
+    redis_url: str | None = Field(default=None, repr=False)
+    """Redis or Valkey: `redis://`, `rediss://` or `unix:///path/to.sock`. May hold a password."""
+
+    config: Path = Path("teamrun.yaml")
+    """The operator's file: models, tools, agents and teams."""
+
+    fsync: bool = False
+    """Whether a `file://` store survives a loss of power, at the price of slower writes."""
+
+    lease_seconds: float = Field(default=60.0, ge=0.5, le=3600)
+    """How long a silent worker keeps its runs before another one takes them over."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is logged."""
+
+    log_format: Literal["json", "text"] = "json"
+    """One JSON object per line, or lines for people."""
+
+    @property
+    def lease(self) -> timedelta:
+        """`lease_seconds` as a duration."""
+        return timedelta(seconds=self.lease_seconds)
+
+    @field_validator("store_url")
+    @classmethod
+    def _known_store(cls, value: str) -> str:
+        return _with_scheme(value, STORE_SCHEMES)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: str | None) -> str | None:
+        return None if value is None else _with_scheme(value, REDIS_SCHEMES)
+
+
+def _with_scheme(value: str, schemes: tuple[str, ...]) -> str:
+    scheme, separator, _ = value.partition("://")
+    if not separator or scheme not in schemes:
+        choices = ", ".join(f"{known}://" for known in schemes)
+        raise ValueError(f"a URL that begins with one of {choices} is needed")
+    return value
+
+
+def load_settings(kind: type[Settings], **given: Any) -> Settings:
+    """The settings from the environment, with what is `given` (and not None) in place of it.
+
+    Raises:
+        UsageError: A variable holds what it may not; the message names each.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        return kind(**chosen)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{PREFIX}{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        )
+        raise UsageError(f"Settings do not hold: {faults}.") from None
