@@ -1,0 +1,144 @@
+"""Termination conditions as data."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "AndDefinition",
+    "ConditionDefinition",
+    "ExternalDefinition",
+    "FunctionCallDefinition",
+    "HandoffTerminationDefinition",
+    "MaxMessagesDefinition",
+    "OrDefinition",
+    "SourceMatchDefinition",
+    "StopMessageDefinition",
+    "TextMentionDefinition",
+    "TextMessageDefinition",
+    "TimeoutDefinition",
+    "TokenUsageDefinition",
+]
+
+_Tokens = Annotated[int, Field(ge=1)]
+
+
+class _Condition(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TextMentionDefinition(_Condition):
+    """Stops when a message contains a text."""
+
+    type: Literal["text_mention"] = "text_mention"
+    text: str = Field(default="TERMINATE", min_length=1)
+    sources: tuple[str, ...] | None = None
+    """Only messages of these agents count."""
+    ignore_case: bool = False
+
+
+class MaxMessagesDefinition(_Condition):
+    """Stops after a number of messages, those of the task included."""
+
+    type: Literal["max_messages"] = "max_messages"
+    max_messages: int = Field(default=100, ge=1)
+    include_agent_event: bool = False
+
+
+class StopMessageDefinition(_Condition):
+    """Stops when an agent says so with a StopMessage."""
+
+    type: Literal["stop_message"] = "stop_message"
+
+
+class TokenUsageDefinition(_Condition):
+    """Stops when the model calls of a run have used so many tokens."""
+
+    type: Literal["token_usage"] = "token_usage"
+    max_total_token: _Tokens | None = None
+    max_prompt_token: _Tokens | None = None
+    max_completion_token: _Tokens | None = None
+
+    @model_validator(mode="after")
+    def _one_is_given(self) -> Self:
+        if not (self.max_total_token or self.max_prompt_token or self.max_completion_token):
+            raise ValueError(
+                "one of max_total_token, max_prompt_token and max_completion_token is needed"
+            )
+        return self
+
+
+class HandoffTerminationDefinition(_Condition):
+    """Stops when an agent hands over to `target`."""
+
+    type: Literal["handoff"] = "handoff"
+    target: str = Field(min_length=1)
+
+
+class TimeoutDefinition(_Condition):
+    """Stops at the end of the turn in which so many seconds have passed."""
+
+    type: Literal["timeout"] = "timeout"
+    timeout_seconds: float = Field(gt=0, allow_inf_nan=False)
+
+
+class ExternalDefinition(_Condition):
+    """Stops when the program around the team asks for it."""
+
+    type: Literal["external"] = "external"
+
+
+class SourceMatchDefinition(_Condition):
+    """Stops when one of these agents has answered."""
+
+    type: Literal["source_match"] = "source_match"
+    sources: tuple[str, ...] = Field(min_length=1)
+
+
+class TextMessageDefinition(_Condition):
+    """Stops when an agent, or the one named, has sent a text message."""
+
+    type: Literal["text_message"] = "text_message"
+    source: str | None = None
+
+
+class FunctionCallDefinition(_Condition):
+    """Stops when a tool of that name was executed."""
+
+    type: Literal["function_call"] = "function_call"
+    function_name: str = Field(min_length=1)
+
+
+class OrDefinition(_Condition):
+    """Stops when any of the conditions does."""
+
+    type: Literal["or"] = "or"
+    conditions: tuple["ConditionDefinition", ...] = Field(min_length=1)
+
+
+class AndDefinition(_Condition):
+    """Stops when all of the conditions have stopped."""
+
+    type: Literal["and"] = "and"
+    conditions: tuple["ConditionDefinition", ...] = Field(min_length=1)
+
+
+ConditionDefinition = Annotated[
+    TextMentionDefinition
+    | MaxMessagesDefinition
+    | StopMessageDefinition
+    | TokenUsageDefinition
+    | HandoffTerminationDefinition
+    | TimeoutDefinition
+    | ExternalDefinition
+    | SourceMatchDefinition
+    | TextMessageDefinition
+    | FunctionCallDefinition
+    | OrDefinition
+    | AndDefinition,
+    Field(discriminator="type"),
+]
+"""When a team stops."""
+
+OrDefinition.model_rebuild()
+AndDefinition.model_rebuild()

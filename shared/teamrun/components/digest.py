@@ -1,0 +1,25 @@
+"""Digests of definitions: the same content has the same digest, whatever the order of its keys."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+__all__ = ["canonical_json", "digest"]
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON with sorted keys and no spaces; fields of models that are None are left out."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", exclude_none=True)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8")
+
+
+def digest(value: Any) -> str:
+    """sha256 of the canonical JSON, in hexadecimal.
+
+    None is left out so that a field that a later release adds changes no digest of today.
+    """
+    return hashlib.sha256(canonical_json(value)).hexdigest()
