@@ -22,7 +22,7 @@
 `code` is stable: the HTTP API, the run log and the event stream use it as it stands.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 __all__ = [
     "ArtifactNotFound",
@@ -49,7 +49,7 @@ __all__ = [
 class TeamrunError(Exception):
     """The base of every error that this project raises on purpose."""
 
-    code: ClassVar[str] = "error"
+    code: str = "error"
 
     def __init__(self, message: str, **data: Any) -> None:
         super().__init__(message)
@@ -81,13 +81,19 @@ class UsageError(TeamrunError):
 
 
 class DefinitionError(UsageError):
-    """A definition does not hold. `pointer` is a JSON pointer (RFC 6901) to the field at fault."""
+    """A definition does not hold. `pointer` is a JSON pointer (RFC 6901) to the field at fault.
+
+    `code` says what kind of fault it is; `teamrun.components.problems` lists the kinds.
+    """
 
     code = "invalid_definition"
 
-    def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
-        super().__init__(message, pointer=pointer, **data)
+    def __init__(
+        self, message: str, *, pointer: str = "", code: str = "invalid_definition", **data: Any
+    ) -> None:
+        super().__init__(message, pointer=pointer, code=code, **data)
         self.pointer = pointer
+        self.code = code
 
 
 class MissingPackage(UsageError):
