@@ -1,0 +1,82 @@
+"""`python -m teamrun_worker`: execute runs until SIGTERM."""
+
+import gc
+import logging
+import os
+import sys
+import threading
+from typing import Any
+
+from celery import signals
+
+from teamrun.errors import TeamrunError, UsageError
+from teamrun.logs import configure_logging
+from teamrun.settings import load_settings
+from teamrun_worker.app import make_app, touch_while_consuming
+from teamrun_worker.compose import compose, redis_url_of
+from teamrun_worker.host import CLOSE_S, Host
+from teamrun_worker.settings import WorkerSettings
+
+__all__ = ["main"]
+
+logger = logging.getLogger(__name__)
+
+# Walking the live runs is half of the cost of a thousand at once; what a run leaves is few cycles.
+GC_THRESHOLDS = (50_000, 20, 100)
+
+
+def main() -> int:
+    """Execute runs until SIGTERM; the exit status is 2 where settings do not hold."""
+    try:
+        settings = load_settings(WorkerSettings)
+        configure_logging(level=settings.log_level, form=settings.log_format)
+        return _work(settings)
+    except UsageError as error:
+        sys.stderr.write(f"teamrun worker: {error}\n")
+        return 2
+    except TeamrunError as error:
+        logger.error(
+            "The worker cannot start", extra={"action": "worker.failed", "error": str(error)}
+        )
+        return 1
+
+
+def _work(settings: WorkerSettings) -> int:
+    redis_url = redis_url_of(settings)
+    host = Host(lambda: compose(settings), capacity=settings.max_runs, grace=settings.grace)
+    app = make_app(redis_url, accept=host.submit)
+    host.start()
+    if settings.heartbeat is not None:
+        touch_while_consuming(app, settings.heartbeat, beat=host.beat)
+    _connect(host, settings)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    worker = app.Worker(pool="threads", concurrency=settings.threads, quiet=True)
+    try:
+        worker.start()
+    finally:
+        host.close()
+    return worker.exitcode or 0
+
+
+def _connect(host: Host, settings: WorkerSettings) -> None:
+    def keep_ours(**_: Any) -> None:
+        """Celery configures no logging where somebody listens to this signal."""
+
+    def ready(**_: Any) -> None:
+        logger.info("The worker consumes", extra={"action": "worker.ready", "pid": os.getpid()})
+
+    def shutting_down(**_: Any) -> None:
+        host.stop()
+        hard = threading.Timer(settings.grace_seconds + 3 * CLOSE_S, os._exit, (1,))
+        hard.daemon = True
+        hard.start()
+
+    signals.setup_logging.connect(keep_ours, weak=False)
+    signals.worker_ready.connect(ready, weak=False)
+    signals.worker_shutting_down.connect(shutting_down, weak=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

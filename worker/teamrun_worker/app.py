@@ -1,0 +1,89 @@
+"""The Celery application: its settings, its one task, its heartbeat.
+
+The settings were measured; `docs/design/queue.md` has the reasons. A message is a hint that names
+a run, acknowledged before the run has begun: the run log and the reaper own recovery.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from celery import Celery, bootsteps, signals
+
+from teamrun.dispatch.base import RunRef
+from teamrun.dispatch.celery import QUEUE, TASK
+
+__all__ = ["broker_url", "make_app", "touch_while_consuming"]
+
+HEARTBEAT_S = 10.0
+
+
+def broker_url(redis_url: str) -> str:
+    """The same server in Celery's spelling, which has a scheme of its own for unix sockets."""
+    scheme, _, rest = redis_url.partition("://")
+    if scheme != "unix":
+        return redis_url
+    path, _, query = rest.partition("?")
+    database = dict(pair.partition("=")[::2] for pair in query.split("&")).get("db", "0")
+    return f"redis+socket://{path}?virtual_host={database}"
+
+
+def make_app(redis_url: str, *, accept: Callable[[RunRef], None]) -> Celery:
+    """The application, whose task gives each run reference to `accept`."""
+    app = Celery("teamrun", broker=broker_url(redis_url), set_as_current=False)
+    app.conf.update(
+        task_acks_late=False,
+        worker_disable_prefetch=True,
+        worker_prefetch_multiplier=1,
+        task_ignore_result=True,
+        result_backend=None,
+        task_serializer="json",
+        accept_content=["json"],
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "socket_timeout": 5,
+            "socket_connect_timeout": 2,
+            "socket_keepalive": True,
+            "health_check_interval": 15,
+        },
+        task_default_queue=QUEUE,
+        task_create_missing_queues=False,
+    )
+
+    def execute(ref: str) -> None:
+        accept(RunRef.parse(ref))
+
+    app.task(name=TASK)(execute)
+    return app
+
+
+def touch_while_consuming(
+    app: Celery, path: Path, *, beat: Callable[[Callable[[], None]], None]
+) -> None:
+    """Touch `path` when the worker begins to consume, and every ten seconds while its loops turn.
+
+    The timer is the consumer's own, and `beat` passes through the loop of the runs: a process that
+    lives but does no work grows old.
+    """
+
+    def touch() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    class Heartbeat(bootsteps.StartStopStep):
+        requires: ClassVar[set[str]] = {"celery.worker.components:Timer"}
+
+        def start(self, parent: Any) -> None:
+            parent.timer.call_repeatedly(HEARTBEAT_S, beat, (touch,))
+
+    app.steps["worker"].add(Heartbeat)
+
+    def begin(**_: Any) -> None:
+        beat(touch)
+
+    signals.worker_ready.connect(begin, weak=False)

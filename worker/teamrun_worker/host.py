@@ -1,0 +1,203 @@
+"""One real event loop in a thread of its own; every run of the process is a coroutine on it.
+
+Above it: the Celery task, which hands over a run and returns. Below it: the engine and the reaper,
+reached through the small protocols here.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.errors import DeliveryError
+
+__all__ = ["Executor", "Host", "Parts", "Sweeper"]
+
+logger = logging.getLogger(__name__)
+
+ADMISSION_POLL_S = 0.2
+REAPER_PAUSE_S = 5.0
+CLOSE_S = 5.0
+
+
+class Executor(Protocol):
+    """What the host needs of the engine."""
+
+    async def execute(self, ref: RunRef) -> str:
+        """Execute the run until it ends, is handed over, or turns out to be somebody else's."""
+        ...
+
+    def stop(self) -> None:
+        """Have every run in flight hand itself over."""
+        ...
+
+    async def drained(self) -> None:
+        """Return when no run is in flight."""
+        ...
+
+
+class Sweeper(Protocol):
+    """What the host needs of the reaper."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep again and again until `stop` is set."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What lives on the loop; made on it, closed on it."""
+
+    engine: Executor
+    reaper: Sweeper
+    dispatcher: Dispatcher
+    close: Callable[[], Awaitable[None]]
+
+
+class Host:
+    """Runs up to `capacity` runs at once on one event loop.
+
+    Args:
+        compose: Makes the parts; awaited on the loop.
+        capacity: How many runs may be in flight.
+        grace: How long runs may take to hand themselves over when the host closes.
+    """
+
+    def __init__(
+        self, compose: Callable[[], Awaitable[Parts]], *, capacity: int, grace: timedelta
+    ) -> None:
+        self._compose = compose
+        self._grace = grace
+        self._places = threading.BoundedSemaphore(capacity)
+        self._stopping = threading.Event()
+        self._started: Future[None] = Future()
+        self._thread = threading.Thread(target=self._main, name="teamrun-runs", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._parts: Parts | None = None
+        self._stop: asyncio.Event | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self) -> None:
+        """Start the loop and make the parts.
+
+        Raises:
+            TeamrunError: What `compose` raised.
+        """
+        self._thread.start()
+        self._started.result()
+
+    def submit(self, ref: RunRef) -> None:
+        """Wait for a free place, then start the run; callable from any thread.
+
+        A host that is stopping sends the reference back to the queue instead.
+        """
+        loop = self._running()
+        while not self._stopping.is_set():
+            if self._places.acquire(timeout=ADMISSION_POLL_S):
+                loop.call_soon_threadsafe(self._spawn, ref)
+                return
+        asyncio.run_coroutine_threadsafe(self._send_back(ref), loop).result(CLOSE_S)
+
+    def stop(self) -> None:
+        """Take no more runs, and have those in flight hand themselves over; does not wait."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._running().call_soon_threadsafe(self._begin_stop)
+
+    def close(self) -> None:
+        """Stop, wait for the runs within the grace time, abandon the rest, close the parts."""
+        self.stop()
+        self._thread.join(self._grace.total_seconds() + 2 * CLOSE_S)
+
+    def beat(self, beaten: Callable[[], None]) -> None:
+        """Call `beaten` on the loop; it is never called while the loop hangs."""
+        self._running().call_soon_threadsafe(beaten)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        assert self._loop is not None, "the host has not been started"
+        return self._loop
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._live())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+
+    async def _live(self) -> None:
+        self._stop = asyncio.Event()
+        self._parts = parts = await self._compose()
+        self._loop = asyncio.get_running_loop()
+        reaper = asyncio.create_task(self._reap(parts.reaper, self._stop))
+        self._started.set_result(None)
+        await self._stop.wait()
+        await self._drain(parts.engine)
+        reaper.cancel()
+        await asyncio.gather(reaper, return_exceptions=True)
+        await parts.close()
+
+    async def _drain(self, engine: Executor) -> None:
+        try:
+            async with asyncio.timeout(self._grace.total_seconds()):
+                await engine.drained()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+        except TimeoutError:
+            logger.warning(
+                "Runs were abandoned at the end of the grace time",
+                extra={"action": "worker.grace_over", "runs": len(self._tasks)},
+            )
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_S)
+
+    def _begin_stop(self) -> None:
+        assert self._parts is not None and self._stop is not None
+        self._parts.engine.stop()
+        self._stop.set()
+
+    def _spawn(self, ref: RunRef) -> None:
+        # A reference may have waited for its place while the host began to stop.
+        body = self._send_back(ref) if self._stopping.is_set() else self._execute(ref)
+        task = asyncio.get_running_loop().create_task(body, name=str(ref))
+        self._tasks.add(task)
+        task.add_done_callback(self._free)
+
+    def _free(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._places.release()
+
+    async def _execute(self, ref: RunRef) -> None:
+        assert self._parts is not None
+        ids = {"tenant": ref.tenant, "run_id": ref.run_id}
+        try:
+            outcome = await self._parts.engine.execute(ref)
+        except Exception:
+            # The log has all that was durable; the reaper sends the run again.
+            logger.exception("A run was let go", extra={"action": "run.let_go", **ids})
+        else:
+            logger.info("A run was left", extra={"action": "run.left", "outcome": outcome, **ids})
+
+    async def _send_back(self, ref: RunRef) -> None:
+        assert self._parts is not None
+        try:
+            await self._parts.dispatcher.send(ref)
+        except DeliveryError:
+            logger.warning(
+                "A run could not be sent back; the reaper will find it",
+                extra={"action": "run.not_sent_back", "tenant": ref.tenant, "run_id": ref.run_id},
+            )
+
+    async def _reap(self, reaper: Sweeper, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await reaper.run(stop)
+            except Exception:
+                logger.exception("The reaper failed", extra={"action": "reaper.failed"})
+                await asyncio.sleep(REAPER_PAUSE_S)

@@ -1,0 +1,31 @@
+"""Settings of one worker process, from `TEAMRUN_*` variables."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+
+from teamrun.settings import CommonSettings
+
+__all__ = ["WorkerSettings"]
+
+
+class WorkerSettings(CommonSettings):
+    """What one worker process is told."""
+
+    max_runs: int = Field(default=200, ge=1, le=10_000)
+    """Runs in flight at once; a full worker stops consuming."""
+
+    threads: int = Field(default=4, ge=1, le=64)
+    """Threads that take messages from the queue; each may hold one while the worker is full."""
+
+    grace_seconds: float = Field(default=25.0, ge=0, le=3600)
+    """How long runs may take to hand themselves over after SIGTERM."""
+
+    heartbeat: Path | None = None
+    """A file that is touched while the worker consumes; older than a minute means it hangs."""
+
+    @property
+    def grace(self) -> timedelta:
+        """`grace_seconds` as a duration."""
+        return timedelta(seconds=self.grace_seconds)
