@@ -3,6 +3,8 @@
     TeamrunError           the base of all
       UsageError           the caller's mistake: fix the code, the request or the configuration
         DefinitionError    a team, agent, model or tool definition does not hold
+        TeamBusy           a team was asked for something that it can do only at rest
+        TerminatedException  a termination condition was asked again after it had fired
         MissingPackage     an optional package is not installed
         IdempotencyConflict  a key was used again with another request
         RunNotFound        no such run of this tenant
@@ -39,7 +41,9 @@ __all__ = [
     "RunNotFound",
     "Runaway",
     "StorageError",
+    "TeamBusy",
     "TeamrunError",
+    "TerminatedException",
     "ToolError",
     "Unavailable",
     "UsageError",
@@ -94,6 +98,21 @@ class DefinitionError(UsageError):
         super().__init__(message, pointer=pointer, code=code, **data)
         self.pointer = pointer
         self.code = code
+
+
+class TeamBusy(UsageError, ValueError, RuntimeError):
+    """The team is running; wait for the run, or cancel it, and ask again.
+
+    AutoGen raises ValueError for a second run and RuntimeError for the rest; this is both.
+    """
+
+    code = "team_busy"
+
+
+class TerminatedException(UsageError, RuntimeError):
+    """A termination condition was asked again after it had fired; reset it first."""
+
+    code = "terminated"
 
 
 class MissingPackage(UsageError):
