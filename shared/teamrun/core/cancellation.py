@@ -42,6 +42,12 @@ class CancellationToken:
                 return
         callback()
 
+    def remove_callback(self, callback: Callable[[], Any]) -> None:
+        """Forget a callback, so that a token that lives long does not collect finished work."""
+        with self._lock:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
     def link_future(self, future: Future[T]) -> Future[T]:
         """Cancel `future` with this token, and return it."""
         self.add_callback(future.cancel)

@@ -1,0 +1,34 @@
+"""Time as a dependency, so that tests of waiting need not wait.
+
+`SystemClock` is the real one, `teamrun.testing.FakeClock` the double.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Protocol
+
+__all__ = ["Clock", "SystemClock"]
+
+
+class Clock(Protocol):
+    """A clock that can be read and slept on."""
+
+    def now(self) -> datetime:
+        """The present time, with time zone UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that time."""
+        ...
+
+
+class SystemClock:
+    """The clock of the machine and of the running event loop."""
+
+    def now(self) -> datetime:
+        """The present time, with time zone UTC."""
+        return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that time."""
+        await asyncio.sleep(seconds)

@@ -1,0 +1,115 @@
+"""What people, agents and models say: chat messages, events, and the conversation with a model.
+
+Chat messages go from agent to agent; events tell what an agent did in between; the messages
+of `messages.llm` are what a model client sends and receives.
+"""
+
+from typing import TypeAlias
+
+from teamrun.messages.chat import (
+    BaseChatMessage,
+    BaseMessage,
+    BaseTextChatMessage,
+    HandoffMessage,
+    JsonContent,
+    MultiModalMessage,
+    StopMessage,
+    StructuredMessage,
+    TextMessage,
+    ToolCallSummaryMessage,
+)
+from teamrun.messages.content import CodeBlock, CodeResult, MemoryContent, MemoryMimeType
+from teamrun.messages.events import (
+    BaseAgentEvent,
+    CodeExecutionEvent,
+    CodeGenerationEvent,
+    MemoryQueryEvent,
+    ModelClientStreamingChunkEvent,
+    SelectorEvent,
+    SelectSpeakerEvent,
+    ThoughtEvent,
+    ToolCallExecutionEvent,
+    ToolCallRequestEvent,
+    UserInputRequestedEvent,
+)
+from teamrun.messages.image import Image
+from teamrun.messages.llm import (
+    AssistantMessage,
+    CreateResult,
+    FinishReason,
+    FunctionCall,
+    FunctionExecutionResult,
+    FunctionExecutionResultMessage,
+    LLMMessage,
+    RequestUsage,
+    SystemMessage,
+    UserMessage,
+)
+from teamrun.messages.union import (
+    AGENT_EVENT,
+    CHAT_MESSAGE,
+    MESSAGE,
+    AgentEvent,
+    ChatMessage,
+    Message,
+    MessageFactory,
+)
+
+__all__ = [
+    "AGENT_EVENT",
+    "CHAT_MESSAGE",
+    "MESSAGE",
+    "AgentEvent",
+    "AssistantMessage",
+    "BaseAgentEvent",
+    "BaseChatMessage",
+    "BaseMessage",
+    "BaseTextChatMessage",
+    "ChatMessage",
+    "CodeBlock",
+    "CodeExecutionEvent",
+    "CodeGenerationEvent",
+    "CodeResult",
+    "CreateResult",
+    "FinishReason",
+    "FunctionCall",
+    "FunctionExecutionResult",
+    "FunctionExecutionResultMessage",
+    "HandoffMessage",
+    "Image",
+    "JsonContent",
+    "LLMMessage",
+    "MemoryContent",
+    "MemoryMimeType",
+    "MemoryQueryEvent",
+    "Message",
+    "MessageFactory",
+    "ModelClientStreamingChunkEvent",
+    "MultiModalMessage",
+    "MultimodalMessage",
+    "RequestUsage",
+    "SelectSpeakerEvent",
+    "SelectorEvent",
+    "StopMessage",
+    "StructuredMessage",
+    "SystemMessage",
+    "TextMessage",
+    "ThoughtEvent",
+    "ToolCallExecutionEvent",
+    "ToolCallMessage",
+    "ToolCallRequestEvent",
+    "ToolCallResultMessage",
+    "ToolCallSummaryMessage",
+    "ToolResultMessage",
+    "UserInputRequestedEvent",
+    "UserMessage",
+]
+
+ToolCallMessage: TypeAlias = ToolCallRequestEvent
+"""An older name of the event."""
+ToolCallResultMessage: TypeAlias = ToolCallExecutionEvent
+"""An older name of the event."""
+ToolResultMessage: TypeAlias = ToolCallExecutionEvent
+"""An older name of the event."""
+MultimodalMessage: TypeAlias = MultiModalMessage
+"""The same class in another spelling."""

@@ -1,0 +1,248 @@
+"""Messages that agents send each other.
+
+A message is made once and then shared: by the thread of a team, by the buffers of its
+participants and, as one `UserMessage`, by the model contexts of all agents that hear it.
+So nothing here copies, and a message that has been sent is not to be changed.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+
+from teamrun.messages.image import Image
+from teamrun.messages.llm import (
+    FunctionCall,
+    FunctionExecutionResult,
+    LLMMessage,
+    RequestUsage,
+    UserMessage,
+)
+from teamrun.messages.origin import new_id, now
+
+__all__ = [
+    "BaseChatMessage",
+    "BaseMessage",
+    "BaseTextChatMessage",
+    "HandoffMessage",
+    "JsonContent",
+    "MultiModalMessage",
+    "StopMessage",
+    "StructuredMessage",
+    "TextMessage",
+    "ToolCallSummaryMessage",
+]
+
+
+class BaseMessage(BaseModel, ABC):
+    """The base of everything that a team produces: chat messages and agent events."""
+
+    id: str = Field(default_factory=new_id)
+    """Unique; a UUID unless the sender gave another one."""
+    source: str
+    """The name of the agent, team or person that it comes from."""
+    models_usage: RequestUsage | None = None
+    """What the model call behind it used, where there was one."""
+    metadata: dict[str, str] = Field(default_factory=dict)
+    """Notes of the user's own; nothing here reads them."""
+    created_at: datetime = Field(default_factory=now)
+    """When it was made, in UTC."""
+
+    @abstractmethod
+    def to_text(self) -> str:
+        """The message as text for people: consoles, logs, conditions on text."""
+
+    def dump(self) -> dict[str, Any]:
+        """The message as JSON data; `type` says which class it was."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def load(cls, data: Mapping[str, Any]) -> Self:
+        """Make the message again from the data of `dump`.
+
+        Raises:
+            pydantic.ValidationError: The data are not a message of this class.
+        """
+        return cls.model_validate(data)
+
+
+class BaseChatMessage(BaseMessage, ABC):
+    """The base of messages from one agent to others; they enter the others' model contexts."""
+
+    __slots__ = ("_shared_model",)
+
+    @abstractmethod
+    def to_model_text(self) -> str:
+        """The message as text for a model."""
+
+    def to_model_message(self) -> UserMessage:
+        """The message as a model hears it; all who ask get the same object."""
+        return self._shared(self.to_model_text())
+
+    def _shared(self, content: str | list[str | Image]) -> UserMessage:
+        # One UserMessage for every context that hears this message. The identity checks keep
+        # it right when a field has been set since.
+        try:
+            known = _get_slot(self, BaseChatMessage)
+        except AttributeError:
+            known = None
+        if known is not None and known.content is content and known.source is self.source:
+            return known
+        message = UserMessage(content=content, source=self.source)
+        _set_slot(self, message)
+        return message
+
+
+# A slot and not a private attribute: those add a third to the cost of making a message. And
+# not __dict__: pydantic's serializers take what lies there for an unexpected field.
+_slot = vars(BaseChatMessage)["_shared_model"]
+_get_slot: Callable[[BaseChatMessage, type[BaseChatMessage]], UserMessage] = _slot.__get__
+_set_slot: Callable[[BaseChatMessage, UserMessage], None] = _slot.__set__
+
+
+class BaseTextChatMessage(BaseChatMessage, ABC):
+    """The base of chat messages whose content is text."""
+
+    content: str
+
+    def to_text(self) -> str:
+        """The content."""
+        return self.content
+
+    def to_model_text(self) -> str:
+        """The content."""
+        return self.content
+
+    def to_model_message(self) -> UserMessage:
+        """The content as said by `source`; all who ask get the same object."""
+        return self._shared(self.content)
+
+
+@runtime_checkable
+class _CarriesMessage(Protocol):
+    @property
+    def chat_message(self) -> BaseChatMessage: ...
+
+
+def _text_of(content: object) -> object:
+    if isinstance(content, _CarriesMessage):
+        content = content.chat_message
+    return content.to_text() if isinstance(content, BaseMessage) else content
+
+
+class TextMessage(BaseTextChatMessage):
+    """Plain text.
+
+    `content` may also be given as a message or a `Response`, whose text is then taken;
+    `models_used`, a list of model names, is kept in `metadata["models_used"]`.
+    """
+
+    type: Literal["TextMessage"] = "TextMessage"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_other_forms(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data  # refused, or taken as it is, by the model's own validation
+        fields = cast("dict[str, Any]", data)
+        if not isinstance(fields.get("content", ""), str):
+            fields = {**fields, "content": _text_of(fields["content"])}
+        if "models_used" in fields:
+            fields = _with_models_in_metadata(**fields)
+        return fields
+
+
+def _with_models_in_metadata(
+    *,
+    models_used: str | Sequence[str],
+    metadata: Mapping[str, str] | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    joined = models_used if isinstance(models_used, str) else ",".join(models_used)
+    return {**fields, "metadata": {**(metadata or {}), "models_used": joined}}
+
+
+class StopMessage(BaseTextChatMessage):
+    """A text that asks for the conversation to stop."""
+
+    type: Literal["StopMessage"] = "StopMessage"
+
+
+class HandoffMessage(BaseTextChatMessage):
+    """A text that hands the conversation to another agent."""
+
+    target: str
+    """The name of the agent that goes on."""
+    context: list[LLMMessage] = Field(default_factory=list[LLMMessage])
+    """What the target should know beside the text, such as tool results of the same turn."""
+    type: Literal["HandoffMessage"] = "HandoffMessage"
+
+
+class ToolCallSummaryMessage(BaseTextChatMessage):
+    """The results of tool calls as the answer of an agent."""
+
+    tool_calls: list[FunctionCall]
+    results: list[FunctionExecutionResult]
+    type: Literal["ToolCallSummaryMessage"] = "ToolCallSummaryMessage"
+
+
+class MultiModalMessage(BaseChatMessage):
+    """Texts and images in order."""
+
+    content: list[str | Image]
+    type: Literal["MultiModalMessage"] = "MultiModalMessage"
+
+    def to_text(self) -> str:
+        """The texts, one to a line, with `<image>` where an image stands."""
+        return "\n".join(part if isinstance(part, str) else "<image>" for part in self.content)
+
+    def to_model_text(self, image_placeholder: str | None = "[image]") -> str:
+        """The texts with a placeholder for each image.
+
+        Args:
+            image_placeholder: What stands for an image; None puts in its base64 data.
+        """
+        return "".join(
+            part if isinstance(part, str) else f" {image_placeholder or part.to_base64()}"
+            for part in self.content
+        )
+
+    def to_model_message(self) -> UserMessage:
+        """The content with its images; all who ask get the same object."""
+        return self._shared(self.content)
+
+
+class JsonContent(BaseModel):
+    """Structured content whose class is not known where it is read."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+ContentT = TypeVar("ContentT", bound=BaseModel)
+
+
+class StructuredMessage(BaseChatMessage, Generic[ContentT]):
+    """A pydantic object as content; `StructuredMessage[Answer](content=..., source=...)`."""
+
+    content: SerializeAsAny[ContentT]
+    format_string: str | None = None
+    """How to write the content as text, with its fields as `{names}`; JSON without one."""
+    type: str = Field(default="", pattern=r"^$|^StructuredMessage\b")
+    """The name of the class, such as `StructuredMessage[Answer]`."""
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Set `type` unless it was loaded."""
+        if not self.type:
+            self.type = type(self).__name__
+
+    def to_text(self) -> str:
+        """The content in the form of `format_string`, or as JSON."""
+        if self.format_string is None:
+            return self.content.model_dump_json()
+        return self.format_string.format(**self.content.model_dump())
+
+    def to_model_text(self) -> str:
+        """The same as `to_text`."""
+        return self.to_text()

@@ -1,0 +1,49 @@
+"""What some messages carry beside text: code, its outcome, and pieces of memory."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, field_serializer
+
+from teamrun.messages.image import Image
+
+__all__ = ["CodeBlock", "CodeResult", "MemoryContent", "MemoryMimeType"]
+
+
+@dataclass(slots=True)
+class CodeBlock:
+    """A piece of source code in a named language."""
+
+    code: str
+    language: str
+
+
+@dataclass(slots=True)
+class CodeResult:
+    """What running code printed, and its exit status."""
+
+    exit_code: int
+    output: str
+
+
+class MemoryMimeType(StrEnum):
+    """Media types of memory content that have a meaning here; any other text is allowed."""
+
+    TEXT = "text/plain"
+    JSON = "application/json"
+    MARKDOWN = "text/markdown"
+    IMAGE = "image/*"
+    BINARY = "application/octet-stream"
+
+
+class MemoryContent(BaseModel):
+    """One piece of memory."""
+
+    content: str | bytes | dict[str, Any] | Image
+    mime_type: MemoryMimeType | str
+    metadata: dict[str, Any] | None = None
+
+    @field_serializer("mime_type")
+    def _as_text(self, value: MemoryMimeType | str) -> str:
+        return str(value)

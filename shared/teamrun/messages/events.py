@@ -1,0 +1,146 @@
+"""What agents and teams report about their work; events are shown and counted, never answered."""
+
+from abc import ABC
+from typing import Literal
+
+from teamrun.messages.chat import BaseMessage
+from teamrun.messages.content import CodeBlock, CodeResult, MemoryContent
+from teamrun.messages.llm import FunctionCall, FunctionExecutionResult
+
+__all__ = [
+    "BaseAgentEvent",
+    "CodeExecutionEvent",
+    "CodeGenerationEvent",
+    "MemoryQueryEvent",
+    "ModelClientStreamingChunkEvent",
+    "SelectSpeakerEvent",
+    "SelectorEvent",
+    "ThoughtEvent",
+    "ToolCallExecutionEvent",
+    "ToolCallRequestEvent",
+    "UserInputRequestedEvent",
+]
+
+
+class BaseAgentEvent(BaseMessage, ABC):
+    """The base of events."""
+
+
+class ToolCallRequestEvent(BaseAgentEvent):
+    """The model asked for tools."""
+
+    content: list[FunctionCall]
+    type: Literal["ToolCallRequestEvent"] = "ToolCallRequestEvent"
+
+    def to_text(self) -> str:
+        """The calls in Python notation."""
+        return str(self.content)
+
+
+class ToolCallExecutionEvent(BaseAgentEvent):
+    """The tools that the model asked for have answered."""
+
+    content: list[FunctionExecutionResult]
+    type: Literal["ToolCallExecutionEvent"] = "ToolCallExecutionEvent"
+
+    def to_text(self) -> str:
+        """The results in Python notation."""
+        return str(self.content)
+
+
+class CodeGenerationEvent(BaseAgentEvent):
+    """A model wrote code that is going to be run."""
+
+    retry_attempt: int
+    """0 for the first attempt."""
+    content: str
+    """The whole text around the code."""
+    code_blocks: list[CodeBlock]
+    type: Literal["CodeGenerationEvent"] = "CodeGenerationEvent"
+
+    def to_text(self) -> str:
+        """The model's text."""
+        return self.content
+
+
+class CodeExecutionEvent(BaseAgentEvent):
+    """Code has been run."""
+
+    retry_attempt: int
+    result: CodeResult
+    type: Literal["CodeExecutionEvent"] = "CodeExecutionEvent"
+
+    def to_text(self) -> str:
+        """What the code printed."""
+        return self.result.output
+
+
+class UserInputRequestedEvent(BaseAgentEvent):
+    """An agent waits for a person."""
+
+    request_id: str
+    """Names the request in the answer."""
+    content: Literal[""] = ""
+    type: Literal["UserInputRequestedEvent"] = "UserInputRequestedEvent"
+
+    def to_text(self) -> str:
+        """Nothing: the prompt is the agent's own affair."""
+        return self.content
+
+
+class MemoryQueryEvent(BaseAgentEvent):
+    """An agent has put something from memory into its model context."""
+
+    content: list[MemoryContent]
+    type: Literal["MemoryQueryEvent"] = "MemoryQueryEvent"
+
+    def to_text(self) -> str:
+        """The pieces in Python notation."""
+        return str(self.content)
+
+
+class ModelClientStreamingChunkEvent(BaseAgentEvent):
+    """A piece of a model's text on its way; never part of a result."""
+
+    content: str
+    full_message_id: str | None = None
+    """The id of the message that the pieces add up to."""
+    type: Literal["ModelClientStreamingChunkEvent"] = "ModelClientStreamingChunkEvent"
+
+    def to_text(self) -> str:
+        """The piece."""
+        return self.content
+
+
+class ThoughtEvent(BaseAgentEvent):
+    """What a model thought before it answered, or said beside its tool calls."""
+
+    content: str
+    type: Literal["ThoughtEvent"] = "ThoughtEvent"
+
+    def to_text(self) -> str:
+        """The thought."""
+        return self.content
+
+
+class SelectSpeakerEvent(BaseAgentEvent):
+    """A team has chosen who speaks next."""
+
+    content: list[str]
+    """The names of the speakers."""
+    type: Literal["SelectSpeakerEvent"] = "SelectSpeakerEvent"
+
+    def to_text(self) -> str:
+        """The names in Python notation."""
+        return str(self.content)
+
+
+class SelectorEvent(BaseAgentEvent):
+    """What the model that chooses speakers said."""
+
+    content: str
+    type: Literal["SelectorEvent"] = "SelectorEvent"
+
+    def to_text(self) -> str:
+        """The model's text."""
+        return self.content

@@ -1,0 +1,185 @@
+"""The seam to tools.
+
+Above it: agents and workbenches, which know only `Tool`. Below it: `function.py` (Python
+functions), `agent_tool.py` (agents and teams as tools), and classes of the user's own. In a
+run the engine puts a journaling `Tool` around each one that reaches outside.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from teamrun.core.cancellation import CancellationToken
+from teamrun.tools.arguments import parameters_of
+from teamrun.tools.context import ToolContext
+from teamrun.tools.schema import ToolSchema
+
+__all__ = ["BaseTool", "BaseToolWithState", "StreamTool", "Tool"]
+
+ArgsT = TypeVar("ArgsT", bound=BaseModel)
+ReturnT = TypeVar("ReturnT")
+StateT = TypeVar("StateT", bound=BaseModel)
+
+
+class Tool(ABC):
+    """Something that a model can call by name with JSON arguments."""
+
+    name: str
+    description: str
+
+    def __init__(self, name: str, description: str) -> None:
+        self.name = name
+        self.description = description
+
+    @property
+    @abstractmethod
+    def schema(self) -> ToolSchema:
+        """The tool as a model sees it."""
+
+    @abstractmethod
+    async def run_json(
+        self,
+        args: Mapping[str, Any],
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+        context: ToolContext | None = None,
+    ) -> Any:
+        """Call the tool.
+
+        Args:
+            args: The arguments as JSON data; they are checked here.
+            cancellation_token: Cancels the call.
+            call_id: The model's own name for this call.
+            context: State, files and progress; the tool makes its own where None.
+
+        Raises:
+            Exception: Anything; its text is what the model is told.
+        """
+
+    def return_value_as_string(self, value: Any) -> str:
+        """What `run_json` returned, as text for a model: models as JSON, the rest by `str`."""
+        if isinstance(value, BaseModel):
+            return json.dumps(value.model_dump())
+        return str(value)
+
+    async def save_state_json(self) -> Mapping[str, Any]:
+        """What `load_state_json` needs to continue; nothing for a tool without state."""
+        return {}
+
+    async def load_state_json(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - most tools have none
+        """Continue from what `save_state_json` gave."""
+
+
+class StreamTool(Tool):
+    """A tool that reports messages while it works, such as an agent."""
+
+    @abstractmethod
+    def run_json_stream(
+        self,
+        args: Mapping[str, Any],
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Call the tool; yields what it reports, then the value that `run_json` returns."""
+
+    async def run_json(
+        self,
+        args: Mapping[str, Any],
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+        context: ToolContext | None = None,
+    ) -> Any:
+        """Call the tool and keep only the value."""
+        value: Any = None
+        async for value in self.run_json_stream(args, cancellation_token, call_id=call_id):  # noqa: B007 - the last one is the value
+            pass
+        return value
+
+
+class BaseTool(Tool, Generic[ArgsT, ReturnT]):
+    """A tool as a class: subclass it and write `run`, which gets checked arguments."""
+
+    def __init__(
+        self,
+        args_type: type[ArgsT],
+        return_type: type[ReturnT],
+        name: str,
+        description: str,
+        strict: bool = False,
+    ) -> None:
+        super().__init__(name, description)
+        self._args_type = args_type
+        self._return_type = return_type
+        self._schema = ToolSchema(
+            name=name,
+            description=description,
+            parameters=parameters_of(args_type, strict=strict),
+            strict=strict,
+        )
+
+    @property
+    def schema(self) -> ToolSchema:
+        """The tool as a model sees it."""
+        return self._schema
+
+    def args_type(self) -> type[ArgsT]:
+        """The class that the arguments are checked with."""
+        return self._args_type
+
+    def return_type(self) -> type[Any]:
+        """The class of what `run` returns."""
+        return self._return_type
+
+    @abstractmethod
+    async def run(self, args: ArgsT, cancellation_token: CancellationToken) -> ReturnT:
+        """Do the work."""
+
+    async def run_json(
+        self,
+        args: Mapping[str, Any],
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+        context: ToolContext | None = None,
+    ) -> Any:
+        """Check the arguments and call `run`."""
+        return await self.run(
+            self._args_type.model_validate(args), cancellation_token or CancellationToken()
+        )
+
+
+class BaseToolWithState(BaseTool[ArgsT, ReturnT], ABC, Generic[ArgsT, ReturnT, StateT]):
+    """A tool as a class with state of its own, which a workbench saves and loads."""
+
+    def __init__(
+        self,
+        args_type: type[ArgsT],
+        return_type: type[ReturnT],
+        state_type: type[StateT],
+        name: str,
+        description: str,
+    ) -> None:
+        super().__init__(args_type, return_type, name, description)
+        self._state_type = state_type
+
+    @abstractmethod
+    def save_state(self) -> StateT:
+        """The state."""
+
+    @abstractmethod
+    def load_state(self, state: StateT) -> None:
+        """Continue from that state."""
+
+    async def save_state_json(self) -> Mapping[str, Any]:
+        """The state as JSON data."""
+        return self.save_state().model_dump(mode="json")
+
+    async def load_state_json(self, state: Mapping[str, Any]) -> None:
+        """Continue from that state."""
+        self.load_state(self._state_type.model_validate(state))

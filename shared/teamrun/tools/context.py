@@ -1,0 +1,162 @@
+"""What a tool gets beside its arguments: its memory, its files, and a way to report progress."""
+
+import re
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from teamrun.errors import ArtifactNotFound, UsageError
+
+__all__ = [
+    "Artifacts",
+    "MemoryArtifacts",
+    "ToolContext",
+    "check_artifact_name",
+    "current_artifacts",
+    "use_artifacts",
+]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def check_artifact_name(name: str) -> str:
+    """Return the name if an artifact may have it.
+
+    Raises:
+        UsageError: It has characters or a length that file systems and URLs may not take.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise UsageError(
+            f"Artifact name {name!r} is not allowed; use letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit, at most 128 characters."
+        )
+    return name
+
+
+class Artifacts(Protocol):
+    """The files of a run. Writing a name again makes a new version of it."""
+
+    def write(self, name: str, data: bytes | str, media_type: str | None = None) -> None:
+        """Leave a file; from any thread. It is kept when the tool call has completed.
+
+        Args:
+            name: Letters, digits, `.`, `_`, `-`; at most 128 characters.
+            data: The content; text is stored as UTF-8.
+            media_type: Guessed from the name where None.
+
+        Raises:
+            UsageError: The name is not allowed.
+        """
+        ...
+
+    def read(self, name: str) -> bytes:
+        """The newest version of a file, this call's own included. For tools that run in a thread.
+
+        Raises:
+            ArtifactNotFound: No tool of the run has left a file of this name.
+        """
+        ...
+
+    async def load(self, name: str) -> bytes:
+        """The same as `read`, for async tools.
+
+        Raises:
+            ArtifactNotFound: No tool of the run has left a file of this name.
+        """
+        ...
+
+    def names(self) -> list[str]:
+        """The files that can be read, sorted."""
+        ...
+
+
+class MemoryArtifacts:
+    """Files in memory: what tools get outside a run, and in tests."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, bytes] = {}
+        self.media_types: dict[str, str | None] = {}
+        """The media type that each file was written with."""
+
+    def write(self, name: str, data: bytes | str, media_type: str | None = None) -> None:
+        """Keep a file; a file of the same name is replaced."""
+        content = data.encode("utf-8") if isinstance(data, str) else bytes(data)
+        self._files[check_artifact_name(name)] = content
+        self.media_types[name] = media_type
+
+    def read(self, name: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            ArtifactNotFound: There is none of this name.
+        """
+        try:
+            return self._files[name]
+        except KeyError:
+            raise ArtifactNotFound(
+                f"There is no artifact {name!r}; there are {self.names()}."
+            ) from None
+
+    async def load(self, name: str) -> bytes:
+        """The same as `read`."""
+        return self.read(name)
+
+    def names(self) -> list[str]:
+        """The files, sorted."""
+        return sorted(self._files)
+
+
+current_artifacts: ContextVar[Artifacts | None] = ContextVar("teamrun_artifacts", default=None)
+"""The files that tools share outside a run; None stands for one place per process, in memory."""
+
+_PROCESS = MemoryArtifacts()
+
+
+@contextmanager
+def use_artifacts(artifacts: Artifacts) -> Generator[Artifacts]:
+    """Let the tools that are called inside the `with` block share these files."""
+    token = current_artifacts.set(artifacts)
+    try:
+        yield artifacts
+    finally:
+        current_artifacts.reset(token)
+
+
+def _shared_artifacts() -> Artifacts:
+    artifacts = current_artifacts.get()
+    return _PROCESS if artifacts is None else artifacts
+
+
+@dataclass(slots=True, kw_only=True)
+class ToolContext:
+    """The surroundings of one tool call.
+
+    A function tool gets one in the parameter that is annotated `ToolContext`; models do not
+    see that parameter. What a tool is to remember goes into `state` or into `artifacts`:
+    when a run continues on another worker, nothing else is still there.
+    """
+
+    state: dict[str, Any] = field(default_factory=dict[str, Any])
+    """JSON data, kept between the calls of this tool in this run."""
+    artifacts: Artifacts = field(default_factory=_shared_artifacts)
+    """The files of the run."""
+    call_id: str = ""
+    """Unique in the run; use it as idempotency key towards other services."""
+    run_id: str = ""
+    """Empty outside a run."""
+    agent: str = ""
+    """The path of the agent that calls."""
+    on_progress: Callable[[str, float | None], None] | None = None
+    """Takes the reports of `progress`; called in whatever thread the tool runs."""
+
+    def progress(self, note: str, percent: float | None = None) -> None:
+        """Report how far the call has come.
+
+        Args:
+            note: One line for people.
+            percent: 0 to 100, where it is known.
+        """
+        if self.on_progress is not None:
+            self.on_progress(note, percent)
