@@ -1,4 +1,4 @@
-"""Real components for tests: each context manager starts one on loopback or a private socket and ends it.
+"""Real components for tests: each context manager starts one on loopback and ends it again.
 
 A component that is not installed skips the test locally and fails it in CI.
 """
