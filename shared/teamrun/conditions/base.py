@@ -1,0 +1,246 @@
+"""The seam for termination conditions, and how two of them combine.
+
+Above it: teams, which ask a condition after the task and after each turn. Below it: one module
+per subject (`text.py`, `counts.py`, `events.py`, `outside.py`), and any class of a user's own.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from teamrun.core.protocols import AnyMessage
+from teamrun.errors import TerminatedException
+from teamrun.messages import RequestUsage, StopMessage
+
+__all__ = [
+    "AndTerminationCondition",
+    "ComposedTermination",
+    "OrTerminationCondition",
+    "SimpleTermination",
+    "TerminationCondition",
+]
+
+
+class TerminationCondition(ABC):
+    """Decides when a team stops; combine two with `|` (either) and `&` (both).
+
+    A condition is called with what is new since the last call: first the task, then the messages
+    and events of each turn. It is stateful; the team resets it when a run ends.
+    """
+
+    stop_code: str = "functional"
+    """The machine-readable name of the reason; a class of your own may set another."""
+
+    @property
+    @abstractmethod
+    def terminated(self) -> bool:
+        """Whether the condition has fired and was not reset since."""
+
+    @abstractmethod
+    async def __call__(self, messages: Sequence[AnyMessage]) -> StopMessage | None:
+        """Take what is new; the reason as a message when the team is to stop.
+
+        Raises:
+            TerminatedException: The condition has already fired.
+        """
+
+    @abstractmethod
+    async def reset(self) -> None:
+        """Begin anew."""
+
+    def start(self) -> None:  # noqa: B027 - most conditions need not know
+        """Note that a run of the team begins; it may be the next part of one cut short."""
+
+    def count_usage(self, usage: RequestUsage) -> None:  # noqa: B027 - one condition counts
+        """Take note of a model call of the team itself, which no message carries."""
+
+    async def save_state(self) -> dict[str, Any]:
+        """What was counted so far, as JSON."""
+        return {"type": type(self).__name__}
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `save_state` gave; the state of another kind of condition is a reset."""
+        await self.reset()
+
+    def _refuse_when_terminated(self) -> None:
+        if self.terminated:
+            raise TerminatedException(
+                "Termination condition has already been reached; reset() it before the next use."
+            )
+
+    def __or__(self, other: "TerminationCondition") -> "OrTerminationCondition":
+        return OrTerminationCondition(self, other)
+
+    def __and__(self, other: "TerminationCondition") -> "AndTerminationCondition":
+        return AndTerminationCondition(self, other)
+
+
+class SimpleTermination(TerminationCondition):
+    """The shared part of conditions that look at messages and remember at most a few counts."""
+
+    def __init__(self) -> None:
+        self._terminated = False
+
+    @property
+    def terminated(self) -> bool:
+        """Whether the condition has fired and was not reset since."""
+        return self._terminated
+
+    async def __call__(self, messages: Sequence[AnyMessage]) -> StopMessage | None:
+        """Take what is new; the reason as a message when the team is to stop."""
+        self._refuse_when_terminated()
+        reason = self._check(messages)
+        return None if reason is None else self._stop(reason)
+
+    async def reset(self) -> None:
+        """Begin anew."""
+        self._terminated = False
+        self._restore({})
+
+    async def save_state(self) -> dict[str, Any]:
+        """What was counted so far, as JSON."""
+        return {
+            "type": type(self).__name__,
+            "terminated": self._terminated,
+            **self._counted(),
+        }
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `save_state` gave; the state of another kind of condition is a reset."""
+        await self.reset()
+        if state.get("type") == type(self).__name__:
+            self._terminated = bool(state.get("terminated"))
+            self._restore(state)
+
+    def _check(self, messages: Sequence[AnyMessage]) -> str | None:
+        """The reason to stop, or None."""
+        raise NotImplementedError
+
+    def _counted(self) -> dict[str, Any]:
+        """What `save_state` adds."""
+        return {}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Take the counts of `_counted` back; an empty state is the beginning."""
+
+    def _stop(self, reason: str) -> StopMessage:
+        self._terminated = True
+        return StopMessage(content=reason, source=type(self).__name__)
+
+
+class _Combination(TerminationCondition):
+    def __init__(self, *conditions: TerminationCondition) -> None:
+        if not conditions:
+            raise ValueError("A combination needs at least one condition.")
+        self._conditions = conditions
+
+    @property
+    def conditions(self) -> tuple[TerminationCondition, ...]:
+        """The parts, in order."""
+        return self._conditions
+
+    async def reset(self) -> None:
+        """Begin anew, with all parts."""
+        for condition in self._conditions:
+            await condition.reset()
+
+    def start(self) -> None:
+        """Note that a run begins, in all parts."""
+        for condition in self._conditions:
+            condition.start()
+
+    def count_usage(self, usage: RequestUsage) -> None:
+        """Take note of a model call of the team itself, in all parts."""
+        for condition in self._conditions:
+            condition.count_usage(usage)
+
+    async def save_state(self) -> dict[str, Any]:
+        """What the parts have counted so far, as JSON."""
+        parts = [await condition.save_state() for condition in self._conditions]
+        return {"type": type(self).__name__, "conditions": parts}
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `save_state` gave; the state of another kind of condition is a reset."""
+        await self.reset()
+        parts: Sequence[Mapping[str, Any]] = state.get("conditions", ())
+        if state.get("type") != type(self).__name__ or len(parts) != len(self._conditions):
+            return
+        for condition, part in zip(self._conditions, parts, strict=True):
+            await condition.load_state(part)
+
+
+class OrTerminationCondition(_Combination):
+    """Fires when any of its conditions does; the reasons of all that fired at once are joined."""
+
+    @property
+    def terminated(self) -> bool:
+        """Whether one of the parts has fired."""
+        return any(condition.terminated for condition in self._conditions)
+
+    async def __call__(self, messages: Sequence[AnyMessage]) -> StopMessage | None:
+        """Ask every part; the joined reasons when one of them says stop."""
+        self._refuse_when_terminated()
+        stops: list[StopMessage] = []
+        for condition in self._conditions:
+            stop = await condition(messages)
+            if stop is not None:
+                if not stops:
+                    self.stop_code = condition.stop_code
+                stops.append(stop)
+        return _join(stops) if stops else None
+
+
+ComposedTermination = OrTerminationCondition
+"""Another name of the same: `ComposedTermination(a, b)` is `a | b`."""
+
+
+class AndTerminationCondition(_Combination):
+    """Fires when all of its conditions have fired, at once or one after another."""
+
+    def __init__(self, *conditions: TerminationCondition) -> None:
+        super().__init__(*conditions)
+        self._stops: list[StopMessage] = []
+
+    @property
+    def terminated(self) -> bool:
+        """Whether all parts have fired."""
+        return all(condition.terminated for condition in self._conditions)
+
+    async def __call__(self, messages: Sequence[AnyMessage]) -> StopMessage | None:
+        """Ask the parts that have not fired; the joined reasons when none is left."""
+        self._refuse_when_terminated()
+        for condition in self._conditions:
+            if not condition.terminated:
+                stop = await condition(messages)
+                if stop is not None:
+                    if not self._stops:
+                        self.stop_code = condition.stop_code
+                    self._stops.append(stop)
+        return _join(self._stops) if self.terminated else None
+
+    async def reset(self) -> None:
+        """Begin anew, with all parts."""
+        await super().reset()
+        self._stops = []
+
+    async def save_state(self) -> dict[str, Any]:
+        """What the parts have counted, and the reasons of those that have fired."""
+        return {
+            **await super().save_state(),
+            "stop_code": self.stop_code,
+            "stops": [{"content": stop.content, "source": stop.source} for stop in self._stops],
+        }
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `save_state` gave; the state of another kind of condition is a reset."""
+        await super().load_state(state)
+        if any(condition.terminated for condition in self._conditions):
+            self.stop_code = state["stop_code"]
+            self._stops = [StopMessage(**stop) for stop in state["stops"]]
+
+
+def _join(stops: Sequence[StopMessage]) -> StopMessage:
+    return StopMessage(
+        content=", ".join(stop.content for stop in stops),
+        source=", ".join(stop.source for stop in stops),
+    )

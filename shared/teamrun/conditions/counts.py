@@ -1,0 +1,153 @@
+"""Conditions that count: messages, tokens, seconds."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from teamrun.conditions.base import SimpleTermination
+from teamrun.core.protocols import AnyMessage
+from teamrun.messages import BaseChatMessage, RequestUsage
+from teamrun.messages.origin import now
+
+__all__ = ["MaxMessageTermination", "TimeoutTermination", "TokenUsageTermination"]
+
+
+class MaxMessageTermination(SimpleTermination):
+    """Fires after a number of messages, those of the task included.
+
+    Args:
+        max_messages: The number.
+        include_agent_event: Events (tool calls, thoughts) count as well.
+    """
+
+    stop_code = "max_messages"
+
+    def __init__(self, max_messages: int = 100, include_agent_event: bool = False) -> None:
+        super().__init__()
+        self._max_messages = max_messages
+        self._include_agent_event = include_agent_event
+        self._message_count = 0
+
+    def _check(self, messages: Sequence[AnyMessage]) -> str | None:
+        if self._include_agent_event:
+            self._message_count += len(messages)
+        else:
+            self._message_count += sum(isinstance(each, BaseChatMessage) for each in messages)
+        if self._message_count < self._max_messages:
+            return None
+        return (
+            f"Maximum number of messages {self._max_messages} reached, "
+            f"current message count: {self._message_count}"
+        )
+
+    def _counted(self) -> dict[str, Any]:
+        return {"message_count": self._message_count}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self._message_count = int(state.get("message_count", 0))
+
+
+class TokenUsageTermination(SimpleTermination):
+    """Fires when the model calls of a run have used so many tokens.
+
+    Counted is what messages and events report in `models_usage`, and what the team's own model
+    calls use (a selector's).
+
+    Raises:
+        ValueError: None of the three limits is given.
+    """
+
+    stop_code = "token_usage"
+
+    def __init__(
+        self,
+        max_total_token: int | None = None,
+        max_prompt_token: int | None = None,
+        max_completion_token: int | None = None,
+    ) -> None:
+        super().__init__()
+        if max_total_token is None and max_prompt_token is None and max_completion_token is None:
+            raise ValueError(
+                "At least one of max_total_token, max_prompt_token, or max_completion_token "
+                "must be provided"
+            )
+        self._max_total_token = max_total_token
+        self._max_prompt_token = max_prompt_token
+        self._max_completion_token = max_completion_token
+        self._prompt_tokens = 0
+        self._completion_tokens = 0
+
+    def count_usage(self, usage: RequestUsage) -> None:
+        """Add the tokens of a model call that no message carries."""
+        self._prompt_tokens += usage.prompt_tokens
+        self._completion_tokens += usage.completion_tokens
+
+    def _check(self, messages: Sequence[AnyMessage]) -> str | None:
+        for message in messages:
+            if message.models_usage is not None:
+                self.count_usage(message.models_usage)
+        total = self._prompt_tokens + self._completion_tokens
+        if not (
+            _reached(total, self._max_total_token)
+            or _reached(self._prompt_tokens, self._max_prompt_token)
+            or _reached(self._completion_tokens, self._max_completion_token)
+        ):
+            return None
+        return (
+            f"Token usage limit reached, total token count: {total}, "
+            f"prompt token count: {self._prompt_tokens}, "
+            f"completion token count: {self._completion_tokens}."
+        )
+
+    def _counted(self) -> dict[str, Any]:
+        return {
+            "prompt_tokens": self._prompt_tokens,
+            "completion_tokens": self._completion_tokens,
+        }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self._prompt_tokens = int(state.get("prompt_tokens", 0))
+        self._completion_tokens = int(state.get("completion_tokens", 0))
+
+
+def _reached(count: int, limit: int | None) -> bool:
+    return limit is not None and count >= limit
+
+
+class TimeoutTermination(SimpleTermination):
+    """Fires at the end of the turn in which `timeout_seconds` have passed.
+
+    The clock starts with the first run of the team, not with the construction of the condition.
+    It is the clock of messages: in a durable run, the time of the run's log.
+    """
+
+    stop_code = "timeout"
+
+    def __init__(self, timeout_seconds: float) -> None:
+        super().__init__()
+        self._timeout_seconds = timeout_seconds
+        self._started_at: datetime | None = None
+        self._spent = timedelta()
+
+    def start(self) -> None:
+        """Start the clock, unless it runs."""
+        if self._started_at is None:
+            self._started_at = now()
+
+    def _check(self, messages: Sequence[AnyMessage]) -> str | None:
+        self.start()  # for callers that use the condition without a team
+        if self._elapsed() < timedelta(seconds=self._timeout_seconds):
+            return None
+        return f"Timeout of {self._timeout_seconds} seconds reached"
+
+    def _elapsed(self) -> timedelta:
+        if self._started_at is None:
+            return self._spent
+        return self._spent + (now() - self._started_at)
+
+    def _counted(self) -> dict[str, Any]:
+        return {"elapsed_seconds": self._elapsed().total_seconds()}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self._started_at = None
+        self._spent = timedelta(seconds=float(state.get("elapsed_seconds", 0)))

@@ -1,0 +1,145 @@
+"""`|` fires with the first, `&` with the last; both say which was first."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from teamrun.conditions import (
+    AndTerminationCondition,
+    MaxMessageTermination,
+    OrTerminationCondition,
+    SourceMatchTermination,
+    TerminationCondition,
+    TextMentionTermination,
+)
+from teamrun.core.protocols import AnyMessage
+from teamrun.errors import TerminatedException
+from teamrun.messages import StopMessage, TextMessage
+
+
+def say(text: str, source: str = "writer") -> TextMessage:
+    return TextMessage(content=text, source=source)
+
+
+def ask(condition: TerminationCondition, *messages: AnyMessage) -> StopMessage | None:
+    return asyncio.run(condition(messages))
+
+
+def test_or_fires_with_the_first() -> None:
+    condition = TextMentionTermination("A") | MaxMessageTermination(2)
+
+    assert ask(condition, say("x")) is None
+    stop = ask(condition, say("y"))
+
+    assert stop is not None
+    assert stop.content == "Maximum number of messages 2 reached, current message count: 2"
+    assert stop.source == "MaxMessageTermination"
+    assert condition.stop_code == "max_messages"
+    assert condition.terminated
+
+
+def test_or_joins_reasons_that_come_at_once_in_order() -> None:
+    condition = TextMentionTermination("A") | MaxMessageTermination(1)
+
+    stop = ask(condition, say("A"))
+
+    assert stop is not None
+    assert stop.content == (
+        "Text 'A' mentioned, Maximum number of messages 1 reached, current message count: 1"
+    )
+    assert stop.source == "TextMentionTermination, MaxMessageTermination"
+    assert condition.stop_code == "text_mention"
+
+
+def test_and_waits_for_all_and_keeps_the_earlier_reason() -> None:
+    condition = MaxMessageTermination(3) & TextMentionTermination("A")
+
+    assert ask(condition, say("A")) is None
+    assert ask(condition, say("x")) is None
+    assert not condition.terminated
+    stop = ask(condition, say("y"))
+
+    assert stop is not None
+    assert stop.content == (
+        "Text 'A' mentioned, Maximum number of messages 3 reached, current message count: 3"
+    )
+    assert condition.stop_code == "text_mention"
+    assert condition.terminated
+
+
+def test_combinations_that_have_fired_refuse_until_reset() -> None:
+    either = TextMentionTermination("A") | MaxMessageTermination(9)
+    both = TextMentionTermination("A") & MaxMessageTermination(1)
+    for condition in (either, both):
+        assert ask(condition, say("A")) is not None
+        with pytest.raises(TerminatedException):
+            ask(condition, say("A"))
+
+        asyncio.run(condition.reset())
+
+        assert not condition.terminated
+        assert ask(condition, say("A")) is not None
+
+
+def test_operators_nest_as_a_binary_tree() -> None:
+    a, b, c = TextMentionTermination("A"), TextMentionTermination("B"), TextMentionTermination("C")
+
+    condition = a | b & c
+
+    assert isinstance(condition, OrTerminationCondition)
+    left, right = condition.conditions
+    assert left is a
+    assert isinstance(right, AndTerminationCondition)
+    assert right.conditions == (b, c)
+    assert ask(condition, say("B")) is None
+    stop = ask(condition, say("C"))
+    assert stop is not None
+    assert stop.content == "Text 'B' mentioned, Text 'C' mentioned"
+
+
+def _build() -> TerminationCondition:
+    return (TextMentionTermination("A") & MaxMessageTermination(3)) | SourceMatchTermination(["z"])
+
+
+def test_a_half_fired_tree_survives_save_and_load() -> None:
+    first = _build()
+    assert ask(first, say("A")) is None
+    state = json.loads(json.dumps(asyncio.run(first.save_state())))
+
+    second = _build()
+    asyncio.run(second.load_state(state))
+    stop = ask(second, say("x"), say("y"))
+
+    assert stop is not None
+    assert stop.content == (
+        "Text 'A' mentioned, Maximum number of messages 3 reached, current message count: 3"
+    )
+    assert second.stop_code == "text_mention"
+
+
+def test_a_condition_of_ones_own_combines_and_keeps_its_code() -> None:
+    class Never(TerminationCondition):
+        stop_code = "never"
+
+        @property
+        def terminated(self) -> bool:
+            return False
+
+        async def __call__(self, messages: Sequence[AnyMessage]) -> StopMessage | None:
+            return StopMessage(content="never", source="Never") if len(messages) > 1 else None
+
+        async def reset(self) -> None: ...
+
+    condition = Never() | TextMentionTermination("A")
+
+    asyncio.run(condition.load_state(asyncio.run(condition.save_state())))
+    assert ask(condition, say("x")) is None
+    assert ask(condition, say("x"), say("y")) is not None
+    assert condition.stop_code == "never"
+
+
+def test_an_empty_combination_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one condition"):
+        OrTerminationCondition()

@@ -1,0 +1,98 @@
+"""`TimeoutTermination` reads the clock of messages, from the first run's start on."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from teamrun.conditions import TextMentionTermination, TimeoutTermination
+from teamrun.messages import TextMessage
+from teamrun.messages.origin import current_origin
+
+
+class Stopwatch:
+    """A source of ids and times that moves only when told."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2030, 1, 1, tzinfo=UTC)
+
+    def new_id(self) -> str:
+        return "0" * 32
+
+    def now(self) -> datetime:
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Iterator[Stopwatch]:
+    stopwatch = Stopwatch()
+    token = current_origin.set(stopwatch)
+    yield stopwatch
+    current_origin.reset(token)
+
+
+def ask(condition: TimeoutTermination) -> str | None:
+    stop = asyncio.run(condition([]))
+    return None if stop is None else stop.content
+
+
+def test_it_fires_when_the_time_since_the_start_has_passed(clock: Stopwatch) -> None:
+    condition = TimeoutTermination(60)
+    clock.advance(1000)  # between construction and the first run
+    condition.start()
+
+    clock.advance(59)
+    assert ask(condition) is None
+    clock.advance(1)
+    assert ask(condition) == "Timeout of 60 seconds reached"
+    assert condition.stop_code == "timeout"
+
+
+def test_the_clock_starts_once(clock: Stopwatch) -> None:
+    condition = TimeoutTermination(1.5)
+    condition.start()
+    clock.advance(1)
+    condition.start()
+    clock.advance(1)
+
+    assert ask(condition) == "Timeout of 1.5 seconds reached"
+
+
+def test_reset_starts_it_anew(clock: Stopwatch) -> None:
+    condition = TimeoutTermination(60)
+    condition.start()
+    clock.advance(100)
+
+    asyncio.run(condition.reset())
+    condition.start()
+
+    assert ask(condition) is None
+
+
+def test_without_a_team_the_first_question_starts_it(clock: Stopwatch) -> None:
+    condition = TimeoutTermination(60)
+
+    assert ask(condition) is None
+    clock.advance(60)
+    assert ask(condition) is not None
+
+
+def test_seconds_spent_survive_save_and_load(clock: Stopwatch) -> None:
+    first = TimeoutTermination(60) | TextMentionTermination("x")
+    first.start()
+    clock.advance(40)
+    state = json.loads(json.dumps(asyncio.run(first.save_state())))
+
+    clock.advance(10_000)  # the state lay in a file
+    second = TimeoutTermination(60) | TextMentionTermination("x")
+    asyncio.run(second.load_state(state))
+    second.start()
+    message = TextMessage(content="y", source="user")
+    assert asyncio.run(second([message])) is None
+    clock.advance(20)
+    assert asyncio.run(second([message])) is not None
