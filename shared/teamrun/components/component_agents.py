@@ -1,0 +1,141 @@
+"""Agents, conditions and contexts of AutoGen component JSON, read into the canonical form."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from teamrun.components.component_json import is_component, model_profile, tool_names, unwrap
+from teamrun.components.conditions import AndDefinition, ConditionDefinition, OrDefinition
+from teamrun.components.definitions import (
+    AssistantDefinition,
+    ContextDefinition,
+    UserProxyDefinition,
+)
+from teamrun.components.fields import as_list, construct, read_fields
+from teamrun.components.problems import Problems, pointer
+from teamrun.components.read_agents import read_handoffs
+from teamrun.components.read_conditions import ConditionReader
+from teamrun.components.scope import Member, Scope
+
+__all__ = ["read_component_agent", "read_component_condition", "read_component_context"]
+
+_MAX_DEPTH: Final = 16
+_SAME: Final = (
+    "name",
+    "description",
+    "handoffs",
+    "reflect_on_tool_use",
+    "max_tool_iterations",
+    "tool_call_summary_format",
+    "model_client_stream",
+    "model_context",
+    "metadata",
+    "system_message",
+)
+_ASSISTANT: Final[Mapping[str, str]] = {name: name for name in _SAME} | {
+    "model_client": "model",
+    "tools": "tools",
+    "workbench": "workbench",
+    "memory": "memory",
+    "structured_message_factory": "structured_message_factory",
+}
+_NOT_CONVERTED: Final[Mapping[str, str]] = {
+    "memory": "a registered tool that looks things up",
+    "structured_message_factory": "the wished form in the 'system_message'",
+}
+
+
+def read_component_agent(
+    raw: Mapping[str, Any], where: str, scope: Scope, problems: Problems
+) -> Member | None:
+    """An agent component; None: a problem was noted."""
+    component = unwrap(raw, where, "agent", problems)
+    if component is None:
+        return None
+    if component.type == "user_proxy_agent":
+        known = {"name": "name", "description": "description", "input_func": "input_func"}
+        fields = read_fields(component.config, component.where, known, problems, what="the agent")
+        person = construct(
+            UserProxyDefinition,
+            fields,
+            {key: value for key, value in fields.values.items() if key != "input_func"},
+            problems,
+        )
+        return None if person is None else Member(person, component.where)
+    agent = _assistant(component.config, component.where, scope, problems)
+    return None if agent is None else Member(agent, component.where)
+
+
+def _assistant(
+    config: Mapping[str, Any], where: str, scope: Scope, problems: Problems
+) -> AssistantDefinition | None:
+    before = len(problems.found)
+    fields = read_fields(config, where, _ASSISTANT, problems, what="the agent")
+    for name, instead in _NOT_CONVERTED.items():
+        if fields.values.get(name):
+            detail = f"{name!r} is not converted; use {instead} instead."
+            problems.add(fields.place(name), "component_json_not_supported", detail)
+    left_out = {"workbench", *_NOT_CONVERTED}
+    values = {key: value for key, value in fields.values.items() if value is not None}
+    values = {key: value for key, value in values.items() if key not in left_out}
+    values["model"] = model_profile(
+        fields.values.get("model"), pointer(where, "model_client"), scope, problems
+    )
+    values["tools"] = tool_names(config, where, scope, problems)
+    values["handoffs"] = read_handoffs(
+        values.get("handoffs", []), fields.place("handoffs"), problems
+    )
+    # AutoGen leaves out what is None, and None is no system message there.
+    values.setdefault("system_message", "")
+    if "model_context" in values:
+        place = fields.place("model_context")
+        values["model_context"] = read_component_context(values["model_context"], place, problems)
+    if len(problems.found) > before:
+        return None
+    return construct(AssistantDefinition, fields, values, problems)
+
+
+def read_component_context(raw: Any, where: str, problems: Problems) -> ContextDefinition | None:
+    """A model context component; None: a problem was noted, or it is the usual one."""
+    component = unwrap(raw, where, "context", problems)
+    if component is None or component.type == "unbounded":
+        return None
+    known = {name: name for name in ContextDefinition.model_fields if name != "type"}
+    ignored = {"initial_messages": "initial_messages", "model_client": "model_client"}
+    fields = read_fields(
+        component.config, component.where, known | ignored, problems, what="the model context"
+    )
+    if fields.values.get("initial_messages"):
+        place = fields.place("initial_messages")
+        detail = "Initial messages are not converted; put them into the 'system_message'."
+        problems.add(place, "component_json_not_supported", detail)
+        return None
+    values = {key: value for key, value in fields.values.items() if key in known}
+    return construct(ContextDefinition, fields, {**values, "type": component.type}, problems)
+
+
+def read_component_condition(
+    raw: Any, where: str, reader: ConditionReader, problems: Problems, *, depth: int = 0
+) -> ConditionDefinition | None:
+    """A termination component; None: a problem was noted."""
+    if depth > _MAX_DEPTH:
+        problems.add(where, "too_large", "Conditions are nested too deeply.")
+        return None
+    if not is_component(raw):
+        return reader.one(raw, where, depth)
+    component = unwrap(raw, where, "condition", problems)
+    if component is None:
+        return None
+    if component.type not in ("or", "and"):
+        values = {key: value for key, value in component.config.items() if value is not None}
+        return reader.simple(component.type, values, component.where)
+    place = pointer(component.where, "conditions")
+    several = as_list(component.config.get("conditions"), place, problems, what="'conditions'")
+    read = [
+        read_component_condition(item, pointer(place, index), reader, problems, depth=depth + 1)
+        for index, item in enumerate(several)
+    ]
+    inner = tuple(condition for condition in read if condition is not None)
+    if not inner:
+        return None
+    model = OrDefinition if component.type == "or" else AndDefinition
+    return model(conditions=inner)

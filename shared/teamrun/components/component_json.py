@@ -1,0 +1,167 @@
+"""AutoGen component JSON, `{provider, component_type, version, config}`, taken apart.
+
+`unwrap` opens one component; the readers of teams, agents and conditions take its `config`.
+What a component cannot bring along is replaced by what the operator registered: its model by the
+profile for the same model, its tools by the registered ones of the same name.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from teamrun.components.fields import as_list, as_object
+from teamrun.components.problems import Problems, did_you_mean, listed, pointer
+from teamrun.components.providers import KINDS, MODELS, UNSUPPORTED, Kind, type_of
+from teamrun.components.scope import Scope
+
+__all__ = ["Component", "is_component", "model_profile", "tool_names", "unwrap"]
+
+_MASKED: Final = "**********"
+_HIGHEST: Final[Mapping[str, int]] = {"assistant_agent": 2}
+_FOREIGN_CLIENT: Final = frozenset(
+    {"base_url", "azure_endpoint", "endpoint", "host", "default_headers", "azure_ad_token"}
+)
+
+
+class Component(NamedTuple):
+    """An opened component."""
+
+    type: str
+    """The canonical type name."""
+    config: dict[str, Any]
+    where: str
+    """The pointer to `config`."""
+
+
+def is_component(raw: Any) -> bool:
+    """Whether a value has the shape of a component."""
+    if not isinstance(raw, Mapping):
+        return False
+    keys = {str(key) for key in cast("Mapping[Any, Any]", raw)}
+    return "provider" in keys and bool(keys & {"config", "component_type", "component_version"})
+
+
+def unwrap(raw: Any, where: str, kind: Kind, problems: Problems) -> Component | None:
+    """Open a component of that kind; None: a problem was noted."""
+    source = as_object(raw, where, problems, what=f"a {kind} component")
+    if source is None:
+        return None
+    provider = str(source.get("provider"))
+    name = type_of(provider, kind)
+    if name is None:
+        _note_provider(provider, pointer(where, "provider"), kind, problems)
+        return None
+    if not _version_is_known(source, name, where, problems):
+        return None
+    place = pointer(where, "config")
+    config = as_object(source.get("config", {}), place, problems, what="'config'")
+    return None if config is None else Component(name, config, place)
+
+
+def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str | None:
+    """The profile that takes the place of a model component; None: a problem was noted."""
+    source = as_object(raw, where, problems, what="a model component")
+    if source is None:
+        return None
+    provider = str(source.get("provider"))
+    if provider not in MODELS:
+        _note_provider(provider, pointer(where, "provider"), "model", problems)
+        return None
+    place = pointer(where, "config")
+    config = as_object(source.get("config", {}), place, problems, what="'config'")
+    if config is None or not _brings_no_address(config, place, problems):
+        return None
+    model = config.get("model")
+    profile = scope.profile_of(model) if isinstance(model, str) else None
+    if profile is None:
+        detail = f"No model profile is for {model!r}; registered: {listed(scope.models)}."
+        problems.add(pointer(place, "model"), "unknown_model", detail)
+        return None
+    for key in sorted(config.keys() - {"model", "api_key", "model_info", *_FOREIGN_CLIENT}):
+        problems.warn(pointer(place, key), f"{key!r} is decided by the model profile {profile!r}.")
+    return profile
+
+
+def tool_names(
+    config: Mapping[str, Any], where: str, scope: Scope, problems: Problems
+) -> list[str]:
+    """The tools of an agent component, from `workbench` (version 2) or `tools` (version 1)."""
+    names = _tools_of(config.get("tools"), pointer(where, "tools"), scope, problems)
+    bench = config.get("workbench")
+    place = pointer(where, "workbench")
+    if isinstance(bench, (list, tuple)):
+        several = [
+            (pointer(place, index), item) for index, item in enumerate(cast("list[Any]", bench))
+        ]
+    else:
+        several = [] if bench is None else [(place, bench)]
+    for at, item in several:
+        names += _bench_tools(item, at, scope, problems)
+    return names
+
+
+def _bench_tools(raw: Any, where: str, scope: Scope, problems: Problems) -> list[str]:
+    bench = unwrap(raw, where, "workbench", problems)
+    if bench is None:
+        return []
+    if bench.config.get("tool_overrides"):
+        place = pointer(bench.where, "tool_overrides")
+        detail = "Overrides of tools are not taken; register the tool under the other name."
+        problems.add(place, "component_json_not_supported", detail)
+    return _tools_of(bench.config.get("tools"), pointer(bench.where, "tools"), scope, problems)
+
+
+def _tools_of(raw: Any, where: str, scope: Scope, problems: Problems) -> list[str]:
+    names: list[str] = []
+    if raw is None:
+        return names
+    for index, item in enumerate(as_list(raw, where, problems, what="'tools'")):
+        tool = unwrap(item, pointer(where, index), "tool", problems)
+        if tool is None:
+            continue
+        name = tool.config.get("name")
+        if tool.config.get("source_code") is not None:
+            problems.add(
+                pointer(tool.where, "source_code"),
+                "source_not_allowed",
+                f"The source of the tool {name!r} is not taken; have it registered by the operator"
+                f" and leave the source out. Registered: {listed(scope.tools)}.",
+            )
+            continue
+        scope.check_tool(str(name), pointer(tool.where, "name"), problems)
+        names.append(str(name))
+    return names
+
+
+def _brings_no_address(config: Mapping[str, Any], where: str, problems: Problems) -> bool:
+    """Whether a model component leaves address and key to the operator; a masked key is no key."""
+    foreign = [key for key in sorted(_FOREIGN_CLIENT & config.keys()) if config[key] is not None]
+    if config.get("api_key") not in (None, "", _MASKED):
+        foreign.append("api_key")
+    for key in foreign:
+        detail = f"{key!r} belongs to the operator's model profiles; leave it out."
+        problems.add(pointer(where, key), "unknown_field", detail)
+    return not foreign
+
+
+def _version_is_known(source: Mapping[str, Any], name: str, where: str, problems: Problems) -> bool:
+    for key in ("version", "component_version"):
+        version = source.get(key)
+        if version is not None and version not in range(1, _HIGHEST.get(name, 1) + 1):
+            problems.add(
+                pointer(where, key),
+                "unknown_version",
+                f"{key!r} is {version!r}; {name} is known up to version {_HIGHEST.get(name, 1)}.",
+            )
+            return False
+    return True
+
+
+def _note_provider(provider: str, where: str, kind: Kind | str, problems: Problems) -> None:
+    instead = UNSUPPORTED.get(provider)
+    if instead is not None:
+        detail = f"{provider!r} is not converted; write {instead} instead."
+        problems.add(where, "component_json_not_supported", detail)
+        return
+    known = MODELS if kind == "model" else KINDS[cast("Kind", kind)]
+    hint = did_you_mean(provider, known) or f" Known: {listed(known)}."
+    problems.add(where, "unknown_provider", f"{provider!r} is no known {kind} provider.{hint}")

@@ -1,0 +1,123 @@
+"""Reading one object of a definition: its fields by any name, each fault with its place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from teamrun.components.problems import ProblemCode, Problems, did_you_mean, listed, pointer
+
+__all__ = ["Fields", "as_list", "as_object", "construct", "read_fields"]
+
+M = TypeVar("M", bound=BaseModel)
+
+_SOURCE = "code is not taken from a definition; name a tool that the operator registered"
+_OPERATOR = "addresses and keys belong to the operator's model profiles; name a profile in 'model'"
+_PROVIDER = (
+    "a provider is named in AutoGen component JSON only; say `type` here, and for a model the name"
+    " of a profile in 'model'"
+)
+_REFUSED: Mapping[str, tuple[ProblemCode, str]] = {
+    **dict.fromkeys(
+        ("source_code", "source", "code", "function", "module", "global_imports", "import"),
+        ("source_not_allowed", _SOURCE),
+    ),
+    **dict.fromkeys(
+        ("base_url", "api_key", "endpoint", "azure_endpoint", "api_version", "region"),
+        ("unknown_field", _OPERATOR),
+    ),
+    "provider": ("unknown_provider", _PROVIDER),
+    "model_client": ("unknown_field", "name a model profile in 'model'"),
+    "role": ("not_available_yet", "roles are not available yet; write a 'system_message'"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of one object under their canonical names."""
+
+    where: str
+    values: Mapping[str, Any]
+    spelled: Mapping[str, str]
+
+    def place(self, name: str) -> str:
+        """The pointer to a field as the document spells it."""
+        return pointer(self.where, self.spelled.get(name, name))
+
+
+def as_object(raw: Any, where: str, problems: Problems, *, what: str) -> dict[str, Any] | None:
+    """The value as an object, or None with a problem noted."""
+    if isinstance(raw, Mapping):
+        return {str(key): value for key, value in cast("Mapping[Any, Any]", raw).items()}
+    problems.add(where, "invalid_definition", f"{what} is an object here, not {_shown(raw)}.")
+    return None
+
+
+def as_list(raw: Any, where: str, problems: Problems, *, what: str) -> list[Any]:
+    """The value as a list; empty with a problem noted where it is none."""
+    if isinstance(raw, (list, tuple)):
+        return list(cast("list[Any]", raw))
+    problems.add(where, "invalid_definition", f"{what} is a list here, not {_shown(raw)}.")
+    return []
+
+
+def read_fields(
+    raw: Mapping[str, Any], where: str, known: Mapping[str, str], problems: Problems, *, what: str
+) -> Fields:
+    """Sort the fields of `raw`; `known` maps each name that is taken to its canonical one."""
+    values: dict[str, Any] = {}
+    spelled: dict[str, str] = {}
+    for name, value in raw.items():
+        canonical = known.get(name)
+        if canonical is None:
+            _note_unknown(name, pointer(where, name), known, problems, what=what)
+        elif canonical in values:
+            problems.add(
+                pointer(where, name),
+                "invalid_definition",
+                f"{name!r} and {spelled[canonical]!r} of {what} mean the same; give one of them.",
+            )
+        else:
+            values[canonical], spelled[canonical] = value, name
+    return Fields(where, values, spelled)
+
+
+def construct(
+    model: type[M], fields: Fields, values: Mapping[str, Any], problems: Problems
+) -> M | None:
+    """Make the canonical object, or None with each fault noted at its field."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            name, *rest = fault["loc"] or ("",)
+            place = pointer(fields.place(str(name)), *rest) if name else fields.where
+            problems.add(
+                place, "invalid_definition", _sentence(fault["type"], str(name), fault["msg"])
+            )
+        return None
+
+
+def _note_unknown(
+    name: str, where: str, known: Mapping[str, str], problems: Problems, *, what: str
+) -> None:
+    code, remedy = _REFUSED.get(name, ("unknown_field", ""))
+    if remedy:
+        problems.add(where, code, f"{name!r} is not taken in {what}: {remedy}.")
+        return
+    hint = did_you_mean(name, known) or f" It takes {listed(known)}."
+    problems.add(where, code, f"{what} has no field {name!r}.{hint}")
+
+
+def _sentence(kind: str, name: str, message: str) -> str:
+    if kind == "missing":
+        return f"{name!r} is needed."
+    if kind == "string_pattern_mismatch":
+        return f"{name!r} is no name: use letters, digits and '_', at most 64 of them."
+    text = message.removeprefix("Value error, ")
+    return f"{name!r}: {text}." if name else f"{text[:1].upper()}{text[1:]}."
+
+
+def _shown(raw: Any) -> str:
+    return "nothing" if raw is None else type(raw).__name__

@@ -1,0 +1,99 @@
+"""What is wrong with a definition, and where: a code, a JSON pointer, and the remedy."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from teamrun.errors import DefinitionError
+
+__all__ = ["Problem", "ProblemCode", "Problems", "Warned", "did_you_mean", "listed", "pointer"]
+
+ProblemCode = Literal[
+    "invalid_definition",
+    "unknown_field",
+    "unknown_team",
+    "unknown_model",
+    "unknown_tool",
+    "unknown_provider",
+    "unknown_version",
+    "source_not_allowed",
+    "environment_not_allowed",
+    "component_json_not_supported",
+    "not_available_yet",
+    "model_not_ready",
+    "needs_person",
+    "too_large",
+]
+"""The kinds of fault; stable, part of the HTTP contract."""
+
+
+class Problem(NamedTuple):
+    """One fault of a definition."""
+
+    pointer: str
+    """JSON pointer (RFC 6901) into the document that was read."""
+    code: ProblemCode
+    detail: str
+
+
+class Warned(NamedTuple):
+    """Something that holds but is worth knowing."""
+
+    pointer: str
+    detail: str
+
+
+class Problems:
+    """The faults of one document, in the order in which they were met."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+        self.warnings: list[Warned] = []
+
+    def add(self, where: str, code: ProblemCode, detail: str) -> None:
+        """Note a fault."""
+        self.found.append(Problem(where, code, detail))
+
+    def warn(self, where: str, detail: str) -> None:
+        """Note something that is taken, though perhaps not as its author meant it."""
+        self.warnings.append(Warned(where, detail))
+
+    def raise_any(self, *, prefix: str = "") -> None:
+        """Raise the first fault; all of them are in the error's `problems`.
+
+        Raises:
+            DefinitionError: There is a fault.
+        """
+        if not self.found:
+            return
+        first = self.found[0]
+        raise DefinitionError(
+            prefix + first.detail,
+            pointer=first.pointer,
+            code=first.code,
+            problems=[problem._asdict() for problem in self.found],
+        )
+
+
+def pointer(base: str, *parts: str | int) -> str:
+    """The pointer to something inside what `base` points to."""
+    return base + "".join(f"/{_escaped(part)}" for part in parts)
+
+
+def _escaped(part: str | int) -> str:
+    return str(part).replace("~", "~0").replace("/", "~1")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question to append to a message, or nothing where no known name is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def listed(names: Iterable[str], *, none: str = "none") -> str:
+    """Names for a message: sorted, quoted, at most ten of them."""
+    ordered: Sequence[str] = sorted(names)
+    if not ordered:
+        return none
+    more = f" and {len(ordered) - 10} more" if len(ordered) > 10 else ""
+    return ", ".join(repr(name) for name in ordered[:10]) + more

@@ -1,0 +1,78 @@
+"""What the names in a definition may refer to, and what it may contain."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from teamrun.components.definitions import ParticipantDefinition
+from teamrun.components.problems import Problems, did_you_mean, listed
+
+__all__ = ["Member", "Scope"]
+
+
+class Member(NamedTuple):
+    """A participant and where the document defines it."""
+
+    definition: ParticipantDefinition
+    where: str
+
+
+def _nothing(_: str) -> None:
+    return None
+
+
+def _no(_: str) -> bool:
+    return False
+
+
+def _none(_: str) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The names that a document may use."""
+
+    models: Collection[str]
+    """Model profiles."""
+    tools: Collection[str]
+    """Registered tools."""
+    model_is_known: Callable[[str], bool] = _no
+    """Takes model names beyond `models`: `provider:model` in the operator's file."""
+    profile_of: Callable[[str], str | None] = _none
+    """The profile that calls the provider's model of that name; AutoGen files name models so."""
+    member: Callable[[str], Member | None] = _nothing
+    """An agent or team of the same file, by its key; inline definitions have none."""
+    member_names: Collection[str] = ()
+    operator: bool = False
+    """Whether the document is the operator's own file."""
+
+    def check_model(self, name: object, where: str, problems: Problems) -> None:
+        """Note a problem where no such profile exists."""
+        if not isinstance(name, str) or name in self.models or self.model_is_known(name):
+            return
+        hint = did_you_mean(name, self.models)
+        problems.add(
+            where,
+            "unknown_model",
+            f"There is no model profile {name!r}.{hint} Registered: {listed(self.models)}.",
+        )
+
+    def check_tool(self, name: object, where: str, problems: Problems) -> None:
+        """Note a problem where no such tool is registered."""
+        if not isinstance(name, str) or name in self.tools:
+            return
+        if ":" in name or "." in name:
+            problems.add(
+                where,
+                "source_not_allowed",
+                f"{name!r} names a module; only tools that the operator registered are taken:"
+                f" {listed(self.tools)}.",
+            )
+            return
+        hint = did_you_mean(name, self.tools)
+        problems.add(
+            where,
+            "unknown_tool",
+            f"There is no tool {name!r}.{hint} Registered: {listed(self.tools)}.",
+        )
