@@ -1,0 +1,31 @@
+"""`teamrun api`: the HTTP API alone."""
+
+from teamrun.cli.hand_over import become, variables
+from teamrun.cli.options import (
+    ConfigOption,
+    FsyncOption,
+    HostOption,
+    LogFormatOption,
+    LogLevelOption,
+    PortOption,
+    RedisUrlOption,
+    StoreUrlOption,
+)
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = "teamrun api --store-url s3://runs/prod --redis-url redis://127.0.0.1:6379/0"
+
+
+def command(
+    host: HostOption = None,
+    port: PortOption = None,
+    config: ConfigOption = None,
+    store_url: StoreUrlOption = None,
+    redis_url: RedisUrlOption = None,
+    fsync: FsyncOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    """Serve the HTTP API; runs are executed by workers elsewhere."""
+    become("teamrun_api", variables(**locals()))

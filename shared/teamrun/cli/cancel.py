@@ -1,0 +1,32 @@
+"""`teamrun cancel`: ask for a run's end."""
+
+from typing import Annotated
+
+import typer
+
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, result
+from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.runs.public import Run
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = 'teamrun cancel "$(teamrun submit analysts "Which region sold most?")"'
+
+
+def command(
+    run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="The run.")],
+    reason: Annotated[
+        str | None, typer.Option("--reason", envvar="TEAMRUN_REASON", help="Kept with the run.")
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Cancel a run and print its status; one that is being cancelled already stays so."""
+    body = {} if reason is None else {"reason": reason}
+    answer = Server(url, api_key=api_key).post(f"/v1/runs/{run_id}/cancel", body)
+    if json_:
+        print_json(answer)
+    else:
+        result(Run.model_validate_json(answer).status)

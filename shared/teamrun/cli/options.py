@@ -1,0 +1,77 @@
+"""Options that several commands share; each is an environment variable, too."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "ApiKeyOption",
+    "ConfigOption",
+    "DataDirOption",
+    "FsyncOption",
+    "HostOption",
+    "JsonOption",
+    "LogFormatOption",
+    "LogLevelOption",
+    "PortOption",
+    "RedisUrlOption",
+    "StoreUrlOption",
+    "UrlOption",
+]
+
+UrlOption = Annotated[str, typer.Option("--url", envvar="TEAMRUN_URL", help="Where the API is.")]
+ApiKeyOption = Annotated[
+    str | None,
+    typer.Option("--api-key", envvar="TEAMRUN_API_KEY", help="A key, where the API wants one."),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json/--no-json", envvar="TEAMRUN_JSON", help="Print JSON.")
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", envvar="TEAMRUN_CONFIG", help="The file of teams [teamrun.yaml]."
+    ),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", envvar="TEAMRUN_DATA_DIR", help="The folder for everything kept [.teamrun]."
+    ),
+]
+StoreUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store-url",
+        envvar="TEAMRUN_STORE_URL",
+        help="Where runs are kept: file:///folder or s3://bucket/prefix.",
+    ),
+]
+RedisUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--redis-url",
+        envvar="TEAMRUN_REDIS_URL",
+        help="A Redis or Valkey server: redis://, rediss:// or unix://.",
+    ),
+]
+FsyncOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--fsync/--no-fsync", envvar="TEAMRUN_FSYNC", help="Survive a loss of power (slower)."
+    ),
+]
+HostOption = Annotated[
+    str | None, typer.Option("--host", envvar="TEAMRUN_HOST", help="Listen here [127.0.0.1].")
+]
+PortOption = Annotated[
+    int | None, typer.Option("--port", "-p", envvar="TEAMRUN_PORT", help="Listen here [8080].")
+]
+LogLevelOption = Annotated[
+    str | None,
+    typer.Option("--log-level", envvar="TEAMRUN_LOG_LEVEL", help="debug, info, warning or error."),
+]
+LogFormatOption = Annotated[
+    str | None, typer.Option("--log-format", envvar="TEAMRUN_LOG_FORMAT", help="json or text.")
+]

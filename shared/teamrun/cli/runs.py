@@ -1,0 +1,65 @@
+"""`teamrun runs`: what has been submitted, or one run."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, print_table, result
+from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.runs.public import Run, RunPage
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = "teamrun runs --status completed --limit 5"
+
+
+def command(
+    run_id: Annotated[
+        str | None,
+        typer.Argument(envvar="TEAMRUN_RUN_ID", help="Only this run, with all that is known."),
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", envvar="TEAMRUN_STATUS", help="queued, running, completed ..."),
+    ] = None,
+    team: Annotated[
+        str | None, typer.Option("--team", envvar="TEAMRUN_TEAM", help="Of this team.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option("--tag", envvar="TEAMRUN_TAG", help="With it.")] = None,
+    limit: Annotated[
+        int,
+        typer.Option("--limit", envvar="TEAMRUN_LIMIT", min=1, max=100, help="At most so many."),
+    ] = 20,
+    ids: Annotated[
+        bool, typer.Option("--ids/--no-ids", envvar="TEAMRUN_IDS", help="Print ids alone.")
+    ] = False,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """List runs, newest first."""
+    server = Server(url, api_key=api_key)
+    if run_id is not None:
+        print_json(server.get(f"/v1/runs/{run_id}"))
+        return
+    answer = server.get("/v1/runs", status=status, team=team, tag=tag, limit=limit)
+    if json_:
+        print_json(answer)
+        return
+    page = RunPage.model_validate_json(answer)
+    if ids:
+        for run in page.data:
+            result(run.id)
+        return
+    print_table(("id", "status", "team", "created", "task"), [_row(run) for run in page.data])
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    task = run.input if isinstance(run.input, str) else run.input.messages[0].content
+    return (run.id, run.status, run.team.name, _local(run.created_at), " ".join(task.split())[:60])
+
+
+def _local(time: datetime) -> str:
+    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,43 @@
+"""Where words go: results to stdout, talk to stderr."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["print_json", "print_table", "result", "talk"]
+
+
+def _console(*, stderr: bool) -> Console:
+    # Made when it is used: tests and shells replace the streams.
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+
+
+def result(text: str) -> None:
+    """A line of what was asked for."""
+    _console(stderr=False).print(Text(text))
+
+
+def talk(text: str) -> None:
+    """A line for the person at the terminal."""
+    _console(stderr=True).print(Text(text, style="dim"))
+
+
+def print_json(document: str) -> None:
+    """A JSON document, as it stands."""
+    console = _console(stderr=False)
+    console.file.write(f"{document}\n")
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows below a head; tab-separated and without a head where stdout is no terminal."""
+    console = _console(stderr=False)
+    if not console.is_terminal:
+        for row in rows:
+            console.file.write("\t".join(row) + "\n")
+        return
+    table = Table(*head, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)

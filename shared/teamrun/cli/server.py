@@ -1,0 +1,134 @@
+"""The HTTP API as the commands use it: plain requests, problems turned into errors."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import httpx2
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from teamrun.cli.sse import ServerSentEvent, parse
+from teamrun.errors import RunNotFound, TeamrunError, Unavailable, UsageError
+
+__all__ = ["DEFAULT_URL", "Server"]
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+CONNECT_S = 5.0
+# The server sends a comment every 15 s; silence of three of them is a lost connection.
+SILENCE_S = 45.0
+RETRIES = 30
+RETRY_S = 1.0
+
+
+class _Fault(BaseModel):
+    pointer: str = ""
+    detail: str = ""
+
+
+class _Problem(BaseModel):
+    title: str = ""
+    detail: str = ""
+    code: str = "error"
+    errors: list[_Fault] = []
+
+    def __str__(self) -> str:
+        faults = "".join(f"\n  {fault.pointer}: {fault.detail}" for fault in self.errors)
+        return f"{self.detail or self.title or self.code}{faults}"
+
+
+_problem: TypeAdapter[_Problem] = TypeAdapter(_Problem)
+
+
+class Server:
+    """A client of one API.
+
+    Args:
+        url: Where the API is.
+        api_key: Sent as `Authorization: Bearer`.
+        transport: In place of the network.
+        sleep: How to wait before a stream is opened again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        transport: httpx2.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._url = url
+        self._sleep = sleep
+        self._http = httpx2.Client(
+            base_url=url,
+            headers=headers,
+            transport=transport,
+            timeout=httpx2.Timeout(SILENCE_S, connect=CONNECT_S),
+        )
+
+    def get(self, path: str, **query: Any) -> str:
+        """The JSON text of a resource."""
+        params = {name: value for name, value in query.items() if value is not None}
+        return self._request("GET", path, params=params)
+
+    def post(self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] = {}) -> str:
+        """The JSON text that a POST answers."""
+        return self._request("POST", path, json=dict(body), headers=dict(headers))
+
+    def follow(self, run_id: str, *, after: str | None = None) -> Iterator[ServerSentEvent]:
+        """The events of a run as they happen, to the last; a cut stream is resumed where it was."""
+        last, failures = after, 0
+        while failures <= RETRIES:
+            try:
+                for message in self._stream(run_id, last):
+                    failures = 0
+                    last = message.event_id or last
+                    if message.event == "end":
+                        return
+                    yield message
+            except (httpx2.TransportError, Unavailable):
+                pass
+            failures += 1
+            self._sleep(RETRY_S)
+        raise Unavailable(f"The event stream of {run_id} at {self._url} is lost.")
+
+    def _stream(self, run_id: str, last: str | None) -> Iterator[ServerSentEvent]:
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
+        with self._http.stream("GET", f"/v1/runs/{run_id}/events", headers=headers) as response:
+            if response.is_error:
+                response.read()
+            _raise_problem(response)
+            yield from parse(response.iter_lines())
+
+    def _request(self, method: str, path: str, **arguments: Any) -> str:
+        try:
+            response = self._http.request(method, path, **arguments)
+        except httpx2.InvalidURL as error:
+            raise UsageError(f"{self._url!r} is no URL: {error}") from error
+        except (httpx2.ConnectError, httpx2.UnsupportedProtocol) as error:
+            raise UsageError(
+                f"No API answers at {self._url}: start one with `teamrun serve`, or say where it "
+                f"is with --url or TEAMRUN_URL ({error})."
+            ) from error
+        except httpx2.TransportError as error:
+            raise Unavailable(f"{self._url} does not answer: {error}") from error
+        _raise_problem(response)
+        return response.text
+
+
+def _raise_problem(response: httpx2.Response) -> None:
+    if not response.is_error:
+        return
+    try:
+        text = str(_problem.validate_json(response.content))
+    except ValidationError:
+        text = f"HTTP {response.status_code}: {response.text[:200]}"
+    raise _kind(response.status_code)(text)
+
+
+def _kind(status: int) -> type[TeamrunError]:
+    if status >= 500:
+        return Unavailable
+    return RunNotFound if status == 404 else UsageError

