@@ -16,6 +16,7 @@ __all__ = [
     "FORMAT",
     "Accepted",
     "ArtifactRecord",
+    "Body",
     "CallRecord",
     "Claim",
     "End",
@@ -54,6 +55,8 @@ class ErrorRecord(_Body):
     code: str
     message: str
     retryable: bool = False
+    status_code: int | None = None
+    """HTTP status of the service that failed, where there was one."""
     agent: str | None = None
 
 
@@ -122,8 +125,7 @@ class Yield(_Body):
     """The owner lets go on purpose; somebody else goes on."""
 
     kind: Literal["yield"] = "yield"
-    why: Literal["shutdown", "diverged"]
-    detail: str | None = None
+    why: Literal["shutdown"]
     emitted: int = 0
 
 
@@ -155,6 +157,21 @@ class Entry(_Body):
     """The number of the first of `events`, or of the next event where there are none."""
     events: list[LoggedEvent] = []
     body: Annotated[Body, Field(discriminator="kind")]
+
+    def as_stored(self) -> dict[str, Any]:
+        """The envelope in the order in which it is written, with the kind outside the body too."""
+        return {
+            "v": self.v,
+            "n": self.n,
+            "kind": self.body.kind,
+            "epoch": self.epoch,
+            "writer": self.writer,
+            "nonce": self.nonce,
+            "at": self.at,
+            "seq": self.seq,
+            "events": self.events,
+            "body": self.body,
+        }
 
 
 _ENTRY = TypeAdapter(Entry)

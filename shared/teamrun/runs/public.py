@@ -6,7 +6,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from teamrun.runs.entries import ArtifactRecord, ErrorRecord
 from teamrun.runs.spec import Metadata, RunInput, TeamRef
@@ -59,8 +59,10 @@ class Progress(_Resource):
 class Output(_Resource):
     """What a run produced."""
 
+    model_config = ConfigDict(frozen=True, serialize_by_alias=True)
+
     text: str
-    json_: Any = None
+    data: Any = Field(default=None, alias="json")
     """The structured content of the last message, where it has one; `json` on the wire."""
 
 

@@ -3,19 +3,42 @@
 Everything here works on the log; `live` and `dispatcher` only make it quick.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
 from typing import NamedTuple
 
 from teamrun.components.registry import Registry
-from teamrun.dispatch.base import Dispatcher
+from teamrun.core.clock import Clock, SystemClock
+from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.errors import (
+    ArtifactNotFound,
+    DeliveryError,
+    NotFound,
+    RunEnded,
+    RunNotFinished,
+    RunNotFound,
+)
 from teamrun.live.base import Live
-from teamrun.runs.entries import ArtifactRecord
+from teamrun.runs.acceptance import Acceptance
+from teamrun.runs.entries import ArtifactRecord, End, Entry, Signal
+from teamrun.runs.fold import RunState
+from teamrun.runs.keys import artifact_blob, result_key
+from teamrun.runs.listing import RunFilter, RunList
+from teamrun.runs.log import RunLog
+from teamrun.runs.narration import end_event
+from teamrun.runs.notices import GROWN, Notices, run_topic
 from teamrun.runs.public import Delta, Event, EventPage, Run, RunPage, RunResult
+from teamrun.runs.reader import RunReader
+from teamrun.runs.results import events_of, public_run, settle
 from teamrun.runs.spec import RunRequest
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["RunFilter", "RunService", "Submitted"]
+
+_POLL = 1.0
+"""Seconds between looks at a log by a follower that hears nothing."""
 
 
 class Submitted(NamedTuple):
@@ -26,21 +49,28 @@ class Submitted(NamedTuple):
     """The same Idempotency-Key had been used for it before."""
 
 
-class RunFilter(NamedTuple):
-    """Which runs a list shows."""
-
-    status: str | None = None
-    team: str | None = None
-    tag: str | None = None
-    metadata: Mapping[str, str] = {}
-
-
 class RunService:
     """Runs of all tenants; every method takes the tenant, and none reads another's."""
 
     def __init__(
-        self, *, store: ObjectStore, live: Live, dispatcher: Dispatcher, registry: Registry
-    ) -> None: ...
+        self,
+        *,
+        store: ObjectStore,
+        live: Live,
+        dispatcher: Dispatcher,
+        registry: Registry,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        self._store = store
+        self._live = live
+        self._clock = clock
+        self._notices = Notices(live)
+        self._reader = RunReader(store=store, live=live, clock=clock)
+        self._list = RunList(store=store, reader=self._reader)
+        self._acceptance = Acceptance(
+            store=store, dispatcher=dispatcher, registry=registry, clock=clock
+        )
 
     async def submit(
         self, tenant: str, request: RunRequest, *, idempotency_key: str | None = None
@@ -52,7 +82,9 @@ class RunService:
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not answer; nothing was accepted.
         """
-        raise NotImplementedError
+        state, replayed = await self._acceptance.accept(tenant, request, key=idempotency_key)
+        self._notices.changed(RunRef(tenant, state.spec.run_id), state, view=True)
+        return Submitted(public_run(state), replayed)
 
     async def get(self, tenant: str, run_id: str) -> Run:
         """The run as its log says now.
@@ -60,24 +92,28 @@ class RunService:
         Raises:
             RunNotFound: There is no such run of this tenant.
         """
-        raise NotImplementedError
+        return public_run(await self._reader.state(_ref(tenant, run_id)))
 
     async def wait(
         self, tenant: str, run_id: str, *, timeout: timedelta, revision: int | None = None
     ) -> Run:
-        """The run, as soon as its revision differs from `revision` or (None) it has ended; at `timeout`
-        as it is then."""
-        raise NotImplementedError
+        """The run when its revision differs from `revision`, or (None) when it has ended.
 
-    async def list(
-        self, tenant: str, where: RunFilter, *, limit: int = 20, after: str | None = None
-    ) -> RunPage:
-        """A page of runs, newest first.
+        At `timeout` the run as it is then.
 
         Raises:
-            UsageError: `after` is no cursor.
+            RunNotFound: There is no such run of this tenant.
         """
-        raise NotImplementedError
+        ref = _ref(tenant, run_id)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout.total_seconds()), self._hearing(ref) as heard:
+                while True:
+                    state = await self._reader.state(ref)
+                    changed = revision is not None and state.entries != revision
+                    if changed or state.end is not None:
+                        return public_run(state)
+                    await anext(heard)
+        return public_run(await self._reader.state(ref))
 
     async def events(
         self,
@@ -88,26 +124,76 @@ class RunService:
         limit: int = 100,
         types: frozenset[str] | None = None,
     ) -> EventPage:
-        """Logged events with a `seq` greater than `after`."""
-        raise NotImplementedError
+        """Logged events with a `seq` greater than `after`.
 
-    def follow(
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+        """
+        ref = _ref(tenant, run_id)
+        entries = await self._reader.log(ref).read()
+        if not entries:
+            raise _not_found(run_id)
+        found = [
+            event
+            for event in events_of(ref, entries)
+            if event.seq > after and (types is None or event.type in types)
+        ]
+        page, more = found[:limit], len(found) > limit
+        return EventPage(data=page, next_cursor=page[-1].id if more else None, has_more=more)
+
+    async def follow(
         self, tenant: str, run_id: str, *, after: int = 0, deltas: bool = True
     ) -> AsyncGenerator[Event | Delta, None]:
-        """Events after `after` as they become durable, to the last; deltas between them."""
-        raise NotImplementedError
+        """Events after `after` as they become durable, to the last; deltas between them.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+        """
+        ref = _ref(tenant, run_id)
+        log = self._reader.log(ref)
+        async with self._hearing(ref) as heard:
+            entries = await log.read()
+            if not entries:
+                raise _not_found(run_id)
+            n = 0
+            while True:
+                for entry in entries:
+                    n = entry.n + 1
+                    for event in events_of(ref, [entry]):
+                        if event.seq > after:
+                            yield event
+                    if isinstance(entry.body, End):
+                        return
+                while (message := await anext(heard)) != GROWN:
+                    if deltas:
+                        yield Delta.model_validate_json(message)
+                entries = await _read_on(log, n)
 
     async def result(self, tenant: str, run_id: str) -> RunResult:
         """The result of an ended run.
 
         Raises:
+            RunNotFound: There is no such run of this tenant.
             RunNotFinished: It has not ended.
         """
-        raise NotImplementedError
+        ref = _ref(tenant, run_id)
+        with contextlib.suppress(NotFound):
+            return RunResult.model_validate_json(await self._store.get(result_key(ref)))
+        state = await self._reader.state(ref)
+        if state.end is None:
+            raise RunNotFinished(
+                f"Run {run_id!r} is {state.status}; wait for its end.", run_id=run_id
+            )
+        await settle(self._store, self._reader.log(ref), state)
+        return RunResult.model_validate_json(await self._store.get(result_key(ref)))
 
     async def artifacts(self, tenant: str, run_id: str) -> list[ArtifactRecord]:
-        """Every version of every file that the run has left so far."""
-        raise NotImplementedError
+        """Every version of every file that the run has left so far.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+        """
+        return (await self._reader.state(_ref(tenant, run_id))).artifacts
 
     async def artifact(
         self, tenant: str, run_id: str, name: str, *, version: int | None = None
@@ -115,14 +201,119 @@ class RunService:
         """One file, the newest version unless said otherwise.
 
         Raises:
+            RunNotFound: There is no such run of this tenant.
             ArtifactNotFound: The run has left no such file.
         """
-        raise NotImplementedError
+        for record in reversed(await self.artifacts(tenant, run_id)):
+            if record.name == name and version in (None, record.version):
+                key = artifact_blob(_ref(tenant, run_id), record.sha256)
+                return record, await self._store.get(key)
+        wanted = name if version is None else f"{name} version {version}"
+        raise ArtifactNotFound(f"Run {run_id!r} has left no file {wanted!r}.", run_id=run_id)
 
     async def cancel(self, tenant: str, run_id: str, *, reason: str | None = None) -> Run:
         """Ask for the run's end; from here on it ends `cancelled`. Repeating it changes nothing.
 
         Raises:
+            RunNotFound: There is no such run of this tenant.
             RunEnded: It has ended otherwise.
         """
-        raise NotImplementedError
+        ref = _ref(tenant, run_id)
+        log = RunLog(
+            self._store, ref, writer="api", clock=self._clock, patience=timedelta(seconds=2)
+        )
+        while True:
+            state = await self._reader.state(ref)
+            if state.end is not None and state.end.status != "cancelled":
+                raise RunEnded(f"Run {run_id!r} has already {state.end.status}.", run_id=run_id)
+            if state.end is not None or state.cancel is not None:
+                return public_run(state)
+            entry = await _append_cancel(log, state, reason)
+            if entry is not None:
+                return await self._cancelled(ref, log, state, entry)
+
+    async def close(self) -> None:
+        """Send the notices that wait."""
+        await self._notices.close()
+
+    async def _cancelled(self, ref: RunRef, log: RunLog, state: RunState, entry: Entry) -> Run:
+        owner = state.owner
+        state.apply(entry)
+        if owner is not None:
+            self._notices.poke(owner, ref)
+        self._notices.changed(ref, state, view=True)
+        if state.end is not None:
+            with contextlib.suppress(DeliveryError, NotFound):
+                await settle(self._store, log, state)
+        return public_run(state)
+
+    @contextlib.asynccontextmanager
+    async def _hearing(self, ref: RunRef) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        """Live messages of a run; where there are none, `GROWN` once a second."""
+        async with contextlib.AsyncExitStack() as stack:
+            messages: AsyncIterator[bytes] | None = None
+            with contextlib.suppress(DeliveryError):
+                messages = await stack.enter_async_context(self._live.subscribe(run_topic(ref)))
+            hearing = _or_poll(messages, self._clock)
+            stack.push_async_callback(hearing.aclose)
+            yield hearing
+
+    async def list(
+        self, tenant: str, where: RunFilter, *, limit: int = 20, after: str | None = None
+    ) -> RunPage:
+        """A page of runs, newest first.
+
+        Raises:
+            UsageError: `after` is no cursor.
+        """
+        return await self._list.page(tenant, where, limit=limit, after=after)
+
+
+async def _append_cancel(log: RunLog, state: RunState, reason: str | None) -> Entry | None:
+    if state.owner is None:
+        end = End(status="cancelled", stop_reason=reason)
+        return await log.append(state, end, [end_event(end)], epoch=state.epoch)
+    return await log.append(state, Signal(signal="cancel", reason=reason), [], epoch=state.epoch)
+
+
+async def _or_poll(
+    messages: AsyncIterator[bytes] | None, clock: Clock
+) -> AsyncGenerator[bytes, None]:
+    """The messages; `GROWN` after each second without one, so that a loss is made good."""
+    upcoming: asyncio.Task[bytes] | None = None
+    try:
+        while True:
+            if messages is None:
+                await clock.sleep(_POLL)
+                yield GROWN
+                continue
+            upcoming = upcoming or asyncio.ensure_future(anext(messages))
+            done, _ = await asyncio.wait([upcoming], timeout=_POLL)
+            if not done:
+                yield GROWN
+                continue
+            finished, upcoming = upcoming, None
+            try:
+                yield finished.result()
+            except (StopAsyncIteration, DeliveryError):
+                messages = None
+    finally:
+        if upcoming is not None:
+            upcoming.cancel()
+
+
+async def _read_on(log: RunLog, n: int) -> list[Entry]:
+    entries: list[Entry] = []
+    while entry := await log.read_next(n + len(entries)):
+        entries.append(entry)
+    return entries
+
+
+def _ref(tenant: str, run_id: str) -> RunRef:
+    if "." in run_id or "/" in run_id or not run_id:
+        raise _not_found(run_id)
+    return RunRef(tenant, run_id)
+
+
+def _not_found(run_id: str) -> RunNotFound:
+    return RunNotFound(f"There is no run {run_id!r}.", run_id=run_id)

@@ -1,7 +1,7 @@
 """What a client asks for, and the pinned form of it that entry 0 of the log holds."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 

@@ -1,0 +1,154 @@
+"""Accepting a run: durable before anybody is told.
+
+The order makes it safe: the record of the Idempotency-Key, the markers, then entry 0 of the log,
+whose writing is the acceptance; only then a hint to the queue. A request that is repeated with its
+key goes through the same steps and finds what is there.
+"""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from teamrun.components.registry import Registry, Resolved
+from teamrun.core.clock import Clock
+from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.errors import (
+    DefinitionError,
+    DeliveryError,
+    IdempotencyConflict,
+    NotFound,
+    Unavailable,
+)
+from teamrun.runs.entries import Accepted
+from teamrun.runs.fold import RunState, fold
+from teamrun.runs.keys import idempotency_key, list_marker, new_run_id, open_marker
+from teamrun.runs.log import RunLog
+from teamrun.runs.narration import queued_event
+from teamrun.runs.spec import RunRequest, RunSpec, TeamRef
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["Acceptance"]
+
+logger = logging.getLogger(__name__)
+
+_SCOPE = "POST /v1/runs"
+_PATIENCE = timedelta(seconds=0.5)
+"""How long a client is kept while storage does not answer, before it is told so."""
+
+
+class _KeyRecord(BaseModel):
+    run_id: str
+    request_hash: str
+    at: datetime
+
+
+class Acceptance:
+    """Turns requests into runs."""
+
+    def __init__(
+        self, *, store: ObjectStore, dispatcher: Dispatcher, registry: Registry, clock: Clock
+    ) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._registry = registry
+        self._clock = clock
+
+    async def accept(
+        self, tenant: str, request: RunRequest, *, key: str | None
+    ) -> tuple[RunState, bool]:
+        """The state of the accepted run, and whether the key had been used for it before.
+
+        Raises:
+            DefinitionError: The team is unknown, or its definition does not hold.
+            IdempotencyConflict: The key was used with another request.
+            Unavailable: Storage does not answer; nothing was accepted.
+        """
+        record = _KeyRecord(run_id=new_run_id(), request_hash=_hash(request), at=self._clock.now())
+        try:
+            resolved = self._registry.resolve(team=request.team, team_spec=request.team_spec)
+        except DefinitionError:
+            # A repeated request is answered as it was, though the operator's file has changed.
+            accepted = await self._accepted_before(tenant, key, record)
+            if accepted is None:
+                raise
+            return accepted, True
+        place = key and idempotency_key(tenant, _SCOPE, key)
+        replayed = bool(place) and not await self._store.put_new(str(place), to_json(record))
+        if replayed:
+            record = await self._first_use(str(place), record)
+        ref = RunRef(tenant, record.run_id)
+        if replayed and (state := await self._log(ref).state()) is not None:
+            return state, True
+        state = await self._write(ref, _spec(ref, request, resolved, record))
+        await self._hint(ref)
+        return state, replayed
+
+    async def _accepted_before(
+        self, tenant: str, key: str | None, record: _KeyRecord
+    ) -> RunState | None:
+        if key is None:
+            return None
+        try:
+            first = await self._first_use(idempotency_key(tenant, _SCOPE, key), record)
+        except NotFound:
+            return None
+        return await self._log(RunRef(tenant, first.run_id)).state()
+
+    async def _first_use(self, place: str, record: _KeyRecord) -> _KeyRecord:
+        first = _KeyRecord.model_validate_json(await self._store.get(place))
+        if first.request_hash != record.request_hash:
+            raise IdempotencyConflict(
+                "The Idempotency-Key was used with another request; use a fresh key.",
+                run_id=first.run_id,
+            )
+        return first
+
+    async def _write(self, ref: RunRef, spec: RunSpec) -> RunState:
+        await asyncio.gather(
+            self._store.put_new(open_marker(ref), b""),
+            self._store.put_new(list_marker(ref, spec.created_at), b""),
+        )
+        log = self._log(ref)
+        entry = await log.append(None, Accepted(spec=spec), [queued_event(spec.team.name)], epoch=0)
+        state = fold([entry]) if entry else await log.state()
+        if state is None:
+            raise Unavailable("Storage lost what was just written; try again.")
+        return state
+
+    async def _hint(self, ref: RunRef) -> None:
+        try:
+            await self._dispatcher.send(ref)
+        except DeliveryError as error:
+            logger.warning(
+                "the queue did not take a run; the reaper will send it",
+                extra={"action": "dispatch_failed", "run": str(ref), "error": str(error)},
+            )
+
+    def _log(self, ref: RunRef) -> RunLog:
+        return RunLog(self._store, ref, writer="api", clock=self._clock, patience=_PATIENCE)
+
+
+def _hash(request: RunRequest) -> str:
+    return hashlib.sha256(to_json(request)).hexdigest()
+
+
+def _spec(ref: RunRef, request: RunRequest, resolved: Resolved, record: _KeyRecord) -> RunSpec:
+    return RunSpec(
+        tenant=ref.tenant,
+        run_id=ref.run_id,
+        team=TeamRef(name=resolved.name, digest=resolved.digest),
+        definition=resolved.definition,
+        models=resolved.models,
+        tools=resolved.tools,
+        input=request.input,
+        metadata=request.metadata,
+        tags=request.tags,
+        seed=secrets.token_hex(16),
+        created_at=record.at,
+        request_hash=record.request_hash,
+    )

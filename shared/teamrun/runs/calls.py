@@ -1,0 +1,185 @@
+"""Calls under way: model calls and tool calls of one run, on the worker's real event loop."""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from teamrun.core.call import CallInfo, current_call
+from teamrun.errors import ModelError, TeamrunError
+from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent
+from teamrun.runs.fold import RunState
+from teamrun.runs.journal import Outcome, PendingCall
+from teamrun.runs.log import RunLog
+
+__all__ = ["Calls", "Done", "agent_name", "error_record", "record_of"]
+
+Publish = Callable[[dict[str, Any]], None]
+"""Shows a delta to live subscribers."""
+
+
+def error_record(error: BaseException, *, agent: str | None = None) -> ErrorRecord:
+    """An exception as data; the text of an unexpected one is kept, its traceback is not."""
+    return ErrorRecord(
+        type=type(error).__name__,
+        code=error.code if isinstance(error, TeamrunError) else "run_failed",
+        message=str(error) or type(error).__name__,
+        retryable=isinstance(error, ModelError) and error.retryable,
+        status_code=error.status_code if isinstance(error, ModelError) else None,
+        agent=agent,
+    )
+
+
+def agent_name(path: str) -> str:
+    """The agent's own name: the last part of its path."""
+    return path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A call that has completed and is not in the log yet."""
+
+    call: PendingCall
+    outcome: Outcome
+    duration_ms: float
+
+
+def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallRecord:
+    """What the log keeps of a completed call; counts the versions of its artifacts up."""
+    outcome, artifacts = done.outcome, list[ArtifactRecord]()
+    for artifact in outcome.artifacts:
+        versions[artifact.name] = versions.get(artifact.name, 0) + 1
+        artifacts.append(artifact.model_copy(update={"version": versions[artifact.name]}))
+    return CallRecord.model_construct(
+        call_id=done.call.call_id,
+        kind=done.call.kind,
+        name=done.call.name,
+        value=outcome.value,
+        error=outcome.error,
+        usage=outcome.usage,
+        model=outcome.model,
+        artifacts=artifacts,
+        state=outcome.state,
+        unawaited=unawaited,
+        duration_ms=round(done.duration_ms, 1),
+    )
+
+
+class Calls:
+    """Starts calls, collects what they come to, and cancels those that nobody waits for."""
+
+    def __init__(
+        self,
+        *,
+        log: RunLog,
+        state: RunState,
+        publish: Publish,
+        nudge: Callable[[], None],
+    ) -> None:
+        self._log = log
+        self._state = state
+        self.publish = publish
+        self._nudge = nudge
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._unwanted: set[str] = set()
+        self.done: list[Done] = []
+        """Completed, in the order in which they completed."""
+        self.events: list[LoggedEvent] = []
+        """From inside of calls, not yet in the log."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are under way."""
+        return len(self._tasks)
+
+    def start(self, call: PendingCall) -> None:
+        """Make a call, in a context of its own that holds nothing but `current_call`."""
+        info = CallInfo(
+            call_id=call.call_id,
+            agent=call.agent,
+            position=call.position,
+            run_id=self._log.ref.run_id,
+        )
+        context = Context()
+        context.run(current_call.set, info)
+        task = asyncio.get_running_loop().create_task(
+            self._perform(call, CallDesk(self, info, self._log, self._state)), context=context
+        )
+        self._tasks[call.call_id] = task
+        task.add_done_callback(lambda _: self._finished(call.call_id))
+
+    def abandon(self, call_id: str) -> None:
+        """Cancel a call; one that completes all the same is recorded as unawaited."""
+        task = self._tasks.get(call_id)
+        if task is not None and call_id not in self._unwanted:
+            self._unwanted.add(call_id)
+            task.cancel()
+
+    def abandon_all(self) -> None:
+        """Cancel every call."""
+        for call_id in list(self._tasks):
+            self.abandon(call_id)
+
+    async def _perform(self, call: PendingCall, desk: "CallDesk") -> None:
+        started = monotonic()
+        try:
+            outcome = await call.perform(desk)
+        except asyncio.CancelledError as error:
+            if call.call_id in self._unwanted:
+                raise
+            outcome = Outcome(error=error_record(error, agent=call.agent))
+        except Exception as error:
+            outcome = Outcome(error=error_record(error, agent=call.agent))
+        self.done.append(Done(call, outcome, (monotonic() - started) * 1000))
+
+    def _finished(self, call_id: str) -> None:
+        self._tasks.pop(call_id, None)
+        self._unwanted.discard(call_id)
+        self._nudge()
+
+    def emit(self, type: str, info: CallInfo, data: dict[str, Any]) -> None:
+        """Add an event from inside a call."""
+        self.events.append(
+            LoggedEvent.model_construct(
+                type=type, agent=agent_name(info.agent), data={"call_id": info.call_id, **data}
+            )
+        )
+        self._nudge()
+
+
+class CallDesk:
+    """What one call may use while it is under way."""
+
+    __slots__ = ("_calls", "_log", "_state", "info")
+
+    def __init__(self, calls: Calls, info: CallInfo, log: RunLog, state: RunState) -> None:
+        self._calls = calls
+        self._log = log
+        self._state = state
+        self.info = info
+
+    def emit(self, type: str, data: dict[str, Any]) -> None:
+        """Add an event that belongs to the call; it becomes durable within a second."""
+        self._calls.emit(type, self.info, data)
+
+    def publish_delta(self, data: dict[str, Any]) -> None:
+        """Show a piece of text to live subscribers; nothing is kept."""
+        self._calls.publish({"agent": agent_name(self.info.agent), "data": data})
+
+    async def put_blob(self, data: bytes) -> str:
+        """Store bytes beside the log; returns their sha256 in hexadecimal."""
+        return await self._log.put_blob(data)
+
+    async def get_blob(self, sha256: str) -> bytes:
+        """Read bytes stored beside the log."""
+        return await self._log.get_blob(sha256)
+
+    def artifact(self, name: str) -> ArtifactRecord | None:
+        """The newest durable version of an artifact of this run."""
+        return next((a for a in reversed(self._state.artifacts) if a.name == name), None)
+
+    def artifact_names(self) -> list[str]:
+        """Names of the durable artifacts of this run."""
+        return sorted({artifact.name for artifact in self._state.artifacts})

@@ -1,0 +1,237 @@
+"""Executes runs: many at once, on one event loop.
+
+`execute(ref)` is what every queue message comes to, whatever brought it: Celery, a Lambda, the
+same process. Leases say who is at work, to save money; no safety hangs on them.
+"""
+
+import asyncio
+import contextlib
+import logging
+from datetime import timedelta
+from typing import Any
+
+from teamrun.components.registry import Registry
+from teamrun.core.clock import Clock, SystemClock
+from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.errors import DeliveryError
+from teamrun.live.base import Live
+from teamrun.runs.entries import End
+from teamrun.runs.execution import Execution, Finish, Program
+from teamrun.runs.fold import RunState, fold
+from teamrun.runs.journal import Journal
+from teamrun.runs.log import RunLog
+from teamrun.runs.notices import Notices, lease_name, owner_topic
+from teamrun.runs.program import run_team
+from teamrun.runs.results import settle
+from teamrun.runs.spec import RunSpec
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["Engine"]
+
+logger = logging.getLogger(__name__)
+
+_PROBE = 5.0
+"""Seconds between looks at the log where the live channel is not to be relied on."""
+
+
+class Engine:
+    """Executes runs in the name of one owner."""
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        live: Live,
+        dispatcher: Dispatcher,
+        registry: Registry,
+        owner: str,
+        lease: timedelta = timedelta(seconds=60),
+        clock: Clock | None = None,
+    ) -> None:
+        self._store = store
+        self._live = live
+        self._dispatcher = dispatcher
+        self._registry = registry
+        self.owner = owner
+        self._lease = lease
+        self._clock = clock or SystemClock()
+        self._notices = Notices(live)
+        self._executions: dict[RunRef, Execution] = {}
+        self._starting: set[RunRef] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._attendants: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    @property
+    def in_flight(self) -> int:
+        """How many runs are being executed here."""
+        return len(self._starting)
+
+    async def execute(self, ref: RunRef) -> Finish:
+        """Execute a run, as far as it goes here.
+
+        Raises:
+            StorageError: The log cannot be read; the reaper will send the run again.
+        """
+        if ref in self._starting or self._stopping:
+            return Finish.HELD
+        self._starting.add(ref)
+        self._idle.clear()
+        self._attend()
+        try:
+            finish = await self._execute(ref)
+        finally:
+            self._starting.discard(ref)
+            if not self._starting:
+                self._idle.set()
+        if finish is Finish.YIELDED:
+            await self._hand_over(ref)
+        return finish
+
+    def stop(self) -> None:
+        """Start no more calls; every run yields once its calls under way have completed."""
+        self._stopping = True
+        for execution in self._executions.values():
+            execution.stop()
+
+    def abort(self) -> None:
+        """Yield every run now; calls under way are cancelled and will be made again."""
+        self._stopping = True
+        for execution in self._executions.values():
+            execution.abort()
+
+    async def drained(self) -> None:
+        """Return when no run is being executed here."""
+        await self._idle.wait()
+        await self._notices.flushed()
+
+    async def close(self) -> None:
+        """End the background work of an engine that executes nothing any more."""
+        for task in self._attendants:
+            task.cancel()
+        await asyncio.gather(*self._attendants, return_exceptions=True)
+        self._attendants.clear()
+        await self._notices.close()
+
+    # One run
+
+    async def _execute(self, ref: RunRef) -> Finish:
+        log = RunLog(self._store, ref, writer=self.owner, clock=self._clock)
+        entries = await log.read()
+        state = fold(entries)
+        if state is None:
+            return Finish.ABSENT
+        if state.end is None:
+            if not await self._may_take(ref, state):
+                return Finish.HELD
+            execution = Execution(
+                log=log,
+                entries=entries,
+                state=state,
+                program=self._program(state.spec),
+                clock=self._clock,
+                surroundings=_Surroundings(ref, self._notices),
+            )
+            self._executions[ref] = execution
+            try:
+                finish = await execution.run()
+            finally:
+                del self._executions[ref]
+                await self._release(ref)
+            state = execution.state
+            if finish is not Finish.ENDED:
+                return finish
+        await settle(self._store, log, state)
+        self._notices.changed(ref, state, view=True)
+        return Finish.ENDED
+
+    def _program(self, spec: RunSpec) -> Program:
+        async def program(journal: Journal) -> End:
+            return await run_team(journal, spec, self._registry)
+
+        return program
+
+    async def _may_take(self, ref: RunRef, state: RunState) -> bool:
+        """Whether nobody else is at work, as far as can be told."""
+        if state.owner == self.owner:  # this process began it and lost track, or it is a duplicate
+            return True
+        try:
+            if not await self._live.acquire(lease_name(ref), self.owner, self._lease):
+                return False
+            if state.owner is None:
+                return True
+            age = await self._live.age()
+        except DeliveryError:
+            return state.owner is None
+        silent = self._clock.now() - state.at >= self._lease
+        settled = age is not None and age >= self._lease
+        if silent and settled:
+            return True
+        await self._release(ref)
+        return False
+
+    async def _release(self, ref: RunRef) -> None:
+        with contextlib.suppress(DeliveryError):
+            await self._live.release(lease_name(ref), self.owner)
+
+    async def _hand_over(self, ref: RunRef) -> None:
+        try:
+            await self._dispatcher.send(ref)
+        except DeliveryError as error:
+            logger.warning(
+                "a run could not be handed over; the reaper will send it",
+                extra={"action": "hand_over_failed", "run": str(ref), "error": str(error)},
+            )
+
+    # Background: leases, and news for runs in flight
+
+    def _attend(self) -> None:
+        if not self._attendants:
+            loop = asyncio.get_running_loop()
+            self._attendants = [
+                loop.create_task(self._renew_leases()),
+                loop.create_task(self._listen()),
+            ]
+
+    async def _renew_leases(self) -> None:
+        while True:
+            await self._clock.sleep(self._lease.total_seconds() / 4)
+            for ref in list(self._executions):
+                try:
+                    await self._live.acquire(lease_name(ref), self.owner, self._lease)
+                except DeliveryError:
+                    break
+            for execution in list(self._executions.values()):
+                execution.poke()
+
+    async def _listen(self) -> None:
+        while True:
+            with contextlib.suppress(DeliveryError, ValueError):
+                async with self._live.subscribe(owner_topic(self.owner)) as messages:
+                    async for message in messages:
+                        execution = self._executions.get(RunRef.parse(message.decode()))
+                        if execution is not None:
+                            execution.poke()
+            await self._clock.sleep(min(_PROBE, self._lease.total_seconds()))
+            for execution in list(self._executions.values()):
+                execution.poke()
+
+
+class _Surroundings:
+    """Passes on what an execution tells; views are shared where the status changes."""
+
+    def __init__(self, ref: RunRef, notices: Notices) -> None:
+        self._ref = ref
+        self._notices = notices
+        self._status: str | None = None
+
+    def changed(self, state: RunState) -> None:
+        """The log has grown."""
+        status = state.status
+        self._notices.changed(self._ref, state, view=status != self._status)
+        self._status = status
+
+    def delta(self, data: dict[str, Any]) -> None:
+        """A piece of text came from a model."""
+        self._notices.delta(self._ref, data)

@@ -1,0 +1,425 @@
+"""One execution of one run: claim, replay, then live until the end, a yield or a newer owner.
+
+The order is what makes a run a pure function of its log. Run code moves only in a drain. After
+each drain the queue is empty; then one entry is formed, made durable, and delivered. Entries of
+others (a cancel) are delivered in their place in the log, before anything of this worker's own.
+A call without a record starts only when the whole log has been delivered.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from teamrun.core.clock import Clock
+from teamrun.errors import Diverged, Runaway, RunError, Unavailable
+from teamrun.messages.origin import current_origin
+from teamrun.runs.calls import Calls, error_record, record_of
+from teamrun.runs.entries import Body, Claim, End, Entry, LoggedEvent, Step, Yield
+from teamrun.runs.fold import RunState
+from teamrun.runs.journal import Journal, RunOrigin
+from teamrun.runs.log import RunLog
+from teamrun.runs.loop import RunLoop
+from teamrun.runs.narration import call_events, end_event, started_event
+
+__all__ = ["Execution", "Finish", "Program", "Surroundings"]
+
+logger = logging.getLogger(__name__)
+
+_SLICE = 2_000
+"""Callbacks of one run before the others get their turn."""
+_RUNAWAY = 1_000_000
+"""Callbacks without the queue ever being empty."""
+_SHOW_EVENTS_AFTER = 0.05
+"""Seconds that an event waits for a call to end and share its entry."""
+_SHOW_PROGRESS_AFTER = 1.0
+"""Seconds between entries that hold only progress from inside of calls."""
+_POISON_CLAIMS = 5
+"""Claims in a row that came to nothing before a run is given up."""
+
+Program = Callable[[Journal], Awaitable[End]]
+"""The code of a run: runs on the run's own loop and awaits only the journal."""
+
+
+class Finish(StrEnum):
+    """Why an execution is over."""
+
+    ENDED = "ended"
+    """The run has its end."""
+    YIELDED = "yielded"
+    """This worker let go on purpose; somebody should go on."""
+    HELD = "held"
+    """Somebody else executes the run."""
+    ABSENT = "absent"
+    """There is no such run, or not yet."""
+
+
+class Surroundings(Protocol):
+    """Who is told while a run goes on; nothing depends on it."""
+
+    def changed(self, state: RunState) -> None:
+        """The log has grown."""
+        ...
+
+    def delta(self, data: dict[str, Any]) -> None:
+        """A piece of text came from a model."""
+        ...
+
+
+class _Fenced(Exception):
+    """A newer epoch is in the log: this worker must not write any more."""
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An entry as it is to be written, and how much of what waits it holds."""
+
+    body: Body
+    events: list[LoggedEvent]
+    said: int = 0
+    done: int = 0
+    progress: int = 0
+
+
+class Execution:
+    """Executes a run that this worker may take; see the module's docstring."""
+
+    def __init__(
+        self,
+        *,
+        log: RunLog,
+        entries: list[Entry],
+        state: RunState,
+        program: Program,
+        clock: Clock,
+        surroundings: Surroundings,
+    ) -> None:
+        self._log = log
+        self._entries = entries
+        self.state = state
+        self._program = program
+        self._clock = clock
+        self._surroundings = surroundings
+        self._epoch = 0
+        self._calls = Calls(log=log, state=state, publish=surroundings.delta, nudge=self._nudge)
+        self._origin = RunOrigin(state.spec.seed, entries[0].at)
+        self._journal: Journal | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._nudged = self._poked = self._stopping = self._show = False
+
+    def poke(self) -> None:
+        """Look at the log: it may have grown."""
+        self._poked = True
+        self._nudge()
+
+    def stop(self) -> None:
+        """Start no more calls; yield when those under way have completed."""
+        self._stopping = True
+        self._nudge()
+
+    def abort(self) -> None:
+        """Yield without waiting for calls under way: they are cancelled, and will be repeated."""
+        self._stopping = True
+        self._calls.abandon_all()
+        self._nudge()
+
+    async def run(self) -> Finish:
+        """Execute until nothing more is to be done here."""
+        try:
+            claimed = await self._claim()
+            if claimed is not None:
+                return claimed
+            return await self._drive()
+        except _Fenced:
+            logger.info("fenced", extra={"action": "fenced", "run": str(self._log.ref)})
+            return Finish.HELD
+        finally:
+            await self._close()
+
+    # Claiming
+
+    async def _claim(self) -> Finish | None:
+        owner = self.state.owner
+        while self.state.end is None:
+            draft = self._first_duty() or _Draft(
+                Claim(owner=self._log.writer),
+                [] if self.state.started_at else [started_event(self.state)],
+            )
+            claiming = isinstance(draft.body, Claim)
+            entry = await self._log.append(
+                self.state, draft.body, draft.events, epoch=self.state.epoch + claiming
+            )
+            for news in [entry] if entry else await self._read_on():
+                self._apply(news)
+                self._entries.append(news)
+            if entry is not None and claiming:
+                self._epoch = entry.epoch
+                return None
+            if self.state.owner != owner:
+                return Finish.HELD
+        return Finish.ENDED
+
+    def _first_duty(self) -> _Draft | None:
+        if self.state.cancel is not None:
+            return _end_draft(End(status="cancelled", stop_reason=self.state.cancel.reason))
+        if self.state.idle_claims >= _POISON_CLAIMS:
+            error = RunError(
+                f"{_POISON_CLAIMS} workers in a row ended while they executed this run; "
+                "see their logs, then retry the run."
+            )
+            record = error_record(error).model_copy(update={"code": "poison"})
+            return _end_draft(End(status="failed", stop_code="poison", error=record))
+        return None
+
+    # Driving
+
+    async def _drive(self) -> Finish:
+        loop = RunLoop()
+        journal = Journal(loop, self._origin, skip_events=self.state.emitted)
+        self._journal = journal
+        context = Context()
+        context.run(current_origin.set, self._origin)
+        root = loop.create_task(_run_program(self._program, journal), context=context)
+        try:
+            await self._drain(journal)
+            for entry in self._entries:
+                await self._deliver(journal, entry)
+            self._entries = []
+            if journal.unspoken:
+                raise Diverged(
+                    f"The log holds {journal.unspoken} events that this code did not say again; "
+                    "use the release and definitions that began the run."
+                )
+        except (Diverged, Runaway) as error:
+            return await self._write_end(_failure(error))
+        return await self._live(journal, root)
+
+    async def _live(self, journal: Journal, root: asyncio.Task[End]) -> Finish:
+        while True:
+            self._start_calls(journal)
+            draft = self._decide(journal, root)
+            if draft is None:
+                await self._rest(journal)
+                if self._poked:
+                    await self._catch_up(journal)
+                continue
+            entry = await self._log.append(self.state, draft.body, draft.events, epoch=self._epoch)
+            if entry is None:
+                await self._catch_up(journal)
+                continue
+            self._settle(journal, draft)
+            self._apply(entry)
+            if isinstance(draft.body, End):
+                return Finish.ENDED
+            if isinstance(draft.body, Yield):
+                return Finish.YIELDED
+            try:
+                await self._deliver(journal, entry)
+            except Runaway as error:
+                return await self._write_end(_failure(error))
+
+    def _decide(self, journal: Journal, root: asyncio.Task[End]) -> _Draft | None:
+        """What to write now, if anything."""
+        if self.state.cancel is not None:
+            return self._decide_cancelled(journal)
+        if self._calls.done:
+            return self._step(journal)
+        if root.done():
+            return self._with_events(journal, _result(root, journal.loop.failure))
+        if self._stopping:
+            return None if self._calls.in_flight else self._with_events(journal, _SHUTDOWN)
+        if self._show:
+            return self._step(journal)
+        if not self._calls.in_flight:
+            return self._with_events(journal, _failure(_stalled()))
+        return None
+
+    def _decide_cancelled(self, journal: Journal) -> _Draft | None:
+        self._calls.abandon_all()
+        if self._calls.in_flight:
+            return None
+        if self._calls.done:
+            return self._step(journal, unawaited=True)
+        assert self.state.cancel is not None
+        end = End(status="cancelled", stop_reason=self.state.cancel.reason)
+        return self._with_events(journal, end)
+
+    def _step(self, journal: Journal, *, unawaited: bool = False) -> _Draft:
+        done, progress, said = self._calls.done[:], self._calls.events[:], journal.events[:]
+        versions = dict[str, int]()
+        for artifact in self.state.artifacts:
+            versions[artifact.name] = artifact.version
+        records = [
+            record_of(
+                item,
+                unawaited=unawaited or item.call.call_id not in journal.pending,
+                versions=versions,
+            )
+            for item in done
+        ]
+        events = said + progress
+        for item, record in zip(done, records, strict=True):
+            events += call_events(item, record)
+        self._show = False
+        body = Step(calls=records, emitted=len(said))
+        return _Draft(body, events, said=len(said), done=len(done), progress=len(progress))
+
+    def _with_events(self, journal: Journal, body: End | Yield) -> _Draft:
+        said, progress = journal.events[:], self._calls.events[:]
+        events = said + progress + ([end_event(body)] if isinstance(body, End) else [])
+        body = body.model_copy(update={"emitted": len(said)})
+        return _Draft(body, events, said=len(said), progress=len(progress))
+
+    def _settle(self, journal: Journal, draft: _Draft) -> None:
+        del self._calls.done[: draft.done]
+        del self._calls.events[: draft.progress]
+        del journal.events[: draft.said]
+
+    async def _write_end(self, end: End) -> Finish:
+        """End the run from outside of `_live`, unless a cancel or another owner was first."""
+        self._calls.abandon_all()
+        while self.state.end is None:
+            draft = self._first_duty() or _end_draft(end)
+            entry = await self._log.append(self.state, draft.body, draft.events, epoch=self._epoch)
+            for news in [entry] if entry else await self._read_on():
+                self._apply(news)
+        return Finish.ENDED
+
+    # Delivering
+
+    def _apply(self, entry: Entry) -> None:
+        if self._epoch and entry.epoch > self._epoch:
+            raise _Fenced
+        self.state.apply(entry)
+        self._surroundings.changed(self.state)
+
+    async def _deliver(self, journal: Journal, entry: Entry) -> None:
+        self._origin.time = entry.at
+        if not isinstance(entry.body, Step):
+            return
+        for record in entry.body.calls:
+            if not record.unawaited and record.call_id not in journal.pending:
+                raise Diverged(
+                    f"The log has the outcome of {record.call_id!r}, which this code does not ask "
+                    "for; use the release and definitions that began the run."
+                )
+        for record in entry.body.calls:
+            if not record.unawaited:
+                journal.deliver(record)
+                await self._drain(journal)
+
+    async def _drain(self, journal: Journal) -> None:
+        """Let run code go on until it waits for calls; other runs get their turns in between."""
+        real = asyncio.get_running_loop()
+        drained = real.create_future()
+
+        def slice_of(budget: int) -> None:
+            if drained.cancelled():
+                return
+            if journal.loop.drain(_SLICE):
+                drained.set_result(None)
+            elif budget <= 0:
+                drained.set_exception(
+                    Runaway("Team code runs on and on without awaiting a model, tool or person.")
+                )
+            else:
+                real.call_soon(slice_of, budget - _SLICE)
+
+        real.call_soon(slice_of, _RUNAWAY)
+        await drained
+        for call_id in journal.abandoned:
+            self._calls.abandon(call_id)
+        journal.abandoned.clear()
+
+    async def _catch_up(self, journal: Journal) -> None:
+        self._poked = False
+        for entry in await self._read_on():
+            self._apply(entry)
+            await self._deliver(journal, entry)
+
+    async def _read_on(self) -> list[Entry]:
+        """The entries after the folded ones; waits for storage as long as it takes."""
+        while True:
+            try:
+                return await self._log.read(self.state.entries)
+            except Unavailable:
+                await self._clock.sleep(0.5)
+
+    # Calls and waiting
+
+    def _start_calls(self, journal: Journal) -> None:
+        if self._stopping or self.state.cancel is not None:
+            return
+        for call in journal.fresh:
+            if journal.pending.get(call.call_id) is call:
+                self._calls.start(call)
+        journal.fresh.clear()
+
+    async def _rest(self, journal: Journal) -> None:
+        if self._nudged:
+            self._nudged = False
+            return
+        real, timer = asyncio.get_running_loop(), None
+        if journal.events:
+            timer = real.call_later(_SHOW_EVENTS_AFTER, self._show_events)
+        elif self._calls.events:
+            timer = real.call_later(_SHOW_PROGRESS_AFTER, self._show_events)
+        self._waiter = real.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            self._nudged = False
+            if timer is not None:
+                timer.cancel()
+
+    def _show_events(self) -> None:
+        self._show = True
+        self._nudge()
+
+    def _nudge(self) -> None:
+        self._nudged = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _close(self) -> None:
+        self._calls.abandon_all()
+        journal, self._journal = self._journal, None
+        if journal is None:
+            return
+        closed = asyncio.get_running_loop().create_future()
+
+        def close() -> None:
+            journal.close()
+            closed.set_result(None)
+
+        asyncio.get_running_loop().call_soon(close)
+        await closed
+
+
+_SHUTDOWN = Yield(why="shutdown")
+
+
+async def _run_program(program: Program, journal: Journal) -> End:
+    return await program(journal)
+
+
+def _result(root: asyncio.Task[End], failure: BaseException | None) -> End:
+    error = asyncio.CancelledError() if root.cancelled() else root.exception() or failure
+    return root.result() if error is None else _failure(error)
+
+
+def _failure(error: BaseException) -> End:
+    record = error_record(error)
+    return End(status="failed", stop_reason=record.message, stop_code=record.code, error=record)
+
+
+def _stalled() -> RunError:
+    return RunError("The team waits for something that is no model, tool or person of this run.")
+
+
+def _end_draft(end: End) -> _Draft:
+    return _Draft(end, [end_event(end)])

@@ -1,0 +1,190 @@
+"""The run's side of the journal: what team code awaits, and what it has said so far.
+
+Team code calls `Journal.call`; the engine starts the call on the real loop, writes its outcome to
+the log and then, and only then, gives it back. The id of a call is its position,
+`{agent path}/{kind}:{k}`, so that a replay of the same code asks for the same calls.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from teamrun.core.call import CallInfo
+from teamrun.messages.llm import RequestUsage
+from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent
+from teamrun.runs.loop import RunLoop
+
+__all__ = ["CallKind", "Desk", "Journal", "Outcome", "PendingCall", "RunOrigin"]
+
+CallKind = Literal["model", "tool", "memory"]
+"""What is outside of run code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call came to, as its performer reports it."""
+
+    value: Any = None
+    error: ErrorRecord | None = None
+    usage: RequestUsage | None = None
+    model: str | None = None
+    artifacts: tuple[ArtifactRecord, ...] = ()
+    """Without versions: those are given when the entry is formed."""
+    state: dict[str, Any] | None = None
+    detail: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What the event that tells of the call says besides."""
+
+
+class Desk(Protocol):
+    """What a call may use while it is under way, on the real loop."""
+
+    info: CallInfo
+
+    def emit(self, type: str, data: dict[str, Any]) -> None:
+        """Add an event that belongs to the call; it becomes durable soon."""
+        ...
+
+    def publish_delta(self, data: dict[str, Any]) -> None:
+        """Show a piece of text to live subscribers; nothing is kept."""
+        ...
+
+    async def put_blob(self, data: bytes) -> str:
+        """Store bytes beside the log; returns their sha256 in hexadecimal."""
+        ...
+
+    async def get_blob(self, sha256: str) -> bytes:
+        """Read bytes stored beside the log."""
+        ...
+
+    def artifact(self, name: str) -> ArtifactRecord | None:
+        """The newest durable version of an artifact of this run."""
+        ...
+
+    def artifact_names(self) -> list[str]:
+        """Names of the durable artifacts of this run."""
+        ...
+
+
+Perform = Callable[[Desk], Awaitable[Outcome]]
+"""Makes a call, on the real loop; what it raises becomes the recorded error."""
+
+
+@dataclass(slots=True, eq=False)
+class PendingCall:
+    """A call that run code waits for."""
+
+    call_id: str
+    kind: CallKind
+    name: str
+    agent: str
+    position: int
+    perform: Perform
+    future: asyncio.Future[CallRecord]
+
+
+class RunOrigin:
+    """Identifiers and time of a run: from its seed, and from its log."""
+
+    __slots__ = ("_count", "_seed", "time")
+
+    def __init__(self, seed: str, time: datetime) -> None:
+        self._seed = bytes.fromhex(seed)
+        self._count = 0
+        self.time = time
+
+    def new_id(self) -> str:
+        """The next identifier, in the form of a UUIDv8 (RFC 9562: own content)."""
+        self._count += 1
+        raw = hashlib.blake2b(
+            self._count.to_bytes(8, "big"), key=self._seed, digest_size=16
+        ).hexdigest()
+        return f"{raw[:8]}-{raw[8:12]}-8{raw[13:16]}-8{raw[17:20]}-{raw[20:]}"
+
+    def now(self) -> datetime:
+        """The time of the last delivered entry."""
+        return self.time
+
+
+class Journal:
+    """Calls that wait and events that were said; the engine reads and answers."""
+
+    def __init__(self, loop: RunLoop, origin: RunOrigin, *, skip_events: int = 0) -> None:
+        self.loop = loop
+        self.origin = origin
+        self.pending: dict[str, PendingCall] = {}
+        self.fresh: list[PendingCall] = []
+        """Calls asked for since the engine last looked."""
+        self.abandoned: list[str] = []
+        """Calls that run code stopped waiting for since the engine last looked."""
+        self.events: list[LoggedEvent] = []
+        """Said by run code and not yet in the log."""
+        self.tool_states: dict[str, dict[str, Any]] = {}
+        self.journaled_tools: set[str] = set()
+        """Ids that the model gave to tool calls which went through the journal."""
+        self.closed = False
+        self._skip = skip_events
+        self._positions: dict[str, int] = {}
+
+    @property
+    def unspoken(self) -> int:
+        """Logged events that a replay has not said yet; 0 when it has caught up."""
+        return self._skip
+
+    def emit(self, type: str, *, agent: str | None = None, data: dict[str, Any]) -> None:
+        """Say an event from run code; the first ones of a replay are in the log already."""
+        if self._skip:
+            self._skip -= 1
+            return
+        self.events.append(LoggedEvent.model_construct(type=type, agent=agent, data=data))
+
+    def position(self, agent: str, kind: CallKind) -> int:
+        """The number of the next call of that kind by that agent; counts it."""
+        key = f"{agent}/{kind}"
+        k = self._positions.get(key, 0)
+        self._positions[key] = k + 1
+        return k
+
+    async def call(
+        self, agent: str, kind: CallKind, name: str, position: int, perform: Perform
+    ) -> CallRecord:
+        """Wait for the recorded outcome of a call, which is made only where there is none yet.
+
+        Args:
+            agent: Path of the agent, which with `kind` and `position` identifies the call.
+            kind: What sort of call it is.
+            name: Of the model profile or tool.
+            position: From `position()`.
+            perform: Makes the call.
+        """
+        if self.closed:
+            raise asyncio.CancelledError
+        call_id = f"{agent}/{kind}:{position}"
+        future: asyncio.Future[CallRecord] = self.loop.create_future()
+        pending = PendingCall(call_id, kind, name, agent, position, perform, future)
+        self.pending[call_id] = pending
+        self.fresh.append(pending)
+        try:
+            return await future
+        finally:
+            del self.pending[call_id]
+            if future.cancelled():
+                self.abandoned.append(call_id)
+
+    def deliver(self, record: CallRecord) -> None:
+        """Give the recorded outcome to run code, which runs at the next drain."""
+        pending = self.pending.get(record.call_id)
+        if record.state is not None:
+            self.tool_states[f"{record.call_id.rpartition('/')[0]}/{record.name}"] = record.state
+        if pending is not None and not pending.future.done():
+            pending.future.set_result(record)
+
+    def close(self) -> None:
+        """Let run code go: its tasks are cancelled, and what they ask for is refused."""
+        self.closed = True
+        self.loop.close()
+        self.pending.clear()
+        self.fresh.clear()
+        self.events.clear()

@@ -1,0 +1,109 @@
+"""The keys of objects: the one place that knows how they are made.
+
+Every key of a tenant's data begins with that tenant, and none holds text that a client chose
+apart from names that were checked before.
+"""
+
+import hashlib
+import os
+import time
+from datetime import datetime
+
+from teamrun.dispatch.base import RunRef
+
+__all__ = [
+    "SHARDS",
+    "artifact_blob",
+    "entry_key",
+    "events_key",
+    "idempotency_key",
+    "list_cursor",
+    "list_folder",
+    "list_marker",
+    "log_folder",
+    "new_run_id",
+    "open_folder",
+    "open_marker",
+    "ref_of_marker",
+    "result_key",
+]
+
+SHARDS = tuple(f"{shard:x}" for shard in range(16))
+"""The folders that open markers are spread over."""
+
+_LAST_MS = 10**13 - 1  # 13 digits of milliseconds reach the year 2286
+
+
+def new_run_id() -> str:
+    """A fresh run id: `run_` and a UUIDv7 (RFC 9562) in hexadecimal, sortable by time."""
+    ms = time.time_ns() // 1_000_000
+    tail = int.from_bytes(os.urandom(10), "big")
+    rand_a, rand_b = tail >> 68, tail & ((1 << 62) - 1)
+    value = (ms & ((1 << 48) - 1)) << 80 | 7 << 76 | rand_a << 64 | 2 << 62 | rand_b
+    return f"run_{value:032x}"
+
+
+def _folder(ref: RunRef) -> str:
+    spread = hashlib.sha256(ref.run_id.encode()).hexdigest()[:2]
+    return f"t/{ref.tenant}/runs/{spread}/{ref.run_id}/"
+
+
+def log_folder(ref: RunRef) -> str:
+    """The folder of a run's log entries."""
+    return f"{_folder(ref)}log/"
+
+
+def entry_key(ref: RunRef, n: int) -> str:
+    """The object of log entry `n`."""
+    return f"{_folder(ref)}log/{n:06d}.json"
+
+
+def artifact_blob(ref: RunRef, sha256: str) -> str:
+    """The object that holds bytes of that digest: an artifact, or a very large entry."""
+    return f"{_folder(ref)}blob/{sha256}"
+
+
+def result_key(ref: RunRef) -> str:
+    """The result document of an ended run."""
+    return f"{_folder(ref)}result.json"
+
+
+def events_key(ref: RunRef) -> str:
+    """All events of an ended run, one JSON document per line."""
+    return f"{_folder(ref)}events.jsonl"
+
+
+def open_folder(shard: str) -> str:
+    """The markers of runs that should be executed now, one of `SHARDS`."""
+    return f"open/{shard}/"
+
+
+def open_marker(ref: RunRef) -> str:
+    """Says that a run should be executed."""
+    return f"open/{hashlib.sha256(ref.run_id.encode()).hexdigest()[2]}/{ref}"
+
+
+def list_folder(tenant: str) -> str:
+    """The markers by which runs are listed, newest first."""
+    return f"t/{tenant}/list/"
+
+
+def list_cursor(run_id: str, created_at: datetime) -> str:
+    """The name of a list marker; names sort newest first."""
+    return f"{_LAST_MS - int(created_at.timestamp() * 1000):013d}.{run_id}"
+
+
+def list_marker(ref: RunRef, created_at: datetime) -> str:
+    """Says that a run exists, in the order of lists."""
+    return list_folder(ref.tenant) + list_cursor(ref.run_id, created_at)
+
+
+def ref_of_marker(key: str) -> RunRef:
+    """The run that an open marker names."""
+    return RunRef.parse(key.rpartition("/")[2])
+
+
+def idempotency_key(tenant: str, scope: str, key: str) -> str:
+    """The record of an Idempotency-Key."""
+    digest = hashlib.sha256(f"{scope}\n{key}".encode()).hexdigest()
+    return f"idem/{tenant}/{digest}"

@@ -1,0 +1,161 @@
+"""The event loop that one run's code lives on.
+
+A queue of callbacks and nothing else: timers, threads, sockets and child processes raise, since
+whatever comes from outside has to go through the journal. The engine drains the queue; between
+drains the run stands still, so its code is a pure function of what it was given, and in which
+order. (A drain sets the running loop of the thread: it must be called from a plain callback of
+the real loop, never inside one of that loop's tasks.)
+"""
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextvars import Context
+from typing import Any, NoReturn, TypeVar
+
+from teamrun.errors import RunError
+
+__all__ = ["RunLoop"]
+
+T = TypeVar("T")
+
+
+class RunLoop(asyncio.AbstractEventLoop):
+    """A ready queue; see the module's docstring."""
+
+    def __init__(self) -> None:
+        self._ready: deque[asyncio.Handle] = deque()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._generators: set[AsyncGenerator[Any, Any]] = set()
+        self._closed = False
+        self.failure: BaseException | None = None
+        """The first error of a callback that nobody awaits."""
+
+    def drain(self, most: int) -> bool:
+        """Run up to `most` callbacks; True when the queue is empty."""
+        ready = self._ready
+        outer = asyncio._get_running_loop()  # pyright: ignore[reportPrivateUsage] - the documented hook for loop authors
+        hooks = sys.get_asyncgen_hooks()
+        asyncio._set_running_loop(self)
+        sys.set_asyncgen_hooks(self._generators.add, self._generators.discard)
+        try:
+            while ready and most > 0:
+                most -= 1
+                handle = ready.popleft()
+                if not handle.cancelled():
+                    handle._run()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+            asyncio._set_running_loop(outer)
+        return not ready
+
+    def close(self) -> None:
+        """Cancel every task, close every generator, and let them finish what they do then."""
+        if self._closed:
+            return
+        self._closed = True
+        for task in list(self._tasks):
+            task.cancel()
+        self.drain(100_000)
+        for generator in list(self._generators):
+            closing = self.create_task(_aclose(generator))
+            closing.add_done_callback(_retrieve)
+        self.drain(100_000)
+        self._ready.clear()
+        self._tasks.clear()
+        self._generators.clear()
+
+    # What asyncio asks of a loop
+
+    def call_soon(
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Queue a callback."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self,
+        coro: Coroutine[Any, Any, T] | Generator[Any, None, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+        **options: Any,
+    ) -> asyncio.Task[T]:
+        """Start a task on this loop."""
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def get_debug(self) -> bool:
+        """Off: the engine has its own checks."""
+        return False
+
+    def is_running(self) -> bool:
+        """True as long as the run may go on."""
+        return not self._closed
+
+    def is_closed(self) -> bool:
+        """Callbacks may be queued until the last of `close`."""
+        return False
+
+    def time(self) -> float:
+        """Zero for ever: time in a run comes from its log."""
+        return 0.0
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep the first failure for the engine; a task's own is raised where it is awaited."""
+        failure = context.get("exception")
+        if self.failure is None and "never retrieved" not in context.get("message", ""):
+            self.failure = failure or RunError(str(context.get("message")))
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """The same as `call_exception_handler`."""
+        self.call_exception_handler(context)
+
+    def call_later(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: see `_refuse`."""
+        _refuse("a timer")
+
+    def call_at(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: see `_refuse`."""
+        _refuse("a timer")
+
+    def run_in_executor(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: see `_refuse`."""
+        _refuse("a thread")
+
+    async def create_connection(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: see `_refuse`."""
+        _refuse("a socket")
+
+    async def getaddrinfo(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: see `_refuse`."""
+        _refuse("a name look-up")
+
+    async def subprocess_exec(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: see `_refuse`."""
+        _refuse("a child process")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise RunError(
+        f"Team code inside a run asked for {what}. Only tools, model clients and input functions "
+        "reach outside a run: move the work into a tool."
+    )
+
+
+async def _aclose(generator: AsyncGenerator[Any, Any]) -> None:
+    await generator.aclose()
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,139 @@
+"""What a run says of itself: the events of its log (`docs/reference/events.md` lists the types).
+
+Some come from run code and are said again in a replay (`Narrator`); some belong to a call, and are
+written with its record (`call_events`); some mark the run itself.
+"""
+
+from typing import Any
+
+from teamrun.messages import (
+    BaseChatMessage,
+    HandoffMessage,
+    MemoryQueryEvent,
+    ThoughtEvent,
+    ToolCallExecutionEvent,
+    ToolCallRequestEvent,
+)
+from teamrun.runs.calls import Done, agent_name
+from teamrun.runs.entries import CallRecord, End, LoggedEvent
+from teamrun.runs.fold import RunState
+from teamrun.runs.journal import Journal
+
+__all__ = ["Narrator", "call_events", "end_event", "queued_event", "started_event"]
+
+
+def _event(type: str, agent: str | None = None, /, **data: Any) -> LoggedEvent:
+    return LoggedEvent.model_construct(type=type, agent=agent, data=data)
+
+
+def queued_event(team: str) -> LoggedEvent:
+    """The run was accepted."""
+    return _event("run.queued", team=team)
+
+
+def started_event(state: RunState) -> LoggedEvent:
+    """A worker took the run up for the first time."""
+    return _event("run.started", team=state.spec.team.name)
+
+
+def end_event(end: End) -> LoggedEvent:
+    """The run has ended, one way or another."""
+    data: dict[str, Any] = {"stop_reason": end.stop_reason, "stop_code": end.stop_code}
+    if end.output is not None:
+        data["output"] = end.output
+    if end.error is not None:
+        data["error"] = end.error
+    return LoggedEvent.model_construct(type=f"run.{end.status}", agent=None, data=data)
+
+
+def call_events(done: Done, record: CallRecord) -> list[LoggedEvent]:
+    """That a call has completed, and what it left."""
+    agent = agent_name(done.call.agent)
+    data: dict[str, Any] = {
+        "call_id": record.call_id,
+        record.kind: record.name,
+        "duration_ms": record.duration_ms,
+        **done.outcome.detail,
+    }
+    if record.error is not None:
+        data["error"] = record.error
+    if record.usage is not None:
+        data["usage"] = record.usage
+    if record.unawaited:
+        data["unawaited"] = True
+    told = "failed" if record.error is not None else "completed"
+    events = [
+        _event(
+            "artifact.created",
+            agent,
+            name=artifact.name,
+            version=artifact.version,
+            media_type=artifact.media_type,
+            size=artifact.size,
+            call_id=record.call_id,
+        )
+        for artifact in record.artifacts
+    ]
+    events.append(
+        LoggedEvent.model_construct(type=f"{record.kind}.call.{told}", agent=agent, data=data)
+    )
+    return events
+
+
+class Narrator:
+    """Turns what a team yields into events of its run; also the team's observer."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def turn_started(self, turn: int, agent: str) -> None:
+        """An agent's turn begins."""
+        self._journal.emit("turn.started", agent=agent, data={"turn": turn})
+
+    def turn_completed(self, turn: int, agent: str) -> None:
+        """An agent's turn is over."""
+        self._journal.emit("turn.completed", agent=agent, data={"turn": turn})
+
+    def speaker_selected(self, speakers: list[str]) -> None:
+        """The team decided who is next."""
+        self._journal.emit("speaker.selected", data={"speakers": speakers})
+
+    def tell(self, item: object) -> None:
+        """One item of the stream of a team; what is no event of a run is passed over."""
+        match item:
+            case ToolCallRequestEvent():
+                for call in item.content:
+                    self._say(
+                        "tool.call.requested",
+                        item.source,
+                        tool_call_id=call.id,
+                        tool=call.name,
+                        arguments=call.arguments,
+                    )
+            case ToolCallExecutionEvent():
+                self._tell_results(item)
+            case ThoughtEvent():
+                self._say("thought.created", item.source, content=item.content)
+            case MemoryQueryEvent():
+                self._say("memory.queried", item.source, content=item.content)
+            case BaseChatMessage():
+                self._say("message.created", item.source, message=item)
+                if isinstance(item, HandoffMessage):
+                    self._say("agent.handed_off", item.source, target=item.target)
+            case _:
+                pass
+
+    def _tell_results(self, item: ToolCallExecutionEvent) -> None:
+        """Results that no call of the journal stands behind: an unknown tool, a nested team."""
+        for result in item.content:
+            if result.call_id not in self._journal.journaled_tools:
+                self._say(
+                    "tool.call.failed" if result.is_error else "tool.call.completed",
+                    item.source,
+                    tool_call_id=result.call_id,
+                    tool=result.name,
+                    result=result.content,
+                )
+
+    def _say(self, type: str, agent: str, /, **data: Any) -> None:
+        self._journal.emit(type, agent=agent, data=data)

@@ -1,0 +1,112 @@
+"""Telling live subscribers that a log has grown, and showing them text on its way.
+
+Everything here may be lost: a subscriber that hears nothing looks at the log by itself. Notices of
+one tick are gathered, so that a busy worker sends one for several entries.
+"""
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+
+from pydantic_core import to_json
+
+from teamrun.dispatch.base import RunRef
+from teamrun.errors import DeliveryError
+from teamrun.live.base import Live, View
+from teamrun.runs.fold import RunState
+
+__all__ = ["GROWN", "Notices", "lease_name", "owner_topic", "run_topic", "view_key", "view_of"]
+
+logger = logging.getLogger(__name__)
+
+GROWN = b""
+"""The message that says only: look at the log. Others are deltas, as JSON."""
+
+_MOST_WAITING = 10_000
+
+
+def run_topic(ref: RunRef) -> str:
+    """Where the followers of a run listen."""
+    return f"run:{ref}"
+
+
+def owner_topic(owner: str) -> str:
+    """Where a worker listens for what concerns its runs; messages are run references."""
+    return f"owner:{owner}"
+
+
+def lease_name(ref: RunRef) -> str:
+    """The lease of whoever executes a run."""
+    return f"run:{ref}"
+
+
+def view_key(ref: RunRef) -> str:
+    """The folded state of a run."""
+    return f"run:{ref}"
+
+
+def view_of(state: RunState) -> View:
+    """A state as it is shared."""
+    return View(state.entries, state.model_dump_json().encode())
+
+
+class Notices:
+    """Sends notices in the order in which they were given, in the background."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._waiting: dict[tuple[str, str | int], View | bytes] = {}
+        self._count = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def changed(self, ref: RunRef, state: RunState, *, view: bool) -> None:
+        """A log has grown; with `view`, its state is shared too."""
+        if view:
+            self._add(("view", view_key(ref)), view_of(state))
+        self._add(("topic", run_topic(ref)), GROWN)
+
+    def delta(self, ref: RunRef, data: dict[str, Any]) -> None:
+        """Text is on its way."""
+        self._count += 1
+        message = to_json({"type": "message.delta", "run_id": ref.run_id, **data})
+        self._add((run_topic(ref), self._count), message)
+
+    def poke(self, owner: str, ref: RunRef) -> None:
+        """The owner of a run should look at its log."""
+        self._count += 1
+        self._add((owner_topic(owner), self._count), str(ref).encode())
+
+    async def flushed(self) -> None:
+        """Return when everything given so far has been sent, or given up."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def close(self) -> None:
+        """Send what waits."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.flushed()
+
+    def _add(self, key: tuple[str, str | int], message: View | bytes) -> None:
+        if len(self._waiting) < _MOST_WAITING:
+            self._waiting[key] = message
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._send())
+
+    async def _send(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, {}
+                for (kind, name), message in batch.items():
+                    await self._send_one(kind, name, message)
+        except DeliveryError as error:
+            self._waiting.clear()
+            logger.debug("notices lost", extra={"action": "notices_lost", "error": str(error)})
+        finally:
+            self._task = None
+
+    async def _send_one(self, kind: str, name: str | int, message: View | bytes) -> None:
+        if isinstance(message, View):
+            await self._live.set_view(str(name), message)
+        else:
+            await self._live.publish(str(name) if kind == "topic" else kind, message)

@@ -1,0 +1,104 @@
+"""Finds runs that nobody executes though somebody should, and sends them to the queue again.
+
+A message may be lost, a worker killed, Redis emptied: the markers in object storage still say
+which runs are open. Sending one run too often is harmless, since the log and the leases decide.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+
+from teamrun.core.clock import Clock, SystemClock
+from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.errors import DeliveryError, StorageError
+from teamrun.live.base import Live
+from teamrun.runs.keys import SHARDS, open_folder, ref_of_marker
+from teamrun.runs.notices import lease_name
+from teamrun.runs.reader import RunReader
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["Reaper"]
+
+logger = logging.getLogger(__name__)
+
+_LOCK = "reaper"
+_PAGE = 1_000
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class Reaper:
+    """Sweeps the open markers; one process of a deployment at a time does it."""
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        live: Live,
+        dispatcher: Dispatcher,
+        owner: str,
+        lease: timedelta = timedelta(seconds=60),
+        interval: timedelta = timedelta(seconds=5),
+        clock: Clock | None = None,
+    ) -> None:
+        self._store = store
+        self._live = live
+        self._dispatcher = dispatcher
+        self._owner = owner
+        self._lease = lease
+        self._interval = min(interval, lease)
+        self._clock = clock or SystemClock()
+        self._reader = RunReader(store=store, live=live, clock=self._clock)
+        self._sent: dict[RunRef, datetime] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep until `stop` is set."""
+        while not stop.is_set():
+            try:
+                if await self._live.acquire(_LOCK, self._owner, 3 * self._interval):
+                    await self.sweep()
+            except (DeliveryError, StorageError) as error:
+                logger.warning(
+                    "a sweep failed", extra={"action": "sweep_failed", "error": str(error)}
+                )
+            sleep = asyncio.ensure_future(self._clock.sleep(self._interval.total_seconds()))
+            stopped = asyncio.ensure_future(stop.wait())
+            await asyncio.wait([sleep, stopped], return_when=asyncio.FIRST_COMPLETED)
+            sleep.cancel()
+            stopped.cancel()
+
+    async def sweep(self) -> int:
+        """Look at every open run once; returns how many were sent.
+
+        Raises:
+            DeliveryError: The queue or the live state cannot be reached.
+            StorageError: Storage cannot be read.
+        """
+        count = 0
+        seen = set[RunRef]()
+        for shard in SHARDS:
+            after = ""
+            while keys := await self._store.list(open_folder(shard), after=after, limit=_PAGE):
+                refs = [ref_of_marker(key) for key in keys]
+                seen.update(refs)
+                count += await self._send_again(refs)
+                after = keys[-1]
+                if len(keys) < _PAGE:
+                    break
+        self._sent = {ref: at for ref, at in self._sent.items() if ref in seen}
+        return count
+
+    async def _send_again(self, refs: list[RunRef]) -> int:
+        held = await self._live.held([lease_name(ref) for ref in refs])
+        now, count = self._clock.now(), 0
+        free = [ref for ref, taken in zip(refs, held, strict=True) if not taken]
+        due = [ref for ref in free if now - self._sent.get(ref, _LONG_AGO) >= self._lease]
+        for ref, state in zip(due, await self._reader.states(due), strict=True):
+            # A queued run may wait in a long queue, and a begun one may be taken over only when its
+            # log has been silent for a lease; an ended one wants its derived objects.
+            if state is None or (state.end is None and now - state.at < self._lease):
+                continue
+            await self._dispatcher.send(ref)
+            self._sent[ref] = now
+            count += 1
+            logger.info("a run was sent again", extra={"action": "resent", "run": str(ref)})
+        return count

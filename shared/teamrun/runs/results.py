@@ -1,0 +1,103 @@
+"""What lies beside the log of an ended run: its result, and all its events in one object.
+
+Both are derived from the log; whoever finds an ended run without them makes them.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from pydantic_core import to_json
+
+from teamrun.dispatch.base import RunRef
+from teamrun.runs.entries import Entry
+from teamrun.runs.fold import RunState
+from teamrun.runs.keys import events_key, open_marker, result_key
+from teamrun.runs.log import RunLog
+from teamrun.runs.public import Event, Output, Run, RunResult
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["events_of", "output_of", "public_run", "settle"]
+
+
+def events_of(ref: RunRef, entries: Iterable[Entry]) -> Iterator[Event]:
+    """The events of log entries, as clients see them."""
+    for entry in entries:
+        for seq, event in enumerate(entry.events, entry.seq):
+            yield Event.model_construct(
+                id=f"{ref.run_id}-{seq}",
+                seq=seq,
+                type=event.type,
+                time=entry.at,
+                run_id=ref.run_id,
+                agent=event.agent,
+                data=event.data,
+            )
+
+
+def output_of(state: RunState) -> Output | None:
+    """What an ended run produced."""
+    if state.end is None or state.end.output is None:
+        return None
+    return Output.model_validate(state.end.output)
+
+
+def public_run(state: RunState) -> Run:
+    """A run as clients see it."""
+    spec, end = state.spec, state.end
+    return Run(
+        id=spec.run_id,
+        status=state.status,
+        stop_reason=end.stop_reason if end else None,
+        stop_code=end.stop_code if end else None,
+        revision=state.entries,
+        team=spec.team,
+        input=spec.input,
+        output=output_of(state),
+        error=end.error if end else None,
+        attempt=state.epoch,
+        progress=state.progress,
+        usage=state.usage,
+        created_at=spec.created_at,
+        started_at=state.started_at,
+        finished_at=state.finished_at,
+        artifacts_count=len({artifact.name for artifact in state.artifacts}),
+        urls=_urls(spec.run_id),
+        metadata=spec.metadata,
+        tags=spec.tags,
+    )
+
+
+def _urls(run_id: str) -> dict[str, str]:
+    own = f"/v1/runs/{run_id}"
+    parts = ("events", "result", "artifacts", "cancel")
+    return {"self": own, **{part: f"{own}/{part}" for part in parts}}
+
+
+def result_of(state: RunState, events: list[Event]) -> RunResult:
+    """The result document of an ended run."""
+    assert state.end is not None and state.finished_at is not None
+    return RunResult(
+        run_id=state.spec.run_id,
+        status=state.end.status,
+        stop_reason=state.end.stop_reason,
+        stop_code=state.end.stop_code,
+        output=output_of(state),
+        error=state.end.error,
+        usage=state.usage,
+        finished_at=state.finished_at,
+        artifacts=state.artifacts,
+        messages=[e.data["message"] for e in events if e.type == "message.created"],
+    )
+
+
+async def settle(store: ObjectStore, log: RunLog, state: RunState) -> None:
+    """Write the derived objects of an ended run, and take its marker away.
+
+    Raises:
+        Unavailable: Storage does not answer; the marker is still there, so somebody tries again.
+    """
+    ref = log.ref
+    events = list(events_of(ref, await log.read()))
+    await store.put(events_key(ref), b"".join(to_json(event) + b"\n" for event in events))
+    result = to_json(result_of(state, events))
+    await store.put(result_key(ref), result)
+    await store.delete(open_marker(ref))

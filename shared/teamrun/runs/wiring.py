@@ -1,0 +1,242 @@
+"""Model clients and tools of a run: each call goes through the journal.
+
+These are the wrappers that make a team durable; the team itself does not know of them.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel
+
+from teamrun.components.wiring import InputFunc
+from teamrun.core.cancellation import CancellationToken
+from teamrun.errors import ModelError, RunError, ToolError, UsageError
+from teamrun.messages.llm import CreateResult, LLMMessage
+from teamrun.models.base import ChatCompletionClient, ToolChoice
+from teamrun.models.retry import on_retry
+from teamrun.models.wrapper import ModelWrapper
+from teamrun.runs.artifacts import RunArtifacts
+from teamrun.runs.calls import error_record
+from teamrun.runs.journal import Desk, Journal, Outcome
+from teamrun.tools.base import Tool
+from teamrun.tools.context import ToolContext
+from teamrun.tools.schema import ToolSchema
+
+__all__ = ["JournalWiring", "JournaledModel", "JournaledTool"]
+
+
+class JournalWiring:
+    """What a team builder asks for each leaf of a team that runs as a job."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def model(self, path: str, profile: str, client: ChatCompletionClient) -> ChatCompletionClient:
+        """A client whose calls are recorded."""
+        return JournaledModel(client, self._journal, path=path, profile=profile)
+
+    def tool(self, path: str, tool: Tool) -> Tool:
+        """A tool whose calls are recorded."""
+        return JournaledTool(tool, self._journal, path=path)
+
+    def input(self, path: str, func: InputFunc | None) -> InputFunc | None:
+        """Refused: a definition that needs a person is not accepted as a job."""
+        raise RunError(f"{path!r} asks a person, and a job cannot wait for one yet.")
+
+
+class JournaledModel(ModelWrapper):
+    """A model client of one agent of one run."""
+
+    def __init__(
+        self, client: ChatCompletionClient, journal: Journal, *, path: str, profile: str
+    ) -> None:
+        super().__init__(client)
+        self._journal = journal
+        self._path = path
+        self._profile = profile
+
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        """Ask the model, or take what it answered before."""
+
+        async def ask(desk: Desk) -> CreateResult:
+            return await self.wrapped.create(
+                messages,
+                tools=tools,
+                tool_choice=tool_choice,
+                json_output=json_output,
+                extra_create_args=extra_create_args,
+            )
+
+        return await self._call(ask)
+
+    async def create_stream(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """Ask the model; its text goes to live subscribers, the run gets the whole result."""
+
+        async def ask(desk: Desk) -> CreateResult:
+            result: CreateResult | None = None
+            stream = self.wrapped.create_stream(
+                messages,
+                tools=tools,
+                tool_choice=tool_choice,
+                json_output=json_output,
+                extra_create_args=extra_create_args,
+            )
+            async for chunk in stream:
+                if isinstance(chunk, str):
+                    desk.publish_delta({"text": chunk})
+                else:
+                    result = chunk
+            if result is None:
+                raise ModelError("The model's stream ended without a result.", retryable=True)
+            return result
+
+        yield await self._call(ask)
+
+    async def _call(self, ask: Callable[[Desk], Awaitable[CreateResult]]) -> CreateResult:
+        position = self._journal.position(self._path, "model")
+        self._journal.emit(
+            "model.call.started",
+            agent=self._path.rpartition("/")[2],
+            data={"call_id": f"{self._path}/model:{position}", "model": self._profile},
+        )
+
+        async def perform(desk: Desk) -> Outcome:
+            def retried(attempt: int, delay: timedelta, error: ModelError) -> None:
+                desk.emit(
+                    "model.call.retried",
+                    {
+                        "model": self._profile,
+                        "attempt": attempt,
+                        "delay_seconds": round(delay.total_seconds(), 3),
+                        "error": error_record(error),
+                    },
+                )
+
+            on_retry.set(retried)
+            result = await ask(desk)
+            return Outcome(
+                value=result,
+                usage=result.usage,
+                model=result.model,
+                detail={"finish_reason": result.finish_reason, "cached": result.cached},
+            )
+
+        record = await self._journal.call(self._path, "model", self._profile, position, perform)
+        if record.error is not None:
+            raise ModelError(
+                record.error.message,
+                status_code=record.error.status_code,
+                retryable=record.error.retryable,
+            )
+        return CreateResult.model_validate(record.value)
+
+
+class JournaledTool(Tool):
+    """A tool of one agent of one run; its value is the text that the model is told."""
+
+    def __init__(self, tool: Tool, journal: Journal, *, path: str) -> None:
+        super().__init__(tool.name, tool.description)
+        self._inner = tool
+        self._journal = journal
+        self._path = path
+
+    @property
+    def schema(self) -> ToolSchema:
+        """The tool as a model sees it."""
+        return self._inner.schema
+
+    async def run_json(
+        self,
+        args: Mapping[str, Any],
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+        context: ToolContext | None = None,
+    ) -> str:
+        """Call the tool, or take what it returned before.
+
+        Raises:
+            ToolError: The tool failed, now or then.
+        """
+        if call_id is not None:
+            self._journal.journaled_tools.add(call_id)
+
+        async def perform(desk: Desk) -> Outcome:
+            return await self._perform(desk, args, call_id)
+
+        position = self._journal.position(self._path, "tool")
+        record = await self._journal.call(self._path, "tool", self.name, position, perform)
+        if record.error is not None:
+            raise ToolError(record.error.message)
+        return str(record.value)
+
+    async def _perform(self, desk: Desk, args: Mapping[str, Any], call_id: str | None) -> Outcome:
+        before = self._journal.tool_states.get(f"{self._path}/{self.name}", {})
+        files = RunArtifacts(desk)
+        context = ToolContext(
+            state=json.loads(json.dumps(before)),
+            artifacts=files,
+            call_id=desk.info.call_id,
+            run_id=desk.info.run_id,
+            agent=self._path,
+            on_progress=_reporter(desk, self.name),
+        )
+        detail: dict[str, Any] = {"tool_call_id": call_id}
+        try:
+            value = await self._inner.run_json(args, call_id=call_id, context=context)
+            text = self._inner.return_value_as_string(value)
+            after = _checked_state(context.state, self.name)
+        except Exception as error:
+            failure = error_record(error, agent=desk.info.agent)
+            return Outcome(error=failure, detail={**detail, "result": failure.message})
+        return Outcome(
+            value=text,
+            artifacts=await files.store(),
+            state=None if after == before else after,
+            detail={**detail, "result": text},
+        )
+
+    def return_value_as_string(self, value: Any) -> str:
+        """The recorded text."""
+        return str(value)
+
+
+def _reporter(desk: Desk, tool: str) -> Any:
+    real = asyncio.get_running_loop()
+
+    def report(note: str, percent: float | None) -> None:
+        data = {"tool": tool, "note": note, "percent": percent}
+        real.call_soon_threadsafe(desk.emit, "tool.call.progressed", data)
+
+    return report
+
+
+def _checked_state(state: dict[str, Any], tool: str) -> dict[str, Any]:
+    try:
+        return json.loads(json.dumps(state))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"Tool {tool!r} left something in ToolContext.state that is no JSON ({error}); "
+            "keep files in ToolContext.artifacts."
+        ) from error
