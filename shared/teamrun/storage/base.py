@@ -1,6 +1,7 @@
 """The seam to object storage.
 
-Above it: the run log and everything derived from it. Below it: `memory.py`, `file.py`, `s3.py`.
+Above it: the run log and everything derived from it. Below it: `memory.py`, `file.py` and
+`bucket.py` (S3 and Azure Blob); `open.py` makes one from a URL.
 One primitive carries all safety: `put_new`, put-if-absent (RFC 9110 `If-None-Match: *`).
 """
 
@@ -11,7 +12,10 @@ __all__ = ["ObjectStore"]
 
 @runtime_checkable
 class ObjectStore(Protocol):
-    """Bytes under keys. A key is one or more segments joined by `/`; no segment is empty, `.` or `..`.
+    """Bytes under keys.
+
+    A key is one or more segments joined by `/`; no segment is empty, `.` or `..`, and no key is
+    also the folder of another one.
 
     Every method raises `Unavailable` where storage cannot be reached, or did not say whether it did
     what was asked: the caller may repeat the call.
@@ -38,7 +42,10 @@ class ObjectStore(Protocol):
         ...
 
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
-        """Keys below the folder `prefix` (it ends in `/`, or is empty), greater than `after`, sorted."""
+        """Keys below the folder `prefix`, greater than `after`, sorted by their UTF-8.
+
+        `prefix` ends in `/`, or is empty.
+        """
         ...
 
     async def delete(self, key: str) -> None:

@@ -1,0 +1,1 @@
+"""Object storage behind one seam: memory, a folder, S3 and what speaks like it."""

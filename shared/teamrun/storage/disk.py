@@ -1,0 +1,295 @@
+"""The synchronous half of the folder store: files that appear whole, under a name that was free.
+
+A new object is written to `.tmp/`, then `link` gives it its name: that fails where the name is
+taken, and nobody ever sees half a file. A process that is killed in between leaves a file in
+`.tmp/` that nobody reads; `sweep` removes it later. With `sync`, the bytes are on the disk before
+the name is, and the name is before the call returns.
+"""
+
+import errno
+import os
+import secrets
+import stat
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from itertools import count
+
+from teamrun.errors import StorageError, Unavailable
+from teamrun.storage.file_names import key_to_path
+
+__all__ = ["Disk", "map_os_error"]
+
+_TMP = ".tmp"
+_LEFTOVER_AGE = timedelta(hours=1)
+_ATTEMPTS = 50
+"""A folder may be removed (it was empty) between its making and its use, but hardly this often."""
+_KNOWN_FOLDERS = 50_000
+
+_SAFE = 0 if sys.platform == "win32" else os.O_NOFOLLOW | os.O_CLOEXEC
+_BINARY = os.O_BINARY if sys.platform == "win32" else 0
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE | _BINARY
+_READ = os.O_RDONLY | _SAFE | _BINARY
+# Never for everybody: prompts and answers are in there. The umask takes away more.
+_FILE_MODE = 0o660
+_FOLDER_MODE = 0o770
+
+_PASSING = frozenset(
+    {
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EINTR,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOENT,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.ENOTCONN,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+"""Faults that a repeated call may not meet again, once somebody has freed or mounted something."""
+
+Link = Callable[[str, str], None]
+
+
+def map_os_error(error: OSError, what: str) -> StorageError:
+    """The error of this project for one of the operating system; the caller raises it."""
+    text = f"{what}: {error.strerror or error}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return Unavailable(f"{text}; free space in the data folder", errno=error.errno)
+    if error.errno in _PASSING:
+        return Unavailable(text, errno=error.errno)
+    return StorageError(text, errno=error.errno)
+
+
+class Disk:
+    """Files below one folder; every method may block.
+
+    Args:
+        root: The folder; it is made where it is missing.
+        sync: Survive the loss of power, too.
+        link: How a complete file gets its name; a parameter for tests alone.
+
+    Raises:
+        StorageError: The folder cannot be used, or its file system has no hard links.
+    """
+
+    def __init__(self, root: str, *, sync: bool, link: Link = os.link) -> None:
+        self._sync = sync
+        self._link = link
+        self._token = secrets.token_hex(6)
+        self._counter = count()
+        self._known: set[str] = set()
+        self.unsynced: set[str] = set()
+        """Folders with a new name in them that is not on the disk yet; only with `sync`."""
+        try:
+            os.makedirs(root, _FOLDER_MODE, exist_ok=True)
+            self.root = os.path.realpath(root)
+            os.makedirs(f"{self.root}/{_TMP}", _FOLDER_MODE, exist_ok=True)
+            self.sweep()
+        except OSError as error:
+            raise map_os_error(error, f"cannot use the folder {root!r} as a store") from error
+        self._prove_links()
+
+    def path(self, key: str) -> str:
+        """Where the object lies."""
+        return f"{self.root}/{key_to_path(key)}"
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a new file, whole or not at all; False where the name is taken."""
+        if not data and not self._sync:  # nothing in it that could be torn
+            return self._claim(path, lambda: os.close(os.open(path, _WRITE, _FILE_MODE)))
+        staged = self.stage(data)
+        try:
+            return self.place_new(staged, path)
+        finally:
+            self.discard(staged)
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Write a file, whole or not at all, in place of whatever had its name."""
+        staged = self.stage(data)
+        try:
+            self.place(staged, path)
+        except BaseException:
+            self.discard(staged)
+            raise
+
+    def stage(self, data: bytes) -> str:
+        """Write a file that nobody reads yet, and return its path."""
+        path = f"{self.root}/{_TMP}/{os.getpid()}-{self._token}-{next(self._counter)}"
+        file = os.open(path, _WRITE, _FILE_MODE)
+        try:
+            _write_all(file, data)
+            if self._sync:
+                os.fsync(file)
+        except BaseException:
+            os.close(file)
+            self.discard(path)
+            raise
+        os.close(file)
+        return path
+
+    def place_new(self, staged: str, path: str) -> bool:
+        """Give a staged file a second name, for good; False where that is taken."""
+        return self._claim(path, lambda: self._link(staged, path))
+
+    def place(self, staged: str, path: str) -> None:
+        """Move a staged file to its name, in place of whatever had it."""
+        self._in_folder(path, lambda: os.replace(staged, path))
+
+    def discard(self, staged: str) -> None:
+        """Remove a staged file that may have been placed."""
+        with suppress(FileNotFoundError):
+            os.unlink(staged)
+
+    def read(self, path: str, *, at_most: int | None = None) -> bytes | None:
+        """The bytes of a file; None where there are more than `at_most`.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+        """
+        folder = path.rpartition("/")[0]
+        if folder not in self._known:
+            self._refuse_links(folder)
+        try:
+            file = os.open(path, _READ)
+        except NotADirectoryError as error:  # a part of the way is a file
+            raise FileNotFoundError(error.errno, error.strerror, path) from error
+        try:
+            status = os.fstat(file)
+            if stat.S_ISDIR(status.st_mode):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+            if at_most is not None and status.st_size > at_most:
+                return None
+            return _read_all(file, status.st_size)
+        finally:
+            os.close(file)
+
+    def is_there(self) -> bool:
+        """Whether the folder still exists."""
+        return os.path.isdir(self.root)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, and the folders that are empty then; nothing happens where there is none.
+
+        Not synced: an object that comes back after a loss of power is deleted again.
+        """
+        try:
+            os.unlink(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        folder = path.rpartition("/")[0]
+        while folder != self.root:
+            try:
+                os.rmdir(folder)
+            except OSError:  # most often: not empty
+                return
+            self._known.discard(folder)
+            folder = folder.rpartition("/")[0]
+
+    def sync_folders(self) -> None:
+        """Bring every new name to the disk."""
+        while self.unsynced:
+            folder = self.unsynced.pop()
+            try:
+                file = os.open(folder, os.O_RDONLY)
+            except FileNotFoundError:  # removed since, being empty
+                continue
+            try:
+                os.fsync(file)
+            except BaseException:
+                self.unsynced.add(folder)
+                raise
+            finally:
+                os.close(file)
+
+    def sweep(self) -> None:
+        """Remove what killed processes left in `.tmp/`."""
+        limit = time.time() - _LEFTOVER_AGE.total_seconds()
+        with os.scandir(f"{self.root}/{_TMP}") as found:
+            for entry in found:
+                if entry.stat(follow_symlinks=False).st_mtime < limit:
+                    self.discard(entry.path)
+
+    def _claim(self, path: str, act: Callable[[], None]) -> bool:
+        try:
+            self._in_folder(path, act)
+        except FileExistsError:
+            if os.path.isdir(path):
+                raise StorageError(f"{path!r} is a folder of other keys") from None
+            if self._sync:  # whoever is told "taken" may rely on it
+                self.unsynced.add(path.rpartition("/")[0])
+            return False
+        return True
+
+    def _in_folder(self, path: str, act: Callable[[], None]) -> None:
+        folder = path.rpartition("/")[0]
+        for _ in range(_ATTEMPTS):
+            try:
+                if folder not in self._known:
+                    self._make(folder)
+                act()
+            except FileNotFoundError:
+                self._known.discard(folder)
+            else:
+                if self._sync:
+                    self.unsynced.add(folder)
+                return
+        raise Unavailable(f"the folder {folder!r} does not stay; is {self.root!r} mounted?")
+
+    def _make(self, folder: str) -> None:
+        # Step by step: the root itself is never made again, since an unmounted disk leaves an
+        # empty folder behind that must not be taken for the store.
+        path = self.root
+        for name in folder[len(self.root) + 1 :].split("/") if folder != self.root else ():
+            parent, path = path, f"{path}/{name}"
+            with suppress(FileExistsError):
+                os.mkdir(path, _FOLDER_MODE)
+                if self._sync:
+                    self.unsynced.add(parent)
+        self._refuse_links(folder)
+
+    def _refuse_links(self, folder: str) -> None:
+        if os.path.realpath(folder) != os.path.normpath(folder):
+            raise StorageError(f"{folder!r} leads through a symbolic link; remove it")
+        if os.path.isdir(folder):
+            if len(self._known) >= _KNOWN_FOLDERS:
+                self._known.clear()
+            self._known.add(folder)
+
+    def _prove_links(self) -> None:
+        staged = self.stage(b"probe")
+        second = f"{staged}-link"
+        try:
+            self._link(staged, second)
+        except OSError as error:
+            raise StorageError(
+                f"the file system of {self.root!r} has no hard links ({error.strerror}), so it "
+                "cannot hold runs: choose a folder on a local disk, or an s3:// store"
+            ) from error
+        finally:
+            self.discard(second)
+            self.discard(staged)
+
+
+def _read_all(file: int, size: int) -> bytes:
+    data = os.read(file, size + 1)
+    if len(data) >= size:
+        return data
+    parts = [data]
+    while part := os.read(file, 1 << 20):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _write_all(file: int, data: bytes) -> None:
+    written = os.write(file, data)
+    while written < len(data):
+        written += os.write(file, memoryview(data)[written:])

@@ -1,0 +1,105 @@
+"""Sorted names of folders, remembered while the folder does not change.
+
+A folder of 100,000 names takes about 150 ms to read and sort. Its list is kept and used again as
+long as the folder's time of modification stays the same and was already in the past when the
+list was made, by more than the coarsest clock of a file system.
+"""
+
+import os
+import stat
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from teamrun.storage.file_names import key_to_path, name_to_segment
+
+__all__ = ["FolderList"]
+
+_CLOCK_NS = 2_000_000_000
+_WORTH_KEEPING = 500
+_KEPT_LISTS = 8
+_LARGE_BYTES = 65_536
+"""A folder that is as large itself has some thousand names on every common file system."""
+
+
+class _Kept(NamedTuple):
+    stamp: tuple[int, int]
+    names: list[str]
+
+
+class FolderList:
+    """Lists keys below one root folder; its methods may block."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._kept: dict[str, _Kept] = {}
+        self._lock = threading.Lock()
+
+    def is_large(self, prefix: str) -> bool:
+        """Whether listing it is likely to take milliseconds."""
+        try:
+            return os.stat(self._folder(prefix)).st_size >= _LARGE_BYTES
+        except FileNotFoundError:
+            return False
+
+    def keys(self, prefix: str, after: str) -> Iterator[str]:
+        """Keys below the folder `prefix`, greater than `after`, sorted."""
+        if after.startswith(prefix):
+            behind = after[len(prefix) :]
+        elif after > prefix:
+            return
+        else:
+            behind = ""
+        names = self._names(self._folder(prefix))
+        for name in names[_first(names, behind) :]:
+            if name.endswith("/"):
+                yield from self.keys(prefix + name, after)
+            else:
+                yield prefix + name
+
+    def _folder(self, prefix: str) -> str:
+        return f"{self._root}/{key_to_path(prefix[:-1])}" if prefix else self._root
+
+    def _names(self, folder: str) -> list[str]:
+        try:
+            status = os.stat(folder, follow_symlinks=False)
+            if not stat.S_ISDIR(status.st_mode):
+                return []
+            stamp = (status.st_ino, status.st_mtime_ns)
+            with self._lock:
+                kept = self._kept.get(folder)
+            if kept is not None and kept.stamp == stamp:
+                return kept.names
+            with os.scandir(folder) as found:
+                names = sorted(filter(None, map(_segment, found)))
+        except FileNotFoundError:
+            return []
+        self._keep(folder, _Kept(stamp, names))
+        return names
+
+    def _keep(self, folder: str, listed: _Kept) -> None:
+        with self._lock:
+            self._kept.pop(folder, None)
+            settled = listed.stamp[1] < time.time_ns() - _CLOCK_NS
+            if settled and len(listed.names) >= _WORTH_KEEPING:
+                self._kept[folder] = listed
+            if len(self._kept) > _KEPT_LISTS:
+                self._kept.pop(next(iter(self._kept)))
+
+
+def _segment(entry: os.DirEntry[str]) -> str | None:
+    """The segment of a key, with `/` after it for a folder: so they sort as whole keys do."""
+    segment = name_to_segment(entry.name)
+    if segment is None or entry.is_symlink():
+        return None
+    return segment + "/" if entry.is_dir() else segment
+
+
+def _first(names: list[str], behind: str) -> int:
+    """The place of the first name that holds a key greater than `behind`."""
+    place = bisect_right(names, behind)
+    if place and names[place - 1].endswith("/") and behind.startswith(names[place - 1]):
+        return place - 1
+    return place

@@ -1,0 +1,72 @@
+"""A store in the memory of one process, for tests and for trying things out."""
+
+from bisect import bisect_left, bisect_right, insort
+from itertools import islice
+
+from teamrun.errors import NotFound
+from teamrun.storage.keys import check_key, check_prefix
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """Implements `ObjectStore` with a dictionary; everything is gone when the process is."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+        self._keys: list[str] = []
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        """Create the object; False where one exists already."""
+        check_key(key)
+        if key in self._objects:
+            return False
+        self._store(key, data)
+        return True
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Create or replace the object."""
+        check_key(key)
+        self._store(key, data)
+
+    async def get(self, key: str) -> bytes:
+        """The bytes of the object.
+
+        Raises:
+            NotFound: There is none.
+        """
+        try:
+            return self._objects[key]
+        except KeyError:
+            check_key(key)
+            raise NotFound(f"no object under {key!r}", key=key) from None
+
+    async def get_many(self, keys: list[str]) -> list[bytes | None]:
+        """The objects in the order of `keys`; None where there is none."""
+        return [self._objects.get(key) for key in keys]
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        """Keys below the folder `prefix`, greater than `after`, sorted."""
+        check_prefix(prefix)
+        start = bisect_left(self._keys, prefix)
+        if after >= prefix:
+            start = max(start, bisect_right(self._keys, after))
+        page = islice(self._keys, start, start + limit)
+        return [key for key in page if key.startswith(prefix)]
+
+    async def delete(self, key: str) -> None:
+        """Remove the object; nothing happens where there is none."""
+        check_key(key)
+        if self._objects.pop(key, None) is not None:
+            del self._keys[bisect_left(self._keys, key)]
+
+    async def check(self) -> None:
+        """Nothing can be wrong with it."""
+
+    async def close(self) -> None:
+        """Nothing to release; the objects stay until the store itself is dropped."""
+
+    def _store(self, key: str, data: bytes) -> None:
+        if key not in self._objects:
+            insort(self._keys, key)
+        self._objects[key] = bytes(data)
