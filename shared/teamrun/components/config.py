@@ -1,0 +1,172 @@
+"""`teamrun.yaml`, the operator's file: models, tools, agents and teams of a service."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+from teamrun.components.definitions import TeamDefinition
+from teamrun.components.environment import MissingVariable, expand, malformed, variables
+from teamrun.components.fields import as_object, read_fields
+from teamrun.components.problems import Problems, pointer
+from teamrun.components.profiles import Profile, Profiles
+from teamrun.components.read_agents import read_agent
+from teamrun.components.read_models import implicit_profile, read_profiles
+from teamrun.components.read_teams import TeamReader
+from teamrun.components.read_tools import read_tools
+from teamrun.components.registry import RegisteredTeam, Registry
+from teamrun.components.scope import Member, Scope
+from teamrun.components.tool_table import ToolTable, entry_point_tools
+from teamrun.components.yaml_text import load_yaml
+from teamrun.errors import DefinitionError
+
+__all__ = ["load_registry"]
+
+_VERSIONS: Final = (None, 1, "1", "1.0", 1.0)
+_KNOWN: Final = {name: name for name in ("version", "models", "tools", "agents", "teams")}
+
+
+def load_registry(path: Path, *, environ: Mapping[str, str]) -> Registry:
+    """Read the operator's file.
+
+    Args:
+        path: The file; the modules of its tools are looked for in its folder first.
+        environ: Where `${NAME}` is looked up.
+
+    Raises:
+        DefinitionError: It cannot be read or does not hold; the pointer is into the file.
+        MissingPackage: PyYAML is not installed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DefinitionError(f"The team file {str(path)!r} cannot be read: {error}.") from error
+    problems = Problems()
+    registry = _File(path, environ, problems).registry(load_yaml(text, source=path.name))
+    problems.raise_any(prefix=f"{path.name}: ")
+    return registry
+
+
+class _File:
+    """One reading of one file."""
+
+    def __init__(self, path: Path, environ: Mapping[str, str], problems: Problems) -> None:
+        self._folder = path.parent.resolve()
+        self._environ = environ
+        self._problems = problems
+        self._profiles: dict[str, Profile] = {}
+        self._agents: dict[str, Member | None] = {}
+        self._raw_teams: dict[str, Any] = {}
+        self._teams: dict[str, Member | None] = {}
+        self._persons: dict[str, Problems] = {}
+        self._open: list[str] = []
+
+    def registry(self, raw: Any) -> Registry:
+        source = as_object({} if raw is None else raw, "", self._problems, what="a team file") or {}
+        fields = read_fields(source, "", _KNOWN, self._problems, what="a team file")
+        top = {name: fields.values.get(name) for name in _KNOWN}
+        if top["version"] not in _VERSIONS:
+            detail = f"'version' is {top['version']!r}; the version of this form is 1."
+            self._problems.add("/version", "unknown_version", detail)
+        offered = {entry.name: entry for entry in entry_point_tools()}
+        own = read_tools(top["tools"], "/tools", offered, self._problems)
+        tools = ToolTable([*offered.values(), *own], folder=self._folder)
+        self._profiles = read_profiles(top["models"], "/models", self._folder, self._problems)
+        texts = self._variables({"agents": top["agents"], "teams": top["teams"]})
+        self._read_agents(top["agents"], tools)
+        self._read_teams(top["teams"], tools)
+        return Registry(
+            models=Profiles(self._profiles, environ=self._environ),
+            tools=tools,
+            teams={
+                name: RegisteredTeam(
+                    cast("TeamDefinition", member.definition), tuple(self._persons[name].found)
+                )
+                for name, member in self._teams.items()
+                if member is not None
+            },
+            environ=self._environ,
+            texts=texts,
+        )
+
+    def _read_agents(self, raw: Any, tools: ToolTable) -> None:
+        scope = Scope(
+            models=self._profiles,
+            tools=tools,
+            model_is_known=self._take_implicit,
+            operator=True,
+        )
+        for key, item in self._map(raw, "/agents").items():
+            place = pointer("/agents", key)
+            agent = read_agent(item, place, scope, self._problems, name=key)
+            self._agents[key] = None if agent is None else Member(agent, place)
+
+    def _read_teams(self, raw: Any, tools: ToolTable) -> None:
+        self._raw_teams = self._map(raw, "/teams")
+        scope = Scope(
+            models=self._profiles,
+            tools=tools,
+            model_is_known=self._take_implicit,
+            profile_of=lambda model: model if model in self._profiles else None,
+            member=lambda name: self._member(name, scope),
+            member_names={**self._agents, **self._raw_teams},
+            operator=True,
+        )
+        for name in self._raw_teams:
+            self._team(name, scope)
+
+    def _member(self, name: str, scope: Scope) -> Member | None:
+        if name in self._agents:
+            return self._agents[name]
+        return self._team(name, scope)
+
+    def _team(self, name: str, scope: Scope) -> Member | None:
+        place = pointer("/teams", name)
+        if name in self._open:
+            chain = " in ".join(repr(inner) for inner in [name, *reversed(self._open)])
+            detail = f"A team cannot be a member of itself: {chain}."
+            self._problems.add(place, "invalid_definition", detail)
+            return None
+        if name not in self._teams:
+            self._open.append(name)
+            self._persons[name] = Problems()
+            reader = TeamReader(scope, self._problems, self._persons[name])
+            self._teams[name] = reader.team(self._raw_teams[name], place, name=name)
+            self._open.pop()
+        if self._open:
+            self._persons[self._open[-1]].found += self._persons[name].found
+        return self._teams[name]
+
+    def _take_implicit(self, name: str) -> bool:
+        profile = implicit_profile(name)
+        if profile is not None:
+            self._profiles.setdefault(name, profile)
+        return profile is not None
+
+    def _map(self, raw: Any, where: str) -> dict[str, Any]:
+        if raw is None:
+            return {}
+        return as_object(raw, where, self._problems, what=f"{where[1:]!r}") or {}
+
+    def _variables(self, raw: Any, where: str = "") -> frozenset[str]:
+        """The variables in the texts of agents and teams; those not set are noted."""
+        if isinstance(raw, dict):
+            items = list(cast("dict[str, Any]", raw).items())
+        elif isinstance(raw, list):
+            items = list(enumerate(cast("list[Any]", raw)))
+        else:
+            return self._variables_of(raw, where)
+        found = [self._variables(item, pointer(where, key)) for key, item in items]
+        return frozenset[str]().union(*found)
+
+    def _variables_of(self, raw: Any, where: str) -> frozenset[str]:
+        if not isinstance(raw, str) or "${" not in raw:
+            return frozenset()
+        if malformed(raw):
+            detail = "A '${' that is no '${NAME}' or '${NAME:-default}' is written '$${'."
+            self._problems.add(where, "invalid_definition", detail)
+        try:
+            expand(raw, self._environ)
+        except MissingVariable as error:
+            detail = f"{error.message[:-1]}; set it or give a default: ${{{error.name}:-...}}."
+            self._problems.add(where, "invalid_definition", detail)
+        return frozenset(variables(raw))

@@ -1,0 +1,237 @@
+"""Model profiles: the names by which teams refer to models, each with one client per process."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from teamrun.components.digest import digest
+from teamrun.components.environment import MissingVariable, expand_all
+from teamrun.errors import DefinitionError
+from teamrun.models.base import ChatCompletionClient
+
+__all__ = ["PROFILE_OPTIONS", "OpenAIOptions", "Profile", "Profiles", "ScriptedOptions"]
+
+_SECRET: Final = frozenset({"api_key", "default_headers"})
+_VERBATIM: Final = frozenset({"script"})
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, protected_namespaces=()
+    )
+
+    model_info: dict[str, Any] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """What the client's constructor takes."""
+        return self.model_dump(exclude_none=True)
+
+
+class _ChatOptions(_Options):
+    model: str = Field(min_length=1)
+    api_key: str | None = None
+    default_headers: dict[str, str] | None = None
+    temperature: float | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=1)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    reasoning_effort: str | None = None
+    parallel_tool_calls: bool | None = None
+    add_name_prefixes: bool | None = None
+    include_name_in_message: bool | None = None
+    timeout: float | None = Field(default=None, gt=0)
+    """Seconds for one attempt."""
+    max_retries: int | None = Field(default=None, ge=0)
+
+
+class OpenAIOptions(_ChatOptions):
+    """Options of a profile of type `openai`."""
+
+    base_url: str | None = None
+    organization: str | None = None
+
+
+class AzureOpenAIOptions(_ChatOptions):
+    """Options of a profile of type `azure_openai`."""
+
+    azure_endpoint: str | None = None
+    azure_deployment: str | None = None
+    api_version: str | None = None
+
+
+class ScriptedOptions(_Options):
+    """Options of a profile of type `scripted`: written answers, for demonstrations and tests."""
+
+    script: dict[str, list[Any]] | list[Any]
+    """The answers in order, of each agent or of all together."""
+    latency_ms: float = Field(default=0, ge=0, allow_inf_nan=False)
+    """How long each answer takes."""
+
+    def arguments(self) -> dict[str, Any]:
+        """What the client's constructor takes."""
+        rest = self.model_dump(exclude={"latency_ms"}, exclude_none=True)
+        return {**rest, "latency": timedelta(milliseconds=self.latency_ms)}
+
+
+PROFILE_OPTIONS: Final[Mapping[str, type[_Options]]] = {
+    "openai": OpenAIOptions,
+    "azure_openai": AzureOpenAIOptions,
+    "scripted": ScriptedOptions,
+}
+"""The types of profiles, each with the options that it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A model as the operator's file describes it; texts are not expanded yet."""
+
+    name: str
+    type: str
+    options: Mapping[str, Any] = field(repr=False)
+    fallback: str | None = None
+    """The profile to use where an environment variable that this one needs is not set."""
+    where: str = ""
+    """The pointer to it in the file."""
+
+    def missing(self, environ: Mapping[str, str]) -> str | None:
+        """The first environment variable that the profile needs and that is not set."""
+        try:
+            self._expanded(environ)
+        except MissingVariable as error:
+            return error.name
+        return None
+
+    def arguments(self, environ: Mapping[str, str]) -> dict[str, Any]:
+        """What the client's constructor takes.
+
+        Raises:
+            MissingVariable: An environment variable is not set.
+            ValidationError: An option does not hold.
+        """
+        return PROFILE_OPTIONS[self.type].model_validate(self._expanded(environ)).arguments()
+
+    def content(self) -> dict[str, Any]:
+        """What the digest is taken of: everything but secrets."""
+        options = {key: value for key, value in self.options.items() if key not in _SECRET}
+        return {"type": self.type, "options": options}
+
+    def _expanded(self, environ: Mapping[str, str]) -> dict[str, Any]:
+        expanded = {
+            key: value if key in _VERBATIM else expand_all(value, environ)
+            for key, value in self.options.items()
+        }
+        # `${NAME:-}` is a way to say "nothing unless it is set".
+        return {key: value for key, value in expanded.items() if value != ""}
+
+
+class Active(NamedTuple):
+    """Which profile stands behind a name in this environment."""
+
+    profile: Profile
+    missing: str | None
+    """The variable that even the last fallback lacks."""
+
+
+class Profiles(Collection[str]):
+    """All profiles of a process by name. Clients are made at first use and closed together."""
+
+    def __init__(
+        self,
+        profiles: Mapping[str, Profile],
+        *,
+        environ: Mapping[str, str],
+        clients: Mapping[str, ChatCompletionClient] | None = None,
+    ) -> None:
+        self._profiles = dict(profiles)
+        self._environ = environ
+        self._given = dict(clients or {})
+        self._clients: dict[str, ChatCompletionClient] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._profiles, **self._given})
+
+    def __len__(self) -> int:
+        return len({**self._profiles, **self._given})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._profiles or name in self._given
+
+    def active(self, name: str) -> Active | None:
+        """The profile that is used under a name here; None for a client that was handed in."""
+        if name in self._given:
+            return None
+        profile = self._profiles[name]
+        missing = profile.missing(self._environ)
+        while missing is not None and profile.fallback is not None:
+            profile = self._profiles[profile.fallback]
+            missing = profile.missing(self._environ)
+        return Active(profile, missing)
+
+    def digest(self, name: str) -> str:
+        """The digest of a profile with its fallbacks, the same in every environment."""
+        if name in self._given:
+            return digest({"type": type(self._given[name]).__name__})
+        chain: list[dict[str, Any]] = []
+        step: str | None = name
+        while step is not None:
+            chain.append(self._profiles[step].content())
+            step = self._profiles[step].fallback
+        return digest(chain)
+
+    def for_model(self, model: str) -> str | None:
+        """The profile of that name, or the first one that calls the provider's model `model`."""
+        if model in self:
+            return model
+        for name, profile in self._profiles.items():
+            ready = profile.missing(self._environ) is None
+            if ready and profile.arguments(self._environ).get("model") == model:
+                return name
+        return None
+
+    def client(self, name: str) -> ChatCompletionClient:
+        """The client behind a name.
+
+        Raises:
+            DefinitionError: There is no such profile, or a variable that it needs is not set.
+        """
+        if name in self._given:
+            return self._given[name]
+        if name not in self._profiles:
+            raise DefinitionError(f"There is no model profile {name!r}.", code="unknown_model")
+        profile, missing = self.active(name) or (self._profiles[name], None)
+        if missing is not None:
+            raise DefinitionError(
+                f"The model profile {name!r} needs the environment variable {missing}; set it, or"
+                " give the profile a 'fallback'.",
+                pointer=profile.where,
+                code="model_not_ready",
+            )
+        if profile.name not in self._clients:
+            self._clients[profile.name] = self._made(profile)
+        return self._clients[profile.name]
+
+    def _made(self, profile: Profile) -> ChatCompletionClient:
+        # Imported here: a process that only accepts runs needs no model client.
+        from teamrun.models.providers import make_client
+
+        try:
+            arguments = profile.arguments(self._environ)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            raise DefinitionError(
+                f"The model profile {profile.name!r} does not hold: {first['msg']}.",
+                pointer="/".join([profile.where, *map(str, first["loc"])]),
+            ) from None
+        return make_client(profile.type, **arguments)
+
+    async def close(self) -> None:
+        """Close the clients that were made here."""
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            await client.close()

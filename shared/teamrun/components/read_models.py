@@ -1,0 +1,174 @@
+"""The `models` of the operator's file: a map from name to profile, or a list of profiles."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+from teamrun.components.environment import malformed
+from teamrun.components.fields import Fields, as_object, construct, read_fields
+from teamrun.components.problems import Problems, did_you_mean, listed, pointer
+from teamrun.components.profiles import PROFILE_OPTIONS, Profile
+from teamrun.components.yaml_text import load_yaml
+from teamrun.errors import DefinitionError
+
+__all__ = ["implicit_profile", "read_profiles"]
+
+_LATER: Final[Mapping[str, str]] = {
+    "bedrock": "",
+    "anthropic": "",
+    "google": "",
+    "mistral": "",
+    "ollama": " Ollama speaks OpenAI's protocol: use type 'openai' with its 'base_url'.",
+}
+_ALIASES: Final[Mapping[str, Mapping[str, str]]] = {
+    "openai": {"model_id": "model", "endpoint": "base_url", "org_id": "organization"},
+    "azure_openai": {"model_id": "model", "endpoint": "azure_endpoint"},
+    "scripted": {"script_file": "script_file"},
+}
+
+
+def read_profiles(raw: Any, where: str, folder: Path, problems: Problems) -> dict[str, Profile]:
+    """All profiles by name; faults are noted."""
+    profiles: dict[str, Profile] = {}
+    for name, item, place in _items(raw, where, problems):
+        profile = _profile(name, item, place, folder, problems)
+        if profile is None:
+            continue
+        if name in profiles:
+            detail = f"There are two profiles {name!r}; give one of them another 'name'."
+            problems.add(place, "invalid_definition", detail)
+        profiles[name] = profile
+    _check_fallbacks(profiles, problems)
+    return profiles
+
+
+def implicit_profile(name: str) -> Profile | None:
+    """The profile that `provider:model` stands for in the operator's file."""
+    provider, _, model = name.partition(":")
+    if provider != "openai" or not model:
+        return None
+    options = {
+        "model": model,
+        "api_key": "${OPENAI_API_KEY}",
+        "base_url": "${OPENAI_BASE_URL:-}",
+    }
+    return Profile(name, provider, options)
+
+
+def _items(raw: Any, where: str, problems: Problems) -> list[tuple[str, dict[str, Any], str]]:
+    if raw is None:
+        return []
+    listed_items = isinstance(raw, list)
+    pairs: list[tuple[str | int, Any]]
+    if listed_items:
+        pairs = list(enumerate(cast("list[Any]", raw)))
+    else:
+        pairs = list((as_object(raw, where, problems, what="'models'") or {}).items())
+    found: list[tuple[str, dict[str, Any], str]] = []
+    for key, item in pairs:
+        place = pointer(where, key)
+        source = as_object(item, place, problems, what="a model profile")
+        if source is None:
+            continue
+        name = source.pop("name", None) if listed_items else key
+        name = name or source.get("model") or source.get("model_id")
+        if isinstance(name, str):
+            found.append((name, source, place))
+        else:
+            problems.add(pointer(place, "name"), "invalid_definition", "'name' is needed.")
+    return found
+
+
+def _profile(
+    name: str, source: Mapping[str, Any], where: str, folder: Path, problems: Problems
+) -> Profile | None:
+    kind = source.get("type")
+    options = PROFILE_OPTIONS.get(kind) if isinstance(kind, str) else None
+    if options is None:
+        _note_type(kind, pointer(where, "type"), problems)
+        return None
+    before = len(problems.found)
+    known = {key: key for key in ("type", "fallback", *options.model_fields)}
+    known |= _ALIASES[str(kind)]
+    fields = read_fields(source, where, known, problems, what=f"a profile of type {kind!r}")
+    values = {
+        key: value
+        for key, value in fields.values.items()
+        if key not in ("type", "fallback") and value is not None
+    }
+    _load_script(fields, values, folder, problems)
+    _check_texts(fields, values, problems)
+    if len(problems.found) > before:
+        return None
+    if not _holds_variables(values):
+        construct(options, fields, values, problems)
+    fallback = fields.values.get("fallback")
+    return Profile(name, str(kind), values, None if fallback is None else str(fallback), where)
+
+
+def _load_script(fields: Fields, values: dict[str, Any], folder: Path, problems: Problems) -> None:
+    """Put the content of `script_file`, which lies beside the team file, in its place."""
+    written = values.pop("script_file", None)
+    if written is None:
+        return
+    place = fields.place("script_file")
+    if "script" in values:
+        detail = "'script' and 'script_file' mean the same; give one of them."
+        problems.add(place, "invalid_definition", detail)
+        return
+    path = folder / str(written)
+    try:
+        text = path.read_text(encoding="utf-8")
+        is_json = path.suffix == ".json"
+        values["script"] = json.loads(text) if is_json else load_yaml(text, source=path.name)
+    except (OSError, ValueError) as error:
+        detail = f"'script_file': {written!r} cannot be read: {error}."
+        problems.add(place, "invalid_definition", detail)
+    except DefinitionError as error:
+        problems.add(place, "invalid_definition", f"'script_file': {error.message}")
+
+
+def _check_texts(fields: Fields, values: Mapping[str, Any], problems: Problems) -> None:
+    for name, value in values.items():
+        if isinstance(value, str) and malformed(value):
+            detail = (
+                f"{name!r} has a '${{' that is no '${{NAME}}' or '${{NAME:-default}}'; write"
+                " '$${' for a literal one."
+            )
+            problems.add(fields.place(name), "invalid_definition", detail)
+
+
+def _holds_variables(values: Mapping[str, Any]) -> bool:
+    return any("${" in json.dumps(value) for key, value in values.items() if key != "script")
+
+
+def _check_fallbacks(profiles: Mapping[str, Profile], problems: Problems) -> None:
+    for profile in profiles.values():
+        place = pointer(profile.where, "fallback")
+        seen = {profile.name}
+        step = profile.fallback
+        while step is not None:
+            if step not in profiles:
+                hint = did_you_mean(step, profiles)
+                detail = f"'fallback': there is no model profile {step!r}.{hint}"
+                problems.add(place, "unknown_model", detail)
+                break
+            if step in seen:
+                detail = f"'fallback': {profile.name!r} falls back to itself in the end."
+                problems.add(place, "invalid_definition", detail)
+                break
+            seen.add(step)
+            step = profiles[step].fallback
+
+
+def _note_type(kind: Any, where: str, problems: Problems) -> None:
+    if isinstance(kind, str) and kind in _LATER:
+        detail = f"'type': {kind!r} is not available yet.{_LATER[kind]}"
+        problems.add(where, "not_available_yet", detail)
+        return
+    hint = did_you_mean(str(kind), PROFILE_OPTIONS)
+    detail = f"'type': no model type {kind!r}.{hint} There are {listed(PROFILE_OPTIONS)}."
+    if kind is None:
+        detail = f"'type' is needed: one of {listed(PROFILE_OPTIONS)}."
+    problems.add(where, "unknown_provider", detail)

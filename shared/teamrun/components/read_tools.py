@@ -1,0 +1,104 @@
+"""The `tools` of the operator's file: a map from name to a Python function."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from teamrun.components.definitions import ToolName
+from teamrun.components.fields import as_object, construct, read_fields
+from teamrun.components.problems import Problems, did_you_mean, listed, pointer
+from teamrun.components.tool_table import ToolEntry
+
+__all__ = ["read_tools"]
+
+_LATER: Final = frozenset({"code_execution", "http", "mcp"})
+_DOTTED: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+class _FunctionTool(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: ToolName
+    function: str
+    description: str | None = Field(default=None, min_length=1)
+    strict: bool = False
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+
+_KNOWN: Final = {
+    name: name for name in ("type", "function", "description", "strict", "timeout", "cache_results")
+}
+
+
+def read_tools(
+    raw: Any, where: str, offered: Mapping[str, ToolEntry], problems: Problems
+) -> list[ToolEntry]:
+    """All tools of the file; `offered` are those of installed packages, by name."""
+    if raw is None:
+        return []
+    read: list[ToolEntry] = []
+    for name, item in (as_object(raw, where, problems, what="'tools'") or {}).items():
+        place = pointer(where, name)
+        source = as_object(item, place, problems, what="a tool")
+        entry = None if source is None else _tool(name, source, place, offered, problems)
+        read += [entry] if entry else []
+    return read
+
+
+def _tool(
+    name: str,
+    source: Mapping[str, Any],
+    where: str,
+    offered: Mapping[str, ToolEntry],
+    problems: Problems,
+) -> ToolEntry | None:
+    kind = source.get("type", "function")
+    if kind != "function":
+        _note_type(kind, pointer(where, "type"), problems)
+        return None
+    fields = read_fields(source, where, _KNOWN, problems, what="a function tool")
+    if fields.values.get("cache_results"):
+        detail = "'cache_results' is not available yet; leave it out."
+        problems.add(fields.place("cache_results"), "not_available_yet", detail)
+    left_out = ("type", "cache_results")
+    values = {key: value for key, value in fields.values.items() if key not in left_out}
+    tool = construct(_FunctionTool, fields, {**values, "name": name}, problems)
+    if tool is None:
+        return None
+    function = _function(tool.function, pointer(where, "function"), offered, problems)
+    return ToolEntry(
+        name=name,
+        function=function,
+        description=tool.description,
+        strict=tool.strict,
+        timeout_seconds=tool.timeout,
+        where=where,
+    )
+
+
+def _function(
+    written: str, where: str, offered: Mapping[str, ToolEntry], problems: Problems
+) -> str:
+    if _DOTTED.fullmatch(written):
+        return written
+    if written in offered:
+        return offered[written].function
+    hint = did_you_mean(written, offered)
+    detail = (
+        f"'function': {written!r} is neither 'package.module:name' nor a tool of an installed"
+        f" package.{hint}"
+    )
+    problems.add(where, "unknown_tool", detail)
+    return written
+
+
+def _note_type(kind: Any, where: str, problems: Problems) -> None:
+    if kind in _LATER:
+        detail = f"'type': {kind!r} is not available yet; tools of type 'function' are."
+        problems.add(where, "not_available_yet", detail)
+        return
+    hint = did_you_mean(str(kind), ["function", *_LATER])
+    detail = f"'type': no tool type {kind!r}.{hint} There is {listed(['function'])}."
+    problems.add(where, "invalid_definition", detail)

@@ -1,0 +1,270 @@
+"""What one process can execute: its models, tools and teams, and the reading of inline definitions.
+
+Above it: the HTTP API (resolve, validate, list), the engine and `build` (clients and tools). Below
+it: `Profiles`, `ToolTable` and the readers. `config.load_registry` makes one of `teamrun.yaml`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from teamrun.components.bounds import within_bounds
+from teamrun.components.definitions import TeamDefinition
+from teamrun.components.digest import digest
+from teamrun.components.environment import expand, variables
+from teamrun.components.names import agents_of, models_of, tools_of
+from teamrun.components.problems import Problem, Problems, did_you_mean, listed, pointer
+from teamrun.components.profiles import Profiles
+from teamrun.components.read_teams import TeamReader
+from teamrun.components.scope import Scope
+from teamrun.components.summaries import Fault, ModelUse, Note, TeamSummary, Validation
+from teamrun.components.tool_table import ToolTable
+from teamrun.models.base import ChatCompletionClient
+from teamrun.tools.base import Tool
+
+__all__ = ["RegisteredTeam", "Registry", "Resolved"]
+
+_VERSIONS: Final = (1, "1", "1.0", 1.0)
+
+
+class Resolved(NamedTuple):
+    """A team as a run pins it."""
+
+    name: str
+    digest: str
+    definition: TeamDefinition
+    models: dict[str, str]
+    """The profiles that it names, each with its digest."""
+    tools: dict[str, str]
+    """The tools that it names, each with its digest."""
+
+
+class RegisteredTeam(NamedTuple):
+    """A team of the operator's."""
+
+    definition: TeamDefinition
+    persons: tuple[Problem, ...] = ()
+    """The places at which it waits for a person."""
+
+
+class Registry:
+    """The models, tools and teams of one process.
+
+    `texts` are the variables of the environment that the operator's agents and teams mention:
+    only these are ever put into the texts of a definition.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Profiles,
+        tools: ToolTable,
+        teams: Mapping[str, RegisteredTeam],
+        environ: Mapping[str, str],
+        texts: frozenset[str] = frozenset(),
+    ) -> None:
+        self._models = models
+        self._tools = tools
+        self._teams = dict(teams)
+        self._environ = {name: environ[name] for name in texts if name in environ}
+        self._texts = texts
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        teams: Mapping[str, Mapping[str, Any]],
+        models: Mapping[str, ChatCompletionClient] | None = None,
+        tools: Iterable[Tool] = (),
+    ) -> "Registry":
+        """A registry of clients and tools that exist already: for scripts and tests.
+
+        Args:
+            teams: Inline definitions by name.
+            models: Clients by the names of their profiles.
+            tools: Tools; their own names count.
+
+        Raises:
+            DefinitionError: A team does not hold; the pointer begins with its name.
+        """
+        profiles = Profiles({}, environ={}, clients=models)
+        table = ToolTable(tools=tools)
+        problems = Problems()
+        read: dict[str, RegisteredTeam] = {}
+        for name, raw in teams.items():
+            persons = Problems()
+            reader = TeamReader(Scope(models=profiles, tools=table), problems, persons)
+            member = reader.team(raw, pointer("", name), name=name)
+            if member is not None:
+                read[name] = RegisteredTeam(_team(member.definition), tuple(persons.found))
+        problems.raise_any()
+        return cls(models=profiles, tools=table, teams=read, environ={})
+
+    def resolve(
+        self,
+        *,
+        team: str | None = None,
+        team_spec: Mapping[str, Any] | None = None,
+        attended: bool = False,
+    ) -> Resolved:
+        """The team that a request names or brings along.
+
+        Args:
+            team: The name of a registered team; `@latest` may follow.
+            team_spec: A definition of the client's own.
+            attended: A person sits before the process, so the team may ask one.
+
+        Raises:
+            DefinitionError: It is unknown or does not hold; the pointer is into the request body.
+        """
+        problems = Problems()
+        registered = self._read(team, team_spec, problems)
+        if registered is not None and not attended:
+            problems.found += registered.persons
+        problems.raise_any()
+        assert registered is not None, "what cannot be read leaves a problem"
+        definition = registered.definition
+        return Resolved(
+            name=definition.name if team is None else team.partition("@")[0],
+            digest=digest(definition),
+            definition=definition,
+            models={name: self._models.digest(name) for name in sorted(models_of(definition))},
+            tools={name: self._tools.digest(name) for name in sorted(tools_of(definition))},
+        )
+
+    def validate(
+        self, *, team: str | None = None, team_spec: Mapping[str, Any] | None = None
+    ) -> Validation:
+        """Everything that is wrong with a team, and what is worth knowing about it."""
+        problems = Problems()
+        registered = self._read(team, team_spec, problems)
+        warnings = [Note(pointer=place, detail=text) for place, text in problems.warnings]
+        if registered is not None:
+            problems.found += registered.persons
+            warnings += self._about_models(registered.definition, team_spec is None)
+        return Validation(
+            valid=not problems.found,
+            errors=[Fault(**problem._asdict()) for problem in problems.found],
+            warnings=warnings,
+        )
+
+    def teams(self) -> list[TeamSummary]:
+        """The registered teams, by name."""
+        return [
+            self._summary(name, entry.definition) for name, entry in sorted(self._teams.items())
+        ]
+
+    def model_client(self, profile: str) -> ChatCompletionClient:
+        """The client of a profile, made once per process.
+
+        Raises:
+            DefinitionError: There is no such profile, or a variable that it needs is not set.
+        """
+        return self._models.client(profile)
+
+    def model_use(self, profile: str) -> ModelUse:
+        """Which model stands behind a profile in this process."""
+        active = self._models.active(profile)
+        if active is None:
+            return ModelUse(profile=profile, active=profile, type="client")
+        used, missing = active
+        return ModelUse(profile=profile, active=used.name, type=used.type, missing=missing)
+
+    def tool(self, name: str) -> Tool:
+        """A registered tool, imported at its first use.
+
+        Raises:
+            DefinitionError: There is none, or its function cannot be imported.
+        """
+        return self._tools.get(name)
+
+    def preload(self) -> None:
+        """Import every registered tool, so that a mistake shows when the process starts.
+
+        Raises:
+            DefinitionError: A function cannot be imported.
+        """
+        for name in sorted(self._tools):
+            self._tools.get(name)
+
+    def text(self, text: str) -> str:
+        """A text of a definition with the operator's variables filled in.
+
+        Raises:
+            MissingVariable: A variable is neither set nor mentioned by the operator's file.
+        """
+        if not variables(text) <= self._texts:
+            return text
+        return expand(text, self._environ)
+
+    async def close(self) -> None:
+        """Close the model clients."""
+        await self._models.close()
+
+    def _read(
+        self, team: str | None, spec: Mapping[str, Any] | None, problems: Problems
+    ) -> RegisteredTeam | None:
+        if (team is None) == (spec is None):
+            where = "/team" if team is None else "/team_spec"
+            detail = "Give exactly one of 'team', a name, and 'team_spec', a definition."
+            problems.add(where, "invalid_definition", detail)
+            return None
+        if spec is None:
+            return self._registered(str(team), problems)
+        return self._inline(spec, problems)
+
+    def _registered(self, written: str, problems: Problems) -> RegisteredTeam | None:
+        name, _, version = written.partition("@")
+        entry = self._teams.get(name)
+        if entry is None:
+            hint = did_you_mean(name, self._teams)
+            detail = f"There is no team {name!r}.{hint} Registered: {listed(self._teams)}."
+            problems.add("/team", "unknown_team", detail)
+            return None
+        if version not in ("", "latest"):
+            detail = f"The team {name!r} has no version {version!r}; write {name!r}."
+            problems.add("/team", "unknown_version", detail)
+            return None
+        persons = tuple(problem._replace(pointer="/team") for problem in entry.persons)
+        return entry._replace(persons=persons)
+
+    def _inline(self, spec: Mapping[str, Any], problems: Problems) -> RegisteredTeam | None:
+        where = "/team_spec"
+        if not within_bounds(spec, where, problems):
+            return None
+        version = spec.get("version")
+        if "provider" not in spec and version is not None:
+            if version not in _VERSIONS:
+                detail = f"'version' is {version!r}; the version of this form is 1."
+                problems.add(pointer(where, "version"), "unknown_version", detail)
+                return None
+            spec = {key: value for key, value in spec.items() if key != "version"}
+        scope = Scope(models=self._models, tools=self._tools, profile_of=self._models.for_model)
+        persons = Problems()
+        member = TeamReader(scope, problems, persons).team(spec, where)
+        if member is None:
+            return None
+        return RegisteredTeam(_team(member.definition), tuple(persons.found))
+
+    def _about_models(self, definition: TeamDefinition, registered: bool) -> list[Note]:
+        where = "/team" if registered else "/team_spec"
+        uses = [self.model_use(name) for name in sorted(models_of(definition))]
+        return [
+            Note(pointer=where, detail=use.note)
+            for use in uses
+            if use.missing is not None or use.active != use.profile
+        ]
+
+    def _summary(self, name: str, definition: TeamDefinition) -> TeamSummary:
+        return TeamSummary(
+            name=name,
+            digest=digest(definition),
+            type=definition.type,
+            description=definition.description,
+            agents=agents_of(definition),
+            models=[self.model_use(profile) for profile in sorted(models_of(definition))],
+            tools=sorted(tools_of(definition)),
+        )
+
+
+def _team(definition: Any) -> TeamDefinition:
+    return definition

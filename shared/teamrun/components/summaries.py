@@ -1,0 +1,68 @@
+"""What clients are told about teams: the resources of `/v1/teams` and `/v1/teams:validate`."""
+
+from pydantic import BaseModel, ConfigDict
+
+from teamrun.components.problems import ProblemCode
+
+__all__ = ["Fault", "ModelUse", "Note", "TeamSummary", "Validation"]
+
+
+class _Resource(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ModelUse(_Resource):
+    """Which model stands behind a profile in this process."""
+
+    profile: str
+    """The name that the team uses."""
+    active: str
+    """The profile that answers: the same, or a fallback of it."""
+    type: str
+    """`scripted` says that the words are written beforehand."""
+    missing: str | None = None
+    """The environment variable without which not even the last fallback can answer."""
+
+    @property
+    def note(self) -> str:
+        """The same as a sentence."""
+        if self.missing is not None:
+            return f"The model profile {self.profile!r} needs {self.missing}, which is not set."
+        return f"The model profile {self.profile!r} is answered by {self.active!r} ({self.type})."
+
+
+class TeamSummary(_Resource):
+    """A registered team."""
+
+    name: str
+    digest: str
+    """sha256 of the canonical definition, in hexadecimal; runs pin it."""
+    type: str
+    description: str | None = None
+    agents: list[str]
+    models: list[ModelUse]
+    tools: list[str]
+
+
+class Fault(_Resource):
+    """Something wrong with a definition."""
+
+    pointer: str
+    """JSON pointer (RFC 6901) into the request body."""
+    code: ProblemCode
+    detail: str
+
+
+class Note(_Resource):
+    """Something worth knowing about a definition that holds."""
+
+    pointer: str
+    detail: str
+
+
+class Validation(_Resource):
+    """The outcome of a full check."""
+
+    valid: bool
+    errors: list[Fault] = []
+    warnings: list[Note] = []

@@ -1,0 +1,187 @@
+"""Registered tools: the names by which teams refer to tools, each imported at first use."""
+
+import importlib
+import inspect
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from teamrun.components.digest import digest
+from teamrun.components.problems import did_you_mean, listed
+from teamrun.errors import DefinitionError, UsageError
+from teamrun.tools.base import Tool
+from teamrun.tools.function import FunctionTool
+
+__all__ = ["ENTRY_POINTS", "ToolEntry", "ToolTable", "entry_point_tools"]
+
+ENTRY_POINTS: Final = "teamrun.tools"
+"""The group under which an installed package offers tools."""
+
+_importing: Final = threading.RLock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolEntry:
+    """A tool as the operator's file, or an installed package, describes it."""
+
+    name: str
+    function: str
+    """`package.module:name`."""
+    description: str | None = None
+    strict: bool = False
+    timeout_seconds: float | None = None
+    where: str = ""
+    """The pointer to it in the file; empty for a tool of an installed package."""
+
+    def content(self) -> dict[str, Any]:
+        """What the digest is taken of."""
+        return {
+            "type": "function",
+            "function": self.function,
+            "description": self.description,
+            "strict": self.strict,
+            "timeout_seconds": self.timeout_seconds,
+        }
+
+
+class ToolTable(Collection[str]):
+    """All tools of a process by name.
+
+    `folder` is where the operator's file lies: modules are looked for there first.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[ToolEntry] = (),
+        *,
+        folder: Path | None = None,
+        tools: Iterable[Tool] = (),
+    ) -> None:
+        self._entries = {entry.name: entry for entry in entries}
+        self._folder = folder
+        self._tools = {tool.name: tool for tool in tools}
+        self._given = frozenset(self._tools)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._entries, **self._tools})
+
+    def __len__(self) -> int:
+        return len({**self._entries, **self._tools})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._tools
+
+    def digest(self, name: str) -> str:
+        """The digest of a tool's registration; its code is the operator's to version."""
+        if name in self._given:
+            return digest(dict(self._tools[name].schema))
+        return digest(self._entries[name].content())
+
+    def get(self, name: str) -> Tool:
+        """The tool of that name.
+
+        Raises:
+            DefinitionError: There is none, or its function cannot be imported.
+        """
+        tool = self._tools.get(name)
+        if tool is not None:
+            return tool
+        entry = self._entries.get(name)
+        if entry is None:
+            hint = did_you_mean(name, self)
+            raise DefinitionError(
+                f"There is no tool {name!r}.{hint} Registered: {listed(self)}.",
+                code="unknown_tool",
+            )
+        with _importing:
+            return self._tools.setdefault(name, self._made(entry))
+
+    def _made(self, entry: ToolEntry) -> Tool:
+        found = self._imported(entry)
+        if isinstance(found, Tool):
+            if found.name != entry.name:
+                raise _at(entry, f"is the tool {found.name!r}; register it under that name")
+            return found
+        if not callable(found):
+            raise _at(entry, f"is a {type(found).__name__}, not a function or a Tool")
+        return _function_tool(found, entry)
+
+    def _imported(self, entry: ToolEntry) -> Any:
+        module_name, _, attribute = entry.function.partition(":")
+        try:
+            found: Any = self._module(module_name)
+        except Exception as error:  # whatever the operator's module raises while it is imported
+            raise _at(entry, f"cannot be imported: {error}") from error
+        for part in attribute.split("."):
+            names = vars(found) if isinstance(found, (ModuleType, type)) else {}
+            if part not in names:
+                hint = did_you_mean(part, (name for name in names if not name.startswith("_")))
+                raise _at(entry, f"names {part!r}, which is not there.{hint}".rstrip("."))
+            found = names[part]
+        return found
+
+    def _module(self, name: str) -> ModuleType:
+        if self._folder is None:
+            return importlib.import_module(name)
+        folder = str(self._folder)
+        _refuse_namesake(name.partition(".")[0], self._folder)
+        if folder not in sys.path:
+            # In front, as for a script: the operator's own module wins over an installed one.
+            sys.path.insert(0, folder)
+        return importlib.import_module(name)
+
+
+def entry_point_tools() -> list[ToolEntry]:
+    """The tools that installed packages offer; nothing is imported yet."""
+    return [
+        ToolEntry(name=point.name, function=point.value)
+        for point in metadata.entry_points(group=ENTRY_POINTS)
+    ]
+
+
+def _refuse_namesake(package: str, folder: Path) -> None:
+    """Refuse to take a module of the same name that was imported from somewhere else."""
+    loaded = sys.modules.get(package)
+    here = [
+        path
+        for path in (folder / f"{package}.py", folder / package / "__init__.py")
+        if path.exists()
+    ]
+    if loaded is None or not here or loaded.__file__ is None:
+        return
+    if Path(loaded.__file__).resolve() != here[0].resolve():
+        raise ImportError(
+            f"another module {package!r} is loaded already; give the one in the folder of the"
+            " team file another name"
+        )
+
+
+def _function_tool(function: Callable[..., Any], entry: ToolEntry) -> Tool:
+    description = entry.description or _first_paragraph(inspect.getdoc(function))
+    if not description:
+        raise _at(entry, "has no docstring; write one, or a 'description' in the team file")
+    seconds = entry.timeout_seconds
+    timeout = None if seconds is None else timedelta(seconds=seconds)
+    try:
+        return FunctionTool(
+            function, description, name=entry.name, strict=entry.strict, timeout=timeout
+        )
+    except (UsageError, ValueError) as error:
+        raise _at(entry, f"cannot become a tool: {error}") from error
+
+
+def _first_paragraph(text: str | None) -> str:
+    return " ".join((text or "").partition("\n\n")[0].split())
+
+
+def _at(entry: ToolEntry, what: str) -> DefinitionError:
+    return DefinitionError(
+        f"The tool {entry.name!r}: {entry.function!r} {what}.",
+        pointer=entry.where + "/function" if entry.where else "",
+    )

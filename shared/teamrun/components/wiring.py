@@ -1,0 +1,49 @@
+"""What a builder asks for each leaf of a team: the point at which durability is put around it.
+
+A path names a leaf by its position: `analysts/analyst`, `outer/inner/agent`,
+`analysts/selector` for the model that chooses the speaker.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from teamrun.core.cancellation import CancellationToken
+from teamrun.models.base import ChatCompletionClient
+from teamrun.tools.base import Tool
+
+__all__ = ["InputFunc", "PlainWiring", "Wiring"]
+
+InputFunc = Callable[[str], str] | Callable[[str, CancellationToken | None], Awaitable[str]]
+"""Asks a person: gets the prompt, gives the answer."""
+
+
+class Wiring(Protocol):
+    """Returns each leaf as the team shall use it."""
+
+    def model(self, path: str, profile: str, client: ChatCompletionClient) -> ChatCompletionClient:
+        """The client of the agent at `path`."""
+        ...
+
+    def tool(self, path: str, tool: Tool) -> Tool:
+        """A tool of the agent at `path`."""
+        ...
+
+    def input(self, path: str, func: InputFunc | None) -> InputFunc | None:
+        """The way to ask the person at `path`; None asks on the terminal."""
+        ...
+
+
+class PlainWiring:
+    """Returns what it gets: a team in a script, a notebook or a test."""
+
+    def model(self, path: str, profile: str, client: ChatCompletionClient) -> ChatCompletionClient:
+        """The client as it is."""
+        return client
+
+    def tool(self, path: str, tool: Tool) -> Tool:
+        """The tool as it is."""
+        return tool
+
+    def input(self, path: str, func: InputFunc | None) -> InputFunc | None:
+        """The function as it is."""
+        return func
