@@ -1,0 +1,125 @@
+"""Everything a developer types: run, test, check, lock.
+
+Needs Python 3.11 and nothing else; the first call makes `.venv` from the hash-checked lock, later
+ones start at once and work offline.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit(f"Teamrun needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}.")
+
+import argparse
+import subprocess
+import tomllib
+from collections.abc import Sequence
+
+from dev_environment import ROOT, Environment, Failed
+from dev_example import run_example
+
+EPILOG = """examples:
+  python3 scripts/dev.py run            the service and one run of the example; Ctrl-C ends it
+  python3 scripts/dev.py run --once     the same, and end with the run
+  python3 scripts/dev.py test --fast    in process only, under three minutes
+  python3 scripts/dev.py test tests/unit/cli -k lock
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the first argument says; the exit status is that of the work."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "test":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        return {"run": _run, "test": _test, "check": _check, "lock": _lock}[options.command](
+            options, rest
+        )
+    except Failed as error:
+        print(f"dev.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dev.py",
+        description="Run, test, check and lock Teamrun.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="start everything and run the example")
+    run.add_argument("--once", action="store_true", help="end with the run: 0, or 1 if it failed")
+    run.add_argument("--task", help="another task for the example's team")
+    run.add_argument("--port", type=int, help="the port of the API [8080, else a free one]")
+    test = commands.add_parser("test", help="run the tests; more arguments go to pytest")
+    test.add_argument("--fast", action="store_true", help="in process only")
+    commands.add_parser("check", help="ruff (format and lint) and pyright")
+    lock = commands.add_parser("lock", help="renew the lock files; needs uv")
+    lock.add_argument("--upgrade", action="store_true", help="take newer versions, too")
+    return parser
+
+
+def _run(options: argparse.Namespace, _: list[str]) -> int:
+    environment = Environment()
+    environment.ensure()
+    return run_example(environment, once=options.once, task=options.task, port=options.port)
+
+
+def _test(options: argparse.Namespace, rest: list[str]) -> int:
+    environment = Environment()
+    environment.ensure()
+    skipped = ("integration", "acceptance", "node", "benchmark") if options.fast else ("benchmark",)
+    expression = " and ".join(f"not {marker}" for marker in skipped)
+    return _call(environment.python, "-m", "pytest", "-m", expression, *rest)
+
+
+def _check(_: argparse.Namespace, __: list[str]) -> int:
+    environment = Environment()
+    environment.ensure()
+    environment.ensure_checkers()
+    steps = (
+        ("ruff", "format", "--check", "."),
+        ("ruff", "check", "."),
+        ("pyright", "--pythonpath", str(environment.python)),
+    )
+    statuses = [_call(environment.python, "-m", *step) for step in steps]
+    return max(statuses)
+
+
+def _lock(options: argparse.Namespace, _: list[str]) -> int:
+    environment = Environment()
+    uv = environment.uv()
+    if uv is None:
+        raise Failed("`lock` needs uv: pip install uv")
+    compile_ = (
+        *(uv, "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
+        *("--python-version", "3.11", "--no-header", "--no-annotate", "--no-emit-index-url"),
+        *(("--upgrade",) if options.upgrade else ()),
+    )
+    extras = ("api", "worker", "cli", "redis", "s3", "openai", "azure", "bedrock")
+    chosen = [word for extra in extras for word in ("--extra", extra)]
+    lock = "requirements.lock"
+    status = _call(*compile_, "pyproject.toml", *chosen, "--group", "test", "-o", lock)
+    status = status or _call(
+        *compile_, "-", "-c", lock, "-o", "requirements-embedded.lock", stdin=_embedded()
+    )
+    return status or _call(
+        *compile_, "--group", "check", "-c", lock, "-o", "requirements-check.lock"
+    )
+
+
+def _embedded() -> str:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return "\n".join(tomllib.load(file)["project"]["optional-dependencies"]["embedded"])
+
+
+def _call(*command: object, stdin: str | None = None) -> int:
+    words = [str(part) for part in command]
+    return subprocess.run(words, cwd=ROOT, input=stdin, text=True, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
