@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from teamrun.core.cancellation import CancellationToken
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
+from teamrun.models.estimate import estimate_tokens
 from teamrun.tools.schema import ToolSchema
 
 __all__ = ["ChatCompletionClient", "ModelInfo", "ToolChoice"]
@@ -75,7 +76,7 @@ class ChatCompletionClient(ABC):
         """The client as the agent of that name should use it; the same object for most clients."""
         return self
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - most clients hold nothing
         """Release connections."""
 
     def actual_usage(self) -> RequestUsage:
@@ -89,9 +90,8 @@ class ChatCompletionClient(ABC):
     def count_tokens(
         self, messages: Sequence[LLMMessage], *, tools: Sequence[ToolSchema] = ()
     ) -> int:
-        """An estimate of the prompt's size in tokens: a quarter of its characters."""
-        size = sum(len(message.model_dump_json()) for message in messages)
-        return (size + sum(len(str(tool)) for tool in tools)) // 4
+        """An estimate of the prompt's size in tokens."""
+        return estimate_tokens(messages, tools=tools)
 
     def remaining_tokens(
         self, messages: Sequence[LLMMessage], *, tools: Sequence[ToolSchema] = ()

@@ -1,0 +1,96 @@
+"""A model client from environment variables, for scripts and examples."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from teamrun.errors import UsageError
+from teamrun.models.base import ChatCompletionClient
+from teamrun.models.providers import make_client
+
+__all__ = ["model_client_from_env"]
+
+_ALIASES = {"azure": "azure_openai"}
+
+_VARIABLES: dict[str, dict[str, str]] = {
+    "openai": {
+        "model": "OPENAI_MODEL",
+        "api_key": "OPENAI_API_KEY",
+        "base_url": "OPENAI_BASE_URL",
+        "organization": "OPENAI_ORG_ID",
+    },
+    "azure_openai": {
+        "model": "AZURE_OPENAI_MODEL",
+        "api_key": "AZURE_OPENAI_API_KEY",
+        "azure_endpoint": "AZURE_OPENAI_ENDPOINT",
+        "api_version": "OPENAI_API_VERSION",
+    },
+    "scripted": {"script": "SCRIPTED_REPLIES"},
+}
+"""Which variable gives which option of which provider."""
+
+_NEEDED = {
+    "openai": ("model",),
+    "azure_openai": ("model", "azure_endpoint", "api_version"),
+    "scripted": ("script",),
+}
+
+
+def model_client_from_env(environ: Mapping[str, str] | None = None) -> ChatCompletionClient:
+    """The client that the environment describes.
+
+    `LLM_PROVIDER` is `openai`, `azure_openai` or `scripted`; without it, the provider whose key
+    or address is set. `MODEL_TEMPERATURE` holds for all. `SCRIPTED_REPLIES` is JSON: a list of
+    replies, or a map from agents to lists.
+
+    Raises:
+        UsageError: A variable is missing or cannot be read; the message names it.
+        DefinitionError: `LLM_PROVIDER` names no provider.
+        MissingPackage: The provider's package is not installed.
+    """
+    environ = os.environ if environ is None else environ
+    provider = _provider(environ)
+    variables = _VARIABLES.get(provider, {})
+    options: dict[str, Any] = {
+        option: environ[variable] for option, variable in variables.items() if environ.get(variable)
+    }
+    for option in _NEEDED.get(provider, ()):
+        if option not in options:
+            raise UsageError(
+                f"The provider {provider!r} needs {variables[option]} in the environment.",
+                variable=variables[option],
+            )
+    if provider == "scripted":
+        options["script"] = _json(options["script"], "SCRIPTED_REPLIES")
+    elif temperature := environ.get("MODEL_TEMPERATURE"):
+        options["temperature"] = _number(temperature, "MODEL_TEMPERATURE")
+    return make_client(provider, **options)
+
+
+def _provider(environ: Mapping[str, str]) -> str:
+    if named := environ.get("LLM_PROVIDER"):
+        return _ALIASES.get(named.lower(), named.lower())
+    if environ.get("OPENAI_API_KEY") or environ.get("OPENAI_BASE_URL"):
+        return "openai"
+    if environ.get("AZURE_OPENAI_ENDPOINT"):
+        return "azure_openai"
+    raise UsageError(
+        "No model provider: set OPENAI_API_KEY, OPENAI_BASE_URL, AZURE_OPENAI_ENDPOINT, or "
+        "LLM_PROVIDER.",
+        variable="LLM_PROVIDER",
+    )
+
+
+def _number(text: str, variable: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError(f"{variable} is no number: {text!r}.", variable=variable) from error
+
+
+def _json(text: str, variable: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{variable} is not JSON: {error}.", variable=variable) from error

@@ -1,0 +1,168 @@
+"""What known models can do, by the beginning of their names.
+
+A name that no row fits needs `model_info=` from the caller, unless the client talks to a server
+of the caller's choosing (`base_url`): such a server is taken to be able to do everything, and
+says so itself where it is not.
+"""
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, ClassVar, cast
+
+from teamrun.errors import UsageError
+from teamrun.models.base import ModelInfo
+
+__all__ = ["ModelFamily", "context_window", "is_reasoning", "model_info_for", "validated"]
+
+
+class ModelFamily:
+    """Names of model families as `model_info["family"]` holds them."""
+
+    GPT_6: ClassVar[str] = "gpt-6"
+    GPT_5: ClassVar[str] = "gpt-5"
+    GPT_41: ClassVar[str] = "gpt-41"
+    GPT_4O: ClassVar[str] = "gpt-4o"
+    GPT_4: ClassVar[str] = "gpt-4"
+    GPT_35: ClassVar[str] = "gpt-35"
+    GPT_OSS: ClassVar[str] = "gpt-oss"
+    O1: ClassVar[str] = "o1"
+    O3: ClassVar[str] = "o3"
+    O4: ClassVar[str] = "o4"
+    R1: ClassVar[str] = "r1"
+    CLAUDE: ClassVar[str] = "claude"
+    GEMINI: ClassVar[str] = "gemini"
+    LLAMA: ClassVar[str] = "llama"
+    MISTRAL: ClassVar[str] = "mistral"
+    UNKNOWN: ClassVar[str] = "unknown"
+
+    @staticmethod
+    def is_openai(family: str) -> bool:
+        """Whether the family is OpenAI's own."""
+        return family.startswith(("gpt-", "o1", "o3", "o4"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    prefix: str
+    family: str
+    window: int = 128_000
+    """Tokens; the estimate of `remaining_tokens` starts from it."""
+    vision: bool = True
+    tools: bool = True
+    json: bool = True
+    structured: bool = True
+    reasoning: bool = False
+    """Takes `max_completion_tokens` and refuses `max_tokens`."""
+
+
+# The longest prefix that fits wins.
+_ROWS = (
+    _Row("gpt-6", ModelFamily.GPT_6, 400_000, reasoning=True),
+    _Row("gpt-5", ModelFamily.GPT_5, 400_000, reasoning=True),
+    _Row("gpt-4.1", ModelFamily.GPT_41, 1_047_576),
+    _Row("gpt-4o", ModelFamily.GPT_4O),
+    _Row("chatgpt-4o", ModelFamily.GPT_4O, tools=False),
+    _Row("gpt-4-turbo", ModelFamily.GPT_4, structured=False),
+    _Row("gpt-4-vision", ModelFamily.GPT_4, tools=False, json=False, structured=False),
+    _Row("gpt-4", ModelFamily.GPT_4, 8_192, vision=False, json=False, structured=False),
+    _Row("gpt-4-32k", ModelFamily.GPT_4, 32_768, vision=False, json=False, structured=False),
+    _Row("gpt-4-0125", ModelFamily.GPT_4, vision=False, structured=False),
+    _Row("gpt-4-1106", ModelFamily.GPT_4, vision=False, structured=False),
+    _Row("gpt-3.5-turbo", ModelFamily.GPT_35, 16_385, vision=False, structured=False),
+    _Row("gpt-35-turbo", ModelFamily.GPT_35, 16_385, vision=False, structured=False),  # Azure
+    _Row("gpt-oss", ModelFamily.GPT_OSS, 131_072, vision=False),
+    _Row("o1", ModelFamily.O1, 200_000, reasoning=True),
+    _Row("o1-mini", ModelFamily.O1, 128_000, False, False, False, False, reasoning=True),
+    _Row("o1-preview", ModelFamily.O1, 128_000, False, False, False, False, reasoning=True),
+    _Row("o3", ModelFamily.O3, 200_000, reasoning=True),
+    _Row("o3-mini", ModelFamily.O3, 200_000, vision=False, reasoning=True),
+    _Row("o4-mini", ModelFamily.O4, 200_000, reasoning=True),
+    # Through the OpenAI-compatible endpoints of their makers, or on a server of one's own.
+    _Row("claude-", ModelFamily.CLAUDE, 200_000),
+    _Row("gemini-", ModelFamily.GEMINI, 1_048_576),
+    _Row("deepseek-r1", ModelFamily.R1, 65_536, vision=False),
+    _Row("deepseek-reasoner", ModelFamily.R1, 65_536, vision=False),
+    _Row("llama", ModelFamily.LLAMA),
+    _Row("mistral", ModelFamily.MISTRAL),
+)
+
+_NEEDED = ("vision", "function_calling", "json_output", "family")
+
+
+def model_info_for(model: str, *, own_server: bool) -> ModelInfo:
+    """What the model of that name can do.
+
+    Args:
+        model: The name; the `ft:` of a fine-tuned one is looked through.
+        own_server: The client talks to a `base_url` of the caller's choosing.
+
+    Raises:
+        UsageError: No row fits and the server is the provider's own.
+    """
+    row = _row(model)
+    if row is not None:
+        return _info(row)
+    if own_server:
+        return _info(_Row(model, ModelFamily.UNKNOWN))
+    known = [row.prefix for row in _ROWS]
+    close = get_close_matches(model, known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise UsageError(
+        f"Nothing is known about the model {model!r}.{hint} Pass model_info={{'vision': ..., "
+        "'function_calling': ..., 'json_output': ..., 'structured_output': ..., 'family': "
+        "'unknown'} for it, or base_url= where another server than OpenAI's has it.",
+        model=model,
+    )
+
+
+def context_window(model: str) -> int:
+    """The size of the model's window in tokens, 128,000 for an unknown one."""
+    row = _row(model)
+    return _Row("", "").window if row is None else row.window
+
+
+def is_reasoning(model: str) -> bool:
+    """Whether the model takes `max_completion_tokens` in place of `max_tokens`."""
+    row = _row(model)
+    return row is not None and row.reasoning
+
+
+def validated(info: ModelInfo | Mapping[str, Any]) -> ModelInfo:
+    """The caller's own `model_info`, complete.
+
+    Raises:
+        UsageError: A field is missing.
+    """
+    missing = [name for name in _NEEDED if name not in info]
+    if missing:
+        raise UsageError(
+            f"model_info lacks {', '.join(map(repr, missing))}; it needs {', '.join(_NEEDED)} "
+            "and structured_output."
+        )
+    if "structured_output" not in info:
+        warnings.warn(
+            "model_info has no 'structured_output'; False is assumed. Say which it is.",
+            stacklevel=3,
+        )
+    return cast(ModelInfo, {"structured_output": False, **info})
+
+
+def _row(model: str) -> _Row | None:
+    # "ft:gpt-4o-mini-2024-07-18:acme::id" and "registry.host/llama3.2:3b" by their middle part.
+    name = re.sub(r"^ft:", "", model.lower()).rpartition("/")[2]
+    fitting = [row for row in _ROWS if name.startswith(row.prefix)]
+    return max(fitting, key=lambda row: len(row.prefix), default=None)
+
+
+def _info(row: _Row) -> ModelInfo:
+    return ModelInfo(
+        vision=row.vision,
+        function_calling=row.tools,
+        json_output=row.json,
+        family=row.family,
+        structured_output=row.structured,
+        multiple_system_messages=True,
+    )

@@ -1,0 +1,335 @@
+"""OpenAI's chat completions, and every server that speaks them: Ollama, vLLM, gateways.
+
+Above it: agents. Below it: `openai_calls.py`, the `openai` SDK over HTTP without the SDK's own
+retries. Ours honour what the server asks for, are bounded in number and in time, and can be
+seen (`retry.py`). The SDK is loaded when the first client is made.
+"""
+
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel
+
+from teamrun.core.cancel_scope import cancelled_by
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.clock import Clock, SystemClock
+from teamrun.core.optional import require
+from teamrun.errors import ModelError, UsageError
+from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
+from teamrun.models.base import ChatCompletionClient, ModelInfo
+from teamrun.models.families import context_window, is_reasoning, model_info_for, validated
+from teamrun.models.openai_request import CreateArgs, HasSchema, RequestBuilder, checked
+from teamrun.models.retry import Retries, RetryPolicy
+from teamrun.tools.schema import ToolSchema
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from teamrun.models.openai_calls import Connect
+
+__all__ = ["BaseOpenAIClient", "OpenAIChatCompletionClient", "OpenAIClientBuilder"]
+
+ApiKey = str | Callable[[], Awaitable[str]]
+"""A key, or a function that is asked for one before each request."""
+
+_OPENAI_HOST = "api.openai.com"
+_TIMEOUT = timedelta(minutes=10)
+_NO_KEY = "none"
+"""Sent to a server of the caller's own that needs no key; the SDK insists on one."""
+
+
+class BaseOpenAIClient(ChatCompletionClient):
+    """What the OpenAI and the Azure client share: everything but how they connect."""
+
+    def __init__(
+        self,
+        connect: "Connect",
+        *,
+        model: str,
+        info: ModelInfo,
+        timeout: timedelta,
+        retry: RetryPolicy,
+        clock: Clock,
+        add_name_prefixes: bool,
+        include_name_in_message: bool,
+        create_args: Mapping[str, Any],
+    ) -> None:
+        from teamrun.models.openai_calls import OpenAICalls  # loads the SDK
+
+        self._model = model
+        self._info = info
+        self._retry = retry
+        self._clock = clock
+        self._requests = RequestBuilder(
+            model=model,
+            info=info,
+            create_args=checked(create_args),
+            add_name_prefixes=add_name_prefixes,
+            include_name_in_message=include_name_in_message,
+            rename_max_tokens=is_reasoning(model),
+        )
+        self._calls = OpenAICalls(
+            connect, timeout_seconds=timeout.total_seconds(), family=info["family"]
+        )
+        self._used = RequestUsage(prompt_tokens=0, completion_tokens=0)
+
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema | HasSchema] = (),
+        tool_choice: ToolSchema | HasSchema | Literal["auto", "required", "none"] = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        """Ask the model once.
+
+        Raises:
+            ModelError: The call failed for good, after the retries.
+            UsageError: The model cannot do what is asked.
+        """
+        request = self._requests.build(
+            messages,
+            tools=tools,
+            tool_choice=tool_choice,
+            json_output=json_output,
+            extra=extra_create_args or {},
+        )
+        request.body.pop("stream_options", None)
+        retries = Retries(self._retry, self._clock)
+        while True:
+            try:
+                return self._counted(await self._calls.create(request, cancellation_token))
+            except ModelError as error:
+                with cancelled_by(cancellation_token):
+                    await retries.wait(error)
+
+    async def create_stream(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema | HasSchema] = (),
+        tool_choice: ToolSchema | HasSchema | Literal["auto", "required", "none"] = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """Ask the model once; yields text as it comes, then the whole `CreateResult`.
+
+        Usage is always asked for. A failure is tried again only as long as no text was given
+        out; after that it is raised, retryable, and the caller decides.
+
+        Raises:
+            ModelError: The call failed for good, or was cut after text had been given out.
+            UsageError: The model cannot do what is asked.
+        """
+        request = self._requests.build(
+            messages,
+            tools=tools,
+            tool_choice=tool_choice,
+            json_output=json_output,
+            extra=extra_create_args or {},
+        )
+        asked = request.body.get("stream_options", {})
+        request.body["stream_options"] = {"include_usage": True, **asked}
+        retries = Retries(self._retry, self._clock)
+        spoken = False
+        while True:
+            try:
+                async with aclosing(self._calls.stream(request, cancellation_token)) as pieces:
+                    async for piece in pieces:
+                        spoken = True
+                        yield piece if isinstance(piece, str) else self._counted(piece)
+                return
+            except ModelError as error:
+                if spoken:
+                    raise
+                with cancelled_by(cancellation_token):
+                    await retries.wait(error)
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """What the model can do."""
+        return self._info
+
+    async def close(self) -> None:
+        """Close the connections of the running event loop."""
+        await self._calls.close()
+
+    def actual_usage(self) -> RequestUsage:
+        """Tokens of all calls of this client."""
+        return replace(self._used)
+
+    def remaining_tokens(
+        self, messages: Sequence[LLMMessage], *, tools: Sequence[ToolSchema] = ()
+    ) -> int:
+        """An estimate of the room left in the model's window, in tokens."""
+        return context_window(self._model) - self.count_tokens(messages, tools=tools)
+
+    def _counted(self, result: CreateResult) -> CreateResult:
+        used, more = self._used, result.usage
+        used.prompt_tokens += more.prompt_tokens
+        used.completion_tokens += more.completion_tokens
+        used.cached_tokens += more.cached_tokens
+        used.reasoning_tokens += more.reasoning_tokens
+        return result
+
+
+class OpenAIChatCompletionClient(BaseOpenAIClient):
+    """A model behind OpenAI's chat completions API.
+
+    Args:
+        model: Its name; without it, `OPENAI_MODEL`.
+        api_key: Without it, `OPENAI_API_KEY`. A server of your own may need none.
+        base_url: A server that speaks the same API, such as `http://127.0.0.1:11434/v1`;
+            without it, `OPENAI_BASE_URL`, else OpenAI's own.
+        organization: OpenAI's organization; `org_id` is another name for it.
+        timeout: Of a whole call, or of silence within a stream: seconds, or a `timedelta`.
+        max_retries: How often a call that failed in passing is made again.
+        retry: The whole retry policy, in place of `max_retries`.
+        model_info: What the model can do, where its name does not say it.
+        add_name_prefixes: Begin each user message with `{source} said:`.
+        include_name_in_message: Send the source of user messages in the `name` field.
+        default_headers: Sent with every request.
+        http_client: An `httpx2.AsyncClient` of your own, for proxies and certificates.
+        create_args: `temperature`, `max_tokens`, `seed` and the other arguments of a chat
+            completion; they hold for every call.
+
+    Raises:
+        UsageError: An argument is missing, unknown or of the wrong type.
+        MissingPackage: The `openai` package is not installed.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        api_key: ApiKey | None = None,
+        base_url: str | None = None,
+        organization: str | None = None,
+        org_id: str | None = None,
+        timeout: timedelta | float | None = None,
+        max_retries: int | None = None,
+        retry: RetryPolicy | None = None,
+        model_info: ModelInfo | None = None,
+        add_name_prefixes: bool = False,
+        include_name_in_message: bool = True,
+        default_headers: Mapping[str, str] | None = None,
+        http_client: "httpx2.AsyncClient | None" = None,
+        clock: Clock | None = None,
+        **create_args: Unpack[CreateArgs],
+    ) -> None:
+        require("openai", extra="openai", needed_by=type(self).__name__, lowest=(3,))
+        model = model or os.environ.get("OPENAI_MODEL")
+        if not model:
+            raise UsageError("No model: pass model=, or set OPENAI_MODEL.", argument="model")
+        base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        own_server = base_url is not None and urlsplit(base_url).hostname != _OPENAI_HOST
+        key = stripped(api_key or os.environ.get("OPENAI_API_KEY")) or (own_server and _NO_KEY)
+        if not key:
+            raise UsageError(
+                "No API key: pass api_key=, or set OPENAI_API_KEY; with base_url= (a local server) "
+                "none is needed.",
+                argument="api_key",
+            )
+        seconds = as_timedelta(timeout)
+        super().__init__(
+            lambda: _connect(
+                api_key=key,
+                base_url=base_url,
+                organization=organization or org_id,
+                timeout=seconds,
+                default_headers=default_headers,
+                http_client=http_client,
+            ),
+            model=model,
+            info=validated(model_info)
+            if model_info is not None
+            else model_info_for(model, own_server=own_server),
+            timeout=seconds,
+            retry=retry_policy(retry, max_retries),
+            clock=clock or SystemClock(),
+            add_name_prefixes=add_name_prefixes,
+            include_name_in_message=include_name_in_message,
+            create_args=create_args,
+        )
+
+    @staticmethod
+    def builder() -> "OpenAIClientBuilder":
+        """A builder for the same arguments: `builder().with_model("gpt-4o").build()`."""
+        return OpenAIClientBuilder()
+
+
+class OpenAIClientBuilder:
+    """Collects the arguments of an `OpenAIChatCompletionClient`."""
+
+    def __init__(self) -> None:
+        self._options: dict[str, Any] = {}
+
+    def with_model(self, model: str) -> Self:
+        """The model's name."""
+        return self.with_options(model=model)
+
+    def with_api_key(self, api_key: ApiKey) -> Self:
+        """The key, or a function that is asked for one."""
+        return self.with_options(api_key=api_key)
+
+    def with_base_url(self, base_url: str) -> Self:
+        """The server."""
+        return self.with_options(base_url=base_url)
+
+    def with_temperature(self, temperature: float) -> Self:
+        """How freely the model chooses its words."""
+        return self.with_options(temperature=temperature)
+
+    def with_max_tokens(self, max_tokens: int) -> Self:
+        """The longest answer."""
+        return self.with_options(max_tokens=max_tokens)
+
+    def with_options(self, **options: Any) -> Self:
+        """Any other arguments of the constructor."""
+        self._options.update(options)
+        return self
+
+    def build(self) -> OpenAIChatCompletionClient:
+        """The client; raises what its constructor raises."""
+        return OpenAIChatCompletionClient(**self._options)
+
+
+def stripped(key: ApiKey | None) -> ApiKey | None:
+    """Without the line end that a key read from a file tends to bring."""
+    return key.strip() if isinstance(key, str) else key
+
+
+def as_timedelta(timeout: timedelta | float | None) -> timedelta:
+    """The timeout in one form; ten minutes where none is given."""
+    if timeout is None:
+        return _TIMEOUT
+    return timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+
+
+def retry_policy(retry: RetryPolicy | None, max_retries: int | None) -> RetryPolicy:
+    """The policy that the constructor's arguments describe."""
+    policy = retry or RetryPolicy()
+    return policy if max_retries is None else replace(policy, max_retries=max_retries)
+
+
+def _connect(
+    *, timeout: timedelta, http_client: "httpx2.AsyncClient | None", **options: Any
+) -> Any:
+    from openai import AsyncOpenAI
+
+    from teamrun.models import openai_calls
+
+    return AsyncOpenAI(
+        **options,
+        max_retries=0,
+        timeout=openai_calls.timeouts(timeout.total_seconds()),
+        http_client=http_client or openai_calls.http_client(),
+    )

@@ -1,0 +1,296 @@
+"""The request of an OpenAI chat completion, from our messages and tools."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal, Protocol, TypedDict, assert_never, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
+
+from teamrun.errors import UsageError
+from teamrun.messages.image import Image
+from teamrun.messages.llm import (
+    AssistantMessage,
+    FunctionExecutionResultMessage,
+    LLMMessage,
+    SystemMessage,
+    UserMessage,
+)
+from teamrun.models.base import ModelInfo
+from teamrun.models.structured import response_format
+from teamrun.tools.schema import ToolSchema
+
+__all__ = [
+    "CreateArgs",
+    "HasSchema",
+    "Request",
+    "RequestBuilder",
+    "ToolNames",
+    "checked",
+    "normalize_name",
+]
+
+Json = dict[str, Any]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class CreateArgs(TypedDict, total=False):
+    """What a chat completion takes besides messages and tools, under OpenAI's own names."""
+
+    temperature: float | None
+    max_tokens: int | None
+    max_completion_tokens: int | None
+    top_p: float | None
+    seed: int | None
+    stop: str | list[str] | None
+    n: int | None
+    frequency_penalty: float | None
+    presence_penalty: float | None
+    logit_bias: dict[str, int] | None
+    logprobs: bool | None
+    top_logprobs: int | None
+    parallel_tool_calls: bool | None
+    reasoning_effort: str | None
+    verbosity: str | None
+    response_format: Json | type[BaseModel] | None
+    stream_options: Json | None
+    service_tier: str | None
+    store: bool | None
+    metadata: dict[str, str] | None
+    user: str | None
+    safety_identifier: str | None
+    prompt_cache_key: str | None
+    extra_body: Json | None
+    """For what a compatible server takes beyond OpenAI's own names."""
+
+
+_CREATE_ARGS = TypeAdapter(CreateArgs)
+
+
+def checked(args: Mapping[str, Any]) -> CreateArgs:
+    """The arguments, where all of them exist and have the right type.
+
+    Raises:
+        UsageError: One does not; the message names it.
+    """
+    for name in args:
+        if name not in CreateArgs.__annotations__:
+            close = get_close_matches(name, CreateArgs.__annotations__, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "give it within extra_body=."
+            raise UsageError(f"A chat completion takes no argument {name!r}; {hint}", argument=name)
+    try:
+        return _CREATE_ARGS.validate_python(args)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise UsageError(
+            f"The argument {name!r} cannot be {first['input']!r}: {first['msg']}.", argument=name
+        ) from error
+
+
+@runtime_checkable
+class HasSchema(Protocol):
+    """A tool, as far as a model is concerned."""
+
+    @property
+    def schema(self) -> ToolSchema:
+        """Name, description and parameters."""
+        ...
+
+
+class ToolNames:
+    """Names of tools as the API takes them, and the way back."""
+
+    def __init__(self) -> None:
+        self._ours: dict[str, str] = {}
+
+    def add(self, name: str) -> str:
+        """The name to send.
+
+        Raises:
+            UsageError: Two tools would have the same one.
+        """
+        sent = normalize_name(name)
+        if self._ours.setdefault(sent, name) != name:
+            raise UsageError(
+                f"The tools {self._ours[sent]!r} and {name!r} are both {sent!r} to the model; "
+                "rename one: letters, digits, '_' and '-' count."
+            )
+        return sent
+
+    def ours(self, sent: str) -> str:
+        """The tool's own name; one that was not sent is what the model wrote, made a valid name."""
+        return self._ours.get(sent) or normalize_name(sent)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent, and what is needed to read the answer."""
+
+    body: Json
+    names: ToolNames
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestBuilder:
+    """Builds requests for one client."""
+
+    model: str
+    info: ModelInfo
+    create_args: CreateArgs
+    add_name_prefixes: bool = False
+    include_name_in_message: bool = True
+    rename_max_tokens: bool = False
+    """Send `max_tokens` as `max_completion_tokens`: reasoning models refuse the older name."""
+
+    def build(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema | HasSchema],
+        tool_choice: ToolSchema | HasSchema | Literal["auto", "required", "none"],
+        json_output: bool | type[BaseModel] | None,
+        extra: Mapping[str, Any],
+    ) -> Request:
+        """The request for one call.
+
+        Raises:
+            UsageError: The model cannot do what is asked, or the arguments contradict each other.
+        """
+        names = ToolNames()
+        body: Json = {**self.create_args, **(checked(extra) if extra else {})}
+        body["model"] = self.model
+        body["messages"] = self._messages(messages)
+        self._add_tools(body, [_schema(tool) for tool in tools], tool_choice, names)
+        self._add_format(body, json_output)
+        if self.rename_max_tokens and "max_tokens" in body:
+            body.setdefault("max_completion_tokens", body.pop("max_tokens"))
+        return Request({key: value for key, value in body.items() if value is not None}, names)
+
+    def _messages(self, messages: Sequence[LLMMessage]) -> list[Json]:
+        wire = [part for message in messages for part in self._wire(message)]
+        if self.info.get("multiple_system_messages", True):
+            return wire
+        system = [part["content"] for part in wire if part["role"] == "system"]
+        rest = [part for part in wire if part["role"] != "system"]
+        return [{"role": "system", "content": "\n".join(system)}, *rest] if system else rest
+
+    def _wire(self, message: LLMMessage) -> list[Json]:
+        match message:
+            case SystemMessage():
+                return [{"role": "system", "content": message.content}]
+            case UserMessage():
+                return [self._user(message)]
+            case AssistantMessage():
+                return [_assistant(message)]
+            case FunctionExecutionResultMessage():
+                return _results(message)
+            case _:
+                assert_never(message)
+
+    def _user(self, message: UserMessage) -> Json:
+        prefix = f"{message.source} said:\n" if self.add_name_prefixes else ""
+        wire: Json = {"role": "user", "content": self._user_content(message.content, prefix)}
+        if self.include_name_in_message and (name := normalize_name(message.source)):
+            wire["name"] = name
+        return wire
+
+    def _user_content(self, content: str | list[str | Image], prefix: str) -> str | list[Json]:
+        if isinstance(content, str):
+            return prefix + content
+        if not self.info["vision"] and any(isinstance(part, Image) for part in content):
+            raise UsageError(
+                f"The model {self.model!r} does not take images; choose one that does, or say so "
+                "with model_info['vision'] = True."
+            )
+        parts = [_part(part) for part in content]
+        return [{"type": "text", "text": prefix}, *parts] if prefix else parts
+
+    def _add_tools(
+        self,
+        body: Json,
+        tools: list[ToolSchema],
+        choice: ToolSchema | HasSchema | Literal["auto", "required", "none"],
+        names: ToolNames,
+    ) -> None:
+        if not tools:
+            body.pop("parallel_tool_calls", None)  # refused by the API where there are no tools
+            return
+        if not self.info["function_calling"]:
+            raise UsageError(f"The model {self.model!r} cannot call tools; choose one that can.")
+        body["tools"] = [_tool(tool, names) for tool in tools]
+        if isinstance(choice, str):
+            body["tool_choice"] = choice
+            return
+        forced = _schema(choice)["name"]
+        if all(tool["name"] != forced for tool in tools):
+            raise UsageError(f"tool_choice names {forced!r}, which is not among the tools.")
+        body["tool_choice"] = {"type": "function", "function": {"name": names.add(forced)}}
+
+    def _add_format(self, body: Json, json_output: bool | type[BaseModel] | None) -> None:
+        wanted = body.get("response_format") if json_output is None else json_output
+        match wanted:
+            case None | dict():
+                return
+            case True:
+                self._need(self.info["json_output"], "JSON output")
+                body["response_format"] = {"type": "json_object"}
+            case False:
+                body["response_format"] = {"type": "text"}
+            case type():
+                self._need(self.info["structured_output"], "structured output")
+                body["response_format"] = response_format(wanted)
+            case _:
+                assert_never(wanted)
+
+    def _need(self, able: bool, what: str) -> None:
+        if not able:
+            raise UsageError(f"The model {self.model!r} has no {what}; choose one that has.")
+
+
+def normalize_name(name: str) -> str:
+    """A name as the API takes it: letters, digits, `_` and `-`, at most 64 of them."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64]
+
+
+def _schema(tool: ToolSchema | HasSchema) -> ToolSchema:
+    return tool.schema if isinstance(tool, HasSchema) else tool
+
+
+def _tool(schema: ToolSchema, names: ToolNames) -> Json:
+    function: Json = {
+        "name": names.add(schema["name"]),
+        "description": schema.get("description", ""),
+        "parameters": schema.get("parameters") or {"type": "object", "properties": {}},
+    }
+    if schema.get("strict"):
+        function["strict"] = True
+    return {"type": "function", "function": function}
+
+
+def _part(part: str | Image) -> Json:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    return {"type": "image_url", "image_url": {"url": part.data_uri, "detail": "auto"}}
+
+
+def _assistant(message: AssistantMessage) -> Json:
+    if isinstance(message.content, str):
+        return {"role": "assistant", "content": message.content}
+    calls = [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": normalize_name(call.name), "arguments": call.arguments},
+        }
+        for call in message.content
+    ]
+    return {"role": "assistant", "content": message.thought, "tool_calls": calls}
+
+
+def _results(message: FunctionExecutionResultMessage) -> list[Json]:
+    return [
+        {"role": "tool", "tool_call_id": result.call_id, "content": result.content}
+        for result in message.content
+    ]

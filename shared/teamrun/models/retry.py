@@ -1,0 +1,122 @@
+"""When a model is asked again, and how long after.
+
+A policy returns the delay as a value; `Retries` keeps count of one call and sleeps. What the
+server says (`Retry-After`, `retry-after-ms`, `x-should-retry`) reaches the policy as
+`ModelError.retryable` and `ModelError.data["retry_after"]`, set where the error was mapped.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from teamrun.core.clock import Clock, SystemClock
+from teamrun.errors import ModelError
+
+__all__ = ["OnRetry", "Retries", "RetryPolicy", "on_retry", "retry_after"]
+
+logger = logging.getLogger(__name__)
+
+OnRetry = Callable[[int, timedelta, ModelError], None]
+"""Told before each wait: how many attempts have failed, the wait, and the last failure."""
+
+on_retry: ContextVar[OnRetry | None] = ContextVar("teamrun_on_retry", default=None)
+"""Who is told about retries of the calls in this context; the engine makes events of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How patient a client is: a number of retries, and a time within which the last may start."""
+
+    max_retries: int = 5
+    first_delay: timedelta = timedelta(seconds=0.5)
+    max_delay: timedelta = timedelta(seconds=30)
+    """The longest wait of our own choosing; what a server asks for may be longer."""
+    max_elapsed: timedelta = timedelta(minutes=5)
+    """No attempt starts later than this after the first; a longer `Retry-After` fails at once."""
+    jitter: float = 0.25
+    """A wait is made longer by a random part of itself, up to this, so that runs spread out."""
+
+    def delay(self, attempts: int, error: ModelError, *, elapsed: timedelta) -> timedelta | None:
+        """How long to wait before the next attempt; `None`: give up.
+
+        Args:
+            attempts: How many attempts have failed, this one included.
+            error: What the last one failed with.
+            elapsed: Time since the first attempt started.
+        """
+        if not error.retryable or attempts > self.max_retries:
+            return None
+        asked: float | None = error.data.get("retry_after")
+        if asked is None:
+            wait = min(self.first_delay * 2 ** min(attempts - 1, 30), self.max_delay)
+        else:
+            wait = timedelta(seconds=asked)
+        wait *= 1 + self.jitter * random.random()
+        return None if elapsed + wait > self.max_elapsed else wait
+
+
+@dataclass(slots=True)
+class Retries:
+    """The retries of one call."""
+
+    policy: RetryPolicy
+    clock: Clock = field(default_factory=SystemClock)
+    attempts: int = field(default=0, init=False)
+    _start: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._start = self.clock.now()
+
+    async def wait(self, error: ModelError) -> None:
+        """Return when the next attempt may start.
+
+        Raises:
+            ModelError: `error` itself, where there is to be none.
+        """
+        self.attempts += 1
+        elapsed = self.clock.now() - self._start
+        delay = self.policy.delay(self.attempts, error, elapsed=elapsed)
+        if delay is None:
+            error.data["attempts"] = self.attempts
+            raise error
+        logger.warning(
+            "A model call failed and is made again",
+            extra={
+                "action": "model_call_retried",
+                "attempt": self.attempts,
+                "delay_seconds": delay.total_seconds(),
+                "status_code": error.status_code,
+            },
+        )
+        if (tell := on_retry.get()) is not None:
+            tell(self.attempts, delay, error)
+        await self.clock.sleep(delay.total_seconds())
+
+
+def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
+    """The wait that a response asks for, in seconds; `None` where it asks for none that is sane.
+
+    Reads `retry-after-ms`, then `Retry-After` as seconds or as a date (RFC 9110, 10.2.3).
+    """
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        seconds = _number(headers.get(name))
+        if seconds is not None:
+            return seconds / unit
+    try:
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+        return max((date - now).total_seconds(), 0.0)
+    except (TypeError, ValueError):  # no date, or one without a time zone
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    # A year is longer than any policy waits; infinity and NaN would break the arithmetic.
+    return min(number, 31_536_000.0) if number >= 0 else None

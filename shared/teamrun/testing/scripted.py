@@ -1,0 +1,363 @@
+"""A model whose words are written beforehand: for tests, examples and dry runs of a service.
+
+In a run it answers by the position of the call in the run's log, so that a replay, a second
+worker and a thousand runs at once all hear the same. Outside a run it counts calls per agent.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from teamrun.core.call import current_call
+from teamrun.core.cancel_scope import cancelled_by
+from teamrun.core.cancellation import CancellationToken
+from teamrun.errors import ModelError, UsageError
+from teamrun.messages.llm import (
+    CreateResult,
+    FinishReason,
+    FunctionCall,
+    LLMMessage,
+    RequestUsage,
+)
+from teamrun.models.base import ChatCompletionClient, ModelInfo, ToolChoice
+from teamrun.tools.schema import ToolSchema
+
+__all__ = [
+    "RecordedCall",
+    "Script",
+    "ScriptStep",
+    "ScriptedError",
+    "ScriptedModel",
+    "ScriptedToolCall",
+    "Step",
+]
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ScriptedToolCall(_Data):
+    """A tool call that the model asks for."""
+
+    name: str
+    arguments: dict[str, Any] = {}
+    id: str | None = None
+    """Made from the step's place where it is not given."""
+
+
+class ScriptedError(_Data):
+    """A failure of the model."""
+
+    message: str
+    status_code: int | None = None
+    retryable: bool = False
+
+
+class ScriptStep(_Data):
+    """One answer."""
+
+    content: str | dict[str, Any] | None = None
+    """The text; an object is written as JSON, as a model with structured output would."""
+    tool_calls: list[ScriptedToolCall] = []
+    thought: str | None = None
+    usage: RequestUsage | None = None
+    """Without it: nothing for the prompt, and a token per word of the answer."""
+    finish_reason: FinishReason | None = None
+    error: ScriptedError | None = None
+    """Raised as `ModelError`, in place of an answer."""
+
+
+Step = str | CreateResult | ScriptStep | Mapping[str, Any]
+"""One answer: its text, the whole result, or a `ScriptStep` as a map."""
+Script = Sequence[Step] | Mapping[str, Sequence[Step]]
+"""The answers that every agent gives, or those of each agent by its name."""
+
+_Steps = list[CreateResult | ScriptedError]
+_STEP: TypeAdapter[ScriptStep] = TypeAdapter(ScriptStep)
+_WORD = re.compile(r"\S+\s*|\s+")
+_INFO = ModelInfo(
+    vision=True,
+    function_calling=True,
+    json_output=True,
+    family="unknown",
+    structured_output=True,
+    multiple_system_messages=True,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedCall:
+    """What the model was asked."""
+
+    agent: str | None
+    position: int
+    messages: tuple[LLMMessage, ...]
+    tools: tuple[ToolSchema, ...]
+    tool_choice: ToolChoice
+    json_output: bool | type[BaseModel] | None
+    extra_create_args: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _Play:
+    """What all views of one model share."""
+
+    by_agent: dict[str, _Steps] | None
+    by_all: _Steps
+    latency: timedelta
+    record: bool
+    counters: dict[str, int] = field(default_factory=dict[str, int])
+    heard: dict[str, int] = field(default_factory=dict[str, int])
+    """How far each agent came."""
+    used: RequestUsage = field(default_factory=lambda: RequestUsage(0, 0))
+    calls: list[RecordedCall] = field(default_factory=list[RecordedCall])
+
+
+class ScriptedModel(ChatCompletionClient):
+    """Answers with the steps of a script, in order.
+
+    A list is played from its start by every agent that `for_agent` or a run names; agents that
+    share one model object outside a run play it together. As a context manager it raises
+    `UsageError` at the end where steps are left over.
+
+    Args:
+        script: The answers, or a map from agents' names to theirs.
+        model_info: What the model is to be taken to be able to do; everything, by default.
+        latency: How long each answer takes, as a `timedelta` or in seconds.
+        record: Keep what was asked, in `calls`.
+
+    Raises:
+        UsageError: A step of the script does not hold.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        model_info: ModelInfo | None = None,
+        latency: timedelta | float = 0,
+        record: bool = False,
+    ) -> None:
+        self._agent: str | None = None
+        self._views: dict[str, Self] = {}
+        self._model_info = _INFO if model_info is None else model_info
+        delay = latency if isinstance(latency, timedelta) else timedelta(seconds=latency)
+        if isinstance(script, Mapping):
+            by_agent = {name: _prepared(steps, name) for name, steps in script.items()}
+            self._play = _Play(by_agent, [], delay, record)
+        else:
+            self._play = _Play(None, _prepared(script, None), delay, record)
+
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        """The next step.
+
+        Raises:
+            ModelError: The script has no such step, or the step is an error.
+        """
+        if cancellation_token is not None and cancellation_token.is_cancelled():
+            raise asyncio.CancelledError
+        play = self._play
+        agent, position = self._place()
+        if play.record:
+            play.calls.append(
+                RecordedCall(
+                    agent=agent,
+                    position=position,
+                    messages=tuple(messages),
+                    tools=tuple(tools),
+                    tool_choice=tool_choice,
+                    json_output=json_output,
+                    extra_create_args=extra_create_args or {},
+                )
+            )
+        step = self._step(agent, position)
+        if play.latency:
+            with cancelled_by(cancellation_token):
+                await asyncio.sleep(play.latency.total_seconds())
+        if isinstance(step, ScriptedError):
+            raise ModelError(step.message, status_code=step.status_code, retryable=step.retryable)
+        play.used.prompt_tokens += step.usage.prompt_tokens
+        play.used.completion_tokens += step.usage.completion_tokens
+        return step
+
+    async def create_stream(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """The next step, word by word, then whole."""
+        result = await self.create(
+            messages,
+            tools=tools,
+            tool_choice=tool_choice,
+            json_output=json_output,
+            extra_create_args=extra_create_args,
+            cancellation_token=cancellation_token,
+        )
+        if isinstance(result.content, str):
+            for word in _WORD.findall(result.content):
+                yield word
+        yield result
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """What the model is taken to be able to do."""
+        return self._model_info
+
+    @property
+    def calls(self) -> list[RecordedCall]:
+        """What was asked so far, of all agents in order; empty without `record=True`."""
+        return self._play.calls
+
+    def for_agent(self, name: str) -> "ScriptedModel":
+        """The same script as the agent of that name plays it."""
+        view = self._views.get(name)
+        if view is None:
+            view = self._views[name] = object.__new__(type(self))
+            view._agent, view._views = name, self._views
+            view._model_info, view._play = self._model_info, self._play
+        return view
+
+    def actual_usage(self) -> RequestUsage:
+        """Tokens of all steps given so far."""
+        return replace(self._play.used)
+
+    def left_over(self) -> dict[str, int]:
+        """How many steps were not asked for, by agent; `""` stands for nobody in particular."""
+        play = self._play
+        if play.by_agent is not None:
+            rest = {
+                name: len(steps) - play.heard.get(name, 0) for name, steps in play.by_agent.items()
+            }
+        else:
+            rest = {
+                name: len(play.by_all) - heard for name, heard in (play.heard or {"": 0}).items()
+            }
+        return {name: count for name, count in rest.items() if count > 0}
+
+    def finish(self) -> None:
+        """Check that the script was played to its end.
+
+        Raises:
+            UsageError: Steps are left over.
+        """
+        if rest := self.left_over():
+            told = ", ".join(f"{count} of {name or 'the script'}" for name, count in rest.items())
+            raise UsageError(f"Steps of the scripted model are left over: {told}.", left_over=rest)
+
+    def rewind(self) -> None:
+        """Play from the start again, and forget what was asked."""
+        play = self._play
+        play.counters.clear()
+        play.heard.clear()
+        play.calls.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.finish()
+
+    def _place(self) -> tuple[str | None, int]:
+        info = current_call.get()
+        if info is not None:
+            return info.agent.rpartition("/")[2], info.position
+        counters, key = self._play.counters, self._agent or ""
+        position = counters.get(key, 0)
+        counters[key] = position + 1
+        return self._agent, position
+
+    def _step(self, agent: str | None, position: int) -> CreateResult | ScriptedError:
+        play = self._play
+        steps = play.by_all if play.by_agent is None else play.by_agent.get(agent or "", _NOTHING)
+        if position >= len(steps):
+            raise self._missing(agent, position, len(steps))
+        heard = play.heard
+        key = agent or ""
+        if heard.get(key, 0) <= position:
+            heard[key] = position + 1
+        return steps[position]
+
+    def _missing(self, agent: str | None, position: int, length: int) -> ModelError:
+        known = self._play.by_agent
+        names = "" if known is None else f" It has agents {', '.join(map(repr, known))}."
+        return ModelError(
+            f"The script has {length} steps for agent {agent or ''!r} and was asked for number "
+            f"{position + 1}.{names}",
+            agent=agent,
+            position=position,
+        )
+
+
+_NOTHING: _Steps = []
+
+
+def _prepared(steps: Sequence[Step], agent: str | None) -> _Steps:
+    if isinstance(steps, str):
+        raise UsageError("A script is a list of steps, not a text; put the text into a list.")
+    return [_prepare(step, f"{agent or 'step'}_{k}") for k, step in enumerate(steps)]
+
+
+def _prepare(step: Step, place: str) -> CreateResult | ScriptedError:
+    if isinstance(step, CreateResult):
+        return step
+    if isinstance(step, str):
+        return _result(ScriptStep(content=step), place)
+    try:
+        parsed = _STEP.validate_python(step)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the step"
+        raise UsageError(
+            f"Step {place!r} of the script does not hold: {where}: {first['msg']}."
+        ) from error
+    return parsed.error or _result(parsed, place)
+
+
+def _result(step: ScriptStep, place: str) -> CreateResult:
+    text = step.content if isinstance(step.content, str) else _json_or_nothing(step.content)
+    calls = [
+        FunctionCall(
+            id=call.id or f"call_{place}_{k}", arguments=json.dumps(call.arguments), name=call.name
+        )
+        for k, call in enumerate(step.tool_calls)
+    ]
+    return CreateResult(
+        finish_reason=step.finish_reason or ("function_calls" if calls else "stop"),
+        content=calls or text,
+        usage=step.usage or RequestUsage(0, len(text.split()) + len(calls)),
+        thought=step.thought or (text if calls else None) or None,
+        model="scripted",
+    )
+
+
+def _json_or_nothing(content: dict[str, Any] | None) -> str:
+    return "" if content is None else json.dumps(content)
