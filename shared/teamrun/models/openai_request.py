@@ -4,9 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal, Protocol, TypedDict, assert_never, runtime_checkable
+from functools import cache
+from typing import Any, Literal, Protocol, assert_never, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict  # pydantic reads typing's own only from 3.12 on
 
 from teamrun.errors import UsageError
 from teamrun.messages.image import Image
@@ -65,9 +67,6 @@ class CreateArgs(TypedDict, total=False):
     """For what a compatible server takes beyond OpenAI's own names."""
 
 
-_CREATE_ARGS = TypeAdapter(CreateArgs)
-
-
 def checked(args: Mapping[str, Any]) -> CreateArgs:
     """The arguments, where all of them exist and have the right type.
 
@@ -80,13 +79,18 @@ def checked(args: Mapping[str, Any]) -> CreateArgs:
             hint = f"did you mean {close[0]!r}?" if close else "give it within extra_body=."
             raise UsageError(f"A chat completion takes no argument {name!r}; {hint}", argument=name)
     try:
-        return _CREATE_ARGS.validate_python(args)
+        return _create_args().validate_python(args)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise UsageError(
             f"The argument {name!r} cannot be {first['input']!r}: {first['msg']}.", argument=name
         ) from error
+
+
+@cache
+def _create_args() -> TypeAdapter[CreateArgs]:  # made at first use: a cold start need not pay
+    return TypeAdapter(CreateArgs)
 
 
 @runtime_checkable
