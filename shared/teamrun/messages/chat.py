@@ -126,7 +126,7 @@ class _CarriesMessage(Protocol):
     def chat_message(self) -> BaseChatMessage: ...
 
 
-def _text_of(content: object) -> object:
+def _text_of(content: Any) -> Any:
     if isinstance(content, _CarriesMessage):
         content = content.chat_message
     return content.to_text() if isinstance(content, BaseMessage) else content

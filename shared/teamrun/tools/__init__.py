@@ -1,5 +1,6 @@
 """Tools: Python functions, agents and classes that a model can call by name."""
 
+from teamrun.tools.agent_tool import AgentTool, TaskRunnerTool, TeamTool
 from teamrun.tools.base import BaseTool, BaseToolWithState, StreamTool, Tool
 from teamrun.tools.context import (
     Artifacts,
@@ -8,18 +9,41 @@ from teamrun.tools.context import (
     current_artifacts,
     use_artifacts,
 )
+from teamrun.tools.function import FunctionTool
 from teamrun.tools.schema import ParametersSchema, ToolSchema
+from teamrun.tools.workbench import (
+    ImageResultContent,
+    StaticStreamWorkbench,
+    StaticWorkbench,
+    StreamWorkbench,
+    TextResultContent,
+    ToolOverride,
+    ToolResult,
+    Workbench,
+)
 
 __all__ = [
+    "AgentTool",
     "Artifacts",
     "BaseTool",
     "BaseToolWithState",
+    "FunctionTool",
+    "ImageResultContent",
     "MemoryArtifacts",
     "ParametersSchema",
+    "StaticStreamWorkbench",
+    "StaticWorkbench",
     "StreamTool",
+    "StreamWorkbench",
+    "TaskRunnerTool",
+    "TeamTool",
+    "TextResultContent",
     "Tool",
     "ToolContext",
+    "ToolOverride",
+    "ToolResult",
     "ToolSchema",
+    "Workbench",
     "current_artifacts",
     "use_artifacts",
 ]

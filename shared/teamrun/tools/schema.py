@@ -1,6 +1,8 @@
 """How a tool is described to a model."""
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict  # pydantic reads typing's own only from Python 3.12 on
 
 __all__ = ["ParametersSchema", "ToolSchema"]
 

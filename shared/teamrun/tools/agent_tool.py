@@ -1,0 +1,107 @@
+"""Agents and teams as tools of another agent.
+
+They are run code, not outside calls: in a run only the model and tool calls inside them are
+recorded. An agent or team keeps what it has heard from call to call, and does one task at a
+time; so let the outer model make no parallel calls of the same one.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.protocols import ChatAgent, TaskResult, TaskRunner, Team
+from teamrun.messages.chat import BaseChatMessage
+from teamrun.tools.arguments import parameters_of
+from teamrun.tools.base import StreamTool
+from teamrun.tools.schema import ToolSchema
+
+__all__ = ["AgentTool", "TaskRunnerTool", "TaskRunnerToolArgs", "TeamTool"]
+
+
+class TaskRunnerToolArgs(BaseModel):
+    """The arguments of an agent or team as a tool."""
+
+    task: str = Field(description="The task to be executed.")
+
+
+_PARAMETERS = parameters_of(TaskRunnerToolArgs)
+
+
+class TaskRunnerTool(StreamTool):
+    """Something that runs tasks, as a tool.
+
+    Args:
+        task_runner: The agent or team.
+        name: How the outer model calls it.
+        description: What the outer model reads.
+        return_value_as_last_message: The result is the last message alone, instead of all
+            chat messages with the names of their sources.
+    """
+
+    def __init__(
+        self,
+        task_runner: TaskRunner,
+        name: str,
+        description: str,
+        return_value_as_last_message: bool = False,
+    ) -> None:
+        super().__init__(name, description)
+        self._task_runner = task_runner
+        self._last_only = return_value_as_last_message
+        self._schema = ToolSchema(
+            name=name, description=description, parameters=_PARAMETERS, strict=False
+        )
+
+    @property
+    def schema(self) -> ToolSchema:
+        """The tool as a model sees it."""
+        return self._schema
+
+    async def run_json_stream(
+        self,
+        args: Mapping[str, Any],
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Run the task; yields each message, then the `TaskResult`."""
+        task = TaskRunnerToolArgs.model_validate(args).task
+        async for item in self._task_runner.run_stream(
+            task, cancellation_token=cancellation_token, output_task_messages=False
+        ):
+            yield item
+
+    def return_value_as_string(self, value: Any) -> str:
+        """The chat messages as `source: text`, or the last of them."""
+        if not isinstance(value, TaskResult):
+            return str(value)
+        if self._last_only:
+            last = value.messages[-1] if value.messages else None
+            return last.to_model_text() if isinstance(last, BaseChatMessage) else ""
+        return "\n\n".join(
+            f"{message.source}: {message.to_model_text()}"
+            for message in value.messages
+            if isinstance(message, BaseChatMessage) and message.source != "user"
+        )
+
+
+class AgentTool(TaskRunnerTool):
+    """An agent as a tool, under its own name and description."""
+
+    def __init__(self, agent: ChatAgent, return_value_as_last_message: bool = False) -> None:
+        super().__init__(agent, agent.name, agent.description, return_value_as_last_message)
+
+
+class TeamTool(TaskRunnerTool):
+    """A team as a tool."""
+
+    def __init__(
+        self,
+        team: Team,
+        name: str,
+        description: str,
+        return_value_as_last_message: bool = False,
+    ) -> None:
+        super().__init__(team, name, description, return_value_as_last_message)

@@ -1,0 +1,236 @@
+"""Python functions as tools."""
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from types import UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from teamrun.core.cancellation import CancellationToken, CancelScope
+from teamrun.errors import ToolError, UsageError
+from teamrun.tools.base import BaseTool
+from teamrun.tools.context import ToolContext
+from teamrun.tools.threads import run_in_thread
+
+__all__ = ["FunctionTool"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Signature:
+    args_type: type[BaseModel]
+    arguments: tuple[tuple[str, str], ...]
+    """Name of the field and name of the parameter."""
+    token: str | None
+    context: str | None
+    returns: Any
+
+
+class FunctionTool(BaseTool[BaseModel, Any]):
+    """A typed Python function as a tool; its arguments' schema is made from the annotations.
+
+    A parameter is described to the model by `Annotated[int, "what it means"]` or a pydantic
+    `Field`. A parameter annotated `CancellationToken` or `ToolContext` is filled in here and
+    hidden from the model. Functions that are not async run in a thread; when such a call is
+    cancelled, the thread runs on and its result is dropped.
+
+    Args:
+        func: The function, method, partial or callable object.
+        description: What the model reads; the function's docstring where None.
+        name: How the model calls it; the function's own name where None.
+        global_imports: Accepted from AutoGen's users and ignored: no source is exported.
+        strict: The provider holds the model to the schema; no argument may have a default.
+        timeout: A call that takes longer fails with a `ToolError`.
+
+    Raises:
+        UsageError: A parameter has no annotation, or is `*args` or `**kwargs`.
+        ValueError: `strict`, and an argument has a default.
+    """
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        description: str | None = None,
+        name: str | None = None,
+        global_imports: Sequence[Any] = (),
+        strict: bool = False,
+        *,
+        timeout: timedelta | None = None,
+    ) -> None:
+        signature = _read_signature(func)
+        super().__init__(
+            signature.args_type,
+            signature.returns,
+            name or _name_of(func),
+            inspect.getdoc(_inner(func)) or "" if description is None else description,
+            strict,
+        )
+        self._func = func
+        self._is_async = inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(
+            type(func).__call__
+        )
+        self._signature = signature
+        self._timeout = timeout
+        self._state: dict[str, Any] = {}
+
+    async def run_json(
+        self,
+        args: Mapping[str, Any],
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+        context: ToolContext | None = None,
+    ) -> Any:
+        """Check the arguments and call the function.
+
+        Raises:
+            ToolError: The arguments do not fit, or the call took longer than its timeout.
+            Exception: Whatever the function raises.
+        """
+        try:
+            checked = self._args_type.model_validate(args)
+        except ValidationError as error:
+            raise ToolError(_explain(self.name, error)) from error
+        return await self._call(checked, cancellation_token, call_id=call_id, context=context)
+
+    async def run(self, args: BaseModel, cancellation_token: CancellationToken) -> Any:
+        """Call the function with arguments that have been checked."""
+        return await self._call(args, cancellation_token)
+
+    async def _call(
+        self,
+        args: BaseModel,
+        cancellation_token: CancellationToken | None,
+        *,
+        call_id: str | None = None,
+        context: ToolContext | None = None,
+    ) -> Any:
+        signature, values = self._signature, vars(args)
+        kwargs = {parameter: values[field] for field, parameter in signature.arguments}
+        if signature.token is not None:
+            kwargs[signature.token] = cancellation_token or CancellationToken()
+        if signature.context is not None:
+            kwargs[signature.context] = context or ToolContext(
+                state=self._state, call_id=call_id or ""
+            )
+        if self._timeout is None:
+            return await self._invoke(kwargs, cancellation_token)
+        timer = asyncio.timeout(self._timeout.total_seconds())
+        try:
+            async with timer:
+                return await self._invoke(kwargs, cancellation_token)
+        except TimeoutError as error:
+            if not timer.expired():
+                raise  # the function's own
+            raise ToolError(
+                f"Tool {self.name!r} did not finish within "
+                f"{self._timeout.total_seconds():g} seconds."
+            ) from error
+
+    async def _invoke(
+        self, kwargs: dict[str, Any], cancellation_token: CancellationToken | None
+    ) -> Any:
+        if self._is_async:
+            return await self._func(**kwargs)
+        with CancelScope(cancellation_token):
+            value = await run_in_thread(functools.partial(self._func, **kwargs))
+        # A lambda around a coroutine function, say.
+        return await value if inspect.isawaitable(value) else value
+
+    async def save_state_json(self) -> Mapping[str, Any]:
+        """What the function kept in `ToolContext.state` outside a run."""
+        return dict(self._state)
+
+    async def load_state_json(self, state: Mapping[str, Any]) -> None:
+        """Continue with that state."""
+        self._state = dict(state)
+
+
+def _inner(func: Callable[..., Any]) -> Callable[..., Any]:
+    return cast("functools.partial[Any]", func).func if _is_partial(func) else func
+
+
+def _is_partial(func: Callable[..., Any]) -> bool:
+    return isinstance(func, functools.partial)
+
+
+def _name_of(func: Callable[..., Any]) -> str:
+    inner = _inner(func)
+    return str(getattr(inner, "__name__", type(inner).__name__))
+
+
+def _read_signature(func: Callable[..., Any]) -> _Signature:
+    inner = _inner(func)
+    annotated = inner if inspect.isroutine(inner) else type(inner).__call__
+    hints = get_type_hints(annotated, include_extras=True)
+    fields: dict[str, Any] = {}
+    arguments: list[tuple[str, str]] = []
+    injected: dict[type, str] = {}
+    for name, parameter in inspect.signature(func).parameters.items():
+        special = _injected(name, hints.get(name))
+        if special is not None:
+            injected[special] = name
+            continue
+        _check_parameter(_name_of(func), parameter, annotated=name in hints)
+        field, info = _field(name, hints[name], parameter)
+        fields[field] = (hints[name], info)
+        arguments.append((field, name))
+    return _Signature(
+        args_type=create_model(f"{_name_of(func)}args", **fields),
+        arguments=tuple(arguments),
+        token=injected.get(CancellationToken),
+        context=injected.get(ToolContext),
+        returns=hints.get("return"),
+    )
+
+
+def _check_parameter(func: str, parameter: inspect.Parameter, *, annotated: bool) -> None:
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        raise UsageError(
+            f"Function {func!r} cannot be a tool: a model cannot fill {str(parameter)!r}; "
+            "name each parameter."
+        )
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        raise UsageError(
+            f"Function {func!r} cannot be a tool: parameter {parameter.name!r} is positional "
+            "only; remove the '/'."
+        )
+    if not annotated:
+        raise UsageError(
+            f"Function {func!r} cannot be a tool: parameter {parameter.name!r} has no type "
+            "annotation, so its schema is not known."
+        )
+
+
+def _injected(name: str, hint: Any) -> type | None:
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    for special in (CancellationToken, ToolContext):
+        if special in kinds:
+            return special
+    return CancellationToken if name == "cancellation_token" else None
+
+
+def _field(name: str, hint: Any, parameter: inspect.Parameter) -> tuple[str, FieldInfo]:
+    details: dict[str, Any] = {}
+    if get_origin(hint) is Annotated:
+        texts = [note for note in get_args(hint)[1:] if isinstance(note, str)]
+        details = {"description": texts[0]} if texts else {}
+    # Names that a pydantic class cannot have as a field: they are data, not our choice.
+    taken = name.startswith(("_", "model_")) or hasattr(BaseModel, name)
+    if taken:
+        details["alias"] = name
+    default = ... if parameter.default is parameter.empty else parameter.default
+    return (f"argument_{name}" if taken else name), Field(default, **details)
+
+
+def _explain(tool: str, error: ValidationError) -> str:
+    problems = "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'arguments'}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+    return f"The arguments of {tool!r} do not fit its schema. {problems}."

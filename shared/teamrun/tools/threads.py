@@ -1,0 +1,151 @@
+"""Threads for functions that block.
+
+They are daemons of our own, and not `concurrent.futures`: the interpreter joins those when
+it exits, and so a tool that hangs would keep a finished process alive. A thread cannot be
+interrupted: a cancelled call leaves it running, drops what it returns, and lets another
+thread take its place.
+"""
+
+import asyncio
+import contextvars
+import os
+import queue
+import threading
+from asyncio import AbstractEventLoop, CancelledError, Future
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from teamrun.errors import ToolError
+
+__all__ = ["ThreadPool", "run_in_thread"]
+
+T = TypeVar("T")
+
+SIZE = 32
+"""Calls at a time in the pool that `run_in_thread` uses; the next ones wait."""
+
+
+class _Job:
+    __slots__ = ("abandoned", "call", "context", "future", "loop", "started")
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.call = call
+        self.context = contextvars.copy_context()
+        self.loop: AbstractEventLoop = asyncio.get_running_loop()
+        self.future: Future[Any] = self.loop.create_future()
+        self.started = self.abandoned = False
+
+    def execute(self) -> None:
+        value, error = None, None
+        try:
+            value = self.context.run(self.call)
+        except (Exception, CancelledError) as raised:
+            error = raised
+        except BaseException as raised:  # sys.exit() in a tool must not end the process
+            error = ToolError(f"The function ended with {type(raised).__name__}.")
+            error.__cause__ = raised
+        try:
+            self.loop.call_soon_threadsafe(self._settle, value, error)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            return
+
+    def _settle(self, value: Any, error: BaseException | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(value)
+        elif isinstance(error, StopIteration):  # a future refuses it
+            self.future.set_exception(RuntimeError(f"The function raised {error!r}."))
+        else:
+            self.future.set_exception(error)
+
+
+class ThreadPool:
+    """At most `size` calls at a time, each in a daemon thread; threads are kept for the next.
+
+    Calls that were cancelled while they ran do not count, so a few tools that hang do not
+    block the others; but there are never more than twice `size` threads.
+    """
+
+    def __init__(self, size: int = SIZE) -> None:
+        self._size = size
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = self._idle = self._waiting = self._abandoned = 0
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Call it in a thread, with a copy of the context variables, and await the result.
+
+        Raises:
+            asyncio.CancelledError: The waiting was cancelled; the thread's result is dropped.
+        """
+        job = _Job(call)
+        self._put(job)
+        try:
+            return cast("T", await job.future)
+        except CancelledError:
+            self._abandon(job)
+            raise
+
+    def _put(self, job: _Job) -> None:
+        with self._lock:
+            self._jobs.put(job)
+            self._waiting += 1
+            needed = self._waiting > self._idle and self._threads < self._limit()
+            self._threads += needed
+        if needed:
+            threading.Thread(target=self._work, name="teamrun-tool", daemon=True).start()
+
+    def _limit(self) -> int:
+        return self._size + min(self._abandoned, self._size)
+
+    def _abandon(self, job: _Job) -> None:
+        with self._lock:
+            job.abandoned = True
+            self._abandoned += job.started
+            needed = job.started and self._waiting > self._idle and self._threads < self._limit()
+            self._threads += needed
+        if needed:
+            threading.Thread(target=self._work, name="teamrun-tool", daemon=True).start()
+
+    def _work(self) -> None:
+        while self._take():
+            pass
+
+    def _take(self) -> bool:
+        with self._lock:
+            self._idle += 1
+        job = self._jobs.get()
+        with self._lock:
+            self._idle -= 1
+            self._waiting -= 1
+            job.started = not job.abandoned
+        if job.started:
+            job.execute()
+        with self._lock:
+            self._abandoned -= job.started and job.abandoned
+            job.started = False
+            surplus = self._threads > self._limit()
+            self._threads -= surplus
+        return not surplus
+
+
+_pool = ThreadPool()
+
+
+async def run_in_thread(call: Callable[[], T]) -> T:
+    """Call it in a thread of the process's own pool and await the result.
+
+    Raises:
+        asyncio.CancelledError: The waiting was cancelled; the thread's result is dropped.
+    """
+    return await _pool.run(call)
+
+
+def _forget_pool() -> None:
+    global _pool
+    _pool = ThreadPool()  # threads do not survive a fork
+
+
+if hasattr(os, "register_at_fork"):  # absent on Windows
+    os.register_at_fork(after_in_child=_forget_pool)

@@ -1,0 +1,259 @@
+"""Tools that belong together, share state, and may change while an agent works."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from types import TracebackType
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import BaseModel, Field
+
+from teamrun.core.cancellation import CancellationToken, CancelScope
+from teamrun.messages.image import Image
+from teamrun.tools.base import StreamTool, Tool
+from teamrun.tools.schema import ToolSchema
+
+__all__ = [
+    "ImageResultContent",
+    "ResultContent",
+    "StaticStreamWorkbench",
+    "StaticWorkbench",
+    "StreamWorkbench",
+    "TextResultContent",
+    "ToolOverride",
+    "ToolResult",
+    "Workbench",
+    "error_text",
+]
+
+
+class TextResultContent(BaseModel):
+    """Text that a tool gave."""
+
+    type: Literal["TextResultContent"] = "TextResultContent"
+    content: str
+
+
+class ImageResultContent(BaseModel):
+    """An image that a tool gave."""
+
+    type: Literal["ImageResultContent"] = "ImageResultContent"
+    content: Image
+
+
+ResultContent = Annotated[TextResultContent | ImageResultContent, Field(discriminator="type")]
+"""One part of a tool's result."""
+
+
+class ToolResult(BaseModel):
+    """What calling a tool of a workbench gave."""
+
+    type: Literal["ToolResult"] = "ToolResult"
+    name: str
+    result: list[ResultContent]
+    is_error: bool = False
+
+    def to_text(self, replace_image: str | None = None) -> str:
+        """The parts as text, one to a line.
+
+        Args:
+            replace_image: What stands for an image; its base64 data where None.
+        """
+        return "\n".join(
+            part.content
+            if isinstance(part, TextResultContent)
+            else replace_image or f"[Image: {part.content.to_base64()}]"
+            for part in self.result
+        )
+
+
+class ToolOverride(BaseModel):
+    """How a workbench presents one of its tools."""
+
+    name: str | None = None
+    description: str | None = None
+
+
+def error_text(error: BaseException) -> str:
+    """What a model is told about an exception: its text; of a group, the texts of all."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return "\n".join(error_text(part) for part in group.exceptions)
+    return str(error) or type(error).__name__
+
+
+class Workbench(ABC):
+    """A set of tools that may share resources; `async with` starts and stops it."""
+
+    @abstractmethod
+    async def list_tools(self) -> Sequence[ToolSchema]:
+        """The tools there are now; agents ask before each model call."""
+
+    @abstractmethod
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+        call_id: str | None = None,
+    ) -> ToolResult:
+        """Call a tool; what it raises becomes a result with `is_error`."""
+
+    async def start(self) -> None:  # noqa: B027 - many need none
+        """Acquire resources."""
+
+    async def stop(self) -> None:  # noqa: B027 - many need none
+        """Release resources."""
+
+    async def reset(self) -> None:  # noqa: B027 - many need none
+        """Go back to the beginning."""
+
+    async def save_state(self) -> Mapping[str, Any]:
+        """What `load_state` needs to continue, as JSON data."""
+        return {}
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - many have none
+        """Continue from what `save_state` gave."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+
+class StreamWorkbench(Workbench):
+    """A workbench whose tools may report messages while they work."""
+
+    @abstractmethod
+    def call_tool_stream(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+        call_id: str | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Call a tool; yields what it reports, then the `ToolResult`."""
+
+
+class StaticWorkbench(Workbench):
+    """A fixed list of tools.
+
+    Args:
+        tools: The tools.
+        tool_overrides: Other names or descriptions, by the tools' own names.
+
+    Raises:
+        ValueError: Two tools go by the same name, or an override is for a tool that is not there.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        tool_overrides: Mapping[str, ToolOverride] | None = None,
+    ) -> None:
+        overrides = dict(tool_overrides or {})
+        self._tools = list(tools)
+        self._by_name: dict[str, Tool] = {}
+        self._schemas: list[ToolSchema] = []
+        for tool in tools:
+            schema = _presented(tool, overrides.pop(tool.name, None))
+            if schema["name"] in self._by_name:
+                raise ValueError(f"Tool names must be unique: {[tool.name for tool in tools]}")
+            self._by_name[schema["name"]] = tool
+            self._schemas.append(schema)
+        if overrides:
+            raise ValueError(
+                f"tool_overrides names tools that are not there: {sorted(overrides)}; "
+                f"there are {[tool.name for tool in tools]}"
+            )
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """The tools themselves."""
+        return self._tools
+
+    def find(self, name: str) -> Tool | None:
+        """The tool that goes by this name here."""
+        return self._by_name.get(name)
+
+    async def list_tools(self) -> Sequence[ToolSchema]:
+        """The tools, by the names and descriptions that they go by here."""
+        return self._schemas
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+        call_id: str | None = None,
+    ) -> ToolResult:
+        """Call a tool; what it raises becomes a result with `is_error`."""
+        tool = self._by_name.get(name)
+        if tool is None:
+            return _text_result(name, f"Tool {name} not found.", is_error=True)
+        with CancelScope(cancellation_token):
+            try:
+                value = await tool.run_json(arguments or {}, cancellation_token, call_id=call_id)
+                return _text_result(name, tool.return_value_as_string(value))
+            except Exception as error:
+                return _text_result(name, error_text(error), is_error=True)
+
+    async def save_state(self) -> Mapping[str, Any]:
+        """The state of each tool by its own name."""
+        tools = {tool.name: dict(await tool.save_state_json()) for tool in self._tools}
+        return {"type": "StaticWorkbenchState", "tools": tools}
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        """Give each tool its state."""
+        for tool in self._tools:
+            if tool.name in state["tools"]:
+                await tool.load_state_json(state["tools"][tool.name])
+
+
+class StaticStreamWorkbench(StaticWorkbench, StreamWorkbench):
+    """A fixed list of tools, of which some report messages while they work."""
+
+    async def call_tool_stream(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+        call_id: str | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Call a tool; yields what it reports, then the `ToolResult`."""
+        tool = self._by_name.get(name)
+        if not isinstance(tool, StreamTool):
+            yield await self.call_tool(name, arguments, cancellation_token, call_id)
+            return
+        value: Any = None
+        last: list[Any] = []
+        try:
+            async for value in tool.run_json_stream(
+                arguments or {}, cancellation_token, call_id=call_id
+            ):
+                if last:
+                    yield last.pop()
+                last.append(value)
+        except Exception as error:
+            yield _text_result(name, error_text(error), is_error=True)
+            return
+        yield _text_result(name, tool.return_value_as_string(value))
+
+
+def _presented(tool: Tool, override: ToolOverride | None) -> ToolSchema:
+    schema = tool.schema
+    if override is None:
+        return schema
+    changes = override.model_dump(exclude_none=True)
+    return cast("ToolSchema", {**schema, **changes})
+
+
+def _text_result(name: str, text: str, *, is_error: bool = False) -> ToolResult:
+    content = TextResultContent(content=text)
+    return ToolResult(name=name, result=[content], is_error=is_error)
