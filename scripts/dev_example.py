@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ TEAM = "analysts"
 TASK = "Which region sold most, and what should we look at next?"
 DEFAULT_PORT = 8080
 STOP_S = 60
+
+# A proxy of the environment is not for this machine itself.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def run_example(environment: Environment, *, once: bool, task: str | None, port: int | None) -> int:
@@ -57,7 +60,7 @@ def _which_model() -> str:
 @contextlib.contextmanager
 def _service(
     environment: Environment, port: int
-) -> Iterator[tuple[subprocess.Popen[str], str | None]]:
+) -> Generator[tuple[subprocess.Popen[str], str | None]]:
     """`teamrun serve` and its URL once it takes runs; it ends with this process, killed or not."""
     data = os.environ.get("TEAMRUN_DATA_DIR", str(ROOT / ".teamrun"))
     command = [str(environment.python), "-m", "teamrun.cli.serving.child", "teamrun", "serve"]
@@ -138,7 +141,7 @@ def _request(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     headers = {} if body is None else {"Content-Type": "application/json"}
     request = urllib.request.Request(url, data=data, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with _direct.open(request, timeout=60) as response:
             return json.load(response)
     except urllib.error.HTTPError as error:
         raise Failed(f"{url}: {error.code} {error.read().decode(errors='replace')}") from error

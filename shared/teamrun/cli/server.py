@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -65,6 +66,8 @@ class Server:
             base_url=url,
             headers=headers,
             transport=transport,
+            # A proxy of the environment is not for this machine itself.
+            trust_env=urlsplit(url).hostname not in {"127.0.0.1", "::1", "localhost"},
             timeout=httpx2.Timeout(SILENCE_S, connect=CONNECT_S),
         )
 

@@ -19,6 +19,9 @@ from teamrun.settings import CommonSettings
 __all__ = ["ServeSettings", "serve"]
 
 SLOW_START_S = 20.0
+# A proxy of the environment is not for this machine itself.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
 CHILD = (sys.executable, "-m", "teamrun.cli.serving.child")
 
 
@@ -175,7 +178,7 @@ async def _announce(
 
 def _is_ready(settings: ServeSettings) -> bool:
     try:
-        with urllib.request.urlopen(f"{settings.url}/readyz", timeout=5) as response:
+        with _direct.open(f"{settings.url}/readyz", timeout=5) as response:
             return response.status == 200
     except (OSError, urllib.error.URLError):
         return False

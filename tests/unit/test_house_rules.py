@@ -1,0 +1,184 @@
+"""Rules of the house that no linter knows."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {
+    "teamrun": ROOT / "shared/teamrun",
+    "teamrun_api": ROOT / "api/teamrun_api",
+    "teamrun_worker": ROOT / "worker/teamrun_worker",
+    "teamrun_infra": ROOT / "infra/teamrun_infra",
+}
+ALLOWED = {
+    "teamrun": {"teamrun"},
+    "teamrun_api": {"teamrun", "teamrun_api"},
+    "teamrun_worker": {"teamrun", "teamrun_worker"},
+    "teamrun_infra": set(PACKAGES),
+}
+LINES = (
+    {"errors", "version", "logs", "settings", "messages"},
+    {"core"},
+    {"models", "context", "memory", "code", "tools"},
+    {"agents", "conditions", "teams", "console"},
+    {"components"},
+    {"storage", "dispatch", "live"},
+    {"runs"},
+    {"webhooks", "batches", "schedules"},
+    {"testing"},
+    {"cli"},
+)
+"""DESIGN section 1, lowest first; `__init__` and `__main__` of `teamrun` stand above all."""
+RANK = {folder: rank for rank, line in enumerate(LINES) for folder in line}
+
+MAX_LINES = 600
+MODULES = [path for folder in PACKAGES.values() for path in sorted(folder.rglob("*.py"))]
+SOURCES = [
+    *MODULES,
+    *(
+        path
+        for folder in ("scripts", "tests", "examples")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if "node_modules" not in path.parts
+    ),
+]
+LOCKS = sorted(ROOT.glob("*.lock"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(nodes: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def run_at_import(nodes: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements that importing the module executes; not what only a type checker sees."""
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        for field in ("body", "orelse", "finalbody"):
+            yield from run_at_import(getattr(node, field, []))
+        for handler in getattr(node, "handlers", []):
+            yield from run_at_import(handler.body)
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_packages_import_only_those_they_may() -> None:
+    wrong: list[str] = []
+    for package, folder in PACKAGES.items():
+        for path in sorted(folder.rglob("*.py")):
+            roots = {name.partition(".")[0] for name in imports(ast.walk(tree(path)))}
+            wrong += [
+                f"{name_of(path)} imports {root}"
+                for root in roots & set(PACKAGES) - ALLOWED[package]
+            ]
+
+    assert wrong == []
+
+
+def test_folders_import_only_from_below() -> None:
+    wrong: list[str] = []
+    for path in sorted(PACKAGES["teamrun"].rglob("*.py")):
+        folder = path.relative_to(PACKAGES["teamrun"]).parts[0].removesuffix(".py")
+        if folder not in {"__init__", "__main__"}:
+            wrong += [f"{name_of(path)} imports {name}" for name in above(folder, tree(path))]
+
+    assert wrong == []
+
+
+def above(folder: str, module: ast.Module) -> set[str]:
+    names = [name.split(".") for name in imports(list(run_at_import(module.body)))]
+    used = {name[1] for name in names if name[0] == "teamrun" and len(name) > 1}
+    return {name for name in used if RANK.get(name, -1) > RANK[folder]}
+
+
+def test_the_order_check_sees_an_import_upward_but_not_a_late_one() -> None:
+    module = ast.parse(
+        "import teamrun.cli.app\n"
+        "def late():\n    import teamrun.runs\n"
+        "if TYPE_CHECKING:\n    import teamrun.teams"
+    )
+
+    assert above("core", module) == {"cli"}
+
+
+def test_every_module_says_what_is_public() -> None:
+    assert [name_of(path) for path in MODULES if not says_what_is_public(path)] == []
+
+
+def says_what_is_public(path: Path) -> bool:
+    body = tree(path).body
+    targets = {ast.unparse(node.targets[0]) for node in body if isinstance(node, ast.Assign)}
+    return len(body) <= 1 or path.name == "__main__.py" or "__all__" in targets
+
+
+def test_modules_stay_small() -> None:
+    lines = {name_of(path): path.read_text(encoding="utf-8").count("\n") for path in SOURCES}
+
+    assert {name: count for name, count in lines.items() if count > MAX_LINES} == {}
+
+
+def test_products_do_not_print() -> None:
+    assert list(calls_where(MODULES, lambda call: ast.unparse(call.func) == "print")) == []
+
+
+def test_text_files_are_opened_with_their_encoding() -> None:
+    assert list(calls_where(SOURCES, opens_text_without_encoding)) == []
+
+
+def calls_where(paths: list[Path], holds: Callable[[ast.Call], bool]) -> Iterator[str]:
+    for path in paths:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call) and holds(node):
+                yield f"{name_of(path)}:{node.lineno}"
+
+
+def opens_text_without_encoding(call: ast.Call) -> bool:
+    if any(keyword.arg == "encoding" for keyword in call.keywords):
+        return False
+    if isinstance(call.func, ast.Attribute) and call.func.attr == "read_text":
+        return not call.args
+    if isinstance(call.func, ast.Attribute) and call.func.attr == "write_text":
+        return len(call.args) < 2
+    if isinstance(call.func, ast.Name) and call.func.id == "open":
+        mode = call.args[1] if len(call.args) > 1 else None
+        return not (isinstance(mode, ast.Constant) and "b" in str(mode.value))
+    return False
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=name_of)
+def test_locks_name_no_host_and_check_every_hash(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    pins = re.findall(r"^[A-Za-z0-9].*==", text, re.MULTILINE)
+
+    assert not re.search(r"://|@ |^-", text, re.MULTILINE)
+    assert pins
+    assert all(f"{pin.partition('==')[0]}==" in text for pin in pins)
+    assert len(re.findall(r"^[A-Za-z0-9][^\n]*\\\n    --hash=sha256:", text, re.MULTILINE)) == len(
+        pins
+    )
+
+
+def test_there_is_one_lock_per_purpose_and_none_of_uv() -> None:
+    assert [path.name for path in LOCKS] == [
+        "requirements-check.lock",
+        "requirements-embedded.lock",
+        "requirements.lock",
+    ]
