@@ -1,0 +1,465 @@
+"""The seam for teams: who speaks next is up to the class, everything else is here.
+
+Above it: notebooks, `TeamTool`, outer teams, and the engine of durable runs. Below it:
+`round_robin.py`, `selector.py`. A turn is a direct call of the participant, in the task of the
+caller: no queue, no task, no copy of a message.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Protocol
+
+from teamrun.agents.base import messages_of_task
+from teamrun.conditions.base import TerminationCondition
+from teamrun.core.cancel_scope import cancelled_by
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.protocols import AnyMessage, ChatAgent, Task, TaskResult, Team
+from teamrun.errors import TeamBusy
+from teamrun.messages import (
+    BaseAgentEvent,
+    BaseChatMessage,
+    MessageFactory,
+    ModelClientStreamingChunkEvent,
+    RequestUsage,
+    SelectSpeakerEvent,
+)
+from teamrun.teams.participant import Participant, Turn, participant
+from teamrun.teams.state import BaseGroupChatManagerState, TeamState
+
+__all__ = ["BaseGroupChat", "TeamObserver"]
+
+_ALREADY_TERMINATED = "The group chat has already terminated."
+
+
+class TeamObserver(Protocol):
+    """Is told how a team gets on; calls are synchronous and on the path of every turn."""
+
+    def turn_started(self, turn: int, agent: str) -> None:
+        """A participant has been given its turn; turns count from 1 in each run."""
+        ...
+
+    def turn_completed(self, turn: int, agent: str) -> None:
+        """The turn is over, and what was said has been heard by the others."""
+        ...
+
+    def speaker_selected(self, speakers: list[str]) -> None:
+        """The team has chosen who speaks next."""
+        ...
+
+
+class BaseGroupChat(ABC):
+    """A team whose participants take turns in one conversation.
+
+    Every participant hears what the others say, never their events. After the task and after
+    each turn the termination condition is asked, then `max_turns`. `run` without a task goes on
+    with the conversation. The exception of a participant comes out of `run` as it is: AutoGen
+    raises a RuntimeError with the text of it instead.
+
+    A run that ended on its own leaves condition and turn count reset. One that was cut short, by
+    an exception or a cancel, leaves them as they are, in `save_state` too: `run()` goes on from
+    there, with the turn that was cut short, and `run(task=...)` counts anew.
+
+    Args:
+        participants: Agents and teams, with names of their own.
+        name: The team's name; by default that of the class.
+        description: What the team is good for.
+        termination_condition: When to stop; None: at `max_turns`, or never.
+        max_turns: How many turns a run has at most.
+        custom_message_types: Classes of messages that the participants do not announce in
+            `produced_message_types`; `load_state` needs to know them.
+        emit_team_events: Yield who was selected, before each turn.
+        agents: Another name of `participants`.
+
+    Raises:
+        ValueError: There is no participant, or two have one name.
+    """
+
+    observer: TeamObserver | None = None
+    """Is told about turns; a durable run sets it."""
+    stop_code: str | None = None
+    """Why the last run stopped, as a machine reads it: the code of the condition that fired
+    first, or `max_turns`."""
+
+    def __init__(
+        self,
+        participants: Sequence[ChatAgent | Team] | None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        termination_condition: TerminationCondition | None = None,
+        max_turns: int | None = None,
+        custom_message_types: Sequence[type[BaseAgentEvent | BaseChatMessage]] = (),
+        emit_team_events: bool = False,
+        agents: Sequence[ChatAgent | Team] | None = None,
+    ) -> None:
+        if participants is not None and agents is not None:
+            raise TypeError("`agents` is another name of `participants`; give one of them.")
+        self._members = tuple(participants or agents or ())
+        self._seats: dict[str, Participant] = {}
+        for seat in map(participant, self._members):
+            if self._seats.setdefault(seat.name, seat) is not seat:
+                raise ValueError(
+                    f"The participant names must be unique, and {seat.name!r} is there twice."
+                )
+        if not self._seats:
+            raise ValueError("At least one participant is required.")
+        self._name = name or type(self).__name__
+        self._description = description or "A team of agents."
+        self._manager_name = f"{type(self).__name__}Manager"
+        self._condition = termination_condition
+        self._max_turns = max_turns
+        self._custom_message_types = custom_message_types
+        self._emit_team_events = emit_team_events
+        self._thread: list[AnyMessage] = []
+        self._current_turn = 0
+        self._stop_reason: str | None = None
+        self._is_running = False
+        self._has_run = False
+        self._is_cut_short = False
+        self._unseen_usage: RequestUsage | None = None
+
+    @property
+    def name(self) -> str:
+        """The team's name."""
+        return self._name
+
+    @property
+    def description(self) -> str:
+        """What the team is good for."""
+        return self._description
+
+    @property
+    def participants(self) -> Sequence[ChatAgent | Team]:
+        """The agents and teams that take part, in order."""
+        return self._members
+
+    @property
+    def max_turns(self) -> int | None:
+        """How many turns a run has at most."""
+        return self._max_turns
+
+    async def run(
+        self,
+        task: Task | None = None,
+        *,
+        cancellation_token: CancellationToken | None = None,
+        output_task_messages: bool = True,
+    ) -> TaskResult:
+        """Work on the task until something says stop; see `run_stream`."""
+        stream = self.run_stream(
+            task,
+            cancellation_token=cancellation_token,
+            output_task_messages=output_task_messages,
+        )
+        result: TaskResult | None = None
+        async for item in stream:
+            if isinstance(item, TaskResult):
+                result = item
+        assert result is not None  # run_stream yields it last
+        return result
+
+    async def run_stream(
+        self,
+        task: Task | None = None,
+        *,
+        cancellation_token: CancellationToken | None = None,
+        output_task_messages: bool = True,
+    ) -> AsyncGenerator[AnyMessage | TaskResult, None]:
+        """Work on the task; yields messages and events as they come, the `TaskResult` last.
+
+        Args:
+            task: A text, a message or several; None goes on with the conversation.
+            cancellation_token: Cancelling it ends the run with `CancelledError`, whatever a
+                participant is doing; the team can be used again.
+            output_task_messages: The messages of the task come first, in the result too.
+
+        Raises:
+            TeamBusy: The team is running already.
+            ValueError: The task is an empty list, or no message.
+        """
+        messages = messages_of_task(task)
+        self._refuse_when_running("it cannot run again until it is stopped")
+        self._is_running = self._has_run = True
+        token = cancellation_token or CancellationToken()
+        produced: list[AnyMessage] = []
+        steps = self._work(messages, token, echo=output_task_messages)
+        try:
+            while True:
+                with cancelled_by(token):
+                    item = await anext(steps, None)
+                if item is None:
+                    break
+                if not isinstance(item, ModelClientStreamingChunkEvent):
+                    produced.append(item)
+                yield item
+        finally:
+            await steps.aclose()
+            self._is_running = False
+        yield TaskResult.model_construct(messages=produced, stop_reason=self._stop_reason)
+
+    async def reset(self) -> None:
+        """Forget the conversation; the participants are reset as well.
+
+        Raises:
+            TeamBusy: The team is running.
+        """
+        self._refuse_when_running("it must be stopped before it can be reset")
+        for seat in self._seats.values():
+            await seat.reset()
+        self._thread = []
+        self._unseen_usage = None
+        await self._reset_counts()
+        await self._reset_order()
+
+    async def pause(self) -> None:
+        """Tell the participants that the team is paused; what they do about it is theirs.
+
+        Raises:
+            RuntimeError: The team has not run yet.
+        """
+        self._require_a_run("paused")
+        for seat in self._seats.values():
+            await seat.pause()
+
+    async def resume(self) -> None:
+        """Tell the participants that the team goes on.
+
+        Raises:
+            RuntimeError: The team has not run yet.
+        """
+        self._require_a_run("resumed")
+        for seat in self._seats.values():
+            await seat.resume()
+
+    async def save_state(self) -> Mapping[str, Any]:
+        """Everything that `load_state` needs to go on, as JSON data."""
+        states = {name: await seat.save_state() for name, seat in self._seats.items()}
+        termination = None
+        if self._condition is not None and self._is_cut_short:
+            termination = await self._condition.save_state()
+        manager = self._save_manager(
+            {
+                "message_thread": [message.dump() for message in self._thread],
+                "current_turn": self._current_turn,
+                "termination": termination,
+            }
+        )
+        states[self._manager_name] = manager.model_dump()
+        return TeamState(agent_states=states).model_dump()
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `save_state` gave, or AutoGen's team of the same class.
+
+        Raises:
+            TeamBusy: The team is running.
+            ValueError: The state lacks a participant, or holds a message of an unknown type.
+        """
+        self._refuse_when_running("its state cannot be loaded until it is stopped")
+        states = TeamState.model_validate(state).agent_states
+        for name in (*self._seats, self._manager_name):
+            if name not in states:
+                raise ValueError(f"Agent state for {name} not found in the saved state.")
+        factory = self._message_factory()
+        for name, seat in self._seats.items():
+            await seat.load_state(states[name], factory)
+        manager = await self._load_manager(states[self._manager_name])
+        self._thread = []
+        await self._remember([_message(factory, data) for data in manager.message_thread])
+        self._current_turn = manager.current_turn
+        self._is_cut_short = manager.termination is not None or manager.current_turn > 0
+        if self._condition is not None:
+            await self._condition.load_state(manager.termination or {})
+
+    @abstractmethod
+    def _select_speaker(
+        self, token: CancellationToken
+    ) -> AsyncGenerator[BaseAgentEvent | str, None]:
+        """Choose who speaks next; yields events of the choice, the name last."""
+
+    @abstractmethod
+    def _turn_over(self) -> None:
+        """Take note that the one selected has spoken."""
+
+    @abstractmethod
+    async def _reset_order(self) -> None:
+        """Forget who has spoken."""
+
+    async def _remember(self, messages: Sequence[AnyMessage]) -> None:
+        """Add a task, or what a turn has produced, to the conversation."""
+        self._thread.extend(messages)
+
+    @abstractmethod
+    def _save_manager(self, common: Mapping[str, Any]) -> BaseGroupChatManagerState:
+        """The state of the class, with the fields that all have in common."""
+
+    @abstractmethod
+    async def _load_manager(self, state: Mapping[str, Any]) -> BaseGroupChatManagerState:
+        """Read the state of the class."""
+
+    def _count_usage(self, usage: RequestUsage, *, is_seen: bool) -> None:
+        """Count a model call of the team itself.
+
+        Args:
+            usage: What it used.
+            is_seen: A message of the run carries it, so an outer team sees it there.
+        """
+        if self._condition is not None:
+            self._condition.count_usage(usage)
+        if not is_seen:
+            known = self._unseen_usage
+            self._unseen_usage = usage if known is None else _sum(known, usage)
+
+    def take_unseen_usage(self) -> RequestUsage | None:
+        """What the team's own model calls have used that no message of a run tells of.
+
+        An outer team asks after each turn, for its own count of tokens.
+        """
+        usage, self._unseen_usage = self._unseen_usage, None
+        return usage
+
+    async def _work(
+        self, task: Sequence[BaseChatMessage], token: CancellationToken, *, echo: bool
+    ) -> AsyncGenerator[AnyMessage, None]:
+        if not await self._begin(is_new=bool(task)):
+            return
+        if task:
+            await self._hear_task(task)
+            if echo:
+                for message in task:
+                    yield message
+            await self._decide(task)
+        while self._stop_reason is None:
+            turn = self._take_turn(token)
+            try:
+                async for item in turn:
+                    yield item
+            finally:
+                await turn.aclose()
+
+    async def _begin(self, *, is_new: bool) -> bool:
+        self.stop_code = self._stop_reason = None
+        if self._is_cut_short and is_new:
+            await self._reset_counts()
+        condition = self._condition
+        if condition is not None and condition.terminated:
+            self._stop_reason, self.stop_code = _ALREADY_TERMINATED, condition.stop_code
+            return False
+        if condition is not None:
+            condition.start()
+        self._is_cut_short = True  # until the end says otherwise
+        return True
+
+    async def _hear_task(self, task: Sequence[BaseChatMessage]) -> None:
+        for seat in self._seats.values():
+            seat.hear(task)
+        await self._remember(task)
+
+    async def _take_turn(self, token: CancellationToken) -> AsyncGenerator[AnyMessage, None]:
+        selection = self._select_speaker(token)
+        speaker = ""
+        try:
+            async for item in selection:
+                if isinstance(item, str):
+                    speaker = item
+                else:
+                    yield item
+        finally:
+            await selection.aclose()
+        if self.observer is not None:
+            self.observer.speaker_selected([speaker])
+        if self._emit_team_events:
+            yield SelectSpeakerEvent(content=[speaker], source=self._manager_name)
+        spoken = self._speak(speaker, token)
+        try:
+            async for item in spoken:
+                yield item
+        finally:
+            await spoken.aclose()
+
+    async def _speak(
+        self, speaker: str, token: CancellationToken
+    ) -> AsyncGenerator[AnyMessage, None]:
+        number = self._current_turn + 1
+        if self.observer is not None:
+            self.observer.turn_started(number, speaker)
+        stream = self._seats[speaker].speak(token)
+        turn: Turn | None = None
+        try:
+            async for item in stream:
+                if isinstance(item, Turn):
+                    turn = item
+                else:
+                    yield item
+        finally:
+            await stream.aclose()
+        assert turn is not None  # every participant yields one last
+        # Recorded before it is shown: a caller that leaves the stream here has it in the state.
+        await self._record(speaker, turn)
+        if turn.closing is not None:
+            yield turn.closing
+        if self.observer is not None:
+            self.observer.turn_completed(number, speaker)
+        await self._decide(turn.delta)
+
+    async def _record(self, speaker: str, turn: Turn) -> None:
+        for name, seat in self._seats.items():
+            if name != speaker:
+                seat.hear(turn.said)
+        await self._remember(turn.delta)
+        usage = self._seats[speaker].take_unseen_usage()
+        if usage is not None:
+            self._count_usage(usage, is_seen=False)
+        self._current_turn += 1
+        self._turn_over()
+
+    async def _decide(self, delta: Sequence[AnyMessage]) -> None:
+        if self._condition is not None:
+            stop = await self._condition(delta)
+            if stop is not None:
+                await self._stop(stop.content, self._condition.stop_code)
+                return
+        if self._max_turns is not None and self._current_turn >= self._max_turns:
+            await self._stop(f"Maximum number of turns {self._max_turns} reached.", "max_turns")
+
+    async def _stop(self, reason: str, code: str) -> None:
+        self._stop_reason, self.stop_code = reason, code
+        await self._reset_counts()
+
+    async def _reset_counts(self) -> None:
+        self._current_turn = 0
+        self._is_cut_short = False
+        if self._condition is not None:
+            await self._condition.reset()
+
+    def _refuse_when_running(self, why: str) -> None:
+        if self._is_running:
+            raise TeamBusy(f"The team is already running, {why}.")
+
+    def _require_a_run(self, done: str) -> None:
+        if not self._has_run:
+            raise RuntimeError(
+                f"The group chat has not been initialized. It must be run before it can be {done}."
+            )
+
+    def _message_factory(self) -> MessageFactory:
+        factory = MessageFactory()
+        produced = (kind for seat in self._seats.values() for kind in seat.message_types)
+        for kind in (*produced, *self._custom_message_types):
+            if not factory.is_registered(kind):
+                factory.register(kind)
+        return factory
+
+
+def _sum(one: RequestUsage, other: RequestUsage) -> RequestUsage:
+    return RequestUsage(
+        prompt_tokens=one.prompt_tokens + other.prompt_tokens,
+        completion_tokens=one.completion_tokens + other.completion_tokens,
+        cached_tokens=one.cached_tokens + other.cached_tokens,
+        reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
+    )
+
+
+def _message(factory: MessageFactory, data: Mapping[str, Any]) -> AnyMessage:
+    message = factory.create(data)
+    assert isinstance(message, BaseAgentEvent | BaseChatMessage)  # there is nothing else
+    return message

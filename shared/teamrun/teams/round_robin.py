@@ -1,0 +1,65 @@
+"""A team whose participants speak one after another, again and again."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+from teamrun.conditions.base import TerminationCondition
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.protocols import ChatAgent, Team
+from teamrun.messages import BaseAgentEvent, BaseChatMessage
+from teamrun.teams.base import BaseGroupChat
+from teamrun.teams.state import RoundRobinManagerState
+
+__all__ = ["RoundRobinGroupChat"]
+
+
+class RoundRobinGroupChat(BaseGroupChat):
+    """A team whose participants speak in the order in which they are given.
+
+    The order carries on from run to run and begins anew after `reset`. `agents` is another name
+    of `participants`; the rest is said at `BaseGroupChat`.
+    """
+
+    def __init__(
+        self,
+        participants: Sequence[ChatAgent | Team] | None = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        termination_condition: TerminationCondition | None = None,
+        max_turns: int | None = None,
+        custom_message_types: Sequence[type[BaseAgentEvent | BaseChatMessage]] = (),
+        emit_team_events: bool = False,
+        agents: Sequence[ChatAgent | Team] | None = None,
+    ) -> None:
+        super().__init__(
+            participants,
+            name=name,
+            description=description,
+            termination_condition=termination_condition,
+            max_turns=max_turns,
+            custom_message_types=custom_message_types,
+            emit_team_events=emit_team_events,
+            agents=agents,
+        )
+        self._order = tuple(self._seats)
+        self._next_speaker_index = 0
+
+    async def _select_speaker(
+        self, token: CancellationToken
+    ) -> AsyncGenerator[BaseAgentEvent | str, None]:
+        yield self._order[self._next_speaker_index]
+
+    def _turn_over(self) -> None:
+        self._next_speaker_index = (self._next_speaker_index + 1) % len(self._order)
+
+    async def _reset_order(self) -> None:
+        self._next_speaker_index = 0
+
+    def _save_manager(self, common: Mapping[str, Any]) -> RoundRobinManagerState:
+        return RoundRobinManagerState(**common, next_speaker_index=self._next_speaker_index)
+
+    async def _load_manager(self, state: Mapping[str, Any]) -> RoundRobinManagerState:
+        manager = RoundRobinManagerState.model_validate(state)
+        self._next_speaker_index = manager.next_speaker_index % len(self._order)
+        return manager

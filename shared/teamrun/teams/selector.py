@@ -1,0 +1,291 @@
+"""A team in which a model, or a function, chooses who speaks next."""
+
+import logging
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from teamrun.conditions.base import TerminationCondition
+from teamrun.context import ChatCompletionContext, UnboundedChatCompletionContext
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.protocols import AnyMessage, ChatAgent, Team
+from teamrun.messages import (
+    AssistantMessage,
+    BaseAgentEvent,
+    BaseChatMessage,
+    CreateResult,
+    HandoffMessage,
+    LLMMessage,
+    ModelClientStreamingChunkEvent,
+    SelectorEvent,
+    SystemMessage,
+    UserMessage,
+)
+from teamrun.models.base import ChatCompletionClient
+from teamrun.models.families import ModelFamily
+from teamrun.teams.base import BaseGroupChat
+from teamrun.teams.selection import (
+    DEFAULT_SELECTOR_PROMPT,
+    feedback_on,
+    fill_prompt,
+    history_text,
+    mentioned,
+)
+from teamrun.teams.state import SelectorManagerState
+
+__all__ = ["CandidateFunc", "SelectorFunc", "SelectorGroupChat"]
+
+logger = logging.getLogger(__name__)
+
+SelectorFunc: TypeAlias = Callable[[Sequence[AnyMessage]], str | Awaitable[str | None] | None]
+"""Chooses a speaker from everything said and done so far; None leaves it to the model."""
+CandidateFunc: TypeAlias = Callable[
+    [Sequence[AnyMessage]], Sequence[str] | Awaitable[Sequence[str]]
+]
+"""Chooses from whom the model may choose."""
+
+
+class SelectorGroupChat(BaseGroupChat):
+    """A team in which a model chooses who speaks next.
+
+    What the choices cost counts for `TokenUsageTermination`, and with `emit_team_events` each
+    answer of the model is yielded as a `SelectorEvent` that carries its usage. The rest is said
+    at `BaseGroupChat`.
+
+    Args:
+        participants: At least two agents or teams.
+        model_client: The model that chooses.
+        name: The team's name; by default that of the class.
+        description: What the team is good for.
+        termination_condition: When to stop; None: at `max_turns`, or never.
+        max_turns: How many turns a run has at most.
+        custom_message_types: Classes of messages that `load_state` needs to know.
+        selector_prompt: The question; `{roles}`, `{participants}` and `{history}` are filled in.
+        allow_repeated_speaker: Somebody may speak twice in a row.
+        max_selector_attempts: How often the model is asked; after that the previous speaker goes
+            on, or the first candidate begins.
+        selector_func: Chooses in place of the model; where it returns None, the model does.
+        candidate_func: Chooses from whom the model may choose; `allow_repeated_speaker` does not
+            matter then.
+        emit_team_events: Yield who was selected, before each turn, and what the model said.
+        model_client_streaming: Take the model's answer as a stream; its pieces are yielded with
+            `emit_team_events`.
+        model_context: Which part of the conversation the model sees; all of it by default.
+        agents: Another name of `participants`.
+        system_message: Another name of `selector_prompt`.
+
+    Raises:
+        ValueError: There are fewer than two participants, or two have one name.
+        TypeError: There is no `model_client`.
+    """
+
+    def __init__(
+        self,
+        participants: Sequence[ChatAgent | Team] | None = None,
+        model_client: ChatCompletionClient | None = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        termination_condition: TerminationCondition | None = None,
+        max_turns: int | None = None,
+        custom_message_types: Sequence[type[BaseAgentEvent | BaseChatMessage]] = (),
+        selector_prompt: str = DEFAULT_SELECTOR_PROMPT,
+        allow_repeated_speaker: bool = False,
+        max_selector_attempts: int = 3,
+        selector_func: SelectorFunc | None = None,
+        candidate_func: CandidateFunc | None = None,
+        emit_team_events: bool = False,
+        model_client_streaming: bool = False,
+        model_context: ChatCompletionContext | None = None,
+        agents: Sequence[ChatAgent | Team] | None = None,
+        system_message: str | None = None,
+    ) -> None:
+        super().__init__(
+            participants,
+            name=name,
+            description=description,
+            termination_condition=termination_condition,
+            max_turns=max_turns,
+            custom_message_types=custom_message_types,
+            emit_team_events=emit_team_events,
+            agents=agents,
+        )
+        if len(self._seats) < 2:
+            raise ValueError("At least two participants are required for SelectorGroupChat.")
+        if model_client is None:
+            raise TypeError("SelectorGroupChat needs `model_client`, the model that chooses.")
+        self._model_client = model_client
+        self._selector_prompt = system_message or selector_prompt
+        self._allow_repeated_speaker = allow_repeated_speaker
+        self._max_selector_attempts = max_selector_attempts
+        self._selector_func = selector_func
+        self._candidate_func = candidate_func
+        self._model_client_streaming = model_client_streaming
+        self._model_context = model_context or UnboundedChatCompletionContext()
+        self._names = tuple(self._seats)
+        self._previous_speaker: str | None = None
+        self._chosen: str | None = None
+        self._roles = "\n".join(
+            re.sub(r"\s+", " ", f"{seat.name}: {seat.description}").strip()
+            for seat in self._seats.values()
+        )
+
+    async def _select_speaker(
+        self, token: CancellationToken
+    ) -> AsyncGenerator[BaseAgentEvent | str, None]:
+        speaker = await self._speaker_by_function()
+        if speaker is not None:
+            self._chosen = self._previous_speaker  # a function's choice is not remembered
+            yield speaker
+            return
+        candidates = await self._candidates()
+        if len(candidates) == 1:
+            self._chosen = candidates[0]
+            yield candidates[0]
+            return
+        answers = self._ask_model(candidates, token)
+        try:
+            async for item in answers:
+                if isinstance(item, str):
+                    self._chosen = item
+                yield item
+        finally:
+            await answers.aclose()
+
+    async def _speaker_by_function(self) -> str | None:
+        if self._selector_func is None:
+            return None
+        speaker = self._selector_func(self._thread)
+        if isinstance(speaker, Awaitable):
+            speaker = await speaker
+        if speaker is not None and speaker not in self._seats:
+            raise ValueError(
+                f"Selector function returned an invalid speaker name: {speaker}. "
+                f"Expected one of: {list(self._names)}."
+            )
+        return speaker
+
+    async def _candidates(self) -> Sequence[str]:
+        if self._candidate_func is None:
+            if self._allow_repeated_speaker:
+                return self._names
+            return [name for name in self._names if name != self._previous_speaker]
+        names = self._candidate_func(self._thread)
+        if isinstance(names, Awaitable):
+            names = await names
+        if not names:
+            raise ValueError(
+                "Candidate function must return a non-empty list of participant names."
+            )
+        if any(name not in self._seats for name in names):
+            raise ValueError(
+                f"Candidate function returned invalid participant names: {names}. "
+                f"Expected one of: {list(self._names)}."
+            )
+        return names
+
+    async def _ask_model(
+        self, candidates: Sequence[str], token: CancellationToken
+    ) -> AsyncGenerator[BaseAgentEvent | str, None]:
+        conversation = await self._question(candidates)
+        has_rule = self._candidate_func is None and not self._allow_repeated_speaker
+        previous = self._previous_speaker if has_rule else None
+        for _ in range(self._max_selector_attempts):
+            result: CreateResult | None = None
+            calls = self._call_model(conversation, token)
+            try:
+                async for item in calls:
+                    if isinstance(item, CreateResult):
+                        result = item
+                    else:
+                        yield item
+            finally:
+                await calls.aclose()
+            answer = result.content if result is not None else ""
+            text = answer if isinstance(answer, str) else ""
+            names = mentioned(text, self._names)
+            feedback = feedback_on(names, candidates, previous=previous)
+            if feedback is None:
+                yield names[0]
+                return
+            conversation.append(AssistantMessage(content=text, source="selector"))
+            conversation.append(UserMessage(content=feedback, source="user"))
+        yield self._fallback(candidates)
+
+    async def _question(self, candidates: Sequence[str]) -> list[LLMMessage]:
+        fields = {
+            "roles": self._roles,
+            "participants": str(list(candidates)),
+            "history": history_text(await self._model_context.get_messages()),
+        }
+        prompt = fill_prompt(self._selector_prompt, fields)
+        if ModelFamily.is_openai(self._model_client.model_info["family"]):
+            return [SystemMessage(content=prompt)]
+        # Many other models answer nothing to a system message alone.
+        return [UserMessage(content=prompt, source="user")]
+
+    async def _call_model(
+        self, conversation: Sequence[LLMMessage], token: CancellationToken
+    ) -> AsyncGenerator[BaseAgentEvent | CreateResult, None]:
+        result: CreateResult | None = None
+        if self._model_client_streaming:
+            stream = self._model_client.create_stream(conversation, cancellation_token=token)
+            try:
+                async for piece in stream:
+                    if isinstance(piece, CreateResult):
+                        result = piece
+                    elif self._emit_team_events:
+                        yield ModelClientStreamingChunkEvent(
+                            content=piece, source=self._manager_name
+                        )
+            finally:
+                await stream.aclose()
+        else:
+            result = await self._model_client.create(conversation, cancellation_token=token)
+        if result is None:
+            return
+        self._count_usage(result.usage, is_seen=self._emit_team_events)
+        if self._emit_team_events:
+            yield SelectorEvent(
+                content=str(result.content), source=self._manager_name, models_usage=result.usage
+            )
+        yield result
+
+    def _fallback(self, candidates: Sequence[str]) -> str:
+        previous = self._previous_speaker
+        speaker = previous if previous is not None else candidates[0]
+        logger.warning(
+            "The model chose no speaker",
+            extra={
+                "action": "selector.fallback",
+                "team": self._name,
+                "attempts": self._max_selector_attempts,
+                "speaker": speaker,
+            },
+        )
+        return speaker
+
+    def _turn_over(self) -> None:
+        self._previous_speaker = self._chosen
+
+    async def _remember(self, messages: Sequence[AnyMessage]) -> None:
+        await super()._remember(messages)
+        for message in messages:
+            if isinstance(message, HandoffMessage):
+                for said in message.context:
+                    await self._model_context.add_message(said)
+            if isinstance(message, BaseChatMessage):
+                await self._model_context.add_message(message.to_model_message())
+
+    async def _reset_order(self) -> None:
+        self._previous_speaker = self._chosen = None
+        await self._model_context.clear()
+
+    def _save_manager(self, common: Mapping[str, Any]) -> SelectorManagerState:
+        return SelectorManagerState(**common, previous_speaker=self._previous_speaker)
+
+    async def _load_manager(self, state: Mapping[str, Any]) -> SelectorManagerState:
+        manager = SelectorManagerState.model_validate(state)
+        self._previous_speaker = manager.previous_speaker
+        await self._model_context.clear()  # filled again from the thread
+        return manager
