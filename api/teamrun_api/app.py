@@ -1,0 +1,184 @@
+"""Makes the ASGI application of the parts that it works with."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from teamrun.components.registry import Registry
+from teamrun.errors import TeamrunError
+from teamrun.runs.service import RunService
+from teamrun.version import VERSION
+from teamrun_api.auth import Keyring
+from teamrun_api.context import Api
+from teamrun_api.edge import Edge
+from teamrun_api.faults import Fault, InvalidParameter, MethodNotAllowed
+from teamrun_api.hosts import LoopbackOnly
+from teamrun_api.limits import BodyLimit
+from teamrun_api.methods import Methods, MethodTable, missing_route
+from teamrun_api.metrics import Metrics
+from teamrun_api.openapi import document
+from teamrun_api.problems import problem_response
+from teamrun_api.queries import known_query
+from teamrun_api.readiness import Check, Readiness
+from teamrun_api.routes import artifacts, events, runs, system, teams
+from teamrun_api.settings import ApiSettings
+
+__all__ = ["api_of", "create_app"]
+
+_ROUTERS: tuple[APIRouter, ...] = (
+    runs.router,
+    events.router,
+    artifacts.router,
+    teams.router,
+    system.router,
+)
+
+_EXPOSED = (
+    "ETag",
+    "Idempotency-Replayed",
+    "Location",
+    "Preference-Applied",
+    "Retry-After",
+    "X-Request-Id",
+)
+
+
+def create_app(
+    *,
+    service: RunService,
+    registry: Registry,
+    settings: ApiSettings,
+    checks: Mapping[str, Check] | None = None,
+    live: bool = True,
+) -> FastAPI:
+    """An application over services that exist already; it owns none of them.
+
+    Args:
+        service: Does what the routes ask for.
+        registry: The teams that there are.
+        settings: Keys and limits.
+        checks: What readiness depends on, by the name that a client is told.
+        live: Whether news from the worker reaches this process.
+    """
+    api = Api(
+        service=service,
+        registry=registry,
+        settings=settings,
+        keyring=Keyring(settings.api_keys),
+        metrics=Metrics(version=VERSION),
+        readiness=Readiness(checks or {}),
+        live=live,
+    )
+    app = _bare()
+    app.state.api = api
+    _add_layers(app, api)
+    return app
+
+
+def api_of(app: FastAPI) -> Api:
+    """The parts of an application; setting `closing` ends its streams."""
+    return cast(Api, app.state.api)
+
+
+def described() -> dict[str, Any]:
+    """The OpenAPI document, which does not depend on any part."""
+    return _bare().openapi()
+
+
+def _bare() -> FastAPI:
+    app = FastAPI(
+        title="Teamrun",
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for router in _ROUTERS:
+        app.include_router(router, dependencies=[Depends(known_query)])
+    made: dict[str, Any] = {}
+
+    def openapi() -> dict[str, Any]:
+        if not made:
+            made.update(document(app))
+        return made
+
+    app.openapi = openapi
+    app.add_exception_handler(TeamrunError, _failed)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(ClientDisconnect, _left)
+    return app
+
+
+def _add_layers(app: FastAPI, api: Api) -> None:
+    """Add the middleware, from the innermost to the outermost."""
+    origins = api.settings.cors_origins
+    app.add_middleware(BodyLimit, limit=api.settings.body_limit_bytes)
+    app.add_middleware(Methods, table=_METHODS)
+    if not api.keyring:
+        app.add_middleware(LoopbackOnly, origins=origins)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "HEAD", "POST", "OPTIONS"],
+            allow_headers=["*"],
+            expose_headers=list(_EXPOSED),
+        )
+    app.add_middleware(Edge, metrics=api.metrics)
+
+
+def _declared() -> list[tuple[str, str]]:
+    found = [("/openapi.json", "GET")]
+    for router in _ROUTERS:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            found += [(route.path, method) for method in route.methods or ()]
+    return found
+
+
+_METHODS = MethodTable(_declared())
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return problem_response(error, request.scope)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [_parameter_fault(detail) for detail in error.errors()]
+    message = "; ".join(f"{fault.parameter or fault.header}: {fault.detail}" for fault in faults)
+    return problem_response(InvalidParameter(message, faults=faults), request.scope)
+
+
+def _parameter_fault(detail: Mapping[str, Any]) -> Fault:
+    place, name = str(detail["loc"][0]), str(detail["loc"][-1])
+    if place == "header":
+        return Fault(detail["msg"], detail["type"], header=name)
+    return Fault(detail["msg"], detail["type"], parameter=name)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.scope["path"]
+    if error.status_code == 405:
+        allowed = ", ".join(_METHODS.allowed(path))
+        refusal = MethodNotAllowed(
+            f"{request.method[:32]} is not possible here; possible are {allowed}."
+        )
+        return problem_response(refusal, request.scope, headers=[("Allow", allowed)])
+    if error.status_code == 404:
+        return problem_response(missing_route(path), request.scope)
+    raise error  # nothing here raises another one: a defect, and Edge answers 500
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    # Nobody reads this; the status is for the metrics.
+    return Response(status_code=499)

@@ -1,0 +1,113 @@
+"""Request bodies: from bytes to a model, and from what is wrong to faults with pointers."""
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
+from starlette.requests import Request
+
+from teamrun.components.problems import did_you_mean, listed, pointer
+from teamrun_api.faults import Fault, InvalidBody, InvalidJson
+from teamrun_api.limits import check_shape
+
+__all__ = ["JsonBody", "parse_body"]
+
+MAX_FAULTS = 20
+"""How many faults of a body an answer lists."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class JsonBody(Generic[M]):
+    """A dependency of a route: the request body as a model."""
+
+    def __init__(self, model: type[M], *, optional: bool = False) -> None:
+        """Read bodies as `model`; where `optional`, no body is an empty object."""
+        self._model = model
+        self._optional = optional
+
+    async def __call__(self, request: Request) -> M:
+        """The body of this request.
+
+        Raises:
+            InvalidJson: It is no JSON.
+            InvalidBody: A field does not hold.
+        """
+        data = await request.body()
+        if self._optional and not data:
+            data = b"{}"
+        return parse_body(data, self._model)
+
+
+def parse_body(data: bytes, model: type[M]) -> M:
+    """Bytes as a model.
+
+    Raises:
+        InvalidJson: They are no JSON, or too deep, or hold too much.
+        InvalidBody: A field does not hold.
+    """
+    try:
+        value = cast(object, from_json(data, allow_inf_nan=False))
+    except ValueError as error:
+        raise InvalidJson(
+            f"The body is not JSON: {error}. Send one JSON object in UTF-8."
+        ) from None
+    check_shape(value)
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise _invalid(error, value, model) from None
+
+
+def _invalid(error: ValidationError, value: object, model: type[BaseModel]) -> InvalidBody:
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    faults = list(dict.fromkeys(_fault_of(detail, value, model) for detail in details))
+    first = faults[0]
+    where = first.pointer or "the body"
+    more = f" ({len(faults) - 1} more in `errors`)" if len(faults) > 1 else ""
+    return InvalidBody(f"{where}: {first.detail}{more}", faults=faults[:MAX_FAULTS])
+
+
+def _fault_of(detail: ErrorDetails, value: object, model: type[BaseModel]) -> Fault:
+    kind = detail["type"]
+    text = detail["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        text = _unknown_field(detail["loc"], model)
+    return Fault(text, kind, pointer=_pointer(detail["loc"], value, missing=kind == "missing"))
+
+
+def _unknown_field(loc: Sequence[int | str], model: type[BaseModel]) -> str:
+    name = str(loc[-1])
+    if len(loc) > 1:
+        return f"There is no field {name!r} here; leave it out."
+    known = model.model_fields
+    return f"There is no field {name!r}; leave it out, or use one of {listed(known)}." + (
+        did_you_mean(name, known)
+    )
+
+
+def _pointer(loc: Sequence[int | str], value: object, *, missing: bool) -> str:
+    """The place in the body; a location of pydantic also names branches of unions."""
+    path: list[int | str] = []
+    for place, part in enumerate(loc):
+        found = _member(value, part)
+        if found is not _NOTHING:
+            path.append(part)
+            value = found
+        elif missing and place == len(loc) - 1:
+            path.append(part)
+    return pointer("", *path)
+
+
+_NOTHING = object()
+
+
+def _member(value: object, part: int | str) -> object:
+    match value, part:
+        case dict(), str():
+            return cast("dict[str, Any]", value).get(part, _NOTHING)
+        case list(), int() if part < len(cast("list[Any]", value)):
+            return cast("list[Any]", value)[part]
+        case _:
+            return _NOTHING

@@ -1,0 +1,107 @@
+"""Makes the parts of an API process from its settings.
+
+With Redis, runs are executed by workers. Without it this process executes them itself, on the
+same event loop: enough for one machine without a server of that kind, and for tests.
+"""
+
+import asyncio
+import os
+import platform
+import uuid
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from teamrun.components.config import load_registry
+from teamrun.components.registry import Registry
+from teamrun.dispatch.base import Dispatcher
+from teamrun.dispatch.celery import CeleryDispatcher
+from teamrun.dispatch.local import LocalDispatcher
+from teamrun.live.base import Live
+from teamrun.live.open import open_live
+from teamrun.runs.engine import Engine
+from teamrun.runs.reaper import Reaper
+from teamrun.runs.service import RunService
+from teamrun.storage.base import ObjectStore
+from teamrun.storage.open import open_store
+from teamrun_api.readiness import Check
+from teamrun_api.settings import ApiSettings
+
+__all__ = ["Parts", "parts_of"]
+
+DRAIN_S = 10.0
+"""How long runs in this process may take to hand themselves over when it stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What `create_app` takes, beside settings."""
+
+    service: RunService
+    registry: Registry
+    checks: Mapping[str, Check]
+    live: bool
+
+
+@asynccontextmanager
+async def parts_of(
+    settings: ApiSettings, *, environ: Mapping[str, str] = os.environ
+) -> AsyncGenerator[Parts, None]:
+    """Open store, live state, queue and registry; close them at the end.
+
+    Raises:
+        UsageError: A setting or the operator's file does not hold.
+    """
+    async with AsyncExitStack() as stack:
+        registry = load_registry(settings.config, environ=environ)
+        stack.push_async_callback(registry.close)
+        store = open_store(settings.store_url, fsync=settings.fsync)
+        stack.push_async_callback(store.close)
+        live = open_live(settings.redis_url)
+        stack.push_async_callback(live.close)
+        checks: dict[str, Check] = {"storage": store.check}
+        if settings.redis_url is None:
+            dispatcher = await stack.enter_async_context(
+                _executing_here(settings, store=store, live=live, registry=registry)
+            )
+        else:
+            checks["redis"] = live.ping
+            dispatcher = CeleryDispatcher(settings.redis_url)
+            stack.push_async_callback(dispatcher.close)
+        service = RunService(store=store, live=live, dispatcher=dispatcher, registry=registry)
+        stack.push_async_callback(service.close)
+        yield Parts(service, registry, checks, live=True)
+
+
+@asynccontextmanager
+async def _executing_here(
+    settings: ApiSettings, *, store: ObjectStore, live: Live, registry: Registry
+) -> AsyncGenerator[Dispatcher, None]:
+    owner = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    dispatcher = LocalDispatcher(lambda ref: engine.execute(ref))
+    engine = Engine(
+        store=store,
+        live=live,
+        dispatcher=dispatcher,
+        registry=registry,
+        owner=owner,
+        lease=settings.lease,
+    )
+    reaper = Reaper(
+        store=store, live=live, dispatcher=dispatcher, owner=owner, lease=settings.lease
+    )
+    stop = asyncio.Event()
+    reaping = asyncio.create_task(reaper.run(stop))
+    try:
+        yield dispatcher
+    finally:
+        stop.set()
+        await reaping
+        engine.stop()
+        try:
+            await asyncio.wait_for(engine.drained(), DRAIN_S)
+        except TimeoutError:
+            engine.abort()
+            await engine.drained()
+        await dispatcher.close()
+        await engine.close()

@@ -1,0 +1,164 @@
+"""How routes declare what they take and answer, for the OpenAPI document."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from teamrun.errors import TeamrunError, Unavailable
+from teamrun_api import faults
+from teamrun_api.problems import MEDIA_TYPE, status_of, title_of
+
+__all__ = [
+    "BODY",
+    "IDEMPOTENCY_KEY",
+    "IF_NONE_MATCH",
+    "LAST_EVENT_ID",
+    "OPEN",
+    "PREFER",
+    "Responses",
+    "answer",
+    "content",
+    "problems",
+    "takes",
+]
+
+Responses = dict[int | str, dict[str, Any]]
+
+BODY = (faults.InvalidJson, faults.InvalidBody, faults.BodyTooLarge, faults.UnsupportedMediaType)
+"""What every operation with a body may answer."""
+
+OPEN = (faults.InvalidParameter, faults.HostNotAllowed)
+"""What an operation without a key may answer."""
+
+_KEYED = (*OPEN, faults.Unauthenticated, faults.MissingScope, Unavailable)
+
+_HEADERS = {
+    "Content-Disposition": ("Files are downloads.", 'attachment; filename="chart.png"'),
+    "ETag": ("The state of the resource, for `If-None-Match`.", '"r7"'),
+    "Idempotency-Replayed": ("The key had been used for this run before.", "true"),
+    "Location": ("Where the run is.", "/v1/runs/run_01jd8v3m7q"),
+    "Preference-Applied": ("How long the answer was held at most.", "wait=20"),
+    "Retry-After": ("After how many seconds to ask again.", "1"),
+}
+
+
+def _header_parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string", **schema},
+    }
+
+
+IDEMPOTENCY_KEY = _header_parameter(
+    "Idempotency-Key",
+    "Makes the request safe to repeat: the same key with the same body is the same run.",
+    {"pattern": "^[ -~]{1,255}$", "examples": ["order-4711"]},
+)
+PREFER = _header_parameter(
+    "Prefer",
+    "RFC 7240; `wait=20` holds the answer for up to 20 seconds.",
+    {"examples": ["wait=20"]},
+)
+IF_NONE_MATCH = _header_parameter(
+    "If-None-Match", "Answer 304 where the resource is still so.", {"examples": ['"r7"']}
+)
+LAST_EVENT_ID = _header_parameter(
+    "Last-Event-ID",
+    "As `after`, and goes before it; browsers send it when they connect again.",
+    {"examples": ["run_01jd8v3m7q-12"]},
+)
+
+
+def takes(model: type[BaseModel], example: str, *, required: bool = True) -> dict[str, Any]:
+    """The request body of an operation; `example` is one of `examples.EXAMPLES`."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    media = {"schema": schema, "examples": _shown(example)}
+    return {"required": required, "content": {"application/json": media}}
+
+
+def answer(description: str, model: type[BaseModel], example: str, *headers: str) -> dict[str, Any]:
+    """A JSON answer of an operation."""
+    return {
+        "model": model,
+        "description": description,
+        "content": {"application/json": {"examples": _shown(example)}},
+        **_headers(headers),
+    }
+
+
+def content(
+    description: str,
+    media: Mapping[str, tuple[dict[str, Any], str]],
+    *headers: str,
+) -> dict[str, Any]:
+    """An answer of other media types, each with its schema and the name of its example."""
+    return {
+        "description": description,
+        "content": {
+            name: {"schema": schema, "examples": _shown(example)}
+            for name, (schema, example) in media.items()
+        },
+        **_headers(headers),
+    }
+
+
+def problems(*kinds: type[TeamrunError], keyed: bool = True) -> Responses:
+    """The errors of an operation by status, beside those that every operation has.
+
+    Args:
+        kinds: The operation's own.
+        keyed: Whether it needs a key.
+    """
+    found: dict[int, dict[str, type[TeamrunError]]] = {}
+    for kind in (*kinds, *(_KEYED if keyed else OPEN)):
+        found.setdefault(status_of(kind), {})[kind.code] = kind
+    return {status: _problem(status, found[status]) for status in sorted(found)}
+
+
+def _shown(example: str) -> dict[str, Any]:
+    return {"example": {"$ref": f"#/components/examples/{example}"}}
+
+
+def _problem(status: int, kinds: Mapping[str, type[TeamrunError]]) -> dict[str, Any]:
+    examples = {
+        code: {"summary": title_of(kind), "value": _example(code, kind, status)}
+        for code, kind in sorted(kinds.items())
+    }
+    reference = {"$ref": "#/components/schemas/Problem"}
+    headers = ("Retry-After",) if status in {409, 503} else ()
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {MEDIA_TYPE: {"schema": reference, "examples": examples}},
+        **_headers(headers),
+    }
+
+
+def _example(code: str, kind: type[TeamrunError], status: int) -> dict[str, Any]:
+    return {
+        "type": f"urn:teamrun:problem:{code}",
+        "title": title_of(kind),
+        "status": status,
+        "detail": f"{title_of(kind)}.",
+        "code": code,
+        "request_id": "req_3f0c9a51d2b84e6f90a1b2c3",
+    }
+
+
+def _headers(names: tuple[str, ...]) -> dict[str, Any]:
+    if not names:
+        return {}
+    return {
+        "headers": {
+            name: {
+                "description": _HEADERS[name][0],
+                "schema": {"type": "string"},
+                "example": _HEADERS[name][1],
+            }
+            for name in names
+        }
+    }

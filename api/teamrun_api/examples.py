@@ -1,0 +1,206 @@
+"""Example bodies of the OpenAPI document: one run of one team, seen from every route."""
+
+from typing import Any
+
+__all__ = ["EXAMPLES"]
+
+_ID = "run_01jd8v3m7q"
+_SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_TEXT = "North sold most in March: 41,207.00. APPROVE"
+
+_URLS = {
+    "self": f"/v1/runs/{_ID}",
+    "events": f"/v1/runs/{_ID}/events",
+    "result": f"/v1/runs/{_ID}/result",
+    "artifacts": f"/v1/runs/{_ID}/artifacts",
+    "cancel": f"/v1/runs/{_ID}/cancel",
+}
+
+_USAGE: dict[str, Any] = {
+    "input_tokens": 812,
+    "output_tokens": 140,
+    "cached_tokens": 0,
+    "reasoning_tokens": 0,
+    "model_calls": 3,
+    "tool_calls": 4,
+}
+
+_SUBMIT: dict[str, Any] = {
+    "team": "analysts",
+    "input": "Which region sold most in March?",
+    "metadata": {"customer": "42"},
+    "tags": ["nightly"],
+}
+
+_RUN_QUEUED: dict[str, Any] = {
+    "id": _ID,
+    "object": "run",
+    "status": "queued",
+    "stop_reason": None,
+    "stop_code": None,
+    "revision": 1,
+    "team": {"name": "analysts", "digest": _SHA},
+    "input": _SUBMIT["input"],
+    "output": None,
+    "error": None,
+    "attempt": 0,
+    "progress": {"turn": 0, "max_turns": 6, "current_agent": None},
+    "usage": dict.fromkeys(_USAGE, 0),
+    "created_at": "2026-03-31T08:00:00.000000Z",
+    "started_at": None,
+    "finished_at": None,
+    "artifacts_count": 0,
+    "urls": _URLS,
+    "metadata": _SUBMIT["metadata"],
+    "tags": _SUBMIT["tags"],
+}
+
+_RUN_ENDED: dict[str, Any] = {
+    **_RUN_QUEUED,
+    "status": "completed",
+    "stop_reason": "Text 'APPROVE' mentioned",
+    "stop_code": "text_mention",
+    "revision": 7,
+    "output": {"text": _TEXT, "json": None},
+    "attempt": 1,
+    "progress": {"turn": 2, "max_turns": 6, "current_agent": None},
+    "usage": _USAGE,
+    "started_at": "2026-03-31T08:00:00.020000Z",
+    "finished_at": "2026-03-31T08:00:04.100000Z",
+    "artifacts_count": 1,
+}
+
+_RUNS: dict[str, Any] = {"data": [_RUN_ENDED], "next_cursor": None, "has_more": False}
+
+_ARTIFACT: dict[str, Any] = {
+    "name": "chart.png",
+    "version": 1,
+    "media_type": "image/png",
+    "size": 18_412,
+    "sha256": _SHA,
+}
+
+_ARTIFACTS: dict[str, Any] = {
+    "data": [{**_ARTIFACT, "url": f"/v1/runs/{_ID}/artifacts/chart.png/versions/1"}],
+    "next_cursor": None,
+    "has_more": False,
+}
+
+_RESULT: dict[str, Any] = {
+    "run_id": _ID,
+    "status": "completed",
+    "stop_reason": "Text 'APPROVE' mentioned",
+    "stop_code": "text_mention",
+    "output": {"text": _TEXT, "json": None},
+    "error": None,
+    "usage": _USAGE,
+    "finished_at": "2026-03-31T08:00:04.100000Z",
+    "artifacts": [{**_ARTIFACT, "agent": "analyst"}],
+    "messages": [{"type": "TextMessage", "source": "reviewer", "content": _TEXT}],
+}
+
+_STARTED: dict[str, Any] = {
+    "id": f"{_ID}-2",
+    "seq": 2,
+    "type": "run.started",
+    "time": "2026-03-31T08:00:00.020000Z",
+    "run_id": _ID,
+    "agent": None,
+    "data": {"attempt": 1},
+}
+
+_EVENTS: dict[str, Any] = {"data": [_STARTED], "next_cursor": f"{_ID}-2", "has_more": True}
+
+_LINE = (
+    f'{{"id":"{_ID}-2","seq":2,"type":"run.started","time":"2026-03-31T08:00:00.020000Z",'
+    f'"run_id":"{_ID}","agent":null,"data":{{"attempt":1}}}}'
+)
+
+_EVENT_LINES = _LINE + "\n"
+
+_EVENT_STREAM = (
+    f"retry: 2000\n\nid: {_ID}-2\nevent: run.started\ndata: {_LINE}\n\n"
+    "event: message.delta\n"
+    f'data: {{"type":"message.delta","run_id":"{_ID}","agent":"analyst","data":{{"text":"No"}}}}'
+    "\n\n: ping\n\n"
+    f'event: end\ndata: {{"run_id":"{_ID}","status":"completed"}}\n\n'
+)
+
+_CANCEL: dict[str, Any] = {"reason": "No longer needed."}
+
+_TEAM: dict[str, Any] = {
+    "name": "analysts",
+    "digest": _SHA,
+    "type": "round_robin_group_chat",
+    "description": "An analyst with tools over a CSV file, and a reviewer.",
+    "agents": ["analyst", "reviewer"],
+    "models": [{"profile": "default", "active": "scripted", "type": "scripted", "missing": None}],
+    "tools": ["aggregate", "draw_chart", "filter_rows", "load"],
+}
+
+_TEAMS: dict[str, Any] = {"data": [_TEAM], "next_cursor": None, "has_more": False}
+
+_VALIDATE: dict[str, Any] = {"team_spec": {"type": "round_robin_group_chat", "participants": []}}
+
+_VALIDATION: dict[str, Any] = {
+    "valid": False,
+    "errors": [
+        {
+            "pointer": "/team_spec/participants",
+            "code": "invalid_definition",
+            "detail": "A team has at least one participant.",
+        }
+    ],
+    "warnings": [],
+}
+
+_INFO: dict[str, Any] = {
+    "name": "teamrun",
+    "version": "0.1.0",
+    "api_versions": ["v1"],
+    "behaviour": 1,
+    "server": {"authentication": "none", "live_events": True},
+    "limits": {
+        "body_bytes": 1_048_576,
+        "json_depth": 64,
+        "json_values": 10_000,
+        "wait_seconds": 60.0,
+    },
+}
+
+_METRICS = """\
+# HELP teamrun_http_streams Event streams that are open.
+# TYPE teamrun_http_streams gauge
+teamrun_http_streams 0
+"""
+
+EXAMPLES: dict[str, Any] = {
+    "Artifacts": _ARTIFACTS,
+    "Cancel": _CANCEL,
+    "EventLines": _EVENT_LINES,
+    "EventStream": _EVENT_STREAM,
+    "Events": _EVENTS,
+    "File": "(the bytes of the file)",
+    "Health": {"status": "ok"},
+    "Info": _INFO,
+    "Metrics": _METRICS,
+    "Ready": {"status": "ready", "checks": {"redis": "ok", "storage": "ok"}},
+    "Result": _RESULT,
+    "RunCancelled": {
+        **_RUN_QUEUED,
+        "status": "cancelled",
+        "stop_reason": "No longer needed.",
+        "revision": 2,
+        "finished_at": "2026-03-31T08:00:01.000000Z",
+    },
+    "RunCancelling": {**_RUN_QUEUED, "status": "cancelling", "revision": 4, "attempt": 1},
+    "RunEnded": _RUN_ENDED,
+    "RunQueued": _RUN_QUEUED,
+    "Runs": _RUNS,
+    "Submit": _SUBMIT,
+    "Team": _TEAM,
+    "Teams": _TEAMS,
+    "Validate": _VALIDATE,
+    "Validation": _VALIDATION,
+}
+"""By the name under which the document holds them."""

@@ -1,0 +1,165 @@
+"""What can be wrong with an HTTP request itself; everything else is in `teamrun.errors`.
+
+    UsageError
+      Unauthenticated          no key, or one that is not known
+      MissingScope             the key does not allow this
+      HostNotAllowed           without keys, only a loopback name may be asked for
+      OriginNotAllowed         without keys, no web page elsewhere may change anything
+      BodyTooLarge             more bytes than the limit
+      UnsupportedMediaType     not JSON, or a compressed body
+      InvalidJson              the body is no JSON, or nested too deep
+      InvalidBody              a field of the body does not hold
+      InvalidParameter         a query parameter, path part or header does not hold
+        InvalidIdempotencyKey  not 1 to 255 printable ASCII characters
+      NotAcceptable            no representation that `Accept` allows
+      RouteNotFound            no such path
+        UnknownVersion         a path of another API version
+      MethodNotAllowed         the path exists, the method does not
+      TeamNotFound             no such team is registered
+    StorageError
+      NotReady                 a component that the API needs does not answer
+
+`problems.py` says which status each has.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from teamrun.errors import StorageError, UsageError
+
+__all__ = [
+    "BodyTooLarge",
+    "Fault",
+    "HostNotAllowed",
+    "InvalidBody",
+    "InvalidIdempotencyKey",
+    "InvalidJson",
+    "InvalidParameter",
+    "MethodNotAllowed",
+    "MissingScope",
+    "NotAcceptable",
+    "NotReady",
+    "OriginNotAllowed",
+    "RouteNotFound",
+    "TeamNotFound",
+    "Unauthenticated",
+    "UnknownVersion",
+    "UnsupportedMediaType",
+]
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong, and where: in the body, a parameter or a header."""
+
+    detail: str
+    code: str
+    pointer: str | None = None
+    """JSON pointer (RFC 6901) into the body; the empty one is the whole body."""
+    parameter: str | None = None
+    header: str | None = None
+
+
+class Unauthenticated(UsageError):
+    """The request carries no key that this server knows."""
+
+    code = "unauthenticated"
+
+
+class MissingScope(UsageError):
+    """The key does not have the scope that the operation needs."""
+
+    code = "missing_scope"
+
+
+class HostNotAllowed(UsageError):
+    """Without API keys the server answers to loopback names only."""
+
+    code = "host_not_allowed"
+
+
+class OriginNotAllowed(UsageError):
+    """Without API keys a web page of another origin may change nothing."""
+
+    code = "origin_not_allowed"
+
+
+class BodyTooLarge(UsageError):
+    """The request body is larger than the server takes."""
+
+    code = "body_too_large"
+
+
+class UnsupportedMediaType(UsageError):
+    """The request body is not plain JSON."""
+
+    code = "unsupported_media_type"
+
+
+class InvalidJson(UsageError):
+    """The request body is not JSON that this server reads."""
+
+    code = "invalid_json"
+
+
+class _Faulty(UsageError):
+    def __init__(self, message: str, *, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message, faults=tuple(faults))
+        self.faults = tuple(faults)
+
+
+class InvalidBody(_Faulty):
+    """A field of the request body does not hold; `errors` names each."""
+
+    code = "invalid_body"
+
+
+class InvalidParameter(_Faulty):
+    """A query parameter, path part or header does not hold; `errors` names each."""
+
+    code = "invalid_parameter"
+
+
+class InvalidIdempotencyKey(InvalidParameter):
+    """The Idempotency-Key is not 1 to 255 printable ASCII characters."""
+
+    code = "invalid_idempotency_key"
+
+
+class NotAcceptable(UsageError):
+    """None of the representations of the resource is in the request's Accept header."""
+
+    code = "not_acceptable"
+
+
+class RouteNotFound(UsageError):
+    """There is nothing at this path."""
+
+    code = "route_not_found"
+
+
+class UnknownVersion(RouteNotFound):
+    """This server does not speak that version of the API."""
+
+    code = "unknown_api_version"
+
+
+class MethodNotAllowed(UsageError):
+    """The resource does not take this method."""
+
+    code = "method_not_allowed"
+
+
+class TeamNotFound(UsageError):
+    """The operator registered no team of this name."""
+
+    code = "team_not_found"
+
+
+class NotReady(StorageError):
+    """A component that the API needs does not answer; `errors` says which."""
+
+    code = "not_ready"
+
+    def __init__(self, message: str, *, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message, faults=tuple(faults))
+        self.faults = tuple(faults)

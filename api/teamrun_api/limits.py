@@ -1,0 +1,156 @@
+"""What a request body may be: how large, in which form, how deep.
+
+`BodyLimit` looks at headers and counts bytes as they arrive; `check_shape` looks at parsed JSON.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Iterable
+from typing import Any, cast
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from teamrun.errors import UsageError
+from teamrun_api.faults import BodyTooLarge, InvalidJson, UnsupportedMediaType
+from teamrun_api.problems import problem_response
+
+__all__ = ["MAX_DEPTH", "MAX_NODES", "BodyLimit", "check_shape"]
+
+MAX_DEPTH = 64
+"""How many arrays and objects of a body may lie in each other."""
+
+MAX_NODES = 10_000
+"""How many values a body may hold."""
+
+_DRAIN_BYTES = 16 * 1024 * 1024
+"""How much of a refused body is read and dropped, so that the client sees the answer and not a
+reset connection."""
+
+_DRAIN_SECONDS = 5.0
+
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class BodyLimit:
+    """ASGI middleware that refuses bodies which are too large, compressed or not JSON."""
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on where its headers allow it; count the bytes of its body."""
+        if scope["type"] != "http" or scope["method"] in _WITHOUT_BODY:
+            await self._app(scope, receive, send)
+            return
+        fault = self._fault_of(Headers(scope=scope))
+        if fault is not None:
+            await _drain(scope, receive)
+            await problem_response(fault, scope)(scope, receive, send)
+            return
+        await self._app(scope, self._counted(scope, receive), send)
+
+    def _fault_of(self, headers: Headers) -> UsageError | None:
+        if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+            return UnsupportedMediaType(
+                f"The body has Content-Encoding {headers['content-encoding']!r};"
+                " send it uncompressed."
+            )
+        media_type = headers.get("content-type")
+        if media_type is not None and not _is_json(media_type):
+            return UnsupportedMediaType(
+                f"The body has Content-Type {media_type!r}; send application/json."
+            )
+        if _length_of(headers) > self._limit:
+            return self._too_large()
+        if media_type is None and _has_body(headers):
+            return UnsupportedMediaType(
+                "The body has no Content-Type; send `Content-Type: application/json`."
+            )
+        return None
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(
+            f"The body has more than {self._limit} bytes;"
+            " send less, or have the operator raise TEAMRUN_BODY_LIMIT_BYTES.",
+            limit=self._limit,
+        )
+
+    def _counted(self, scope: Scope, receive: Receive) -> Receive:
+        left = self._limit
+
+        async def counting() -> Message:
+            nonlocal left
+            message = await receive()
+            if message["type"] == "http.request":
+                left -= len(message.get("body", b""))
+                if left < 0:
+                    if message.get("more_body", False):
+                        await _drain(scope, receive)
+                    raise self._too_large()
+            return message
+
+        return counting
+
+
+def check_shape(value: object) -> None:
+    """Hold parsed JSON against the limits of depth, size and range.
+
+    Raises:
+        InvalidJson: It is deeper or has more values than allowed, or a number is out of range.
+    """
+    level: list[object] = [value]
+    depth = nodes = 0
+    while level:
+        nodes += len(level)
+        if nodes > MAX_NODES:
+            raise InvalidJson(f"The body holds more than {MAX_NODES} values; send fewer.")
+        depth += any(isinstance(item, dict | list) for item in level)
+        if depth > MAX_DEPTH:
+            raise InvalidJson(
+                f"The body nests arrays and objects deeper than {MAX_DEPTH}; make it flatter."
+            )
+        level = [child for item in level for child in _children(item)]
+
+
+def _children(item: object) -> Iterable[object]:
+    match item:
+        case dict():
+            return cast("dict[str, Any]", item).values()
+        case list():
+            return cast("list[Any]", item)
+        case float() if not math.isfinite(item):
+            raise InvalidJson("The body holds a number that is out of range.")
+        case _:
+            return ()
+
+
+def _is_json(media_type: str) -> bool:
+    essence, _, parameters = media_type.partition(";")
+    charset = parameters.strip().lower().partition("charset=")[2].strip('" ')
+    return essence.strip().lower() == "application/json" and charset in {"", "utf-8", "utf8"}
+
+
+def _length_of(headers: Headers) -> int:
+    value = headers.get("content-length", "")
+    # More digits than any size has: the server below has refused them, or should have.
+    return int(value[:18]) if value.isascii() and value.isdigit() else 0
+
+
+def _has_body(headers: Headers) -> bool:
+    return _length_of(headers) > 0 or "transfer-encoding" in headers
+
+
+async def _drain(scope: Scope, receive: Receive) -> None:
+    if "expect" in Headers(scope=scope):
+        return  # the client asks first, and would send only now
+    left = _DRAIN_BYTES
+    more = True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while more and left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                more = message["type"] == "http.request" and message.get("more_body", False)

@@ -1,0 +1,173 @@
+"""Errors as RFC 9457 problems: which status each class has, what a client is told.
+
+The only place that turns an exception into a response. What is not in the table is a defect of
+the server: the client gets 500 and a request id, the log gets the traceback.
+"""
+
+import http
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+from starlette.types import Scope
+
+from teamrun import errors
+from teamrun.errors import TeamrunError
+from teamrun_api import faults
+from teamrun_api.faults import Fault
+
+__all__ = ["MEDIA_TYPE", "FieldError", "Problem", "problem_of", "problem_response", "status_of"]
+
+MEDIA_TYPE = "application/problem+json"
+
+RETRY_AFTER_SECONDS = 1
+"""How soon a client may ask again after 503 or for a run that goes on."""
+
+_STATUS: dict[type[TeamrunError], int] = {
+    faults.InvalidJson: 400,
+    faults.InvalidParameter: 400,
+    errors.UsageError: 400,
+    faults.Unauthenticated: 401,
+    faults.MissingScope: 403,
+    faults.HostNotAllowed: 403,
+    faults.OriginNotAllowed: 403,
+    faults.RouteNotFound: 404,
+    faults.TeamNotFound: 404,
+    errors.RunNotFound: 404,
+    errors.ArtifactNotFound: 404,
+    faults.MethodNotAllowed: 405,
+    faults.NotAcceptable: 406,
+    errors.RunNotFinished: 409,
+    errors.RunEnded: 409,
+    faults.BodyTooLarge: 413,
+    faults.UnsupportedMediaType: 415,
+    faults.InvalidBody: 422,
+    errors.DefinitionError: 422,
+    errors.IdempotencyConflict: 422,
+    errors.MissingPackage: 500,
+    faults.NotReady: 503,
+    errors.Unavailable: 503,
+    errors.DeliveryError: 503,
+}
+
+_WAIT = (errors.RunNotFinished, errors.Unavailable, errors.DeliveryError, faults.NotReady)
+
+_FAULTS = 20
+"""How many faults of a definition an answer lists."""
+
+_INTERNAL = "The server failed on this request; its log has the reason under the request id."
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong with a request, and where."""
+
+    pointer: str | None = Field(default=None, examples=["/input"])
+    """JSON pointer (RFC 6901) into the request body."""
+    parameter: str | None = None
+    """The query parameter or path part."""
+    header: str | None = None
+    """The request header."""
+    detail: str
+    code: str
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 lays it out; `code` is stable and meant for programs."""
+
+    type: str = Field(examples=["urn:teamrun:problem:run_not_found"])
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    run_id: str | None = None
+    errors: list[FieldError] = []
+
+
+def status_of(kind: type[TeamrunError]) -> int:
+    """The HTTP status of an error class: its own, or that of its nearest parent in the table."""
+    for parent in kind.__mro__:
+        if parent in _STATUS:
+            return _STATUS[parent]
+    return 500
+
+
+def title_of(kind: type[TeamrunError]) -> str:
+    """What the error is, in general: the first sentence of its class."""
+    return (kind.__doc__ or kind.__name__).partition("\n")[0].partition(". ")[0].rstrip(".")
+
+
+def problem_of(error: Exception, request_id: str) -> Problem:
+    """What a client is told of the error; nothing of the server's inside where it is a defect."""
+    if not isinstance(error, TeamrunError) or status_of(type(error)) == 500:
+        return _problem("internal", http.HTTPStatus(500).phrase, 500, _INTERNAL, request_id)
+    kind = type(error)
+    problem = _problem(error.code, title_of(kind), status_of(kind), _detail_of(error), request_id)
+    run_id = error.data.get("run_id")
+    return problem.model_copy(
+        update={"run_id": run_id, "errors": [FieldError(**f._asdict()) for f in _faults_of(error)]}
+    )
+
+
+def problem_response(
+    error: Exception, scope: Scope, *, headers: Iterable[tuple[str, str]] = ()
+) -> Response:
+    """The response for an error, to the request of `scope`."""
+    request_id = str(scope.get("state", {}).get("request_id", ""))
+    problem = problem_of(error, request_id)
+    response = Response(
+        problem.model_dump_json(exclude_none=True),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store"},
+    )
+    for name, value in (*_headers_of(error), *headers):
+        response.headers[name] = value
+    return response
+
+
+def _problem(code: str, title: str, status: int, detail: str, request_id: str) -> Problem:
+    return Problem(
+        type=f"urn:teamrun:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id,
+    )
+
+
+def _detail_of(error: TeamrunError) -> str:
+    # The text of a storage or queue error may name hosts and keys, so it stays in the log.
+    hidden = isinstance(error, errors.StorageError | errors.DeliveryError)
+    if hidden and not isinstance(error, faults.NotReady):
+        return f"{title_of(type(error))}."
+    return error.message
+
+
+def _faults_of(error: TeamrunError) -> tuple[Fault, ...]:
+    if isinstance(error, errors.DefinitionError):
+        return _definition_faults(error)
+    if isinstance(error, faults.InvalidBody | faults.InvalidParameter | faults.NotReady):
+        return error.faults
+    return ()
+
+
+def _definition_faults(error: errors.DefinitionError) -> tuple[Fault, ...]:
+    found: list[dict[str, str]] = error.data.get("problems", [])
+    if not found:
+        return (Fault(error.message, error.code, pointer=error.pointer),)
+    return tuple(Fault(item["detail"], item["code"], item["pointer"]) for item in found[:_FAULTS])
+
+
+def _headers_of(error: Exception) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    if isinstance(error, _WAIT):
+        found.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
+    if isinstance(error, faults.Unauthenticated):
+        found.append(("WWW-Authenticate", 'Bearer realm="teamrun"'))
+    if isinstance(error, faults.MissingScope):
+        scope: Any = error.data.get("scope", "")
+        found.append(("WWW-Authenticate", f'Bearer error="insufficient_scope", scope="{scope}"'))
+    return found

@@ -1,0 +1,88 @@
+"""Query parameters: which a route knows, and the ones that FastAPI has no form for."""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+
+from teamrun.components.problems import did_you_mean, listed
+from teamrun_api.faults import Fault, InvalidParameter
+
+__all__ = ["METADATA", "known_query", "metadata_of", "wrong_parameter"]
+
+_METADATA = re.compile(r"metadata\[([^\]]{1,64})\]")
+
+MAX_PAIRS = 16
+
+METADATA: dict[str, Any] = {
+    "name": "metadata",
+    "in": "query",
+    "required": False,
+    "description": "Only runs with these pairs: `metadata[customer]=42`.",
+    "style": "deepObject",
+    "explode": True,
+    "schema": {
+        "type": "object",
+        "maxProperties": MAX_PAIRS,
+        "propertyNames": {"pattern": r"^[^\]]{1,64}$"},
+        "additionalProperties": {"type": "string", "maxLength": 512},
+    },
+    "examples": {"example": {"value": {"customer": "42"}}},
+}
+
+
+def wrong_parameter(name: str, detail: str, *, code: str = "invalid") -> InvalidParameter:
+    """The error for one parameter."""
+    return InvalidParameter(f"{name}: {detail}", faults=[Fault(detail, code, parameter=name)])
+
+
+def metadata_of(request: Request) -> dict[str, str]:
+    """The pairs of `metadata[key]=value`.
+
+    Raises:
+        InvalidParameter: There are more than a run can have.
+    """
+    pairs = {
+        match[1]: value
+        for name, value in request.query_params.multi_items()
+        if (match := _METADATA.fullmatch(name))
+    }
+    if len(pairs) > MAX_PAIRS:
+        raise wrong_parameter("metadata", f"give at most {MAX_PAIRS} pairs")
+    return pairs
+
+
+async def known_query(request: Request) -> None:
+    """A dependency of every route: refuse parameters that it does not know.
+
+    A filter that was misspelt and then ignored would answer with everything.
+
+    Raises:
+        InvalidParameter: There is one.
+    """
+    if not request.scope["query_string"]:
+        return
+    known = _names_of(request.scope["route"])
+    for name in request.query_params:
+        if name not in known and not ("metadata" in known and _METADATA.fullmatch(name)):
+            raise wrong_parameter(
+                name[:64],
+                f"there is no such parameter; known here: {listed(known)}."
+                + did_you_mean(name, known),
+                code="unknown_parameter",
+            )
+
+
+@lru_cache
+def _names_of(route: APIRoute) -> frozenset[str]:
+    """The query parameters that a route declares, itself or through its dependencies."""
+    declared: list[dict[str, Any]] = (route.openapi_extra or {}).get("parameters", [])
+    names = {item["name"] for item in declared if item["in"] == "query"}
+    dependants = [route.dependant]
+    while dependants:
+        dependant = dependants.pop()
+        names.update(field.alias for field in dependant.query_params)
+        dependants.extend(dependant.dependencies)
+    return frozenset(names)

@@ -1,0 +1,61 @@
+"""Whether everything that the API needs answers."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from teamrun.errors import TeamrunError
+
+__all__ = ["Check", "Readiness"]
+
+logger = logging.getLogger(__name__)
+
+Check = Callable[[], Awaitable[None]]
+"""Raises where a component does not answer."""
+
+CHECK_S = 3.0
+"""How long a component may take; probes usually give up after this time themselves."""
+
+KEEP_S = 1.0
+"""How long an answer is used again: probes need no key, and must not become load."""
+
+
+class Readiness:
+    """The components that the API depends on, each with a way to ask it."""
+
+    def __init__(
+        self, checks: Mapping[str, Check], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._checks = dict(checks)
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._until = -1.0
+        self._faults: dict[str, str] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The components."""
+        return sorted(self._checks)
+
+    async def faults(self) -> dict[str, str]:
+        """What does not answer, with a reason that may be shown to anybody."""
+        async with self._lock:
+            if self._clock() >= self._until:
+                found = await asyncio.gather(*(self._ask(name) for name in self.names))
+                self._faults = {name: why for name, why in found if why is not None}
+                self._until = self._clock() + KEEP_S
+            return self._faults
+
+    async def _ask(self, name: str) -> tuple[str, str | None]:
+        try:
+            async with asyncio.timeout(CHECK_S):
+                await self._checks[name]()
+        except TimeoutError:
+            return name, f"does not answer within {CHECK_S:g} s"
+        except TeamrunError as error:
+            # The text may name hosts, so it stays in the log.
+            data = {"action": "ready.failed", "component": name, "error": str(error)}
+            logger.warning("A component is not ready", extra=data)
+            return name, f"does not answer ({error.code})"
+        return name, None

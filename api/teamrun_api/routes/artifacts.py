@@ -1,0 +1,125 @@
+"""`/v1/runs/{run_id}/artifacts`: the files that a run has left."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.requests import Request
+from starlette.responses import Response
+
+from teamrun.errors import ArtifactNotFound, RunNotFound
+from teamrun.runs.entries import ArtifactRecord
+from teamrun.runs.public import Artifact
+from teamrun_api.answers import json_answer, not_modified
+from teamrun_api.conditional import blob_tag, matches
+from teamrun_api.context import ApiDep
+from teamrun_api.declare import IF_NONE_MATCH, Responses, answer, content, problems
+from teamrun_api.dependencies import RunId, RunReader
+from teamrun_api.schemas import ArtifactPage
+
+__all__ = ["router"]
+
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,64}(; ?charset=[\w-]{1,32})?", re.ASCII)
+
+_FILE: Responses = {
+    200: content(
+        "The bytes of the file.",
+        {"*/*": ({"type": "string", "format": "binary"}, "File")},
+        "ETag",
+        "Content-Disposition",
+    ),
+    304: {"description": "The file is as `If-None-Match` says."},
+    **problems(RunNotFound, ArtifactNotFound),
+}
+
+Name = Annotated[str, Path(max_length=128, description="The file's name.", examples=["chart.png"])]
+
+router = APIRouter(tags=["artifacts"], default_response_class=Response)
+
+
+@router.get(
+    "/v1/runs/{run_id}/artifacts",
+    operation_id="listRunArtifacts",
+    summary="List the files of a run",
+    responses={
+        200: answer("Every version of every file.", ArtifactPage, "Artifacts"),
+        **problems(RunNotFound),
+    },
+)
+async def list_artifacts(api: ApiDep, caller: RunReader, run_id: RunId) -> Response:
+    """List what the run has left so far; while it runs there may be more to come."""
+    records = await api.service.artifacts(caller.tenant, run_id)
+    return json_answer(ArtifactPage(data=[_resource(run_id, record) for record in records]))
+
+
+@router.get(
+    "/v1/runs/{run_id}/artifacts/{name}",
+    operation_id="getRunArtifact",
+    summary="Download the newest version of a file",
+    responses=_FILE,
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+)
+async def get_artifact(
+    request: Request, api: ApiDep, caller: RunReader, run_id: RunId, name: Name
+) -> Response:
+    """Download a file. It is sent as an attachment: what a tool wrote is never shown as a page."""
+    known = request.headers.get("if-none-match")
+    if known is not None:
+        records = await api.service.artifacts(caller.tenant, run_id)
+        newest = [record for record in records if record.name == name][-1:]
+        if newest and matches(known, blob_tag(newest[0].sha256)):
+            return not_modified(blob_tag(newest[0].sha256))
+    record, data = await api.service.artifact(caller.tenant, run_id, name)
+    return _file(record, data)
+
+
+@router.get(
+    "/v1/runs/{run_id}/artifacts/{name}/versions/{version}",
+    operation_id="getRunArtifactVersion",
+    summary="Download one version of a file",
+    responses=_FILE,
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+)
+async def get_artifact_version(
+    request: Request,
+    api: ApiDep,
+    caller: RunReader,
+    run_id: RunId,
+    name: Name,
+    version: Annotated[
+        int, Path(ge=1, le=1_000_000, description="The version, from 1.", examples=[1])
+    ],
+) -> Response:
+    """Download a version of a file; it never changes."""
+    record, data = await api.service.artifact(caller.tenant, run_id, name, version=version)
+    tag = blob_tag(record.sha256)
+    if matches(request.headers.get("if-none-match"), tag):
+        return not_modified(tag)
+    return _file(record, data, cache="private, max-age=31536000, immutable")
+
+
+def _resource(run_id: str, record: ArtifactRecord) -> Artifact:
+    url = f"/v1/runs/{run_id}/artifacts/{record.name}/versions/{record.version}"
+    return Artifact(
+        name=record.name,
+        version=record.version,
+        media_type=record.media_type,
+        size=record.size,
+        sha256=record.sha256,
+        url=url,
+    )
+
+
+def _file(record: ArtifactRecord, data: bytes, *, cache: str = "private, no-cache") -> Response:
+    given = record.media_type
+    return Response(
+        data,
+        media_type=given if _MEDIA_TYPE.fullmatch(given) else "application/octet-stream",
+        headers={
+            "ETag": blob_tag(record.sha256),
+            "Content-Disposition": f'attachment; filename="{record.name}"',
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+            "Cache-Control": cache,
+        },
+    )

@@ -1,0 +1,192 @@
+"""`/v1/runs/{run_id}/events`: one log of events in three forms, chosen by `Accept`."""
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, NamedTuple
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from teamrun.errors import RunNotFound
+from teamrun.runs.public import Delta, Event, EventPage, RunStatus
+from teamrun_api.answers import has_ended, json_answer
+from teamrun_api.context import Api, ApiDep
+from teamrun_api.declare import LAST_EVENT_ID, content, problems
+from teamrun_api.dependencies import RunId, RunReader
+from teamrun_api.faults import Fault, InvalidParameter, NotAcceptable
+from teamrun_api.methods import HEAD_FLAG
+from teamrun_api.negotiation import choose
+from teamrun_api.sse import EventStream, frame, retry_frame
+
+__all__ = ["router"]
+
+JSON = "application/json"
+LINES = "application/x-ndjson"
+STREAM = "text/event-stream"
+
+_TYPES = re.compile(r"[a-z]+(\.[a-z_]+)+(,[a-z]+(\.[a-z_]+)+)*")
+_SEQ = re.compile(r"[0-9]{1,12}")
+
+_LINES_PAGE = 1000
+
+router = APIRouter(tags=["events"], default_response_class=Response)
+
+
+class _End(BaseModel):
+    """The data of the frame `end`."""
+
+    run_id: str
+    status: RunStatus
+
+
+class _Log(NamedTuple):
+    """Which events of which run are wanted."""
+
+    api: Api
+    tenant: str
+    run_id: str
+    after: int
+    types: frozenset[str] | None
+
+    def wants(self, kind: str) -> bool:
+        return self.types is None or kind in self.types
+
+
+@router.get(
+    "/v1/runs/{run_id}/events",
+    operation_id="readRunEvents",
+    summary="Read or follow the events of a run",
+    responses={
+        200: content(
+            "The events: a page, the log so far as lines, or a stream to the end of the run.",
+            {
+                JSON: ({"$ref": "#/components/schemas/EventPage"}, "Events"),
+                LINES: ({"type": "string"}, "EventLines"),
+                STREAM: ({"type": "string"}, "EventStream"),
+            },
+        ),
+        **problems(RunNotFound, NotAcceptable),
+    },
+    openapi_extra={"parameters": [LAST_EVENT_ID]},
+)
+async def read_events(
+    request: Request,
+    api: ApiDep,
+    caller: RunReader,
+    run_id: RunId,
+    after: Annotated[
+        str | None,
+        Query(
+            max_length=128,
+            description="Only events after this one: an event id, or its `seq`.",
+            examples=["run_01jd8v3m7q-12"],
+        ),
+    ] = None,
+    types: Annotated[
+        str | None,
+        Query(
+            max_length=1024,
+            pattern=f"^{_TYPES.pattern}$",
+            description="Only events of these types, separated by commas.",
+            examples=["run.completed,message.created"],
+        ),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many; JSON pages only.")] = 100,
+) -> Response:
+    """Read events in the form that `Accept` names.
+
+    - `application/json`: a page; go on with `after` = `next_cursor`.
+    - `application/x-ndjson`: all events so far, one per line.
+    - `text/event-stream`: the events so far and then each as it happens, to `event: end`. The `id`
+      of a frame is the event's; sent back as `Last-Event-ID` it resumes the stream there, for as
+      long as the run is kept. `message.delta` frames are pieces of text on their way and have none.
+    """
+    start = _start_of(request, run_id, after)
+    wanted = frozenset(types.split(",")) if types else None
+    log = _Log(api, caller.tenant, run_id, start, wanted)
+    # HEAD is answered as the page is: it opens no stream.
+    head = HEAD_FLAG in request.scope["state"]
+    form = JSON if head else choose(request.headers.get("accept"), (JSON, LINES, STREAM))
+    if form == STREAM:
+        return await _stream(log)
+    page = await api.service.events(
+        caller.tenant,
+        run_id,
+        after=start,
+        limit=limit if form == JSON else _LINES_PAGE,
+        types=wanted,
+    )
+    if form == LINES:
+        return EventStream(_lines(log, page), api=api, media_type=LINES, ping=None, headers=_VARY)
+    return json_answer(page, headers=_VARY)
+
+
+_VARY = {"Vary": "Accept"}
+
+
+async def _stream(log: _Log) -> Response:
+    # Reads the run first: once the stream has begun, there is no status left to say 404 with.
+    await log.api.service.get(log.tenant, log.run_id)
+    return EventStream(_frames(log), api=log.api, headers=_VARY)
+
+
+async def _frames(log: _Log) -> AsyncGenerator[bytes, None]:
+    yield retry_frame()
+    service = log.api.service
+    following = service.follow(
+        log.tenant, log.run_id, after=log.after, deltas=log.wants("message.delta")
+    )
+    async with aclosing(following) as items:
+        async for item in items:
+            if log.wants(item.type):
+                yield _frame_of(item)
+    run = await service.get(log.tenant, log.run_id)
+    if has_ended(run):
+        yield frame(_End(run_id=run.id, status=run.status).model_dump_json(), event="end")
+
+
+def _frame_of(item: Event | Delta) -> bytes:
+    event_id = item.id if isinstance(item, Event) else None
+    return frame(item.model_dump_json(by_alias=True), event=item.type, event_id=event_id)
+
+
+async def _lines(log: _Log, page: EventPage) -> AsyncGenerator[bytes, None]:
+    while True:
+        if page.data:
+            lines = (event.model_dump_json(by_alias=True) for event in page.data)
+            yield "".join(f"{line}\n" for line in lines).encode()
+        if not (page.has_more and page.next_cursor):
+            return
+        page = await log.api.service.events(
+            log.tenant,
+            log.run_id,
+            after=_seq_of(page.next_cursor, log.run_id),
+            limit=_LINES_PAGE,
+            types=log.types,
+        )
+
+
+def _start_of(request: Request, run_id: str, after: str | None) -> int:
+    last = request.headers.get("last-event-id")
+    try:
+        if last:
+            return _seq_of(last, run_id)
+        return _seq_of(after, run_id) if after else 0
+    except ValueError as error:
+        place = {"header": "Last-Event-ID"} if last else {"parameter": "after"}
+        fault = Fault(str(error), "invalid_event_id", **place)
+        raise InvalidParameter(str(error), faults=[fault]) from None
+
+
+def _seq_of(text: str, run_id: str) -> int:
+    owner, dash, seq = text.rpartition("-")
+    if dash and owner != run_id:
+        raise ValueError(f"{text[:128]!r} is no event of {run_id!r}; send an id of this run.")
+    if not _SEQ.fullmatch(seq):
+        raise ValueError(
+            f"{text[:128]!r} is no event id; send one of this run, such as '{run_id}-12', or 12."
+        )
+    return int(seq)

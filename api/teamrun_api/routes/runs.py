@@ -1,0 +1,231 @@
+"""`/v1/runs`: submit, list, read, cancel, result."""
+
+import logging
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from teamrun.errors import (
+    DefinitionError,
+    IdempotencyConflict,
+    RunEnded,
+    RunNotFinished,
+    RunNotFound,
+    TeamrunError,
+)
+from teamrun.runs.public import Run, RunPage, RunResult, RunStatus
+from teamrun.runs.service import RunFilter
+from teamrun.runs.spec import RunRequest
+from teamrun_api.answers import has_ended, json_answer, not_modified, run_answer
+from teamrun_api.bodies import JsonBody
+from teamrun_api.conditional import matches, revision_tag
+from teamrun_api.context import ApiDep
+from teamrun_api.declare import (
+    BODY,
+    IDEMPOTENCY_KEY,
+    IF_NONE_MATCH,
+    PREFER,
+    answer,
+    problems,
+    takes,
+)
+from teamrun_api.dependencies import Hold, HoldDep, IdempotencyKey, RunId, RunReader, RunWriter
+from teamrun_api.faults import InvalidIdempotencyKey
+from teamrun_api.queries import METADATA, metadata_of
+from teamrun_api.schemas import CancelRequest
+
+__all__ = ["router"]
+
+logger = logging.getLogger(__name__)
+
+router = APIRouter(tags=["runs"], default_response_class=Response)
+
+RETRY_SOON = {"Retry-After": "1"}
+
+_QUEUED = answer(
+    "Accepted: the run is durable and goes on without the client.",
+    Run,
+    "RunQueued",
+    "Location",
+    "ETag",
+    "Retry-After",
+    "Preference-Applied",
+    "Idempotency-Replayed",
+)
+
+
+@router.post(
+    "/v1/runs",
+    operation_id="submitRun",
+    summary="Submit a run",
+    status_code=202,
+    responses={
+        200: answer(
+            "The run has ended within the time that was asked for.",
+            Run,
+            "RunEnded",
+            "Location",
+            "ETag",
+            "Preference-Applied",
+            "Idempotency-Replayed",
+        ),
+        202: _QUEUED,
+        **problems(*BODY, InvalidIdempotencyKey, DefinitionError, IdempotencyConflict),
+    },
+    openapi_extra={
+        "requestBody": takes(RunRequest, "Submit"),
+        "parameters": [IDEMPOTENCY_KEY, PREFER],
+    },
+)
+async def submit_run(
+    api: ApiDep,
+    caller: RunWriter,
+    key: IdempotencyKey,
+    hold: HoldDep,
+    request: Annotated[RunRequest, Depends(JsonBody(RunRequest))],
+) -> Response:
+    """Accept a run. It is durable when the answer leaves, and executed by a worker.
+
+    With `Prefer: wait=N` the answer is held until the run has ended, for up to N seconds.
+    """
+    run, replayed = await api.service.submit(caller.tenant, request, idempotency_key=key)
+    api.metrics.accepted(replayed=replayed)
+    headers = {"Location": f"/v1/runs/{run.id}", **hold.applied}
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    if hold.timeout is not None:
+        run = await _held(hold, caller.tenant, run)
+        if has_ended(run):
+            return run_answer(run, headers=headers)
+    return run_answer(run, status=202, headers={**headers, **RETRY_SOON})
+
+
+async def _held(hold: Hold, tenant: str, run: Run) -> Run:
+    assert hold.timeout is not None
+    waiting = hold.api.service.wait(tenant, run.id, timeout=hold.timeout)
+    try:
+        return await hold.until(waiting) or run
+    except TeamrunError as error:
+        # The run has been accepted: the client must learn its id, whatever fails from here on.
+        data = {"action": "run.wait", "run_id": run.id, "code": error.code}
+        logger.warning("A held answer was sent early", extra=data)
+        return run
+
+
+@router.get(
+    "/v1/runs",
+    operation_id="listRuns",
+    summary="List runs, newest first",
+    responses={200: answer("A page of runs.", RunPage, "Runs"), **problems()},
+    openapi_extra={"parameters": [METADATA]},
+)
+async def list_runs(
+    request: Request,
+    api: ApiDep,
+    caller: RunReader,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many.")] = 20,
+    after: Annotated[
+        str | None, Query(max_length=256, description="`next_cursor` of the page before.")
+    ] = None,
+    status: Annotated[RunStatus | None, Query(description="Only runs that stand so.")] = None,
+    team: Annotated[
+        str | None, Query(max_length=256, description="Only runs of this team.")
+    ] = None,
+    tag: Annotated[str | None, Query(max_length=64, description="Only runs with this tag.")] = None,
+) -> Response:
+    """List the runs of the caller's tenant.
+
+    A page may be short, or empty, and still have a `next_cursor`: go on while `has_more`.
+    """
+    where = RunFilter(status=status, team=team, tag=tag, metadata=metadata_of(request))
+    page = await api.service.list(caller.tenant, where, limit=limit, after=after)
+    return json_answer(page)
+
+
+@router.get(
+    "/v1/runs/{run_id}",
+    operation_id="getRun",
+    summary="Read a run",
+    responses={
+        200: answer("The run.", Run, "RunEnded", "ETag", "Preference-Applied"),
+        304: {"description": "The run is as `If-None-Match` says."},
+        **problems(RunNotFound),
+    },
+    openapi_extra={"parameters": [IF_NONE_MATCH, PREFER]},
+)
+async def get_run(
+    request: Request, api: ApiDep, caller: RunReader, run_id: RunId, hold: HoldDep
+) -> Response:
+    """Read a run as its log says now.
+
+    `Prefer: wait=N` together with `If-None-Match` is a long poll: the answer is held until the run
+    changes. Without `If-None-Match` it is held until the run has ended.
+    """
+    known = request.headers.get("if-none-match")
+    run = await api.service.get(caller.tenant, run_id)
+    same = matches(known, revision_tag(run.revision))
+    if hold.timeout is not None and (same or known is None) and not has_ended(run):
+        revision = run.revision if same else None
+        waiting = api.service.wait(caller.tenant, run_id, timeout=hold.timeout, revision=revision)
+        run = await hold.until(waiting) or run
+    tag = revision_tag(run.revision)
+    if matches(known, tag):
+        return not_modified(tag, headers=hold.applied)
+    return run_answer(run, headers=hold.applied)
+
+
+@router.get(
+    "/v1/runs/{run_id}/result",
+    operation_id="getRunResult",
+    summary="Read the result of a run",
+    responses={
+        200: answer("The result.", RunResult, "Result", "Preference-Applied"),
+        **problems(RunNotFound, RunNotFinished),
+    },
+    openapi_extra={"parameters": [PREFER]},
+)
+async def get_result(api: ApiDep, caller: RunReader, run_id: RunId, hold: HoldDep) -> Response:
+    """Read the whole result: output, messages, files, usage. Before the end that is 409.
+
+    `Prefer: wait=N` holds the answer until the run has ended, for up to N seconds.
+    """
+    if hold.timeout is not None:
+        await hold.until(api.service.wait(caller.tenant, run_id, timeout=hold.timeout))
+    result = await api.service.result(caller.tenant, run_id)
+    return json_answer(result, headers=hold.applied)
+
+
+@router.post(
+    "/v1/runs/{run_id}/cancel",
+    operation_id="cancelRun",
+    summary="Cancel a run",
+    responses={
+        200: answer("The run is cancelled.", Run, "RunCancelled", "ETag"),
+        202: answer(
+            "The run will be cancelled; its owner is told.",
+            Run,
+            "RunCancelling",
+            "ETag",
+            "Retry-After",
+        ),
+        **problems(*BODY, InvalidIdempotencyKey, RunNotFound, RunEnded),
+    },
+    openapi_extra={
+        "requestBody": takes(CancelRequest, "Cancel", required=False),
+        "parameters": [IDEMPOTENCY_KEY],
+    },
+)
+async def cancel_run(
+    api: ApiDep,
+    caller: RunWriter,
+    run_id: RunId,
+    key: IdempotencyKey,
+    request: Annotated[CancelRequest, Depends(JsonBody(CancelRequest, optional=True))],
+) -> Response:
+    """End a run. Repeating it changes nothing; a run that has ended otherwise answers 409."""
+    run = await api.service.cancel(caller.tenant, run_id, reason=request.reason)
+    if has_ended(run):
+        return run_answer(run)
+    return run_answer(run, status=202, headers=RETRY_SOON)

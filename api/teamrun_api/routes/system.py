@@ -1,0 +1,100 @@
+"""Probes, metrics, and what the server is."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from teamrun.runs.spec import BEHAVIOUR
+from teamrun.version import VERSION
+from teamrun_api.answers import json_answer
+from teamrun_api.context import ApiDep
+from teamrun_api.declare import answer, content, problems
+from teamrun_api.dependencies import AnyCaller
+from teamrun_api.faults import Fault, NotReady
+from teamrun_api.limits import MAX_DEPTH, MAX_NODES
+from teamrun_api.metrics import CONTENT_TYPE
+from teamrun_api.schemas import Health, Info, Limits, Readiness, ServerState
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["system"], default_response_class=Response)
+
+
+@router.get(
+    "/healthz",
+    operation_id="getHealth",
+    summary="Whether the process answers",
+    responses={
+        200: answer("It does.", Health, "Health"),
+        **problems(keyed=False),
+    },
+)
+async def get_health() -> Response:
+    """Tell whether to restart the process; asks nothing else. Needs no key."""
+    return json_answer(Health())
+
+
+@router.get(
+    "/readyz",
+    operation_id="getReadiness",
+    summary="Whether requests can be served",
+    responses={
+        200: answer(
+            "Everything that is needed answers.",
+            Readiness,
+            "Ready",
+        ),
+        **problems(NotReady, keyed=False),
+    },
+)
+async def get_readiness(api: ApiDep) -> Response:
+    """Tell whether to send requests here. `errors` names each component at fault. Needs no key.
+
+    Without Redis, submits are still accepted, and start when it is back.
+    """
+    faults = await api.readiness.faults()
+    if not faults:
+        return json_answer(Readiness(checks=dict.fromkeys(api.readiness.names, "ok")))
+    reasons = [f"{name} {why}" for name, why in faults.items()]
+    raise NotReady(
+        f"Not ready: {'; '.join(reasons)}.",
+        faults=[Fault(f"{name} {why}", name) for name, why in faults.items()],
+    )
+
+
+@router.get(
+    "/metrics",
+    operation_id="getMetrics",
+    summary="Counters of this process",
+    responses={
+        200: content("Prometheus text.", {"text/plain": ({"type": "string"}, "Metrics")}),
+        **problems(),
+    },
+)
+async def get_metrics(api: ApiDep, caller: AnyCaller) -> Response:
+    """Read the metrics. Where keys are configured any of them will do."""
+    return Response(api.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+@router.get(
+    "/v1/info",
+    operation_id="getInfo",
+    summary="The server and what it can do",
+    responses={200: answer("The server.", Info, "Info"), **problems()},
+)
+async def get_info(api: ApiDep, caller: AnyCaller) -> Response:
+    """Read the server's version and limits. Where keys are configured any of them will do."""
+    settings = api.settings
+    info = Info(
+        version=VERSION,
+        behaviour=BEHAVIOUR,
+        server=ServerState(
+            authentication="bearer" if api.keyring else "none", live_events=api.live
+        ),
+        limits=Limits(
+            body_bytes=settings.body_limit_bytes,
+            json_depth=MAX_DEPTH,
+            json_values=MAX_NODES,
+            wait_seconds=settings.wait_limit_seconds,
+        ),
+    )
+    return json_answer(info)

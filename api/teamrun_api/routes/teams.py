@@ -1,0 +1,80 @@
+"""`/v1/teams`: what the operator registered, and whether a definition holds."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from starlette.responses import Response
+
+from teamrun.components.summaries import TeamSummary, Validation
+from teamrun_api.answers import json_answer
+from teamrun_api.bodies import JsonBody
+from teamrun_api.context import ApiDep
+from teamrun_api.declare import BODY, IDEMPOTENCY_KEY, answer, problems, takes
+from teamrun_api.dependencies import IdempotencyKey, TeamReader
+from teamrun_api.faults import InvalidIdempotencyKey, TeamNotFound
+from teamrun_api.schemas import TeamPage, ValidateRequest
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["teams"], default_response_class=Response)
+
+
+@router.get(
+    "/v1/teams",
+    operation_id="listTeams",
+    summary="List registered teams",
+    responses={200: answer("The teams, by name.", TeamPage, "Teams"), **problems()},
+)
+async def list_teams(api: ApiDep, caller: TeamReader) -> Response:
+    """List the teams of the operator's file, and the models that stand behind them here."""
+    return json_answer(TeamPage(data=api.registry.teams()))
+
+
+@router.get(
+    "/v1/teams/{name}",
+    operation_id="getTeam",
+    summary="Read a registered team",
+    responses={
+        200: answer("The team.", TeamSummary, "Team"),
+        **problems(TeamNotFound),
+    },
+)
+async def get_team(
+    api: ApiDep,
+    caller: TeamReader,
+    name: Annotated[
+        str, Path(max_length=256, description="The team's name.", examples=["analysts"])
+    ],
+) -> Response:
+    """Read one team."""
+    for team in api.registry.teams():
+        if team.name == name:
+            return json_answer(team)
+    raise TeamNotFound(f"There is no team {name!r}; GET /v1/teams lists them.")
+
+
+@router.post(
+    "/v1/teams:validate",
+    operation_id="validateTeam",
+    summary="Check a definition without running it",
+    responses={
+        200: answer(
+            "Whether it holds, and everything that is wrong with it.",
+            Validation,
+            "Validation",
+        ),
+        **problems(*BODY, InvalidIdempotencyKey),
+    },
+    openapi_extra={
+        "requestBody": takes(ValidateRequest, "Validate"),
+        "parameters": [IDEMPOTENCY_KEY],
+    },
+)
+async def validate_team(
+    api: ApiDep,
+    caller: TeamReader,
+    key: IdempotencyKey,
+    request: Annotated[ValidateRequest, Depends(JsonBody(ValidateRequest))],
+) -> Response:
+    """Check a team as a submit would. The answer is 200 also where it does not hold."""
+    return json_answer(api.registry.validate(team=request.team, team_spec=request.team_spec))

@@ -1,0 +1,110 @@
+"""Bodies of requests and answers that belong to the HTTP API alone; runs are in `teamrun.runs`."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from teamrun.components.summaries import TeamSummary
+from teamrun.runs.public import Artifact
+
+__all__ = [
+    "ArtifactPage",
+    "CancelRequest",
+    "Health",
+    "Info",
+    "Limits",
+    "Readiness",
+    "ServerState",
+    "TeamPage",
+    "ValidateRequest",
+]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class CancelRequest(_Body):
+    """The body of `POST /v1/runs/{run_id}/cancel`; all of it may be left out."""
+
+    mode: Literal["now"] = "now"
+    """Calls that are being made are interrupted."""
+    reason: str | None = Field(default=None, max_length=512, examples=["No longer needed."])
+    """Why; it is kept with the run."""
+
+
+class ValidateRequest(_Body):
+    """The body of `POST /v1/teams:validate`: exactly one of the two."""
+
+    team: str | None = Field(default=None, min_length=1, max_length=256, examples=["analysts"])
+    """The name of a registered team."""
+    team_spec: dict[str, Any] | None = None
+    """A definition."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.team is None) == (self.team_spec is None):
+            raise ValueError("give exactly one of `team` and `team_spec`")
+        return self
+
+
+class TeamPage(_Answer):
+    """All registered teams, by name."""
+
+    data: list[TeamSummary]
+    next_cursor: str | None = None
+    has_more: bool = False
+
+
+class ArtifactPage(_Answer):
+    """All files that a run has left, each version of each."""
+
+    data: list[Artifact]
+    next_cursor: str | None = None
+    has_more: bool = False
+
+
+class Health(_Answer):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(_Answer):
+    """Everything that the API needs answers, by name."""
+
+    status: Literal["ready"] = "ready"
+    checks: dict[str, Literal["ok"]]
+
+
+class Limits(_Answer):
+    """What the server takes at most."""
+
+    body_bytes: int
+    json_depth: int
+    json_values: int
+    wait_seconds: float
+
+
+class ServerState(_Answer):
+    """What is connected."""
+
+    authentication: Literal["none", "bearer"]
+    live_events: bool
+    """Whether streams carry token deltas, and hear of events at once."""
+
+
+class Info(_Answer):
+    """The server and what it can do."""
+
+    name: Literal["teamrun"] = "teamrun"
+    version: str
+    api_versions: list[str] = ["v1"]
+    behaviour: int
+    """The engine's version; a run is continued by an engine of the same."""
+    server: ServerState
+    limits: Limits

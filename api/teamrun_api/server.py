@@ -1,0 +1,63 @@
+"""The application on a socket: uvicorn, told when to let go of streams."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Generator
+
+import uvicorn
+from fastapi import FastAPI
+
+from teamrun_api.app import api_of
+
+__all__ = ["Server"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+GRACE_S = 10
+"""How long answers that are being sent may take when the server stops."""
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that ends event streams and held answers first when it stops.
+
+    uvicorn alone waits for open connections, and a stream ends only with its run.
+    """
+
+    def __init__(self, app: FastAPI, *, host: str, port: int) -> None:
+        """Serve `app`; 0 is a free port."""
+        self._closing: asyncio.Event = api_of(app).closing
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        super().__init__(config)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Stop at SIGINT and SIGTERM, and return then: what is open has still to be closed.
+
+        uvicorn's own raises the signal once more at the end, which would kill this process there.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what would never end by itself, then what uvicorn ends."""
+        self._closing.set()
+        await super().shutdown(sockets)

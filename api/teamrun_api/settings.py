@@ -1,0 +1,69 @@
+"""Settings of the API process, from `TEAMRUN_*` variables."""
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from teamrun.settings import CommonSettings
+
+__all__ = ["ApiKey", "ApiSettings", "Scope"]
+
+Scope = Literal["runs:read", "runs:write", "teams:read"]
+"""What a key may allow."""
+
+
+class ApiKey(BaseModel):
+    """A key as the operator configures it: its digest, never the key itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=64)
+    """Whose key it is; for logs."""
+
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
+    """sha256 of the key, in hexadecimal: `printf %s "$KEY" | sha256sum`."""
+
+    scopes: frozenset[Scope] = Field(min_length=1)
+
+    tenant: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "default"
+    """Whose runs the key sees."""
+
+
+class ApiSettings(CommonSettings):
+    """Settings of `python -m teamrun_api`."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; without `api_keys` a loopback one."""
+
+    port: int = Field(default=8080, ge=0, le=65535)
+    """The port to listen on; 0 takes a free one."""
+
+    api_keys: tuple[ApiKey, ...] = Field(default=(), repr=False)
+    """A JSON list of `{"name", "sha256", "scopes", "tenant"}`. With any, every request but the
+    probes needs `Authorization: Bearer`."""
+
+    cors_origins: tuple[str, ...] = ()
+    """A JSON list of the origins whose pages may call the API, such as `https://app.example`."""
+
+    body_limit_bytes: int = Field(default=1024 * 1024, ge=1024)
+    """The largest request body."""
+
+    wait_limit_seconds: float = Field(default=60.0, ge=0, le=600)
+    """The longest time that `Prefer: wait` holds an answer."""
+
+    ping_seconds: float = Field(default=15.0, gt=0, le=60)
+    """How long an event stream is silent before it sends a comment."""
+
+    @property
+    def wait_limit(self) -> timedelta:
+        """`wait_limit_seconds` as a duration."""
+        return timedelta(seconds=self.wait_limit_seconds)
+
+    @model_validator(mode="after")
+    def _each_key_once(self) -> Self:
+        for what in ("name", "sha256"):
+            values = [key.name if what == "name" else key.sha256 for key in self.api_keys]
+            if len(set(values)) < len(values):
+                raise ValueError(f"two of the keys have the same {what}")
+        return self

@@ -1,0 +1,119 @@
+"""Streams that go on for as long as their source does, and end when the client leaves.
+
+`EventStream` is the response: it pumps chunks from a generator, sends a comment when the generator
+is silent, and closes the generator as soon as the client has left or the server is about to stop.
+The functions below it are the frames of `text/event-stream`.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from teamrun.errors import TeamrunError
+from teamrun_api.context import Api
+from teamrun_api.presence import departure, end_all
+
+__all__ = ["PING", "EventStream", "frame", "retry_frame"]
+
+logger = logging.getLogger(__name__)
+
+PING = b": ping\n\n"
+
+RETRY_MS = 2000
+"""How long a client waits before it connects again."""
+
+
+class EventStream(Response):
+    """A response whose body is what a generator yields."""
+
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        *,
+        api: Api,
+        media_type: str = "text/event-stream",
+        headers: Mapping[str, str] | None = None,
+        ping: bytes | None = PING,
+    ) -> None:
+        """Make the response.
+
+        Args:
+            chunks: The body; it is closed whatever happens.
+            api: Knows how often to ping and when the server stops.
+            media_type: The Content-Type.
+            headers: More headers.
+            ping: What is sent in silence; None for formats that have no comments.
+        """
+        super().__init__(
+            media_type=media_type,
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})},
+        )
+        del self.headers["content-length"]
+        self._chunks = chunks
+        self._api = api
+        self._ping = ping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the body until its end, the client's or the server's."""
+        self._api.metrics.streams += 1
+        try:
+            await self._stream(receive, send)
+        finally:
+            self._api.metrics.streams -= 1
+            await self._chunks.aclose()
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+        pumping = asyncio.create_task(self._pump(send))
+        pinging = asyncio.create_task(self._ping_forever(send))
+        leaving = asyncio.create_task(departure(receive))
+        closing = asyncio.create_task(self._api.closing.wait())
+        try:
+            await asyncio.wait({pumping, leaving, closing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            left = leaving.done()
+            await end_all(pumping, pinging, leaving, closing)
+        _report(pumping)
+        if not left:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _pump(self, send: Send) -> None:
+        async for chunk in self._chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def _ping_forever(self, send: Send) -> None:
+        while self._ping is not None:
+            await asyncio.sleep(self._api.settings.ping_seconds)
+            await send({"type": "http.response.body", "body": self._ping, "more_body": True})
+
+
+def frame(data: str, *, event: str, event_id: str | None = None) -> bytes:
+    """One event; `data` is JSON on one line."""
+    head = f"id: {event_id}\n" if event_id is not None else ""
+    return f"{head}event: {event}\ndata: {data}\n\n".encode()
+
+
+def retry_frame() -> bytes:
+    """Tells the client when to connect again after a cut."""
+    return f"retry: {RETRY_MS}\n\n".encode()
+
+
+def _report(pumping: "asyncio.Task[Any]") -> None:
+    # The headers have left, so an error can only end the stream; the client connects again from
+    # the last event it has seen, and is then told what is wrong.
+    error = None if pumping.cancelled() else pumping.exception()
+    if isinstance(error, TeamrunError):
+        data = {"action": "stream.cut", "code": error.code}
+        logger.warning("An event stream was cut", extra=data)
+    elif error is not None:
+        logger.error("An event stream failed", exc_info=error, extra={"action": "stream.failed"})
