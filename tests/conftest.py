@@ -1,33 +1,69 @@
-"""Every test starts without the variables of whoever runs it, and reaches this machine only."""
+"""Every test starts without the variables of whoever runs it, and reaches this machine only.
+
+So no test can ask a real model, by accident or with somebody's key.
+"""
 
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
-OURS = ("TEAMRUN_", "OPENAI_", "AZURE_", "AWS_")
+OURS = (
+    "TEAMRUN_",
+    "OPENAI_",
+    "AZURE_",
+    "AWS_",
+    "ANTHROPIC_",
+    "GOOGLE_",
+    "GEMINI_",
+    "BEDROCK_",
+    "LLM_",
+    "MODEL_",
+    "SCRIPTED_",
+)
 
 
 @pytest.fixture(autouse=True)
 def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
+    for name in list(os.environ):
         if name.startswith(OURS):
             monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def loopback_only() -> Generator[None]:
-    connect = socket.socket.connect
-
-    def guarded(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6):
-            host = str(address[0])
-            if host not in {"127.0.0.1", "::1", "localhost", "0.0.0.0"}:
-                raise AssertionError(f"a test tried to reach {host}")
-        connect(self, address)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", guarded)
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+        resolve = socket.getaddrinfo
+
+        def resolve_ours(host: Any, *args: Any, **options: Any) -> Any:
+            _refuse_unless_ours(host)
+            return resolve(host, *args, **options)
+
+        patch.setattr(socket, "getaddrinfo", resolve_ours)
         yield
+
+
+def _guarded(connect: Callable[[socket.socket, Any], Any]) -> Callable[[socket.socket, Any], Any]:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            _refuse_unless_ours(address[0])
+        return connect(self, address)
+
+    return guarded
+
+
+def _refuse_unless_ours(host: Any) -> None:
+    name = host.decode("ascii") if isinstance(host, bytes) else host
+    if name in (None, "", "localhost", socket.gethostname()):
+        return
+    try:
+        ours = ip_address(name).is_loopback or ip_address(name).is_unspecified
+    except ValueError:
+        ours = False
+    if not ours:
+        raise AssertionError(f"a test tried to reach {name!r}; only this machine is open to tests")

@@ -1,0 +1,334 @@
+"""A model server of our own: chat completions over HTTP, with every fault that a real one has.
+
+In process: `async with ModelServer() as server`, then `server.plan`, `server.requests`. As a
+process: `python -m tests.support.model_server --port 0` prints its base URL on the first line;
+`GET /control/stats`, `GET /control/requests`, `POST /control/plan` and `POST /control/reset`
+serve those who are in another process. It holds thousands of slow requests at once.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Self, cast
+
+from tests.support.model_replies import Plan, Reply, chunks, completion, error_body
+
+__all__ = ["ModelServer"]
+
+Json = dict[str, Any]
+
+_KEPT = 10_000
+"""Requests beyond this are counted only."""
+
+
+class ModelServer:
+    """Answers by `plan`; keeps what it was asked."""
+
+    def __init__(self, plan: Plan | None = None, *, latency_seconds: float = 0) -> None:
+        self.plan = plan or Plan()
+        self.latency_seconds = latency_seconds
+        self.requests: list[Json] = []
+        """`{path, headers, body}` of each call, in order."""
+        self.calls = 0
+        self.answered = 0
+        """Answers that were written to their end."""
+        self.abandoned = 0
+        """Calls that the client left before their answer's end."""
+        self.in_flight = 0
+        self.peak = 0
+        self.by_key: Counter[str] = Counter()
+        """Calls by their Idempotency-Key."""
+        self.changed = asyncio.Condition()
+        self._server: asyncio.Server | None = None
+        self._connections: set[_Connection] = set()
+        self._notes: set[asyncio.Task[None]] = set()
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> Self:
+        """Listen; port 0 takes a free one."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Connection(self), host, port, backlog=4096, reuse_address=True
+        )
+        return self
+
+    async def stop(self) -> None:
+        """Close the listener and every connection."""
+        assert self._server is not None
+        self._server.close()
+        for connection in list(self._connections):
+            connection.abort()
+        await self._server.wait_closed()
+        while self._notes:
+            await asyncio.gather(*self._notes)
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def address(self) -> str:
+        """`http://host:port`."""
+        assert self._server is not None
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return f"http://{host}:{port}"
+
+    @property
+    def base_url(self) -> str:
+        """What a client takes as its `base_url`."""
+        return f"{self.address}/v1"
+
+    async def until(self, **counts: int) -> None:
+        """Wait until each counter named has reached at least that number."""
+        async with self.changed:
+            await self.changed.wait_for(
+                lambda: all(getattr(self, name) >= count for name, count in counts.items())
+            )
+
+    def stats(self) -> Json:
+        """The counters."""
+        names = ("calls", "answered", "abandoned", "in_flight", "peak")
+        repeated = {key: count for key, count in self.by_key.items() if count > 1}
+        return {**{name: getattr(self, name) for name in names}, "repeated_keys": repeated}
+
+    def reset(self) -> None:
+        """Forget requests, counters and the plan."""
+        self.plan = Plan()
+        self.requests.clear()
+        self.by_key.clear()
+        self.calls = self.answered = self.abandoned = self.peak = 0
+
+    def note(self) -> None:
+        """Wake those who wait for a counter."""
+        task = asyncio.ensure_future(self._notify())
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    async def _notify(self) -> None:
+        async with self.changed:
+            self.changed.notify_all()
+
+    def joined(self, connection: "_Connection") -> None:
+        self._connections.add(connection)
+
+    def left(self, connection: "_Connection") -> None:
+        self._connections.discard(connection)
+
+    def begin(self, path: str, headers: Json, body: Json) -> int:
+        """Count a call; returns its number."""
+        self.calls += 1
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        if key := headers.get("idempotency-key"):
+            self.by_key[key] += 1
+        if len(self.requests) < _KEPT:
+            self.requests.append({"path": path, "headers": headers, "body": body})
+        self.note()
+        return self.calls
+
+    def ended(self, *, whole: bool) -> None:
+        """Count the end of a call."""
+        self.in_flight -= 1
+        self.answered += whole
+        self.abandoned += not whole
+        self.note()
+
+
+class _Connection(asyncio.Protocol):
+    """One client connection; HTTP/1.1 with keep-alive, bodies by Content-Length."""
+
+    def __init__(self, server: ModelServer) -> None:
+        self._server = server
+        self._buffer = bytearray()
+        self._task: asyncio.Task[None] | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._server.joined(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.left(self)
+        if self._task is not None:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if self._task is None:
+            self._serve_next()
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        assert self._transport is not None
+        self._transport.abort()
+
+    def _serve_next(self) -> None:
+        head, sign, rest = bytes(self._buffer).partition(b"\r\n\r\n")
+        if not sign:
+            return
+        request, *lines = head.decode("latin-1").split("\r\n")
+        headers = {
+            name.strip().lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines)
+        }
+        length = int(headers.get("content-length", "0"))
+        if len(rest) < length:
+            return
+        method, path, _ = request.split(" ")
+        self._buffer = bytearray(rest[length:])
+        self._task = asyncio.ensure_future(self._serve(method, path, headers, rest[:length]))
+        self._task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled():
+            task.result()
+            self._serve_next()
+
+    async def _serve(self, method: str, path: str, headers: Json, data: bytes) -> None:
+        if path.startswith("/control/"):
+            self._send(200, _control(self._server, method, path.partition("/control/")[2], data))
+        elif not path.partition("?")[0].endswith("/chat/completions"):
+            self._send(404, {"error": {"message": f"no such path: {path}", "code": None}})
+        else:
+            await self._chat(path, headers, json.loads(data))
+
+    async def _chat(self, path: str, headers: Json, body: Json) -> None:
+        number = self._server.begin(path, headers, body)
+        whole = False
+        try:
+            whole = await self._reply(self._server.plan.pick(body), body, number)
+        finally:
+            self._server.ended(whole=whole)
+
+    async def _reply(self, reply: Reply, body: Json, number: int) -> bool:
+        latency = reply.latency_seconds
+        await asyncio.sleep(self._server.latency_seconds if latency is None else latency)
+        if reply.status != 200:
+            self._send(reply.status, error_body(reply), reply.headers)
+        elif reply.fault in ("drop", "hang") and not (body.get("stream") and reply.fault == "hang"):
+            await self._break(reply)
+        elif reply.fault == "not_json":
+            self._write_head(200, {"content-type": "text/html", "content-length": "6"})
+            self._write(b"<html>")
+        elif body.get("stream"):
+            return await self._stream(reply, body, number)
+        elif reply.fault is not None:
+            await self._half(reply, body, number)
+        else:
+            self._send(200, completion(reply, body, number), reply.headers)
+        return True
+
+    async def _half(self, reply: Reply, body: Json, number: int) -> None:
+        text = json.dumps(completion(reply, body, number)).encode()
+        half = text[: len(text) // 2]
+        length = len(half) if reply.fault == "malformed" else len(text)
+        self._write_head(200, {"content-type": "application/json", "content-length": str(length)})
+        self._write(half)
+        if reply.fault != "malformed":
+            await self._break(reply)
+
+    async def _stream(self, reply: Reply, body: Json, number: int) -> bool:
+        self._write_head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
+        for k, chunk in enumerate(chunks(reply, body, number)):
+            if reply.fault is not None and k >= reply.after:
+                return await self._stream_fault(reply)
+            self._event(json.dumps(chunk))
+            await asyncio.sleep(reply.gap_seconds)
+        self._event("[DONE]")
+        self._write(b"0\r\n\r\n")
+        return True
+
+    async def _stream_fault(self, reply: Reply) -> bool:
+        match reply.fault:
+            case "malformed":
+                self._event('{"id": "chatcmpl-1", "choices": [')
+            case "error_event":
+                self._event(json.dumps(error_body(reply)))
+            case "end_early":
+                pass
+            case _:
+                await self._break(reply)
+                return False
+        self._write(b"0\r\n\r\n")
+        return True
+
+    async def _break(self, reply: Reply) -> None:
+        if reply.fault == "hang":
+            await asyncio.get_running_loop().create_future()  # until the client leaves
+        await asyncio.sleep(0)  # what was written goes out first
+        self.abort()
+
+    def _event(self, data: str) -> None:
+        event = f"data: {data}\n\n".encode()
+        self._write(b"%x\r\n%s\r\n" % (len(event), event))
+
+    def _send(self, status: int, answer: object, headers: dict[str, str] | None = None) -> None:
+        body = json.dumps(answer).encode()
+        head = {"content-type": "application/json", "content-length": str(len(body))}
+        self._write_head(status, {**head, **(headers or {})})
+        self._write(body)
+
+    def _write_head(self, status: int, headers: dict[str, str]) -> None:
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self._write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+
+    def _write(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(data)
+
+
+def _control(server: ModelServer, method: str, what: str, data: bytes) -> object:
+    match method, what:
+        case "GET", "stats":
+            return server.stats()
+        case "GET", "requests":
+            return server.requests
+        case "POST", "plan":
+            server.plan = Plan.model_validate_json(data)
+        case "POST", "reset":
+            server.reset()
+        case _:
+            return {"error": f"{method} {what} is unknown"}
+    return {"ok": True}
+
+
+async def _main(arguments: argparse.Namespace, plan: Plan | None) -> None:
+    server = ModelServer(plan, latency_seconds=arguments.latency)
+    await server.start(arguments.port)
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stopped.set)
+    if arguments.exit_with_stdin:
+        loop.add_reader(sys.stdin, lambda: os.read(0, 4096) or stopped.set())
+    sys.stdout.write(f"{server.base_url}\n")
+    sys.stdout.flush()
+    await stopped.wait()
+    await server.stop()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="A model server for tests and benchmarks.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--plan", type=Path, help="a JSON file: queue, rules, default")
+    parser.add_argument(
+        "--exit-with-stdin", action="store_true", help="end when the parent closes our input"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    _given = _arguments()
+    _file: Path | None = _given.plan
+    _plan = Plan.model_validate_json(_file.read_text(encoding="utf-8")) if _file else None
+    asyncio.run(_main(_given, _plan))
