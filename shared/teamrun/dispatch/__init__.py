@@ -1,0 +1,1 @@
+"""Telling whatever executes runs to look at one."""

@@ -1,0 +1,228 @@
+"""Commands of one process to Redis, sent together.
+
+Commands that are asked for while others are on their way gather, and go out as one write; redis-py
+makes the connection (TLS, passwords, databases) and reads the replies. One command at a time costs
+two thirds of what it costs through redis-py's client, ten together an eighth.
+
+A command whose connection breaks is sent once more, so it may be carried out twice: everything
+that Teamrun sends may be.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple, cast
+
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+
+from teamrun.errors import DeliveryError, UsageError
+
+__all__ = ["RedisPipe", "Script", "pack"]
+
+Argument = bytes | str | int
+
+_TIMEOUT = timedelta(seconds=1.8)
+_COOL_DOWN = timedelta(seconds=1)
+
+
+class Script(NamedTuple):
+    """A Lua script with the name under which Redis remembers it."""
+
+    text: bytes
+    sha1: bytes
+
+    @classmethod
+    def of(cls, text: str) -> "Script":
+        """Name a script."""
+        encoded = text.encode()
+        return cls(encoded, hashlib.sha1(encoded, usedforsecurity=False).hexdigest().encode())
+
+
+class _Command(NamedTuple):
+    packed: bytes
+    reply: asyncio.Future[Any]
+
+
+class RedisPipe:
+    """One connection to Redis, shared by everything that runs on one event loop.
+
+    Args:
+        url: As redis-py takes it: `redis://`, `rediss://` or `unix://`.
+        timeout: How long a command may take, including the making of a connection.
+        cool_down: After a timeout, how long commands are refused at once: so a server that
+            hangs does not hold every request for the whole timeout.
+
+    Raises:
+        UsageError: The URL is none of redis-py's.
+    """
+
+    def __init__(
+        self, url: str, *, timeout: timedelta = _TIMEOUT, cool_down: timedelta = _COOL_DOWN
+    ) -> None:
+        self.where = _without_password(url)
+        try:
+            self._maker = ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType] - untyped
+                url,
+                protocol=2,
+                socket_timeout=None,  # `timeout` bounds the whole exchange
+                socket_connect_timeout=timeout.total_seconds(),
+                retry=Retry(NoBackoff(), 0),
+            )
+            self._maker.make_connection()
+        except (ValueError, TypeError) as error:  # a bad scheme or port; an unknown option
+            raise UsageError(
+                f"{self.where!r} is no Redis URL: write redis://host:6379/0, rediss://... or "
+                "unix:///path/of/the.sock",
+                setting="redis_url",
+            ) from error
+        self._timeout = timeout.total_seconds()
+        self._cool_down = cool_down.total_seconds()
+        self._connection: AbstractConnection | None = None
+        self._waiting: list[_Command] = []
+        self._oldest = 0.0
+        self._refuse_until = 0.0
+        self._sender: asyncio.Task[None] | None = None
+
+    async def call(self, *command: Argument) -> Any:
+        """The reply to one command.
+
+        Raises:
+            DeliveryError: Redis cannot be reached, does not answer in time, or refuses.
+        """
+        try:
+            return await self._enqueue(pack(command))
+        except ResponseError as error:
+            raise self._refused(error) from error
+
+    async def run(self, script: Script, keys: Sequence[str], *arguments: Argument) -> Any:
+        """The reply of a script.
+
+        Raises:
+            DeliveryError: As with `call`.
+        """
+        rest = (len(keys), *keys, *arguments)
+        try:
+            try:
+                return await self._enqueue(pack((b"EVALSHA", script.sha1, *rest)))
+            except NoScriptError:
+                return await self._enqueue(pack((b"EVAL", script.text, *rest)))
+        except ResponseError as error:
+            raise self._refused(error) from error
+
+    def new_connection(self) -> AbstractConnection:
+        """A connection of the caller's own, not connected yet."""
+        return self._maker.make_connection()
+
+    def failure(self, error: BaseException) -> DeliveryError:
+        """The error of this project for one of redis-py; the caller raises it."""
+        reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+        return DeliveryError(f"Redis at {self.where} cannot be reached: {reason}")
+
+    async def close(self) -> None:
+        """End the connection; commands on their way fail."""
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+        await self._disconnect()
+
+    async def _enqueue(self, packed: bytes) -> Any:
+        now = time.monotonic()
+        if now < self._refuse_until:
+            raise DeliveryError(f"Redis at {self.where} did not answer a moment ago")
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            self._oldest = now
+        reply: asyncio.Future[Any] = loop.create_future()
+        self._waiting.append(_Command(packed, reply))
+        if self._sender is None:
+            self._sender = loop.create_task(self._send())
+        return await reply
+
+    async def _send(self) -> None:
+        batch: list[_Command] = []
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                remaining = self._oldest + self._timeout - time.monotonic()
+                try:
+                    async with asyncio.timeout(remaining):
+                        await self._exchange(batch)
+                except (RedisError, OSError) as error:
+                    await self._give_up(batch, error)
+        finally:
+            self._sender = None
+            self._fail(batch, ConnectionError("it was closed"))
+
+    async def _give_up(self, batch: list[_Command], error: Exception) -> None:
+        if isinstance(error, TimeoutError):
+            self._refuse_until = time.monotonic() + self._cool_down
+        self._fail(batch, error)
+        await self._disconnect()
+
+    def _fail(self, batch: list[_Command], error: Exception) -> None:
+        commands, self._waiting = [*batch, *self._waiting], []
+        for command in commands:
+            if not command.reply.done():
+                command.reply.set_exception(self.failure(error))
+                command.reply.exception()  # whoever asked may be gone
+
+    async def _exchange(self, batch: list[_Command]) -> None:
+        if self._connection is not None:
+            try:
+                return await self._talk(self._connection, batch)
+            except (RedisError, OSError) as error:
+                if isinstance(error, TimeoutError):
+                    raise
+                await self._disconnect()  # it broke while idle, most likely: once more
+        self._connection = self.new_connection()
+        await self._connection.connect()
+        return await self._talk(self._connection, batch)
+
+    async def _talk(self, connection: AbstractConnection, batch: list[_Command]) -> None:
+        await connection.send_packed_command(
+            [b"".join([command.packed for command in batch])], check_health=False
+        )
+        demoted = False
+        for command in batch:
+            try:
+                reply = cast("Any", await connection.read_response(disable_decoding=True))
+            except ResponseError as error:
+                demoted = demoted or isinstance(error, ReadOnlyError)
+                if not command.reply.done():
+                    command.reply.set_exception(error)
+            else:
+                if not command.reply.done():
+                    command.reply.set_result(reply)
+        if demoted:  # a replica now: the name may lead to the new primary
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+    def _refused(self, error: ResponseError) -> DeliveryError:
+        return DeliveryError(f"Redis at {self.where} refused: {error}")
+
+
+def pack(command: Sequence[Argument]) -> bytes:
+    """One command in the protocol of Redis."""
+    parts = [b"*%d\r\n" % len(command)]
+    for argument in command:
+        if isinstance(argument, str):
+            argument = argument.encode()
+        elif isinstance(argument, int):
+            argument = b"%d" % argument
+        parts.append(b"$%d\r\n%b\r\n" % (len(argument), argument))
+    return b"".join(parts)
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"

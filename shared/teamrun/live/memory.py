@@ -1,0 +1,103 @@
+"""Shared state of one process: for tests, and for a server without Redis."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import NamedTuple
+
+from teamrun.live.base import View
+from teamrun.live.fanout import Fanout
+
+__all__ = ["MemoryLive"]
+
+_VIEWS = 10_000
+
+
+class _Lease(NamedTuple):
+    owner: str
+    until: float
+
+
+class MemoryLive:
+    """Implements `Live` with dictionaries.
+
+    Args:
+        clock: Seconds that only grow; a parameter for tests.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._fanout = Fanout()
+        self._leases: dict[str, _Lease] = {}
+        self._views: dict[str, View] = {}
+        self._since: float | None = None
+
+    async def publish(self, topic: str, message: bytes) -> None:
+        """Send to whoever subscribes at this moment."""
+        self._fanout.deliver(topic, message)
+
+    @asynccontextmanager
+    async def subscribe(self, topic: str) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        """Messages published from the time the context is entered until it is left."""
+        reader = self._fanout.join(topic)
+        try:
+            yield reader
+        finally:
+            self._fanout.leave(topic, reader)
+
+    async def acquire(self, name: str, owner: str, lease: timedelta) -> bool:
+        """Take the lease, or renew it where `owner` has it; False where another holds it."""
+        now = self._clock()
+        held = self._leases.get(name)
+        if held is not None and held.until > now and held.owner != owner:
+            return False
+        self._leases[name] = _Lease(owner, now + lease.total_seconds())
+        return True
+
+    async def release(self, name: str, owner: str) -> None:
+        """Give the lease up, where `owner` has it."""
+        held = self._leases.get(name)
+        if held is not None and held.owner == owner:
+            del self._leases[name]
+
+    async def held(self, names: Sequence[str]) -> list[bool]:
+        """Which of the leases somebody holds."""
+        now = self._clock()
+        return [(held := self._leases.get(name)) is not None and held.until > now for name in names]
+
+    async def age(self) -> timedelta | None:
+        """How long this state has existed; None at the first call."""
+        now = self._clock()
+        if self._since is None:
+            self._since = now
+            return None
+        return timedelta(seconds=now - self._since)
+
+    async def set_view(self, key: str, view: View) -> None:
+        """Store the view unless one of as many or more entries is there."""
+        stored = self._views.get(key)
+        if stored is not None and stored.entries >= view.entries:
+            return
+        self._views.pop(key, None)
+        self._views[key] = view
+        if len(self._views) > _VIEWS:  # they can be made again: the oldest go
+            del self._views[next(iter(self._views))]
+
+    async def views(self, keys: Sequence[str]) -> list[View | None]:
+        """The stored views, in the order of `keys`."""
+        return [self._views.get(key) for key in keys]
+
+    async def ping(self) -> None:
+        """It answers always."""
+
+    async def close(self) -> None:
+        """End every subscription."""
+        self._fanout.end()
+
+    def forget(self) -> None:
+        """Lose everything, as a flushed or replaced server does."""
+        self._leases.clear()
+        self._views.clear()
+        self._since = None
+        self._fanout.end()

@@ -1,0 +1,151 @@
+"""Shared state in Redis or Valkey. All keys and channels begin with `teamrun:`.
+
+Leases and ages go by the clock of the server, never by those of the workers. Scripts touch one key
+each. Views expire after a day, since they can be made again from the log.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+
+from teamrun.dispatch.redis_pipe import RedisPipe, Script
+from teamrun.live.base import View
+from teamrun.live.redis_topics import RedisTopics
+
+__all__ = ["RedisLive"]
+
+_PREFIX = "teamrun:"
+_VIEW_LIFE = timedelta(days=1)
+_KEYS_PER_COMMAND = 1000
+
+_ACQUIRE = Script.of("""
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+""")
+
+_RELEASE = Script.of("""
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 0
+""")
+
+# A view lies as `<entries>:<state>`.
+_SET_VIEW = Script.of("""
+local stored = redis.call('GETRANGE', KEYS[1], 0, 19)
+local entries = tonumber(string.match(stored, '^(%d+):'))
+if entries and entries >= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'PX', ARGV[3])
+return 1
+""")
+
+# The boot key holds the identity of the server process, too: a server that came back with its data
+# could not be renewed at while it was away, so it counts as new.
+_AGE = Script.of("""
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local info = redis.pcall('INFO', 'server')
+local server = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or '-'
+local stored_server, since = string.match(redis.call('GET', KEYS[1]) or '', '^(%S+) (%d+)$')
+if stored_server == server then return now - tonumber(since) end
+redis.call('SET', KEYS[1], server .. ' ' .. string.format('%.0f', now))
+return -1
+""")
+
+
+class RedisLive:
+    """Implements `Live` over one connection for commands and one for subscriptions.
+
+    Both belong to the event loop on which they are first used.
+
+    Args:
+        redis: The URL of the server, or a pipe that the caller closes.
+        prefix: Put before every key and channel.
+        silence: How often the server must give a sign of life to subscribers.
+    """
+
+    def __init__(
+        self,
+        redis: str | RedisPipe,
+        *,
+        prefix: str = _PREFIX,
+        silence: timedelta = timedelta(seconds=15),
+    ) -> None:
+        self._own_pipe = isinstance(redis, str)
+        self._pipe = RedisPipe(redis) if isinstance(redis, str) else redis
+        self._prefix = prefix
+        self._topics = RedisTopics(self._pipe, prefix=f"{prefix}topic:", silence=silence)
+
+    async def publish(self, topic: str, message: bytes) -> None:
+        """Send to whoever subscribes at this moment."""
+        await self._pipe.call(b"PUBLISH", f"{self._prefix}topic:{topic}", message)
+
+    def subscribe(self, topic: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Messages published from the time the context is entered until it is left."""
+        return self._topics.subscribe(topic)
+
+    async def acquire(self, name: str, owner: str, lease: timedelta) -> bool:
+        """Take the lease, or renew it where `owner` has it; False where another holds it."""
+        return await self._pipe.run(_ACQUIRE, [self._lease(name)], owner, _ms(lease)) == 1
+
+    async def release(self, name: str, owner: str) -> None:
+        """Give the lease up, where `owner` has it."""
+        await self._pipe.run(_RELEASE, [self._lease(name)], owner)
+
+    async def held(self, names: Sequence[str]) -> list[bool]:
+        """Which of the leases somebody holds."""
+        values = await self._values([self._lease(name) for name in names])
+        return [value is not None for value in values]
+
+    async def age(self) -> timedelta | None:
+        """How long this server has held this state; None where that begins now."""
+        age_ms: int = await self._pipe.run(_AGE, [f"{self._prefix}boot"])
+        return None if age_ms < 0 else timedelta(milliseconds=age_ms)
+
+    async def set_view(self, key: str, view: View) -> None:
+        """Store the view unless one of as many or more entries is there."""
+        await self._pipe.run(
+            _SET_VIEW, [self._view(key)], view.entries, view.state, _ms(_VIEW_LIFE)
+        )
+
+    async def views(self, keys: Sequence[str]) -> list[View | None]:
+        """The stored views, in the order of `keys`."""
+        return [_parse(value) for value in await self._values([self._view(key) for key in keys])]
+
+    async def ping(self) -> None:
+        """Prove that the server answers.
+
+        Raises:
+            DeliveryError: It does not.
+        """
+        await self._pipe.call(b"PING")
+
+    async def close(self) -> None:
+        """End every subscription and the connections."""
+        await self._topics.close()
+        if self._own_pipe:
+            await self._pipe.close()
+
+    async def _values(self, keys: list[str]) -> list[bytes | None]:
+        values: list[bytes | None] = []
+        for start in range(0, len(keys), _KEYS_PER_COMMAND):
+            some = keys[start : start + _KEYS_PER_COMMAND]
+            values.extend(await self._pipe.call(b"MGET", *some))
+        return values
+
+    def _lease(self, name: str) -> str:
+        return f"{self._prefix}lease:{name}"
+
+    def _view(self, key: str) -> str:
+        return f"{self._prefix}view:{key}"
+
+
+def _parse(value: bytes | None) -> View | None:
+    if value is None:
+        return None
+    entries, _, state = value.partition(b":")
+    return View(int(entries), state)
+
+
+def _ms(duration: timedelta) -> int:
+    return max(1, round(duration.total_seconds() * 1000))
