@@ -32,7 +32,9 @@ class MaxMessageTermination(SimpleTermination):
         if self._include_agent_event:
             self._message_count += len(messages)
         else:
-            self._message_count += sum(isinstance(each, BaseChatMessage) for each in messages)
+            for message in messages:
+                if isinstance(message, BaseChatMessage):
+                    self._message_count += 1
         if self._message_count < self._max_messages:
             return None
         return (

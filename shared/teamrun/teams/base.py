@@ -7,13 +7,14 @@ caller: no queue, no task, no copy of a message.
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Protocol
 
 from teamrun.agents.base import messages_of_task
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
-from teamrun.core.protocols import AnyMessage, ChatAgent, Task, TaskResult, Team
+from teamrun.core.protocols import AnyMessage, ChatAgent, Response, Task, TaskResult, Team
 from teamrun.errors import TeamBusy
 from teamrun.messages import (
     BaseAgentEvent,
@@ -183,9 +184,10 @@ class BaseGroupChat(ABC):
         token = cancellation_token or CancellationToken()
         produced: list[AnyMessage] = []
         steps = self._work(messages, token, echo=output_task_messages)
+        until_cancelled = cancelled_by(cancellation_token)
         try:
             while True:
-                with cancelled_by(token):
+                with until_cancelled:
                     item = await anext(steps, None)
                 if item is None:
                     break
@@ -273,8 +275,8 @@ class BaseGroupChat(ABC):
     @abstractmethod
     def _select_speaker(
         self, token: CancellationToken
-    ) -> AsyncGenerator[BaseAgentEvent | str, None]:
-        """Choose who speaks next; yields events of the choice, the name last."""
+    ) -> str | AsyncGenerator[BaseAgentEvent | str, None]:
+        """Choose who speaks next: a name, or a choice that yields events and the name last."""
 
     @abstractmethod
     def _turn_over(self) -> None:
@@ -329,7 +331,16 @@ class BaseGroupChat(ABC):
                     yield message
             await self._decide(task)
         while self._stop_reason is None:
-            turn = self._take_turn(token)
+            choice = self._select_speaker(token)
+            if not isinstance(choice, str):
+                selection, choice = choice, ""
+                async with aclosing(selection):
+                    async for item in selection:
+                        if isinstance(item, str):
+                            choice = item
+                        else:
+                            yield item
+            turn = self._take_turn(choice, token)
             try:
                 async for item in turn:
                     yield item
@@ -354,51 +365,33 @@ class BaseGroupChat(ABC):
             seat.hear(task)
         await self._remember(task)
 
-    async def _take_turn(self, token: CancellationToken) -> AsyncGenerator[AnyMessage, None]:
-        selection = self._select_speaker(token)
-        speaker = ""
-        try:
-            async for item in selection:
-                if isinstance(item, str):
-                    speaker = item
-                else:
-                    yield item
-        finally:
-            await selection.aclose()
-        if self.observer is not None:
-            self.observer.speaker_selected([speaker])
-        if self._emit_team_events:
-            yield SelectSpeakerEvent(content=[speaker], source=self._manager_name)
-        spoken = self._speak(speaker, token)
-        try:
-            async for item in spoken:
-                yield item
-        finally:
-            await spoken.aclose()
-
-    async def _speak(
+    async def _take_turn(
         self, speaker: str, token: CancellationToken
     ) -> AsyncGenerator[AnyMessage, None]:
-        number = self._current_turn + 1
-        if self.observer is not None:
-            self.observer.turn_started(number, speaker)
-        stream = self._seats[speaker].speak(token)
-        turn: Turn | None = None
+        number, observer = self._current_turn + 1, self.observer
+        if observer is not None:
+            observer.speaker_selected([speaker])
+        if self._emit_team_events:
+            yield SelectSpeakerEvent(content=[speaker], source=self._manager_name)
+        if observer is not None:
+            observer.turn_started(number, speaker)
+        seat, final = self._seats[speaker], None
+        stream = seat.speak(token)
         try:
             async for item in stream:
-                if isinstance(item, Turn):
-                    turn = item
+                if isinstance(item, (Response, TaskResult)):
+                    final = item
                 else:
                     yield item
         finally:
             await stream.aclose()
-        assert turn is not None  # every participant yields one last
+        turn = seat.finish(final)
         # Recorded before it is shown: a caller that leaves the stream here has it in the state.
         await self._record(speaker, turn)
         if turn.closing is not None:
             yield turn.closing
-        if self.observer is not None:
-            self.observer.turn_completed(number, speaker)
+        if observer is not None:
+            observer.turn_completed(number, speaker)
         await self._decide(turn.delta)
 
     async def _record(self, speaker: str, turn: Turn) -> None:

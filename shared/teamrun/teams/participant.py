@@ -59,8 +59,18 @@ class Participant(ABC):
         self._heard.extend(messages)
 
     @abstractmethod
-    def speak(self, token: CancellationToken) -> AsyncGenerator[AnyMessage | Turn, None]:
-        """Take a turn; yields events and messages as they are produced, the `Turn` last."""
+    def speak(
+        self, token: CancellationToken
+    ) -> AsyncGenerator[AnyMessage | Response | TaskResult, None]:
+        """Take a turn; yields what the member yields."""
+
+    @abstractmethod
+    def finish(self, final: Response | TaskResult | None) -> Turn:
+        """What the turn has added, from the last thing that `speak` yielded.
+
+        Raises:
+            RuntimeError: It was no `Response` of an agent, or no `TaskResult` of a team.
+        """
 
     @property
     def message_types(self) -> Sequence[type[BaseChatMessage]]:
@@ -115,25 +125,20 @@ class _Agent(Participant):
         super().__init__(agent)
         self._agent = agent
 
-    async def speak(self, token: CancellationToken) -> AsyncGenerator[AnyMessage | Turn, None]:
-        response: Response | None = None
-        stream = self._agent.on_messages_stream(self._heard, token)
-        try:
-            async for item in stream:
-                if isinstance(item, Response):
-                    response = item
-                else:
-                    yield item
-        finally:
-            await stream.aclose()
-        if response is None:
+    def speak(
+        self, token: CancellationToken
+    ) -> AsyncGenerator[AnyMessage | Response | TaskResult, None]:
+        return self._agent.on_messages_stream(self._heard, token)
+
+    def finish(self, final: Response | TaskResult | None) -> Turn:
+        if not isinstance(final, Response):
             raise RuntimeError(
                 f"The agent {self.name!r} did not produce a final response; its "
                 "on_messages_stream must yield a Response last."
             )
         self._heard = []
-        said = response.chat_message
-        yield Turn([*(response.inner_messages or ()), said], (said,), said)
+        said = final.chat_message
+        return Turn([*(final.inner_messages or ()), said], (said,), said)
 
     @property
     def message_types(self) -> Sequence[type[BaseChatMessage]]:
@@ -166,28 +171,23 @@ class _NestedTeam(Participant):
         self._team = team
         self._has_run = False
 
-    async def speak(self, token: CancellationToken) -> AsyncGenerator[AnyMessage | Turn, None]:
+    def speak(
+        self, token: CancellationToken
+    ) -> AsyncGenerator[AnyMessage | Response | TaskResult, None]:
         self._has_run = True
-        result: TaskResult | None = None
         task, self._heard = self._heard, []
-        stream = self._team.run_stream(
+        return self._team.run_stream(
             task or None, cancellation_token=token, output_task_messages=False
         )
-        try:
-            async for item in stream:
-                if isinstance(item, TaskResult):
-                    result = item
-                else:
-                    yield item
-        finally:
-            await stream.aclose()
-        if result is None:
+
+    def finish(self, final: Response | TaskResult | None) -> Turn:
+        if not isinstance(final, TaskResult):
             raise RuntimeError(
                 f"The team {self.name!r} did not produce a final result; its run_stream must "
                 "yield a TaskResult last."
             )
-        said = [message for message in result.messages if isinstance(message, BaseChatMessage)]
-        yield Turn(result.messages, said, None)
+        said = [message for message in final.messages if isinstance(message, BaseChatMessage)]
+        return Turn(final.messages, said, None)
 
     def take_unseen_usage(self) -> RequestUsage | None:
         return self._team.take_unseen_usage() if isinstance(self._team, _Selects) else None

@@ -1,6 +1,6 @@
 """A team whose participants speak one after another, again and again."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from teamrun.conditions.base import TerminationCondition
@@ -45,10 +45,8 @@ class RoundRobinGroupChat(BaseGroupChat):
         self._order = tuple(self._seats)
         self._next_speaker_index = 0
 
-    async def _select_speaker(
-        self, token: CancellationToken
-    ) -> AsyncGenerator[BaseAgentEvent | str, None]:
-        yield self._order[self._next_speaker_index]
+    def _select_speaker(self, token: CancellationToken) -> str:
+        return self._order[self._next_speaker_index]
 
     def _turn_over(self) -> None:
         self._next_speaker_index = (self._next_speaker_index + 1) % len(self._order)
