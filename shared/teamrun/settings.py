@@ -4,12 +4,13 @@ Each process kind derives its own class and builds it once, at its entry point; 
 the environment.
 """
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from teamrun.errors import UsageError
 
@@ -18,16 +19,14 @@ __all__ = ["PREFIX", "CommonSettings", "load_settings"]
 PREFIX = "TEAMRUN_"
 """What the name of each environment variable begins with."""
 
-STORE_SCHEMES = ("file", "memory", "s3")
-REDIS_SCHEMES = ("redis", "rediss", "unix")
-
+_QUOTED = re.compile(r'"(\w+)"')
 
 Settings = TypeVar("Settings", bound="CommonSettings")
 
 
 def _store_in(data: dict[str, Any]) -> str:
     folder: Path = data.get("data_dir", Path(".teamrun"))
-    return f"file://{(folder.absolute() / 'store').as_posix()}"
+    return (folder.absolute() / "store").as_uri()
 
 
 class CommonSettings(BaseSettings):
@@ -41,8 +40,8 @@ class CommonSettings(BaseSettings):
     """The folder of everything that `teamrun serve` keeps."""
 
     store_url: str = Field(default_factory=_store_in)
-    """Where runs are kept: `file:///folder`, `s3://bucket/prefix` or `memory://`; by default the
-    folder `store` in `data_dir`."""
+    """Where runs are kept: `file:///folder`, `s3://bucket/prefix` or `az://container/prefix`; by
+    default the folder `store` in `data_dir`."""
 
     redis_url: str | None = Field(default=None, repr=False)
     """Redis or Valkey: `redis://`, `rediss://` or `unix:///path/to.sock`. May hold a password."""
@@ -67,24 +66,6 @@ class CommonSettings(BaseSettings):
         """`lease_seconds` as a duration."""
         return timedelta(seconds=self.lease_seconds)
 
-    @field_validator("store_url")
-    @classmethod
-    def _known_store(cls, value: str) -> str:
-        return _with_scheme(value, STORE_SCHEMES)
-
-    @field_validator("redis_url")
-    @classmethod
-    def _known_redis(cls, value: str | None) -> str | None:
-        return None if value is None else _with_scheme(value, REDIS_SCHEMES)
-
-
-def _with_scheme(value: str, schemes: tuple[str, ...]) -> str:
-    scheme, separator, _ = value.partition("://")
-    if not separator or scheme not in schemes:
-        choices = ", ".join(f"{known}://" for known in schemes)
-        raise ValueError(f"a URL that begins with one of {choices} is needed")
-    return value
-
 
 def load_settings(kind: type[Settings], **given: Any) -> Settings:
     """The settings from the environment, with what is `given` (and not None) in place of it.
@@ -101,3 +82,8 @@ def load_settings(kind: type[Settings], **given: Any) -> Settings:
             for fault in error.errors(include_input=False, include_url=False)
         )
         raise UsageError(f"Settings do not hold: {faults}.") from None
+    except SettingsError as error:
+        # Its text names the field and no value; the cause holds the value and stays here.
+        field = _QUOTED.search(str(error))
+        name = f"{PREFIX}{field[1].upper()}" if field else "a variable"
+        raise UsageError(f"Settings do not hold: {name}: JSON is needed.") from None
