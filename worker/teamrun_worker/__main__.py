@@ -14,7 +14,7 @@ from teamrun.logs import configure_logging
 from teamrun.settings import load_settings
 from teamrun_worker.app import make_app, touch_while_consuming
 from teamrun_worker.compose import compose, redis_url_of
-from teamrun_worker.host import CLOSE_S, Host
+from teamrun_worker.host import Host
 from teamrun_worker.settings import WorkerSettings
 
 __all__ = ["main"]
@@ -48,7 +48,7 @@ def _work(settings: WorkerSettings) -> int:
     host.start()
     if settings.heartbeat is not None:
         touch_while_consuming(app, settings.heartbeat, beat=host.beat)
-    _connect(host, settings)
+    _connect(host)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
@@ -60,7 +60,7 @@ def _work(settings: WorkerSettings) -> int:
     return worker.exitcode or 0
 
 
-def _connect(host: Host, settings: WorkerSettings) -> None:
+def _connect(host: Host) -> None:
     def keep_ours(**_: Any) -> None:
         """Celery configures no logging where somebody listens to this signal."""
 
@@ -69,7 +69,7 @@ def _connect(host: Host, settings: WorkerSettings) -> None:
 
     def shutting_down(**_: Any) -> None:
         host.stop()
-        hard = threading.Timer(settings.grace_seconds + 3 * CLOSE_S, os._exit, (1,))
+        hard = threading.Timer(host.close_s + 5, os._exit, (1,))
         hard.daemon = True
         hard.start()
 

@@ -6,7 +6,8 @@ a run, acknowledged before the run has begun: the run log and the reaper own rec
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
+from urllib.parse import parse_qsl
 
 from celery import Celery, bootsteps, signals
 
@@ -24,8 +25,8 @@ def broker_url(redis_url: str) -> str:
     if scheme != "unix":
         return redis_url
     path, _, query = rest.partition("?")
-    database = dict(pair.partition("=")[::2] for pair in query.split("&")).get("db", "0")
-    return f"redis+socket://{path}?virtual_host={database}"
+    options = dict(parse_qsl(query))
+    return f"redis+socket://{path}?virtual_host={options.get('db', '0')}"
 
 
 def make_app(redis_url: str, *, accept: Callable[[RunRef], None]) -> Celery:
@@ -76,7 +77,7 @@ def touch_while_consuming(
         path.touch()
 
     class Heartbeat(bootsteps.StartStopStep):
-        requires: ClassVar[set[str]] = {"celery.worker.components:Timer"}
+        requires = ("celery.worker.components:Timer",)
 
         def start(self, parent: Any) -> None:
             parent.timer.call_repeatedly(HEARTBEAT_S, beat, (touch,))

@@ -43,18 +43,24 @@ async def compose(settings: WorkerSettings) -> Parts:
     store = open_store(settings.store_url, fsync=settings.fsync)
     live = open_live(redis_url)
     dispatcher = CeleryDispatcher(redis_url)
+    owner = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     engine = Engine(
         store=store,
         live=live,
         dispatcher=dispatcher,
         registry=registry,
-        owner=f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+        owner=owner,
         lease=settings.lease,
     )
-    reaper = Reaper(store=store, live=live, dispatcher=dispatcher, lease=settings.lease)
+    reaper = Reaper(
+        store=store, live=live, dispatcher=dispatcher, owner=owner, lease=settings.lease
+    )
 
     async def close() -> None:
-        for part in (registry, dispatcher, live, store):
-            await part.close()
+        await engine.close()
+        await registry.close()
+        await dispatcher.close()
+        await live.close()
+        await store.close()
 
     return Parts(engine=engine, reaper=reaper, dispatcher=dispatcher, close=close)

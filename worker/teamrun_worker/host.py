@@ -21,19 +21,21 @@ __all__ = ["Executor", "Host", "Parts", "Sweeper"]
 logger = logging.getLogger(__name__)
 
 ADMISSION_POLL_S = 0.2
-REAPER_PAUSE_S = 5.0
-CLOSE_S = 5.0
 
 
 class Executor(Protocol):
     """What the host needs of the engine."""
 
-    async def execute(self, ref: RunRef) -> str:
+    async def execute(self, ref: RunRef) -> object:
         """Execute the run until it ends, is handed over, or turns out to be somebody else's."""
         ...
 
     def stop(self) -> None:
-        """Have every run in flight hand itself over."""
+        """Have every run in flight hand itself over once its calls under way have completed."""
+        ...
+
+    def abort(self) -> None:
+        """Have every run in flight hand itself over now; calls under way are given up."""
         ...
 
     async def drained(self) -> None:
@@ -65,14 +67,23 @@ class Host:
     Args:
         compose: Makes the parts; awaited on the loop.
         capacity: How many runs may be in flight.
-        grace: How long runs may take to hand themselves over when the host closes.
+        grace: How long calls under way may take to complete when the host closes.
+        patience: How long anything else may take then; and the pause after a fault of the reaper.
     """
 
     def __init__(
-        self, compose: Callable[[], Awaitable[Parts]], *, capacity: int, grace: timedelta
+        self,
+        compose: Callable[[], Awaitable[Parts]],
+        *,
+        capacity: int,
+        grace: timedelta,
+        patience: timedelta = timedelta(seconds=5),
     ) -> None:
         self._compose = compose
-        self._grace = grace
+        self._grace_s = grace.total_seconds()
+        self._patience_s = patience.total_seconds()
+        self.close_s = self._grace_s + 3 * self._patience_s
+        """The longest time that `close` takes."""
         self._places = threading.BoundedSemaphore(capacity)
         self._stopping = threading.Event()
         self._started: Future[None] = Future()
@@ -101,7 +112,7 @@ class Host:
             if self._places.acquire(timeout=ADMISSION_POLL_S):
                 loop.call_soon_threadsafe(self._spawn, ref)
                 return
-        asyncio.run_coroutine_threadsafe(self._send_back(ref), loop).result(CLOSE_S)
+        asyncio.run_coroutine_threadsafe(self._send_back(ref), loop).result(self._patience_s)
 
     def stop(self) -> None:
         """Take no more runs, and have those in flight hand themselves over; does not wait."""
@@ -110,9 +121,9 @@ class Host:
             self._running().call_soon_threadsafe(self._begin_stop)
 
     def close(self) -> None:
-        """Stop, wait for the runs within the grace time, abandon the rest, close the parts."""
+        """Stop, let the runs hand themselves over, close the parts."""
         self.stop()
-        self._thread.join(self._grace.total_seconds() + 2 * CLOSE_S)
+        self._thread.join(self.close_s)
 
     def beat(self, beaten: Callable[[], None]) -> None:
         """Call `beaten` on the loop; it is never called while the loop hangs."""
@@ -143,19 +154,28 @@ class Host:
         await parts.close()
 
     async def _drain(self, engine: Executor) -> None:
+        """Let calls under way complete; towards the end of the grace time, give them up."""
+        if await self._drained(engine, self._grace_s):
+            return
+        logger.warning(
+            "Calls under way are given up at the end of the grace time",
+            extra={"action": "worker.grace_over", "runs": len(self._tasks)},
+        )
+        engine.abort()
+        if not await self._drained(engine, self._patience_s):
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=self._patience_s)
+
+    async def _drained(self, engine: Executor, within_s: float) -> bool:
         try:
-            async with asyncio.timeout(self._grace.total_seconds()):
+            async with asyncio.timeout(within_s):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
                 await engine.drained()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
         except TimeoutError:
-            logger.warning(
-                "Runs were abandoned at the end of the grace time",
-                extra={"action": "worker.grace_over", "runs": len(self._tasks)},
-            )
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_S)
+            return False
+        return True
 
     def _begin_stop(self) -> None:
         assert self._parts is not None and self._stop is not None
@@ -163,9 +183,7 @@ class Host:
         self._stop.set()
 
     def _spawn(self, ref: RunRef) -> None:
-        # A reference may have waited for its place while the host began to stop.
-        body = self._send_back(ref) if self._stopping.is_set() else self._execute(ref)
-        task = asyncio.get_running_loop().create_task(body, name=str(ref))
+        task = asyncio.get_running_loop().create_task(self._execute(ref), name=str(ref))
         self._tasks.add(task)
         task.add_done_callback(self._free)
 
@@ -175,6 +193,9 @@ class Host:
 
     async def _execute(self, ref: RunRef) -> None:
         assert self._parts is not None
+        if self._stopping.is_set():
+            await self._send_back(ref)
+            return
         ids = {"tenant": ref.tenant, "run_id": ref.run_id}
         try:
             outcome = await self._parts.engine.execute(ref)
@@ -182,7 +203,9 @@ class Host:
             # The log has all that was durable; the reaper sends the run again.
             logger.exception("A run was let go", extra={"action": "run.let_go", **ids})
         else:
-            logger.info("A run was left", extra={"action": "run.left", "outcome": outcome, **ids})
+            logger.info(
+                "A run was left", extra={"action": "run.left", "outcome": str(outcome), **ids}
+            )
 
     async def _send_back(self, ref: RunRef) -> None:
         assert self._parts is not None
@@ -200,4 +223,4 @@ class Host:
                 await reaper.run(stop)
             except Exception:
                 logger.exception("The reaper failed", extra={"action": "reaper.failed"})
-                await asyncio.sleep(REAPER_PAUSE_S)
+                await asyncio.sleep(self._patience_s)

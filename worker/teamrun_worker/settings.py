@@ -19,8 +19,9 @@ class WorkerSettings(CommonSettings):
     threads: int = Field(default=4, ge=1, le=64)
     """Threads that take messages from the queue; each may hold one while the worker is full."""
 
-    grace_seconds: float = Field(default=25.0, ge=0, le=3600)
-    """How long runs may take to hand themselves over after SIGTERM."""
+    grace_seconds: float = Field(default=20.0, ge=0, le=3600)
+    """How long calls under way may take to complete after SIGTERM; then they are given up, and made
+    again by the next worker. Allow ten seconds more before you kill the process."""
 
     heartbeat: Path | None = None
     """A file that is touched while the worker consumes; older than a minute means it hangs."""

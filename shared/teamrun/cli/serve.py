@@ -39,7 +39,7 @@ def command(
         typer.Option(
             "--grace-seconds",
             envvar="TEAMRUN_GRACE_SECONDS",
-            help="How long runs may take to hand themselves over at the end [25].",
+            help="How long calls under way may take at the end [5].",
         ),
     ] = None,
     fsync: FsyncOption = None,

@@ -33,7 +33,7 @@ def command(
         typer.Option(
             "--grace-seconds",
             envvar="TEAMRUN_GRACE_SECONDS",
-            help="How long runs may take to hand themselves over after SIGTERM [25].",
+            help="How long calls under way may take after SIGTERM [20].",
         ),
     ] = None,
     heartbeat: Annotated[

@@ -34,8 +34,8 @@ class ServeSettings(CommonSettings):
     port: int = Field(default=8080, ge=1, le=65_535)
     """The port of the HTTP API."""
 
-    grace_seconds: float = Field(default=25.0, ge=0, le=3600)
-    """How long runs may take to hand themselves over at the end."""
+    grace_seconds: float = Field(default=5.0, ge=0, le=3600)
+    """How long calls under way may take to complete at the end."""
 
     @property
     def url(self) -> str:
@@ -61,7 +61,7 @@ async def serve(
     lock = FolderLock(folder)
     lock.acquire()
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-    supervisor = Supervisor(grace_s=settings.grace_seconds + 15)
+    supervisor = Supervisor(grace_s=settings.grace_seconds + 20)
     _end_on_signals(supervisor)
     users = _Users()
     try:

@@ -1,0 +1,251 @@
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from teamrun.dispatch.base import RunRef
+from teamrun.errors import DeliveryError, UsageError
+from teamrun_worker.host import Host, Parts
+
+WAIT_S = 10
+
+
+def ref(number: int) -> RunRef:
+    return RunRef("default", f"run_{number}")
+
+
+@dataclass
+class Engine:
+    """Runs that go on until `finish`, or until the host stops them."""
+
+    stubborn: bool = False
+    deaf: bool = False
+    faults: bool = False
+    aborted: bool = False
+    begun: "list[RunRef]" = field(default_factory=list[RunRef])
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    live: "dict[RunRef, asyncio.Event]" = field(default_factory=dict[RunRef, asyncio.Event])
+    cancelled: int = 0
+    loop: asyncio.AbstractEventLoop | None = None
+
+    async def execute(self, ref: RunRef) -> str:
+        self.loop = asyncio.get_running_loop()
+        self.live[ref] = asyncio.Event()
+        self._tell(ref)
+        if self.faults:
+            raise RuntimeError("out of luck")
+        try:
+            await self.live[ref].wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            del self.live[ref]
+        return "ended"
+
+    def stop(self) -> None:
+        if not self.stubborn:
+            for event in self.live.values():
+                event.set()
+
+    def abort(self) -> None:
+        self.aborted = True
+        if not self.deaf:
+            for event in self.live.values():
+                event.set()
+
+    async def drained(self) -> None:
+        pass
+
+    def finish(self, ref: RunRef) -> None:
+        assert self.loop is not None
+        self.loop.call_soon_threadsafe(self.live[ref].set)
+
+    def await_begun(self, count: int) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.begun) >= count, WAIT_S)
+
+    def _tell(self, ref: RunRef) -> None:
+        with self.changed:
+            self.begun.append(ref)
+            self.changed.notify_all()
+
+
+@dataclass
+class Reaper:
+    faults: int = 0
+    works: threading.Event = field(default_factory=threading.Event)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        if self.faults:
+            self.faults -= 1
+            raise RuntimeError("no luck")
+        self.works.set()
+        await stop.wait()
+
+
+@dataclass
+class Queue:
+    down: bool = False
+    sent: "list[RunRef]" = field(default_factory=list[RunRef])
+
+    async def send(self, ref: RunRef) -> None:
+        if self.down:
+            raise DeliveryError("the queue is down")
+        self.sent.append(ref)
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass
+class Bench:
+    engine: Engine = field(default_factory=Engine)
+    reaper: Reaper = field(default_factory=Reaper)
+    queue: Queue = field(default_factory=Queue)
+    closed: threading.Event = field(default_factory=threading.Event)
+
+    async def compose(self) -> Parts:
+        async def close() -> None:
+            self.closed.set()
+
+        return Parts(engine=self.engine, reaper=self.reaper, dispatcher=self.queue, close=close)
+
+    def host(
+        self,
+        *,
+        capacity: int = 2,
+        grace: timedelta = timedelta(seconds=5),
+        patience: timedelta = timedelta(seconds=5),
+    ) -> Host:
+        host = Host(self.compose, capacity=capacity, grace=grace, patience=patience)
+        host.start()
+        return host
+
+
+def in_thread(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_runs_overlap_on_one_loop() -> None:
+    bench = Bench()
+    host = bench.host()
+
+    host.submit(ref(1))
+    host.submit(ref(2))
+
+    bench.engine.await_begun(2)
+    assert set(bench.engine.live) == {ref(1), ref(2)}
+    host.close()
+
+
+def test_a_full_host_makes_the_next_run_wait_for_a_place() -> None:
+    bench = Bench()
+    host = bench.host(capacity=1)
+    host.submit(ref(1))
+    bench.engine.await_begun(1)
+
+    waiting = in_thread(lambda: host.submit(ref(2)))
+    assert bench.engine.begun == [ref(1)]
+    bench.engine.finish(ref(1))
+
+    bench.engine.await_begun(2)
+    waiting.join(WAIT_S)
+    assert bench.engine.begun == [ref(1), ref(2)]
+    host.close()
+
+
+def test_a_run_that_raises_gives_its_place_back(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(engine=Engine(faults=True))
+    host = bench.host(capacity=1)
+
+    with caplog.at_level(logging.ERROR):
+        host.submit(ref(1))
+        host.submit(ref(2))
+        bench.engine.await_begun(2)
+        host.close()
+
+    assert [vars(record)["run_id"] for record in caplog.records] == ["run_1", "run_2"]
+
+
+def test_stopping_hands_over_what_runs_and_sends_back_what_waits() -> None:
+    bench = Bench()
+    host = bench.host(capacity=1)
+    host.submit(ref(1))
+    bench.engine.await_begun(1)
+    bench.engine.stubborn = True
+    waiting = in_thread(lambda: host.submit(ref(2)))
+
+    host.stop()
+    waiting.join(WAIT_S)
+
+    assert bench.queue.sent == [ref(2)]
+    bench.engine.finish(ref(1))
+    host.close()
+    assert bench.closed.is_set()
+    assert bench.engine.begun == [ref(1)]
+
+
+def test_a_queue_that_is_down_does_not_keep_the_host_from_stopping() -> None:
+    bench = Bench(queue=Queue(down=True))
+    host = bench.host()
+    host.stop()
+
+    host.submit(ref(1))
+
+    host.close()
+    assert bench.closed.is_set()
+    assert bench.engine.begun == []
+
+
+def test_at_the_end_of_the_grace_time_calls_under_way_are_given_up() -> None:
+    bench = Bench(engine=Engine(stubborn=True))
+    host = bench.host(grace=timedelta(milliseconds=1))
+    host.submit(ref(1))
+    bench.engine.await_begun(1)
+
+    host.close()
+
+    assert bench.engine.aborted
+    assert bench.engine.cancelled == 0
+    assert bench.closed.is_set()
+
+
+def test_a_run_that_outlasts_even_that_is_cancelled() -> None:
+    bench = Bench(engine=Engine(stubborn=True, deaf=True))
+    host = bench.host(grace=timedelta(milliseconds=1), patience=timedelta(milliseconds=1))
+    host.submit(ref(1))
+    bench.engine.await_begun(1)
+
+    host.stop()
+
+    assert bench.closed.wait(WAIT_S)
+    assert bench.engine.cancelled == 1
+
+
+def test_a_reaper_that_fails_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(reaper=Reaper(faults=2))
+
+    host = bench.host(patience=timedelta(milliseconds=1))
+
+    assert bench.reaper.works.wait(WAIT_S)
+    host.stop()
+    assert bench.closed.wait(WAIT_S)
+
+    assert [record.message for record in caplog.records] == ["The reaper failed"] * 2
+
+
+def test_what_composing_raises_reaches_whoever_starts_the_host() -> None:
+    async def compose() -> Parts:
+        raise UsageError("no store")
+
+    host = Host(compose, capacity=1, grace=timedelta(seconds=1))
+
+    with pytest.raises(UsageError, match="no store"):
+        host.start()
