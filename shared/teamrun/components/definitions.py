@@ -5,9 +5,17 @@ Models and tools are names that the operator registered; texts may hold `${NAME}
 operator's file, unexpanded, so no secret is ever part of a definition.
 """
 
-from typing import Annotated, Literal, Self
+from string import Formatter
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from teamrun.components.conditions import ConditionDefinition
 
@@ -30,6 +38,21 @@ ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
+def _is_plain_template(text: str) -> str:
+    """A format specification or an attribute could ask for a gigabyte, or for what is not meant."""
+    fields = [
+        (name, spec, sign) for _, name, spec, sign in Formatter().parse(text) if name is not None
+    ]
+    if any(name not in _SUMMARY_FIELDS or spec or sign for name, spec, sign in fields):
+        known = ", ".join(f"{{{name}}}" for name in _SUMMARY_FIELDS)
+        raise ValueError(f"only {known} are filled in; a literal brace is written twice")
+    return text
+
+
+_SUMMARY_FIELDS: Final = ("tool_name", "arguments", "result", "is_error")
+SummaryFormat = Annotated[str, AfterValidator(_is_plain_template)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,9 +60,9 @@ class _Part(BaseModel):
 class HandoffDefinition(_Part):
     """A way for an agent to give the conversation to another one."""
 
-    target: str = Field(min_length=1, max_length=64)
+    target: AgentName
     description: str | None = None
-    name: ToolName | None = None
+    name: AgentName | None = None
     message: str | None = None
 
 
@@ -56,8 +79,9 @@ class ContextDefinition(_Part):
     def _sizes_fit_the_type(self) -> Self:
         needed = _CONTEXT_SIZES[self.type]
         given = set(self.model_dump(exclude={"type"}, exclude_none=True))
-        if given != needed:
-            wanted = " and ".join(sorted(needed)) or "no size"
+        optional = {"token_limit"} if self.type == "token_limited" else set[str]()
+        if not needed <= given <= needed | optional:
+            wanted = " and ".join(sorted(needed | optional)) or "no size"
             raise ValueError(f"a context of type {self.type!r} takes {wanted}")
         return self
 
@@ -66,7 +90,7 @@ _CONTEXT_SIZES: dict[str, set[str]] = {
     "unbounded": set(),
     "buffered": {"buffer_size"},
     "head_and_tail": {"head_size", "tail_size"},
-    "token_limited": {"token_limit"},
+    "token_limited": set(),
 }
 
 
@@ -84,7 +108,7 @@ class AssistantDefinition(_Part):
     handoffs: tuple[HandoffDefinition, ...] = ()
     reflect_on_tool_use: bool | None = None
     max_tool_iterations: int = Field(default=1, ge=1, le=1000)
-    tool_call_summary_format: str | None = None
+    tool_call_summary_format: SummaryFormat | None = None
     tool_choice: Literal["auto", "required", "none"] | None = None
     model_client_stream: bool = False
     model_context: ContextDefinition | None = None
@@ -133,6 +157,13 @@ class SelectorDefinition(_Team):
     max_selector_attempts: int = Field(default=3, ge=1, le=100)
     model_client_streaming: bool = False
     model_context: ContextDefinition | None = None
+
+    @model_validator(mode="after")
+    def _no_member_is_the_selector(self) -> Self:
+        # `{team}/selector` is the path of the calls that choose the speaker.
+        if any(member.name == "selector" for member in self.participants):
+            raise ValueError("no member may be named 'selector'")
+        return self
 
 
 TeamDefinition = Annotated[

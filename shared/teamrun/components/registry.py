@@ -5,7 +5,9 @@ it: `Profiles`, `ToolTable` and the readers. `config.load_registry` makes one of
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
+
+from pydantic import TypeAdapter
 
 from teamrun.components.bounds import within_bounds
 from teamrun.components.definitions import TeamDefinition
@@ -23,6 +25,7 @@ from teamrun.tools.base import Tool
 
 __all__ = ["RegisteredTeam", "Registry", "Resolved"]
 
+_TEAM: Final[TypeAdapter[TeamDefinition]] = TypeAdapter(TeamDefinition)
 _VERSIONS: Final = (1, "1", "1.0", 1.0)
 
 
@@ -186,15 +189,27 @@ class Registry:
         for name in sorted(self._tools):
             self._tools.get(name)
 
-    def text(self, text: str) -> str:
-        """A text of a definition with the operator's variables filled in.
+    def expanded(self, definition: TeamDefinition) -> TeamDefinition:
+        """A definition with the operator's variables filled into its texts, ready to be built.
 
         Raises:
-            MissingVariable: A variable is neither set nor mentioned by the operator's file.
+            MissingVariable: A variable is not set in this process.
         """
-        if not variables(text) <= self._texts:
-            return text
-        return expand(text, self._environ)
+        if "${" not in definition.model_dump_json():
+            return definition
+        return _TEAM.validate_python(self._filled_in(definition.model_dump(mode="json")))
+
+    def _filled_in(self, value: Any) -> Any:
+        match value:
+            case str():
+                return expand(value, self._environ) if variables(value) <= self._texts else value
+            case dict():
+                pairs = cast("dict[str, Any]", value).items()
+                return {key: self._filled_in(item) for key, item in pairs}
+            case list():
+                return [self._filled_in(item) for item in cast("list[Any]", value)]
+            case _:
+                return value
 
     async def close(self) -> None:
         """Close the model clients."""
