@@ -1,0 +1,153 @@
+"""A store that fails as told: for tests of what must survive it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal, NamedTuple, TypeVar
+
+from teamrun.errors import Unavailable
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["Fault", "FaultStore", "Outcome", "StoreCall"]
+
+T = TypeVar("T")
+
+Outcome = Literal["unavailable", "reply_lost", "held", "reply_held"]
+"""`unavailable`: nothing is done. `reply_lost`: it is done, and the caller hears `Unavailable`.
+`held`: it is done when the test says so. `reply_held`: it is done, and the caller hears of it then.
+"""
+
+
+class StoreCall(NamedTuple):
+    """A call to the store."""
+
+    method: str
+    key: str
+    """The key, the first key of several, or the prefix."""
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """Calls that go wrong, and how."""
+
+    outcome: Outcome
+    method: str = "*"
+    """Pattern of the method's name, as in a shell."""
+    key: str = "*"
+    """Pattern of the key, as in a shell; `*` matches `/`, too."""
+    after: int = 0
+    """So many matching calls pass first."""
+    times: int | None = 1
+    """So many calls go wrong; None is all."""
+    reached: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    """Set when a call has met the fault."""
+    release: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    """What held calls wait for; the test sets it."""
+    hits: int = 0
+    """How many calls have gone wrong."""
+
+    def meets(self, call: StoreCall) -> bool:
+        """Whether this call goes wrong; counts it."""
+        if not (fnmatchcase(call.method, self.method) and fnmatchcase(call.key, self.key)):
+            return False
+        if self.after > 0:
+            self.after -= 1
+            return False
+        if self.times is not None and self.hits >= self.times:
+            return False
+        self.hits += 1
+        self.reached.set()
+        return True
+
+
+class FaultStore:
+    """Wraps a store; each call may meet one of the planned faults.
+
+    Args:
+        store: The store that does the work.
+        decide: Asked for each call that no planned fault meets, for random schedules.
+    """
+
+    def __init__(
+        self, store: ObjectStore, *, decide: Callable[[StoreCall], Outcome | None] | None = None
+    ) -> None:
+        self._store = store
+        self._decide = decide
+        self._faults: list[Fault] = []
+        self.calls: list[StoreCall] = []
+        """Every call so far, in order."""
+
+    def plan(self, fault: Fault) -> Fault:
+        """Let calls go wrong from now on; returns the fault, to wait for and to release."""
+        self._faults.append(fault)
+        return fault
+
+    def heal(self) -> None:
+        """Forget all plans; held calls go on."""
+        faults, self._faults = self._faults, []
+        for fault in faults:
+            fault.release.set()
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        """Create the object; False where one exists already."""
+        return await self._do("put_new", key, lambda: self._store.put_new(key, data))
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Create or replace the object."""
+        await self._do("put", key, lambda: self._store.put(key, data))
+
+    async def get(self, key: str) -> bytes:
+        """The bytes of the object."""
+        return await self._do("get", key, lambda: self._store.get(key))
+
+    async def get_many(self, keys: list[str]) -> list[bytes | None]:
+        """The objects in the order of `keys`."""
+        first = keys[0] if keys else ""
+        return await self._do("get_many", first, lambda: self._store.get_many(keys))
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        """Keys below the folder `prefix`, greater than `after`, sorted."""
+        return await self._do(
+            "list", prefix, lambda: self._store.list(prefix, after=after, limit=limit)
+        )
+
+    async def delete(self, key: str) -> None:
+        """Remove the object."""
+        await self._do("delete", key, lambda: self._store.delete(key))
+
+    async def check(self) -> None:
+        """Check the store below."""
+        await self._do("check", "", self._store.check)
+
+    async def close(self) -> None:
+        """Close the store below."""
+        await self._store.close()
+
+    async def _do(self, method: str, key: str, act: Callable[[], Awaitable[T]]) -> T:
+        call = StoreCall(method, key)
+        self.calls.append(call)
+        for fault in self._faults:
+            if fault.meets(call):
+                return await _go_wrong(fault.outcome, call, act, fault.release)
+        outcome = self._decide(call) if self._decide is not None else None
+        if outcome is None:
+            return await act()
+        passed = asyncio.Event()
+        asyncio.get_running_loop().call_soon(passed.set)
+        return await _go_wrong(outcome, call, act, passed)
+
+
+async def _go_wrong(
+    outcome: Outcome, call: StoreCall, act: Callable[[], Awaitable[T]], release: asyncio.Event
+) -> T:
+    if outcome == "unavailable":
+        raise Unavailable(f"{call.method} of {call.key!r} failed, as planned")
+    if outcome == "held":
+        await release.wait()
+        return await act()
+    result = await act()
+    if outcome == "reply_lost":
+        raise Unavailable(f"the reply of {call.method} of {call.key!r} was lost, as planned")
+    await release.wait()
+    return result
