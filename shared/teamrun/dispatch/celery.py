@@ -88,7 +88,7 @@ def encode_message(ref: RunRef, *, queue: str = QUEUE) -> bytes:
 
 @lru_cache(maxsize=8)
 def _template(queue: str) -> str:
-    # Formatting it takes 3 µs; building and dumping the message each time took 15.
+    # Formatting it takes 3 microseconds; building and dumping the message each time took 15.
     message = {
         "body": "<body>",
         "content-encoding": "utf-8",
