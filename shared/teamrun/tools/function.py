@@ -12,7 +12,8 @@ from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_h
 from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from teamrun.core.cancellation import CancellationToken, CancelScope
+from teamrun.core.cancel_scope import cancelled_by
+from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ToolError, UsageError
 from teamrun.tools.base import BaseTool
 from teamrun.tools.context import ToolContext
@@ -137,7 +138,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
     ) -> Any:
         if self._is_async:
             return await self._func(**kwargs)
-        with CancelScope(cancellation_token):
+        with cancelled_by(cancellation_token):
             value = await run_in_thread(functools.partial(self._func, **kwargs))
         # A lambda around a coroutine function, say.
         return await value if inspect.isawaitable(value) else value

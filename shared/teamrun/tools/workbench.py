@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, Field
 
-from teamrun.core.cancellation import CancellationToken, CancelScope
+from teamrun.core.cancel_scope import cancelled_by
+from teamrun.core.cancellation import CancellationToken
 from teamrun.messages.image import Image
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.schema import ToolSchema
@@ -197,7 +198,7 @@ class StaticWorkbench(Workbench):
         tool = self._by_name.get(name)
         if tool is None:
             return _text_result(name, f"Tool {name} not found.", is_error=True)
-        with CancelScope(cancellation_token):
+        with cancelled_by(cancellation_token):
             try:
                 value = await tool.run_json(arguments or {}, cancellation_token, call_id=call_id)
                 return _text_result(name, tool.return_value_as_string(value))

@@ -1,0 +1,426 @@
+"""An agent that answers with a model and tools.
+
+One turn: hear what is new, ask the memories, ask the model; carry out the tools that it asks
+for and ask again, up to `max_tool_iterations` times; then answer with the model's text, with
+a handover, with a reflection on the results, or with the results themselves.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from teamrun.agents.base import BaseChatAgent
+from teamrun.agents.handoff import Handoff, handoffs_by_name
+from teamrun.agents.tool_results import SummaryFormatter, handoff_message, summary_message
+from teamrun.agents.toolset import AnyTool, Toolset, as_tools
+from teamrun.context.base import ChatCompletionContext
+from teamrun.context.unbounded import UnboundedChatCompletionContext
+from teamrun.core.cancel_scope import cancelled_by
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.protocols import AnyMessage, Response
+from teamrun.memory.base import Memory
+from teamrun.messages.chat import (
+    BaseChatMessage,
+    HandoffMessage,
+    StructuredMessage,
+    TextMessage,
+    ToolCallSummaryMessage,
+)
+from teamrun.messages.events import (
+    MemoryQueryEvent,
+    ModelClientStreamingChunkEvent,
+    ThoughtEvent,
+    ToolCallExecutionEvent,
+    ToolCallRequestEvent,
+)
+from teamrun.messages.llm import (
+    AssistantMessage,
+    CreateResult,
+    FunctionCall,
+    FunctionExecutionResult,
+    FunctionExecutionResultMessage,
+    LLMMessage,
+    SystemMessage,
+    UserMessage,
+)
+from teamrun.messages.origin import new_id
+from teamrun.models.base import ChatCompletionClient, ToolChoice
+from teamrun.tools.workbench import Workbench
+
+__all__ = ["AssistantAgent"]
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One turn under way."""
+
+    token: CancellationToken | None
+    message_id: str = field(default_factory=new_id)
+    """Of the message that streamed chunks add up to."""
+    inner: list[AnyMessage] = field(default_factory=list[AnyMessage])
+    asked: int = 0
+    """Model calls that have asked for tools."""
+    response: Response | None = None
+
+
+class AssistantAgent(BaseChatAgent):
+    """An agent that answers with a model and tools.
+
+    Args:
+        name: A Python identifier, unique in a team.
+        model_client: The model.
+        tools: Tools and functions; a function's docstring describes it to the model.
+        workbench: One or more sets of tools, in place of `tools`.
+        handoffs: Agents that the model may hand over to, by name or as `Handoff`.
+        model_context: What the agent remembers, and how much of it the model is shown;
+            everything where None.
+        description: What the agent is good for, as other agents and selecting models read it.
+        system_message: Instructions for the model; none where None.
+        model_client_stream: Yield the model's text in chunks as it comes.
+        reflect_on_tool_use: After the last tool calls, let the model answer with their results
+            in sight, without tools. By default, only where `output_content_type` is set.
+            Otherwise the answer is a summary of the results.
+        max_tool_iterations: How many times the model may ask for tools in one turn.
+        tool_call_summary_format: Writes one result in the summary, with `{tool_name}`,
+            `{arguments}`, `{result}` and `{is_error}`.
+        tool_call_summary_formatter: A function that does it in place of the format.
+        output_content_type: A pydantic class; the model answers in JSON that fits it, and the
+            agent with a `StructuredMessage` of it.
+        output_content_type_format: How such a message is written as text, with its fields as
+            `{names}`.
+        memory: Asked on every turn.
+        metadata: Notes of the user's own.
+        tool_choice: `required` and a tool's schema hold for the first model call of a turn.
+        max_tool_use_attempts: Another name for `max_tool_iterations`.
+
+    Raises:
+        ValueError: The arguments do not fit together; the text says which.
+        TypeError: `memory` is not a list.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model_client: ChatCompletionClient,
+        *,
+        tools: Sequence[AnyTool] | None = None,
+        workbench: Workbench | Sequence[Workbench] | None = None,
+        handoffs: Sequence[Handoff | str] | None = None,
+        model_context: ChatCompletionContext | None = None,
+        description: str = ("An agent that provides assistance with ability to use tools."),
+        system_message: str | None = (
+            "You are a helpful AI assistant. Solve tasks using your tools. "
+            "Reply with TERMINATE when the task has been completed."
+        ),
+        model_client_stream: bool = False,
+        reflect_on_tool_use: bool | None = None,
+        max_tool_iterations: int = 1,
+        tool_call_summary_format: str = "{result}",
+        tool_call_summary_formatter: SummaryFormatter | None = None,
+        output_content_type: type[BaseModel] | None = None,
+        output_content_type_format: str | None = None,
+        memory: Sequence[Memory] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        tool_choice: ToolChoice = "auto",
+        max_tool_use_attempts: int | None = None,
+    ) -> None:
+        super().__init__(name, description)
+        self._model_client = model_client
+        self._vision = model_client.model_info["vision"]
+        self._model_client_stream = model_client_stream
+        self._model_context = model_context or UnboundedChatCompletionContext()
+        self._system_messages: list[LLMMessage] = (
+            [] if system_message is None else [SystemMessage(content=system_message)]
+        )
+        self._memory = _checked_memory(memory)
+        self._metadata = dict(metadata or {})
+        self._tools = as_tools(tools or ())
+        self._handoffs = handoffs_by_name(handoffs or ())
+        self._toolset = Toolset(
+            self._tools, _checked_workbenches(self._tools, workbench), self._handoffs
+        )
+        self._check_tools(has_workbench=workbench is not None)
+        self._tool_choice: ToolChoice = tool_choice
+        self._max_tool_iterations = _checked_iterations(max_tool_iterations, max_tool_use_attempts)
+        self._reflect = (
+            output_content_type is not None if reflect_on_tool_use is None else reflect_on_tool_use
+        )
+        self._summary_template = tool_call_summary_format
+        self._summary_formatter = tool_call_summary_formatter
+        self._output_content_type = output_content_type
+        self._output_format = output_content_type_format
+        self._structured_message = (
+            None if output_content_type is None else StructuredMessage[output_content_type]
+        )
+
+    def _check_tools(self, *, has_workbench: bool) -> None:
+        callable_tools = self._model_client.model_info["function_calling"]
+        if self._tools and not callable_tools:
+            raise ValueError("The model does not support function calling.")
+        if self._handoffs and not callable_tools:
+            raise ValueError(
+                "The model does not support function calling, which is needed for handoffs."
+            )
+        names = {tool.name for tool in self._tools}
+        if not names.isdisjoint(self._handoffs):
+            raise ValueError(
+                "Handoff names must be unique from tool names. "
+                f"Handoff names: {sorted(self._handoffs)}; tool names: {sorted(names)}"
+            )
+        self._has_tools = bool(self._tools) or has_workbench
+
+    @property
+    def model_context(self) -> ChatCompletionContext:
+        """What the agent remembers."""
+        return self._model_context
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        """The classes that its chat messages may have."""
+        types: list[type[BaseChatMessage]] = [self._structured_message or TextMessage]
+        if self._has_tools:
+            types.append(ToolCallSummaryMessage)
+        if self._handoffs:
+            types.append(HandoffMessage)
+        return types
+
+    async def on_messages(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> Response:
+        """Answer what is new since the last call."""
+        async for item in self.on_messages_stream(messages, cancellation_token):
+            if isinstance(item, Response):
+                return item
+        raise AssertionError("a turn ends with a response")
+
+    async def on_messages_stream(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[AnyMessage | Response, None]:
+        """Answer what is new since the last call; yields inner messages, the `Response` last.
+
+        Raises:
+            ModelError: The model failed for good.
+            RuntimeError: A reflection asked for tools, or a stream ended without its result.
+            asyncio.CancelledError: The token was cancelled.
+        """
+        turn = _Turn(cancellation_token)
+        await self._hear(messages)
+        for event in await self._recall(turn):
+            yield event
+        while turn.response is None:
+            result: CreateResult | None = None
+            if self._model_client_stream:
+                async for item in self._ask_in_chunks(turn):
+                    if isinstance(item, CreateResult):
+                        result = item
+                    else:
+                        yield item
+            if result is None:
+                result = await self._ask(turn)
+            if result.thought:
+                thought = ThoughtEvent(content=result.thought, source=self._name)
+                turn.inner.append(thought)
+                yield thought
+            if isinstance(result.content, str):
+                turn.response = await self._answer(turn, result, result.content)
+            else:
+                async for event in self._use_tools(turn, result, result.content):
+                    yield event
+        yield turn.response
+
+    async def on_reset(self, cancellation_token: CancellationToken | None = None) -> None:
+        """Forget everything heard and said."""
+        await self._model_context.clear()
+
+    async def save_state(self) -> Mapping[str, Any]:
+        """The agent's model context, as JSON data."""
+        context = await self._model_context.save_state()
+        return {"type": "AssistantAgentState", "version": "1.0.0", "llm_context": context}
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue with that model context."""
+        await self._model_context.load_state(state["llm_context"])
+
+    async def _hear(self, messages: Sequence[BaseChatMessage]) -> None:
+        add = self._model_context.add_message
+        for message in messages:
+            if isinstance(message, HandoffMessage):
+                for context_message in message.context:
+                    await add(context_message)
+            await add(message.to_model_message())
+
+    async def _recall(self, turn: _Turn) -> Sequence[MemoryQueryEvent]:
+        events: list[MemoryQueryEvent] = []
+        for memory in self._memory:
+            with cancelled_by(turn.token):
+                update = await memory.update_context(self._model_context)
+            if found := update.memories.results:
+                events.append(MemoryQueryEvent(content=found, source=self._name))
+        turn.inner.extend(events)
+        return events
+
+    async def _ask(self, turn: _Turn) -> CreateResult:
+        messages, arguments = await self._prompt(turn)
+        with cancelled_by(turn.token):
+            return await self._model_client.create(messages, **arguments)
+
+    async def _ask_in_chunks(
+        self, turn: _Turn
+    ) -> AsyncGenerator[ModelClientStreamingChunkEvent | CreateResult, None]:
+        messages, arguments = await self._prompt(turn)
+        result: CreateResult | None = None
+        async with aclosing(self._model_client.create_stream(messages, **arguments)) as stream:
+            while True:
+                with cancelled_by(turn.token):
+                    item = await anext(stream, None)
+                if item is None:
+                    break
+                if isinstance(item, CreateResult):
+                    result = item
+                else:
+                    yield ModelClientStreamingChunkEvent(
+                        content=item, source=self._name, full_message_id=turn.message_id
+                    )
+        if result is None:
+            raise RuntimeError("No final model result in streaming mode.")
+        yield result
+
+    async def _prompt(self, turn: _Turn) -> tuple[list[LLMMessage], dict[str, Any]]:
+        messages = [*self._system_messages, *await self._model_context.get_messages()]
+        if not self._vision:
+            messages = _without_images(messages)
+        arguments: dict[str, Any] = {"cancellation_token": turn.token}
+        if self._output_content_type is not None:
+            arguments["json_output"] = self._output_content_type
+        if self._used_up(turn):
+            arguments["tool_choice"] = "none"
+            return messages, arguments
+        arguments["tools"] = tools = await self._toolset.schemas()
+        choice = self._tool_choice
+        if tools and choice != "auto" and (choice == "none" or not turn.asked):
+            arguments["tool_choice"] = choice
+        return messages, arguments
+
+    def _used_up(self, turn: _Turn) -> bool:
+        """Whether the model may ask for no more tools: the next call is the reflection."""
+        return turn.asked == self._max_tool_iterations
+
+    async def _answer(self, turn: _Turn, result: CreateResult, text: str) -> Response:
+        await self._model_context.add_message(
+            AssistantMessage(content=text, source=self._name, thought=result.thought)
+        )
+        message: BaseChatMessage
+        if self._output_content_type is None or self._structured_message is None:
+            message = TextMessage(
+                id=turn.message_id, content=text, source=self._name, models_usage=result.usage
+            )
+        else:
+            message = self._structured_message(
+                id=turn.message_id,
+                content=self._output_content_type.model_validate_json(text),
+                source=self._name,
+                models_usage=result.usage,
+                format_string=self._output_format,
+            )
+        return Response(chat_message=message, inner_messages=turn.inner)
+
+    async def _use_tools(
+        self, turn: _Turn, result: CreateResult, calls: list[FunctionCall]
+    ) -> AsyncGenerator[AnyMessage, None]:
+        if self._used_up(turn):
+            raise RuntimeError("Reflect on tool use produced no valid text response.")
+        add = self._model_context.add_message
+        await add(AssistantMessage(content=calls, source=self._name, thought=result.thought))
+        request = ToolCallRequestEvent(content=calls, source=self._name, models_usage=result.usage)
+        turn.inner.append(request)
+        yield request
+        results: list[FunctionExecutionResult] = []
+        if self._toolset.reports(calls):
+            async for event in self._toolset.execute_reporting(calls, turn.token, results):
+                if not isinstance(event, ModelClientStreamingChunkEvent):
+                    turn.inner.append(event)
+                yield event
+        else:
+            results = await self._toolset.execute(calls, turn.token)
+        execution = ToolCallExecutionEvent(content=results, source=self._name)
+        await add(FunctionExecutionResultMessage(content=results))
+        turn.inner.append(execution)
+        yield execution
+        turn.asked += 1
+        turn.response = self._conclude(turn, calls, results, result.thought)
+
+    def _conclude(
+        self,
+        turn: _Turn,
+        calls: Sequence[FunctionCall],
+        results: Sequence[FunctionExecutionResult],
+        thought: str | None,
+    ) -> Response | None:
+        """The end of the turn after tool results, or None where the model is asked again."""
+        message: BaseChatMessage | None = None
+        if self._handoffs:
+            message = handoff_message(
+                calls, results, handoffs=self._handoffs, source=self._name, thought=thought
+            )
+        if message is None and self._used_up(turn):
+            if self._reflect:
+                turn.message_id = new_id()
+                return None
+            message = summary_message(
+                calls,
+                results,
+                formatter=self._summary_formatter,
+                template=self._summary_template,
+                source=self._name,
+            )
+        return (
+            None if message is None else Response(chat_message=message, inner_messages=turn.inner)
+        )
+
+
+def _checked_memory(memory: Sequence[Memory] | None) -> list[Memory]:
+    if memory is not None and not isinstance(memory, list):
+        raise TypeError(f"memory must be a list of Memory or None, not {type(memory).__name__}.")
+    return memory or []
+
+
+def _checked_workbenches(
+    tools: Sequence[AnyTool], workbench: Workbench | Sequence[Workbench] | None
+) -> Sequence[Workbench]:
+    if workbench is None:
+        return ()
+    if tools:
+        raise ValueError("Tools cannot be used with a workbench.")
+    return (workbench,) if isinstance(workbench, Workbench) else workbench
+
+
+def _checked_iterations(iterations: int, attempts: int | None) -> int:
+    if attempts is not None and iterations != 1:
+        raise ValueError(
+            "max_tool_use_attempts is another name for max_tool_iterations; give one of them."
+        )
+    chosen = iterations if attempts is None else attempts
+    if chosen < 1:
+        raise ValueError(
+            f"Maximum number of tool iterations must be greater than or equal to 1, got {chosen}"
+        )
+    return chosen
+
+
+def _without_images(messages: list[LLMMessage]) -> list[LLMMessage]:
+    return [
+        UserMessage(
+            content="\n".join(part if isinstance(part, str) else "<image>" for part in content),
+            source=message.source,
+        )
+        if isinstance(message, UserMessage) and isinstance(content := message.content, list)
+        else message
+        for message in messages
+    ]

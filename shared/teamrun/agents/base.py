@@ -1,0 +1,164 @@
+"""The base class of agents."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.protocols import AnyMessage, Response, Task, TaskResult
+from teamrun.messages.chat import BaseChatMessage, TextMessage
+from teamrun.messages.events import ModelClientStreamingChunkEvent
+
+__all__ = ["BaseChatAgent", "messages_of_task"]
+
+
+class BaseChatAgent(ABC):
+    """An agent of a conversation: subclass it and write `on_messages`.
+
+    An agent keeps what it has heard. It is called with what is new since its last turn.
+
+    Args:
+        name: A Python identifier, unique in a team.
+        description: What the agent is good for.
+
+    Raises:
+        ValueError: The name is no identifier.
+    """
+
+    def __init__(self, name: str, description: str) -> None:
+        if not name.isidentifier():
+            raise ValueError(f"The agent name must be a valid Python identifier, not {name!r}.")
+        self._name = name
+        self._description = description
+
+    @property
+    def name(self) -> str:
+        """Unique in a team."""
+        return self._name
+
+    @property
+    def description(self) -> str:
+        """What the agent is good for, as other agents and selecting models read it."""
+        return self._description
+
+    @property
+    @abstractmethod
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        """The classes that its chat messages may have."""
+
+    @abstractmethod
+    async def on_messages(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> Response:
+        """Answer what is new since the last call."""
+
+    async def on_messages_stream(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[AnyMessage | Response, None]:
+        """Answer what is new since the last call; yields inner messages, the `Response` last."""
+        response = await self.on_messages(messages, cancellation_token or CancellationToken())
+        for message in response.inner_messages or ():
+            yield message
+        yield response
+
+    @abstractmethod
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        """Forget everything heard and said."""
+
+    async def on_pause(self, cancellation_token: CancellationToken) -> None:  # noqa: B027 - optional
+        """The team is paused while this agent works."""
+
+    async def on_resume(self, cancellation_token: CancellationToken) -> None:  # noqa: B027 - optional
+        """The team goes on."""
+
+    async def save_state(self) -> Mapping[str, Any]:
+        """What `load_state` needs to continue, as JSON data."""
+        return {"type": "BaseState", "version": "1.0.0"}
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - optional
+        """Continue from what `save_state` gave."""
+
+    async def close(self) -> None:  # noqa: B027 - optional
+        """Release resources."""
+
+    async def run(
+        self,
+        task: Task | None = None,
+        *,
+        cancellation_token: CancellationToken | None = None,
+        output_task_messages: bool = True,
+    ) -> TaskResult:
+        """Answer a task.
+
+        Args:
+            task: A text, a message or several; None lets the agent speak without a new one.
+            cancellation_token: Ends the run with `CancelledError`.
+            output_task_messages: The result holds the task, too.
+
+        Raises:
+            ValueError: The list of messages is empty, or holds something else.
+        """
+        heard = messages_of_task(task)
+        response = await self.on_messages(heard, cancellation_token or CancellationToken())
+        return TaskResult(
+            messages=[
+                *(heard if output_task_messages else ()),
+                *(response.inner_messages or ()),
+                response.chat_message,
+            ]
+        )
+
+    async def run_stream(
+        self,
+        task: Task | None = None,
+        *,
+        cancellation_token: CancellationToken | None = None,
+        output_task_messages: bool = True,
+    ) -> AsyncGenerator[AnyMessage | TaskResult, None]:
+        """Answer a task; yields the task, what the agent does, its answer, and the `TaskResult`.
+
+        Args:
+            task: A text, a message or several; None lets the agent speak without a new one.
+            cancellation_token: Ends the run with `CancelledError`.
+            output_task_messages: Yield the task and have it in the result, too.
+
+        Raises:
+            ValueError: The list of messages is empty, or holds something else.
+        """
+        heard = messages_of_task(task)
+        produced: list[AnyMessage] = []
+        if output_task_messages:
+            for message in heard:
+                produced.append(message)
+                yield message
+        token = cancellation_token or CancellationToken()
+        async for item in self.on_messages_stream(heard, token):
+            message = item.chat_message if isinstance(item, Response) else item
+            if not isinstance(message, ModelClientStreamingChunkEvent):
+                produced.append(message)
+            yield message
+        yield TaskResult(messages=produced)
+
+
+def messages_of_task(task: Task | None) -> list[BaseChatMessage]:
+    """The messages that a task stands for.
+
+    Raises:
+        ValueError: It is an empty list, or holds something that is no chat message.
+    """
+    if task is None:
+        return []
+    if isinstance(task, str):
+        return [TextMessage(content=task, source="user")]
+    if isinstance(task, BaseChatMessage):
+        return [task]
+    if not task:
+        raise ValueError("Task list cannot be empty.")
+    for message in task:
+        if not isinstance(message, BaseChatMessage):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+            raise ValueError(f"Invalid message type in task list: {type(message).__name__}")
+    return list(task)

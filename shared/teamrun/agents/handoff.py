@@ -1,0 +1,65 @@
+"""Handing the conversation to another agent, as a tool that the model can call."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from pydantic import BaseModel, model_validator
+
+from teamrun.tools.function import FunctionTool
+
+__all__ = ["Handoff", "handoffs_by_name"]
+
+
+class Handoff(BaseModel):
+    """A way to hand over; only `target` has to be given."""
+
+    target: str
+    """The name of the agent that goes on."""
+    description: str = ""
+    """What the model reads; `Handoff to {target}.` where empty."""
+    name: str = ""
+    """How the model calls it, a Python identifier; `transfer_to_{target}` where empty."""
+    message: str = ""
+    """What the target is told; a sentence with its name where empty."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "target" not in data:
+            return cast("Any", data)  # refused by the model's own validation
+        given = cast("dict[str, Any]", data)
+        target = given["target"]
+        defaults = {
+            "description": f"Handoff to {target}.",
+            "name": f"transfer_to_{target}".lower(),
+            "message": (f"Transferred to {target}, adopting the role of {target} immediately."),
+        }
+        name = given.get("name") or defaults["name"]
+        if not str(name).isidentifier():
+            raise ValueError(f"Handoff name must be a valid identifier, not {name!r}; set `name`.")
+        return {**given, **{key: given.get(key) or text for key, text in defaults.items()}}
+
+    @property
+    def handoff_tool(self) -> FunctionTool:
+        """The handoff as a tool that returns `message`."""
+
+        async def hand_over() -> str:
+            return self.message
+
+        return FunctionTool(hand_over, self.description, name=self.name, strict=True)
+
+
+def handoffs_by_name(handoffs: Sequence[Handoff | str]) -> dict[str, Handoff]:
+    """The handoffs by the names that the model calls them by; a text is a target's name.
+
+    Raises:
+        ValueError: Something is neither, or two go by the same name.
+    """
+    named: dict[str, Handoff] = {}
+    for handoff in handoffs:
+        made = Handoff(target=handoff) if isinstance(handoff, str) else handoff
+        if not isinstance(made, Handoff):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+            raise ValueError(f"Unsupported handoff type: {type(handoff)}")
+        if named.setdefault(made.name, made) is not made:
+            raise ValueError(f"Handoff names must be unique; {made.name!r} is there twice.")
+    return named

@@ -1,0 +1,93 @@
+"""What an agent makes of tool results: a handover, or a summary as its answer."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from teamrun.agents.handoff import Handoff
+from teamrun.messages.chat import HandoffMessage, ToolCallSummaryMessage
+from teamrun.messages.llm import (
+    AssistantMessage,
+    FunctionCall,
+    FunctionExecutionResult,
+    FunctionExecutionResultMessage,
+    LLMMessage,
+)
+
+__all__ = ["SummaryFormatter", "handoff_message", "summary_message"]
+
+SummaryFormatter: TypeAlias = Callable[[FunctionCall, FunctionExecutionResult], str]
+"""Writes one tool call and its result as text."""
+
+
+def handoff_message(
+    calls: Sequence[FunctionCall],
+    results: Sequence[FunctionExecutionResult],
+    *,
+    handoffs: Mapping[str, Handoff],
+    source: str,
+    thought: str | None,
+) -> HandoffMessage | None:
+    """The handover that the model asked for, with the other calls of the turn as its context.
+
+    None where it asked for none; the first one where it asked for several.
+    """
+    asked = [call.name for call in calls if call.name in handoffs]
+    if not asked:
+        return None
+    if len(asked) > 1:
+        warnings.warn(
+            f"Multiple handoffs detected. Only the first is executed: {asked}. "
+            "Turn parallel tool calls off in the model client to avoid this warning.",
+            stacklevel=3,
+        )
+    selected = handoffs[asked[0]]
+    context: list[LLMMessage] = []
+    others = [call for call in calls if call.name not in handoffs]
+    if others:
+        context = [
+            AssistantMessage(content=others, source=source, thought=thought),
+            FunctionExecutionResultMessage(
+                content=[result for result in results if result.name not in handoffs]
+            ),
+        ]
+    elif thought:
+        context = [AssistantMessage(content=thought, source=source)]
+    return HandoffMessage(
+        content=selected.message, target=selected.target, source=source, context=context
+    )
+
+
+def summary_message(
+    calls: Sequence[FunctionCall],
+    results: Sequence[FunctionExecutionResult],
+    *,
+    formatter: SummaryFormatter | None,
+    template: str,
+    source: str,
+) -> ToolCallSummaryMessage:
+    """The results as an answer, one below the other.
+
+    Args:
+        calls: What was called.
+        results: What came of it, in the same order.
+        formatter: Writes each result; `template` is used where None.
+        template: A format string with `{tool_name}`, `{arguments}`, `{result}`, `{is_error}`.
+        source: The agent.
+    """
+
+    def from_template(call: FunctionCall, result: FunctionExecutionResult) -> str:
+        return template.format(
+            tool_name=call.name,
+            arguments=call.arguments,
+            result=result.content,
+            is_error=result.is_error,
+        )
+
+    write = formatter or from_template
+    return ToolCallSummaryMessage(
+        content="\n".join(write(call, result) for call, result in zip(calls, results, strict=True)),
+        source=source,
+        tool_calls=list(calls),
+        results=list(results),
+    )

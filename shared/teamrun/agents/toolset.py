@@ -1,0 +1,236 @@
+"""The tools of one agent: what the model is offered, and how its calls are carried out."""
+
+import asyncio
+import json
+from asyncio import Queue, Task
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeGuard, cast
+
+from teamrun.agents.handoff import Handoff
+from teamrun.core.cancel_scope import cancelled_by
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.protocols import AnyMessage
+from teamrun.messages.chat import BaseChatMessage
+from teamrun.messages.events import BaseAgentEvent
+from teamrun.messages.llm import FunctionCall, FunctionExecutionResult
+from teamrun.tools.base import StreamTool, Tool
+from teamrun.tools.function import FunctionTool
+from teamrun.tools.schema import ToolSchema
+from teamrun.tools.workbench import (
+    StaticStreamWorkbench,
+    StaticWorkbench,
+    StreamWorkbench,
+    ToolResult,
+    Workbench,
+    error_text,
+)
+
+__all__ = ["AnyTool", "Report", "Toolset", "as_tools"]
+
+AnyTool: TypeAlias = Tool | Callable[..., Any]
+"""What an agent takes for a tool: a tool, or a function that is made one."""
+Report: TypeAlias = Callable[[AnyMessage], None]
+"""Takes a message that a tool reports while it works."""
+
+
+def as_tools(tools: Sequence[AnyTool]) -> list[Tool]:
+    """Make tools of functions, described by their docstrings.
+
+    Raises:
+        ValueError: Something is neither, or two go by the same name.
+    """
+    made: list[Tool] = []
+    for tool in tools:
+        if isinstance(tool, Tool):
+            made.append(tool)
+        elif callable(tool):
+            made.append(FunctionTool(tool))
+        else:
+            raise ValueError(f"Unsupported tool type: {type(tool)}")
+    names = [tool.name for tool in made]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Tool names must be unique: {names}")
+    return made
+
+
+class Toolset:
+    """Tools, workbenches and handoffs behind one table of names.
+
+    Args:
+        tools: The agent's own tools.
+        workbenches: Asked for their tools before each model call, unless they are fixed.
+        handoffs: Answered with their message; nothing is called.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        workbenches: Sequence[Workbench],
+        handoffs: Mapping[str, Handoff],
+    ) -> None:
+        fixed = StaticStreamWorkbench(tools)
+        self._workbenches: list[Workbench] = [fixed, *workbenches]
+        self._handoffs = handoffs
+        self._handoff_schemas = [handoff.handoff_tool.schema for handoff in handoffs.values()]
+        # A subclass may choose its tools anew each time.
+        self._fixed = [wb for wb in self._workbenches if _is_fixed(wb)]
+        self._dynamic = [wb for wb in self._workbenches if not _is_fixed(wb)]
+        self._known: list[ToolSchema] | None = None
+
+    async def schemas(self) -> Sequence[ToolSchema]:
+        """What the model is offered now, handoffs last."""
+        if self._known is None or self._dynamic:
+            schemas: list[ToolSchema] = []
+            for workbench in self._workbenches:
+                schemas.extend(await workbench.list_tools())
+            self._known = schemas + self._handoff_schemas
+        return self._known
+
+    def reports(self, calls: Sequence[FunctionCall]) -> bool:
+        """Whether one of the calls may report messages while it works."""
+        return any(isinstance(self._find(call.name), StreamTool) for call in calls) or any(
+            isinstance(workbench, StreamWorkbench) for workbench in self._dynamic
+        )
+
+    async def execute(
+        self, calls: Sequence[FunctionCall], token: CancellationToken | None
+    ) -> list[FunctionExecutionResult]:
+        """Carry out calls that report nothing, at the same time; results are in their order.
+
+        Raises:
+            asyncio.CancelledError: The token was cancelled, or a tool raised it. Calls that
+                were still running have been cancelled.
+        """
+        if len(calls) == 1:
+            with cancelled_by(token):
+                return [await self._execute(calls[0], token)]
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(self._execute(call, token)) for call in calls]
+        try:
+            with cancelled_by(token):
+                return await asyncio.gather(*tasks)
+        finally:
+            await _end(tasks)
+
+    async def execute_reporting(
+        self,
+        calls: Sequence[FunctionCall],
+        token: CancellationToken | None,
+        results: list[FunctionExecutionResult],
+    ) -> AsyncGenerator[AnyMessage, None]:
+        """Carry out calls at the same time; yields what they report as it comes.
+
+        Args:
+            calls: The calls.
+            token: Cancels them.
+            results: Filled with the results, in the order of the calls, at the end.
+
+        Raises:
+            asyncio.CancelledError: The token was cancelled, or a tool raised it. Calls that
+                were still running have been cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        queue: Queue[AnyMessage | Task[FunctionExecutionResult]] = Queue()
+        tasks = [loop.create_task(self._execute(call, token, queue.put_nowait)) for call in calls]
+        for task in tasks:
+            task.add_done_callback(queue.put_nowait)
+        running = len(tasks)
+        try:
+            while running:
+                with cancelled_by(token):
+                    item = await queue.get()
+                if isinstance(item, Task):
+                    item.result()  # raises what the task raised
+                    running -= 1
+                else:
+                    yield item
+        finally:
+            await _end(tasks)
+        results.extend(task.result() for task in tasks)
+
+    def _find(self, name: str) -> Tool | None:
+        for workbench in self._fixed:
+            tool = workbench.find(name)
+            if tool is not None:
+                return tool
+        return None
+
+    async def _execute(
+        self,
+        call: FunctionCall,
+        token: CancellationToken | None,
+        report: Report | None = None,
+    ) -> FunctionExecutionResult:
+        try:
+            arguments = _parse(call.arguments)
+        except ValueError as error:
+            return _result(call, f"Error: {error}", is_error=True)
+        handoff = self._handoffs.get(call.name)
+        if handoff is not None:
+            return _result(call, handoff.message)
+        tool = self._find(call.name)
+        if tool is None:
+            return await self._execute_elsewhere(call, arguments, token, report)
+        try:
+            if report is not None and isinstance(tool, StreamTool):
+                stream = tool.run_json_stream(arguments, token, call_id=call.id)
+                value = await _last(stream, report)
+            else:
+                value = await tool.run_json(arguments, token, call_id=call.id)
+            return _result(call, tool.return_value_as_string(value))
+        except Exception as error:
+            return _result(call, error_text(error), is_error=True)
+
+    async def _execute_elsewhere(
+        self,
+        call: FunctionCall,
+        arguments: Mapping[str, Any],
+        token: CancellationToken | None,
+        report: Report | None,
+    ) -> FunctionExecutionResult:
+        for workbench in self._dynamic:
+            if all(schema["name"] != call.name for schema in await workbench.list_tools()):
+                continue
+            if report is not None and isinstance(workbench, StreamWorkbench):
+                stream = workbench.call_tool_stream(call.name, arguments, token, call.id)
+                result = cast("ToolResult", await _last(stream, report))
+            else:
+                result = await workbench.call_tool(call.name, arguments, token, call.id)
+            return _result(call, result.to_text(), is_error=result.is_error)
+        text = f"Error: tool '{call.name}' not found in any workbench"
+        return _result(call, text, is_error=True)
+
+
+def _is_fixed(workbench: Workbench) -> TypeGuard[StaticWorkbench]:
+    return type(workbench) in (StaticWorkbench, StaticStreamWorkbench)
+
+
+def _parse(arguments: str) -> dict[str, Any]:
+    # Some servers send no text at all for a tool without arguments.
+    parsed: Any = json.loads(arguments) if arguments else {}
+    if not isinstance(parsed, dict):
+        raise ValueError(f"the arguments must be a JSON object, not {arguments!r}")
+    return cast("dict[str, Any]", parsed)
+
+
+def _result(call: FunctionCall, text: str, *, is_error: bool = False) -> FunctionExecutionResult:
+    return FunctionExecutionResult(content=text, call_id=call.id, is_error=is_error, name=call.name)
+
+
+async def _last(stream: AsyncGenerator[Any, None], report: Report) -> Any:
+    """Report the messages of a stream and return its last item, which is the value."""
+    value: Any = None
+    async for item in stream:
+        if isinstance(value, BaseAgentEvent | BaseChatMessage):
+            report(value)
+        value = item
+    return value
+
+
+async def _end(tasks: Sequence[Task[Any]]) -> None:
+    """Cancel what still runs and wait until it has stopped, so that nothing outlives the run."""
+    running = [task for task in tasks if not task.done()]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)

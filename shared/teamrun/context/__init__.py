@@ -1,0 +1,15 @@
+"""Model contexts: what an agent remembers, and how much of it the model is shown."""
+
+from teamrun.context.base import ChatCompletionContext
+from teamrun.context.buffered import BufferedChatCompletionContext
+from teamrun.context.head_and_tail import HeadAndTailChatCompletionContext
+from teamrun.context.token_limited import TokenLimitedChatCompletionContext
+from teamrun.context.unbounded import UnboundedChatCompletionContext
+
+__all__ = [
+    "BufferedChatCompletionContext",
+    "ChatCompletionContext",
+    "HeadAndTailChatCompletionContext",
+    "TokenLimitedChatCompletionContext",
+    "UnboundedChatCompletionContext",
+]

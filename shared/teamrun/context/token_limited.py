@@ -1,0 +1,52 @@
+"""A context that fits into a model's window."""
+
+from collections.abc import Sequence
+
+from teamrun.context.base import ChatCompletionContext, without_leading_results
+from teamrun.messages.llm import LLMMessage
+from teamrun.models.base import ChatCompletionClient
+from teamrun.tools.schema import ToolSchema
+
+__all__ = ["TokenLimitedChatCompletionContext"]
+
+
+class TokenLimitedChatCompletionContext(ChatCompletionContext):
+    """Shows the model as much as fits; messages are left out from the middle.
+
+    Args:
+        model_client: Counts the tokens.
+        token_limit: How many tokens fit; what the model has room for where None.
+        tool_schema: Tools that take up room as well.
+        initial_messages: The conversation so far.
+
+    Raises:
+        ValueError: `token_limit` is less than 1.
+    """
+
+    def __init__(
+        self,
+        model_client: ChatCompletionClient,
+        *,
+        token_limit: int | None = None,
+        tool_schema: Sequence[ToolSchema] | None = None,
+        initial_messages: Sequence[LLMMessage] | None = None,
+    ) -> None:
+        super().__init__(initial_messages)
+        if token_limit is not None and token_limit <= 0:
+            raise ValueError("token_limit must be greater than 0.")
+        self._model_client = model_client
+        self._token_limit = token_limit
+        self._tool_schema = list(tool_schema or ())
+
+    async def get_messages(self) -> list[LLMMessage]:
+        """The messages that fit."""
+        messages = list(self._messages)
+        while messages and self._over_limit(messages):
+            messages.pop(len(messages) // 2)
+        return without_leading_results(messages)
+
+    def _over_limit(self, messages: Sequence[LLMMessage]) -> bool:
+        if self._token_limit is None:
+            return self._model_client.remaining_tokens(messages, tools=self._tool_schema) < 0
+        count = self._model_client.count_tokens(messages, tools=self._tool_schema)
+        return count > self._token_limit

@@ -1,0 +1,19 @@
+"""Memory: what an agent knows beyond the conversation."""
+
+from teamrun.memory.base import (
+    Memory,
+    MemoryContent,
+    MemoryMimeType,
+    MemoryQueryResult,
+    UpdateContextResult,
+)
+from teamrun.memory.list import ListMemory
+
+__all__ = [
+    "ListMemory",
+    "Memory",
+    "MemoryContent",
+    "MemoryMimeType",
+    "MemoryQueryResult",
+    "UpdateContextResult",
+]
