@@ -4,7 +4,7 @@ import asyncio
 import json
 from asyncio import Queue, Task
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeGuard, cast
+from typing import Any, TypeAlias, cast
 
 from teamrun.agents.handoff import Handoff
 from teamrun.core.cancel_scope import cancelled_by
@@ -68,19 +68,29 @@ class Toolset:
         workbenches: Sequence[Workbench],
         handoffs: Mapping[str, Handoff],
     ) -> None:
-        fixed = StaticStreamWorkbench(tools)
-        self._workbenches: list[Workbench] = [fixed, *workbenches]
+        self._own = [tool.schema for tool in tools]
+        self._workbenches = list(workbenches)
         self._handoffs = handoffs
         self._handoff_schemas = [handoff.handoff_tool.schema for handoff in handoffs.values()]
-        # A subclass may choose its tools anew each time.
-        self._fixed = [wb for wb in self._workbenches if _is_fixed(wb)]
-        self._dynamic = [wb for wb in self._workbenches if not _is_fixed(wb)]
+        self._tools = {tool.name: tool for tool in tools}
+        self._dynamic: list[Workbench] = []
+        for workbench in workbenches:
+            # By its exact class: a subclass may choose its tools anew each time.
+            if type(workbench) in (StaticWorkbench, StaticStreamWorkbench):
+                fixed = cast("StaticWorkbench", workbench).tools_by_name
+                self._tools = {**fixed, **self._tools}
+            else:
+                self._dynamic.append(workbench)
+        self._reporting = {
+            name for name, tool in self._tools.items() if isinstance(tool, StreamTool)
+        }
+        self._may_report = any(isinstance(wb, StreamWorkbench) for wb in self._dynamic)
         self._known: list[ToolSchema] | None = None
 
     async def schemas(self) -> Sequence[ToolSchema]:
         """What the model is offered now, handoffs last."""
         if self._known is None or self._dynamic:
-            schemas: list[ToolSchema] = []
+            schemas = list(self._own)
             for workbench in self._workbenches:
                 schemas.extend(await workbench.list_tools())
             self._known = schemas + self._handoff_schemas
@@ -88,9 +98,7 @@ class Toolset:
 
     def reports(self, calls: Sequence[FunctionCall]) -> bool:
         """Whether one of the calls may report messages while it works."""
-        return any(isinstance(self._find(call.name), StreamTool) for call in calls) or any(
-            isinstance(workbench, StreamWorkbench) for workbench in self._dynamic
-        )
+        return self._may_report or any(call.name in self._reporting for call in calls)
 
     async def execute(
         self, calls: Sequence[FunctionCall], token: CancellationToken | None
@@ -148,13 +156,6 @@ class Toolset:
             await _end(tasks)
         results.extend(task.result() for task in tasks)
 
-    def _find(self, name: str) -> Tool | None:
-        for workbench in self._fixed:
-            tool = workbench.find(name)
-            if tool is not None:
-                return tool
-        return None
-
     async def _execute(
         self,
         call: FunctionCall,
@@ -168,7 +169,7 @@ class Toolset:
         handoff = self._handoffs.get(call.name)
         if handoff is not None:
             return _result(call, handoff.message)
-        tool = self._find(call.name)
+        tool = self._tools.get(call.name)
         if tool is None:
             return await self._execute_elsewhere(call, arguments, token, report)
         try:
@@ -199,10 +200,6 @@ class Toolset:
             return _result(call, result.to_text(), is_error=result.is_error)
         text = f"Error: tool '{call.name}' not found in any workbench"
         return _result(call, text, is_error=True)
-
-
-def _is_fixed(workbench: Workbench) -> TypeGuard[StaticWorkbench]:
-    return type(workbench) in (StaticWorkbench, StaticStreamWorkbench)
 
 
 def _parse(arguments: str) -> dict[str, Any]:

@@ -120,6 +120,8 @@ class FunctionTool(BaseTool[BaseModel, Any]):
                 state=self._state, call_id=call_id or ""
             )
         if self._timeout is None:
+            if self._is_async:
+                return await self._func(**kwargs)
             return await self._invoke(kwargs, cancellation_token)
         timer = asyncio.timeout(self._timeout.total_seconds())
         try:

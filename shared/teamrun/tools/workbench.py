@@ -179,9 +179,10 @@ class StaticWorkbench(Workbench):
         """The tools themselves."""
         return self._tools
 
-    def find(self, name: str) -> Tool | None:
-        """The tool that goes by this name here."""
-        return self._by_name.get(name)
+    @property
+    def tools_by_name(self) -> Mapping[str, Tool]:
+        """The tools themselves, by the names that they go by here."""
+        return self._by_name
 
     async def list_tools(self) -> Sequence[ToolSchema]:
         """The tools, by the names and descriptions that they go by here."""
