@@ -1,0 +1,132 @@
+"""A world for simulations: virtual time, storage that loses replies, processes that die.
+
+The real engine runs in it unchanged. All choices come from one random generator, so a seed
+repeats a schedule exactly.
+"""
+
+import asyncio
+import random
+import selectors
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from teamrun.errors import Unavailable
+from teamrun.storage.memory import MemoryStore
+
+T = TypeVar("T")
+
+EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class _NoWaiting(selectors.SelectSelector):
+    """Instead of waiting, time goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout is None:
+            raise RuntimeError("the simulated world stands still: nothing is scheduled any more")
+        self.now += max(timeout, 0)
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose timers fire at once, in order, while `time()` tells virtual time."""
+
+    def __init__(self) -> None:
+        self._virtual = _NoWaiting()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        return self._virtual.now
+
+
+def run_virtually(coro: Coroutine[Any, Any, T]) -> T:
+    """Run to completion in virtual time."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(coro)
+
+
+class VirtualClock:
+    """The clock of the running virtual loop, off by `skew`."""
+
+    def __init__(self, skew: timedelta = timedelta()) -> None:
+        self._skew = skew
+
+    def now(self) -> datetime:
+        seconds = asyncio.get_running_loop().time()
+        return EPOCH + timedelta(seconds=seconds) + self._skew
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Died(BaseException):
+    """The process is gone: nothing that it does has any effect from here on."""
+
+
+class ProcessStore:
+    """Storage as one process sees it: slow, forgetful of replies, and gone when the process dies."""
+
+    def __init__(self, inner: MemoryStore, rng: random.Random, *, faults: float = 0.05) -> None:
+        self._inner = inner
+        self._rng = rng
+        self._faults = faults
+        self.dead = False
+        self.log_puts = 0
+        self.die_at: int | None = None
+        """Die at the put of this many log entries, before or after it is applied."""
+        self.lost_replies = 0
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._rng.choice([0, 0, 0.001, 0.002, 0.01]))
+        if self.dead:
+            raise Died
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        await self._pause()
+        if "/log/" in key:
+            self.log_puts += 1
+            if self.log_puts == self.die_at:
+                self.dead = True
+                if self._rng.random() < 0.8:
+                    await self._inner.put_new(key, data)
+                raise Died
+        roll = self._rng.random()
+        if roll < self._faults / 2:
+            raise Unavailable("not applied")
+        created = await self._inner.put_new(key, data)
+        if roll < self._faults:
+            self.lost_replies += 1
+            raise Unavailable("applied, and the reply is lost")
+        await self._pause()
+        return created
+
+    async def put(self, key: str, data: bytes) -> None:
+        await self._pause()
+        await self._inner.put(key, data)
+
+    async def get(self, key: str) -> bytes:
+        await self._pause()
+        return await self._inner.get(key)
+
+    async def get_many(self, keys: list[str]) -> list[bytes | None]:
+        await self._pause()
+        return await self._inner.get_many(keys)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        await self._pause()
+        return await self._inner.list(prefix, after=after, limit=limit)
+
+    async def delete(self, key: str) -> None:
+        await self._pause()
+        await self._inner.delete(key)
+
+    async def check(self) -> None:
+        await self._pause()
+
+    async def close(self) -> None:
+        pass
