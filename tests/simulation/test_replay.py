@@ -12,7 +12,7 @@ from typing import Any
 
 from teamrun.components.definitions import AssistantDefinition, RoundRobinDefinition
 from teamrun.dispatch.base import RunRef
-from teamrun.runs.entries import Accepted, End, Entry, Signal, Step
+from teamrun.runs.entries import Accepted, Claim, End, Entry, Signal, Step
 from teamrun.runs.execution import Execution, Finish
 from teamrun.runs.fold import RunState, fold
 from teamrun.runs.log import RunLog
@@ -37,6 +37,8 @@ class Case:
     seed: int
     store: MemoryStore = field(default_factory=MemoryStore)
     crashes: int = 0
+    rivals: int = 0
+    """Workers that took the run over while its owner was still at work."""
     lost_replies: int = 0
     in_flight_at_crash: int = 0
     threads: list[list[Any]] = field(default_factory=list[list[Any]])
@@ -139,8 +141,8 @@ def check_log(case: Case, entries: list[Entry]) -> None:
     for n, entry in enumerate(entries):
         assert (entry.n, entry.seq) == (n, seq), "numbers have neither gaps nor repeats"
         seq += len(entry.events)
-        assert entry.epoch in (epoch, epoch + 1)
-        epoch = entry.epoch
+        epoch += isinstance(entry.body, Claim)
+        assert entry.epoch == epoch, "only the newest claimer writes"
         if isinstance(entry.body, Step):
             for call in entry.body.calls:
                 recorded[call.call_id] = recorded.get(call.call_id, 0) + 1
@@ -149,7 +151,7 @@ def check_log(case: Case, entries: list[Entry]) -> None:
     assert all(count == 1 for count in recorded.values()), "a call has one outcome"
     for call_id, count in case.outside.made.items():
         # Paid again: at most what was in flight at a crash (a loser may also be cut off live).
-        assert count <= 1 + case.crashes, call_id
+        assert count <= 1 + case.crashes + case.rivals, call_id
 
 
 async def one(seed: int, *, die_at: int | None = None, cancel: bool = False) -> Case:
@@ -173,6 +175,26 @@ async def one(seed: int, *, die_at: int | None = None, cancel: bool = False) -> 
     return case
 
 
+async def with_rivals(seed: int) -> Case:
+    """Workers that all believe the run is theirs: no lease keeps them apart, only the log."""
+    case = Case(seed)
+    case.rivals = case.rng.randint(1, 4)
+    await log_of(case.store, "api").append(None, Accepted(spec=spec(seed)), [], epoch=0)
+
+    async def rival(k: int) -> Finish:
+        await asyncio.sleep(k and case.rng.random() * 2)
+        store = ProcessStore(case.store, case.rng)
+        return (await execute(case, store, Code(case.outside), f"w{k}"))[0]
+
+    finishes = await asyncio.gather(*(rival(k) for k in range(case.rivals + 1)))
+    assert Finish.ENDED in finishes
+    entries = await log_of(case.store, "reader").read()
+    check_log(case, entries)
+    again, _ = await replayed(case, entries)
+    assert again[-1].body.model_dump() == entries[-1].body.model_dump()
+    return case
+
+
 def seeds(count: int) -> list[int]:
     if "SEED" in os.environ:
         return [int(os.environ["SEED"])]
@@ -180,9 +202,9 @@ def seeds(count: int) -> list[int]:
     return [fresh.randrange(1 << 48) for _ in range(int(os.environ.get("SEEDS", count)))]
 
 
-def attempt(seed: int, **options: Any) -> Case:
+def attempt(seed: int, *, rivals: bool = False, **options: Any) -> Case:
     try:
-        return run_virtually(one(seed, **options))
+        return run_virtually(with_rivals(seed) if rivals else one(seed, **options))
     except BaseException as error:
         error.add_note(f"repeat with SEED={seed} and {options}")
         raise
@@ -211,3 +233,8 @@ async def appends_of(seed: int) -> list[Entry]:
 def test_a_cancel_at_any_time_is_the_end() -> None:
     ends = [attempt(seed, cancel=True) for seed in seeds(60)]
     assert ends
+
+
+def test_workers_without_a_lease_are_kept_apart_by_the_log() -> None:
+    cases = [attempt(seed, rivals=True) for seed in seeds(100)]
+    assert sum(case.rivals for case in cases) > 0
