@@ -1,0 +1,203 @@
+"""State is JSON in AutoGen's layout, and a team loaded from it goes on where the other was."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from tests.support.talkers import Stuck, Talker, texts
+
+from teamrun.conditions import MaxMessageTermination, TerminationCondition, TimeoutTermination
+from teamrun.core import CancellationToken
+from teamrun.messages import BaseChatMessage, StructuredMessage, TextMessage
+from teamrun.teams import RoundRobinGroupChat
+
+
+def build(
+    *, max_turns: int | None = 1, condition: TerminationCondition | None = None
+) -> tuple[RoundRobinGroupChat, Talker, Talker]:
+    a, b = Talker("a"), Talker("b")
+    team = RoundRobinGroupChat([a, b], max_turns=max_turns, termination_condition=condition)
+    return team, a, b
+
+
+async def saved(team: RoundRobinGroupChat) -> dict[str, Any]:
+    return json.loads(json.dumps(await team.save_state()))
+
+
+def test_the_state_has_autogens_layout() -> None:
+    async def main() -> dict[str, Any]:
+        team, _, _ = build()
+        await team.run(TextMessage(content="go", source="user", id="m1"))
+        return await saved(team)
+
+    state = asyncio.run(main())
+
+    assert {key: state[key] for key in ("type", "version")} == {
+        "type": "TeamState",
+        "version": "1.0.0",
+    }
+    agents = state["agent_states"]
+    assert list(agents) == ["a", "b", "RoundRobinGroupChatManager"]
+    assert agents["a"] == {
+        "type": "ChatAgentContainerState",
+        "version": "1.0.0",
+        "agent_state": {"type": "TalkerState", "said": 1},
+        "message_buffer": [],
+    }
+    assert [message["content"] for message in agents["b"]["message_buffer"]] == ["go", "a 0"]
+    manager = agents["RoundRobinGroupChatManager"]
+    assert manager["type"] == "RoundRobinManagerState"
+    assert manager["current_turn"] == 0
+    assert manager["next_speaker_index"] == 1
+    assert [message["type"] for message in manager["message_thread"]] == ["TextMessage"] * 2
+    assert manager["message_thread"][0]["id"] == "m1"
+
+
+def test_a_loaded_team_goes_on_with_the_next_speaker_who_hears_what_was_said() -> None:
+    async def main() -> None:
+        first, _, _ = build()
+        await first.run("go")
+        second, a, b = build()
+        await second.load_state(await saved(first))
+        assert a.said == 1
+
+        result = await second.run()
+
+        assert texts(result.messages) == ["b: b 0"]
+        assert b.heard == [["user: go", "a: a 0"]]
+        assert (await second.save_state())["agent_states"]["a"]["message_buffer"][0][
+            "source"
+        ] == "b"
+
+    asyncio.run(main())
+
+
+def test_counts_of_a_run_that_was_cut_short_are_saved_and_go_on() -> None:
+    async def main() -> list[str]:
+        a, b = Talker("a"), Stuck("b")
+        condition = MaxMessageTermination(4)
+        team = RoundRobinGroupChat([a, b], termination_condition=condition, max_turns=9)
+        token = CancellationToken()
+        running = asyncio.ensure_future(team.run("go", cancellation_token=token))
+        await b.started.wait()
+        token.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        state = await saved(team)
+        assert state["agent_states"]["RoundRobinGroupChatManager"]["current_turn"] == 1
+
+        second, _, _ = build(max_turns=9, condition=MaxMessageTermination(4))
+        await second.load_state(state)
+        result = await second.run()
+        assert result.stop_reason == (
+            "Maximum number of messages 4 reached, current message count: 4"
+        )
+        return texts(result.messages)
+
+    assert asyncio.run(main()) == ["b: b 0", "a: a 1"]
+
+
+def test_a_new_task_for_a_loaded_team_counts_anew() -> None:
+    async def main() -> list[str]:
+        first, _, _ = build(max_turns=9, condition=MaxMessageTermination(4))
+        stream = first.run_stream("go")
+        await anext(stream)
+        await anext(stream)  # a has spoken, and the run goes on
+        state = await saved(first)
+        await stream.aclose()
+
+        second, _, _ = build(max_turns=9, condition=MaxMessageTermination(4))
+        await second.load_state(state)
+        return texts((await second.run("new")).messages)
+
+    assert asyncio.run(main()) == ["user: new", "b: b 0", "a: a 1", "b: b 1"]
+
+
+def test_state_without_counts_resets_the_condition() -> None:
+    async def main() -> None:
+        first, _, _ = build()
+        await first.run("go")
+        state = await saved(first)
+        del state["agent_states"]["RoundRobinGroupChatManager"]["termination"]  # as AutoGen writes
+
+        condition = MaxMessageTermination(2)
+        await condition([TextMessage(content="x", source="user")])
+        second, _, _ = build(max_turns=None, condition=condition)
+        await second.load_state(state)
+
+        assert texts((await second.run()).messages) == ["b: b 0", "a: a 1"]
+
+    asyncio.run(main())
+
+
+def test_a_run_that_has_ended_saves_no_counts() -> None:
+    async def main() -> Mapping[str, Any]:
+        team, _, _ = build(condition=TimeoutTermination(60))
+        await team.run("go")
+        return await team.save_state()
+
+    state = asyncio.run(main())
+
+    assert state["agent_states"]["RoundRobinGroupChatManager"]["termination"] is None
+
+
+def test_the_state_of_another_team_is_refused() -> None:
+    async def main() -> None:
+        first, _, _ = build()
+        other = RoundRobinGroupChat([Talker("a"), Talker("c")])
+        with pytest.raises(ValueError, match="Agent state for c not found in the saved state"):
+            await other.load_state(await first.save_state())
+
+    asyncio.run(main())
+
+
+class Verdict(BaseModel):
+    approved: bool
+
+
+class Judge(Talker):
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        return (TextMessage, StructuredMessage[Verdict])
+
+
+def test_structured_messages_are_loaded_as_the_class_that_the_agents_produce() -> None:
+    async def main() -> None:
+        task = StructuredMessage[Verdict](content=Verdict(approved=True), source="user")
+        first = RoundRobinGroupChat([Judge("a"), Judge("b")], max_turns=1)
+        await first.run(task)
+
+        b = Judge("b")
+        second = RoundRobinGroupChat([Judge("a"), b], max_turns=1)
+        await second.load_state(await saved(first))
+        await second.run()
+
+        assert b.received[0] == task
+        assert type(b.received[0]) is StructuredMessage[Verdict]
+
+    asyncio.run(main())
+
+
+def test_custom_message_types_are_loaded() -> None:
+    class Memo(TextMessage):
+        type: str = "Memo"  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride] - as users do
+
+    async def main() -> None:
+        first = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=1)
+        await first.run(Memo(content="go", source="user"))
+        state = await saved(first)
+
+        plain = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=1)
+        with pytest.raises(ValueError, match="Unknown message type: Memo"):
+            await plain.load_state(state)
+        b = Talker("b")
+        second = RoundRobinGroupChat([Talker("a"), b], max_turns=1, custom_message_types=[Memo])
+        await second.load_state(state)
+        await second.run()
+
+        assert isinstance(b.received[0], Memo)
+
+    asyncio.run(main())
