@@ -11,7 +11,10 @@ from typing import Any
 
 __all__ = ["JsonFormatter", "TextFormatter", "configure_logging"]
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    *("message", "asctime", "taskName"),
+    "color_message",  # uvicorn says it all twice
+}
 
 _NOISY = ("amqp", "asyncio", "botocore", "httpcore2", "httpx2", "kombu", "openai", "urllib3")
 

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from typing import Any
 
 from celery import signals
@@ -43,6 +44,8 @@ def main() -> int:
 
 def _work(settings: WorkerSettings) -> int:
     redis_url = redis_url_of(settings)
+    # Celery's warning to root is about pickled messages; here they are JSON, and hold one name.
+    warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
     host = Host(lambda: compose(settings), capacity=settings.max_runs, grace=settings.grace)
     app = make_app(redis_url, accept=host.submit)
     host.start()
@@ -52,7 +55,15 @@ def _work(settings: WorkerSettings) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-    worker = app.Worker(pool="threads", concurrency=settings.threads, quiet=True)
+    # Workers say nothing to one another: the log and the leases are between them.
+    worker = app.Worker(
+        pool="threads",
+        concurrency=settings.threads,
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
     try:
         worker.start()
     finally:

@@ -12,6 +12,8 @@ def main() -> None:
     try:
         from teamrun.cli.app import app
     except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("teamrun"):
+            raise
         sys.stderr.write(
             f"The command line needs the package {error.name!r}: pip install 'teamrun[cli]'\n"
         )

@@ -1,14 +1,17 @@
 """Shows the events of a run to a person, as they happen."""
 
+import json
 from typing import Any
 
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.text import Text
 
 __all__ = ["EventView"]
 
-MAX_TEXT = 2000
 MAX_RESULT = 300
+
+_parts: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
 
 
 class EventView:
@@ -17,14 +20,15 @@ class EventView:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._streaming: str | None = None
+        self._streamed = ""
 
     def show(self, event_type: str, agent: str | None, data: dict[str, Any]) -> None:
         """Print one event or delta; those that say nothing to a person are passed over."""
         who = agent or "team"
         if event_type == "message.delta":
-            self._delta(who, str(data.get("content", "")))
+            self._delta(who, str(data.get("text", "")))
         elif event_type == "message.created":
-            self._message(who, data.get("message", {}))
+            self._message(str(data["message"].get("source", who)), data["message"])
         elif event_type == "tool.call.requested":
             self._line(who, f"→ {data.get('tool')}({_short(data.get('arguments', ''))})", "cyan")
         elif event_type in {"tool.call.completed", "tool.call.failed"}:
@@ -47,18 +51,16 @@ class EventView:
         if self._streaming != who:
             self.end_line()
             self._console.print(Text(f"{who}: ", style="bold"), end="")
-            self._streaming = who
+            self._streaming, self._streamed = who, ""
+        self._streamed += text
         self._console.print(Text(text), end="")
 
     def _message(self, who: str, message: dict[str, Any]) -> None:
-        if message.get("source") == self._streaming:
-            self.end_line()
-            return
+        text = _text_of(message.get("content", ""))
+        seen = self._streaming == who and self._streamed.strip() == text.strip()
         self.end_line()
-        content = message.get("content", "")
-        text = content if isinstance(content, str) else str(content)
-        head = Text(f"{message.get('source', who)}: ", style="bold")
-        self._console.print(head + Text(_cut(text, MAX_TEXT), style="default"))
+        if not seen:
+            self._console.print(Text(f"{who}: ", style="bold") + Text(text, style="not bold"))
 
     def _line(self, who: str, text: str, style: str) -> None:
         self.end_line()
@@ -70,16 +72,23 @@ class EventView:
         self._console.print(Text(f"[{event_type}] {why}".rstrip(), style="dim"))
 
 
+def _text_of(content: object) -> str:
+    """The text of a message; what is no text (an image, a structure) is named."""
+    match content:
+        case str():
+            return content
+        case list():
+            parts = _parts.validate_python(content)
+            return " ".join(part if isinstance(part, str) else "[image]" for part in parts)
+        case _:
+            return json.dumps(content, ensure_ascii=False)
+
+
 def _outcome(data: dict[str, Any]) -> str:
-    error = data.get("error")
-    if isinstance(error, dict):
-        return _short(str(error.get("message", error)))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-    return _short(data.get("result", ""))
+    error: Any = data.get("error")
+    return _short(error["message"] if error else data.get("result", ""))
 
 
 def _short(value: Any) -> str:
-    return _cut(" ".join(str(value).split()), MAX_RESULT)
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[:most]} … ({len(text)} characters)"
+    text = " ".join(str(value).split())
+    return text if len(text) <= MAX_RESULT else f"{text[:MAX_RESULT]} … ({len(text)} characters)"

@@ -14,7 +14,7 @@ EXAMPLE = "teamrun teams"
 class _Team(BaseModel):
     name: str
     type: str = ""
-    participants: list[str] = []
+    agents: list[str] = []
     description: str | None = None
 
 
@@ -31,7 +31,7 @@ def command(
         print_json(answer)
         return
     rows = [
-        (team.name, team.type, ", ".join(team.participants), team.description or "")
+        (team.name, team.type, ", ".join(team.agents), team.description or "")
         for team in _TeamPage.model_validate_json(answer).data
     ]
-    print_table(("name", "type", "participants", "description"), rows)
+    print_table(("name", "type", "agents", "description"), rows)

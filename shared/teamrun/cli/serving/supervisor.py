@@ -8,7 +8,6 @@ one with status 2 (its settings do not hold), end the whole.
 import asyncio
 import logging
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -118,7 +117,7 @@ class Supervisor:
             *program.argv,
             env=dict(program.environ),
             stdin=asyncio.subprocess.PIPE if program.stdin is None else program.stdin,
-            stdout=sys.stderr,
+            stdout=asyncio.subprocess.DEVNULL,
             pass_fds=program.pass_fds,
             # Ctrl-C reaches this process alone, which then ends the others in their order.
             start_new_session=True,
