@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.support.talkers import Failing, Talker, texts
@@ -13,6 +14,7 @@ from teamrun.conditions import (
     MaxMessageTermination,
     TerminationCondition,
     TextMentionTermination,
+    TimeoutTermination,
 )
 from teamrun.core import AnyMessage, CancellationToken, Response, TaskResult
 from teamrun.errors import TeamBusy
@@ -24,6 +26,7 @@ from teamrun.messages import (
     TextMessage,
     ThoughtEvent,
 )
+from teamrun.messages.origin import current_origin
 from teamrun.teams import RoundRobinGroupChat
 
 
@@ -233,6 +236,37 @@ def test_external_termination_ends_the_run_after_the_present_turn() -> None:
     assert result is not None
     assert texts(result.messages) == ["user: go", "a: a 0", "b: b 0"]
     assert result.stop_reason == "External termination requested"
+
+
+class Clock:
+    """A time that each message moves on by ten seconds."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2030, 1, 1, tzinfo=UTC)
+
+    def new_id(self) -> str:
+        self.time += timedelta(seconds=10)
+        return str(self.time)
+
+    def now(self) -> datetime:
+        return self.time
+
+
+def test_the_clock_of_a_timeout_starts_with_the_run() -> None:
+    async def main() -> TaskResult:
+        clock = Clock()
+        current_origin.set(clock)
+        team = RoundRobinGroupChat(
+            [Talker("a"), Talker("b")], termination_condition=TimeoutTermination(15)
+        )
+        task = TextMessage(content="go", source="user")
+        clock.time += timedelta(hours=1)
+        return await team.run(task)
+
+    result = asyncio.run(main())
+
+    assert texts(result.messages) == ["user: go", "a: a 0", "b: b 0"]
+    assert result.stop_reason == "Timeout of 15 seconds reached"
 
 
 def test_the_order_carries_on_from_run_to_run_and_begins_anew_after_reset() -> None:

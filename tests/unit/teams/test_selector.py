@@ -277,6 +277,10 @@ def test_an_outer_team_counts_the_choices_of_a_nested_team_once(emit: bool) -> N
 
     result = asyncio.run(team.run("go"))
 
+    assert [text for text in texts(result.messages) if ":" in text][1:] == [
+        "bob: bob 0",
+        "ann: ann 0",
+    ]
     assert result.stop_reason is not None
     assert result.stop_reason.startswith("Token usage limit reached, total token count: 24,")
 
@@ -393,6 +397,21 @@ def test_the_previous_speaker_and_the_history_survive_save_and_load() -> None:
         prompt = prompt_of(client.calls[0].messages)
         assert "['ann', 'cy_d']" in prompt
         assert "user: go\n\n\nbob: bob 0" in prompt
+
+    asyncio.run(main())
+
+
+def test_loading_replaces_the_history_that_the_model_sees() -> None:
+    async def main() -> None:
+        fresh = await team_of(model()).save_state()
+        client = model("bob", "bob")
+        team = team_of(client)
+        await team.run("old task")
+        await team.load_state(fresh)
+        await team.run("new task")
+        prompt = prompt_of(client.calls[1].messages)
+        assert "old task" not in prompt
+        assert "['ann', 'bob', 'cy_d']" in prompt
 
     asyncio.run(main())
 

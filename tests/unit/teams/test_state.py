@@ -100,6 +100,22 @@ def test_counts_of_a_run_that_was_cut_short_are_saved_and_go_on() -> None:
     assert asyncio.run(main()) == ["b: b 0", "a: a 1"]
 
 
+def test_turns_of_a_run_that_was_cut_short_are_saved_and_go_on() -> None:
+    async def main() -> list[str]:
+        first, _, _ = build(max_turns=2)
+        stream = first.run_stream("go")
+        await anext(stream)
+        await anext(stream)
+        state = await saved(first)
+        await stream.aclose()
+
+        second, _, _ = build(max_turns=2)
+        await second.load_state(state)
+        return texts((await second.run()).messages)
+
+    assert asyncio.run(main()) == ["b: b 0"]
+
+
 def test_a_new_task_for_a_loaded_team_counts_anew() -> None:
     async def main() -> list[str]:
         first, _, _ = build(max_turns=9, condition=MaxMessageTermination(4))
