@@ -259,13 +259,12 @@ def test_the_clock_of_a_timeout_starts_with_the_run() -> None:
         team = RoundRobinGroupChat(
             [Talker("a"), Talker("b")], termination_condition=TimeoutTermination(15)
         )
-        task = TextMessage(content="go", source="user")
         clock.time += timedelta(hours=1)
-        return await team.run(task)
+        return await team.run()
 
     result = asyncio.run(main())
 
-    assert texts(result.messages) == ["user: go", "a: a 0", "b: b 0"]
+    assert texts(result.messages) == ["a: a 0", "b: b 0"]
     assert result.stop_reason == "Timeout of 15 seconds reached"
 
 
