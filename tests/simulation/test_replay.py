@@ -10,6 +10,9 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.simulation.program import Code, Outside
+from tests.simulation.world import EPOCH, Died, ProcessStore, VirtualClock, run_virtually
+
 from teamrun.components.definitions import AssistantDefinition, RoundRobinDefinition
 from teamrun.dispatch.base import RunRef
 from teamrun.runs.entries import Accepted, Claim, End, Entry, Signal, Step
@@ -18,8 +21,6 @@ from teamrun.runs.fold import RunState, fold
 from teamrun.runs.log import RunLog
 from teamrun.runs.spec import RunSpec, TeamRef
 from teamrun.storage.memory import MemoryStore
-from tests.simulation.program import Code, Outside
-from tests.simulation.world import EPOCH, Died, ProcessStore, VirtualClock, run_virtually
 
 REF = RunRef("default", "run_1")
 
@@ -85,7 +86,7 @@ async def execute(case: Case, store: Any, code: Code, writer: str) -> tuple[Fini
 
 
 async def live_until_the_end(case: Case, *, die_at: int | None, cancel: bool) -> list[Entry]:
-    """Drive the run, with a crash at the chosen append of the first worker and random ones later."""
+    """Drive the run: the first worker dies at the chosen append, others at random ones."""
     await log_of(case.store, "api").append(None, Accepted(spec=spec(case.seed)), [], epoch=0)
     canceller = asyncio.ensure_future(cancel_later(case)) if cancel else None
     for attempt in range(100):
@@ -166,7 +167,7 @@ async def one(seed: int, *, die_at: int | None = None, cancel: bool = False) -> 
     assert end.status == "completed", end
     again, code = await replayed(case, entries)
     assert case.threads in ([], [code.thread]), "run code saw something else"
-    before = [entry for entry in entries[:-1]]
+    before = entries[:-1]
     assert again[: len(before)] == before
     last, relast = entries[-1], again[-1]
     assert isinstance(relast.body, End)

@@ -69,7 +69,7 @@ class Died(BaseException):
 
 
 class ProcessStore:
-    """Storage as one process sees it: slow, forgetful of replies, and gone when the process dies."""
+    """Storage as one process sees it: slow, losing replies, gone when the process dies."""
 
     def __init__(self, inner: MemoryStore, rng: random.Random, *, faults: float = 0.05) -> None:
         self._inner = inner

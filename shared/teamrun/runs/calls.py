@@ -52,7 +52,7 @@ def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallR
     for artifact in outcome.artifacts:
         versions[artifact.name] = versions.get(artifact.name, 0) + 1
         artifacts.append(artifact.model_copy(update={"version": versions[artifact.name]}))
-    return CallRecord.model_construct(
+    return CallRecord(
         call_id=done.call.call_id,
         kind=done.call.kind,
         name=done.call.name,
@@ -142,7 +142,7 @@ class Calls:
     def emit(self, type: str, info: CallInfo, data: dict[str, Any]) -> None:
         """Add an event from inside a call."""
         self.events.append(
-            LoggedEvent.model_construct(
+            LoggedEvent(
                 type=type, agent=agent_name(info.agent), data={"call_id": info.call_id, **data}
             )
         )

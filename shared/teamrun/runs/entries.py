@@ -4,6 +4,7 @@ An entry is a JSON object `{v, n, kind, epoch, writer, nonce, at, seq, events[],
 `docs/design/log.md` has the rules of appending.
 """
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -40,12 +41,14 @@ class _Body(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class LoggedEvent(_Body):
+@dataclass(slots=True)
+class LoggedEvent:
     """An event as it lies in an entry; `seq`, `time` and `run_id` come from the envelope."""
 
+    # A dataclass: there are several in each turn, and a model costs ten times as much to make.
     type: str
     agent: str | None = None
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 class ErrorRecord(_Body):

@@ -4,9 +4,10 @@
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 
 from teamrun.messages.llm import RequestUsage
 from teamrun.runs.entries import (
@@ -27,17 +28,18 @@ from teamrun.runs.spec import RunSpec
 __all__ = ["RunState", "fold"]
 
 
-class RunState(BaseModel):
+@dataclass(slots=True)
+class RunState:
     """What the first `entries` entries of a log say."""
 
     spec: RunSpec
+    at: datetime
+    """The time of the newest entry."""
     entries: int = 0
     epoch: int = 0
     """The number of claims so far; the one in force."""
     owner: str | None = None
     """Who executes; None where nobody has claimed the run or its owner has let go."""
-    at: datetime
-    """The time of the newest entry."""
     seq: int = 1
     """The number of the next event."""
     emitted: int = 0
@@ -48,9 +50,22 @@ class RunState(BaseModel):
     end: End | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    usage: Usage = Usage()
-    artifacts: list[ArtifactRecord] = []
-    progress: Progress = Progress()
+    usage: Usage = field(default_factory=Usage)
+    artifacts: list[ArtifactRecord] = field(default_factory=list[ArtifactRecord])
+    progress: Progress = field(default_factory=Progress)
+
+    def to_json(self) -> bytes:
+        """The form in which states are shared between processes."""
+        return _STATE.dump_json(self)
+
+    @staticmethod
+    def from_json(data: bytes) -> "RunState":
+        """Read the shared form.
+
+        Raises:
+            pydantic.ValidationError: Another release wrote it.
+        """
+        return _STATE.validate_json(data)
 
     @property
     def status(self) -> RunStatus:
@@ -119,6 +134,9 @@ class RunState(BaseModel):
                 max_turns=self.spec.definition.max_turns,
                 current_agent=event.agent,
             )
+
+
+_STATE = TypeAdapter(RunState)
 
 
 def fold(entries: Iterable[Entry]) -> RunState | None:

@@ -138,7 +138,7 @@ class Journal:
         if self._skip:
             self._skip -= 1
             return
-        self.events.append(LoggedEvent.model_construct(type=type, agent=agent, data=data))
+        self.events.append(LoggedEvent(type=type, agent=agent, data=data))
 
     def position(self, agent: str, kind: CallKind) -> int:
         """The number of the next call of that kind by that agent; counts it."""

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pydantic
 from pydantic_core import from_json, to_json
@@ -64,25 +65,21 @@ class RunLog:
             UnreadableEntry: One is of a form not known here.
             Unavailable: Storage does not answer.
         """
-        entries: list[Entry] = []
-        folder = log_folder(self.ref)
-        while True:
-            after = entry_key(self.ref, start - 1) if start else ""
-            keys = await self._store.list(folder, after=after)
-            for data in await self._store.get_many(keys):
-                if data is None:
-                    return entries
-                entries.append(await self._parse(data))
-                if entries[-1].n != start:
-                    raise UnreadableEntry(f"Entry {start} of {self.ref} is missing.")
-                start += 1
-            if len(keys) < 1000:
-                return entries
+        return [self._parse(data) for data in await self._fetch(start)]
 
     async def read_next(self, n: int) -> Entry | None:
         """Entry `n` alone, where it exists: the cheap way to ask whether a log has grown."""
-        [data] = await self._store.get_many([entry_key(self.ref, n)])
-        return None if data is None else await self._parse(data)
+        data = await self._fetch_one(n)
+        return None if data is None else self._parse(data)
+
+    async def documents(self, start: int = 0) -> list[dict[str, Any]]:
+        """The same as `read`, as plain JSON data: for whoever only wants the events."""
+        return [from_json(data) for data in await self._fetch(start)]
+
+    async def next_document(self, n: int) -> dict[str, Any] | None:
+        """The same as `read_next`, as plain JSON data."""
+        data = await self._fetch_one(n)
+        return None if data is None else from_json(data)
 
     async def state(self) -> RunState | None:
         """Fold the whole log; None where there is no entry 0."""
@@ -150,7 +147,8 @@ class RunLog:
     async def _put_entry(self, key: str, data: bytes, nonce: str) -> bool:
         if await self._store.put_new(key, data):
             return True
-        return (await self._parse(await self._store.get(key))).nonce == nonce
+        there = await self._whole(await self._store.get(key))
+        return from_json(there)["nonce"] == nonce
 
     async def _encode(self, entry: Entry) -> bytes:
         data = to_json(entry.as_stored())
@@ -159,9 +157,32 @@ class RunLog:
         digest = await self.put_blob(data)
         return to_json({"blob": digest, "v": entry.v, "n": entry.n, "kind": entry.body.kind})
 
-    async def _parse(self, data: bytes) -> Entry:
-        if data.startswith(_STUB):
-            data = await self.get_blob(from_json(data)["blob"])
+    async def _fetch(self, start: int) -> list[bytes]:
+        found: list[bytes] = []
+        folder = log_folder(self.ref)
+        while True:
+            n = start + len(found)
+            keys = await self._store.list(folder, after=entry_key(self.ref, n - 1) if n else "")
+            if keys and keys[0] != entry_key(self.ref, n):
+                raise UnreadableEntry(f"Entry {n} of {self.ref} is missing.")
+            for data in await self._store.get_many(keys):
+                if data is None:
+                    return found
+                found.append(await self._whole(data))
+            if len(keys) < 1000:
+                return found
+
+    async def _fetch_one(self, n: int) -> bytes | None:
+        [data] = await self._store.get_many([entry_key(self.ref, n)])
+        return None if data is None else await self._whole(data)
+
+    async def _whole(self, data: bytes) -> bytes:
+        """The entry itself, where what lies in the log only names a blob."""
+        if not data.startswith(_STUB):
+            return data
+        return await self.get_blob(from_json(data)["blob"])
+
+    def _parse(self, data: bytes) -> Entry:
         try:
             return read_entry(data)
         except pydantic.ValidationError as error:

@@ -23,7 +23,7 @@ __all__ = ["Narrator", "call_events", "end_event", "queued_event", "started_even
 
 
 def _event(type: str, agent: str | None = None, /, **data: Any) -> LoggedEvent:
-    return LoggedEvent.model_construct(type=type, agent=agent, data=data)
+    return LoggedEvent(type=type, agent=agent, data=data)
 
 
 def queued_event(team: str) -> LoggedEvent:
@@ -43,7 +43,7 @@ def end_event(end: End) -> LoggedEvent:
         data["output"] = end.output
     if end.error is not None:
         data["error"] = end.error
-    return LoggedEvent.model_construct(type=f"run.{end.status}", agent=None, data=data)
+    return LoggedEvent(type=f"run.{end.status}", agent=None, data=data)
 
 
 def call_events(done: Done, record: CallRecord) -> list[LoggedEvent]:
@@ -74,9 +74,7 @@ def call_events(done: Done, record: CallRecord) -> list[LoggedEvent]:
         )
         for artifact in record.artifacts
     ]
-    events.append(
-        LoggedEvent.model_construct(type=f"{record.kind}.call.{told}", agent=agent, data=data)
-    )
+    events.append(LoggedEvent(type=f"{record.kind}.call.{told}", agent=agent, data=data))
     return events
 
 

@@ -48,7 +48,7 @@ def view_key(ref: RunRef) -> str:
 
 def view_of(state: RunState) -> View:
     """A state as it is shared."""
-    return View(state.entries, state.model_dump_json().encode())
+    return View(state.entries, state.to_json())
 
 
 class Notices:

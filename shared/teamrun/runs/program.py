@@ -44,8 +44,5 @@ def _task(given: str | RunInput) -> str | Sequence[BaseChatMessage]:
 
 def _output(messages: Sequence[Any]) -> dict[str, Any]:
     last = next(m for m in reversed(messages) if isinstance(m, BaseChatMessage))
-    structured = isinstance(last, StructuredMessage)
-    return {
-        "text": last.to_text(),
-        "json": last.content.model_dump(mode="json") if structured else None,
-    }
+    content = last.dump()["content"] if isinstance(last, StructuredMessage) else None
+    return {"text": last.to_text(), "json": content}

@@ -60,7 +60,7 @@ class RunReader:
         states: list[RunState | None] = []
         for view in views:
             try:
-                states.append(view and RunState.model_validate_json(view.state))
+                states.append(view and RunState.from_json(view.state))
             except pydantic.ValidationError:  # written by another release
                 states.append(None)
         return states

@@ -4,33 +4,33 @@ Both are derived from the log; whoever finds an ended run without them makes the
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from pydantic_core import to_json
 
 from teamrun.dispatch.base import RunRef
-from teamrun.runs.entries import Entry
 from teamrun.runs.fold import RunState
 from teamrun.runs.keys import events_key, open_marker, result_key
 from teamrun.runs.log import RunLog
-from teamrun.runs.public import Event, Output, Run, RunResult
+from teamrun.runs.public import Output, Run, RunResult
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["events_of", "output_of", "public_run", "settle"]
 
 
-def events_of(ref: RunRef, entries: Iterable[Entry]) -> Iterator[Event]:
+def events_of(ref: RunRef, documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The events of log entries, as clients see them."""
-    for entry in entries:
-        for seq, event in enumerate(entry.events, entry.seq):
-            yield Event.model_construct(
-                id=f"{ref.run_id}-{seq}",
-                seq=seq,
-                type=event.type,
-                time=entry.at,
-                run_id=ref.run_id,
-                agent=event.agent,
-                data=event.data,
-            )
+    for entry in documents:
+        for seq, event in enumerate(entry["events"], entry["seq"]):
+            yield {
+                "id": f"{ref.run_id}-{seq}",
+                "seq": seq,
+                "type": event["type"],
+                "time": entry["at"],
+                "run_id": ref.run_id,
+                "agent": event["agent"],
+                "data": event["data"],
+            }
 
 
 def output_of(state: RunState) -> Output | None:
@@ -72,7 +72,7 @@ def _urls(run_id: str) -> dict[str, str]:
     return {"self": own, **{part: f"{own}/{part}" for part in parts}}
 
 
-def result_of(state: RunState, events: list[Event]) -> RunResult:
+def result_of(state: RunState, events: list[dict[str, Any]]) -> RunResult:
     """The result document of an ended run."""
     assert state.end is not None and state.finished_at is not None
     return RunResult(
@@ -85,7 +85,7 @@ def result_of(state: RunState, events: list[Event]) -> RunResult:
         usage=state.usage,
         finished_at=state.finished_at,
         artifacts=state.artifacts,
-        messages=[e.data["message"] for e in events if e.type == "message.created"],
+        messages=[e["data"]["message"] for e in events if e["type"] == "message.created"],
     )
 
 
@@ -96,8 +96,7 @@ async def settle(store: ObjectStore, log: RunLog, state: RunState) -> None:
         Unavailable: Storage does not answer; the marker is still there, so somebody tries again.
     """
     ref = log.ref
-    events = list(events_of(ref, await log.read()))
+    events = list(events_of(ref, await log.documents()))
     await store.put(events_key(ref), b"".join(to_json(event) + b"\n" for event in events))
-    result = to_json(result_of(state, events))
-    await store.put(result_key(ref), result)
+    await store.put(result_key(ref), to_json(result_of(state, events)))
     await store.delete(open_marker(ref))

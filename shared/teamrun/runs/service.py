@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from teamrun.components.registry import Registry
 from teamrun.core.clock import Clock, SystemClock
@@ -130,15 +130,15 @@ class RunService:
             RunNotFound: There is no such run of this tenant.
         """
         ref = _ref(tenant, run_id)
-        entries = await self._reader.log(ref).read()
-        if not entries:
+        documents = await self._reader.log(ref).documents()
+        if not documents:
             raise _not_found(run_id)
         found = [
             event
-            for event in events_of(ref, entries)
-            if event.seq > after and (types is None or event.type in types)
+            for event in events_of(ref, documents)
+            if event["seq"] > after and (types is None or event["type"] in types)
         ]
-        page, more = found[:limit], len(found) > limit
+        page, more = [Event(**event) for event in found[:limit]], len(found) > limit
         return EventPage(data=page, next_cursor=page[-1].id if more else None, has_more=more)
 
     async def follow(
@@ -152,22 +152,22 @@ class RunService:
         ref = _ref(tenant, run_id)
         log = self._reader.log(ref)
         async with self._hearing(ref) as heard:
-            entries = await log.read()
-            if not entries:
+            documents = await log.documents()
+            if not documents:
                 raise _not_found(run_id)
             n = 0
             while True:
-                for entry in entries:
-                    n = entry.n + 1
+                for entry in documents:
+                    n = entry["n"] + 1
                     for event in events_of(ref, [entry]):
-                        if event.seq > after:
-                            yield event
-                    if isinstance(entry.body, End):
+                        if event["seq"] > after:
+                            yield Event(**event)
+                    if entry["kind"] == "end":
                         return
                 while (message := await anext(heard)) != GROWN:
                     if deltas:
                         yield Delta.model_validate_json(message)
-                entries = await _read_on(log, n)
+                documents = await _read_on(log, n)
 
     async def result(self, tenant: str, run_id: str) -> RunResult:
         """The result of an ended run.
@@ -302,11 +302,11 @@ async def _or_poll(
             upcoming.cancel()
 
 
-async def _read_on(log: RunLog, n: int) -> list[Entry]:
-    entries: list[Entry] = []
-    while entry := await log.read_next(n + len(entries)):
-        entries.append(entry)
-    return entries
+async def _read_on(log: RunLog, n: int) -> list[dict[str, Any]]:
+    documents: list[dict[str, Any]] = []
+    while document := await log.next_document(n + len(documents)):
+        documents.append(document)
+    return documents
 
 
 def _ref(tenant: str, run_id: str) -> RunRef:
