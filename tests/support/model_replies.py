@@ -134,7 +134,7 @@ def error_body(reply: Reply) -> Json:
     return {
         "error": {
             "message": reply.content or f"status {reply.status}",
-            "type": "server_error" if reply.status >= 500 else "invalid_request_error",
+            "type": "invalid_request_error" if 400 <= reply.status < 500 else "server_error",
             "param": None,
             "code": reply.error_code,
         }

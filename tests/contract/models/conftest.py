@@ -1,35 +1,41 @@
 """The clients that the contract holds for, each made to say the same steps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.support.model_replies import Plan, Reply, ToolCall
+from tests.support.model_server import ModelServer
 
 from teamrun.models import ChatCompletionClient, OpenAIChatCompletionClient
 from teamrun.testing import ScriptedModel, ScriptStep
-from tests.support.model_replies import Plan, Reply, ToolCall
-from tests.support.model_server import ModelServer
 
 Stage = Callable[..., AbstractAsyncContextManager[ChatCompletionClient]]
 
 
 @asynccontextmanager
-async def scripted(steps: Sequence[dict[str, Any]], *, latency: float = 0) -> Any:
+async def scripted(
+    steps: Sequence[dict[str, Any]], *, latency: float = 0
+) -> AsyncGenerator[ChatCompletionClient]:
     client = ScriptedModel(steps, latency=latency)
     yield client
     await client.close()
 
 
 @asynccontextmanager
-async def openai(steps: Sequence[dict[str, Any]], *, latency: float = 0) -> Any:
+async def openai(
+    steps: Sequence[dict[str, Any]], *, latency: float = 0
+) -> AsyncGenerator[ChatCompletionClient]:
     plan = Plan(queue=[reply(ScriptStep.model_validate(step)) for step in steps])
     async with ModelServer(plan, latency_seconds=latency) as server:
         client = OpenAIChatCompletionClient(
             "gpt-4o", base_url=server.base_url, api_key="k", max_retries=0
         )
-        yield client
-        await client.close()
+        try:
+            yield client
+        finally:
+            await client.close()
 
 
 def reply(step: ScriptStep) -> Reply:

@@ -1,0 +1,129 @@
+"""Names of providers to clients."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from teamrun.errors import DefinitionError, UsageError
+from teamrun.models import (
+    AzureOpenAIChatCompletionClient,
+    OpenAIChatCompletionClient,
+    make_client,
+    model_client_from_env,
+)
+from teamrun.models.providers import option_names, provider_names, split_model_id
+from teamrun.testing import ScriptedModel
+
+LIGHT = """
+import sys
+import teamrun.models, teamrun.testing
+heavy = {"openai", "httpx2", "azure", "boto3", "anyio"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_importing_the_models_loads_no_sdk() -> None:
+    subprocess.run(
+        [sys.executable, "-c", LIGHT], check=True, env={"PYTHONPATH": ":".join(sys.path)}
+    )
+
+
+def test_each_provider_gives_its_client() -> None:
+    openai = make_client("openai", model_id="gpt-4o", api_key="k", temperature=0.2)
+    assert isinstance(openai, OpenAIChatCompletionClient)
+    azure = make_client(
+        "azure_openai", model="gpt-4o", endpoint="https://x.test", api_version="v", api_key="k"
+    )
+    assert isinstance(azure, AzureOpenAIChatCompletionClient)
+    assert isinstance(make_client("scripted", script=["a"]), ScriptedModel)
+    assert provider_names() == ["azure_openai", "openai", "scripted"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "options", "pointer", "words"),
+    [
+        ("opnai", {}, "/provider", "Did you mean 'openai'"),
+        ("bedrock", {}, "/provider", "Known: azure_openai, openai, scripted"),
+        ("openai", {"api_key": "k"}, "/model", "needs the option 'model'"),
+        ("openai", {"model": "gpt-4o", "temprature": 1}, "/temprature", "'temperature'"),
+        ("openai", {"model": "gpt-4o", "clock": 1}, "/clock", "no option 'clock'"),
+        ("openai", {"model": "gpt-4o", "http_client": 1}, "/http_client", "no option"),
+        ("scripted", {}, "/script", "needs the option 'script'"),
+        ("scripted", {"script": ["a"], "temperature": 1}, "/temperature", "no option"),
+    ],
+)
+def test_a_wrong_name_is_an_error_that_says_where_and_what_instead(
+    provider: str, options: dict[str, Any], pointer: str, words: str
+) -> None:
+    with pytest.raises(DefinitionError, match=words) as raised:
+        make_client(provider, **options)
+    assert raised.value.pointer == pointer
+
+
+def test_a_profile_does_not_take_its_model_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_MODEL", "gpt-4o")
+    with pytest.raises(DefinitionError):
+        make_client("openai", api_key="k")
+    assert isinstance(OpenAIChatCompletionClient(api_key="k"), OpenAIChatCompletionClient)
+
+
+def test_options_can_be_listed() -> None:
+    assert {"model", "model_id", "base_url", "endpoint", "temperature"} <= set(
+        option_names("openai")
+    )
+    assert option_names("scripted") == ["latency", "model_info", "record", "script"]
+
+
+def test_a_model_id_holds_its_provider() -> None:
+    assert split_model_id("azure_openai:gpt-4o") == ("azure_openai", "gpt-4o")
+    assert split_model_id("gpt-4o") == ("openai", "gpt-4o")
+    assert split_model_id("qwen3:8b") == ("openai", "qwen3:8b")
+
+
+@pytest.mark.parametrize(
+    ("environ", "client"),
+    [
+        ({"OPENAI_API_KEY": "k", "OPENAI_MODEL": "gpt-4o"}, OpenAIChatCompletionClient),
+        (
+            {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_MODEL": "qwen3"},
+            OpenAIChatCompletionClient,
+        ),
+        (
+            {
+                "LLM_PROVIDER": "azure",
+                "AZURE_OPENAI_API_KEY": "k",
+                "AZURE_OPENAI_ENDPOINT": "https://x.test",
+                "AZURE_OPENAI_MODEL": "gpt-4o",
+                "OPENAI_API_VERSION": "v",
+                "MODEL_TEMPERATURE": "0.5",
+            },
+            AzureOpenAIChatCompletionClient,
+        ),
+        ({"LLM_PROVIDER": "scripted", "SCRIPTED_REPLIES": '["a"]'}, ScriptedModel),
+    ],
+)
+def test_the_environment_names_a_client(environ: dict[str, str], client: type[object]) -> None:
+    assert isinstance(model_client_from_env(environ), client)
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({}, "LLM_PROVIDER"),
+        ({"OPENAI_API_KEY": "k"}, "OPENAI_MODEL"),
+        ({"LLM_PROVIDER": "azure_openai", "AZURE_OPENAI_MODEL": "x"}, "AZURE_OPENAI_ENDPOINT"),
+        ({"LLM_PROVIDER": "scripted", "SCRIPTED_REPLIES": "["}, "SCRIPTED_REPLIES is not JSON"),
+        ({"LLM_PROVIDER": "gpt"}, "There is no model provider 'gpt'"),
+        (
+            {"OPENAI_API_KEY": "k", "OPENAI_MODEL": "gpt-4o", "MODEL_TEMPERATURE": "hot"},
+            "MODEL_TEMPERATURE is no number: 'hot'",
+        ),
+    ],
+)
+def test_a_variable_that_is_missing_or_wrong_is_named(environ: dict[str, str], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        model_client_from_env(environ)

@@ -1,0 +1,98 @@
+"""When a model is asked again."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from teamrun.errors import ModelError
+from teamrun.models.retry import Retries, RetryPolicy, on_retry, retry_after
+from teamrun.testing import FakeClock
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+PLAIN = RetryPolicy(jitter=0)
+
+
+def passing(**data: float) -> ModelError:
+    return ModelError("busy", status_code=503, retryable=True, **data)
+
+
+def seconds(policy: RetryPolicy, attempts: int, error: ModelError) -> float | None:
+    delay = policy.delay(attempts, error, elapsed=timedelta())
+    return None if delay is None else delay.total_seconds()
+
+
+def test_waits_double_up_to_the_longest() -> None:
+    policy = RetryPolicy(jitter=0, max_retries=99, max_delay=timedelta(seconds=5))
+    assert [seconds(policy, n, passing()) for n in (1, 2, 3, 4, 5, 99)] == [0.5, 1, 2, 4, 5, 5]
+
+
+def test_what_the_server_asks_for_counts_in_place_of_our_own_wait() -> None:
+    assert seconds(PLAIN, 1, passing(retry_after=40.0)) == 40
+    assert seconds(PLAIN, 1, passing(retry_after=0.0)) == 0
+
+
+def test_jitter_never_shortens_what_the_server_asked_for() -> None:
+    waits = [seconds(RetryPolicy(), 1, passing(retry_after=10.0)) for _ in range(50)]
+    assert all(wait is not None and 10 <= wait <= 12.5 for wait in waits)
+    assert len(set(waits)) > 1
+
+
+def test_there_is_an_end_to_attempts_to_time_and_to_what_cannot_pass() -> None:
+    assert seconds(PLAIN, 5, passing()) is not None
+    assert seconds(PLAIN, 6, passing()) is None
+    assert PLAIN.delay(1, passing(), elapsed=timedelta(minutes=5)) is None
+    assert seconds(PLAIN, 1, passing(retry_after=301.0)) is None
+    assert seconds(PLAIN, 1, ModelError("no", status_code=400)) is None
+
+
+def test_each_retry_is_told_before_its_wait_and_the_last_failure_is_raised() -> None:
+    told: list[tuple[int, timedelta, ModelError]] = []
+    clock = FakeClock()
+    errors = [passing() for _ in range(3)]
+
+    async def body() -> None:
+        on_retry.set(lambda attempt, delay, error: told.append((attempt, delay, error)))
+        retries = Retries(RetryPolicy(max_retries=2, jitter=0), clock)
+        for error in errors:
+            await retries.wait(error)
+
+    with pytest.raises(ModelError) as raised:
+        asyncio.run(body())
+    assert raised.value is errors[2]
+    assert raised.value.data["attempts"] == 3
+    assert told == [
+        (1, timedelta(seconds=0.5), errors[0]),
+        (2, timedelta(seconds=1), errors[1]),
+    ]
+    assert clock.sleeps == [0.5, 1]
+
+
+def test_the_time_that_attempts_take_counts_too() -> None:
+    clock = FakeClock()
+    retries = Retries(RetryPolicy(max_elapsed=timedelta(seconds=10), jitter=0), clock)
+    clock.advance(timedelta(seconds=9.6))
+    with pytest.raises(ModelError):
+        asyncio.run(retries.wait(passing()))
+    assert clock.sleeps == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({}, None),
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after-ms": "20", "retry-after": "2"}, 0.02),
+        ({"retry-after": "Fri, 20 Nov 2026 12:00:30 GMT"}, 30.0),
+        ({"retry-after": "Fri, 20 Nov 2026 11:00:00 GMT"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, 31_536_000.0),
+    ],
+)
+def test_the_wait_is_read_from_every_form_of_the_header(
+    headers: dict[str, str], wait: float | None
+) -> None:
+    assert retry_after(headers, now=NOW) == wait
