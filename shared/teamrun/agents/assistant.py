@@ -65,6 +65,11 @@ class _Turn:
     """Model calls that have asked for tools."""
     response: Response | None = None
 
+    def undo_unless_answered(self, context: ChatCompletionContext, mark: int) -> None:
+        """Take back what the turn has added to the context, where it was cut short."""
+        if self.response is None:
+            context.rewind(mark)
+
 
 class AssistantAgent(BaseChatAgent):
     """An agent that answers with a model and tools.
@@ -205,34 +210,42 @@ class AssistantAgent(BaseChatAgent):
     ) -> AsyncGenerator[AnyMessage | Response, None]:
         """Answer what is new since the last call; yields inner messages, the `Response` last.
 
+        A turn that is cut short, by an error, a cancel or a caller that leaves, is as if it had
+        not been: the model context is as before, so the same messages may be given again.
+
         Raises:
             ModelError: The model failed for good.
             RuntimeError: A reflection asked for tools, or a stream ended without its result.
             asyncio.CancelledError: The token was cancelled.
         """
         turn = _Turn(cancellation_token)
-        await self._hear(messages)
-        for event in await self._recall(turn):
-            yield event
-        while turn.response is None:
-            result: CreateResult | None = None
-            if self._model_client_stream:
-                async for item in self._ask_in_chunks(turn):
-                    if isinstance(item, CreateResult):
-                        result = item
-                    else:
-                        yield item
-            if result is None:
-                result = await self._ask(turn)
-            if result.thought:
-                thought = ThoughtEvent(content=result.thought, source=self._name)
-                turn.inner.append(thought)
-                yield thought
-            if isinstance(result.content, str):
-                turn.response = await self._answer(turn, result, result.content)
-            else:
-                async for event in self._use_tools(turn, result, result.content):
-                    yield event
+        mark = self._model_context.mark()
+        try:
+            await self._hear(messages)
+            for event in await self._recall(turn):
+                yield event
+            while turn.response is None:
+                result: CreateResult | None = None
+                if self._model_client_stream:
+                    async for item in self._ask_in_chunks(turn):
+                        if isinstance(item, CreateResult):
+                            result = item
+                        else:
+                            yield item
+                if result is None:
+                    result = await self._ask(turn)
+                if result.thought:
+                    thought = ThoughtEvent(content=result.thought, source=self._name)
+                    turn.inner.append(thought)
+                    yield thought
+                if isinstance(result.content, str):
+                    turn.response = await self._answer(turn, result, result.content)
+                else:
+                    async for event in self._use_tools(turn, result, result.content):
+                        yield event
+        finally:
+            turn.undo_unless_answered(self._model_context, mark)
+        assert turn.response is not None  # the loop ends with one
         yield turn.response
 
     async def on_reset(self, cancellation_token: CancellationToken | None = None) -> None:

@@ -42,6 +42,14 @@ class ChatCompletionContext(ABC):
         """Forget everything."""
         self._messages = []
 
+    def mark(self) -> int:
+        """Where the conversation stands, for `rewind`."""
+        return len(self._messages)
+
+    def rewind(self, mark: int) -> None:
+        """Forget what was added since `mark`: a turn that was cut short."""
+        del self._messages[mark:]
+
     async def save_state(self) -> Mapping[str, Any]:
         """The whole conversation as JSON data."""
         return {"messages": [message.model_dump(mode="json") for message in self._messages]}
