@@ -70,7 +70,13 @@ class _File:
         offered = {entry.name: entry for entry in entry_point_tools()}
         own = read_tools(top["tools"], "/tools", offered, self._problems)
         tools = ToolTable([*offered.values(), *own], folder=self._folder)
-        self._profiles = read_profiles(top["models"], "/models", self._folder, self._problems)
+        self._profiles = read_profiles(
+            top["models"],
+            "/models",
+            self._problems,
+            folder=self._folder,
+            environ=self._environ,
+        )
         texts = self._variables({"agents": top["agents"], "teams": top["teams"]})
         self._read_agents(top["agents"], tools)
         self._read_teams(top["teams"], tools)

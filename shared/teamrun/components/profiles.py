@@ -12,13 +12,24 @@ from teamrun.components.environment import MissingVariable, expand_all
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
 
-__all__ = ["PROFILE_OPTIONS", "OpenAIOptions", "Profile", "Profiles", "ScriptedOptions"]
+__all__ = [
+    "PROFILE_OPTIONS",
+    "Active",
+    "AzureOpenAIOptions",
+    "OpenAIOptions",
+    "Profile",
+    "ProfileOptions",
+    "Profiles",
+    "ScriptedOptions",
+]
 
 _SECRET: Final = frozenset({"api_key", "default_headers"})
 _VERBATIM: Final = frozenset({"script"})
 
 
-class _Options(BaseModel):
+class ProfileOptions(BaseModel):
+    """What every type of profile takes."""
+
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, protected_namespaces=()
     )
@@ -30,7 +41,7 @@ class _Options(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
-class _ChatOptions(_Options):
+class _ChatOptions(ProfileOptions):
     model: str = Field(min_length=1)
     api_key: str | None = None
     default_headers: dict[str, str] | None = None
@@ -65,7 +76,7 @@ class AzureOpenAIOptions(_ChatOptions):
     api_version: str | None = None
 
 
-class ScriptedOptions(_Options):
+class ScriptedOptions(ProfileOptions):
     """Options of a profile of type `scripted`: written answers, for demonstrations and tests."""
 
     script: dict[str, list[Any]] | list[Any]
@@ -79,7 +90,7 @@ class ScriptedOptions(_Options):
         return {**rest, "latency": timedelta(milliseconds=self.latency_ms)}
 
 
-PROFILE_OPTIONS: Final[Mapping[str, type[_Options]]] = {
+PROFILE_OPTIONS: Final[Mapping[str, type[ProfileOptions]]] = {
     "openai": OpenAIOptions,
     "azure_openai": AzureOpenAIOptions,
     "scripted": ScriptedOptions,

@@ -1,14 +1,15 @@
 """The `models` of the operator's file: a map from name to profile, or a list of profiles."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
-from teamrun.components.environment import malformed
+from teamrun.components.environment import MissingVariable, expand_all, malformed
 from teamrun.components.fields import Fields, as_object, construct, read_fields
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer
-from teamrun.components.profiles import PROFILE_OPTIONS, Profile
+from teamrun.components.profiles import PROFILE_OPTIONS, Profile, ProfileOptions
 from teamrun.components.yaml_text import load_yaml
 from teamrun.errors import DefinitionError
 
@@ -28,11 +29,21 @@ _ALIASES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-def read_profiles(raw: Any, where: str, folder: Path, problems: Problems) -> dict[str, Profile]:
-    """All profiles by name; faults are noted."""
+def read_profiles(
+    raw: Any, where: str, problems: Problems, *, folder: Path, environ: Mapping[str, str]
+) -> dict[str, Profile]:
+    """All profiles by name; faults are noted.
+
+    Args:
+        raw: The section of the file.
+        where: The pointer to it.
+        problems: Takes the faults.
+        folder: Where the file lies; scripts are looked for there.
+        environ: Where `${NAME}` is looked up.
+    """
     profiles: dict[str, Profile] = {}
     for name, item, place in _items(raw, where, problems):
-        profile = _profile(name, item, place, folder, problems)
+        profile = _profile(name, item, place, problems, folder=folder, environ=environ)
         if profile is None:
             continue
         if name in profiles:
@@ -81,7 +92,13 @@ def _items(raw: Any, where: str, problems: Problems) -> list[tuple[str, dict[str
 
 
 def _profile(
-    name: str, source: Mapping[str, Any], where: str, folder: Path, problems: Problems
+    name: str,
+    source: Mapping[str, Any],
+    where: str,
+    problems: Problems,
+    *,
+    folder: Path,
+    environ: Mapping[str, str],
 ) -> Profile | None:
     kind = source.get("type")
     options = PROFILE_OPTIONS.get(kind) if isinstance(kind, str) else None
@@ -101,8 +118,7 @@ def _profile(
     _check_texts(fields, values, problems)
     if len(problems.found) > before:
         return None
-    if not _holds_variables(values):
-        construct(options, fields, values, problems)
+    _check_options(options, fields, values, environ, problems)
     fallback = fields.values.get("fallback")
     return Profile(name, str(kind), values, None if fallback is None else str(fallback), where)
 
@@ -139,8 +155,23 @@ def _check_texts(fields: Fields, values: Mapping[str, Any], problems: Problems) 
             problems.add(fields.place(name), "invalid_definition", detail)
 
 
-def _holds_variables(values: Mapping[str, Any]) -> bool:
-    return any("${" in json.dumps(value) for key, value in values.items() if key != "script")
+def _check_options(
+    options: type[ProfileOptions],
+    fields: Fields,
+    values: Mapping[str, Any],
+    environ: Mapping[str, str],
+    problems: Problems,
+) -> None:
+    """Note the options that do not hold; what needs a variable that is not set is not looked at."""
+    expanded: dict[str, Any] = {}
+    for name, value in values.items():
+        with contextlib.suppress(MissingVariable):
+            expanded[name] = value if name == "script" else expand_all(value, environ)
+    unknown = {fields.place(name) for name in values.keys() - expanded.keys()}
+    faults = Problems()
+    given = {name: value for name, value in expanded.items() if value != ""}
+    construct(options, fields, given, faults)
+    problems.found += [fault for fault in faults.found if fault.pointer not in unknown]
 
 
 def _check_fallbacks(profiles: Mapping[str, Profile], problems: Problems) -> None:

@@ -1,5 +1,6 @@
 """YAML as plain data: no aliases, no duplicate keys, no tags, each fault with its JSON pointer."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from teamrun.components.problems import pointer
@@ -19,12 +20,14 @@ def load_yaml(text: str, *, source: str) -> Any:
         DefinitionError: It is no YAML, or uses what is refused here.
         MissingPackage: PyYAML is not installed.
     """
-    try:
-        import yaml
-    except ImportError as error:
+    if find_spec("yaml") is None:
         raise MissingPackage(
-            'Reading a team file needs PyYAML: pip install "teamrun[cli]".', package="pyyaml"
-        ) from error
+            'Reading a team file needs PyYAML: pip install "teamrun[cli]".',
+            package="pyyaml",
+            extra="cli",
+        )
+    import yaml
+
     if len(text) > _MAX_CHARS:
         raise DefinitionError(
             f"{source} has {len(text)} characters; at most {_MAX_CHARS} are read.", code="too_large"

@@ -1,0 +1,335 @@
+"""What a client may send as `team_spec`, and what is refused, each with its place and its kind."""
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from teamrun.components.definitions import AssistantDefinition, SelectorDefinition
+from teamrun.components.problems import ProblemCode
+from teamrun.components.registry import Registry
+from teamrun.errors import DefinitionError
+from teamrun.testing import ScriptedModel
+from teamrun.tools import FunctionTool
+
+
+def look_up(word: str) -> str:
+    """Look a word up."""
+    return word
+
+
+def registry() -> Registry:
+    return Registry.of(
+        models={"main": ScriptedModel([]), "small": ScriptedModel([])},
+        tools=[FunctionTool(look_up, "Look a word up.")],
+        teams={"pair": spec()},
+    )
+
+
+def agent(**fields: Any) -> dict[str, Any]:
+    return {"name": "writer", "model": "main", **fields}
+
+
+def spec(*agents: Any, **fields: Any) -> dict[str, Any]:
+    return {"type": "round_robin_group_chat", "agents": list(agents) or [agent()], **fields}
+
+
+def refused(team_spec: Any) -> DefinitionError:
+    with pytest.raises(DefinitionError) as caught:
+        registry().resolve(team_spec=team_spec)
+    return caught.value
+
+
+def test_an_inline_team_is_read_with_all_its_fields() -> None:
+    resolved = registry().resolve(
+        team_spec={
+            "version": 1,
+            "type": "selector_group_chat",
+            "name": "desk",
+            "agents": [
+                agent(
+                    tools=["look_up"],
+                    system_message="Write.",
+                    max_tool_use_attempts=3,
+                    handoffs=["editor"],
+                    model_context={"type": "buffered", "buffer_size": 5},
+                ),
+                {"name": "editor", "model": "small"},
+            ],
+            "model_for_selection": "small",
+            "termination": [{"type": "text_mention", "text": "END"}, {"type": "max_messages"}],
+            "max_rounds": 7,
+        }
+    )
+
+    team = resolved.definition
+    assert isinstance(team, SelectorDefinition)
+    writer = team.participants[0]
+    assert isinstance(writer, AssistantDefinition)
+    assert (resolved.name, team.model, team.max_turns) == ("desk", "small", 7)
+    assert (writer.tools, writer.max_tool_iterations) == (("look_up",), 3)
+    assert writer.handoffs[0].target == "editor"
+    assert writer.model_context is not None and writer.model_context.buffer_size == 5
+    assert team.termination is not None and team.termination.type == "or"
+    assert set(resolved.models) == {"main", "small"}
+    assert set(resolved.tools) == {"look_up"}
+
+
+def test_both_names_of_a_field_mean_the_same_team() -> None:
+    one = registry().resolve(team_spec=spec(max_rounds=3))
+    other = registry().resolve(
+        team_spec={
+            "type": "RoundRobinGroupChat",
+            "participants": [agent(type="AssistantAgent")],
+            "max_turns": 3,
+        }
+    )
+
+    assert one.digest == other.digest
+
+
+def test_an_inline_team_may_hold_a_team() -> None:
+    resolved = registry().resolve(team_spec=spec(agent(), spec(agent(), name="inner")))
+
+    assert [member.name for member in resolved.definition.participants] == ["writer", "inner"]
+
+
+@dataclass(frozen=True)
+class Case:
+    id: str
+    team_spec: Any
+    code: ProblemCode
+    pointer: str
+    says: str
+    """A part of the remedy."""
+
+
+def assistant_component(**config: Any) -> dict[str, Any]:
+    return {
+        "provider": "autogen_agentchat.agents.AssistantAgent",
+        "component_type": "agent",
+        "version": 1,
+        "config": config,
+    }
+
+
+def nested_teams(levels: int) -> dict[str, Any]:
+    team = spec(agent())
+    for level in range(levels):
+        team = spec(team | {"name": f"t{level}"})
+    return team
+
+
+def nested_conditions(levels: int) -> dict[str, Any]:
+    condition: dict[str, Any] = {"type": "max_messages"}
+    for _ in range(levels):
+        condition = {"type": "or", "conditions": [condition]}
+    return condition
+
+
+CASES = [
+    Case("no type", {"agents": [agent()]}, "invalid_definition", "/type", "round_robin"),
+    Case("no agents", {"type": "round_robin_group_chat"}, "invalid_definition", "/agents",
+         "needed"),
+    Case("empty", spec() | {"agents": []}, "invalid_definition", "/agents", "at least 1"),
+    Case("one to select", {"type": "selector_group_chat", "model": "main", "agents": [agent()]},
+         "invalid_definition", "/agents", "at least 2"),
+    Case("agents no list", spec() | {"agents": "writer"}, "invalid_definition", "/agents", "list"),
+    Case("a name for an agent", spec("writer"), "invalid_definition", "/agents/0", "object"),
+    Case("a number for an agent", spec(7), "invalid_definition", "/agents/0", "object"),
+    Case("unknown team type", spec(type="swrm"), "invalid_definition", "/type", "'swarm'"),
+    Case("later team type", spec(type="swarm"), "not_available_yet", "/type", "round_robin"),
+    Case("unknown agent type", spec(agent(type="assistent_agent")), "invalid_definition",
+         "/agents/0/type", "'assistant_agent'"),
+    Case("later agent type", spec(agent(type="code_executor_agent")), "not_available_yet",
+         "/agents/0/type", "not available yet"),
+    Case("unknown field", spec(max_round=3), "unknown_field", "/max_round", "'max_rounds'"),
+    Case("unknown agent field", spec(agent(sytem_message="x")), "unknown_field",
+         "/agents/0/sytem_message", "'system_message'"),
+    Case("a selector's field elsewhere", spec(model_for_selection="main"), "unknown_field",
+         "/model_for_selection", "It takes"),
+    Case("both spellings", spec(max_rounds=3, max_turns=3), "invalid_definition", "/max_turns",
+         "give one"),
+    Case("no name", spec({"model": "main"}), "invalid_definition", "/agents/0/name", "needed"),
+    Case("no model", spec({"name": "a"}), "invalid_definition", "/agents/0/model", "needed"),
+    Case("a name with a slash", spec(agent(name="a/b")), "invalid_definition", "/agents/0/name",
+         "letters, digits"),
+    Case("a team name with a slash", spec(name="a/b"), "invalid_definition", "/name", "letters"),
+    Case("two of a name", spec(agent(), agent()), "invalid_definition", "/agents/1", "unique"),
+    Case("a member named selector",
+         {"type": "selector_group_chat", "model": "main",
+          "agents": [agent(name="selector"), agent()]},
+         "invalid_definition", "", "'selector'"),
+    Case("wrong type of value", spec(max_rounds="many"), "invalid_definition", "/max_rounds",
+         "integer"),
+    Case("wrong bound", spec(max_rounds=0), "invalid_definition", "/max_rounds", "greater"),
+    Case("wrong value in an agent", spec(agent(max_tool_use_attempts=0)), "invalid_definition",
+         "/agents/0/max_tool_use_attempts", "greater"),
+    Case("unknown model", spec(agent(model="mian")), "unknown_model", "/agents/0/model", "'main'"),
+    Case("unknown selecting model",
+         {"type": "selector_group_chat", "model_for_selection": "x", "agents": [agent()]},
+         "unknown_model", "/model_for_selection", "Registered: 'main', 'small'"),
+    Case("provider and model", spec(agent(model="openai:gpt-4o")), "unknown_model",
+         "/agents/0/model", "Registered"),
+    Case("unknown tool", spec(agent(tools=["look_upp"])), "unknown_tool", "/agents/0/tools/0",
+         "'look_up'"),
+    Case("a module as a tool", spec(agent(tools=["os:system"])), "source_not_allowed",
+         "/agents/0/tools/0", "names a module"),
+    Case("a dotted path as a tool", spec(agent(tools=["os.system"])), "source_not_allowed",
+         "/agents/0/tools/0", "names a module"),
+    Case("a tool with source",
+         spec(agent(tools=[{"name": "x", "source_code": "def x(): ..."}])), "source_not_allowed",
+         "/agents/0/tools/0", "'look_up'"),
+    Case("a tool twice", spec(agent(tools=["look_up", "look_up"])), "invalid_definition",
+         "/agents/0/tools/1", "twice"),
+    Case("source in an agent", spec(agent(source_code="import os")), "source_not_allowed",
+         "/agents/0/source_code", "registered"),
+    Case("a function in an agent", spec(agent(function="os:system")), "source_not_allowed",
+         "/agents/0/function", "registered"),
+    Case("a provider in an agent", spec(agent(provider="os.system")), "unknown_provider",
+         "/agents/0/provider", "'model'"),
+    Case("a provider in a team", spec(provider="os.system"), "unknown_provider", "/provider",
+         "type"),
+    Case("a foreign address", spec(agent(base_url="http://evil.example")), "unknown_field",
+         "/agents/0/base_url", "operator's model profiles"),
+    Case("a key", spec(agent(api_key="sk-1")), "unknown_field", "/agents/0/api_key",
+         "operator's model profiles"),
+    Case("a model client", spec(agent(model_client={"provider": "x"})), "unknown_field",
+         "/agents/0/model_client", "profile"),
+    Case("the environment", spec(agent(system_message="Key: ${OPENAI_API_KEY}")),
+         "environment_not_allowed", "/agents/0/system_message", "$${OPENAI_API_KEY}"),
+    Case("the environment with a default", spec(description="${HOME:-x}"),
+         "environment_not_allowed", "/description", "$${HOME}"),
+    Case("a version", spec(version=2), "unknown_version", "/version", "is 1"),
+    Case("a role", spec(agent(role="analyst")), "not_available_yet", "/agents/0/role",
+         "system_message"),
+    Case("a person", spec(agent(), {"type": "user_proxy_agent", "name": "boss"}), "needs_person",
+         "/agents/1/type", "assistant_agent"),
+    Case("a person in an inner team",
+         spec(agent(), spec({"type": "user_proxy_agent", "name": "boss"}, name="inner")),
+         "needs_person", "/agents/1/agents/0/type", "assistant_agent"),
+    Case("a handoff to a person", spec(agent(handoffs=["writer", "user"])), "needs_person",
+         "/agents/0/handoffs/1", "'user'"),
+    Case("a handoff that ends the run", spec(termination={"type": "handoff", "target": "user"}),
+         "needs_person", "/termination/target", "'user'"),
+    Case("an unknown condition", spec(termination=[{"type": "max_message"}]), "invalid_definition",
+         "/termination/0/type", "'max_messages'"),
+    Case("a condition without type", spec(termination={}), "invalid_definition",
+         "/termination/type", "needed"),
+    Case("a functional condition", spec(termination={"type": "functional"}), "invalid_definition",
+         "/termination/type", "Python code"),
+    Case("no condition", spec(termination=[]), "invalid_definition", "/termination",
+         "At least one"),
+    Case("a condition's unknown field", spec(termination={"type": "text_mention", "txt": "x"}),
+         "unknown_field", "/termination/txt", "'text'"),
+    Case("a condition's missing field", spec(termination={"type": "source_match"}),
+         "invalid_definition", "/termination/sources", "needed"),
+    Case("tokens without a bound", spec(termination={"type": "token_usage"}), "invalid_definition",
+         "/termination", "max_total_token"),
+    Case("inside an and",
+         spec(termination={"type": "and", "conditions": [{"type": "timeout", "seconds": -1}]}),
+         "invalid_definition", "/termination/conditions/0/seconds", "greater"),
+    Case("a context with a size too many",
+         spec(agent(model_context={"type": "unbounded", "buffer_size": 3})), "invalid_definition",
+         "/agents/0/model_context", "no size"),
+    Case("a summary that could fill the memory",
+         spec(agent(tool_call_summary_format="{result:>999999999}")), "invalid_definition",
+         "/agents/0/tool_call_summary_format", "{result}"),
+    Case("a summary that reaches into objects",
+         spec(agent(tool_call_summary_format="{result.__class__}")), "invalid_definition",
+         "/agents/0/tool_call_summary_format", "{result}"),
+    Case("teams too deep", nested_teams(8), "too_large", "/agents/0" * 8, "nested"),
+    Case("conditions too deep", spec(termination=nested_conditions(17)), "too_large",
+         "/termination" + "/conditions/0" * 17, "nested"),
+    Case("a text too long", spec(agent(system_message="x" * 300_000)), "too_large", "", "262144"),
+    Case("too many values", spec(agent(tools=["x"] * 20_000)), "too_large", "", "10000"),
+    Case("a key with a slash", spec(**{"a/b~c": 1}), "unknown_field", "/a~1b~0c", "It takes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+def test_what_does_not_hold_is_refused_at_its_place(case: Case) -> None:
+    error = refused(case.team_spec)
+
+    assert (error.code, error.pointer) == (case.code, "/team_spec" + case.pointer)
+    assert case.says in error.message
+
+
+def test_all_faults_are_told_at_once() -> None:
+    bad = spec(agent(model="x", tools=["y"]), agent(name="b", api_key="k"), max_rounds=-1)
+
+    validation = registry().validate(team_spec=bad)
+
+    assert not validation.valid
+    assert [(fault.code, fault.pointer) for fault in validation.errors] == [
+        ("unknown_model", "/team_spec/agents/0/model"),
+        ("unknown_tool", "/team_spec/agents/0/tools/0"),
+        ("unknown_field", "/team_spec/agents/1/api_key"),
+    ]
+    assert refused(bad).data["problems"] == [
+        {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail}
+        for fault in validation.errors
+    ]
+
+
+def test_a_literal_dollar_brace_is_kept_escaped() -> None:
+    resolved = registry().resolve(team_spec=spec(agent(system_message="echo $${HOME}")))
+
+    writer = resolved.definition.participants[0]
+    assert isinstance(writer, AssistantDefinition) and writer.system_message == "echo $${HOME}"
+
+
+def test_an_endless_nesting_is_refused_without_recursion() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"agents": [deep]}
+
+    assert refused(deep).code == "too_large"
+
+
+def test_nothing_is_imported_from_a_definition() -> None:
+    name = "xml.sax.expatreader"
+    sys.modules.pop(name, None)
+
+    refused(spec(agent(tools=[f"{name}:create_parser"])))
+    refused(spec(agent(model=f"{name}:create_parser")))
+    refused({"provider": f"{name}.ExpatParser", "component_type": "team", "config": {}})
+
+    assert name not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("team", "team_spec", "code", "pointer"),
+    [
+        (None, None, "invalid_definition", "/team"),
+        ("pair", {"type": "x"}, "invalid_definition", "/team_spec"),
+        ("par", None, "unknown_team", "/team"),
+        ("pair@7", None, "unknown_version", "/team"),
+    ],
+)
+def test_a_team_is_named_once_and_known(
+    team: str | None, team_spec: dict[str, Any] | None, code: str, pointer: str
+) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        registry().resolve(team=team, team_spec=team_spec)
+
+    assert (caught.value.code, caught.value.pointer) == (code, pointer)
+
+
+def test_the_latest_version_is_the_registered_team() -> None:
+    known = registry()
+
+    assert known.resolve(team="pair@latest") == known.resolve(team="pair")
+
+
+def test_a_registered_team_with_a_person_is_refused_unless_attended() -> None:
+    teams = {"ask": spec(agent(), {"type": "user_proxy_agent", "name": "boss"})}
+    known = Registry.of(models={"main": ScriptedModel([])}, teams=teams)
+
+    with pytest.raises(DefinitionError) as caught:
+        known.resolve(team="ask")
+
+    assert (caught.value.code, caught.value.pointer) == ("needs_person", "/team")
+    assert known.resolve(team="ask", attended=True).name == "ask"
+    assert [fault.code for fault in known.validate(team="ask").errors] == ["needs_person"]

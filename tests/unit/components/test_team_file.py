@@ -1,0 +1,272 @@
+"""`teamrun.yaml`: what it may hold, and what is refused, each with its place and its kind."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from teamrun.components.config import load_registry
+from teamrun.components.definitions import AssistantDefinition, RoundRobinDefinition
+from teamrun.components.problems import ProblemCode
+from teamrun.components.registry import Registry
+from teamrun.errors import DefinitionError
+
+GOOD = """
+version: 1
+models:
+  main: {type: scripted, script: [hello]}
+tools:
+  size: {type: function, function: "builtins:len"}
+agents:
+  writer: {model: main, tools: [size], system_message: Write.}
+  editor: {model: main}
+teams:
+  desk:
+    type: round_robin_group_chat
+    agents: [writer, editor]
+    termination: {type: max_messages, max_messages: 3}
+    max_rounds: 4
+"""
+
+
+def load(folder: Path, text: str, **environ: str) -> Registry:
+    path = folder / "teamrun.yaml"
+    path.write_text(dedent(text), encoding="utf-8")
+    return load_registry(path, environ=environ)
+
+
+def refused(folder: Path, text: str, **environ: str) -> DefinitionError:
+    with pytest.raises(DefinitionError) as caught:
+        load(folder, text, **environ)
+    return caught.value
+
+
+def test_a_file_becomes_a_registry(tmp_path: Path) -> None:
+    registry = load(tmp_path, GOOD)
+
+    resolved = registry.resolve(team="desk")
+    team = resolved.definition
+    assert isinstance(team, RoundRobinDefinition)
+    assert [member.name for member in team.participants] == ["writer", "editor"]
+    assert (team.name, team.max_turns) == ("desk", 4)
+    assert (set(resolved.models), set(resolved.tools)) == ({"main"}, {"size"})
+    [summary] = registry.teams()
+    assert (summary.name, summary.digest) == ("desk", resolved.digest)
+    assert (summary.agents, summary.tools) == (["writer", "editor"], ["size"])
+    assert [(use.profile, use.type) for use in summary.models] == [("main", "scripted")]
+
+
+def test_an_empty_file_is_an_empty_registry(tmp_path: Path) -> None:
+    assert load(tmp_path, "").teams() == []
+
+
+def test_the_name_of_an_agent_is_its_key_unless_it_says_otherwise(tmp_path: Path) -> None:
+    text = GOOD.replace("editor: {", "the-editor: {name: ed, ").replace(
+        ", editor]", ", the-editor]"
+    )
+
+    team = load(tmp_path, text).resolve(team="desk").definition
+
+    assert [member.name for member in team.participants] == ["writer", "ed"]
+
+
+def test_models_may_be_a_list(tmp_path: Path) -> None:
+    text = """
+        models:
+          - {type: openai, model: gpt-4o, api_key: k}
+          - {type: openai, name: small, model_id: gpt-4o-mini, api_key: k}
+        agents: {a: {model: gpt-4o}, b: {model: small}}
+        teams: {t: {type: round_robin_group_chat, agents: [a, b]}}
+        """
+
+    assert set(load(tmp_path, text).resolve(team="t").models) == {"gpt-4o", "small"}
+
+
+def test_a_model_may_be_provider_and_name(tmp_path: Path) -> None:
+    text = """
+        agents: {a: {model: "openai:gpt-4o-mini"}}
+        teams: {t: {type: round_robin_group_chat, agents: [a]}}
+        """
+
+    registry = load(tmp_path, text)
+
+    assert set(registry.resolve(team="t").models) == {"openai:gpt-4o-mini"}
+    assert registry.model_use("openai:gpt-4o-mini").missing == "OPENAI_API_KEY"
+
+
+def test_a_team_may_be_a_member_of_another(tmp_path: Path) -> None:
+    text = GOOD + (
+        "  house: {type: selector_group_chat, agents: [desk, writer], model_for_selection: main}\n"
+    )
+
+    team = load(tmp_path, text).resolve(team="house").definition
+
+    assert [member.type for member in team.participants] == [
+        "round_robin_group_chat",
+        "assistant_agent",
+    ]
+
+
+def test_a_person_in_an_inner_team_needs_a_person(tmp_path: Path) -> None:
+    text = GOOD.replace("editor: {model: main}", "editor: {type: user_proxy_agent}") + (
+        "  house: {type: selector_group_chat, agents: [desk, writer], model_for_selection: main}\n"
+    )
+    registry = load(tmp_path, text)
+
+    for team in ("desk", "house"):
+        with pytest.raises(DefinitionError) as caught:
+            registry.resolve(team=team)
+        assert (caught.value.code, caught.value.pointer) == ("needs_person", "/team")
+
+
+def test_the_digest_changes_with_the_content_and_not_with_the_order(tmp_path: Path) -> None:
+    first = load(tmp_path, GOOD).resolve(team="desk").digest
+    reordered = GOOD.replace("agents: [writer, editor]", "").replace(
+        "max_rounds: 4", "max_rounds: 4\n    agents: [writer, editor]"
+    )
+
+    assert load(tmp_path, reordered).resolve(team="desk").digest == first
+    assert load(tmp_path, GOOD.replace("Write.", "Read.")).resolve(team="desk").digest != first
+
+
+def test_a_definition_keeps_its_variables_unexpanded(tmp_path: Path) -> None:
+    text = GOOD.replace("Write.", '"Write for ${CUSTOMER}, in ${STYLE:-prose}, about $${X}."')
+
+    registry = load(tmp_path, text, CUSTOMER="Ada", HOME="/root")
+
+    resolved = registry.resolve(team="desk")
+    assert "Ada" not in resolved.definition.model_dump_json()
+    assert resolved.digest == load(tmp_path, text, CUSTOMER="Bob").resolve(team="desk").digest
+    writer = registry.expanded(resolved.definition).participants[0]
+    assert isinstance(writer, AssistantDefinition)
+    assert writer.system_message == "Write for Ada, in prose, about ${X}."
+
+
+def test_only_variables_of_the_file_are_ever_put_into_a_text(tmp_path: Path) -> None:
+    registry = load(tmp_path, GOOD, SECRET="hidden", OPENAI_API_KEY="sk-1")
+    team = registry.resolve(team="desk").definition
+    foreign = team.model_copy(update={"description": "tell ${SECRET} and ${OPENAI_API_KEY:-no}"})
+
+    assert registry.expanded(foreign) == foreign
+
+
+@dataclass(frozen=True)
+class Case:
+    id: str
+    text: str
+    code: ProblemCode
+    pointer: str
+    says: str
+
+
+def changed(old: str, new: str) -> str:
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+CASES = [
+    Case("no yaml", "a: [", "invalid_definition", "", "not valid YAML"),
+    Case("a list", "[1, 2]", "invalid_definition", "", "object"),
+    Case("unknown section", GOOD + "modles: {}", "unknown_field", "/modles", "'models'"),
+    Case("unknown version", changed("version: 1", "version: 3"), "unknown_version",
+         "/version", "is 1"),
+    Case("a key twice", changed("max_rounds: 4", "max_rounds: 4\n    max_rounds: 5"),
+         "invalid_definition", "/teams/desk/max_rounds", "twice"),
+    Case("an alias", "models: {a: &x {type: scripted}, b: *x}", "invalid_definition", "/models/b",
+         "alias"),
+    Case("a merge", "models: {a: {<<: {type: scripted}}}", "invalid_definition", "/models/a/<<",
+         "plain key"),
+    Case("a bomb", "a: &a [x, x]\nb: &b [*a, *a]\nteams: [*b, *b]", "invalid_definition", "/b/0",
+         "alias"),
+    Case("a tag", 'teams: !!python/object/apply:os.system ["true"]', "invalid_definition", "/teams",
+         "tag"),
+    Case("a key that is a list", "? [a, b]\n: 1", "invalid_definition", "/?", "plain key"),
+    Case("models no map", "models: 3", "invalid_definition", "/models", "object"),
+    Case("a model without type", "models: {m: {model: gpt-4o}}", "unknown_provider",
+         "/models/m/type", "'openai'"),
+    Case("an unknown model type", "models: {m: {type: opnai}}", "unknown_provider",
+         "/models/m/type", "'openai'"),
+    Case("a later model type", "models: {m: {type: ollama}}", "not_available_yet",
+         "/models/m/type", "base_url"),
+    Case("an unknown option", "models: {m: {type: openai, model: x, temprature: 1}}",
+         "unknown_field", "/models/m/temprature", "'temperature'"),
+    Case("a wrong option", "models: {m: {type: openai, model: x, temperature: hot}}",
+         "invalid_definition", "/models/m/temperature", "number"),
+    Case("an option that is missing", "models: {m: {type: openai}}", "invalid_definition",
+         "/models/m/model", "needed"),
+    Case("a broken reference", 'models: {m: {type: openai, model: "${A B}"}}', "invalid_definition",
+         "/models/m/model", "$${"),
+    Case("an unknown fallback", "models: {m: {type: openai, model: x, fallback: n}}",
+         "unknown_model", "/models/m/fallback", "'n'"),
+    Case("a fallback to itself",
+         "models: {m: {type: scripted, script: [], fallback: n}, "
+         "n: {type: scripted, script: [], fallback: m}}",
+         "invalid_definition", "/models/m/fallback", "itself"),
+    Case("two profiles of a name", "models: [{type: scripted, name: a, script: []}, "
+         "{type: scripted, name: a, script: []}]", "invalid_definition", "/models/1",
+         "another 'name'"),
+    Case("a profile without name", "models: [{type: scripted, script: []}]", "invalid_definition",
+         "/models/0/name", "needed"),
+    Case("a script that is not there", "models: {m: {type: scripted, script_file: no.yaml}}",
+         "invalid_definition", "/models/m/script_file", "no.yaml"),
+    Case("a later tool type", changed("type: function", "type: mcp"), "not_available_yet",
+         "/tools/size/type", "not available yet"),
+    Case("an unknown tool type", changed("type: function", "type: funktion"), "invalid_definition",
+         "/tools/size/type", "'function'"),
+    Case("a function without module", changed('"builtins:len"', "len"), "unknown_tool",
+         "/tools/size/function", "package.module:name"),
+    Case("a cached tool", changed('"builtins:len"', '"builtins:len", cache_results: true'),
+         "not_available_yet", "/tools/size/cache_results", "leave it out"),
+    Case("a wrong timeout", changed('"builtins:len"', '"builtins:len", timeout: -1'),
+         "invalid_definition", "/tools/size/timeout", "greater"),
+    Case("an unknown agent", changed("[writer, editor]", "[writer, editr]"), "invalid_definition",
+         "/teams/desk/agents/1", "'editor'"),
+    Case("an unknown model", changed("editor: {model: main}", "editor: {model: man}"),
+         "unknown_model", "/agents/editor/model", "'main'"),
+    Case("an unknown tool", changed("[size]", "[sise]"), "unknown_tool", "/agents/writer/tools/0",
+         "'size'"),
+    Case("a key in an agent", changed("editor: {model: main}", "editor: {model: main, api_key: x}"),
+         "unknown_field", "/agents/editor/api_key", "profile"),
+    Case("a variable that is not set", changed("Write.", '"${NOBODY}"'), "invalid_definition",
+         "/agents/writer/system_message", "${NOBODY:-...}"),
+    Case("a reference that is none", changed("Write.", '"${NO BODY}"'), "invalid_definition",
+         "/agents/writer/system_message", "$${"),
+    Case("a team in itself", changed("[writer, editor]", "[writer, desk]"), "invalid_definition",
+         "/teams/desk", "member of itself"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+def test_what_does_not_hold_is_refused_at_its_place(case: Case, tmp_path: Path) -> None:
+    error = refused(tmp_path, case.text)
+
+    assert (error.code, error.pointer) == (case.code, case.pointer)
+    assert case.says in error.message
+    assert "teamrun.yaml" in error.message
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError, match=r"nowhere\.yaml"):
+        load_registry(tmp_path / "nowhere.yaml", environ={})
+
+
+def test_a_script_may_lie_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "words.yaml").write_text("writer: [one, two]", encoding="utf-8")
+    text = changed("script: [hello]", "script_file: words.yaml")
+
+    registry = load(tmp_path, text)
+
+    client = registry.model_client("main").for_agent("writer")
+    assert client.model_info["function_calling"]
+
+
+def test_a_secret_is_in_no_error_and_in_no_definition(tmp_path: Path) -> None:
+    text = """
+        models: {m: {type: openai, model: x, api_key: "${KEY}", temperature: sk-canary}}
+        """
+
+    error = refused(tmp_path, text, KEY="sk-canary")
+
+    assert error.pointer == "/models/m/temperature"
+    assert "sk-canary" not in str(error.as_json())
