@@ -20,6 +20,7 @@ __all__ = [
     "Responses",
     "answer",
     "content",
+    "problem_examples",
     "problems",
     "takes",
 ]
@@ -33,6 +34,8 @@ OPEN = (faults.InvalidParameter, faults.HostNotAllowed)
 """What an operation without a key may answer."""
 
 _KEYED = (*OPEN, faults.Unauthenticated, faults.MissingScope, Unavailable)
+
+_EXAMPLE = "#/components/examples/{}"
 
 _HEADERS = {
     "Content-Disposition": ("Files are downloads.", 'attachment; filename="chart.png"'),
@@ -121,31 +124,49 @@ def problems(*kinds: type[TeamrunError], keyed: bool = True) -> Responses:
 
 
 def _shown(example: str) -> dict[str, Any]:
-    return {"example": {"$ref": f"#/components/examples/{example}"}}
+    return {"example": {"$ref": _EXAMPLE.format(example)}}
+
+
+def problem_examples() -> dict[str, Any]:
+    """An example of each problem that some operation declares, by its name in the document."""
+    return {
+        _example_name(kind): {"summary": title_of(kind), "value": _example(kind)}
+        for kind in sorted(_all_kinds(TeamrunError), key=_example_name)
+    }
+
+
+def _example_name(kind: type[TeamrunError]) -> str:
+    """What the example of a problem is called in the document."""
+    return f"Problem.{kind.code}"
+
+
+def _all_kinds(kind: type[TeamrunError]) -> set[type[TeamrunError]]:
+    return {kind}.union(*(_all_kinds(child) for child in kind.__subclasses__()))
 
 
 def _problem(status: int, kinds: Mapping[str, type[TeamrunError]]) -> dict[str, Any]:
-    examples = {
-        code: {"summary": title_of(kind), "value": _example(code, kind, status)}
-        for code, kind in sorted(kinds.items())
+    names = {code: _example_name(kind) for code, kind in sorted(kinds.items())}
+    media = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {code: {"$ref": _EXAMPLE.format(name)} for code, name in names.items()},
     }
-    reference = {"$ref": "#/components/schemas/Problem"}
     headers = ("Retry-After",) if status in {409, 503} else ()
     return {
         "description": HTTPStatus(status).phrase,
-        "content": {MEDIA_TYPE: {"schema": reference, "examples": examples}},
+        "content": {MEDIA_TYPE: media},
         **_headers(headers),
     }
 
 
-def _example(code: str, kind: type[TeamrunError], status: int) -> dict[str, Any]:
+def _example(kind: type[TeamrunError]) -> dict[str, Any]:
     return {
-        "type": f"urn:teamrun:problem:{code}",
+        "type": f"urn:teamrun:problem:{kind.code}",
         "title": title_of(kind),
-        "status": status,
+        "status": status_of(kind),
         "detail": f"{title_of(kind)}.",
-        "code": code,
+        "code": kind.code,
         "request_id": "req_3f0c9a51d2b84e6f90a1b2c3",
+        "errors": [],
     }
 
 

@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from teamrun.runs.public import EventPage
 from teamrun.runs.spec import RunRequest
+from teamrun_api.declare import problem_examples
 from teamrun_api.examples import EXAMPLES
 from teamrun_api.problems import Problem
 from teamrun_api.schemas import CancelRequest, ValidateRequest
@@ -60,7 +61,8 @@ def document(app: FastAPI) -> dict[str, Any]:
     _drop_default_errors(made)
     made["components"]["schemas"] = dict(sorted(schemas.items()))
     # Here and not at the routes: FastAPI drops each null of what it is given.
-    made["components"]["examples"] = {name: {"value": value} for name, value in EXAMPLES.items()}
+    shown = {name: {"value": value} for name, value in EXAMPLES.items()}
+    made["components"]["examples"] = shown | _used(made, problem_examples())
     return made
 
 
@@ -80,6 +82,11 @@ def _add(schemas: dict[str, Any], models: list[tuple[type[BaseModel], Any]]) -> 
         text = text.replace(json.dumps(reference), json.dumps(reference + _INPUT))
     for name, schema in json.loads(text).items():
         schemas[name + _INPUT if name in taken else name] = schema
+
+
+def _used(made: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+    text = json.dumps(made)
+    return {name: example for name, example in shown.items() if f'/examples/{name}"' in text}
 
 
 def _drop_default_errors(made: dict[str, Any]) -> None:

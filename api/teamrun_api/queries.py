@@ -1,7 +1,6 @@
 """Query parameters: which a route knows, and the ones that FastAPI has no form for."""
 
 import re
-from functools import lru_cache
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -12,7 +11,7 @@ from teamrun_api.faults import Fault, InvalidParameter
 
 __all__ = ["METADATA", "known_query", "metadata_of", "wrong_parameter"]
 
-_METADATA = re.compile(r"metadata\[([^\]]{1,64})\]")
+_METADATA = re.compile(r"metadata\[(.{1,64})\]", re.DOTALL)
 
 MAX_PAIRS = 16
 
@@ -26,7 +25,7 @@ METADATA: dict[str, Any] = {
     "schema": {
         "type": "object",
         "maxProperties": MAX_PAIRS,
-        "propertyNames": {"pattern": r"^[^\]]{1,64}$"},
+        "propertyNames": {"minLength": 1, "maxLength": 64},
         "additionalProperties": {"type": "string", "maxLength": 512},
     },
     "examples": {"example": {"value": {"customer": "42"}}},
@@ -66,7 +65,8 @@ async def known_query(request: Request) -> None:
         return
     known = _names_of(request.scope["route"])
     for name in request.query_params:
-        if name not in known and not ("metadata" in known and _METADATA.fullmatch(name)):
+        kind = "metadata[key]" if _METADATA.fullmatch(name) else name
+        if kind not in known:
             raise wrong_parameter(
                 name[:64],
                 f"there is no such parameter; known here: {listed(known)}."
@@ -75,11 +75,10 @@ async def known_query(request: Request) -> None:
             )
 
 
-@lru_cache
 def _names_of(route: APIRoute) -> frozenset[str]:
     """The query parameters that a route declares, itself or through its dependencies."""
     declared: list[dict[str, Any]] = (route.openapi_extra or {}).get("parameters", [])
-    names = {item["name"] for item in declared if item["in"] == "query"}
+    names = {"metadata[key]" for item in declared if item is METADATA}
     dependants = [route.dependant]
     while dependants:
         dependant = dependants.pop()

@@ -25,9 +25,14 @@ class Readiness:
     """The components that the API depends on, each with a way to ask it."""
 
     def __init__(
-        self, checks: Mapping[str, Check], *, clock: Callable[[], float] = time.monotonic
+        self,
+        checks: Mapping[str, Check],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        patience_s: float = CHECK_S,
     ) -> None:
         self._checks = dict(checks)
+        self._patience_s = patience_s
         self._clock = clock
         self._lock = asyncio.Lock()
         self._until = -1.0
@@ -49,10 +54,10 @@ class Readiness:
 
     async def _ask(self, name: str) -> tuple[str, str | None]:
         try:
-            async with asyncio.timeout(CHECK_S):
+            async with asyncio.timeout(self._patience_s):
                 await self._checks[name]()
         except TimeoutError:
-            return name, f"does not answer within {CHECK_S:g} s"
+            return name, f"does not answer within {self._patience_s:g} s"
         except TeamrunError as error:
             # The text may name hosts, so it stays in the log.
             data = {"action": "ready.failed", "component": name, "error": str(error)}

@@ -1,0 +1,276 @@
+"""The API in process, over real parts: a memory store, and an engine that runs when told."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import httpx2
+from fastapi import FastAPI
+from starlette.types import Message
+
+from teamrun.components.registry import Registry
+from teamrun.dispatch.base import RunRef
+from teamrun.live.memory import MemoryLive
+from teamrun.runs.engine import Engine
+from teamrun.runs.public import Delta, Event
+from teamrun.runs.service import RunService
+from teamrun.storage.base import ObjectStore
+from teamrun.storage.memory import MemoryStore
+from teamrun.testing import ScriptedModel
+from teamrun.tools.context import ToolContext
+from teamrun.tools.function import FunctionTool
+from teamrun_api.app import create_app
+from teamrun_api.readiness import Check
+from teamrun_api.settings import ApiKey, ApiSettings
+
+__all__ = ["LOCAL", "Exchange", "World", "frames_of", "key", "serve", "world"]
+
+LOCAL = "http://127.0.0.1"
+
+T = TypeVar("T")
+
+TEAM: dict[str, Any] = {
+    "type": "round_robin_group_chat",
+    "participants": [
+        {
+            "type": "assistant_agent",
+            "name": "writer",
+            "model": "default",
+            "tools": ["note"],
+            "reflect_on_tool_use": True,
+            "model_client_stream": True,
+        }
+    ],
+    "termination": {"type": "text_mention", "text": "DONE"},
+}
+
+SCRIPT = {
+    "writer": [
+        {"tool_calls": [{"name": "note", "arguments": {"text": "first"}}]},
+        "It is noted.",
+        {"tool_calls": [{"name": "note", "arguments": {"text": "second"}}]},
+        "It is noted again. DONE",
+    ]
+}
+
+
+def note(text: str, context: ToolContext) -> str:
+    """Write a note into a file."""
+    context.artifacts.write("note.txt", text, "text/plain; charset=utf-8")
+    return "noted"
+
+
+class Mailbox:
+    """A dispatcher that keeps what it is given, so that a test says when runs are executed."""
+
+    def __init__(self) -> None:
+        self.refs: list[RunRef] = []
+        self.arrived = asyncio.Event()
+
+    async def send(self, ref: RunRef) -> None:
+        self.refs.append(ref)
+        self.arrived.set()
+
+    async def close(self) -> None:
+        pass
+
+
+class CountingLive(MemoryLive):
+    """Counts the subscriptions that are open."""
+
+    open = 0
+
+    @asynccontextmanager
+    async def subscribe(self, topic: str) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        async with super().subscribe(topic) as messages:
+            self.open += 1
+            try:
+                yield messages
+            finally:
+                self.open -= 1
+
+
+class CountingService(RunService):
+    """Counts the `follow` generators that are open."""
+
+    open = 0
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.opened = asyncio.Semaphore(0)
+
+    async def follow(
+        self, tenant: str, run_id: str, *, after: int = 0, deltas: bool = True
+    ) -> AsyncGenerator[Event | Delta, None]:
+        following = super().follow(tenant, run_id, after=after, deltas=deltas)
+        self.open += 1
+        self.opened.release()
+        try:
+            async for item in following:
+                yield item
+        finally:
+            self.open -= 1
+            await following.aclose()
+
+
+class World:
+    """An application and what stands behind it."""
+
+    def __init__(self, store: ObjectStore, *, checks: Mapping[str, Check], **given: Any) -> None:
+        self.store = store
+        self.live = CountingLive()
+        self.mailbox = Mailbox()
+        self.registry = Registry.of(
+            teams={"writers": TEAM},
+            models={"default": ScriptedModel(SCRIPT)},
+            tools=[FunctionTool(note, description="Write a note.")],
+        )
+        self.service = CountingService(
+            store=store, live=self.live, dispatcher=self.mailbox, registry=self.registry
+        )
+        self.engine = Engine(
+            store=store,
+            live=self.live,
+            dispatcher=self.mailbox,
+            registry=self.registry,
+            owner="worker",
+        )
+        self.app: FastAPI = create_app(
+            service=self.service,
+            registry=self.registry,
+            settings=ApiSettings(**given),
+            checks=checks,
+        )
+        self.client = httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=self.app, raise_app_exceptions=False),
+            base_url=LOCAL,
+        )
+
+    async def submit(self, **body: Any) -> str:
+        """Submit a run and give back its id."""
+        answer = await self.client.post("/v1/runs", json={"team": "writers", "input": "Go"} | body)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["id"]
+
+    async def execute(self) -> None:
+        """Execute what has been submitted, to its end."""
+        refs, self.mailbox.refs = self.mailbox.refs, []
+        await asyncio.gather(*(self.engine.execute(ref) for ref in refs))
+
+    async def ended(self, **body: Any) -> str:
+        """Submit a run, execute it, give back its id."""
+        run_id = await self.submit(**body)
+        await self.execute()
+        return run_id
+
+
+@asynccontextmanager
+async def world(
+    store: ObjectStore | None = None,
+    *,
+    checks: Mapping[str, Check] | None = None,
+    **given: Any,
+) -> AsyncGenerator[World, None]:
+    """An API; what is `given` are its settings."""
+    made = World(store or MemoryStore(), checks=checks or {}, **given)
+    try:
+        yield made
+    finally:
+        await made.client.aclose()
+        await made.engine.close()
+        await made.service.close()
+
+
+def serve(scenario: Coroutine[Any, Any, T]) -> T:
+    """Run a scenario, bounded."""
+
+    async def bounded() -> T:
+        async with asyncio.timeout(20):
+            return await scenario
+
+    return asyncio.run(bounded())
+
+
+class Exchange:
+    """One request made by hand: for streams read while they go on, and clients that leave."""
+
+    def __init__(
+        self,
+        app: FastAPI,
+        path: str,
+        *,
+        method: str = "GET",
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [
+                (name.lower().encode(), value.encode())
+                for name, value in {"host": "127.0.0.1", **(headers or {})}.items()
+            ],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+        }
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._inbox.put_nowait({"type": "http.request", "body": body, "more_body": False})
+        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
+        self.ended = False
+        self.headers: dict[str, str] = {}
+        self.task = asyncio.ensure_future(app(self.scope, self._inbox.get, self._outbox.put))
+
+    async def start(self) -> int:
+        """The status, when the answer has begun."""
+        message = await self._outbox.get()
+        assert message["type"] == "http.response.start", message
+        self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+        return message["status"]
+
+    async def chunk(self) -> bytes:
+        """The next piece of the body."""
+        message = await self._outbox.get()
+        assert message["type"] == "http.response.body", message
+        self.ended = not message.get("more_body", False)
+        return message.get("body", b"")
+
+    async def rest(self) -> bytes:
+        """The body from here to its end."""
+        found = b""
+        while not self.ended:
+            found += await self.chunk()
+        await self.task
+        return found
+
+    async def leave(self) -> None:
+        """Close the connection, and wait until the server has noticed."""
+        self._inbox.put_nowait({"type": "http.disconnect"})
+        await self.task
+
+
+def frames_of(body: bytes | str) -> Iterator[dict[str, Any]]:
+    """The frames of an event stream: `id`, `event`, and `data` parsed."""
+    text = body.decode() if isinstance(body, bytes) else body
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line[1:])
+        if "event" in fields:
+            yield {**fields, "data": json.loads(fields["data"])}
+
+
+def key(token: str, *scopes: str, name: str = "ci", tenant: str = "default") -> ApiKey:
+    """The key `token` as an operator configures it."""
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    return ApiKey.model_validate(
+        {"name": name, "sha256": digest, "scopes": scopes, "tenant": tenant}
+    )

@@ -1,0 +1,72 @@
+import pytest
+from tests.support.api import serve, world
+
+
+def test_every_version_of_a_file_is_listed_with_where_to_get_it() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            run_id = await w.ended()
+            page = (await w.client.get(f"/v1/runs/{run_id}/artifacts")).json()
+            assert (page["next_cursor"], page["has_more"]) == (None, False)
+            listed = [(item["name"], item["version"], item["size"]) for item in page["data"]]
+            assert listed == [("note.txt", 1, 5), ("note.txt", 2, 6)]
+            bodies = [(await w.client.get(item["url"])).text for item in page["data"]]
+            assert bodies == ["first", "second"]
+
+    serve(scenario())
+
+
+def test_a_file_is_a_download_of_its_own_type_that_browsers_do_not_run() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            run_id = await w.ended()
+            answer = await w.client.get(f"/v1/runs/{run_id}/artifacts/note.txt")
+            assert answer.text == "second"
+            assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+            assert answer.headers["content-disposition"] == 'attachment; filename="note.txt"'
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["content-security-policy"].startswith("sandbox")
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize("path", ["note.txt", "note.txt/versions/2"])
+def test_a_file_that_the_client_has_is_304(path: str) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            run_id = await w.ended()
+            url = f"/v1/runs/{run_id}/artifacts/{path}"
+            tag = (await w.client.get(url)).headers["etag"]
+            same = await w.client.get(url, headers={"If-None-Match": tag})
+            assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
+            other = await w.client.get(url, headers={"If-None-Match": '"other"'})
+            assert (other.status_code, other.text) == (200, "second")
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize(
+    "path", ["none.txt", "none.txt/versions/1", "note.txt/versions/3", "%2e%2e"]
+)
+@pytest.mark.parametrize("headers", [{}, {"If-None-Match": "*"}], ids=["plain", "conditional"])
+def test_a_file_that_there_is_not_is_404(path: str, headers: dict[str, str]) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            run_id = await w.ended()
+            answer = await w.client.get(f"/v1/runs/{run_id}/artifacts/{path}", headers=headers)
+            assert answer.status_code == 404
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize("version", ["0", "x", "1.5", "9999999"])
+def test_a_version_that_cannot_be_is_400(version: str) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            run_id = await w.ended()
+            url = f"/v1/runs/{run_id}/artifacts/note.txt/versions/{version}"
+            answer = await w.client.get(url)
+            (fault,) = answer.json()["errors"]
+            assert (answer.status_code, fault["parameter"]) == (400, "version")
+
+    serve(scenario())

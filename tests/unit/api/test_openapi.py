@@ -1,0 +1,108 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import jsonschema_rs
+import pytest
+from tests.support.api import serve, world
+
+from teamrun_api.app import described
+from teamrun_api.openapi import render
+
+COMMITTED = Path(__file__).parents[3] / "docs" / "reference" / "openapi.json"
+
+DOCUMENT = described()
+
+
+def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in DOCUMENT["paths"].items():
+        for method, operation in item.items():
+            yield f"{method.upper()} {path}", operation
+
+
+OPERATIONS = dict(_operations())
+
+
+def test_the_committed_document_is_the_one_that_is_served() -> None:
+    # Renew it with: python -m teamrun_api.openapi > docs/reference/openapi.json
+    assert COMMITTED.read_text(encoding="utf-8") == render(DOCUMENT)
+
+    async def scenario() -> None:
+        async with world() as w:
+            assert (await w.client.get("/openapi.json")).json() == DOCUMENT
+
+    serve(scenario())
+
+
+def test_it_is_openapi_3_1_and_says_how_keys_are_sent() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    (scheme,) = DOCUMENT["components"]["securitySchemes"].values()
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_is_named_explained_and_declares_its_errors(name: str) -> None:
+    operation = OPERATIONS[name]
+    assert operation["operationId"] and operation["summary"] and operation["description"]
+    assert {"400", "403"} <= operation["responses"].keys()
+    for status, response in operation["responses"].items():
+        if status >= "400":
+            problem = response["content"]["application/problem+json"]
+            assert problem["schema"] == {"$ref": "#/components/schemas/Problem"}
+            assert problem["examples"]
+
+
+def test_operation_ids_are_unique() -> None:
+    ids = [operation["operationId"] for operation in OPERATIONS.values()]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_body_has_an_example_that_holds(name: str) -> None:
+    operation = OPERATIONS[name]
+    bodies = [operation["requestBody"]] if "requestBody" in operation else []
+    bodies += [response for response in operation["responses"].values() if "content" in response]
+    assert bodies
+    for body in bodies:
+        for media_type, media in body["content"].items():
+            assert media["examples"], (name, media_type)
+            for example in media["examples"].values():
+                _validate(_resolved(example)["value"], media["schema"])
+
+
+def _resolved(node: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in node:
+        return node
+    found: Any = DOCUMENT
+    for part in node["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+def _validate(value: object, schema: dict[str, Any]) -> None:
+    validator = jsonschema_rs.Draft202012Validator(
+        {**schema, "components": DOCUMENT["components"]}, validate_formats=True
+    )
+    validator.validate(value)
+
+
+def test_every_reference_resolves_and_every_schema_and_example_is_used() -> None:
+    text = json.dumps(DOCUMENT)
+    for kind in ("schemas", "examples"):
+        for name in DOCUMENT["components"][kind]:
+            assert f'"#/components/{kind}/{name}"' in text, name
+    for reference in _references(DOCUMENT):
+        _resolved({"$ref": reference})
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in cast("dict[str, Any]", node).items():
+            if key == "$ref":
+                yield value
+            else:
+                yield from _references(value)
+    elif isinstance(node, list):
+        for value in cast("list[Any]", node):
+            yield from _references(value)

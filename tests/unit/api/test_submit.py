@@ -1,0 +1,312 @@
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import pytest
+from tests.support.api import Exchange, World, serve, world
+
+from teamrun.errors import Unavailable
+from teamrun.storage.memory import MemoryStore
+
+SUBMIT = {"team": "writers", "input": "Go", "metadata": {"customer": "42"}, "tags": ["nightly"]}
+
+
+async def _executed_soon(w: World) -> None:
+    await w.mailbox.arrived.wait()
+    await w.execute()
+
+
+def test_a_submit_is_accepted_with_where_the_run_is_and_when_to_look() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            answer = await w.client.post("/v1/runs", json=SUBMIT)
+
+            run = answer.json()
+            assert answer.status_code == 202
+            assert answer.headers["location"] == f"/v1/runs/{run['id']}"
+            assert answer.headers["retry-after"] == "1"
+            assert answer.headers["etag"] == f'"r{run["revision"]}"'
+            assert "preference-applied" not in answer.headers
+            assert "idempotency-replayed" not in answer.headers
+            assert (run["status"], run["metadata"], run["tags"]) == (
+                "queued",
+                {"customer": "42"},
+                ["nightly"],
+            )
+            assert (await w.client.get(answer.headers["location"])).json() == run
+            assert [ref.run_id for ref in w.mailbox.refs] == [run["id"]]
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"headers": {"Prefer": "wait=20"}}, {"params": {"wait": "20"}}],
+    ids=["header", "query"],
+)
+def test_a_submit_that_waits_answers_200_with_the_ended_run(asked: dict[str, Any]) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            answer, _ = await asyncio.gather(
+                w.client.post("/v1/runs", json=SUBMIT, **asked), _executed_soon(w)
+            )
+
+            assert answer.status_code == 200
+            assert answer.headers["preference-applied"] == "wait=20"
+            assert answer.headers["location"] == f"/v1/runs/{answer.json()['id']}"
+            assert "retry-after" not in answer.headers
+            assert answer.json()["output"]["text"] == "It is noted again. DONE"
+
+    serve(scenario())
+
+
+def test_a_submit_whose_time_runs_out_answers_202_and_at_most_the_limit_is_applied() -> None:
+    async def scenario() -> None:
+        async with world(wait_limit_seconds=0) as w:
+            answer = await w.client.post("/v1/runs", json=SUBMIT, headers={"Prefer": "wait=9999"})
+            assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+            assert answer.headers["preference-applied"] == "wait=0"
+
+    serve(scenario())
+
+
+def test_a_preference_that_cannot_be_read_is_ignored() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            answer = await w.client.post("/v1/runs", json=SUBMIT, headers={"Prefer": "wait=soon"})
+            assert answer.status_code == 202
+            assert "preference-applied" not in answer.headers
+
+    serve(scenario())
+
+
+def test_the_same_key_and_body_are_the_same_run() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            headers = {"Idempotency-Key": "order 4711"}
+            first = await w.client.post("/v1/runs", json=SUBMIT, headers=headers)
+            again = await w.client.post("/v1/runs", json=SUBMIT, headers=headers)
+
+            assert "idempotency-replayed" not in first.headers
+            assert again.headers["idempotency-replayed"] == "true"
+            assert (again.status_code, again.json()) == (202, first.json())
+
+    serve(scenario())
+
+
+def test_the_same_key_with_another_body_is_422() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            headers = {"Idempotency-Key": "order 4711"}
+            await w.client.post("/v1/runs", json=SUBMIT, headers=headers)
+            other = await w.client.post(
+                "/v1/runs", json=SUBMIT | {"input": "Stop"}, headers=headers
+            )
+            assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
+            assert len(w.mailbox.refs) == 1
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9", "a\tb"])
+def test_a_key_that_may_not_be_is_400_and_nothing_is_accepted(key: str) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            exchange = Exchange(
+                w.app,
+                "/v1/runs",
+                method="POST",
+                headers={"content-type": "application/json", "content-length": "2"},
+                body=b"{}",
+            )
+            exchange.scope["headers"].append((b"idempotency-key", key.encode("latin-1")))
+            assert await exchange.start() == 400
+            problem = httpx2.Response(200, content=await exchange.rest()).json()
+            assert problem["code"] == "invalid_idempotency_key"
+            assert problem["errors"][0]["header"] == "Idempotency-Key"
+            assert (await w.client.get("/v1/runs")).json()["data"] == []
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize("key", ["!", "~" * 255])
+def test_a_key_of_the_shortest_and_longest_form_is_taken(key: str) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            answer = await w.client.post("/v1/runs", json=SUBMIT, headers={"Idempotency-Key": key})
+            assert answer.status_code == 202
+
+    serve(scenario())
+
+
+@dataclass(frozen=True)
+class Bad:
+    id: str
+    body: dict[str, Any]
+    pointer: str
+    code: str
+    says: str = field(default="")
+
+
+SPEC: dict[str, Any] = {
+    "type": "round_robin_group_chat",
+    "participants": [{"type": "assistant_agent", "name": "a", "model": "default"}],
+    "termination": {"type": "max_messages", "max_messages": 2},
+}
+
+
+def _spec(**changes: Any) -> dict[str, Any]:
+    agent = {**SPEC["participants"][0], **changes}
+    return {"team_spec": {**SPEC, "participants": [agent]}, "input": "Go"}
+
+
+BAD = [
+    Bad("unknown team", {"team": "writer", "input": "x"}, "/team", "unknown_team", "'writers'"),
+    Bad("neither team", {"input": "x"}, "/team", "invalid_definition", "team_spec"),
+    Bad(
+        "both teams",
+        {"team": "writers", "team_spec": SPEC, "input": "x"},
+        "/team_spec",
+        "invalid_definition",
+    ),
+    Bad("no input", {"team": "writers"}, "/input", "missing"),
+    Bad(
+        "wrong field",
+        {"team": "writers", "imput": "x", "input": "x"},
+        "/imput",
+        "extra_forbidden",
+        "Did you mean 'input'",
+    ),
+    Bad("wrong type", {"team": 7, "input": "x"}, "/team", "string_type"),
+    Bad(
+        "no messages",
+        {"team": "writers", "input": {"messages": []}},
+        "/input/messages",
+        "too_short",
+    ),
+    Bad(
+        "a message without content",
+        {"team": "writers", "input": {"messages": [{"source": "user"}]}},
+        "/input/messages/0/content",
+        "missing",
+    ),
+    Bad(
+        "long metadata",
+        {"team": "writers", "input": "x", "metadata": {"k": "v" * 513}},
+        "/metadata/k",
+        "string_too_long",
+    ),
+    Bad(
+        "too many tags",
+        {"team": "writers", "input": "x", "tags": ["t"] * 17},
+        "/tags",
+        "too_long",
+    ),
+    Bad("unknown model", _spec(model="nope"), "/team_spec/participants/0/model", "unknown_model"),
+    Bad("missing tool", _spec(tools=["nope"]), "/team_spec/participants/0/tools/0", "unknown_tool"),
+    Bad(
+        "unknown agent type",
+        _spec(type="os.system"),
+        "/team_spec/participants/0/type",
+        "invalid_definition",
+        "'os.system'",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.id)
+def test_a_body_that_does_not_hold_is_422_with_the_field_and_the_remedy(case: Bad) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            answer = await w.client.post("/v1/runs", json=case.body)
+            problem = answer.json()
+            assert answer.status_code == 422
+            assert answer.headers["content-type"] == "application/problem+json"
+            fault = next(item for item in problem["errors"] if item["pointer"] == case.pointer)
+            assert fault["code"] == case.code
+            assert case.says in problem["detail"]
+            assert w.mailbox.refs == []
+
+    serve(scenario())
+
+
+def test_a_definition_that_needs_a_person_is_422() -> None:
+    person = {"type": "user_proxy_agent", "name": "boss"}
+    spec = {**SPEC, "participants": [*SPEC["participants"], person]}
+
+    async def scenario() -> None:
+        async with world() as w:
+            answer = await w.client.post("/v1/runs", json={"team_spec": spec, "input": "x"})
+            assert (answer.status_code, answer.json()["code"]) == (422, "needs_person")
+
+    serve(scenario())
+
+
+class Broken(MemoryStore):
+    """A store that cannot be reached while `down`."""
+
+    down = True
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        self._reach()
+        return await super().put_new(key, data)
+
+    async def put(self, key: str, data: bytes) -> None:
+        self._reach()
+        await super().put(key, data)
+
+    def _reach(self) -> None:
+        if self.down:
+            raise Unavailable("connect to https://inner.host.example failed")
+
+
+def test_a_store_that_does_not_answer_is_503_and_tells_nothing_of_the_inside() -> None:
+    async def scenario() -> None:
+        store = Broken()
+        async with world(store) as w:
+            answer = await w.client.post("/v1/runs", json=SUBMIT)
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert answer.headers["retry-after"] == "1"
+            assert "inner.host" not in answer.text
+            store.down = False
+            assert (await w.client.get("/v1/runs")).json()["data"] == []
+
+    serve(scenario())
+
+
+def test_a_wait_that_fails_after_the_acceptance_still_tells_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+
+            async def failing(*_: Any, **__: Any) -> None:
+                raise Unavailable("gone")
+
+            monkeypatch.setattr(w.service, "wait", failing)
+            answer = await w.client.post("/v1/runs", json=SUBMIT, headers={"Prefer": "wait=5"})
+            assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+
+    serve(scenario())
+
+
+def test_a_client_that_leaves_a_held_submit_leaves_the_run_behind_and_nothing_else() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            body = b'{"team": "writers", "input": "Go"}'
+            exchange = Exchange(
+                w.app,
+                "/v1/runs",
+                method="POST",
+                query="wait=60",
+                headers={"content-type": "application/json", "content-length": str(len(body))},
+                body=body,
+            )
+            await w.mailbox.arrived.wait()
+            await exchange.leave()
+            assert exchange.task.done()
+            runs = (await w.client.get("/v1/runs")).json()["data"]
+            assert [run["status"] for run in runs] == ["queued"]
+
+    serve(scenario())

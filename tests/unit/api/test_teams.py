@@ -1,0 +1,71 @@
+from typing import Any
+
+import pytest
+from tests.support.api import TEAM, serve, world
+
+
+def test_registered_teams_are_listed_and_read_by_name() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            page = (await w.client.get("/v1/teams")).json()
+            (team,) = page["data"]
+            assert (team["name"], team["agents"], team["tools"]) == (
+                "writers",
+                ["writer"],
+                ["note"],
+            )
+            assert (page["next_cursor"], page["has_more"]) == (None, False)
+            assert (await w.client.get("/v1/teams/writers")).json() == team
+            run = (await w.client.post("/v1/runs", json={"team": "writers", "input": "x"})).json()
+            assert run["team"]["digest"] == team["digest"]
+
+    serve(scenario())
+
+
+def test_a_team_that_is_not_registered_is_404() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            answer = await w.client.get("/v1/teams/nobody")
+            assert (answer.status_code, answer.json()["code"]) == (404, "team_not_found")
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize("body", [{"team": "writers"}, {"team_spec": TEAM}])
+def test_a_definition_that_holds_is_valid(body: dict[str, Any]) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            answer = await w.client.post("/v1/teams:validate", json=body)
+            assert (answer.status_code, answer.json()["valid"]) == (200, True)
+            assert answer.json()["errors"] == []
+
+    serve(scenario())
+
+
+def test_a_definition_that_does_not_hold_is_200_with_all_that_is_wrong() -> None:
+    agent = {**TEAM["participants"][0], "model": "nope", "tools": ["nothing"]}
+    spec = {**TEAM, "participants": [agent]}
+
+    async def scenario() -> None:
+        async with world() as w:
+            answer = await w.client.post("/v1/teams:validate", json={"team_spec": spec})
+            found = answer.json()
+            assert (answer.status_code, found["valid"]) == (200, False)
+            assert [(fault["pointer"], fault["code"]) for fault in found["errors"]] == [
+                ("/team_spec/participants/0/model", "unknown_model"),
+                ("/team_spec/participants/0/tools/0", "unknown_tool"),
+            ]
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"team": "writers", "team_spec": TEAM}, {"team": 1}, {"spec": {}}, {"team": ""}]
+)
+def test_a_request_that_is_wrong_itself_is_422(body: dict[str, Any]) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            answer = await w.client.post("/v1/teams:validate", json=body)
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid_body")
+
+    serve(scenario())
