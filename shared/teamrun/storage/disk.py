@@ -215,8 +215,9 @@ class Disk:
         limit = time.time() - _LEFTOVER_AGE.total_seconds()
         with os.scandir(f"{self.root}/{_TMP}") as found:
             for entry in found:
-                if entry.stat(follow_symlinks=False).st_mtime < limit:
-                    self.discard(entry.path)
+                with suppress(FileNotFoundError):  # another process has just finished with it
+                    if entry.stat(follow_symlinks=False).st_mtime < limit:
+                        os.unlink(entry.path)
 
     def _claim(self, path: str, act: Callable[[], None]) -> bool:
         try:
