@@ -1,0 +1,120 @@
+"""What `import teamrun` offers, and what it does not bring along."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import teamrun
+
+SURFACE = {
+    "AgentTool": "teamrun.tools",
+    "AssistantAgent": "teamrun.agents",
+    "BaseChatAgent": "teamrun.agents",
+    "CancellationToken": "teamrun.core",
+    "Console": "teamrun.console",
+    "FunctionTool": "teamrun.tools",
+    "Handoff": "teamrun.agents",
+    "MaxMessageTermination": "teamrun.conditions",
+    "Response": "teamrun.core",
+    "RoundRobinGroupChat": "teamrun.teams",
+    "SelectorGroupChat": "teamrun.teams",
+    "TaskResult": "teamrun.core",
+    "TeamTool": "teamrun.tools",
+    "TeamrunError": "teamrun.errors",
+    "TextMentionTermination": "teamrun.conditions",
+    "TextMessage": "teamrun.messages",
+    "ToolContext": "teamrun.tools",
+    "UserProxyAgent": "teamrun.agents",
+}
+
+CONDITIONS = [
+    "AndTerminationCondition",
+    "ComposedTermination",
+    "ExternalTermination",
+    "FunctionCallTermination",
+    "FunctionalTermination",
+    "HandoffTermination",
+    "MaxMessageTermination",
+    "OrTerminationCondition",
+    "SourceMatchTermination",
+    "StopMessageTermination",
+    "TerminationCondition",
+    "TextMentionTermination",
+    "TextMessageTermination",
+    "TimeoutTermination",
+    "TokenUsageTermination",
+]
+TEAMS = ["BaseGroupChat", "RoundRobinGroupChat", "SelectorGroupChat", "TeamObserver"]
+
+SCRIPT = """
+import json, sys
+before = set(sys.modules)
+{statement}
+print(json.dumps(sorted({{name.partition(".")[0] for name in set(sys.modules) - before}})))
+"""
+
+
+def modules_after(statement: str) -> set[str]:
+    """The top-level packages that a statement loads in a fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(statement=statement)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    names = set(json.loads(done.stdout)) - sys.stdlib_module_names
+    return {name for name in names if not name.startswith("_sysconfigdata")}  # the platform's
+
+
+def test_the_public_names_are_these_and_sorted() -> None:
+    assert teamrun.__all__ == sorted([*SURFACE, "__version__"])
+
+
+@pytest.mark.parametrize(("name", "home"), SURFACE.items())
+def test_a_public_name_is_the_one_of_its_package(name: str, home: str) -> None:
+    assert getattr(teamrun, name) is getattr(import_module(home), name)
+    assert name in import_module(home).__all__
+
+
+def test_dir_lists_the_public_names() -> None:
+    assert set(teamrun.__all__) <= set(dir(teamrun))
+
+
+def test_the_version_is_that_of_the_release() -> None:
+    assert teamrun.__version__ == import_module("teamrun.version").VERSION
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'teamrun' has no attribute 'Nothing'"):
+        _ = teamrun.Nothing  # pyright: ignore[reportAttributeAccessIssue] - what is tested
+
+
+@pytest.mark.parametrize(
+    ("package", "names"), [("teamrun.conditions", CONDITIONS), ("teamrun.teams", TEAMS)]
+)
+def test_a_package_exports_exactly_its_names(package: str, names: list[str]) -> None:
+    module = import_module(package)
+
+    assert module.__all__ == names
+    assert all(hasattr(module, name) for name in names)
+
+
+def test_importing_teamrun_loads_nothing_else() -> None:
+    assert modules_after("import teamrun") == {"teamrun"}
+
+
+def test_all_public_names_together_load_no_package_but_pydantic() -> None:
+    pydantic = {
+        "annotated_types",
+        "pydantic",
+        "pydantic_core",
+        "typing_extensions",
+        "typing_inspection",
+    }
+
+    assert modules_after("from teamrun import *") - pydantic == {"teamrun"}
