@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from teamrun.components.fields import as_list, as_object
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer
+from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.providers import KINDS, MODELS, UNSUPPORTED, Kind, type_of
 from teamrun.components.scope import Scope
 
@@ -73,7 +73,7 @@ def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str
     model = config.get("model")
     profile = scope.profile_of(model) if isinstance(model, str) else None
     if profile is None:
-        detail = f"No model profile is for {model!r}; registered: {listed(scope.models)}."
+        detail = f"No model profile is for {shown(model)}; registered: {listed(scope.models)}."
         problems.add(pointer(place, "model"), "unknown_model", detail)
         return None
     for key in sorted(config.keys() - {"model", "api_key", "model_info", *_FOREIGN_CLIENT}):
@@ -123,8 +123,8 @@ def _tools_of(raw: Any, where: str, scope: Scope, problems: Problems) -> list[st
             problems.add(
                 pointer(tool.where, "source_code"),
                 "source_not_allowed",
-                f"The source of the tool {name!r} is not taken; have it registered by the operator"
-                f" and leave the source out. Registered: {listed(scope.tools)}.",
+                f"The source of the tool {shown(name)} is not taken; have it registered by the"
+                f" operator and leave the source out. Registered: {listed(scope.tools)}.",
             )
             continue
         scope.check_tool(str(name), pointer(tool.where, "name"), problems)
@@ -144,13 +144,14 @@ def _brings_no_address(config: Mapping[str, Any], where: str, problems: Problems
 
 
 def _version_is_known(source: Mapping[str, Any], name: str, where: str, problems: Problems) -> bool:
+    highest = _HIGHEST.get(name, 1)
     for key in ("version", "component_version"):
         version = source.get(key)
-        if version is not None and version not in range(1, _HIGHEST.get(name, 1) + 1):
+        if version is not None and version not in range(1, highest + 1):
             problems.add(
                 pointer(where, key),
                 "unknown_version",
-                f"{key!r} is {version!r}; {name} is known up to version {_HIGHEST.get(name, 1)}.",
+                f"{key!r} is {shown(version)}; {name} is known up to version {highest}.",
             )
             return False
     return True
@@ -164,4 +165,4 @@ def _note_provider(provider: str, where: str, kind: Kind | str, problems: Proble
         return
     known = MODELS if kind == "model" else KINDS[cast("Kind", kind)]
     hint = did_you_mean(provider, known) or f" Known: {listed(known)}."
-    problems.add(where, "unknown_provider", f"{provider!r} is no known {kind} provider.{hint}")
+    problems.add(where, "unknown_provider", f"{shown(provider)} is no known {kind} provider.{hint}")

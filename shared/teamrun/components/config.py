@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from teamrun.components.definitions import TeamDefinition
 from teamrun.components.environment import MissingVariable, expand, malformed, variables
 from teamrun.components.fields import as_object, read_fields
-from teamrun.components.problems import Problems, pointer
+from teamrun.components.problems import Problems, pointer, shown
 from teamrun.components.profiles import Profile, Profiles
 from teamrun.components.read_agents import read_agent
 from teamrun.components.read_models import implicit_profile, read_profiles
@@ -65,7 +65,7 @@ class _File:
         fields = read_fields(source, "", _KNOWN, self._problems, what="a team file")
         top = {name: fields.values.get(name) for name in _KNOWN}
         if top["version"] not in _VERSIONS:
-            detail = f"'version' is {top['version']!r}; the version of this form is 1."
+            detail = f"'version' is {shown(top['version'])}; the version of this form is 1."
             self._problems.add("/version", "unknown_version", detail)
         offered = {entry.name: entry for entry in entry_point_tools()}
         own = read_tools(top["tools"], "/tools", offered, self._problems)

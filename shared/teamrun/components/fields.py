@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from teamrun.components.problems import ProblemCode, Problems, did_you_mean, listed, pointer
+from teamrun.components.problems import ProblemCode, Problems, did_you_mean, listed, pointer, shown
 
 __all__ = ["Fields", "as_list", "as_object", "construct", "read_fields"]
 
@@ -50,7 +50,7 @@ def as_object(raw: Any, where: str, problems: Problems, *, what: str) -> dict[st
     """The value as an object, or None with a problem noted."""
     if isinstance(raw, Mapping):
         return {str(key): value for key, value in cast("Mapping[Any, Any]", raw).items()}
-    problems.add(where, "invalid_definition", f"{what} is an object here, not {_shown(raw)}.")
+    problems.add(where, "invalid_definition", f"{what} is an object here, not {_kind_of(raw)}.")
     return None
 
 
@@ -58,7 +58,7 @@ def as_list(raw: Any, where: str, problems: Problems, *, what: str) -> list[Any]
     """The value as a list; empty with a problem noted where it is none."""
     if isinstance(raw, (list, tuple)):
         return list(cast("list[Any]", raw))
-    problems.add(where, "invalid_definition", f"{what} is a list here, not {_shown(raw)}.")
+    problems.add(where, "invalid_definition", f"{what} is a list here, not {_kind_of(raw)}.")
     return []
 
 
@@ -107,7 +107,7 @@ def _note_unknown(
         problems.add(where, code, f"{name!r} is not taken in {what}: {remedy}.")
         return
     hint = did_you_mean(name, known) or f" It takes {listed(known)}."
-    problems.add(where, code, f"{what} has no field {name!r}.{hint}")
+    problems.add(where, code, f"{what} has no field {shown(name)}.{hint}")
 
 
 def _sentence(kind: str, name: str, message: str) -> str:
@@ -119,5 +119,5 @@ def _sentence(kind: str, name: str, message: str) -> str:
     return f"{name!r}: {text}." if name else f"{text[:1].upper()}{text[1:]}."
 
 
-def _shown(raw: Any) -> str:
+def _kind_of(raw: Any) -> str:
     return "nothing" if raw is None else type(raw).__name__

@@ -6,7 +6,16 @@ from typing import Literal, NamedTuple
 
 from teamrun.errors import DefinitionError
 
-__all__ = ["Problem", "ProblemCode", "Problems", "Warned", "did_you_mean", "listed", "pointer"]
+__all__ = [
+    "Problem",
+    "ProblemCode",
+    "Problems",
+    "Warned",
+    "did_you_mean",
+    "listed",
+    "pointer",
+    "shown",
+]
 
 ProblemCode = Literal[
     "invalid_definition",
@@ -25,6 +34,9 @@ ProblemCode = Literal[
     "too_large",
 ]
 """The kinds of fault; stable, part of the HTTP contract."""
+
+
+_LONG = 100
 
 
 class Problem(NamedTuple):
@@ -86,8 +98,14 @@ def _escaped(part: str | int) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A question to append to a message, or nothing where no known name is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = difflib.get_close_matches(name, list(known), n=1) if len(name) <= _LONG else []
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def shown(value: object) -> str:
+    """A value of the document for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONG else text[:_LONG] + "…"
 
 
 def listed(names: Iterable[str], *, none: str = "none") -> str:

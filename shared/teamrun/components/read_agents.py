@@ -11,7 +11,7 @@ from teamrun.components.definitions import (
     UserProxyDefinition,
 )
 from teamrun.components.fields import Fields, as_list, as_object, construct, read_fields
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer
+from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.scope import Scope
 
 __all__ = ["AGENT_TYPES", "read_agent", "read_context", "read_handoffs"]
@@ -112,7 +112,7 @@ def _tools(raw: Any, where: str, scope: Scope, problems: Problems) -> list[str]:
         elif not isinstance(item, str):
             problems.add(place, "invalid_definition", "A tool is given by its name.")
         elif item in names:
-            problems.add(place, "invalid_definition", f"The tool {item!r} is there twice.")
+            problems.add(place, "invalid_definition", f"The tool {shown(item)} is there twice.")
         else:
             scope.check_tool(item, place, problems)
             names.append(item)
@@ -142,6 +142,6 @@ def _note_type(written: Any, where: str, problems: Problems) -> None:
     problems.add(
         where,
         "invalid_definition",
-        f"'type': no agent type {written!r}.{hint} There are 'assistant_agent' and"
+        f"'type': no agent type {shown(written)}.{hint} There are 'assistant_agent' and"
         " 'user_proxy_agent'.",
     )

@@ -21,7 +21,7 @@ from teamrun.components.conditions import (
     TokenUsageDefinition,
 )
 from teamrun.components.fields import as_list, as_object, construct, read_fields
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer
+from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 
 __all__ = ["ConditionReader", "combined"]
 
@@ -143,7 +143,9 @@ class ConditionReader:
             )
         else:
             hint = did_you_mean(str(kind), [*_SIMPLE, *_COMBINED])
-            detail = f"'type': no condition {kind!r}.{hint or f' There are {listed(_SIMPLE)}.'}"
+            detail = (
+                f"'type': no condition {shown(kind)}.{hint or f' There are {listed(_SIMPLE)}.'}"
+            )
         self._problems.add(pointer(where, "type"), "invalid_definition", detail)
 
 

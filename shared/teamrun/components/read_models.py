@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from teamrun.components.environment import MissingVariable, expand_all, malformed
 from teamrun.components.fields import Fields, as_object, construct, read_fields
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer
+from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.profiles import PROFILE_OPTIONS, Profile, ProfileOptions
 from teamrun.components.yaml_text import load_yaml
 from teamrun.errors import DefinitionError
@@ -199,7 +199,7 @@ def _note_type(kind: Any, where: str, problems: Problems) -> None:
         problems.add(where, "not_available_yet", detail)
         return
     hint = did_you_mean(str(kind), PROFILE_OPTIONS)
-    detail = f"'type': no model type {kind!r}.{hint} There are {listed(PROFILE_OPTIONS)}."
+    detail = f"'type': no model type {shown(kind)}.{hint} There are {listed(PROFILE_OPTIONS)}."
     if kind is None:
         detail = f"'type' is needed: one of {listed(PROFILE_OPTIONS)}."
     problems.add(where, "unknown_provider", detail)

@@ -12,7 +12,7 @@ from teamrun.components.component_json import is_component, model_profile, unwra
 from teamrun.components.definitions import RoundRobinDefinition, SelectorDefinition
 from teamrun.components.fields import Fields, as_list, as_object, construct, read_fields
 from teamrun.components.persons import note_persons
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer
+from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.providers import KINDS
 from teamrun.components.read_agents import AGENT_TYPES, read_agent, read_context
 from teamrun.components.read_conditions import ConditionReader
@@ -149,10 +149,10 @@ class TeamReader:
         if isinstance(raw, str):
             return self._named(raw, where)
         if is_component(raw):
-            if raw["provider"] in KINDS["team"]:
+            if str(raw["provider"]) in KINDS["team"]:
                 return self.team(raw, where, depth=depth + 1)
             return read_component_agent(raw, where, self._scope, self._problems)
-        if isinstance(raw, Mapping) and cast("Mapping[str, Any]", raw).get("type") in _TYPES:
+        if isinstance(raw, Mapping) and str(cast("Mapping[str, Any]", raw).get("type")) in _TYPES:
             return self.team(raw, where, depth=depth + 1)
         agent = read_agent(raw, where, self._scope, self._problems)
         return None if agent is None else Member(agent, where)
@@ -165,7 +165,7 @@ class TeamReader:
         if name not in self._scope.member_names:
             hint = did_you_mean(name, self._scope.member_names)
             detail = (
-                f"There is no agent or team {name!r}.{hint} The file has"
+                f"There is no agent or team {shown(name)}.{hint} The file has"
                 f" {listed(self._scope.member_names)}."
             )
             self._problems.add(where, "invalid_definition", detail)
@@ -207,22 +207,23 @@ class TeamReader:
             values["model_context"] = read_context(raw, where, self._problems)
 
     def _type(self, written: Any, where: str) -> str | None:
-        if isinstance(written, str) and written in _TYPES:
-            return _TYPES[written]
+        kind = written if isinstance(written, str) else ""
+        if kind in _TYPES:
+            return _TYPES[kind]
         if written is None:
             detail = "'type' is needed: 'round_robin_group_chat' or 'selector_group_chat'."
             self._problems.add(where, "invalid_definition", detail)
-        elif written in _LATER:
+        elif kind in _LATER:
             detail = (
-                f"'type': {written!r} is not available yet; there are 'round_robin_group_chat' and"
+                f"'type': {kind!r} is not available yet; there are 'round_robin_group_chat' and"
                 " 'selector_group_chat'."
             )
             self._problems.add(where, "not_available_yet", detail)
         else:
-            hint = did_you_mean(str(written), [*_TYPES, *_LATER, *AGENT_TYPES])
+            hint = did_you_mean(kind, [*_TYPES, *_LATER, *AGENT_TYPES])
             detail = (
-                f"'type': no team type {written!r}.{hint} There are 'round_robin_group_chat' and"
-                " 'selector_group_chat'."
+                f"'type': no team type {shown(written)}.{hint} There are 'round_robin_group_chat'"
+                " and 'selector_group_chat'."
             )
             self._problems.add(where, "invalid_definition", detail)
         return None

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from teamrun.components.definitions import ToolName
 from teamrun.components.fields import as_object, construct, read_fields
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer
+from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.tool_table import ToolEntry
 
 __all__ = ["read_tools"]
@@ -95,10 +95,10 @@ def _function(
 
 
 def _note_type(kind: Any, where: str, problems: Problems) -> None:
-    if kind in _LATER:
+    if isinstance(kind, str) and kind in _LATER:
         detail = f"'type': {kind!r} is not available yet; tools of type 'function' are."
         problems.add(where, "not_available_yet", detail)
         return
     hint = did_you_mean(str(kind), ["function", *_LATER])
-    detail = f"'type': no tool type {kind!r}.{hint} There is {listed(['function'])}."
+    detail = f"'type': no tool type {shown(kind)}.{hint} There is {listed(['function'])}."
     problems.add(where, "invalid_definition", detail)

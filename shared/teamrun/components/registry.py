@@ -14,7 +14,7 @@ from teamrun.components.definitions import TeamDefinition
 from teamrun.components.digest import digest
 from teamrun.components.environment import expand, variables
 from teamrun.components.names import agents_of, models_of, tools_of
-from teamrun.components.problems import Problem, Problems, did_you_mean, listed, pointer
+from teamrun.components.problems import Problem, Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.profiles import Profiles
 from teamrun.components.read_teams import TeamReader
 from teamrun.components.scope import Scope
@@ -232,11 +232,11 @@ class Registry:
         entry = self._teams.get(name)
         if entry is None:
             hint = did_you_mean(name, self._teams)
-            detail = f"There is no team {name!r}.{hint} Registered: {listed(self._teams)}."
+            detail = f"There is no team {shown(name)}.{hint} Registered: {listed(self._teams)}."
             problems.add("/team", "unknown_team", detail)
             return None
         if version not in ("", "latest"):
-            detail = f"The team {name!r} has no version {version!r}; write {name!r}."
+            detail = f"The team {name!r} has no version {shown(version)}; write {name!r}."
             problems.add("/team", "unknown_version", detail)
             return None
         persons = tuple(problem._replace(pointer="/team") for problem in entry.persons)
@@ -249,7 +249,7 @@ class Registry:
         version = spec.get("version")
         if "provider" not in spec and version is not None:
             if version not in _VERSIONS:
-                detail = f"'version' is {version!r}; the version of this form is 1."
+                detail = f"'version' is {shown(version)}; the version of this form is 1."
                 problems.add(pointer(where, "version"), "unknown_version", detail)
                 return None
             spec = {key: value for key, value in spec.items() if key != "version"}

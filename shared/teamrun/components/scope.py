@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from teamrun.components.definitions import ParticipantDefinition
-from teamrun.components.problems import Problems, did_you_mean, listed
+from teamrun.components.problems import Problems, did_you_mean, listed, shown
 
 __all__ = ["Member", "Scope"]
 
@@ -55,7 +55,7 @@ class Scope:
         problems.add(
             where,
             "unknown_model",
-            f"There is no model profile {name!r}.{hint} Registered: {listed(self.models)}.",
+            f"There is no model profile {shown(name)}.{hint} Registered: {listed(self.models)}.",
         )
 
     def check_tool(self, name: object, where: str, problems: Problems) -> None:
@@ -66,7 +66,7 @@ class Scope:
             problems.add(
                 where,
                 "source_not_allowed",
-                f"{name!r} names a module; only tools that the operator registered are taken:"
+                f"{shown(name)} names a module; only tools that the operator registered are taken:"
                 f" {listed(self.tools)}.",
             )
             return
@@ -74,5 +74,5 @@ class Scope:
         problems.add(
             where,
             "unknown_tool",
-            f"There is no tool {name!r}.{hint} Registered: {listed(self.tools)}.",
+            f"There is no tool {shown(name)}.{hint} Registered: {listed(self.tools)}.",
         )

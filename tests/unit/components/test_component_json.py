@@ -1,0 +1,297 @@
+"""AutoGen component JSON in a request: converted where everything in it exists here."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from teamrun.components.definitions import (
+    AssistantDefinition,
+    RoundRobinDefinition,
+    SelectorDefinition,
+)
+from teamrun.components.problems import ProblemCode
+from teamrun.components.profiles import Profile, Profiles
+from teamrun.components.registry import Registry
+from teamrun.components.tool_table import ToolTable
+from teamrun.errors import DefinitionError
+from teamrun.tools import FunctionTool
+
+Json = dict[str, Any]
+
+
+def look_up(word: str) -> str:
+    """Look a word up."""
+    return word
+
+
+def registry() -> Registry:
+    options = {"model": "gpt-4o-2024-08-06", "api_key": "sk-operator"}
+    return Registry(
+        models=Profiles({"main": Profile("main", "openai", options)}, environ={}),
+        tools=ToolTable(tools=[FunctionTool(look_up, "Look a word up.")]),
+        teams={},
+        environ={},
+    )
+
+
+def component(provider: str, config: Json, **rest: Any) -> Json:
+    return {
+        "provider": provider,
+        "component_type": "any",
+        "version": 1,
+        "component_version": 1,
+        "description": "as exported",
+        "label": provider.rpartition(".")[2],
+        "config": config,
+        **rest,
+    }
+
+
+def model(**config: Any) -> Json:
+    config = {"model": "gpt-4o-2024-08-06", "api_key": "**********", **config}
+    return component("autogen_ext.models.openai.OpenAIChatCompletionClient", config)
+
+
+def tool(**config: Any) -> Json:
+    config = {"name": "look_up", "description": "Look a word up.", "global_imports": [], **config}
+    return component("autogen_core.tools.FunctionTool", config)
+
+
+def workbench(*tools: Json) -> Json:
+    return component("autogen_core.tools.StaticStreamWorkbench", {"tools": list(tools)})
+
+
+def assistant(name: str = "writer", **config: Any) -> Json:
+    config = {
+        "name": name,
+        "model_client": model(),
+        "model_context": component("autogen_core.model_context.UnboundedChatCompletionContext", {}),
+        "description": "Writes.",
+        "system_message": "Write.",
+        "model_client_stream": False,
+        "reflect_on_tool_use": False,
+        "tool_call_summary_format": "{result}",
+        "max_tool_iterations": 1,
+        "metadata": {},
+        **config,
+    }
+    return component("autogen_agentchat.agents.AssistantAgent", config, version=2)
+
+
+def mention(text: str = "TERMINATE") -> Json:
+    return component("autogen_agentchat.conditions.TextMentionTermination", {"text": text})
+
+
+def any_of(*conditions: Json) -> Json:
+    return component(
+        "autogen_agentchat.base.OrTerminationCondition", {"conditions": list(conditions)}
+    )
+
+
+def team(*participants: Json, **config: Any) -> Json:
+    return component(
+        "autogen_agentchat.teams.RoundRobinGroupChat",
+        {
+            "name": "desk",
+            "description": "Two at a desk.",
+            "participants": list(participants) or [assistant()],
+            "emit_team_events": False,
+            **config,
+        },
+    )
+
+
+def test_an_exported_round_robin_team_becomes_the_canonical_form() -> None:
+    tokens = component(
+        "autogen_agentchat.conditions.TokenUsageTermination", {"max_total_token": 500}
+    )
+    exported = team(
+        assistant("writer", workbench=[workbench(tool())]),
+        assistant(
+            "editor",
+            handoffs=[
+                {
+                    "target": "writer",
+                    "description": "Handoff to writer.",
+                    "name": "transfer_to_writer",
+                    "message": "Go on.",
+                }
+            ],
+        ),
+        termination_condition=any_of(mention(), any_of(tokens, mention("END"))),
+        max_turns=6,
+    )
+
+    resolved = registry().resolve(team_spec=json.loads(json.dumps(exported)))
+
+    read = resolved.definition
+    assert isinstance(read, RoundRobinDefinition)
+    writer, editor = read.participants
+    assert isinstance(writer, AssistantDefinition) and isinstance(editor, AssistantDefinition)
+    assert (resolved.name, read.description, read.max_turns) == ("desk", "Two at a desk.", 6)
+    assert (writer.model, writer.tools, writer.system_message) == ("main", ("look_up",), "Write.")
+    assert (editor.handoffs[0].target, editor.handoffs[0].message) == ("writer", "Go on.")
+    assert read.termination is not None
+    assert read.termination.model_dump(exclude_none=True) == {
+        "type": "or",
+        "conditions": (
+            {"type": "text_mention", "text": "TERMINATE", "ignore_case": False},
+            {
+                "type": "or",
+                "conditions": (
+                    {"type": "token_usage", "max_total_token": 500},
+                    {"type": "text_mention", "text": "END", "ignore_case": False},
+                ),
+            },
+        ),
+    }
+
+
+def test_an_exported_selector_team_becomes_the_canonical_form() -> None:
+    exported = component(
+        "autogen_agentchat.teams.SelectorGroupChat",
+        {
+            "participants": [assistant("writer"), assistant("editor")],
+            "model_client": model(),
+            "selector_prompt": "Choose: {participants}",
+            "allow_repeated_speaker": True,
+            "max_selector_attempts": 2,
+            "model_context": component(
+                "autogen_core.model_context.BufferedChatCompletionContext", {"buffer_size": 9}
+            ),
+        },
+    )
+
+    read = registry().resolve(team_spec=exported).definition
+
+    assert isinstance(read, SelectorDefinition)
+    assert (read.model, read.selector_prompt) == ("main", "Choose: {participants}")
+    assert (read.allow_repeated_speaker, read.max_selector_attempts) == (True, 2)
+    assert read.model_context is not None and read.model_context.buffer_size == 9
+
+
+def test_a_file_of_component_version_1_keeps_its_tools_in_the_agent() -> None:
+    old = assistant(tools=[tool()]) | {"version": 1}
+
+    writer = registry().resolve(team_spec=team(old)).definition.participants[0]
+
+    assert isinstance(writer, AssistantDefinition) and writer.tools == ("look_up",)
+
+
+def test_a_workbench_may_be_an_object_instead_of_a_list() -> None:
+    exported = team(assistant(workbench=workbench(tool())))
+
+    assert set(registry().resolve(team_spec=exported).tools) == {"look_up"}
+
+
+def test_no_system_message_in_the_file_is_no_system_message_here() -> None:
+    exported = assistant()
+    del exported["config"]["system_message"]
+
+    writer = registry().resolve(team_spec=team(exported)).definition.participants[0]
+
+    assert isinstance(writer, AssistantDefinition) and writer.system_message == ""
+
+
+def test_a_component_may_stand_in_a_team_of_the_native_form() -> None:
+    native = {
+        "type": "round_robin_group_chat",
+        "agents": [assistant(), team(assistant("editor"))],
+        "termination": mention(),
+    }
+
+    read = registry().resolve(team_spec=native).definition
+
+    assert [member.name for member in read.participants] == ["writer", "desk"]
+    assert read.termination is not None and read.termination.type == "text_mention"
+
+
+def test_what_the_profile_decides_is_a_warning() -> None:
+    validation = registry().validate(
+        team_spec=team(assistant(model_client=model(temperature=0.3, model_info={"vision": True})))
+    )
+
+    assert validation.valid
+    assert [note.pointer for note in validation.warnings] == [
+        "/team_spec/config/participants/0/config/model_client/config/temperature"
+    ]
+
+
+@dataclass(frozen=True)
+class Case:
+    id: str
+    team_spec: Json
+    code: ProblemCode
+    pointer: str
+    says: str
+
+
+AGENT = "/config/participants/0"
+CLIENT = f"{AGENT}/config/model_client/config"
+BENCH = f"{AGENT}/config/workbench/0"
+
+
+def other(provider: str) -> Json:
+    return component(provider, {})
+
+
+CASES = [
+    Case("unknown team", other("autogen_agentchat.teams.RoundRobinGroupchat"), "unknown_provider",
+         "/provider", "RoundRobinGroupChat"),
+    Case("a module", other("os.system"), "unknown_provider", "/provider", "Known"),
+    Case("an agent as team", assistant(), "unknown_provider", "/provider", "no known team"),
+    Case("a team not converted", other("autogen_agentchat.teams.Swarm"),
+         "component_json_not_supported", "/provider", "selector_group_chat"),
+    Case("an unknown agent", team(other("builtins.eval")), "unknown_provider",
+         f"{AGENT}/provider", "no known agent"),
+    Case("an agent not converted", team(other("autogen_agentchat.agents.CodeExecutorAgent")),
+         "component_json_not_supported", f"{AGENT}/provider", "registered tool"),
+    Case("a person", team(component("autogen_agentchat.agents.UserProxyAgent", {"name": "boss"})),
+         "needs_person", f"{AGENT}/config/type", "assistant_agent"),
+    Case("a handoff to a person", team(assistant(handoffs=[{"target": "user"}])), "needs_person",
+         f"{AGENT}/config/handoffs/0", "'user'"),
+    Case("an unknown version", team() | {"version": 4}, "unknown_version", "/version", "version 1"),
+    Case("an unknown agent version", team(assistant() | {"component_version": 3}),
+         "unknown_version", f"{AGENT}/component_version", "version 2"),
+    Case("an unknown field", team(assistant(tols=[])), "unknown_field", f"{AGENT}/config/tols",
+         "'tools'"),
+    Case("a foreign address", team(assistant(model_client=model(base_url="http://evil.example"))),
+         "unknown_field", f"{CLIENT}/base_url", "leave it out"),
+    Case("a key of one's own", team(assistant(model_client=model(api_key="sk-mine"))),
+         "unknown_field", f"{CLIENT}/api_key", "leave it out"),
+    Case("an unknown model", team(assistant(model_client=model(model="gpt-9"))), "unknown_model",
+         f"{CLIENT}/model", "'main'"),
+    Case("an unknown client", team(assistant(model_client=other("subprocess.Popen"))),
+         "unknown_provider", f"{AGENT}/config/model_client/provider", "Known"),
+    Case("a replayed model",
+         team(assistant(model_client=other("autogen_ext.models.replay.ReplayChatCompletionClient"))),
+         "component_json_not_supported", f"{AGENT}/config/model_client/provider", "scripted"),
+    Case("source", team(assistant(workbench=[workbench(tool(source_code="import os"))])),
+         "source_not_allowed", f"{BENCH}/config/tools/0/config/source_code", "'look_up'"),
+    Case("an unknown tool", team(assistant(workbench=[workbench(tool(name="look"))])),
+         "unknown_tool", f"{BENCH}/config/tools/0/config/name", "'look_up'"),
+    Case("a workbench that starts a process",
+         team(assistant(workbench=[other("autogen_ext.tools.mcp.McpWorkbench")])),
+         "component_json_not_supported", f"{BENCH}/provider", "registered tools"),
+    Case("a memory", team(assistant(memory=[other("autogen_core.memory.ListMemory")])),
+         "component_json_not_supported", f"{AGENT}/config/memory", "registered tool"),
+    Case("an unknown condition", team(termination_condition=other("os.kill")), "unknown_provider",
+         "/config/termination_condition/provider", "Known"),
+    Case("an unknown condition inside", team(termination_condition=any_of(mention(), other("x"))),
+         "unknown_provider", "/config/termination_condition/config/conditions/1/provider", "Known"),
+    Case("a condition's field", team(termination_condition=component(
+        "autogen_agentchat.conditions.MaxMessageTermination", {"max_messages": 0})),
+         "invalid_definition", "/config/termination_condition/config/max_messages", "greater"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+def test_what_cannot_be_taken_is_refused_at_its_place(case: Case) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        registry().resolve(team_spec=case.team_spec)
+
+    error = caught.value
+    assert (error.code, error.pointer) == (case.code, "/team_spec" + case.pointer)
+    assert case.says in error.message

@@ -1,0 +1,143 @@
+"""Model profiles: which one answers, with which options, and what their digests tell."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from teamrun.components.profiles import PROFILE_OPTIONS, Profile, Profiles
+from teamrun.errors import DefinitionError
+from teamrun.models.base import ChatCompletionClient
+from teamrun.models.providers import option_names, provider_names
+from teamrun.testing import ScriptedModel
+
+MAIN = Profile("main", "openai", {"model": "gpt-4o", "api_key": "${KEY}"}, "local")
+LOCAL = Profile("local", "openai", {"model": "llama", "base_url": "${URL}"}, "words")
+WORDS = Profile("words", "scripted", {"script": ["costs ${KEY}"], "latency_ms": 20})
+ALL = {profile.name: profile for profile in (MAIN, LOCAL, WORDS)}
+
+
+@pytest.mark.parametrize(
+    ("environ", "active"),
+    [
+        ({"KEY": "k"}, "main"),
+        ({"KEY": "k", "URL": "http://127.0.0.1"}, "main"),
+        ({"URL": "http://127.0.0.1"}, "local"),
+        ({"KEY": "", "URL": "http://127.0.0.1"}, "local"),
+        ({}, "words"),
+    ],
+)
+def test_a_profile_falls_back_where_a_variable_is_missing(
+    environ: dict[str, str], active: str
+) -> None:
+    found = Profiles(ALL, environ=environ).active("main")
+
+    assert found is not None and (found.profile.name, found.missing) == (active, None)
+
+
+def test_a_profile_without_fallback_names_the_variable_when_it_is_used() -> None:
+    profiles = Profiles(
+        {"main": Profile("main", "openai", MAIN.options, where="/models/main")}, environ={}
+    )
+
+    with pytest.raises(DefinitionError) as caught:
+        profiles.client("main")
+
+    assert (caught.value.code, caught.value.pointer) == ("model_not_ready", "/models/main")
+    assert "KEY" in caught.value.message
+
+
+def test_an_unknown_profile_is_an_error() -> None:
+    with pytest.raises(DefinitionError) as caught:
+        Profiles({}, environ={}).client("main")
+
+    assert caught.value.code == "unknown_model"
+
+
+def test_profiles_that_fall_back_to_one_share_its_client() -> None:
+    profiles = Profiles(ALL, environ={})
+
+    client = profiles.client("main")
+
+    assert isinstance(client, ScriptedModel)
+    assert profiles.client("local") is client
+    assert profiles.client("words") is client
+
+
+def test_options_are_expanded_and_typed() -> None:
+    options = {
+        "model": "${M:-gpt-4o}",
+        "api_key": "${KEY}",
+        "temperature": "${T:-0.5}",
+        "base_url": "${URL:-}",
+        "max_tokens": "100",
+    }
+
+    arguments = Profile("main", "openai", options).arguments({"KEY": "k", "T": "0.2"})
+
+    assert arguments == {"model": "gpt-4o", "api_key": "k", "temperature": 0.2, "max_tokens": 100}
+
+
+def test_a_script_is_taken_as_it_stands() -> None:
+    assert WORDS.arguments({"KEY": "secret"}) == {
+        "script": ["costs ${KEY}"],
+        "latency": timedelta(milliseconds=20),
+    }
+
+
+def test_an_option_that_does_not_hold_when_expanded_is_an_error_without_its_value() -> None:
+    hot = Profile("main", "openai", {"model": "x", "temperature": "${T}"}, where="/models/main")
+
+    with pytest.raises(DefinitionError) as caught:
+        Profiles({"main": hot}, environ={"T": "canary"}).client("main")
+
+    assert caught.value.pointer == "/models/main/temperature"
+    assert "canary" not in str(caught.value.as_json())
+
+
+def test_the_digest_is_the_same_in_every_environment_and_for_every_key() -> None:
+    def digest(profile: Profile, **environ: str) -> str:
+        return Profiles(ALL | {"main": profile}, environ=environ).digest("main")
+
+    written = Profile("main", "openai", {"model": "gpt-4o", "api_key": "sk-1"}, "local")
+    other = Profile("main", "openai", {"model": "gpt-4o-mini", "api_key": "${KEY}"}, "local")
+
+    assert digest(MAIN) == digest(MAIN, KEY="k") == digest(written)
+    assert digest(other) != digest(MAIN)
+    assert digest(Profile("main", "openai", MAIN.options)) != digest(MAIN)
+
+
+def test_a_model_is_found_by_the_name_of_its_profile_or_of_its_provider() -> None:
+    profiles = Profiles(ALL, environ={"KEY": "k"})
+
+    assert profiles.for_model("words") == "words"
+    assert profiles.for_model("gpt-4o") == "main"
+    assert profiles.for_model("gpt-9") is None
+
+
+def test_closing_closes_what_was_made_and_nothing_that_was_handed_in() -> None:
+    closed: list[str] = []
+
+    class Closing(ScriptedModel):
+        async def close(self) -> None:
+            closed.append("given")
+
+    given: dict[str, ChatCompletionClient] = {"given": Closing([])}
+    profiles = Profiles({"words": WORDS}, environ={}, clients=given)
+    first = profiles.client("words")
+
+    asyncio.run(profiles.close())
+
+    assert closed == []
+    assert profiles.client("given") is given["given"]
+    assert profiles.client("words") is not first
+
+
+def test_every_type_of_profile_and_each_of_its_options_is_known_to_the_clients() -> None:
+    renamed: dict[str, Any] = {"latency_ms": "latency"}
+
+    assert set(PROFILE_OPTIONS) <= set(provider_names())
+    for kind, options in PROFILE_OPTIONS.items():
+        names = {renamed.get(name, name) for name in options.model_fields}
+        assert names <= set(option_names(kind)), kind
