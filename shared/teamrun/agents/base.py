@@ -104,13 +104,13 @@ class BaseChatAgent(ABC):
         """
         heard = messages_of_task(task)
         response = await self.on_messages(heard, cancellation_token or CancellationToken())
-        return TaskResult(
-            messages=[
-                *(heard if output_task_messages else ()),
-                *(response.inner_messages or ()),
-                response.chat_message,
-            ]
+        produced: list[AnyMessage] = [*heard] if output_task_messages else []
+        produced.extend(
+            message
+            for message in response.inner_messages or ()
+            if not isinstance(message, ModelClientStreamingChunkEvent)
         )
+        return TaskResult(messages=[*produced, response.chat_message])
 
     async def run_stream(
         self,

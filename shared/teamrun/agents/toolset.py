@@ -215,12 +215,11 @@ def _result(call: FunctionCall, text: str, *, is_error: bool = False) -> Functio
 
 
 async def _last(stream: AsyncGenerator[Any, None], report: Report) -> Any:
-    """Report the messages of a stream and return its last item, which is the value."""
+    """Report the messages of a stream at once, and return its last item, which is the value."""
     value: Any = None
-    async for item in stream:
+    async for value in stream:
         if isinstance(value, BaseAgentEvent | BaseChatMessage):
             report(value)
-        value = item
     return value
 
 

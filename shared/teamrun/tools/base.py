@@ -85,7 +85,10 @@ class StreamTool(Tool):
         *,
         call_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
-        """Call the tool; yields what it reports, then the value that `run_json` returns."""
+        """Call the tool; yields what it reports, then the value that `run_json` returns.
+
+        A message is passed on at once; the value is the last item.
+        """
 
     async def run_json(
         self,

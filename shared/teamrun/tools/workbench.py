@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
+from teamrun.messages.chat import BaseMessage
 from teamrun.messages.image import Image
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.schema import ToolSchema
@@ -234,14 +235,17 @@ class StaticStreamWorkbench(StaticWorkbench, StreamWorkbench):
             yield await self.call_tool(name, arguments, cancellation_token, call_id)
             return
         value: Any = None
-        last: list[Any] = []
+        held: list[Any] = []  # what is no message may be the last item, which is the value
         try:
             async for value in tool.run_json_stream(
                 arguments or {}, cancellation_token, call_id=call_id
             ):
-                if last:
-                    yield last.pop()
-                last.append(value)
+                if held:
+                    yield held.pop()
+                if isinstance(value, BaseMessage):
+                    yield value
+                else:
+                    held.append(value)
         except Exception as error:
             yield _text_result(name, error_text(error), is_error=True)
             return

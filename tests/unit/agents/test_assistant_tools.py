@@ -1,0 +1,523 @@
+"""Turns of an assistant with tools: the loop, summaries, reflection, handovers."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from teamrun.agents import AssistantAgent, Handoff
+from teamrun.core import CancellationToken
+from teamrun.messages import (
+    AssistantMessage,
+    CreateResult,
+    FunctionCall,
+    FunctionExecutionResult,
+    FunctionExecutionResultMessage,
+    HandoffMessage,
+    RequestUsage,
+    StructuredMessage,
+    TextMessage,
+    ToolCallSummaryMessage,
+    UserMessage,
+)
+from teamrun.models import ModelInfo
+from teamrun.testing import ScriptedModel
+from teamrun.tools import (
+    AgentTool,
+    FunctionTool,
+    StaticWorkbench,
+    TextResultContent,
+    ToolOverride,
+    ToolResult,
+    ToolSchema,
+    Workbench,
+)
+
+HELLO = TextMessage(content="hello", source="user")
+USAGE = RequestUsage(5, 6)
+
+
+async def add(a: int, b: int) -> int:
+    """Adds."""
+    return a + b
+
+
+async def fail() -> None:
+    raise ValueError("no luck")
+
+
+def ask(*calls: tuple[str, Mapping[str, Any]], **step: Any) -> Mapping[str, Any]:
+    """A step in which the model asks for tools."""
+    return {"tool_calls": [{"name": n, "arguments": dict(a)} for n, a in calls], **step}
+
+
+def raw(name: str, arguments: str) -> CreateResult:
+    call = FunctionCall(id="c1", arguments=arguments, name=name)
+    return CreateResult(finish_reason="function_calls", content=[call], usage=USAGE)
+
+
+async def turn(agent: AssistantAgent, token: CancellationToken | None = None) -> list[Any]:
+    return [item async for item in agent.on_messages_stream([HELLO], token)]
+
+
+def kinds(items: Sequence[Any]) -> list[str]:
+    return [type(item).__name__ for item in items]
+
+
+def results(items: Sequence[Any]) -> list[tuple[str, bool | None]]:
+    executed = next(item for item in items if type(item).__name__ == "ToolCallExecutionEvent")
+    return [(result.content, result.is_error) for result in executed.content]
+
+
+def test_without_reflection_the_answer_is_a_summary_of_the_results() -> None:
+    model = ScriptedModel(
+        [
+            ask(
+                ("add", {"a": 1, "b": 2}),
+                ("add", {"a": 3, "b": 4}),
+                usage={"prompt_tokens": 5, "completion_tokens": 6},
+                thought="sum up",
+            )
+        ],
+        record=True,
+    )
+    agent = AssistantAgent("ada", model, tools=[add])
+
+    items = asyncio.run(turn(agent))
+
+    assert kinds(items) == [
+        "ThoughtEvent",
+        "ToolCallRequestEvent",
+        "ToolCallExecutionEvent",
+        "Response",
+    ]
+    *inner, response = items
+    assert response.inner_messages == inner
+    assert inner[1].models_usage == USAGE
+    summary = response.chat_message
+    assert isinstance(summary, ToolCallSummaryMessage)
+    assert (summary.content, summary.models_usage) == ("3\n7", None)
+    assert summary.tool_calls == inner[1].content
+    assert summary.results == inner[2].content
+    assert model.calls[0].tools[0]["name"] == "add"
+    context = asyncio.run(agent.model_context.get_messages())
+    assert context[1:] == [
+        AssistantMessage(content=inner[1].content, source="ada", thought="sum up"),
+        FunctionExecutionResultMessage(content=inner[2].content),
+    ]
+
+
+def test_a_result_carries_the_name_and_the_id_of_its_call() -> None:
+    agent = AssistantAgent("ada", ScriptedModel([raw("add", '{"a":1,"b":1}')]), tools=[add])
+
+    response = asyncio.run(turn(agent))[-1]
+
+    assert response.chat_message.results == [
+        FunctionExecutionResult(content="2", name="add", call_id="c1", is_error=False)
+    ]
+
+
+def test_a_summary_is_written_by_a_format_or_a_function() -> None:
+    steps = [ask(("add", {"a": 1, "b": 2}), ("fail", {}))]
+
+    def write(call: FunctionCall, result: FunctionExecutionResult) -> str:
+        return f"{call.name} -> {result.content}"
+
+    by_format = AssistantAgent(
+        "ada",
+        ScriptedModel(steps),
+        tools=[add, fail],
+        tool_call_summary_format="{tool_name}({arguments}) = {result} {is_error}",
+    )
+    by_function = AssistantAgent(
+        "ada", ScriptedModel(steps), tools=[add, fail], tool_call_summary_formatter=write
+    )
+
+    assert asyncio.run(turn(by_format))[-1].chat_message.content == (
+        'add({"a": 1, "b": 2}) = 3 False\nfail({}) = no luck True'
+    )
+    assert asyncio.run(turn(by_function))[-1].chat_message.content == "add -> 3\nfail -> no luck"
+
+
+def test_the_model_is_asked_again_until_it_answers() -> None:
+    model = ScriptedModel(
+        [ask(("add", {"a": 1, "b": 2})), ask(("add", {"a": 3, "b": 4})), "done"], record=True
+    )
+    agent = AssistantAgent("ada", model, tools=[add], max_tool_iterations=3)
+
+    items = asyncio.run(turn(agent))
+
+    assert kinds(items) == [
+        *["ToolCallRequestEvent", "ToolCallExecutionEvent"] * 2,
+        "Response",
+    ]
+    assert str(items[-1]) == "done"
+    assert kinds(model.calls[2].messages[2:]) == [
+        *["AssistantMessage", "FunctionExecutionResultMessage"] * 2
+    ]
+    assert all(call.tools for call in model.calls)
+
+
+def test_after_the_last_iteration_only_the_last_results_are_summed_up() -> None:
+    model = ScriptedModel([ask(("add", {"a": 1, "b": 2})), ask(("add", {"a": 3, "b": 4}))])
+    agent = AssistantAgent("ada", model, tools=[add], max_tool_use_attempts=2)
+
+    assert str(asyncio.run(turn(agent))[-1]) == "7"
+
+
+def test_reflection_answers_without_tools_and_with_the_results_in_sight() -> None:
+    model = ScriptedModel(
+        [ask(("add", {"a": 1, "b": 2})), {"content": "It is 3.", "thought": "hm"}], record=True
+    )
+    agent = AssistantAgent("ada", model, tools=[add], reflect_on_tool_use=True)
+
+    items = asyncio.run(turn(agent))
+
+    assert kinds(items) == [
+        "ToolCallRequestEvent",
+        "ToolCallExecutionEvent",
+        "ThoughtEvent",
+        "Response",
+    ]
+    assert str(items[-1]) == "It is 3."
+    assert (model.calls[1].tools, model.calls[1].tool_choice) == ((), "none")
+    last = asyncio.run(agent.model_context.get_messages())[-1]
+    assert last == AssistantMessage(content="It is 3.", source="ada", thought="hm")
+
+
+def test_streamed_chunks_belong_to_the_reflection_they_are_part_of() -> None:
+    agent = AssistantAgent(
+        "ada",
+        ScriptedModel([ask(("add", {"a": 1, "b": 2})), "It is"]),
+        tools=[add],
+        reflect_on_tool_use=True,
+        model_client_stream=True,
+    )
+
+    items = asyncio.run(turn(agent))
+
+    assert kinds(items[2:]) == [*["ModelClientStreamingChunkEvent"] * 2, "Response"]
+    assert {chunk.full_message_id for chunk in items[2:4]} == {items[-1].chat_message.id}
+    assert kinds(items[-1].inner_messages) == ["ToolCallRequestEvent", "ToolCallExecutionEvent"]
+
+
+def test_a_reflection_that_asks_for_tools_is_an_error() -> None:
+    steps = [ask(("add", {"a": 1, "b": 2}))] * 2
+    agent = AssistantAgent("ada", ScriptedModel(steps), tools=[add], reflect_on_tool_use=True)
+
+    with pytest.raises(RuntimeError, match="produced no valid text response"):
+        asyncio.run(turn(agent))
+
+
+class Total(BaseModel):
+    total: int
+
+
+def test_structured_output_reflects_unless_told_otherwise() -> None:
+    steps = [ask(("add", {"a": 1, "b": 2})), {"content": {"total": 3}}]
+    reflecting = AssistantAgent("ada", ScriptedModel(steps), tools=[add], output_content_type=Total)
+    summing_up = AssistantAgent(
+        "ada",
+        ScriptedModel(steps),
+        tools=[add],
+        output_content_type=Total,
+        reflect_on_tool_use=False,
+    )
+
+    message = asyncio.run(turn(reflecting))[-1].chat_message
+    assert type(message) is StructuredMessage[Total]
+    assert message.content == Total(total=3)
+    assert type(asyncio.run(turn(summing_up))[-1].chat_message) is ToolCallSummaryMessage
+
+
+def test_what_goes_wrong_in_a_call_is_told_to_the_model() -> None:
+    cases = [
+        (
+            raw("add", "{"),
+            "Error: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        ),
+        (raw("add", "[1]"), "Error: the arguments must be a JSON object, not '[1]'"),
+        (raw("none", "{}"), "Error: tool 'none' not found in any workbench"),
+        (raw("fail", "{}"), "no luck"),
+        (raw("fail", ""), "no luck"),
+    ]
+    for step, text in cases:
+        agent = AssistantAgent("ada", ScriptedModel([step]), tools=[add, fail])
+
+        assert results(asyncio.run(turn(agent))) == [(text, True)]
+
+
+def test_parallel_calls_overlap_and_keep_their_order() -> None:
+    async def main() -> list[tuple[str, bool | None]]:
+        met = asyncio.Barrier(2)
+
+        async def meet(name: str, slow: bool) -> str:
+            await met.wait()  # hangs unless both are under way
+            if slow:
+                await asyncio.sleep(0)
+            return name
+
+        model = ScriptedModel(
+            [ask(("meet", {"name": "a", "slow": True}), ("meet", {"name": "b", "slow": False}))]
+        )
+        return results(await turn(AssistantAgent("ada", model, tools=[meet])))
+
+    assert asyncio.run(main()) == [("a", False), ("b", False)]
+
+
+def test_a_single_call_is_awaited_in_the_agents_own_task() -> None:
+    async def main() -> bool:
+        seen: list[Any] = []
+
+        async def look() -> None:
+            seen.append(asyncio.current_task())
+
+        agent = AssistantAgent("ada", ScriptedModel([ask(("look", {}))]), tools=[look])
+        await turn(agent)
+        return seen == [asyncio.current_task()]
+
+    assert asyncio.run(main())
+
+
+def test_a_handover_ends_the_turn_before_reflection() -> None:
+    model = ScriptedModel([ask(("transfer_to_bob", {}), thought="over to bob")])
+    agent = AssistantAgent(
+        "ada", model, handoffs=["bob"], reflect_on_tool_use=True, max_tool_iterations=5
+    )
+
+    items = asyncio.run(turn(agent))
+
+    assert kinds(items) == [
+        "ThoughtEvent",
+        "ToolCallRequestEvent",
+        "ToolCallExecutionEvent",
+        "Response",
+    ]
+    message = items[-1].chat_message
+    assert isinstance(message, HandoffMessage)
+    assert (message.target, message.source) == ("bob", "ada")
+    assert message.content == "Transferred to bob, adopting the role of bob immediately."
+    assert message.context == [AssistantMessage(content="over to bob", source="ada")]
+    assert results(items) == [(message.content, False)]
+
+
+def test_the_other_calls_of_a_handover_are_its_context() -> None:
+    handoff = Handoff(target="bob", message="all yours")
+    model = ScriptedModel(
+        [ask(("add", {"a": 1, "b": 2}), ("transfer_to_bob", {}), thought="hm")], record=True
+    )
+    agent = AssistantAgent("ada", model, tools=[add], handoffs=[handoff])
+
+    items = asyncio.run(turn(agent))
+
+    request, execution, response = items[1:]
+    assert response.chat_message.content == "all yours"
+    assert response.chat_message.context == [
+        AssistantMessage(content=[request.content[0]], source="ada", thought="hm"),
+        FunctionExecutionResultMessage(content=[execution.content[0]]),
+    ]
+    assert [tool["name"] for tool in model.calls[0].tools] == ["add", "transfer_to_bob"]
+
+
+def test_of_several_handovers_the_first_one_wins() -> None:
+    model = ScriptedModel([ask(("transfer_to_bob", {}), ("transfer_to_cy", {}))])
+    agent = AssistantAgent("ada", model, handoffs=["bob", "cy"])
+
+    with pytest.warns(UserWarning, match="Multiple handoffs detected"):
+        response = asyncio.run(turn(agent))[-1]
+
+    assert response.chat_message.target == "bob"
+
+
+class Changing(Workbench):
+    """Has another tool after each call."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Mapping[str, Any] | None, str | None]] = []
+
+    async def list_tools(self) -> Sequence[ToolSchema]:
+        return [ToolSchema(name=f"tool{len(self.calls)}")]
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+        call_id: str | None = None,
+    ) -> ToolResult:
+        self.calls.append((name, arguments, call_id))
+        return ToolResult(name=name, result=[TextResultContent(content="ok")], is_error=True)
+
+
+def test_a_workbench_is_asked_for_its_tools_before_each_model_call() -> None:
+    bench = Changing()
+    model = ScriptedModel([raw("tool0", '{"a":1}'), raw("tool0", "{}"), "done"], record=True)
+    agent = AssistantAgent("ada", model, workbench=bench, max_tool_iterations=2)
+
+    items = asyncio.run(turn(agent))
+
+    assert [call.tools for call in model.calls] == [
+        ({"name": "tool0"},),
+        ({"name": "tool1"},),
+    ]
+    assert results(items) == [("ok", True)]
+    assert results(items[2:]) == [("Error: tool 'tool0' not found in any workbench", True)]
+    assert bench.calls == [("tool0", {"a": 1}, "c1")]
+
+
+def test_fixed_workbenches_may_be_several() -> None:
+    model = ScriptedModel([ask(("plus", {"a": 1, "b": 1}), ("fail", {}))], record=True)
+    agent = AssistantAgent(
+        "ada",
+        model,
+        workbench=[
+            StaticWorkbench([FunctionTool(add, "d")], {"add": ToolOverride(name="plus")}),
+            StaticWorkbench([FunctionTool(fail, "d")]),
+        ],
+    )
+
+    assert results(asyncio.run(turn(agent))) == [("2", False), ("no luck", True)]
+    assert [tool["name"] for tool in model.calls[0].tools] == ["plus", "fail"]
+
+
+def test_an_agent_as_a_tool_reports_what_it_does() -> None:
+    inner = AssistantAgent(
+        "helper", ScriptedModel([ask(("add", {"a": 1, "b": 2}))]), tools=[add], description="Adds."
+    )
+    model = ScriptedModel([ask(("helper", {"task": "1+2?"}), ("add", {"a": 5, "b": 5}))])
+    agent = AssistantAgent("ada", model, tools=[AgentTool(inner), add])
+
+    items = asyncio.run(turn(agent))
+
+    assert kinds(items) == [
+        "ToolCallRequestEvent",
+        "ToolCallRequestEvent",
+        "ToolCallExecutionEvent",
+        "ToolCallSummaryMessage",
+        "ToolCallExecutionEvent",
+        "Response",
+    ]
+    assert [item.source for item in items[:-1]] == ["ada", *["helper"] * 3, "ada"]
+    assert [result.content for result in items[4].content] == ["helper: 3", "10"]
+    assert items[-1].inner_messages == items[:-1]
+
+
+def test_chunks_of_an_agent_tool_are_streamed_but_not_kept() -> None:
+    inner = AssistantAgent("helper", ScriptedModel(["one two"]), model_client_stream=True)
+    model = ScriptedModel([ask(("helper", {"task": "go"}))])
+    agent = AssistantAgent(
+        "ada", model, tools=[AgentTool(inner, return_value_as_last_message=True)]
+    )
+
+    items = asyncio.run(turn(agent))
+
+    assert "ModelClientStreamingChunkEvent" in kinds(items)
+    assert "ModelClientStreamingChunkEvent" not in kinds(items[-1].inner_messages)
+    assert str(items[-1]) == "one two"
+
+
+def test_tool_choice_is_passed_on_and_required_only_at_first() -> None:
+    steps = [ask(("add", {"a": 1, "b": 2})), "done"]
+    seen: dict[str, list[Any]] = {}
+    for choice in ("auto", "required", "none"):
+        model = ScriptedModel(steps, record=True)
+        agent = AssistantAgent("ada", model, tools=[add], tool_choice=choice, max_tool_iterations=2)
+        asyncio.run(turn(agent))
+        seen[choice] = [call.tool_choice for call in model.calls]
+
+    assert seen == {
+        "auto": ["auto", "auto"],
+        "required": ["required", "auto"],
+        "none": ["none", "none"],
+    }
+
+
+def test_tool_choice_without_tools_is_not_sent() -> None:
+    model = ScriptedModel(["x"], record=True)
+
+    asyncio.run(turn(AssistantAgent("ada", model, tool_choice="required")))
+
+    assert model.calls[0].tool_choice == "auto"
+
+
+def test_the_model_is_shown_its_own_words_unchanged() -> None:
+    arguments = '{"a": 1,\n "b": 2}'
+    agent = AssistantAgent("ada", ScriptedModel([raw("add", arguments)]), tools=[add])
+
+    asyncio.run(turn(agent))
+    said: Any = asyncio.run(agent.model_context.get_messages())[1]
+
+    assert said.content[0].arguments == arguments
+    assert json.loads(arguments) == {"a": 1, "b": 2}
+
+
+def test_a_handover_can_be_continued_by_its_target() -> None:
+    first = AssistantAgent(
+        "ada",
+        ScriptedModel([ask(("add", {"a": 1, "b": 2}), ("transfer_to_bob", {}))]),
+        tools=[add],
+        handoffs=["bob"],
+    )
+    model = ScriptedModel(["thanks"], record=True)
+    second = AssistantAgent("bob", model, system_message=None)
+
+    handover = asyncio.run(turn(first))[-1].chat_message
+    asyncio.run(second.on_messages([handover]))
+
+    assert kinds(model.calls[0].messages) == [
+        "AssistantMessage",
+        "FunctionExecutionResultMessage",
+        "UserMessage",
+    ]
+    assert isinstance(model.calls[0].messages[-1], UserMessage)
+
+
+def test_arguments_that_do_not_fit_together_are_refused() -> None:
+    model = ScriptedModel([])
+    mute = ScriptedModel(
+        [],
+        model_info=ModelInfo(
+            vision=False,
+            function_calling=False,
+            json_output=False,
+            family="x",
+            structured_output=False,
+        ),
+    )
+    odd: Any = 3
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"tools": [add, add]}, r"Tool names must be unique: \['add', 'add'\]"),
+        ({"tools": [odd]}, "Unsupported tool type"),
+        ({"tools": [add], "workbench": Changing()}, "Tools cannot be used with a workbench"),
+        ({"handoffs": ["bob", "bob"]}, "Handoff names must be unique"),
+        ({"handoffs": [odd]}, "Unsupported handoff type"),
+        (
+            {"tools": [add], "handoffs": [Handoff(target="bob", name="add")]},
+            "Handoff names must be unique from tool names",
+        ),
+        ({"max_tool_iterations": 0}, "greater than or equal to 1, got 0"),
+        ({"max_tool_iterations": 2, "max_tool_use_attempts": 2}, "give one of them"),
+        ({"tools": [add], "model_client": mute}, "does not support function calling"),
+        ({"handoffs": ["bob"], "model_client": mute}, "which is needed for handoffs"),
+    ]
+    for options, text in cases:
+        with pytest.raises(ValueError, match=text):
+            AssistantAgent("ada", options.pop("model_client", model), **options)
+
+
+def test_an_agent_says_which_messages_it_may_produce() -> None:
+    model = ScriptedModel([])
+
+    assert AssistantAgent("ada", model).produced_message_types == [TextMessage]
+    assert AssistantAgent("ada", model, tools=[add], handoffs=["bob"]).produced_message_types == [
+        TextMessage,
+        ToolCallSummaryMessage,
+        HandoffMessage,
+    ]
+    assert AssistantAgent("ada", model, workbench=Changing()).produced_message_types == [
+        TextMessage,
+        ToolCallSummaryMessage,
+    ]

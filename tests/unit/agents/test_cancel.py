@@ -1,0 +1,200 @@
+"""A cancel ends a turn promptly, whatever it is waiting for."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from teamrun.agents import AssistantAgent
+from teamrun.core import CancellationToken
+from teamrun.memory import ListMemory, UpdateContextResult
+from teamrun.messages import TextMessage
+from teamrun.models import ChatCompletionClient
+from teamrun.teams import RoundRobinGroupChat
+from teamrun.testing import ScriptedModel
+from teamrun.tools import AgentTool
+
+HELLO = TextMessage(content="hello", source="user")
+
+
+class Hanging:
+    """Async functions that wait for ever, and what became of them."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.cancelled = 0
+
+    async def hang(self) -> None:
+        self.started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+def ask(*names: str) -> ScriptedModel:
+    return ScriptedModel([{"tool_calls": [{"name": name} for name in names]}])
+
+
+async def cancel_during(work: Callable[[CancellationToken], Any], started: asyncio.Event) -> None:
+    token = CancellationToken()
+    task = asyncio.ensure_future(work(token))
+    await started.wait()
+    token.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("names", [["hang"], ["hang", "hang"]], ids=["one call", "two calls"])
+def test_a_cancel_while_tools_run_ends_the_run(names: Sequence[str]) -> None:
+    async def main() -> int:
+        tool = Hanging()
+        agent = AssistantAgent("ada", ask(*names), tools=[tool.hang])
+        await cancel_during(lambda token: agent.run("go", cancellation_token=token), tool.started)
+        return tool.cancelled
+
+    assert asyncio.run(main()) == len(names)
+
+
+def test_a_cancel_while_a_tool_runs_ends_the_team() -> None:
+    async def main() -> int:
+        tool = Hanging()
+        team = RoundRobinGroupChat([AssistantAgent("ada", ask("hang"), tools=[tool.hang])])
+        await cancel_during(lambda token: team.run("go", cancellation_token=token), tool.started)
+        return tool.cancelled
+
+    assert asyncio.run(main()) == 1
+
+
+def test_a_cancel_reaches_a_tool_inside_an_agent_tool() -> None:
+    async def main() -> int:
+        tool = Hanging()
+        inner = AssistantAgent("helper", ask("hang"), tools=[tool.hang])
+        model = ScriptedModel([{"tool_calls": [{"name": "helper", "arguments": {"task": "x"}}]}])
+        agent = AssistantAgent("ada", model, tools=[AgentTool(inner)])
+        await cancel_during(lambda token: agent.run("go", cancellation_token=token), tool.started)
+        return tool.cancelled
+
+    assert asyncio.run(main()) == 1
+
+
+def test_a_cancel_does_not_wait_for_a_thread() -> None:
+    async def main() -> None:
+        loop, started, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+        def block() -> None:
+            loop.call_soon_threadsafe(started.set)
+            go_on.wait(30)
+
+        agent = AssistantAgent("ada", ask("block"), tools=[block])
+        try:
+            await cancel_during(lambda token: agent.run("go", cancellation_token=token), started)
+        finally:
+            go_on.set()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["give_up"], ["give_up", "hang"], ["hang", "give_up"]],
+    ids=["alone", "before another", "after another"],
+)
+def test_a_tool_that_raises_cancelled_error_ends_the_run_and_the_other_calls(
+    names: Sequence[str],
+) -> None:
+    async def give_up() -> None:
+        raise asyncio.CancelledError
+
+    async def main() -> tuple[int, int]:
+        tool = Hanging()
+        agent = AssistantAgent("ada", ask(*names), tools=[give_up, tool.hang])
+        with pytest.raises(asyncio.CancelledError):
+            await agent.run("go")
+        return tool.cancelled, len(names) - 1
+
+    cancelled, others = asyncio.run(main())
+    # A call that had not begun when the other gave up never begins.
+    assert cancelled <= others
+    assert len(names) == 1 or cancelled == (1 if names[0] == "hang" else cancelled)
+
+
+def test_a_tool_that_swallows_the_cancel_does_not_keep_the_run_going() -> None:
+    async def main() -> None:
+        started = asyncio.Event()
+
+        async def stubborn() -> str:
+            started.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return "went on"
+
+        agent = AssistantAgent("ada", ask("stubborn"), tools=[stubborn])
+        await cancel_during(lambda token: agent.run("go", cancellation_token=token), started)
+
+    asyncio.run(main())
+
+
+class HangingModel(ScriptedModel):
+    """A model that knows nothing of tokens."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.inside = Hanging()
+
+    async def create(self, *args: Any, **options: Any) -> Any:
+        await self.inside.hang()
+
+    async def create_stream(self, *args: Any, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - a generator
+        yield "one "
+        await self.inside.hang()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_cancel_ends_a_model_call(stream: bool) -> None:
+    async def main() -> int:
+        model = HangingModel()
+        client: ChatCompletionClient = model
+        agent = AssistantAgent("ada", client, model_client_stream=stream)
+        await cancel_during(lambda token: agent.on_messages([HELLO], token), model.inside.started)
+        return model.inside.cancelled
+
+    assert asyncio.run(main()) == 1
+
+
+def test_a_cancel_ends_a_memory_that_is_slow() -> None:
+    class Slow(ListMemory):
+        def __init__(self, inside: Hanging) -> None:
+            super().__init__()
+            self.inside = inside
+
+        async def update_context(self, model_context: Any) -> UpdateContextResult:
+            await self.inside.hang()
+            raise AssertionError("not reached")
+
+    async def main() -> None:
+        inside = Hanging()
+        agent = AssistantAgent("ada", ScriptedModel([]), memory=[Slow(inside)])
+        await cancel_during(lambda token: agent.on_messages([HELLO], token), inside.started)
+
+    asyncio.run(main())
+
+
+def test_leaving_a_stream_early_ends_its_tools() -> None:
+    async def main() -> int:
+        tool = Hanging()
+        inner = AssistantAgent("helper", ask("hang"), tools=[tool.hang])
+        model = ScriptedModel([{"tool_calls": [{"name": "helper", "arguments": {"task": "x"}}]}])
+        agent = AssistantAgent("ada", model, tools=[AgentTool(inner)])
+        stream = agent.on_messages_stream([HELLO])
+        kinds = [type(await anext(stream)).__name__ for _ in range(2)]
+        assert kinds == ["ToolCallRequestEvent"] * 2
+        await tool.started.wait()
+        await stream.aclose()
+        return tool.cancelled
+
+    assert asyncio.run(main()) == 1

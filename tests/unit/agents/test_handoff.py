@@ -1,0 +1,45 @@
+"""Handoffs."""
+
+import asyncio
+
+import pytest
+
+from teamrun.agents import Handoff
+
+
+def test_only_a_target_has_to_be_given() -> None:
+    assert Handoff(target="Bob") == Handoff(
+        target="Bob",
+        description="Handoff to Bob.",
+        name="transfer_to_bob",
+        message="Transferred to Bob, adopting the role of Bob immediately.",
+    )
+
+
+def test_a_handoff_is_a_strict_tool_without_arguments() -> None:
+    tool = Handoff(target="bob", message="over").handoff_tool
+
+    assert tool.schema == {
+        "name": "transfer_to_bob",
+        "description": "Handoff to bob.",
+        "parameters": {
+            "type": "object",
+            "properties": {},
+            "required": [],
+            "additionalProperties": False,
+        },
+        "strict": True,
+    }
+    assert asyncio.run(tool.run_json({})) == "over"
+
+
+def test_names_are_identifiers() -> None:
+    with pytest.raises(ValueError, match="'transfer_to_bob the 2nd'; set `name`"):
+        Handoff(target="bob the 2nd")
+    assert Handoff(target="bob the 2nd", name="to_bob").name == "to_bob"
+
+
+def test_a_handoff_survives_json() -> None:
+    handoff = Handoff(target="bob", message="over")
+
+    assert Handoff.model_validate_json(handoff.model_dump_json()) == handoff

@@ -1,0 +1,151 @@
+"""What each model context remembers, and what it shows."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from teamrun.context import (
+    BufferedChatCompletionContext,
+    ChatCompletionContext,
+    HeadAndTailChatCompletionContext,
+    TokenLimitedChatCompletionContext,
+    UnboundedChatCompletionContext,
+)
+from teamrun.messages import (
+    AssistantMessage,
+    FunctionCall,
+    FunctionExecutionResult,
+    FunctionExecutionResultMessage,
+    LLMMessage,
+    UserMessage,
+)
+from teamrun.testing import ScriptedModel
+
+CALLS = AssistantMessage(content=[FunctionCall(id="1", arguments="{}", name="t")], source="a")
+RESULTS = FunctionExecutionResultMessage(
+    content=[FunctionExecutionResult(content="x", name="t", call_id="1", is_error=False)]
+)
+
+
+class WordModel(ScriptedModel):
+    """Counts one token per message and has room for `room` of them."""
+
+    def __init__(self, room: int = 0) -> None:
+        super().__init__([])
+        self.room = room
+
+    def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Any = ()) -> int:
+        return len(messages) + len(tools)
+
+    def remaining_tokens(self, messages: Sequence[LLMMessage], *, tools: Any = ()) -> int:
+        return self.room - self.count_tokens(messages, tools=tools)
+
+
+def say(*words: str) -> list[LLMMessage]:
+    return [UserMessage(content=word, source="u") for word in words]
+
+
+def shown(context: ChatCompletionContext) -> list[LLMMessage]:
+    return asyncio.run(context.get_messages())
+
+
+def test_unbounded_shows_everything_and_copies_nothing() -> None:
+    first, second = say("a", "b")
+    context = UnboundedChatCompletionContext([first])
+
+    asyncio.run(context.add_message(second))
+
+    assert [id(message) for message in shown(context)] == [id(first), id(second)]
+
+
+def test_the_initial_messages_stay_the_callers_own() -> None:
+    initial = say("a")
+    context = UnboundedChatCompletionContext(initial)
+
+    asyncio.run(context.add_message(RESULTS))
+
+    assert initial == say("a")
+
+
+def test_clear_forgets_the_initial_messages_too() -> None:
+    context = UnboundedChatCompletionContext(say("a"))
+
+    asyncio.run(context.clear())
+
+    assert shown(context) == []
+
+
+def test_a_context_continues_from_its_state() -> None:
+    messages = [*say("a"), CALLS, RESULTS]
+    context = UnboundedChatCompletionContext()
+
+    state = asyncio.run(BufferedChatCompletionContext(1, messages).save_state())
+    asyncio.run(context.load_state(state))
+
+    assert list(state) == ["messages"]
+    assert shown(context) == messages
+
+
+def test_buffered_shows_the_last_messages() -> None:
+    assert shown(BufferedChatCompletionContext(2, say("a", "b", "c"))) == say("b", "c")
+
+
+def test_buffered_shows_no_results_without_their_request() -> None:
+    messages = [CALLS, RESULTS, *say("a")]
+
+    assert shown(BufferedChatCompletionContext(2, messages)) == say("a")
+    assert shown(BufferedChatCompletionContext(3, messages)) == messages
+
+
+def test_head_and_tail_says_how_many_it_leaves_out() -> None:
+    skipped = UserMessage(content="Skipped 2 messages.", source="System")
+    context = HeadAndTailChatCompletionContext(1, 2, say("a", "b", "c", "d", "e"))
+
+    assert shown(context) == [*say("a"), skipped, *say("d", "e")]
+    assert shown(HeadAndTailChatCompletionContext(1, 2, say("a", "b", "c"))) == say("a", "b", "c")
+
+
+def test_head_and_tail_separates_no_request_from_its_results() -> None:
+    context = HeadAndTailChatCompletionContext(
+        2, 2, [*say("a"), CALLS, RESULTS, CALLS, RESULTS, *say("b")]
+    )
+    skipped = UserMessage(content="Skipped 2 messages.", source="System")
+
+    assert shown(context) == [*say("a"), skipped, *say("b")]
+
+
+def test_a_token_limit_leaves_out_the_middle() -> None:
+    context = TokenLimitedChatCompletionContext(
+        WordModel(), token_limit=3, initial_messages=say("a", "b", "c", "d", "e")
+    )
+
+    assert shown(context) == say("a", "b", "e")
+
+
+def test_without_a_limit_the_room_of_the_model_counts() -> None:
+    context = TokenLimitedChatCompletionContext(
+        WordModel(room=3),
+        tool_schema=[{"name": "t"}],
+        initial_messages=[RESULTS, *say("a", "b")],
+    )
+
+    assert shown(context) == say("b")
+
+
+def test_a_limit_that_nothing_fits_shows_nothing() -> None:
+    model = WordModel(room=-1)
+
+    assert shown(TokenLimitedChatCompletionContext(model, initial_messages=say("a", "b"))) == []
+
+
+def test_sizes_are_at_least_one() -> None:
+    for make in (
+        lambda: BufferedChatCompletionContext(0),
+        lambda: HeadAndTailChatCompletionContext(0, 1),
+        lambda: HeadAndTailChatCompletionContext(1, 0),
+        lambda: TokenLimitedChatCompletionContext(WordModel(), token_limit=0),
+    ):
+        with pytest.raises(ValueError, match=r"must be greater than 0\."):
+            make()

@@ -1,0 +1,209 @@
+"""The schema that a model sees, and the arguments that a function gets."""
+
+import asyncio
+import functools
+from enum import Enum
+from typing import Annotated, Any, Literal, Optional
+
+import pytest
+from pydantic import BaseModel, Field
+
+from teamrun.core import CancellationToken
+from teamrun.errors import ToolError, UsageError
+from teamrun.tools import FunctionTool, ToolContext
+
+
+class Place(BaseModel):
+    city: str
+    country: str = "NO"
+
+
+class Tree(BaseModel):
+    title: str
+    children: "list[Tree]" = []
+
+
+class Unit(Enum):
+    M = "m"
+    KM = "km"
+
+
+def parameters(func: Any, **options: Any) -> Any:
+    return FunctionTool(func, "test", **options).schema.get("parameters")
+
+
+def call(func: Any, **args: Any) -> Any:
+    return asyncio.run(FunctionTool(func, "test").run_json(args))
+
+
+def test_a_schema_is_made_from_the_annotations() -> None:
+    def weather(
+        place: Annotated[str, "where it is"],
+        days: int = 3,
+        unit: Literal["C", "F"] = "C",
+        depth: Annotated[float, Field(ge=0, description="below ground")] = 0,
+    ) -> str:
+        """Tell the weather."""
+        raise NotImplementedError
+
+    tool = FunctionTool(weather)
+
+    assert tool.schema == {
+        "name": "weather",
+        "description": "Tell the weather.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "place": {"description": "where it is", "type": "string"},
+                "days": {"default": 3, "type": "integer"},
+                "unit": {"default": "C", "enum": ["C", "F"], "type": "string"},
+                "depth": {
+                    "default": 0,
+                    "description": "below ground",
+                    "minimum": 0,
+                    "type": "number",
+                },
+            },
+            "required": ["place"],
+            "additionalProperties": False,
+        },
+        "strict": False,
+    }
+
+
+def test_definitions_are_written_where_they_are_used() -> None:
+    def route(start: Place, unit: Unit) -> str:
+        raise NotImplementedError
+
+    found = parameters(route)
+
+    assert "$defs" not in found
+    assert found["properties"]["start"]["properties"]["city"] == {"type": "string"}
+    assert found["properties"]["unit"] == {"enum": ["m", "km"], "type": "string"}
+
+
+def test_a_class_that_contains_itself_keeps_its_definition() -> None:
+    def plant(tree: Tree) -> str:
+        raise NotImplementedError
+
+    found = parameters(plant)
+
+    assert found["$defs"]["Tree"]["properties"]["title"] == {"type": "string"}
+    child = found["properties"]["tree"]["properties"]["children"]["items"]
+    assert child == {"$ref": "#/$defs/Tree"}
+
+
+def test_strict_tools_take_no_defaults() -> None:
+    def strict(a: int, b: int) -> int:
+        raise NotImplementedError
+
+    def loose(a: int, b: int = 1) -> int:
+        raise NotImplementedError
+
+    assert FunctionTool(strict, "d", strict=True).schema.get("strict") is True
+    with pytest.raises(ValueError, match="Default arguments are not allowed in strict mode"):
+        FunctionTool(loose, "d", strict=True)
+
+
+def test_what_is_filled_in_here_is_hidden_from_the_model() -> None:
+    async def tool(
+        a: int,
+        token: CancellationToken,
+        context: Optional[ToolContext] = None,  # noqa: UP045 - people write it
+    ) -> str:
+        assert isinstance(token, CancellationToken)
+        assert isinstance(context, ToolContext)
+        return f"{a} {context.call_id}"
+
+    given = ToolContext(call_id="c7")
+
+    assert list(parameters(tool)["properties"]) == ["a"]
+    value = asyncio.run(FunctionTool(tool, "d").run_json({"a": 1}, context=given))
+    assert value == "1 c7"
+
+
+def test_a_token_is_known_by_its_usual_name_too() -> None:
+    token = CancellationToken()
+
+    async def tool(a: int, cancellation_token) -> bool:  # type: ignore[no-untyped-def]
+        return cancellation_token is token  # pyright: ignore[reportUnknownVariableType]
+
+    value = asyncio.run(FunctionTool(tool, "d").run_json({"a": 1}, token))  # pyright: ignore[reportUnknownArgumentType]
+    assert value is True
+
+
+def test_arguments_arrive_as_the_types_that_were_asked_for() -> None:
+    async def tool(place: Place, unit: Unit, n: int = 2) -> tuple[Any, ...]:
+        return place, unit, n
+
+    assert call(tool, place={"city": "Oslo"}, unit="km") == (Place(city="Oslo"), Unit.KM, 2)
+
+
+def test_arguments_that_do_not_fit_are_named() -> None:
+    async def tool(place: Place, n: int) -> None:
+        raise NotImplementedError
+
+    with pytest.raises(ToolError) as caught:
+        call(tool, place={}, n="many")
+
+    assert caught.value.message == (
+        "The arguments of 'tool' do not fit its schema. place.city: Field required; "
+        "n: Input should be a valid integer, unable to parse string as an integer."
+    )
+
+
+def test_names_that_pydantic_keeps_for_itself_are_just_names() -> None:
+    async def tool(schema: str, json: int, _private: int, model_config: str) -> Any:
+        return schema, json, _private, model_config
+
+    names = ["schema", "json", "_private", "model_config"]
+    assert list(parameters(tool)["properties"]) == names
+    assert call(tool, schema="s", json=1, _private=2, model_config="m") == ("s", 1, 2, "m")
+
+
+class Shop:
+    def price(self, item: str) -> str:
+        """The price of an item."""
+        return f"{item}: 7"
+
+    async def __call__(self, item: str) -> str:
+        return f"sold {item}"
+
+
+def test_methods_partials_and_callable_objects_are_functions_too() -> None:
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    shop = Shop()
+
+    assert call(shop.price, item="tea") == "tea: 7"
+    assert FunctionTool(shop.price).description == "The price of an item."
+    assert call(functools.partial(add, b=2), a=1) == 3
+    assert FunctionTool(functools.partial(add, b=2), "d").name == "add"
+    assert call(shop, item="tea") == "sold tea"
+    assert FunctionTool(shop, "d").name == "Shop"
+
+
+def test_a_function_that_returns_a_coroutine_is_awaited() -> None:
+    async def slow(a: int) -> int:
+        return a
+
+    def quick(a: int) -> Any:
+        return slow(a)
+
+    assert call(quick, a=3) == 3
+
+
+def test_functions_that_a_model_cannot_call_are_refused() -> None:
+    def untyped(a) -> None:  # type: ignore[no-untyped-def]
+        raise NotImplementedError
+
+    def many(*numbers: int) -> None:
+        raise NotImplementedError
+
+    def positional(a: int, /) -> None:
+        raise NotImplementedError
+
+    for func, part in ((untyped, "'a'"), (many, "numbers"), (positional, "'a'")):  # pyright: ignore[reportUnknownVariableType]
+        with pytest.raises(UsageError, match=part):
+            FunctionTool(func, "d")  # pyright: ignore[reportUnknownArgumentType]

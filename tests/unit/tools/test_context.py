@@ -1,0 +1,67 @@
+"""The surroundings of a tool call."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from teamrun.errors import ArtifactNotFound, UsageError
+from teamrun.tools import FunctionTool, MemoryArtifacts, ToolContext, use_artifacts
+
+
+def test_what_one_tool_writes_another_reads() -> None:
+    def load(context: ToolContext) -> None:
+        context.artifacts.write("rows.csv", "a,b\n1,2\n", "text/csv")
+
+    async def count(context: ToolContext) -> int:
+        return len((await context.artifacts.load("rows.csv")).splitlines())
+
+    async def main() -> Any:
+        await FunctionTool(load).run_json({})
+        return await FunctionTool(count).run_json({})
+
+    with use_artifacts(MemoryArtifacts()) as artifacts:
+        assert asyncio.run(main()) == 2
+        assert artifacts.names() == ["rows.csv"]
+
+
+def test_files_stay_where_they_were_put() -> None:
+    with use_artifacts(MemoryArtifacts()) as inner:
+        ToolContext().artifacts.write("note.txt", "here")
+
+    assert inner.read("note.txt") == b"here"
+    assert "note.txt" not in ToolContext().artifacts.names()
+
+
+def test_writing_a_name_again_replaces_the_file() -> None:
+    artifacts = MemoryArtifacts()
+    artifacts.write("a", b"1", "text/plain")
+    artifacts.write("a", b"2")
+
+    assert artifacts.read("a") == b"2"
+    assert artifacts.media_types == {"a": None}
+
+
+def test_a_file_that_is_not_there_is_named_with_those_that_are() -> None:
+    artifacts = MemoryArtifacts()
+    artifacts.write("a.txt", "")
+
+    with pytest.raises(ArtifactNotFound, match=r"'b\.txt'.*\['a\.txt'\]"):
+        artifacts.read("b.txt")
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "../a", "a b", "x" * 129, "a\n", "ä"])
+def test_names_that_are_unsafe_anywhere_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="not allowed"):
+        MemoryArtifacts().write(name, b"")
+
+
+def test_progress_is_reported_to_whoever_listens() -> None:
+    notes: list[tuple[str, float | None]] = []
+    context = ToolContext(on_progress=lambda note, percent: notes.append((note, percent)))
+
+    context.progress("half", 50)
+    context.progress("more")
+    ToolContext().progress("to nobody")
+
+    assert notes == [("half", 50), ("more", None)]
