@@ -20,6 +20,7 @@ __all__ = [
     "Responses",
     "answer",
     "content",
+    "linked",
     "problem_examples",
     "problems",
     "takes",
@@ -92,6 +93,13 @@ def answer(description: str, model: type[BaseModel], example: str, *headers: str
         "content": {"application/json": {"examples": _shown(example)}},
         **_headers(headers),
     }
+
+
+def linked(response: dict[str, Any], *operations: str) -> dict[str, Any]:
+    """An answer that holds a run, with the operations that its id leads to."""
+    parameters = {"run_id": "$response.body#/id"}
+    links = {name: {"operationId": name, "parameters": parameters} for name in operations}
+    return {**response, "links": links}
 
 
 def content(

@@ -5,6 +5,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
@@ -58,7 +59,10 @@ def document(app: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     _add(schemas, [(EventPage, "serialization"), (Problem, "serialization")])
     _add(schemas, [(model, "validation") for model in _BODIES])
-    _drop_default_errors(made)
+    for operation in _operations(made):
+        _drop_default_errors(operation)
+        if "security" in operation:
+            operation["security"].append({})  # a server without keys serves its own machine
     made["components"]["schemas"] = dict(sorted(schemas.items()))
     # Here and not at the routes: FastAPI drops each null of what it is given.
     shown = {name: {"value": value} for name, value in EXAMPLES.items()}
@@ -89,12 +93,16 @@ def _used(made: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
     return {name: example for name, example in shown.items() if f'/examples/{name}"' in text}
 
 
-def _drop_default_errors(made: dict[str, Any]) -> None:
+def _operations(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    paths: dict[str, dict[str, dict[str, Any]]] = made.get("paths", {})
+    for item in paths.values():
+        yield from item.values()
+
+
+def _drop_default_errors(operation: dict[str, Any]) -> None:
     """Take out the 422 that FastAPI gives to every route with parameters; ours are 400."""
-    paths: dict[str, dict[str, Any]] = made.get("paths", {})
-    for operation in (operation for path in paths.values() for operation in path.values()):
-        if "HTTPValidationError" in json.dumps(operation["responses"].get("422")):
-            del operation["responses"]["422"]
+    if "HTTPValidationError" in json.dumps(operation["responses"].get("422")):
+        del operation["responses"]["422"]
 
 
 def main() -> None:

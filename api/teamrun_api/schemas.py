@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from teamrun.components.summaries import TeamSummary
 from teamrun.runs.public import Artifact
+from teamrun.runs.spec import ONE_TEAM
 
 __all__ = [
     "ArtifactPage",
@@ -39,6 +40,8 @@ class CancelRequest(_Body):
 
 class ValidateRequest(_Body):
     """The body of `POST /v1/teams:validate`: exactly one of the two."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": ONE_TEAM})
 
     team: str | None = Field(default=None, min_length=1, max_length=256, examples=["analysts"])
     """The name of a registered team."""

@@ -14,6 +14,7 @@ from teamrun.errors import (
     RunNotFinished,
     RunNotFound,
     TeamrunError,
+    UsageError,
 )
 from teamrun.runs.public import Run, RunPage, RunResult, RunStatus
 from teamrun.runs.service import RunFilter
@@ -27,13 +28,15 @@ from teamrun_api.declare import (
     IDEMPOTENCY_KEY,
     IF_NONE_MATCH,
     PREFER,
+    Responses,
     answer,
+    linked,
     problems,
     takes,
 )
 from teamrun_api.dependencies import Hold, HoldDep, IdempotencyKey, RunId, RunReader, RunWriter
 from teamrun_api.faults import InvalidIdempotencyKey
-from teamrun_api.queries import METADATA, metadata_of
+from teamrun_api.queries import METADATA, metadata_of, wrong_parameter
 from teamrun_api.schemas import CancelRequest
 
 __all__ = ["router"]
@@ -44,25 +47,11 @@ router = APIRouter(tags=["runs"], default_response_class=Response)
 
 RETRY_SOON = {"Retry-After": "1"}
 
-_QUEUED = answer(
-    "Accepted: the run is durable and goes on without the client.",
-    Run,
-    "RunQueued",
-    "Location",
-    "ETag",
-    "Retry-After",
-    "Preference-Applied",
-    "Idempotency-Replayed",
-)
+_FROM_HERE = ("getRun", "readRunEvents", "getRunResult", "listRunArtifacts", "cancelRun")
 
-
-@router.post(
-    "/v1/runs",
-    operation_id="submitRun",
-    summary="Submit a run",
-    status_code=202,
-    responses={
-        200: answer(
+_SUBMITTED: Responses = {
+    200: linked(
+        answer(
             "The run has ended within the time that was asked for.",
             Run,
             "RunEnded",
@@ -71,9 +60,31 @@ _QUEUED = answer(
             "Preference-Applied",
             "Idempotency-Replayed",
         ),
-        202: _QUEUED,
-        **problems(*BODY, InvalidIdempotencyKey, DefinitionError, IdempotencyConflict),
-    },
+        *_FROM_HERE,
+    ),
+    202: linked(
+        answer(
+            "Accepted: the run is durable and goes on without the client.",
+            Run,
+            "RunQueued",
+            "Location",
+            "ETag",
+            "Retry-After",
+            "Preference-Applied",
+            "Idempotency-Replayed",
+        ),
+        *_FROM_HERE,
+    ),
+    **problems(*BODY, InvalidIdempotencyKey, DefinitionError, IdempotencyConflict),
+}
+
+
+@router.post(
+    "/v1/runs",
+    operation_id="submitRun",
+    summary="Submit a run",
+    status_code=202,
+    responses=_SUBMITTED,
     openapi_extra={
         "requestBody": takes(RunRequest, "Submit"),
         "parameters": [IDEMPOTENCY_KEY, PREFER],
@@ -140,7 +151,10 @@ async def list_runs(
     A page may be short, or empty, and still have a `next_cursor`: go on while `has_more`.
     """
     where = RunFilter(status=status, team=team, tag=tag, metadata=metadata_of(request))
-    page = await api.service.list(caller.tenant, where, limit=limit, after=after)
+    try:
+        page = await api.service.list(caller.tenant, where, limit=limit, after=after)
+    except UsageError as error:  # the only one that a list raises
+        raise wrong_parameter("after", error.message, code="invalid_cursor") from None
     return json_answer(page)
 
 

@@ -3,11 +3,20 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from teamrun.components.definitions import TeamDefinition
 
-__all__ = ["BEHAVIOUR", "InputMessage", "Metadata", "RunInput", "RunRequest", "RunSpec", "TeamRef"]
+__all__ = [
+    "BEHAVIOUR",
+    "ONE_TEAM",
+    "InputMessage",
+    "Metadata",
+    "RunInput",
+    "RunRequest",
+    "RunSpec",
+    "TeamRef",
+]
 
 BEHAVIOUR = 1
 """The engine's own version: it changes when replay would make calls in another order."""
@@ -20,6 +29,13 @@ Metadata = Annotated[
     Field(max_length=16),
 ]
 """Up to 16 pairs of a client's own, by which runs can be filtered."""
+
+
+ONE_TEAM: list[JsonValue] = [
+    {"required": ["team"], "properties": {"team": {"type": "string"}}},
+    {"required": ["team_spec"], "properties": {"team_spec": {"type": "object"}}},
+]
+"""JSON Schema's `oneOf` of a body that names a team or brings one along, and not both."""
 
 
 class InputMessage(BaseModel):
@@ -42,7 +58,7 @@ class RunInput(BaseModel):
 class RunRequest(BaseModel):
     """The body of `POST /v1/runs`; exactly one of `team` and `team_spec` is given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"oneOf": ONE_TEAM})
 
     team: str | None = Field(default=None, min_length=1, max_length=256, examples=["analysts"])
     """The name of a team that the operator registered."""

@@ -268,6 +268,8 @@ def test_a_cursor_that_is_none_is_400() -> None:
     async def scenario() -> None:
         async with world() as w:
             answer = await w.client.get("/v1/runs?after=../../x")
+            (fault,) = answer.json()["errors"]
             assert answer.status_code == 400
+            assert (fault["parameter"], fault["code"]) == ("after", "invalid_cursor")
 
     serve(scenario())
