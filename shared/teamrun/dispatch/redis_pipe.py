@@ -26,7 +26,7 @@ __all__ = ["RedisPipe", "Script", "pack"]
 
 Argument = bytes | str | int
 
-_TIMEOUT = timedelta(seconds=1.8)
+_TIMEOUT = timedelta(seconds=1.5)
 _COOL_DOWN = timedelta(seconds=1)
 
 

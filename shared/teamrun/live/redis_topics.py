@@ -18,7 +18,7 @@ from teamrun.live.redis_link import RedisLink
 
 __all__ = ["RedisTopics"]
 
-_TIMEOUT_S = 2.0
+_TIMEOUT_S = 1.5
 _SILENCE = timedelta(seconds=15)
 
 

@@ -1,0 +1,170 @@
+"""The messages that we push are those that Celery's worker and kombu's consumer take."""
+
+import asyncio
+import json
+import queue
+from base64 import b64decode
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+import redis
+from celery import Celery
+from celery.contrib.testing.worker import start_worker
+from kombu import Connection, Queue
+from tests.support.services import Valkey, valkey
+
+from teamrun.dispatch.base import RunRef
+from teamrun.dispatch.celery import QUEUE, TASK, CeleryDispatcher, encode_message
+from teamrun.dispatch.redis_pipe import RedisPipe
+from teamrun.errors import DeliveryError
+
+pytestmark = pytest.mark.integration
+
+REFS = [RunRef("default", f"run-{n}") for n in range(20)]
+ODD = RunRef('acme "%d" é', "run<id>日本\\")
+
+
+def _app(server: Valkey) -> Celery:
+    app = Celery("test", broker=server.broker_url, set_as_current=False)
+    app.conf.update(
+        task_default_queue=QUEUE,
+        task_ignore_result=True,
+        worker_disable_prefetch=True,
+        worker_enable_remote_control=False,
+        broker_connection_retry_on_startup=True,
+    )
+    return app
+
+
+def _stored(server: Valkey, name: str = QUEUE) -> list[dict[str, Any]]:
+    with redis.Redis(unix_socket_path=str(server.socket)) as client:
+        return [json.loads(item) for item in cast("Any", client).lrange(name, 0, -1)]
+
+
+def _send(server: Valkey, *refs: RunRef) -> None:
+    async def body() -> None:
+        dispatcher = CeleryDispatcher(server.url)
+        for ref in refs:
+            await dispatcher.send(ref)
+        await dispatcher.close()
+
+    asyncio.run(body())
+
+
+def test_a_celery_worker_runs_the_task_with_the_reference(valkey_server: Valkey) -> None:
+    app = _app(valkey_server)
+    received: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+
+    def execute(self: Any, ref: str) -> None:
+        received.put((ref, self.request.id))
+
+    app.task(name=TASK, bind=True)(execute)
+    with start_worker(
+        app, pool="threads", concurrency=4, perform_ping_check=False, loglevel="ERROR"
+    ):
+        _send(valkey_server, *REFS, ODD)
+        found = [received.get(timeout=30) for _ in range(len(REFS) + 1)]
+    assert {RunRef.parse(ref) for ref, _ in found} == {*REFS, ODD}
+    assert len({task_id for _, task_id in found}) == len(found)
+    assert _stored(valkey_server) == []
+
+
+def test_a_kombu_consumer_takes_acknowledges_and_keeps_the_order(valkey_server: Valkey) -> None:
+    _send(valkey_server, *REFS)
+    bodies: list[Any] = []
+
+    def take(body: Any, message: Any) -> None:
+        bodies.append((body[0], message.headers["task"], message.content_type))
+        message.ack()
+
+    with (
+        Connection(valkey_server.broker_url) as connection,
+        connection.Consumer(Queue(QUEUE), callbacks=[take], accept=["json"]),
+    ):
+        while len(bodies) < len(REFS):
+            connection.drain_events(timeout=30)
+    assert bodies == [([str(ref)], TASK, "application/json") for ref in REFS]
+    assert _stored(valkey_server) == []
+
+
+def test_the_message_has_what_celery_itself_would_write(valkey_server: Valkey) -> None:
+    app = _app(valkey_server)
+    app.send_task(TASK, args=[str(ODD)], queue=QUEUE, ignore_result=True)
+    app.close()
+    (theirs,) = _stored(valkey_server)
+    ours = json.loads(encode_message(ODD))
+    assert b64decode(ours["body"]) != b""
+    assert json.loads(b64decode(ours["body"])) == json.loads(b64decode(theirs["body"]))
+    assert ours["headers"].keys() - theirs["headers"].keys() == set()
+    assert ours["properties"].keys() == theirs["properties"].keys()
+    for name in ("lang", "task", "retries", "eta", "expires", "timelimit", "ignore_result"):
+        assert ours["headers"][name] == theirs["headers"][name]
+    for name in ("delivery_mode", "delivery_info", "priority", "body_encoding"):
+        assert ours["properties"][name] == theirs["properties"][name]
+    assert ours["content-type"] == theirs["content-type"]
+    assert ours["content-encoding"] == theirs["content-encoding"]
+
+
+def test_many_references_are_sent_with_one_command(valkey_server: Valkey) -> None:
+    async def body() -> None:
+        dispatcher = CeleryDispatcher(valkey_server.url, queue="batch%s")
+        await dispatcher.send_many([])
+        await dispatcher.send_many(REFS)
+        await dispatcher.close()
+
+    asyncio.run(body())
+    stored = _stored(valkey_server, "batch%s")
+    assert {message["properties"]["delivery_info"]["routing_key"] for message in stored} == {
+        "batch%s"
+    }
+    assert len({message["properties"]["delivery_tag"] for message in stored}) == len(REFS)
+
+
+def test_a_dead_server_is_a_delivery_error_and_the_next_one_is_used() -> None:
+    async def body() -> None:
+        with valkey() as server:
+            dispatcher = CeleryDispatcher(server.url)
+            server.kill()
+            async with asyncio.timeout(5):
+                with pytest.raises(DeliveryError):
+                    await dispatcher.send(REFS[0])
+            server.start()
+            await dispatcher.send(REFS[0])
+            server.kill()
+            server.start()
+            await dispatcher.send(REFS[1])
+            assert len(_stored(server)) == 1
+            await dispatcher.close()
+
+    asyncio.run(body())
+
+
+def test_a_hanging_server_is_a_delivery_error_in_time() -> None:
+    async def body() -> None:
+        with valkey() as server:
+            connected = CeleryDispatcher(server.url)
+            await connected.send(REFS[0])
+            server.freeze()
+            fresh = CeleryDispatcher(server.url)
+            async with asyncio.timeout(5):
+                results = await asyncio.gather(
+                    connected.send(REFS[1]), fresh.send(REFS[1]), return_exceptions=True
+                )
+            assert [type(result) for result in results] == [DeliveryError, DeliveryError]
+            await connected.close()
+            await fresh.close()
+
+    asyncio.run(body())
+
+
+def test_a_pipe_of_the_caller_is_shared_and_left_open(valkey_server: Valkey) -> None:
+    async def body() -> None:
+        pipe = RedisPipe(valkey_server.url, timeout=timedelta(seconds=5))
+        dispatcher = CeleryDispatcher(pipe)
+        await dispatcher.send(REFS[0])
+        await dispatcher.close()
+        assert await pipe.call("LLEN", QUEUE) == 1
+        await pipe.close()
+
+    asyncio.run(body())
