@@ -158,7 +158,7 @@ class Execution:
             if entry is not None and claiming:
                 self._epoch = entry.epoch
                 return None
-            if self.state.owner != owner:
+            if self.state.end is None and self.state.owner != owner:
                 return Finish.HELD
         return Finish.ENDED
 

@@ -73,6 +73,7 @@ class Reaper:
             DeliveryError: The queue or the live state cannot be reached.
             StorageError: Storage cannot be read.
         """
+        await self._live.age()  # where it is new (flushed, replaced), the grace of a lease begins
         count = 0
         seen = set[RunRef]()
         for shard in SHARDS:

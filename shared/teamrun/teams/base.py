@@ -44,7 +44,7 @@ class TeamObserver(Protocol):
         ...
 
     def speaker_selected(self, speakers: list[str]) -> None:
-        """The team has chosen who speaks next."""
+        """The team has chosen who speaks next; not told where there is nothing to choose."""
         ...
 
 
@@ -340,6 +340,8 @@ class BaseGroupChat(ABC):
                             choice = item
                         else:
                             yield item
+                if self.observer is not None:
+                    self.observer.speaker_selected([choice])
             turn = self._take_turn(choice, token)
             try:
                 async for item in turn:
@@ -369,8 +371,6 @@ class BaseGroupChat(ABC):
         self, speaker: str, token: CancellationToken
     ) -> AsyncGenerator[AnyMessage, None]:
         number, observer = self._current_turn + 1, self.observer
-        if observer is not None:
-            observer.speaker_selected([speaker])
         if self._emit_team_events:
             yield SelectSpeakerEvent(content=[speaker], source=self._manager_name)
         if observer is not None:

@@ -1,0 +1,146 @@
+"""Runs in process over real parts: a store in memory, an engine, a queue that tests deliver."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from teamrun.components.registry import Registry
+from teamrun.core.clock import SystemClock
+from teamrun.dispatch.base import RunRef
+from teamrun.live.base import Live
+from teamrun.live.memory import MemoryLive
+from teamrun.runs.engine import Engine
+from teamrun.runs.entries import Claim, Entry
+from teamrun.runs.execution import Finish
+from teamrun.runs.log import RunLog
+from teamrun.runs.notices import lease_name
+from teamrun.runs.reaper import Reaper
+from teamrun.runs.service import RunService
+from teamrun.runs.spec import RunRequest
+from teamrun.storage.base import ObjectStore
+from teamrun.storage.memory import MemoryStore
+from teamrun.testing import MemoryQueue, ScriptedModel
+from teamrun.tools.base import Tool
+
+__all__ = ["TENANT", "Cluster", "duo", "solo"]
+
+TENANT = "default"
+
+Teams = Mapping[str, Mapping[str, Any]]
+
+
+def solo(*tools: str, **options: Any) -> dict[str, Any]:
+    """A team of one agent `a`, which ends when it says DONE."""
+    agent = {"type": "assistant_agent", "name": "a", "model": "m", "tools": list(tools), **options}
+    return {
+        "type": "round_robin_group_chat",
+        "participants": [agent],
+        "termination": {"type": "text_mention", "text": "DONE", "sources": ["a"]},
+    }
+
+
+def duo(max_turns: int) -> dict[str, Any]:
+    """A team of agents `a` and `b` who speak in turn."""
+    agents = [{"type": "assistant_agent", "name": name, "model": "m"} for name in "ab"]
+    return {"type": "round_robin_group_chat", "participants": agents, "max_turns": max_turns}
+
+
+class ShiftedClock(SystemClock):
+    """The real clock, which a test puts forward."""
+
+    def __init__(self) -> None:
+        self.shift = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.shift
+
+
+class Cluster:
+    """One store, one live state, one queue, and as many workers as a test asks for."""
+
+    def __init__(
+        self,
+        script: dict[str, list[Any]],
+        *,
+        team: Mapping[str, Any],
+        tools: list[Tool] | None = None,
+        store: ObjectStore | None = None,
+        live: Live | None = None,
+        lease: timedelta = timedelta(seconds=60),
+    ) -> None:
+        self.store = store or MemoryStore()
+        self.clock = ShiftedClock()
+        self.live = live or MemoryLive(clock=lambda: self.clock.now().timestamp())
+        self.queue = MemoryQueue()
+        self.lease = lease
+        self.model = ScriptedModel(script)
+        self.registry = Registry.of(
+            teams={"team": team}, models={"m": self.model}, tools=tools or []
+        )
+        self.service = RunService(
+            store=self.store,
+            live=self.live,
+            dispatcher=self.queue,
+            registry=self.registry,
+            clock=self.clock,
+        )
+
+    def worker(self, owner: str = "w1", *, registry: Registry | None = None) -> Engine:
+        return Engine(
+            store=self.store,
+            live=self.live,
+            dispatcher=self.queue,
+            registry=registry or self.registry,
+            owner=owner,
+            lease=self.lease,
+            clock=self.clock,
+        )
+
+    def reaper(self) -> Reaper:
+        return Reaper(
+            store=self.store,
+            live=self.live,
+            dispatcher=self.queue,
+            owner="reaper",
+            lease=self.lease,
+            clock=self.clock,
+        )
+
+    async def submit(self, task: str = "go", **request: Any) -> RunRef:
+        submitted = await self.service.submit(
+            TENANT, RunRequest.model_validate({"team": "team", "input": task, **request})
+        )
+        return RunRef(TENANT, submitted.run.id)
+
+    def log(self, ref: RunRef, writer: str = "test") -> RunLog:
+        return RunLog(self.store, ref, writer=writer, clock=self.clock)
+
+    async def entries(self, ref: RunRef) -> list[Entry]:
+        return await self.log(ref).read()
+
+    async def claim_and_die(self, ref: RunRef) -> None:
+        """Leave what a killed worker leaves: a claim in the log, and a lease that runs out."""
+        log = self.log(ref, "dead")
+        state = await log.state()
+        assert state is not None
+        await log.append(state, Claim(owner="dead"), [], epoch=state.epoch + 1)
+        await self.live.acquire(lease_name(ref), "dead", self.lease)
+
+    async def event_types(self, ref: RunRef) -> list[str]:
+        return [event.type for entry in await self.entries(ref) for event in entry.events]
+
+    @asynccontextmanager
+    async def working(
+        self, ref: RunRef, owner: str = "w1"
+    ) -> AsyncGenerator[tuple[Engine, asyncio.Future[Finish]], None]:
+        """A worker executes the run in the background; whatever is left is aborted."""
+        engine = self.worker(owner)
+        task = asyncio.ensure_future(engine.execute(ref))
+        try:
+            yield engine, task
+        finally:
+            engine.abort()
+            await asyncio.wait([task], timeout=10)
+            await engine.close()

@@ -1,0 +1,443 @@
+import asyncio
+import threading
+from datetime import timedelta
+
+from tests.support.runs import TENANT, Cluster, duo, solo
+
+from teamrun.components.registry import Registry
+from teamrun.dispatch.base import RunRef
+from teamrun.live.memory import MemoryLive
+from teamrun.runs.entries import Claim, End
+from teamrun.runs.execution import Finish
+from teamrun.runs.notices import lease_name
+from teamrun.runs.public import Delta, Event
+from teamrun.storage.memory import MemoryStore
+from teamrun.testing.faults import Fault, FaultStore
+from teamrun.tools.context import ToolContext
+from teamrun.tools.function import FunctionTool
+
+
+def call(name: str, /, **arguments: object) -> dict[str, object]:
+    return {"tool_calls": [{"name": name, "arguments": arguments}]}
+
+
+def test_a_run_is_executed_to_its_end() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["one", "DONE"]}, team=solo())
+        ref = await cluster.submit()
+        worker = cluster.worker()
+        assert await cluster.queue.deliver(worker.execute) == 1
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.stop_code) == ("completed", "text_mention")
+        assert run.output is not None
+        assert run.output.text == "DONE"
+        assert run.usage.model_calls == 2
+        assert await cluster.event_types(ref) == [
+            "run.queued",
+            "run.started",
+            "message.created",
+            "turn.started",
+            "model.call.started",
+            "model.call.completed",
+            "message.created",
+            "turn.completed",
+            "turn.started",
+            "model.call.started",
+            "model.call.completed",
+            "message.created",
+            "turn.completed",
+            "run.completed",
+        ]
+        await worker.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_end_leaves_a_result_and_no_marker() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref = await cluster.submit()
+        worker = cluster.worker()
+        await worker.execute(ref)
+        assert await cluster.store.list("open/") == []
+        result = await cluster.service.result(TENANT, ref.run_id)
+        assert [message["content"] for message in result.messages] == ["go", "DONE"]
+        await worker.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_doubled_message_does_nothing() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref = await cluster.submit()
+        one, two = cluster.worker("w1"), cluster.worker("w2")
+        finishes = await asyncio.gather(one.execute(ref), two.execute(ref), one.execute(ref))
+        assert sorted(finishes) == [Finish.ENDED, Finish.HELD, Finish.HELD]
+        claims = [e for e in await cluster.entries(ref) if isinstance(e.body, Claim)]
+        assert len(claims) == 1
+        await one.close()
+        await two.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_unknown_run_is_absent() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({}, team=solo())
+        worker = cluster.worker()
+        ref = await cluster.submit()
+        assert await worker.execute(ref._replace(run_id="run_0")) is Finish.ABSENT
+        await worker.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_stopped_worker_hands_over_and_nothing_is_called_again() -> None:
+    async def scenario() -> None:
+        entered, leave = threading.Event(), threading.Event()
+
+        def slow() -> str:
+            entered.set()
+            leave.wait(10)
+            return "result"
+
+        script = {"a": [call("slow"), "after the tool", "DONE"]}
+        tool = FunctionTool(slow, description="Slow.")
+        cluster = Cluster(script, team=solo("slow"), tools=[tool])
+        ref = await cluster.submit()
+        cluster.queue.waiting.clear()
+        async with cluster.working(ref) as (engine, task):
+            await asyncio.to_thread(entered.wait, 10)
+            engine.stop()
+            leave.set()
+            assert await task is Finish.YIELDED
+        assert list(cluster.queue.waiting) == [ref]
+        assert (await cluster.service.get(TENANT, ref.run_id)).status == "queued"
+
+        entered.clear()
+        second = cluster.worker("w2")
+        assert await second.execute(ref) is Finish.ENDED
+        assert not entered.is_set(), "the tool call is on record"
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.attempt, run.usage.tool_calls) == ("completed", 2, 1)
+        seqs = [e.seq for e in (await cluster.service.events(TENANT, ref.run_id, limit=99)).data]
+        assert seqs == list(range(1, len(seqs) + 1))
+        await second.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_aborted_worker_makes_only_the_calls_in_flight_again() -> None:
+    async def scenario() -> None:
+        calls: list[str] = []
+        entered = asyncio.Event()
+
+        async def gated(name: str) -> str:
+            calls.append(name)
+            entered.set()
+            if len(calls) == 2:
+                await asyncio.Event().wait()
+            return name
+
+        script = {"a": [call("gated", name="x"), call("gated", name="y"), "DONE"]}
+        tool = FunctionTool(gated, description="Waits.")
+        cluster = Cluster(script, team=solo("gated"), tools=[tool])
+        ref = await cluster.submit()
+        async with cluster.working(ref) as (engine, task):
+            while len(calls) < 2:
+                entered.clear()
+                await asyncio.wait_for(entered.wait(), 10)
+            engine.abort()
+            assert await task is Finish.YIELDED
+        second = cluster.worker("w2")
+        assert await second.execute(ref) is Finish.ENDED
+        assert calls == ["x", "y", "y"]
+        await second.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_cancel_reaches_a_tool_that_waits() -> None:
+    async def scenario() -> None:
+        entered, cancelled = asyncio.Event(), asyncio.Event()
+
+        async def endless() -> str:
+            entered.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+            return ""
+
+        tool = FunctionTool(endless, description="Never ends.")
+        cluster = Cluster({"a": [call("endless")]}, team=solo("endless"), tools=[tool])
+        ref = await cluster.submit()
+        async with cluster.working(ref) as (_, task):
+            await asyncio.wait_for(entered.wait(), 10)
+            run = await cluster.service.cancel(TENANT, ref.run_id, reason="enough")
+            assert run.status == "cancelling"
+            assert await asyncio.wait_for(task, 10) is Finish.ENDED
+        assert cancelled.is_set()
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.stop_reason) == ("cancelled", "enough")
+        assert run.usage.model_calls == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_queued_run_is_cancelled_at_once_and_never_started() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref = await cluster.submit()
+        assert (await cluster.service.cancel(TENANT, ref.run_id)).status == "cancelled"
+        worker = cluster.worker()
+        assert await worker.execute(ref) is Finish.ENDED
+        assert not any(isinstance(e.body, Claim) for e in await cluster.entries(ref))
+        await worker.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_claimer_that_finds_a_cancel_ends_the_run_before_anything_else() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref = await cluster.submit()
+        await cluster.claim_and_die(ref)
+        assert (await cluster.service.cancel(TENANT, ref.run_id)).status == "cancelling"
+        await taken_over(cluster, ref)
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.attempt) == ("cancelled", 1)
+
+    asyncio.run(scenario())
+
+
+async def taken_over(cluster: Cluster, ref: RunRef) -> None:
+    """Let a lease's time pass, and a worker look at the run."""
+    await cluster.live.age()
+    cluster.clock.shift += cluster.lease + timedelta(seconds=1)
+    worker = cluster.worker("heir")
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+
+
+def test_a_run_is_taken_over_only_when_its_owner_has_been_silent_for_a_lease() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref = await cluster.submit()
+        await cluster.claim_and_die(ref)
+        worker = cluster.worker("w2")
+        assert await worker.execute(ref) is Finish.HELD
+        await worker.close()
+        await taken_over(cluster, ref)
+        assert (await cluster.service.get(TENANT, ref.run_id)).attempt == 2
+
+    asyncio.run(scenario())
+
+
+def test_after_a_flush_nobody_takes_over_for_a_whole_lease() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        live = cluster.live
+        assert isinstance(live, MemoryLive)
+        ref = await cluster.submit()
+        await cluster.claim_and_die(ref)
+        await live.age()
+        cluster.clock.shift += 2 * cluster.lease
+        live.forget()
+        worker = cluster.worker("w2")
+        assert await worker.execute(ref) is Finish.HELD
+        assert await live.held([lease_name(ref)]) == [False]
+        await worker.close()
+        await taken_over(cluster, ref)
+
+    asyncio.run(scenario())
+
+
+def test_a_run_that_kills_its_workers_is_given_up() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref = await cluster.submit()
+        for _ in range(5):
+            await cluster.claim_and_die(ref)
+        await taken_over(cluster, ref)
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.stop_code, run.usage.model_calls) == ("failed", "poison", 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_model_error_fails_the_run_with_its_code() -> None:
+    async def scenario() -> None:
+        error = {"error": {"message": "no quota", "status_code": 402, "retryable": False}}
+        cluster = Cluster({"a": [error]}, team=solo())
+        ref = await cluster.submit()
+        await ended(cluster, ref)
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.stop_code) == ("failed", "model_error")
+        assert run.error is not None
+        assert run.error.message.startswith("no quota")
+        assert "model.call.failed" in await cluster.event_types(ref)
+
+    asyncio.run(scenario())
+
+
+async def ended(cluster: Cluster, ref: RunRef) -> None:
+    worker = cluster.worker()
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+
+
+def test_a_tool_error_is_told_to_the_model() -> None:
+    async def scenario() -> None:
+        def broken() -> str:
+            raise ValueError("out of paper")
+
+        tool = FunctionTool(broken, description="Breaks.")
+        cluster = Cluster({"a": [call("broken"), "DONE"]}, team=solo("broken"), tools=[tool])
+        ref = await cluster.submit()
+        await ended(cluster, ref)
+        result = await cluster.service.result(TENANT, ref.run_id)
+        assert result.status == "completed"
+        assert "out of paper" in [message["content"] for message in result.messages]
+        assert "tool.call.failed" in await cluster.event_types(ref)
+
+    asyncio.run(scenario())
+
+
+def test_a_tool_that_cancels_itself_fails_and_the_run_goes_on() -> None:
+    async def scenario() -> None:
+        async def rude() -> str:
+            raise asyncio.CancelledError("not today")
+
+        tool = FunctionTool(rude, description="Cancels.")
+        cluster = Cluster({"a": [call("rude"), "DONE"]}, team=solo("rude"), tools=[tool])
+        ref = await cluster.submit()
+        await ended(cluster, ref)
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.usage.tool_calls) == ("completed", 1)
+
+    asyncio.run(scenario())
+
+
+def counting(context: ToolContext) -> str:
+    context.state["calls"] = context.state.get("calls", 0) + 1
+    context.artifacts.write("count.txt", str(context.state["calls"]))
+    return str(context.state["calls"])
+
+
+def test_tools_keep_state_and_files_across_a_change_of_worker() -> None:
+    async def scenario() -> None:
+        entered, release = asyncio.Event(), asyncio.Event()
+
+        async def held() -> str:
+            entered.set()
+            await release.wait()
+            return "released"
+
+        script = {"a": [call("counting"), call("held"), call("counting"), "DONE"]}
+        tools = [
+            FunctionTool(counting, description="Counts."),
+            FunctionTool(held, description="Waits."),
+        ]
+        cluster = Cluster(script, team=solo("counting", "held"), tools=[*tools])
+        ref = await cluster.submit()
+        async with cluster.working(ref) as (engine, task):
+            await asyncio.wait_for(entered.wait(), 10)
+            engine.abort()
+            assert await asyncio.wait_for(task, 10) is Finish.YIELDED
+        release.set()
+        second = cluster.worker("w2")
+        assert await second.execute(ref) is Finish.ENDED
+        await second.close()
+        record, content = await cluster.service.artifact(TENANT, ref.run_id, "count.txt")
+        assert (record.version, content) == (2, b"2")
+        _, first = await cluster.service.artifact(TENANT, ref.run_id, "count.txt", version=1)
+        assert first == b"1"
+
+    asyncio.run(scenario())
+
+
+def test_events_are_seen_while_a_call_is_under_way() -> None:
+    async def scenario() -> None:
+        release = asyncio.Event()
+
+        async def held(context: ToolContext) -> str:
+            context.progress("half", 50)
+            await release.wait()
+            return "released"
+
+        tool = FunctionTool(held, description="Waits.")
+        cluster = Cluster({"a": [call("held"), "DONE"]}, team=solo("held"), tools=[tool])
+        ref = await cluster.submit()
+        async with cluster.working(ref) as (_, task):
+            seen: list[str] = []
+            async for event in cluster.service.follow(TENANT, ref.run_id):
+                seen.append(event.type)
+                if {"tool.call.requested", "tool.call.progressed"} <= {*seen}:
+                    release.set()
+            assert await task is Finish.ENDED
+        assert seen[-1] == "run.completed"
+
+    asyncio.run(scenario())
+
+
+def test_storage_that_is_away_for_a_while_only_delays_a_run() -> None:
+    async def scenario() -> None:
+        store = FaultStore(MemoryStore())
+        cluster = Cluster({"a": ["one", "two", "DONE"]}, team=solo(), store=store)
+        ref = await cluster.submit()
+        fault = store.plan(
+            Fault(outcome="unavailable", method="put_new", key="*/log/*", after=2, times=3)
+        )
+        lost = store.plan(Fault(outcome="reply_lost", method="put_new", key="*/log/*", after=2))
+        await ended(cluster, ref)
+        assert (fault.hits, lost.hits) == (3, 1)
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.usage.model_calls) == ("completed", 3)
+
+    asyncio.run(scenario())
+
+
+def test_a_definition_that_has_lost_its_tool_fails_the_run_and_says_so() -> None:
+    async def scenario() -> None:
+        tool = FunctionTool(counting, description="Counts.")
+        cluster = Cluster({"a": ["DONE"]}, team=solo("counting"), tools=[tool])
+        ref = await cluster.submit()
+        elsewhere = Registry.of(teams={}, models={"m": cluster.model})
+        worker = cluster.worker(registry=elsewhere)
+        assert await worker.execute(ref) is Finish.ENDED
+        await worker.close()
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert run.status == "failed"
+        assert run.error is not None
+        assert "counting" in run.error.message
+
+    asyncio.run(scenario())
+
+
+def test_live_subscribers_see_text_on_its_way() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["so it is DONE"]}, team=solo(model_client_stream=True))
+        ref = await cluster.submit()
+        async with cluster.working(ref) as (_, task):
+            items = [item async for item in cluster.service.follow(TENANT, ref.run_id)]
+            assert await task is Finish.ENDED
+        deltas = [item.data["text"] for item in items if isinstance(item, Delta)]
+        assert "".join(deltas) == "so it is DONE"
+        assert [e.seq for e in items if isinstance(e, Event)] == list(range(1, 10))
+
+    asyncio.run(scenario())
+
+
+def test_two_agents_share_a_run_of_many_turns() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["x"] * 10, "b": ["y"] * 10}, team=duo(20))
+        ref = await cluster.submit()
+        await ended(cluster, ref)
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.stop_code, run.progress.turn, run.progress.max_turns) == ("max_turns", 20, 20)
+        ends = [e for e in await cluster.entries(ref) if isinstance(e.body, End)]
+        assert len(ends) == 1
+
+    asyncio.run(scenario())

@@ -1,0 +1,102 @@
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+import pytest
+
+from teamrun.errors import RunError
+from teamrun.runs.loop import RunLoop
+
+
+def drive(code: Callable[[], Awaitable[object]]) -> object:
+    async def main() -> object:
+        return await code()
+
+    loop = RunLoop()
+    task = loop.create_task(main())
+    assert loop.drain(10_000)
+    return task.result()
+
+
+def test_run_code_can_use_tasks_and_gather() -> None:
+    async def double(number: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * number
+
+    async def code() -> list[int]:
+        return list(await asyncio.gather(double(1), double(2)))
+
+    assert drive(code) == [2, 4]
+
+
+async def with_timeout() -> None:
+    async with asyncio.timeout(1):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "reach",
+    [
+        lambda: asyncio.sleep(1),
+        lambda: asyncio.to_thread(int),
+        lambda: asyncio.open_connection("127.0.0.1", 1),
+        lambda: asyncio.create_subprocess_exec("true"),
+        with_timeout,
+    ],
+    ids=["timer", "thread", "socket", "process", "timeout"],
+)
+def test_run_code_that_reaches_outside_is_told_so(reach: Callable[[], Awaitable[object]]) -> None:
+    with pytest.raises(RunError, match="move the work into a tool"):
+        drive(reach)
+
+
+def test_a_drain_is_bounded() -> None:
+    async def forever() -> None:
+        while True:  # noqa: ASYNC110 - what is to be stopped
+            await asyncio.sleep(0)
+
+    loop = RunLoop()
+    loop.create_task(forever())
+    assert not loop.drain(100)
+    loop.close()
+
+
+def test_closing_lets_code_clean_up() -> None:
+    seen: list[str] = []
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            seen.append("generator closed")
+
+    async def code() -> None:
+        try:
+            async for _ in numbers():
+                await asyncio.get_running_loop().create_future()
+        finally:
+            await asyncio.sleep(0)
+            seen.append("task cancelled")
+
+    loop = RunLoop()
+    loop.create_task(code())
+    loop.drain(100)
+    loop.close()
+    assert sorted(seen) == ["generator closed", "task cancelled"]
+
+
+def test_the_running_loop_is_given_back() -> None:
+    async def outside() -> bool:
+        real = asyncio.get_running_loop()
+        done = real.create_future()
+
+        def drain() -> None:
+            loop = RunLoop()
+            loop.create_task(asyncio.sleep(0))
+            loop.drain(10)
+            done.set_result(asyncio.get_running_loop() is real)
+
+        real.call_soon(drain)
+        return await done
+
+    assert asyncio.run(outside())
