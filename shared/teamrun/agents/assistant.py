@@ -12,7 +12,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from teamrun.agents.base import BaseChatAgent
+from teamrun.agents.assistant_checks import (
+    checked_iterations,
+    checked_memory,
+    checked_workbenches,
+    without_images,
+)
+from teamrun.agents.base import BaseChatAgent, last_response
 from teamrun.agents.handoff import Handoff, handoffs_by_name
 from teamrun.agents.tool_results import SummaryFormatter, handoff_message, summary_message
 from teamrun.agents.toolset import AnyTool, Toolset, as_tools
@@ -44,7 +50,6 @@ from teamrun.messages.llm import (
     FunctionExecutionResultMessage,
     LLMMessage,
     SystemMessage,
-    UserMessage,
 )
 from teamrun.messages.origin import new_id
 from teamrun.models.base import ChatCompletionClient, ToolChoice
@@ -63,6 +68,8 @@ class _Turn:
     inner: list[AnyMessage] = field(default_factory=list[AnyMessage])
     asked: int = 0
     """Model calls that have asked for tools."""
+    result: CreateResult = field(init=False)
+    """Of the last model call."""
     response: Response | None = None
 
     def undo_unless_answered(self, context: ChatCompletionContext, mark: int) -> None:
@@ -140,16 +147,16 @@ class AssistantAgent(BaseChatAgent):
         self._system_messages: list[LLMMessage] = (
             [] if system_message is None else [SystemMessage(content=system_message)]
         )
-        self._memory = _checked_memory(memory)
+        self._memory = checked_memory(memory)
         self._metadata = dict(metadata or {})
         self._tools = as_tools(tools or ())
         self._handoffs = handoffs_by_name(handoffs or ())
         self._toolset = Toolset(
-            self._tools, _checked_workbenches(self._tools, workbench), self._handoffs
+            self._tools, checked_workbenches(self._tools, workbench), self._handoffs
         )
         self._check_tools(has_workbench=workbench is not None)
         self._tool_choice: ToolChoice = tool_choice
-        self._max_tool_iterations = _checked_iterations(max_tool_iterations, max_tool_use_attempts)
+        self._max_tool_iterations = checked_iterations(max_tool_iterations, max_tool_use_attempts)
         self._reflect = (
             output_content_type is not None if reflect_on_tool_use is None else reflect_on_tool_use
         )
@@ -198,10 +205,7 @@ class AssistantAgent(BaseChatAgent):
         cancellation_token: CancellationToken | None = None,
     ) -> Response:
         """Answer what is new since the last call."""
-        async for item in self.on_messages_stream(messages, cancellation_token):
-            if isinstance(item, Response):
-                return item
-        raise AssertionError("a turn ends with a response")
+        return await last_response(self.on_messages_stream(messages, cancellation_token))
 
     async def on_messages_stream(
         self,
@@ -225,15 +229,13 @@ class AssistantAgent(BaseChatAgent):
             for event in await self._recall(turn):
                 yield event
             while turn.response is None:
-                result: CreateResult | None = None
                 if self._model_client_stream:
-                    async for item in self._ask_in_chunks(turn):
-                        if isinstance(item, CreateResult):
-                            result = item
-                        else:
-                            yield item
-                if result is None:
-                    result = await self._ask(turn)
+                    async with aclosing(self._ask_in_chunks(turn)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+                else:
+                    await self._ask(turn)
+                result = turn.result
                 if result.thought:
                     thought = ThoughtEvent(content=result.thought, source=self._name)
                     turn.inner.append(thought)
@@ -241,8 +243,9 @@ class AssistantAgent(BaseChatAgent):
                 if isinstance(result.content, str):
                     turn.response = await self._answer(turn, result, result.content)
                 else:
-                    async for event in self._use_tools(turn, result, result.content):
-                        yield event
+                    async with aclosing(self._use_tools(turn, result, result.content)) as events:
+                        async for event in events:
+                            yield event
         finally:
             turn.undo_unless_answered(self._model_context, mark)
         assert turn.response is not None  # the loop ends with one
@@ -279,14 +282,14 @@ class AssistantAgent(BaseChatAgent):
         turn.inner.extend(events)
         return events
 
-    async def _ask(self, turn: _Turn) -> CreateResult:
+    async def _ask(self, turn: _Turn) -> None:
         messages, arguments = await self._prompt(turn)
         with cancelled_by(turn.token):
-            return await self._model_client.create(messages, **arguments)
+            turn.result = await self._model_client.create(messages, **arguments)
 
     async def _ask_in_chunks(
         self, turn: _Turn
-    ) -> AsyncGenerator[ModelClientStreamingChunkEvent | CreateResult, None]:
+    ) -> AsyncGenerator[ModelClientStreamingChunkEvent, None]:
         messages, arguments = await self._prompt(turn)
         result: CreateResult | None = None
         async with aclosing(self._model_client.create_stream(messages, **arguments)) as stream:
@@ -303,12 +306,12 @@ class AssistantAgent(BaseChatAgent):
                     )
         if result is None:
             raise RuntimeError("No final model result in streaming mode.")
-        yield result
+        turn.result = result
 
     async def _prompt(self, turn: _Turn) -> tuple[list[LLMMessage], dict[str, Any]]:
         messages = [*self._system_messages, *await self._model_context.get_messages()]
         if not self._vision:
-            messages = _without_images(messages)
+            messages = without_images(messages)
         arguments: dict[str, Any] = {"cancellation_token": turn.token}
         if self._output_content_type is not None:
             arguments["json_output"] = self._output_content_type
@@ -356,10 +359,12 @@ class AssistantAgent(BaseChatAgent):
         yield request
         results: list[FunctionExecutionResult] = []
         if self._toolset.reports(calls):
-            async for event in self._toolset.execute_reporting(calls, turn.token, results):
-                if not isinstance(event, ModelClientStreamingChunkEvent):
-                    turn.inner.append(event)
-                yield event
+            reports = self._toolset.execute_reporting(calls, turn.token, results)
+            async with aclosing(reports) as events:
+                async for event in events:
+                    if not isinstance(event, ModelClientStreamingChunkEvent):
+                        turn.inner.append(event)
+                    yield event
         else:
             results = await self._toolset.execute(calls, turn.token)
         execution = ToolCallExecutionEvent(content=results, source=self._name)
@@ -396,44 +401,3 @@ class AssistantAgent(BaseChatAgent):
         return (
             None if message is None else Response(chat_message=message, inner_messages=turn.inner)
         )
-
-
-def _checked_memory(memory: Sequence[Memory] | None) -> list[Memory]:
-    if memory is not None and not isinstance(memory, list):
-        raise TypeError(f"memory must be a list of Memory or None, not {type(memory).__name__}.")
-    return memory or []
-
-
-def _checked_workbenches(
-    tools: Sequence[AnyTool], workbench: Workbench | Sequence[Workbench] | None
-) -> Sequence[Workbench]:
-    if workbench is None:
-        return ()
-    if tools:
-        raise ValueError("Tools cannot be used with a workbench.")
-    return (workbench,) if isinstance(workbench, Workbench) else workbench
-
-
-def _checked_iterations(iterations: int, attempts: int | None) -> int:
-    if attempts is not None and iterations != 1:
-        raise ValueError(
-            "max_tool_use_attempts is another name for max_tool_iterations; give one of them."
-        )
-    chosen = iterations if attempts is None else attempts
-    if chosen < 1:
-        raise ValueError(
-            f"Maximum number of tool iterations must be greater than or equal to 1, got {chosen}"
-        )
-    return chosen
-
-
-def _without_images(messages: list[LLMMessage]) -> list[LLMMessage]:
-    return [
-        UserMessage(
-            content="\n".join(part if isinstance(part, str) else "<image>" for part in content),
-            source=message.source,
-        )
-        if isinstance(message, UserMessage) and isinstance(content := message.content, list)
-        else message
-        for message in messages
-    ]

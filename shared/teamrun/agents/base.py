@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from teamrun.core.cancellation import CancellationToken
@@ -9,7 +10,7 @@ from teamrun.core.protocols import AnyMessage, Response, Task, TaskResult
 from teamrun.messages.chat import BaseChatMessage, TextMessage
 from teamrun.messages.events import ModelClientStreamingChunkEvent
 
-__all__ = ["BaseChatAgent", "messages_of_task"]
+__all__ = ["BaseChatAgent", "last_response", "messages_of_task"]
 
 
 class BaseChatAgent(ABC):
@@ -136,12 +137,23 @@ class BaseChatAgent(ABC):
                 produced.append(message)
                 yield message
         token = cancellation_token or CancellationToken()
-        async for item in self.on_messages_stream(heard, token):
-            message = item.chat_message if isinstance(item, Response) else item
-            if not isinstance(message, ModelClientStreamingChunkEvent):
-                produced.append(message)
-            yield message
+        async with aclosing(self.on_messages_stream(heard, token)) as items:
+            async for item in items:
+                message = item.chat_message if isinstance(item, Response) else item
+                if not isinstance(message, ModelClientStreamingChunkEvent):
+                    produced.append(message)
+                yield message
         yield TaskResult(messages=produced)
+
+
+async def last_response(turn: AsyncGenerator[AnyMessage | Response, None]) -> Response:
+    """Let a turn go on to its end, and return the `Response` that it yields last."""
+    response: Response | None = None
+    async for item in turn:
+        if isinstance(item, Response):
+            response = item
+    assert response is not None  # it is what a turn ends with
+    return response
 
 
 def messages_of_task(task: Task | None) -> list[BaseChatMessage]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from asyncio import Queue, Task
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, TypeAlias, cast
 
 from teamrun.agents.handoff import Handoff
@@ -217,9 +218,10 @@ def _result(call: FunctionCall, text: str, *, is_error: bool = False) -> Functio
 async def _last(stream: AsyncGenerator[Any, None], report: Report) -> Any:
     """Report the messages of a stream at once, and return its last item, which is the value."""
     value: Any = None
-    async for value in stream:
-        if isinstance(value, BaseAgentEvent | BaseChatMessage):
-            report(value)
+    async with aclosing(stream):
+        async for value in stream:
+            if isinstance(value, BaseAgentEvent | BaseChatMessage):
+                report(value)
     return value
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import ClassVar, TypeAlias, cast
 
-from teamrun.agents.base import BaseChatAgent
+from teamrun.agents.base import BaseChatAgent, last_response
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage, Response
@@ -91,10 +91,7 @@ class UserProxyAgent(BaseChatAgent):
         cancellation_token: CancellationToken | None = None,
     ) -> Response:
         """Ask the person."""
-        async for item in self.on_messages_stream(messages, cancellation_token):
-            if isinstance(item, Response):
-                return item
-        raise AssertionError("a turn ends with a response")
+        return await last_response(self.on_messages_stream(messages, cancellation_token))
 
     async def on_messages_stream(
         self,

@@ -6,6 +6,7 @@ time; so let the outer model make no parallel calls of the same one.
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -68,10 +69,12 @@ class TaskRunnerTool(StreamTool):
     ) -> AsyncGenerator[Any, None]:
         """Run the task; yields each message, then the `TaskResult`."""
         task = TaskRunnerToolArgs.model_validate(args).task
-        async for item in self._task_runner.run_stream(
+        stream = self._task_runner.run_stream(
             task, cancellation_token=cancellation_token, output_task_messages=False
-        ):
-            yield item
+        )
+        async with aclosing(stream):
+            async for item in stream:
+                yield item
 
     def return_value_as_string(self, value: Any) -> str:
         """The chat messages as `source: text`, or the last of them."""

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -237,15 +238,15 @@ class StaticStreamWorkbench(StaticWorkbench, StreamWorkbench):
         value: Any = None
         held: list[Any] = []  # what is no message may be the last item, which is the value
         try:
-            async for value in tool.run_json_stream(
-                arguments or {}, cancellation_token, call_id=call_id
-            ):
-                if held:
-                    yield held.pop()
-                if isinstance(value, BaseMessage):
-                    yield value
-                else:
-                    held.append(value)
+            stream = tool.run_json_stream(arguments or {}, cancellation_token, call_id=call_id)
+            async with aclosing(stream):
+                async for value in stream:
+                    if held:
+                        yield held.pop()
+                    if isinstance(value, BaseMessage):
+                        yield value
+                    else:
+                        held.append(value)
         except Exception as error:
             yield _text_result(name, error_text(error), is_error=True)
             return
