@@ -23,7 +23,7 @@ from teamrun.runs.log import RunLog
 from teamrun.runs.notices import Notices, lease_name, owner_topic
 from teamrun.runs.program import run_team
 from teamrun.runs.results import settle
-from teamrun.runs.spec import RunSpec
+from teamrun.runs.spec import BEHAVIOUR, RunSpec
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Engine"]
@@ -122,6 +122,12 @@ class Engine:
         state = fold(entries)
         if state is None:
             return Finish.ABSENT
+        if state.spec.behaviour > BEHAVIOUR:
+            logger.warning(
+                "a run of a newer release was left to it",
+                extra={"action": "newer_behaviour", "run": str(ref)},
+            )
+            return Finish.HELD
         if state.end is None:
             if not await self._may_take(ref, state):
                 return Finish.HELD

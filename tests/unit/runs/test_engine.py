@@ -7,10 +7,11 @@ from tests.support.runs import TENANT, Cluster, duo, solo
 from teamrun.components.registry import Registry
 from teamrun.dispatch.base import RunRef
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.entries import Claim, End
+from teamrun.runs.entries import Accepted, Claim, End
 from teamrun.runs.execution import Finish
 from teamrun.runs.notices import lease_name
 from teamrun.runs.public import Delta, Event
+from teamrun.runs.spec import BEHAVIOUR
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing.faults import Fault, FaultStore
 from teamrun.tools.context import ToolContext
@@ -439,5 +440,24 @@ def test_two_agents_share_a_run_of_many_turns() -> None:
         assert (run.stop_code, run.progress.turn, run.progress.max_turns) == ("max_turns", 20, 20)
         ends = [e for e in await cluster.entries(ref) if isinstance(e.body, End)]
         assert len(ends) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_run_of_a_newer_release_is_left_alone() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref = await cluster.submit()
+        [accepted] = await cluster.entries(ref)
+        assert isinstance(accepted.body, Accepted)
+        newer = accepted.body.spec.model_copy(
+            update={"behaviour": BEHAVIOUR + 1, "run_id": "run_9"}
+        )
+        other = RunRef(TENANT, "run_9")
+        await cluster.log(other).append(None, Accepted(spec=newer), [], epoch=0)
+        worker = cluster.worker()
+        assert await worker.execute(other) is Finish.HELD
+        assert len(await cluster.entries(other)) == 1
+        await worker.close()
 
     asyncio.run(scenario())
