@@ -24,12 +24,11 @@ from teamrun.messages import (
     RequestUsage,
     SelectSpeakerEvent,
 )
+from teamrun.teams.ending import Ending
 from teamrun.teams.participant import Participant, Turn, participant
 from teamrun.teams.state import BaseGroupChatManagerState, TeamState
 
 __all__ = ["BaseGroupChat", "TeamObserver"]
-
-_ALREADY_TERMINATED = "The group chat has already terminated."
 
 
 class TeamObserver(Protocol):
@@ -77,9 +76,6 @@ class BaseGroupChat(ABC):
 
     observer: TeamObserver | None = None
     """Is told about turns; a durable run sets it."""
-    stop_code: str | None = None
-    """Why the last run stopped, as a machine reads it: the code of the condition that fired
-    first, or `max_turns`."""
 
     def __init__(
         self,
@@ -107,16 +103,12 @@ class BaseGroupChat(ABC):
         self._name = name or type(self).__name__
         self._description = description or "A team of agents."
         self._manager_name = f"{type(self).__name__}Manager"
-        self._condition = termination_condition
-        self._max_turns = max_turns
+        self._ending = Ending(termination_condition, max_turns)
         self._custom_message_types = custom_message_types
         self._emit_team_events = emit_team_events
         self._thread: list[AnyMessage] = []
-        self._current_turn = 0
-        self._stop_reason: str | None = None
         self._is_running = False
         self._has_run = False
-        self._is_cut_short = False
         self._unseen_usage: RequestUsage | None = None
 
     @property
@@ -137,7 +129,15 @@ class BaseGroupChat(ABC):
     @property
     def max_turns(self) -> int | None:
         """How many turns a run has at most."""
-        return self._max_turns
+        return self._ending.max_turns
+
+    @property
+    def stop_code(self) -> str | None:
+        """Why the last run stopped, as a machine reads it; None as long as it goes on.
+
+        It is the code of the condition that fired first, or `max_turns`.
+        """
+        return self._ending.code
 
     async def run(
         self,
@@ -197,7 +197,7 @@ class BaseGroupChat(ABC):
         finally:
             await steps.aclose()
             self._is_running = False
-        yield TaskResult.model_construct(messages=produced, stop_reason=self._stop_reason)
+        yield TaskResult.model_construct(messages=produced, stop_reason=self._ending.reason)
 
     async def reset(self) -> None:
         """Forget the conversation; the participants are reset as well.
@@ -210,7 +210,7 @@ class BaseGroupChat(ABC):
             await seat.reset()
         self._thread = []
         self._unseen_usage = None
-        await self._reset_counts()
+        await self._ending.reset()
         await self._reset_order()
 
     async def pause(self) -> None:
@@ -236,16 +236,8 @@ class BaseGroupChat(ABC):
     async def save_state(self) -> Mapping[str, Any]:
         """Everything that `load_state` needs to go on, as JSON data."""
         states = {name: await seat.save_state() for name, seat in self._seats.items()}
-        termination = None
-        if self._condition is not None and self._is_cut_short:
-            termination = await self._condition.save_state()
-        manager = self._save_manager(
-            {
-                "message_thread": [message.dump() for message in self._thread],
-                "current_turn": self._current_turn,
-                "termination": termination,
-            }
-        )
+        thread = [message.dump() for message in self._thread]
+        manager = self._save_manager({"message_thread": thread, **await self._ending.save_state()})
         states[self._manager_name] = manager.model_dump()
         return TeamState(agent_states=states).model_dump()
 
@@ -267,10 +259,7 @@ class BaseGroupChat(ABC):
         manager = await self._load_manager(states[self._manager_name])
         self._thread = []
         await self._remember([_message(factory, data) for data in manager.message_thread])
-        self._current_turn = manager.current_turn
-        self._is_cut_short = manager.termination is not None or manager.current_turn > 0
-        if self._condition is not None:
-            await self._condition.load_state(manager.termination or {})
+        await self._ending.load_state(manager.current_turn, manager.termination)
 
     @abstractmethod
     def _select_speaker(
@@ -305,8 +294,7 @@ class BaseGroupChat(ABC):
             usage: What it used.
             is_seen: A message of the run carries it, so an outer team sees it there.
         """
-        if self._condition is not None:
-            self._condition.count_usage(usage)
+        self._ending.count_usage(usage)
         if not is_seen:
             known = self._unseen_usage
             self._unseen_usage = usage if known is None else _sum(known, usage)
@@ -322,15 +310,14 @@ class BaseGroupChat(ABC):
     async def _work(
         self, task: Sequence[BaseChatMessage], token: CancellationToken, *, echo: bool
     ) -> AsyncGenerator[AnyMessage, None]:
-        if not await self._begin(is_new=bool(task)):
-            return
-        if task:
+        ending = self._ending
+        await ending.begin(is_new=bool(task))
+        if task and ending.reason is None:
             await self._hear_task(task)
-            if echo:
-                for message in task:
-                    yield message
-            await self._decide(task)
-        while self._stop_reason is None:
+            for message in task if echo else ():
+                yield message
+            await ending.decide(task)
+        while ending.reason is None:
             choice = self._select_speaker(token)
             if not isinstance(choice, str):
                 selection, choice = choice, ""
@@ -349,19 +336,6 @@ class BaseGroupChat(ABC):
             finally:
                 await turn.aclose()
 
-    async def _begin(self, *, is_new: bool) -> bool:
-        self.stop_code = self._stop_reason = None
-        if self._is_cut_short and is_new:
-            await self._reset_counts()
-        condition = self._condition
-        if condition is not None and condition.terminated:
-            self._stop_reason, self.stop_code = _ALREADY_TERMINATED, condition.stop_code
-            return False
-        if condition is not None:
-            condition.start()
-        self._is_cut_short = True  # until the end says otherwise
-        return True
-
     async def _hear_task(self, task: Sequence[BaseChatMessage]) -> None:
         for seat in self._seats.values():
             seat.hear(task)
@@ -370,7 +344,7 @@ class BaseGroupChat(ABC):
     async def _take_turn(
         self, speaker: str, token: CancellationToken
     ) -> AsyncGenerator[AnyMessage, None]:
-        number, observer = self._current_turn + 1, self.observer
+        number, observer = self._ending.turns + 1, self.observer
         if self._emit_team_events:
             yield SelectSpeakerEvent(content=[speaker], source=self._manager_name)
         if observer is not None:
@@ -392,7 +366,7 @@ class BaseGroupChat(ABC):
             yield turn.closing
         if observer is not None:
             observer.turn_completed(number, speaker)
-        await self._decide(turn.delta)
+        await self._ending.decide(turn.delta)
 
     async def _record(self, speaker: str, turn: Turn) -> None:
         for name, seat in self._seats.items():
@@ -402,27 +376,8 @@ class BaseGroupChat(ABC):
         usage = self._seats[speaker].take_unseen_usage()
         if usage is not None:
             self._count_usage(usage, is_seen=False)
-        self._current_turn += 1
+        self._ending.turns += 1
         self._turn_over()
-
-    async def _decide(self, delta: Sequence[AnyMessage]) -> None:
-        if self._condition is not None:
-            stop = await self._condition(delta)
-            if stop is not None:
-                await self._stop(stop.content, self._condition.stop_code)
-                return
-        if self._max_turns is not None and self._current_turn >= self._max_turns:
-            await self._stop(f"Maximum number of turns {self._max_turns} reached.", "max_turns")
-
-    async def _stop(self, reason: str, code: str) -> None:
-        self._stop_reason, self.stop_code = reason, code
-        await self._reset_counts()
-
-    async def _reset_counts(self) -> None:
-        self._current_turn = 0
-        self._is_cut_short = False
-        if self._condition is not None:
-            await self._condition.reset()
 
     def _refuse_when_running(self, why: str) -> None:
         if self._is_running:

@@ -305,6 +305,26 @@ def test_team_events_tell_what_the_model_said_and_used() -> None:
     assert first.models_usage == RequestUsage(prompt_tokens=10, completion_tokens=2)
 
 
+def test_an_observer_is_told_who_was_chosen() -> None:
+    log: list[object] = []
+
+    class Observer:
+        def turn_started(self, turn: int, agent: str) -> None:
+            log.append((turn, agent))
+
+        def turn_completed(self, turn: int, agent: str) -> None: ...
+
+        def speaker_selected(self, speakers: list[str]) -> None:
+            log.append(speakers)
+
+    team = team_of(model("bob", "ann"), max_turns=2)
+    team.observer = Observer()
+
+    asyncio.run(team.run("go"))
+
+    assert log == [["bob"], (1, "bob"), ["ann"], (2, "ann")]
+
+
 def test_a_streamed_choice_is_shown_piece_by_piece_with_team_events() -> None:
     async def main() -> list[object]:
         team = team_of(model("bob it is"), emit_team_events=True, model_client_streaming=True)

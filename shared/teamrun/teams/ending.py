@@ -1,0 +1,84 @@
+"""When a run of a team ends: the termination condition, the number of turns, and the verdict."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from teamrun.conditions.base import TerminationCondition
+from teamrun.core.protocols import AnyMessage
+from teamrun.messages import RequestUsage
+
+__all__ = ["Ending"]
+
+
+class Ending:
+    """Counts the turns of a run and says when it is over.
+
+    A run that has ended leaves everything reset. One that was cut short leaves it as it is, so
+    that the next run without a task goes on counting.
+    """
+
+    __slots__ = ("_condition", "_is_cut_short", "code", "max_turns", "reason", "turns")
+
+    def __init__(self, condition: TerminationCondition | None, max_turns: int | None) -> None:
+        self._condition = condition
+        self._is_cut_short = False
+        self.max_turns = max_turns
+        self.turns = 0
+        """Turns taken in the present run, or in the one that was cut short."""
+        self.reason: str | None = None
+        """Why the last run has ended; None as long as it goes on."""
+        self.code: str | None = None
+        """The same for machines."""
+
+    async def begin(self, *, is_new: bool) -> None:
+        """Begin a run, or go on with the one that was cut short where the task is not new."""
+        self.reason = self.code = None
+        if self._is_cut_short and is_new:
+            await self.reset()
+        if self._condition is not None:
+            if self._condition.terminated:
+                self.reason = "The group chat has already terminated."
+                self.code = self._condition.stop_code
+                return
+            self._condition.start()
+        self._is_cut_short = True  # until the end says otherwise
+
+    async def decide(self, delta: Sequence[AnyMessage]) -> None:
+        """Look at what a task or a turn has added; sets `reason` where that is the end."""
+        if self._condition is not None:
+            stop = await self._condition(delta)
+            if stop is not None:
+                await self._end(stop.content, self._condition.stop_code)
+                return
+        if self.max_turns is not None and self.turns >= self.max_turns:
+            await self._end(f"Maximum number of turns {self.max_turns} reached.", "max_turns")
+
+    def count_usage(self, usage: RequestUsage) -> None:
+        """Count a model call that no message carries."""
+        if self._condition is not None:
+            self._condition.count_usage(usage)
+
+    async def reset(self) -> None:
+        """Begin to count anew."""
+        self.turns = 0
+        self._is_cut_short = False
+        if self._condition is not None:
+            await self._condition.reset()
+
+    async def save_state(self) -> dict[str, Any]:
+        """The fields of the manager's state; counts only where a run was cut short."""
+        counts = None
+        if self._condition is not None and self._is_cut_short:
+            counts = await self._condition.save_state()
+        return {"current_turn": self.turns, "termination": counts}
+
+    async def load_state(self, turns: int, counts: Mapping[str, Any] | None) -> None:
+        """Go on from what `save_state` gave."""
+        self.turns = turns
+        self._is_cut_short = counts is not None or turns > 0
+        if self._condition is not None:
+            await self._condition.load_state(counts or {})
+
+    async def _end(self, reason: str, code: str) -> None:
+        await self.reset()
+        self.reason, self.code = reason, code
