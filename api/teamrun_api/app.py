@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -25,7 +25,6 @@ from teamrun_api.methods import Methods, MethodTable, missing_route
 from teamrun_api.metrics import Metrics
 from teamrun_api.openapi import document
 from teamrun_api.problems import problem_response
-from teamrun_api.queries import known_query
 from teamrun_api.readiness import Check, Readiness
 from teamrun_api.routes import artifacts, events, runs, system, teams
 from teamrun_api.settings import ApiSettings
@@ -101,7 +100,7 @@ def _bare() -> FastAPI:
         redirect_slashes=False,
     )
     for router in _ROUTERS:
-        app.include_router(router, dependencies=[Depends(known_query)])
+        app.include_router(router)
     made: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:

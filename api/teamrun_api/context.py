@@ -1,20 +1,29 @@
-"""What the routes work with: one `Api` per application, handed to them by a dependency."""
+"""The parts of one application, and one request to it as the routes see it."""
 
 import asyncio
+import re
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeVar, cast
 
-from fastapi import Depends
 from starlette.requests import Request
 
 from teamrun.components.registry import Registry
 from teamrun.runs.service import RunService
-from teamrun_api.auth import Keyring
+from teamrun_api.auth import Caller, Keyring
+from teamrun_api.faults import Fault, InvalidIdempotencyKey
 from teamrun_api.metrics import Metrics
+from teamrun_api.prefer import wait_of
+from teamrun_api.presence import while_present
 from teamrun_api.readiness import Readiness
 from teamrun_api.settings import ApiSettings
 
-__all__ = ["Api", "ApiDep"]
+__all__ = ["Api", "Call", "Hold", "api_of"]
+
+T = TypeVar("T")
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,8 +42,70 @@ class Api:
     """Set when the server begins to stop: streams and held answers end."""
 
 
-async def _api(request: Request) -> Api:
+def api_of(request: Request) -> Api:
+    """The parts of the application that a request was sent to."""
     return cast(Api, request.app.state.api)
 
 
-ApiDep = Annotated[Api, Depends(_api)]
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of a caller who may make it."""
+
+    api: Api
+    caller: Caller
+    request: Request
+
+    @property
+    def tenant(self) -> str:
+        """Whose runs the request is about."""
+        return self.caller.tenant
+
+    @property
+    def service(self) -> RunService:
+        """Does what is asked for."""
+        return self.api.service
+
+    def header(self, name: str) -> str | None:
+        """A header of the request."""
+        return self.request.headers.get(name)
+
+    def idempotency_key(self) -> str | None:
+        """The `Idempotency-Key`.
+
+        Raises:
+            InvalidIdempotencyKey: It is not 1 to 255 printable ASCII characters.
+        """
+        key = self.header("idempotency-key")
+        if key is None or _IDEMPOTENCY_KEY.fullmatch(key):
+            return key
+        message = "An Idempotency-Key has 1 to 255 printable ASCII characters; send another one."
+        fault = Fault(message, InvalidIdempotencyKey.code, header="Idempotency-Key")
+        raise InvalidIdempotencyKey(message, faults=[fault])
+
+    def hold(self, wait: int | None) -> "Hold":
+        """How long the answer may be held: by `wait`, in seconds, else by the `Prefer` header."""
+        asked = wait if wait is not None else wait_of(self.header("prefer"))
+        if asked is None:
+            return _NO_HOLD
+        timeout = min(timedelta(seconds=asked), self.api.settings.wait_limit)
+        applied = {"Preference-Applied": f"wait={int(timeout.total_seconds())}"}
+        return Hold(timeout or None, applied)
+
+    async def until(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The result of `work`; None where the server is about to stop.
+
+        Raises:
+            ClientDisconnect: The client has left.
+        """
+        return await while_present(self.request.receive, self.api.closing, work)
+
+
+class Hold(NamedTuple):
+    """How long the client lets its answer be held."""
+
+    timeout: timedelta | None
+    applied: dict[str, str]
+    """The header that says so."""
+
+
+_NO_HOLD = Hold(None, {})

@@ -6,6 +6,7 @@ A web page can let its own name resolve to 127.0.0.1 and then read what a local 
 
 import ipaddress
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -21,6 +22,7 @@ __all__ = ["LoopbackOnly", "check_bind", "is_loopback"]
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address, without port, means this machine."""
     host = host.strip("[]").rstrip(".").lower()

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from teamrun.components.problems import did_you_mean, listed
 from teamrun_api.faults import Fault, InvalidParameter
 
-__all__ = ["METADATA", "known_query", "metadata_of", "wrong_parameter"]
+__all__ = ["METADATA", "check_query", "metadata_of", "wrong_parameter"]
 
 _METADATA = re.compile(r"metadata\[(.{1,64})\]", re.DOTALL)
 
@@ -53,8 +53,8 @@ def metadata_of(request: Request) -> dict[str, str]:
     return pairs
 
 
-async def known_query(request: Request) -> None:
-    """A dependency of every route: refuse parameters that it does not know.
+def check_query(request: Request) -> None:
+    """Refuse parameters that the route does not know.
 
     A filter that was misspelt and then ignored would answer with everything.
 

@@ -4,7 +4,6 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from starlette.requests import Request
 from starlette.responses import Response
 
 from teamrun.errors import ArtifactNotFound, RunNotFound
@@ -12,7 +11,6 @@ from teamrun.runs.entries import ArtifactRecord
 from teamrun.runs.public import Artifact
 from teamrun_api.answers import json_answer, not_modified
 from teamrun_api.conditional import blob_tag, matches
-from teamrun_api.context import ApiDep
 from teamrun_api.declare import IF_NONE_MATCH, Responses, answer, content, problems
 from teamrun_api.dependencies import RunId, RunReader
 from teamrun_api.schemas import ArtifactPage
@@ -46,9 +44,9 @@ router = APIRouter(tags=["artifacts"], default_response_class=Response)
         **problems(RunNotFound),
     },
 )
-async def list_artifacts(api: ApiDep, caller: RunReader, run_id: RunId) -> Response:
+async def list_artifacts(call: RunReader, run_id: RunId) -> Response:
     """List what the run has left so far; while it runs there may be more to come."""
-    records = await api.service.artifacts(caller.tenant, run_id)
+    records = await call.service.artifacts(call.tenant, run_id)
     return json_answer(ArtifactPage(data=[_resource(run_id, record) for record in records]))
 
 
@@ -59,17 +57,15 @@ async def list_artifacts(api: ApiDep, caller: RunReader, run_id: RunId) -> Respo
     responses=_FILE,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
 )
-async def get_artifact(
-    request: Request, api: ApiDep, caller: RunReader, run_id: RunId, name: Name
-) -> Response:
+async def get_artifact(call: RunReader, run_id: RunId, name: Name) -> Response:
     """Download a file. It is sent as an attachment: what a tool wrote is never shown as a page."""
-    known = request.headers.get("if-none-match")
+    known = call.header("if-none-match")
     if known is not None:
-        records = await api.service.artifacts(caller.tenant, run_id)
+        records = await call.service.artifacts(call.tenant, run_id)
         newest = [record for record in records if record.name == name][-1:]
         if newest and matches(known, blob_tag(newest[0].sha256)):
             return not_modified(blob_tag(newest[0].sha256))
-    record, data = await api.service.artifact(caller.tenant, run_id, name)
+    record, data = await call.service.artifact(call.tenant, run_id, name)
     return _file(record, data)
 
 
@@ -81,9 +77,7 @@ async def get_artifact(
     openapi_extra={"parameters": [IF_NONE_MATCH]},
 )
 async def get_artifact_version(
-    request: Request,
-    api: ApiDep,
-    caller: RunReader,
+    call: RunReader,
     run_id: RunId,
     name: Name,
     version: Annotated[
@@ -91,9 +85,9 @@ async def get_artifact_version(
     ],
 ) -> Response:
     """Download a version of a file; it never changes."""
-    record, data = await api.service.artifact(caller.tenant, run_id, name, version=version)
+    record, data = await call.service.artifact(call.tenant, run_id, name, version=version)
     tag = blob_tag(record.sha256)
-    if matches(request.headers.get("if-none-match"), tag):
+    if matches(call.header("if-none-match"), tag):
         return not_modified(tag)
     return _file(record, data, cache="private, max-age=31536000, immutable")
 

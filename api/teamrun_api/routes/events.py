@@ -7,13 +7,12 @@ from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
-from starlette.requests import Request
 from starlette.responses import Response
 
 from teamrun.errors import RunNotFound
 from teamrun.runs.public import Delta, Event, EventPage, RunStatus
 from teamrun_api.answers import has_ended, json_answer
-from teamrun_api.context import Api, ApiDep
+from teamrun_api.context import Api
 from teamrun_api.declare import LAST_EVENT_ID, content, problems
 from teamrun_api.dependencies import RunId, RunReader
 from teamrun_api.faults import Fault, InvalidParameter, NotAcceptable
@@ -73,9 +72,7 @@ class _Log(NamedTuple):
     openapi_extra={"parameters": [LAST_EVENT_ID]},
 )
 async def read_events(
-    request: Request,
-    api: ApiDep,
-    caller: RunReader,
+    call: RunReader,
     run_id: RunId,
     after: Annotated[
         str | None,
@@ -104,23 +101,25 @@ async def read_events(
       of a frame is the event's; sent back as `Last-Event-ID` it resumes the stream there, for as
       long as the run is kept. `message.delta` frames are pieces of text on their way and have none.
     """
-    start = _start_of(request, run_id, after)
+    start = _start_of(call.header("last-event-id"), run_id, after)
     wanted = frozenset(types.split(",")) if types else None
-    log = _Log(api, caller.tenant, run_id, start, wanted)
+    log = _Log(call.api, call.tenant, run_id, start, wanted)
     # HEAD is answered as the page is: it opens no stream.
-    head = HEAD_FLAG in request.scope["state"]
-    form = JSON if head else choose(request.headers.get("accept"), (JSON, LINES, STREAM))
+    head = HEAD_FLAG in call.request.scope["state"]
+    form = JSON if head else choose(call.header("accept"), (JSON, LINES, STREAM))
     if form == STREAM:
         return await _stream(log)
-    page = await api.service.events(
-        caller.tenant,
+    page = await call.service.events(
+        call.tenant,
         run_id,
         after=start,
         limit=limit if form == JSON else _LINES_PAGE,
         types=wanted,
     )
     if form == LINES:
-        return EventStream(_lines(log, page), api=api, media_type=LINES, ping=None, headers=_VARY)
+        return EventStream(
+            _lines(log, page), api=call.api, media_type=LINES, ping=None, headers=_VARY
+        )
     return json_answer(page, headers=_VARY)
 
 
@@ -169,8 +168,7 @@ async def _lines(log: _Log, page: EventPage) -> AsyncGenerator[bytes, None]:
         )
 
 
-def _start_of(request: Request, run_id: str, after: str | None) -> int:
-    last = request.headers.get("last-event-id")
+def _start_of(last: str | None, run_id: str, after: str | None) -> int:
     try:
         if last:
             return _seq_of(last, run_id)

@@ -1,10 +1,10 @@
 """`/v1/runs`: submit, list, read, cancel, result."""
 
 import logging
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from starlette.requests import Request
 from starlette.responses import Response
 
 from teamrun.errors import (
@@ -22,7 +22,7 @@ from teamrun.runs.spec import RunRequest
 from teamrun_api.answers import has_ended, json_answer, not_modified, run_answer
 from teamrun_api.bodies import JsonBody
 from teamrun_api.conditional import matches, revision_tag
-from teamrun_api.context import ApiDep
+from teamrun_api.context import Call
 from teamrun_api.declare import (
     BODY,
     IDEMPOTENCY_KEY,
@@ -34,7 +34,7 @@ from teamrun_api.declare import (
     problems,
     takes,
 )
-from teamrun_api.dependencies import Hold, HoldDep, IdempotencyKey, RunId, RunReader, RunWriter
+from teamrun_api.dependencies import RunId, RunReader, RunWriter, Wait
 from teamrun_api.faults import InvalidIdempotencyKey
 from teamrun_api.queries import METADATA, metadata_of, wrong_parameter
 from teamrun_api.schemas import CancelRequest
@@ -91,33 +91,32 @@ _SUBMITTED: Responses = {
     },
 )
 async def submit_run(
-    api: ApiDep,
-    caller: RunWriter,
-    key: IdempotencyKey,
-    hold: HoldDep,
+    call: RunWriter,
     request: Annotated[RunRequest, Depends(JsonBody(RunRequest))],
+    wait: Wait = None,
 ) -> Response:
     """Accept a run. It is durable when the answer leaves, and executed by a worker.
 
     With `Prefer: wait=N` the answer is held until the run has ended, for up to N seconds.
     """
-    run, replayed = await api.service.submit(caller.tenant, request, idempotency_key=key)
-    api.metrics.accepted(replayed=replayed)
+    hold = call.hold(wait)
+    run, replayed = await call.service.submit(
+        call.tenant, request, idempotency_key=call.idempotency_key()
+    )
+    call.api.metrics.accepted(replayed=replayed)
     headers = {"Location": f"/v1/runs/{run.id}", **hold.applied}
     if replayed:
         headers["Idempotency-Replayed"] = "true"
     if hold.timeout is not None:
-        run = await _held(hold, caller.tenant, run)
+        run = await _held(call, run, timeout=hold.timeout)
         if has_ended(run):
             return run_answer(run, headers=headers)
     return run_answer(run, status=202, headers={**headers, **RETRY_SOON})
 
 
-async def _held(hold: Hold, tenant: str, run: Run) -> Run:
-    assert hold.timeout is not None
-    waiting = hold.api.service.wait(tenant, run.id, timeout=hold.timeout)
+async def _held(call: Call, run: Run, *, timeout: timedelta) -> Run:
     try:
-        return await hold.until(waiting) or run
+        return await call.until(call.service.wait(call.tenant, run.id, timeout=timeout)) or run
     except TeamrunError as error:
         # The run has been accepted: the client must learn its id, whatever fails from here on.
         data = {"action": "run.wait", "run_id": run.id, "code": error.code}
@@ -133,9 +132,7 @@ async def _held(hold: Hold, tenant: str, run: Run) -> Run:
     openapi_extra={"parameters": [METADATA]},
 )
 async def list_runs(
-    request: Request,
-    api: ApiDep,
-    caller: RunReader,
+    call: RunReader,
     limit: Annotated[int, Query(ge=1, le=100, description="How many.")] = 20,
     after: Annotated[
         str | None, Query(max_length=256, description="`next_cursor` of the page before.")
@@ -150,9 +147,9 @@ async def list_runs(
 
     A page may be short, or empty, and still have a `next_cursor`: go on while `has_more`.
     """
-    where = RunFilter(status=status, team=team, tag=tag, metadata=metadata_of(request))
+    where = RunFilter(status=status, team=team, tag=tag, metadata=metadata_of(call.request))
     try:
-        page = await api.service.list(caller.tenant, where, limit=limit, after=after)
+        page = await call.service.list(call.tenant, where, limit=limit, after=after)
     except UsageError as error:  # the only one that a list raises
         raise wrong_parameter("after", error.message, code="invalid_cursor") from None
     return json_answer(page)
@@ -169,21 +166,19 @@ async def list_runs(
     },
     openapi_extra={"parameters": [IF_NONE_MATCH, PREFER]},
 )
-async def get_run(
-    request: Request, api: ApiDep, caller: RunReader, run_id: RunId, hold: HoldDep
-) -> Response:
+async def get_run(call: RunReader, run_id: RunId, wait: Wait = None) -> Response:
     """Read a run as its log says now.
 
     `Prefer: wait=N` together with `If-None-Match` is a long poll: the answer is held until the run
     changes. Without `If-None-Match` it is held until the run has ended.
     """
-    known = request.headers.get("if-none-match")
-    run = await api.service.get(caller.tenant, run_id)
+    hold, known = call.hold(wait), call.header("if-none-match")
+    run = await call.service.get(call.tenant, run_id)
     same = matches(known, revision_tag(run.revision))
     if hold.timeout is not None and (same or known is None) and not has_ended(run):
         revision = run.revision if same else None
-        waiting = api.service.wait(caller.tenant, run_id, timeout=hold.timeout, revision=revision)
-        run = await hold.until(waiting) or run
+        waiting = call.service.wait(call.tenant, run_id, timeout=hold.timeout, revision=revision)
+        run = await call.until(waiting) or run
     tag = revision_tag(run.revision)
     if matches(known, tag):
         return not_modified(tag, headers=hold.applied)
@@ -200,14 +195,15 @@ async def get_run(
     },
     openapi_extra={"parameters": [PREFER]},
 )
-async def get_result(api: ApiDep, caller: RunReader, run_id: RunId, hold: HoldDep) -> Response:
+async def get_result(call: RunReader, run_id: RunId, wait: Wait = None) -> Response:
     """Read the whole result: output, messages, files, usage. Before the end that is 409.
 
     `Prefer: wait=N` holds the answer until the run has ended, for up to N seconds.
     """
+    hold = call.hold(wait)
     if hold.timeout is not None:
-        await hold.until(api.service.wait(caller.tenant, run_id, timeout=hold.timeout))
-    result = await api.service.result(caller.tenant, run_id)
+        await call.until(call.service.wait(call.tenant, run_id, timeout=hold.timeout))
+    result = await call.service.result(call.tenant, run_id)
     return json_answer(result, headers=hold.applied)
 
 
@@ -232,14 +228,13 @@ async def get_result(api: ApiDep, caller: RunReader, run_id: RunId, hold: HoldDe
     },
 )
 async def cancel_run(
-    api: ApiDep,
-    caller: RunWriter,
+    call: RunWriter,
     run_id: RunId,
-    key: IdempotencyKey,
     request: Annotated[CancelRequest, Depends(JsonBody(CancelRequest, optional=True))],
 ) -> Response:
     """End a run. Repeating it changes nothing; a run that has ended otherwise answers 409."""
-    run = await api.service.cancel(caller.tenant, run_id, reason=request.reason)
+    call.idempotency_key()  # a cancel is safe to repeat without it; a wrong one is still told
+    run = await call.service.cancel(call.tenant, run_id, reason=request.reason)
     if has_ended(run):
         return run_answer(run)
     return run_answer(run, status=202, headers=RETRY_SOON)

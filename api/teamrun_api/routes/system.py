@@ -6,9 +6,8 @@ from starlette.responses import Response
 from teamrun.runs.spec import BEHAVIOUR
 from teamrun.version import VERSION
 from teamrun_api.answers import json_answer
-from teamrun_api.context import ApiDep
 from teamrun_api.declare import answer, content, problems
-from teamrun_api.dependencies import AnyCaller
+from teamrun_api.dependencies import AnyKey, NoKey
 from teamrun_api.faults import Fault, NotReady
 from teamrun_api.limits import MAX_DEPTH, MAX_NODES
 from teamrun_api.metrics import CONTENT_TYPE
@@ -28,7 +27,7 @@ router = APIRouter(tags=["system"], default_response_class=Response)
         **problems(keyed=False),
     },
 )
-async def get_health() -> Response:
+async def get_health(call: NoKey) -> Response:
     """Tell whether to restart the process; asks nothing else. Needs no key."""
     return json_answer(Health())
 
@@ -46,14 +45,15 @@ async def get_health() -> Response:
         **problems(NotReady, keyed=False),
     },
 )
-async def get_readiness(api: ApiDep) -> Response:
+async def get_readiness(call: NoKey) -> Response:
     """Tell whether to send requests here. `errors` names each component at fault. Needs no key.
 
     Without Redis, submits are still accepted, and start when it is back.
     """
-    faults = await api.readiness.faults()
+    readiness = call.api.readiness
+    faults = await readiness.faults()
     if not faults:
-        return json_answer(Readiness(checks=dict.fromkeys(api.readiness.names, "ok")))
+        return json_answer(Readiness(checks=dict.fromkeys(readiness.names, "ok")))
     reasons = [f"{name} {why}" for name, why in faults.items()]
     raise NotReady(
         f"Not ready: {'; '.join(reasons)}.",
@@ -70,9 +70,9 @@ async def get_readiness(api: ApiDep) -> Response:
         **problems(),
     },
 )
-async def get_metrics(api: ApiDep, caller: AnyCaller) -> Response:
+async def get_metrics(call: AnyKey) -> Response:
     """Read the metrics. Where keys are configured any of them will do."""
-    return Response(api.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+    return Response(call.api.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
 
 @router.get(
@@ -81,8 +81,9 @@ async def get_metrics(api: ApiDep, caller: AnyCaller) -> Response:
     summary="The server and what it can do",
     responses={200: answer("The server.", Info, "Info"), **problems()},
 )
-async def get_info(api: ApiDep, caller: AnyCaller) -> Response:
+async def get_info(call: AnyKey) -> Response:
     """Read the server's version and limits. Where keys are configured any of them will do."""
+    api = call.api
     settings = api.settings
     info = Info(
         version=VERSION,

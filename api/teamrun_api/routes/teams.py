@@ -8,9 +8,8 @@ from starlette.responses import Response
 from teamrun.components.summaries import TeamSummary, Validation
 from teamrun_api.answers import json_answer
 from teamrun_api.bodies import JsonBody
-from teamrun_api.context import ApiDep
 from teamrun_api.declare import BODY, IDEMPOTENCY_KEY, answer, problems, takes
-from teamrun_api.dependencies import IdempotencyKey, TeamReader
+from teamrun_api.dependencies import TeamReader
 from teamrun_api.faults import InvalidIdempotencyKey, TeamNotFound
 from teamrun_api.schemas import TeamPage, ValidateRequest
 
@@ -25,9 +24,9 @@ router = APIRouter(tags=["teams"], default_response_class=Response)
     summary="List registered teams",
     responses={200: answer("The teams, by name.", TeamPage, "Teams"), **problems()},
 )
-async def list_teams(api: ApiDep, caller: TeamReader) -> Response:
+async def list_teams(call: TeamReader) -> Response:
     """List the teams of the operator's file, and the models that stand behind them here."""
-    return json_answer(TeamPage(data=api.registry.teams()))
+    return json_answer(TeamPage(data=call.api.registry.teams()))
 
 
 @router.get(
@@ -40,14 +39,13 @@ async def list_teams(api: ApiDep, caller: TeamReader) -> Response:
     },
 )
 async def get_team(
-    api: ApiDep,
-    caller: TeamReader,
+    call: TeamReader,
     name: Annotated[
         str, Path(max_length=256, description="The team's name.", examples=["analysts"])
     ],
 ) -> Response:
     """Read one team."""
-    for team in api.registry.teams():
+    for team in call.api.registry.teams():
         if team.name == name:
             return json_answer(team)
     raise TeamNotFound(f"There is no team {name!r}; GET /v1/teams lists them.")
@@ -71,10 +69,9 @@ async def get_team(
     },
 )
 async def validate_team(
-    api: ApiDep,
-    caller: TeamReader,
-    key: IdempotencyKey,
+    call: TeamReader,
     request: Annotated[ValidateRequest, Depends(JsonBody(ValidateRequest))],
 ) -> Response:
     """Check a team as a submit would. The answer is 200 also where it does not hold."""
-    return json_answer(api.registry.validate(team=request.team, team_spec=request.team_spec))
+    call.idempotency_key()  # nothing is changed, so a right one makes no difference
+    return json_answer(call.api.registry.validate(team=request.team, team_spec=request.team_spec))

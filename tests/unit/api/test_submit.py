@@ -11,6 +11,8 @@ from teamrun.storage.memory import MemoryStore
 
 SUBMIT = {"team": "writers", "input": "Go", "metadata": {"customer": "42"}, "tags": ["nightly"]}
 
+BODY = b'{"team": "writers", "input": "Go"}'
+
 
 async def _executed_soon(w: World) -> None:
     await w.mailbox.arrived.wait()
@@ -117,8 +119,8 @@ def test_a_key_that_may_not_be_is_400_and_nothing_is_accepted(key: str) -> None:
                 w.app,
                 "/v1/runs",
                 method="POST",
-                headers={"content-type": "application/json", "content-length": "2"},
-                body=b"{}",
+                headers={"content-type": "application/json", "content-length": str(len(BODY))},
+                body=BODY,
             )
             exchange.scope["headers"].append((b"idempotency-key", key.encode("latin-1")))
             assert await exchange.start() == 400
@@ -294,14 +296,13 @@ def test_a_wait_that_fails_after_the_acceptance_still_tells_the_run(
 def test_a_client_that_leaves_a_held_submit_leaves_the_run_behind_and_nothing_else() -> None:
     async def scenario() -> None:
         async with world() as w:
-            body = b'{"team": "writers", "input": "Go"}'
             exchange = Exchange(
                 w.app,
                 "/v1/runs",
                 method="POST",
                 query="wait=60",
-                headers={"content-type": "application/json", "content-length": str(len(body))},
-                body=body,
+                headers={"content-type": "application/json", "content-length": str(len(BODY))},
+                body=BODY,
             )
             await w.mailbox.arrived.wait()
             await exchange.leave()
