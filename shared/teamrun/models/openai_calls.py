@@ -8,10 +8,11 @@ import asyncio
 import hashlib
 import weakref
 from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 import httpx2
 import openai
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+from openai import AsyncOpenAI
 from openai.resources.chat import completions as completions  # loaded now, not in the first call
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -24,19 +25,12 @@ from teamrun.models.openai_errors import mapped_errors
 from teamrun.models.openai_request import Request
 from teamrun.models.openai_response import StreamedAnswer, result_of
 
-__all__ = ["Connect", "OpenAICalls", "http_client", "timeouts"]
+__all__ = ["Connect", "OpenAICalls", "timeouts"]
 
 Connect = Callable[[], AsyncOpenAI]
 
+_NOT_IN_BODY = frozenset({"model", "extra_body"})
 _CONNECT_SECONDS = 10.0
-# A worker holds hundreds of runs that call at once. The SDK would keep 100 of their connections
-# and open the rest again, TLS and all, for every call.
-_LIMITS = httpx2.Limits(max_connections=2000, max_keepalive_connections=1000)
-
-
-def http_client() -> httpx2.AsyncClient:
-    """A connection pool of the size that a worker needs."""
-    return DefaultAsyncHttpxClient(limits=_LIMITS)
 
 
 def timeouts(seconds: float) -> httpx2.Timeout:
@@ -64,7 +58,7 @@ class OpenAICalls:
         with mapped_errors(), cancelled_by(token):
             async with asyncio.timeout(self._timeout_seconds):  # silence is bounded by the SDK
                 completion = await self._client().chat.completions.create(
-                    **request.body, stream=False, extra_headers=_headers()
+                    **_arguments(request), stream=False
                 )
             return result_of(_parsed(completion), names=request.names, family=self._family)
 
@@ -79,7 +73,7 @@ class OpenAICalls:
         answer = StreamedAnswer(request.names, self._family)
         with mapped_errors(), cancelled_by(token):
             stream = await self._client().chat.completions.create(
-                **request.body, stream=True, extra_headers=_headers()
+                **_arguments(request), stream=True
             )
         try:
             while (chunk := await _next(stream, answer, token)) is not None:
@@ -126,6 +120,19 @@ def _parsed(completion: object) -> ChatCompletion:
         return completion
     # Contrary to its types the SDK hands on a body that is not declared as JSON.
     raise ModelError("The model's server answered no JSON.", retryable=True, unreadable=True)
+
+
+def _arguments(request: Request) -> dict[str, Any]:
+    # All but the model goes through extra_body, which the SDK sends as it is. What it gets as
+    # arguments it walks through to rename keys: 3.5 ms CPU for twenty messages, against 0.7 for
+    # the rest of the call.
+    body = {key: value for key, value in request.body.items() if key not in _NOT_IN_BODY}
+    return {
+        "model": request.body["model"],
+        "messages": (),
+        "extra_body": {**body, **request.body.get("extra_body", {})},
+        "extra_headers": _headers(),
+    }
 
 
 def _headers() -> dict[str, str]:

@@ -1,0 +1,117 @@
+"""Requests spread over small pools."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import httpx2
+import pytest
+
+from teamrun.models.http_pool import SpreadTransport
+
+REQUEST = httpx2.Request("GET", "http://127.0.0.1/")
+
+
+class Body(httpx2.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"ok"
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Pool(httpx2.AsyncBaseTransport):
+    def __init__(self) -> None:
+        self.requests = 0
+        self.closed = False
+        self.fails: BaseException | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests += 1
+        if self.fails is not None:
+            raise self.fails
+        return httpx2.Response(200, stream=Body())
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Spread:
+    def __init__(self, *, idle: timedelta = timedelta(days=1)) -> None:
+        self.made: list[Pool] = []
+        self.transport = SpreadTransport(self.make, per_pool=2, idle=idle)
+
+    def make(self) -> Pool:
+        self.made.append(Pool())
+        return self.made[-1]
+
+    async def open(self) -> httpx2.Response:
+        return await self.transport.handle_async_request(REQUEST)
+
+    @property
+    def requests(self) -> list[int]:
+        return [pool.requests for pool in self.made]
+
+
+def test_a_pool_takes_so_many_requests_and_the_next_one_the_rest() -> None:
+    async def body() -> None:
+        spread = Spread()
+        for _ in range(5):
+            await spread.open()
+        assert spread.requests == [2, 2, 1]
+
+    asyncio.run(body())
+
+
+def test_a_closed_response_makes_room_and_only_once() -> None:
+    async def body() -> None:
+        spread = Spread()
+        first = await spread.open()
+        await spread.open()
+        assert await first.aread() == b"ok"
+        await first.aclose()
+        await first.aclose()
+        await spread.open()
+        assert spread.requests == [3]
+        await spread.open()
+        assert spread.requests == [3, 1]
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("error", [httpx2.ConnectError("x"), asyncio.CancelledError()])
+def test_a_request_that_fails_makes_room(error: BaseException) -> None:
+    async def body() -> None:
+        spread = Spread()
+        await spread.open()
+        spread.made[0].fails = error
+        for _ in range(3):
+            with pytest.raises(type(error)):
+                await spread.open()
+        assert spread.requests == [4]
+
+    asyncio.run(body())
+
+
+def test_the_last_pool_is_closed_when_it_has_been_empty_for_long_enough() -> None:
+    async def body(idle: timedelta) -> list[bool]:
+        spread = Spread(idle=idle)
+        responses = [await spread.open() for _ in range(3)]
+        await responses[2].aclose()
+        await responses[0].aclose()
+        await spread.open()
+        return [pool.closed for pool in spread.made]
+
+    assert asyncio.run(body(timedelta(days=1))) == [False, False]
+    assert asyncio.run(body(timedelta(seconds=-1))) == [False, True]
+
+
+def test_closing_closes_every_pool() -> None:
+    async def body() -> None:
+        spread = Spread()
+        for _ in range(3):
+            await spread.open()
+        await spread.transport.aclose()
+        assert [pool.closed for pool in spread.made] == [True, True]
+
+    asyncio.run(body())
