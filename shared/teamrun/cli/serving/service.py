@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -14,6 +15,7 @@ from pydantic import Field
 from teamrun.cli.serving import valkey
 from teamrun.cli.serving.lock import FolderLock
 from teamrun.cli.serving.supervisor import Program, Supervisor
+from teamrun.errors import UsageError
 from teamrun.settings import CommonSettings
 
 __all__ = ["ServeSettings", "serve"]
@@ -55,11 +57,12 @@ async def serve(
         slow: Called once when that takes long.
 
     Raises:
-        UsageError: The data folder is in use, or there is no Valkey.
+        UsageError: The data folder or the port is in use, or there is no Valkey.
     """
     folder = settings.data_dir.absolute()
     lock = FolderLock(folder)
     lock.acquire()
+    _check_port(settings)
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     supervisor = Supervisor(grace_s=settings.grace_seconds + 20)
     _end_on_signals(supervisor)
@@ -75,6 +78,20 @@ async def serve(
         users.leave()
         await supervisor.ended("valkey")
         lock.close()
+
+
+def _check_port(settings: ServeSettings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        if sys.platform != "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise UsageError(
+                f"Port {settings.port} of {settings.host} cannot be had ({error.strerror}): choose "
+                "another one with --port or TEAMRUN_PORT."
+            ) from error
 
 
 class _Users:

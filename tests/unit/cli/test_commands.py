@@ -1,0 +1,63 @@
+"""The surface of the command line; what the commands do is tested against a real service."""
+
+import pytest
+import typer
+from typer.core import TyperGroup, TyperOption
+from typer.testing import CliRunner
+
+from teamrun.cli.app import COMMANDS, app
+from teamrun.version import VERSION
+
+root = typer.main.get_command(app)
+assert isinstance(root, TyperGroup)
+COMMAND_OF = root.commands
+OPTIONS = [
+    pytest.param(option, id=f"{name}{option.opts[0]}")
+    for name, command in COMMAND_OF.items()
+    for option in command.params
+    if isinstance(option, TyperOption)
+]
+
+
+def test_the_commands_are_those_that_are_promised() -> None:
+    names = [
+        "serve",
+        "api",
+        "worker",
+        "run",
+        "submit",
+        "watch",
+        "runs",
+        "cancel",
+        "teams",
+        "version",
+    ]
+
+    assert list(COMMAND_OF) == names
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_flag_has_a_variable(option: TyperOption) -> None:
+    assert str(option.envvar).startswith("TEAMRUN_")
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_switch_has_its_opposite(option: TyperOption) -> None:
+    assert not option.is_flag or any(name.startswith("--no-") for name in option.secondary_opts)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_an_example_of_its_own_command(name: str) -> None:
+    result = CliRunner().invoke(app, [name, "--help"])
+
+    assert result.exit_code == 0
+    assert f"Example: teamrun {name}" in result.output
+
+
+@pytest.mark.parametrize("arguments", [["fly"], ["watch"], ["runs", "--limit", "0"]])
+def test_wrong_use_ends_with_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_the_version_is_printed() -> None:
+    assert CliRunner().invoke(app, ["version"]).stdout == f"{VERSION}\n"

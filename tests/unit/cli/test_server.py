@@ -1,0 +1,99 @@
+import json
+from collections.abc import Callable
+
+import httpx2
+import pytest
+
+from teamrun.cli.server import Server
+from teamrun.errors import RunNotFound, TeamrunError, Unavailable, UsageError
+
+
+def server(answer: Callable[[httpx2.Request], httpx2.Response]) -> Server:
+    return Server(
+        "http://127.0.0.1:1", transport=httpx2.MockTransport(answer), sleep=lambda _: None
+    )
+
+
+def stream(*events: tuple[str, str]) -> httpx2.Response:
+    text = "".join(f"id: {event_id}\ndata: {data}\n\n" for event_id, data in events)
+    return httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, text=text)
+
+
+def test_a_cut_stream_is_resumed_after_the_last_event_that_was_seen() -> None:
+    asked: list[str | None] = []
+    end = httpx2.Response(200, text="id: r-3\ndata: c\n\nevent: end\ndata: {}\n\n")
+    answers = [stream(("r-1", "a"), ("r-2", "b")), httpx2.Response(503), end]
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.headers.get("Last-Event-ID"))
+        return answers.pop(0)
+
+    followed = [event.data for event in server(answer).follow("r")]
+
+    assert followed == ["a", "b", "c"]
+    assert asked == [None, "r-2", "r-2"]
+
+
+def test_a_stream_that_never_comes_back_is_given_up() -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("refused", request=request)
+
+    with pytest.raises(Unavailable):
+        list(server(answer).follow("r"))
+
+
+def test_a_run_that_does_not_exist_is_not_asked_for_again() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.path)
+        return httpx2.Response(
+            404, json={"detail": "There is no run 'r'.", "code": "run_not_found"}
+        )
+
+    with pytest.raises(RunNotFound):
+        list(server(answer).follow("r"))
+
+    assert asked == ["/v1/runs/r/events"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(401, UsageError), (422, UsageError), (503, Unavailable)]
+)
+def test_a_problem_becomes_an_error_that_names_the_field(
+    status: int, expected: type[TeamrunError]
+) -> None:
+    problem = {"detail": "No.", "errors": [{"pointer": "/team", "detail": "There is no such."}]}
+
+    with pytest.raises(expected) as caught:
+        server(lambda _: httpx2.Response(status, json=problem)).get("/v1/runs")
+
+    assert "/team" in str(caught.value)
+
+
+def test_an_answer_of_something_else_is_an_error_with_its_status() -> None:
+    with pytest.raises(Unavailable, match="502"):
+        server(lambda _: httpx2.Response(502, text="<html>")).get("/v1/runs")
+
+
+def test_where_nobody_listens_the_message_names_the_setting() -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("refused", request=request)
+
+    with pytest.raises(UsageError, match="TEAMRUN_URL"):
+        server(answer).post("/v1/runs", {})
+
+
+def test_the_key_and_the_body_are_sent() -> None:
+    seen: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(202, text="{}")
+
+    client = Server("http://127.0.0.1:1", api_key="key_1", transport=httpx2.MockTransport(answer))
+    client.post("/v1/runs", {"team": "t"}, headers={"Idempotency-Key": "k"})
+
+    assert seen[0].headers["Authorization"] == "Bearer key_1"
+    assert seen[0].headers["Idempotency-Key"] == "k"
+    assert json.loads(seen[0].content) == {"team": "t"}

@@ -1,0 +1,40 @@
+import json
+import logging
+import sys
+
+from teamrun.logs import JsonFormatter, TextFormatter
+
+
+def record(**extra: object) -> logging.LogRecord:
+    return logging.makeLogRecord(
+        {"name": "teamrun.x", "levelname": "INFO", "msg": "A run was left", "created": 0.0, **extra}
+    )
+
+
+def test_a_line_is_one_json_object_with_the_data_of_the_record() -> None:
+    line = JsonFormatter().format(record(action="run.left", run_id="run_1"))
+
+    assert json.loads(line) == {
+        "time": "1970-01-01T00:00:00.000+00:00",
+        "level": "info",
+        "logger": "teamrun.x",
+        "message": "A run was left",
+        "action": "run.left",
+        "run_id": "run_1",
+    }
+
+
+def test_an_exception_stays_on_its_line() -> None:
+    try:
+        raise ValueError("no\nluck")
+    except ValueError:
+        line = JsonFormatter().format(record(exc_info=sys.exc_info()))
+
+    assert "\n" not in line
+    assert "ValueError: no\nluck" in json.loads(line)["exception"]
+
+
+def test_a_line_for_people_has_the_data_behind_the_message() -> None:
+    line = TextFormatter().format(record(run_id="run_1"))
+
+    assert line == "00:00:00 info    teamrun.x: A run was left run_id=run_1"

@@ -1,0 +1,49 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from teamrun.errors import UsageError
+from teamrun.settings import CommonSettings, load_settings
+
+
+def test_the_store_is_in_the_data_folder_unless_said_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert load_settings(CommonSettings).store_url == (tmp_path / ".teamrun/store").as_uri()
+    assert load_settings(CommonSettings, data_dir="/a b").store_url == "file:///a%20b/store"
+    assert load_settings(CommonSettings, store_url="s3://b/p").store_url == "s3://b/p"
+
+
+def test_what_is_given_goes_before_the_environment_and_none_is_not_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TEAMRUN_LEASE_SECONDS", "5")
+    monkeypatch.setenv("TEAMRUN_CONFIG", "other.yaml")
+
+    settings = load_settings(CommonSettings, config=Path("mine.yaml"), lease_seconds=None)
+
+    assert settings.lease == timedelta(seconds=5)
+    assert settings.config == Path("mine.yaml")
+
+
+def test_an_empty_variable_is_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAMRUN_REDIS_URL", "")
+
+    assert load_settings(CommonSettings).redis_url is None
+
+
+def test_a_wrong_value_is_an_error_that_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAMRUN_LEASE_SECONDS", "soon")
+    monkeypatch.setenv("TEAMRUN_LOG_LEVEL", "loud")
+
+    with pytest.raises(UsageError, match=r"TEAMRUN_LEASE_SECONDS.*TEAMRUN_LOG_LEVEL"):
+        load_settings(CommonSettings)
+
+
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAMRUN_REDIS_URL", "redis://:hush@127.0.0.1")
+
+    assert "hush" not in repr(load_settings(CommonSettings))
