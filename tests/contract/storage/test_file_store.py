@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def test_nothing_torn_is_seen_after_writers_are_killed(tmp_path: Path) -> None:
             store = FileStore(sys.argv[1])
             print("ready", flush=True)
             for n in itertools.count():
-                await store.put_new(f"log/{sys.argv[2]}-{n:06d}", b"x" * 100_000 + b"end")
+                await store.put_new(f"log/{sys.argv[2]}-{n:06d}", b"x" * 3_000_000 + b"end")
 
         asyncio.run(main())
     """
@@ -149,7 +150,7 @@ def test_nothing_torn_is_seen_after_writers_are_killed(tmp_path: Path) -> None:
     async def body() -> None:
         store = FileStore(tmp_path)
         for key in await store.list("log/", limit=100_000):
-            assert await store.get(key) == b"x" * 100_000 + b"end"
+            assert await store.get(key) == b"x" * 3_000_000 + b"end"
 
     asyncio.run(body())
 
@@ -228,32 +229,46 @@ def test_a_disk_that_fills_in_the_middle_of_a_write_leaves_nothing_torn(
     assert (process.returncode, output) == (0, "unavailable\nunavailable\n")
 
 
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs Linux namespaces")
 def test_a_full_file_system_is_unavailable_and_recovers(tmp_path: Path) -> None:
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs Linux and root")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+    program = """
+        import asyncio, errno, subprocess, sys
+        from teamrun.errors import Unavailable
+        from teamrun.storage.file import FileStore
+
+        async def main():
+            store = FileStore(sys.argv[1])
+            written = 0
+            try:
+                while True:
+                    await store.put_new(f"log/{written}", bytes([written]) * 20_000)
+                    written += 1
+            except Unavailable as error:
+                assert error.data["errno"] == errno.ENOSPC
+            assert written > 3
+            assert len(await store.list("log/")) == written
+            for n in range(written):
+                assert await store.get(f"log/{n}") == bytes([n]) * 20_000
+            await store.delete("log/0")
+            assert await store.put_new(f"log/{written}", b"y" * 20_000) is True
+
+        mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", sys.argv[1]]
+        if subprocess.run(mount, capture_output=True).returncode != 0:
+            sys.exit(77)
+        asyncio.run(main())
+    """
+    # The mount is seen in this namespace only, and ends with it.
+    namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "-r"]
+    done = subprocess.run(
+        [*namespace, sys.executable, "-c", textwrap.dedent(program), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=50,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode == 77 or b"unshare" in done.stderr:
         pytest.skip("this machine does not let a test mount a file system")
-
-    async def body() -> None:
-        store = FileStore(folder)
-        written = 0
-        with pytest.raises(Unavailable) as caught:
-            while True:
-                await store.put_new(f"log/{written}", bytes([written]) * 20_000)
-                written += 1
-        assert caught.value.data["errno"] == errno.ENOSPC
-        assert written > 3
-        assert len(await store.list("log/")) == written
-        await store.delete("log/0")
-        assert await store.put_new(f"log/{written}", b"y" * 20_000) is True
-
-    try:
-        asyncio.run(body())
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_store_whose_folder_is_gone_is_unavailable_and_is_not_made_anew(tmp_path: Path) -> None:
