@@ -1,0 +1,168 @@
+"""`python -m teamrun_worker` with a real Valkey; runs are submitted without HTTP."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.support.service import example, until
+from tests.support.services import Valkey, valkey
+
+from teamrun.components.config import load_registry
+from teamrun.dispatch.celery import CeleryDispatcher
+from teamrun.live.open import open_live
+from teamrun.runs.public import Event
+from teamrun.runs.service import RunService
+from teamrun.runs.spec import RunRequest
+from teamrun.storage.open import open_store
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+REQUEST = RunRequest(team="analysts", input="Which region sold most?")
+WITHIN = timedelta(seconds=50)
+"""Less than a lease: what needs a takeover does not pass."""
+
+
+@contextmanager
+def worker(folder: Path, redis_url: str, **settings: str) -> Generator["subprocess.Popen[str]"]:
+    """A worker that ends with the test."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "teamrun_worker"],
+        env={
+            **os.environ,
+            "TEAMRUN_CONFIG": str(folder / "example/teamrun.yaml"),
+            "TEAMRUN_DATA_DIR": str(folder),
+            "TEAMRUN_REDIS_URL": redis_url,
+            "TEAMRUN_HEARTBEAT": str(folder / "alive"),
+            **settings,
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@asynccontextmanager
+async def service(folder: Path, server: Valkey) -> AsyncGenerator[RunService]:
+    registry = load_registry(folder / "example/teamrun.yaml", environ={})
+    store = open_store((folder / "store").as_uri())
+    live, dispatcher = open_live(server.url), CeleryDispatcher(server.url)
+    try:
+        yield RunService(store=store, live=live, dispatcher=dispatcher, registry=registry)
+    finally:
+        for part in (registry, dispatcher, live, store):
+            await part.close()
+
+
+async def completed_within(runs: RunService, run_id: str) -> int:
+    """How many times the run, which has completed, was begun or taken over."""
+    run = await runs.wait("default", run_id, timeout=WITHIN)
+    assert run.status == "completed"
+    return run.attempt
+
+
+def test_sigterm_hands_a_run_over_to_the_next_worker(tmp_path: Path) -> None:
+    example(tmp_path / "example", latency_ms=300)
+
+    async def go(server: Valkey) -> None:
+        async with service(tmp_path, server) as runs:
+            with worker(tmp_path, server.url) as first:
+                run_id = (await runs.submit("default", REQUEST)).run.id
+                async for event in runs.follow("default", run_id):
+                    if isinstance(event, Event) and event.type == "tool.call.completed":
+                        break
+                first.send_signal(signal.SIGTERM)
+                assert await asyncio.to_thread(first.wait, 30) == 0
+            assert (await runs.get("default", run_id)).status == "queued"
+            with worker(tmp_path, server.url):
+                assert await completed_within(runs, run_id) == 2
+
+    with valkey() as server:
+        asyncio.run(go(server))
+
+
+def test_a_worker_that_starts_before_redis_takes_runs_when_it_is_there(tmp_path: Path) -> None:
+    example(tmp_path / "example", latency_ms=0)
+
+    async def go(server: Valkey) -> None:
+        server.kill()
+        async with service(tmp_path, server) as runs:
+            with worker(tmp_path, server.url, TEAMRUN_LEASE_SECONDS="1"):
+                run_id = (await runs.submit("default", REQUEST)).run.id
+                server.start()
+                assert await completed_within(runs, run_id) == 1
+
+    with valkey() as server:
+        asyncio.run(go(server))
+
+
+def test_cancel_reaches_a_run_inside_a_model_call(tmp_path: Path) -> None:
+    example(tmp_path / "example", latency_ms=60_000)
+
+    async def go(server: Valkey) -> None:
+        async with service(tmp_path, server) as runs:
+            with worker(tmp_path, server.url):
+                run_id = (await runs.submit("default", REQUEST)).run.id
+                async for event in runs.follow("default", run_id):
+                    if isinstance(event, Event) and event.type == "turn.started":
+                        break
+                await runs.cancel("default", run_id)
+                run = await runs.wait("default", run_id, timeout=WITHIN)
+                assert run.status == "cancelled"
+
+    with valkey() as server:
+        asyncio.run(go(server))
+
+
+def test_sigterm_gives_calls_up_that_outlast_the_grace_time(tmp_path: Path) -> None:
+    example(tmp_path / "example", latency_ms=60_000)
+
+    async def go(server: Valkey) -> None:
+        async with service(tmp_path, server) as runs:
+            with worker(tmp_path, server.url, TEAMRUN_GRACE_SECONDS="0.1") as process:
+                run_id = (await runs.submit("default", REQUEST)).run.id
+                async for event in runs.follow("default", run_id):
+                    if isinstance(event, Event) and event.type == "turn.started":
+                        break
+                process.send_signal(signal.SIGTERM)
+                assert await asyncio.to_thread(process.wait, 30) == 0
+
+    with valkey() as server:
+        asyncio.run(go(server))
+
+
+def test_the_heartbeat_begins_when_the_worker_consumes(tmp_path: Path) -> None:
+    example(tmp_path / "example")
+    with valkey() as server, worker(tmp_path, server.url):
+        until((tmp_path / "alive").exists, "the heartbeat file is there")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"TEAMRUN_REDIS_URL": ""}, "TEAMRUN_REDIS_URL"),
+        ({"TEAMRUN_MAX_RUNS": "many"}, "TEAMRUN_MAX_RUNS"),
+        ({"TEAMRUN_CONFIG": "nowhere.yaml"}, "nowhere.yaml"),
+        ({"TEAMRUN_STORE_URL": "ftp://x"}, "ftp://x"),
+    ],
+)
+def test_settings_that_do_not_hold_end_it_with_2_and_are_named(
+    tmp_path: Path, settings: dict[str, str], told: str
+) -> None:
+    example(tmp_path / "example")
+    with worker(tmp_path, "redis://127.0.0.1:9/0", **settings) as process:
+        _, words = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert told in words
+    assert "Traceback" not in words
