@@ -92,24 +92,29 @@ class JournaledModel(ModelWrapper):
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Ask the model; its text goes to live subscribers, the run gets the whole result."""
+        arguments: dict[str, Any] = {
+            "tools": tools,
+            "tool_choice": tool_choice,
+            "json_output": json_output,
+            "extra_create_args": extra_create_args,
+        }
 
         async def ask(desk: Desk) -> CreateResult:
-            result: CreateResult | None = None
-            stream = self.wrapped.create_stream(
-                messages,
-                tools=tools,
-                tool_choice=tool_choice,
-                json_output=json_output,
-                extra_create_args=extra_create_args,
-            )
-            async for chunk in stream:
-                if isinstance(chunk, str):
+            spoken = False
+            try:
+                async for chunk in self.wrapped.create_stream(messages, **arguments):
+                    if not isinstance(chunk, str):
+                        return chunk
                     desk.publish_delta({"text": chunk})
-                else:
-                    result = chunk
-            if result is None:
+                    spoken = True
                 raise ModelError("The model's stream ended without a result.", retryable=True)
-            return result
+            except ModelError as error:
+                if not (spoken and error.retryable):  # else the client has made its retries
+                    raise
+                # A client cannot take back text that it gave out; here it was shown live only.
+                if (tell := on_retry.get()) is not None:
+                    tell(1, timedelta(), error)
+                return await self.wrapped.create(messages, **arguments)
 
         yield await self._call(ask)
 
