@@ -370,6 +370,20 @@ def test_a_large_folder_is_listed_right_while_it_changes(tmp_path: Path) -> None
     asyncio.run(body())
 
 
+def test_a_list_is_not_kept_while_the_clock_of_the_folder_may_stand_still(tmp_path: Path) -> None:
+    async def body() -> None:
+        store = FileStore(tmp_path)
+        for n in range(600):
+            await store.put_new(f"list/{n:05d}", b"")
+        stamp = (tmp_path / "list").stat().st_mtime_ns
+        await store.list("list/")
+        await store.put_new("list/00000a", b"")
+        os.utime(tmp_path / "list", ns=(stamp, stamp))  # within one tick of a coarse clock
+        assert await store.list("list/", limit=2) == ["list/00000", "list/00000a"]
+
+    asyncio.run(body())
+
+
 def test_a_synced_store_goes_on_after_it_was_closed(tmp_path: Path) -> None:
     async def body() -> None:
         store = FileStore(tmp_path, fsync=True)
