@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(settings: ApiSettings) -> int:
-    async with parts_of(settings) as parts:
+    async with parts_of(settings, environ=os.environ) as parts:
         app = create_app(
             service=parts.service,
             registry=parts.registry,

@@ -29,9 +29,6 @@ from teamrun_api.settings import ApiSettings
 
 __all__ = ["Parts", "parts_of"]
 
-DRAIN_S = 10.0
-"""How long runs in this process may take to hand themselves over when it stops."""
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -45,7 +42,7 @@ class Parts:
 
 @asynccontextmanager
 async def parts_of(
-    settings: ApiSettings, *, environ: Mapping[str, str] = os.environ
+    settings: ApiSettings, *, environ: Mapping[str, str]
 ) -> AsyncGenerator[Parts, None]:
     """Open store, live state, queue and registry; close them at the end.
 
@@ -99,7 +96,7 @@ async def _executing_here(
         await reaping
         engine.stop()
         try:
-            await asyncio.wait_for(engine.drained(), DRAIN_S)
+            await asyncio.wait_for(engine.drained(), settings.grace_seconds)
         except TimeoutError:
             engine.abort()
             await engine.drained()

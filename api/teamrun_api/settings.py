@@ -55,6 +55,10 @@ class ApiSettings(CommonSettings):
     ping_seconds: float = Field(default=15.0, gt=0, le=60)
     """How long an event stream is silent before it sends a comment."""
 
+    grace_seconds: float = Field(default=10.0, ge=0, le=3600)
+    """How long runs that this process executes itself, for want of Redis, may take to hand
+    themselves over when it stops."""
+
     @property
     def wait_limit(self) -> timedelta:
         """`wait_limit_seconds` as a duration."""

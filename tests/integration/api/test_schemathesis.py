@@ -1,0 +1,65 @@
+"""Generated requests against the served document: no 5xx, nothing that it does not declare."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.support.api_server import ApiServer, api_server
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+# A body may be valid for its schema and still name a team, an event or a key that it may not.
+EXCLUDED = "positive_data_acceptance"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ApiServer]:
+    with api_server(tmp_path, settings={"wait_limit_seconds": "0.5"}) as started:
+        yield started
+
+
+def _run(document: Path | str, url: str, folder: Path, *options: str) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run", str(document), "--url", url),
+            *("--checks", "all", "--exclude-checks", EXCLUDED),
+            *("--generation-deterministic", "--request-timeout", "20", "--no-color"),
+            *options,
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+
+def test_generated_requests_meet_no_5xx_and_no_status_that_is_not_declared(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    phases = ("--phases", "examples,coverage,fuzzing")
+    _run(f"{server.url}/openapi.json", server.url, tmp_path, *phases, "--max-examples", "15")
+
+
+def test_generated_sequences_of_requests_about_real_runs_hold_too(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    document: dict[str, Any] = httpx2.get(f"{server.url}/openapi.json").json()
+    request = document["components"]["schemas"]["RunRequest"]
+    request["required"] = ["input", "team"]
+    request["properties"]["team"] = {"const": "analysts"}
+    del request["properties"]["team_spec"], request["oneOf"]
+    narrowed = tmp_path / "openapi.json"
+    narrowed.write_text(json.dumps(document), encoding="utf-8")
+
+    _run(narrowed, server.url, tmp_path, "--phases", "stateful", "--max-examples", "15")
+
+    reached = 'method="GET",route="/v1/runs/{run_id}/result",status="200"'
+    assert reached in httpx2.get(f"{server.url}/metrics").text
