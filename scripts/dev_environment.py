@@ -86,7 +86,7 @@ class Environment:
         return found.stdout.strip() == f"{sys.version_info[0]}.{sys.version_info[1]}"
 
     def _install(self, lock: str) -> None:
-        _say(f"Installing the packages of {lock}")
+        _say(f"Installing the packages of {lock} (once; this takes a minute or two)")
         if not self._try_install(lock):
             raise Failed(
                 f"The packages of {lock} could not be installed; the lines above say why. A first "

@@ -59,7 +59,7 @@ def make_app(redis_url: str, *, accept: Callable[[RunRef], None]) -> Celery:
     def execute(ref: str) -> None:
         accept(RunRef.parse(ref))
 
-    app.task(name=TASK)(execute)
+    app.task(name=TASK, shared=False)(execute)
     return app
 
 
