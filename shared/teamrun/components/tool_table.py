@@ -122,7 +122,7 @@ class ToolTable(Collection[str]):
             names = vars(found) if isinstance(found, (ModuleType, type)) else {}
             if part not in names:
                 hint = did_you_mean(part, (name for name in names if not name.startswith("_")))
-                raise _at(entry, f"names {part!r}, which is not there.{hint}".rstrip("."))
+                raise _at(entry, f"names {part!r}, which is not there.{hint}")
             found = names[part]
         return found
 
@@ -182,6 +182,6 @@ def _first_paragraph(text: str | None) -> str:
 
 def _at(entry: ToolEntry, what: str) -> DefinitionError:
     return DefinitionError(
-        f"The tool {entry.name!r}: {entry.function!r} {what}.",
+        f"The tool {entry.name!r}: {entry.function!r} {what.rstrip('.')}.",
         pointer=entry.where + "/function" if entry.where else "",
     )

@@ -280,12 +280,13 @@ def test_a_literal_dollar_brace_is_kept_escaped() -> None:
     assert isinstance(writer, AssistantDefinition) and writer.system_message == "echo $${HOME}"
 
 
-def test_an_endless_nesting_is_refused_without_recursion() -> None:
-    deep: dict[str, Any] = {}
-    for _ in range(100_000):
-        deep = {"agents": [deep]}
+@pytest.mark.parametrize("levels", [50, 1_000, 100_000])
+def test_a_deep_nesting_is_refused_without_recursion(levels: int) -> None:
+    deep: Any = "deep"
+    for _ in range(levels):
+        deep = [deep]
 
-    assert refused(deep).code == "too_large"
+    assert refused(spec(description=deep)).code == "too_large"
 
 
 def test_nothing_is_imported_from_a_definition() -> None:

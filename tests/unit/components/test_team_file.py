@@ -6,6 +6,7 @@ from textwrap import dedent
 
 import pytest
 
+from teamrun.components.build import build_team
 from teamrun.components.config import load_registry
 from teamrun.components.definitions import AssistantDefinition, RoundRobinDefinition
 from teamrun.components.problems import ProblemCode
@@ -28,6 +29,11 @@ teams:
     termination: {type: max_messages, max_messages: 3}
     max_rounds: 4
 """
+
+
+def changed(old: str, new: str) -> str:
+    assert old in GOOD
+    return GOOD.replace(old, new)
 
 
 def load(folder: Path, text: str, **environ: str) -> Registry:
@@ -151,6 +157,24 @@ def test_only_variables_of_the_file_are_ever_put_into_a_text(tmp_path: Path) -> 
     assert registry.expanded(foreign) == foreign
 
 
+def test_a_team_is_built_with_its_variables_filled_in(tmp_path: Path) -> None:
+    text = changed("max_messages: 3}", "max_messages: 3}\n    description: 'For ${CUSTOMER}.'")
+    registry = load(tmp_path, text.replace("tools: [size], ", ""), CUSTOMER="Ada")
+
+    team = build_team(registry.resolve(team="desk").definition, registry)
+
+    assert team.description == "For Ada."
+
+
+def test_preload_finds_a_tool_that_cannot_be_imported(tmp_path: Path) -> None:
+    registry = load(tmp_path, changed("builtins:len", "builtins:lenn"))
+
+    with pytest.raises(DefinitionError) as caught:
+        registry.preload()
+
+    assert caught.value.pointer == "/tools/size/function"
+
+
 @dataclass(frozen=True)
 class Case:
     id: str
@@ -158,11 +182,6 @@ class Case:
     code: ProblemCode
     pointer: str
     says: str
-
-
-def changed(old: str, new: str) -> str:
-    assert old in GOOD
-    return GOOD.replace(old, new)
 
 
 CASES = [
