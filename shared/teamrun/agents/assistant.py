@@ -63,8 +63,8 @@ class _Turn:
     """One turn under way."""
 
     token: CancellationToken | None
-    message_id: str = field(default_factory=new_id)
-    """Of the message that streamed chunks add up to."""
+    message_id: str = ""
+    """Of the message that the chunks of the last model call add up to, where it was streamed."""
     inner: list[AnyMessage] = field(default_factory=list[AnyMessage])
     asked: int = 0
     """Model calls that have asked for tools."""
@@ -291,6 +291,7 @@ class AssistantAgent(BaseChatAgent):
         self, turn: _Turn
     ) -> AsyncGenerator[ModelClientStreamingChunkEvent, None]:
         messages, arguments = await self._prompt(turn)
+        turn.message_id = new_id()
         result: CreateResult | None = None
         async with aclosing(self._model_client.create_stream(messages, **arguments)) as stream:
             while True:
@@ -335,11 +336,14 @@ class AssistantAgent(BaseChatAgent):
         message: BaseChatMessage
         if self._output_content_type is None or self._structured_message is None:
             message = TextMessage(
-                id=turn.message_id, content=text, source=self._name, models_usage=result.usage
+                id=turn.message_id or new_id(),
+                content=text,
+                source=self._name,
+                models_usage=result.usage,
             )
         else:
             message = self._structured_message(
-                id=turn.message_id,
+                id=turn.message_id or new_id(),
                 content=self._output_content_type.model_validate_json(text),
                 source=self._name,
                 models_usage=result.usage,
@@ -389,7 +393,6 @@ class AssistantAgent(BaseChatAgent):
             )
         if message is None and self._used_up(turn):
             if self._reflect:
-                turn.message_id = new_id()
                 return None
             message = summary_message(
                 calls,

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -202,6 +202,32 @@ def test_streamed_chunks_belong_to_the_reflection_they_are_part_of() -> None:
     assert kinds(items[2:]) == [*["ModelClientStreamingChunkEvent"] * 2, "Response"]
     assert {chunk.full_message_id for chunk in items[2:4]} == {items[-1].chat_message.id}
     assert kinds(items[-1].inner_messages) == ["ToolCallRequestEvent", "ToolCallExecutionEvent"]
+
+
+class Chatty(ScriptedModel):
+    """Streams text beside its tool calls, too."""
+
+    async def create_stream(  # pyright: ignore[reportIncompatibleMethodOverride] - shorter
+        self, messages: Any, **options: Any
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        yield "let me see "
+        yield await self.create(messages, **options)
+
+
+def test_chunks_beside_tool_calls_are_not_part_of_the_answer() -> None:
+    agent = AssistantAgent(
+        "ada",
+        Chatty([ask(("add", {"a": 1, "b": 2})), "It is 3."]),
+        tools=[add],
+        max_tool_iterations=2,
+        model_client_stream=True,
+    )
+
+    items = asyncio.run(turn(agent))
+
+    first, second = (item for item in items if "Chunk" in type(item).__name__)
+    assert second.full_message_id == items[-1].chat_message.id
+    assert first.full_message_id != second.full_message_id
 
 
 def test_a_reflection_that_asks_for_tools_is_an_error() -> None:

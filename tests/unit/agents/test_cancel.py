@@ -82,6 +82,21 @@ def test_a_cancel_reaches_a_tool_inside_an_agent_tool() -> None:
     assert asyncio.run(main()) == 1
 
 
+def test_a_cancel_reaches_a_tool_beside_an_agent_tool() -> None:
+    async def main() -> int:
+        tool = Hanging()
+        calls = [{"name": "helper", "arguments": {"task": "x"}}, {"name": "hang"}]
+        agent = AssistantAgent(
+            "ada",
+            ScriptedModel([{"tool_calls": calls}]),
+            tools=[AgentTool(AssistantAgent("helper", ScriptedModel(["x"]))), tool.hang],
+        )
+        await cancel_during(lambda token: agent.run("go", cancellation_token=token), tool.started)
+        return tool.cancelled
+
+    assert asyncio.run(main()) == 1
+
+
 def test_a_cancel_does_not_wait_for_a_thread() -> None:
     async def main() -> None:
         loop, started, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
