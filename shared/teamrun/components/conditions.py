@@ -24,7 +24,7 @@ _Tokens = Annotated[int, Field(ge=1)]
 
 
 class _Condition(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class TextMentionDefinition(_Condition):
@@ -139,6 +139,3 @@ ConditionDefinition = Annotated[
     Field(discriminator="type"),
 ]
 """When a team stops."""
-
-OrDefinition.model_rebuild()
-AndDefinition.model_rebuild()

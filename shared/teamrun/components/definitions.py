@@ -54,7 +54,8 @@ SummaryFormat = Annotated[str, AfterValidator(_is_plain_template)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Deferred: building a validator for each class alone is time that every start would pay.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class HandoffDefinition(_Part):
@@ -177,6 +178,3 @@ ParticipantDefinition = Annotated[
     Field(discriminator="type"),
 ]
 """A member of a team: an agent, or another team."""
-
-RoundRobinDefinition.model_rebuild()
-SelectorDefinition.model_rebuild()

@@ -32,6 +32,7 @@ def load_yaml(text: str, *, source: str) -> Any:
         raise DefinitionError(
             f"{source} has {len(text)} characters; at most {_MAX_CHARS} are read.", code="too_large"
         )
+    # Not the loader in C: a deep nesting ends the process there.
     loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()

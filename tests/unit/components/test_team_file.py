@@ -198,6 +198,8 @@ CASES = [
          "plain key"),
     Case("a bomb", "a: &a [x, x]\nb: &b [*a, *a]\nteams: [*b, *b]", "invalid_definition", "/b/0",
          "alias"),
+    Case("a deep nesting", "[" * 20_000, "too_large", "", "deeply"),
+    Case("too long a file", "#" * 1_000_001, "too_large", "", "characters"),
     Case("a tag", 'teams: !!python/object/apply:os.system ["true"]', "invalid_definition", "/teams",
          "tag"),
     Case("a key that is a list", "? [a, b]\n: 1", "invalid_definition", "/?", "plain key"),
