@@ -40,6 +40,7 @@ async def compose(settings: WorkerSettings) -> Parts:
     """
     redis_url = redis_url_of(settings)
     registry = load_registry(settings.config, environ=os.environ)
+    registry.preload()  # a tool that cannot be imported ends the start, not the first run
     store = open_store(settings.store_url, fsync=settings.fsync)
     live = open_live(redis_url)
     dispatcher = CeleryDispatcher(redis_url)
