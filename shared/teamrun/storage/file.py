@@ -98,7 +98,7 @@ class FileStore:
             return [*islice(self._lists.keys(prefix, after), limit)]
 
         try:
-            if self._lists.is_large(prefix):
+            if self._lists.takes_long(prefix):
                 return await asyncio.to_thread(page)
             return page()
         except OSError as error:

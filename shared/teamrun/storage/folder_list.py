@@ -37,12 +37,14 @@ class FolderList:
         self._kept: dict[str, _Kept] = {}
         self._lock = threading.Lock()
 
-    def is_large(self, prefix: str) -> bool:
-        """Whether listing it is likely to take milliseconds."""
+    def takes_long(self, prefix: str) -> bool:
+        """Whether listing it is likely to take many milliseconds."""
+        folder = self._folder(prefix)
         try:
-            return os.stat(self._folder(prefix)).st_size >= _LARGE_BYTES
+            status = os.stat(folder, follow_symlinks=False)
         except FileNotFoundError:
             return False
+        return status.st_size >= _LARGE_BYTES and self._kept_names(folder, status) is None
 
     def keys(self, prefix: str, after: str) -> Iterator[str]:
         """Keys below the folder `prefix`, greater than `after`, sorted."""
@@ -53,7 +55,8 @@ class FolderList:
         else:
             behind = ""
         names = self._names(self._folder(prefix))
-        for name in names[_first(names, behind) :]:
+        for place in range(_first(names, behind), len(names)):
+            name = names[place]
             if name.endswith("/"):
                 yield from self.keys(prefix + name, after)
             else:
@@ -67,17 +70,20 @@ class FolderList:
             status = os.stat(folder, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
                 return []
-            stamp = (status.st_ino, status.st_mtime_ns)
-            with self._lock:
-                kept = self._kept.get(folder)
-            if kept is not None and kept.stamp == stamp:
-                return kept.names
+            kept = self._kept_names(folder, status)
+            if kept is not None:
+                return kept
             with os.scandir(folder) as found:
                 names = sorted(filter(None, map(_segment, found)))
         except FileNotFoundError:
             return []
-        self._keep(folder, _Kept(stamp, names))
+        self._keep(folder, _Kept(_stamp(status), names))
         return names
+
+    def _kept_names(self, folder: str, status: os.stat_result) -> list[str] | None:
+        with self._lock:
+            kept = self._kept.get(folder)
+        return kept.names if kept is not None and kept.stamp == _stamp(status) else None
 
     def _keep(self, folder: str, listed: _Kept) -> None:
         with self._lock:
@@ -89,12 +95,16 @@ class FolderList:
                 self._kept.pop(next(iter(self._kept)))
 
 
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    return status.st_ino, status.st_mtime_ns
+
+
 def _segment(entry: os.DirEntry[str]) -> str | None:
     """The segment of a key, with `/` after it for a folder: so they sort as whole keys do."""
     segment = name_to_segment(entry.name)
-    if segment is None or entry.is_symlink():
-        return None
-    return segment + "/" if entry.is_dir() else segment
+    if segment is None or entry.is_file(follow_symlinks=False):
+        return segment
+    return segment + "/" if entry.is_dir(follow_symlinks=False) else None
 
 
 def _first(names: list[str], behind: str) -> int:
