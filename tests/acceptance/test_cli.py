@@ -102,7 +102,7 @@ def test_wrong_use_ends_with_2_and_says_what_is_wrong(
 
 
 def test_a_run_that_fails_ends_with_1(served: Served, tmp_path: Path) -> None:
-    """The second task leaves steps of the script over or lacks some: the model call fails."""
+    """The script has no steps for this agent, so its model call fails."""
     spec = {
         "type": "round_robin_group_chat",
         "name": "lonely",
@@ -116,3 +116,27 @@ def test_a_run_that_fails_ends_with_1(served: Served, tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "run.failed" in done.stdout
+
+
+def test_a_run_in_this_process_that_fails_ends_with_1(tmp_path: Path) -> None:
+    config = tmp_path / "teamrun.yaml"
+    config.write_text(
+        "version: 1\n"
+        "models: {m: {type: scripted, script: {a: []}}}\n"
+        "agents: {a: {model: m}}\n"
+        "teams: {t: {type: round_robin_group_chat, agents: [a],"
+        " termination: {type: max_messages, max_messages: 2}}}\n",
+        encoding="utf-8",
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-m", "teamrun", "run", "t", "Hello", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "agent 'a'" in done.stderr
+    assert "Traceback" not in done.stderr
