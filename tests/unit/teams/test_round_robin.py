@@ -292,9 +292,10 @@ def test_a_condition_that_has_fired_before_ends_the_run_at_once() -> None:
     async def main() -> TaskResult:
         condition = TextMentionTermination("x")
         await condition([TextMessage(content="x", source="user")])
-        team = RoundRobinGroupChat([Talker("a")], termination_condition=condition)
+        team = RoundRobinGroupChat([Talker("a")], termination_condition=condition, max_turns=1)
         result = await team.run("go")
         assert team.stop_code == "text_mention"
+        assert await team.run("go") == result  # until somebody resets it
         return result
 
     result = asyncio.run(main())

@@ -132,6 +132,22 @@ def test_a_new_task_for_a_loaded_team_counts_anew() -> None:
     assert asyncio.run(main()) == ["user: new", "b: b 0", "a: a 1", "b: b 1"]
 
 
+def test_turns_of_a_loaded_team_count_anew_with_a_new_task() -> None:
+    async def main() -> list[str]:
+        first, _, _ = build(max_turns=2)
+        stream = first.run_stream("go")
+        await anext(stream)
+        await anext(stream)
+        state = await saved(first)
+        await stream.aclose()
+
+        second, _, _ = build(max_turns=2)
+        await second.load_state(state)
+        return texts((await second.run("new")).messages)
+
+    assert asyncio.run(main()) == ["user: new", "b: b 0", "a: a 1"]
+
+
 def test_state_without_counts_resets_the_condition() -> None:
     async def main() -> None:
         first, _, _ = build()
