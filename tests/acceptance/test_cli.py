@@ -22,7 +22,8 @@ STARTED_ELSEWHERE = {"serve", "api", "worker"}
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
     folder = tmp_path_factory.mktemp("cli")
-    config = example(folder / "example", latency_ms=100)
+    # A run takes some seconds, so that the example of `cancel` comes in time.
+    config = example(folder / "example", latency_ms=500)
     with serving(folder / "data", config=config) as served:
         assert served.cli("submit", "analysts", "Which region sold most?", "-w").returncode == 0
         yield served
