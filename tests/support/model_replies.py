@@ -10,10 +10,11 @@ __all__ = ["Fault", "Plan", "Reply", "Rule", "ToolCall", "chunks", "completion",
 
 Json = dict[str, Any]
 
-Fault = Literal["drop", "cut", "end_early", "hang", "malformed", "not_json", "error_event"]
+Fault = Literal["drop", "cut", "end_early", "hang", "drip", "malformed", "not_json", "error_event"]
 """`drop`: no answer, the connection is reset; `cut`: reset within the answer; `end_early`: a stream
-that ends in good form before the answer does; `hang`: silence; `malformed`: JSON that breaks off;
-`not_json`: a web page; `error_event`: an error within the stream."""
+that ends in good form before the answer does; `hang`: silence; `drip`: byte by byte, with
+`gap_seconds` between, not streamed; `malformed`: JSON that breaks off; `not_json`: a web page;
+`error_event`: an error within the stream."""
 
 
 class _Data(BaseModel):
@@ -46,7 +47,7 @@ class Reply(_Data):
     latency_seconds: float | None = None
     """Before the answer begins; the server's own where it is not given."""
     gap_seconds: float = 0
-    """Between the chunks of a stream."""
+    """Between the chunks of a stream, or between the bytes of an answer that drips."""
     status: int = 200
     headers: dict[str, str] = {}
     error_code: str | None = None

@@ -231,6 +231,11 @@ class _Connection(asyncio.Protocol):
         half = text[: len(text) // 2]
         length = len(half) if reply.fault == "malformed" else len(text)
         self._write_head(200, {"content-type": "application/json", "content-length": str(length)})
+        if reply.fault == "drip":
+            for byte in text:
+                self._write(bytes([byte]))
+                await asyncio.sleep(reply.gap_seconds)
+            return
         self._write(half)
         if reply.fault != "malformed":
             await self._break(reply)

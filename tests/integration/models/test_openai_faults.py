@@ -159,13 +159,18 @@ def test_cancelling_closes_the_request(how: str, kind: str) -> None:
 
     async def body() -> None:
         async with scene(reply) as (server, model, _):
-            token = CancellationToken()
-            call = model.create(ASK, cancellation_token=token)
-            if kind != "create":
-                await call_nothing(call)
-                call = streamed(model, cancellation_token=token)
-            task = asyncio.ensure_future(call)
+            token, text = CancellationToken(), asyncio.Event()
+
+            async def call() -> None:
+                if kind == "create":
+                    await model.create(ASK, cancellation_token=token)
+                async for _ in model.create_stream(ASK, cancellation_token=token):
+                    text.set()
+
+            task = asyncio.ensure_future(call())
             await server.until(calls=1)
+            if kind == "stream after text":
+                await text.wait()
             if how == "task":
                 task.cancel()
             elif how == "token":
@@ -176,9 +181,6 @@ def test_cancelling_closes_the_request(how: str, kind: str) -> None:
                 await task
             await server.until(abandoned=1)
             assert server.in_flight == 0
-
-    async def call_nothing(call: Any) -> None:
-        call.close()
 
     run(body())
 
@@ -225,6 +227,19 @@ def test_silence_ends_with_the_timeout(reply: Reply) -> None:
     run(body())
 
 
+def test_an_answer_that_drips_ends_with_the_timeout() -> None:
+    drip = Reply(content="x" * 1000, fault="drip", gap_seconds=0.02)
+
+    async def body() -> None:
+        timeout = timedelta(seconds=0.2)
+        async with scene(drip, timeout=timeout, max_retries=0) as (server, model, _):
+            with pytest.raises(ModelError, match="in time"):
+                await model.create(ASK)
+            await server.until(abandoned=1)
+
+    run(body())
+
+
 def test_a_stream_that_is_left_early_closes_its_request_without_a_trace() -> None:
     async def body() -> None:
         async with scene(Reply(content="x y", fault="hang", after=2)) as (server, model, _):
@@ -249,35 +264,28 @@ def test_calls_at_the_same_time_do_not_wait_for_each_other() -> None:
     run(body())
 
 
-def test_a_client_works_on_one_event_loop_after_another() -> None:
-    started: list[str] = []
-    ready, done = threading.Event(), threading.Event()
+def test_a_client_works_on_two_event_loops() -> None:
+    answers: list[object] = []
 
-    def serve() -> None:
-        async def body() -> None:
-            async with ModelServer() as server:
-                started.append(server.base_url)
-                ready.set()
-                await asyncio.to_thread(done.wait)
+    async def body() -> None:
+        async with scene(*[OK] * 4) as (_, model, _):
 
-        asyncio.run(body())
+            async def calls() -> None:
+                answers.append((await model.create(ASK)).content)
+                answers.append((await model.create(ASK)).content)
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        assert ready.wait(10)
-        model = OpenAIChatCompletionClient("gpt-4o", api_key="k", base_url=started[0])
+            def elsewhere() -> None:
+                async def there() -> None:
+                    await calls()
+                    await model.close()
 
-        async def call() -> object:
-            try:
-                return (await model.create(ASK)).content
-            finally:
-                await model.close()
+                asyncio.run(there())
 
-        assert [asyncio.run(call()), asyncio.run(call())] == ["You said: Hi"] * 2
-    finally:
-        done.set()
-        thread.join()
+            await calls()
+            await asyncio.to_thread(elsewhere)
+
+    run(body())
+    assert answers == ["all is well"] * 4
 
 
 def test_a_call_of_a_run_carries_the_same_key_at_every_attempt_and_no_other_does() -> None:
