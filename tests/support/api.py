@@ -119,13 +119,20 @@ class CountingService(RunService):
 class World:
     """An application and what stands behind it."""
 
-    def __init__(self, store: ObjectStore, *, checks: Mapping[str, Check], **given: Any) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        checks: Mapping[str, Check],
+        latency_s: float = 0,
+        **given: Any,
+    ) -> None:
         self.store = store
         self.live = CountingLive()
         self.mailbox = Mailbox()
         self.registry = Registry.of(
             teams={"writers": TEAM},
-            models={"default": ScriptedModel(SCRIPT)},
+            models={"default": ScriptedModel(SCRIPT, latency=latency_s)},
             tools=[FunctionTool(note, description="Write a note.")],
         )
         self.service = CountingService(
@@ -172,10 +179,11 @@ async def world(
     store: ObjectStore | None = None,
     *,
     checks: Mapping[str, Check] | None = None,
+    latency_s: float = 0,
     **given: Any,
 ) -> AsyncGenerator[World, None]:
     """An API; what is `given` are its settings."""
-    made = World(store or MemoryStore(), checks=checks or {}, **given)
+    made = World(store or MemoryStore(), checks=checks or {}, latency_s=latency_s, **given)
     try:
         yield made
     finally:
@@ -205,8 +213,20 @@ class Exchange:
         method: str = "GET",
         query: str = "",
         headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
+        body: bytes | None = b"",
+        takes: int = 0,
     ) -> None:
+        """Send the request.
+
+        Args:
+            app: The application.
+            path: What is asked for.
+            method: How.
+            query: The query string.
+            headers: Beside `Host`.
+            body: None for one that the client does not send yet.
+            takes: How much of the answer the client takes before it reads; 0 is all.
+        """
         self.scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -225,8 +245,9 @@ class Exchange:
             "server": ("127.0.0.1", 80),
         }
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
-        self._inbox.put_nowait({"type": "http.request", "body": body, "more_body": False})
-        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
+        if body is not None:
+            self._inbox.put_nowait({"type": "http.request", "body": body, "more_body": False})
+        self._outbox: asyncio.Queue[Message] = asyncio.Queue(takes)
         self.ended = False
         self.headers: dict[str, str] = {}
         self.task = asyncio.ensure_future(app(self.scope, self._inbox.get, self._outbox.put))

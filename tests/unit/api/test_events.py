@@ -205,6 +205,23 @@ def test_a_client_that_leaves_frees_its_generator_and_its_subscription_at_once()
     serve(scenario())
 
 
+def test_a_client_that_takes_nothing_and_leaves_is_forgotten_too() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            run_id = await w.ended()
+            others = w.live.open  # the engine listens as well
+            path = f"/v1/runs/{run_id}/events"
+            exchange = Exchange(w.app, path, headers=STREAM, takes=3)
+            await w.service.opened.acquire()
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert w.service.open == 1  # it waits until the client takes more
+            await exchange.leave()
+            assert (w.service.open, w.live.open) == (0, others)
+
+    serve(scenario())
+
+
 def test_a_silent_stream_says_ping() -> None:
     async def scenario() -> None:
         async with world(ping_seconds=0.01) as w:

@@ -110,6 +110,8 @@ def test_head_answers_as_get_without_the_body_and_opens_no_stream() -> None:
                 assert (head.status_code, head.content) == (200, b""), path
                 assert head.headers["content-length"] == str(len(get.content))
                 assert head.headers.get("etag") == get.headers.get("etag")
+            raw = Exchange(w.app, "/v1/teams", method="HEAD")
+            assert (await raw.start(), await raw.rest()) == (200, b"")
             stream = await w.client.head(
                 f"/v1/runs/{run_id}/events", headers={"Accept": "text/event-stream"}
             )
@@ -241,5 +243,20 @@ def test_a_body_that_does_not_say_how_long_it_is_is_counted_as_it_comes() -> Non
             )
             assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
             assert pieces < 50_000
+
+    serve(scenario())
+
+
+def test_a_client_that_asks_before_it_sends_too_much_is_answered_at_once() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            headers = {
+                "content-type": "application/json",
+                "content-length": "4000000",
+                "expect": "100-continue",
+            }
+            exchange = Exchange(w.app, "/v1/runs", method="POST", headers=headers, body=None)
+            assert await exchange.start() == 413
+            await exchange.rest()
 
     serve(scenario())

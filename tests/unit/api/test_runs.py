@@ -26,7 +26,7 @@ def test_a_run_that_has_not_changed_is_304_without_a_body() -> None:
 
 def test_a_long_poll_answers_when_the_revision_changes() -> None:
     async def scenario() -> None:
-        async with world() as w:
+        async with world(latency_s=60) as w:
             run_id = await w.submit()
             tag = (await w.client.get(f"/v1/runs/{run_id}")).headers["etag"]
             headers = {"If-None-Match": tag, "Prefer": "wait=30"}
@@ -35,12 +35,13 @@ def test_a_long_poll_answers_when_the_revision_changes() -> None:
                 await asyncio.sleep(0)
             assert not poll.done()
 
-            await w.execute()
+            executing = asyncio.create_task(w.execute())
 
             answer = await poll
-            assert answer.status_code == 200
-            assert answer.json()["revision"] > 1
+            assert (answer.status_code, answer.json()["status"]) == (200, "running")
             assert answer.headers["preference-applied"] == "wait=30"
+            await w.client.post(f"/v1/runs/{run_id}/cancel")
+            await executing
 
     serve(scenario())
 
@@ -154,6 +155,29 @@ def test_a_queued_run_is_cancelled_at_once_and_again_without_a_change() -> None:
             assert (first.status_code, again.status_code) == (200, 200)
             assert (first.json()["status"], first.json()["stop_reason"]) == ("cancelled", "enough")
             assert again.json()["revision"] == first.json()["revision"]
+
+    serve(scenario())
+
+
+def test_a_run_at_work_is_cancelled_by_its_owner_and_asking_again_is_202() -> None:
+    async def scenario() -> None:
+        async with world(latency_s=60) as w:
+            run_id = await w.submit()
+            executing = asyncio.create_task(w.execute())
+            running = await w.client.get(
+                f"/v1/runs/{run_id}", headers={"If-None-Match": '"r1"', "Prefer": "wait=30"}
+            )
+            assert running.json()["status"] == "running"
+            exchanges = [
+                Exchange(w.app, f"/v1/runs/{run_id}/cancel", method="POST") for _ in range(2)
+            ]
+            for exchange in exchanges:
+                assert await exchange.start() == 202
+                assert exchange.headers["retry-after"] == "1"
+                assert b'"status":"cancelling"' in await exchange.rest()
+            await executing
+            again = await w.client.post(f"/v1/runs/{run_id}/cancel")
+            assert (again.status_code, again.json()["status"]) == (200, "cancelled")
 
     serve(scenario())
 
