@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import ChatAgent, TaskResult, TaskRunner, Team
 from teamrun.messages.chat import BaseChatMessage
-from teamrun.tools.arguments import parameters_of
+from teamrun.tools.arguments import checked_arguments, parameters_of
 from teamrun.tools.base import StreamTool
 from teamrun.tools.schema import ToolSchema
 
@@ -68,7 +68,7 @@ class TaskRunnerTool(StreamTool):
         call_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
         """Run the task; yields each message, then the `TaskResult`."""
-        task = TaskRunnerToolArgs.model_validate(args).task
+        task = checked_arguments(TaskRunnerToolArgs, args, tool=self.name).task
         stream = self._task_runner.run_stream(
             task, cancellation_token=cancellation_token, output_task_messages=False
         )

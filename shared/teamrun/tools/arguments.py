@@ -1,12 +1,16 @@
-"""The JSON schema of a tool's arguments, made from a pydantic class."""
+"""The arguments of a tool: their JSON schema, made from a pydantic class, and the check."""
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from teamrun.errors import ToolError
 from teamrun.tools.schema import ParametersSchema
 
-__all__ = ["parameters_of"]
+__all__ = ["checked_arguments", "parameters_of"]
+
+ArgsT = TypeVar("ArgsT", bound=BaseModel)
 
 
 def parameters_of(args_type: type[BaseModel], *, strict: bool = False) -> ParametersSchema:
@@ -39,6 +43,23 @@ def parameters_of(args_type: type[BaseModel], *, strict: bool = False) -> Parame
     if strict:
         _check_strict(parameters)
     return parameters
+
+
+def checked_arguments(args_type: type[ArgsT], args: Mapping[str, Any], *, tool: str) -> ArgsT:
+    """The arguments as the class that they must fit.
+
+    Raises:
+        ToolError: They do not; the text tells the model what is wrong with which.
+    """
+    try:
+        return args_type.model_validate(args)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}"
+            for problem in found
+        )
+        raise ToolError(f"The arguments of {tool!r} do not fit its schema. {problems}.") from error
 
 
 def _check_strict(parameters: ParametersSchema) -> None:

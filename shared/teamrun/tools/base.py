@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from teamrun.core.cancellation import CancellationToken
-from teamrun.tools.arguments import parameters_of
+from teamrun.tools.arguments import checked_arguments, parameters_of
 from teamrun.tools.context import ToolContext
 from teamrun.tools.schema import ToolSchema
 
@@ -151,10 +151,13 @@ class BaseTool(Tool, Generic[ArgsT, ReturnT]):
         call_id: str | None = None,
         context: ToolContext | None = None,
     ) -> Any:
-        """Check the arguments and call `run`."""
-        return await self.run(
-            self._args_type.model_validate(args), cancellation_token or CancellationToken()
-        )
+        """Check the arguments and call `run`.
+
+        Raises:
+            ToolError: The arguments do not fit.
+        """
+        checked = checked_arguments(self._args_type, args, tool=self.name)
+        return await self.run(checked, cancellation_token or CancellationToken())
 
 
 class BaseToolWithState(BaseTool[ArgsT, ReturnT], ABC, Generic[ArgsT, ReturnT, StateT]):

@@ -9,12 +9,13 @@ from datetime import timedelta
 from types import UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ToolError, UsageError
+from teamrun.tools.arguments import checked_arguments
 from teamrun.tools.base import BaseTool
 from teamrun.tools.context import ToolContext
 from teamrun.tools.threads import run_in_thread
@@ -93,10 +94,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
             ToolError: The arguments do not fit, or the call took longer than its timeout.
             Exception: Whatever the function raises.
         """
-        try:
-            checked = self._args_type.model_validate(args)
-        except ValidationError as error:
-            raise ToolError(_explain(self.name, error)) from error
+        checked = checked_arguments(self._args_type, args, tool=self.name)
         return await self._call(checked, cancellation_token, call_id=call_id, context=context)
 
     async def run(self, args: BaseModel, cancellation_token: CancellationToken) -> Any:
@@ -229,11 +227,3 @@ def _field(name: str, hint: Any, parameter: inspect.Parameter) -> tuple[str, Fie
         details["alias"] = name
     default = ... if parameter.default is parameter.empty else parameter.default
     return (f"argument_{name}" if taken else name), Field(default, **details)
-
-
-def _explain(tool: str, error: ValidationError) -> str:
-    problems = "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'arguments'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)
-    )
-    return f"The arguments of {tool!r} do not fit its schema. {problems}."

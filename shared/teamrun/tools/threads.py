@@ -7,6 +7,7 @@ thread take its place.
 """
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import queue
@@ -26,28 +27,31 @@ SIZE = 32
 
 
 class _Job:
-    __slots__ = ("abandoned", "call", "context", "future", "loop", "started")
+    __slots__ = ("abandoned", "call", "context", "error", "future", "loop", "started", "value")
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self.call = call
         self.context = contextvars.copy_context()
         self.loop: AbstractEventLoop = asyncio.get_running_loop()
         self.future: Future[Any] = self.loop.create_future()
+        self.value: Any = None
+        self.error: BaseException | None = None
         self.started = self.abandoned = False
 
     def execute(self) -> None:
-        value, error = None, None
+        """Call it; the outcome waits for `deliver`."""
         try:
-            value = self.context.run(self.call)
+            self.value = self.context.run(self.call)
         except (Exception, CancelledError) as raised:
-            error = raised
+            self.error = raised
         except BaseException as raised:  # sys.exit() in a tool must not end the process
-            error = ToolError(f"The function ended with {type(raised).__name__}.")
-            error.__cause__ = raised
-        try:
-            self.loop.call_soon_threadsafe(self._settle, value, error)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            return
+            self.error = ToolError(f"The function ended with {type(raised).__name__}.")
+            self.error.__cause__ = raised
+
+    def deliver(self) -> None:
+        """Hand the outcome to the loop that waits for it."""
+        with contextlib.suppress(RuntimeError):  # it is closed: nobody waits any more
+            self.loop.call_soon_threadsafe(self._settle, self.value, self.error)
 
     def _settle(self, value: Any, error: BaseException | None) -> None:
         if self.future.done():
@@ -91,30 +95,35 @@ class ThreadPool:
         with self._lock:
             self._jobs.put(job)
             self._waiting += 1
-            needed = self._waiting > self._idle and self._threads < self._limit()
-            self._threads += needed
+            needed = self._need_thread()
         if needed:
-            threading.Thread(target=self._work, name="teamrun-tool", daemon=True).start()
-
-    def _limit(self) -> int:
-        return self._size + min(self._abandoned, self._size)
+            self._start_thread()
 
     def _abandon(self, job: _Job) -> None:
         with self._lock:
             job.abandoned = True
             self._abandoned += job.started
-            needed = job.started and self._waiting > self._idle and self._threads < self._limit()
-            self._threads += needed
+            needed = self._need_thread()
         if needed:
-            threading.Thread(target=self._work, name="teamrun-tool", daemon=True).start()
+            self._start_thread()
+
+    def _limit(self) -> int:
+        return self._size + min(self._abandoned, self._size)
+
+    def _need_thread(self) -> bool:
+        needed = self._waiting > self._idle and self._threads < self._limit()
+        self._threads += needed
+        self._idle += needed  # until it takes a job
+        return needed
+
+    def _start_thread(self) -> None:
+        threading.Thread(target=self._work, name="teamrun-tool", daemon=True).start()
 
     def _work(self) -> None:
-        while self._take():
+        while self._work_once():
             pass
 
-    def _take(self) -> bool:
-        with self._lock:
-            self._idle += 1
+    def _work_once(self) -> bool:
         job = self._jobs.get()
         with self._lock:
             self._idle -= 1
@@ -125,9 +134,11 @@ class ThreadPool:
         with self._lock:
             self._abandoned -= job.started and job.abandoned
             job.started = False
-            surplus = self._threads > self._limit()
-            self._threads -= surplus
-        return not surplus
+            stays = self._threads <= self._limit()
+            self._threads -= not stays
+            self._idle += stays
+        job.deliver()  # last, so that who waited finds this thread idle
+        return stays
 
 
 _pool = ThreadPool()

@@ -102,6 +102,8 @@ def test_a_message_that_was_changed_is_heard_as_it_is_now() -> None:
 
     assert renamed.to_model_message() == UserMessage(content="hi", source="bob")
     assert message.to_model_message() == UserMessage(content="bye", source="ada")
+    message.source = "cy"
+    assert message.to_model_message() == UserMessage(content="bye", source="cy")
 
 
 def test_being_heard_leaves_no_trace_in_a_message() -> None:

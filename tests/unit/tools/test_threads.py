@@ -46,10 +46,34 @@ def test_calls_overlap_up_to_the_size_of_the_pool() -> None:
 
 def test_threads_are_used_again() -> None:
     async def main() -> set[int]:
-        pool = ThreadPool(4)
+        pool = ThreadPool(64)
         return {await pool.run(threading.get_ident) for _ in range(20)}
 
-    assert len(asyncio.run(main())) < 20
+    assert len(asyncio.run(main())) == 1
+
+
+def test_a_thread_that_was_replaced_ends_when_its_call_does() -> None:
+    replaced: list[threading.Thread] = []
+
+    async def main() -> None:
+        pool, hanging = ThreadPool(1), Gate()
+
+        def hang() -> None:
+            replaced.append(threading.current_thread())
+            hanging()
+
+        task = asyncio.create_task(pool.run(hang))
+        await until(hanging.began)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await pool.run(lambda: None)  # in another thread
+        hanging.may_go_on.set()
+
+    asyncio.run(main())
+    replaced[0].join(30)
+
+    assert not replaced[0].is_alive()
 
 
 def test_calls_that_hang_and_were_cancelled_make_room_for_others() -> None:

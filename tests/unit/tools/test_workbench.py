@@ -51,6 +51,8 @@ class Thinker(StreamTool):
         call_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
         yield ThoughtEvent(content="hm", source="think")
+        if "hang" in args:
+            await asyncio.Event().wait()
         if "fail" in args:
             raise ValueError("no idea")
         yield "42"
@@ -109,6 +111,11 @@ def test_what_a_tool_reports_is_streamed_before_its_result() -> None:
     async def items(name: str, args: Mapping[str, Any]) -> list[Any]:
         return [item async for item in bench.call_tool_stream(name, args)]
 
+    async def first() -> Any:
+        stream = bench.call_tool_stream("think", {"hang": True})
+        return await anext(stream), await stream.aclose()
+
+    assert asyncio.run(first())[0].content == "hm"
     thought, result = asyncio.run(items("think", {}))
     assert (thought.content, result) == ("hm", text("think", "42"))
     assert asyncio.run(items("add", {"a": 1, "b": 2})) == [text("add", "3")]

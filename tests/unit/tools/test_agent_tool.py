@@ -1,0 +1,113 @@
+"""Agents and teams as tools."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from teamrun.agents import AssistantAgent, UserProxyAgent
+from teamrun.core import AnyMessage, Response, TaskResult
+from teamrun.errors import ToolError
+from teamrun.teams import RoundRobinGroupChat
+from teamrun.testing import ScriptedModel
+from teamrun.tools import AgentTool, TeamTool
+
+
+async def add(a: int, b: int) -> int:
+    """Adds."""
+    return a + b
+
+
+def helper(*steps: Any, **options: Any) -> AssistantAgent:
+    return AssistantAgent("helper", ScriptedModel(steps), description="Helps.", **options)
+
+
+async def answer(prompt: str) -> str:
+    return "as I said"
+
+
+def test_an_agent_is_presented_under_its_own_name() -> None:
+    assert AgentTool(helper()).schema == {
+        "name": "helper",
+        "description": "Helps.",
+        "parameters": {
+            "type": "object",
+            "properties": {"task": {"description": "The task to be executed.", "type": "string"}},
+            "required": ["task"],
+            "additionalProperties": False,
+        },
+        "strict": False,
+    }
+
+
+def test_the_value_is_the_result_and_the_task_is_not_part_of_it() -> None:
+    tool = AgentTool(helper("done"))
+
+    value = asyncio.run(tool.run_json({"task": "work"}))
+
+    assert isinstance(value, TaskResult)
+    assert [message.to_text() for message in value.messages] == ["done"]
+    assert tool.return_value_as_string(value) == "helper: done"
+
+
+def test_of_a_team_all_who_spoke_are_named_but_the_user() -> None:
+    team = RoundRobinGroupChat(
+        [helper("one", "two"), UserProxyAgent("user", input_func=answer)], max_turns=3
+    )
+    tool = TeamTool(team, "both", "Two of them.")
+
+    value = asyncio.run(tool.run_json({"task": "work"}))
+
+    assert (tool.name, tool.description) == ("both", "Two of them.")
+    assert tool.return_value_as_string(value) == "helper: one\n\nhelper: two"
+
+
+def test_the_last_message_alone_can_be_the_value() -> None:
+    tool = AgentTool(helper("done"), return_value_as_last_message=True)
+
+    assert tool.return_value_as_string(asyncio.run(tool.run_json({"task": "work"}))) == "done"
+    assert tool.return_value_as_string(TaskResult(messages=[])) == ""
+
+
+def test_what_happens_inside_is_streamed_before_the_result() -> None:
+    call = {"name": "add", "arguments": {"a": 1, "b": 2}}
+    tool = AgentTool(helper({"tool_calls": [call]}, tools=[add]))
+
+    async def main() -> list[str]:
+        return [type(item).__name__ async for item in tool.run_json_stream({"task": "work"})]
+
+    assert asyncio.run(main()) == [
+        "ToolCallRequestEvent",
+        "ToolCallExecutionEvent",
+        "ToolCallSummaryMessage",
+        "TaskResult",
+    ]
+
+
+def test_leaving_early_ends_what_runs_inside() -> None:
+    ended: list[str] = []
+
+    class Slow(AssistantAgent):
+        async def on_messages_stream(
+            self, *args: Any, **options: Any
+        ) -> AsyncGenerator[AnyMessage | Response, None]:
+            try:
+                async for item in super().on_messages_stream(*args, **options):
+                    yield item
+            finally:
+                ended.append(self.name)
+
+    async def main() -> None:
+        tool = AgentTool(Slow("helper", ScriptedModel(["done"])))
+        stream = tool.run_json_stream({"task": "work"})
+        await anext(stream)
+        await stream.aclose()
+        assert ended == ["helper"]
+
+    asyncio.run(main())
+
+
+def test_a_task_must_be_given() -> None:
+    with pytest.raises(ToolError, match="task: Field required"):
+        asyncio.run(AgentTool(helper()).run_json({}))
