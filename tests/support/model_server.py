@@ -42,6 +42,8 @@ class ModelServer:
         """Calls that the client left before their answer's end."""
         self.in_flight = 0
         self.peak = 0
+        self.connections = 0
+        """How many were opened."""
         self.by_key: Counter[str] = Counter()
         """Calls by their Idempotency-Key."""
         self.changed = asyncio.Condition()
@@ -116,6 +118,7 @@ class ModelServer:
             self.changed.notify_all()
 
     def joined(self, connection: "_Connection") -> None:
+        self.connections += 1
         self._connections.add(connection)
 
     def left(self, connection: "_Connection") -> None:

@@ -264,11 +264,11 @@ def test_calls_at_the_same_time_do_not_wait_for_each_other() -> None:
     run(body())
 
 
-def test_a_client_works_on_two_event_loops() -> None:
+def test_a_client_on_two_event_loops_keeps_their_connections_apart() -> None:
     answers: list[object] = []
 
     async def body() -> None:
-        async with scene(*[OK] * 4) as (_, model, _):
+        async with scene(*[OK] * 4) as (server, model, _):
 
             async def calls() -> None:
                 answers.append((await model.create(ASK)).content)
@@ -283,6 +283,7 @@ def test_a_client_works_on_two_event_loops() -> None:
 
             await calls()
             await asyncio.to_thread(elsewhere)
+            assert server.connections == 2
 
     run(body())
     assert answers == ["all is well"] * 4
