@@ -24,6 +24,8 @@ from teamrun.models import (
 )
 from teamrun.testing import FakeClock
 
+pytestmark = pytest.mark.integration
+
 ASK = [UserMessage(content="Hi", source="user")]
 SLOW = Reply(content="late", latency_seconds=30)
 OK = Reply(content="all is well")

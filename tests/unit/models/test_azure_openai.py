@@ -1,0 +1,56 @@
+"""Credentials and addresses of models on Azure."""
+
+import asyncio
+import inspect
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+
+from teamrun.errors import UsageError
+from teamrun.models import AzureOpenAIChatCompletionClient
+from teamrun.models.azure_openai import identity_token_provider
+
+PLACE: dict[str, Any] = {"azure_endpoint": "https://x.test", "api_version": "2024-10-21"}
+
+
+class Credential:
+    def __init__(self) -> None:
+        self.scopes: list[str] = []
+
+    def get_token(self, *scopes: str, **_: object) -> AccessToken:
+        self.scopes.extend(scopes)
+        return AccessToken("entra", 4_102_444_800)
+
+
+def test_the_identity_of_the_machine_gives_tokens_and_is_asked_once() -> None:
+    credential = Credential()
+    provider = identity_token_provider(credential)
+
+    async def body() -> list[str]:
+        tokens: list[str] = []
+        for _ in range(2):
+            token = provider()
+            tokens.append(await token if inspect.isawaitable(token) else token)
+        return tokens
+
+    assert asyncio.run(body()) == ["entra", "entra"]
+    assert credential.scopes == ["https://cognitiveservices.azure.com/.default"]
+
+
+def test_without_key_and_token_the_identity_is_used() -> None:
+    assert AzureOpenAIChatCompletionClient("gpt-4o", **PLACE).model_info["family"] == "gpt-4o"
+
+
+@pytest.mark.parametrize(
+    ("missing", "variable"),
+    [("azure_endpoint", "AZURE_OPENAI_ENDPOINT"), ("api_version", "OPENAI_API_VERSION")],
+)
+def test_what_is_missing_is_named_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, missing: str, variable: str
+) -> None:
+    given = {name: value for name, value in PLACE.items() if name != missing}
+    with pytest.raises(UsageError, match=f"{missing}=, or {variable}"):
+        AzureOpenAIChatCompletionClient("gpt-4o", api_key="k", **given)
+    monkeypatch.setenv(variable, PLACE[missing])
+    AzureOpenAIChatCompletionClient("gpt-4o", api_key="k", **given)
