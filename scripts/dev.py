@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the first argument says; the exit status is that of the work."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return 2
     if rest and options.command != "test":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
@@ -49,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command")
     run = commands.add_parser("run", help="start everything and run the example")
     run.add_argument("--once", action="store_true", help="end with the run: 0, or 1 if it failed")
     run.add_argument("--task", help="another task for the example's team")

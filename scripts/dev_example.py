@@ -47,8 +47,8 @@ def run_example(environment: Environment, *, once: bool, task: str | None, port:
         _show_result(url, run_id, data)
         if once:
             return status
-        _show_by_hand(url, run_id, body)
         with contextlib.suppress(KeyboardInterrupt):
+            _show_by_hand(url, run_id, body)
             return service.wait()
         return 0
 

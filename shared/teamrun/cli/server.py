@@ -23,8 +23,15 @@ RETRY_S = 1.0
 
 
 class _Fault(BaseModel):
-    pointer: str = ""
+    pointer: str | None = None
+    parameter: str | None = None
+    header: str | None = None
     detail: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where in the request it is."""
+        return self.pointer or self.parameter or self.header or "the request"
 
 
 class _Problem(BaseModel):
@@ -34,8 +41,11 @@ class _Problem(BaseModel):
     errors: list[_Fault] = []
 
     def __str__(self) -> str:
-        faults = "".join(f"\n  {fault.pointer}: {fault.detail}" for fault in self.errors)
-        return f"{self.detail or self.title or self.code}{faults}"
+        told = self.detail or self.title or self.code
+        if len(self.errors) == 1 and self.errors[0].detail in told:
+            place = self.errors[0].place
+            return told if place in told else f"{place}: {told}"
+        return told + "".join(f"\n  {fault.place}: {fault.detail}" for fault in self.errors)
 
 
 _problem: TypeAdapter[_Problem] = TypeAdapter(_Problem)

@@ -4,6 +4,7 @@ stdin is a pipe whose other end the supervisor, the API and the worker have: it 
 of them is gone, and only then the server is stopped.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from teamrun.cli.serving.valkey import arguments, command, find_program
+from teamrun.cli.serving.valkey import arguments, command, find_program, make_private
 
 __all__ = ["main"]
 
@@ -30,6 +31,7 @@ def main() -> int:
     """Run the server until stdin closes; status 1 where it ended by itself."""
     folder, sock = Path(sys.argv[1]), Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
+    make_private(sock.parent)
     _stop_leftover(sock, folder)
     server = subprocess.Popen(
         [find_program(), *arguments(sock=sock, folder=folder)],
@@ -53,6 +55,8 @@ def main() -> int:
     threading.Thread(target=_stop_at_eof, args=(stop,), daemon=True).start()
     server.wait()
     sock.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        sock.parent.rmdir()
     return 0 if wanted.is_set() else 1
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from teamrun.errors import UsageError
 
-__all__ = ["NO_SERVER", "arguments", "command", "find_program", "socket_path"]
+__all__ = ["NO_SERVER", "arguments", "command", "find_program", "make_private", "socket_path"]
 
 NO_SERVER = (
     "There is no embedded Valkey here: the wheel is not installed, or none exists for this "
@@ -57,12 +57,17 @@ def socket_path(data_dir: Path) -> Path:
     for parent in (Path(tempfile.gettempdir()), Path("/tmp")):
         path = parent / name / "valkey.sock"
         if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
-            _make_private(path.parent)
+            make_private(path.parent)
             return path
     raise UsageError("No folder with a short enough name for a socket: set TMPDIR to /tmp.")
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
+    """Have the folder, closed to everybody else.
+
+    Raises:
+        UsageError: Somebody else owns it.
+    """
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
