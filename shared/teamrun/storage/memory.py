@@ -1,7 +1,7 @@
 """A store in the memory of one process, for tests and for trying things out."""
 
 from bisect import bisect_left, bisect_right, insort
-from itertools import islice
+from itertools import takewhile
 
 from teamrun.errors import NotFound
 from teamrun.storage.keys import check_key, check_prefix
@@ -51,8 +51,8 @@ class MemoryStore:
         start = bisect_left(self._keys, prefix)
         if after >= prefix:
             start = max(start, bisect_right(self._keys, after))
-        page = islice(self._keys, start, start + limit)
-        return [key for key in page if key.startswith(prefix)]
+        page = self._keys[start : start + limit]
+        return [*takewhile(lambda key: key.startswith(prefix), page)]
 
     async def delete(self, key: str) -> None:
         """Remove the object; nothing happens where there is none."""
