@@ -9,6 +9,7 @@ the real loop, never inside one of that loop's tasks.)
 
 import asyncio
 import sys
+import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import Context
@@ -27,7 +28,8 @@ class RunLoop(asyncio.AbstractEventLoop):
     def __init__(self) -> None:
         self._ready: deque[asyncio.Handle] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._generators: set[AsyncGenerator[Any, Any]] = set()
+        self._generators: set[weakref.ref[AsyncGenerator[Any, Any]]] = set()
+        self._left_behind: list[AsyncGenerator[Any, Any]] = []
         self._closed = False
         self.failure: BaseException | None = None
         """The first error of a callback that nobody awaits."""
@@ -38,7 +40,7 @@ class RunLoop(asyncio.AbstractEventLoop):
         outer = asyncio._get_running_loop()  # pyright: ignore[reportPrivateUsage] - the documented hook for loop authors
         hooks = sys.get_asyncgen_hooks()
         asyncio._set_running_loop(self)
-        sys.set_asyncgen_hooks(self._generators.add, self._generators.discard)
+        sys.set_asyncgen_hooks(self._keep, self._left_behind.append)
         try:
             while ready and most > 0:
                 most -= 1
@@ -58,13 +60,19 @@ class RunLoop(asyncio.AbstractEventLoop):
         for task in list(self._tasks):
             task.cancel()
         self.drain(100_000)
-        for generator in list(self._generators):
+        begun = [generator for kept in self._generators if (generator := kept()) is not None]
+        for generator in begun + self._left_behind:
             closing = self.create_task(_aclose(generator))
             closing.add_done_callback(_retrieve)
         self.drain(100_000)
         self._ready.clear()
         self._tasks.clear()
         self._generators.clear()
+        self._left_behind.clear()
+
+    def _keep(self, generator: AsyncGenerator[Any, Any]) -> None:
+        # By reference: each turn finishes some, and those are not to be kept until the run ends.
+        self._generators.add(weakref.ref(generator, self._generators.discard))
 
     # What asyncio asks of a loop
 

@@ -1,4 +1,5 @@
 import asyncio
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
@@ -83,6 +84,44 @@ def test_closing_lets_code_clean_up() -> None:
     loop.drain(100)
     loop.close()
     assert sorted(seen) == ["generator closed", "task cancelled"]
+
+
+def test_a_generator_that_has_finished_is_not_kept() -> None:
+    kept: list[weakref.ref[AsyncGenerator[int, None]]] = []
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        yield 1
+
+    async def code() -> None:
+        generator = numbers()
+        kept.append(weakref.ref(generator))
+        assert [number async for number in generator] == [1]
+
+    loop = RunLoop()
+    loop.create_task(code())
+    assert loop.drain(100)
+    assert kept[0]() is None
+    loop.close()
+
+
+def test_a_generator_that_was_left_behind_is_closed_with_the_loop() -> None:
+    seen: list[str] = []
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+        finally:
+            seen.append("closed")
+
+    async def code() -> None:
+        await anext(numbers())
+
+    loop = RunLoop()
+    loop.create_task(code())
+    assert loop.drain(100)
+    assert seen == []
+    loop.close()
+    assert seen == ["closed"]
 
 
 def test_the_running_loop_is_given_back() -> None:
