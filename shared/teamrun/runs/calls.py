@@ -37,7 +37,7 @@ def agent_name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Done:
     """A call that has completed and is not in the log yet."""
 
@@ -108,7 +108,6 @@ class Calls:
             self._perform(call, CallDesk(self, info, self._log, self._state)), context=context
         )
         self._tasks[call.call_id] = task
-        task.add_done_callback(lambda _: self._finished(call.call_id))
 
     def abandon(self, call_id: str) -> None:
         """Cancel a call; one that completes all the same is recorded as unawaited."""
@@ -116,6 +115,7 @@ class Calls:
         if task is not None and call_id not in self._unwanted:
             self._unwanted.add(call_id)
             task.cancel()
+            task.add_done_callback(lambda _: self._finished(call_id))
 
     def abandon_all(self) -> None:
         """Cancel every call."""
@@ -133,6 +133,7 @@ class Calls:
         except Exception as error:
             outcome = Outcome(error=error_record(error, agent=call.agent))
         self.done.append(Done(call, outcome, (monotonic() - started) * 1000))
+        self._finished(call.call_id)
 
     def _finished(self, call_id: str) -> None:
         self._tasks.pop(call_id, None)

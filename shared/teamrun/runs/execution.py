@@ -217,7 +217,7 @@ class Execution:
             if isinstance(draft.body, Yield):
                 return Finish.YIELDED
             try:
-                await self._deliver(journal, entry)
+                await self._deliver(journal, entry, live=True)
             except Runaway as error:
                 return await self._write_end(_failure(error))
 
@@ -296,7 +296,14 @@ class Execution:
         self.state.apply(entry)
         self._surroundings.changed(self.state)
 
-    async def _deliver(self, journal: Journal, entry: Entry) -> None:
+    async def _deliver(self, journal: Journal, entry: Entry, *, live: bool = False) -> None:
+        """Give the outcomes of an entry to run code.
+
+        Args:
+            journal: Of the run.
+            entry: Its calls are delivered one after another.
+            live: It is the newest entry, so calls may start as soon as it is delivered.
+        """
         self._origin.time = entry.at
         if not isinstance(entry.body, Step):
             return
@@ -306,13 +313,18 @@ class Execution:
                     f"The log has the outcome of {record.call_id!r}, which this code does not ask "
                     "for; use the release and definitions that began the run."
                 )
-        for record in entry.body.calls:
-            if not record.unawaited:
-                journal.deliver(record)
-                await self._drain(journal)
+        awaited = [record for record in entry.body.calls if not record.unawaited]
+        for left, record in enumerate(awaited, start=1 - len(awaited)):
+            journal.deliver(record)
+            await self._drain(journal, start=live and left == 0)
 
-    async def _drain(self, journal: Journal) -> None:
-        """Let run code go on until it waits for calls; other runs get their turns in between."""
+    async def _drain(self, journal: Journal, *, start: bool = False) -> None:
+        """Let run code go on until it waits for calls; other runs get their turns in between.
+
+        Args:
+            journal: Of the run.
+            start: Start what it asks for at once, and not a tick of the real loop later.
+        """
         real = asyncio.get_running_loop()
         drained = real.create_future()
 
@@ -320,6 +332,8 @@ class Execution:
             if drained.cancelled():
                 return
             if journal.loop.drain(_SLICE):
+                if start:
+                    self._start_calls(journal)
                 drained.set_result(None)
             elif budget <= 0:
                 drained.set_exception(

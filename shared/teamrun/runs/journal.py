@@ -23,7 +23,7 @@ CallKind = Literal["model", "tool", "memory"]
 """What is outside of run code."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What a call came to, as its performer reports it."""
 
