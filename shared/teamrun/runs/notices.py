@@ -1,8 +1,7 @@
 """Telling live subscribers that a log has grown, and showing them text on its way.
 
-Everything here may be lost: a subscriber that hears nothing looks at the log by itself. The first
-notice goes out at once; what follows within some milliseconds is gathered, so that a busy worker
-sends one for several entries.
+Everything here may be lost: a subscriber that hears nothing looks at the log by itself. Notices of
+one tick are gathered, so that a busy worker sends one for several entries.
 """
 
 import asyncio
@@ -25,8 +24,6 @@ GROWN = b""
 """The message that says only: look at the log. Others are deltas, as JSON."""
 
 _MOST_WAITING = 10_000
-_GATHER = 0.005
-"""Seconds between two batches of notices."""
 
 
 def run_topic(ref: RunRef) -> str:
@@ -102,7 +99,6 @@ class Notices:
                 batch, self._waiting = self._waiting, {}
                 for (kind, name), message in batch.items():
                     await self._send_one(kind, name, message)
-                await asyncio.sleep(_GATHER)
         except DeliveryError as error:
             self._waiting.clear()
             logger.debug("notices lost", extra={"action": "notices_lost", "error": str(error)})
