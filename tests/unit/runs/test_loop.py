@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 
+from teamrun.core.cancel_scope import cancelled_by
+from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import RunError
 from teamrun.runs.loop import RunLoop
 
@@ -139,3 +141,17 @@ def test_the_running_loop_is_given_back() -> None:
         return await done
 
     assert asyncio.run(outside())
+
+
+def test_a_token_can_be_cancelled_inside_a_run() -> None:
+    async def code() -> str:
+        token = CancellationToken()
+        asyncio.get_running_loop().call_soon_threadsafe(token.cancel)
+        try:
+            with cancelled_by(token):
+                await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            return "cancelled"
+        return "went on"
+
+    assert drive(code) == "cancelled"
