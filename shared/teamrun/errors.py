@@ -10,10 +10,14 @@
         RunNotFound        no such run of this tenant
         RunNotFinished     the result of a run that goes on
         RunEnded           a request to a run that has ended
+        StaleAction        an answer to a question that is not open
+        UnfitAnswer        an answer that does not fit its question
         ArtifactNotFound   the run has left no such file
       RunError             a run went wrong
         ModelError         a model call failed for good
         ToolError          a tool failed; the message is what the model is told
+        FatalToolError     a tool failed in a way that ends the run
+          UnknownOutcome   nobody knows whether a call with outside effects was made
         Diverged           replay met a call that the log does not have at this place
         Runaway            a run kept its own loop busy without awaiting anything
       StorageError         object storage
@@ -31,6 +35,7 @@ __all__ = [
     "DefinitionError",
     "DeliveryError",
     "Diverged",
+    "FatalToolError",
     "IdempotencyConflict",
     "MissingPackage",
     "ModelError",
@@ -40,12 +45,15 @@ __all__ = [
     "RunNotFinished",
     "RunNotFound",
     "Runaway",
+    "StaleAction",
     "StorageError",
     "TeamBusy",
     "TeamrunError",
     "TerminatedException",
     "ToolError",
     "Unavailable",
+    "UnfitAnswer",
+    "UnknownOutcome",
     "UsageError",
 ]
 
@@ -145,6 +153,22 @@ class RunEnded(UsageError):
     code = "run_ended"
 
 
+class StaleAction(UsageError):
+    """The run does not ask that, or not any more; read the run's `required_actions`."""
+
+    code = "stale_action"
+
+
+class UnfitAnswer(UsageError):
+    """An answer does not fit its question. `pointer` names the field (RFC 6901)."""
+
+    code = "unfit_answer"
+
+    def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
+        super().__init__(message, pointer=pointer, **data)
+        self.pointer = pointer
+
+
 class ArtifactNotFound(UsageError):
     """The run has left no file of that name and version."""
 
@@ -174,6 +198,18 @@ class ToolError(RunError):
     """A tool failed; the text is given to the model as the result of the call."""
 
     code = "tool_error"
+
+
+class FatalToolError(RunError):
+    """A tool's failure that ends the run; raise `ToolError` instead where the model should know."""
+
+    code = "tool_failed"
+
+
+class UnknownOutcome(FatalToolError):
+    """A worker was lost in the middle of a call with outside effects: was it made, or not?"""
+
+    code = "outcome_unknown"
 
 
 class Diverged(RunError):

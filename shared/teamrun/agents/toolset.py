@@ -11,6 +11,7 @@ from teamrun.agents.handoff import Handoff
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage
+from teamrun.errors import FatalToolError
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.events import BaseAgentEvent
 from teamrun.messages.llm import FunctionCall, FunctionExecutionResult
@@ -180,6 +181,8 @@ class Toolset:
             else:
                 value = await tool.run_json(arguments, token, call_id=call.id)
             return _result(call, tool.return_value_as_string(value))
+        except FatalToolError:
+            raise
         except Exception as error:
             return _result(call, error_text(error), is_error=True)
 

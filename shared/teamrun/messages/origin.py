@@ -45,7 +45,7 @@ def now() -> datetime:
 
 
 def _random_id() -> str:
-    # One urandom call per 256 ids: 2.6 µs a message instead of 9.1 with uuid.uuid4().
+    # One urandom call per 256 ids: 2.6 us a message instead of 9.1 with uuid.uuid4().
     global _pool, _offset
     if _offset >= len(_pool):
         _pool, _offset = os.urandom(_POOL_BYTES), 0

@@ -9,12 +9,12 @@ from typing import Any
 
 from teamrun.core.call import CallInfo, current_call
 from teamrun.errors import ModelError, TeamrunError
-from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent
+from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent, Signal
 from teamrun.runs.fold import RunState
 from teamrun.runs.journal import Outcome, PendingCall
 from teamrun.runs.log import RunLog
 
-__all__ = ["Calls", "Done", "agent_name", "error_record", "record_of"]
+__all__ = ["Calls", "Done", "agent_name", "answer_record", "error_record", "record_of"]
 
 Publish = Callable[[dict[str, Any]], None]
 """Shows a delta to live subscribers."""
@@ -67,6 +67,18 @@ def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallR
     )
 
 
+def answer_record(call: PendingCall, signal: Signal) -> CallRecord:
+    """What run code gets for a question that a person has answered."""
+    value = {"decision": signal.decision, "content": signal.content, "data": signal.data}
+    return CallRecord(call_id=call.call_id, kind="input", name=call.name, value=value)
+
+
+_UNKNOWN = (
+    "The call was begun, and the worker was lost before its outcome was known. "
+    "It may have been made or not; it is not repeated."
+)
+
+
 class Calls:
     """Starts calls, collects what they come to, and cancels those that nobody waits for."""
 
@@ -109,6 +121,24 @@ class Calls:
         )
         self._tasks[call.call_id] = task
 
+    def expire(self, call: PendingCall) -> None:
+        """Take a question as answered by nobody in time."""
+        error = ErrorRecord(
+            type="RunError", code="expired", message="Nobody answered in time.", agent=call.agent
+        )
+        self._conclude(call, Outcome(error=error))
+
+    def leave_unknown(self, call: PendingCall) -> None:
+        """Conclude a call that a worker began before it was lost; run code decides what follows."""
+        error = ErrorRecord(
+            type="ToolError", code="outcome_unknown", message=_UNKNOWN, agent=call.agent
+        )
+        self._conclude(call, Outcome(error=error))
+
+    def _conclude(self, call: PendingCall, outcome: Outcome) -> None:
+        if all(done.call is not call for done in self.done):
+            self.done.append(Done(call, outcome, 0.0))
+
     def abandon(self, call_id: str) -> None:
         """Cancel a call; one that completes all the same is recorded as unawaited."""
         task = self._tasks.get(call_id)
@@ -125,6 +155,7 @@ class Calls:
     async def _perform(self, call: PendingCall, desk: "CallDesk") -> None:
         started = monotonic()
         try:
+            assert call.perform is not None, "a question is not performed"
             outcome = await call.perform(desk)
         except asyncio.CancelledError as error:
             if call.call_id in self._unwanted:

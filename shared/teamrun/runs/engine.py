@@ -7,7 +7,7 @@ same process. Leases say who is at work, to save money; no safety hangs on them.
 import asyncio
 import contextlib
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from teamrun.components.registry import Registry
@@ -19,6 +19,7 @@ from teamrun.runs.entries import End
 from teamrun.runs.execution import Execution, Finish, Program
 from teamrun.runs.fold import RunState, fold
 from teamrun.runs.journal import Journal
+from teamrun.runs.keys import due_marker, open_marker
 from teamrun.runs.log import RunLog
 from teamrun.runs.notices import Notices, lease_name, owner_topic
 from teamrun.runs.program import run_team
@@ -128,6 +129,9 @@ class Engine:
                 extra={"action": "newer_behaviour", "run": str(ref)},
             )
             return Finish.HELD
+        if state.is_waiting(self._clock.now()):
+            await self._put_aside(log, state)
+            return Finish.WAITING
         if state.end is None:
             if not await self._may_take(ref, state):
                 return Finish.HELD
@@ -137,7 +141,7 @@ class Engine:
                 state=state,
                 program=self._program(state.spec),
                 clock=self._clock,
-                surroundings=_Surroundings(ref, self._notices),
+                surroundings=_Surroundings(ref, self._notices, self._store),
             )
             self._executions[ref] = execution
             try:
@@ -146,6 +150,8 @@ class Engine:
                 del self._executions[ref]
                 await self._release(ref)
             state = execution.state
+            if finish is Finish.WAITING:
+                await self._put_aside(log, state)
             if finish is not Finish.ENDED:
                 return finish
         await settle(self._store, log, state)
@@ -176,6 +182,13 @@ class Engine:
             return True
         await self._release(ref)
         return False
+
+    async def _put_aside(self, log: RunLog, state: RunState) -> None:
+        """Nobody needs to look after a run that waits, unless somebody has spoken meanwhile."""
+        await self._store.delete(open_marker(log.ref))
+        if await log.read_next(state.entries) is not None:
+            await self._store.put_new(open_marker(log.ref), b"")
+            await self._hand_over(log.ref)
 
     async def _release(self, ref: RunRef) -> None:
         with contextlib.suppress(DeliveryError):
@@ -227,9 +240,10 @@ class Engine:
 class _Surroundings:
     """Passes on what an execution tells; views are shared where the status changes."""
 
-    def __init__(self, ref: RunRef, notices: Notices) -> None:
+    def __init__(self, ref: RunRef, notices: Notices, store: ObjectStore) -> None:
         self._ref = ref
         self._notices = notices
+        self._store = store
         self._status: str | None = None
 
     def changed(self, state: RunState) -> None:
@@ -237,6 +251,10 @@ class _Surroundings:
         status = state.status
         self._notices.changed(self._ref, state, view=status != self._status)
         self._status = status
+
+    async def will_wait(self, until: datetime) -> None:
+        """Leave a marker for the hour in which the run has to be looked at again."""
+        await self._store.put_new(due_marker(self._ref, until), b"")
 
     def delta(self, data: dict[str, Any]) -> None:
         """A piece of text came from a model."""

@@ -20,13 +20,16 @@ __all__ = [
     "Body",
     "CallRecord",
     "Claim",
+    "Decision",
     "End",
     "EndStatus",
     "Entry",
     "ErrorRecord",
+    "Intent",
     "LoggedEvent",
     "Signal",
     "Step",
+    "Wait",
     "Yield",
     "read_entry",
 ]
@@ -35,6 +38,9 @@ FORMAT = 1
 """`v` of the envelope."""
 
 EndStatus = Literal["completed", "failed", "cancelled"]
+
+Decision = Literal["approve", "reject", "answer"]
+"""What a person says to a question."""
 
 
 class _Body(BaseModel):
@@ -79,7 +85,7 @@ class CallRecord(_Body):
     """A call that has completed: its outcome is what a replay gives back."""
 
     call_id: str
-    kind: Literal["model", "tool", "memory"]
+    kind: Literal["model", "tool", "memory", "input"]
     name: str
     value: Any = None
     error: ErrorRecord | None = None
@@ -116,12 +122,39 @@ class Step(_Body):
     """How many of `events` came from run code (they come first); the rest belong to the calls."""
 
 
+class Intent(_Body):
+    """Calls with outside effects that are about to start: they start when this is durable."""
+
+    kind: Literal["intent"] = "intent"
+    calls: dict[str, str]
+    """The ids of the calls, each with the sha256 of its arguments."""
+    emitted: int = 0
+
+
 class Signal(_Body):
     """A person or program speaks to the run."""
 
     kind: Literal["signal"] = "signal"
-    signal: Literal["cancel"]
+    signal: Literal["cancel", "input", "pause", "resume", "message"]
     reason: str | None = None
+    action_id: str | None = None
+    """The question that an input answers."""
+    decision: Decision | None = None
+    content: str | None = None
+    data: Any = None
+    source: str = "user"
+    key: str | None = None
+    """sha256 of the Idempotency-Key, by which a repeated request is known."""
+
+
+class Wait(_Body):
+    """The run waits for somebody outside; its owner lets go, and it costs nothing."""
+
+    kind: Literal["wait"] = "wait"
+    why: Literal["input", "paused"]
+    until: datetime | None = None
+    """When the first of the questions expires."""
+    emitted: int = 0
 
 
 class Yield(_Body):
@@ -141,10 +174,14 @@ class End(_Body):
     stop_code: str | None = None
     output: dict[str, Any] | None = None
     error: ErrorRecord | None = None
+    unread: list[str] = []
+    """Messages to the team that came too late for it to hear them."""
+    unknown_outcomes: list[str] = []
+    """Calls with outside effects of which nobody knows whether they were made."""
     emitted: int = 0
 
 
-Body = Accepted | Claim | Step | Signal | Yield | End
+Body = Accepted | Claim | Step | Intent | Signal | Wait | Yield | End
 
 
 class Entry(_Body):

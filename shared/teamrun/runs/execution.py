@@ -11,19 +11,31 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
 from teamrun.core.clock import Clock
 from teamrun.errors import Diverged, Runaway, RunError, Unavailable
 from teamrun.messages.origin import current_origin
-from teamrun.runs.calls import Calls, error_record, record_of
-from teamrun.runs.entries import Body, Claim, End, Entry, LoggedEvent, Step, Yield
+from teamrun.runs.calls import Calls, answer_record, error_record, record_of
+from teamrun.runs.entries import (
+    Body,
+    Claim,
+    End,
+    Entry,
+    Intent,
+    LoggedEvent,
+    Signal,
+    Step,
+    Wait,
+    Yield,
+)
 from teamrun.runs.fold import RunState
-from teamrun.runs.journal import Journal, RunOrigin
+from teamrun.runs.journal import Journal, PendingCall, RunOrigin
 from teamrun.runs.log import RunLog
 from teamrun.runs.loop import RunLoop
-from teamrun.runs.narration import call_events, end_event, started_event
+from teamrun.runs.narration import call_events, end_event, paused_event, started_event
 
 __all__ = ["Execution", "Finish", "Program", "Surroundings"]
 
@@ -51,6 +63,8 @@ class Finish(StrEnum):
     """The run has its end."""
     YIELDED = "yielded"
     """This worker let go on purpose; somebody should go on."""
+    WAITING = "waiting"
+    """The run waits for a person; there is nothing to do until somebody speaks."""
     HELD = "held"
     """Somebody else executes the run."""
     ABSENT = "absent"
@@ -68,6 +82,10 @@ class Surroundings(Protocol):
         """A piece of text came from a model."""
         ...
 
+    async def will_wait(self, until: datetime) -> None:
+        """The run is about to wait, and has to be looked at again at that time."""
+        ...
+
 
 class _Fenced(Exception):
     """A newer epoch is in the log: this worker must not write any more."""
@@ -82,6 +100,7 @@ class _Draft:
     said: int = 0
     done: int = 0
     progress: int = 0
+    intents: tuple[PendingCall, ...] = ()
 
 
 class Execution:
@@ -108,6 +127,7 @@ class Execution:
         self._origin = RunOrigin(state.spec.seed, entries[0].at)
         self._journal: Journal | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._intended: list[PendingCall] = []
         self._nudged = self._poked = self._stopping = self._show = False
 
     def poke(self) -> None:
@@ -180,22 +200,29 @@ class Execution:
         loop = RunLoop()
         journal = Journal(loop, self._origin, skip_events=self.state.emitted)
         self._journal = journal
-        context = Context()
-        context.run(current_origin.set, self._origin)
-        root = loop.create_task(_run_program(self._program, journal), context=context)
+        root: asyncio.Task[End] | None = None
         try:
-            await self._drain(journal)
             for entry in self._entries:
                 await self._deliver(journal, entry)
+                if root is None and isinstance(entry.body, Claim):
+                    root = self._begin(journal)
+                    await self._drain(journal)
             self._entries = []
+            assert root is not None, "an execution has claimed its run"
             if journal.unspoken:
                 raise Diverged(
                     f"The log holds {journal.unspoken} events that this code did not say again; "
                     "use the release and definitions that began the run."
                 )
+            return await self._live(journal, root)
         except (Diverged, Runaway) as error:
             return await self._write_end(_failure(error))
-        return await self._live(journal, root)
+
+    def _begin(self, journal: Journal) -> asyncio.Task[End]:
+        """Start the code of the run: at its first claim, having heard what came before."""
+        context = Context()
+        context.run(current_origin.set, self._origin)
+        return journal.loop.create_task(_run_program(self._program, journal), context=context)
 
     async def _live(self, journal: Journal, root: asyncio.Task[End]) -> Finish:
         while True:
@@ -206,6 +233,8 @@ class Execution:
                 if self._poked:
                     await self._catch_up(journal)
                 continue
+            if isinstance(draft.body, Wait) and draft.body.until is not None:
+                await self._surroundings.will_wait(draft.body.until)
             entry = await self._log.append(self.state, draft.body, draft.events, epoch=self._epoch)
             if entry is None:
                 await self._catch_up(journal)
@@ -216,10 +245,9 @@ class Execution:
                 return Finish.ENDED
             if isinstance(draft.body, Yield):
                 return Finish.YIELDED
-            try:
-                await self._deliver(journal, entry, live=True)
-            except Runaway as error:
-                return await self._write_end(_failure(error))
+            if isinstance(draft.body, Wait):
+                return Finish.WAITING
+            await self._deliver(journal, entry, live=True)
 
     def _decide(self, journal: Journal, root: asyncio.Task[End]) -> _Draft | None:
         """What to write now, if anything."""
@@ -228,14 +256,42 @@ class Execution:
         if self._calls.done:
             return self._step(journal)
         if root.done():
-            return self._with_events(journal, _result(root, journal.loop.failure))
+            return self._with_events(journal, _result(root, journal))
         if self._stopping:
             return None if self._calls.in_flight else self._with_events(journal, _SHUTDOWN)
+        if self._intended:
+            return self._intent(journal)
+        if self._expire(journal):
+            return self._step(journal)
         if self._show:
             return self._step(journal)
-        if not self._calls.in_flight:
+        return None if self._calls.in_flight else self._idle(journal)
+
+    def _idle(self, journal: Journal) -> _Draft:
+        """Nothing is under way: the run waits for somebody, or for nothing at all."""
+        if self.state.is_paused:
+            return self._with_events(journal, Wait(why="paused"))
+        questions = list(journal.pending.values())
+        if not questions:
             return self._with_events(journal, _failure(_stalled()))
-        return None
+        times = [call.expires_at for call in questions if call.expires_at is not None]
+        return self._with_events(journal, Wait(why="input", until=min(times, default=None)))
+
+    def _expire(self, journal: Journal) -> bool:
+        """Take questions whose time is over as answered by nobody; True where there are some."""
+        now = self._clock.now()
+        for call in journal.pending.values():
+            if call.expires_at is not None and call.expires_at <= now:
+                self._calls.expire(call)
+        return bool(self._calls.done)
+
+    def _intent(self, journal: Journal) -> _Draft:
+        calls = tuple(self._intended)
+        draft = self._with_events(
+            journal, Intent(calls={call.call_id: call.intent or "" for call in calls})
+        )
+        draft.intents = calls
+        return draft
 
     def _decide_cancelled(self, journal: Journal) -> _Draft | None:
         self._calls.abandon_all()
@@ -267,16 +323,25 @@ class Execution:
         body = Step(calls=records, emitted=len(said))
         return _Draft(body, events, said=len(said), done=len(done), progress=len(progress))
 
-    def _with_events(self, journal: Journal, body: End | Yield) -> _Draft:
+    def _with_events(self, journal: Journal, body: End | Intent | Wait | Yield) -> _Draft:
         said, progress = journal.events[:], self._calls.events[:]
-        events = said + progress + ([end_event(body)] if isinstance(body, End) else [])
-        body = body.model_copy(update={"emitted": len(said)})
-        return _Draft(body, events, said=len(said), progress=len(progress))
+        own = [end_event(body)] if isinstance(body, End) else []
+        if isinstance(body, Wait) and body.why == "paused":
+            own = [paused_event()]
+        update: dict[str, Any] = {"emitted": len(said)}
+        if isinstance(body, End):
+            update["unknown_outcomes"] = self.state.unknown
+        body = body.model_copy(update=update)
+        return _Draft(body, said + progress + own, said=len(said), progress=len(progress))
 
     def _settle(self, journal: Journal, draft: _Draft) -> None:
         del self._calls.done[: draft.done]
         del self._calls.events[: draft.progress]
         del journal.events[: draft.said]
+        for call in draft.intents:
+            self._intended.remove(call)
+            if journal.pending.get(call.call_id) is call:
+                self._calls.start(call)
 
     async def _write_end(self, end: End) -> Finish:
         """End the run from outside of `_live`, unless a cancel or another owner was first."""
@@ -305,6 +370,8 @@ class Execution:
             live: It is the newest entry, so calls may start as soon as it is delivered.
         """
         self._origin.time = entry.at
+        if isinstance(entry.body, Signal):
+            await self._deliver_signal(journal, entry.body)
         if not isinstance(entry.body, Step):
             return
         for record in entry.body.calls:
@@ -317,6 +384,13 @@ class Execution:
         for left, record in enumerate(awaited, start=1 - len(awaited)):
             journal.deliver(record)
             await self._drain(journal, start=live and left == 0)
+
+    async def _deliver_signal(self, journal: Journal, signal: Signal) -> None:
+        if signal.signal == "message":
+            journal.hear(signal)
+        if signal.signal == "input" and signal.action_id in journal.pending:
+            journal.deliver(answer_record(journal.pending[signal.action_id], signal))
+            await self._drain(journal)
 
     async def _drain(self, journal: Journal, *, start: bool = False) -> None:
         """Let run code go on until it waits for calls; other runs get their turns in between.
@@ -332,9 +406,12 @@ class Execution:
             if drained.cancelled():
                 return
             if journal.loop.drain(_SLICE):
-                if start:
-                    self._start_calls(journal)
-                drained.set_result(None)
+                try:
+                    if start:
+                        self._start_calls(journal)
+                    drained.set_result(None)
+                except Diverged as error:
+                    drained.set_exception(error)
             elif budget <= 0:
                 drained.set_exception(
                     Runaway("Team code runs on and on without awaiting a model, tool or person.")
@@ -365,11 +442,22 @@ class Execution:
     # Calls and waiting
 
     def _start_calls(self, journal: Journal) -> None:
-        if self._stopping or self.state.cancel is not None:
+        if self._stopping or self.state.cancel is not None or self.state.is_paused:
             return
         for call in journal.fresh:
-            if journal.pending.get(call.call_id) is call:
+            if call.perform is None or journal.pending.get(call.call_id) is not call:
+                continue
+            if call.intent is None:
                 self._calls.start(call)
+            elif (begun := self.state.intents.get(call.call_id)) is not None:
+                if begun != call.intent:
+                    raise Diverged(
+                        f"{call.call_id!r} was begun with other arguments than this code gives it; "
+                        "use the release and definitions that began the run."
+                    )
+                self._calls.leave_unknown(call)
+            else:
+                self._intended.append(call)
         journal.fresh.clear()
 
     async def _rest(self, journal: Journal) -> None:
@@ -381,6 +469,8 @@ class Execution:
             timer = real.call_later(_SHOW_EVENTS_AFTER, self._show_events)
         elif self._calls.events:
             timer = real.call_later(_SHOW_PROGRESS_AFTER, self._show_events)
+        else:
+            timer = self._expiry_timer(journal)
         self._waiter = real.create_future()
         try:
             await self._waiter
@@ -389,6 +479,13 @@ class Execution:
             self._nudged = False
             if timer is not None:
                 timer.cancel()
+
+    def _expiry_timer(self, journal: Journal) -> asyncio.TimerHandle | None:
+        times = [call.expires_at for call in journal.pending.values() if call.expires_at]
+        if not times:
+            return None
+        seconds = (min(times) - self._clock.now()).total_seconds()
+        return asyncio.get_running_loop().call_later(max(seconds, 0), self._nudge)
 
     def _show_events(self) -> None:
         self._show = True
@@ -421,9 +518,11 @@ async def _run_program(program: Program, journal: Journal) -> End:
     return await program(journal)
 
 
-def _result(root: asyncio.Task[End], failure: BaseException | None) -> End:
+def _result(root: asyncio.Task[End], journal: Journal) -> End:
+    failure = journal.loop.failure
     error = asyncio.CancelledError() if root.cancelled() else root.exception() or failure
-    return root.result() if error is None else _failure(error)
+    end = root.result() if error is None else _failure(error)
+    return end.model_copy(update={"unread": [signal.content for signal in journal.inbox]})
 
 
 def _failure(error: BaseException) -> End:

@@ -17,12 +17,14 @@ from teamrun.runs.entries import (
     Claim,
     End,
     Entry,
+    Intent,
     LoggedEvent,
     Signal,
     Step,
+    Wait,
     Yield,
 )
-from teamrun.runs.public import Progress, RunStatus, Usage
+from teamrun.runs.public import Progress, RequiredAction, RunStatus, Usage
 from teamrun.runs.spec import RunSpec
 
 __all__ = ["RunState", "fold"]
@@ -47,6 +49,16 @@ class RunState:
     idle_claims: int = 0
     """Claims in a row that ended without a step or a yield."""
     cancel: Signal | None = None
+    actions: list[RequiredAction] = field(default_factory=list[RequiredAction])
+    """Questions without an answer."""
+    waiting: Wait | None = None
+    """Set while the run waits and nothing has come since."""
+    is_paused: bool = False
+    intents: dict[str, str] = field(default_factory=dict[str, str])
+    """Calls with outside effects that were begun and have no outcome yet."""
+    unknown: list[str] = field(default_factory=list[str])
+    """Calls with outside effects of which nobody knows whether they were made."""
+    signal_keys: list[str] = field(default_factory=list[str])
     end: End | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -72,9 +84,22 @@ class RunState:
         """The status that clients see."""
         if self.end is not None:
             return self.end.status
-        if self.owner is None:
-            return "queued"
-        return "cancelling" if self.cancel is not None else "running"
+        if self.cancel is not None:
+            return "cancelling"
+        if self.is_paused and self.owner is None:
+            return "paused"
+        if self.actions:
+            return "input_required"
+        return "queued" if self.owner is None else "running"
+
+    def is_waiting(self, now: datetime) -> bool:
+        """Whether there is nothing to do until somebody speaks, or a question expires."""
+        if self.end is not None or self.cancel is not None or self.owner is not None:
+            return False
+        if self.is_paused:
+            return True
+        until = self.waiting and self.waiting.until
+        return self.waiting is not None and (until is None or now < until)
 
     def apply(self, entry: Entry) -> None:
         """Take the next entry into account.
@@ -95,7 +120,7 @@ class RunState:
         body = entry.body
         match body:
             case Claim():
-                self.epoch, self.owner = entry.epoch, body.owner
+                self.epoch, self.owner, self.waiting = entry.epoch, body.owner, None
                 self.idle_claims += 1
                 self.started_at = self.started_at or entry.at
             case Step():
@@ -103,10 +128,15 @@ class RunState:
                 self.emitted += body.emitted
                 for call in body.calls:
                     self._count(call)
+            case Intent():
+                self.idle_claims = 0
+                self.intents.update(body.calls)
+                self.emitted += body.emitted
             case Signal():
-                self.cancel = body
-            case Yield():
+                self._hear(body)
+            case Wait() | Yield():
                 self.owner, self.idle_claims = None, 0
+                self.waiting = body if isinstance(body, Wait) else None
                 self.emitted += body.emitted
             case End():
                 self.owner, self.end, self.finished_at = None, body, entry.at
@@ -114,8 +144,26 @@ class RunState:
             case Accepted():
                 pass
 
+    def _hear(self, signal: Signal) -> None:
+        if signal.key is not None:
+            self.signal_keys.append(signal.key)
+        match signal.signal:
+            case "cancel":
+                self.cancel = signal
+            case "pause":
+                self.is_paused = True
+            case "resume":
+                self.is_paused, self.waiting = False, None
+            case "input":
+                self.waiting = self.waiting if self.is_paused else None
+            case "message":
+                pass
+
     def _count(self, call: CallRecord) -> None:
         self.artifacts.extend(call.artifacts)
+        self.intents.pop(call.call_id, None)
+        if call.error is not None and call.error.code == "outcome_unknown":
+            self.unknown.append(call.call_id)
         used = call.usage or RequestUsage(prompt_tokens=0, completion_tokens=0)
         usage = self.usage
         self.usage = Usage(
@@ -128,7 +176,12 @@ class RunState:
         )
 
     def _follow(self, event: LoggedEvent) -> None:
-        if event.type == "turn.started":
+        if event.type == "run.input_required":
+            self.actions.append(RequiredAction.model_validate(event.data))
+        elif event.type == "run.input_received":
+            answered = event.data["action_id"]
+            self.actions = [action for action in self.actions if action.id != answered]
+        elif event.type == "turn.started":
             self.progress = Progress(
                 turn=event.data["turn"],
                 max_turns=self.spec.definition.max_turns,

@@ -9,17 +9,18 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from teamrun.core.call import CallInfo
 from teamrun.messages.llm import RequestUsage
-from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent
+from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent, Signal
 from teamrun.runs.loop import RunLoop
+from teamrun.runs.public import RequiredAction
 
-__all__ = ["CallKind", "Desk", "Journal", "Outcome", "PendingCall", "RunOrigin"]
+__all__ = ["CallKind", "Desk", "Journal", "Outcome", "PendingCall", "Question", "RunOrigin"]
 
-CallKind = Literal["model", "tool", "memory"]
+CallKind = Literal["model", "tool", "memory", "input"]
 """What is outside of run code."""
 
 
@@ -72,6 +73,19 @@ Perform = Callable[[Desk], Awaitable[Outcome]]
 """Makes a call, on the real loop; what it raises becomes the recorded error."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What run code asks a person."""
+
+    agent: str
+    """Path of the agent that asks."""
+    type: Literal["input", "approval"]
+    prompt: str
+    schema: dict[str, Any] | None = None
+    """JSON Schema of the answer's `data`."""
+    expires_in: timedelta | None = None
+
+
 @dataclass(slots=True, eq=False)
 class PendingCall:
     """A call that run code waits for."""
@@ -81,8 +95,12 @@ class PendingCall:
     name: str
     agent: str
     position: int
-    perform: Perform
+    perform: Perform | None
+    """None for a question: its answer comes from outside of the worker."""
     future: asyncio.Future[CallRecord]
+    intent: str | None = None
+    """sha256 of the arguments of a call with outside effects, which needs an intent first."""
+    expires_at: datetime | None = None
 
 
 class RunOrigin:
@@ -124,6 +142,10 @@ class Journal:
         self.tool_states: dict[str, dict[str, Any]] = {}
         self.journaled_tools: set[str] = set()
         """Ids that the model gave to tool calls which went through the journal."""
+        self.inbox: list[Signal] = []
+        """What was said to the team and not heard by it yet."""
+        self.latest: str | None = None
+        """The text of the last message, which is the output where a run is cut short."""
         self.closed = False
         self._skip = skip_events
         self._positions: dict[str, int] = {}
@@ -148,7 +170,15 @@ class Journal:
         return k
 
     async def call(
-        self, agent: str, kind: CallKind, name: str, position: int, perform: Perform
+        self,
+        agent: str,
+        kind: CallKind,
+        name: str,
+        position: int,
+        perform: Perform | None,
+        *,
+        intent: str | None = None,
+        expires_at: datetime | None = None,
     ) -> CallRecord:
         """Wait for the recorded outcome of a call, which is made only where there is none yet.
 
@@ -157,13 +187,17 @@ class Journal:
             kind: What sort of call it is.
             name: Of the model profile or tool.
             position: From `position()`.
-            perform: Makes the call.
+            perform: Makes the call; None where a person does.
+            intent: sha256 of the arguments, where the call has outside effects.
+            expires_at: When the wait for a person is over.
         """
         if self.closed:
             raise asyncio.CancelledError
         call_id = f"{agent}/{kind}:{position}"
         future: asyncio.Future[CallRecord] = self.loop.create_future()
-        pending = PendingCall(call_id, kind, name, agent, position, perform, future)
+        pending = PendingCall(
+            call_id, kind, name, agent, position, perform, future, intent, expires_at
+        )
         self.pending[call_id] = pending
         self.fresh.append(pending)
         try:
@@ -180,6 +214,36 @@ class Journal:
             self.tool_states[f"{record.call_id.rpartition('/')[0]}/{record.name}"] = record.state
         if pending is not None and not pending.future.done():
             pending.future.set_result(record)
+
+    async def ask(self, question: Question) -> CallRecord:
+        """Ask a person; the record holds the answer, or the error `expired`."""
+        position = self.position(question.agent, "input")
+        action_id = f"{question.agent}/input:{position}"
+        expires_at = None
+        if question.expires_in is not None:
+            expires_at = self.origin.now() + question.expires_in
+        action = RequiredAction(
+            id=action_id,
+            type=question.type,
+            agent=question.agent.rpartition("/")[2],
+            prompt=question.prompt,
+            schema=question.schema,
+            expires_at=expires_at,
+        )
+        self.emit("run.input_required", agent=action.agent, data=action.model_dump(mode="json"))
+        try:
+            return await self.call(
+                question.agent, "input", question.type, position, None, expires_at=expires_at
+            )
+        except asyncio.CancelledError:
+            if not self.closed:
+                withdrawn = {"action_id": action_id, "decision": "withdrawn"}
+                self.emit("run.input_received", agent=action.agent, data=withdrawn)
+            raise
+
+    def hear(self, message: Signal) -> None:
+        """Somebody speaks to the team; what it has not taken by its end is unread."""
+        self.inbox.append(message)
 
     def close(self) -> None:
         """Let run code go: its tasks are cancelled, and what they ask for is refused."""

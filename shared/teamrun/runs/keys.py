@@ -7,13 +7,15 @@ apart from names that were checked before.
 import hashlib
 import os
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
 from teamrun.dispatch.base import RunRef
 
 __all__ = [
     "SHARDS",
     "artifact_blob",
+    "due_folder",
+    "due_marker",
     "entry_key",
     "events_key",
     "idempotency_key",
@@ -96,6 +98,16 @@ def list_cursor(run_id: str, created_at: datetime) -> str:
 def list_marker(ref: RunRef, created_at: datetime) -> str:
     """Says that a run exists, in the order of lists."""
     return list_folder(ref.tenant) + list_cursor(ref.run_id, created_at)
+
+
+def due_marker(ref: RunRef, at: datetime) -> str:
+    """Says that a run should be looked at in that hour: a question expires, or its time comes."""
+    return f"{due_folder(at)}{open_marker(ref).removeprefix('open/')}"
+
+
+def due_folder(at: datetime) -> str:
+    """The markers of one hour."""
+    return f"due/{at.astimezone(UTC):%Y%m%d%H}/"
 
 
 def ref_of_marker(key: str) -> RunRef:

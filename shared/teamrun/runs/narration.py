@@ -19,7 +19,16 @@ from teamrun.runs.entries import CallRecord, End, LoggedEvent
 from teamrun.runs.fold import RunState
 from teamrun.runs.journal import Journal
 
-__all__ = ["Narrator", "call_events", "end_event", "queued_event", "started_event"]
+__all__ = [
+    "Narrator",
+    "call_events",
+    "end_event",
+    "paused_event",
+    "queued_event",
+    "received_event",
+    "resumed_event",
+    "started_event",
+]
 
 
 def _event(type: str, agent: str | None = None, /, **data: Any) -> LoggedEvent:
@@ -36,6 +45,21 @@ def started_event(state: RunState) -> LoggedEvent:
     return _event("run.started", team=state.spec.team.name)
 
 
+def received_event(agent: str | None, action_id: str, decision: str) -> LoggedEvent:
+    """Somebody has answered a question."""
+    return _event("run.input_received", agent, action_id=action_id, decision=decision)
+
+
+def resumed_event() -> LoggedEvent:
+    """A paused run may go on."""
+    return _event("run.resumed")
+
+
+def paused_event() -> LoggedEvent:
+    """The run stands still until it is resumed."""
+    return _event("run.paused")
+
+
 def end_event(end: End) -> LoggedEvent:
     """The run has ended, one way or another."""
     data: dict[str, Any] = {"stop_reason": end.stop_reason, "stop_code": end.stop_code}
@@ -49,6 +73,8 @@ def end_event(end: End) -> LoggedEvent:
 def call_events(done: Done, record: CallRecord) -> list[LoggedEvent]:
     """That a call has completed, and what it left."""
     agent = agent_name(done.call.agent)
+    if record.kind == "input":  # nobody answered; an answer is told with the signal that brings it
+        return [received_event(agent, record.call_id, "expired")]
     data: dict[str, Any] = {
         "call_id": record.call_id,
         record.kind: record.name,

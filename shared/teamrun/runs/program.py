@@ -1,17 +1,19 @@
 """The code of a run: build the team, give it the task, tell what it says."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from teamrun.components.build import build_team
 from teamrun.components.registry import Registry
-from teamrun.core.protocols import TaskResult
-from teamrun.messages import BaseChatMessage, StructuredMessage, TextMessage
+from teamrun.core.protocols import Task, TaskResult
+from teamrun.messages import BaseChatMessage, HandoffMessage, StructuredMessage, TextMessage
 from teamrun.runs.entries import End
-from teamrun.runs.journal import Journal
+from teamrun.runs.journal import Journal, Question
 from teamrun.runs.narration import Narrator
 from teamrun.runs.spec import RunInput, RunSpec
-from teamrun.runs.wiring import JournalWiring
+from teamrun.runs.wiring import JournalWiring, ask_person
+from teamrun.teams import BaseGroupChat
 
 __all__ = ["run_team"]
 
@@ -21,13 +23,18 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     team = build_team(spec.definition, registry, JournalWiring(journal))
     narrator = Narrator(journal)
     team.observer = narrator
-    result: TaskResult | None = None
-    async for item in team.run_stream(task=_task(spec.input)):
-        if isinstance(item, TaskResult):
-            result = item
-        else:
-            narrator.tell(item)
-    assert result is not None, "a team's stream ends with its result"
+    team.inbox = partial(_heard, journal)
+    task = _task(spec.input)
+    while True:
+        result = await _one_task(team, task, narrator)
+        handoff = _handoff_to_person(result, team, spec)
+        if handoff is None:
+            break
+        path = f"{spec.definition.name}/{handoff.source}"
+        said = await ask_person(
+            journal, Question(agent=path, type="input", prompt=handoff.to_text())
+        )
+        task = HandoffMessage(source=handoff.target, target=handoff.source, content=said)
     return End(
         status="completed",
         stop_reason=result.stop_reason,
@@ -36,7 +43,34 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     )
 
 
-def _task(given: str | RunInput) -> str | Sequence[BaseChatMessage]:
+async def _one_task(team: BaseGroupChat, task: Task, narrator: Narrator) -> TaskResult:
+    result: TaskResult | None = None
+    async for item in team.run_stream(task=task):
+        if isinstance(item, TaskResult):
+            result = item
+        else:
+            narrator.tell(item)
+    assert result is not None, "a team's stream ends with its result"
+    return result
+
+
+def _heard(journal: Journal) -> list[BaseChatMessage]:
+    """What people have said to the team since it last asked."""
+    signals, journal.inbox = journal.inbox, []
+    return [TextMessage(content=each.content or "", source=each.source) for each in signals]
+
+
+def _handoff_to_person(
+    result: TaskResult, team: BaseGroupChat, spec: RunSpec
+) -> HandoffMessage | None:
+    last = result.messages[-1] if result.messages else None
+    members = {member.name for member in spec.definition.participants}
+    if team.stop_code != "handoff" or not isinstance(last, HandoffMessage):
+        return None
+    return None if last.target in members else last
+
+
+def _task(given: str | RunInput) -> Task:
     if isinstance(given, str):
         return given
     return [TextMessage(content=item.content, source=item.source) for item in given.messages]

@@ -19,6 +19,7 @@ __all__ = [
     "EventPage",
     "Output",
     "Progress",
+    "RequiredAction",
     "Run",
     "RunPage",
     "RunResult",
@@ -26,7 +27,16 @@ __all__ = [
     "Usage",
 ]
 
-RunStatus = Literal["queued", "running", "cancelling", "completed", "failed", "cancelled"]
+RunStatus = Literal[
+    "queued",
+    "running",
+    "input_required",
+    "paused",
+    "cancelling",
+    "completed",
+    "failed",
+    "cancelled",
+]
 """Where a run stands; the last three are final."""
 
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
@@ -54,6 +64,20 @@ class Progress(_Resource):
     turn: int = 0
     max_turns: int | None = None
     current_agent: str | None = None
+
+
+class RequiredAction(_Resource):
+    """A question that a run waits for; `POST .../input` answers it."""
+
+    model_config = ConfigDict(frozen=True, serialize_by_alias=True)
+
+    id: str
+    type: Literal["input", "approval"]
+    agent: str | None = None
+    prompt: str
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    """JSON Schema that `data` of the answer has to fit, where there is one."""
+    expires_at: datetime | None = None
 
 
 class Output(_Resource):
@@ -91,6 +115,12 @@ class Run(_Resource):
     input: str | RunInput
     output: Output | None = None
     error: ErrorRecord | None = None
+    required_actions: list[RequiredAction] = []
+    """What the run waits for, where its status is `input_required`."""
+    unread: list[str] = []
+    """Messages to the team that came too late for it to hear them."""
+    unknown_outcomes: list[str] = []
+    """Calls with outside effects of which nobody knows whether they were made."""
     attempt: int = 0
     """How many times a worker has begun or taken over the run."""
     progress: Progress = Progress()

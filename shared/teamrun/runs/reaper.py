@@ -12,7 +12,7 @@ from teamrun.core.clock import Clock, SystemClock
 from teamrun.dispatch.base import Dispatcher, RunRef
 from teamrun.errors import DeliveryError, StorageError
 from teamrun.live.base import Live
-from teamrun.runs.keys import SHARDS, open_folder, ref_of_marker
+from teamrun.runs.keys import SHARDS, due_folder, open_folder, open_marker, ref_of_marker
 from teamrun.runs.notices import lease_name
 from teamrun.runs.reader import RunReader
 from teamrun.storage.base import ObjectStore
@@ -85,8 +85,32 @@ class Reaper:
                 after = keys[-1]
                 if len(keys) < _PAGE:
                     break
+        count += await self._sweep_due()
         self._sent = {ref: at for ref, at in self._sent.items() if ref in seen}
         return count
+
+    async def _sweep_due(self) -> int:
+        """Send runs whose time has come; markers of hours that are over go when they are done."""
+        now, count = self._clock.now(), 0
+        for key in await self._due_keys(now):
+            ref = ref_of_marker(key)
+            [state] = await self._reader.states([ref])
+            if state is None or not state.is_waiting(datetime.min.replace(tzinfo=UTC)):
+                await self._store.delete(key)
+            elif not state.is_waiting(now):
+                await self._store.put_new(open_marker(ref), b"")
+                await self._dispatcher.send(ref)
+                count += 1
+        return count
+
+    async def _due_keys(self, now: datetime) -> list[str]:
+        hour = due_folder(now)
+        keys: list[str] = []
+        while page := await self._store.list("due/", after=keys[-1] if keys else "", limit=_PAGE):
+            keys += [key for key in page if key < hour or key.startswith(hour)]
+            if len(page) < _PAGE or page[-1] > keys[-1]:
+                break
+        return keys
 
     async def _send_again(self, refs: list[RunRef]) -> int:
         held = await self._live.held([lease_name(ref) for ref in refs])

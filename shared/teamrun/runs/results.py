@@ -53,6 +53,9 @@ def public_run(state: RunState) -> Run:
         input=spec.input,
         output=output_of(state),
         error=end.error if end else None,
+        required_actions=state.actions if end is None else [],
+        unread=end.unread if end else [],
+        unknown_outcomes=state.unknown,
         attempt=state.epoch,
         progress=state.progress,
         usage=state.usage,
@@ -68,7 +71,7 @@ def public_run(state: RunState) -> Run:
 
 def _urls(run_id: str) -> dict[str, str]:
     own = f"/v1/runs/{run_id}"
-    parts = ("events", "result", "artifacts", "cancel")
+    parts = ("events", "result", "artifacts", "cancel", "input", "pause", "resume", "messages")
     return {"self": own, **{part: f"{own}/{part}" for part in parts}}
 
 

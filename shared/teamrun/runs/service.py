@@ -16,23 +16,21 @@ from teamrun.errors import (
     ArtifactNotFound,
     DeliveryError,
     NotFound,
-    RunEnded,
     RunNotFinished,
     RunNotFound,
 )
 from teamrun.live.base import Live
 from teamrun.runs.acceptance import Acceptance
-from teamrun.runs.entries import ArtifactRecord, End, Entry, Signal
-from teamrun.runs.fold import RunState
+from teamrun.runs.entries import ArtifactRecord
 from teamrun.runs.keys import artifact_blob, result_key
 from teamrun.runs.listing import RunFilter, RunList
 from teamrun.runs.log import RunLog
-from teamrun.runs.narration import end_event
 from teamrun.runs.notices import GROWN, Notices, run_topic
 from teamrun.runs.public import Delta, Event, EventPage, Run, RunPage, RunResult
 from teamrun.runs.reader import RunReader
 from teamrun.runs.results import events_of, public_run, settle
-from teamrun.runs.spec import RunRequest
+from teamrun.runs.spec import InputMessage, RunRequest
+from teamrun.runs.talk import Answer, Talk
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["RunFilter", "RunService", "Submitted"]
@@ -68,6 +66,13 @@ class RunService:
         self._notices = Notices(live)
         self._reader = RunReader(store=store, live=live, clock=clock)
         self._list = RunList(store=store, reader=self._reader)
+        self._talk = Talk(
+            store=store,
+            reader=self._reader,
+            notices=self._notices,
+            dispatcher=dispatcher,
+            clock=clock,
+        )
         self._acceptance = Acceptance(
             store=store, dispatcher=dispatcher, registry=registry, clock=clock
         )
@@ -218,34 +223,53 @@ class RunService:
             RunNotFound: There is no such run of this tenant.
             RunEnded: It has ended otherwise.
         """
-        ref = _ref(tenant, run_id)
-        log = RunLog(
-            self._store, ref, writer="api", clock=self._clock, patience=timedelta(seconds=2)
-        )
-        while True:
-            state = await self._reader.state(ref)
-            if state.end is not None and state.end.status != "cancelled":
-                raise RunEnded(f"Run {run_id!r} has already {state.end.status}.", run_id=run_id)
-            if state.end is not None or state.cancel is not None:
-                return public_run(state)
-            entry = await _append_cancel(log, state, reason)
-            if entry is not None:
-                return await self._cancelled(ref, log, state, entry)
+        return await self._talk.cancel(_ref(tenant, run_id), reason)
+
+    async def answer(
+        self, tenant: str, run_id: str, answer: Answer, *, idempotency_key: str | None = None
+    ) -> Run:
+        """Answer a question that the run waits for.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunEnded: It has ended.
+            StaleAction: Nobody asks that, or not any more.
+            UnfitAnswer: The answer does not fit the question.
+        """
+        return await self._talk.answer(_ref(tenant, run_id), answer, idempotency_key)
+
+    async def pause(self, tenant: str, run_id: str) -> Run:
+        """Let no more calls begin; repeating it changes nothing.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunEnded: It has ended.
+        """
+        return await self._talk.pause(_ref(tenant, run_id))
+
+    async def resume(self, tenant: str, run_id: str) -> Run:
+        """Let a paused run go on; repeating it changes nothing.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunEnded: It has ended.
+        """
+        return await self._talk.resume(_ref(tenant, run_id))
+
+    async def speak(
+        self, tenant: str, run_id: str, message: InputMessage, *, idempotency_key: str | None = None
+    ) -> Run:
+        """Say something to the team, which hears it before its next turn.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunEnded: It has ended.
+        """
+        return await self._talk.speak(_ref(tenant, run_id), message, idempotency_key)
 
     async def close(self) -> None:
         """Send the notices that wait."""
         await self._notices.close()
-
-    async def _cancelled(self, ref: RunRef, log: RunLog, state: RunState, entry: Entry) -> Run:
-        owner = state.owner
-        state.apply(entry)
-        if owner is not None:
-            self._notices.poke(owner, ref)
-        self._notices.changed(ref, state, view=True)
-        if state.end is not None:
-            with contextlib.suppress(DeliveryError, NotFound):
-                await settle(self._store, log, state)
-        return public_run(state)
 
     @contextlib.asynccontextmanager
     async def _hearing(self, ref: RunRef) -> AsyncGenerator[AsyncIterator[bytes], None]:
@@ -267,13 +291,6 @@ class RunService:
             UsageError: `after` is no cursor.
         """
         return await self._list.page(tenant, where, limit=limit, after=after)
-
-
-async def _append_cancel(log: RunLog, state: RunState, reason: str | None) -> Entry | None:
-    if state.owner is None:
-        end = End(status="cancelled", stop_reason=reason)
-        return await log.append(state, end, [end_event(end)], epoch=state.epoch)
-    return await log.append(state, Signal(signal="cancel", reason=reason), [], epoch=state.epoch)
 
 
 async def _or_poll(

@@ -7,20 +7,23 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from teamrun.components.wiring import InputFunc
 from teamrun.core.cancellation import CancellationToken
-from teamrun.errors import ModelError, RunError, ToolError, UsageError
+from teamrun.errors import ModelError, RunError, ToolError, UnknownOutcome, UsageError
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.models.retry import on_retry
 from teamrun.models.wrapper import ModelWrapper
 from teamrun.runs.artifacts import RunArtifacts
-from teamrun.runs.calls import error_record
-from teamrun.runs.journal import Desk, Journal, Outcome
+from teamrun.runs.calls import agent_name, error_record
+from teamrun.runs.entries import CallRecord, ErrorRecord
+from teamrun.runs.journal import Desk, Journal, Outcome, Question
 from teamrun.tools.base import Tool
 from teamrun.tools.context import ToolContext
 from teamrun.tools.schema import ToolSchema
@@ -43,8 +46,26 @@ class JournalWiring:
         return JournaledTool(tool, self._journal, path=path)
 
     def input(self, path: str, func: InputFunc | None) -> InputFunc | None:
-        """Refused: a definition that needs a person is not accepted as a job."""
-        raise RunError(f"{path!r} asks a person, and a job cannot wait for one yet.")
+        """A function that asks whoever attends the run, over HTTP."""
+
+        async def ask(prompt: str, token: CancellationToken | None = None) -> str:
+            return await ask_person(
+                self._journal, Question(agent=path, type="input", prompt=prompt)
+            )
+
+        return ask
+
+
+async def ask_person(journal: Journal, question: Question) -> str:
+    """The text of a person's answer.
+
+    Raises:
+        RunError: Nobody answered in time.
+    """
+    record = await journal.ask(question)
+    if record.error is not None:
+        raise RunError(record.error.message)
+    return str(record.value["content"] or "")
 
 
 class JournaledModel(ModelWrapper):
@@ -171,6 +192,10 @@ class JournaledTool(Tool):
         """The tool as a model sees it."""
         return self._inner.schema
 
+    @property
+    def _agent(self) -> str:
+        return agent_name(self._path)
+
     async def run_json(
         self,
         args: Mapping[str, Any],
@@ -186,15 +211,65 @@ class JournaledTool(Tool):
         """
         if call_id is not None:
             self._journal.journaled_tools.add(call_id)
+        if self._inner.needs_approval:
+            await self._approval(args, call_id)
+        record = await self._call(args, call_id)
+        if record.error is not None and record.error.code == "outcome_unknown":
+            return await self._after_unknown(record.error, args, call_id)
+        if record.error is not None:
+            raise ToolError(record.error.message)
+        return str(record.value)
 
+    async def _call(self, args: Mapping[str, Any], call_id: str | None) -> CallRecord:
         async def perform(desk: Desk) -> Outcome:
             return await self._perform(desk, args, call_id)
 
         position = self._journal.position(self._path, "tool")
-        record = await self._journal.call(self._path, "tool", self.name, position, perform)
-        if record.error is not None:
-            raise ToolError(record.error.message)
-        return str(record.value)
+        intent = None
+        if self._inner.effects == "write":
+            intent = sha256(to_json(args)).hexdigest()
+        return await self._journal.call(
+            self._path, "tool", self.name, position, perform, intent=intent
+        )
+
+    async def _approval(self, args: Mapping[str, Any], call_id: str | None) -> None:
+        text = to_json(args).decode()
+        prompt = f"May {self._agent} call {self.name}({text})?"
+        record = await self._journal.ask(Question(agent=self._path, type="approval", prompt=prompt))
+        approved = record.error is None and record.value["decision"] == "approve"
+        told = "tool.call.approved" if approved else "tool.call.denied"
+        data = {"tool_call_id": call_id, "tool": self.name}
+        self._journal.emit(told, agent=self._agent, data=data)
+        if not approved:
+            said = record.error.message if record.error else record.value["content"]
+            raise ToolError(f"The call was not approved. {said or ''}".rstrip())
+
+    async def _after_unknown(
+        self, error: ErrorRecord, args: Mapping[str, Any], call_id: str | None
+    ) -> str:
+        match self._inner.on_unknown:
+            case "tell":
+                raise ToolError(error.message)
+            case "fail":
+                raise UnknownOutcome(f"{self.name}: {error.message}")
+            case "ask":
+                return await self._ask_after_unknown(args, call_id)
+
+    async def _ask_after_unknown(self, args: Mapping[str, Any], call_id: str | None) -> str:
+        prompt = (
+            f"Nobody knows whether {self.name}({to_json(args).decode()}) was carried out. Approve "
+            "to make the call again, reject to leave it, or answer with its result."
+        )
+        record = await self._journal.ask(Question(agent=self._path, type="approval", prompt=prompt))
+        decision = None if record.error is not None else record.value["decision"]
+        if decision == "answer":
+            return str(record.value["content"] or "")
+        if decision != "approve":
+            raise ToolError(f"Nobody knows whether {self.name} was carried out.")
+        again = await self._call(args, call_id)
+        if again.error is not None:
+            raise ToolError(again.error.message)
+        return str(again.value)
 
     async def _perform(self, desk: Desk, args: Mapping[str, Any], call_id: str | None) -> Outcome:
         before = self._journal.tool_states.get(f"{self._path}/{self.name}", {})

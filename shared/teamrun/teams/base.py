@@ -6,7 +6,7 @@ caller: no queue, no task, no copy of a message.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -76,6 +76,8 @@ class BaseGroupChat(ABC):
 
     observer: TeamObserver | None = None
     """Is told about turns; a durable run sets it."""
+    inbox: Callable[[], Sequence[BaseChatMessage]] | None = None
+    """Asked before each turn for what people outside have said meanwhile; the team hears it."""
 
     def __init__(
         self,
@@ -318,23 +320,35 @@ class BaseGroupChat(ABC):
                 yield message
             await ending.decide(task)
         while ending.reason is None:
-            choice = self._select_speaker(token)
-            if not isinstance(choice, str):
-                selection, choice = choice, ""
-                async with aclosing(selection):
-                    async for item in selection:
-                        if isinstance(item, str):
-                            choice = item
-                        else:
-                            yield item
-                if self.observer is not None:
-                    self.observer.speaker_selected([choice])
-            turn = self._take_turn(choice, token)
+            news = self.inbox() if self.inbox is not None else ()
+            if news:
+                await self._hear_task(news)
+                for message in news:
+                    yield message
+                await ending.decide(news)
+                continue
+            turn = self._next_turn(token)
             try:
                 async for item in turn:
                     yield item
             finally:
                 await turn.aclose()
+
+    async def _next_turn(self, token: CancellationToken) -> AsyncGenerator[AnyMessage, None]:
+        choice = self._select_speaker(token)
+        if not isinstance(choice, str):
+            selection, choice = choice, ""
+            async with aclosing(selection):
+                async for item in selection:
+                    if isinstance(item, str):
+                        choice = item
+                    else:
+                        yield item
+            if self.observer is not None:
+                self.observer.speaker_selected([choice])
+        async with aclosing(self._take_turn(choice, token)) as turn:
+            async for item in turn:
+                yield item
 
     async def _hear_task(self, task: Sequence[BaseChatMessage]) -> None:
         for seat in self._seats.values():

@@ -8,7 +8,7 @@ run the engine puts a journaling `Tool` around each one that reaches outside.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -17,11 +17,19 @@ from teamrun.tools.arguments import checked_arguments, parameters_of
 from teamrun.tools.context import ToolContext
 from teamrun.tools.schema import ToolSchema
 
-__all__ = ["BaseTool", "BaseToolWithState", "StreamTool", "Tool"]
+__all__ = ["BaseTool", "BaseToolWithState", "Effects", "OnUnknown", "StreamTool", "Tool"]
 
 ArgsT = TypeVar("ArgsT", bound=BaseModel)
 ReturnT = TypeVar("ReturnT")
 StateT = TypeVar("StateT", bound=BaseModel)
+
+
+Effects: TypeAlias = Literal["none", "idempotent", "write"]
+"""What a call does outside: nothing, the same however often it is made, or something each time."""
+
+OnUnknown: TypeAlias = Literal["tell", "ask", "fail"]
+"""What follows where a worker was lost while a `write` call was under way: the agent is told, a
+person is asked, or the run fails."""
 
 
 class Tool(ABC):
@@ -29,6 +37,11 @@ class Tool(ABC):
 
     name: str
     description: str
+    effects: Effects = "none"
+    """A `write` call of a run is never simply repeated after a crash; others are."""
+    on_unknown: OnUnknown = "tell"
+    needs_approval: bool = False
+    """Whether a person has to agree to each call in a run."""
 
     def __init__(self, name: str, description: str) -> None:
         self.name = name

@@ -143,13 +143,18 @@ class ToolContext:
     artifacts: Artifacts = field(default_factory=_shared_artifacts)
     """The files of the run."""
     call_id: str = ""
-    """Unique in the run; use it as idempotency key towards other services."""
+    """Unique in the run."""
     run_id: str = ""
     """Empty outside a run."""
     agent: str = ""
     """The path of the agent that calls."""
     on_progress: Callable[[str, float | None], None] | None = None
     """Takes the reports of `progress`; called in whatever thread the tool runs."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt at this call: give it to services that take such a key."""
+        return f"{self.run_id}:{self.call_id}"
 
     def progress(self, note: str, percent: float | None = None) -> None:
         """Report how far the call has come.

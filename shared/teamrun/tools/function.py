@@ -16,7 +16,7 @@ from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ToolError, UsageError
 from teamrun.tools.arguments import checked_arguments
-from teamrun.tools.base import BaseTool
+from teamrun.tools.base import BaseTool, Effects, OnUnknown
 from teamrun.tools.context import ToolContext
 from teamrun.tools.threads import run_in_thread
 
@@ -48,6 +48,9 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         global_imports: Accepted from AutoGen's users and ignored: no source is exported.
         strict: The provider holds the model to the schema; no argument may have a default.
         timeout: A call that takes longer fails with a `ToolError`.
+        effects: What a call does outside; see `Tool.effects`.
+        on_unknown: What follows where nobody knows whether a `write` call was made.
+        needs_approval: A person has to agree to each call in a run.
 
     Raises:
         UsageError: A parameter has no annotation, or is `*args` or `**kwargs`.
@@ -63,6 +66,9 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         strict: bool = False,
         *,
         timeout: timedelta | None = None,
+        effects: Effects = "none",
+        on_unknown: OnUnknown = "tell",
+        needs_approval: bool = False,
     ) -> None:
         signature = _read_signature(func)
         super().__init__(
@@ -78,6 +84,9 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         )
         self._signature = signature
         self._timeout = timeout
+        self.effects = effects
+        self.on_unknown = on_unknown
+        self.needs_approval = needs_approval
         self._state: dict[str, Any] = {}
 
     async def run_json(

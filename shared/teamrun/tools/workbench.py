@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
+from teamrun.errors import FatalToolError
 from teamrun.messages.chat import BaseMessage
 from teamrun.messages.image import Image
 from teamrun.tools.base import StreamTool, Tool
@@ -205,6 +206,8 @@ class StaticWorkbench(Workbench):
             try:
                 value = await tool.run_json(arguments or {}, cancellation_token, call_id=call_id)
                 return _text_result(name, tool.return_value_as_string(value))
+            except FatalToolError:
+                raise
             except Exception as error:
                 return _text_result(name, error_text(error), is_error=True)
 
@@ -247,6 +250,8 @@ class StaticStreamWorkbench(StaticWorkbench, StreamWorkbench):
                         yield value
                     else:
                         held.append(value)
+        except FatalToolError:
+            raise
         except Exception as error:
             yield _text_result(name, error_text(error), is_error=True)
             return

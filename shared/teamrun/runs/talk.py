@@ -1,0 +1,233 @@
+"""Speaking to a run that goes on: cancel, answer, pause, resume, a message to its team.
+
+Each is an entry of the log, in competition with the run's owner: who loses the race for a number
+folds again and decides again. What was acknowledged here is in the log.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from teamrun.core.clock import Clock
+from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.errors import DeliveryError, RunEnded, StaleAction, StorageError, UnfitAnswer
+from teamrun.runs.entries import Decision, End, LoggedEvent, Signal
+from teamrun.runs.fold import RunState
+from teamrun.runs.keys import open_marker
+from teamrun.runs.log import RunLog
+from teamrun.runs.narration import end_event, received_event, resumed_event
+from teamrun.runs.notices import Notices
+from teamrun.runs.public import RequiredAction, Run
+from teamrun.runs.reader import RunReader
+from teamrun.runs.results import public_run, settle
+from teamrun.runs.spec import InputMessage
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["Answer", "Talk"]
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE = timedelta(seconds=2)
+
+
+class Answer(BaseModel):
+    """What a person says to a question: the body of `POST /v1/runs/{id}/input`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action_id: str
+    """The `id` of one of the run's `required_actions`."""
+    decision: Decision = "answer"
+    """`approve` or `reject` for an approval, `answer` for a question."""
+    content: str | None = None
+    """The answer in words."""
+    data: Any = None
+    """The answer as data, where the question has a schema."""
+
+
+class _Said:
+    """What is to be appended for a state, or nothing where all is said already."""
+
+    def __init__(self, signal: Signal | None, *events: LoggedEvent, wakes: bool = False) -> None:
+        self.signal = signal
+        self.events = list(events)
+        self.wakes = wakes
+        """The run has something to do again, should it have been waiting."""
+
+
+class Talk:
+    """Appends signals to logs, and wakes whoever has to look."""
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        reader: RunReader,
+        notices: Notices,
+        dispatcher: Dispatcher,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._notices = notices
+        self._dispatcher = dispatcher
+        self._clock = clock
+
+    async def cancel(self, ref: RunRef, reason: str | None) -> Run:
+        """See `RunService.cancel`."""
+        log = self._log(ref)
+        while True:
+            state = await self._reader.state(ref)
+            if state.end is not None and state.end.status != "cancelled":
+                raise _ended(state)
+            if state.end is not None or state.cancel is not None:
+                return public_run(state)
+            body: End | Signal = Signal(signal="cancel", reason=reason)
+            events: list[LoggedEvent] = []
+            if state.owner is None:
+                body = End(status="cancelled", stop_reason=reason)
+                events = [end_event(body)]
+            owner = state.owner
+            entry = await log.append(state, body, events, epoch=state.epoch)
+            if entry is not None:
+                state.apply(entry)
+                self._tell(ref, state, owner)
+                if state.end is not None:
+                    with contextlib.suppress(StorageError):
+                        await settle(self._store, log, state)
+                return public_run(state)
+
+    async def answer(self, ref: RunRef, answer: Answer, key: str | None) -> Run:
+        """See `RunService.answer`."""
+        digest = _digest(key, answer.model_dump_json())
+
+        def decide(state: RunState) -> _Said:
+            action = _open_action(state, answer.action_id)
+            if action.expires_at is not None and action.expires_at <= self._clock.now():
+                raise StaleAction(f"The time for {answer.action_id!r} is over.", run_id=ref.run_id)
+            _check(answer, action)
+            signal = Signal(
+                signal="input",
+                action_id=answer.action_id,
+                decision=answer.decision,
+                content=answer.content,
+                data=answer.data,
+                key=digest,
+            )
+            event = received_event(action.agent, answer.action_id, answer.decision)
+            return _Said(signal, event, wakes=not state.is_paused)
+
+        return await self._say(ref, decide, digest)
+
+    async def pause(self, ref: RunRef) -> Run:
+        """See `RunService.pause`."""
+        return await self._say(
+            ref, lambda state: _Said(None if state.is_paused else Signal(signal="pause"))
+        )
+
+    async def resume(self, ref: RunRef) -> Run:
+        """See `RunService.resume`."""
+
+        def decide(state: RunState) -> _Said:
+            if not state.is_paused:
+                return _Said(None)
+            return _Said(Signal(signal="resume"), resumed_event(), wakes=True)
+
+        return await self._say(ref, decide)
+
+    async def speak(self, ref: RunRef, message: InputMessage, key: str | None) -> Run:
+        """See `RunService.speak`."""
+        digest = _digest(key, message.model_dump_json())
+        signal = Signal(
+            signal="message", content=message.content, source=message.source, key=digest
+        )
+        return await self._say(ref, lambda _: _Said(signal), digest)
+
+    async def _say(
+        self, ref: RunRef, decide: Callable[[RunState], _Said], digest: str | None = None
+    ) -> Run:
+        log = self._log(ref)
+        while True:
+            state = await self._reader.state(ref)
+            repeated = digest is not None and digest in state.signal_keys
+            if not repeated and (state.end is not None or state.cancel is not None):
+                raise _ended(state)
+            said = _Said(None, wakes=True) if repeated else decide(state)
+            if said.wakes:
+                await self._store.put_new(open_marker(ref), b"")
+            owner = state.owner
+            if said.signal is not None:
+                entry = await log.append(state, said.signal, said.events, epoch=state.epoch)
+                if entry is None:
+                    continue
+                state.apply(entry)
+            if said.wakes and owner is None and state.end is None:
+                await self._wake(ref)
+            self._tell(ref, state, owner)
+            return public_run(state)
+
+    async def _wake(self, ref: RunRef) -> None:
+        # Whoever put the run aside may have taken the first marker away meanwhile.
+        await self._store.put_new(open_marker(ref), b"")
+        try:
+            await self._dispatcher.send(ref)
+        except DeliveryError as error:
+            logger.warning(
+                "the queue did not take a run; the reaper will send it",
+                extra={"action": "dispatch_failed", "run": str(ref), "error": str(error)},
+            )
+
+    def _tell(self, ref: RunRef, state: RunState, owner: str | None) -> None:
+        if owner is not None:
+            self._notices.poke(owner, ref)
+        self._notices.changed(ref, state, view=True)
+
+    def _log(self, ref: RunRef) -> RunLog:
+        return RunLog(self._store, ref, writer="api", clock=self._clock, patience=_PATIENCE)
+
+
+def _ended(state: RunState) -> RunEnded:
+    run_id = state.spec.run_id
+    return RunEnded(f"Run {run_id!r} is {state.status}.", run_id=run_id)
+
+
+def _digest(key: str | None, body: str) -> str | None:
+    return key and hashlib.sha256(f"{key}\n{body}".encode()).hexdigest()
+
+
+def _open_action(state: RunState, action_id: str) -> RequiredAction:
+    for action in state.actions:
+        if action.id == action_id:
+            return action
+    raise StaleAction(
+        f"The run does not ask {action_id!r}, or not any more; `required_actions` of the run "
+        "lists what it asks.",
+        run_id=state.spec.run_id,
+    )
+
+
+def _check(answer: Answer, action: RequiredAction) -> None:
+    """Refuse an answer that does not fit the question.
+
+    Raises:
+        UnfitAnswer: It does not.
+    """
+    if action.type == "input" and answer.decision != "answer":
+        raise UnfitAnswer("A question takes the decision 'answer'.", pointer="/decision")
+    if action.schema_ is not None:
+        _check_schema(answer.data, action.schema_)
+    elif answer.decision == "answer" and answer.content is None:
+        raise UnfitAnswer("An answer needs words: give `content`.", pointer="/content")
+
+
+def _check_schema(data: Any, schema: dict[str, Any]) -> None:
+    validators: Any = importlib.import_module("jsonschema.validators")
+    for error in validators.validator_for(schema)(schema).iter_errors(data):
+        where = "".join(f"/{part}" for part in error.absolute_path)
+        raise UnfitAnswer(str(error.message), pointer=f"/data{where}")
