@@ -7,7 +7,6 @@ import pytest
 from tests.support.api import Exchange, World, serve, world
 
 from teamrun.errors import Unavailable
-from teamrun.storage.memory import MemoryStore
 
 SUBMIT = {"team": "writers", "input": "Go", "metadata": {"customer": "42"}, "tags": ["nightly"]}
 
@@ -231,36 +230,6 @@ def test_a_body_that_does_not_hold_is_422_with_the_field_and_the_remedy(case: Ba
             assert w.mailbox.refs == []
 
     serve(scenario())
-
-
-def test_a_definition_that_needs_a_person_is_422() -> None:
-    person = {"type": "user_proxy_agent", "name": "boss"}
-    spec = {**SPEC, "participants": [*SPEC["participants"], person]}
-
-    async def scenario() -> None:
-        async with world() as w:
-            answer = await w.client.post("/v1/runs", json={"team_spec": spec, "input": "x"})
-            assert (answer.status_code, answer.json()["code"]) == (422, "needs_person")
-
-    serve(scenario())
-
-
-class Broken(MemoryStore):
-    """A store that cannot be reached while `down`."""
-
-    down = True
-
-    async def put_new(self, key: str, data: bytes) -> bool:
-        self._reach()
-        return await super().put_new(key, data)
-
-    async def put(self, key: str, data: bytes) -> None:
-        self._reach()
-        await super().put(key, data)
-
-    def _reach(self) -> None:
-        if self.down:
-            raise Unavailable("connect to https://inner.host.example failed")
 
 
 def test_a_store_that_does_not_answer_is_503_and_tells_nothing_of_the_inside() -> None:
