@@ -7,6 +7,7 @@ import pytest
 from tests.support.api import Exchange, World, serve, world
 
 from teamrun.errors import Unavailable
+from teamrun.storage.memory import MemoryStore
 
 SUBMIT = {"team": "writers", "input": "Go", "metadata": {"customer": "42"}, "tags": ["nightly"]}
 
@@ -230,6 +231,24 @@ def test_a_body_that_does_not_hold_is_422_with_the_field_and_the_remedy(case: Ba
             assert w.mailbox.refs == []
 
     serve(scenario())
+
+
+class Broken(MemoryStore):
+    """A store that cannot be reached while `down`."""
+
+    down = True
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        self._reach()
+        return await super().put_new(key, data)
+
+    async def put(self, key: str, data: bytes) -> None:
+        self._reach()
+        await super().put(key, data)
+
+    def _reach(self) -> None:
+        if self.down:
+            raise Unavailable("connect to https://inner.host.example failed")
 
 
 def test_a_store_that_does_not_answer_is_503_and_tells_nothing_of_the_inside() -> None:
