@@ -151,7 +151,7 @@ class RunLog:
         return from_json(there)["nonce"] == nonce
 
     async def _encode(self, entry: Entry) -> bytes:
-        data = to_json(entry.as_stored())
+        data = entry.to_json()
         if len(data) <= _INLINE_LIMIT:
             return data
         digest = await self.put_blob(data)

@@ -125,6 +125,10 @@ class Narrator:
     def tell(self, item: object) -> None:
         """One item of the stream of a team; what is no event of a run is passed over."""
         match item:
+            case BaseChatMessage():  # first: one in each turn, and these checks take a while
+                self._say("message.created", item.source, message=item)
+                if isinstance(item, HandoffMessage):
+                    self._say("agent.handed_off", item.source, target=item.target)
             case ToolCallRequestEvent():
                 for call in item.content:
                     self._say(
@@ -140,10 +144,6 @@ class Narrator:
                 self._say("thought.created", item.source, content=item.content)
             case MemoryQueryEvent():
                 self._say("memory.queried", item.source, content=item.content)
-            case BaseChatMessage():
-                self._say("message.created", item.source, message=item)
-                if isinstance(item, HandoffMessage):
-                    self._say("agent.handed_off", item.source, target=item.target)
             case _:
                 pass
 

@@ -3,6 +3,7 @@
 `docs/reference/http.md` describes each; field names are part of the contract.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -47,7 +48,11 @@ class _Resource(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Usage(_Resource):
+# These two are dataclasses: a run makes one of each in every turn.
+
+
+@dataclass(slots=True, kw_only=True)
+class Usage:
     """What a run has used so far."""
 
     input_tokens: int = 0
@@ -58,7 +63,8 @@ class Usage(_Resource):
     tool_calls: int = 0
 
 
-class Progress(_Resource):
+@dataclass(slots=True, kw_only=True)
+class Progress:
     """How far a run has come."""
 
     turn: int = 0

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -158,7 +159,7 @@ def test_nothing_follows_the_end() -> None:
         await log.append(None, Accepted(spec=spec()), [], epoch=0)
         await log.append(await log.state(), End(status="cancelled"), [], epoch=0)
         entries = await log.read()
-        late = entries[1].model_copy(update={"n": 2, "body": Step()})
+        late = replace(entries[1], n=2, body=Step())
         with pytest.raises(ValueError, match="cannot follow"):
             fold([*entries, late])
 
