@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from teamrun.agents.base import BaseChatAgent
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage, ChatAgent, Response, TaskResult, Team
 from teamrun.messages import BaseChatMessage, MessageFactory, RequestUsage
@@ -34,7 +35,8 @@ def participant(member: ChatAgent | Team) -> "Participant":
     Raises:
         TypeError: It is neither.
     """
-    if isinstance(member, ChatAgent):
+    # The base class first: to look at a protocol takes 25 microseconds.
+    if isinstance(member, BaseChatAgent | ChatAgent):
         return _Agent(member)
     if isinstance(member, Team):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers
         return _NestedTeam(member)
