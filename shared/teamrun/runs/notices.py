@@ -1,12 +1,15 @@
 """Telling live subscribers that a log has grown, and showing them text on its way.
 
-Everything here may be lost: a subscriber that hears nothing looks at the log by itself. Notices of
-one tick are gathered, so that a busy worker sends one for several entries.
+Everything here may be lost: a subscriber that hears nothing looks at the log by itself. A notice
+goes out at once where the last ones are some milliseconds ago; else it is gathered with others, so
+that a busy worker sends one for several entries.
 """
 
 import asyncio
 import contextlib
 import logging
+import math
+from datetime import timedelta
 from typing import Any
 
 from pydantic_core import to_json
@@ -24,6 +27,7 @@ GROWN = b""
 """The message that says only: look at the log. Others are deltas, as JSON."""
 
 _MOST_WAITING = 10_000
+_GATHER = timedelta(milliseconds=5)
 
 
 def run_topic(ref: RunRef) -> str:
@@ -52,13 +56,21 @@ def view_of(state: RunState) -> View:
 
 
 class Notices:
-    """Sends notices in the order in which they were given, in the background."""
+    """Sends notices in the order in which they were given, in the background.
 
-    def __init__(self, live: Live) -> None:
+    Args:
+        live: Where they go.
+        gather: The least time between one batch and the next; text on its way does not wait.
+    """
+
+    def __init__(self, live: Live, *, gather: timedelta = _GATHER) -> None:
         self._live = live
+        self._gather_s = gather.total_seconds()
         self._waiting: dict[tuple[str, str | int], View | bytes] = {}
         self._count = 0
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._sent_at = -math.inf
 
     def changed(self, ref: RunRef, state: RunState, *, view: bool) -> None:
         """A log has grown; with `view`, its state is shared too."""
@@ -71,14 +83,18 @@ class Notices:
         self._count += 1
         message = to_json({"type": "message.delta", "run_id": ref.run_id, **data})
         self._add((run_topic(ref), self._count), message)
+        self._begin()
 
     def poke(self, owner: str, ref: RunRef) -> None:
         """The owner of a run should look at its log."""
         self._count += 1
         self._add((owner_topic(owner), self._count), str(ref).encode())
+        self._begin()
 
     async def flushed(self) -> None:
         """Return when everything given so far has been sent, or given up."""
+        if self._waiting:
+            self._begin()
         while self._task is not None:
             await asyncio.wait([self._task])
 
@@ -90,6 +106,17 @@ class Notices:
     def _add(self, key: tuple[str, str | int], message: View | bytes) -> None:
         if len(self._waiting) < _MOST_WAITING:
             self._waiting[key] = message
+        if self._task is None and self._timer is None:
+            loop, due = asyncio.get_running_loop(), self._sent_at + self._gather_s
+            if loop.time() >= due:
+                self._begin()
+            else:
+                self._timer = loop.call_at(due, self._begin)
+
+    def _begin(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._send())
 
@@ -104,6 +131,7 @@ class Notices:
             logger.debug("notices lost", extra={"action": "notices_lost", "error": str(error)})
         finally:
             self._task = None
+            self._sent_at = asyncio.get_running_loop().time()
 
     async def _send_one(self, kind: str, name: str | int, message: View | bytes) -> None:
         if isinstance(message, View):

@@ -1,0 +1,67 @@
+import asyncio
+from datetime import timedelta
+
+from teamrun.dispatch.base import RunRef
+from teamrun.live.memory import MemoryLive
+from teamrun.runs.fold import RunState
+from teamrun.runs.notices import Notices
+from tests.support.runs import Cluster, solo
+
+HOUR = timedelta(hours=1)
+
+
+class Hearing(MemoryLive):
+    """Keeps what is published."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[bytes] = []
+
+    async def publish(self, topic: str, message: bytes) -> None:
+        self.heard.append(message)
+
+
+async def a_run() -> tuple[RunRef, RunState]:
+    cluster = Cluster({"a": []}, team=solo())
+    ref = await cluster.submit()
+    state = await cluster.log(ref).state()
+    assert state is not None
+    return ref, state
+
+
+async def ticks() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_the_first_notice_goes_out_at_once_and_those_after_it_together() -> None:
+    async def main() -> list[int]:
+        ref, state = await a_run()
+        live = Hearing()
+        notices = Notices(live, gather=HOUR)
+        counts: list[int] = []
+        for _ in range(3):
+            notices.changed(ref, state, view=False)
+            await ticks()
+            counts.append(len(live.heard))
+        await notices.flushed()
+        return [*counts, len(live.heard)]
+
+    assert asyncio.run(main()) == [1, 1, 1, 2]
+
+
+def test_text_on_its_way_does_not_wait_and_takes_along_what_came_before_it() -> None:
+    async def main() -> list[bytes]:
+        ref, state = await a_run()
+        live = Hearing()
+        notices = Notices(live, gather=HOUR)
+        notices.changed(ref, state, view=False)
+        await ticks()
+        notices.changed(ref, state, view=False)
+        notices.delta(ref, {"agent": "a", "data": {"text": "word"}})
+        await ticks()
+        return live.heard
+
+    first, second, delta = asyncio.run(main())
+    assert (first, second) == (b"", b"")
+    assert b"word" in delta
