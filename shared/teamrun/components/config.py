@@ -19,7 +19,22 @@ from teamrun.components.tool_table import ToolTable, entry_point_tools
 from teamrun.components.yaml_text import load_yaml
 from teamrun.errors import DefinitionError
 
-__all__ = ["load_registry"]
+__all__ = ["FIRST_FILE", "load_registry"]
+
+FIRST_FILE: Final = """\
+version: 1
+models:
+  main: {type: openai, model: gpt-4.1-mini, api_key: "${OPENAI_API_KEY}"}
+agents:
+  helper: {model: main, system_message: "Answer in one sentence, then write DONE."}
+teams:
+  first:
+    type: round_robin_group_chat
+    agents: [helper]
+    termination: [{type: text_mention, text: DONE, sources: [helper]}]
+    max_turns: 3
+"""
+"""What a message shows to whoever has no file yet."""
 
 _VERSIONS: Final = (None, 1, "1", "1.0", 1.0)
 _KNOWN: Final = {name: name for name in ("version", "models", "tools", "agents", "teams")}
@@ -38,6 +53,11 @@ def load_registry(path: Path, *, environ: Mapping[str, str]) -> Registry:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DefinitionError(
+            f"There is no team file {str(path)!r}. Name yours with --config or TEAMRUN_CONFIG, or "
+            f"begin with this one:\n\n{FIRST_FILE}"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DefinitionError(f"The team file {str(path)!r} cannot be read: {error}.") from error
     problems = Problems()

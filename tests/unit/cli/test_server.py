@@ -71,6 +71,16 @@ def test_a_problem_becomes_an_error_that_names_the_field(
     assert "/team" in str(caught.value)
 
 
+def test_a_single_fault_is_told_once_with_its_place() -> None:
+    fault = {"pointer": None, "parameter": "status", "detail": "No such status.", "code": "x"}
+    problem = {"detail": "No such status.", "errors": [fault]}
+
+    with pytest.raises(UsageError) as caught:
+        server(lambda _: httpx2.Response(400, json=problem)).get("/v1/runs")
+
+    assert str(caught.value) == "status: No such status."
+
+
 def test_an_answer_of_something_else_is_an_error_with_its_status() -> None:
     with pytest.raises(Unavailable, match="502"):
         server(lambda _: httpx2.Response(502, text="<html>")).get("/v1/runs")

@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from teamrun.components.build import build_team
-from teamrun.components.config import load_registry
+from teamrun.components.config import FIRST_FILE, load_registry
 from teamrun.components.definitions import AssistantDefinition, RoundRobinDefinition
 from teamrun.components.problems import ProblemCode
 from teamrun.components.registry import Registry
@@ -46,6 +46,15 @@ def refused(folder: Path, text: str, **environ: str) -> DefinitionError:
     with pytest.raises(DefinitionError) as caught:
         load(folder, text, **environ)
     return caught.value
+
+
+def test_where_there_is_no_file_a_first_one_is_shown_that_holds(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        load_registry(tmp_path / "none.yaml", environ={})
+
+    assert "TEAMRUN_CONFIG" in caught.value.message
+    assert caught.value.message.endswith(FIRST_FILE)
+    assert load(tmp_path, FIRST_FILE).resolve(team="first").name == "first"
 
 
 def test_a_file_becomes_a_registry(tmp_path: Path) -> None:
