@@ -1,11 +1,12 @@
 import asyncio
 from datetime import timedelta
 
+from tests.support.runs import Cluster, solo
+
 from teamrun.dispatch.base import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.fold import RunState
 from teamrun.runs.notices import Notices
-from tests.support.runs import Cluster, solo
 
 HOUR = timedelta(hours=1)
 
