@@ -19,7 +19,7 @@ def main() -> None:
         )
         sys.exit(2)
     try:
-        app()
+        app(prog_name="teamrun")
     except TeamrunError as error:
         sys.stderr.write(f"teamrun: {error}\n")
         sys.exit(2 if isinstance(error, UsageError) else 1)
