@@ -27,5 +27,8 @@ def command(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
-    """Serve the HTTP API; runs are executed by workers elsewhere."""
+    """Serve the HTTP API; workers execute the runs.
+
+    Without --redis-url there is no queue, and the API executes them itself.
+    """
     become("teamrun_api", variables(**locals()))
