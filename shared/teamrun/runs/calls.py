@@ -79,6 +79,10 @@ _UNKNOWN = (
 )
 
 
+def _nothing() -> None:
+    pass
+
+
 class Calls:
     """Starts calls, collects what they come to, and cancels those that nobody waits for."""
 
@@ -151,6 +155,11 @@ class Calls:
         """Cancel every call."""
         for call_id in list(self._tasks):
             self.abandon(call_id)
+
+    def close(self) -> None:
+        """Cancel every call, and tell nobody of what still happens."""
+        self.abandon_all()
+        self._nudge = _nothing  # or the execution and this would keep each other alive
 
     async def _perform(self, call: PendingCall, desk: "CallDesk") -> None:
         started = monotonic()

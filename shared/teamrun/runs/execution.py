@@ -400,30 +400,33 @@ class Execution:
             start: Start what it asks for at once, and not a tick of the real loop later.
         """
         real = asyncio.get_running_loop()
-        drained = real.create_future()
-
-        def slice_of(budget: int) -> None:
-            if drained.cancelled():
-                return
-            if journal.loop.drain(_SLICE):
-                try:
-                    if start:
-                        self._start_calls(journal)
-                    drained.set_result(None)
-                except Diverged as error:
-                    drained.set_exception(error)
-            elif budget <= 0:
-                drained.set_exception(
-                    Runaway("Team code runs on and on without awaiting a model, tool or person.")
-                )
-            else:
-                real.call_soon(slice_of, budget - _SLICE)
-
-        real.call_soon(slice_of, _RUNAWAY)
+        drained: asyncio.Future[None] = real.create_future()
+        real.call_soon(self._drain_slice, journal, drained, start, _RUNAWAY)
         await drained
         for call_id in journal.abandoned:
             self._calls.abandon(call_id)
         journal.abandoned.clear()
+
+    def _drain_slice(
+        self, journal: Journal, drained: asyncio.Future[None], start: bool, budget: int
+    ) -> None:
+        # A method: a closure that calls itself would leave a cycle behind in each turn.
+        if drained.cancelled():
+            return
+        if journal.loop.drain(_SLICE):
+            try:
+                if start:
+                    self._start_calls(journal)
+                drained.set_result(None)
+            except Diverged as error:
+                drained.set_exception(error)
+        elif budget <= 0:
+            drained.set_exception(
+                Runaway("Team code runs on and on without awaiting a model, tool or person.")
+            )
+        else:
+            again = (journal, drained, start, budget - _SLICE)
+            asyncio.get_running_loop().call_soon(self._drain_slice, *again)
 
     async def _catch_up(self, journal: Journal) -> None:
         self._poked = False
@@ -497,7 +500,7 @@ class Execution:
             self._waiter.set_result(None)
 
     async def _close(self) -> None:
-        self._calls.abandon_all()
+        self._calls.close()
         journal, self._journal = self._journal, None
         if journal is None:
             return

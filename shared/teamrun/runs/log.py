@@ -76,6 +76,10 @@ class RunLog:
         """The same as `read`, as plain JSON data: for whoever only wants the events."""
         return [from_json(data) for data in await self._fetch(start)]
 
+    async def stored(self) -> list[bytes]:
+        """All entries as they are stored."""
+        return await self._fetch(0)
+
     async def next_document(self, n: int) -> dict[str, Any] | None:
         """The same as `read_next`, as plain JSON data."""
         data = await self._fetch_one(n)
