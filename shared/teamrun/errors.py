@@ -18,6 +18,7 @@
         ToolError          a tool failed; the message is what the model is told
         FatalToolError     a tool failed in a way that ends the run
           UnknownOutcome   nobody knows whether a call with outside effects was made
+        Unanswered         a question to a person expired, and had no default answer
         Diverged           replay met a call that the log does not have at this place
         Runaway            a run kept its own loop busy without awaiting anything
       StorageError         object storage
@@ -51,6 +52,7 @@ __all__ = [
     "TeamrunError",
     "TerminatedException",
     "ToolError",
+    "Unanswered",
     "Unavailable",
     "UnfitAnswer",
     "UnknownOutcome",
@@ -210,6 +212,12 @@ class UnknownOutcome(FatalToolError):
     """A worker was lost in the middle of a call with outside effects: was it made, or not?"""
 
     code = "outcome_unknown"
+
+
+class Unanswered(RunError):
+    """Nobody answered a question in time; give it a `default_answer` where the run may go on."""
+
+    code = "unanswered"
 
 
 class Diverged(RunError):

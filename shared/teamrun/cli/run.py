@@ -32,7 +32,7 @@ def command(
 async def _run(config: Path, team: str, task: str) -> None:
     registry = load_registry(config, environ=os.environ)
     try:
-        definition = registry.resolve(team=team, attended=True).definition
+        definition = registry.resolve(team=team).definition
         await Console(build_team(definition, registry).run_stream(task=task))
     finally:
         await registry.close()

@@ -6,7 +6,7 @@ from typing import Any, cast
 from teamrun.components.environment import variables
 from teamrun.components.problems import Problems, pointer
 
-__all__ = ["within_bounds"]
+__all__ = ["holds_at_most", "within_bounds"]
 
 _MAX_DEPTH = 48
 _MAX_VALUES = 10_000
@@ -34,6 +34,19 @@ def within_bounds(raw: Any, where: str, problems: Problems) -> bool:
         pending += [(item, pointer(place, key), depth + 1) for key, item in _inside(value)]
         chars += sum(len(str(key)) for key, _ in _inside(value))
     return len(problems.found) == before
+
+
+def holds_at_most(raw: Any, *, values: int, levels: int) -> bool:
+    """Whether JSON consists of so many values at most, nested so deeply at most."""
+    pending: list[tuple[Any, int]] = [(raw, 0)]
+    met = 0
+    while pending:
+        value, depth = pending.pop()
+        met += 1
+        if met > values or depth > levels:
+            return False
+        pending += [(item, depth + 1) for _, item in _inside(value)]
+    return True
 
 
 def _inside(value: Any) -> Sequence[tuple[str | int, Any]]:

@@ -81,9 +81,8 @@ class _Builder:
             case AssistantDefinition():
                 return self._assistant(definition, path)
             case UserProxyDefinition():
-                options = _given(
-                    description=definition.description, input_func=self._wiring.input(path, None)
-                )
+                ask = self._wiring.input(path, None, definition)
+                options = _given(description=definition.description, input_func=ask)
                 return UserProxyAgent(definition.name, **options)
             case RoundRobinDefinition() | SelectorDefinition():
                 return self.team(definition, path)

@@ -13,7 +13,7 @@ from teamrun.components.read_agents import read_agent
 from teamrun.components.read_models import implicit_profile, read_profiles
 from teamrun.components.read_teams import TeamReader
 from teamrun.components.read_tools import read_tools
-from teamrun.components.registry import RegisteredTeam, Registry
+from teamrun.components.registry import Registry
 from teamrun.components.scope import Member, Scope
 from teamrun.components.tool_table import ToolTable, entry_point_tools
 from teamrun.components.yaml_text import load_yaml
@@ -77,7 +77,6 @@ class _File:
         self._agents: dict[str, Member | None] = {}
         self._raw_teams: dict[str, Any] = {}
         self._teams: dict[str, Member | None] = {}
-        self._persons: dict[str, Problems] = {}
         self._open: list[str] = []
 
     def registry(self, raw: Any) -> Registry:
@@ -104,9 +103,7 @@ class _File:
             models=Profiles(self._profiles, environ=self._environ),
             tools=tools,
             teams={
-                name: RegisteredTeam(
-                    cast("TeamDefinition", member.definition), tuple(self._persons[name].found)
-                )
+                name: cast("TeamDefinition", member.definition)
                 for name, member in self._teams.items()
                 if member is not None
             },
@@ -154,12 +151,9 @@ class _File:
             return None
         if name not in self._teams:
             self._open.append(name)
-            self._persons[name] = Problems()
-            reader = TeamReader(scope, self._problems, self._persons[name])
+            reader = TeamReader(scope, self._problems)
             self._teams[name] = reader.team(self._raw_teams[name], place, name=name)
             self._open.pop()
-        if self._open:
-            self._persons[self._open[-1]].found += self._persons[name].found
         return self._teams[name]
 
     def _take_implicit(self, name: str) -> bool:

@@ -6,7 +6,7 @@ operator's file, unexpanded, so no secret is ever part of a definition.
 """
 
 from string import Formatter
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -117,11 +117,19 @@ class AssistantDefinition(_Part):
 
 
 class UserProxyDefinition(_Part):
-    """A person who takes part; runs that nobody attends refuse it."""
+    """A person who takes part: a run waits for the answer and holds no worker meanwhile."""
 
     type: Literal["user_proxy_agent"] = "user_proxy_agent"
     name: AgentName
     description: str | None = None
+    input_schema: dict[str, Any] | None = None
+    """JSON Schema of the answer's `data`, whose JSON text is what the agent says then."""
+    expires_in_seconds: float | None = Field(
+        default=None, gt=0, le=366 * 24 * 3600, allow_inf_nan=False
+    )
+    """How long the run waits for each answer; None is for ever."""
+    default_answer: Any = None
+    """The answer where nobody gave one in time: a text, or data that fits `input_schema`."""
 
 
 AgentDefinition = Annotated[

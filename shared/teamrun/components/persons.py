@@ -1,53 +1,136 @@
-"""Where a definition needs a person: a user proxy, or a handoff to somebody outside the team."""
+"""Persons in a definition: the form that their answers must have, and who is taken for one."""
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, cast
 
-from teamrun.components.definitions import (
-    AssistantDefinition,
-    ParticipantDefinition,
-    UserProxyDefinition,
-)
-from teamrun.components.problems import Problems, did_you_mean, pointer
+from teamrun.components.bounds import holds_at_most
+from teamrun.components.definitions import AssistantDefinition, ParticipantDefinition
+from teamrun.components.fields import Fields
+from teamrun.components.problems import Problems, did_you_mean, pointer, shown
 from teamrun.components.scope import Member
+from teamrun.core.optional import require
 
-__all__ = ["note_persons"]
+__all__ = ["check_person", "note_strangers"]
+
+# Every value of an answer may meet every part of the schema.
+_MAX_VALUES: Final = 500
+_MAX_DEPTH: Final = 16
+
+# Answers are checked in the API's process, by schemas of anybody who may submit a run: a reference
+# could name a foreign host or itself, a pattern take for ever; unique items are compared in pairs.
+_REFUSED: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("$ref", "$dynamicRef", "$recursiveRef", "$id", "$anchor", "$dynamicAnchor"),
+        "write what it refers to in its place",
+    ),
+    **dict.fromkeys(("pattern", "patternProperties", "uniqueItems"), "leave it out"),
+}
+_MAPS: Final = frozenset({"properties", "dependentSchemas", "dependencies", "$defs", "definitions"})
+"""Keywords that hold schemas by name."""
+_DATA: Final = frozenset({"const", "enum", "default", "examples"})
+"""Keywords that hold values of the answer."""
 
 
-def note_persons(
-    members: Sequence[Member], awaited: Sequence[tuple[str, str]], persons: Problems
+def check_person(fields: Fields, problems: Problems) -> None:
+    """Note what is wrong with the schema and the default answer of a user proxy.
+
+    Raises:
+        MissingPackage: There is a schema, and nothing to check it with.
+    """
+    schema, default = fields.values.get("input_schema"), fields.values.get("default_answer")
+    if default is not None and fields.values.get("expires_in_seconds") is None:
+        detail = "'default_answer' is for a question that expires: give 'expires_in_seconds', too."
+        problems.add(fields.place("default_answer"), "invalid_definition", detail)
+    if schema is None:
+        if default is not None and not isinstance(default, str):
+            detail = "'default_answer' is a text where there is no 'input_schema'."
+            problems.add(fields.place("default_answer"), "invalid_definition", detail)
+        return
+    if not isinstance(schema, Mapping):
+        return  # the field's type says so
+    before, form = len(problems.found), cast("Mapping[str, Any]", schema)
+    _check_schema(form, fields.place("input_schema"), problems)
+    if default is not None and len(problems.found) == before:
+        for error in _validator(form)(form).iter_errors(default):
+            place = pointer(fields.place("default_answer"), *error.absolute_path)
+            problems.add(place, "invalid_definition", f"It does not fit: {error.message[:200]}.")
+
+
+def note_strangers(
+    members: Sequence[Member], awaited: Sequence[tuple[str, str]], problems: Problems
 ) -> None:
-    """Note each place at which a team waits for a person.
+    """Warn of persons whose names are nearly those of members: somebody may have misspelt one.
 
     `awaited` are the targets of handoff conditions, each with its place.
     """
     names = [member.definition.name for member in members]
-    for member in members:
-        if isinstance(member.definition, UserProxyDefinition):
-            detail = (
-                f"{member.definition.name!r} is a person, and runs cannot wait for one yet; use an"
-                " assistant_agent."
+    for target, place in [*awaited, *(each for member in members for each in _handoffs(member))]:
+        hint = "" if target in names else did_you_mean(target, names)
+        if hint:
+            problems.warn(
+                place, f"{target!r} is no member of this team, so a person is asked.{hint}"
             )
-            persons.add(pointer(member.where, "type"), "needs_person", detail)
-        for place, target in _handoffs(member.definition, member.where):
-            _note_target(target, place, names, persons)
-    for target, place in awaited:
-        _note_target(target, place, names, persons)
 
 
-def _handoffs(definition: ParticipantDefinition, where: str) -> list[tuple[str, str]]:
+def _handoffs(member: Member) -> list[tuple[str, str]]:
+    definition: ParticipantDefinition = member.definition
     if not isinstance(definition, AssistantDefinition):
         return []
     return [
-        (pointer(where, "handoffs", index), handoff.target)
+        (handoff.target, pointer(member.where, "handoffs", index))
         for index, handoff in enumerate(definition.handoffs)
     ]
 
 
-def _note_target(target: str, place: str, names: Sequence[str], persons: Problems) -> None:
-    if target in names:
+def _check_schema(schema: Mapping[str, Any], where: str, problems: Problems) -> None:
+    if not holds_at_most(schema, values=_MAX_VALUES, levels=_MAX_DEPTH):
+        detail = (
+            f"A schema has at most {_MAX_VALUES} values and {_MAX_DEPTH} levels; ask for less"
+            " at a time."
+        )
+        problems.add(where, "too_large", detail)
         return
-    detail = (
-        f"{target!r} is no member of this team, so a person, and runs cannot wait for one yet."
-        f"{did_you_mean(target, names)}"
-    )
-    persons.add(place, "needs_person", detail)
+    before = len(problems.found)
+    _refuse_keywords(schema, where, problems)
+    if len(problems.found) > before:
+        return
+    validator = _validator(schema)
+    if validator is None:
+        detail = f"'$schema': no known draft {shown(schema['$schema'])}; leave it out."
+        problems.add(pointer(where, "$schema"), "invalid_definition", detail)
+        return
+    for error in validator(validator.META_SCHEMA).iter_errors(schema):
+        place = pointer(where, *error.absolute_path)
+        problems.add(place, "invalid_definition", f"No JSON Schema: {error.message[:200]}.")
+
+
+def _validator(schema: Mapping[str, Any]) -> Any:
+    """The class that checks by this schema; None where it names a draft that is not known."""
+    require("jsonschema", extra="api", needed_by="'input_schema'")
+    validators: Any = importlib.import_module("jsonschema.validators")
+    draft = schema.get("$schema")
+    if draft is not None and not isinstance(draft, str):
+        return None
+    latest = validators.Draft202012Validator
+    return latest if draft is None else validators.validator_for(schema, default=None)
+
+
+def _refuse_keywords(schema: Any, where: str, problems: Problems) -> None:
+    for keyword, value in _inside(schema):
+        place = pointer(where, keyword)
+        if keyword in _REFUSED:
+            detail = f"{shown(keyword)} is not taken in a schema here: {_REFUSED[str(keyword)]}."
+            problems.add(place, "invalid_definition", detail)
+        elif keyword in _MAPS:
+            for name, item in _inside(value):
+                _refuse_keywords(item, pointer(place, name), problems)
+        elif keyword not in _DATA:
+            _refuse_keywords(value, place, problems)
+
+
+def _inside(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, Mapping):
+        yield from cast("Mapping[str, Any]", value).items()
+    elif isinstance(value, list):
+        yield from enumerate(cast("list[Any]", value))

@@ -30,7 +30,6 @@ ProblemCode = Literal[
     "component_json_not_supported",
     "not_available_yet",
     "model_not_ready",
-    "needs_person",
     "too_large",
 ]
 """The kinds of fault; stable, part of the HTTP contract."""

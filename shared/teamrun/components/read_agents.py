@@ -11,6 +11,7 @@ from teamrun.components.definitions import (
     UserProxyDefinition,
 )
 from teamrun.components.fields import Fields, as_list, as_object, construct, read_fields
+from teamrun.components.persons import check_person
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.scope import Scope
 
@@ -55,8 +56,7 @@ def read_agent(
         _note_type(written, pointer(where, "type"), problems)
         return None
     if kind == "user_proxy_agent":
-        fields = read_fields(source, where, _PERSON, problems, what="a user proxy")
-        return construct(UserProxyDefinition, fields, _values(fields, kind, name), problems)
+        return _person(source, where, problems, name=name)
     return _assistant(source, where, scope, problems, name=name)
 
 
@@ -85,6 +85,17 @@ def _assistant(
         values["model_context"] = read_context(values["model_context"], place, problems)
     agent = construct(AssistantDefinition, fields, _without_none(values), problems)
     return agent if len(problems.found) == before else None
+
+
+def _person(
+    source: Mapping[str, Any], where: str, problems: Problems, *, name: str | None
+) -> UserProxyDefinition | None:
+    before = len(problems.found)
+    fields = read_fields(source, where, _PERSON, problems, what="a user proxy")
+    check_person(fields, problems)
+    values = _values(fields, "user_proxy_agent", name)
+    person = construct(UserProxyDefinition, fields, values, problems)
+    return person if len(problems.found) == before else None
 
 
 def _values(fields: Fields, kind: str, name: str | None) -> dict[str, Any]:

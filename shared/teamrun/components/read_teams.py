@@ -11,7 +11,7 @@ from teamrun.components.component_agents import (
 from teamrun.components.component_json import is_component, model_profile, unwrap
 from teamrun.components.definitions import RoundRobinDefinition, SelectorDefinition
 from teamrun.components.fields import Fields, as_list, as_object, construct, read_fields
-from teamrun.components.persons import note_persons
+from teamrun.components.persons import note_strangers
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.providers import KINDS
 from teamrun.components.read_agents import AGENT_TYPES, read_agent, read_context
@@ -71,12 +71,11 @@ _MODELS: Final[Mapping[str, type[RoundRobinDefinition] | type[SelectorDefinition
 
 
 class TeamReader:
-    """Reads one document; `persons` gets the places where the team would wait for a person."""
+    """Reads one document."""
 
-    def __init__(self, scope: Scope, problems: Problems, persons: Problems) -> None:
+    def __init__(self, scope: Scope, problems: Problems) -> None:
         self._scope = scope
         self._problems = problems
-        self._persons = persons
 
     def team(
         self, raw: Any, where: str, *, name: str | None = None, depth: int = 0
@@ -122,7 +121,7 @@ class TeamReader:
         if len(self._problems.found) > before:
             return None
         team = construct(_MODELS[kind], fields, values, self._problems)
-        note_persons(members, awaited, self._persons)
+        note_strangers(members, awaited, self._problems)
         return None if team is None else Member(team, where)
 
     def _members(self, fields: Fields, depth: int) -> list[Member]:

@@ -10,6 +10,7 @@ from teamrun.components.definitions import ToolName
 from teamrun.components.fields import as_object, construct, read_fields
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.tool_table import ToolEntry
+from teamrun.tools.base import Effects, OnUnknown
 
 __all__ = ["read_tools"]
 
@@ -25,11 +26,13 @@ class _FunctionTool(BaseModel):
     description: str | None = Field(default=None, min_length=1)
     strict: bool = False
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    effects: Effects | None = None
+    on_unknown: OnUnknown | None = None
+    approval: bool | None = None
 
 
-_KNOWN: Final = {
-    name: name for name in ("type", "function", "description", "strict", "timeout", "cache_results")
-}
+_KNOWN: Final = {name: name for name in ("type", *_FunctionTool.model_fields, "cache_results")}
+del _KNOWN["name"]
 
 
 def read_tools(
@@ -62,6 +65,9 @@ def _tool(
     if fields.values.get("cache_results"):
         detail = "'cache_results' is not available yet; leave it out."
         problems.add(fields.place("cache_results"), "not_available_yet", detail)
+    if fields.values.get("on_unknown") and fields.values.get("effects") != "write":
+        detail = "'on_unknown' is for a tool with 'effects: write'; give both, or leave it out."
+        problems.add(fields.place("on_unknown"), "invalid_definition", detail)
     left_out = ("type", "cache_results")
     values = {key: value for key, value in fields.values.items() if key not in left_out}
     tool = construct(_FunctionTool, fields, {**values, "name": name}, problems)
@@ -74,6 +80,9 @@ def _tool(
         description=tool.description,
         strict=tool.strict,
         timeout_seconds=tool.timeout,
+        effects=tool.effects,
+        on_unknown=tool.on_unknown,
+        approval=tool.approval,
         where=where,
     )
 

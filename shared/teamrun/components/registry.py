@@ -14,7 +14,7 @@ from teamrun.components.definitions import TeamDefinition
 from teamrun.components.digest import digest
 from teamrun.components.environment import expand, variables
 from teamrun.components.names import agents_of, models_of, tools_of
-from teamrun.components.problems import Problem, Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.profiles import Profiles
 from teamrun.components.read_teams import TeamReader
 from teamrun.components.scope import Scope
@@ -23,7 +23,7 @@ from teamrun.components.tool_table import ToolTable
 from teamrun.models.base import ChatCompletionClient
 from teamrun.tools.base import Tool
 
-__all__ = ["RegisteredTeam", "Registry", "Resolved"]
+__all__ = ["Registry", "Resolved"]
 
 _TEAM: Final[TypeAdapter[TeamDefinition]] = TypeAdapter(TeamDefinition)
 _VERSIONS: Final = (1, "1", "1.0", 1.0)
@@ -41,14 +41,6 @@ class Resolved(NamedTuple):
     """The tools that it names, each with its digest."""
 
 
-class RegisteredTeam(NamedTuple):
-    """A team of the operator's."""
-
-    definition: TeamDefinition
-    persons: tuple[Problem, ...] = ()
-    """The places at which it waits for a person."""
-
-
 class Registry:
     """The models, tools and teams of one process.
 
@@ -61,7 +53,7 @@ class Registry:
         *,
         models: Profiles,
         tools: ToolTable,
-        teams: Mapping[str, RegisteredTeam],
+        teams: Mapping[str, TeamDefinition],
         environ: Mapping[str, str],
         texts: frozenset[str] = frozenset(),
     ) -> None:
@@ -92,40 +84,31 @@ class Registry:
         profiles = Profiles({}, environ={}, clients=models)
         table = ToolTable(tools=tools)
         problems = Problems()
-        read: dict[str, RegisteredTeam] = {}
+        read: dict[str, TeamDefinition] = {}
         for name, raw in teams.items():
-            persons = Problems()
-            reader = TeamReader(Scope(models=profiles, tools=table), problems, persons)
+            reader = TeamReader(Scope(models=profiles, tools=table), problems)
             member = reader.team(raw, pointer("", name), name=name)
             if member is not None:
-                read[name] = RegisteredTeam(_team(member.definition), tuple(persons.found))
+                read[name] = _team(member.definition)
         problems.raise_any()
         return cls(models=profiles, tools=table, teams=read, environ={})
 
     def resolve(
-        self,
-        *,
-        team: str | None = None,
-        team_spec: Mapping[str, Any] | None = None,
-        attended: bool = False,
+        self, *, team: str | None = None, team_spec: Mapping[str, Any] | None = None
     ) -> Resolved:
         """The team that a request names or brings along.
 
         Args:
             team: The name of a registered team; `@latest` may follow.
             team_spec: A definition of the client's own.
-            attended: A person sits before the process, so the team may ask one.
 
         Raises:
             DefinitionError: It is unknown or does not hold; the pointer is into the request body.
         """
         problems = Problems()
-        registered = self._read(team, team_spec, problems)
-        if registered is not None and not attended:
-            problems.found += registered.persons
+        definition = self._read(team, team_spec, problems)
         problems.raise_any()
-        assert registered is not None, "what cannot be read leaves a problem"
-        definition = registered.definition
+        assert definition is not None, "what cannot be read leaves a problem"
         return Resolved(
             name=definition.name if team is None else team.partition("@")[0],
             digest=digest(definition),
@@ -139,11 +122,10 @@ class Registry:
     ) -> Validation:
         """Everything that is wrong with a team, and what is worth knowing about it."""
         problems = Problems()
-        registered = self._read(team, team_spec, problems)
+        definition = self._read(team, team_spec, problems)
         warnings = [Note(pointer=place, detail=text) for place, text in problems.warnings]
-        if registered is not None:
-            problems.found += registered.persons
-            warnings += self._about_models(registered.definition, team_spec is None)
+        if definition is not None:
+            warnings += self._about_models(definition, team_spec is None)
         return Validation(
             valid=not problems.found,
             errors=[Fault(**problem._asdict()) for problem in problems.found],
@@ -152,9 +134,7 @@ class Registry:
 
     def teams(self) -> list[TeamSummary]:
         """The registered teams, by name."""
-        return [
-            self._summary(name, entry.definition) for name, entry in sorted(self._teams.items())
-        ]
+        return [self._summary(name, definition) for name, definition in sorted(self._teams.items())]
 
     def model_client(self, profile: str) -> ChatCompletionClient:
         """The client of a profile, made once per process.
@@ -217,7 +197,7 @@ class Registry:
 
     def _read(
         self, team: str | None, spec: Mapping[str, Any] | None, problems: Problems
-    ) -> RegisteredTeam | None:
+    ) -> TeamDefinition | None:
         if (team is None) == (spec is None):
             where = "/team" if team is None else "/team_spec"
             detail = "Give exactly one of 'team', a name, and 'team_spec', a definition."
@@ -227,10 +207,10 @@ class Registry:
             return self._registered(str(team), problems)
         return self._inline(spec, problems)
 
-    def _registered(self, written: str, problems: Problems) -> RegisteredTeam | None:
+    def _registered(self, written: str, problems: Problems) -> TeamDefinition | None:
         name, _, version = written.partition("@")
-        entry = self._teams.get(name)
-        if entry is None:
+        definition = self._teams.get(name)
+        if definition is None:
             hint = did_you_mean(name, self._teams)
             detail = f"There is no team {shown(name)}.{hint} Registered: {listed(self._teams)}."
             problems.add("/team", "unknown_team", detail)
@@ -239,10 +219,9 @@ class Registry:
             detail = f"The team {name!r} has no version {shown(version)}; write {name!r}."
             problems.add("/team", "unknown_version", detail)
             return None
-        persons = tuple(problem._replace(pointer="/team") for problem in entry.persons)
-        return entry._replace(persons=persons)
+        return definition
 
-    def _inline(self, spec: Mapping[str, Any], problems: Problems) -> RegisteredTeam | None:
+    def _inline(self, spec: Mapping[str, Any], problems: Problems) -> TeamDefinition | None:
         where = "/team_spec"
         if not within_bounds(spec, where, problems):
             return None
@@ -254,11 +233,8 @@ class Registry:
                 return None
             spec = {key: value for key, value in spec.items() if key != "version"}
         scope = Scope(models=self._models, tools=self._tools, profile_of=self._models.for_model)
-        persons = Problems()
-        member = TeamReader(scope, problems, persons).team(spec, where)
-        if member is None:
-            return None
-        return RegisteredTeam(_team(member.definition), tuple(persons.found))
+        member = TeamReader(scope, problems).team(spec, where)
+        return None if member is None else _team(member.definition)
 
     def _about_models(self, definition: TeamDefinition, registered: bool) -> list[Note]:
         where = "/team" if registered else "/team_spec"

@@ -15,7 +15,7 @@ from typing import Any, Final
 from teamrun.components.digest import digest
 from teamrun.components.problems import did_you_mean, listed
 from teamrun.errors import DefinitionError, UsageError
-from teamrun.tools.base import Tool
+from teamrun.tools.base import Effects, OnUnknown, Tool
 from teamrun.tools.function import FunctionTool
 
 __all__ = ["ENTRY_POINTS", "ToolEntry", "ToolTable", "entry_point_tools"]
@@ -36,18 +36,34 @@ class ToolEntry:
     description: str | None = None
     strict: bool = False
     timeout_seconds: float | None = None
+    effects: Effects | None = None
+    """What a call does outside; None is what the tool itself says, for a function `none`."""
+    on_unknown: OnUnknown | None = None
+    approval: bool | None = None
+    """Whether a person has to agree to each call."""
     where: str = ""
     """The pointer to it in the file; empty for a tool of an installed package."""
 
     def content(self) -> dict[str, Any]:
-        """What the digest is taken of."""
+        """What the digest is taken of; how calls are made belongs to it where it is given."""
         return {
             "type": "function",
             "function": self.function,
             "description": self.description,
             "strict": self.strict,
             "timeout_seconds": self.timeout_seconds,
+            **self.conduct,
         }
+
+    @property
+    def conduct(self) -> dict[str, Any]:
+        """How calls are made, as far as the operator says it."""
+        said = {
+            "effects": self.effects,
+            "on_unknown": self.on_unknown,
+            "approval": self.approval,
+        }
+        return {name: value for name, value in said.items() if value is not None}
 
 
 class ToolTable(Collection[str]):
@@ -80,7 +96,8 @@ class ToolTable(Collection[str]):
     def digest(self, name: str) -> str:
         """The digest of a tool's registration; its code is the operator's to version."""
         if name in self._given:
-            return digest(dict(self._tools[name].schema))
+            tool = self._tools[name]
+            return digest({**tool.schema, **_conduct_of(tool)})
         return digest(self._entries[name].content())
 
     def get(self, name: str) -> Tool:
@@ -107,6 +124,9 @@ class ToolTable(Collection[str]):
         if isinstance(found, Tool):
             if found.name != entry.name:
                 raise _at(entry, f"is the tool {found.name!r}; register it under that name")
+            if entry.conduct:
+                given = listed(entry.conduct)
+                raise _at(entry, f"is a Tool, whose class says {given}; take it out of the file")
             return found
         if not callable(found):
             raise _at(entry, f"is a {type(found).__name__}, not a function or a Tool")
@@ -170,10 +190,25 @@ def _function_tool(function: Callable[..., Any], entry: ToolEntry) -> Tool:
     timeout = None if seconds is None else timedelta(seconds=seconds)
     try:
         return FunctionTool(
-            function, description, name=entry.name, strict=entry.strict, timeout=timeout
+            function,
+            description,
+            name=entry.name,
+            strict=entry.strict,
+            timeout=timeout,
+            effects=entry.effects or "none",
+            on_unknown=entry.on_unknown or "tell",
+            needs_approval=entry.approval or False,
         )
     except (UsageError, ValueError) as error:
         raise _at(entry, f"cannot become a tool: {error}") from error
+
+
+def _conduct_of(tool: Tool) -> dict[str, Any]:
+    """How calls of a tool that was handed in are made, where it is not the usual way."""
+    own = (tool.effects, tool.on_unknown, tool.needs_approval)
+    usual = (Tool.effects, Tool.on_unknown, Tool.needs_approval)
+    named = zip(("effects", "on_unknown", "approval"), own, usual, strict=True)
+    return {name: value for name, value, default in named if value != default}
 
 
 def _first_paragraph(text: str | None) -> str:

@@ -7,6 +7,7 @@ A path names a leaf by its position: `analysts/analyst`, `outer/inner/agent`,
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from teamrun.components.definitions import UserProxyDefinition
 from teamrun.core.cancellation import CancellationToken
 from teamrun.models.base import ChatCompletionClient
 from teamrun.tools.base import Tool
@@ -28,7 +29,9 @@ class Wiring(Protocol):
         """A tool of the agent at `path`."""
         ...
 
-    def input(self, path: str, func: InputFunc | None) -> InputFunc | None:
+    def input(
+        self, path: str, func: InputFunc | None, person: UserProxyDefinition
+    ) -> InputFunc | None:
         """The way to ask the person at `path`; None asks on the terminal."""
         ...
 
@@ -44,6 +47,8 @@ class PlainWiring:
         """The tool as it is."""
         return tool
 
-    def input(self, path: str, func: InputFunc | None) -> InputFunc | None:
-        """The function as it is."""
+    def input(
+        self, path: str, func: InputFunc | None, person: UserProxyDefinition
+    ) -> InputFunc | None:
+        """The function as it is: whoever sits there has time, and says it in any form."""
         return func

@@ -70,9 +70,7 @@ class Acceptance:
         """
         record = _KeyRecord(run_id=new_run_id(), request_hash=_hash(request), at=self._clock.now())
         try:
-            resolved = self._registry.resolve(
-                team=request.team, team_spec=request.team_spec, attended=True
-            )
+            resolved = self._registry.resolve(team=request.team, team_spec=request.team_spec)
         except DefinitionError:
             # A repeated request is answered as it was, though the operator's file has changed.
             accepted = await self._accepted_before(tenant, key, record)

@@ -22,9 +22,11 @@ Publish = Callable[[dict[str, Any]], None]
 
 def error_record(error: BaseException, *, agent: str | None = None) -> ErrorRecord:
     """An exception as data; the text of an unexpected one is kept, its traceback is not."""
+    # A UserProxyAgent raises RuntimeError, as AutoGen's users expect; the reason is its cause.
+    known = error if isinstance(error, TeamrunError) else error.__cause__
     return ErrorRecord(
         type=type(error).__name__,
-        code=error.code if isinstance(error, TeamrunError) else "run_failed",
+        code=known.code if isinstance(known, TeamrunError) else "run_failed",
         message=str(error) or type(error).__name__,
         retryable=isinstance(error, ModelError) and error.retryable,
         status_code=error.status_code if isinstance(error, ModelError) else None,

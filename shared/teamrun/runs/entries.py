@@ -152,7 +152,7 @@ class Signal(_Body):
     data: Any = None
     source: str = "user"
     key: str | None = None
-    """sha256 of the Idempotency-Key, by which a repeated request is known."""
+    """`{sha256 of the Idempotency-Key}.{sha256 of the body}`: a repeated request is known by it."""
 
 
 class Wait(_Body):

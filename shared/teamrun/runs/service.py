@@ -30,13 +30,14 @@ from teamrun.runs.public import Delta, Event, EventPage, Run, RunPage, RunResult
 from teamrun.runs.reader import RunReader
 from teamrun.runs.results import events_of, public_run, settle
 from teamrun.runs.spec import InputMessage, RunRequest
-from teamrun.runs.talk import Answer, Talk
+from teamrun.runs.talk import Answer, Heard, Talk
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["RunFilter", "RunService", "Submitted"]
 
 _POLL = 1.0
 """Seconds between looks at a log by a follower that hears nothing."""
+_AT_REST = frozenset({"input_required", "paused"})
 
 
 class Submitted(NamedTuple):
@@ -102,9 +103,10 @@ class RunService:
     async def wait(
         self, tenant: str, run_id: str, *, timeout: timedelta, revision: int | None = None
     ) -> Run:
-        """The run when its revision differs from `revision`, or (None) when it has ended.
+        """The run when its revision differs from `revision`, or (None) when it has come to rest.
 
-        At `timeout` the run as it is then.
+        At rest it has ended, or nothing more happens until somebody speaks to it: it waits for
+        input, or is paused. At `timeout` it is the run as it is then.
 
         Raises:
             RunNotFound: There is no such run of this tenant.
@@ -115,7 +117,8 @@ class RunService:
                 while True:
                     state = await self._reader.state(ref)
                     changed = revision is not None and state.entries != revision
-                    if changed or state.end is not None:
+                    resting = revision is None and state.status in _AT_REST
+                    if changed or resting or state.end is not None:
                         return public_run(state)
                     await anext(heard)
         return public_run(await self._reader.state(ref))
@@ -227,7 +230,7 @@ class RunService:
 
     async def answer(
         self, tenant: str, run_id: str, answer: Answer, *, idempotency_key: str | None = None
-    ) -> Run:
+    ) -> Heard:
         """Answer a question that the run waits for.
 
         Raises:
@@ -235,6 +238,7 @@ class RunService:
             RunEnded: It has ended.
             StaleAction: Nobody asks that, or not any more.
             UnfitAnswer: The answer does not fit the question.
+            IdempotencyConflict: The key was used with another answer.
         """
         return await self._talk.answer(_ref(tenant, run_id), answer, idempotency_key)
 
@@ -258,12 +262,13 @@ class RunService:
 
     async def speak(
         self, tenant: str, run_id: str, message: InputMessage, *, idempotency_key: str | None = None
-    ) -> Run:
+    ) -> Heard:
         """Say something to the team, which hears it before its next turn.
 
         Raises:
             RunNotFound: There is no such run of this tenant.
             RunEnded: It has ended.
+            IdempotencyConflict: The key was used with another message.
         """
         return await self._talk.speak(_ref(tenant, run_id), message, idempotency_key)
 

@@ -10,13 +10,22 @@ import importlib
 import logging
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from teamrun.components.bounds import holds_at_most
+from teamrun.components.problems import pointer
 from teamrun.core.clock import Clock
 from teamrun.dispatch.base import Dispatcher, RunRef
-from teamrun.errors import DeliveryError, RunEnded, StaleAction, StorageError, UnfitAnswer
+from teamrun.errors import (
+    DeliveryError,
+    IdempotencyConflict,
+    RunEnded,
+    StaleAction,
+    StorageError,
+    UnfitAnswer,
+)
 from teamrun.runs.entries import Decision, End, LoggedEvent, Signal
 from teamrun.runs.fold import RunState
 from teamrun.runs.keys import open_marker
@@ -29,11 +38,21 @@ from teamrun.runs.results import public_run, settle
 from teamrun.runs.spec import InputMessage
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["Answer", "Talk"]
+__all__ = ["Answer", "Heard", "Talk"]
 
 logger = logging.getLogger(__name__)
 
 _PATIENCE = timedelta(seconds=2)
+_MAX_VALUES = 1_000
+_MAX_DEPTH = 32
+
+
+class Heard(NamedTuple):
+    """What came of saying something to a run."""
+
+    run: Run
+    replayed: bool
+    """The same Idempotency-Key had brought it before; the log has it once."""
 
 
 class Answer(BaseModel):
@@ -103,9 +122,9 @@ class Talk:
                         await settle(self._store, log, state)
                 return public_run(state)
 
-    async def answer(self, ref: RunRef, answer: Answer, key: str | None) -> Run:
+    async def answer(self, ref: RunRef, answer: Answer, key: str | None) -> Heard:
         """See `RunService.answer`."""
-        digest = _digest(key, answer.model_dump_json())
+        digest = _digest("input", key, answer.model_dump_json())
 
         def decide(state: RunState) -> _Said:
             action = _open_action(state, answer.action_id)
@@ -127,9 +146,10 @@ class Talk:
 
     async def pause(self, ref: RunRef) -> Run:
         """See `RunService.pause`."""
-        return await self._say(
+        heard = await self._say(
             ref, lambda state: _Said(None if state.is_paused else Signal(signal="pause"))
         )
+        return heard.run
 
     async def resume(self, ref: RunRef) -> Run:
         """See `RunService.resume`."""
@@ -139,11 +159,11 @@ class Talk:
                 return _Said(None)
             return _Said(Signal(signal="resume"), resumed_event(), wakes=True)
 
-        return await self._say(ref, decide)
+        return (await self._say(ref, decide)).run
 
-    async def speak(self, ref: RunRef, message: InputMessage, key: str | None) -> Run:
+    async def speak(self, ref: RunRef, message: InputMessage, key: str | None) -> Heard:
         """See `RunService.speak`."""
-        digest = _digest(key, message.model_dump_json())
+        digest = _digest("messages", key, message.model_dump_json())
         signal = Signal(
             signal="message", content=message.content, source=message.source, key=digest
         )
@@ -151,14 +171,14 @@ class Talk:
 
     async def _say(
         self, ref: RunRef, decide: Callable[[RunState], _Said], digest: str | None = None
-    ) -> Run:
+    ) -> Heard:
         log = self._log(ref)
         while True:
             state = await self._reader.state(ref)
-            repeated = digest is not None and digest in state.signal_keys
+            repeated = digest is not None and _is_repeated(digest, state)
             if not repeated and (state.end is not None or state.cancel is not None):
                 raise _ended(state)
-            said = _Said(None, wakes=True) if repeated else decide(state)
+            said = _Said(None, wakes=state.end is None) if repeated else decide(state)
             if said.wakes:
                 await self._store.put_new(open_marker(ref), b"")
             owner = state.owner
@@ -170,7 +190,7 @@ class Talk:
             if said.wakes and owner is None and state.end is None:
                 await self._wake(ref)
             self._tell(ref, state, owner)
-            return public_run(state)
+            return Heard(public_run(state), repeated)
 
     async def _wake(self, ref: RunRef) -> None:
         # Whoever put the run aside may have taken the first marker away meanwhile.
@@ -197,8 +217,30 @@ def _ended(state: RunState) -> RunEnded:
     return RunEnded(f"Run {run_id!r} is {state.status}.", run_id=run_id)
 
 
-def _digest(key: str | None, body: str) -> str | None:
-    return key and hashlib.sha256(f"{key}\n{body}".encode()).hexdigest()
+def _digest(route: str, key: str | None, body: str) -> str | None:
+    """An Idempotency-Key as the log holds it: what is repeated, and with which body."""
+    return key and f"{_sha256(f'{route} {key}')}.{_sha256(body)}"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_repeated(digest: str, state: RunState) -> bool:
+    """Whether the log has this request already.
+
+    Raises:
+        IdempotencyConflict: It has another one under the same key.
+    """
+    if digest in state.signal_keys:
+        return True
+    key = digest.partition(".")[0]
+    if any(each.startswith(key) for each in state.signal_keys):
+        raise IdempotencyConflict(
+            "The Idempotency-Key was used with another body; use a fresh key.",
+            run_id=state.spec.run_id,
+        )
+    return False
 
 
 def _open_action(state: RunState, action_id: str) -> RequiredAction:
@@ -227,7 +269,12 @@ def _check(answer: Answer, action: RequiredAction) -> None:
 
 
 def _check_schema(data: Any, schema: dict[str, Any]) -> None:
+    if not holds_at_most(data, values=_MAX_VALUES, levels=_MAX_DEPTH):
+        raise UnfitAnswer(
+            f"`data` holds more than {_MAX_VALUES} values or {_MAX_DEPTH} levels.", pointer="/data"
+        )
     validators: Any = importlib.import_module("jsonschema.validators")
-    for error in validators.validator_for(schema)(schema).iter_errors(data):
-        where = "".join(f"/{part}" for part in error.absolute_path)
-        raise UnfitAnswer(str(error.message), pointer=f"/data{where}")
+    draft: Any = validators.validator_for(schema, default=validators.Draft202012Validator)
+    for error in draft(schema).iter_errors(data):
+        where = pointer("/data", *error.absolute_path)
+        raise UnfitAnswer(str(error.message)[:500], pointer=where)

@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from teamrun.components.definitions import UserProxyDefinition
 from teamrun.components.wiring import InputFunc
 from teamrun.core.cancellation import CancellationToken
-from teamrun.errors import ModelError, RunError, ToolError, UnknownOutcome, UsageError
+from teamrun.errors import ModelError, ToolError, Unanswered, UnknownOutcome, UsageError
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.models.retry import on_retry
@@ -45,27 +46,45 @@ class JournalWiring:
         """A tool whose calls are recorded."""
         return JournaledTool(tool, self._journal, path=path)
 
-    def input(self, path: str, func: InputFunc | None) -> InputFunc | None:
+    def input(
+        self, path: str, func: InputFunc | None, person: UserProxyDefinition
+    ) -> InputFunc | None:
         """A function that asks whoever attends the run, over HTTP."""
+        seconds = person.expires_in_seconds
+        expires_in = None if seconds is None else timedelta(seconds=seconds)
 
         async def ask(prompt: str, token: CancellationToken | None = None) -> str:
-            return await ask_person(
-                self._journal, Question(agent=path, type="input", prompt=prompt)
+            question = Question(
+                agent=path,
+                type="input",
+                prompt=prompt,
+                schema=person.input_schema,
+                expires_in=expires_in,
             )
+            return await ask_person(self._journal, question, default=person.default_answer)
 
         return ask
 
 
-async def ask_person(journal: Journal, question: Question) -> str:
-    """The text of a person's answer.
+async def ask_person(journal: Journal, question: Question, *, default: Any = None) -> str:
+    """The text of a person's answer; where the question has a schema, the answer's data as JSON.
+
+    Args:
+        journal: Of the run.
+        question: What is asked.
+        default: The answer where nobody gave one in time.
 
     Raises:
-        RunError: Nobody answered in time.
+        Unanswered: Nobody answered in time, and there is no default.
     """
     record = await journal.ask(question)
-    if record.error is not None:
-        raise RunError(record.error.message)
-    return str(record.value["content"] or "")
+    if record.error is None:
+        given = record.value["content" if question.schema is None else "data"]
+    elif default is not None:
+        given = default
+    else:
+        raise Unanswered(record.error.message)
+    return str(given or "") if question.schema is None else to_json(given).decode()
 
 
 class JournaledModel(ModelWrapper):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from teamrun.components.build import build_team
+from teamrun.components.definitions import UserProxyDefinition
 from teamrun.components.registry import Registry
 from teamrun.components.wiring import InputFunc, PlainWiring
 from teamrun.core.protocols import TaskResult
@@ -36,7 +37,9 @@ class Recording(PlainWiring):
         self.asked.append(("tool", path, tool.name))
         return tool
 
-    def input(self, path: str, func: InputFunc | None) -> InputFunc | None:
+    def input(
+        self, path: str, func: InputFunc | None, person: UserProxyDefinition
+    ) -> InputFunc | None:
         self.asked.append(("input", path))
         return lambda prompt: "yes, APPROVE"
 
@@ -50,7 +53,7 @@ def registry(model: ChatCompletionClient, **teams: dict[str, Any]) -> Registry:
 
 
 def build(known: Registry, name: str, wiring: Recording | None = None) -> BaseGroupChat:
-    definition = known.resolve(team=name, attended=True).definition
+    definition = known.resolve(team=name).definition
     return build_team(definition, known, wiring or PlainWiring())
 
 

@@ -208,6 +208,13 @@ def test_a_component_may_stand_in_a_team_of_the_native_form() -> None:
     assert read.termination is not None and read.termination.type == "text_mention"
 
 
+def test_a_person_and_a_handoff_to_one_are_taken() -> None:
+    person = component("autogen_agentchat.agents.UserProxyAgent", {"name": "boss"})
+
+    for each in (team(person), team(assistant(handoffs=[{"target": "user"}]))):
+        assert registry().validate(team_spec=each).valid
+
+
 def test_what_the_profile_decides_is_a_warning() -> None:
     validation = registry().validate(
         team_spec=team(assistant(model_client=model(temperature=0.3, model_info={"vision": True})))
@@ -248,10 +255,6 @@ CASES = [
          f"{AGENT}/provider", "no known agent"),
     Case("an agent not converted", team(other("autogen_agentchat.agents.CodeExecutorAgent")),
          "component_json_not_supported", f"{AGENT}/provider", "registered tool"),
-    Case("a person", team(component("autogen_agentchat.agents.UserProxyAgent", {"name": "boss"})),
-         "needs_person", f"{AGENT}/config/type", "assistant_agent"),
-    Case("a handoff to a person", team(assistant(handoffs=[{"target": "user"}])), "needs_person",
-         f"{AGENT}/config/handoffs/0", "'user'"),
     Case("an unknown version", team() | {"version": 4}, "unknown_version", "/version", "version 1"),
     Case("an unknown agent version", team(assistant() | {"component_version": 3}),
          "unknown_version", f"{AGENT}/component_version", "version 2"),

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from teamrun.components.definitions import AssistantDefinition, SelectorDefinition
+from teamrun.components.definitions import (
+    AssistantDefinition,
+    SelectorDefinition,
+    UserProxyDefinition,
+)
 from teamrun.components.problems import ProblemCode
 from teamrun.components.registry import Registry
 from teamrun.errors import DefinitionError
@@ -121,6 +125,20 @@ def nested_teams(levels: int) -> dict[str, Any]:
     return team
 
 
+OK = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+
+
+def person(**fields: Any) -> dict[str, Any]:
+    return {"type": "user_proxy_agent", "name": "boss", **fields}
+
+
+def nested_items(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        schema = {"items": schema}
+    return schema
+
+
 def nested_conditions(levels: int) -> dict[str, Any]:
     condition: dict[str, Any] = {"type": "max_messages"}
     for _ in range(levels):
@@ -204,15 +222,43 @@ CASES = [
     Case("a version", spec(version=2), "unknown_version", "/version", "is 1"),
     Case("a role", spec(agent(role="analyst")), "not_available_yet", "/agents/0/role",
          "system_message"),
-    Case("a person", spec(agent(), {"type": "user_proxy_agent", "name": "boss"}), "needs_person",
-         "/agents/1/type", "assistant_agent"),
-    Case("a person in an inner team",
-         spec(agent(), spec({"type": "user_proxy_agent", "name": "boss"}, name="inner")),
-         "needs_person", "/agents/1/agents/0/type", "assistant_agent"),
-    Case("a handoff to a person", spec(agent(handoffs=["writer", "user"])), "needs_person",
-         "/agents/0/handoffs/1", "'user'"),
-    Case("a handoff that ends the run", spec(termination={"type": "handoff", "target": "user"}),
-         "needs_person", "/termination/target", "'user'"),
+    Case("a schema that is none", spec(person(input_schema={"type": "objekt"})),
+         "invalid_definition", "/agents/0/input_schema/type", "No JSON Schema"),
+    Case("a schema that is a list", spec(person(input_schema=[])), "invalid_definition",
+         "/agents/0/input_schema", "dictionary"),
+    Case("a schema deep inside",
+         spec(person(input_schema={"properties": {"a": {"minimum": "x"}}})), "invalid_definition",
+         "/agents/0/input_schema/properties/a/minimum", "number"),
+    Case("a schema of an unknown draft", spec(person(input_schema={"$schema": "urn:x"})),
+         "invalid_definition", "/agents/0/input_schema/$schema", "leave it out"),
+    Case("a schema whose draft is no text", spec(person(input_schema={"$schema": []})),
+         "invalid_definition", "/agents/0/input_schema/$schema", "leave it out"),
+    Case("a schema that lies elsewhere",
+         spec(person(input_schema={"$ref": "http://169.254.169.254/"})), "invalid_definition",
+         "/agents/0/input_schema/$ref", "in its place"),
+    Case("a schema that refers to itself",
+         spec(person(input_schema={"items": {"anyOf": [{"$ref": "#"}]}})), "invalid_definition",
+         "/agents/0/input_schema/items/anyOf/0/$ref", "in its place"),
+    Case("a schema with a slow pattern",
+         spec(person(input_schema={"properties": {"pattern": {"pattern": "(a+)+$"}}})),
+         "invalid_definition", "/agents/0/input_schema/properties/pattern/pattern", "leave it out"),
+    Case("too large a schema", spec(person(input_schema={"enum": list(range(600))})), "too_large",
+         "/agents/0/input_schema", "500"),
+    Case("too deep a schema", spec(person(input_schema=nested_items(20))), "too_large",
+         "/agents/0/input_schema", "16 levels"),
+    Case("no time to answer", spec(person(expires_in_seconds=0)), "invalid_definition",
+         "/agents/0/expires_in_seconds", "greater"),
+    Case("a time that is none", spec(person(expires_in_seconds="soon")), "invalid_definition",
+         "/agents/0/expires_in_seconds", "number"),
+    Case("a default that never comes", spec(person(default_answer="no")), "invalid_definition",
+         "/agents/0/default_answer", "expires_in_seconds"),
+    Case("a default that is no text", spec(person(default_answer=1, expires_in_seconds=5)),
+         "invalid_definition", "/agents/0/default_answer", "a text"),
+    Case("a default that does not fit",
+         spec(person(default_answer={"ok": 1}, expires_in_seconds=5, input_schema=OK)),
+         "invalid_definition", "/agents/0/default_answer/ok", "boolean"),
+    Case("a person's model", spec(person(model="main")), "unknown_field", "/agents/0/model",
+         "input_schema"),
     Case("an unknown condition", spec(termination=[{"type": "max_message"}]), "invalid_definition",
          "/termination/0/type", "'max_messages'"),
     Case("a condition without type", spec(termination={}), "invalid_definition",
@@ -324,13 +370,50 @@ def test_the_latest_version_is_the_registered_team() -> None:
     assert known.resolve(team="pair@latest") == known.resolve(team="pair")
 
 
-def test_a_registered_team_with_a_person_is_refused_unless_attended() -> None:
-    teams = {"ask": spec(agent(), {"type": "user_proxy_agent", "name": "boss"})}
-    known = Registry.of(models={"main": ScriptedModel([])}, teams=teams)
+PERSONS = {
+    "a person": spec(agent(), person()),
+    "a person in an inner team": spec(agent(), spec(person(), name="inner")),
+    "a handoff": spec(agent(handoffs=["user"])),
+    "a handoff that ends the team": spec(termination={"type": "handoff", "target": "user"}),
+    "an answer of a form": spec(
+        agent(), person(input_schema=OK, expires_in_seconds=60, default_answer={"ok": False})
+    ),
+    "a form of any draft": spec(
+        person(input_schema={"$schema": "http://json-schema.org/draft-07/schema#"})
+    ),
+    "words that are no keywords": spec(
+        person(input_schema={"properties": {"pattern": {"enum": ["$ref"], "default": "$ref"}}})
+    ),
+}
 
-    with pytest.raises(DefinitionError) as caught:
-        known.resolve(team="ask")
 
-    assert (caught.value.code, caught.value.pointer) == ("needs_person", "/team")
-    assert known.resolve(team="ask", attended=True).name == "ask"
-    assert [fault.code for fault in known.validate(team="ask").errors] == ["needs_person"]
+@pytest.mark.parametrize("name", PERSONS)
+def test_a_team_may_have_persons(name: str) -> None:
+    checked = registry().validate(team_spec=PERSONS[name])
+
+    assert (checked.valid, checked.errors, checked.warnings) == (True, [], [])
+
+
+def test_what_a_person_is_asked_for_is_part_of_the_definition() -> None:
+    team = registry().resolve(team_spec=PERSONS["an answer of a form"]).definition
+
+    assert team.participants[1] == UserProxyDefinition(
+        name="boss", input_schema=OK, expires_in_seconds=60, default_answer={"ok": False}
+    )
+
+
+@pytest.mark.parametrize(
+    ("team_spec", "pointer"),
+    [
+        (spec(agent(handoffs=["writr"])), "/agents/0/handoffs/0"),
+        (spec(termination={"type": "handoff", "target": "writr"}), "/termination/target"),
+    ],
+)
+def test_a_person_whose_name_is_nearly_a_members_is_a_warning(
+    team_spec: dict[str, Any], pointer: str
+) -> None:
+    checked = registry().validate(team_spec=team_spec)
+
+    (warning,) = checked.warnings
+    assert (checked.valid, warning.pointer) == (True, f"/team_spec{pointer}")
+    assert "Did you mean 'writer'?" in warning.detail

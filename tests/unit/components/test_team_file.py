@@ -8,7 +8,11 @@ import pytest
 
 from teamrun.components.build import build_team
 from teamrun.components.config import FIRST_FILE, load_registry
-from teamrun.components.definitions import AssistantDefinition, RoundRobinDefinition
+from teamrun.components.definitions import (
+    AssistantDefinition,
+    RoundRobinDefinition,
+    UserProxyDefinition,
+)
 from teamrun.components.problems import ProblemCode
 from teamrun.components.registry import Registry
 from teamrun.errors import DefinitionError
@@ -123,16 +127,37 @@ def test_a_team_may_be_a_member_of_another(tmp_path: Path) -> None:
     ]
 
 
-def test_a_person_in_an_inner_team_needs_a_person(tmp_path: Path) -> None:
-    text = GOOD.replace("editor: {model: main}", "editor: {type: user_proxy_agent}") + (
-        "  house: {type: selector_group_chat, agents: [desk, writer], model_for_selection: main}\n"
-    )
-    registry = load(tmp_path, text)
+def test_a_tool_says_what_its_calls_do_outside(tmp_path: Path) -> None:
+    module = f"{tmp_path.name}_payments"
+    source = "def pay(amount: int) -> str:\n    'Pay.'\n    return 'paid'\n"
+    (tmp_path / f"{module}.py").write_text(source, encoding="utf-8")
+    conduct = "effects: write, on_unknown: ask, approval: true"
+    text = changed("builtins:len", f"{module}:pay").replace(':pay"', f':pay", {conduct}')
 
-    for team in ("desk", "house"):
-        with pytest.raises(DefinitionError) as caught:
-            registry.resolve(team=team)
-        assert (caught.value.code, caught.value.pointer) == ("needs_person", "/team")
+    tool = load(tmp_path, text).tool("size")
+
+    assert (tool.effects, tool.on_unknown, tool.needs_approval) == ("write", "ask", True)
+
+
+@pytest.mark.parametrize("said", ["effects: none", "effects: write", "approval: true"])
+def test_what_is_said_of_a_tools_calls_changes_its_digest(said: str, tmp_path: Path) -> None:
+    plain = load(tmp_path, GOOD).resolve(team="desk").tools
+    other = load(tmp_path, changed('"builtins:len"', f'"builtins:len", {said}'))
+
+    assert other.resolve(team="desk").tools != plain
+
+
+def test_a_person_of_the_file_may_be_a_member(tmp_path: Path) -> None:
+    text = changed(
+        "editor: {model: main}",
+        "editor: {type: user_proxy_agent, input_schema: {type: object}, expires_in_seconds: 9.5}",
+    )
+
+    team = load(tmp_path, text).resolve(team="desk").definition
+
+    assert team.participants[1] == UserProxyDefinition(
+        name="editor", input_schema={"type": "object"}, expires_in_seconds=9.5
+    )
 
 
 def test_the_digest_changes_with_the_content_and_not_with_the_order(tmp_path: Path) -> None:
@@ -250,6 +275,19 @@ CASES = [
          "not_available_yet", "/tools/size/cache_results", "leave it out"),
     Case("a wrong timeout", changed('"builtins:len"', '"builtins:len", timeout: -1'),
          "invalid_definition", "/tools/size/timeout", "greater"),
+    Case("unknown effects", changed('"builtins:len"', '"builtins:len", effects: read'),
+         "invalid_definition", "/tools/size/effects", "'idempotent'"),
+    Case("an unknown way out",
+         changed('"builtins:len"', '"builtins:len", effects: write, on_unknown: retry'),
+         "invalid_definition", "/tools/size/on_unknown", "'tell'"),
+    Case("a way out without effects",
+         changed('"builtins:len"', '"builtins:len", effects: idempotent, on_unknown: ask'),
+         "invalid_definition", "/tools/size/on_unknown", "effects: write"),
+    Case("an approval by name", changed('"builtins:len"', '"builtins:len", approval: boss'),
+         "invalid_definition", "/tools/size/approval", "boolean"),
+    Case("a schema of the file",
+         changed("{model: main}", "{type: user_proxy_agent, input_schema: {type: 1}}"),
+         "invalid_definition", "/agents/editor/input_schema/type", "No JSON Schema"),
     Case("an unknown agent", changed("[writer, editor]", "[writer, editr]"), "invalid_definition",
          "/teams/desk/agents/1", "'editor'"),
     Case("an unknown model", changed("editor: {model: main}", "editor: {model: man}"),

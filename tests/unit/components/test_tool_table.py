@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,24 @@ def test_a_function_may_be_inside_a_class(folder: Path) -> None:
 
 def test_a_tool_object_is_taken_as_it_is(folder: Path) -> None:
     assert table(folder, "halve", "halve").get("halve").description == "Halve."
+
+
+def test_a_tool_object_says_itself_how_it_is_called(folder: Path) -> None:
+    path = f"{folder.name}_tools:halve"
+    entry = ToolEntry(name="halve", function=path, approval=True, where="/tools/halve")
+
+    error = refused(ToolTable([entry], folder=folder), "halve")
+
+    assert error.pointer == "/tools/halve/function"
+    assert "'approval'" in error.message
+
+
+def test_the_digest_of_a_tool_that_was_handed_in_holds_how_it_is_called() -> None:
+    def made(**conduct: Any) -> str:
+        tool = FunctionTool(lambda: 1, "Measure.", name="size", **conduct)
+        return ToolTable(tools=[tool]).digest("size")
+
+    assert len({made(), made(effects="write"), made(needs_approval=True)}) == 3
 
 
 def test_a_tool_is_made_once(folder: Path) -> None:

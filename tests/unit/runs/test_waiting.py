@@ -6,7 +6,7 @@ import pytest
 from tests.support.runs import TENANT, Cluster, duo, solo
 
 from teamrun.dispatch.base import RunRef
-from teamrun.errors import RunEnded, StaleAction, UnfitAnswer
+from teamrun.errors import IdempotencyConflict, RunEnded, StaleAction, UnfitAnswer
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.entries import Claim, Wait
 from teamrun.runs.execution import Finish
@@ -38,9 +38,10 @@ async def step(cluster: Cluster, ref: RunRef, owner: str = "w") -> Run:
 
 async def answered(cluster: Cluster, run: Run, **answer: Any) -> Run:
     [action] = run.required_actions
-    return await cluster.service.answer(
-        TENANT, run.id, Answer(action_id=action.id, **answer), idempotency_key="k"
+    heard = await cluster.service.answer(
+        TENANT, run.id, Answer(action_id=action.id, **answer), idempotency_key=action.id
     )
+    return heard.run
 
 
 def test_a_question_lets_the_worker_go_and_the_answer_brings_one_back() -> None:
@@ -76,6 +77,19 @@ def test_a_question_lets_the_worker_go_and_the_answer_brings_one_back() -> None:
         ]
         seqs = [e.seq for e in (await cluster.service.events(TENANT, ref.run_id, limit=99)).data]
         assert seqs == list(range(1, len(seqs) + 1))
+
+    asyncio.run(scenario())
+
+
+def test_who_waits_for_the_end_is_told_that_the_run_waits_for_somebody() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["shall I?"]}, team=with_person())
+        ref = await cluster.submit()
+        end = asyncio.create_task(
+            cluster.service.wait(TENANT, ref.run_id, timeout=timedelta(seconds=30))
+        )
+        await step(cluster, ref)
+        assert (await end).status == "input_required"
 
     asyncio.run(scenario())
 
@@ -183,7 +197,11 @@ def test_a_stale_answer_is_refused_and_a_repeated_one_is_not() -> None:
         service, answer = cluster.service, Answer(action_id=action.id, content="yes")
         first = await service.answer(TENANT, ref.run_id, answer, idempotency_key="k")
         again = await service.answer(TENANT, ref.run_id, answer, idempotency_key="k")
-        assert again.revision == first.revision
+        assert (first.replayed, again.replayed) == (False, True)
+        assert again.run.revision == first.run.revision
+        other = Answer(action_id=action.id, content="no")
+        with pytest.raises(IdempotencyConflict):
+            await service.answer(TENANT, ref.run_id, other, idempotency_key="k")
         with pytest.raises(StaleAction):
             await service.answer(TENANT, ref.run_id, answer)
         with pytest.raises(StaleAction):

@@ -1,0 +1,136 @@
+"""Persons of a definition: what they are asked for, and what follows where they do not answer."""
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.support.runs import TENANT, Cluster
+
+from teamrun.dispatch.base import RunRef
+from teamrun.errors import UnfitAnswer
+from teamrun.runs.public import Run
+from teamrun.runs.talk import Answer
+
+FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {"amount": {"type": "integer", "minimum": 1}, "a/b": {"type": "string"}},
+    "required": ["amount"],
+}
+
+
+def asking(**person: Any) -> Cluster:
+    """A team whose assistant speaks after a person has."""
+    team = {
+        "type": "round_robin_group_chat",
+        "participants": [
+            {"type": "user_proxy_agent", "name": "boss", **person},
+            {"type": "assistant_agent", "name": "a", "model": "m"},
+        ],
+        "max_turns": 2,
+    }
+    return Cluster({"a": ["so be it"]}, team=team)
+
+
+async def step(cluster: Cluster, ref: RunRef, owner: str) -> Run:
+    worker = cluster.worker(owner)
+    await worker.execute(ref)
+    await worker.close()
+    return await cluster.service.get(TENANT, ref.run_id)
+
+
+async def said(cluster: Cluster, ref: RunRef) -> list[str]:
+    result = await cluster.service.result(TENANT, ref.run_id)
+    return [message["content"] for message in result.messages]
+
+
+def test_a_form_is_shown_and_its_data_is_what_the_person_says() -> None:
+    async def scenario() -> None:
+        cluster = asking(input_schema=FORM)
+        ref = await cluster.submit()
+        [action] = (await step(cluster, ref, "w1")).required_actions
+        assert action.schema_ == FORM
+        answer = Answer(action_id=action.id, data={"amount": 3})
+        await cluster.service.answer(TENANT, ref.run_id, answer)
+        assert (await step(cluster, ref, "w2")).status == "completed"
+        [_, spoken, _] = await said(cluster, ref)
+        assert json.loads(spoken) == {"amount": 3}
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("data", "pointer"),
+    [
+        (None, "/data"),
+        ({"amount": 0}, "/data/amount"),
+        ({"amount": 1, "a/b": 2}, "/data/a~1b"),
+        ({"amount": 1, "more": [0] * 1_001}, "/data"),
+    ],
+)
+def test_data_that_does_not_fit_the_form_is_refused_at_its_place(data: Any, pointer: str) -> None:
+    async def scenario() -> None:
+        cluster = asking(input_schema=FORM)
+        ref = await cluster.submit()
+        [action] = (await step(cluster, ref, "w1")).required_actions
+        answer = Answer(action_id=action.id, data=data)
+        with pytest.raises(UnfitAnswer) as caught:
+            await cluster.service.answer(TENANT, ref.run_id, answer)
+        assert caught.value.pointer == pointer
+
+    asyncio.run(scenario())
+
+
+async def expired(cluster: Cluster) -> tuple[RunRef, Run]:
+    ref = await cluster.submit()
+    [action] = (await step(cluster, ref, "w1")).required_actions
+    assert action.expires_at is not None
+    cluster.clock.shift += timedelta(seconds=61)
+    return ref, await step(cluster, ref, "w2")
+
+
+def test_a_question_that_nobody_answers_in_time_fails_the_run() -> None:
+    async def scenario() -> None:
+        cluster = asking(expires_in_seconds=60)
+        _, run = await expired(cluster)
+        assert (run.status, run.stop_code, run.required_actions) == ("failed", "unanswered", [])
+        assert run.error is not None and "in time" in run.error.message
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("person", "spoken"),
+    [
+        ({"default_answer": "go ahead"}, "go ahead"),
+        ({"default_answer": {"amount": 2}, "input_schema": FORM}, '{"amount":2}'),
+    ],
+)
+def test_a_default_answer_is_taken_where_nobody_answers_in_time(
+    person: dict[str, Any], spoken: str
+) -> None:
+    async def scenario() -> None:
+        cluster = asking(expires_in_seconds=60, **person)
+        ref, run = await expired(cluster)
+        assert run.status == "completed"
+        assert await said(cluster, ref) == ["go", spoken, "so be it"]
+        page = await cluster.service.events(TENANT, ref.run_id, limit=99)
+        [received] = [event for event in page.data if event.type == "run.input_received"]
+        assert received.data["decision"] == "expired"
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_in_time_wins_over_the_default() -> None:
+    async def scenario() -> None:
+        cluster = asking(expires_in_seconds=60, default_answer="go ahead")
+        ref = await cluster.submit()
+        [action] = (await step(cluster, ref, "w1")).required_actions
+        answer = Answer(action_id=action.id, content="stop")
+        await cluster.service.answer(TENANT, ref.run_id, answer)
+        cluster.clock.shift += timedelta(seconds=61)
+        await step(cluster, ref, "w2")
+        assert await said(cluster, ref) == ["go", "stop", "so be it"]
+
+    asyncio.run(scenario())
