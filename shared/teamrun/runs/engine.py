@@ -7,6 +7,7 @@ same process. Leases say who is at work, to save money; no safety hangs on them.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,7 +37,18 @@ _PROBE = 5.0
 
 
 class Engine:
-    """Executes runs in the name of one owner."""
+    """Executes runs in the name of one owner.
+
+    Args:
+        store: Where the logs are.
+        live: Leases and notices.
+        dispatcher: Where runs go that this engine lets go of.
+        registry: The models and tools of teams.
+        owner: A name that no other process has.
+        lease: How long a run belongs to an owner that is not heard of.
+        clock: The machine's, unless a test has one.
+        program: Makes the code of a run; by default its team.
+    """
 
     def __init__(
         self,
@@ -48,11 +60,13 @@ class Engine:
         owner: str,
         lease: timedelta = timedelta(seconds=60),
         clock: Clock | None = None,
+        program: Callable[[RunSpec], Program] | None = None,
     ) -> None:
         self._store = store
         self._live = live
         self._dispatcher = dispatcher
         self._registry = registry
+        self._program = program or self._team
         self.owner = owner
         self._lease = lease
         self._clock = clock or SystemClock()
@@ -158,7 +172,7 @@ class Engine:
         self._notices.changed(ref, state, view=True)
         return Finish.ENDED
 
-    def _program(self, spec: RunSpec) -> Program:
+    def _team(self, spec: RunSpec) -> Program:
         async def program(journal: Journal) -> End:
             return await run_team(journal, spec, self._registry)
 
