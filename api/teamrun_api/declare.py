@@ -41,7 +41,7 @@ _EXAMPLE = "#/components/examples/{}"
 _HEADERS = {
     "Content-Disposition": ("Files are downloads.", 'attachment; filename="chart.png"'),
     "ETag": ("The state of the resource, for `If-None-Match`.", '"r7"'),
-    "Idempotency-Replayed": ("The key had been used for this run before.", "true"),
+    "Idempotency-Replayed": ("The key had been used for the same request before.", "true"),
     "Location": ("Where the run is.", "/v1/runs/run_01jd8v3m7q"),
     "Preference-Applied": ("How long the answer was held at most.", "wait=20"),
     "Retry-After": ("After how many seconds to ask again.", "1"),

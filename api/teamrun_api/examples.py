@@ -13,7 +13,10 @@ _URLS = {
     "events": f"/v1/runs/{_ID}/events",
     "result": f"/v1/runs/{_ID}/result",
     "artifacts": f"/v1/runs/{_ID}/artifacts",
-    "cancel": f"/v1/runs/{_ID}/cancel",
+    **{
+        part: f"/v1/runs/{_ID}/{part}"
+        for part in ("cancel", "input", "pause", "resume", "messages")
+    },
 }
 
 _USAGE: dict[str, Any] = {
@@ -128,6 +131,36 @@ _EVENT_STREAM = (
 
 _CANCEL: dict[str, Any] = {"reason": "No longer needed."}
 
+_RUN_RUNNING: dict[str, Any] = {
+    **_RUN_QUEUED,
+    "status": "running",
+    "revision": 5,
+    "attempt": 1,
+    "progress": {"turn": 1, "max_turns": 6, "current_agent": "analyst"},
+    "started_at": "2026-03-31T08:00:00.020000Z",
+}
+
+_ACTION: dict[str, Any] = {
+    "id": "analysts/manager/input:0",
+    "type": "input",
+    "agent": "manager",
+    "prompt": "Enter your response: ",
+    "schema": {"type": "object", "properties": {"approved": {"type": "boolean"}}},
+    "expires_at": "2026-04-01T08:00:00.020000Z",
+}
+
+_RUN_ASKING: dict[str, Any] = {
+    **_RUN_RUNNING,
+    "status": "input_required",
+    "required_actions": [_ACTION],
+}
+
+_ANSWER: dict[str, Any] = {
+    "action_id": _ACTION["id"],
+    "decision": "answer",
+    "data": {"approved": True},
+}
+
 _TEAM: dict[str, Any] = {
     "name": "analysts",
     "digest": _SHA,
@@ -175,6 +208,7 @@ teamrun_http_streams 0
 """
 
 EXAMPLES: dict[str, Any] = {
+    "Answer": _ANSWER,
     "Artifacts": _ARTIFACTS,
     "Cancel": _CANCEL,
     "EventLines": _EVENT_LINES,
@@ -183,9 +217,13 @@ EXAMPLES: dict[str, Any] = {
     "File": "(the bytes of the file)",
     "Health": {"status": "ok"},
     "Info": _INFO,
+    "Message": {"content": "Leave out the returns.", "source": "user"},
     "Metrics": _METRICS,
+    "Nothing": {},
     "Ready": {"status": "ready", "checks": {"redis": "ok", "storage": "ok"}},
     "Result": _RESULT,
+    "RunAnswered": {**_RUN_RUNNING, "status": "queued", "revision": 7},
+    "RunAsking": _RUN_ASKING,
     "RunCancelled": {
         **_RUN_QUEUED,
         "status": "cancelled",
@@ -195,7 +233,10 @@ EXAMPLES: dict[str, Any] = {
     },
     "RunCancelling": {**_RUN_QUEUED, "status": "cancelling", "revision": 4, "attempt": 1},
     "RunEnded": _RUN_ENDED,
+    "RunPaused": {**_RUN_RUNNING, "status": "paused", "revision": 7},
     "RunQueued": _RUN_QUEUED,
+    "RunResumed": {**_RUN_RUNNING, "status": "queued", "revision": 8},
+    "RunRunning": _RUN_RUNNING,
     "Runs": _RUNS,
     "Submit": _SUBMIT,
     "Team": _TEAM,

@@ -14,11 +14,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from teamrun.runs.public import EventPage
-from teamrun.runs.spec import RunRequest
+from teamrun.runs.spec import InputMessage, RunRequest
+from teamrun.runs.talk import Answer
 from teamrun_api.declare import problem_examples
 from teamrun_api.examples import EXAMPLES
 from teamrun_api.problems import Problem
-from teamrun_api.schemas import CancelRequest, ValidateRequest
+from teamrun_api.schemas import CancelRequest, PauseRequest, ResumeRequest, ValidateRequest
 
 __all__ = ["document", "render"]
 
@@ -30,7 +31,7 @@ Errors are problems (RFC 9457) with a stable `code`; those of a request name eac
 """
 
 _TAGS = [
-    {"name": "runs", "description": "Submit, list, read and cancel runs."},
+    {"name": "runs", "description": "Submit, list and read runs; answer, pause, cancel them."},
     {"name": "events", "description": "What happens in a run, in order and without gaps."},
     {"name": "artifacts", "description": "Files that a run has left."},
     {"name": "teams", "description": "Teams that the operator registered, and definitions."},
@@ -39,7 +40,15 @@ _TAGS = [
 
 _REFERENCE = "#/components/schemas/{model}"
 
-_BODIES: tuple[type[BaseModel], ...] = (RunRequest, CancelRequest, ValidateRequest)
+_BODIES: tuple[type[BaseModel], ...] = (
+    RunRequest,
+    CancelRequest,
+    Answer,
+    InputMessage,
+    PauseRequest,
+    ResumeRequest,
+    ValidateRequest,
+)
 
 _INPUT = "-Input"
 """Marks a schema that is read otherwise than it is written."""

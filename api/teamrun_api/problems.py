@@ -40,11 +40,13 @@ _STATUS: dict[type[TeamrunError], int] = {
     faults.NotAcceptable: 406,
     errors.RunNotFinished: 409,
     errors.RunEnded: 409,
+    errors.StaleAction: 409,
     faults.BodyTooLarge: 413,
     faults.UnsupportedMediaType: 415,
     faults.InvalidBody: 422,
     errors.DefinitionError: 422,
     errors.IdempotencyConflict: 422,
+    errors.UnfitAnswer: 422,
     errors.MissingPackage: 500,
     faults.NotReady: 503,
     errors.Unavailable: 503,
@@ -149,6 +151,8 @@ def _detail_of(error: TeamrunError) -> str:
 def _faults_of(error: TeamrunError) -> tuple[Fault, ...]:
     if isinstance(error, errors.DefinitionError):
         return _definition_faults(error)
+    if isinstance(error, errors.UnfitAnswer):
+        return (Fault(error.message, error.code, pointer=error.pointer),)
     if isinstance(error, faults.InvalidBody | faults.InvalidParameter | faults.NotReady):
         return error.faults
     return ()

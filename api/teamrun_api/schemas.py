@@ -14,7 +14,9 @@ __all__ = [
     "Health",
     "Info",
     "Limits",
+    "PauseRequest",
     "Readiness",
+    "ResumeRequest",
     "ServerState",
     "TeamPage",
     "ValidateRequest",
@@ -36,6 +38,14 @@ class CancelRequest(_Body):
     """Calls that are being made are interrupted."""
     reason: str | None = Field(default=None, max_length=512, examples=["No longer needed."])
     """Why; it is kept with the run."""
+
+
+class PauseRequest(_Body):
+    """The body of `POST /v1/runs/{run_id}/pause`: an empty object, or none."""
+
+
+class ResumeRequest(_Body):
+    """The body of `POST /v1/runs/{run_id}/resume`: an empty object, or none."""
 
 
 class ValidateRequest(_Body):

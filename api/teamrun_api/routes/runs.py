@@ -47,7 +47,17 @@ router = APIRouter(tags=["runs"], default_response_class=Response)
 
 RETRY_SOON = {"Retry-After": "1"}
 
-_FROM_HERE = ("getRun", "readRunEvents", "getRunResult", "listRunArtifacts", "cancelRun")
+_FROM_HERE = (
+    "getRun",
+    "readRunEvents",
+    "getRunResult",
+    "listRunArtifacts",
+    "cancelRun",
+    "answerRun",
+    "speakToRun",
+    "pauseRun",
+    "resumeRun",
+)
 
 _SUBMITTED: Responses = {
     200: linked(
@@ -97,7 +107,8 @@ async def submit_run(
 ) -> Response:
     """Accept a run. It is durable when the answer leaves, and executed by a worker.
 
-    With `Prefer: wait=N` the answer is held until the run has ended, for up to N seconds.
+    With `Prefer: wait=N` the answer is held until the run has ended, or waits for somebody
+    (`input_required`, `paused`), for up to N seconds.
     """
     hold = call.hold(wait)
     run, replayed = await call.service.submit(
@@ -160,7 +171,7 @@ async def list_runs(
     operation_id="getRun",
     summary="Read a run",
     responses={
-        200: answer("The run.", Run, "RunEnded", "ETag", "Preference-Applied"),
+        200: answer("The run.", Run, "RunAsking", "ETag", "Preference-Applied"),
         304: {"description": "The run is as `If-None-Match` says."},
         **problems(RunNotFound),
     },
@@ -170,7 +181,7 @@ async def get_run(call: RunReader, run_id: RunId, wait: Wait = None) -> Response
     """Read a run as its log says now.
 
     `Prefer: wait=N` together with `If-None-Match` is a long poll: the answer is held until the run
-    changes. Without `If-None-Match` it is held until the run has ended.
+    changes. Without `If-None-Match` it is held until the run has ended, or waits for somebody.
     """
     hold, known = call.hold(wait), call.header("if-none-match")
     run = await call.service.get(call.tenant, run_id)
@@ -198,7 +209,8 @@ async def get_run(call: RunReader, run_id: RunId, wait: Wait = None) -> Response
 async def get_result(call: RunReader, run_id: RunId, wait: Wait = None) -> Response:
     """Read the whole result: output, messages, files, usage. Before the end that is 409.
 
-    `Prefer: wait=N` holds the answer until the run has ended, for up to N seconds.
+    `Prefer: wait=N` holds the answer until the run has ended, or waits for somebody, for up to N
+    seconds.
     """
     hold = call.hold(wait)
     if hold.timeout is not None:

@@ -1,0 +1,130 @@
+"""`/v1/runs/{run_id}/input`, `/messages`, `/pause`, `/resume`: speaking to a run that goes on."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from teamrun.errors import IdempotencyConflict, RunEnded, RunNotFound, StaleAction, UnfitAnswer
+from teamrun.runs.public import Run
+from teamrun.runs.spec import InputMessage
+from teamrun.runs.talk import Answer, Heard
+from teamrun_api.answers import run_answer
+from teamrun_api.bodies import JsonBody
+from teamrun_api.declare import BODY, IDEMPOTENCY_KEY, Responses, answer, problems, takes
+from teamrun_api.dependencies import RunId, RunWriter
+from teamrun_api.faults import InvalidIdempotencyKey
+from teamrun_api.schemas import PauseRequest, ResumeRequest
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["runs"], default_response_class=Response)
+
+_RETRY_SOON = {"Retry-After": "1"}
+
+_REFUSED = (*BODY, InvalidIdempotencyKey, RunNotFound, RunEnded)
+
+
+def _accepted(description: str, example: str, *headers: str) -> Responses:
+    return {202: answer(description, Run, example, "ETag", "Retry-After", *headers)}
+
+
+@router.post(
+    "/v1/runs/{run_id}/input",
+    operation_id="answerRun",
+    summary="Answer a question of a run",
+    status_code=202,
+    responses={
+        **_accepted(
+            "The answer is durable, and the run goes on.",
+            "RunAnswered",
+            "Idempotency-Replayed",
+        ),
+        **problems(*_REFUSED, StaleAction, UnfitAnswer, IdempotencyConflict),
+    },
+    openapi_extra={"requestBody": takes(Answer, "Answer"), "parameters": [IDEMPOTENCY_KEY]},
+)
+async def answer_run(
+    call: RunWriter, run_id: RunId, request: Annotated[Answer, Depends(JsonBody(Answer))]
+) -> Response:
+    """Answer one of the run's `required_actions`.
+
+    An approval takes `approve` or `reject`; a question takes `content`, or `data` where it has a
+    schema. A question that is not asked, or not any more, answers 409.
+    """
+    key = call.idempotency_key()
+    return _heard(await call.service.answer(call.tenant, run_id, request, idempotency_key=key))
+
+
+@router.post(
+    "/v1/runs/{run_id}/messages",
+    operation_id="speakToRun",
+    summary="Say something to the team of a run",
+    status_code=202,
+    responses={
+        **_accepted(
+            "The message is durable; the team hears it before its next turn.",
+            "RunRunning",
+            "Idempotency-Replayed",
+        ),
+        **problems(*_REFUSED, IdempotencyConflict),
+    },
+    openapi_extra={"requestBody": takes(InputMessage, "Message"), "parameters": [IDEMPOTENCY_KEY]},
+)
+async def speak_to_run(
+    call: RunWriter,
+    run_id: RunId,
+    request: Annotated[InputMessage, Depends(JsonBody(InputMessage))],
+) -> Response:
+    """Say something that the team hears before its next turn.
+
+    What comes too late for that is in the `unread` of the ended run.
+    """
+    key = call.idempotency_key()
+    return _heard(await call.service.speak(call.tenant, run_id, request, idempotency_key=key))
+
+
+@router.post(
+    "/v1/runs/{run_id}/pause",
+    operation_id="pauseRun",
+    summary="Pause a run",
+    status_code=202,
+    responses={
+        **_accepted("The run is paused, or will be when its calls have ended.", "RunPaused"),
+        **problems(*_REFUSED),
+    },
+    openapi_extra={
+        "requestBody": takes(PauseRequest, "Nothing", required=False),
+        "parameters": [IDEMPOTENCY_KEY],
+    },
+    dependencies=[Depends(JsonBody(PauseRequest, optional=True))],
+)
+async def pause_run(call: RunWriter, run_id: RunId) -> Response:
+    """Let no more calls begin; those under way complete. Repeating it changes nothing."""
+    call.idempotency_key()  # safe to repeat without it; a wrong one is still told
+    run = await call.service.pause(call.tenant, run_id)
+    return run_answer(run, status=202, headers=_RETRY_SOON)
+
+
+@router.post(
+    "/v1/runs/{run_id}/resume",
+    operation_id="resumeRun",
+    summary="Resume a paused run",
+    status_code=202,
+    responses={**_accepted("The run goes on.", "RunResumed"), **problems(*_REFUSED)},
+    openapi_extra={
+        "requestBody": takes(ResumeRequest, "Nothing", required=False),
+        "parameters": [IDEMPOTENCY_KEY],
+    },
+    dependencies=[Depends(JsonBody(ResumeRequest, optional=True))],
+)
+async def resume_run(call: RunWriter, run_id: RunId) -> Response:
+    """Let a paused run go on. Repeating it, or resuming what is not paused, changes nothing."""
+    call.idempotency_key()
+    run = await call.service.resume(call.tenant, run_id)
+    return run_answer(run, status=202, headers=_RETRY_SOON)
+
+
+def _heard(heard: Heard) -> Response:
+    replayed = {"Idempotency-Replayed": "true"} if heard.replayed else {}
+    return run_answer(heard.run, status=202, headers={**_RETRY_SOON, **replayed})
