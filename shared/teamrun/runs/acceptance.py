@@ -26,9 +26,9 @@ from teamrun.errors import (
 )
 from teamrun.runs.entries import Accepted
 from teamrun.runs.fold import RunState, fold
-from teamrun.runs.keys import idempotency_key, list_marker, new_run_id, open_marker
+from teamrun.runs.keys import due_marker, idempotency_key, list_marker, new_run_id, open_marker
 from teamrun.runs.log import RunLog
-from teamrun.runs.narration import queued_event
+from teamrun.runs.narration import accepted_event
 from teamrun.runs.spec import RunRequest, RunSpec, TeamRef
 from teamrun.storage.base import ObjectStore
 
@@ -85,7 +85,8 @@ class Acceptance:
         if replayed and (state := await self._log(ref).state()) is not None:
             return state, True
         state = await self._write(ref, _spec(ref, request, resolved, record))
-        await self._hint(ref)
+        if state.not_before is None:
+            await self._hint(ref)
         return state, replayed
 
     async def _accepted_before(
@@ -109,12 +110,14 @@ class Acceptance:
         return first
 
     async def _write(self, ref: RunRef, spec: RunSpec) -> RunState:
-        await asyncio.gather(
-            self._store.put_new(open_marker(ref), b""),
-            self._store.put_new(list_marker(ref, spec.created_at), b""),
-        )
+        markers = [list_marker(ref, spec.created_at)]
+        times = [spec.run_at, spec.expires_at, spec.deadline]
+        markers += [due_marker(ref, time) for time in times if time is not None]
+        if spec.run_at is None:
+            markers.append(open_marker(ref))
+        await asyncio.gather(*(self._store.put_new(marker, b"") for marker in markers))
         log = self._log(ref)
-        entry = await log.append(None, Accepted(spec=spec), [queued_event(spec.team.name)], epoch=0)
+        entry = await log.append(None, Accepted(spec=spec), [accepted_event(spec)], epoch=0)
         state = fold([entry]) if entry else await log.state()
         if state is None:
             raise Unavailable("Storage lost what was just written; try again.")
@@ -148,7 +151,21 @@ def _spec(ref: RunRef, request: RunRequest, resolved: Resolved, record: _KeyReco
         input=request.input,
         metadata=request.metadata,
         tags=request.tags,
+        limits=request.limits,
+        retry=request.retry,
+        run_at=_run_at(request, record.at),
+        expires_at=_after(record.at, request.expires_in_seconds),
+        deadline=request.deadline,
         seed=secrets.token_hex(16),
         created_at=record.at,
         request_hash=record.request_hash,
     )
+
+
+def _run_at(request: RunRequest, now: datetime) -> datetime | None:
+    at = request.run_at or _after(now, request.delay_seconds)
+    return at if at is not None and at > now else None
+
+
+def _after(now: datetime, seconds: float | None) -> datetime | None:
+    return None if seconds is None else now + timedelta(seconds=seconds)

@@ -61,6 +61,7 @@ def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallR
         value=outcome.value,
         error=outcome.error,
         usage=outcome.usage,
+        cost_usd=outcome.cost_usd,
         model=outcome.model,
         artifacts=artifacts,
         state=outcome.state,
@@ -101,6 +102,7 @@ class Calls:
         self.publish = publish
         self._nudge = nudge
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._kinds: dict[str, str] = {}
         self._unwanted: set[str] = set()
         self.done: list[Done] = []
         """Completed, in the order in which they completed."""
@@ -111,6 +113,13 @@ class Calls:
     def in_flight(self) -> int:
         """How many calls are under way."""
         return len(self._tasks)
+
+    def under_way(self) -> dict[str, int]:
+        """Calls that have begun and are not on record, by kind."""
+        counts = dict[str, int]()
+        for kind in [*self._kinds.values(), *(done.call.kind for done in self.done)]:
+            counts[kind] = counts.get(kind, 0) + 1
+        return counts
 
     def start(self, call: PendingCall) -> None:
         """Make a call, in a context of its own that holds nothing but `current_call`."""
@@ -126,6 +135,7 @@ class Calls:
             self._perform(call, CallDesk(self, info, self._log, self._state)), context=context
         )
         self._tasks[call.call_id] = task
+        self._kinds[call.call_id] = call.kind
 
     def expire(self, call: PendingCall) -> None:
         """Take a question as answered by nobody in time."""
@@ -179,6 +189,7 @@ class Calls:
 
     def _finished(self, call_id: str) -> None:
         self._tasks.pop(call_id, None)
+        self._kinds.pop(call_id, None)
         self._unwanted.discard(call_id)
         self._nudge()
 

@@ -100,8 +100,6 @@ class Engine:
             self._starting.discard(ref)
             if not self._starting:
                 self._idle.set()
-        if finish is Finish.YIELDED:
-            await self._hand_over(ref)
         return finish
 
     def stop(self) -> None:
@@ -164,8 +162,10 @@ class Engine:
                 del self._executions[ref]
                 await self._release(ref)
             state = execution.state
-            if finish is Finish.WAITING:
+            if finish is Finish.WAITING or state.is_waiting(self._clock.now()):
                 await self._put_aside(log, state)
+            elif finish is Finish.YIELDED:
+                await self._hand_over(ref)
             if finish is not Finish.ENDED:
                 return finish
         await settle(self._store, log, state)

@@ -6,6 +6,7 @@ An entry is a JSON object `{v, n, kind, epoch, writer, nonce, at, seq, events[],
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -40,7 +41,7 @@ __all__ = [
 FORMAT = 1
 """`v` of the envelope."""
 
-EndStatus = Literal["completed", "failed", "cancelled"]
+EndStatus = Literal["completed", "failed", "cancelled", "incomplete", "expired"]
 
 Decision = Literal["approve", "reject", "answer"]
 """What a person says to a question."""
@@ -97,6 +98,8 @@ class CallRecord:
     value: Any = None
     error: ErrorRecord | None = None
     usage: RequestUsage | None = None
+    cost_usd: Decimal | None = None
+    """None where the price of the model is not known."""
     model: str | None = None
     artifacts: list[ArtifactRecord] = field(default_factory=list[ArtifactRecord])
     state: dict[str, Any] | None = None
@@ -151,6 +154,8 @@ class Signal(_Body):
     content: str | None = None
     data: Any = None
     source: str = "user"
+    limits: dict[str, Any] | None = None
+    """Limits that a resume raises."""
     key: str | None = None
     """`{sha256 of the Idempotency-Key}.{sha256 of the body}`: a repeated request is known by it."""
 
@@ -159,7 +164,7 @@ class Wait(_Body):
     """The run waits for somebody outside; its owner lets go, and it costs nothing."""
 
     kind: Literal["wait"] = "wait"
-    why: Literal["input", "paused"]
+    why: Literal["input", "paused", "limit"]
     until: datetime | None = None
     """When the first of the questions expires."""
     emitted: int = 0
@@ -169,7 +174,11 @@ class Yield(_Body):
     """The owner lets go on purpose; somebody else goes on."""
 
     kind: Literal["yield"] = "yield"
-    why: Literal["shutdown"]
+    why: Literal["shutdown", "retry"]
+    until: datetime | None = None
+    """When a retry begins."""
+    drop: list[str] = []
+    """Calls whose recorded failure a replay leaves out, so that they are made again."""
     emitted: int = 0
 
 

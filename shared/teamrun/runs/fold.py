@@ -9,7 +9,6 @@ from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from teamrun.messages.llm import RequestUsage
 from teamrun.runs.entries import (
     Accepted,
     ArtifactRecord,
@@ -24,8 +23,10 @@ from teamrun.runs.entries import (
     Wait,
     Yield,
 )
-from teamrun.runs.public import Progress, RequiredAction, RunStatus, Usage
+from teamrun.runs.limits import Limits
+from teamrun.runs.public import Progress, RequiredAction, RunStatus, RunUsage
 from teamrun.runs.spec import RunSpec
+from teamrun.runs.usage import count
 
 __all__ = ["RunState", "fold"]
 
@@ -48,12 +49,26 @@ class RunState:
     """How many of the events came from run code."""
     idle_claims: int = 0
     """Claims in a row that ended without a step or a yield."""
+    idle_yields: int = 0
+    """Hand-overs in a row without a call that was completed."""
     cancel: Signal | None = None
     actions: list[RequiredAction] = field(default_factory=list[RequiredAction])
     """Questions without an answer."""
     waiting: Wait | None = None
     """Set while the run waits and nothing has come since."""
     is_paused: bool = False
+    limits: Limits = field(default_factory=Limits)
+    """As raised since."""
+    warned: list[str] = field(default_factory=list[str])
+    """Limits that a warning has been given of."""
+    attempts: int = 1
+    """Which attempt at the run this is: one more than its retries."""
+    not_before: datetime | None = None
+    """When a scheduled run, or the next attempt, may begin."""
+    dropped: dict[str, int] = field(default_factory=dict[str, int])
+    """Calls whose recorded failure is left out by a replay, up to the entry of that number."""
+    seconds: float = 0.0
+    """Time at work, up to the newest entry."""
     intents: dict[str, str] = field(default_factory=dict[str, str])
     """Calls with outside effects that were begun and have no outcome yet."""
     unknown: list[str] = field(default_factory=list[str])
@@ -62,7 +77,7 @@ class RunState:
     end: End | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: RunUsage = field(default_factory=RunUsage)
     artifacts: list[ArtifactRecord] = field(default_factory=list[ArtifactRecord])
     progress: Progress = field(default_factory=Progress)
 
@@ -88,6 +103,8 @@ class RunState:
             return "cancelling"
         if self.is_paused and self.owner is None:
             return "paused"
+        if self.not_before is not None and self.epoch == 0:
+            return "scheduled"
         if self.actions:
             return "input_required"
         return "queued" if self.owner is None else "running"
@@ -96,10 +113,16 @@ class RunState:
         """Whether there is nothing to do until somebody speaks, or a question expires."""
         if self.end is not None or self.cancel is not None or self.owner is not None:
             return False
-        if self.is_paused:
-            return True
-        until = self.waiting and self.waiting.until
-        return self.waiting is not None and (until is None or now < until)
+        due = self.due_at()
+        waits = self.is_paused or self.waiting is not None or self.not_before is not None
+        return waits and (due is None or now < due)
+
+    def due_at(self) -> datetime | None:
+        """When something has to be done though nobody speaks; None where nothing has."""
+        times = [self.spec.deadline, self.spec.expires_at if self.epoch == 0 else None]
+        if not self.is_paused:
+            times += [self.not_before, self.waiting and self.waiting.until]
+        return min((time for time in times if time is not None), default=None)
 
     def apply(self, entry: Entry) -> None:
         """Take the next entry into account.
@@ -110,6 +133,8 @@ class RunState:
         if entry.n != self.entries or self.end is not None:
             raise ValueError(f"entry {entry.n} cannot follow {self.entries} entries")
         self.entries += 1
+        if self.owner is not None:
+            self.seconds += (entry.at - self.at).total_seconds()
         self.at = entry.at
         self.seq = entry.seq + len(entry.events)
         self._apply_body(entry)
@@ -120,11 +145,13 @@ class RunState:
         body = entry.body
         match body:
             case Claim():
-                self.epoch, self.owner, self.waiting = entry.epoch, body.owner, None
+                self.epoch, self.owner = entry.epoch, body.owner
+                self.waiting = self.not_before = None
                 self.idle_claims += 1
                 self.started_at = self.started_at or entry.at
             case Step():
                 self.idle_claims = 0
+                self.idle_yields = 0 if body.calls else self.idle_yields
                 self.emitted += body.emitted
                 for call in body.calls:
                     self._count(call)
@@ -136,13 +163,25 @@ class RunState:
                 self._hear(body)
             case Wait() | Yield():
                 self.owner, self.idle_claims = None, 0
-                self.waiting = body if isinstance(body, Wait) else None
                 self.emitted += body.emitted
+                if isinstance(body, Wait):
+                    self.waiting = body
+                    self.is_paused = self.is_paused or body.why == "limit"
+                else:
+                    self._let_go(body, entry.n)
             case End():
                 self.owner, self.end, self.finished_at = None, body, entry.at
                 self.emitted += body.emitted
             case Accepted():
                 pass
+
+    def _let_go(self, body: Yield, n: int) -> None:
+        if body.why == "shutdown":
+            self.idle_yields += 1
+            return
+        self.attempts += 1
+        self.not_before = body.until
+        self.dropped.update(dict.fromkeys(body.drop, n))
 
     def _hear(self, signal: Signal) -> None:
         if signal.key is not None:
@@ -154,6 +193,8 @@ class RunState:
                 self.is_paused = True
             case "resume":
                 self.is_paused, self.waiting = False, None
+                if signal.limits is not None:
+                    self.limits = self.limits.raised(Limits.model_validate(signal.limits))
             case "input":
                 self.waiting = self.waiting if self.is_paused else None
             case "message":
@@ -164,16 +205,7 @@ class RunState:
         self.intents.pop(call.call_id, None)
         if call.error is not None and call.error.code == "outcome_unknown":
             self.unknown.append(call.call_id)
-        used = call.usage or RequestUsage(prompt_tokens=0, completion_tokens=0)
-        usage = self.usage
-        self.usage = Usage(
-            input_tokens=usage.input_tokens + used.prompt_tokens,
-            output_tokens=usage.output_tokens + used.completion_tokens,
-            cached_tokens=usage.cached_tokens + used.cached_tokens,
-            reasoning_tokens=usage.reasoning_tokens + used.reasoning_tokens,
-            model_calls=usage.model_calls + (call.kind == "model"),
-            tool_calls=usage.tool_calls + (call.kind == "tool"),
-        )
+        count(self.usage, call)
 
     def _follow(self, event: LoggedEvent) -> None:
         if event.type == "run.input_required":
@@ -181,6 +213,8 @@ class RunState:
         elif event.type == "run.input_received":
             answered = event.data["action_id"]
             self.actions = [action for action in self.actions if action.id != answered]
+        elif event.type == "limit.warned":
+            self.warned.append(event.data["kind"])
         elif event.type == "turn.started":
             self.progress = Progress(
                 turn=event.data["turn"],
@@ -201,8 +235,11 @@ def fold(entries: Iterable[Entry]) -> RunState | None:
     state: RunState | None = None
     for entry in entries:
         if state is None:
+            if isinstance(entry.body, End):
+                return None  # void: its acceptance broke off, and nobody was told of it
             if not isinstance(entry.body, Accepted):
                 raise ValueError("a log begins with entry 0, `accepted`")
-            state = RunState(spec=entry.body.spec, at=entry.at)
+            spec = entry.body.spec
+            state = RunState(spec, entry.at, limits=spec.limits, not_before=spec.run_at)
         state.apply(entry)
     return state

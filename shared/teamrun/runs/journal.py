@@ -10,9 +10,11 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from teamrun.core.call import CallInfo
+from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.llm import RequestUsage
 from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent, Signal
 from teamrun.runs.loop import RunLoop
@@ -31,6 +33,7 @@ class Outcome:
     value: Any = None
     error: ErrorRecord | None = None
     usage: RequestUsage | None = None
+    cost_usd: Decimal | None = None
     model: str | None = None
     artifacts: tuple[ArtifactRecord, ...] = ()
     """Without versions: those are given when the entry is formed."""
@@ -144,11 +147,14 @@ class Journal:
         """Ids that the model gave to tool calls which went through the journal."""
         self.inbox: list[Signal] = []
         """What was said to the team and not heard by it yet."""
-        self.latest: str | None = None
-        """The text of the last message, which is the output where a run is cut short."""
+        self.turn = 0
+        """The turn that the team is in, from 1."""
+        self.latest: BaseChatMessage | None = None
+        """The last message of an agent, which is the output where a run is cut short."""
         self.closed = False
         self._skip = skip_events
         self._positions: dict[str, int] = {}
+        self._failures: dict[str, ErrorRecord] = {}
 
     @property
     def unspoken(self) -> int:
@@ -207,8 +213,18 @@ class Journal:
             if future.cancelled():
                 self.abandoned.append(call_id)
 
+    def failed_with(self, error: ErrorRecord) -> list[str]:
+        """The delivered calls that failed with that error."""
+        return [
+            call_id
+            for call_id, known in self._failures.items()
+            if known.retryable and known.message == error.message
+        ]
+
     def deliver(self, record: CallRecord) -> None:
         """Give the recorded outcome to run code, which runs at the next drain."""
+        if record.error is not None:
+            self._failures[record.call_id] = record.error
         pending = self.pending.get(record.call_id)
         if record.state is not None:
             self.tool_states[f"{record.call_id.rpartition('/')[0]}/{record.name}"] = record.state

@@ -14,6 +14,7 @@ from teamrun.dispatch.base import RunRef
 __all__ = [
     "SHARDS",
     "artifact_blob",
+    "created_at",
     "due_folder",
     "due_marker",
     "entry_key",
@@ -43,6 +44,15 @@ def new_run_id() -> str:
     rand_a, rand_b = tail >> 68, tail & ((1 << 62) - 1)
     value = (ms & ((1 << 48) - 1)) << 80 | 7 << 76 | rand_a << 64 | 2 << 62 | rand_b
     return f"run_{value:032x}"
+
+
+def created_at(run_id: str) -> datetime:
+    """When an id of `new_run_id` was made, to the millisecond; long ago for any other id."""
+    try:
+        ms = int(run_id.removeprefix("run_")[:12], 16)
+        return datetime.fromtimestamp(ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _folder(ref: RunRef) -> str:

@@ -4,7 +4,8 @@ Some come from run code and are said again in a replay (`Narrator`); some belong
 written with its record (`call_events`); some mark the run itself.
 """
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from teamrun.messages import (
     BaseChatMessage,
@@ -15,18 +16,22 @@ from teamrun.messages import (
     ToolCallRequestEvent,
 )
 from teamrun.runs.calls import Done, agent_name
-from teamrun.runs.entries import CallRecord, End, LoggedEvent
+from teamrun.runs.entries import CallRecord, End, ErrorRecord, LoggedEvent
 from teamrun.runs.fold import RunState
 from teamrun.runs.journal import Journal
+from teamrun.runs.spec import RunSpec
+from teamrun.runs.usage import Level
 
 __all__ = [
     "Narrator",
+    "accepted_event",
     "call_events",
     "end_event",
+    "limit_event",
     "paused_event",
-    "queued_event",
     "received_event",
     "resumed_event",
+    "retried_event",
     "started_event",
 ]
 
@@ -35,9 +40,21 @@ def _event(type: str, agent: str | None = None, /, **data: Any) -> LoggedEvent:
     return LoggedEvent(type=type, agent=agent, data=data)
 
 
-def queued_event(team: str) -> LoggedEvent:
-    """The run was accepted."""
-    return _event("run.queued", team=team)
+def accepted_event(spec: RunSpec) -> LoggedEvent:
+    """The run was accepted: it is queued, or begins at a time of its own."""
+    if spec.run_at is not None:
+        return _event("run.scheduled", team=spec.team.name, run_at=spec.run_at)
+    return _event("run.queued", team=spec.team.name)
+
+
+def retried_event(error: ErrorRecord, attempt: int, until: datetime) -> LoggedEvent:
+    """The run failed for a reason that may pass, and is tried again."""
+    return _event("run.retried", attempt=attempt, retry_at=until, error=error)
+
+
+def limit_event(type: Literal["limit.warned", "limit.reached"], level: Level) -> LoggedEvent:
+    """A limit is near, or reached."""
+    return _event(type, kind=level.kind, used=level.used, limit=level.limit)
 
 
 def started_event(state: RunState) -> LoggedEvent:
@@ -85,6 +102,8 @@ def call_events(done: Done, record: CallRecord) -> list[LoggedEvent]:
         data["error"] = record.error
     if record.usage is not None:
         data["usage"] = record.usage
+    if record.cost_usd is not None:
+        data["cost_usd"] = record.cost_usd
     if record.unawaited:
         data["unawaited"] = True
     told = "failed" if record.error is not None else "completed"
@@ -112,6 +131,7 @@ class Narrator:
 
     def turn_started(self, turn: int, agent: str) -> None:
         """An agent's turn begins."""
+        self._journal.turn += 1
         self._journal.emit("turn.started", agent=agent, data={"turn": turn})
 
     def turn_completed(self, turn: int, agent: str) -> None:
@@ -127,6 +147,8 @@ class Narrator:
         match item:
             case BaseChatMessage():  # first: one in each turn, and these checks take a while
                 self._say("message.created", item.source, message=item)
+                if self._journal.turn:  # not the task
+                    self._journal.latest = item
                 if isinstance(item, HandoffMessage):
                     self._say("agent.handed_off", item.source, target=item.target)
             case ToolCallRequestEvent():

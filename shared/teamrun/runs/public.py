@@ -3,8 +3,9 @@
 `docs/reference/http.md` describes each; field names are part of the contract.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,10 +26,12 @@ __all__ = [
     "RunPage",
     "RunResult",
     "RunStatus",
+    "RunUsage",
     "Usage",
 ]
 
 RunStatus = Literal[
+    "scheduled",
     "queued",
     "running",
     "input_required",
@@ -37,10 +40,12 @@ RunStatus = Literal[
     "completed",
     "failed",
     "cancelled",
+    "incomplete",
+    "expired",
 ]
-"""Where a run stands; the last three are final."""
+"""Where a run stands; the last five are final."""
 
-TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
+TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled", "incomplete", "expired"})
 """The statuses that nothing follows."""
 
 
@@ -48,7 +53,7 @@ class _Resource(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-# These two are dataclasses: a run makes one of each in every turn.
+# These are dataclasses: a run makes or changes one of each in every turn.
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +66,16 @@ class Usage:
     reasoning_tokens: int = 0
     model_calls: int = 0
     tool_calls: int = 0
+    cost_usd: Decimal | None = None
+    """US dollars, for models whose price is known; None where none is."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RunUsage(Usage):
+    """What a run has used, and which agents and models used it."""
+
+    by_agent: dict[str, Usage] = field(default_factory=dict[str, Usage])
+    by_model: dict[str, Usage] = field(default_factory=dict[str, Usage])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,8 +145,12 @@ class Run(_Resource):
     attempt: int = 0
     """How many times a worker has begun or taken over the run."""
     progress: Progress = Progress()
-    usage: Usage = Usage()
+    usage: RunUsage = Field(default_factory=RunUsage)
     created_at: datetime
+    run_at: datetime | None = None
+    """When a scheduled run may begin."""
+    expires_at: datetime | None = None
+    """When a run that has not begun is given up."""
     started_at: datetime | None = None
     finished_at: datetime | None = None
     artifacts_count: int = 0
@@ -188,7 +207,7 @@ class RunResult(_Resource):
     stop_code: str | None = None
     output: Output | None = None
     error: ErrorRecord | None = None
-    usage: Usage = Usage()
+    usage: RunUsage = Field(default_factory=RunUsage)
     finished_at: datetime
     artifacts: list[ArtifactRecord] = []
     messages: list[dict[str, Any]] = []

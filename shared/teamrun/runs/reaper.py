@@ -12,7 +12,17 @@ from teamrun.core.clock import Clock, SystemClock
 from teamrun.dispatch.base import Dispatcher, RunRef
 from teamrun.errors import DeliveryError, StorageError
 from teamrun.live.base import Live
-from teamrun.runs.keys import SHARDS, due_folder, open_folder, open_marker, ref_of_marker
+from teamrun.runs.entries import End
+from teamrun.runs.keys import (
+    SHARDS,
+    created_at,
+    due_folder,
+    due_marker,
+    open_folder,
+    open_marker,
+    ref_of_marker,
+)
+from teamrun.runs.log import RunLog
 from teamrun.runs.notices import lease_name
 from teamrun.runs.reader import RunReader
 from teamrun.storage.base import ObjectStore
@@ -23,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 _LOCK = "reaper"
 _PAGE = 1_000
+_ORPHAN = timedelta(hours=1)
+"""The age of a marker without a log at which its acceptance counts as broken off."""
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -89,17 +101,32 @@ class Reaper:
         self._sent = {ref: at for ref, at in self._sent.items() if ref in seen}
         return count
 
+    async def _void(self, ref: RunRef, now: datetime) -> None:
+        """Close a log that was never begun, so that its acceptance cannot be finished any more.
+
+        Taking the marker away alone would lose a run whose API was only paused meanwhile.
+        """
+        if now - created_at(ref.run_id) < _ORPHAN:
+            return
+        log = RunLog(self._store, ref, writer=self._owner, clock=self._clock)
+        end = End(status="failed", stop_code="void")
+        if await log.append(None, end, [], epoch=0) or await log.state() is None:
+            await self._store.delete(open_marker(ref))
+
     async def _sweep_due(self) -> int:
-        """Send runs whose time has come; markers of hours that are over go when they are done."""
+        """Send runs whose time has come; a marker goes when its hour has nothing due any more."""
         now, count = self._clock.now(), 0
         for key in await self._due_keys(now):
             ref = ref_of_marker(key)
             [state] = await self._reader.states([ref])
-            if state is None or not state.is_waiting(datetime.min.replace(tzinfo=UTC)):
-                await self._store.delete(key)
-            elif not state.is_waiting(now):
+            due = state.due_at() if state and state.end is None and state.owner is None else None
+            if state is None or due is None or due_marker(ref, due) != key:
+                if state is None or state.end is not None or state.owner is None:
+                    await self._store.delete(key)
+            elif due <= now and now - self._sent.get(ref, _LONG_AGO) >= self._lease:
                 await self._store.put_new(open_marker(ref), b"")
                 await self._dispatcher.send(ref)
+                self._sent[ref] = now
                 count += 1
         return count
 
@@ -120,7 +147,10 @@ class Reaper:
         for ref, state in zip(due, await self._reader.states(due), strict=True):
             # A queued run may wait in a long queue, and a begun one may be taken over only when its
             # log has been silent for a lease; an ended one wants its derived objects.
-            if state is None or (state.end is None and now - state.at < self._lease):
+            if state is None:
+                await self._void(ref, now)
+                continue
+            if state.end is None and now - state.at < self._lease:
                 continue
             await self._dispatcher.send(ref)
             self._sent[ref] = now

@@ -61,6 +61,8 @@ def public_run(state: RunState) -> Run:
         progress=state.progress,
         usage=state.usage,
         created_at=spec.created_at,
+        run_at=spec.run_at,
+        expires_at=spec.expires_at,
         started_at=state.started_at,
         finished_at=state.finished_at,
         artifacts_count=len({artifact.name for artifact in state.artifacts}),

@@ -23,6 +23,7 @@ from teamrun.live.base import Live
 from teamrun.runs.acceptance import Acceptance
 from teamrun.runs.entries import ArtifactRecord
 from teamrun.runs.keys import artifact_blob, result_key
+from teamrun.runs.limits import Limits
 from teamrun.runs.listing import RunFilter, RunList
 from teamrun.runs.log import RunLog
 from teamrun.runs.notices import GROWN, Notices, run_topic
@@ -251,14 +252,14 @@ class RunService:
         """
         return await self._talk.pause(_ref(tenant, run_id))
 
-    async def resume(self, tenant: str, run_id: str) -> Run:
-        """Let a paused run go on; repeating it changes nothing.
+    async def resume(self, tenant: str, run_id: str, *, limits: Limits | None = None) -> Run:
+        """Let a paused run go on, with limits raised where given; repeating it changes nothing.
 
         Raises:
             RunNotFound: There is no such run of this tenant.
             RunEnded: It has ended.
         """
-        return await self._talk.resume(_ref(tenant, run_id))
+        return await self._talk.resume(_ref(tenant, run_id), limits)
 
     async def speak(
         self, tenant: str, run_id: str, message: InputMessage, *, idempotency_key: str | None = None

@@ -1,17 +1,27 @@
 """What a client asks for, and the pinned form of it that entry 0 of the log holds."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
 from teamrun.components.definitions import TeamDefinition
+from teamrun.runs.limits import Limits
 
 __all__ = [
     "BEHAVIOUR",
     "ONE_TEAM",
     "InputMessage",
     "Metadata",
+    "Retry",
     "RunInput",
     "RunRequest",
     "RunSpec",
@@ -20,6 +30,8 @@ __all__ = [
 
 BEHAVIOUR = 1
 """The engine's own version: it changes when replay would make calls in another order."""
+
+_A_YEAR = 366 * 86_400
 
 Metadata = Annotated[
     dict[
@@ -55,6 +67,22 @@ class RunInput(BaseModel):
     messages: list[InputMessage] = Field(min_length=1)
 
 
+class Retry(BaseModel):
+    """When a run has failed for a reason that may pass, such as a model that is overloaded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_attempts: int = Field(default=1, ge=1, le=20)
+    """Attempts in all; 1 is none again."""
+    backoff_seconds: float = Field(default=10, ge=0, le=86_400)
+    """The wait before the second attempt; each further one is twice as long."""
+    max_backoff_seconds: float = Field(default=600, ge=0, le=86_400)
+
+    def delay(self, attempts: int) -> float:
+        """Seconds to wait after that many attempts."""
+        return min(self.backoff_seconds * 2 ** (attempts - 1), self.max_backoff_seconds)
+
+
 class RunRequest(BaseModel):
     """The body of `POST /v1/runs`; exactly one of `team` and `team_spec` is given."""
 
@@ -70,6 +98,24 @@ class RunRequest(BaseModel):
     tags: list[Annotated[str, StringConstraints(min_length=1, max_length=64)]] = Field(
         default=[], max_length=16
     )
+    limits: Limits = Limits()
+    """What the run may use at most."""
+    retry: Retry = Retry()
+    """How often a failure that is worth it is tried again."""
+    delay_seconds: float | None = Field(default=None, ge=0, le=_A_YEAR)
+    """The run begins after that time."""
+    run_at: AwareDatetime | None = None
+    """The run begins at that time; not together with `delay_seconds`."""
+    expires_in_seconds: float | None = Field(default=None, gt=0, le=_A_YEAR)
+    """A run that has not begun after that time is given up, at no cost."""
+    deadline: AwareDatetime | None = None
+    """The run ends at that time at the latest, waits included."""
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Self:
+        if self.delay_seconds is not None and self.run_at is not None:
+            raise ValueError("give delay_seconds or run_at, not both")
+        return self
 
 
 class TeamRef(BaseModel):
@@ -101,6 +147,11 @@ class RunSpec(BaseModel):
     seed: str
     """Hexadecimal; identifiers and random numbers of the run are made from it."""
     behaviour: int = BEHAVIOUR
+    limits: Limits = Limits()
+    retry: Retry = Retry()
+    run_at: datetime | None = None
+    expires_at: datetime | None = None
+    deadline: datetime | None = None
     created_at: datetime
     request_hash: str
     """sha256 of the request's canonical JSON, to tell a repeated request from another one."""

@@ -29,6 +29,7 @@ from teamrun.errors import (
 from teamrun.runs.entries import Decision, End, LoggedEvent, Signal
 from teamrun.runs.fold import RunState
 from teamrun.runs.keys import open_marker
+from teamrun.runs.limits import Limits
 from teamrun.runs.log import RunLog
 from teamrun.runs.narration import end_event, received_event, resumed_event
 from teamrun.runs.notices import Notices
@@ -151,13 +152,15 @@ class Talk:
         )
         return heard.run
 
-    async def resume(self, ref: RunRef) -> Run:
+    async def resume(self, ref: RunRef, limits: Limits | None) -> Run:
         """See `RunService.resume`."""
+        raised = limits and limits.model_dump(mode="json", exclude_unset=True)
 
         def decide(state: RunState) -> _Said:
             if not state.is_paused:
                 return _Said(None)
-            return _Said(Signal(signal="resume"), resumed_event(), wakes=True)
+            signal = Signal(signal="resume", limits=raised)
+            return _Said(signal, resumed_event(), wakes=True)
 
         return (await self._say(ref, decide)).run
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
@@ -19,6 +20,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError, ToolError, Unanswered, UnknownOutcome, UsageError
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.models.base import ChatCompletionClient, ToolChoice
+from teamrun.models.prices import price_of
 from teamrun.models.retry import on_retry
 from teamrun.models.wrapper import ModelWrapper
 from teamrun.runs.artifacts import RunArtifacts
@@ -183,6 +185,7 @@ class JournaledModel(ModelWrapper):
             return Outcome(
                 value=result,
                 usage=result.usage,
+                cost_usd=self._cost(result),
                 model=result.model,
                 detail={"finish_reason": result.finish_reason, "cached": result.cached},
             )
@@ -195,6 +198,10 @@ class JournaledModel(ModelWrapper):
                 retryable=record.error.retryable,
             )
         return CreateResult.model_validate(record.value)
+
+    def _cost(self, result: CreateResult) -> Decimal | None:
+        price = price_of(result.model)
+        return None if price is None or result.cached else price.cost(result.usage)
 
 
 class JournaledTool(Tool):

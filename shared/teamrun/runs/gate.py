@@ -1,0 +1,85 @@
+"""What stands between a call that run code asks for and its beginning: limits, pause, intents."""
+
+from teamrun.errors import Diverged
+from teamrun.runs.calls import Calls, agent_name
+from teamrun.runs.fold import RunState
+from teamrun.runs.journal import Journal, PendingCall
+from teamrun.runs.narration import limit_event
+from teamrun.runs.usage import Level, levels
+
+__all__ = ["Gate"]
+
+
+class Gate:
+    """Lets the calls of one execution begin, each when it may."""
+
+    def __init__(self, state: RunState, journal: Journal, calls: Calls) -> None:
+        self._state = state
+        self._journal = journal
+        self._calls = calls
+        self._warned = set(state.warned)
+        self.intended: list[PendingCall] = []
+        """Calls with outside effects that wait for their intent to be durable."""
+        self.reached: Level | None = None
+        """The limit that keeps the next call from beginning."""
+
+    def open(self) -> None:
+        """Let every call begin that may; the others stay.
+
+        Raises:
+            Diverged: A call that was begun before is asked for with other arguments.
+        """
+        self.reached = None
+        if self._state.is_paused or self._state.cancel is not None:
+            return
+        fresh, waiting = self._journal.fresh, list[PendingCall]()
+        for call in fresh:
+            if call.perform is None or self._journal.pending.get(call.call_id) is not call:
+                continue
+            if self.reached is not None or self._is_limited(call):
+                waiting.append(call)
+            else:
+                self._admit(call)
+        self._journal.fresh = waiting
+
+    def begin(self, calls: tuple[PendingCall, ...]) -> None:
+        """The intent of these calls is durable."""
+        for call in calls:
+            self.intended.remove(call)
+            if self._journal.pending.get(call.call_id) is call:
+                self._calls.start(call)
+
+    def _admit(self, call: PendingCall) -> None:
+        if call.intent is None:
+            self._calls.start(call)
+            return
+        begun = self._state.intents.get(call.call_id)
+        if begun is None:
+            self.intended.append(call)
+        elif begun == call.intent:
+            self._calls.leave_unknown(call)
+        else:
+            raise Diverged(
+                f"{call.call_id!r} was begun with other arguments than this code gives it; "
+                "use the release and definitions that began the run."
+            )
+
+    def _is_limited(self, call: PendingCall) -> bool:
+        under_way = self._calls.under_way()
+        for waiting in self.intended:
+            under_way[waiting.kind] = under_way.get(waiting.kind, 0) + 1
+        for level in levels(
+            self._state.limits,
+            self._state.usage,
+            agent=agent_name(call.agent),
+            kind=call.kind,
+            turn=self._journal.turn,
+            under_way=under_way,
+        ):
+            if level.is_reached:
+                self.reached = level
+                return True
+            if level.is_near and level.kind not in self._warned:
+                self._warned.add(level.kind)
+                self._calls.events.append(limit_event("limit.warned", level))
+        return False

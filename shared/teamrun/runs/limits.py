@@ -1,0 +1,44 @@
+"""Limits of a run: what may be used at most, checked before each call.
+
+A limit that is reached ends the run as `incomplete`, with the output so far, or pauses it. What is
+under way then completes, so that what was paid for is on record.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["AgentLimits", "Limits"]
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class AgentLimits(BaseModel):
+    """What one agent may use."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_model_calls: Count | None = None
+    max_tool_calls: Count | None = None
+    max_input_tokens: Count | None = None
+    max_output_tokens: Count | None = None
+    max_tokens: Count | None = None
+    """Input and output together."""
+    max_cost_usd: Annotated[Decimal, Field(gt=0)] | None = None
+    """Counted for models whose price is known."""
+
+
+class Limits(AgentLimits):
+    """What a run may use; calls of a team itself (a selector's) count too."""
+
+    max_turns: Count | None = None
+    timeout_seconds: Annotated[float, Field(gt=0)] | None = None
+    """Time at work: it stands still while the run waits, is paused or queued."""
+    on_limit: Literal["stop", "pause"] = "stop"
+    agents: dict[str, AgentLimits] = {}
+    """Further limits by the name of an agent."""
+
+    def raised(self, by: "Limits") -> "Limits":
+        """These limits with what `by` sets put in place."""
+        return self.model_copy(update=dict(by.model_dump(exclude_unset=True).items()))

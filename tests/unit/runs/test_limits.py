@@ -1,0 +1,193 @@
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.support.runs import TENANT, Cluster, duo, solo
+
+from teamrun.dispatch.base import RunRef
+from teamrun.messages.llm import CreateResult, RequestUsage
+from teamrun.models.prices import price_of
+from teamrun.runs.execution import Finish
+from teamrun.runs.limits import Limits
+from teamrun.runs.public import Run
+from teamrun.tools.function import FunctionTool
+
+
+def says(text: str, *, model: str | None = None) -> CreateResult:
+    usage = RequestUsage(prompt_tokens=100, completion_tokens=10)
+    return CreateResult(finish_reason="stop", content=text, usage=usage, model=model)
+
+
+def note() -> str:
+    """Note."""
+    return "noted"
+
+
+NOTE: dict[str, Any] = {"tool_calls": [{"name": "note", "arguments": {}}]}
+
+
+async def executed(cluster: Cluster, ref: RunRef, owner: str = "w1") -> Run:
+    worker = cluster.worker(owner)
+    await worker.execute(ref)
+    await worker.close()
+    return await cluster.service.get(TENANT, ref.run_id)
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "calls"),
+    [
+        ({"max_model_calls": 2}, "max_model_calls", 2),
+        ({"max_turns": 3}, "max_turns", 3),
+        ({"max_input_tokens": 150}, "max_input_tokens", 2),
+        ({"max_output_tokens": 30}, "max_output_tokens", 3),
+        ({"max_tokens": 110}, "max_tokens", 1),
+        ({"max_cost_usd": "0.00003"}, "budget_exceeded", 2),
+        ({"agents": {"b": {"max_model_calls": 1}}}, "max_model_calls", 3),
+    ],
+    ids=["model calls", "turns", "input", "output", "tokens", "cost", "agent"],
+)
+def test_a_limit_ends_the_run_as_incomplete_with_what_there_is(
+    limits: dict[str, Any], code: str, calls: int
+) -> None:
+    async def scenario() -> None:
+        script = {
+            name: [says(f"{name}{k}", model="gpt-4o-mini") for k in range(5)] for name in "ab"
+        }
+        cluster = Cluster(script, team=duo(10))
+        ref = await cluster.submit(limits=limits)
+        run = await executed(cluster, ref)
+        assert (run.status, run.stop_code, run.usage.model_calls) == ("incomplete", code, calls)
+        assert run.output is not None
+        assert run.output.text == f"{'ab'[(calls - 1) % 2]}{(calls - 1) // 2}"
+        assert "limit.reached" in await cluster.event_types(ref)
+        assert (await cluster.service.result(TENANT, ref.run_id)).status == "incomplete"
+
+    asyncio.run(scenario())
+
+
+def test_tool_calls_are_limited_before_they_begin() -> None:
+    async def scenario() -> None:
+        both: dict[str, Any] = {"tool_calls": NOTE["tool_calls"] * 3}
+        tool = FunctionTool(note)
+        cluster = Cluster({"a": [both, "DONE"]}, team=solo("note"), tools=[tool])
+        ref = await cluster.submit(limits={"max_tool_calls": 2})
+        run = await executed(cluster, ref)
+        assert (run.status, run.stop_code, run.usage.tool_calls) == (
+            "incomplete",
+            "max_tool_calls",
+            2,
+        )
+
+    asyncio.run(scenario())
+
+
+def test_a_warning_is_given_once_at_four_fifths() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": [says("x")] * 5, "b": [says("y")] * 5}, team=duo(10))
+        ref = await cluster.submit(limits={"max_model_calls": 10})
+        run = await executed(cluster, ref)
+        assert run.status == "completed"
+        assert (await cluster.event_types(ref)).count("limit.warned") == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_limit_pauses_the_run_where_asked_and_a_raised_one_lets_it_go_on() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["x"] * 3, "b": ["y"] * 3}, team=duo(6))
+        ref = await cluster.submit(limits={"max_model_calls": 2, "on_limit": "pause"})
+        run = await executed(cluster, ref)
+        assert (run.status, run.usage.model_calls) == ("paused", 2)
+        await cluster.service.resume(TENANT, ref.run_id)
+        assert (await executed(cluster, ref, "w2")).status == "paused"
+        await cluster.service.resume(TENANT, ref.run_id, limits=Limits(max_model_calls=9))
+        run = await executed(cluster, ref, "w3")
+        assert (run.status, run.usage.model_calls) == ("completed", 6)
+
+    asyncio.run(scenario())
+
+
+def test_time_at_work_is_limited_and_a_call_under_way_is_cut_off() -> None:
+    async def scenario() -> None:
+        entered = asyncio.Event()
+
+        async def endless() -> str:
+            entered.set()
+            await asyncio.Event().wait()
+            return ""
+
+        script: dict[str, list[Any]] = {
+            "a": [{"tool_calls": [{"name": "endless", "arguments": {}}]}]
+        }
+        tool = FunctionTool(endless, "Never ends.")
+        cluster = Cluster(script, team=solo("endless"), tools=[tool])
+        ref = await cluster.submit(limits={"timeout_seconds": 3600})
+        async with cluster.working(ref) as (engine, task):
+            await asyncio.wait_for(entered.wait(), 10)
+            cluster.clock.shift += timedelta(hours=2)
+            for execution in engine._executions.values():  # pyright: ignore[reportPrivateUsage] - instead of the timer, which runs on real time
+                execution.poke()
+            assert await asyncio.wait_for(task, 10) is Finish.ENDED
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.stop_code) == ("incomplete", "timeout")
+
+    asyncio.run(scenario())
+
+
+def test_waiting_is_no_time_at_work() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref = await cluster.submit(limits={"timeout_seconds": 60})
+        await cluster.service.pause(TENANT, ref.run_id)
+        cluster.clock.shift += timedelta(days=3)
+        await cluster.service.resume(TENANT, ref.run_id)
+        assert (await executed(cluster, ref)).status == "completed"
+
+    asyncio.run(scenario())
+
+
+def test_a_deadline_is_time_on_the_wall() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        deadline = cluster.clock.now() + timedelta(hours=1)
+        ref = await cluster.submit(deadline=deadline.isoformat())
+        await cluster.service.pause(TENANT, ref.run_id)
+        assert (await executed(cluster, ref)).status == "paused"
+        cluster.clock.shift += timedelta(hours=2)
+        assert await cluster.reaper().sweep() >= 1
+        run = await executed(cluster, ref, "w2")
+        assert (run.status, run.stop_code) == ("incomplete", "deadline")
+
+    asyncio.run(scenario())
+
+
+def test_usage_is_told_by_agent_and_model() -> None:
+    async def scenario() -> None:
+        script = {"a": [says("x", model="gpt-4o")], "b": [says("y", model="unheard-of")]}
+        cluster = Cluster(script, team=duo(2))
+        ref = await cluster.submit()
+        usage = (await executed(cluster, ref)).usage
+        assert {name: used.model_calls for name, used in usage.by_agent.items()} == {"a": 1, "b": 1}
+        assert usage.by_model["gpt-4o"].cost_usd == Decimal("0.00035")
+        assert usage.by_model["unheard-of"].cost_usd is None
+        assert usage.cost_usd == Decimal("0.00035")
+
+    asyncio.run(scenario())
+
+
+def test_a_dated_model_has_the_price_of_its_family() -> None:
+    assert price_of("gpt-4o-2024-11-20") == price_of("gpt-4o")
+    assert price_of("gpt-4o-mini") != price_of("gpt-4o")
+    assert price_of("gpt-4o-audio") is None
+
+
+def test_cached_tokens_cost_less() -> None:
+    price = price_of("gpt-4o")
+    assert price is not None
+    fresh = price.cost(RequestUsage(prompt_tokens=1_000_000, completion_tokens=0))
+    cached = price.cost(
+        RequestUsage(prompt_tokens=1_000_000, completion_tokens=0, cached_tokens=1_000_000)
+    )
+    assert (fresh, cached) == (Decimal("2.50"), Decimal("1.25"))
