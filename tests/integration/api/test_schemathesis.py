@@ -59,7 +59,8 @@ def test_generated_sequences_of_requests_about_real_runs_hold_too(
     narrowed = tmp_path / "openapi.json"
     narrowed.write_text(json.dumps(document), encoding="utf-8")
 
-    _run(narrowed, server.url, tmp_path, "--phases", "stateful", "--max-examples", "15")
+    _run(narrowed, server.url, tmp_path, "--phases", "stateful", "--max-examples", "40")
 
-    reached = 'method="GET",route="/v1/runs/{run_id}/result",status="200"'
-    assert reached in httpx2.get(f"{server.url}/metrics").text
+    metrics = httpx2.get(f"{server.url}/metrics").text
+    assert 'method="GET",route="/v1/runs/{run_id}/result",status="200"' in metrics
+    assert 'method="POST",route="/v1/runs/{run_id}/input",status="409"' in metrics
