@@ -1,0 +1,146 @@
+"""The code of every page is run: Python blocks, team files, bodies of requests, local commands.
+
+Blocks of a page are taken in their order and share a folder and a namespace. A block with a title
+is written to the file of that name; `output` is what the block before it prints.
+"""
+
+import contextlib
+import io
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.support.pages import PAGES, ROOT, Block, Page, commands
+from typer.testing import CliRunner
+
+from teamrun.cli.app import app
+from teamrun.components.config import load_registry
+from teamrun.components.registry import Registry
+from teamrun.runs.spec import RunRequest
+from teamrun_api.bodies import parse_body
+from teamrun_api.schemas import CancelRequest, ValidateRequest
+
+SECTIONS = {"version", "models", "tools", "agents", "teams"}
+ENVIRON = {"COMPANY": "Example"}
+BODIES = {
+    "POST /v1/runs": RunRequest,
+    "POST /v1/teams:validate": ValidateRequest,
+    "POST /v1/runs/{run_id}/cancel": CancelRequest,
+}
+
+
+class Reading:
+    """One page, read from its beginning."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: dict[str, Any] = {"__name__": "__main__"}
+        self._printed = ""
+
+    def take(self, block: Block) -> None:
+        if block.title == "output":
+            assert block.text.strip() == self._printed.strip(), block.place
+            return
+        if "." in Path(block.title).name and not block.title.startswith("POST"):
+            (self._folder / block.title).write_text(block.text, encoding="utf-8")
+        take: Callable[[Block], None] | None = {
+            "python": self._python,
+            "yaml": self._yaml,
+            "json": self._json,
+            "sh": self._shell,
+            "": self._shell,
+        }.get(block.language)
+        if take is not None:
+            take(block)
+
+    def _python(self, block: Block) -> None:
+        # The place of the block is where a traceback points.
+        code = compile("\n" * block.line + block.text, str(ROOT / block.page), "exec")
+        if block.title.startswith("test_"):
+            self._call_tests(code)
+        elif not block.title:
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                exec(code, self._names)
+            self._printed = out.getvalue()
+
+    def _call_tests(self, code: Any) -> None:
+        names: dict[str, Any] = {"__name__": "test", "__file__": str(self._folder / "test.py")}
+        exec(code, names)
+        tests = [value for name, value in names.items() if name.startswith("test_")]
+        assert tests
+        for test in tests:
+            test()
+
+    def _yaml(self, block: Block) -> None:
+        data = yaml.safe_load(block.text)
+        if not isinstance(data, dict) or not data.keys() <= SECTIONS:
+            return
+        path = self._folder / (block.title or "untitled.yaml")
+        path.write_text(block.text, encoding="utf-8")
+        registry = load_registry(path, environ=ENVIRON)
+        registry.preload()
+        for team in registry.teams():
+            registry.resolve(team=team.name)
+
+    def _json(self, block: Block) -> None:
+        data = json.loads(block.text)
+        if block.title not in BODIES:
+            return
+        body = parse_body(block.text.encode(), BODIES[block.title])
+        if isinstance(body, RunRequest):
+            self._registry().resolve(team=body.team, team_spec=body.team_spec)
+        if isinstance(body, ValidateRequest):
+            assert self._registry().validate(**data).valid
+
+    def _registry(self) -> Registry:
+        own = self._folder / "teamrun.yaml"
+        path = own if own.exists() else ROOT / "examples/teamrun.yaml"
+        return load_registry(path, environ=ENVIRON)
+
+    def _shell(self, block: Block) -> None:
+        for line in commands(block):
+            if line.startswith("teamrun run ") and (self._folder / "teamrun.yaml").exists():
+                words = [word.strip('"') for word in line.split('"')[0].split()[1:]]
+                done = CliRunner().invoke(app, [*words, line.split('"')[1]])
+                assert done.exit_code == 0, done.output
+                self._printed = done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a page is read; modules that are imported from there are forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def forget_modules(folder: Path) -> Any:
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        place = getattr(sys.modules[name], "__file__", None)
+        if place and str(place).startswith((str(folder), str(ROOT / "examples") + os.sep)):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_code_of_a_page_works(page: Page, folder: Path) -> None:
+    reading = Reading(folder)
+    for block in page.blocks:
+        reading.take(block)
+
+
+def test_an_output_that_is_not_what_was_printed_is_seen(folder: Path) -> None:
+    reading = Reading(folder)
+    reading.take(Block("README.md", 1, "python", "", "print(1)\n"))
+
+    with pytest.raises(AssertionError):
+        reading.take(Block("README.md", 4, "text", "output", "2\n"))

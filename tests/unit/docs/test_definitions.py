@@ -1,0 +1,144 @@
+"""`docs/reference/definitions.md` lists the fields that definitions take, with their defaults."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+from tests.support.pages import page
+
+from teamrun.components import definitions, profiles
+from teamrun.components.conditions import ConditionDefinition
+from teamrun.components.config import load_registry
+from teamrun.components.problems import ProblemCode
+from teamrun.components.registry import Registry
+from teamrun.errors import DefinitionError
+from teamrun.testing import ScriptedModel
+
+PAGE = page("docs/reference/definitions.md")
+SHARED = set(definitions.RoundRobinDefinition.model_fields)
+OPENAI = set(profiles.OpenAIOptions.model_fields)
+
+CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
+    "### `openai`": (profiles.OpenAIOptions, set()),
+    "### `azure_openai`": (profiles.AzureOpenAIOptions, OPENAI),
+    "### `scripted`": (profiles.ScriptedOptions, set()),
+    "### `assistant_agent`": (definitions.AssistantDefinition, {"type"}),
+    "### `user_proxy_agent`": (definitions.UserProxyDefinition, {"type"}),
+    "### Handoff": (definitions.HandoffDefinition, set()),
+    "### Model context": (definitions.ContextDefinition, set()),
+    "### `round_robin_group_chat`": (definitions.RoundRobinDefinition, {"type"}),
+    "### `selector_group_chat`": (definitions.SelectorDefinition, SHARED),
+}
+"""The class behind each table, and the fields of it that stand elsewhere."""
+
+
+def names_in(cell: str) -> list[str]:
+    return re.findall(r"`(\w+)`", cell)
+
+
+def default_of(model: type[BaseModel], name: str) -> str:
+    field = model.model_fields[name]
+    if name == "name" and (field.is_required() or field.default == "team") and field.annotation:
+        return "its key"
+    if field.is_required():
+        return "needed"
+    value = None if field.default is PydanticUndefined else field.default
+    if value is None or value == ():
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+@pytest.mark.parametrize("heading", CASES)
+def test_a_table_lists_every_field_with_its_default(heading: str) -> None:
+    model, elsewhere = CASES[heading]
+
+    listed = {names_in(cells[0])[0]: cells[1] for cells in PAGE.table(heading)}
+
+    fields = model.model_fields.keys() - elsewhere
+    assert listed == {name: default_of(model, name) for name in fields}
+
+
+def refused_fields(team: dict[str, Any]) -> set[str]:
+    registry = Registry.of(teams={}, models={"m": ScriptedModel([])})
+    errors = registry.validate(team_spec=team).errors
+    return {fault.pointer for fault in errors if fault.code == "unknown_field"}
+
+
+@pytest.mark.parametrize("kind", ["round_robin_group_chat", "selector_group_chat"])
+def test_teams_take_every_name_of_their_fields(kind: str) -> None:
+    headings = ["### `round_robin_group_chat`", f"### `{kind}`"]
+    names = {
+        name for heading in headings for row in PAGE.table(heading) for name in names_in(row[0])
+    }
+
+    assert refused_fields({"type": kind, **dict.fromkeys(names)}) == set()
+    assert refused_fields({"type": kind, "nonsense": 1}) == {"/team_spec/nonsense"}
+
+
+@pytest.mark.parametrize("kind", ["assistant_agent", "user_proxy_agent"])
+def test_agents_take_every_name_of_their_fields(kind: str) -> None:
+    names = [name for row in PAGE.table(f"### `{kind}`") for name in names_in(row[0])]
+    agent = {"type": kind, **dict.fromkeys(names)}
+
+    assert refused_fields({"type": "round_robin_group_chat", "agents": [agent]}) == set()
+
+
+def faults_of_file(folder: Path, content: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    path = folder / "teamrun.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    try:
+        load_registry(path, environ={})
+    except DefinitionError as error:
+        return error.data["problems"]
+    return []
+
+
+@pytest.mark.parametrize("kind", profiles.PROFILE_OPTIONS)
+def test_profiles_take_every_name_of_their_fields(kind: str, tmp_path: Path) -> None:
+    names = {name for row in PAGE.table(f"### `{kind}`") for name in names_in(row[0])}
+
+    faults = faults_of_file(tmp_path, {"models": {"m": {"type": kind, **dict.fromkeys(names)}}})
+
+    assert [fault for fault in faults if fault["code"] == "unknown_field"] == []
+
+
+def test_tools_take_the_fields_that_are_listed_and_no_others(tmp_path: Path) -> None:
+    names = {name for row in PAGE.table("## Tools") for name in names_in(row[0])}
+
+    [fault] = faults_of_file(tmp_path, {"tools": {"t": {"function": "m:f", "nonsense": 1}}})
+
+    taken = set(re.findall(r"'(\w+)'", fault["detail"].partition("It takes")[2]))
+    assert names <= taken | {"type"}
+    assert taken - names <= {"cache_results"}
+
+
+def test_every_condition_is_listed_with_its_fields() -> None:
+    union, *_ = get_args(ConditionDefinition)
+    models: dict[str, type[BaseModel]] = {
+        kind.model_fields["type"].default: kind for kind in get_args(union)
+    }
+    rows = {names_in(cells[0])[0]: cells[1] for cells in PAGE.table("## Conditions")}
+
+    assert rows.keys() == models.keys()
+    for kind, fields in rows.items():
+        shown = re.sub(r" \(also [^)]*\)", "", fields)
+        defaults = dict(re.findall(r"`(\w+)`(?: = \"?(\w+)\"?)?", shown))
+        expected = {
+            name: "" if field.is_required() or field.default is None else str(field.default)
+            for name, field in models[kind].model_fields.items()
+            if name != "type"
+        }
+        assert {name: value.lower() for name, value in defaults.items()} == {
+            name: value.lower() for name, value in expected.items()
+        }
+
+
+def test_every_code_of_a_fault_is_listed() -> None:
+    rows = {names_in(cells[0])[0] for cells in PAGE.table("## What can be wrong")}
+
+    assert rows == set(get_args(ProblemCode))

@@ -1,0 +1,131 @@
+"""`docs/reference/events.md` lists the events that runs tell, with their data."""
+
+import ast
+import asyncio
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.support.pages import ROOT, page
+from tests.support.runs import TENANT, Cluster, duo, solo
+
+from teamrun.errors import ModelError
+from teamrun.models.retry import on_retry
+from teamrun.testing import ScriptedModel
+from teamrun.tools.context import ToolContext
+from teamrun.tools.function import FunctionTool
+
+PAGE = page("docs/reference/events.md")
+HEADINGS = ("## The run", "## The team", "## Calls", "## Live only")
+ROWS = {
+    re.findall(r"`([\w.]+)`", type_)[0]: re.findall(r"`(\w+\??)`", data)
+    for heading in HEADINGS
+    for type_, data, _ in PAGE.table(heading)
+}
+GROUPS = r"(run|turn|speaker|message|thought|agent|memory|model|tool|code|artifact|limit)"
+MADE_OF_PARTS = {
+    "run.completed",
+    "run.failed",
+    "run.cancelled",
+    "run.incomplete",
+    "run.expired",
+    "model.call.completed",
+    "model.call.failed",
+}
+"""Types that the code puts together of a status."""
+
+
+def types_in_the_code() -> Iterator[str]:
+    for path in (ROOT / "shared/teamrun/runs").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and re.fullmatch(rf"{GROUPS}(\.[a-z_]+)+", text):
+                yield text
+
+
+def test_the_page_lists_the_types_that_the_code_has() -> None:
+    # A new type needs a row in docs/reference/events.md, with the keys of its data.
+    assert ROWS.keys() == {*types_in_the_code(), *MADE_OF_PARTS}
+
+
+def work(context: ToolContext) -> str:
+    """Leave a file."""
+    context.progress("half", 50)
+    context.artifacts.write("file.txt", "text")
+    return "done"
+
+
+def fail() -> str:
+    """Fail."""
+    raise ValueError("no")
+
+
+class Faltering(ScriptedModel):
+    """Says that it has tried again, as a client with retries does."""
+
+    async def create(self, *args: Any, **options: Any) -> Any:
+        told = on_retry.get()
+        if told is not None:
+            told(1, timedelta(seconds=1), ModelError("busy", retryable=True))
+        return await super().create(*args, **options)
+
+
+def call(*names: str) -> dict[str, Any]:
+    return {"content": "I try.", "tool_calls": [{"name": name} for name in names]}
+
+
+def selector() -> dict[str, Any]:
+    team = duo(2)
+    return {**team, "type": "selector_group_chat", "model": "m"}
+
+
+def handing_over() -> dict[str, Any]:
+    team = duo(2)
+    a, b = team["participants"]
+    return {**team, "participants": [{**a, "handoffs": ["b"]}, b]}
+
+
+RUNS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
+    "tools": (
+        solo("work", "fail", max_tool_iterations=3, reflect_on_tool_use=True),
+        {"a": [call("work", "fail"), call("unknown"), "Well. DONE", "Well. DONE"]},
+    ),
+    "selector": (selector(), {"a": ["A."], "b": ["B."], "selector": ["a", "b"]}),
+    "handoff": (handing_over(), {"a": [call("transfer_to_b")], "b": ["Thanks."]}),
+    "failure": (solo(), {"a": [{"error": {"message": "gone"}}]}),
+}
+
+
+def events_of(team: dict[str, Any], script: dict[str, list[Any]]) -> list[Any]:
+    async def scenario() -> list[Any]:
+        tools = [FunctionTool(work, "Work."), FunctionTool(fail, "Fail.")]
+        cluster = Cluster(script, team=team, tools=list(tools))
+        cluster.registry = type(cluster.registry).of(
+            teams={"team": team}, models={"m": Faltering(script)}, tools=tools
+        )
+        ref = await cluster.submit()
+        worker = cluster.worker()
+        await worker.execute(ref)
+        await worker.close()
+        return (await cluster.service.events(TENANT, ref.run_id, limit=1000)).data
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_data_of_events_is_as_listed(name: str) -> None:
+    for event in events_of(*RUNS[name]):
+        listed = ROWS[event.type]
+        needed = {key for key in listed if not key.endswith("?")}
+        assert needed <= event.data.keys(), event.type
+        assert event.data.keys() <= {key.rstrip("?") for key in listed}, event.type
+
+
+def test_the_types_of_every_run_are_among_those_seen() -> None:
+    seen = {event.type for run in RUNS.values() for event in events_of(*run)}
+
+    assert seen >= {type_ for type_ in ROWS if type_.startswith(("turn.", "model.", "artifact."))}
+    assert seen >= {"tool.call.progressed", "tool.call.failed", "thought.created", "run.failed"}
+    assert seen >= {"speaker.selected", "agent.handed_off", "message.created", "run.completed"}
