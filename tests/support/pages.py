@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["PAGES", "ROOT", "Block", "Page", "commands", "page"]
+__all__ = ["PAGES", "ROOT", "Block", "Page", "commands", "merged", "page"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,6 +112,15 @@ def commands(block: Block) -> list[str]:
     """The commands of a shell block; continued lines are one, comments are left out."""
     joined = re.sub(r"\\\n\s*", "", block.text)
     return [line.strip() for line in joined.splitlines() if line.strip() and line[0] != "#"]
+
+
+def merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """A team file with the sections of another added to its own."""
+    both = {**base, **more}
+    for key in base.keys() & more.keys():
+        if isinstance(base[key], dict) and isinstance(more[key], dict):
+            both[key] = merged(base[key], more[key])
+    return both
 
 
 def page(name: str) -> Page:

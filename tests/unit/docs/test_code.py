@@ -1,7 +1,8 @@
 """The code of every page is run: Python blocks, team files, bodies of requests, local commands.
 
 Blocks of a page are taken in their order and share a folder and a namespace. A block with a title
-is written to the file of that name; `output` is what the block before it prints.
+is written to the file of that name (a team file without `version` is added to the one that is
+there); `output` is what the block before it prints.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.support.pages import PAGES, ROOT, Block, Page, commands
+from tests.support.pages import PAGES, ROOT, Block, Page, commands, merged
 from typer.testing import CliRunner
 
 from teamrun.cli.app import app
@@ -46,7 +47,8 @@ class Reading:
         if block.title == "output":
             assert block.text.strip() == self._printed.strip(), block.place
             return
-        if "." in Path(block.title).name and not block.title.startswith("POST"):
+        is_file = "." in block.title and not block.title.startswith("POST")
+        if is_file and block.language != "yaml":
             (self._folder / block.title).write_text(block.text, encoding="utf-8")
         take: Callable[[Block], None] | None = {
             "python": self._python,
@@ -78,11 +80,13 @@ class Reading:
             test()
 
     def _yaml(self, block: Block) -> None:
-        data = yaml.safe_load(block.text)
-        if not isinstance(data, dict) or not data.keys() <= SECTIONS:
+        data: dict[str, Any] = yaml.safe_load(block.text)
+        if not data.keys() <= SECTIONS:
             return
         path = self._folder / (block.title or "untitled.yaml")
-        path.write_text(block.text, encoding="utf-8")
+        if path.exists() and "version" not in data:
+            data = merged(yaml.safe_load(path.read_text(encoding="utf-8")), data)
+        path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
         registry = load_registry(path, environ=ENVIRON)
         registry.preload()
         for team in registry.teams():
