@@ -1,0 +1,62 @@
+"""A store that keeps in mind what was asked of it, so that its own cost can be measured alone."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["RecordingStore", "replay"]
+
+Call = tuple[str, tuple[Any, ...], dict[str, Any]]
+
+
+class RecordingStore:
+    """Hands every call on to `store`, and keeps it in `calls`."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self.calls: list[Call] = []
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        return await self._recorded(self._store.put_new, key, data)
+
+    async def put(self, key: str, data: bytes) -> None:
+        await self._recorded(self._store.put, key, data)
+
+    async def get(self, key: str) -> bytes:
+        return await self._recorded(self._store.get, key)
+
+    async def get_many(self, keys: list[str]) -> list[bytes | None]:
+        return await self._recorded(self._store.get_many, keys)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        return await self._recorded(self._store.list, prefix, after=after, limit=limit)
+
+    async def delete(self, key: str) -> None:
+        await self._recorded(self._store.delete, key)
+
+    async def check(self) -> None:
+        await self._store.check()
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    async def _recorded(
+        self, call: Callable[..., Awaitable[Any]], *args: Any, **options: Any
+    ) -> Any:
+        self.calls.append((call.__name__, args, options))
+        return await call(*args, **options)
+
+
+async def replay(calls: list[Call], store: ObjectStore) -> None:
+    """Ask another store for the same."""
+    methods: dict[str, Callable[..., Awaitable[Any]]] = {
+        "put_new": store.put_new,
+        "put": store.put,
+        "get": store.get,
+        "get_many": store.get_many,
+        "list": store.list,
+        "delete": store.delete,
+    }
+    for name, args, options in calls:
+        await methods[name](*args, **options)

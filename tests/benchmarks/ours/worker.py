@@ -1,0 +1,102 @@
+"""One real worker process: Celery in front, Valkey as the queue, runs in a folder."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from tests.benchmarks.meter import cpu_s_of, measured, memory_kb, scratch
+from tests.benchmarks.ours.team_file import write_team_file
+from tests.support.services import valkey
+
+from teamrun.components.config import load_registry
+from teamrun.dispatch.base import RunRef
+from teamrun.dispatch.celery import CeleryDispatcher
+from teamrun.live.open import open_live
+from teamrun.runs.service import RunService
+from teamrun.runs.spec import RunRequest
+from teamrun.storage.open import open_store
+from teamrun.testing import MemoryQueue
+
+_REQUEST = RunRequest(team="team", input="Name a word, then another one.")
+_TENANT = "default"
+
+
+@contextmanager
+def worker(folder: Path, redis_url: str, *, runs: int) -> Generator[int]:
+    """A worker that takes so many runs at once; its pid, when it consumes."""
+    settings = {
+        "TEAMRUN_CONFIG": str(folder / "teamrun.yaml"),
+        "TEAMRUN_DATA_DIR": str(folder),
+        "TEAMRUN_REDIS_URL": redis_url,
+        "TEAMRUN_MAX_RUNS": str(runs + 1),
+        "TEAMRUN_LOG_LEVEL": "error",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "teamrun_worker"], env={**os.environ, **settings}
+    )
+    with process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+@asynccontextmanager
+async def service(folder: Path, redis_url: str) -> AsyncGenerator[RunService]:
+    """Accepts runs and tells nobody; `dispatched` does."""
+    registry = load_registry(folder / "teamrun.yaml", environ={})
+    store, live = open_store((folder / "store").as_uri()), open_live(redis_url)
+    try:
+        yield RunService(store=store, live=live, dispatcher=MemoryQueue(), registry=registry)
+    finally:
+        for part in (registry, live, store):
+            await part.close()
+
+
+async def submitted(runs: RunService, count: int) -> list[RunRef]:
+    answers = [await runs.submit(_TENANT, _REQUEST) for _ in range(count)]
+    return [RunRef(_TENANT, answer.run.id) for answer in answers]
+
+
+async def ended(folder: Path, refs: list[RunRef]) -> None:
+    """Wait for the results on the disk: that costs the worker nothing."""
+    left = {ref.run_id for ref in refs}
+    while left:
+        await asyncio.sleep(0.02)
+        found = (folder / "store" / "t" / _TENANT / "runs").glob("*/*/result.json*")
+        left -= {path.parent.name for path in found}
+
+
+async def at_once(*, runs: int, turns: int, delay_s: float) -> dict[str, float]:
+    with scratch() as folder:
+        write_team_file(folder, turns=turns, delay_s=delay_s)
+        with valkey() as server, worker(folder, server.url, runs=runs) as pid:
+            async with service(folder, server.url) as accepting:
+                queue = CeleryDispatcher(server.url)
+                [warm] = await submitted(accepting, 1)
+                await queue.send(warm)
+                await ended(folder, [warm])
+                refs = await submitted(accepting, runs)
+                idle_kb, cpu_s, began = memory_kb(pid), cpu_s_of(pid), time.perf_counter()
+                await queue.send_many(refs)
+                await asyncio.sleep(turns * delay_s / 2)
+                halfway_kb = memory_kb(pid)
+                await ended(folder, refs)
+                wall_s, cpu_s = time.perf_counter() - began, cpu_s_of(pid) - cpu_s
+                await queue.close()
+                statuses = [(await accepting.get(_TENANT, ref.run_id)).status for ref in refs]
+    return {
+        "wall_s": wall_s,
+        "cpu_ms": cpu_s / runs * 1e3,
+        "memory_kb": (halfway_kb - idle_kb) / runs,
+        "done": statuses.count("completed"),
+    }
+
+
+if __name__ == "__main__":
+    measured({"at_once": at_once})

