@@ -68,10 +68,12 @@ class Decision:
         if self._state.cancel is not None:
             end = End(status="cancelled", stop_reason=self._state.cancel.reason)
             return self._cut_short(self._drafts.closing(end))
-        if self._calls.done or self._expire():
+        if self._calls.done:
             return self._drafts.step()
         if root.done():
             return self._ended(root)
+        if self._expire():
+            return self._drafts.step()
         if (over := self._time_limit()) is not None and self._clock.now() >= over.at:
             return self._cut_short(self._at_limit(over.level))
         if is_stopping:
@@ -128,17 +130,15 @@ class Decision:
             stop_reason=f"The limit {level.kind} of {level.limit:g} was reached.",
             stop_code=level.code,
             output=None if latest is None else {"text": latest.to_text(), "json": None},
-            unread=self._unread(),
         )
-        return self._drafts.closing(end, reached)
+        return self._drafts.closing(self._with_unread(end), reached)
 
     def _ended(self, root: asyncio.Task[End]) -> Draft:
         broken = self._journal.loop.failure
         error = asyncio.CancelledError() if root.cancelled() else root.exception() or broken
         if error is None:
-            end = root.result().model_copy(update={"unread": self._unread()})
-            return self._drafts.closing(end)
-        return self._retry(error) or self._drafts.closing(failure(error))
+            return self._drafts.closing(self._with_unread(root.result()))
+        return self._retry(error) or self._drafts.closing(self._with_unread(failure(error)))
 
     def _retry(self, error: BaseException) -> Draft | None:
         """Another attempt, where the failure may pass and attempts are left."""
@@ -174,5 +174,6 @@ class Decision:
             found.append(_TimeLimit(deadline, Level("deadline", given, given)))
         return min(found, default=None)
 
-    def _unread(self) -> list[str]:
-        return [signal.content or "" for signal in self._journal.inbox]
+    def _with_unread(self, end: End) -> End:
+        unread = [signal.content or "" for signal in self._journal.inbox]
+        return end.model_copy(update={"unread": unread})

@@ -27,8 +27,9 @@ class Draft:
     intents: tuple[PendingCall, ...] = ()
 
 
-def end_draft(end: End) -> Draft:
+def end_draft(end: End, state: RunState) -> Draft:
     """The end of a run whose code does not run."""
+    end = end.model_copy(update={"unknown_outcomes": state.doubtful()})
     return Draft(end, [end_event(end)])
 
 
@@ -72,7 +73,7 @@ class Drafts:
         if isinstance(body, End):
             own = (*own, end_event(body))
             body = body.model_copy(
-                update={"emitted": len(said), "unknown_outcomes": self._state.unknown}
+                update={"emitted": len(said), "unknown_outcomes": self._state.doubtful()}
             )
         else:
             body = body.model_copy(update={"emitted": len(said)})

@@ -105,6 +105,7 @@ class Execution:
         self._journal: Journal | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._gate: Gate | None = None
+        self._root: asyncio.Task[End] | None = None
         self._nudged = self._poked = self._stopping = self._show = False
 
     def poke(self) -> None:
@@ -163,18 +164,20 @@ class Execution:
         """What comes before everything else: a cancel, and runs that are not to be executed."""
         state, now = self.state, self._clock.now()
         if state.cancel is not None:
-            return end_draft(End(status="cancelled", stop_reason=state.cancel.reason))
+            return end_draft(End(status="cancelled", stop_reason=state.cancel.reason), state)
         expires_at = state.spec.expires_at
         if state.epoch == 0 and expires_at is not None and now >= expires_at:
-            return end_draft(End(status="expired", stop_code="expired"))
+            return end_draft(End(status="expired", stop_code="expired"), state)
         if state.idle_claims >= _POISON_CLAIMS:
             return _given_up(
+                state,
                 "poison",
                 f"{_POISON_CLAIMS} workers in a row ended while they executed this run; "
                 "see their logs, then retry the run.",
             )
         if state.idle_yields >= _IDLE_YIELDS:
             return _given_up(
+                state,
                 "no_progress",
                 f"The run was handed over {_IDLE_YIELDS} times without completing a call; "
                 "give its workers more time.",
@@ -186,21 +189,20 @@ class Execution:
     async def _drive(self) -> Finish:
         journal = Journal(RunLoop(), self._origin, skip_events=self.state.emitted)
         self._journal = journal
-        root: asyncio.Task[End] | None = None
         try:
             for entry in self._entries:
                 await self._deliver(journal, entry)
-                if root is None and isinstance(entry.body, Claim):
-                    root = self._begin(journal)
+                if self._root is None and isinstance(entry.body, Claim):
+                    self._root = self._begin(journal)
                     await self._drain(journal)
             self._entries = []
-            assert root is not None, "an execution has claimed its run"
+            assert self._root is not None, "an execution has claimed its run"
             if journal.unspoken:
                 raise Diverged(
                     f"The log holds {journal.unspoken} events that this code did not say again; "
                     "use the release and definitions that began the run."
                 )
-            return await self._live(journal, root)
+            return await self._live(journal, self._root)
         except (Diverged, Runaway) as error:
             return await self._write_end(failure(error))
 
@@ -215,8 +217,7 @@ class Execution:
         drafts = Drafts(self.state, journal, self._calls)
         decision = Decision(self.state, journal, self._calls, gate, drafts, self._clock)
         while True:
-            if not self._stopping:
-                gate.open()
+            self._begin_calls()
             draft = decision.next(root, is_stopping=self._stopping, show=self._show)
             if draft is None:
                 await self._rest(decision.wakes_at())
@@ -241,7 +242,7 @@ class Execution:
         """End the run from outside of `_live`, unless a cancel or another owner was first."""
         self._calls.abandon_all()
         while self.state.end is None:
-            draft = self._first_duty() or end_draft(end)
+            draft = self._first_duty() or end_draft(end, self.state)
             entry = await self._log.append(self.state, draft.body, draft.events, epoch=self._epoch)
             for news in [entry] if entry else await self._read_on():
                 self._apply(news)
@@ -313,8 +314,8 @@ class Execution:
             return
         if journal.loop.drain(_SLICE):
             try:
-                if start and self._gate is not None and not self._stopping:
-                    self._gate.open()
+                if start:
+                    self._begin_calls()
                 drained.set_result(None)
             except Diverged as error:
                 drained.set_exception(error)
@@ -325,6 +326,12 @@ class Execution:
         else:
             again = (journal, drained, start, budget - _SLICE)
             asyncio.get_running_loop().call_soon(self._drain_slice, *again)
+
+    def _begin_calls(self) -> None:
+        """Let the calls begin that may; none where the run's code has come to its end."""
+        over = self._stopping or self._root is None or self._root.done()
+        if self._gate is not None and not over:
+            self._gate.open()
 
     async def _catch_up(self, journal: Journal) -> None:
         self._poked = False
@@ -369,7 +376,7 @@ class Execution:
 
     async def _close(self) -> None:
         self._calls.close()
-        self._gate = None
+        self._gate = self._root = None
         journal, self._journal = self._journal, None
         if journal is None:
             return
@@ -394,6 +401,7 @@ async def _run_program(program: Program, journal: Journal) -> End:
     return await program(journal)
 
 
-def _given_up(code: str, why: str) -> Draft:
+def _given_up(state: RunState, code: str, why: str) -> Draft:
     error = error_record(RunError(why)).model_copy(update={"code": code})
-    return end_draft(End(status="failed", stop_reason=why, stop_code=code, error=error))
+    end = End(status="failed", stop_reason=why, stop_code=code, error=error)
+    return end_draft(end, state)

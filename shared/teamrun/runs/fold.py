@@ -124,6 +124,10 @@ class RunState:
             times += [self.not_before, self.waiting and self.waiting.until]
         return min((time for time in times if time is not None), default=None)
 
+    def doubtful(self) -> list[str]:
+        """Calls of which nobody would know whether they were made, should the run end here."""
+        return [*self.unknown, *self.intents]
+
     def apply(self, entry: Entry) -> None:
         """Take the next entry into account.
 
@@ -171,6 +175,7 @@ class RunState:
                     self._let_go(body, entry.n)
             case End():
                 self.owner, self.end, self.finished_at = None, body, entry.at
+                self.unknown = self.doubtful()
                 self.emitted += body.emitted
             case Accepted():
                 pass

@@ -30,11 +30,13 @@ class Gate:
             Diverged: A call that was begun before is asked for with other arguments.
         """
         self.reached = None
+        pending = self._journal.pending
+        self.intended = [call for call in self.intended if pending.get(call.call_id) is call]
         if self._state.is_paused or self._state.cancel is not None:
             return
         fresh, waiting = self._journal.fresh, list[PendingCall]()
         for call in fresh:
-            if call.perform is None or self._journal.pending.get(call.call_id) is not call:
+            if call.perform is None or pending.get(call.call_id) is not call:
                 continue
             if self.reached is not None or self._is_limited(call):
                 waiting.append(call)

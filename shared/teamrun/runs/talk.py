@@ -26,12 +26,13 @@ from teamrun.errors import (
     StorageError,
     UnfitAnswer,
 )
-from teamrun.runs.entries import Decision, End, LoggedEvent, Signal
+from teamrun.runs.drafts import end_draft
+from teamrun.runs.entries import Body, Decision, End, LoggedEvent, Signal
 from teamrun.runs.fold import RunState
 from teamrun.runs.keys import open_marker
 from teamrun.runs.limits import Limits
 from teamrun.runs.log import RunLog
-from teamrun.runs.narration import end_event, received_event, resumed_event
+from teamrun.runs.narration import received_event, resumed_event
 from teamrun.runs.notices import Notices
 from teamrun.runs.public import RequiredAction, Run
 from teamrun.runs.reader import RunReader
@@ -108,11 +109,13 @@ class Talk:
                 raise _ended(state)
             if state.end is not None or state.cancel is not None:
                 return public_run(state)
-            body: End | Signal = Signal(signal="cancel", reason=reason)
+            body: Body = Signal(signal="cancel", reason=reason)
             events: list[LoggedEvent] = []
             if state.owner is None:
-                body = End(status="cancelled", stop_reason=reason)
-                events = [end_event(body)]
+                # A run that waits has no marker, and it may be needed after the end.
+                await self._store.put_new(open_marker(ref), b"")
+                draft = end_draft(End(status="cancelled", stop_reason=reason), state)
+                body, events = draft.body, draft.events
             owner = state.owner
             entry = await log.append(state, body, events, epoch=state.epoch)
             if entry is not None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
-from teamrun.runs.entries import Intent
+from teamrun.runs.entries import End, Intent
 from teamrun.runs.execution import Finish
 from teamrun.runs.talk import Answer
 from teamrun.tools.base import Effects, OnUnknown
@@ -129,5 +129,34 @@ def test_an_idempotent_call_is_made_again_with_the_same_key() -> None:
         await worker.close()
         assert till.calls == [f"{ref.run_id}:team/a/tool:0"] * 2
         assert not any(isinstance(e.body, Intent) for e in await cluster.entries(ref))
+
+    asyncio.run(scenario())
+
+
+def test_a_write_that_was_cut_off_before_a_cancel_is_told_at_the_end() -> None:
+    async def scenario() -> None:
+        till = Till()
+        cluster = cluster_of(till, "write")
+        ref = await crash_inside(cluster, till)
+        run = await cluster.service.cancel(TENANT, ref.run_id)
+        assert (run.status, run.unknown_outcomes) == ("cancelled", ["team/a/tool:0"])
+        assert (await cluster.entries(ref))[-1].body == End(
+            status="cancelled", unknown_outcomes=["team/a/tool:0"]
+        )
+
+    asyncio.run(scenario())
+
+
+def test_a_cancel_in_the_middle_of_a_write_is_told_with_it() -> None:
+    async def scenario() -> None:
+        till = Till()
+        cluster = cluster_of(till, "write")
+        ref = await cluster.submit()
+        async with cluster.working(ref) as (_, task):
+            await asyncio.wait_for(till.entered.wait(), 10)
+            await cluster.service.cancel(TENANT, ref.run_id)
+            assert await asyncio.wait_for(task, 10) is Finish.ENDED
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.unknown_outcomes) == ("cancelled", ["team/a/tool:0"])
 
     asyncio.run(scenario())

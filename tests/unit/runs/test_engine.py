@@ -7,8 +7,10 @@ from tests.support.runs import TENANT, Cluster, duo, solo
 from teamrun.components.registry import Registry
 from teamrun.dispatch.base import RunRef
 from teamrun.live.memory import MemoryLive
+from teamrun.runs.engine import Engine
 from teamrun.runs.entries import Accepted, Claim, End
 from teamrun.runs.execution import Finish
+from teamrun.runs.journal import Desk, Journal, Outcome
 from teamrun.runs.notices import lease_name
 from teamrun.runs.public import Delta, Event
 from teamrun.runs.spec import BEHAVIOUR
@@ -459,5 +461,37 @@ def test_a_run_of_a_newer_release_is_left_alone() -> None:
         assert await worker.execute(other) is Finish.HELD
         assert len(await cluster.entries(other)) == 1
         await worker.close()
+
+    asyncio.run(scenario())
+
+
+def test_no_call_begins_when_the_code_of_a_run_has_come_to_its_end() -> None:
+    made: list[str] = []
+
+    async def perform(desk: Desk) -> Outcome:
+        made.append(desk.info.call_id)
+        return Outcome(value=1)
+
+    async def program(journal: Journal) -> End:
+        await journal.call("a", "model", "m", 0, perform)
+        left = asyncio.ensure_future(journal.call("b", "model", "m", 0, perform))
+        await asyncio.sleep(0)
+        assert not left.done()
+        return End(status="completed", output={"text": "done"})
+
+    async def scenario() -> None:
+        cluster = Cluster({}, team=solo())
+        ref = await cluster.submit()
+        worker = Engine(
+            store=cluster.store,
+            live=cluster.live,
+            dispatcher=cluster.queue,
+            registry=cluster.registry,
+            owner="w1",
+            program=lambda spec: program,
+        )
+        assert await worker.execute(ref) is Finish.ENDED
+        await worker.close()
+        assert made == ["a/model:0"]
 
     asyncio.run(scenario())

@@ -6,13 +6,21 @@ import pytest
 from tests.support.runs import TENANT, Cluster, duo, solo
 
 from teamrun.dispatch.base import RunRef
-from teamrun.errors import IdempotencyConflict, RunEnded, StaleAction, UnfitAnswer
+from teamrun.errors import (
+    IdempotencyConflict,
+    RunEnded,
+    StaleAction,
+    Unavailable,
+    UnfitAnswer,
+)
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.entries import Claim, Wait
 from teamrun.runs.execution import Finish
+from teamrun.runs.keys import open_marker
 from teamrun.runs.public import Run
 from teamrun.runs.spec import InputMessage
 from teamrun.runs.talk import Answer
+from teamrun.storage.memory import MemoryStore
 from teamrun.tools.function import FunctionTool
 
 
@@ -235,6 +243,23 @@ def test_a_run_that_waits_is_cancelled_at_once() -> None:
     asyncio.run(scenario())
 
 
+def test_a_cancel_of_a_run_that_waits_leaves_a_marker_until_its_files_are_there() -> None:
+    class NoFiles(MemoryStore):
+        async def put(self, key: str, data: bytes) -> None:
+            raise Unavailable("gone")
+
+    async def scenario() -> None:
+        store = NoFiles()
+        cluster = Cluster({"a": ["shall I?"]}, team=with_person(), store=store)
+        ref = await cluster.submit()
+        await step(cluster, ref)
+        assert await store.list("open/") == []
+        assert (await cluster.service.cancel(TENANT, ref.run_id)).status == "cancelled"
+        assert await store.list("open/") == [open_marker(ref)]
+
+    asyncio.run(scenario())
+
+
 def test_an_answer_whose_message_is_lost_is_found_by_the_reaper() -> None:
     async def scenario() -> None:
         cluster = Cluster({"a": ["shall I?"]}, team=with_person())
@@ -346,7 +371,19 @@ def test_what_is_said_to_the_team_is_heard_before_its_next_turn() -> None:
     asyncio.run(scenario())
 
 
-def test_what_is_said_too_late_is_unread() -> None:
+async def said_during_a_tool(cluster: Cluster, entered: asyncio.Event, leave: asyncio.Event) -> Run:
+    """Speak to a run while its tool is at work, and let it come to its end."""
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (_, task):
+        await asyncio.wait_for(entered.wait(), 10)
+        await cluster.service.speak(TENANT, ref.run_id, InputMessage(content="wait!"))
+        leave.set()
+        assert await asyncio.wait_for(task, 10) is Finish.ENDED
+    return await cluster.service.get(TENANT, ref.run_id)
+
+
+@pytest.mark.parametrize("after", ["nothing", "a failure"])
+def test_what_is_said_too_late_is_unread(after: str) -> None:
     async def scenario() -> None:
         entered, release = asyncio.Event(), asyncio.Event()
 
@@ -359,13 +396,12 @@ def test_what_is_said_too_late_is_unread() -> None:
         tool = FunctionTool(held, description="Waits.")
         team = duo(1)
         team["participants"][0]["tools"] = ["held"]
+        if after == "a failure":
+            team["participants"][0]["reflect_on_tool_use"] = True
+            script["a"].append({"error": {"message": "no", "status_code": 400, "retryable": False}})
         cluster = Cluster(script, team=team, tools=[tool])
-        ref = await cluster.submit()
-        async with cluster.working(ref) as (_, task):
-            await asyncio.wait_for(entered.wait(), 10)
-            await cluster.service.speak(TENANT, ref.run_id, InputMessage(content="wait!"))
-            release.set()
-            assert await asyncio.wait_for(task, 10) is Finish.ENDED
-        assert (await cluster.service.get(TENANT, ref.run_id)).unread == ["wait!"]
+        run = await said_during_a_tool(cluster, entered, release)
+        assert run.status == ("completed" if after == "nothing" else "failed")
+        assert run.unread == ["wait!"]
 
     asyncio.run(scenario())
