@@ -5,6 +5,7 @@ import typer
 from teamrun.cli import (
     api,
     cancel,
+    replay,
     run,
     runs,
     serve,
@@ -26,6 +27,7 @@ COMMANDS = {
     "watch": watch,
     "runs": runs,
     "cancel": cancel,
+    "replay": replay,
     "teams": teams,
     "version": version,
 }

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel
@@ -24,9 +25,10 @@ from teamrun.errors import (
     NotFound,
     Unavailable,
 )
-from teamrun.runs.entries import Accepted
+from teamrun.runs.entries import Accepted, Entry, LoggedEvent
 from teamrun.runs.fold import RunState, fold
 from teamrun.runs.keys import due_marker, idempotency_key, list_marker, new_run_id, open_marker
+from teamrun.runs.lineage import prefix_events, write_prefix
 from teamrun.runs.log import RunLog
 from teamrun.runs.narration import accepted_event
 from teamrun.runs.spec import RunRequest, RunSpec, TeamRef
@@ -77,14 +79,69 @@ class Acceptance:
             if accepted is None:
                 raise
             return accepted, True
-        place = key and idempotency_key(tenant, _SCOPE, key)
+
+        async def write(ref: RunRef, record: _KeyRecord) -> RunState:
+            return await self._write(ref, Accepted(spec=_spec(ref, request, resolved, record)), [])
+
+        return await self._once(tenant, _SCOPE, key, record, write)
+
+    async def accept_child(
+        self,
+        parent: RunRef,
+        spec: RunSpec,
+        prefix: list[Entry],
+        *,
+        scope: str,
+        key: str | None,
+        request: BaseModel,
+    ) -> tuple[RunState, bool]:
+        """The state of a run that begins with what it shares with another; see `accept`.
+
+        Args:
+            parent: The run that it is a fork or a retry of.
+            spec: What the new run does; its id and times are set here.
+            prefix: What is shared.
+            scope: Of the Idempotency-Key: method and path.
+            key: The Idempotency-Key.
+            request: What the client asked for.
+
+        Raises:
+            IdempotencyConflict: The key was used with another request.
+            Unavailable: Storage does not answer; nothing was accepted.
+        """
+        record = _KeyRecord(run_id=new_run_id(), request_hash=_hash(request), at=self._clock.now())
+
+        async def write(ref: RunRef, record: _KeyRecord) -> RunState:
+            own = {
+                "run_id": ref.run_id,
+                "created_at": record.at,
+                "request_hash": record.request_hash,
+                "parent_run_id": parent.run_id,
+            }
+            log, shared = self._log(ref), None
+            if prefix:
+                shared = await write_prefix(log, prefix, self._log(parent))
+            accepted = Accepted(spec=spec.model_copy(update=own), prefix=shared)
+            return await self._write(ref, accepted, prefix_events(prefix))
+
+        return await self._once(parent.tenant, scope, key, record, write)
+
+    async def _once(
+        self,
+        tenant: str,
+        scope: str,
+        key: str | None,
+        record: _KeyRecord,
+        write: Callable[[RunRef, _KeyRecord], Awaitable[RunState]],
+    ) -> tuple[RunState, bool]:
+        place = key and idempotency_key(tenant, scope, key)
         replayed = bool(place) and not await self._store.put_new(str(place), to_json(record))
         if replayed:
             record = await self._first_use(str(place), record)
         ref = RunRef(tenant, record.run_id)
         if replayed and (state := await self._log(ref).state()) is not None:
             return state, True
-        state = await self._write(ref, _spec(ref, request, resolved, record))
+        state = await write(ref, record)
         if state.not_before is None:
             await self._hint(ref)
         return state, replayed
@@ -109,7 +166,8 @@ class Acceptance:
             )
         return first
 
-    async def _write(self, ref: RunRef, spec: RunSpec) -> RunState:
+    async def _write(self, ref: RunRef, accepted: Accepted, events: list[LoggedEvent]) -> RunState:
+        spec = accepted.spec
         markers = [list_marker(ref, spec.created_at)]
         times = [spec.run_at, spec.expires_at, spec.deadline]
         markers += [due_marker(ref, time) for time in times if time is not None]
@@ -117,7 +175,7 @@ class Acceptance:
             markers.append(open_marker(ref))
         await asyncio.gather(*(self._store.put_new(marker, b"") for marker in markers))
         log = self._log(ref)
-        entry = await log.append(None, Accepted(spec=spec), [accepted_event(spec)], epoch=0)
+        entry = await log.append(None, accepted, [*events, accepted_event(spec)], epoch=0)
         state = fold([entry]) if entry else await log.state()
         if state is None:
             raise Unavailable("Storage lost what was just written; try again.")
@@ -136,7 +194,7 @@ class Acceptance:
         return RunLog(self._store, ref, writer="api", clock=self._clock, patience=_PATIENCE)
 
 
-def _hash(request: RunRequest) -> str:
+def _hash(request: BaseModel) -> str:
     return hashlib.sha256(to_json(request)).hexdigest()
 
 

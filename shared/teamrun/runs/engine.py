@@ -21,6 +21,7 @@ from teamrun.runs.execution import Execution, Finish, Program
 from teamrun.runs.fold import RunState, fold
 from teamrun.runs.journal import Journal
 from teamrun.runs.keys import due_marker, open_marker
+from teamrun.runs.lineage import read_prefix
 from teamrun.runs.log import RunLog
 from teamrun.runs.notices import Notices, lease_name, owner_topic
 from teamrun.runs.program import run_team
@@ -150,6 +151,7 @@ class Engine:
             execution = Execution(
                 log=log,
                 entries=entries,
+                prefix=await read_prefix(log, entries),
                 state=state,
                 program=self._program(state.spec),
                 clock=self._clock,

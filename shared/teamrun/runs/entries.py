@@ -29,6 +29,7 @@ __all__ = [
     "ErrorRecord",
     "Intent",
     "LoggedEvent",
+    "Prefix",
     "Signal",
     "Step",
     "Wait",
@@ -109,11 +110,22 @@ class CallRecord:
     duration_ms: float = 0
 
 
+class Prefix(_Body):
+    """What a fork or retry shares with its parent."""
+
+    blob: str
+    """sha256 of the blob that holds the shared entries, as a JSON array."""
+    emitted: int
+    """How many of the shared events came from run code."""
+    artifacts: list[ArtifactRecord] = []
+
+
 class Accepted(_Body):
     """Entry 0: the run exists from here on."""
 
     kind: Literal["accepted"] = "accepted"
     spec: RunSpec
+    prefix: Prefix | None = None
 
 
 class Claim(_Body):

@@ -8,7 +8,7 @@ A call without a record starts only when the whole log has been delivered.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from datetime import datetime
 from enum import StrEnum
@@ -88,20 +88,24 @@ class Execution:
         *,
         log: RunLog,
         entries: list[Entry],
+        prefix: Sequence[Entry] = (),
         state: RunState,
         program: Program,
         clock: Clock,
         surroundings: Surroundings,
+        calls_nothing: bool = False,
     ) -> None:
         self._log = log
         self._entries = entries
+        self._prefix = prefix
         self.state = state
         self._program = program
         self._clock = clock
         self._surroundings = surroundings
+        self._calls_nothing = calls_nothing
         self._epoch = 0
         self._calls = Calls(log=log, state=state, publish=surroundings.delta, nudge=self._nudge)
-        self._origin = RunOrigin(state.spec.seed, entries[0].at)
+        self._origin = RunOrigin(state.spec.seed, (prefix or entries)[0].at)
         self._journal: Journal | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._gate: Gate | None = None
@@ -190,12 +194,12 @@ class Execution:
         journal = Journal(RunLoop(), self._origin, skip_events=self.state.emitted)
         self._journal = journal
         try:
-            for entry in self._entries:
+            for entry in [*self._prefix, *self._entries]:
                 await self._deliver(journal, entry)
                 if self._root is None and isinstance(entry.body, Claim):
                     self._root = self._begin(journal)
                     await self._drain(journal)
-            self._entries = []
+            self._entries, self._prefix = [], ()
             assert self._root is not None, "an execution has claimed its run"
             if journal.unspoken:
                 raise Diverged(
@@ -216,6 +220,8 @@ class Execution:
         self._gate = gate = Gate(self.state, journal, self._calls)
         drafts = Drafts(self.state, journal, self._calls)
         decision = Decision(self.state, journal, self._calls, gate, drafts, self._clock)
+        if self._calls_nothing and not root.done():
+            return await self._write_end(_stopped_here(journal))
         while True:
             self._begin_calls()
             draft = decision.next(root, is_stopping=self._stopping, show=self._show)
@@ -399,6 +405,14 @@ _FINISHES: dict[type, Finish] = {
 
 async def _run_program(program: Program, journal: Journal) -> End:
     return await program(journal)
+
+
+def _stopped_here(journal: Journal) -> End:
+    """How the drive of a record ends where the record does, and run code does not."""
+    waits = ", ".join(sorted(journal.pending)) or "nothing of this run"
+    return End(
+        status="failed", stop_code="stopped_here", stop_reason=f"The code waits for {waits}."
+    )
 
 
 def _given_up(state: RunState, code: str, why: str) -> Draft:

@@ -18,6 +18,7 @@ from teamrun.runs.entries import (
     Entry,
     Intent,
     LoggedEvent,
+    Prefix,
     Signal,
     Step,
     Wait,
@@ -166,27 +167,31 @@ class RunState:
             case Signal():
                 self._hear(body)
             case Wait() | Yield():
-                self.owner, self.idle_claims = None, 0
-                self.emitted += body.emitted
-                if isinstance(body, Wait):
-                    self.waiting = body
-                    self.is_paused = self.is_paused or body.why == "limit"
-                else:
-                    self._let_go(body, entry.n)
+                self._let_go(body, entry.n)
             case End():
                 self.owner, self.end, self.finished_at = None, body, entry.at
                 self.unknown = self.doubtful()
                 self.emitted += body.emitted
             case Accepted():
-                pass
+                self._inherit(body.prefix)
 
-    def _let_go(self, body: Yield, n: int) -> None:
-        if body.why == "shutdown":
+    def _inherit(self, prefix: Prefix | None) -> None:
+        if prefix is not None:
+            self.emitted = prefix.emitted
+            self.artifacts = list(prefix.artifacts)
+
+    def _let_go(self, body: Wait | Yield, n: int) -> None:
+        self.owner, self.idle_claims = None, 0
+        self.emitted += body.emitted
+        if isinstance(body, Wait):
+            self.waiting = body
+            self.is_paused = self.is_paused or body.why == "limit"
+        elif body.why == "shutdown":
             self.idle_yields += 1
-            return
-        self.attempts += 1
-        self.not_before = body.until
-        self.dropped.update(dict.fromkeys(body.drop, n))
+        else:
+            self.attempts += 1
+            self.not_before = body.until
+            self.dropped.update(dict.fromkeys(body.drop, n))
 
     def _hear(self, signal: Signal) -> None:
         if signal.key is not None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from teamrun.runs.entries import ArtifactRecord, ErrorRecord
-from teamrun.runs.spec import Metadata, RunInput, TeamRef
+from teamrun.runs.spec import ForkPoint, Metadata, RunInput, TeamRef
 
 __all__ = [
     "TERMINAL",
@@ -146,6 +146,9 @@ class Run(_Resource):
     """How many times a worker has begun or taken over the run."""
     progress: Progress = Progress()
     usage: RunUsage = Field(default_factory=RunUsage)
+    parent_run_id: str | None = None
+    """The run that this one is a retry or a fork of."""
+    forked_from: ForkPoint | None = None
     created_at: datetime
     run_at: datetime | None = None
     """When a scheduled run may begin."""

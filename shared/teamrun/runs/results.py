@@ -60,6 +60,8 @@ def public_run(state: RunState) -> Run:
         attempt=state.epoch,
         progress=state.progress,
         usage=state.usage,
+        parent_run_id=spec.parent_run_id,
+        forked_from=spec.forked_from,
         created_at=spec.created_at,
         run_at=spec.run_at,
         expires_at=spec.expires_at,
@@ -74,7 +76,18 @@ def public_run(state: RunState) -> Run:
 
 def _urls(run_id: str) -> dict[str, str]:
     own = f"/v1/runs/{run_id}"
-    parts = ("events", "result", "artifacts", "cancel", "input", "pause", "resume", "messages")
+    parts = (
+        "events",
+        "result",
+        "artifacts",
+        "cancel",
+        "input",
+        "pause",
+        "resume",
+        "messages",
+        "retry",
+        "fork",
+    )
     return {"self": own, **{part: f"{own}/{part}" for part in parts}}
 
 

@@ -16,14 +16,16 @@ from teamrun.errors import (
     ArtifactNotFound,
     DeliveryError,
     NotFound,
-    RunNotFinished,
     RunNotFound,
 )
 from teamrun.live.base import Live
 from teamrun.runs.acceptance import Acceptance
+from teamrun.runs.children import Children, not_finished
 from teamrun.runs.entries import ArtifactRecord
+from teamrun.runs.fold import RunState
 from teamrun.runs.keys import artifact_blob, result_key
 from teamrun.runs.limits import Limits
+from teamrun.runs.lineage import ForkRequest, RetryRequest
 from teamrun.runs.listing import RunFilter, RunList
 from teamrun.runs.log import RunLog
 from teamrun.runs.notices import GROWN, Notices, run_topic
@@ -78,6 +80,7 @@ class RunService:
         self._acceptance = Acceptance(
             store=store, dispatcher=dispatcher, registry=registry, clock=clock
         )
+        self._children = Children(self._reader, self._acceptance)
 
     async def submit(
         self, tenant: str, request: RunRequest, *, idempotency_key: str | None = None
@@ -89,9 +92,8 @@ class RunService:
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not answer; nothing was accepted.
         """
-        state, replayed = await self._acceptance.accept(tenant, request, key=idempotency_key)
-        self._notices.changed(RunRef(tenant, state.spec.run_id), state, view=True)
-        return Submitted(public_run(state), replayed)
+        accepted = await self._acceptance.accept(tenant, request, key=idempotency_key)
+        return self._accepted(tenant, accepted)
 
     async def get(self, tenant: str, run_id: str) -> Run:
         """The run as its log says now.
@@ -190,9 +192,7 @@ class RunService:
             return RunResult.model_validate_json(await self._store.get(result_key(ref)))
         state = await self._reader.state(ref)
         if state.end is None:
-            raise RunNotFinished(
-                f"Run {run_id!r} is {state.status}; wait for its end.", run_id=run_id
-            )
+            raise not_finished(state)
         await settle(self._store, self._reader.log(ref), state)
         return RunResult.model_validate_json(await self._store.get(result_key(ref)))
 
@@ -272,6 +272,40 @@ class RunService:
             IdempotencyConflict: The key was used with another message.
         """
         return await self._talk.speak(_ref(tenant, run_id), message, idempotency_key)
+
+    async def fork(
+        self, tenant: str, run_id: str, request: ForkRequest, *, idempotency_key: str | None = None
+    ) -> Submitted:
+        """A new run that shares another's past up to an event; nothing of it is called again.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            UsageError: It has no such event.
+            IdempotencyConflict: The key was used with another request.
+            Unavailable: Storage does not answer; nothing was accepted.
+        """
+        ref = _ref(tenant, run_id)
+        return self._accepted(tenant, await self._children.fork(ref, request, idempotency_key))
+
+    async def retry(
+        self, tenant: str, run_id: str, request: RetryRequest, *, idempotency_key: str | None = None
+    ) -> Submitted:
+        """A new run from the same specification as one that has ended.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunNotFinished: It has not ended.
+            UsageError: `here` was asked for, and no call failed the run.
+            IdempotencyConflict: The key was used with another request.
+            Unavailable: Storage does not answer; nothing was accepted.
+        """
+        ref = _ref(tenant, run_id)
+        return self._accepted(tenant, await self._children.retry(ref, request, idempotency_key))
+
+    def _accepted(self, tenant: str, accepted: tuple[RunState, bool]) -> Submitted:
+        state, replayed = accepted
+        self._notices.changed(RunRef(tenant, state.spec.run_id), state, view=True)
+        return Submitted(public_run(state), replayed)
 
     async def close(self) -> None:
         """Send the notices that wait."""

@@ -19,6 +19,7 @@ from teamrun.runs.limits import Limits
 __all__ = [
     "BEHAVIOUR",
     "ONE_TEAM",
+    "ForkPoint",
     "InputMessage",
     "Metadata",
     "Retry",
@@ -128,6 +129,15 @@ class TeamRef(BaseModel):
     """sha256 of the canonical definition, in hexadecimal."""
 
 
+class ForkPoint(BaseModel):
+    """Where a run was forked from another."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    after_seq: int
+
+
 class RunSpec(BaseModel):
     """Everything that decides what a run does, pinned when it was accepted; never a secret."""
 
@@ -152,6 +162,9 @@ class RunSpec(BaseModel):
     run_at: datetime | None = None
     expires_at: datetime | None = None
     deadline: datetime | None = None
+    parent_run_id: str | None = None
+    """The run that this one is a retry or a fork of."""
+    forked_from: ForkPoint | None = None
     created_at: datetime
     request_hash: str
     """sha256 of the request's canonical JSON, to tell a repeated request from another one."""

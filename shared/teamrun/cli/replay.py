@@ -1,0 +1,52 @@
+"""`teamrun replay`: an ended run, driven once more against its record."""
+
+import asyncio
+import os
+from typing import Annotated
+
+import typer
+
+from teamrun.cli.options import ConfigOption
+from teamrun.components.config import load_registry
+from teamrun.core.clock import SystemClock
+from teamrun.dispatch.base import RunRef
+from teamrun.runs.entries import Accepted, End
+from teamrun.runs.journal import Journal
+from teamrun.runs.log import RunLog
+from teamrun.runs.program import run_team
+from teamrun.runs.replay import replay
+from teamrun.settings import CommonSettings, load_settings
+from teamrun.storage.open import open_store
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = 'teamrun replay "$(teamrun runs --limit 1 --ids)"'
+
+
+def command(
+    run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="A run that has ended.")],
+    tenant: Annotated[str, typer.Option(envvar="TEAMRUN_TENANT", help="Whose run.")] = "default",
+    config: ConfigOption = None,
+) -> None:
+    """Drive an ended run against its record, calling nothing. Status 1 where it differs."""
+    settings = load_settings(CommonSettings, config=config)
+    difference = asyncio.run(_replay(settings, RunRef(tenant, run_id)))
+    typer.echo(difference or "The code says and does what the record holds.")
+    raise typer.Exit(0 if difference is None else 1)
+
+
+async def _replay(settings: CommonSettings, ref: RunRef) -> str | None:
+    registry = load_registry(settings.config, environ=os.environ)
+    store, clock = open_store(settings.store_url), SystemClock()
+    try:
+        log = RunLog(store, ref, writer="replay", clock=clock)
+        first = await log.read_next(0)
+
+        async def program(journal: Journal) -> End:
+            assert first is not None and isinstance(first.body, Accepted)
+            return await run_team(journal, first.body.spec, registry)
+
+        return await replay(log, program, clock)
+    finally:
+        await store.close()
+        await registry.close()

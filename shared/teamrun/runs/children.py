@@ -1,0 +1,81 @@
+"""New runs out of old ones: forks, and retries of runs that have ended."""
+
+import secrets
+
+from teamrun.dispatch.base import RunRef
+from teamrun.errors import RunNotFinished, RunNotFound
+from teamrun.runs.acceptance import Acceptance
+from teamrun.runs.entries import Entry
+from teamrun.runs.fold import RunState, fold
+from teamrun.runs.lineage import (
+    ForkRequest,
+    RetryRequest,
+    cut_at,
+    read_prefix,
+    said_at,
+    without_failure,
+)
+from teamrun.runs.reader import RunReader
+from teamrun.runs.spec import ForkPoint
+
+__all__ = ["Children", "not_finished"]
+
+
+class Children:
+    """Accepts runs that begin where another was; each method returns a state as `accept` does."""
+
+    def __init__(self, reader: RunReader, acceptance: Acceptance) -> None:
+        self._reader = reader
+        self._acceptance = acceptance
+
+    async def fork(
+        self, parent: RunRef, request: ForkRequest, key: str | None
+    ) -> tuple[RunState, bool]:
+        """See `RunService.fork`."""
+        entries, state = await self._whole(parent)
+        prefix = cut_at(entries, request.after_seq)
+        if request.input is not None:
+            prefix.append(said_at(prefix[-1], request.input))
+        point = ForkPoint(run_id=parent.run_id, after_seq=request.after_seq)
+        spec = state.spec.model_copy(
+            update={"limits": request.limits, "run_at": None, "forked_from": point}
+        )
+        return await self._acceptance.accept_child(
+            parent, spec, prefix, scope=_scope(parent, "fork"), key=key, request=request
+        )
+
+    async def retry(
+        self, parent: RunRef, request: RetryRequest, key: str | None
+    ) -> tuple[RunState, bool]:
+        """See `RunService.retry`."""
+        entries, state = await self._whole(parent)
+        if state.end is None:
+            raise not_finished(state)
+        spec, prefix = state.spec.model_copy(update={"run_at": None}), list[Entry]()
+        if request.from_ == "here":
+            prefix = without_failure(entries)
+        else:
+            spec = spec.model_copy(update={"seed": secrets.token_hex(16)})
+        return await self._acceptance.accept_child(
+            parent, spec, prefix, scope=_scope(parent, "retry"), key=key, request=request
+        )
+
+    async def _whole(self, ref: RunRef) -> tuple[list[Entry], RunState]:
+        """A log behind what it shares with a parent of its own; and its state."""
+        log = self._reader.log(ref)
+        entries = await log.read()
+        state = fold(entries)
+        if state is None:
+            raise RunNotFound(f"There is no run {ref.run_id!r}.", run_id=ref.run_id)
+        shared = await read_prefix(log, entries)
+        return [*shared, *(entries[1:] if shared else entries)], state
+
+
+def not_finished(state: RunState) -> RunNotFinished:
+    """The error of a request that takes an ended run."""
+    run_id = state.spec.run_id
+    return RunNotFinished(f"Run {run_id!r} is {state.status}; wait for its end.", run_id=run_id)
+
+
+def _scope(parent: RunRef, verb: str) -> str:
+    return f"POST /v1/runs/{parent.run_id}/{verb}"

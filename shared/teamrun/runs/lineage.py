@@ -1,0 +1,223 @@
+"""Runs that begin where another one was: forks and retries.
+
+The child's entry 0 names a blob with the part of the parent's log that it shares, its prefix. A
+replay delivers that first, so nothing of it is called again; its events come first among the
+child's, numbered anew. Claims, cancels and limits of the parent are left out.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from teamrun.errors import UsageError
+from teamrun.runs.entries import (
+    Accepted,
+    ArtifactRecord,
+    Claim,
+    End,
+    Entry,
+    Intent,
+    LoggedEvent,
+    Prefix,
+    Signal,
+    Step,
+    Wait,
+    Yield,
+)
+from teamrun.runs.limits import Limits
+from teamrun.runs.log import RunLog
+from teamrun.runs.spec import InputMessage
+
+__all__ = [
+    "ForkRequest",
+    "RetryRequest",
+    "cut_at",
+    "prefix_events",
+    "read_prefix",
+    "said_at",
+    "without_failure",
+    "write_prefix",
+]
+
+_ENTRIES = TypeAdapter(list[Entry])
+_OWN = ("run.", "limit.")
+_SHARED = ("run.input_required", "run.input_received")
+
+
+class ForkRequest(BaseModel):
+    """The body of `POST /v1/runs/{id}/fork`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    after_seq: Annotated[int, Field(ge=1)]
+    """The last event that the new run shares, and with it the call that it tells the end of."""
+    input: InputMessage | None = None
+    """Said to the team at that point."""
+    limits: Limits = Limits()
+    """Of the new run; those of the parent are not taken over."""
+
+
+class RetryRequest(BaseModel):
+    """The body of `POST /v1/runs/{id}/retry`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    from_: Annotated[Literal["here", "start"], Field(alias="from")] = "start"
+    """`here` shares everything before the call that failed; `start` shares nothing."""
+
+
+def cut_at(entries: Iterable[Entry], after_seq: int) -> list[Entry]:
+    """The part of a log up to an event, as a child shares it.
+
+    Raises:
+        UsageError: The log has no event of that number.
+    """
+    kept: list[Entry] = []
+    for entry in entries:
+        if entry.seq > after_seq:
+            break
+        kept.append(entry)
+    else:
+        if not kept or kept[-1].seq + len(kept[-1].events) <= after_seq:
+            raise UsageError(
+                f"The run has no event {after_seq}; take the `seq` of one of its events."
+            )
+    kept[-1] = _trimmed(kept[-1], after_seq)
+    return _shared(_before_open_intent(kept))
+
+
+def without_failure(entries: list[Entry]) -> list[Entry]:
+    """A failed run's log without the calls whose failure ended it.
+
+    Raises:
+        UsageError: No call failed the run.
+    """
+    end = entries[-1].body
+    message = end.error.message if isinstance(end, End) and end.error is not None else None
+    failed = {
+        call.call_id
+        for entry in entries
+        if isinstance(entry.body, Step)
+        for call in entry.body.calls
+        if call.error is not None and call.error.message == message
+    }
+    if not failed:
+        raise UsageError("No call failed this run, so there is nothing to go on from; use 'start'.")
+    return _shared(_before_open_intent([_without(entry, failed) for entry in entries]))
+
+
+async def write_prefix(log: RunLog, entries: list[Entry], parent: RunLog) -> Prefix:
+    """Store a prefix, and the files that it tells of, beside the child's log."""
+    artifacts: list[ArtifactRecord] = []
+    for entry in entries:
+        if isinstance(entry.body, Step):
+            for call in entry.body.calls:
+                artifacts += call.artifacts
+    for digest in {artifact.sha256 for artifact in artifacts}:
+        await log.put_blob(await parent.get_blob(digest))
+    return Prefix(
+        blob=await log.put_blob(_ENTRIES.dump_json(entries)),
+        emitted=sum(entry.body.emitted for entry in entries if isinstance(entry.body, Step)),
+        artifacts=artifacts,
+    )
+
+
+async def read_prefix(log: RunLog, entries: list[Entry]) -> list[Entry]:
+    """What the run shares with its parent; nothing for most runs."""
+    accepted = entries[0].body
+    if not isinstance(accepted, Accepted) or accepted.prefix is None:
+        return []
+    return _ENTRIES.validate_json(await log.get_blob(accepted.prefix.blob))
+
+
+def said_at(entry: Entry, message: InputMessage) -> Entry:
+    """A message to the team, right after an entry."""
+    signal = Signal(signal="message", content=message.content, source=message.source)
+    return replace(entry, n=0, events=[], body=signal)
+
+
+def prefix_events(entries: Iterable[Entry]) -> list[LoggedEvent]:
+    """The events that a child tells first."""
+    return [event for entry in entries for event in entry.events]
+
+
+def _trimmed(entry: Entry, after_seq: int) -> Entry:
+    """The entry without the events after that number, and the calls that they tell of."""
+    kept, body = entry.events[: after_seq - entry.seq + 1], entry.body
+    match body:
+        case Step():
+            told = {
+                event.data.get("call_id") or event.data.get("action_id")
+                for event in kept[body.emitted :]
+                if event.type.endswith((".completed", ".failed", ".input_received"))
+            }
+            calls = [call for call in body.calls if call.call_id in told]
+            emitted = min(body.emitted, len(kept))
+            return replace(entry, events=kept, body=Step(calls=calls, emitted=emitted))
+        case Intent() | Wait() | Yield():
+            emitted = min(body.emitted, len(kept))
+            return replace(entry, events=kept, body=body.model_copy(update={"emitted": emitted}))
+        case _:
+            return entry
+
+
+def _before_open_intent(entries: list[Entry]) -> list[Entry]:
+    """Nothing after an intent whose call has no outcome here: the child must not be in doubt."""
+    begun = dict[str, int]()
+    for n, entry in enumerate(entries):
+        if isinstance(entry.body, Intent):
+            begun.update(dict.fromkeys(entry.body.calls, n))
+        if isinstance(entry.body, Step):
+            for call in entry.body.calls:
+                begun.pop(call.call_id, None)
+    return entries[: min(begun.values(), default=len(entries))]
+
+
+def _shared(entries: list[Entry]) -> list[Entry]:
+    """What the child is given, with the events numbered as they will be there."""
+    shared: list[Entry] = []
+    claimed, seq = False, 1
+    for entry in entries:
+        if isinstance(entry.body, Claim) and claimed:
+            continue
+        claimed = claimed or isinstance(entry.body, Claim)
+        given = _given(entry)
+        if given is not None:
+            shared.append(replace(given, n=0, seq=seq))
+            seq += len(given.events)
+    return shared
+
+
+def _given(entry: Entry) -> Entry | None:
+    body = entry.body
+    match body:
+        case Accepted() | Claim():
+            return replace(entry, events=[])
+        case Step():
+            return replace(entry, events=_kept(entry.events))
+        case Intent() | Wait() | Yield():
+            said = entry.events[: body.emitted]
+            return replace(entry, events=said, body=Step(emitted=len(said)))
+        case Signal() if body.signal in ("input", "message"):
+            return replace(entry, events=_kept(entry.events))
+        case _:
+            return None
+
+
+def _kept(events: list[LoggedEvent]) -> list[LoggedEvent]:
+    return [e for e in events if not e.type.startswith(_OWN) or e.type in _SHARED]
+
+
+def _without(entry: Entry, failed: set[str]) -> Entry:
+    body = entry.body
+    if not isinstance(body, Step):
+        return entry
+    events = entry.events[: body.emitted] + [
+        event
+        for event in entry.events[body.emitted :]
+        if event.data.get("call_id") not in failed or not event.type.endswith(".failed")
+    ]
+    calls = [call for call in body.calls if call.call_id not in failed]
+    return replace(entry, events=events, body=replace(body, calls=calls))

@@ -1,0 +1,237 @@
+import asyncio
+from typing import Any
+
+import pytest
+from tests.support.runs import TENANT, Cluster, duo, solo
+
+from teamrun.dispatch.base import RunRef
+from teamrun.errors import RunNotFinished, RunNotFound, UsageError
+from teamrun.runs.lineage import ForkRequest, RetryRequest
+from teamrun.runs.public import Run
+from teamrun.runs.spec import InputMessage
+from teamrun.runs.talk import Answer
+from teamrun.tools.context import ToolContext
+from teamrun.tools.function import FunctionTool
+
+REFUSED = {"error": {"message": "no quota", "status_code": 402, "retryable": False}}
+
+
+async def executed(cluster: Cluster, ref: RunRef, owner: str = "w") -> Run:
+    worker = cluster.worker(owner)
+    await worker.execute(ref)
+    await worker.close()
+    return await cluster.service.get(TENANT, ref.run_id)
+
+
+async def texts(cluster: Cluster, run: Run) -> list[str]:
+    return [m["content"] for m in (await cluster.service.result(TENANT, run.id)).messages]
+
+
+async def seq_of(cluster: Cluster, ref: RunRef, text: str) -> int:
+    page = await cluster.service.events(TENANT, ref.run_id, limit=999)
+    return next(
+        e.seq
+        for e in page.data
+        if e.type == "message.created" and e.data["message"]["content"] == text
+    )
+
+
+def numbers() -> dict[str, list[Any]]:
+    return {"a": ["1", "3", "5"], "b": ["2", "4", "6"]}
+
+
+def test_a_fork_shares_the_past_and_calls_nothing_of_it_again() -> None:
+    async def scenario() -> None:
+        cluster = Cluster(numbers(), team=duo(6))
+        ref = await cluster.submit()
+        await executed(cluster, ref)
+        at = await seq_of(cluster, ref, "3")
+
+        other = Cluster(
+            {"a": ["never", "never", "V"], "b": ["never", "IV", "VI"]},
+            team=duo(6),
+            store=cluster.store,
+        )
+        fork = await other.service.fork(TENANT, ref.run_id, ForkRequest(after_seq=at))
+        assert fork.run.forked_from is not None
+        assert (fork.run.parent_run_id, fork.run.forked_from.after_seq) == (ref.run_id, at)
+        child = await executed(other, RunRef(TENANT, fork.run.id))
+        assert await texts(other, child) == ["go", "1", "2", "3", "IV", "V", "VI"]
+        assert child.usage.model_calls == 3, "what is shared is not billed"
+        events = (await other.service.events(TENANT, child.id, limit=999)).data
+        assert [e.seq for e in events] == list(range(1, len(events) + 1))
+        types = [e.type for e in events]
+        assert types.count("run.queued") == types.count("run.started") == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_fork_of_a_fork_shares_both_pasts() -> None:
+    async def scenario() -> None:
+        cluster = Cluster(numbers(), team=duo(6))
+        ref = await cluster.submit()
+        await executed(cluster, ref)
+        service = cluster.service
+        first = await service.fork(
+            TENANT, ref.run_id, ForkRequest(after_seq=await seq_of(cluster, ref, "2"))
+        )
+        middle = RunRef(TENANT, first.run.id)
+        await executed(cluster, middle)
+        second = await service.fork(
+            TENANT, middle.run_id, ForkRequest(after_seq=await seq_of(cluster, middle, "4"))
+        )
+        child = await executed(cluster, RunRef(TENANT, second.run.id))
+        assert await texts(cluster, child) == ["go", "1", "2", "3", "4", "5", "6"]
+        assert child.usage.model_calls == 2
+        third = await service.fork(TENANT, second.run.id, ForkRequest(after_seq=1))
+        assert (await executed(cluster, RunRef(TENANT, third.run.id))).status == "completed"
+
+    asyncio.run(scenario())
+
+
+def test_a_fork_can_be_told_something_at_its_point() -> None:
+    async def scenario() -> None:
+        cluster = Cluster(numbers(), team=duo(4))
+        ref = await cluster.submit()
+        await executed(cluster, ref)
+        at = await seq_of(cluster, ref, "2")
+        said = ForkRequest(after_seq=at, input=InputMessage(content="in Latin"))
+        fork = await cluster.service.fork(TENANT, ref.run_id, said)
+        child = await executed(cluster, RunRef(TENANT, fork.run.id))
+        assert "in Latin" in await texts(cluster, child)
+
+    asyncio.run(scenario())
+
+
+def test_a_fork_has_the_files_of_its_past() -> None:
+    async def scenario() -> None:
+        def write(context: ToolContext) -> str:
+            """Write."""
+            context.artifacts.write("note.txt", "kept")
+            return "written"
+
+        script: dict[str, list[Any]] = {
+            "a": [{"tool_calls": [{"name": "write", "arguments": {}}]}, "DONE"]
+        }
+        cluster = Cluster(script, team=solo("write"), tools=[FunctionTool(write)])
+        ref = await cluster.submit()
+        await executed(cluster, ref)
+        at = len((await cluster.service.events(TENANT, ref.run_id, limit=999)).data)
+        fork = await cluster.service.fork(TENANT, ref.run_id, ForkRequest(after_seq=at))
+        _, content = await cluster.service.artifact(TENANT, fork.run.id, "note.txt")
+        assert content == b"kept"
+        assert (await executed(cluster, RunRef(TENANT, fork.run.id))).usage.tool_calls == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_fork_before_an_answer_asks_again() -> None:
+    async def scenario() -> None:
+        team = solo(handoffs=[{"target": "human"}])
+        team["termination"] = {
+            "type": "or",
+            "conditions": [
+                {"type": "handoff", "target": "human"},
+                {"type": "text_mention", "text": "DONE", "sources": ["a"]},
+            ],
+        }
+        hand_over: dict[str, Any] = {"tool_calls": [{"name": "transfer_to_human", "arguments": {}}]}
+        cluster = Cluster({"a": [hand_over, "DONE"]}, team=team)
+        ref = await cluster.submit()
+        run = await executed(cluster, ref)
+        asked = len((await cluster.service.events(TENANT, ref.run_id, limit=999)).data)
+        answer = Answer(action_id=run.required_actions[0].id, content="yes")
+        await cluster.service.answer(TENANT, ref.run_id, answer)
+        await executed(cluster, ref)
+        fork = await cluster.service.fork(TENANT, ref.run_id, ForkRequest(after_seq=asked))
+        child = await executed(cluster, RunRef(TENANT, fork.run.id))
+        assert child.status == "input_required"
+        assert child.usage.model_calls == 0
+        await cluster.service.answer(
+            TENANT, child.id, Answer(action_id=child.required_actions[0].id, content="no")
+        )
+        child = await executed(cluster, RunRef(TENANT, child.id), "w2")
+        assert child.status == "completed"
+        assert "no" in await texts(cluster, child)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("after_seq", [1, 999])
+def test_a_fork_is_at_an_event_of_the_run(after_seq: int) -> None:
+    async def scenario() -> None:
+        cluster = Cluster(numbers(), team=duo(2))
+        ref = await cluster.submit()
+        await executed(cluster, ref)
+        forking = cluster.service.fork(TENANT, ref.run_id, ForkRequest(after_seq=after_seq))
+        if after_seq == 1:
+            child = RunRef(TENANT, (await forking).run.id)
+            assert (await executed(cluster, child)).usage.model_calls == 2
+            return
+        with pytest.raises(UsageError, match="no event 999"):
+            await forking
+
+    asyncio.run(scenario())
+
+
+def test_a_retry_from_here_makes_only_the_failed_call_again() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["one", REFUSED]}, team=solo())
+        ref = await cluster.submit()
+        assert (await executed(cluster, ref)).status == "failed"
+        healed = Cluster({"a": ["never", "DONE"]}, team=solo(), store=cluster.store)
+        again = await healed.service.retry(
+            TENANT, ref.run_id, RetryRequest.model_validate({"from": "here"})
+        )
+        assert again.run.parent_run_id == ref.run_id
+        child = await executed(healed, RunRef(TENANT, again.run.id))
+        assert (child.status, child.usage.model_calls) == ("completed", 1)
+        assert await texts(healed, child) == ["go", "one", "DONE"]
+        assert "model.call.failed" not in await healed.event_types(RunRef(TENANT, child.id))
+
+    asyncio.run(scenario())
+
+
+def test_a_retry_from_the_start_shares_nothing() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["one", REFUSED]}, team=solo())
+        ref = await cluster.submit()
+        await executed(cluster, ref)
+        healed = Cluster({"a": ["uno", "DONE"]}, team=solo(), store=cluster.store)
+        again = await healed.service.retry(TENANT, ref.run_id, RetryRequest.model_validate({}))
+        child = await executed(healed, RunRef(TENANT, again.run.id))
+        assert await texts(healed, child) == ["go", "uno", "DONE"]
+
+    asyncio.run(scenario())
+
+
+def test_a_repeated_retry_is_the_same_run() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref = await cluster.submit()
+        await executed(cluster, ref)
+        request = RetryRequest.model_validate({"from": "start"})
+        service = cluster.service
+        first = await service.retry(TENANT, ref.run_id, request, idempotency_key="k")
+        second = await service.retry(TENANT, ref.run_id, request, idempotency_key="k")
+        assert (first.run.id, second.replayed) == (second.run.id, True)
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_be_retried_says_why() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref = await cluster.submit()
+        here = RetryRequest.model_validate({"from": "here"})
+        with pytest.raises(RunNotFinished):
+            await cluster.service.retry(TENANT, ref.run_id, here)
+        await executed(cluster, ref)
+        with pytest.raises(UsageError, match="No call failed"):
+            await cluster.service.retry(TENANT, ref.run_id, here)
+        with pytest.raises(RunNotFound):
+            await cluster.service.retry(TENANT, "run_0", here)
+        with pytest.raises(RunNotFound):
+            await cluster.service.fork("another", ref.run_id, ForkRequest(after_seq=1))
+
+    asyncio.run(scenario())

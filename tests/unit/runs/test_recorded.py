@@ -1,0 +1,123 @@
+import asyncio
+from typing import Any
+
+import pytest
+from tests.support.runs import TENANT, Cluster, duo, solo
+
+from teamrun.core.clock import SystemClock
+from teamrun.dispatch.base import RunRef
+from teamrun.errors import RunNotFinished, RunNotFound
+from teamrun.runs.entries import Accepted, End
+from teamrun.runs.journal import Journal
+from teamrun.runs.lineage import ForkRequest
+from teamrun.runs.program import run_team
+from teamrun.runs.replay import replay
+from teamrun.tools.function import FunctionTool
+
+REFUSED = {"error": {"message": "no quota", "status_code": 402, "retryable": False}}
+
+
+async def difference(
+    cluster: Cluster, ref: RunRef, team: dict[str, Any] | None = None
+) -> str | None:
+    """Replay against the definition on record, or against another."""
+    [first, *_] = await cluster.entries(ref)
+    assert isinstance(first.body, Accepted)
+    spec = first.body.spec
+    if team is not None:
+        spec = spec.model_copy(
+            update={"definition": cluster.registry.resolve(team_spec=team).definition}
+        )
+
+    async def program(journal: Journal) -> End:
+        return await run_team(journal, spec, cluster.registry)
+
+    return await replay(cluster.log(ref), program, SystemClock())
+
+
+async def executed(cluster: Cluster, ref: RunRef) -> None:
+    worker = cluster.worker()
+    await worker.execute(ref)
+    await worker.close()
+
+
+def test_a_replay_of_unchanged_code_differs_nowhere_and_calls_nothing() -> None:
+    async def scenario() -> None:
+        made: list[str] = []
+
+        def note() -> str:
+            """Note."""
+            made.append("note")
+            return "noted"
+
+        script: dict[str, list[Any]] = {
+            "a": [{"tool_calls": [{"name": "note", "arguments": {}}]}, "DONE"]
+        }
+        cluster = Cluster(script, team=solo("note"), tools=[FunctionTool(note)])
+        ref = await cluster.submit()
+        await executed(cluster, ref)
+        before = await cluster.store.list("")
+        assert await difference(cluster, ref) is None
+        assert (made, await cluster.store.list("")) == (["note"], before)
+
+    asyncio.run(scenario())
+
+
+def test_a_replay_of_a_failed_run_and_of_a_fork_differs_nowhere() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["one", REFUSED]}, team=solo())
+        ref = await cluster.submit()
+        await executed(cluster, ref)
+        assert await difference(cluster, ref) is None
+        fork = await cluster.service.fork(TENANT, ref.run_id, ForkRequest(after_seq=7))
+        child = RunRef(TENANT, fork.run.id)
+        await executed(cluster, child)
+        assert await difference(cluster, child) is None
+
+    asyncio.run(scenario())
+
+
+def test_a_replay_says_where_a_changed_team_differs() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["1", "3"], "b": ["2", "4"]}, team=duo(4))
+        ref = await cluster.submit()
+        await executed(cluster, ref)
+        shorter = await difference(cluster, ref, duo(2))
+        assert shorter is not None
+        assert "'team/a/model:1'" in shorter
+        longer = await difference(cluster, ref, duo(6))
+        assert longer is not None
+        assert "waits for team/a/model:2" in longer
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("end", ["cancel", "limit"])
+def test_a_replay_of_a_run_that_was_cut_short_differs_nowhere(end: str) -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["x"] * 3, "b": ["y"] * 3}, team=duo(6))
+        ref = await cluster.submit(limits={"max_model_calls": 3})
+        if end == "cancel":
+            await cluster.service.cancel(TENANT, ref.run_id)
+        else:
+            await executed(cluster, ref)
+        assert await difference(cluster, ref) is None
+
+    asyncio.run(scenario())
+
+
+def test_only_ended_runs_are_replayed() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref = await cluster.submit()
+        with pytest.raises(RunNotFinished):
+            await difference(cluster, ref)
+
+        async def nothing(journal: Journal) -> End:
+            raise AssertionError
+
+        with pytest.raises(RunNotFound):
+            log = cluster.log(ref._replace(run_id="run_0"))
+            await replay(log, nothing, SystemClock())
+
+    asyncio.run(scenario())
