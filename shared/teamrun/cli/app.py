@@ -5,7 +5,6 @@ import typer
 from teamrun.cli import (
     api,
     cancel,
-    replay,
     run,
     runs,
     serve,
@@ -27,7 +26,6 @@ COMMANDS = {
     "watch": watch,
     "runs": runs,
     "cancel": cancel,
-    "replay": replay,
     "teams": teams,
     "version": version,
 }
