@@ -24,7 +24,7 @@ from teamrun.storage.memory import MemoryStore
 from teamrun.testing import MemoryQueue, ScriptedModel
 from teamrun.tools.base import Tool
 
-__all__ = ["TENANT", "Cluster", "duo", "solo"]
+__all__ = ["TENANT", "Cluster", "ShiftedClock", "duo", "solo"]
 
 TENANT = "default"
 

@@ -1,7 +1,7 @@
 """Calls under way: model calls and tool calls of one run, on the worker's real event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from dataclasses import dataclass
 from time import monotonic
@@ -143,6 +143,14 @@ class Calls:
             type="RunError", code="expired", message="Nobody answered in time.", agent=call.agent
         )
         self._conclude(call, Outcome(error=error))
+
+    def forget_expiries(self, pending: Mapping[str, PendingCall]) -> None:
+        """Questions that were answered or withdrawn before their expiry was on record."""
+        self.done = [
+            done
+            for done in self.done
+            if done.call.perform is not None or done.call.call_id in pending
+        ]
 
     def leave_unknown(self, call: PendingCall) -> None:
         """Conclude a call that a worker began before it was lost; run code decides what follows."""

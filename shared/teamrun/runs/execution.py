@@ -344,6 +344,7 @@ class Execution:
         for entry in await self._read_on():
             self._apply(entry)
             await self._deliver(journal, entry)
+        self._calls.forget_expiries(journal.pending)
 
     async def _read_on(self) -> list[Entry]:
         """The entries after the folded ones; waits for storage as long as it takes."""

@@ -6,12 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.support.runs import TENANT, Cluster
+from tests.support.runs import TENANT, Cluster, ShiftedClock
 
 from teamrun.dispatch.base import RunRef
 from teamrun.errors import UnfitAnswer
+from teamrun.runs.engine import Engine
+from teamrun.runs.execution import Finish
 from teamrun.runs.public import Run
 from teamrun.runs.talk import Answer
+from teamrun.testing.faults import Fault, FaultStore
 
 FORM: dict[str, Any] = {
     "type": "object",
@@ -132,5 +135,34 @@ def test_an_answer_in_time_wins_over_the_default() -> None:
         cluster.clock.shift += timedelta(seconds=61)
         await step(cluster, ref, "w2")
         assert await said(cluster, ref) == ["go", "stop", "so be it"]
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_that_is_first_leaves_no_trace_of_an_expiry() -> None:
+    async def scenario() -> None:
+        cluster = asking(expires_in_seconds=60)
+        ref = await cluster.submit()
+        [action] = (await step(cluster, ref, "w1")).required_actions
+        store, ahead = FaultStore(cluster.store), ShiftedClock()
+        ahead.shift = timedelta(minutes=2)
+        expiry = store.plan(Fault(outcome="held", method="put_new", key="*/log/000004.json"))
+        worker = Engine(
+            store=store,
+            live=cluster.live,
+            dispatcher=cluster.queue,
+            registry=cluster.registry,
+            owner="w2",
+            clock=ahead,
+        )
+        task = asyncio.ensure_future(worker.execute(ref))
+        await asyncio.wait_for(expiry.reached.wait(), 10)
+        answer = Answer(action_id=action.id, content="just in time")
+        await cluster.service.answer(TENANT, ref.run_id, answer)
+        expiry.release.set()
+        assert await asyncio.wait_for(task, 10) is Finish.ENDED
+        await worker.close()
+        assert (await said(cluster, ref))[1] == "just in time"
+        assert (await cluster.event_types(ref)).count("run.input_received") == 1
 
     asyncio.run(scenario())
