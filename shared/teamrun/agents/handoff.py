@@ -10,7 +10,7 @@ from teamrun.tools.function import FunctionTool
 __all__ = ["Handoff", "handoffs_by_name"]
 
 
-class Handoff(BaseModel):
+class Handoff(BaseModel, defer_build=True):
     """A way to hand over; only `target` has to be given."""
 
     target: str

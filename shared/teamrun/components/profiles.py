@@ -31,7 +31,11 @@ class ProfileOptions(BaseModel):
     """What every type of profile takes."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, protected_namespaces=()
+        extra="forbid",
+        frozen=True,
+        defer_build=True,
+        hide_input_in_errors=True,
+        protected_namespaces=(),
     )
 
     model_info: dict[str, Any] | None = None

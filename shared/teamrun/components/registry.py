@@ -7,8 +7,6 @@ it: `Profiles`, `ToolTable` and the readers. `config.load_registry` makes one of
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
-from pydantic import TypeAdapter
-
 from teamrun.components.bounds import within_bounds
 from teamrun.components.definitions import TeamDefinition
 from teamrun.components.digest import digest
@@ -25,7 +23,6 @@ from teamrun.tools.base import Tool
 
 __all__ = ["Registry", "Resolved"]
 
-_TEAM: Final[TypeAdapter[TeamDefinition]] = TypeAdapter(TeamDefinition)
 _VERSIONS: Final = (1, "1", "1.0", 1.0)
 
 
@@ -177,7 +174,7 @@ class Registry:
         """
         if "${" not in definition.model_dump_json():
             return definition
-        return _TEAM.validate_python(self._filled_in(definition.model_dump(mode="json")))
+        return definition.model_validate(self._filled_in(definition.model_dump(mode="json")))
 
     def _filled_in(self, value: Any) -> Any:
         match value:

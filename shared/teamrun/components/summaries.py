@@ -8,7 +8,7 @@ __all__ = ["Fault", "ModelUse", "Note", "TeamSummary", "Validation"]
 
 
 class _Resource(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class ModelUse(_Resource):

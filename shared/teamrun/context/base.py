@@ -16,7 +16,7 @@ from teamrun.messages.llm import AssistantMessage, FunctionExecutionResultMessag
 __all__ = ["ChatCompletionContext", "is_tool_request", "without_leading_results"]
 
 
-class _State(BaseModel):
+class _State(BaseModel, defer_build=True):
     messages: list[LLMMessage]
 
 

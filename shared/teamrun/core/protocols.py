@@ -44,7 +44,7 @@ class Response:
         return self.chat_message.to_text()
 
 
-class TaskResult(BaseModel):
+class TaskResult(BaseModel, defer_build=True):
     """The result of running a task."""
 
     messages: Sequence[SerializeAsAny[BaseAgentEvent] | SerializeAsAny[BaseChatMessage]]

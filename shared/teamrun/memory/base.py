@@ -22,13 +22,13 @@ __all__ = [
 ]
 
 
-class MemoryQueryResult(BaseModel):
+class MemoryQueryResult(BaseModel, defer_build=True):
     """What a query found."""
 
     results: list[MemoryContent]
 
 
-class UpdateContextResult(BaseModel):
+class UpdateContextResult(BaseModel, defer_build=True):
     """What has been put into a model context."""
 
     memories: MemoryQueryResult

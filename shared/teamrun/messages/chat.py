@@ -39,6 +39,9 @@ __all__ = [
 class BaseMessage(BaseModel, ABC):
     """The base of everything that a team produces: chat messages and agent events."""
 
+    # Built at first use: most programs need few of the classes, and a start is faster.
+    model_config = ConfigDict(defer_build=True)
+
     id: str = Field(default_factory=new_id)
     """Unique; a UUID unless the sender gave another one."""
     source: str
@@ -217,7 +220,7 @@ class MultiModalMessage(BaseChatMessage):
 class JsonContent(BaseModel):
     """Structured content whose class is not known where it is read."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
 
 ContentT = TypeVar("ContentT", bound=BaseModel)

@@ -37,7 +37,7 @@ class MemoryMimeType(StrEnum):
     BINARY = "application/octet-stream"
 
 
-class MemoryContent(BaseModel):
+class MemoryContent(BaseModel, defer_build=True):
     """One piece of memory."""
 
     content: str | bytes | dict[str, Any] | Image

@@ -19,7 +19,7 @@ _MAGIC = (
 )
 
 
-class Image(BaseModel, frozen=True):
+class Image(BaseModel, frozen=True, defer_build=True):
     """An image as its encoded bytes and media type; in JSON `{"data": "<base64>"}`."""
 
     data: bytes

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from teamrun.messages.image import Image
 
@@ -46,14 +46,18 @@ class RequestUsage:
     """Completion tokens that were not shown; part of `completion_tokens`."""
 
 
-class SystemMessage(BaseModel):
+class _Part(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+
+
+class SystemMessage(_Part):
     """Instructions from the developer of the team."""
 
     content: str
     type: Literal["SystemMessage"] = "SystemMessage"
 
 
-class UserMessage(BaseModel):
+class UserMessage(_Part):
     """What a person or another agent said."""
 
     content: str | list[str | Image]
@@ -61,7 +65,7 @@ class UserMessage(BaseModel):
     type: Literal["UserMessage"] = "UserMessage"
 
 
-class AssistantMessage(BaseModel):
+class AssistantMessage(_Part):
     """What the model itself said or asked for."""
 
     content: str | list[FunctionCall]
@@ -70,7 +74,7 @@ class AssistantMessage(BaseModel):
     type: Literal["AssistantMessage"] = "AssistantMessage"
 
 
-class FunctionExecutionResult(BaseModel):
+class FunctionExecutionResult(_Part):
     """The result of one tool call."""
 
     content: str
@@ -79,7 +83,7 @@ class FunctionExecutionResult(BaseModel):
     is_error: bool | None = None
 
 
-class FunctionExecutionResultMessage(BaseModel):
+class FunctionExecutionResultMessage(_Part):
     """The results of the tool calls of one assistant message."""
 
     content: list[FunctionExecutionResult]
@@ -93,7 +97,7 @@ LLMMessage = Annotated[
 """One message of a conversation with a model."""
 
 
-class CreateResult(BaseModel):
+class CreateResult(_Part):
     """The outcome of one model call."""
 
     finish_reason: FinishReason

@@ -43,7 +43,7 @@ _PATIENCE = timedelta(seconds=0.5)
 """How long a client is kept while storage does not answer, before it is told so."""
 
 
-class _KeyRecord(BaseModel):
+class _KeyRecord(BaseModel, defer_build=True):
     run_id: str
     request_hash: str
     at: datetime

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import from_json, to_json
 
 from teamrun.messages.llm import RequestUsage
@@ -48,10 +48,14 @@ Decision = Literal["approve", "reject", "answer"]
 """What a person says to a question."""
 
 
+_LATER = ConfigDict(defer_build=True)
+
+
 class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
+@with_config(_LATER)
 @dataclass(slots=True)
 class LoggedEvent:
     """An event as it lies in an entry; `seq`, `time` and `run_id` come from the envelope."""
@@ -135,6 +139,7 @@ class Claim(_Body):
     owner: str
 
 
+@with_config(_LATER)
 @dataclass(slots=True, kw_only=True)
 class Step:
     """Calls that have completed, with the events that belong to them."""
@@ -213,6 +218,7 @@ class End(_Body):
 Body = Accepted | Claim | Step | Intent | Signal | Wait | Yield | End
 
 
+@with_config(_LATER)
 @dataclass(slots=True, kw_only=True)
 class Entry:
     """One numbered entry with its envelope."""
@@ -240,15 +246,16 @@ class Entry:
             "at": self.at,
             "seq": self.seq,
         }
-        events = b",\n".join(map(_write_event, self.events))
+        events = b",\n".join(map(_EVENT.serializer.to_json, self.events))
         # What has a type is written twice as fast as what has to be looked at.
-        body = _write_step(self.body) if isinstance(self.body, Step) else to_json(self.body)
+        step = isinstance(self.body, Step)
+        body = _STEP.serializer.to_json(self.body) if step else to_json(self.body)
         return b"".join((to_json(envelope)[:-1], _EVENTS, events, _BODY, body, b"}"))
 
 
 _ENTRY = TypeAdapter(Entry)
-_write_event = TypeAdapter(LoggedEvent).serializer.to_json
-_write_step = TypeAdapter(Step).serializer.to_json
+_EVENT = TypeAdapter(LoggedEvent)
+_STEP = TypeAdapter(Step)
 _EVENTS, _BODY = b',"events":[\n', b'\n],"body":'
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, with_config
 
 from teamrun.runs.entries import (
     Accepted,
@@ -32,6 +32,7 @@ from teamrun.runs.usage import count
 __all__ = ["RunState", "fold"]
 
 
+@with_config(ConfigDict(defer_build=True))
 @dataclass(slots=True)
 class RunState:
     """What the first `entries` entries of a log say."""

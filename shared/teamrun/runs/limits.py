@@ -14,7 +14,7 @@ __all__ = ["AgentLimits", "Limits"]
 Count = Annotated[int, Field(ge=1)]
 
 
-class AgentLimits(BaseModel):
+class AgentLimits(BaseModel, defer_build=True):
     """What one agent may use."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -50,7 +50,7 @@ TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled", "incom
 
 
 class _Resource(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 # These are dataclasses: a run makes or changes one of each in every turn.

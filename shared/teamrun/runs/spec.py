@@ -54,7 +54,7 @@ ONE_TEAM: list[JsonValue] = [
 class InputMessage(BaseModel):
     """One message of a task."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     content: str
     source: str = "user"
@@ -63,7 +63,7 @@ class InputMessage(BaseModel):
 class RunInput(BaseModel):
     """A task of several messages."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     messages: list[InputMessage] = Field(min_length=1)
 
@@ -71,7 +71,7 @@ class RunInput(BaseModel):
 class Retry(BaseModel):
     """When a run has failed for a reason that may pass, such as a model that is overloaded."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     max_attempts: int = Field(default=1, ge=1, le=20)
     """Attempts in all; 1 is none again."""
@@ -87,7 +87,9 @@ class Retry(BaseModel):
 class RunRequest(BaseModel):
     """The body of `POST /v1/runs`; exactly one of `team` and `team_spec` is given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"oneOf": ONE_TEAM})
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, defer_build=True, json_schema_extra={"oneOf": ONE_TEAM}
+    )
 
     team: str | None = Field(default=None, min_length=1, max_length=256, examples=["analysts"])
     """The name of a team that the operator registered."""
@@ -122,7 +124,7 @@ class RunRequest(BaseModel):
 class TeamRef(BaseModel):
     """Which team a run executes."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str
     digest: str
@@ -141,7 +143,7 @@ class ForkPoint(BaseModel):
 class RunSpec(BaseModel):
     """Everything that decides what a run does, pinned when it was accepted; never a secret."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     tenant: str
     run_id: str

@@ -7,6 +7,7 @@ time; so let the outer model make no parallel calls of the same one.
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -16,18 +17,20 @@ from teamrun.core.protocols import ChatAgent, TaskResult, TaskRunner, Team
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.tools.arguments import checked_arguments, parameters_of
 from teamrun.tools.base import StreamTool
-from teamrun.tools.schema import ToolSchema
+from teamrun.tools.schema import ParametersSchema, ToolSchema
 
 __all__ = ["AgentTool", "TaskRunnerTool", "TaskRunnerToolArgs", "TeamTool"]
 
 
-class TaskRunnerToolArgs(BaseModel):
+class TaskRunnerToolArgs(BaseModel, defer_build=True):
     """The arguments of an agent or team as a tool."""
 
     task: str = Field(description="The task to be executed.")
 
 
-_PARAMETERS = parameters_of(TaskRunnerToolArgs)
+@cache
+def _parameters() -> ParametersSchema:
+    return parameters_of(TaskRunnerToolArgs)
 
 
 class TaskRunnerTool(StreamTool):
@@ -52,7 +55,7 @@ class TaskRunnerTool(StreamTool):
         self._task_runner = task_runner
         self._last_only = return_value_as_last_message
         self._schema = ToolSchema(
-            name=name, description=description, parameters=_PARAMETERS, strict=False
+            name=name, description=description, parameters=_parameters(), strict=False
         )
 
     @property

@@ -30,14 +30,14 @@ __all__ = [
 ]
 
 
-class TextResultContent(BaseModel):
+class TextResultContent(BaseModel, defer_build=True):
     """Text that a tool gave."""
 
     type: Literal["TextResultContent"] = "TextResultContent"
     content: str
 
 
-class ImageResultContent(BaseModel):
+class ImageResultContent(BaseModel, defer_build=True):
     """An image that a tool gave."""
 
     type: Literal["ImageResultContent"] = "ImageResultContent"
@@ -48,7 +48,7 @@ ResultContent = Annotated[TextResultContent | ImageResultContent, Field(discrimi
 """One part of a tool's result."""
 
 
-class ToolResult(BaseModel):
+class ToolResult(BaseModel, defer_build=True):
     """What calling a tool of a workbench gave."""
 
     type: Literal["ToolResult"] = "ToolResult"
@@ -70,7 +70,7 @@ class ToolResult(BaseModel):
         )
 
 
-class ToolOverride(BaseModel):
+class ToolOverride(BaseModel, defer_build=True):
     """How a workbench presents one of its tools."""
 
     name: str | None = None
