@@ -68,6 +68,7 @@ class Cluster:
         tools: list[Tool] | None = None,
         store: ObjectStore | None = None,
         live: Live | None = None,
+        model: ScriptedModel | None = None,
         lease: timedelta = timedelta(seconds=60),
     ) -> None:
         self.store = store or MemoryStore()
@@ -75,7 +76,7 @@ class Cluster:
         self.live = live or MemoryLive(clock=lambda: self.clock.now().timestamp())
         self.queue = MemoryQueue()
         self.lease = lease
-        self.model = ScriptedModel(script)
+        self.model = model or ScriptedModel(script)
         self.registry = Registry.of(
             teams={"team": team}, models={"m": self.model}, tools=tools or []
         )

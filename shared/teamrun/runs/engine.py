@@ -33,6 +33,8 @@ __all__ = ["Engine"]
 
 logger = logging.getLogger(__name__)
 
+_STOP_BEFORE, _ABORT_BEFORE = 30.0, 10.0
+"""Seconds before a platform's deadline."""
 _PROBE = 5.0
 """Seconds between looks at the log where the live channel is not to be relied on."""
 
@@ -84,8 +86,13 @@ class Engine:
         """How many runs are being executed here."""
         return len(self._starting)
 
-    async def execute(self, ref: RunRef) -> Finish:
+    async def execute(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
         """Execute a run, as far as it goes here.
+
+        Args:
+            ref: The run.
+            deadline: When the platform ends this process. Half a minute before, no more calls
+                begin; ten seconds before, those under way are given up and the run is handed over.
 
         Raises:
             StorageError: The log cannot be read; the reaper will send the run again.
@@ -96,7 +103,7 @@ class Engine:
         self._idle.clear()
         self._attend()
         try:
-            finish = await self._execute(ref)
+            finish = await self._execute(ref, deadline)
         finally:
             self._starting.discard(ref)
             if not self._starting:
@@ -130,7 +137,7 @@ class Engine:
 
     # One run
 
-    async def _execute(self, ref: RunRef) -> Finish:
+    async def _execute(self, ref: RunRef, deadline: datetime | None) -> Finish:
         log = RunLog(self._store, ref, writer=self.owner, clock=self._clock)
         entries = await log.read()
         state = fold(entries)
@@ -158,9 +165,12 @@ class Engine:
                 surroundings=_Surroundings(ref, self._notices, self._store),
             )
             self._executions[ref] = execution
+            timers = self._timers(execution, deadline)
             try:
                 finish = await execution.run()
             finally:
+                for timer in timers:
+                    timer.cancel()
                 del self._executions[ref]
                 await self._release(ref)
             state = execution.state
@@ -198,6 +208,15 @@ class Engine:
             return True
         await self._release(ref)
         return False
+
+    def _timers(self, execution: Execution, deadline: datetime | None) -> list[asyncio.TimerHandle]:
+        if deadline is None:
+            return []
+        left, real = (deadline - self._clock.now()).total_seconds(), asyncio.get_running_loop()
+        return [
+            real.call_later(max(left - _STOP_BEFORE, 0), execution.stop),
+            real.call_later(max(left - _ABORT_BEFORE, 0), execution.abort),
+        ]
 
     async def _put_aside(self, log: RunLog, state: RunState) -> None:
         """Nobody needs to look after a run that waits, unless somebody has spoken meanwhile."""

@@ -173,6 +173,8 @@ class Signal(_Body):
     source: str = "user"
     limits: dict[str, Any] | None = None
     """Limits that a resume raises."""
+    anew: bool = False
+    """A resume lets the run begin anew: what is on record is left out."""
     key: str | None = None
     """`{sha256 of the Idempotency-Key}.{sha256 of the body}`: a repeated request is known by it."""
 
@@ -181,7 +183,7 @@ class Wait(_Body):
     """The run waits for somebody outside; its owner lets go, and it costs nothing."""
 
     kind: Literal["wait"] = "wait"
-    why: Literal["input", "paused", "limit"]
+    why: Literal["input", "paused", "limit", "diverged"]
     until: datetime | None = None
     """When the first of the questions expires."""
     emitted: int = 0
@@ -191,9 +193,9 @@ class Yield(_Body):
     """The owner lets go on purpose; somebody else goes on."""
 
     kind: Literal["yield"] = "yield"
-    why: Literal["shutdown", "retry"]
+    why: Literal["shutdown", "retry", "diverged"]
     until: datetime | None = None
-    """When a retry begins."""
+    """When the next attempt begins."""
     drop: list[str] = []
     """Calls whose recorded failure a replay leaves out, so that they are made again."""
     emitted: int = 0

@@ -10,8 +10,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any, Protocol
 
 from teamrun.core.clock import Clock
@@ -26,7 +27,7 @@ from teamrun.runs.gate import Gate
 from teamrun.runs.journal import Journal, RunOrigin
 from teamrun.runs.log import RunLog
 from teamrun.runs.loop import RunLoop
-from teamrun.runs.narration import started_event
+from teamrun.runs.narration import paused_event, retried_event, started_event
 
 __all__ = ["Execution", "Finish", "Program", "Surroundings"]
 
@@ -38,6 +39,10 @@ _RUNAWAY = 1_000_000
 """Callbacks without the queue ever being empty."""
 _POISON_CLAIMS = 5
 """Claims in a row that came to nothing before a run is given up."""
+_DIVERGED_PAUSE = timedelta(minutes=1)
+"""The wait before another worker tries a run whose record this one's code does not fit."""
+_DIVERGED_PATIENCE = timedelta(hours=1)
+"""How long that is tried before the run is paused."""
 _IDLE_YIELDS = 20
 """Hand-overs in a row without a completed call before a run is given up."""
 
@@ -194,7 +199,7 @@ class Execution:
         journal = Journal(RunLoop(), self._origin, skip_events=self.state.emitted)
         self._journal = journal
         try:
-            for entry in [*self._prefix, *self._entries]:
+            for entry in self._record():
                 await self._deliver(journal, entry)
                 if self._root is None and isinstance(entry.body, Claim):
                     self._root = self._begin(journal)
@@ -207,8 +212,28 @@ class Execution:
                     "use the release and definitions that began the run."
                 )
             return await self._live(journal, self._root)
-        except (Diverged, Runaway) as error:
+        except Runaway as error:
             return await self._write_end(failure(error))
+        except Diverged as error:
+            if self._calls_nothing:
+                return await self._write_end(failure(error))
+            return await self._write_last(partial(self._diverged, error))
+
+    def _record(self) -> list[Entry]:
+        """What a replay takes into account: all, unless the run was told to begin anew."""
+        entries = [*self._prefix, *self._entries]
+        if not self.state.replay_from:
+            return entries
+        return [entry for entry in self._entries if entry.n >= self.state.replay_from]
+
+    def _diverged(self, error: Diverged) -> Draft:
+        """Other workers may have the code of the record; after an hour a person has to see."""
+        now, since = self._clock.now(), self.state.diverged_since
+        if since is not None and now - since >= _DIVERGED_PATIENCE:
+            return Draft(Wait(why="diverged"), [paused_event(error_record(error))])
+        until = now + _DIVERGED_PAUSE
+        event = retried_event(error_record(error), self.state.attempts, until)
+        return Draft(Yield(why="diverged", until=until), [event])
 
     def _begin(self, journal: Journal) -> asyncio.Task[End]:
         """Start the code of the run: at its first claim, having heard what came before."""
@@ -245,13 +270,21 @@ class Execution:
             await self._deliver(journal, entry, live=True)
 
     async def _write_end(self, end: End) -> Finish:
-        """End the run from outside of `_live`, unless a cancel or another owner was first."""
+        """End the run from outside of `_live`."""
+        return await self._write_last(lambda: end_draft(end, self.state))
+
+    async def _write_last(self, form: Callable[[], Draft]) -> Finish:
+        """Let go of the run from outside of `_live`; a cancel or another owner comes first."""
         self._calls.abandon_all()
         while self.state.end is None:
-            draft = self._first_duty() or end_draft(end, self.state)
+            draft = self._first_duty() or form()
+            if isinstance(draft.body, Yield) and draft.body.until is not None:
+                await self._surroundings.will_wait(draft.body.until)
             entry = await self._log.append(self.state, draft.body, draft.events, epoch=self._epoch)
             for news in [entry] if entry else await self._read_on():
                 self._apply(news)
+            if entry is not None:
+                return _FINISHES[type(draft.body)]
         return Finish.ENDED
 
     # Delivering

@@ -69,6 +69,10 @@ class RunState:
     """When a scheduled run, or the next attempt, may begin."""
     dropped: dict[str, int] = field(default_factory=dict[str, int])
     """Calls whose recorded failure is left out by a replay, up to the entry of that number."""
+    diverged_since: datetime | None = None
+    """Since when replays of the run have met other code than made its record."""
+    replay_from: int = 0
+    """The first entry that a replay takes into account."""
     seconds: float = 0.0
     """Time at work, up to the newest entry."""
     intents: dict[str, str] = field(default_factory=dict[str, str])
@@ -157,7 +161,8 @@ class RunState:
                 self.started_at = self.started_at or entry.at
             case Step():
                 self.idle_claims = 0
-                self.idle_yields = 0 if body.calls else self.idle_yields
+                if body.calls:
+                    self.idle_yields, self.diverged_since = 0, None
                 self.emitted += body.emitted
                 for call in body.calls:
                     self._count(call)
@@ -186,9 +191,12 @@ class RunState:
         self.emitted += body.emitted
         if isinstance(body, Wait):
             self.waiting = body
-            self.is_paused = self.is_paused or body.why == "limit"
+            self.is_paused = self.is_paused or body.why in ("limit", "diverged")
         elif body.why == "shutdown":
             self.idle_yields += 1
+        elif body.why == "diverged":
+            self.not_before = body.until
+            self.diverged_since = self.diverged_since or self.at
         else:
             self.attempts += 1
             self.not_before = body.until
@@ -203,7 +211,9 @@ class RunState:
             case "pause":
                 self.is_paused = True
             case "resume":
-                self.is_paused, self.waiting = False, None
+                self.is_paused, self.waiting, self.diverged_since = False, None, None
+                if signal.anew:
+                    self.replay_from, self.emitted, self.actions = self.entries, 0, []
                 if signal.limits is not None:
                     self.limits = self.limits.raised(Limits.model_validate(signal.limits))
             case "input":

@@ -72,9 +72,9 @@ def resumed_event() -> LoggedEvent:
     return _event("run.resumed")
 
 
-def paused_event() -> LoggedEvent:
-    """The run stands still until it is resumed."""
-    return _event("run.paused")
+def paused_event(error: ErrorRecord | None = None) -> LoggedEvent:
+    """The run stands still until it is resumed; `error` says why, where something is wrong."""
+    return _event("run.paused") if error is None else _event("run.paused", error=error)
 
 
 def end_event(end: End) -> LoggedEvent:

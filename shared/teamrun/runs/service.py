@@ -252,14 +252,19 @@ class RunService:
         """
         return await self._talk.pause(_ref(tenant, run_id))
 
-    async def resume(self, tenant: str, run_id: str, *, limits: Limits | None = None) -> Run:
+    async def resume(
+        self, tenant: str, run_id: str, *, limits: Limits | None = None, anew: bool = False
+    ) -> Run:
         """Let a paused run go on, with limits raised where given; repeating it changes nothing.
+
+        With `anew` it begins from its start and leaves its record out: for a run whose record the
+        code of today does not fit any more.
 
         Raises:
             RunNotFound: There is no such run of this tenant.
             RunEnded: It has ended.
         """
-        return await self._talk.resume(_ref(tenant, run_id), limits)
+        return await self._talk.resume(_ref(tenant, run_id), limits, anew=anew)
 
     async def speak(
         self, tenant: str, run_id: str, message: InputMessage, *, idempotency_key: str | None = None

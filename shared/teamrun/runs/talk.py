@@ -155,14 +155,14 @@ class Talk:
         )
         return heard.run
 
-    async def resume(self, ref: RunRef, limits: Limits | None) -> Run:
+    async def resume(self, ref: RunRef, limits: Limits | None, *, anew: bool) -> Run:
         """See `RunService.resume`."""
         raised = limits and limits.model_dump(mode="json", exclude_unset=True)
 
         def decide(state: RunState) -> _Said:
             if not state.is_paused:
                 return _Said(None)
-            signal = Signal(signal="resume", limits=raised)
+            signal = Signal(signal="resume", limits=raised, anew=anew)
             return _Said(signal, resumed_event(), wakes=True)
 
         return (await self._say(ref, decide)).run

@@ -1,0 +1,101 @@
+"""Golden logs: runs as releases have recorded them, which every later release must replay.
+
+`python -m tests.golden.recording` writes those of this release into `behaviour-N/`, N being
+`runs.spec.BEHAVIOUR`. A file that is there is never written again: a log that a release made is
+what it is, and code that cannot replay it any more needs a new N, with the old path kept.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.support.runs import TENANT, Cluster, duo, solo
+
+from teamrun.runs.spec import BEHAVIOUR
+from teamrun.runs.talk import Answer
+from teamrun.tools.context import ToolContext
+from teamrun.tools.function import FunctionTool
+
+__all__ = ["FOLDER", "TOOLS", "cases"]
+
+FOLDER = Path(__file__).parent
+
+
+def count(context: ToolContext) -> str:
+    """Count, and leave the count in a file."""
+    context.state["calls"] = context.state.get("calls", 0) + 1
+    context.artifacts.write("count.txt", str(context.state["calls"]))
+    return f"{context.state['calls']}"
+
+
+def broken() -> str:
+    """Break."""
+    raise ValueError("out of paper")
+
+
+TOOLS = [
+    FunctionTool(count, effects="write"),
+    FunctionTool(broken),
+    FunctionTool(lambda: "signed", "Sign.", "sign", needs_approval=True),
+]
+
+Case = tuple[dict[str, Any], dict[str, list[Any]]]
+
+
+def _calls(*names: str) -> dict[str, Any]:
+    return {"tool_calls": [{"name": name, "arguments": {}} for name in names]}
+
+
+def cases() -> dict[str, Case]:
+    """Teams, and what their agents say."""
+    selector = {
+        "type": "selector_group_chat",
+        "model": "m",
+        "participants": duo(1)["participants"],
+        "max_turns": 3,
+    }
+    return {
+        "turns": (duo(4), {"a": ["1", "3"], "b": ["2", "4"]}),
+        "tools": (
+            solo("count", "broken", max_tool_iterations=3, reflect_on_tool_use=True),
+            {"a": [_calls("count", "broken", "count"), _calls("count"), "so", "DONE"]},
+        ),
+        "failure": (
+            solo(),
+            {"a": ["one", {"error": {"message": "no", "status_code": 400, "retryable": False}}]},
+        ),
+        "approval": (solo("sign"), {"a": [_calls("sign"), "DONE"]}),
+        "selection": (selector, {"selector": ["b", "a", "b"], "a": ["x"], "b": ["y", "z"]}),
+    }
+
+
+async def record(name: str) -> dict[str, Any]:
+    """Execute a case, over two workers where it waits in between, and take its log."""
+    team, script = cases()[name]
+    cluster = Cluster(script, team=team, tools=[*TOOLS])
+    ref = await cluster.submit()
+    for owner in ("w1", "w2"):
+        worker = cluster.worker(owner)
+        await worker.execute(ref)
+        await worker.close()
+        run = await cluster.service.get(TENANT, ref.run_id)
+        for action in run.required_actions:
+            answer = Answer(action_id=action.id, decision="approve")
+            await cluster.service.answer(TENANT, ref.run_id, answer)
+    return {"team": team, "log": await cluster.log(ref).documents()}
+
+
+def main() -> None:
+    """Write the logs that are not there yet."""
+    folder = FOLDER / f"behaviour-{BEHAVIOUR}"
+    folder.mkdir(exist_ok=True)
+    for name in cases():
+        file = folder / f"{name}.json"
+        if not file.exists():
+            text = json.dumps(asyncio.run(record(name)), indent=1)
+            file.write_text(f"{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

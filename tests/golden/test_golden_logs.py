@@ -1,0 +1,48 @@
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from tests.golden.recording import FOLDER, TOOLS, cases
+from tests.support.runs import Cluster
+
+from teamrun.core.clock import SystemClock
+from teamrun.dispatch.base import RunRef
+from teamrun.runs.entries import Accepted, End
+from teamrun.runs.journal import Journal
+from teamrun.runs.keys import entry_key
+from teamrun.runs.log import RunLog
+from teamrun.runs.program import run_team
+from teamrun.runs.replay import replay
+from teamrun.runs.spec import BEHAVIOUR
+from teamrun.storage.memory import MemoryStore
+
+LOGS = sorted(FOLDER.glob("behaviour-*/*.json"))
+
+
+@pytest.mark.parametrize("file", LOGS, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_the_log_of_a_release_is_replayed_without_a_difference(file: Path) -> None:
+    golden = json.loads(file.read_text(encoding="utf-8"))
+
+    async def scenario() -> None:
+        spec = golden["log"][0]["body"]["spec"]
+        ref, store = RunRef(spec["tenant"], spec["run_id"]), MemoryStore()
+        for n, entry in enumerate(golden["log"]):
+            await store.put_new(entry_key(ref, n), json.dumps(entry).encode())
+        log = RunLog(store, ref, writer="test", clock=SystemClock())
+        [first, *_] = await log.read()
+        assert isinstance(first.body, Accepted)
+        pinned = first.body.spec
+        registry = Cluster({}, team=golden["team"], tools=[*TOOLS]).registry
+
+        async def program(journal: Journal) -> End:
+            return await run_team(journal, pinned, registry)
+
+        assert await replay(log, program, SystemClock()) is None
+
+    asyncio.run(scenario())
+
+
+def test_this_release_has_golden_logs_of_every_case() -> None:
+    present = {file.stem for file in LOGS if file.parent.name == f"behaviour-{BEHAVIOUR}"}
+    assert present == set(cases())
