@@ -101,7 +101,7 @@ class Reaper:
         self._sent = {ref: at for ref, at in self._sent.items() if ref in seen}
         return count
 
-    async def _void(self, ref: RunRef, now: datetime) -> None:
+    async def _void(self, ref: RunRef, marker: str, now: datetime) -> None:
         """Close a log that was never begun, so that its acceptance cannot be finished any more.
 
         Taking the marker away alone would lose a run whose API was only paused meanwhile.
@@ -111,7 +111,7 @@ class Reaper:
         log = RunLog(self._store, ref, writer=self._owner, clock=self._clock)
         end = End(status="failed", stop_code="void")
         if await log.append(None, end, [], epoch=0) or await log.state() is None:
-            await self._store.delete(open_marker(ref))
+            await self._store.delete(marker)
 
     async def _sweep_due(self) -> int:
         """Send runs whose time has come; a marker goes when its hour has nothing due any more."""
@@ -121,7 +121,9 @@ class Reaper:
             [state] = await self._reader.states([ref])
             due = state.due_at() if state and state.end is None and state.owner is None else None
             if state is None or due is None or due_marker(ref, due) != key:
-                if state is None or state.end is not None or state.owner is None:
+                if state is None:
+                    await self._void(ref, key, now)
+                elif state.end is not None or state.owner is None:
                     await self._store.delete(key)
             elif due <= now and now - self._sent.get(ref, _LONG_AGO) >= self._lease:
                 await self._store.put_new(open_marker(ref), b"")
@@ -148,7 +150,7 @@ class Reaper:
             # A queued run may wait in a long queue, and a begun one may be taken over only when its
             # log has been silent for a lease; an ended one wants its derived objects.
             if state is None:
-                await self._void(ref, now)
+                await self._void(ref, open_marker(ref), now)
                 continue
             if state.end is None and now - state.at < self._lease:
                 continue

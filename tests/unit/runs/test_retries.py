@@ -161,6 +161,38 @@ def test_a_marker_without_a_log_is_closed_after_an_hour_so_that_nothing_is_accep
     asyncio.run(scenario())
 
 
+def test_the_marker_of_a_schedule_outlives_a_look_at_it_before_its_log_is_there() -> None:
+    async def scenario() -> None:
+        store = FaultStore(MemoryStore())
+        cluster = Cluster({"a": ["DONE"]}, team=solo(), store=store)
+        held = store.plan(Fault(outcome="held", method="put_new", key="*/log/000000.json"))
+        accepting = asyncio.ensure_future(cluster.submit(delay_seconds=1))
+        await held.reached.wait()
+        cluster.clock.shift += timedelta(seconds=2)
+        assert await cluster.reaper().sweep() == 0
+        held.release.set()
+        ref = await accepting
+        assert await cluster.reaper().sweep() == 1
+        assert (await executed(cluster, ref)).status == "completed"
+
+    asyncio.run(scenario())
+
+
+def test_a_schedule_without_a_log_is_closed_after_an_hour() -> None:
+    async def scenario() -> None:
+        store = FaultStore(MemoryStore())
+        cluster = Cluster({"a": ["DONE"]}, team=solo(), store=store)
+        store.plan(Fault(outcome="unavailable", method="put_new", key="*/log/*", times=None))
+        with pytest.raises(Unavailable):
+            await cluster.submit(delay_seconds=1)
+        store.heal()
+        cluster.clock.shift += timedelta(hours=2)
+        await cluster.reaper().sweep()
+        assert await store.list("due/") == []
+
+    asyncio.run(scenario())
+
+
 def test_a_run_that_is_handed_over_again_and_again_is_given_up() -> None:
     async def scenario() -> None:
         cluster = Cluster({"a": ["DONE"]}, team=solo())
