@@ -27,6 +27,7 @@ from teamrun.runs.artifacts import RunArtifacts
 from teamrun.runs.calls import agent_name, error_record
 from teamrun.runs.entries import CallRecord, ErrorRecord
 from teamrun.runs.journal import Desk, Journal, Outcome, Question
+from teamrun.runs.stateful import borrowed
 from teamrun.tools.base import Tool
 from teamrun.tools.context import ToolContext
 from teamrun.tools.schema import ToolSchema
@@ -310,7 +311,8 @@ class JournaledTool(Tool):
         )
         detail: dict[str, Any] = {"tool_call_id": call_id}
         try:
-            value = await self._inner.run_json(args, call_id=call_id, context=context)
+            async with borrowed(self._inner, context.state):
+                value = await self._inner.run_json(args, call_id=call_id, context=context)
             text = self._inner.return_value_as_string(value)
             after = _checked_state(context.state, self.name)
         except Exception as error:
