@@ -247,7 +247,7 @@ class Execution:
         decision = Decision(self.state, journal, self._calls, gate, drafts, self._clock)
         if self._calls_nothing and not root.done():
             return await self._write_end(_stopped_here(journal))
-        while True:
+        while self.state.end is None:
             self._begin_calls()
             draft = decision.next(root, is_stopping=self._stopping, show=self._show)
             if draft is None:
@@ -268,6 +268,7 @@ class Execution:
                 return finish
             gate.begin(draft.intents)
             await self._deliver(journal, entry, live=True)
+        return Finish.ENDED  # by somebody else: a cancel needs no claim
 
     async def _write_end(self, end: End) -> Finish:
         """End the run from outside of `_live`."""

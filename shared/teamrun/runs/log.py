@@ -98,6 +98,7 @@ class RunLog:
             Unavailable: Storage did not answer for longer than this log's patience, so it is not
                 known whether the entry was written.
         """
+        assert state is None or state.end is None, "nothing follows the end"
         now = self._clock.now()
         entry = Entry(
             n=state.entries if state else 0,

@@ -8,7 +8,7 @@ from teamrun.components.registry import Registry
 from teamrun.dispatch.base import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine import Engine
-from teamrun.runs.entries import Accepted, Claim, End
+from teamrun.runs.entries import Accepted, Claim, End, Signal
 from teamrun.runs.execution import Finish
 from teamrun.runs.journal import Desk, Journal, Outcome
 from teamrun.runs.notices import lease_name
@@ -222,6 +222,33 @@ async def taken_over(cluster: Cluster, ref: RunRef) -> None:
     worker = cluster.worker("heir")
     assert await worker.execute(ref) is Finish.ENDED
     await worker.close()
+
+
+def test_an_owner_that_finds_its_run_ended_by_another_writes_nothing_more() -> None:
+    async def scenario() -> None:
+        entered, release = asyncio.Event(), asyncio.Event()
+
+        async def held() -> str:
+            entered.set()
+            await release.wait()
+            return "x"
+
+        tool = FunctionTool(held, description="Waits.")
+        cluster = Cluster({"a": [call("held"), "DONE"]}, team=solo("held"), tools=[tool])
+        ref = await cluster.submit()
+        async with cluster.working(ref) as (_, task):
+            await asyncio.wait_for(entered.wait(), 10)
+            log = cluster.log(ref)
+            state = await log.state()
+            assert state is not None
+            await log.append(state, Signal(signal="cancel"), [], epoch=state.epoch)
+            await taken_over(cluster, ref)
+            release.set()
+            assert await asyncio.wait_for(task, 10) is Finish.ENDED
+        last = (await cluster.entries(ref))[-1]
+        assert (last.writer, last.body.kind) == ("heir", "end")
+
+    asyncio.run(scenario())
 
 
 def test_a_run_is_taken_over_only_when_its_owner_has_been_silent_for_a_lease() -> None:
