@@ -1,0 +1,263 @@
+"""Clients of a simulated deployment: they submit, ask, answer, cancel, follow, and come again.
+
+A client that was told nothing knows nothing; what it was told goes into the ledger.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeVar
+
+from tests.simulation.deployment import TENANT, Api, Deployment
+from tests.simulation.ledger import Said
+from tests.simulation.world import Died
+
+from teamrun.errors import RunEnded, StaleAction, TeamrunError, Unavailable
+from teamrun.runs.public import TERMINAL, Event, RequiredAction, Run
+from teamrun.runs.service import RunService
+from teamrun.runs.spec import InputMessage, RunRequest
+from teamrun.runs.talk import Answer
+
+__all__ = ["Clients"]
+
+T = TypeVar("T")
+
+_PATIENCE = 20.0
+
+
+class NoAnswer(Exception):
+    """The request may have been carried out, or not."""
+
+
+class Clients:
+    """Everybody outside."""
+
+    def __init__(self, world: Deployment) -> None:
+        self._world = world
+        self._rng = world.rng
+        self._ledger = world.ledger
+        self._keys = 0
+        self._attended: set[str] = set()
+
+    async def _request(self, call: Callable[[RunService], Awaitable[T]]) -> T:
+        """Send a request to some API process.
+
+        Raises:
+            NoAnswer: Nobody knows what came of it.
+            TeamrunError: What the API said.
+        """
+        api = self._world.some_api()
+        if api is None:
+            raise NoAnswer
+        handler = asyncio.ensure_future(self._handle(api, call))
+        await asyncio.wait([handler], timeout=_PATIENCE)
+        if not handler.done():  # it goes on, and nobody listens any more
+            handler.add_done_callback(_forget)
+            raise NoAnswer
+        try:
+            result = handler.result()
+        except (Died, Unavailable) as error:
+            raise NoAnswer from error
+        if self._rng.random() < self._world.weather.answer_lost:
+            raise NoAnswer
+        return result
+
+    async def _handle(self, api: Api, call: Callable[[RunService], Awaitable[T]]) -> T:
+        await api.point()
+        result = await call(api.service)
+        await api.point()
+        return result
+
+    async def _insist(self, call: Callable[[RunService], Awaitable[T]]) -> T:
+        """The same until there is an answer."""
+        while True:
+            try:
+                return await self._request(call)
+            except NoAnswer:
+                await self._while(0.2, 1.0, 3.0)
+
+    async def _while(self, *seconds: float) -> None:
+        await asyncio.sleep(self._rng.choice(seconds))
+
+    def _key(self) -> str:
+        self._keys += 1
+        return f"key-{self._keys}"
+
+    # Submitting
+
+    async def submit(self) -> None:
+        """Submit a run, again where nobody answered; then see to it."""
+        await self._while(0, 0, 0.5, 3)
+        request = RunRequest(team="t", input=str(self._rng.randrange(1 << 32)))
+        if self._rng.random() < 0.3:
+            await self._submit_without_key(request)
+            return
+        key = self._key()
+        for _ in range(self._rng.choice((0, 0, 1, 2))):  # impatient twins
+            self._world.visit(self._submit_with_key(request, key))
+        await self._submit_with_key(request, key, attend=True)
+
+    async def _submit_without_key(self, request: RunRequest) -> None:
+        try:
+            submitted = await self._request(lambda service: service.submit(TENANT, request))
+        except NoAnswer:
+            return
+        self._accepted(submitted.run, attend=True)
+
+    async def _submit_with_key(
+        self, request: RunRequest, key: str, *, attend: bool = False
+    ) -> None:
+        for _ in range(30):  # a run that was given up by the reaper stays so
+            try:
+                submitted = await self._request(
+                    lambda service: service.submit(TENANT, request, idempotency_key=key)
+                )
+                break
+            except NoAnswer:
+                await self._while(0.2, 1.0, 3.0)
+        else:
+            return
+        self._ledger.by_key[key].add(submitted.run.id)
+        self._accepted(submitted.run, attend=attend)
+
+    def _accepted(self, run: Run, *, attend: bool) -> None:
+        self._ledger.accepted.add(run.id)
+        if attend:
+            self._visit(run.id)
+
+    def look_after(self, runs: list[str]) -> None:
+        """See the runs to their end that nobody knows of: their clients were told nothing."""
+        for run_id in runs:
+            if run_id not in self._attended:
+                self._attended.add(run_id)
+                self._world.visit(self._attend(run_id))
+
+    def _visit(self, run_id: str) -> None:
+        rng = self._rng
+        self._attended.add(run_id)
+        visits = [self._attend(run_id)]
+        for chance, visit in (
+            (0.2, self._cancel),
+            (0.2, self._pause),
+            (0.35, self._speak),
+            (0.4, self._follow),
+        ):
+            if rng.random() < chance:
+                visits.append(visit(run_id))
+        for visit in visits:
+            self._world.visit(visit)
+
+    # A run's life
+
+    async def _attend(self, run_id: str) -> None:
+        """Look at a run until it ends, answering what it asks."""
+        revision = 0
+        while True:
+            run = await self._insist(lambda service: service.get(TENANT, run_id))
+            if run.revision < revision:
+                self._ledger.fault(f"I10 {run_id} went back from {revision} to {run.revision}")
+            revision = run.revision
+            if run.status in TERMINAL:
+                self._ledger.finished(run_id, run.status)
+                return
+            for action in run.required_actions:
+                await self._answer(run_id, action)
+            if run.status == "paused" and self._rng.random() < 0.3:
+                await self._resume(run_id)
+            await self._while(0.3, 1.0, 4.0)
+
+    async def _answer(self, run_id: str, action: RequiredAction) -> None:
+        rng = self._rng
+        if rng.random() < 0.2:
+            return  # later, or too late
+        decision = "answer"
+        if action.type == "approval":
+            decision = rng.choice(("approve", "reject", "answer"))
+        key = self._key() if rng.random() < 0.7 else None
+        text = f"words {rng.randrange(1 << 20)}"
+        answer = Answer(action_id=action.id, decision=decision, content=text)
+        for _ in range(rng.choice((1, 1, 1, 2))):
+            try:
+                await self._request(
+                    lambda service: service.answer(TENANT, run_id, answer, idempotency_key=key)
+                )
+            except (NoAnswer, StaleAction, RunEnded):
+                continue
+            self._ledger.answers.append(Said(run_id, action.id, text))
+
+    async def _cancel(self, run_id: str) -> None:
+        await self._while(0, 0.05, 0.5, 2, 10)
+        try:
+            run = await self._insist(lambda service: service.cancel(TENANT, run_id))
+        except RunEnded:
+            return
+        if run.status not in ("cancelling", "cancelled"):
+            self._ledger.fault(f"I8 {run_id} was cancelled and is {run.status}")
+        self._ledger.cancelled.add(run_id)
+
+    async def _pause(self, run_id: str) -> None:
+        await self._while(0, 0.05, 0.5, 2)
+        try:
+            await self._insist(lambda service: service.pause(TENANT, run_id))
+            await self._while(0, 0.5, 5)
+            await self._resume(run_id)
+        except RunEnded:
+            return
+
+    async def _resume(self, run_id: str) -> None:
+        try:
+            await self._insist(lambda service: service.resume(TENANT, run_id))
+        except RunEnded:
+            return
+
+    async def _speak(self, run_id: str) -> None:
+        for _ in range(self._rng.choice((1, 2))):
+            await self._while(0, 0.05, 0.5, 2)
+            key, text = self._key(), f"psst {self._rng.randrange(1 << 32)}"
+            message = InputMessage(content=text)
+            try:
+                await self._insist(
+                    lambda service, message=message, key=key: service.speak(
+                        TENANT, run_id, message, idempotency_key=key
+                    )
+                )
+            except RunEnded:
+                return
+            self._ledger.messages.append(Said(run_id, text))
+
+    async def _follow(self, run_id: str) -> None:
+        """Follow the events, with broken connections, to the last one."""
+        seen = 0
+        while True:
+            api = self._world.some_api()
+            if api is None:
+                await self._while(1.0)
+                continue
+            stream = api.service.follow(TENANT, run_id, after=seen)
+            try:
+                await api.point()
+                async for item in stream:
+                    if not isinstance(item, Event):
+                        continue
+                    if item.seq != seen + 1:
+                        self._ledger.fault(f"I10 {run_id}: event {item.seq} follows {seen}")
+                    seen = item.seq
+                    self._ledger.see(item)
+                    if self._rng.random() < 0.1:
+                        break
+                else:
+                    return
+            except (Died, Unavailable):
+                await self._while(0.5, 2.0)
+            finally:
+                await _closed(stream)
+
+
+async def _closed(stream: AsyncGenerator[object, None]) -> None:
+    with contextlib.suppress(Died, TeamrunError):
+        await stream.aclose()
+
+
+def _forget(task: "asyncio.Task[T]") -> None:
+    if not task.cancelled():
+        task.exception()

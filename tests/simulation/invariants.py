@@ -1,0 +1,155 @@
+"""What must hold of every schedule when it is over: I1 to I13 of `docs/design/simulation.md`."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from tests.simulation.deployment import TENANT, Deployment, registry
+from tests.simulation.ledger import Drive
+from tests.simulation.replay import disagreements
+from tests.simulation.story import Story
+from tests.simulation.world import VirtualClock
+
+from teamrun.dispatch.base import RunRef
+from teamrun.errors import DeliveryError
+from teamrun.live.memory import MemoryLive
+from teamrun.runs.fold import fold
+from teamrun.runs.keys import events_key
+from teamrun.runs.log import RunLog
+from teamrun.runs.service import RunService
+
+__all__ = ["violations"]
+
+_FAILURES = frozenset({"poison", "no_progress", "outcome_unknown", "model_error"})
+"""Ends that a schedule may well come to; any other failure is the engine's."""
+
+
+async def violations(world: Deployment) -> list[str]:
+    """Everything that does not hold."""
+    ledger, runs = world.ledger, world.runs()
+    found = list(ledger.faults)
+    lost = sorted(ledger.accepted - set(runs))
+    found += [f"I1 {run_id} was acknowledged and is not there" for run_id in lost]
+    for key, ids in ledger.by_key.items():
+        if len(ids) != 1:
+            found.append(f"I9 {key} stands for {sorted(ids)}")
+    if len(runs) > world.submitted:
+        found.append(f"I9 {len(runs)} runs of {world.submitted} requests")
+    for run_id in runs:
+        found += [f"{each} ({run_id})" for each in await _of_run(world, RunRef(TENANT, run_id))]
+    left = await world.store.list("open/")
+    if left and not found:
+        found.append(f"markers are left: {left}")
+    return found
+
+
+async def _of_run(world: Deployment, ref: RunRef) -> list[str]:
+    log = RunLog(world.store, ref, writer="reader", clock=VirtualClock())
+    try:
+        entries = await log.read()
+        state = fold(entries)
+    except Exception as error:
+        return [f"I2 the log cannot be folded: {error!r}"]
+    assert state is not None, "an accepted run has an entry 0"
+    story = Story(ref, entries, state)
+    found = story.misshapen()
+    if state.end is None:
+        return [*found, f"I1 it is {state.status} for ever: {story.told()}"]
+    world.stats[story.end.status] += 1
+    world.stats["unacknowledged"] += ref.run_id not in world.ledger.accepted
+    drives = [drive for drive in world.ledger.drives[ref.run_id] if drive.begun]
+    found += _of_end(world, story)
+    found += _of_words(world, story, max(drives, key=lambda each: len(each.thread), default=None))
+    found += _of_calls(story, drives)
+    found += _of_effects(world, story)
+    found += await _of_reads(world, story)
+    found += await disagreements(story, drives, world.store)
+    return found
+
+
+def _of_end(world: Deployment, story: Story) -> Iterator[str]:
+    end, run_id = story.end, story.ref.run_id
+    if run_id in world.ledger.cancelled and end.status != "cancelled":
+        yield f"I8 it was cancelled, and ended {end.status}"
+    if end.status == "failed" and end.stop_code not in _FAILURES:
+        yield f"it failed: {end.stop_code} {end.stop_reason}"
+    seen = world.ledger.ended.get(run_id, end.status)
+    if seen != end.status:
+        yield f"I1 a client saw it {seen}, and it ended {end.status}"
+
+
+def _of_words(world: Deployment, story: Story, last: Drive | None) -> Iterator[str]:
+    """What persons said, and were told that it was taken."""
+    run_id = story.ref.run_id
+    for said in (said for said in world.ledger.answers if said.run_id == run_id):
+        if [s.content for s in story.signals if s.action_id == said.what] != [said.text]:
+            yield f"the acknowledged answer to {said.what} is not the one in the log"
+        elif story.is_by_code and last is not None and said.what not in story.withdrawn:
+            heard = last.heard.get(said.what, said.text if said.what not in last.asked else None)
+            if heard != said.text:
+                yield f"{said.what} was answered {said.text!r}, and the run heard {heard!r}"
+    for said in (said for said in world.ledger.messages if said.run_id == run_id):
+        if [s.content for s in story.signals].count(said.what) != 1:
+            yield "I9 an acknowledged message is not once in the log"
+        elif story.is_by_code and last is not None:
+            times = last.messages.count(said.what) + story.end.unread.count(said.what)
+            if times != 1:
+                yield f"an acknowledged message was heard or unread {times} times"
+
+
+def _of_calls(story: Story, drives: list[Drive]) -> Iterator[str]:
+    """Nothing is paid again that was on record when an owner began."""
+    left = {owner: [*epochs] for owner, epochs in story.claims.items()}
+    for drive in drives:
+        if not left.get(drive.worker):
+            yield f"I3 {drive.worker} executed without a claim"
+            continue
+        epoch = left[drive.worker].pop(0)
+        for call_id, times in Counter(drive.made).items():
+            if times > 1:
+                yield f"I6 {call_id} was made {times} times by one owner"
+            if story.recorded.get(call_id, epoch) < epoch:
+                yield f"I6 {call_id} was on record, and was paid again"
+
+
+def _of_effects(world: Deployment, story: Story) -> Iterator[str]:
+    for (run_id, call_id, effects), times in world.ledger.effects.items():
+        if run_id != story.ref.run_id or effects != "write":
+            continue
+        if times > 1:
+            yield f"the effect of {call_id} was made {times} times"
+        if call_id not in story.intended:
+            yield f"{call_id} had an effect without an intent"
+        if call_id not in story.recorded and call_id not in story.end.unknown_outcomes:
+            yield f"{call_id} had an effect of which the end tells nothing"
+
+
+async def _of_reads(world: Deployment, story: Story) -> list[str]:
+    """Every way to read tells the same events."""
+    service = RunService(
+        store=world.store,
+        live=MemoryLive(),
+        dispatcher=_Nowhere(),
+        registry=registry(),
+        clock=VirtualClock(),
+    )
+    page = await service.events(TENANT, story.ref.run_id, limit=10_000)
+    told = [event.model_dump_json() for event in page.data]
+    found: list[str] = []
+    if [event.seq for event in page.data] != [*range(1, len(told) + 1)]:
+        found.append("I10 numbers of events have gaps or repeats")
+    for seq, text in world.ledger.events[story.ref.run_id].items():
+        if seq > len(told) or told[seq - 1] != text:
+            found.append(f"I10 a client was told another event {seq}")
+    [stored] = await world.store.get_many([events_key(story.ref)])
+    lines = (stored or b"").splitlines()
+    if len(lines) != len(told):
+        found.append(f"I10 {len(told)} events, and {len(lines)} in the file")
+    return found
+
+
+class _Nowhere:
+    async def send(self, ref: RunRef) -> None:
+        raise DeliveryError("nothing is sent after the end")
+
+    async def close(self) -> None:
+        pass

@@ -1,0 +1,230 @@
+"""Random programs for runs: what a job does is drawn from its input, so a replay draws the same.
+
+Fan-outs, branches in parallel, losers that are cancelled, questions to persons, tools with
+effects, and control flow that depends on the order in which things came.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from tests.simulation.ledger import Drive
+from tests.simulation.program import digest
+
+from teamrun.core.cancellation import CancellationToken
+from teamrun.errors import ModelError, ToolError
+from teamrun.messages.llm import RequestUsage
+from teamrun.messages.origin import new_id, now
+from teamrun.runs.entries import End, ErrorRecord
+from teamrun.runs.journal import Desk, Journal, Outcome, Question
+from teamrun.runs.wiring import JournalWiring
+from teamrun.tools.base import Effects, OnUnknown, Tool
+from teamrun.tools.context import ToolContext
+from teamrun.tools.schema import ToolSchema
+
+__all__ = ["Forbidden", "Job", "Outside", "Part", "grow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a program."""
+
+    kind: str
+    path: str
+    parts: tuple["Part", ...] = ()
+    effects: Effects = "none"
+    on_unknown: OnUnknown = "tell"
+    needs_approval: bool = False
+    expires_in: float | None = None
+
+
+_LEAVES = ("model", "model", "must", "tool", "tool", "ask", "hear")
+_BRANCHES = ("fan", "fan", "race", "seq")
+
+
+def grow(rng: random.Random, path: str = "t", depth: int = 0) -> Part:
+    """A random program."""
+    if depth == 0:
+        count = rng.choice((1, 2, 2, 3))
+        parts = tuple(grow(rng, f"{path}/{name}", 1) for name in "abc"[:count])
+        return Part("seq", path, parts)
+    if depth < 3 and rng.random() < 0.45:
+        kind, count = rng.choice(_BRANCHES), rng.choice((2, 2, 3))
+        # Branches of a fan often are one agent's, and so share the counters of its path.
+        shared = rng.random() < 0.4
+        parts = tuple(
+            grow(rng, path if shared else f"{path}/{name}", depth + 1) for name in "xyz"[:count]
+        )
+        return Part(kind, path, parts)
+    kind = rng.choice(_LEAVES)
+    return Part(
+        kind,
+        path,
+        effects=rng.choice(("none", "idempotent", "write", "write")),
+        on_unknown=rng.choice(("tell", "ask", "fail")),
+        needs_approval=kind == "tool" and rng.random() < 0.1,
+        expires_in=rng.choice((None, None, 2.0, 30.0)),
+    )
+
+
+class Outside(Protocol):
+    """What calls reach: other machines, which count."""
+
+    async def reach(self, drive: Drive, call_id: str, effects: Effects) -> int | None:
+        """Make a call: an answer, another one each time; None for an error."""
+        ...
+
+
+_OVERLOADED = ErrorRecord(
+    type="ModelError", code="model_error", message="overloaded", retryable=True, status_code=503
+)
+
+
+class Forbidden:
+    """For a replay of what has ended: everything is on record."""
+
+    async def reach(self, drive: Drive, call_id: str, effects: Effects) -> int | None:
+        drive.made.append(call_id)
+        return None
+
+
+class _Hand(Tool):
+    """A tool of a job."""
+
+    def __init__(self, job: "Job", part: Part) -> None:
+        super().__init__(f"{part.effects}_{part.on_unknown}", "Does something.")
+        self.effects = part.effects
+        self.on_unknown = part.on_unknown
+        self.needs_approval = part.needs_approval
+        self._job = job
+
+    @property
+    def schema(self) -> ToolSchema:
+        return ToolSchema(name=self.name, description=self.description)
+
+    async def run_json(
+        self,
+        args: Mapping[str, Any],
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+        context: ToolContext | None = None,
+    ) -> int:
+        assert context is not None and context.call_id is not None
+        context.state["times"] = times = context.state.get("times", 0) + 1
+        result = await self._job.outside.reach(self._job.drive, context.call_id, self.effects)
+        if result is None:
+            raise ToolError("broken")
+        return result + times
+
+
+class Job:
+    """One drive of a program; `drive` is everything that it saw, in order."""
+
+    def __init__(self, part: Part, outside: Outside, drive: Drive) -> None:
+        self.outside = outside
+        self.drive = drive
+        self._part = part
+        self._journal: Journal | None = None
+
+    async def __call__(self, journal: Journal) -> End:
+        self._journal = journal
+        self.drive.begun = True
+        await self._do(self._part)
+        self._hear()
+        self._see("t", "done", new_id(), now().isoformat())
+        text = str(digest(self.drive.thread))
+        return End(status="completed", stop_reason="done", output={"text": text})
+
+    @property
+    def journal(self) -> Journal:
+        assert self._journal is not None
+        return self._journal
+
+    def _see(self, path: str, *what: Any) -> None:
+        self.drive.thread.append((path, *what))
+        data = {"what": what, "so_far": len(self.drive.thread)}
+        self.journal.emit("thought.created", agent=path.rpartition("/")[2], data=data)
+
+    async def _hop(self, *reason: Any) -> None:
+        for _ in range(digest(*reason) % 6):
+            await asyncio.sleep(0)
+
+    async def _do(self, part: Part) -> None:
+        match part.kind:
+            case "seq":
+                for child in part.parts:
+                    await self._do(child)
+                    if digest(self.drive.thread) % 13 == 0:
+                        break
+            case "fan":
+                await asyncio.gather(*(self._do(child) for child in part.parts))
+            case "race":
+                await self._race(part)
+            case "model" | "must":
+                await self._model(part)
+            case "tool":
+                await self._tool(part)
+            case "ask":
+                await self._ask(part)
+            case _:
+                self._hear()
+
+    async def _race(self, part: Part) -> None:
+        runners = [asyncio.ensure_future(self._do(child)) for child in part.parts]
+        done, losers = await asyncio.wait(runners, return_when=asyncio.FIRST_COMPLETED)
+        for loser in (runner for runner in runners if runner in losers):
+            loser.cancel()
+        for winner in (runner for runner in runners if runner in done):
+            winner.result()
+        self._see(part.path, "race", [runner in done for runner in runners])
+
+    async def _model(self, part: Part) -> None:
+        position = self.journal.position(part.path, "model")
+
+        async def perform(desk: Desk) -> Outcome:
+            answer = await self.outside.reach(self.drive, desk.info.call_id, "none")
+            if answer is None:
+                return Outcome(error=_OVERLOADED)
+            usage = RequestUsage(prompt_tokens=1, completion_tokens=1)
+            return Outcome(value=answer, usage=usage)
+
+        record = await self.journal.call(part.path, "model", "m", position, perform)
+        if record.error is not None and part.kind == "must":
+            raise ModelError(record.error.message, status_code=503, retryable=True)
+        await self._hop(part.path, record.value)
+        self._see(part.path, "said", position, record.value, new_id())
+        if digest(self.drive.thread) % 4 == 0:
+            self._hear()
+
+    async def _tool(self, part: Part) -> None:
+        tool = JournalWiring(self.journal).tool(part.path, _Hand(self, part))
+        arguments = {"of": digest(part.path, part.effects)}
+        result = await self._tried(tool.run_json(arguments, call_id=part.path))
+        await self._hop(part.path, result)
+        self._see(part.path, "got", result, now().isoformat())
+
+    async def _tried(self, call: Awaitable[Any]) -> str:
+        try:
+            return str(await call)
+        except ToolError as error:
+            return f"failed: {error}"
+
+    async def _ask(self, part: Part) -> None:
+        expires_in = None if part.expires_in is None else timedelta(seconds=part.expires_in)
+        question = Question(agent=part.path, type="input", prompt="?", expires_in=expires_in)
+        record = await self.journal.ask(question)
+        self.drive.asked.add(record.call_id)
+        if record.error is None:
+            self.drive.heard[record.call_id] = record.value["content"]
+        await self._hop(part.path, record.value)
+        self._see(part.path, "told", record.value, record.error and record.error.code)
+
+    def _hear(self) -> None:
+        signals, self.journal.inbox = self.journal.inbox, []
+        for signal in signals:
+            self.drive.messages.append(signal.content or "")
+            self._see("t", "heard", signal.content)

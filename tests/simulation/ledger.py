@@ -1,0 +1,68 @@
+"""What the outside of a simulated deployment saw and was promised: invariants are held to it."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from teamrun.runs.public import Event
+
+__all__ = ["Drive", "Ledger", "Said"]
+
+
+class Said(NamedTuple):
+    """Something that a client said to a run, and that was acknowledged."""
+
+    run_id: str
+    what: str
+    """The id of a question, or the text of a message."""
+    text: str = ""
+
+
+@dataclass
+class Drive:
+    """What one execution of a run's code saw and did, in order."""
+
+    run_id: str
+    worker: str
+    begun: bool = False
+    thread: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    made: list[str] = field(default_factory=list[str])
+    """Calls that went out, by id."""
+    asked: set[str] = field(default_factory=set[str])
+    """Questions to which it got an outcome."""
+    heard: dict[str, str] = field(default_factory=dict[str, str])
+    """Answers of persons by the id of the question."""
+    messages: list[str] = field(default_factory=list[str])
+
+
+@dataclass
+class Ledger:
+    """Acknowledgements, observations, and faults that were seen at once."""
+
+    faults: list[str] = field(default_factory=list[str])
+    accepted: set[str] = field(default_factory=set[str])
+    by_key: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    cancelled: set[str] = field(default_factory=set[str])
+    answers: list[Said] = field(default_factory=list[Said])
+    messages: list[Said] = field(default_factory=list[Said])
+    drives: defaultdict[str, list[Drive]] = field(default_factory=lambda: defaultdict(list))
+    effects: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
+    """Effects made outside, by run, call id and kind."""
+    events: defaultdict[str, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
+    ended: dict[str, str] = field(default_factory=dict[str, str])
+    """The final status that a client saw."""
+
+    def fault(self, text: str) -> None:
+        """Something that must not happen."""
+        self.faults.append(text)
+
+    def see(self, event: Event) -> None:
+        """A client was given an event: the same number is always the same event."""
+        text = event.model_dump_json()
+        if self.events[event.run_id].setdefault(event.seq, text) != text:
+            self.fault(f"I10 event {event.id} was told in two ways")
+
+    def finished(self, run_id: str, status: str) -> None:
+        """A client saw a final status."""
+        if self.ended.setdefault(run_id, status) != status:
+            self.fault(f"I1 {run_id} was {self.ended[run_id]}, then {status}")

@@ -1,0 +1,219 @@
+"""Storage, live state and queue as one process of a simulated deployment reaches them.
+
+Each operation is a place where the process may be switched away from, frozen or killed: before it
+takes effect, and after, before the process hears of it.
+"""
+
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Protocol
+
+from tests.simulation.weather import Weather
+
+from teamrun.dispatch.base import RunRef
+from teamrun.errors import DeliveryError, Unavailable
+from teamrun.live.base import View
+from teamrun.live.memory import MemoryLive
+from teamrun.storage.memory import MemoryStore
+
+__all__ = ["Host", "LivePort", "QueuePort", "StorePort"]
+
+
+class Host(Protocol):
+    """What a port needs of its process and of the world around it."""
+
+    store: MemoryStore
+    live: MemoryLive
+    rng: random.Random
+
+    @property
+    def weather(self) -> Weather: ...
+
+    @property
+    def store_is_down(self) -> bool: ...
+
+    @property
+    def live_is_down(self) -> bool: ...
+
+    async def point(self) -> None:
+        """Be switched away from here, perhaps frozen or killed."""
+        ...
+
+    def disturbed(self) -> None:
+        """The live state could not be reached, so a lease may be gone."""
+        ...
+
+    def written(self, key: str, data: bytes) -> None:
+        """An object was created."""
+        ...
+
+    def enqueue(self, ref: RunRef) -> None:
+        """Give a message to the queue."""
+        ...
+
+
+class StorePort:
+    """Implements `ObjectStore`; `overwrite` is there for a mutant."""
+
+    overwrite = False
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._inner = host.store
+
+    async def _before(self) -> bool:
+        """True where the reply of what follows is lost."""
+        host = self._host
+        await host.point()
+        if host.store_is_down:
+            raise Unavailable("the store is down")
+        weather, roll = host.weather, host.rng.random()
+        if roll < weather.refused:
+            raise Unavailable("not done")
+        return roll < weather.refused + weather.lost_reply
+
+    async def _after(self, lost: bool) -> None:
+        if lost:
+            raise Unavailable("done, and the reply is lost")
+        await self._host.point()
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        lost = await self._before()
+        created = await self._inner.put_new(key, data)
+        if not created and self.overwrite:
+            await self._inner.put(key, data)
+            created = True
+        if created:
+            self._host.written(key, data)
+        await self._after(lost)
+        return created
+
+    async def put(self, key: str, data: bytes) -> None:
+        lost = await self._before()
+        await self._inner.put(key, data)
+        await self._after(lost)
+
+    async def get(self, key: str) -> bytes:
+        if await self._before():
+            raise Unavailable("the reply is lost")
+        return await self._inner.get(key)
+
+    async def get_many(self, keys: list[str]) -> list[bytes | None]:
+        if await self._before():
+            raise Unavailable("the reply is lost")
+        return await self._inner.get_many(keys)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        if await self._before():
+            raise Unavailable("the reply is lost")
+        return await self._inner.list(prefix, after=after, limit=limit)
+
+    async def delete(self, key: str) -> None:
+        lost = await self._before()
+        await self._inner.delete(key)
+        await self._after(lost)
+
+    async def check(self) -> None:
+        await self._before()
+
+    async def close(self) -> None:
+        pass
+
+
+class LivePort:
+    """Implements `Live`; notices may be lost."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._inner = host.live
+
+    async def _before(self) -> None:
+        await self._host.point()
+        if self._host.live_is_down:
+            self._host.disturbed()
+            raise DeliveryError("the live state cannot be reached")
+
+    async def publish(self, topic: str, message: bytes) -> None:
+        await self._before()
+        await self._inner.publish(topic, message)
+
+    @asynccontextmanager
+    async def subscribe(self, topic: str) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        await self._before()
+        async with self._inner.subscribe(topic) as messages:
+            yield _Heard(self._host, messages)
+
+    async def acquire(self, name: str, owner: str, lease: timedelta) -> bool:
+        await self._before()
+        taken = await self._inner.acquire(name, owner, lease)
+        await self._host.point()
+        return taken
+
+    async def release(self, name: str, owner: str) -> None:
+        await self._before()
+        await self._inner.release(name, owner)
+
+    async def held(self, names: Sequence[str]) -> list[bool]:
+        await self._before()
+        return await self._inner.held(names)
+
+    async def age(self) -> timedelta | None:
+        await self._before()
+        age = await self._inner.age()
+        await self._host.point()
+        return age
+
+    async def set_view(self, key: str, view: View) -> None:
+        await self._before()
+        await self._inner.set_view(key, view)
+
+    async def views(self, keys: Sequence[str]) -> list[View | None]:
+        await self._before()
+        found = await self._inner.views(keys)
+        await self._host.point()
+        return found
+
+    async def ping(self) -> None:
+        await self._before()
+
+    async def close(self) -> None:
+        pass
+
+
+class _Heard:
+    """Messages of a subscription, some of them lost."""
+
+    def __init__(self, host: Host, messages: AsyncIterator[bytes]) -> None:
+        self._host = host
+        self._messages = messages
+
+    def __aiter__(self) -> "_Heard":
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            message = await anext(self._messages)
+            await self._host.point()
+            if self._host.live_is_down:
+                raise StopAsyncIteration
+            if self._host.rng.random() >= self._host.weather.notice_lost:
+                return message
+
+
+class QueuePort:
+    """Implements `Dispatcher`."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def send(self, ref: RunRef) -> None:
+        await self._host.point()
+        if self._host.live_is_down:
+            raise DeliveryError("the queue cannot be reached")
+        self._host.enqueue(ref)
+        await self._host.point()
+
+    async def close(self) -> None:
+        pass

@@ -1,0 +1,90 @@
+"""An ended log, driven once more: no call is made, and the same comes of it."""
+
+import random
+
+from tests.simulation.job import Forbidden, Job, grow
+from tests.simulation.ledger import Drive
+from tests.simulation.story import Story
+from tests.simulation.world import VirtualClock
+
+from teamrun.runs.entries import End, Entry
+from teamrun.runs.execution import Execution
+from teamrun.runs.fold import RunState, fold
+from teamrun.runs.log import RunLog
+from teamrun.storage.base import ObjectStore
+from teamrun.storage.memory import MemoryStore
+
+__all__ = ["disagreements"]
+
+Thread = list[tuple[object, ...]]
+
+
+async def disagreements(story: Story, drives: list[Drive], store: ObjectStore) -> list[str]:
+    """Whoever drove the code saw the beginning of one and the same thread; so does a replay."""
+    drives = [drive for drive, epoch in _with_epochs(story, drives) if epoch > story.attempt]
+    nothing: Thread = []
+    longest = max((drive.thread for drive in drives), key=len, default=nothing)
+    if story.is_by_code:
+        again, drive = await _replayed(story, store)
+        if drive.made:
+            return [f"a replay made {drive.made}"]
+        if _shown(again) != _shown(story.entries[-1]):
+            return [f"a replay ended with {_shown(again)}, not {_shown(story.entries[-1])}"]
+        longest = drive.thread
+    return [
+        f"an execution saw something else: {_difference(drive.thread, longest)}"
+        for drive in drives
+        if drive.thread != longest[: len(drive.thread)]
+    ]
+
+
+def _with_epochs(story: Story, drives: list[Drive]) -> list[tuple[Drive, int]]:
+    left = {owner: [*epochs] for owner, epochs in story.claims.items()}
+    return [(drive, left[drive.worker].pop(0)) for drive in drives if left.get(drive.worker)]
+
+
+class _Nobody:
+    def changed(self, state: RunState) -> None:
+        pass
+
+    def delta(self, data: object) -> None:
+        pass
+
+    async def will_wait(self, until: object) -> None:
+        pass
+
+
+async def _replayed(story: Story, store: ObjectStore) -> tuple[Entry, Drive]:
+    """Copy the log without its end, and execute the rest of it."""
+    copy, ref, entries = MemoryStore(), story.ref, story.entries[:-1]
+    for key in await store.list("t/", limit=100_000):
+        if f"/{ref.run_id}/" in key and not key.endswith(f"/log/{len(entries):06d}.json"):
+            await copy.put_new(key, await store.get(key))
+    state = fold(entries)
+    assert state is not None
+    drive = Drive(ref.run_id, "verifier")
+    log = RunLog(copy, ref, writer=drive.worker, clock=VirtualClock())
+    execution = Execution(
+        log=log,
+        entries=entries,
+        state=state,
+        program=Job(grow(random.Random(str(state.spec.input))), Forbidden(), drive),
+        clock=VirtualClock(),
+        surroundings=_Nobody(),
+    )
+    await execution.run()
+    return (await log.read())[-1], drive
+
+
+def _shown(entry: Entry) -> object:
+    if not isinstance(entry.body, End):
+        return entry.body.kind
+    events = [(event.type, event.agent, event.data) for event in entry.events]
+    return entry.body.model_dump(), events
+
+
+def _difference(one: Thread, other: Thread) -> str:
+    for n, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return f"at {n}: {left} and {right}"
+    return f"{len(one)} and {len(other)} things"

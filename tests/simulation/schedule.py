@@ -1,0 +1,144 @@
+"""One schedule: a deployment, its clients and its faults, then a calm in which all has to end."""
+
+import asyncio
+import hashlib
+import logging
+import os
+import random
+import secrets
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+from tests.simulation.clients import Clients
+from tests.simulation.deployment import Deployment
+from tests.simulation.invariants import violations
+from tests.simulation.weather import LEASE, Weather, draw
+from tests.simulation.world import VirtualClock, run_virtually
+
+from teamrun.runs import calls, reaper
+
+__all__ = ["Outcome", "run_schedule"]
+
+_TURBULENCE = 45.0
+_CALM = 400.0
+
+
+@dataclass
+class Outcome:
+    """What came of one schedule."""
+
+    seed: int
+    violations: list[str] = field(default_factory=list[str])
+    runs: int = 0
+    fingerprint: str = ""
+    """Of everything that is in storage at the end."""
+    stats: Counter[str] = field(default_factory=Counter[str])
+
+
+def run_schedule(seed: int, *, sweeps: bool = True) -> Outcome:
+    """Run the schedule of a seed: the same one each time."""
+    rng = random.Random(seed)
+    with _silence(), _chance_from(random.Random(seed + 1)):
+        return run_virtually(_run(seed, rng, sweeps=sweeps))
+
+
+@contextmanager
+def _silence() -> Generator[None]:
+    """Faults are the rule here, and telling of each would take most of the time."""
+    logger = logging.getLogger("teamrun")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def _chance_from(rng: random.Random) -> Generator[None]:
+    """Identifiers and durations come from the seed, too."""
+
+    def token_hex(count: int) -> str:
+        return rng.randbytes(count).hex()
+
+    def time_ns() -> int:
+        return int(VirtualClock().now().timestamp() * 1e9)
+
+    with (
+        patch.object(os, "urandom", rng.randbytes),
+        patch.object(secrets, "token_hex", token_hex),
+        patch.object(time, "time_ns", time_ns),
+        patch.object(calls, "monotonic", lambda: asyncio.get_running_loop().time()),
+        patch.object(reaper, "_ORPHAN", timedelta(seconds=2 * LEASE)),
+    ):
+        yield
+
+
+async def _run(seed: int, rng: random.Random, *, sweeps: bool) -> Outcome:
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    weather = draw(rng)
+    world = Deployment(rng, weather, sweeps=sweeps)
+    clients = Clients(world)
+    world.submitted = rng.choice((1, 2, 2, 3))
+    for _ in range(world.submitted):
+        world.visit(clients.submit())
+    _set_faults(world, weather)
+    outcome = Outcome(seed, stats=world.stats)
+    try:
+        await _until_all_is_over(world, _TURBULENCE)
+        world.calm()
+        await _until_all_is_over(world, _CALM, clients)
+        outcome.violations = await violations(world)
+    except RuntimeError as error:
+        outcome.violations = [*world.ledger.faults, repr(error)]
+    outcome.runs = len(world.runs())
+    world.stats["operations"] = world.operations
+    world.stats["void"] = len(world.void)
+    outcome.fingerprint = await _fingerprint(world)
+    return outcome
+
+
+async def _fingerprint(world: Deployment) -> str:
+    digest = hashlib.sha256()
+    for key in await world.store.list("", limit=100_000):
+        digest.update(key.encode() + await world.store.get(key))
+    return digest.hexdigest()
+
+
+def _set_faults(world: Deployment, weather: Weather) -> None:
+    loop, rng = asyncio.get_running_loop(), world.rng
+
+    def every(seconds: float | None, fault: Any) -> None:
+        if seconds is None:
+            return
+
+        def strike() -> None:
+            if world.weather is weather:
+                fault()
+                loop.call_later(rng.expovariate(1 / seconds), strike)
+
+        loop.call_later(rng.expovariate(1 / seconds), strike)
+
+    every(weather.flush_every, world.flush)
+    every(weather.retire_every, world.retire)
+    loop.call_later(rng.uniform(0, 8), world.lose_store, weather.store_down)
+    loop.call_later(rng.uniform(0, 8), world.lose_live, weather.live_down)
+
+
+async def _until_all_is_over(
+    world: Deployment, seconds: float, attendants: Clients | None = None
+) -> None:
+    """Return when every run has ended and nothing is left to do, or after that time."""
+    until = world.now + seconds
+    while world.now < until:
+        if attendants is not None:
+            attendants.look_after(world.runs())
+        await asyncio.sleep(1)
+        if world.is_over():
+            return

@@ -1,0 +1,102 @@
+"""What a finished log says, taken apart for the invariants; and whether it is a log at all."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from teamrun.dispatch.base import RunRef
+from teamrun.runs.entries import Claim, End, Entry, Intent, Signal, Step, Yield
+from teamrun.runs.fold import RunState
+
+__all__ = ["Story"]
+
+
+@dataclass
+class Story:
+    """One run, told by its log."""
+
+    ref: RunRef
+    entries: list[Entry]
+    state: RunState
+    signals: list[Signal] = field(default_factory=list[Signal])
+    recorded: dict[str, int] = field(default_factory=dict[str, int])
+    """The epoch in which the outcome of a call was recorded."""
+    outcomes: Counter[str] = field(default_factory=Counter[str])
+    intended: set[str] = field(default_factory=set[str])
+    withdrawn: set[str] = field(default_factory=set[str])
+    """Questions that run code stopped asking."""
+    claims: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    """Epochs by owner."""
+    attempt: int = 0
+    """The last epoch before the newest attempt; a retry forgets what had failed."""
+
+    def __post_init__(self) -> None:
+        for entry in self.entries:
+            self._hear(entry)
+            self.withdrawn |= {
+                event.data["action_id"]
+                for event in entry.events
+                if event.data.get("decision") == "withdrawn"
+            }
+
+    def _hear(self, entry: Entry) -> None:
+        match entry.body:
+            case Claim() as claim:
+                self.claims.setdefault(claim.owner, []).append(entry.epoch)
+            case Step() as step:
+                self.recorded.update({call.call_id: entry.epoch for call in step.calls})
+                self.outcomes.update(call.call_id for call in step.calls)
+            case Intent() as intent:
+                self.intended |= intent.calls.keys()
+            case Signal() as signal:
+                self.signals.append(signal)
+                if signal.action_id is not None:
+                    self.outcomes[signal.action_id] += 1
+            case Yield(why="retry") as again:
+                self.attempt = entry.epoch
+                for call_id in again.drop:
+                    del self.recorded[call_id], self.outcomes[call_id]
+            case _:
+                pass
+
+    @property
+    def end(self) -> End:
+        """How it ended."""
+        assert self.state.end is not None
+        return self.state.end
+
+    @property
+    def is_by_code(self) -> bool:
+        """Whether its code came to an end by itself, so that a replay comes to the same."""
+        return self.end.status == "completed" or self.end.stop_code in (
+            "outcome_unknown",
+            "model_error",
+        )
+
+    def told(self) -> str:
+        """The kinds of its entries."""
+        return " ".join(
+            entry.body.signal if isinstance(entry.body, Signal) else entry.body.kind
+            for entry in self.entries
+        )
+
+    def misshapen(self) -> list[str]:
+        """What is wrong with the log as such."""
+        found: list[str] = []
+        seq, epoch, at = 1, 0, self.entries[0].at
+        for n, entry in enumerate(self.entries):
+            if entry.n != n:
+                found.append(f"I2 entry {n} says it is {entry.n}")
+            if entry.seq != seq:
+                found.append(f"I10 entry {n} begins at event {entry.seq}, not {seq}")
+            epoch += isinstance(entry.body, Claim)
+            if entry.epoch != epoch:
+                found.append(f"I3 a {entry.body.kind} of epoch {entry.epoch} in epoch {epoch}")
+            if entry.at < at:
+                found.append(f"entry {n} goes back in time")
+            seq, at = entry.seq + len(entry.events), entry.at
+        twice = [call_id for call_id, times in self.outcomes.items() if times > 1]
+        found += [f"I5 {call_id} has several outcomes" for call_id in twice]
+        keys = [signal.key for signal in self.signals if signal.key]
+        if len(keys) != len(set(keys)):
+            found.append("I9 one key, two signals")
+        return found

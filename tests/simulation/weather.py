@@ -1,0 +1,86 @@
+"""What goes wrong in a schedule, and how often: drawn per seed, so that each is different.
+
+Some schedules have one kind of fault and much of it, some have a little of everything: what hides
+behind one fault shows without it.
+"""
+
+from dataclasses import dataclass, replace
+from random import Random
+
+__all__ = ["LEASE", "Weather", "clear"]
+
+LEASE = 10.0
+"""Seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weather:
+    """Rates are per operation of a process."""
+
+    latencies: tuple[float, ...] = (0, 0, 0, 0.002)
+    """Seconds of an operation; one of them."""
+    crash: float = 0
+    freeze: float = 0
+    freeze_s: float = 3 * LEASE
+    """The longest time of one freeze."""
+    refused: float = 0
+    """Storage says "unavailable", and did nothing."""
+    lost_reply: float = 0
+    """Storage did what it was asked, and the answer is lost."""
+    flush_every: float | None = None
+    """Seconds between losses of leases, views, subscriptions and the queue."""
+    live_down: float = 0
+    """Seconds for which the live state and the queue cannot be reached, once."""
+    store_down: float = 0
+    """Seconds for which storage cannot be reached, once."""
+    retire_every: float | None = None
+    """Seconds between planned ends of a worker."""
+    message_lost: float = 0
+    message_doubled: float = 0
+    message_delay: float = 0.01
+    """The longest delay in seconds; messages overtake each other."""
+    notice_lost: float = 0
+    answer_lost: float = 0
+    """The API answered, and the client never heard it."""
+    skew: float = 0
+    """Seconds by which clocks of processes are off, at most."""
+
+
+_SLOW = ((0, 0, 0.001, 0.01), (0, 0.01, 0.1, 0.5), (0.02,), (0, 0, 0, 0.6))
+
+
+def clear(weather: Weather) -> Weather:
+    """The same world when nothing goes wrong any more."""
+    return Weather(latencies=(0, 0.001), skew=weather.skew)
+
+
+def draw(rng: Random) -> Weather:
+    """The weather of one schedule."""
+
+    def perhaps(chance: float, *choices: float) -> float:
+        return rng.choice(choices) if rng.random() < chance else 0
+
+    dense = 0.7 if rng.random() < 0.3 else 0.25
+    return Weather(
+        latencies=rng.choice(_SLOW) if rng.random() < 0.6 else (0, 0, 0, 0.002),
+        crash=perhaps(dense + 0.2, 0.002, 0.006, 0.02),
+        freeze=perhaps(dense, 0.002, 0.006),
+        freeze_s=rng.choice((LEASE / 2, 2 * LEASE, 4 * LEASE)),
+        refused=perhaps(dense, 0.01, 0.05),
+        lost_reply=perhaps(dense, 0.02, 0.1, 0.3),
+        flush_every=perhaps(dense, 1, LEASE / 2, 1.5 * LEASE) or None,
+        live_down=perhaps(dense / 2, 2, 1.5 * LEASE),
+        store_down=perhaps(dense / 2, 1, 8),
+        retire_every=perhaps(dense / 2, 2, 8) or None,
+        message_lost=perhaps(dense, 0.1, 0.5, 1),
+        message_doubled=perhaps(dense, 0.2, 1),
+        message_delay=perhaps(dense, 0.5, 5) or 0.01,
+        notice_lost=perhaps(dense, 0.3, 1),
+        answer_lost=perhaps(dense, 0.1, 0.4),
+        skew=perhaps(dense / 2, 1, 20),
+    )
+
+
+def worse(weather: Weather, **changes: float) -> Weather:
+    """The same weather with changes: for schedules that look for one thing."""
+    return replace(weather, **changes)  # pyright: ignore[reportArgumentType] - names of fields
