@@ -49,12 +49,23 @@ class _KeyRecord(BaseModel, defer_build=True):
     at: datetime
 
 
+_Write = Callable[[RunRef, _KeyRecord], Awaitable[RunState]]
+"""Writes the markers and entry 0 of a run."""
+
+
 class Acceptance:
     """Turns requests into runs."""
 
     def __init__(
-        self, *, store: ObjectStore, dispatcher: Dispatcher, registry: Registry, clock: Clock
+        self,
+        *,
+        store: ObjectStore,
+        dispatcher: Dispatcher,
+        registry: Registry,
+        clock: Clock,
+        bound: timedelta = timedelta(seconds=5),
     ) -> None:
+        self._bound = bound
         self._store = store
         self._dispatcher = dispatcher
         self._registry = registry
@@ -132,7 +143,21 @@ class Acceptance:
         scope: str,
         key: str | None,
         record: _KeyRecord,
-        write: Callable[[RunRef, _KeyRecord], Awaitable[RunState]],
+        write: _Write,
+    ) -> tuple[RunState, bool]:
+        try:
+            async with asyncio.timeout(self._bound.total_seconds()):
+                state, replayed = await self._begun(tenant, scope, key, record, write)
+        except TimeoutError as error:
+            raise Unavailable(
+                "Storage did not answer in time; repeat the request with the same Idempotency-Key."
+            ) from error
+        if state.not_before is None and not replayed:
+            await self._hint(RunRef(tenant, state.spec.run_id))
+        return state, replayed
+
+    async def _begun(
+        self, tenant: str, scope: str, key: str | None, record: _KeyRecord, write: _Write
     ) -> tuple[RunState, bool]:
         place = key and idempotency_key(tenant, scope, key)
         replayed = bool(place) and not await self._store.put_new(str(place), to_json(record))
@@ -142,7 +167,7 @@ class Acceptance:
         if replayed and (state := await self._log(ref).state()) is not None:
             return state, True
         state = await write(ref, record)
-        if state.not_before is None:
+        if replayed and state.not_before is None:
             await self._hint(ref)
         return state, replayed
 

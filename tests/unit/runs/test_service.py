@@ -18,6 +18,7 @@ from teamrun.errors import (
 )
 from teamrun.live.base import View
 from teamrun.live.memory import MemoryLive
+from teamrun.runs.acceptance import Acceptance
 from teamrun.runs.keys import entry_key, list_folder
 from teamrun.runs.listing import RunFilter
 from teamrun.runs.public import Event
@@ -104,6 +105,25 @@ def test_nothing_is_accepted_where_storage_does_not_answer() -> None:
         store.heal()
         assert cluster.queue.sent == []
         assert await store.list("t/") == []
+
+    asyncio.run(scenario())
+
+
+def test_a_client_is_not_kept_by_storage_that_hangs() -> None:
+    async def scenario() -> None:
+        store = FaultStore(MemoryStore())
+        store.plan(Fault(outcome="held", method="put_new", times=None))
+        cluster = cluster_of(store=store)
+        acceptance = Acceptance(
+            store=store,
+            dispatcher=cluster.queue,
+            registry=cluster.registry,
+            clock=cluster.clock,
+            bound=timedelta(milliseconds=10),
+        )
+        with pytest.raises(Unavailable, match="Idempotency-Key"):
+            await acceptance.accept(TENANT, request(), key="k")
+        store.heal()
 
     asyncio.run(scenario())
 
