@@ -13,7 +13,7 @@ from teamrun.logs import configure_logging
 from teamrun.settings import load_settings
 from teamrun_api.app import create_app
 from teamrun_api.auth import Keyring
-from teamrun_api.compose import parts_of
+from teamrun_api.compose import OpenOutside, open_outside, parts_of
 from teamrun_api.hosts import check_bind
 from teamrun_api.server import Server
 from teamrun_api.settings import ApiSettings
@@ -26,14 +26,19 @@ logger = logging.getLogger(__name__)
 GC_THRESHOLDS = (50_000, 20, 100)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop; the exit status is 2 where settings do not hold."""
+def main(arguments: Sequence[str] | None = None, *, outside: OpenOutside = open_outside) -> int:
+    """Serve until told to stop; the exit status is 2 where settings do not hold.
+
+    Args:
+        arguments: Of the command line; those of this process where None.
+        outside: Opens store, live state and queue.
+    """
     given = _parser().parse_args(arguments)
     try:
         settings = load_settings(ApiSettings, host=given.host, port=given.port)
         check_bind(settings.host, Keyring(settings.api_keys))
         configure_logging(level=settings.log_level, form=settings.log_format)
-        return asyncio.run(_serve(settings))
+        return asyncio.run(_serve(settings, outside))
     except UsageError as error:
         sys.stderr.write(f"teamrun api: {error}\n")
         return 2
@@ -54,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _serve(settings: ApiSettings) -> int:
-    async with parts_of(settings, environ=os.environ) as parts:
+async def _serve(settings: ApiSettings, outside: OpenOutside) -> int:
+    async with parts_of(settings, environ=os.environ, outside=outside) as parts:
         app = create_app(
             service=parts.service,
             registry=parts.registry,

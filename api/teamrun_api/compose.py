@@ -8,9 +8,10 @@ import asyncio
 import os
 import platform
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from teamrun.components.config import load_registry
 from teamrun.components.registry import Registry
@@ -27,7 +28,20 @@ from teamrun.storage.open import open_store
 from teamrun_api.readiness import Check
 from teamrun_api.settings import ApiSettings
 
-__all__ = ["Parts", "parts_of"]
+__all__ = ["OpenOutside", "Outside", "Parts", "open_outside", "parts_of"]
+
+
+class Outside(NamedTuple):
+    """What the API shares with other processes."""
+
+    store: ObjectStore
+    live: Live
+    dispatcher: Dispatcher | None
+    """None where this process executes the runs itself."""
+
+
+OpenOutside = Callable[[ApiSettings], Outside]
+"""Opens it; tests give an API other parts than `open_outside` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +54,24 @@ class Parts:
     live: bool
 
 
+def open_outside(settings: ApiSettings) -> Outside:
+    """Open the store, the live state and the queue that the settings name.
+
+    Raises:
+        UsageError: A setting does not hold.
+        StorageError: The store cannot be used.
+    """
+    redis_url = settings.redis_url
+    return Outside(
+        store=open_store(settings.store_url, fsync=settings.fsync),
+        live=open_live(redis_url),
+        dispatcher=None if redis_url is None else CeleryDispatcher(redis_url),
+    )
+
+
 @asynccontextmanager
 async def parts_of(
-    settings: ApiSettings, *, environ: Mapping[str, str]
+    settings: ApiSettings, *, environ: Mapping[str, str], outside: OpenOutside = open_outside
 ) -> AsyncGenerator[Parts, None]:
     """Open store, live state, queue and registry; close them at the end.
 
@@ -52,18 +81,16 @@ async def parts_of(
     async with AsyncExitStack() as stack:
         registry = load_registry(settings.config, environ=environ)
         stack.push_async_callback(registry.close)
-        store = open_store(settings.store_url, fsync=settings.fsync)
+        store, live, dispatcher = outside(settings)
         stack.push_async_callback(store.close)
-        live = open_live(settings.redis_url)
         stack.push_async_callback(live.close)
         checks: dict[str, Check] = {"storage": store.check}
-        if settings.redis_url is None:
+        if dispatcher is None:
             dispatcher = await stack.enter_async_context(
                 _executing_here(settings, store=store, live=live, registry=registry)
             )
         else:
             checks["redis"] = live.ping
-            dispatcher = CeleryDispatcher(settings.redis_url)
             stack.push_async_callback(dispatcher.close)
         service = RunService(store=store, live=live, dispatcher=dispatcher, registry=registry)
         stack.push_async_callback(service.close)

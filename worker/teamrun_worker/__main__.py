@@ -14,7 +14,7 @@ from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
 from teamrun.settings import load_settings
 from teamrun_worker.app import make_app, touch_while_consuming
-from teamrun_worker.compose import compose, redis_url_of
+from teamrun_worker.compose import OpenOutside, compose, open_outside, redis_url_of
 from teamrun_worker.host import Host
 from teamrun_worker.settings import WorkerSettings
 
@@ -26,12 +26,16 @@ logger = logging.getLogger(__name__)
 GC_THRESHOLDS = (50_000, 20, 100)
 
 
-def main() -> int:
-    """Execute runs until SIGTERM; the exit status is 2 where settings do not hold."""
+def main(*, outside: OpenOutside = open_outside) -> int:
+    """Execute runs until SIGTERM; the exit status is 2 where settings do not hold.
+
+    Args:
+        outside: Opens store, live state and queue.
+    """
     try:
         settings = load_settings(WorkerSettings)
         configure_logging(level=settings.log_level, form=settings.log_format)
-        return _work(settings)
+        return _work(settings, outside)
     except UsageError as error:
         sys.stderr.write(f"teamrun worker: {error}\n")
         return 2
@@ -42,11 +46,15 @@ def main() -> int:
         return 1
 
 
-def _work(settings: WorkerSettings) -> int:
+def _work(settings: WorkerSettings, outside: OpenOutside) -> int:
     redis_url = redis_url_of(settings)
     # Celery's warning to root is about pickled messages; here they are JSON, and hold one name.
     warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
-    host = Host(lambda: compose(settings), capacity=settings.max_runs, grace=settings.grace)
+    host = Host(
+        lambda: compose(settings, outside=outside),
+        capacity=settings.max_runs,
+        grace=settings.grace,
+    )
     app = make_app(redis_url, accept=host.submit)
     host.start()
     if settings.heartbeat is not None:

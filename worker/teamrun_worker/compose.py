@@ -3,18 +3,35 @@
 import os
 import platform
 import uuid
+from collections.abc import Callable
+from typing import NamedTuple
 
 from teamrun.components.config import load_registry
+from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.errors import UsageError
+from teamrun.live.base import Live
 from teamrun.live.open import open_live
 from teamrun.runs.engine import Engine
 from teamrun.runs.reaper import Reaper
+from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
 from teamrun_worker.host import Parts
 from teamrun_worker.settings import WorkerSettings
 
-__all__ = ["compose", "redis_url_of"]
+__all__ = ["OpenOutside", "Outside", "compose", "open_outside", "redis_url_of"]
+
+
+class Outside(NamedTuple):
+    """What a worker shares with other processes."""
+
+    store: ObjectStore
+    live: Live
+    dispatcher: Dispatcher
+
+
+OpenOutside = Callable[[WorkerSettings], Outside]
+"""Opens it; tests give a worker other parts than `open_outside` does."""
 
 
 def redis_url_of(settings: WorkerSettings) -> str:
@@ -31,19 +48,31 @@ def redis_url_of(settings: WorkerSettings) -> str:
     return settings.redis_url
 
 
-async def compose(settings: WorkerSettings) -> Parts:
-    """Open the store, the live state, the queue and the registry, and make engine and reaper.
+def open_outside(settings: WorkerSettings) -> Outside:
+    """Open the store, the live state and the queue that the settings name.
+
+    Raises:
+        UsageError: A setting does not hold.
+        StorageError: The store cannot be used.
+    """
+    redis_url = redis_url_of(settings)
+    return Outside(
+        store=open_store(settings.store_url, fsync=settings.fsync),
+        live=open_live(redis_url),
+        dispatcher=CeleryDispatcher(redis_url),
+    )
+
+
+async def compose(settings: WorkerSettings, *, outside: OpenOutside = open_outside) -> Parts:
+    """Open what is outside and the registry, and make engine and reaper.
 
     Raises:
         UsageError: A setting or the operator's file does not hold.
         StorageError: The store cannot be used.
     """
-    redis_url = redis_url_of(settings)
     registry = load_registry(settings.config, environ=os.environ)
     registry.preload()  # a tool that cannot be imported ends the start, not the first run
-    store = open_store(settings.store_url, fsync=settings.fsync)
-    live = open_live(redis_url)
-    dispatcher = CeleryDispatcher(redis_url)
+    store, live, dispatcher = outside(settings)
     owner = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     engine = Engine(
         store=store,

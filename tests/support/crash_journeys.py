@@ -1,0 +1,333 @@
+"""The ways of a run on which a process is killed, each with everything that has to hold after it.
+
+A case names a journey, the process that dies, and the point. The killed process is replaced by a
+fresh one at once; a client whose connection broke repeats its request with its Idempotency-Key.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import time
+from typing import Any, Literal
+
+from tests.support.audit import claims_of, model_calls_of, violations_of
+from tests.support.children import Child
+from tests.support.crash_points import Crash
+from tests.support.deployment import TENANT, CountingModel, Deployment, deployed, sometime
+
+from teamrun.dispatch.base import RunRef
+from teamrun.dispatch.celery import QUEUE
+from teamrun.dispatch.redis_pipe import RedisPipe
+from teamrun.errors import NotFound, RunEnded
+from teamrun.runs.entries import Entry, Wait
+from teamrun.runs.keys import result_key
+from teamrun.runs.public import Run
+from teamrun.runs.talk import Answer
+
+__all__ = ["Case", "Journey", "Outcome", "Process", "travel"]
+
+Journey = Literal[
+    "question",
+    "cancelled_queued",
+    "cancelled_running",
+    "handed_over",
+    "unheard",
+    "asked",
+    "scheduled",
+]
+Process = Literal["api", "worker"]
+
+
+DELAY_S = 1.0
+_SLOW = ("cancelled_running", "handed_over", "asked")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One death."""
+
+    journey: Journey
+    process: Process
+    point: str = ""
+    """Where there is none nobody dies, but in the journey `asked`."""
+    nth: int = 1
+
+    @property
+    def id(self) -> str:
+        words = [self.journey, self.process, self.point, str(self.nth)]
+        return "-".join(words).replace(" ", "_")
+
+
+@dataclass
+class Outcome:
+    """What a journey came to."""
+
+    case: Case
+    was_killed: bool = False
+    status: str = "lost"
+    violations: list[str] = field(default_factory=list[str])
+    claims: int = 0
+    extra_calls: int = 0
+    """Calls of the model that were begun and are not in the log."""
+    lines: int = 0
+    """In the ledger."""
+    unknown: int = 0
+    """Effects of which the run says that nobody knows."""
+    runs: int = 0
+    """How many the tenant has: the client wanted one."""
+    recovery_s: float = 0.0
+    """From the death to a run that is ended, and its result there."""
+    tracebacks: int = 0
+    """In the logs of all processes."""
+    passed: list[str] = field(default_factory=list[str])
+    """The points that were passed until the death, or to the end where nobody died."""
+
+
+async def travel(case: Case, folder: Path, model: CountingModel) -> Outcome:
+    """Go the whole way of a case."""
+    outcome = Outcome(case)
+    async with deployed(folder, model=model) as deployment:
+        traveller = _Traveller(case, deployment)
+        guard = asyncio.create_task(traveller.replace_the_dead())
+        try:
+            ref = await _JOURNEYS[case.journey](traveller)
+            await sometime(lambda: traveller.is_over(ref), f"{case.id} is over", within_s=30)
+            over = time()
+            if case.point or case.journey == "asked":
+                # It may come after everything has been done.
+                outcome.was_killed = await _within(2, lambda: traveller.has_died)
+        finally:
+            guard.cancel()
+            await asyncio.gather(guard, return_exceptions=True)
+        await traveller.report(ref, outcome)
+        outcome.recovery_s = max(over - traveller.died_at, 0) if outcome.was_killed else 0
+    return outcome
+
+
+async def _within(seconds: float, probe: Callable[[], bool]) -> bool:
+    with contextlib.suppress(AssertionError):
+        await sometime(probe, "", within_s=seconds)
+    return probe()
+
+
+class _Traveller:
+    """A client, and the operator who replaces what has died."""
+
+    def __init__(self, case: Case, deployment: Deployment) -> None:
+        self.case = case
+        self.deployment = deployment
+        slow = "slow_" if case.journey in _SLOW else ""
+        self.token = f"token-{slow}{re.sub('[^a-z0-9]', '_', case.id)}"
+        self.mortal: Child | None = None
+        self._crash = Crash(case.point, case.nth) if case.point else None
+
+    # Processes
+
+    def worker(self) -> Child:
+        """Start a worker: the one that dies, where a worker does."""
+        if self.case.process != "worker":
+            return self.deployment.worker()
+        self.mortal = self.deployment.worker(self._crash, noted=True)
+        return self.mortal
+
+    def api(self) -> None:
+        """Start an API, where that is what dies; else requests are made without HTTP."""
+        if self.case.process == "api":
+            self.mortal = self.deployment.api(self._crash, noted=True)
+
+    async def replace_the_dead(self) -> None:
+        """Start a fresh process for the one that has died."""
+        await sometime(lambda: self.has_died, "a death", within_s=3600, every_s=0.02)
+        if self.case.process == "api":
+            self.deployment.api()
+        else:
+            self.deployment.worker()
+
+    @property
+    def has_died(self) -> bool:
+        return self.mortal is not None and self.mortal.process.exitcode == -9
+
+    @property
+    def died_at(self) -> float:
+        return float(self._passings()[-1][0])
+
+    def _passings(self) -> list[list[str]]:
+        notes = self.deployment.notes
+        text = notes.read_text(encoding="utf-8") if notes.exists() else ""
+        return [line.split(" ", 2) for line in text.splitlines()]
+
+    # Requests, repeated until they are answered
+
+    async def submit(self) -> RunRef:
+        team = "desk"
+        options = {"delay_seconds": DELAY_S} if self.case.journey == "scheduled" else {}
+        if self.case.process != "api":
+            return await self.deployment.submit(self.token, team=team, **options)
+        body = {"team": team, "input": f"Please book {self.token}."}
+        run = await self._post("/v1/runs", {**body, **options})
+        return RunRef(TENANT, run["id"])
+
+    async def cancel(self, ref: RunRef) -> None:
+        if self.case.process == "api":
+            await self._post(f"/v1/runs/{ref.run_id}/cancel", {})
+            return
+        with contextlib.suppress(RunEnded):
+            await self.deployment.service.cancel(TENANT, ref.run_id)
+
+    async def answer(self, ref: RunRef) -> None:
+        run = await self.deployment.service.get(TENANT, ref.run_id)
+        answer = Answer(action_id=run.required_actions[0].id, content="go on, please")
+        if self.case.process == "api":
+            await self._post(f"/v1/runs/{ref.run_id}/input", answer.model_dump(exclude_none=True))
+            return
+        await self.deployment.service.answer(TENANT, ref.run_id, answer)
+
+    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self.deployment.port}{path}"
+        headers = {"Content-Type": "application/json", "Idempotency-Key": f"{self.token}{path}"}
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+
+        def post() -> dict[str, Any] | None:
+            try:
+                with urllib.request.urlopen(request, timeout=10) as response:
+                    return json.load(response)
+            except urllib.error.HTTPError as error:
+                raise AssertionError(f"{path}: {error.code} {error.read()!r}") from error
+            except OSError:
+                return None
+
+        return await sometime(lambda: asyncio.to_thread(post), f"{path} is answered")
+
+    # What is seen
+
+    async def run(self, ref: RunRef) -> Run:
+        return await self.deployment.service.get(TENANT, ref.run_id)
+
+    async def is_waiting(self, ref: RunRef) -> bool:
+        """Whether the run waits for a person and nobody holds it."""
+        entries = await self.deployment.entries(ref)
+        return isinstance(entries[-1].body, Wait) and await self.deployment.is_aside(ref)
+
+    async def is_over(self, ref: RunRef) -> bool:
+        """Whether the run has ended, its result is there, and every marker is gone."""
+        if (await self.run(ref)).finished_at is None or not await self.deployment.is_aside(ref):
+            return False
+        if await self.deployment.store.list("due/"):
+            return False
+        try:
+            return bool(await self.deployment.store.get(result_key(ref)))
+        except NotFound:
+            return False
+
+    async def report(self, ref: RunRef, outcome: Outcome) -> None:
+        deployment = self.deployment
+        entries: list[Entry] = await deployment.entries(ref)
+        run = await self.run(ref)
+        outcome.status = run.status
+        outcome.unknown = len(run.unknown_outcomes)
+        outcome.violations = violations_of(entries)
+        outcome.claims = claims_of(entries)
+        begun = deployment.model.by_token[self.token]
+        outcome.extra_calls = begun - model_calls_of(entries)
+        outcome.lines = deployment.lines_of(self.token)
+        outcome.runs = len(await deployment.store.list(f"t/{TENANT}/list/"))
+        outcome.tracebacks = sum(
+            child.actions().count("traceback") for child in deployment.children
+        )
+        outcome.passed = [f"{name} #{nth}" for _, nth, name in self._passings()]
+
+
+async def _question(traveller: _Traveller) -> RunRef:
+    """Two calls of a model, a write between them, a question that is answered, a last call."""
+    traveller.api()
+    traveller.worker()
+    ref = await traveller.submit()
+    await sometime(lambda: traveller.is_waiting(ref), "the run waits")
+    await traveller.answer(ref)
+    return ref
+
+
+async def _cancelled_queued(traveller: _Traveller) -> RunRef:
+    """A run that nobody has begun is cancelled, so that the API writes its end."""
+    traveller.api()
+    ref = await traveller.submit()
+    await traveller.cancel(ref)
+    traveller.worker()
+    return ref
+
+
+async def _cancelled_running(traveller: _Traveller) -> RunRef:
+    """A run is cancelled while its model takes its time."""
+    traveller.api()
+    traveller.worker()
+    ref = await traveller.submit()
+    await _is_asked(traveller)
+    await traveller.cancel(ref)
+    return ref
+
+
+async def _handed_over(traveller: _Traveller) -> RunRef:
+    """A worker is told to stop while a model takes its time; another one goes on."""
+    worker = traveller.worker()
+    ref = await traveller.submit()
+    await _is_asked(traveller)
+    worker.terminate()
+    traveller.deployment.worker()
+    await sometime(lambda: traveller.is_waiting(ref), "the run waits")
+    await traveller.answer(ref)
+    return ref
+
+
+async def _unheard(traveller: _Traveller) -> RunRef:
+    """The queue loses the message, so that the reaper has to find the run."""
+    ref = await traveller.submit()
+    pipe = RedisPipe(traveller.deployment.server.url)
+    await pipe.call(b"DEL", QUEUE)
+    await pipe.close()
+    traveller.worker()
+    await sometime(lambda: traveller.is_waiting(ref), "the run waits")
+    await traveller.answer(ref)
+    return ref
+
+
+async def _asked(traveller: _Traveller) -> RunRef:
+    """A worker is killed while it waits for a model's answer."""
+    worker = traveller.worker()
+    ref = await traveller.submit()
+    await _is_asked(traveller)
+    worker.kill()
+    await sometime(lambda: traveller.is_waiting(ref), "the run waits")
+    await traveller.answer(ref)
+    return ref
+
+
+async def _scheduled(traveller: _Traveller) -> RunRef:
+    """A run is to begin later: nobody has to work on it until then."""
+    traveller.api()
+    traveller.worker()
+    ref = await traveller.submit()
+    await sometime(lambda: traveller.is_waiting(ref), "the run waits")
+    await traveller.answer(ref)
+    return ref
+
+
+async def _is_asked(traveller: _Traveller) -> None:
+    model = traveller.deployment.model
+    await sometime(lambda: model.by_token[traveller.token] > 0, "the model is asked")
+
+
+_JOURNEYS: dict[str, Callable[[_Traveller], Awaitable[RunRef]]] = {
+    "question": _question,
+    "cancelled_queued": _cancelled_queued,
+    "cancelled_running": _cancelled_running,
+    "handed_over": _handed_over,
+    "unheard": _unheard,
+    "asked": _asked,
+    "scheduled": _scheduled,
+}

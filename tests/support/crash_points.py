@@ -1,0 +1,209 @@
+"""Places where a process can be made to kill itself: before and after each step that others see.
+
+Product code knows nothing of them. A worker or an API is given a store, a live state and a queue
+that count what passes through them, by what it means (`entry:claim`, `hint`, `removal of open
+marker`), and that send the process SIGKILL at the one passing they were told.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.live.base import Live, View
+from teamrun.storage.base import ObjectStore
+
+__all__ = [
+    "Crash",
+    "Points",
+    "WatchedDispatcher",
+    "WatchedLive",
+    "WatchedStore",
+    "arm",
+    "passing",
+]
+
+
+@dataclass(frozen=True)
+class Crash:
+    """Where a process dies."""
+
+    point: str
+    """`before ...` or `after ...`."""
+    nth: int = 1
+    """At which passing."""
+
+
+class Points:
+    """The passings of one process.
+
+    Args:
+        note: A file that gets a line `time nth point` for each passing.
+        crash: Where to die.
+    """
+
+    def __init__(self, note: Path, crash: Crash | None = None) -> None:
+        self._crash = crash
+        self._counts: Counter[str] = Counter()
+        self._note = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def passing(self, point: str) -> None:
+        self._counts[point] += 1
+        nth = self._counts[point]
+        os.write(self._note, f"{time.time()} {nth} {point}\n".encode())
+        if self._crash == Crash(point, nth):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+_points: Points | None = None
+
+
+def arm(points: Points) -> None:
+    """Have `passing` count here: for the operator's tools, to which nothing can be handed."""
+    global _points
+    _points = points
+
+
+def passing(point: str) -> None:
+    """Pass a point of the points that are armed in this process, if any."""
+    if _points is not None:
+        _points.passing(point)
+
+
+class WatchedStore:
+    """A store whose writes are points."""
+
+    def __init__(self, store: ObjectStore, points: Points) -> None:
+        self._store = store
+        self._points = points
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        name = _kind(key, data)
+        self._points.passing(f"before {name}")
+        is_new = await self._store.put_new(key, data)
+        self._points.passing(f"after {name}")
+        return is_new
+
+    async def put(self, key: str, data: bytes) -> None:
+        name = _kind(key, data)
+        self._points.passing(f"before {name}")
+        await self._store.put(key, data)
+        self._points.passing(f"after {name}")
+
+    async def delete(self, key: str) -> None:
+        name = f"removal of {_kind(key)}"
+        self._points.passing(f"before {name}")
+        await self._store.delete(key)
+        self._points.passing(f"after {name}")
+
+    async def get(self, key: str) -> bytes:
+        return await self._store.get(key)
+
+    async def get_many(self, keys: list[str]) -> list[bytes | None]:
+        return await self._store.get_many(keys)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        return await self._store.list(prefix, after=after, limit=limit)
+
+    async def check(self) -> None:
+        await self._store.check()
+
+    async def close(self) -> None:
+        await self._store.close()
+
+
+class WatchedLive:
+    """A live state whose leases of runs are points; the renewals of a lease are none."""
+
+    def __init__(self, live: Live, points: Points) -> None:
+        self._live = live
+        self._points = points
+        self._held: set[str] = set()
+
+    async def acquire(self, name: str, owner: str, lease: timedelta) -> bool:
+        if not name.startswith("run:") or name in self._held:
+            return await self._live.acquire(name, owner, lease)
+        self._points.passing("before lease")
+        taken = await self._live.acquire(name, owner, lease)
+        if taken:
+            self._held.add(name)
+            self._points.passing("after lease")
+        return taken
+
+    async def release(self, name: str, owner: str) -> None:
+        self._held.discard(name)
+        self._points.passing("before release")
+        try:
+            await self._live.release(name, owner)
+        finally:
+            self._points.passing("after release")
+
+    async def publish(self, topic: str, message: bytes) -> None:
+        await self._live.publish(topic, message)
+
+    def subscribe(self, topic: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return self._live.subscribe(topic)
+
+    async def held(self, names: Sequence[str]) -> list[bool]:
+        return await self._live.held(names)
+
+    async def age(self) -> timedelta | None:
+        return await self._live.age()
+
+    async def set_view(self, key: str, view: View) -> None:
+        await self._live.set_view(key, view)
+
+    async def views(self, keys: Sequence[str]) -> list[View | None]:
+        return await self._live.views(keys)
+
+    async def ping(self) -> None:
+        await self._live.ping()
+
+    async def close(self) -> None:
+        await self._live.close()
+
+
+class WatchedDispatcher:
+    """A queue whose hints are points; in a worker, those of the reaper have a name of their own."""
+
+    def __init__(self, dispatcher: Dispatcher, points: Points, *, in_worker: bool = False) -> None:
+        self._dispatcher = dispatcher
+        self._points = points
+        self._in_worker = in_worker
+
+    async def send(self, ref: RunRef) -> None:
+        task = asyncio.current_task()
+        # The worker executes each run in a task that has the run's name.
+        ours = not self._in_worker or (task is not None and task.get_name() == str(ref))
+        name = "hint" if ours else "hint of the reaper"
+        self._points.passing(f"before {name}")
+        try:
+            await self._dispatcher.send(ref)
+        finally:  # it may not have been taken: that is a way on, too
+            self._points.passing(f"after {name}")
+
+    async def close(self) -> None:
+        await self._dispatcher.close()
+
+
+_FOLDERS = {"open/": "open marker", "due/": "due marker", "idem/": "key record"}
+
+
+def _kind(key: str, data: bytes | None = None) -> str:
+    for folder, name in _FOLDERS.items():
+        if key.startswith(folder):
+            return name
+    parts = key.split("/")
+    if parts[2] == "list":
+        return "list marker"
+    if parts[-2] == "log" and data is not None:
+        return f"entry:{json.loads(data)['kind']}"
+    return "blob" if parts[-2] == "blob" else parts[-1]

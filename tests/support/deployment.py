@@ -1,0 +1,288 @@
+"""A deployment for fault tests: a store, Valkey, a model server, real workers and APIs.
+
+Its lease is a second. The team books a line with a tool whose effect is outside (`effects:
+write`), and each run has a token in its task, by which the model server counts its calls and the
+ledger its lines.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import re
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field
+from tests.support.children import Child, start_api, start_worker
+from tests.support.crash_points import Crash
+from tests.support.model_replies import Plan, Reply, Rule, ToolCall
+from tests.support.model_server import ModelServer
+from tests.support.service import free_port
+from tests.support.services import Valkey, valkey
+
+from teamrun.components.config import load_registry
+from teamrun.core.clock import SystemClock
+from teamrun.dispatch.base import RunRef
+from teamrun.dispatch.celery import CeleryDispatcher
+from teamrun.errors import StorageError
+from teamrun.live.open import open_live
+from teamrun.runs.entries import Entry
+from teamrun.runs.keys import SHARDS, open_folder, open_marker
+from teamrun.runs.log import RunLog
+from teamrun.runs.service import RunService
+from teamrun.runs.spec import RunRequest
+from teamrun.storage.open import open_store
+
+__all__ = ["LEASE_S", "TENANT", "CountingModel", "Deployment", "DeskPlan", "deployed", "sometime"]
+
+LEASE_S = 1.0
+SLOW_S = 0.7
+TENANT = "default"
+
+_FILE = """\
+version: 1
+models:
+  main: {{type: openai, model: gpt-4o, api_key: k, base_url: "{base_url}"}}
+tools:
+  book: {{function: "ledger:book"}}
+agents:
+  clerk: {{model: main, tools: [book], max_tool_iterations: 3}}
+  checker: {{model: main, model_client_stream: true}}
+  person: {{type: user_proxy_agent}}
+teams:
+  desk:
+    type: round_robin_group_chat
+    agents: [clerk, person]
+    termination: {{type: text_mention, text: DONE, sources: [clerk]}}
+  office:
+    type: round_robin_group_chat
+    agents: [clerk, checker]
+    max_turns: 6
+"""
+
+_LEDGER = """\
+import os
+
+from teamrun.tools.function import FunctionTool
+from tests.support.crash_points import passing
+
+
+def _book(token: str) -> str:
+    \"\"\"Write a line into the ledger.\"\"\"
+    passing("before effect")
+    file = os.open({path!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(file, f"{{token}}\\n".encode())
+    os.close(file)
+    passing("after effect")
+    return "booked"
+
+
+book = FunctionTool(_book, name="book", effects="write")
+"""
+
+_TOKEN = re.compile(r"token-\w+")
+
+
+class DeskPlan(Plan):
+    """The clerk books, says so, and is done when the person has spoken."""
+
+    rules: list[Rule] = Field(
+        default=[
+            Rule(contains="go on, please", reply=Reply(content="DONE")),
+            Rule(contains="in the book", reply=Reply(content="Noted.")),
+            Rule(contains="booked", reply=Reply(content="It is in the book.")),
+            Rule(contains="not repeated", reply=Reply(content="It may be in the book.")),
+        ]
+    )
+
+    def pick(self, body: dict[str, Any]) -> Reply:
+        """The reply to a request; the first one books the token, and may take its time."""
+        if self.queue or any(rule.fits(body) for rule in self.rules):
+            return super().pick(body)
+        token = _token_of(body)
+        return Reply(
+            content="",
+            tool_calls=[ToolCall(name="book", arguments={"token": token})],
+            latency_seconds=SLOW_S if "slow" in token else None,
+        )
+
+
+class CountingModel(ModelServer):
+    """A model server that counts calls by the token in their task."""
+
+    def __init__(self, given: Plan | None = None, *, latency_seconds: float = 0) -> None:
+        super().__init__(given or DeskPlan(), latency_seconds=latency_seconds)
+        self.by_token: Counter[str] = Counter()
+
+    def begin(self, path: str, headers: dict[str, Any], body: dict[str, Any]) -> int:
+        self.by_token[_token_of(body)] += 1
+        return super().begin(path, headers, body)
+
+
+def _token_of(body: dict[str, Any]) -> str:
+    for message in body["messages"]:
+        if message["role"] == "user" and (found := _TOKEN.search(str(message["content"]))):
+            return found[0]
+    raise AssertionError("a request without the token of its run")
+
+
+async def sometime(
+    probe: Callable[[], Any], what: str, *, within_s: float = 30, every_s: float = 0.05
+) -> Any:
+    """The first true answer of something in other processes, which nobody tells us of."""
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                answer = probe()
+                if asyncio.iscoroutine(answer):
+                    answer = await answer
+                if answer:
+                    return answer
+                await asyncio.sleep(every_s)
+    except TimeoutError:
+        raise AssertionError(f"in {within_s} s it did not come true: {what}") from None
+
+
+class Deployment:
+    """One deployment; what it has started ends with its context.
+
+    Args:
+        folder: Of its own.
+        server: Its Valkey.
+        model: Its model server.
+        store_url: Where runs are kept; a folder of its own by default.
+        redis_url: How workers and APIs reach Valkey; directly by default.
+        environ: Further variables of its processes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        server: Valkey,
+        model: CountingModel,
+        *,
+        store_url: str | None = None,
+        redis_url: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.server = server
+        self.model = model
+        self.children: list[Child] = []
+        self.ledger = folder / "ledger.txt"
+        self.notes = folder / "notes"
+        self.port = free_port()
+        self._names = itertools.count(1)
+        store_url = store_url or (folder / "store").as_uri()
+        self.environ = {
+            "TEAMRUN_CONFIG": str(folder / "teamrun.yaml"),
+            "TEAMRUN_DATA_DIR": str(folder),
+            "TEAMRUN_STORE_URL": store_url,
+            "TEAMRUN_REDIS_URL": redis_url or server.url,
+            "TEAMRUN_LEASE_SECONDS": str(LEASE_S),
+            "TEAMRUN_PORT": str(self.port),
+            **(environ or {}),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        file = _FILE.format(base_url=model.base_url)
+        (folder / "teamrun.yaml").write_text(file, encoding="utf-8")
+        tools = _LEDGER.format(path=str(self.ledger))
+        (folder / "ledger.py").write_text(tools, encoding="utf-8")
+        registry = load_registry(folder / "teamrun.yaml", environ={})
+        self.store = open_store(store_url)
+        live, dispatcher = open_live(server.url), CeleryDispatcher(server.url)
+        self.service = RunService(
+            store=self.store, live=live, dispatcher=dispatcher, registry=registry
+        )
+        self._parts = (self.service, registry, dispatcher, live, self.store)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for child in self.children:
+            child.kill()
+        for part in self._parts:
+            await part.close()
+
+    def worker(self, crash: Crash | None = None, *, noted: bool = False, **settings: str) -> Child:
+        """Start a worker; a setting is a variable without its prefix."""
+        return self._start(start_worker, "worker", crash, settings, noted=noted)
+
+    def api(self, crash: Crash | None = None, *, noted: bool = False) -> Child:
+        """Start an API server on `port`."""
+        return self._start(start_api, "api", crash, {}, noted=noted)
+
+    def _start(
+        self,
+        start: Callable[..., Child],
+        name: str,
+        crash: Crash | None,
+        settings: Mapping[str, str],
+        *,
+        noted: bool,
+    ) -> Child:
+        own = {f"TEAMRUN_{key.upper()}": value for key, value in settings.items()}
+        log = self.folder / f"{name}-{next(self._names)}.log"
+        note = self.notes if noted or crash else None
+        child = start({**self.environ, **own}, log, note=note, crash=crash)
+        self.children.append(child)
+        return child
+
+    async def ready(self, child: Child) -> None:
+        """Return when a worker consumes."""
+        await sometime(
+            lambda: "worker.ready" in child.log.read_text(encoding="utf-8"),
+            f"{child.log.name} is ready",
+        )
+
+    async def submit(self, token: str, *, team: str = "office", **options: Any) -> RunRef:
+        """Accept a run, without HTTP."""
+        request = RunRequest(team=team, input=f"Please book {token}.", **options)
+        submitted = await self.service.submit(TENANT, request, idempotency_key=token)
+        return RunRef(TENANT, submitted.run.id)
+
+    async def entries(self, ref: RunRef) -> list[Entry]:
+        """The log."""
+        return await RunLog(self.store, ref, writer="test", clock=SystemClock()).read()
+
+    async def open_runs(self) -> int:
+        """How many runs somebody has to work on."""
+        with contextlib.suppress(StorageError):
+            shards = [await self.store.list(open_folder(shard)) for shard in SHARDS]
+            return sum(map(len, shards))
+        return -1
+
+    async def is_aside(self, ref: RunRef) -> bool:
+        """Whether nobody has to work on the run."""
+        [marker] = await self.store.get_many([open_marker(ref)])
+        return marker is None
+
+    async def all_settled(self, *, within_s: float = 30) -> None:
+        """Return when nobody has to work on any run."""
+
+        async def settled() -> bool:
+            return await self.open_runs() == 0
+
+        await sometime(settled, "no run is open any more", within_s=within_s, every_s=0.2)
+
+    def lines_of(self, token: str) -> int:
+        """How often the token is in the ledger: the effects of the tool that writes."""
+        if not self.ledger.exists():
+            return 0
+        return self.ledger.read_text(encoding="utf-8").split().count(token)
+
+
+@asynccontextmanager
+async def deployed(
+    folder: Path, *, model: CountingModel | None = None, **options: Any
+) -> AsyncGenerator[Deployment]:
+    """A deployment with a Valkey of its own, and a model server unless one is given."""
+    async with contextlib.AsyncExitStack() as stack:
+        server = stack.enter_context(valkey())
+        if model is None:
+            model = await stack.enter_async_context(CountingModel())
+        yield await stack.enter_async_context(Deployment(folder, server, model, **options))
