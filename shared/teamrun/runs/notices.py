@@ -66,7 +66,7 @@ class Notices:
     def __init__(self, live: Live, *, gather: timedelta = _GATHER) -> None:
         self._live = live
         self._gather_s = gather.total_seconds()
-        self._waiting: dict[tuple[str, str | int], View | bytes] = {}
+        self._waiting: dict[tuple[str, str | int], RunState | bytes] = {}
         self._count = 0
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -75,7 +75,7 @@ class Notices:
     def changed(self, ref: RunRef, state: RunState, *, view: bool) -> None:
         """A log has grown; with `view`, its state is shared too."""
         if view:
-            self._add(("view", view_key(ref)), view_of(state))
+            self._add(("view", view_key(ref)), state)  # written down when it is sent
         self._add(("topic", run_topic(ref)), GROWN)
 
     def delta(self, ref: RunRef, data: dict[str, Any]) -> None:
@@ -103,7 +103,7 @@ class Notices:
         with contextlib.suppress(asyncio.CancelledError):
             await self.flushed()
 
-    def _add(self, key: tuple[str, str | int], message: View | bytes) -> None:
+    def _add(self, key: tuple[str, str | int], message: RunState | bytes) -> None:
         if len(self._waiting) < _MOST_WAITING:
             self._waiting[key] = message
         if self._task is None and self._timer is None:
@@ -133,8 +133,8 @@ class Notices:
             self._task = None
             self._sent_at = asyncio.get_running_loop().time()
 
-    async def _send_one(self, kind: str, name: str | int, message: View | bytes) -> None:
-        if isinstance(message, View):
-            await self._live.set_view(str(name), message)
+    async def _send_one(self, kind: str, name: str | int, message: RunState | bytes) -> None:
+        if isinstance(message, RunState):
+            await self._live.set_view(str(name), view_of(message))
         else:
             await self._live.publish(str(name) if kind == "topic" else kind, message)
