@@ -32,6 +32,10 @@ from teamrun.runs.usage import count
 __all__ = ["RunState", "fold"]
 
 
+_FOLLOWED = frozenset({"run.input_required", "run.input_received", "limit.warned", "turn.started"})
+"""Types of events that change a state; few of all."""
+
+
 @with_config(ConfigDict(defer_build=True))
 @dataclass(slots=True)
 class RunState:
@@ -149,7 +153,8 @@ class RunState:
         self.seq = entry.seq + len(entry.events)
         self._apply_body(entry)
         for event in entry.events:
-            self._follow(event)
+            if event.type in _FOLLOWED:
+                self._follow(event)
 
     def _apply_body(self, entry: Entry) -> None:
         body = entry.body

@@ -5,7 +5,7 @@ from teamrun.runs.calls import Calls, agent_name
 from teamrun.runs.fold import RunState
 from teamrun.runs.journal import Journal, PendingCall
 from teamrun.runs.narration import limit_event
-from teamrun.runs.usage import Level, levels
+from teamrun.runs.usage import Level, has_counts, levels
 
 __all__ = ["Gate"]
 
@@ -18,6 +18,8 @@ class Gate:
         self._journal = journal
         self._calls = calls
         self._warned = set(state.warned)
+        self._limits = state.limits
+        self._has_limits = has_counts(state.limits)
         self.intended: list[PendingCall] = []
         """Calls with outside effects that wait for their intent to be durable."""
         self.reached: Level | None = None
@@ -30,6 +32,8 @@ class Gate:
             Diverged: A call that was begun before is asked for with other arguments.
         """
         self.reached = None
+        if not (self._journal.fresh or self.intended):
+            return
         pending = self._journal.pending
         self.intended = [call for call in self.intended if pending.get(call.call_id) is call]
         if self._state.is_paused or self._state.cancel is not None:
@@ -67,6 +71,11 @@ class Gate:
             )
 
     def _is_limited(self, call: PendingCall) -> bool:
+        if self._state.limits is not self._limits:  # raised when the run was resumed
+            self._limits = self._state.limits
+            self._has_limits = has_counts(self._limits)
+        if not self._has_limits:
+            return False
         under_way = self._calls.under_way()
         for waiting in self.intended:
             under_way[waiting.kind] = under_way.get(waiting.kind, 0) + 1

@@ -112,16 +112,16 @@ class RunOrigin:
     __slots__ = ("_count", "_seed", "time")
 
     def __init__(self, seed: str, time: datetime) -> None:
-        self._seed = bytes.fromhex(seed)
+        self._seed = hashlib.blake2b(key=bytes.fromhex(seed), digest_size=16)
         self._count = 0
         self.time = time
 
     def new_id(self) -> str:
         """The next identifier, in the form of a UUIDv8 (RFC 9562: own content)."""
         self._count += 1
-        raw = hashlib.blake2b(
-            self._count.to_bytes(8, "big"), key=self._seed, digest_size=16
-        ).hexdigest()
+        digest = self._seed.copy()
+        digest.update(self._count.to_bytes(8, "big"))
+        raw = digest.hexdigest()
         return f"{raw[:8]}-{raw[8:12]}-8{raw[13:16]}-8{raw[17:20]}-{raw[20:]}"
 
     def now(self) -> datetime:

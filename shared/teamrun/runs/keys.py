@@ -18,6 +18,7 @@ __all__ = [
     "due_folder",
     "due_marker",
     "entry_key",
+    "entry_name",
     "events_key",
     "idempotency_key",
     "list_cursor",
@@ -65,9 +66,14 @@ def log_folder(ref: RunRef) -> str:
     return f"{_folder(ref)}log/"
 
 
+def entry_name(n: int) -> str:
+    """The object of log entry `n`, in the folder of the log."""
+    return f"{n:06d}.json"
+
+
 def entry_key(ref: RunRef, n: int) -> str:
     """The object of log entry `n`."""
-    return f"{_folder(ref)}log/{n:06d}.json"
+    return log_folder(ref) + entry_name(n)
 
 
 def artifact_blob(ref: RunRef, sha256: str) -> str:

@@ -20,7 +20,7 @@ from teamrun.dispatch.base import RunRef
 from teamrun.errors import StorageError, Unavailable
 from teamrun.runs.entries import Body, Entry, LoggedEvent, read_entry
 from teamrun.runs.fold import RunState, fold
-from teamrun.runs.keys import artifact_blob, entry_key, log_folder
+from teamrun.runs.keys import artifact_blob, entry_name, log_folder
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["RunLog", "UnreadableEntry"]
@@ -41,7 +41,7 @@ class UnreadableEntry(StorageError):
 class RunLog:
     """Appends to and reads from one log, in the name of one writer."""
 
-    __slots__ = ("_clock", "_patience", "_store", "ref", "writer")
+    __slots__ = ("_clock", "_folder", "_patience", "_store", "ref", "writer")
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class RunLog:
         self._store = store
         self._clock = clock
         self._patience = patience
+        self._folder = log_folder(ref)
         self.ref = ref
         self.writer = writer
 
@@ -111,8 +112,7 @@ class RunLog:
             body=body,
         )
         data = await self._encode(entry)
-        key = entry_key(self.ref, entry.n)
-        mine = await self._persist(lambda: self._put_entry(key, data, entry.nonce))
+        mine = await self._persist(lambda: self._put_entry(entry, data))
         return entry if mine else None
 
     async def put_blob(self, data: bytes) -> str:
@@ -149,11 +149,15 @@ class RunLog:
             await self._clock.sleep(delay)
             waited, delay = waited + delay, min(delay * 2, _LONGEST_DELAY)
 
-    async def _put_entry(self, key: str, data: bytes, nonce: str) -> bool:
+    async def _put_entry(self, entry: Entry, data: bytes) -> bool:
+        key = self._key(entry.n)
         if await self._store.put_new(key, data):
             return True
         there = await self._whole(await self._store.get(key))
-        return from_json(there)["nonce"] == nonce
+        return from_json(there)["nonce"] == entry.nonce
+
+    def _key(self, n: int) -> str:
+        return f"{self._folder}{entry_name(n)}"
 
     async def _encode(self, entry: Entry) -> bytes:
         data = entry.to_json()
@@ -164,11 +168,10 @@ class RunLog:
 
     async def _fetch(self, start: int) -> list[bytes]:
         found: list[bytes] = []
-        folder = log_folder(self.ref)
         while True:
             n = start + len(found)
-            keys = await self._store.list(folder, after=entry_key(self.ref, n - 1) if n else "")
-            if keys and keys[0] != entry_key(self.ref, n):
+            keys = await self._store.list(self._folder, after=self._key(n - 1) if n else "")
+            if keys and keys[0] != self._key(n):
                 raise UnreadableEntry(f"Entry {n} of {self.ref} is missing.")
             for data in await self._store.get_many(keys):
                 if data is None:
@@ -178,7 +181,7 @@ class RunLog:
                 return found
 
     async def _fetch_one(self, n: int) -> bytes | None:
-        [data] = await self._store.get_many([entry_key(self.ref, n)])
+        [data] = await self._store.get_many([self._key(n)])
         return None if data is None else await self._whole(data)
 
     async def _whole(self, data: bytes) -> bytes:

@@ -8,7 +8,7 @@ from teamrun.runs.entries import CallRecord
 from teamrun.runs.limits import AgentLimits, Limits
 from teamrun.runs.public import RunUsage, Usage
 
-__all__ = ["Level", "count", "levels"]
+__all__ = ["Level", "count", "has_counts", "levels"]
 
 WARN_AT = 0.8
 """The part of a limit at which `limit.warned` tells."""
@@ -62,6 +62,12 @@ class Level(NamedTuple):
         """The stop code of a run that this limit ends."""
         name = self.kind.rpartition(".")[2]
         return CODES.get(name, name)
+
+
+def has_counts(limits: Limits) -> bool:
+    """Whether anything is limited that is counted call by call."""
+    counted = (value for name, value in limits if name.startswith("max_"))
+    return bool(limits.agents) or any(value is not None for value in counted)
 
 
 def levels(
