@@ -12,6 +12,7 @@
         RunEnded           a request to a run that has ended
         StaleAction        an answer to a question that is not open
         UnfitAnswer        an answer that does not fit its question
+        NoSuchPoint        a run cannot go on from the point that was asked for
         ArtifactNotFound   the run has left no such file
       RunError             a run went wrong
         ModelError         a model call failed for good
@@ -40,6 +41,7 @@ __all__ = [
     "IdempotencyConflict",
     "MissingPackage",
     "ModelError",
+    "NoSuchPoint",
     "NotFound",
     "RunEnded",
     "RunError",
@@ -165,6 +167,16 @@ class UnfitAnswer(UsageError):
     """An answer does not fit its question. `pointer` names the field (RFC 6901)."""
 
     code = "unfit_answer"
+
+    def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
+        super().__init__(message, pointer=pointer, **data)
+        self.pointer = pointer
+
+
+class NoSuchPoint(UsageError):
+    """A run cannot go on from the point asked for. `pointer` names the field (RFC 6901)."""
+
+    code = "no_such_point"
 
     def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
         super().__init__(message, pointer=pointer, **data)

@@ -126,6 +126,8 @@ class Acceptance:
             own = {
                 "run_id": ref.run_id,
                 "created_at": record.at,
+                "expires_at": spec.expires_at and record.at + (spec.expires_at - spec.created_at),
+                "deadline": _ahead(spec.deadline, record.at),
                 "request_hash": record.request_hash,
                 "parent_run_id": parent.run_id,
             }
@@ -246,7 +248,10 @@ def _spec(ref: RunRef, request: RunRequest, resolved: Resolved, record: _KeyReco
 
 
 def _run_at(request: RunRequest, now: datetime) -> datetime | None:
-    at = request.run_at or _after(now, request.delay_seconds)
+    return _ahead(request.run_at or _after(now, request.delay_seconds), now)
+
+
+def _ahead(at: datetime | None, now: datetime) -> datetime | None:
     return at if at is not None and at > now else None
 
 

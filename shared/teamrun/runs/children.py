@@ -38,7 +38,12 @@ class Children:
             prefix.append(said_at(prefix[-1], request.input))
         point = ForkPoint(run_id=parent.run_id, after_seq=request.after_seq)
         spec = state.spec.model_copy(
-            update={"limits": request.limits, "run_at": None, "forked_from": point}
+            update={
+                "limits": request.limits,
+                "run_at": None,
+                "deadline": None,
+                "forked_from": point,
+            }
         )
         return await self._acceptance.accept_child(
             parent, spec, prefix, scope=_scope(parent, "fork"), key=key, request=request
@@ -55,7 +60,8 @@ class Children:
         if request.from_ == "here":
             prefix = without_failure(entries)
         else:
-            spec = spec.model_copy(update={"seed": secrets.token_hex(16)})
+            anew = {"seed": secrets.token_hex(16), "forked_from": None}
+            spec = spec.model_copy(update=anew)
         return await self._acceptance.accept_child(
             parent, spec, prefix, scope=_scope(parent, "retry"), key=key, request=request
         )

@@ -216,7 +216,8 @@ class RunState:
             case "pause":
                 self.is_paused = True
             case "resume":
-                self.is_paused, self.waiting, self.diverged_since = False, None, None
+                if self.is_paused:  # else it only raises limits
+                    self.is_paused, self.waiting, self.diverged_since = False, None, None
                 if signal.anew:
                     self.replay_from, self.emitted, self.actions = self.entries, 0, []
                 if signal.limits is not None:

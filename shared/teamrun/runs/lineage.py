@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from teamrun.errors import UsageError
+from teamrun.errors import NoSuchPoint
 from teamrun.runs.entries import (
     Accepted,
     ArtifactRecord,
@@ -51,7 +51,7 @@ class ForkRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    after_seq: Annotated[int, Field(ge=1)]
+    after_seq: Annotated[int, Field(ge=1, le=1_000_000_000)]
     """The last event that the new run shares, and with it the call that it tells the end of."""
     input: InputMessage | None = None
     """Said to the team at that point."""
@@ -72,7 +72,7 @@ def cut_at(entries: Iterable[Entry], after_seq: int) -> list[Entry]:
     """The part of a log up to an event, as a child shares it.
 
     Raises:
-        UsageError: The log has no event of that number.
+        NoSuchPoint: The log has no event of that number.
     """
     kept: list[Entry] = []
     for entry in entries:
@@ -81,8 +81,9 @@ def cut_at(entries: Iterable[Entry], after_seq: int) -> list[Entry]:
         kept.append(entry)
     else:
         if not kept or kept[-1].seq + len(kept[-1].events) <= after_seq:
-            raise UsageError(
-                f"The run has no event {after_seq}; take the `seq` of one of its events."
+            raise NoSuchPoint(
+                f"The run has no event {after_seq}; take the `seq` of one of its events.",
+                pointer="/after_seq",
             )
     kept[-1] = _trimmed(kept[-1], after_seq)
     return _shared(_before_open_intent(kept))
@@ -92,7 +93,7 @@ def without_failure(entries: list[Entry]) -> list[Entry]:
     """A failed run's log without the calls whose failure ended it.
 
     Raises:
-        UsageError: No call failed the run.
+        NoSuchPoint: No call failed the run.
     """
     end = entries[-1].body
     message = end.error.message if isinstance(end, End) and end.error is not None else None
@@ -104,7 +105,10 @@ def without_failure(entries: list[Entry]) -> list[Entry]:
         if call.error is not None and call.error.message == message
     }
     if not failed:
-        raise UsageError("No call failed this run, so there is nothing to go on from; use 'start'.")
+        raise NoSuchPoint(
+            "No call failed this run, so there is nothing to go on from; use 'start'.",
+            pointer="/from",
+        )
     return _shared(_before_open_intent([_without(entry, failed) for entry in entries]))
 
 

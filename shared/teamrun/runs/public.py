@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from teamrun.runs.entries import ArtifactRecord, ErrorRecord
+from teamrun.runs.limits import Limits
 from teamrun.runs.spec import ForkPoint, Metadata, RunInput, TeamRef
 
 __all__ = [
@@ -146,6 +147,8 @@ class Run(_Resource):
     """How many times a worker has begun or taken over the run."""
     progress: Progress = Progress()
     usage: RunUsage = Field(default_factory=RunUsage)
+    limits: Limits = Limits()
+    """What it may use at most, as raised since."""
     parent_run_id: str | None = None
     """The run that this one is a retry or a fork of."""
     forked_from: ForkPoint | None = None
@@ -154,6 +157,8 @@ class Run(_Resource):
     """When a scheduled run may begin."""
     expires_at: datetime | None = None
     """When a run that has not begun is given up."""
+    deadline: datetime | None = None
+    """When it ends at the latest."""
     started_at: datetime | None = None
     finished_at: datetime | None = None
     artifacts_count: int = 0

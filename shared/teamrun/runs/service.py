@@ -255,14 +255,16 @@ class RunService:
     async def resume(
         self, tenant: str, run_id: str, *, limits: Limits | None = None, anew: bool = False
     ) -> Run:
-        """Let a paused run go on, with limits raised where given; repeating it changes nothing.
+        """Let a paused run go on; repeating it changes nothing.
 
-        With `anew` it begins from its start and leaves its record out: for a run whose record the
-        code of today does not fit any more.
+        Limits that are given hold from now on, for a run that is not paused as well. With `anew`
+        it begins from its start and leaves its record out: for a run whose record the code of
+        today does not fit any more.
 
         Raises:
             RunNotFound: There is no such run of this tenant.
             RunEnded: It has ended.
+            NoSuchPoint: `anew` was asked for, and the run is paused for another reason.
         """
         return await self._talk.resume(_ref(tenant, run_id), limits, anew=anew)
 
@@ -285,7 +287,7 @@ class RunService:
 
         Raises:
             RunNotFound: There is no such run of this tenant.
-            UsageError: It has no such event.
+            NoSuchPoint: It has no such event.
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not answer; nothing was accepted.
         """
@@ -300,7 +302,7 @@ class RunService:
         Raises:
             RunNotFound: There is no such run of this tenant.
             RunNotFinished: It has not ended.
-            UsageError: `here` was asked for, and no call failed the run.
+            NoSuchPoint: `here` was asked for, and no call failed the run.
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not answer; nothing was accepted.
         """

@@ -1,6 +1,6 @@
 """What a client asks for, and the pinned form of it that entry 0 of the log holds."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -33,6 +33,11 @@ BEHAVIOUR = 1
 """The engine's own version: it changes when replay would make calls in another order."""
 
 _A_YEAR = 366 * 86_400
+
+Moment = Annotated[
+    AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))
+]
+"""A time that has a place in every time zone."""
 
 Metadata = Annotated[
     dict[
@@ -107,11 +112,11 @@ class RunRequest(BaseModel):
     """How often a failure that is worth it is tried again."""
     delay_seconds: float | None = Field(default=None, ge=0, le=_A_YEAR)
     """The run begins after that time."""
-    run_at: AwareDatetime | None = None
+    run_at: Moment | None = None
     """The run begins at that time; not together with `delay_seconds`."""
     expires_in_seconds: float | None = Field(default=None, gt=0, le=_A_YEAR)
     """A run that has not begun after that time is given up, at no cost."""
-    deadline: AwareDatetime | None = None
+    deadline: Moment | None = None
     """The run ends at that time at the latest, waits included."""
 
     @model_validator(mode="after")

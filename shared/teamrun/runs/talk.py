@@ -21,6 +21,7 @@ from teamrun.dispatch.base import Dispatcher, RunRef
 from teamrun.errors import (
     DeliveryError,
     IdempotencyConflict,
+    NoSuchPoint,
     RunEnded,
     StaleAction,
     StorageError,
@@ -161,7 +162,14 @@ class Talk:
 
         def decide(state: RunState) -> _Said:
             if not state.is_paused:
-                return _Said(None)
+                changes = limits is not None and state.limits.raised(limits) != state.limits
+                return _Said(Signal(signal="resume", limits=raised) if changes else None)
+            if anew and (state.waiting is None or state.waiting.why != "diverged"):
+                raise NoSuchPoint(
+                    "The run has not diverged from its record, so it goes on from 'here'.",
+                    pointer="/from",
+                    run_id=ref.run_id,
+                )
             signal = Signal(signal="resume", limits=raised, anew=anew)
             return _Said(signal, resumed_event(), wakes=True)
 

@@ -1,11 +1,12 @@
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.support.runs import TENANT, Cluster, duo, solo
 
 from teamrun.dispatch.base import RunRef
-from teamrun.errors import RunNotFinished, RunNotFound, UsageError
+from teamrun.errors import NoSuchPoint, RunNotFinished, RunNotFound
 from teamrun.runs.lineage import ForkRequest, RetryRequest
 from teamrun.runs.public import Run
 from teamrun.runs.spec import InputMessage
@@ -168,8 +169,9 @@ def test_a_fork_is_at_an_event_of_the_run(after_seq: int) -> None:
             child = RunRef(TENANT, (await forking).run.id)
             assert (await executed(cluster, child)).usage.model_calls == 2
             return
-        with pytest.raises(UsageError, match="no event 999"):
+        with pytest.raises(NoSuchPoint, match="no event 999") as caught:
             await forking
+        assert caught.value.pointer == "/after_seq"
 
     asyncio.run(scenario())
 
@@ -205,6 +207,40 @@ def test_a_retry_from_the_start_shares_nothing() -> None:
     asyncio.run(scenario())
 
 
+def test_a_retry_has_time_of_its_own_to_begin() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        soon = cluster.clock.now() + timedelta(minutes=30)
+        ref = await cluster.submit(expires_in_seconds=60, deadline=soon)
+        cluster.clock.shift += timedelta(minutes=2)
+        assert (await executed(cluster, ref)).status == "expired"
+        service, request = cluster.service, RetryRequest.model_validate({})
+        early = (await service.retry(TENANT, ref.run_id, request)).run
+        assert early.expires_at == early.created_at + timedelta(seconds=60)
+        assert early.deadline == soon, "it lies ahead still"
+        assert (await executed(cluster, RunRef(TENANT, early.id))).status == "completed"
+        cluster.clock.shift += timedelta(hours=1)
+        late = (await service.retry(TENANT, ref.run_id, request)).run
+        assert late.deadline is None
+        assert (await executed(cluster, RunRef(TENANT, late.id))).status == "completed"
+
+    asyncio.run(scenario())
+
+
+def test_a_fork_goes_on_where_a_limit_has_cut_its_parent() -> None:
+    async def scenario() -> None:
+        cluster = Cluster(numbers(), team=duo(6))
+        ref = await cluster.submit(limits={"max_model_calls": 2})
+        assert (await executed(cluster, ref)).status == "incomplete"
+        last = len((await cluster.service.events(TENANT, ref.run_id, limit=999)).data)
+        fork = await cluster.service.fork(TENANT, ref.run_id, ForkRequest(after_seq=last))
+        child = await executed(cluster, RunRef(TENANT, fork.run.id))
+        assert (child.status, child.usage.model_calls) == ("completed", 4)
+        assert await texts(cluster, child) == ["go", "1", "2", "3", "4", "5", "6"]
+
+    asyncio.run(scenario())
+
+
 def test_a_repeated_retry_is_the_same_run() -> None:
     async def scenario() -> None:
         cluster = Cluster({"a": ["DONE"]}, team=solo())
@@ -227,8 +263,9 @@ def test_what_cannot_be_retried_says_why() -> None:
         with pytest.raises(RunNotFinished):
             await cluster.service.retry(TENANT, ref.run_id, here)
         await executed(cluster, ref)
-        with pytest.raises(UsageError, match="No call failed"):
+        with pytest.raises(NoSuchPoint, match="No call failed") as caught:
             await cluster.service.retry(TENANT, ref.run_id, here)
+        assert caught.value.pointer == "/from"
         with pytest.raises(RunNotFound):
             await cluster.service.retry(TENANT, "run_0", here)
         with pytest.raises(RunNotFound):

@@ -1,10 +1,12 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.components.registry import Registry
 from teamrun.dispatch.base import RunRef
+from teamrun.errors import NoSuchPoint
 from teamrun.runs.execution import Finish
 from teamrun.runs.public import Run
 from teamrun.testing import ScriptedModel
@@ -88,6 +90,19 @@ def test_after_an_hour_a_run_that_fits_no_worker_is_paused_and_may_begin_anew() 
         assert (run.status, run.usage.tool_calls) == ("completed", 2)
         seqs = [e.seq for e in (await cluster.service.events(TENANT, ref.run_id, limit=999)).data]
         assert seqs == list(range(1, len(seqs) + 1))
+
+    asyncio.run(scenario())
+
+
+def test_a_run_that_is_paused_for_another_reason_goes_on_from_where_it_is() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref = await cluster.submit()
+        await cluster.service.pause(TENANT, ref.run_id)
+        with pytest.raises(NoSuchPoint) as caught:
+            await cluster.service.resume(TENANT, ref.run_id, anew=True)
+        assert caught.value.pointer == "/from"
+        assert (await cluster.service.get(TENANT, ref.run_id)).status == "paused"
 
     asyncio.run(scenario())
 

@@ -4,14 +4,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from tests.support.runs import TENANT, Cluster, duo, solo
 
 from teamrun.dispatch.base import RunRef
 from teamrun.messages.llm import CreateResult, RequestUsage
 from teamrun.models.prices import price_of
+from teamrun.runs.entries import Signal
 from teamrun.runs.execution import Finish
 from teamrun.runs.limits import Limits
 from teamrun.runs.public import Run
+from teamrun.runs.spec import RunRequest
 from teamrun.tools.function import FunctionTool
 
 
@@ -107,6 +110,101 @@ def test_a_limit_pauses_the_run_where_asked_and_a_raised_one_lets_it_go_on() -> 
         assert (run.status, run.usage.model_calls) == ("completed", 6)
 
     asyncio.run(scenario())
+
+
+def test_a_raised_limit_of_one_agent_leaves_the_others_as_they_are() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["x"] * 4, "b": ["y"] * 4}, team=duo(8))
+        own = {"a": {"max_model_calls": 3}, "b": {"max_model_calls": 1, "max_tokens": 9_000}}
+        ref = await cluster.submit(limits={"agents": own, "on_limit": "pause"})
+        assert (await executed(cluster, ref)).usage.model_calls == 3
+        raised = Limits.model_validate({"agents": {"b": {"max_model_calls": 4}}})
+        await cluster.service.resume(TENANT, ref.run_id, limits=raised)
+        run = await executed(cluster, ref, "w2")
+        assert (run.status, run.usage.model_calls) == ("paused", 6)
+        assert run.limits == Limits.model_validate(
+            {
+                "agents": {**own, "b": {"max_model_calls": 4, "max_tokens": 9_000}},
+                "on_limit": "pause",
+            }
+        )
+
+    asyncio.run(scenario())
+
+
+def test_limits_of_a_run_that_goes_on_are_raised_without_a_pause() -> None:
+    async def scenario() -> None:
+        entered, release = asyncio.Event(), asyncio.Event()
+
+        async def held() -> str:
+            entered.set()
+            await release.wait()
+            return ""
+
+        script: dict[str, list[Any]] = {
+            "a": [{"tool_calls": [{"name": "held", "arguments": {}}]}, "DONE"]
+        }
+        tool = FunctionTool(held, "Waits.")
+        cluster = Cluster(script, team=solo("held"), tools=[tool])
+        ref = await cluster.submit(limits={"max_model_calls": 1})
+        async with cluster.working(ref) as (_, task):
+            await asyncio.wait_for(entered.wait(), 10)
+            for _ in range(2):
+                run = await cluster.service.resume(
+                    TENANT, ref.run_id, limits=Limits(max_model_calls=2)
+                )
+                assert (run.status, run.limits.max_model_calls) == ("running", 2)
+            release.set()
+            await asyncio.wait_for(task, 10)
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.usage.model_calls) == ("completed", 2)
+        said = [entry for entry in await cluster.entries(ref) if isinstance(entry.body, Signal)]
+        assert len(said) == 1, "repeating it changes nothing"
+        assert "run.resumed" not in await cluster.event_types(ref)
+
+    asyncio.run(scenario())
+
+
+def test_raising_limits_does_not_wake_a_run_that_waits() -> None:
+    async def scenario() -> None:
+        boss = {"type": "user_proxy_agent", "name": "boss"}
+        team = {**solo(), "participants": [boss], "termination": None, "max_turns": 1}
+        cluster = Cluster({}, team=team)
+        ref = await cluster.submit(limits={"max_turns": 1})
+        assert (await executed(cluster, ref)).status == "input_required"
+        run = await cluster.service.resume(TENANT, ref.run_id, limits=Limits(max_turns=5))
+        assert (run.status, run.limits.max_turns) == ("input_required", 5)
+        worker = cluster.worker("w2")
+        assert await worker.execute(ref) is Finish.WAITING
+        await worker.close()
+        assert (await cluster.service.get(TENANT, ref.run_id)).revision == run.revision
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_turns": 0},
+        {"max_tokens": 10**400},
+        {"max_cost_usd": "0"},
+        {"max_cost_usd": "1e99999"},
+        {"timeout_seconds": "nan"},
+        {"timeout_seconds": "inf"},
+        {"timeout_seconds": 1e300},
+    ],
+    ids=str,
+)
+def test_a_limit_is_a_number_to_reckon_with(limits: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Limits.model_validate(limits)
+
+
+@pytest.mark.parametrize("field", ["run_at", "deadline"])
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_at_the_end_of_the_calendar_is_refused(field: str, time: str) -> None:
+    with pytest.raises(ValidationError):
+        RunRequest.model_validate({"team": "team", "input": "go", field: time})
 
 
 def test_time_at_work_is_limited_and_a_call_under_way_is_cut_off() -> None:
