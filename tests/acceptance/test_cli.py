@@ -10,13 +10,19 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from tests.support.service import Served, example, serving
+from tests.support.service import Served, example, serving, until
 
 from teamrun.cli.app import COMMANDS
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 
 STARTED_ELSEWHERE = {"serve", "api", "worker"}
+
+ASKING = {
+    "type": "round_robin_group_chat",
+    "participants": [{"type": "user_proxy_agent", "name": "boss"}],
+    "max_turns": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +31,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
     # A run takes some seconds, so that the example of `cancel` comes in time.
     config = example(folder / "example", latency_ms=500)
     with serving(folder / "data", config=config) as served:
+        asking = folder / "asking.json"
+        asking.write_text(json.dumps(ASKING), encoding="utf-8")
+        assert served.cli("submit", str(asking), "May we?").returncode == 0
+        until(
+            lambda: served.cli("runs", "--status", "input_required", "--ids").stdout,
+            "a run asks somebody",
+        )
         assert served.cli("submit", "analysts", "Which region sold most?", "-w").returncode == 0
         yield served
 
@@ -44,6 +57,7 @@ def test_the_example_in_the_help_works(name: str, served: Served, tmp_path: Path
             "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
             "TEAMRUN_URL": served.url,
             "TEAMRUN_CONFIG": str(served.data_dir.parent / "example/teamrun.yaml"),
+            "TEAMRUN_DATA_DIR": str(served.data_dir),
         },
         capture_output=True,
         text=True,
@@ -141,3 +155,27 @@ def test_a_run_in_this_process_that_fails_ends_with_1(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "agent 'a'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_who_watches_without_a_terminal_is_told_how_to_answer(
+    served: Served, tmp_path: Path
+) -> None:
+    path = tmp_path / "asking.json"
+    path.write_text(json.dumps(ASKING), encoding="utf-8")
+    run_id = served.cli("submit", str(path), "May we?").stdout.strip()
+    with subprocess.Popen(
+        [sys.executable, "-m", "teamrun", "watch", run_id],
+        env={**served.environ, "TEAMRUN_URL": served.url},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as watching:
+        assert watching.stderr is not None and watching.stdout is not None
+        curl = next(line for line in watching.stderr if "curl" in line)
+        assert served.cli("answer", run_id, "--content", "We may.").stdout == "queued\n"
+        assert "boss: We may." in watching.stdout.read()
+        assert watching.wait(60) == 0
+
+    assert '"action_id": "team/boss/input:0"' in curl

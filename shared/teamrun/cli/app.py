@@ -3,10 +3,15 @@
 import typer
 
 from teamrun.cli import (
+    answer,
     api,
     cancel,
+    pause,
+    replay,
+    resume,
     run,
     runs,
+    say,
     serve,
     submit,
     teams,
@@ -25,7 +30,12 @@ COMMANDS = {
     "submit": submit,
     "watch": watch,
     "runs": runs,
+    "answer": answer,
+    "say": say,
+    "pause": pause,
+    "resume": resume,
     "cancel": cancel,
+    "replay": replay,
     "teams": teams,
     "version": version,
 }

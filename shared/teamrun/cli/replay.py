@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.options import ConfigOption
+from teamrun.cli.options import ConfigOption, DataDirOption, StoreUrlOption
 from teamrun.components.config import load_registry
 from teamrun.core.clock import SystemClock
 from teamrun.dispatch.base import RunRef
@@ -20,16 +20,18 @@ from teamrun.storage.open import open_store
 
 __all__ = ["EXAMPLE", "command"]
 
-EXAMPLE = 'teamrun replay "$(teamrun runs --limit 1 --ids)"'
+EXAMPLE = 'teamrun replay "$(teamrun runs --status completed --limit 1 --ids)"'
 
 
 def command(
     run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="A run that has ended.")],
     tenant: Annotated[str, typer.Option(envvar="TEAMRUN_TENANT", help="Whose run.")] = "default",
     config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    store_url: StoreUrlOption = None,
 ) -> None:
     """Drive an ended run against its record, calling nothing. Status 1 where it differs."""
-    settings = load_settings(CommonSettings, config=config)
+    settings = load_settings(CommonSettings, config=config, data_dir=data_dir, store_url=store_url)
     difference = asyncio.run(_replay(settings, RunRef(tenant, run_id)))
     typer.echo(difference or "The code says and does what the record holds.")
     raise typer.Exit(0 if difference is None else 1)

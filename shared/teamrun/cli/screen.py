@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["print_json", "print_table", "result", "talk"]
+__all__ = ["ask", "print_json", "print_table", "result", "talk"]
 
 
 def _console(*, stderr: bool) -> Console:
@@ -22,6 +22,16 @@ def result(text: str) -> None:
 def talk(text: str) -> None:
     """A line for the person at the terminal."""
     _console(stderr=True).print(Text(text, style="dim"))
+
+
+def ask(prompt: str) -> str | None:
+    """A line that the person at the terminal writes; None where the input has ended."""
+    _console(stderr=True).print(Text(prompt, style="bold"), end="")
+    try:
+        return input()
+    except EOFError:
+        _console(stderr=True).print()
+        return None
 
 
 def print_json(document: str) -> None:

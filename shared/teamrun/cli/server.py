@@ -9,7 +9,15 @@ import httpx2
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from teamrun.cli.sse import ServerSentEvent, parse
-from teamrun.errors import RunNotFound, TeamrunError, Unavailable, UsageError
+from teamrun.errors import (
+    RunEnded,
+    RunNotFound,
+    StaleAction,
+    TeamrunError,
+    Unavailable,
+    UnfitAnswer,
+    UsageError,
+)
 
 __all__ = ["DEFAULT_URL", "Server"]
 
@@ -70,7 +78,8 @@ class Server:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._url = url
+        self.url = url
+        self.has_key = bool(api_key)
         self._sleep = sleep
         self._http = httpx2.Client(
             base_url=url,
@@ -105,7 +114,7 @@ class Server:
                 pass
             failures += 1
             self._sleep(RETRY_S)
-        raise Unavailable(f"The event stream of {run_id} at {self._url} is lost.")
+        raise Unavailable(f"The event stream of {run_id} at {self.url} is lost.")
 
     def _stream(self, run_id: str, last: str | None) -> Iterator[ServerSentEvent]:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
@@ -119,14 +128,14 @@ class Server:
         try:
             response = self._http.request(method, path, **arguments)
         except httpx2.InvalidURL as error:
-            raise UsageError(f"{self._url!r} is no URL: {error}") from error
+            raise UsageError(f"{self.url!r} is no URL: {error}") from error
         except (httpx2.ConnectError, httpx2.UnsupportedProtocol) as error:
             raise UsageError(
-                f"No API answers at {self._url}: start one with `teamrun serve`, or say where it "
+                f"No API answers at {self.url}: start one with `teamrun serve`, or say where it "
                 f"is with --url or TEAMRUN_URL ({error})."
             ) from error
         except httpx2.TransportError as error:
-            raise Unavailable(f"{self._url} does not answer: {error}") from error
+            raise Unavailable(f"{self.url} does not answer: {error}") from error
         _raise_problem(response)
         return response.text
 
@@ -134,14 +143,21 @@ class Server:
 def _raise_problem(response: httpx2.Response) -> None:
     if not response.is_error:
         return
+    code = ""
     try:
-        text = str(_problem.validate_json(response.content))
+        problem = _problem.validate_json(response.content)
+        text, code = str(problem), problem.code
     except ValidationError:
         text = f"HTTP {response.status_code}: {response.text[:200]}"
-    raise _kind(response.status_code)(text)
+    raise _kind(response.status_code, code)(text)
 
 
-def _kind(status: int) -> type[TeamrunError]:
+_KINDS: dict[str, type[TeamrunError]] = {
+    kind.code: kind for kind in (RunEnded, StaleAction, UnfitAnswer)
+}
+
+
+def _kind(status: int, code: str) -> type[TeamrunError]:
     if status >= 500:
         return Unavailable
-    return RunNotFound if status == 404 else UsageError
+    return RunNotFound if status == 404 else _KINDS.get(code, UsageError)

@@ -38,6 +38,10 @@ class EventView:
             self._line(who, f"file {data.get('name')} ({data.get('size')} bytes)", "magenta")
         elif event_type in {"model.call.failed", "model.call.retried"}:
             self._line(who, f"{event_type}: {_outcome(data)}", "red")
+        elif event_type == "run.input_required":
+            self._line(who, f"asks: {str(data.get('prompt', '')).strip()}", "yellow")
+        elif event_type in {"tool.call.approved", "tool.call.denied"}:
+            self._line(who, f"{event_type.rpartition('.')[2]}: {data.get('tool')}", "yellow")
         elif event_type.startswith("run."):
             self._run(event_type, data)
 
@@ -68,7 +72,7 @@ class EventView:
 
     def _run(self, event_type: str, data: dict[str, Any]) -> None:
         self.end_line()
-        why = data.get("stop_reason") or _outcome(data)
+        why = data.get("stop_reason") or data.get("decision") or _outcome(data)
         self._console.print(Text(f"[{event_type}] {why}".rstrip(), style="dim"))
 
 

@@ -28,7 +28,12 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "submit",
         "watch",
         "runs",
+        "answer",
+        "say",
+        "pause",
+        "resume",
         "cancel",
+        "replay",
         "teams",
         "version",
     ]

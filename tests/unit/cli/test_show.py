@@ -64,6 +64,22 @@ def test_what_says_nothing_to_a_person_is_passed_over() -> None:
     assert shown(("turn.started", "a", {"turn": 1}), ("log.written", None, {})) == ""
 
 
+def test_what_is_asked_and_decided_is_shown() -> None:
+    out = shown(
+        ("run.input_required", "boss", {"id": "x", "prompt": "May I? "}),
+        ("run.input_received", "boss", {"action_id": "x", "decision": "approve"}),
+        ("tool.call.approved", "a", {"tool": "pay"}),
+        ("tool.call.denied", "a", {"tool": "pay"}),
+    )
+
+    assert out.splitlines() == [
+        "boss asks: May I?",
+        "[run.input_received] approve",
+        "a approved: pay",
+        "a denied: pay",
+    ]
+
+
 def test_how_a_run_ended_is_shown() -> None:
     out = shown(("run.failed", None, {"stop_reason": None, "error": {"message": "No model."}}))
 

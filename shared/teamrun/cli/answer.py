@@ -1,0 +1,87 @@
+"""`teamrun answer`: answer what a run asks, from a script."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, result
+from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.errors import UsageError
+from teamrun.runs.public import Run
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = (
+    'teamrun answer "$(teamrun runs --status input_required --limit 1 --ids)" --content "Go on."'
+)
+
+
+def command(
+    run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="The run.")],
+    approve: Annotated[
+        bool | None,
+        typer.Option(
+            "--approve/--reject",
+            "--approve/--no-approve",
+            envvar="TEAMRUN_APPROVE",
+            help="Whether a call may be made; --content is the reason.",
+            show_default=False,
+        ),
+    ] = None,
+    content: Annotated[
+        str | None,
+        typer.Option("--content", envvar="TEAMRUN_CONTENT", help="The answer in words."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", envvar="TEAMRUN_DATA", help="The answer as JSON, to a question with a schema."
+        ),
+    ] = None,
+    action: Annotated[
+        str | None,
+        typer.Option(
+            "--action", envvar="TEAMRUN_ACTION", help="Which question, where there are several."
+        ),
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Answer a question of a run that waits for a person, and print the run's status."""
+    said = _said(approve, content, data)
+    server = Server(url, api_key=api_key)
+    body = {"action_id": action or _only_action(server, run_id), **said}
+    answer = server.post(f"/v1/runs/{run_id}/input", body)
+    if json_:
+        print_json(answer)
+    else:
+        result(Run.model_validate_json(answer).status)
+
+
+def _said(approve: bool | None, content: str | None, data: str | None) -> dict[str, Any]:
+    if approve is None and content is None and data is None:
+        raise UsageError("Say the answer: --approve, --reject, --content TEXT or --data JSON.")
+    said: dict[str, Any] = {} if content is None else {"content": content}
+    if approve is not None:
+        said["decision"] = "approve" if approve else "reject"
+    if data is not None:
+        try:
+            said["data"] = json.loads(data)
+        except ValueError as error:
+            raise UsageError(f"--data {data!r} is no JSON: {error}") from error
+    return said
+
+
+def _only_action(server: Server, run_id: str) -> str:
+    run = Run.model_validate_json(server.get(f"/v1/runs/{run_id}"))
+    match run.required_actions:
+        case [only]:
+            return only.id
+        case []:
+            raise UsageError(f"{run_id} asks nothing: it is {run.status}.")
+        case several:
+            asked = "".join(f"\n  {each.id}: {each.prompt}" for each in several)
+            raise UsageError(f"{run_id} asks several things; choose with --action:{asked}")

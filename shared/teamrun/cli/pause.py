@@ -1,0 +1,28 @@
+"""`teamrun pause`: let no more calls of a run begin."""
+
+from typing import Annotated
+
+import typer
+
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, result
+from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.runs.public import Run
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = 'teamrun pause "$(teamrun submit analysts "Which region sold most?")"'
+
+
+def command(
+    run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="The run.")],
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Pause a run and print its status: calls under way complete first, none begins."""
+    answer = Server(url, api_key=api_key).post(f"/v1/runs/{run_id}/pause", {})
+    if json_:
+        print_json(answer)
+    else:
+        result(Run.model_validate_json(answer).status)

@@ -1,0 +1,28 @@
+"""`teamrun resume`: let a paused run go on."""
+
+from typing import Annotated
+
+import typer
+
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, result
+from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.runs.public import Run
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = 'teamrun resume "$(teamrun submit analysts "Which region sold most?")"'
+
+
+def command(
+    run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="The run.")],
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Let a paused run go on and print its status; one that is not paused stays as it is."""
+    answer = Server(url, api_key=api_key).post(f"/v1/runs/{run_id}/resume", {})
+    if json_:
+        print_json(answer)
+    else:
+        result(Run.model_validate_json(answer).status)

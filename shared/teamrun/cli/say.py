@@ -1,0 +1,36 @@
+"""`teamrun say`: speak to the team of a run."""
+
+from typing import Annotated
+
+import typer
+
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, result
+from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.runs.public import Run
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = (
+    'teamrun say "$(teamrun submit analysts "Which region sold most?")" "Leave out the returns."'
+)
+
+
+def command(
+    run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="The run.")],
+    text: Annotated[str, typer.Argument(help="What is said; `-` reads it from stdin.")],
+    source: Annotated[
+        str, typer.Option("--source", envvar="TEAMRUN_SOURCE", help="Who says it.")
+    ] = "user",
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Say something that the team hears before its next turn, and print the run's status."""
+    content = typer.get_text_stream("stdin").read() if text == "-" else text
+    body = {"content": content, "source": source}
+    answer = Server(url, api_key=api_key).post(f"/v1/runs/{run_id}/messages", body)
+    if json_:
+        print_json(answer)
+    else:
+        result(Run.model_validate_json(answer).status)
