@@ -33,7 +33,7 @@ from teamrun.runs.fold import RunState
 from teamrun.runs.keys import open_marker
 from teamrun.runs.limits import Limits
 from teamrun.runs.log import RunLog
-from teamrun.runs.narration import received_event, resumed_event
+from teamrun.runs.narration import paused_event, received_event, resumed_event
 from teamrun.runs.notices import Notices
 from teamrun.runs.public import RequiredAction, Run
 from teamrun.runs.reader import RunReader
@@ -151,10 +151,15 @@ class Talk:
 
     async def pause(self, ref: RunRef) -> Run:
         """See `RunService.pause`."""
-        heard = await self._say(
-            ref, lambda state: _Said(None if state.is_paused else Signal(signal="pause"))
-        )
-        return heard.run
+
+        def decide(state: RunState) -> _Said:
+            if state.is_paused:
+                return _Said(None)
+            # An owner says it itself, once the calls under way have completed.
+            events = [] if state.owner is not None else [paused_event()]
+            return _Said(Signal(signal="pause"), *events)
+
+        return (await self._say(ref, decide)).run
 
     async def resume(self, ref: RunRef, limits: Limits | None, *, anew: bool) -> Run:
         """See `RunService.resume`."""

@@ -354,6 +354,9 @@ def test_a_queued_run_that_is_paused_does_not_begin() -> None:
         assert not any(isinstance(e.body, Claim) for e in await cluster.entries(ref))
         await cluster.service.resume(TENANT, ref.run_id)
         assert (await step(cluster, ref)).status == "completed"
+        types = await cluster.event_types(ref)
+        assert types[:3] == ["run.queued", "run.paused", "run.resumed"]
+        assert types.count("run.paused") == 1
 
     asyncio.run(scenario())
 
