@@ -10,7 +10,9 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakValueDictionary
 
+from teamrun.components.definitions import TeamDefinition
 from teamrun.components.registry import Registry
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.dispatch.base import Dispatcher, RunRef
@@ -74,6 +76,7 @@ class Engine:
         self._lease = lease
         self._clock = clock or SystemClock()
         self._notices = Notices(live)
+        self._definitions = WeakValueDictionary[str, TeamDefinition]()
         self._executions: dict[RunRef, Execution] = {}
         self._starting: set[RunRef] = set()
         self._idle = asyncio.Event()
@@ -137,6 +140,13 @@ class Engine:
 
     # One run
 
+    def _with_shared_definition(self, spec: RunSpec) -> RunSpec:
+        # Of a team that runs often: its definition is a seventh of what a run keeps in memory.
+        known = self._definitions.setdefault(spec.team.digest, spec.definition)
+        if known is spec.definition or known != spec.definition:
+            return spec
+        return spec.model_copy(update={"definition": known})
+
     async def _execute(self, ref: RunRef, deadline: datetime | None) -> Finish:
         log = RunLog(self._store, ref, writer=self.owner, clock=self._clock)
         entries = await log.read()
@@ -155,6 +165,7 @@ class Engine:
         if state.end is None:
             if not await self._may_take(ref, state):
                 return Finish.HELD
+            state.spec = self._with_shared_definition(state.spec)
             execution = Execution(
                 log=log,
                 entries=entries,
@@ -164,6 +175,7 @@ class Engine:
                 clock=self._clock,
                 surroundings=_Surroundings(ref, self._notices, self._store),
             )
+            del entries  # the execution lets go of them when it has read them
             self._executions[ref] = execution
             timers = self._timers(execution, deadline)
             try:

@@ -4,12 +4,14 @@ import json
 
 from tests.support.runs import Cluster, duo
 
-from teamrun.runs.entries import LoggedEvent, Step, read_events
-from teamrun.runs.execution import Execution
+from teamrun.runs.engine import Engine
+from teamrun.runs.entries import End, LoggedEvent, Step, read_events
+from teamrun.runs.execution import Execution, Program
 from teamrun.runs.journal import Journal
 from teamrun.runs.keys import events_key, result_key
 from teamrun.runs.loop import RunLoop
 from teamrun.runs.results import events_of
+from teamrun.runs.spec import RunSpec
 
 CATCHES = 'a\n],"body":{"kind":"step"}}\n{"data":{"message":1}},\r\n'
 """A text that looks like the form in which entries are written."""
@@ -68,3 +70,32 @@ def test_an_ended_run_leaves_nothing_to_the_garbage_collector() -> None:
             await engine.close()
 
     assert asyncio.run(main()) == []
+
+
+def test_runs_of_one_team_share_its_definition_in_a_worker() -> None:
+    specs: list[RunSpec] = []
+
+    def program(spec: RunSpec) -> Program:
+        async def code(journal: Journal) -> End:
+            return End(status="completed")
+
+        specs.append(spec)
+        return code
+
+    async def main() -> None:
+        cluster = Cluster({}, team=duo(1))
+        engine = Engine(
+            store=cluster.store,
+            live=cluster.live,
+            dispatcher=cluster.queue,
+            registry=cluster.registry,
+            owner="w1",
+            program=program,
+        )
+        for task in ("one", "two"):
+            await engine.execute(await cluster.submit(task))
+        await engine.close()
+
+    asyncio.run(main())
+    assert specs[0].definition is specs[1].definition
+    assert [spec.input for spec in specs] == ["one", "two"]
