@@ -26,7 +26,7 @@ from teamrun_api.metrics import Metrics
 from teamrun_api.openapi import document
 from teamrun_api.problems import problem_response
 from teamrun_api.readiness import Check, Readiness
-from teamrun_api.routes import artifacts, events, runs, system, talk, teams
+from teamrun_api.routes import artifacts, children, events, runs, system, talk, teams
 from teamrun_api.settings import ApiSettings
 
 __all__ = ["api_of", "create_app"]
@@ -34,6 +34,7 @@ __all__ = ["api_of", "create_app"]
 _ROUTERS: tuple[APIRouter, ...] = (
     runs.router,
     talk.router,
+    children.router,
     events.router,
     artifacts.router,
     teams.router,

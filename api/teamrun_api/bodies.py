@@ -81,7 +81,7 @@ def _unknown_field(loc: Sequence[int | str], model: type[BaseModel]) -> str:
     name = str(loc[-1])
     if len(loc) > 1:
         return f"There is no field {name!r} here; leave it out."
-    known = model.model_fields
+    known = [field.alias or name for name, field in model.model_fields.items()]
     return f"There is no field {name!r}; leave it out, or use one of {listed(known)}." + (
         did_you_mean(name, known)
     )

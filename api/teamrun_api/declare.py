@@ -36,6 +36,21 @@ OPEN = (faults.InvalidParameter, faults.HostNotAllowed)
 
 _KEYED = (*OPEN, faults.Unauthenticated, faults.MissingScope, Unavailable)
 
+_RUN_LINKS = (
+    "getRun",
+    "readRunEvents",
+    "getRunResult",
+    "listRunArtifacts",
+    "cancelRun",
+    "answerRun",
+    "speakToRun",
+    "pauseRun",
+    "resumeRun",
+    "retryRun",
+    "forkRun",
+)
+"""The operations that the id of a run leads to."""
+
 _EXAMPLE = "#/components/examples/{}"
 
 _HEADERS = {
@@ -78,10 +93,10 @@ LAST_EVENT_ID = _header_parameter(
 )
 
 
-def takes(model: type[BaseModel], example: str, *, required: bool = True) -> dict[str, Any]:
-    """The request body of an operation; `example` is one of `examples.EXAMPLES`."""
+def takes(model: type[BaseModel], *examples: str, required: bool = True) -> dict[str, Any]:
+    """The request body of an operation; each example is one of `examples.EXAMPLES`."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    media = {"schema": schema, "examples": _shown(example)}
+    media = {"schema": schema, "examples": _shown(*examples)}
     return {"required": required, "content": {"application/json": media}}
 
 
@@ -95,10 +110,10 @@ def answer(description: str, model: type[BaseModel], example: str, *headers: str
     }
 
 
-def linked(response: dict[str, Any], *operations: str) -> dict[str, Any]:
+def linked(response: dict[str, Any]) -> dict[str, Any]:
     """An answer that holds a run, with the operations that its id leads to."""
     parameters = {"run_id": "$response.body#/id"}
-    links = {name: {"operationId": name, "parameters": parameters} for name in operations}
+    links = {name: {"operationId": name, "parameters": parameters} for name in _RUN_LINKS}
     return {**response, "links": links}
 
 
@@ -131,8 +146,12 @@ def problems(*kinds: type[TeamrunError], keyed: bool = True) -> Responses:
     return {status: _problem(status, found[status]) for status in sorted(found)}
 
 
-def _shown(example: str) -> dict[str, Any]:
-    return {"example": {"$ref": _EXAMPLE.format(example)}}
+def _shown(*examples: str) -> dict[str, Any]:
+    names = ["example"] if len(examples) == 1 else examples
+    return {
+        name: {"$ref": _EXAMPLE.format(example)}
+        for name, example in zip(names, examples, strict=True)
+    }
 
 
 def problem_examples() -> dict[str, Any]:

@@ -15,7 +15,7 @@ _URLS = {
     "artifacts": f"/v1/runs/{_ID}/artifacts",
     **{
         part: f"/v1/runs/{_ID}/{part}"
-        for part in ("cancel", "input", "pause", "resume", "messages")
+        for part in ("cancel", "input", "pause", "resume", "messages", "retry", "fork")
     },
 }
 
@@ -33,6 +33,22 @@ _SUBMIT: dict[str, Any] = {
     "input": "Which region sold most in March?",
     "metadata": {"customer": "42"},
     "tags": ["nightly"],
+}
+
+_SUBMIT_WITHIN: dict[str, Any] = {
+    "team": "analysts",
+    "input": "Which region sold most in March?",
+    "limits": {
+        "max_cost_usd": "1.50",
+        "max_turns": 30,
+        "timeout_seconds": 1800,
+        "on_limit": "pause",
+        "agents": {"analyst": {"max_tool_calls": 20}},
+    },
+    "retry": {"max_attempts": 3, "backoff_seconds": 10, "max_backoff_seconds": 600},
+    "delay_seconds": 60,
+    "expires_in_seconds": 3600,
+    "deadline": "2026-03-31T18:00:00Z",
 }
 
 _RUN_QUEUED: dict[str, Any] = {
@@ -161,6 +177,15 @@ _ANSWER: dict[str, Any] = {
     "data": {"approved": True},
 }
 
+_CHILD_ID = "run_01jd8v9k2c"
+
+_RUN_CHILD: dict[str, Any] = {
+    **_RUN_QUEUED,
+    "id": _CHILD_ID,
+    "parent_run_id": _ID,
+    "urls": {name: url.replace(_ID, _CHILD_ID) for name, url in _URLS.items()},
+}
+
 _TEAM: dict[str, Any] = {
     "name": "analysts",
     "digest": _SHA,
@@ -215,6 +240,11 @@ EXAMPLES: dict[str, Any] = {
     "EventStream": _EVENT_STREAM,
     "Events": _EVENTS,
     "File": "(the bytes of the file)",
+    "Fork": {
+        "after_seq": 12,
+        "input": {"content": "Take April instead.", "source": "user"},
+        "limits": {"max_cost_usd": "0.50"},
+    },
     "Health": {"status": "ok"},
     "Info": _INFO,
     "Message": {"content": "Leave out the returns.", "source": "user"},
@@ -222,6 +252,8 @@ EXAMPLES: dict[str, Any] = {
     "Nothing": {},
     "Ready": {"status": "ready", "checks": {"redis": "ok", "storage": "ok"}},
     "Result": _RESULT,
+    "Resume": {"limits": {"max_cost_usd": "3.00"}},
+    "Retry": {"from": "here"},
     "RunAnswered": {**_RUN_RUNNING, "status": "queued", "revision": 7},
     "RunAsking": _RUN_ASKING,
     "RunCancelled": {
@@ -233,12 +265,15 @@ EXAMPLES: dict[str, Any] = {
     },
     "RunCancelling": {**_RUN_QUEUED, "status": "cancelling", "revision": 4, "attempt": 1},
     "RunEnded": _RUN_ENDED,
+    "RunForked": {**_RUN_CHILD, "forked_from": {"run_id": _ID, "after_seq": 12}},
     "RunPaused": {**_RUN_RUNNING, "status": "paused", "revision": 7},
     "RunQueued": _RUN_QUEUED,
     "RunResumed": {**_RUN_RUNNING, "status": "queued", "revision": 8},
+    "RunRetried": _RUN_CHILD,
     "RunRunning": _RUN_RUNNING,
     "Runs": _RUNS,
     "Submit": _SUBMIT,
+    "SubmitWithin": _SUBMIT_WITHIN,
     "Team": _TEAM,
     "Teams": _TEAMS,
     "Validate": _VALIDATE,

@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from teamrun.runs.lineage import ForkRequest, RetryRequest
 from teamrun.runs.public import EventPage
 from teamrun.runs.spec import InputMessage, RunRequest
 from teamrun.runs.talk import Answer
@@ -31,7 +32,10 @@ Errors are problems (RFC 9457) with a stable `code`; those of a request name eac
 """
 
 _TAGS = [
-    {"name": "runs", "description": "Submit, list and read runs; answer, pause, cancel them."},
+    {
+        "name": "runs",
+        "description": "Submit, list, read runs; answer, pause, fork, cancel them.",
+    },
     {"name": "events", "description": "What happens in a run, in order and without gaps."},
     {"name": "artifacts", "description": "Files that a run has left."},
     {"name": "teams", "description": "Teams that the operator registered, and definitions."},
@@ -47,6 +51,8 @@ _BODIES: tuple[type[BaseModel], ...] = (
     InputMessage,
     PauseRequest,
     ResumeRequest,
+    ForkRequest,
+    RetryRequest,
     ValidateRequest,
 )
 

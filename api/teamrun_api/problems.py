@@ -47,6 +47,7 @@ _STATUS: dict[type[TeamrunError], int] = {
     errors.DefinitionError: 422,
     errors.IdempotencyConflict: 422,
     errors.UnfitAnswer: 422,
+    errors.NoSuchPoint: 422,
     errors.MissingPackage: 500,
     faults.NotReady: 503,
     errors.Unavailable: 503,
@@ -151,7 +152,7 @@ def _detail_of(error: TeamrunError) -> str:
 def _faults_of(error: TeamrunError) -> tuple[Fault, ...]:
     if isinstance(error, errors.DefinitionError):
         return _definition_faults(error)
-    if isinstance(error, errors.UnfitAnswer):
+    if isinstance(error, errors.UnfitAnswer | errors.NoSuchPoint):
         return (Fault(error.message, error.code, pointer=error.pointer),)
     if isinstance(error, faults.InvalidBody | faults.InvalidParameter | faults.NotReady):
         return error.faults

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from teamrun.components.summaries import TeamSummary
+from teamrun.runs.limits import Limits
 from teamrun.runs.public import Artifact
 from teamrun.runs.spec import ONE_TEAM
 
@@ -13,10 +14,10 @@ __all__ = [
     "CancelRequest",
     "Health",
     "Info",
-    "Limits",
     "PauseRequest",
     "Readiness",
     "ResumeRequest",
+    "ServerLimits",
     "ServerState",
     "TeamPage",
     "ValidateRequest",
@@ -45,7 +46,12 @@ class PauseRequest(_Body):
 
 
 class ResumeRequest(_Body):
-    """The body of `POST /v1/runs/{run_id}/resume`: an empty object, or none."""
+    """The body of `POST /v1/runs/{run_id}/resume`; all of it may be left out."""
+
+    limits: Limits | None = None
+    """Limits that hold from now on; those that are not named stay as they are."""
+    from_: Literal["here", "start"] = Field(default="here", alias="from")
+    """`start` begins anew and leaves the record out: only where the run has `diverged` from it."""
 
 
 class ValidateRequest(_Body):
@@ -94,7 +100,7 @@ class Readiness(_Answer):
     checks: dict[str, Literal["ok"]]
 
 
-class Limits(_Answer):
+class ServerLimits(_Answer):
     """What the server takes at most."""
 
     body_bytes: int
@@ -120,4 +126,4 @@ class Info(_Answer):
     behaviour: int
     """The engine's version; a run is continued by an engine of the same."""
     server: ServerState
-    limits: Limits
+    limits: ServerLimits

@@ -47,18 +47,6 @@ router = APIRouter(tags=["runs"], default_response_class=Response)
 
 RETRY_SOON = {"Retry-After": "1"}
 
-_FROM_HERE = (
-    "getRun",
-    "readRunEvents",
-    "getRunResult",
-    "listRunArtifacts",
-    "cancelRun",
-    "answerRun",
-    "speakToRun",
-    "pauseRun",
-    "resumeRun",
-)
-
 _SUBMITTED: Responses = {
     200: linked(
         answer(
@@ -69,8 +57,7 @@ _SUBMITTED: Responses = {
             "ETag",
             "Preference-Applied",
             "Idempotency-Replayed",
-        ),
-        *_FROM_HERE,
+        )
     ),
     202: linked(
         answer(
@@ -82,8 +69,7 @@ _SUBMITTED: Responses = {
             "Retry-After",
             "Preference-Applied",
             "Idempotency-Replayed",
-        ),
-        *_FROM_HERE,
+        )
     ),
     **problems(*BODY, InvalidIdempotencyKey, DefinitionError, IdempotencyConflict),
 }
@@ -96,7 +82,7 @@ _SUBMITTED: Responses = {
     status_code=202,
     responses=_SUBMITTED,
     openapi_extra={
-        "requestBody": takes(RunRequest, "Submit"),
+        "requestBody": takes(RunRequest, "Submit", "SubmitWithin"),
         "parameters": [IDEMPOTENCY_KEY, PREFER],
     },
 )

@@ -11,7 +11,7 @@ from teamrun_api.dependencies import AnyKey, NoKey
 from teamrun_api.faults import Fault, NotReady
 from teamrun_api.limits import MAX_DEPTH, MAX_NODES
 from teamrun_api.metrics import CONTENT_TYPE
-from teamrun_api.schemas import Health, Info, Limits, Readiness, ServerState
+from teamrun_api.schemas import Health, Info, Readiness, ServerLimits, ServerState
 
 __all__ = ["router"]
 
@@ -91,7 +91,7 @@ async def get_info(call: AnyKey) -> Response:
         server=ServerState(
             authentication="bearer" if api.keyring else "none", live_events=api.live
         ),
-        limits=Limits(
+        limits=ServerLimits(
             body_bytes=settings.body_limit_bytes,
             json_depth=MAX_DEPTH,
             json_values=MAX_NODES,

@@ -5,7 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from teamrun.errors import IdempotencyConflict, RunEnded, RunNotFound, StaleAction, UnfitAnswer
+from teamrun.errors import (
+    IdempotencyConflict,
+    NoSuchPoint,
+    RunEnded,
+    RunNotFound,
+    StaleAction,
+    UnfitAnswer,
+)
 from teamrun.runs.public import Run
 from teamrun.runs.spec import InputMessage
 from teamrun.runs.talk import Answer, Heard
@@ -111,17 +118,28 @@ async def pause_run(call: RunWriter, run_id: RunId) -> Response:
     operation_id="resumeRun",
     summary="Resume a paused run",
     status_code=202,
-    responses={**_accepted("The run goes on.", "RunResumed"), **problems(*_REFUSED)},
+    responses={
+        **_accepted("The run goes on.", "RunResumed"),
+        **problems(*_REFUSED, NoSuchPoint),
+    },
     openapi_extra={
-        "requestBody": takes(ResumeRequest, "Nothing", required=False),
+        "requestBody": takes(ResumeRequest, "Resume", required=False),
         "parameters": [IDEMPOTENCY_KEY],
     },
-    dependencies=[Depends(JsonBody(ResumeRequest, optional=True))],
 )
-async def resume_run(call: RunWriter, run_id: RunId) -> Response:
-    """Let a paused run go on. Repeating it, or resuming what is not paused, changes nothing."""
+async def resume_run(
+    call: RunWriter,
+    run_id: RunId,
+    request: Annotated[ResumeRequest, Depends(JsonBody(ResumeRequest, optional=True))],
+) -> Response:
+    """Let a paused run go on, and change the limits that are given; the others stay.
+
+    Limits are changed for a run that is not paused, too. Repeating it changes nothing.
+    """
     call.idempotency_key()
-    run = await call.service.resume(call.tenant, run_id)
+    run = await call.service.resume(
+        call.tenant, run_id, limits=request.limits, anew=request.from_ == "start"
+    )
     return run_answer(run, status=202, headers=_RETRY_SOON)
 
 

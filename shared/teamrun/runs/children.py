@@ -12,7 +12,7 @@ from teamrun.runs.lineage import (
     RetryRequest,
     cut_at,
     read_prefix,
-    said_at,
+    with_message,
     without_failure,
 )
 from teamrun.runs.reader import RunReader
@@ -35,7 +35,7 @@ class Children:
         entries, state = await self._whole(parent)
         prefix = cut_at(entries, request.after_seq)
         if request.input is not None:
-            prefix.append(said_at(prefix[-1], request.input))
+            prefix = with_message(prefix, request.input)
         point = ForkPoint(run_id=parent.run_id, after_seq=request.after_seq)
         spec = state.spec.model_copy(
             update={

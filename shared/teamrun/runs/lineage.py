@@ -36,7 +36,7 @@ __all__ = [
     "cut_at",
     "prefix_events",
     "read_prefix",
-    "said_at",
+    "with_message",
     "without_failure",
     "write_prefix",
 ]
@@ -54,7 +54,7 @@ class ForkRequest(BaseModel):
     after_seq: Annotated[int, Field(ge=1, le=1_000_000_000)]
     """The last event that the new run shares, and with it the call that it tells the end of."""
     input: InputMessage | None = None
-    """Said to the team at that point."""
+    """Said to the team at that point; it hears it before its next turn."""
     limits: Limits = Limits()
     """Of the new run; those of the parent are not taken over."""
 
@@ -136,15 +136,36 @@ async def read_prefix(log: RunLog, entries: list[Entry]) -> list[Entry]:
     return _ENTRIES.validate_json(await log.get_blob(accepted.prefix.blob))
 
 
-def said_at(entry: Entry, message: InputMessage) -> Entry:
-    """A message to the team, right after an entry."""
+def with_message(entries: list[Entry], message: InputMessage) -> list[Entry]:
+    """What a child shares, with something said to the team in time for its next turn.
+
+    It is heard when the last outcome comes, which leads on to that turn. What run code said after
+    it is left out here: it says it again, and goes on otherwise.
+    """
+    driving = [n for n, entry in enumerate(entries) if _drives(entry)]
+    at = driving[-1] if driving else len(entries)
     signal = Signal(signal="message", content=message.content, source=message.source)
-    return replace(entry, n=0, events=[], body=signal)
+    said = replace(entries[at - 1], n=0, events=[], body=signal)
+    rest = [entry for entry in entries[at + 1 :] if not isinstance(entry.body, Step)]
+    return [*entries[:at], said, *entries[at : at + 1], *rest]
 
 
 def prefix_events(entries: Iterable[Entry]) -> list[LoggedEvent]:
     """The events that a child tells first."""
     return [event for entry in entries for event in entry.events]
+
+
+def _drives(entry: Entry) -> bool:
+    """Whether run code goes on when it is given the entry."""
+    match entry.body:
+        case Claim():
+            return True
+        case Step():
+            return bool(entry.body.calls)
+        case Signal():
+            return entry.body.signal == "input"
+        case _:
+            return False
 
 
 def _trimmed(entry: Entry, after_seq: int) -> Entry:

@@ -216,15 +216,62 @@ def test_a_paused_run_stands_still_until_it_is_resumed() -> None:
     serve(scenario())
 
 
-@pytest.mark.parametrize("route", ["pause", "resume"])
-def test_a_pause_takes_an_empty_body_and_no_other(route: str) -> None:
+@pytest.mark.parametrize(
+    ("route", "body", "pointer"),
+    [
+        ("pause", {"limits": {"max_turns": 9}}, "/limits"),
+        ("resume", {"limit": {"max_turns": 9}}, "/limit"),
+        ("resume", {"limits": {"max_turns": 0}}, "/limits/max_turns"),
+        ("resume", {"limits": {"agents": {"writer": {"max_turns": 1}}}}, "/limits/agents/writer"),
+        ("resume", {"from": "there"}, "/from"),
+    ],
+)
+def test_a_body_of_a_pause_or_resume_that_does_not_hold_is_422(
+    route: str, body: dict[str, Any], pointer: str
+) -> None:
     async def scenario() -> None:
         async with world() as w:
             url = f"/v1/runs/{await w.submit()}/{route}"
             assert (await w.client.post(url, json={})).status_code == 202
-            answer = await w.client.post(url, json={"limits": {"max_turns": 9}})
+            answer = await w.client.post(url, json=body)
             assert (answer.status_code, answer.json()["code"]) == (422, "invalid_body")
-            assert [fault["pointer"] for fault in answer.json()["errors"]] == ["/limits"]
+            [fault] = answer.json()["errors"]
+            assert fault["pointer"].startswith(pointer)
+
+    serve(scenario())
+
+
+def test_a_run_that_is_paused_at_a_limit_goes_on_when_the_limit_is_raised() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            limits = {"max_model_calls": 2, "max_cost_usd": "1.50", "on_limit": "pause"}
+            run_id = await w.ended(limits=limits)
+            run = (await w.client.get(f"/v1/runs/{run_id}")).json()
+            assert (run["status"], run["usage"]["model_calls"]) == ("paused", 2)
+            assert {name: run["limits"][name] for name in limits} == limits
+            body = {"limits": {"max_model_calls": 9}}
+            answer = await w.client.post(f"/v1/runs/{run_id}/resume", json=body)
+            run = answer.json()
+            assert (answer.status_code, run["status"]) == (202, "queued")
+            assert (run["limits"]["max_model_calls"], run["limits"]["max_cost_usd"]) == (9, "1.50")
+            await w.execute()
+            run = (await w.client.get(f"/v1/runs/{run_id}")).json()
+            assert (run["status"], run["usage"]["model_calls"]) == ("completed", 4)
+
+    serve(scenario())
+
+
+def test_only_a_run_that_has_diverged_begins_anew() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            run_id = await w.submit()
+            await w.client.post(f"/v1/runs/{run_id}/pause")
+            answer = await w.client.post(f"/v1/runs/{run_id}/resume", json={"from": "start"})
+            problem = answer.json()
+            assert (answer.status_code, problem["code"]) == (422, "no_such_point")
+            assert [fault["pointer"] for fault in problem["errors"]] == ["/from"]
+            answer = await w.client.post(f"/v1/runs/{run_id}/resume", json={"from": "here"})
+            assert (answer.status_code, answer.json()["status"]) == (202, "queued")
 
     serve(scenario())
 

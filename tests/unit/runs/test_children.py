@@ -90,16 +90,49 @@ def test_a_fork_of_a_fork_shares_both_pasts() -> None:
     asyncio.run(scenario())
 
 
-def test_a_fork_can_be_told_something_at_its_point() -> None:
+@pytest.mark.parametrize("kind", ["round_robin_group_chat", "selector_group_chat"])
+def test_what_a_fork_is_told_at_its_point_is_heard_before_the_next_turn(kind: str) -> None:
     async def scenario() -> None:
-        cluster = Cluster(numbers(), team=duo(4))
+        script = {**numbers(), "selector": ["a", "b", "a", "b"]}
+        team = {**duo(4), "type": kind}
+        if kind.startswith("selector"):
+            team["model"] = "m"
+        cluster = Cluster(script, team=team)
         ref = await cluster.submit()
         await executed(cluster, ref)
+        events = (await cluster.service.events(TENANT, ref.run_id, limit=999)).data
         at = await seq_of(cluster, ref, "2")
-        said = ForkRequest(after_seq=at, input=InputMessage(content="in Latin"))
+        turn = next(e.seq for e in events if e.seq > at and e.type == "turn.started")
+        for after_seq in range(at - 1, turn + 2):
+            said = ForkRequest(after_seq=after_seq, input=InputMessage(content="in Latin"))
+            fork = await cluster.service.fork(TENANT, ref.run_id, said)
+            child = await executed(cluster, RunRef(TENANT, fork.run.id))
+            assert child.status == "completed", after_seq
+            assert await texts(cluster, child) == ["go", "1", "2", "in Latin", "3", "4"], after_seq
+            told = (await cluster.service.events(TENANT, child.id, limit=999)).data
+            types = [e.type for e in told if not e.type.startswith("run.")]
+            assert types == [
+                *(e.type for e in events[:at] if not e.type.startswith("run.")),
+                "turn.completed",
+                "message.created",
+                *(e.type for e in events[at + 1 :] if not e.type.startswith("run.")),
+            ]
+            assert [e.seq for e in told] == list(range(1, len(told) + 1))
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_a_fork_is_told_before_anything_was_said_is_heard_after_the_task(begun: bool) -> None:
+    async def scenario() -> None:
+        cluster = Cluster(numbers(), team=duo(2))
+        ref = await cluster.submit()
+        if begun:
+            await executed(cluster, ref)
+        said = ForkRequest(after_seq=2 if begun else 1, input=InputMessage(content="in Latin"))
         fork = await cluster.service.fork(TENANT, ref.run_id, said)
         child = await executed(cluster, RunRef(TENANT, fork.run.id))
-        assert "in Latin" in await texts(cluster, child)
+        assert await texts(cluster, child) == ["go", "in Latin", "1", "2"]
 
     asyncio.run(scenario())
 

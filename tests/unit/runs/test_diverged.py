@@ -1,5 +1,6 @@
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.support.runs import TENANT, Cluster, solo
@@ -118,8 +119,10 @@ def test_before_a_platforms_deadline_the_run_is_handed_over_and_nothing_is_repea
             await release.wait()
             return "x"
 
-        script = {"a": [{"tool_calls": [{"name": "held", "arguments": {}}]}, "DONE"]}
-        cluster = Cluster({**script}, team=solo("held"), tools=[FunctionTool(held)])
+        script: dict[str, list[Any]] = {
+            "a": [{"tool_calls": [{"name": "held", "arguments": {}}]}, "DONE"]
+        }
+        cluster = Cluster(script, team=solo("held"), tools=[FunctionTool(held)])
         ref = await cluster.submit()
         engine = cluster.worker("w1")
         deadline = cluster.clock.now() + timedelta(seconds=25)

@@ -1,0 +1,94 @@
+"""`/v1/runs/{run_id}/fork`, `/retry`: new runs that begin where another one was."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from teamrun.errors import IdempotencyConflict, NoSuchPoint, RunNotFinished, RunNotFound
+from teamrun.runs.lineage import ForkRequest, RetryRequest
+from teamrun.runs.public import Run
+from teamrun.runs.service import Submitted
+from teamrun_api.answers import run_answer
+from teamrun_api.bodies import JsonBody
+from teamrun_api.context import Call
+from teamrun_api.declare import (
+    BODY,
+    IDEMPOTENCY_KEY,
+    Responses,
+    answer,
+    linked,
+    problems,
+    takes,
+)
+from teamrun_api.dependencies import RunId, RunWriter
+from teamrun_api.faults import InvalidIdempotencyKey
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["runs"], default_response_class=Response)
+
+_REFUSED = (*BODY, InvalidIdempotencyKey, RunNotFound, NoSuchPoint, IdempotencyConflict)
+
+
+def _accepted(description: str, example: str) -> Responses:
+    headers = ("Location", "ETag", "Retry-After", "Idempotency-Replayed")
+    return {202: linked(answer(description, Run, example, *headers))}
+
+
+@router.post(
+    "/v1/runs/{run_id}/fork",
+    operation_id="forkRun",
+    summary="Fork a run",
+    status_code=202,
+    responses={
+        **_accepted("Accepted: a new run, which begins where the other one was.", "RunForked"),
+        **problems(*_REFUSED),
+    },
+    openapi_extra={"requestBody": takes(ForkRequest, "Fork"), "parameters": [IDEMPOTENCY_KEY]},
+)
+async def fork_run(
+    call: RunWriter, run_id: RunId, request: Annotated[ForkRequest, Depends(JsonBody(ForkRequest))]
+) -> Response:
+    """Make a new run that shares another's past up to an event; nothing of it is called again.
+
+    The other run may have ended or go on; it is not changed.
+    """
+    key = call.idempotency_key()
+    return _child(call, await call.service.fork(call.tenant, run_id, request, idempotency_key=key))
+
+
+@router.post(
+    "/v1/runs/{run_id}/retry",
+    operation_id="retryRun",
+    summary="Retry a run that has ended",
+    status_code=202,
+    responses={
+        **_accepted("Accepted: a new run of the same team and task.", "RunRetried"),
+        **problems(*_REFUSED, RunNotFinished),
+    },
+    openapi_extra={
+        "requestBody": takes(RetryRequest, "Retry", required=False),
+        "parameters": [IDEMPOTENCY_KEY],
+    },
+)
+async def retry_run(
+    call: RunWriter,
+    run_id: RunId,
+    request: Annotated[RetryRequest, Depends(JsonBody(RetryRequest, optional=True))],
+) -> Response:
+    """Make a new run from the specification of one that has ended.
+
+    From `here` it makes only the calls again whose failure ended the run; from `start`, all.
+    """
+    key = call.idempotency_key()
+    return _child(call, await call.service.retry(call.tenant, run_id, request, idempotency_key=key))
+
+
+def _child(call: Call, submitted: Submitted) -> Response:
+    run, replayed = submitted
+    call.api.metrics.accepted(replayed=replayed)
+    headers = {"Location": f"/v1/runs/{run.id}", "Retry-After": "1"}
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return run_answer(run, status=202, headers=headers)
