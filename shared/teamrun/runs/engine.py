@@ -22,7 +22,7 @@ from teamrun.runs.entries import End
 from teamrun.runs.execution import Execution, Finish, Program
 from teamrun.runs.fold import RunState, fold
 from teamrun.runs.journal import Journal
-from teamrun.runs.keys import due_marker, open_marker
+from teamrun.runs.keys import due_marker, idle_marker, open_marker
 from teamrun.runs.lineage import read_prefix
 from teamrun.runs.log import RunLog
 from teamrun.runs.notices import Notices, lease_name, owner_topic
@@ -231,7 +231,12 @@ class Engine:
         ]
 
     async def _put_aside(self, log: RunLog, state: RunState) -> None:
-        """Nobody needs to look after a run that waits, unless somebody has spoken meanwhile."""
+        """Nobody needs to look after a run that waits, unless somebody has spoken meanwhile.
+
+        Whoever speaks puts the marker back, before and after; but an API process may be lost in
+        between, just when the marker is taken away here. So another one is left for later.
+        """
+        await self._store.put_new(idle_marker(log.ref, self._clock.now()), b"")
         await self._store.delete(open_marker(log.ref))
         if await log.read_next(state.entries) is not None:
             await self._store.put_new(open_marker(log.ref), b"")

@@ -7,7 +7,7 @@ apart from names that were checked before.
 import hashlib
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from teamrun.dispatch.base import RunRef
 
@@ -21,6 +21,7 @@ __all__ = [
     "entry_name",
     "events_key",
     "idempotency_key",
+    "idle_marker",
     "list_cursor",
     "list_folder",
     "list_marker",
@@ -35,6 +36,8 @@ __all__ = [
 SHARDS = tuple(f"{shard:x}" for shard in range(16))
 """The folders that open markers are spread over."""
 
+_IDLE = timedelta(hours=6)
+"""How long a run may wait before somebody looks whether it still does."""
 _LAST_MS = 10**13 - 1  # 13 digits of milliseconds reach the year 2286
 
 
@@ -119,6 +122,12 @@ def list_marker(ref: RunRef, created_at: datetime) -> str:
 def due_marker(ref: RunRef, at: datetime) -> str:
     """Says that a run should be looked at in that hour: a question expires, or its time comes."""
     return f"{due_folder(at)}{open_marker(ref).removeprefix('open/')}"
+
+
+def idle_marker(ref: RunRef, now: datetime) -> str:
+    """Says that a run that waits should be looked at in some hours, for good measure."""
+    hour = due_folder(now + _IDLE).removesuffix("/")
+    return f"{hour}~/{open_marker(ref).removeprefix('open/')}"  # behind the hour, before the next
 
 
 def due_folder(at: datetime) -> str:

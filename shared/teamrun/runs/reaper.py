@@ -13,11 +13,13 @@ from teamrun.dispatch.base import Dispatcher, RunRef
 from teamrun.errors import DeliveryError, StorageError
 from teamrun.live.base import Live
 from teamrun.runs.entries import End
+from teamrun.runs.fold import RunState
 from teamrun.runs.keys import (
     SHARDS,
     created_at,
     due_folder,
     due_marker,
+    idle_marker,
     open_folder,
     open_marker,
     ref_of_marker,
@@ -61,6 +63,7 @@ class Reaper:
         self._clock = clock or SystemClock()
         self._reader = RunReader(store=store, live=live, clock=self._clock)
         self._sent: dict[RunRef, datetime] = {}
+        self._later: dict[str, datetime] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until `stop` is set."""
@@ -114,23 +117,45 @@ class Reaper:
             await self._store.delete(marker)
 
     async def _sweep_due(self) -> int:
-        """Send runs whose time has come; a marker goes when its hour has nothing due any more."""
-        now, count = self._clock.now(), 0
+        """Send runs whose time has come.
+
+        A marker of this hour stays until the run has ended, since a worker that puts the run aside
+        may rely on it. One of an hour that is over goes when there is another one.
+        """
+        now, count, later = self._clock.now(), 0, dict[str, datetime]()
         for key in await self._due_keys(now):
+            if (until := self._later.get(key)) is not None and now < until:
+                later[key] = until
+                continue
             ref = ref_of_marker(key)
             [state] = await self._reader.states([ref])
-            due = state.due_at() if state and state.end is None and state.owner is None else None
-            if state is None or due is None or due_marker(ref, due) != key:
-                if state is None:
-                    await self._void(ref, key, now)
-                elif state.end is not None or state.owner is None:
+            if state is None:
+                await self._void(ref, key, now)
+            elif state.end is not None:
+                await self._store.delete(key)
+            else:
+                count += await self._look(ref, state, now, is_over=key < due_folder(now))
+                if key < due_folder(now):
                     await self._store.delete(key)
-            elif due <= now and now - self._sent.get(ref, _LONG_AGO) >= self._lease:
-                await self._store.put_new(open_marker(ref), b"")
-                await self._dispatcher.send(ref)
-                self._sent[ref] = now
-                count += 1
+                else:
+                    later[key] = _next_look(state, now, self._lease)
+        self._later = later
         return count
+
+    async def _look(self, ref: RunRef, state: RunState, now: datetime, *, is_over: bool) -> int:
+        """See to a run whose hour has come, or is over; 1 where it was sent."""
+        if state.is_waiting(now):
+            if is_over:
+                await self._store.put_new(idle_marker(ref, now), b"")
+            if is_over and (due := state.due_at()) is not None:
+                await self._store.put_new(due_marker(ref, due), b"")
+            return 0
+        await self._store.put_new(open_marker(ref), b"")
+        if state.owner is not None or now - self._sent.get(ref, _LONG_AGO) < self._lease:
+            return 0
+        await self._dispatcher.send(ref)
+        self._sent[ref] = now
+        return 1
 
     async def _due_keys(self, now: datetime) -> list[str]:
         hour = due_folder(now)
@@ -159,3 +184,8 @@ class Reaper:
             count += 1
             logger.info("a run was sent again", extra={"action": "resent", "run": str(ref)})
         return count
+
+
+def _next_look(state: RunState, now: datetime, lease: timedelta) -> datetime:
+    due = state.due_at()
+    return now + lease if due is None or due <= now else min(due, now + lease)

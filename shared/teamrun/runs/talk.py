@@ -168,7 +168,9 @@ class Talk:
         def decide(state: RunState) -> _Said:
             if not state.is_paused:
                 changes = limits is not None and state.limits.raised(limits) != state.limits
-                return _Said(Signal(signal="resume", limits=raised) if changes else None)
+                signal = Signal(signal="resume", limits=raised) if changes else None
+                # Whoever resumed it before may have been lost before it woke anybody.
+                return _Said(signal, wakes=state.owner is None)
             if anew and (state.waiting is None or state.waiting.why != "diverged"):
                 raise NoSuchPoint(
                     "The run has not diverged from its record, so it goes on from 'here'.",

@@ -12,6 +12,7 @@ from teamrun.dispatch.base import RunRef
 from teamrun.errors import UnfitAnswer
 from teamrun.runs.engine import Engine
 from teamrun.runs.execution import Finish
+from teamrun.runs.keys import due_marker, open_marker
 from teamrun.runs.public import Run
 from teamrun.runs.talk import Answer
 from teamrun.testing.faults import Fault, FaultStore
@@ -164,5 +165,27 @@ def test_an_answer_that_is_first_leaves_no_trace_of_an_expiry() -> None:
         await worker.close()
         assert (await said(cluster, ref))[1] == "just in time"
         assert (await cluster.event_types(ref)).count("run.input_received") == 1
+
+    asyncio.run(scenario())
+
+
+def test_the_marker_of_a_question_stays_as_long_as_its_hour() -> None:
+    async def scenario() -> None:
+        cluster = asking(expires_in_seconds=1)
+        ref = await cluster.submit()
+        await step(cluster, ref, "w1")
+        state = await cluster.log(ref).state()
+        assert state is not None and state.waiting is not None and state.waiting.until is not None
+        marker = due_marker(ref, state.waiting.until)
+        [action] = (await cluster.service.get(TENANT, ref.run_id)).required_actions
+        answer = Answer(action_id=action.id, content="yes")
+        await cluster.service.answer(TENANT, ref.run_id, answer)
+        # A worker that puts the run aside again at this moment finds the marker there.
+        await cluster.reaper().sweep()
+        assert marker in await cluster.store.list("due/")
+        cluster.clock.shift += timedelta(hours=2)
+        await cluster.reaper().sweep()
+        assert marker not in await cluster.store.list("due/")
+        assert await cluster.store.list("open/") == [open_marker(ref)]
 
     asyncio.run(scenario())

@@ -85,6 +85,7 @@ def test_a_scheduled_run_begins_when_its_time_comes() -> None:
         cluster.clock.shift += timedelta(seconds=7201)
         assert await cluster.reaper().sweep() == 1
         assert (await executed(cluster, ref)).status == "completed"
+        cluster.clock.shift += timedelta(hours=7)  # the first look left a marker for later
         assert await cluster.reaper().sweep() == 0
         assert await cluster.store.list("due/") == []
 

@@ -14,9 +14,10 @@ from teamrun.errors import (
     UnfitAnswer,
 )
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.entries import Claim, Wait
+from teamrun.runs.entries import Claim, Signal, Wait
 from teamrun.runs.execution import Finish
 from teamrun.runs.keys import open_marker
+from teamrun.runs.log import RunLog
 from teamrun.runs.public import Run
 from teamrun.runs.spec import InputMessage
 from teamrun.runs.talk import Answer
@@ -256,6 +257,52 @@ def test_a_cancel_of_a_run_that_waits_leaves_a_marker_until_its_files_are_there(
         assert await store.list("open/") == []
         assert (await cluster.service.cancel(TENANT, ref.run_id)).status == "cancelled"
         assert await store.list("open/") == [open_marker(ref)]
+
+    asyncio.run(scenario())
+
+
+async def paused(cluster: Cluster) -> tuple[RunRef, RunLog]:
+    """A run that waits because it was paused, put aside by its worker."""
+    ref = await cluster.submit()
+    await cluster.service.pause(TENANT, ref.run_id)
+    await step(cluster, ref)
+    assert await cluster.store.list("open/") == []
+    return ref, cluster.log(ref, "api")
+
+
+async def resumed_by_a_process_that_is_lost(log: RunLog) -> None:
+    """The signal is in the log, and nobody was woken."""
+    state = await log.state()
+    assert state is not None
+    await log.append(state, Signal(signal="resume"), [], epoch=state.epoch)
+
+
+def test_a_run_whose_waker_was_lost_is_found_in_some_hours() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref, log = await paused(cluster)
+        cluster.clock.shift += timedelta(hours=7)
+        assert await cluster.reaper().sweep() == 0
+        await resumed_by_a_process_that_is_lost(log)
+        cluster.clock.shift += timedelta(hours=7)
+        assert await cluster.reaper().sweep() == 1
+        assert await cluster.store.list("open/") == [open_marker(ref)]
+        assert (await step(cluster, ref)).status == "completed"
+
+    asyncio.run(scenario())
+
+
+def test_resuming_a_run_again_wakes_it_again() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["DONE"]}, team=solo())
+        ref, log = await paused(cluster)
+        await resumed_by_a_process_that_is_lost(log)
+        cluster.queue.sent.clear()
+        before = len(await cluster.entries(ref))
+        await cluster.service.resume(TENANT, ref.run_id)
+        assert len(await cluster.entries(ref)) == before
+        assert cluster.queue.sent == [ref]
+        assert await cluster.store.list("open/") == [open_marker(ref)]
 
     asyncio.run(scenario())
 
