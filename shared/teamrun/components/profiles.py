@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, NamedTuple
+from decimal import Decimal
+from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,12 +12,14 @@ from teamrun.components.digest import digest
 from teamrun.components.environment import MissingVariable, expand_all
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
+from teamrun.models.prices import Price
 
 __all__ = [
     "PROFILE_OPTIONS",
     "Active",
     "AzureOpenAIOptions",
     "OpenAIOptions",
+    "PriceOptions",
     "Profile",
     "ProfileOptions",
     "Profiles",
@@ -94,6 +97,23 @@ class ScriptedOptions(ProfileOptions):
         return {**rest, "latency": timedelta(milliseconds=self.latency_ms)}
 
 
+Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
+
+
+class PriceOptions(BaseModel):
+    """What the model of a profile costs: US dollars per million tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    input: Dollars
+    output: Dollars
+    cached_input: Dollars | None = None
+
+    def price(self) -> Price:
+        """The price as calls are charged with it."""
+        return Price(self.input, self.output, self.cached_input)
+
+
 PROFILE_OPTIONS: Final[Mapping[str, type[ProfileOptions]]] = {
     "openai": OpenAIOptions,
     "azure_openai": AzureOpenAIOptions,
@@ -113,6 +133,8 @@ class Profile:
     """The profile to use where an environment variable that this one needs is not set."""
     where: str = ""
     """The pointer to it in the file."""
+    price: Price | None = None
+    """What the operator says that it costs."""
 
     def missing(self, environ: Mapping[str, str]) -> str | None:
         """The first environment variable that the profile needs and that is not set."""
@@ -132,7 +154,7 @@ class Profile:
         return PROFILE_OPTIONS[self.type].model_validate(self._expanded(environ)).arguments()
 
     def content(self) -> dict[str, Any]:
-        """What the digest is taken of: everything but secrets."""
+        """What the digest is taken of: everything but secrets and the price."""
         options = {key: value for key, value in self.options.items() if key not in _SECRET}
         return {"type": self.type, "options": options}
 
@@ -167,6 +189,7 @@ class Profiles(Collection[str]):
         self._environ = environ
         self._given = dict(clients or {})
         self._clients: dict[str, ChatCompletionClient] = {}
+        self._prices: dict[str, Price | None] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self._profiles, **self._given})
@@ -187,6 +210,13 @@ class Profiles(Collection[str]):
             profile = self._profiles[profile.fallback]
             missing = profile.missing(self._environ)
         return Active(profile, missing)
+
+    def price(self, name: str) -> Price | None:
+        """What the operator says that the model behind a name costs here."""
+        if name not in self._prices:
+            active = self.active(name)
+            self._prices[name] = None if active is None else active.profile.price
+        return self._prices[name]
 
     def digest(self, name: str) -> str:
         """The digest of a profile with its fallbacks, the same in every environment."""

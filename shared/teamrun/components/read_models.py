@@ -9,12 +9,14 @@ from typing import Any, Final, cast
 from teamrun.components.environment import MissingVariable, expand_all, malformed
 from teamrun.components.fields import Fields, as_object, construct, read_fields
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
-from teamrun.components.profiles import PROFILE_OPTIONS, Profile, ProfileOptions
+from teamrun.components.profiles import PROFILE_OPTIONS, PriceOptions, Profile, ProfileOptions
 from teamrun.components.yaml_text import load_yaml
 from teamrun.errors import DefinitionError
+from teamrun.models.prices import Price
 
 __all__ = ["implicit_profile", "read_profiles"]
 
+_COMMON: Final = ("type", "fallback", "price")
 _LATER: Final[Mapping[str, str]] = {
     "bedrock": "",
     "anthropic": "",
@@ -106,21 +108,38 @@ def _profile(
         _note_type(kind, pointer(where, "type"), problems)
         return None
     before = len(problems.found)
-    known = {key: key for key in ("type", "fallback", *options.model_fields)}
+    known = {key: key for key in (*_COMMON, *options.model_fields)}
     known |= _ALIASES[str(kind)]
     fields = read_fields(source, where, known, problems, what=f"a profile of type {kind!r}")
     values = {
         key: value
         for key, value in fields.values.items()
-        if key not in ("type", "fallback") and value is not None
+        if key not in _COMMON and value is not None
     }
     _load_script(fields, values, folder, problems)
     _check_texts(fields, values, problems)
+    price = _price(fields, problems)
     if len(problems.found) > before:
         return None
     _check_options(options, fields, values, environ, problems)
     fallback = fields.values.get("fallback")
-    return Profile(name, str(kind), values, None if fallback is None else str(fallback), where)
+    return Profile(
+        name, str(kind), values, None if fallback is None else str(fallback), where, price
+    )
+
+
+def _price(fields: Fields, problems: Problems) -> Price | None:
+    raw, place = fields.values.get("price"), fields.place("price")
+    if raw is None:
+        return None
+    what = "a price"
+    source = as_object(raw, place, problems, what=what)
+    if source is None:
+        return None
+    known = {name: name for name in PriceOptions.model_fields}
+    figures = read_fields(source, place, known, problems, what=what)
+    options = construct(PriceOptions, figures, figures.values, problems)
+    return None if options is None else options.price()
 
 
 def _load_script(fields: Fields, values: dict[str, Any], folder: Path, problems: Problems) -> None:

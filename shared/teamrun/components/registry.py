@@ -19,6 +19,7 @@ from teamrun.components.scope import Scope
 from teamrun.components.summaries import Fault, ModelUse, Note, TeamSummary, Validation
 from teamrun.components.tool_table import ToolTable
 from teamrun.models.base import ChatCompletionClient
+from teamrun.models.prices import Price, price_of
 from teamrun.tools.base import Tool
 
 __all__ = ["Registry", "Resolved"]
@@ -140,6 +141,15 @@ class Registry:
             DefinitionError: There is no such profile, or a variable that it needs is not set.
         """
         return self._models.client(profile)
+
+    def price(self, profile: str, model: str | None) -> Price | None:
+        """What a call costs: by the operator's figures for the profile, else by the model's name.
+
+        Args:
+            profile: The name that the team uses.
+            model: What the provider says that has answered.
+        """
+        return self._models.price(profile) or price_of(model)
 
     def model_use(self, profile: str) -> ModelUse:
         """Which model stands behind a profile in this process."""

@@ -20,7 +20,7 @@ __all__ = ["run_team"]
 
 async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     """Drive the team of a run from its start to its end."""
-    team = build_team(spec.definition, registry, JournalWiring(journal))
+    team = build_team(spec.definition, registry, JournalWiring(journal, prices=registry.price))
     narrator = Narrator(journal)
     team.observer = narrator
     team.inbox = partial(_heard, journal)

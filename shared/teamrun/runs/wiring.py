@@ -20,7 +20,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError, ToolError, Unanswered, UnknownOutcome, UsageError
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.models.base import ChatCompletionClient, ToolChoice
-from teamrun.models.prices import price_of
+from teamrun.models.prices import Price, price_of
 from teamrun.models.retry import on_retry
 from teamrun.models.wrapper import ModelWrapper
 from teamrun.runs.artifacts import RunArtifacts
@@ -35,15 +35,26 @@ from teamrun.tools.schema import ToolSchema
 __all__ = ["JournalWiring", "JournaledModel", "JournaledTool"]
 
 
+PriceOf = Callable[[str, str | None], Price | None]
+"""What a call of a profile costs, which a model of that name has answered."""
+
+
+def _by_model(profile: str, model: str | None) -> Price | None:
+    return price_of(model)
+
+
 class JournalWiring:
     """What a team builder asks for each leaf of a team that runs as a job."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, prices: PriceOf = _by_model) -> None:
         self._journal = journal
+        self._prices = prices
 
     def model(self, path: str, profile: str, client: ChatCompletionClient) -> ChatCompletionClient:
         """A client whose calls are recorded."""
-        return JournaledModel(client, self._journal, path=path, profile=profile)
+        return JournaledModel(
+            client, self._journal, path=path, profile=profile, prices=self._prices
+        )
 
     def tool(self, path: str, tool: Tool) -> Tool:
         """A tool whose calls are recorded."""
@@ -94,9 +105,16 @@ class JournaledModel(ModelWrapper):
     """A model client of one agent of one run."""
 
     def __init__(
-        self, client: ChatCompletionClient, journal: Journal, *, path: str, profile: str
+        self,
+        client: ChatCompletionClient,
+        journal: Journal,
+        *,
+        path: str,
+        profile: str,
+        prices: PriceOf,
     ) -> None:
         super().__init__(client)
+        self._prices = prices
         self._journal = journal
         self._path = path
         self._profile = profile
@@ -201,8 +219,10 @@ class JournaledModel(ModelWrapper):
         return CreateResult.model_validate(record.value)
 
     def _cost(self, result: CreateResult) -> Decimal | None:
-        price = price_of(result.model)
-        return None if price is None or result.cached else price.cost(result.usage)
+        if result.cached:
+            return None
+        price = self._prices(self._profile, result.model)
+        return None if price is None else price.cost(result.usage)
 
 
 class JournaledTool(Tool):

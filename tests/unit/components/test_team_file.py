@@ -1,6 +1,7 @@
 """`teamrun.yaml`: what it may hold, and what is refused, each with its place and its kind."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from textwrap import dedent
 
@@ -16,6 +17,7 @@ from teamrun.components.definitions import (
 from teamrun.components.problems import ProblemCode
 from teamrun.components.registry import Registry
 from teamrun.errors import DefinitionError
+from teamrun.models.prices import PRICES, Price
 
 GOOD = """
 version: 1
@@ -100,6 +102,32 @@ def test_models_may_be_a_list(tmp_path: Path) -> None:
         """
 
     assert set(load(tmp_path, text).resolve(team="t").models) == {"gpt-4o", "small"}
+
+
+def test_a_price_of_the_file_goes_before_what_is_known_of_the_model(tmp_path: Path) -> None:
+    registry = load(
+        tmp_path,
+        """
+        models:
+          own: {type: openai, model: gpt-4o, api_key: k, price: {input: 0.1, output: "0.30"}}
+          known: {type: openai, model: gpt-4o, api_key: k}
+          away:
+            {type: openai, model: x, api_key: "${NO}", price: {input: 9, output: 9}, fallback: at}
+          at: {type: scripted, script: [], price: {input: 1, output: 2, cached_input: 0}}
+        """,
+    )
+
+    own = Price(Decimal("0.1"), Decimal("0.30"))
+    assert registry.price("own", "gpt-4o") == registry.price("own", None) == own
+    assert registry.price("known", "gpt-4o-2024-11-20") == PRICES["gpt-4o"]
+    assert registry.price("known", "llama") is None
+    assert registry.price("away", "gpt-4o") == Price(Decimal(1), Decimal(2), Decimal(0))
+
+
+def test_a_price_changes_no_digest(tmp_path: Path) -> None:
+    priced = changed("script: [hello]", "script: [hello], price: {input: 1, output: 2}")
+
+    assert load(tmp_path, priced).resolve(team="desk") == load(tmp_path, GOOD).resolve(team="desk")
 
 
 def test_a_model_may_be_provider_and_name(tmp_path: Path) -> None:
@@ -250,6 +278,22 @@ CASES = [
          "invalid_definition", "/models/m/temperature", "number"),
     Case("an option that is missing", "models: {m: {type: openai}}", "invalid_definition",
          "/models/m/model", "needed"),
+    Case("a price that is none", "models: {m: {type: scripted, script: [], price: 3}}",
+         "invalid_definition", "/models/m/price", "object"),
+    Case("a price without output", "models: {m: {type: scripted, script: [], price: {input: 1}}}",
+         "invalid_definition", "/models/m/price/output", "'output' is needed"),
+    Case("a negative price", "models: {m: {type: scripted, script: [], "
+         "price: {input: 1, output: '-2'}}}", "invalid_definition", "/models/m/price/output",
+         "greater"),
+    Case("a price in words", "models: {m: {type: scripted, script: [], "
+         "price: {input: cheap, output: 1}}}", "invalid_definition", "/models/m/price/input",
+         "decimal"),
+    Case("a price without bounds", "models: {m: {type: scripted, script: [], "
+         "price: {input: 1, output: .inf}}}", "invalid_definition", "/models/m/price/output",
+         "finite"),
+    Case("an unknown part of a price", "models: {m: {type: scripted, script: [], "
+         "price: {inputs: 1, output: 1, input: 1}}}", "unknown_field", "/models/m/price/inputs",
+         "'input'"),
     Case("a broken reference", 'models: {m: {type: openai, model: "${A B}"}}', "invalid_definition",
          "/models/m/model", "$${"),
     Case("an unknown fallback", "models: {m: {type: openai, model: x, fallback: n}}",

@@ -1,12 +1,14 @@
 import asyncio
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 from tests.support.runs import TENANT, Cluster, duo, solo
 
+from teamrun.components.config import load_registry
 from teamrun.dispatch.base import RunRef
 from teamrun.messages.llm import CreateResult, RequestUsage
 from teamrun.models.prices import price_of
@@ -29,6 +31,21 @@ def note() -> str:
 
 
 NOTE: dict[str, Any] = {"tool_calls": [{"name": "note", "arguments": {}}]}
+
+
+PRICED = """
+models:
+  m:
+    type: scripted
+    script:
+      a:
+        - content: one
+          usage: {prompt_tokens: 500000, completion_tokens: 500000}
+        - content: two
+          usage: {prompt_tokens: 500000, completion_tokens: 500000}
+        - content: three
+    price: {input: 2.5, output: "5"}
+"""
 
 
 async def executed(cluster: Cluster, ref: RunRef, owner: str = "w1") -> Run:
@@ -66,6 +83,20 @@ def test_a_limit_ends_the_run_as_incomplete_with_what_there_is(
         assert run.output.text == f"{'ab'[(calls - 1) % 2]}{(calls - 1) // 2}"
         assert "limit.reached" in await cluster.event_types(ref)
         assert (await cluster.service.result(TENANT, ref.run_id)).status == "incomplete"
+
+    asyncio.run(scenario())
+
+
+def test_a_run_is_charged_what_the_operator_says(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        cluster = Cluster({}, team=solo())
+        file = tmp_path / "teamrun.yaml"
+        file.write_text(PRICED, encoding="utf-8")
+        cluster.registry = load_registry(file, environ={})
+        ref = await cluster.submit(limits={"max_cost_usd": "5"})
+        run = await executed(cluster, ref)
+        assert (run.status, run.stop_code) == ("incomplete", "budget_exceeded")
+        assert run.usage.cost_usd == run.usage.by_agent["a"].cost_usd == Decimal("7.5")
 
     asyncio.run(scenario())
 
