@@ -42,6 +42,13 @@ def registry() -> Registry:
     return Registry.of(teams={"t": team}, models={"m": ScriptedModel([])})
 
 
+_DURATIONS = (
+    *((0, 0), (0.001, 0.02), (0.3, 0), (0, 1.5)) * 5,
+    *((2, 2), (0, 5), (1.5 * LEASE, 0), (0, 2.5 * LEASE), (0, 1.2 * LEASE)),
+)
+"""Seconds of a call before and after its effect; some take longer than a lease."""
+
+
 class ProcessClock(VirtualClock):
     """The clock of one process; who sleeps on it wakes up in that process, if it is there."""
 
@@ -100,7 +107,7 @@ class Process:
             world.kill(self)
             raise Died
         if roll < weather.crash + weather.freeze:
-            self.freeze(rng.uniform(0.1, weather.freeze_s))
+            self.freeze(rng.uniform(0.5, 1) * weather.freeze_s)
         await asyncio.sleep(rng.choice(weather.latencies))
         await self.thawed()
 
@@ -108,10 +115,21 @@ class Process:
         """Stand still as long as the process does."""
         left = self.frozen_until - self.world.now
         if self.alive and left > 0:
-            await asyncio.sleep(left)
-            await self.thawed()  # it may have been frozen again
+            try:
+                await asyncio.sleep(left)
+                await self.thawed()  # it may have been frozen again
+            except asyncio.CancelledError:
+                await self._cancelled_late()
         if not self.alive:
             raise Died
+
+    async def _cancelled_late(self) -> None:
+        """A frozen process learns of nothing: what it was about to do, it does before."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+        await self.thawed()
+        task.cancel()
 
     def freeze(self, seconds: float) -> None:
         """As SIGSTOP does, and SIGCONT after that time."""
@@ -196,7 +214,7 @@ class Worker(Process):
     async def reach(self, drive: Drive, call_id: str, effects: Effects) -> int | None:
         await self.thawed()
         drive.made.append(call_id)
-        before, after = self.rng.choice(((0, 0), (0.001, 0.02), (0.3, 0), (0, 1.5), (2, 2)))
+        before, after = self.rng.choice(_DURATIONS)
         await asyncio.sleep(before)
         await self.thawed()
         if effects != "none":
@@ -221,6 +239,7 @@ class Deployment:
         self.store_down_until = self.live_down_until = 0.0
         self.processes: dict[str, Process] = {}
         self._sweeps = sweeps
+        self._is_closed = False
         self._waiting: list[RunRef] = []
         self._queue_age = 0
         self._owners: dict[str, str] = {}
@@ -282,13 +301,23 @@ class Deployment:
         workers = [w for w in self._fit(Worker) if isinstance(w, Worker) and not w.retiring]
         return self.rng.choice(workers) if workers else None
 
+    def close(self) -> None:
+        """The schedule is over."""
+        self._is_closed = True
+        for process in self.processes.values():
+            process.alive = False
+
     def start_api(self) -> None:
         """Start one more API process."""
+        if self._is_closed:
+            return
         name = f"api-{len(self.processes)}"
         self.processes[name] = Api(self, name)
 
     def start_worker(self) -> None:
         """Start one more worker; it takes what waits in the queue."""
+        if self._is_closed:
+            return
         name = f"worker-{len(self.processes)}"
         self.processes[name] = Worker(self, name, sweeps=self._sweeps)
         waiting, self._waiting = self._waiting, []
@@ -348,7 +377,7 @@ class Deployment:
     def count_operation(self) -> None:
         """Storage or live state is asked for something; a run-away world ends here."""
         self.operations += 1
-        if self.operations > 60_000:
+        if self.operations > 300_000:
             raise RuntimeError("a schedule runs away")
 
     def written(self, process: Process, key: str, data: bytes) -> None:

@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,15 +18,17 @@ from unittest.mock import patch
 from tests.simulation.clients import Clients
 from tests.simulation.deployment import Deployment
 from tests.simulation.invariants import violations
-from tests.simulation.weather import LEASE, Weather, draw
+from tests.simulation.weather import ORPHAN, Weather, draw
 from tests.simulation.world import VirtualClock, run_virtually
 
-from teamrun.runs import calls, reaper
+from teamrun.runs import calls, keys, reaper
 
 __all__ = ["Outcome", "run_schedule"]
 
 _TURBULENCE = 45.0
 _CALM = 400.0
+_LONG_CALM = 7_300.0
+"""For what only the markers of the next hour bring back."""
 
 
 @dataclass
@@ -41,11 +43,19 @@ class Outcome:
     stats: Counter[str] = field(default_factory=Counter[str])
 
 
-def run_schedule(seed: int, *, sweeps: bool = True) -> Outcome:
-    """Run the schedule of a seed: the same one each time."""
+def run_schedule(
+    seed: int, *, sweeps: bool = True, focus: Callable[[Weather], Weather] = lambda weather: weather
+) -> Outcome:
+    """Run the schedule of a seed: the same one each time.
+
+    Args:
+        seed: Everything that happens by chance comes from it.
+        sweeps: Workers have a reaper.
+        focus: Makes the weather that the seed draws worse in some way.
+    """
     rng = random.Random(seed)
     with _silence(), _chance_from(random.Random(seed + 1)):
-        return run_virtually(_run(seed, rng, sweeps=sweeps))
+        return run_virtually(_run(seed, rng, sweeps, focus))
 
 
 @contextmanager
@@ -75,14 +85,17 @@ def _chance_from(rng: random.Random) -> Generator[None]:
         patch.object(secrets, "token_hex", token_hex),
         patch.object(time, "time_ns", time_ns),
         patch.object(calls, "monotonic", lambda: asyncio.get_running_loop().time()),
-        patch.object(reaper, "_ORPHAN", timedelta(seconds=2 * LEASE)),
+        patch.object(keys, "_IDLE", timedelta()),
+        patch.object(reaper, "_ORPHAN", timedelta(seconds=ORPHAN)),
     ):
         yield
 
 
-async def _run(seed: int, rng: random.Random, *, sweeps: bool) -> Outcome:
+async def _run(
+    seed: int, rng: random.Random, sweeps: bool, focus: Callable[[Weather], Weather]
+) -> Outcome:
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-    weather = draw(rng)
+    weather = focus(draw(rng))
     world = Deployment(rng, weather, sweeps=sweeps)
     clients = Clients(world)
     world.submitted = rng.choice((1, 2, 2, 3))
@@ -94,6 +107,9 @@ async def _run(seed: int, rng: random.Random, *, sweeps: bool) -> Outcome:
         await _until_all_is_over(world, _TURBULENCE)
         world.calm()
         await _until_all_is_over(world, _CALM, clients)
+        if not world.is_over():
+            world.stats["slow"] += 1
+            await _until_all_is_over(world, _LONG_CALM, clients)
         outcome.violations = await violations(world)
     except RuntimeError as error:
         outcome.violations = [*world.ledger.faults, repr(error)]
@@ -101,6 +117,7 @@ async def _run(seed: int, rng: random.Random, *, sweeps: bool) -> Outcome:
     world.stats["operations"] = world.operations
     world.stats["void"] = len(world.void)
     outcome.fingerprint = await _fingerprint(world)
+    world.close()
     return outcome
 
 

@@ -4,13 +4,15 @@ Some schedules have one kind of fault and much of it, some have a little of ever
 behind one fault shows without it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
-__all__ = ["LEASE", "Weather", "clear"]
+__all__ = ["LEASE", "ORPHAN", "Weather", "clear", "draw"]
 
 LEASE = 10.0
 """Seconds."""
+ORPHAN = 2 * LEASE
+"""Seconds after which an acceptance counts as broken off; an hour outside of simulations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,7 @@ class Weather:
     crash: float = 0
     freeze: float = 0
     freeze_s: float = 3 * LEASE
-    """The longest time of one freeze."""
+    """The longest time of one freeze; the shortest is half of it."""
     refused: float = 0
     """Storage says "unavailable", and did nothing."""
     lost_reply: float = 0
@@ -63,9 +65,9 @@ def draw(rng: Random) -> Weather:
     dense = 0.7 if rng.random() < 0.3 else 0.25
     return Weather(
         latencies=rng.choice(_SLOW) if rng.random() < 0.6 else (0, 0, 0, 0.002),
-        crash=perhaps(dense + 0.2, 0.002, 0.006, 0.02),
-        freeze=perhaps(dense, 0.002, 0.006),
-        freeze_s=rng.choice((LEASE / 2, 2 * LEASE, 4 * LEASE)),
+        crash=perhaps(dense + 0.2, 0.003, 0.01, 0.03),
+        freeze=perhaps(dense, 0.003, 0.01, 0.02),
+        freeze_s=rng.choice((LEASE / 2, 4 * LEASE, 4 * LEASE)),
         refused=perhaps(dense, 0.01, 0.05),
         lost_reply=perhaps(dense, 0.02, 0.1, 0.3),
         flush_every=perhaps(dense, 1, LEASE / 2, 1.5 * LEASE) or None,
@@ -80,7 +82,3 @@ def draw(rng: Random) -> Weather:
         skew=perhaps(dense / 2, 1, 20),
     )
 
-
-def worse(weather: Weather, **changes: float) -> Weather:
-    """The same weather with changes: for schedules that look for one thing."""
-    return replace(weather, **changes)  # pyright: ignore[reportArgumentType] - names of fields

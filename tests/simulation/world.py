@@ -16,7 +16,7 @@ from teamrun.storage.memory import MemoryStore
 
 T = TypeVar("T")
 
-EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
+EPOCH = datetime(2030, 1, 1, 11, 58, 40, tzinfo=UTC)  # an hour ends soon
 
 
 class _NoWaiting(selectors.SelectSelector):

@@ -1,0 +1,300 @@
+"""The rules of the log, each broken once: the simulator has to notice every one of them."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from tests.simulation.ports import StorePort
+from tests.simulation.weather import LEASE, ORPHAN, Weather
+
+from teamrun.dispatch.base import RunRef
+from teamrun.live.memory import MemoryLive
+from teamrun.runs.acceptance import Acceptance
+from teamrun.runs.calls import answer_record
+from teamrun.runs.decision import Decision
+from teamrun.runs.drafts import Draft, Drafts
+from teamrun.runs.entries import Accepted, CallRecord, Entry, Signal, Step
+from teamrun.runs.execution import Execution
+from teamrun.runs.fold import RunState, fold
+from teamrun.runs.gate import Gate
+from teamrun.runs.journal import Journal
+from teamrun.runs.keys import created_at
+from teamrun.runs.log import RunLog
+from teamrun.runs.loop import RunLoop
+from teamrun.runs.reaper import Reaper
+
+__all__ = ["MUTANTS", "Mutant"]
+
+Patch = pytest.MonkeyPatch
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One rule less."""
+
+    name: str
+    apply: Callable[[Patch], None] = lambda patch: None
+    sweeps: bool = True
+    focus: Callable[[Weather], Weather] = lambda weather: weather
+    """Weather in which it matters, where that is rare."""
+
+
+def _no_fence(patch: Patch) -> None:
+    def apply(self: Any, entry: Entry) -> None:
+        self.state.apply(entry)
+        self._surroundings.changed(self.state)
+
+    patch.setattr(Execution, "_apply", apply)
+
+
+def _overwrite(patch: Patch) -> None:
+    patch.setattr(StorePort, "overwrite", True)
+
+
+def _no_nonce(patch: Patch) -> None:
+    async def put_entry(self: Any, key: str, data: bytes, nonce: str) -> bool:
+        return await self._store.put_new(key, data)
+
+    patch.setattr(RunLog, "_put_entry", put_entry)
+
+
+def _enqueue_before_write(patch: Patch) -> None:
+    write = Acceptance._write  # pyright: ignore[reportPrivateUsage]
+
+    async def write_later(self: Any, ref: RunRef, accepted: Accepted, *rest: Any) -> RunState:
+        await self._hint(ref)
+        _background(write(self, ref, accepted, *rest))
+        at = accepted.spec.created_at
+        entry = Entry(n=0, epoch=0, writer="api", nonce="", at=at, seq=1, body=accepted)
+        state = fold([entry])
+        assert state is not None
+        return state
+
+    patch.setattr(Acceptance, "_write", write_later)
+
+
+_tasks: set[asyncio.Task[Any]] = set()
+
+
+def _background(work: Any) -> None:
+    task = asyncio.ensure_future(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+def _ignore_cancel(patch: Patch) -> None:
+    def blind(method: Callable[..., Any], state_of: Callable[[Any], RunState]) -> Any:
+        def blinded(self: Any, *args: Any, **options: Any) -> Any:
+            state = state_of(self)
+            cancel, state.cancel = state.cancel, None
+            try:
+                return method(self, *args, **options)
+            finally:
+                state.cancel = cancel
+
+        return blinded
+
+    for owner, name, state_of in (
+        (Decision, "next", lambda self: self._state),
+        (Gate, "open", lambda self: self._state),
+        (Execution, "_first_duty", lambda self: self.state),
+    ):
+        patch.setattr(owner, name, blind(getattr(owner, name), state_of))
+
+
+def _resend_after_a_lost_race(patch: Patch) -> None:
+    append = RunLog.append
+
+    async def insist(
+        self: RunLog, state: RunState | None, body: Any, events: Any, *, epoch: int
+    ) -> Entry | None:
+        while (entry := await append(self, state, body, events, epoch=epoch)) is None:
+            if state is None:
+                return None
+            for foreign in await self.read(state.entries):
+                state.apply(foreign)
+            if state.end is not None:
+                return None
+        return entry
+
+    patch.setattr(RunLog, "append", insist)
+
+
+def _own_results_first(patch: Patch) -> None:
+    deliver = Execution._deliver  # pyright: ignore[reportPrivateUsage]
+    late: defaultdict[int, list[Entry]] = defaultdict(list)
+
+    async def catch_up(self: Any, journal: Journal) -> None:
+        self._poked = False
+        for entry in await self._read_on():
+            self._apply(entry)
+            late[id(self)].append(entry)
+        if not self._calls.done:
+            await deliver_late(self, journal)
+
+    async def deliver_late(self: Any, journal: Journal) -> None:
+        for entry in late.pop(id(self), []):
+            await deliver(self, journal, entry)
+
+    async def deliver_own(self: Any, journal: Journal, entry: Entry, *, live: bool = False) -> None:
+        await deliver(self, journal, entry, live=live)
+        if live:
+            await deliver_late(self, journal)
+
+    patch.setattr(Execution, "_catch_up", catch_up)
+    patch.setattr(Execution, "_deliver", deliver_own)
+
+
+def _act_on_notices(patch: Patch) -> None:
+    append, poke = RunLog.append, Execution.poke
+    published: defaultdict[RunRef, list[Signal]] = defaultdict(list)
+
+    async def publish(
+        self: RunLog, state: RunState | None, body: Any, events: Any, *, epoch: int
+    ) -> Entry | None:
+        entry = await append(self, state, body, events, epoch=epoch)
+        if entry is not None and isinstance(body, Signal):
+            published[self.ref].append(body)
+        return entry
+
+    def act(self: Any) -> None:
+        journal = self._journal
+        for signal in published.pop(self._log.ref, []):
+            if journal is not None and signal.action_id in journal.pending:
+                pending = journal.pending[signal.action_id]
+                journal.deliver(answer_record(pending, signal))
+                asyncio.get_running_loop().call_soon(journal.loop.drain, 1_000)
+        poke(self)
+
+    patch.setattr(RunLog, "append", publish)
+    patch.setattr(Execution, "poke", act)
+
+
+def _resolve_at_once(patch: Patch) -> None:
+    begin, deliver = Execution._begin, Execution._deliver  # pyright: ignore[reportPrivateUsage]
+    call = Journal.call
+    known: dict[int, dict[str, CallRecord]] = {}
+    given: defaultdict[int, set[str]] = defaultdict(set)
+
+    def begin_knowing(self: Any, journal: Journal) -> Any:
+        steps = [entry.body for entry in self._entries if isinstance(entry.body, Step)]
+        known[id(journal)] = {c.call_id: c for step in steps for c in step.calls if not c.unawaited}
+        given.pop(id(journal), None)
+        return begin(self, journal)
+
+    async def call_knowing(
+        self: Journal, agent: str, kind: Any, name: str, position: int, *rest: Any, **options: Any
+    ) -> CallRecord:
+        call_id = f"{agent}/{kind}:{position}"
+        record = known.get(id(self), {}).pop(call_id, None)
+        if record is None:
+            return await call(self, agent, kind, name, position, *rest, **options)
+        given[id(self)].add(call_id)
+        return record
+
+    async def deliver_rest(self: Any, journal: Journal, entry: Entry, **options: Any) -> None:
+        if isinstance(entry.body, Step):
+            left = [c for c in entry.body.calls if c.call_id not in given[id(journal)]]
+            entry = replace(entry, body=replace(entry.body, calls=left))
+        await deliver(self, journal, entry, **options)
+
+    patch.setattr(Execution, "_begin", begin_knowing)
+    patch.setattr(Execution, "_deliver", deliver_rest)
+    patch.setattr(Journal, "call", call_knowing)
+
+
+def _drain_by_ticks(patch: Patch) -> None:
+    drain = RunLoop.drain
+
+    def some_ticks(self: Any, most: int) -> bool:
+        for _ in range(4):
+            drain(self, len(self._ready))
+        return True
+
+    patch.setattr(RunLoop, "drain", some_ticks)
+
+
+def _deliver_before_durable(patch: Patch) -> None:
+    step, deliver = Drafts.step, Execution._deliver  # pyright: ignore[reportPrivateUsage]
+
+    def step_at_once(self: Any, *, unawaited: bool = False) -> Draft:
+        draft = step(self, unawaited=unawaited)
+        journal = self._journal
+        assert isinstance(draft.body, Step)
+        for record in draft.body.calls:
+            if not record.unawaited:
+                journal.deliver(record)
+        asyncio.get_running_loop().call_soon(journal.loop.drain, 1_000)
+        return draft
+
+    async def deliver_others(
+        self: Any, journal: Journal, entry: Entry, *, live: bool = False
+    ) -> None:
+        if live and isinstance(entry.body, Step):
+            entry = replace(entry, body=replace(entry.body, calls=[]))
+        await deliver(self, journal, entry, live=live)
+
+    patch.setattr(Drafts, "step", step_at_once)
+    patch.setattr(Execution, "_deliver", deliver_others)
+
+
+def _no_void(patch: Patch) -> None:
+    async def delete(self: Any, ref: RunRef, marker: str, now: datetime) -> None:
+        if now - created_at(ref.run_id) >= timedelta(seconds=ORPHAN):
+            await self._store.delete(marker)
+
+    patch.setattr(Reaper, "_void", delete)
+
+
+def _take_over_after_a_flush(patch: Patch) -> None:
+    async def age(self: MemoryLive) -> timedelta:
+        return timedelta(days=1)
+
+    patch.setattr(MemoryLive, "age", age)
+
+
+def _no_intent(patch: Patch) -> None:
+    call = Journal.call
+
+    async def call_at_once(self: Journal, *args: Any, intent: Any = None, **options: Any) -> Any:
+        return await call(self, *args, **options)
+
+    patch.setattr(Journal, "call", call_at_once)
+
+
+def _repeat_what_is_unknown(patch: Patch) -> None:
+    def admit(self: Any, call: Any) -> None:
+        if call.intent is None or call.call_id in self._state.intents:
+            self._calls.start(call)
+        else:
+            self.intended.append(call)
+
+    patch.setattr(Gate, "_admit", admit)
+
+
+_lonely_apis = partial(replace, crash=0.0, freeze=0.02, freeze_s=5 * LEASE, message_lost=1.0)
+_flushes = partial(replace, flush_every=2.0, notice_lost=0.0)
+
+MUTANTS = (
+    Mutant("drop the fence", _no_fence),
+    Mutant("overwrite instead of put-if-absent", _overwrite),
+    Mutant("skip the nonce", _no_nonce),
+    Mutant("no reaper", sweeps=False),
+    Mutant("enqueue and answer before the write", _enqueue_before_write),
+    Mutant("ignore a cancel", _ignore_cancel),
+    Mutant("send the same entry again after a lost race", _resend_after_a_lost_race),
+    Mutant("own results before those of others", _own_results_first),
+    Mutant("act on what a notice says", _act_on_notices),
+    Mutant("resolve recorded calls at once in a replay", _resolve_at_once),
+    Mutant("drain by ticks", _drain_by_ticks),
+    Mutant("deliver before it is durable", _deliver_before_durable),
+    Mutant("delete the marker of an orphan without void", _no_void, focus=_lonely_apis),
+    Mutant("take over at once after a flush", _take_over_after_a_flush, focus=_flushes),
+    Mutant("begin a write without an intent", _no_intent),
+    Mutant("repeat a write whose outcome is unknown", _repeat_what_is_unknown),
+)
