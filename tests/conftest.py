@@ -3,6 +3,7 @@
 So no test can ask a real model, by accident or with somebody's key.
 """
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Generator
@@ -31,6 +32,15 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(OURS):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def same_log_level() -> Generator[None]:
+    """A Celery worker in a test sets the level of the root logger, for all that come after."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture(autouse=True, scope="session")

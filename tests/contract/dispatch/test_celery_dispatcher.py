@@ -59,7 +59,7 @@ def test_a_celery_worker_runs_the_task_with_the_reference(valkey_server: Valkey)
     def execute(self: Any, ref: str) -> None:
         received.put((ref, self.request.id))
 
-    app.task(name=TASK, bind=True)(execute)
+    app.task(name=TASK, bind=True, shared=False)(execute)
     with start_worker(
         app, pool="threads", concurrency=4, perform_ping_check=False, loglevel="ERROR"
     ):
