@@ -6,7 +6,8 @@ which runs are open. Sending one run too often is harmless, since the log and th
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.dispatch.base import Dispatcher, RunRef
@@ -37,7 +38,15 @@ _LOCK = "reaper"
 _PAGE = 1_000
 _ORPHAN = timedelta(hours=1)
 """The age of a marker without a log at which its acceptance counts as broken off."""
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_LONGEST_REST = timedelta(minutes=10)
+"""How seldom a run is sent again that still waits in a long queue."""
+
+
+class _Hint(NamedTuple):
+    at: datetime
+    rest: timedelta
+    """How long the next one waits, should nothing come of it."""
+    entries: int
 
 
 class Reaper:
@@ -62,7 +71,8 @@ class Reaper:
         self._interval = min(interval, lease)
         self._clock = clock or SystemClock()
         self._reader = RunReader(store=store, live=live, clock=self._clock)
-        self._sent: dict[RunRef, datetime] = {}
+        self._sent: dict[RunRef, _Hint] = {}
+        self._swept_at = self._clock.now()
         self._later: dict[str, datetime] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -88,8 +98,12 @@ class Reaper:
             DeliveryError: The queue or the live state cannot be reached.
             StorageError: Storage cannot be read.
         """
-        await self._live.age()  # where it is new (flushed, replaced), the grace of a lease begins
-        count = 0
+        now, count = self._clock.now(), 0
+        # Where this is new (flushed, replaced), the grace of a lease begins; the queue is lost.
+        age = await self._live.age()
+        if age is None or age < now - self._swept_at:
+            self._sent.clear()
+        self._swept_at = now
         seen = set[RunRef]()
         for shard in SHARDS:
             after = ""
@@ -101,7 +115,7 @@ class Reaper:
                 if len(keys) < _PAGE:
                     break
         count += await self._sweep_due()
-        self._sent = {ref: at for ref, at in self._sent.items() if ref in seen}
+        self._sent = {ref: hint for ref, hint in self._sent.items() if ref in seen}
         return count
 
     async def _void(self, ref: RunRef, marker: str, now: datetime) -> None:
@@ -151,10 +165,9 @@ class Reaper:
                 await self._store.put_new(due_marker(ref, due), b"")
             return 0
         await self._store.put_new(open_marker(ref), b"")
-        if state.owner is not None or now - self._sent.get(ref, _LONG_AGO) < self._lease:
+        if state.owner is not None or self._rests(ref, now):
             return 0
-        await self._dispatcher.send(ref)
-        self._sent[ref] = now
+        await self._send(ref, state, now)
         return 1
 
     async def _due_keys(self, now: datetime) -> list[str]:
@@ -170,7 +183,7 @@ class Reaper:
         held = await self._live.held([lease_name(ref) for ref in refs])
         now, count = self._clock.now(), 0
         free = [ref for ref, taken in zip(refs, held, strict=True) if not taken]
-        due = [ref for ref in free if now - self._sent.get(ref, _LONG_AGO) >= self._lease]
+        due = [ref for ref in free if not self._rests(ref, now)]
         for ref, state in zip(due, await self._reader.states(due), strict=True):
             # A queued run may wait in a long queue, and a begun one may be taken over only when its
             # log has been silent for a lease; an ended one wants its derived objects.
@@ -179,11 +192,22 @@ class Reaper:
                 continue
             if state.end is None and now - state.at < self._lease:
                 continue
-            await self._dispatcher.send(ref)
-            self._sent[ref] = now
+            await self._send(ref, state, now)
             count += 1
             logger.info("a run was sent again", extra={"action": "resent", "run": str(ref)})
         return count
+
+    def _rests(self, ref: RunRef, now: datetime) -> bool:
+        hint = self._sent.get(ref)
+        return hint is not None and now - hint.at < hint.rest
+
+    async def _send(self, ref: RunRef, state: RunState, now: datetime) -> None:
+        """Send a run, ever more seldom while nothing comes of it: a long queue must not grow."""
+        last, rest = self._sent.get(ref), self._lease
+        if last is not None and last.entries == state.entries:
+            rest = max(min(2 * last.rest, _LONGEST_REST), self._lease)
+        await self._dispatcher.send(ref)
+        self._sent[ref] = _Hint(now, rest, state.entries)
 
 
 def _next_look(state: RunState, now: datetime, lease: timedelta) -> datetime:

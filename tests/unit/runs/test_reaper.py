@@ -7,6 +7,7 @@ from teamrun.live.memory import MemoryLive
 from teamrun.runs.entries import End
 from teamrun.runs.execution import Finish
 from teamrun.runs.narration import end_event
+from teamrun.runs.reaper import Reaper
 
 DONE = {"a": ["DONE"]}
 
@@ -33,6 +34,42 @@ def test_a_swallowed_message_is_sent_again_after_a_lease_and_once_per_lease() ->
         cluster.clock.shift += cluster.lease
         assert await reaper.sweep() == 1
         assert cluster.queue.sent == [ref, ref]
+
+    asyncio.run(scenario())
+
+
+async def sends_of_an_hour(cluster: Cluster, reaper: Reaper) -> int:
+    count = 0
+    for _ in range(60):
+        cluster.clock.shift += timedelta(minutes=1)
+        count += await reaper.sweep()
+    return count
+
+
+def test_a_run_that_waits_in_a_long_queue_is_sent_again_more_and_more_seldom() -> None:
+    async def scenario() -> None:
+        cluster = Cluster(DONE, team=solo())
+        await cluster.submit()
+        reaper = cluster.reaper()
+        # After 1, 2, 4, 8 and 16 minutes, then every ten.
+        assert await sends_of_an_hour(cluster, reaper) == 9
+        assert await sends_of_an_hour(cluster, reaper) == 6
+
+    asyncio.run(scenario())
+
+
+def test_a_flush_begins_the_sends_of_a_run_anew() -> None:
+    async def scenario() -> None:
+        cluster = Cluster(DONE, team=solo())
+        await cluster.submit()
+        reaper = cluster.reaper()
+        await sends_of_an_hour(cluster, reaper)
+        assert isinstance(cluster.live, MemoryLive)
+        cluster.live.forget()
+        cluster.clock.shift += timedelta(seconds=5)
+        assert await reaper.sweep() == 1
+        cluster.clock.shift += timedelta(minutes=1)
+        assert await reaper.sweep() == 1
 
     asyncio.run(scenario())
 
