@@ -42,7 +42,7 @@ class Counter(BaseToolWithState[Nothing, str, Count]):
         self._count = state.count
 
 
-COUNT = {"tool_calls": [{"name": "counter", "arguments": {}}]}
+COUNT: dict[str, Any] = {"tool_calls": [{"name": "counter", "arguments": {}}]}
 
 
 async def said(cluster: Cluster, run_id: str) -> list[str]:
