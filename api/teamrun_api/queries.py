@@ -14,6 +14,7 @@ __all__ = ["METADATA", "check_query", "metadata_of", "wrong_parameter"]
 _METADATA = re.compile(r"metadata\[(.{1,64})\]", re.DOTALL)
 
 MAX_PAIRS = 16
+MAX_LENGTH = 512
 
 METADATA: dict[str, Any] = {
     "name": "metadata",
@@ -26,7 +27,7 @@ METADATA: dict[str, Any] = {
         "type": "object",
         "maxProperties": MAX_PAIRS,
         "propertyNames": {"minLength": 1, "maxLength": 64},
-        "additionalProperties": {"type": "string", "maxLength": 512},
+        "additionalProperties": {"type": "string", "maxLength": MAX_LENGTH},
     },
     "examples": {"example": {"value": {"customer": "42"}}},
 }
@@ -41,7 +42,7 @@ def metadata_of(request: Request) -> dict[str, str]:
     """The pairs of `metadata[key]=value`.
 
     Raises:
-        InvalidParameter: There are more than a run can have.
+        InvalidParameter: There are more than a run can have, or longer ones.
     """
     pairs = {
         match[1]: value
@@ -50,6 +51,8 @@ def metadata_of(request: Request) -> dict[str, str]:
     }
     if len(pairs) > MAX_PAIRS:
         raise wrong_parameter("metadata", f"give at most {MAX_PAIRS} pairs")
+    if any(len(value) > MAX_LENGTH for value in pairs.values()):
+        raise wrong_parameter("metadata", f"a value has at most {MAX_LENGTH} characters")
     return pairs
 
 

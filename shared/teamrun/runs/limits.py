@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["AgentLimits", "Limits"]
 
-# Bounds, so that reckoning with what a client sends cannot overflow.
-Count = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
+# Bounds, so that reckoning with what a client sends cannot overflow. `true` is no number.
+Count = Annotated[int, Field(ge=1, le=1_000_000_000_000, strict=True)]
 Dollars = Annotated[Decimal, Field(gt=0, le=1_000_000_000)]
-Seconds = Annotated[float, Field(gt=0, le=10 * 366 * 86_400)]
+Seconds = Annotated[float, Field(gt=0, le=10 * 366 * 86_400, strict=True)]
 
 
 class AgentLimits(BaseModel, defer_build=True):

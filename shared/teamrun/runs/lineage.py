@@ -51,7 +51,7 @@ class ForkRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    after_seq: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    after_seq: Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]
     """The last event that the new run shares, and with it the call that it tells the end of."""
     input: InputMessage | None = None
     """Said to the team at that point; it hears it before its next turn."""

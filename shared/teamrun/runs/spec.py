@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -34,8 +35,18 @@ BEHAVIOUR = 1
 
 _A_YEAR = 366 * 86_400
 
+
+def _written_out(value: object) -> object:
+    """Leave out what pydantic takes as well: seconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
+        return value
+    raise ValueError("give a time of RFC 3339, such as 2026-03-31T08:00:00Z")
+
+
 Moment = Annotated[
-    AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))
+    AwareDatetime,
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC)),
+    BeforeValidator(_written_out),
 ]
 """A time that has a place in every time zone."""
 
@@ -78,11 +89,11 @@ class Retry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    max_attempts: int = Field(default=1, ge=1, le=20)
+    max_attempts: int = Field(default=1, ge=1, le=20, strict=True)
     """Attempts in all; 1 is none again."""
-    backoff_seconds: float = Field(default=10, ge=0, le=86_400)
+    backoff_seconds: float = Field(default=10, ge=0, le=86_400, strict=True)
     """The wait before the second attempt; each further one is twice as long."""
-    max_backoff_seconds: float = Field(default=600, ge=0, le=86_400)
+    max_backoff_seconds: float = Field(default=600, ge=0, le=86_400, strict=True)
 
     def delay(self, attempts: int) -> float:
         """Seconds to wait after that many attempts."""
@@ -110,11 +121,11 @@ class RunRequest(BaseModel):
     """What the run may use at most."""
     retry: Retry = Retry()
     """How often a failure that is worth it is tried again."""
-    delay_seconds: float | None = Field(default=None, ge=0, le=_A_YEAR)
+    delay_seconds: float | None = Field(default=None, ge=0, le=_A_YEAR, strict=True)
     """The run begins after that time."""
     run_at: Moment | None = None
     """The run begins at that time; not together with `delay_seconds`."""
-    expires_in_seconds: float | None = Field(default=None, gt=0, le=_A_YEAR)
+    expires_in_seconds: float | None = Field(default=None, gt=0, le=_A_YEAR, strict=True)
     """A run that has not begun after that time is given up, at no cost."""
     deadline: Moment | None = None
     """The run ends at that time at the latest, waits included."""

@@ -217,6 +217,9 @@ def test_raising_limits_does_not_wake_a_run_that_waits() -> None:
     "limits",
     [
         {"max_turns": 0},
+        {"max_turns": True},
+        {"max_tokens": "9"},
+        {"timeout_seconds": True},
         {"max_tokens": 10**400},
         {"max_cost_usd": "0"},
         {"max_cost_usd": "1e99999"},
@@ -232,8 +235,11 @@ def test_a_limit_is_a_number_to_reckon_with(limits: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("field", ["run_at", "deadline"])
-@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-def test_a_time_at_the_end_of_the_calendar_is_refused(field: str, time: str) -> None:
+@pytest.mark.parametrize(
+    "time",
+    ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-03-31", 1.8e9, "1800000000"],
+)
+def test_a_time_is_written_out_and_has_a_place_in_every_time_zone(field: str, time: object) -> None:
     with pytest.raises(ValidationError):
         RunRequest.model_validate({"team": "team", "input": "go", field: time})
 
