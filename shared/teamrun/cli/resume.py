@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
@@ -16,12 +17,18 @@ EXAMPLE = 'teamrun resume "$(teamrun submit analysts "Which region sold most?")"
 
 def command(
     run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="The run.")],
+    max_cost_usd: MaxCostOption = None,
+    timeout_seconds: TimeoutOption = None,
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Let a paused run go on and print its status; one that is not paused stays as it is."""
-    answer = Server(url, api_key=api_key).post(f"/v1/runs/{run_id}/resume", {})
+    """Let a paused run go on and print its status. Limits that are given replace its own.
+
+    A run that is not paused goes on as it does; its limits are changed, too.
+    """
+    body = limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds)
+    answer = Server(url, api_key=api_key).post(f"/v1/runs/{run_id}/resume", body)
     if json_:
         print_json(answer)
     else:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
@@ -40,6 +41,16 @@ def command(
     tag: Annotated[
         list[str] | None, typer.Option("--tag", envvar="TEAMRUN_TAG", help="Repeatable.")
     ] = None,
+    max_cost_usd: MaxCostOption = None,
+    timeout_seconds: TimeoutOption = None,
+    delay_seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--delay-seconds",
+            envvar="TEAMRUN_DELAY_SECONDS",
+            help="The run begins after that time.",
+        ),
+    ] = None,
     idempotency_key: Annotated[
         str | None,
         typer.Option(
@@ -59,7 +70,10 @@ def command(
         "input": typer.get_text_stream("stdin").read() if task == "-" else task,
         "metadata": dict(_pair(text) for text in metadata or []),
         "tags": tag or [],
+        **limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
     }
+    if delay_seconds is not None:
+        body["delay_seconds"] = delay_seconds
     # With a key of our own a lost answer costs nothing: the same request finds the same run.
     headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
     answer = server.post("/v1/runs", body, headers=headers)

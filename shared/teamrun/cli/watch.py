@@ -18,7 +18,7 @@ __all__ = ["EXAMPLE", "command", "watch_to_end"]
 
 EXAMPLE = 'teamrun watch "$(teamrun runs --limit 1 --ids)"'
 
-FAILED = frozenset({"run.failed", "run.cancelled"})
+FAILED = frozenset({"run.failed", "run.cancelled", "run.incomplete", "run.expired"})
 
 _message: TypeAdapter[Event | Delta] = TypeAdapter(Event | Delta)
 

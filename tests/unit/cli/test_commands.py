@@ -33,6 +33,8 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "pause",
         "resume",
         "cancel",
+        "retry",
+        "fork",
         "replay",
         "teams",
         "version",

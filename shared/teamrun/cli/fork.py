@@ -1,0 +1,55 @@
+"""`teamrun fork`: a new run that shares another's past."""
+
+import uuid
+from typing import Annotated, Any
+
+import typer
+
+from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, result
+from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.runs.public import Run
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = (
+    'teamrun fork "$(teamrun runs --status completed --limit 1 --ids)" --after 7'
+    ' --say "Take April."'
+)
+
+
+def command(
+    run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="The run.")],
+    after: Annotated[
+        int,
+        typer.Option(
+            "--after",
+            envvar="TEAMRUN_AFTER",
+            help="The number of the last event that the new run shares.",
+        ),
+    ],
+    say: Annotated[
+        str | None,
+        typer.Option("--say", envvar="TEAMRUN_SAY", help="What the team hears there first."),
+    ] = None,
+    max_cost_usd: MaxCostOption = None,
+    timeout_seconds: TimeoutOption = None,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make a new run that shares another's past and calls nothing of it again; print its id."""
+    body: dict[str, Any] = {
+        "after_seq": after,
+        **limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
+    }
+    if say is not None:
+        body["input"] = {"content": say}
+    answer = Server(url, api_key=api_key).post(
+        f"/v1/runs/{run_id}/fork", body, headers={"Idempotency-Key": uuid.uuid4().hex}
+    )
+    if json_:
+        print_json(answer)
+    else:
+        result(Run.model_validate_json(answer).id)

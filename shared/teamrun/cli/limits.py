@@ -1,0 +1,31 @@
+"""Limits of a run as options of several commands."""
+
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["MaxCostOption", "TimeoutOption", "limits"]
+
+MaxCostOption = Annotated[
+    str | None,
+    typer.Option(
+        "--max-cost-usd",
+        envvar="TEAMRUN_MAX_COST_USD",
+        help="The run may cost so much, where prices are known.",
+    ),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout-seconds",
+        envvar="TEAMRUN_TIMEOUT_SECONDS",
+        help="The run may work so long; waiting does not count.",
+    ),
+]
+
+
+def limits(*, max_cost_usd: str | None, timeout_seconds: float | None) -> dict[str, Any]:
+    """The part of a body that says them; empty where none is given."""
+    given = {"max_cost_usd": max_cost_usd, "timeout_seconds": timeout_seconds}
+    found = {name: value for name, value in given.items() if value is not None}
+    return {"limits": found} if found else {}
