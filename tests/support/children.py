@@ -25,6 +25,8 @@ from tests.support.crash_points import (
     arm,
 )
 
+from teamrun.live.memory import MemoryLive
+
 __all__ = ["Child", "start_api", "start_worker"]
 
 _context = multiprocessing.get_context("forkserver")
@@ -74,16 +76,27 @@ class Child:
             if line.startswith("{"):
                 record = json.loads(line)
                 found.append(record.get("action", ""))
+                if "exception" in record:
+                    found.append("traceback")
             elif line.startswith("Traceback"):
                 found.append("traceback")
         return found
 
 
 def start_worker(
-    environ: Mapping[str, str], log: Path, *, note: Path | None = None, crash: Crash | None = None
+    environ: Mapping[str, str],
+    log: Path,
+    *,
+    note: Path | None = None,
+    crash: Crash | None = None,
+    lonely: bool = False,
 ) -> Child:
-    """Start a worker; with `note`, its passings of crash points are noted there."""
-    process = _context.Process(target=_worker, args=(dict(environ), log, note, crash), daemon=True)
+    """Start a worker; with `note`, its passings of crash points are noted there.
+
+    A lonely one has a live state of its own: leases and notices of others do not reach it.
+    """
+    given = (dict(environ), log, note, crash, lonely)
+    process = _context.Process(target=_worker, args=given, daemon=True)
     return Child(process, log)
 
 
@@ -95,25 +108,29 @@ def start_api(
     return Child(process, log)
 
 
-def _worker(environ: dict[str, str], log: Path, note: Path | None, crash: Crash | None) -> None:
+def _worker(
+    environ: dict[str, str], log: Path, note: Path | None, crash: Crash | None, lonely: bool
+) -> None:
     _settle_in(environ, log)
     from teamrun_worker.__main__ import main
     from teamrun_worker.compose import Outside, open_outside
     from teamrun_worker.settings import WorkerSettings
 
-    def watched(settings: WorkerSettings) -> Outside:
-        outside = open_outside(settings)
+    def outside(settings: WorkerSettings) -> Outside:
+        opened = open_outside(settings)
+        if lonely:
+            opened = opened._replace(live=MemoryLive())
         if note is None:
-            return outside
+            return opened
         points = Points(note, crash)
         arm(points)
         return Outside(
-            store=WatchedStore(outside.store, points),
-            live=WatchedLive(outside.live, points),
-            dispatcher=WatchedDispatcher(outside.dispatcher, points, in_worker=True),
+            store=WatchedStore(opened.store, points),
+            live=WatchedLive(opened.live, points),
+            dispatcher=WatchedDispatcher(opened.dispatcher, points, in_worker=True),
         )
 
-    sys.exit(main(outside=watched))
+    sys.exit(main(outside=outside))
 
 
 def _api(environ: dict[str, str], log: Path, note: Path | None, crash: Crash | None) -> None:

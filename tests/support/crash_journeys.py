@@ -6,12 +6,10 @@ fresh one at once; a client whose connection broke repeats its request with its 
 
 import asyncio
 import contextlib
-import json
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from time import time
 from typing import Any, Literal
@@ -26,7 +24,7 @@ from teamrun.dispatch.celery import QUEUE
 from teamrun.dispatch.redis_pipe import RedisPipe
 from teamrun.errors import NotFound, RunEnded
 from teamrun.runs.entries import Entry, Wait
-from teamrun.runs.keys import result_key
+from teamrun.runs.keys import due_folder, result_key
 from teamrun.runs.public import Run
 from teamrun.runs.talk import Answer
 
@@ -189,20 +187,12 @@ class _Traveller:
         await self.deployment.service.answer(TENANT, ref.run_id, answer)
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        url = f"http://127.0.0.1:{self.deployment.port}{path}"
-        headers = {"Content-Type": "application/json", "Idempotency-Key": f"{self.token}{path}"}
-        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        async def post() -> dict[str, Any] | None:
+            status, answer = await self.deployment.post(path, body, key=f"{self.token}{path}")
+            assert status in (0, 200, 202), f"{path}: {status} {answer}"
+            return answer
 
-        def post() -> dict[str, Any] | None:
-            try:
-                with urllib.request.urlopen(request, timeout=10) as response:
-                    return json.load(response)
-            except urllib.error.HTTPError as error:
-                raise AssertionError(f"{path}: {error.code} {error.read()!r}") from error
-            except OSError:
-                return None
-
-        return await sometime(lambda: asyncio.to_thread(post), f"{path} is answered")
+        return await sometime(post, f"{path} is answered")
 
     # What is seen
 
@@ -215,15 +205,18 @@ class _Traveller:
         return isinstance(entries[-1].body, Wait) and await self.deployment.is_aside(ref)
 
     async def is_over(self, ref: RunRef) -> bool:
-        """Whether the run has ended, its result is there, and every marker is gone."""
+        """Whether the run has ended, its result is there, and what told of it is gone."""
         if (await self.run(ref)).finished_at is None or not await self.deployment.is_aside(ref):
             return False
-        if await self.deployment.store.list("due/"):
+        if self.case.journey == "scheduled" and await self._is_due():
             return False
         try:
             return bool(await self.deployment.store.get(result_key(ref)))
         except NotFound:
             return False
+
+    async def _is_due(self) -> bool:
+        return bool(await self.deployment.store.list(due_folder(datetime.now(UTC))))
 
     async def report(self, ref: RunRef, outcome: Outcome) -> None:
         deployment = self.deployment

@@ -8,10 +8,14 @@ ledger its lines.
 import asyncio
 import contextlib
 import itertools
+import json
 import re
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,7 +40,16 @@ from teamrun.runs.service import RunService
 from teamrun.runs.spec import RunRequest
 from teamrun.storage.open import open_store
 
-__all__ = ["LEASE_S", "TENANT", "CountingModel", "Deployment", "DeskPlan", "deployed", "sometime"]
+__all__ = [
+    "LEASE_S",
+    "TENANT",
+    "CountingModel",
+    "Deployment",
+    "DeskPlan",
+    "IllPlan",
+    "deployed",
+    "sometime",
+]
 
 LEASE_S = 1.0
 SLOW_S = 0.7
@@ -83,6 +96,7 @@ def _book(token: str) -> str:
 book = FunctionTool(_book, name="book", effects="write")
 """
 
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _TOKEN = re.compile(r"token-\w+")
 
 
@@ -108,6 +122,31 @@ class DeskPlan(Plan):
             tool_calls=[ToolCall(name="book", arguments={"token": token})],
             latency_seconds=SLOW_S if "slow" in token else None,
         )
+
+
+class IllPlan(DeskPlan):
+    """The same, but every fourth request goes wrong, in one way after the other."""
+
+    asked: int = 0
+    given: int = 0
+    """How many went wrong."""
+
+    def pick(self, body: dict[str, Any]) -> Reply:
+        """The reply to a request, or a fault."""
+        self.asked += 1
+        if self.asked % 4:
+            return super().pick(body)
+        self.given += 1
+        return _FAULTS[self.given % len(_FAULTS)]
+
+
+_FAULTS = [
+    Reply(status=429, headers={"retry-after": "1"}),
+    Reply(status=500),
+    Reply(content="An answer that is cut", fault="cut", after=2),
+    Reply(fault="drop"),
+    Reply(content="An answer that is no JSON", fault="malformed", after=2),
+]
 
 
 class CountingModel(ModelServer):
@@ -208,27 +247,28 @@ class Deployment:
         for part in self._parts:
             await part.close()
 
-    def worker(self, crash: Crash | None = None, *, noted: bool = False, **settings: str) -> Child:
-        """Start a worker; a setting is a variable without its prefix."""
-        return self._start(start_worker, "worker", crash, settings, noted=noted)
+    def worker(
+        self, crash: Crash | None = None, *, noted: bool = False, lonely: bool = False
+    ) -> Child:
+        """Start a worker; a lonely one knows nothing of the leases of others."""
+        start = partial(start_worker, lonely=lonely)
+        return self._start(start, "worker", crash, noted=noted)
 
     def api(self, crash: Crash | None = None, *, noted: bool = False) -> Child:
         """Start an API server on `port`."""
-        return self._start(start_api, "api", crash, {}, noted=noted)
+        return self._start(start_api, "api", crash, noted=noted)
 
     def _start(
         self,
         start: Callable[..., Child],
         name: str,
         crash: Crash | None,
-        settings: Mapping[str, str],
         *,
         noted: bool,
     ) -> Child:
-        own = {f"TEAMRUN_{key.upper()}": value for key, value in settings.items()}
         log = self.folder / f"{name}-{next(self._names)}.log"
         note = self.notes if noted or crash else None
-        child = start({**self.environ, **own}, log, note=note, crash=crash)
+        child = start(self.environ, log, note=note, crash=crash)
         self.children.append(child)
         return child
 
@@ -244,6 +284,24 @@ class Deployment:
         request = RunRequest(team=team, input=f"Please book {token}.", **options)
         submitted = await self.service.submit(TENANT, request, idempotency_key=token)
         return RunRef(TENANT, submitted.run.id)
+
+    async def post(self, path: str, body: dict[str, Any], *, key: str) -> tuple[int, Any]:
+        """One request to the API with an Idempotency-Key: status and body; 0 without an answer."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+
+        def send() -> tuple[int, Any]:
+            try:
+                with _direct.open(request, timeout=20) as response:
+                    return response.status, json.load(response)
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, json.load(error)
+            except OSError:
+                return 0, None
+
+        return await asyncio.to_thread(send)
 
     async def entries(self, ref: RunRef) -> list[Entry]:
         """The log."""

@@ -29,14 +29,16 @@ def around(journey: Journey, process: Process, *stations: str) -> Iterator[Case]
 ENDING = ("events.jsonl", "result.json", "removal of open marker")
 CASES = [
     *around("cancelled_queued", "api", "key record", "open marker", "list marker"),
-    *around("cancelled_queued", "api", "entry:accepted", "hint", "entry:end", *ENDING),
+    *around("cancelled_queued", "api", "entry:accepted", "hint", "open marker#2"),
+    *around("cancelled_queued", "api", "entry:end", *ENDING),
     *around("cancelled_running", "api", "entry:signal"),
     *around("question", "api", "open marker#2", "entry:signal", "open marker#3", "hint#2"),
     *around("scheduled", "api", "due marker"),
     *around("scheduled", "worker", "open marker", "hint of the reaper", "removal of due marker"),
     *around("question", "worker", "lease", "entry:claim", "entry:step#1", "entry:step#2"),
     *around("question", "worker", "entry:intent", "effect", "entry:step#3", "entry:step#4"),
-    *around("question", "worker", "entry:wait", "release", "removal of open marker"),
+    *around("question", "worker", "entry:wait", "release", "due marker"),
+    *around("question", "worker", "removal of open marker"),
     *around("question", "worker", "lease#2", "entry:claim#2", "entry:step#5", "entry:end"),
     *around("question", "worker", "release#2", "events.jsonl", "result.json"),
     *around("question", "worker", "removal of open marker#2"),

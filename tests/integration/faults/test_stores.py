@@ -1,0 +1,59 @@
+"""A store that fails, lies about it, goes away, or is full."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support import fault_scenarios as scenarios
+from tests.support.deployment import CountingModel, deployed
+from tests.support.figures import Figures
+from tests.support.proxies import FaultyProxy, Rates
+from tests.support.services import moto
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+ILL = Rates(error=0.2, slow=0.05, lost=0.1)
+
+
+def test_a_bucket_that_fails_and_is_away_for_a_time_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figures: Figures
+) -> None:
+    async def body(endpoint: str) -> None:
+        async with FaultyProxy(endpoint, ILL) as proxy, CountingModel(latency_seconds=0.2) as model:
+            store = f"s3://runs/x?endpoint={proxy.endpoint}&region=us-east-1"
+            given = {"store_url": store, "environ": dict(os.environ)}
+            async with deployed(tmp_path, model=model, **given) as deployment:
+                tally, statuses = await scenarios.ill_stored(deployment, proxy, runs=8, away_s=3)
+        figures.add(tally.line("S3: 30 % of requests ill"), f"{'':24} {dict(proxy.counts)}")
+        tally.check()
+        assert statuses == {503: 1}
+        assert tally.extra_calls <= tally.claims - tally.runs
+
+    with moto() as server:
+        for name, value in server.environ().items():
+            monkeypatch.setenv(name, value)
+        server.make_bucket("runs")
+        asyncio.run(body(server.endpoint))
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root and Linux namespaces"
+)
+def test_a_full_disk_holds_runs_up_until_there_is_space(tmp_path: Path, figures: Figures) -> None:
+    program = [sys.executable, "-m", "tests.support.full_disk", str(tmp_path)]
+    done = subprocess.run(
+        ["unshare", "--mount", *program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=100,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("this machine does not let a test mount a file system")
+    assert done.returncode == 0, done.stderr
+    figures.add(done.stdout.rstrip())
