@@ -77,6 +77,28 @@ def test_what_is_submitted_is_printed_as_an_id_and_nothing_else(served: Served) 
     assert served.cli("runs", "--tag", "t1", "--ids").stdout == done.stdout
 
 
+def test_limits_and_a_delay_are_those_of_the_run(served: Served) -> None:
+    options = ("--max-cost-usd", "1.50", "--timeout-seconds", "60", "--delay-seconds", "600")
+    run_id = served.cli("submit", "analysts", "Later", *options).stdout.strip()
+
+    assert served.cli("resume", run_id, "--timeout-seconds", "90").stdout == "scheduled\n"
+
+    run = served.get(f"/v1/runs/{run_id}")
+    assert run["status"] == "scheduled"
+    assert (run["limits"]["max_cost_usd"], run["limits"]["timeout_seconds"]) == ("1.50", 90)
+
+
+def test_a_fork_is_told_something_and_calls_nothing_of_its_past_again(served: Served) -> None:
+    parent = served.cli("runs", "--status", "completed", "--limit", "1", "--ids").stdout.strip()
+    last = served.cli("watch", parent, "--json").stdout.splitlines()[-1]
+
+    done = served.cli("fork", parent, "--after", str(json.loads(last)["seq"]), "--say", "Hm.")
+
+    run = served.get(f"/v1/runs/{done.stdout.strip()}?wait=20")
+    assert (run["status"], run["parent_run_id"]) == ("completed", parent)
+    assert run["usage"]["model_calls"] == 0
+
+
 def test_the_same_key_makes_one_run(served: Served) -> None:
     arguments = ("submit", "analysts", "Once", "--idempotency-key", "only-once")
 
@@ -99,6 +121,9 @@ def test_events_as_json_are_those_of_the_server(served: Served) -> None:
         (["submit", "analists", "x"], "/team"),
         (["submit", "analysts", "x", "--metadata", "nokey"], "KEY=VALUE"),
         (["submit", "none.json", "x"], "none.json"),
+        (["submit", "analysts", "x", "--max-cost-usd", "free"], "/limits/max_cost_usd"),
+        (["retry", "run_none"], "run_none"),
+        (["fork", "run_none", "--after", "1"], "run_none"),
         (["watch", "run_none"], "run_none"),
         (["cancel", "run_none"], "run_none"),
         (["runs", "run_none"], "run_none"),

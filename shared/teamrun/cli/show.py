@@ -42,7 +42,7 @@ class EventView:
             self._line(who, f"asks: {str(data.get('prompt', '')).strip()}", "yellow")
         elif event_type in {"tool.call.approved", "tool.call.denied"}:
             self._line(who, f"{event_type.rpartition('.')[2]}: {data.get('tool')}", "yellow")
-        elif event_type.startswith("run."):
+        elif event_type.startswith(("run.", "limit.")):
             self._run(event_type, data)
 
     def end_line(self) -> None:
@@ -72,7 +72,7 @@ class EventView:
 
     def _run(self, event_type: str, data: dict[str, Any]) -> None:
         self.end_line()
-        why = data.get("stop_reason") or data.get("decision") or _outcome(data)
+        why = data.get("stop_reason") or data.get("decision") or _level(data) or _outcome(data)
         self._console.print(Text(f"[{event_type}] {why}".rstrip(), style="dim"))
 
 
@@ -86,6 +86,10 @@ def _text_of(content: object) -> str:
             return " ".join(part if isinstance(part, str) else "[image]" for part in parts)
         case _:
             return json.dumps(content, ensure_ascii=False)
+
+
+def _level(data: dict[str, Any]) -> str:
+    return f"{data['kind']}: {data['used']:g} of {data['limit']:g}" if "kind" in data else ""
 
 
 def _outcome(data: dict[str, Any]) -> str:

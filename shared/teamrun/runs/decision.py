@@ -125,9 +125,10 @@ class Decision:
         if self._state.limits.on_limit == "pause" and level.kind != "deadline":
             return self._drafts.closing(Wait(why="limit"), reached, paused_event())
         latest = self._journal.latest
+        reason = f"The limit {level.kind} of {level.limit:g} was reached."
         end = End(
             status="incomplete",
-            stop_reason=f"The limit {level.kind} of {level.limit:g} was reached.",
+            stop_reason="The deadline has passed." if level.kind == "deadline" else reason,
             stop_code=level.code,
             output=None if latest is None else {"text": latest.to_text(), "json": None},
         )

@@ -84,3 +84,11 @@ def test_how_a_run_ended_is_shown() -> None:
     out = shown(("run.failed", None, {"stop_reason": None, "error": {"message": "No model."}}))
 
     assert out == "[run.failed] No model.\n"
+
+
+def test_a_limit_is_shown_with_how_far_it_is_used() -> None:
+    data = {"kind": "max_cost_usd", "used": 1.12, "limit": 1.0}
+
+    out = shown(("limit.reached", None, data), ("run.paused", None, {}))
+
+    assert out == "[limit.reached] max_cost_usd: 1.12 of 1\n[run.paused]\n"

@@ -22,9 +22,11 @@ from typer.testing import CliRunner
 from teamrun.cli.app import app
 from teamrun.components.config import load_registry
 from teamrun.components.registry import Registry
+from teamrun.runs.lineage import ForkRequest, RetryRequest
 from teamrun.runs.spec import RunRequest
+from teamrun.runs.talk import Answer
 from teamrun_api.bodies import parse_body
-from teamrun_api.schemas import CancelRequest, ValidateRequest
+from teamrun_api.schemas import CancelRequest, ResumeRequest, ValidateRequest
 
 SECTIONS = {"version", "models", "tools", "agents", "teams"}
 ENVIRON = {"COMPANY": "Example"}
@@ -32,6 +34,10 @@ BODIES = {
     "POST /v1/runs": RunRequest,
     "POST /v1/teams:validate": ValidateRequest,
     "POST /v1/runs/{run_id}/cancel": CancelRequest,
+    "POST /v1/runs/{run_id}/input": Answer,
+    "POST /v1/runs/{run_id}/resume": ResumeRequest,
+    "POST /v1/runs/{run_id}/retry": RetryRequest,
+    "POST /v1/runs/{run_id}/fork": ForkRequest,
 }
 
 

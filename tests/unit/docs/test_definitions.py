@@ -27,6 +27,7 @@ CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
     "### `openai`": (profiles.OpenAIOptions, set()),
     "### `azure_openai`": (profiles.AzureOpenAIOptions, OPENAI),
     "### `scripted`": (profiles.ScriptedOptions, set()),
+    "### Price": (profiles.PriceOptions, set()),
     "### `assistant_agent`": (definitions.AssistantDefinition, {"type"}),
     "### `user_proxy_agent`": (definitions.UserProxyDefinition, {"type"}),
     "### Handoff": (definitions.HandoffDefinition, set()),

@@ -114,9 +114,42 @@ def events_of(team: dict[str, Any], script: dict[str, list[Any]]) -> list[Any]:
     return asyncio.run(scenario())
 
 
+BUSY = {"error": {"message": "busy", "status_code": 529, "retryable": True}}
+BEFALLEN: dict[str, tuple[dict[str, Any], list[Any]]] = {
+    "run.incomplete": ({"limits": {"max_model_calls": 5}}, ["1", "2", "3", "4", "5"]),
+    "run.failed": ({"retry": {"max_attempts": 2, "backoff_seconds": 0}}, [BUSY]),
+    "run.expired": ({"delay_seconds": 90, "expires_in_seconds": 60}, []),
+}
+"""By the last event: what is asked for, and what the model says."""
+
+
+@pytest.mark.parametrize("last", BEFALLEN)
+def test_the_data_of_what_befalls_a_run_is_as_listed(last: str) -> None:
+    async def scenario() -> list[Any]:
+        request, steps = BEFALLEN[last]
+        cluster = Cluster({"a": steps}, team=solo())
+        ref = await cluster.submit(**request)
+        cluster.clock.shift += timedelta(minutes=2)
+        for _ in range(2):
+            worker = cluster.worker()
+            await worker.execute(ref)
+            await worker.close()
+        return (await cluster.service.events(TENANT, ref.run_id, limit=1000)).data
+
+    events = asyncio.run(scenario())
+    assert events[-1].type == last
+    check(events)
+    told = {event.type for event in events}
+    assert told & {"limit.warned", "run.retried", "run.scheduled"}
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_the_data_of_events_is_as_listed(name: str) -> None:
-    for event in events_of(*RUNS[name]):
+    check(events_of(*RUNS[name]))
+
+
+def check(events: list[Any]) -> None:
+    for event in events:
         listed = ROWS[event.type]
         needed = {key for key in listed if not key.endswith("?")}
         assert needed <= event.data.keys(), event.type
