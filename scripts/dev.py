@@ -1,4 +1,4 @@
-"""Everything a developer types: run, test, check, lock.
+"""Everything a developer types: run, test, soak, check, lock.
 
 Needs Python 3.11 and nothing else; the first call makes `.venv` from the hash-checked lock, later
 ones start at once and work offline.
@@ -32,12 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help(sys.stderr)
         return 2
-    if rest and options.command != "test":
+    if rest and options.command not in ("test", "soak"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return {"run": _run, "test": _test, "check": _check, "lock": _lock}[options.command](
-            options, rest
-        )
+        return COMMANDS[options.command](options, rest)
     except Failed as error:
         print(f"dev.py: {error}", file=sys.stderr)
         return 1
@@ -49,7 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     """What may be typed."""
     parser = argparse.ArgumentParser(
         prog="dev.py",
-        description="Run, test, check and lock Teamrun.",
+        description="Run, test, soak, check and lock Teamrun.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -60,6 +58,9 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("--port", type=int, help="the port of the API [8080, else a free one]")
     test = commands.add_parser("test", help="run the tests; more arguments go to pytest")
     test.add_argument("--fast", action="store_true", help="in process only")
+    commands.add_parser(
+        "soak", add_help=False, help="every fault under load; --minutes N [10], --lease S, --only F"
+    )
     commands.add_parser("check", help="ruff (format and lint) and pyright")
     lock = commands.add_parser("lock", help="renew the lock files; needs uv")
     lock.add_argument("--upgrade", action="store_true", help="take newer versions, too")
@@ -78,6 +79,12 @@ def _test(options: argparse.Namespace, rest: list[str]) -> int:
     skipped = ("integration", "acceptance", "node", "benchmark") if options.fast else ("benchmark",)
     expression = " and ".join(f"not {marker}" for marker in skipped)
     return _call(environment.python, "-m", "pytest", "-m", expression, *rest)
+
+
+def _soak(_: argparse.Namespace, rest: list[str]) -> int:
+    environment = Environment()
+    environment.ensure()
+    return _call(environment.python, "-m", "tests.support.soak", *rest)
 
 
 def _check(_: argparse.Namespace, __: list[str]) -> int:
@@ -123,6 +130,9 @@ def _embedded() -> str:
 def _call(*command: object, stdin: str | None = None) -> int:
     words = [str(part) for part in command]
     return subprocess.run(words, cwd=ROOT, input=stdin, text=True, check=False).returncode
+
+
+COMMANDS = {"run": _run, "test": _test, "soak": _soak, "check": _check, "lock": _lock}
 
 
 if __name__ == "__main__":

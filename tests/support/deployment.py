@@ -225,6 +225,7 @@ class Deployment:
             "TEAMRUN_PORT": str(self.port),
             **(environ or {}),
         }
+        self.lease_s = float(self.environ["TEAMRUN_LEASE_SECONDS"])
         folder.mkdir(parents=True, exist_ok=True)
         file = _FILE.format(base_url=model.base_url)
         (folder / "teamrun.yaml").write_text(file, encoding="utf-8")

@@ -22,6 +22,7 @@ from teamrun.errors import DeliveryError
 
 __all__ = [
     "besieged",
+    "calm",
     "flushed",
     "frozen",
     "ill_model",
@@ -35,7 +36,8 @@ __all__ = [
 
 RATE_PER_S = 12.0
 """How many runs a scenario accepts per second, of some two seconds each."""
-FINISH_S = 60.0
+FINISH_S, FINISH_LEASES = 60.0, 10
+"""How long the last runs of a scenario may take."""
 
 
 @asynccontextmanager
@@ -56,8 +58,12 @@ async def _repeatedly(act: Callable[[], Awaitable[object]], every_s: float) -> A
             await task
 
 
+async def _settled(deployment: Deployment) -> None:
+    await deployment.all_settled(within_s=FINISH_S + FINISH_LEASES * deployment.lease_s)
+
+
 async def _finished(deployment: Deployment, load: Load) -> Tally:
-    await deployment.all_settled(within_s=FINISH_S)
+    await _settled(deployment)
     return await load.tally()
 
 
@@ -75,6 +81,14 @@ async def _workers(deployment: Deployment, count: int) -> list[Child]:
     for worker in workers:
         await deployment.ready(worker)
     return workers
+
+
+async def calm(deployment: Deployment, *, seconds: float) -> Tally:
+    """Nothing goes wrong: what the others are compared with."""
+    await _workers(deployment, 2)
+    load = Load(deployment)
+    await load.submit(int(seconds * RATE_PER_S), over_s=seconds)
+    return await _finished(deployment, load)
 
 
 async def flushed(deployment: Deployment, *, seconds: float, every_s: float) -> Tally:
@@ -131,7 +145,7 @@ async def frozen(deployment: Deployment, *, runs: int) -> tuple[Tally, Counter[s
     await sometime(lambda: all(asked[token] for token in load.refs), "every run has been begun")
     zombie.freeze()
     await _workers(deployment, 1)
-    await deployment.all_settled(within_s=FINISH_S)
+    await _settled(deployment)
     zombie.thaw()
 
     def let_go() -> bool:
@@ -211,10 +225,7 @@ async def besieged(deployment: Deployment, *, workers: int) -> Tally:
 
 async def ill_model(deployment: Deployment, *, seconds: float) -> Tally:
     """The model server answers as its plan says, errors among it."""
-    await _workers(deployment, 2)
-    load = Load(deployment)
-    await load.submit(int(seconds * RATE_PER_S), over_s=seconds)
-    return await _finished(deployment, load)
+    return await calm(deployment, seconds=seconds)
 
 
 async def ill_stored(
