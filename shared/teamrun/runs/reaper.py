@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 _LOCK = "reaper"
 _PAGE = 1_000
+_CLOCKS_DIFFER = timedelta(seconds=1)
+"""By how much two measurements of the same time may differ."""
 _ORPHAN = timedelta(hours=1)
 """The age of a marker without a log at which its acceptance counts as broken off."""
 _LONGEST_REST = timedelta(minutes=10)
@@ -73,6 +75,7 @@ class Reaper:
         self._reader = RunReader(store=store, live=live, clock=self._clock)
         self._sent: dict[RunRef, _Hint] = {}
         self._swept_at = self._clock.now()
+        self._age = timedelta()
         self._later: dict[str, datetime] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -101,9 +104,9 @@ class Reaper:
         now, count = self._clock.now(), 0
         # Where this is new (flushed, replaced), the grace of a lease begins; the queue is lost.
         age = await self._live.age()
-        if age is None or age < now - self._swept_at:
+        if age is None or age < self._age or age + _CLOCKS_DIFFER < now - self._swept_at:
             self._sent.clear()
-        self._swept_at = now
+        self._age, self._swept_at = age or timedelta(), now
         seen = set[RunRef]()
         for shard in SHARDS:
             after = ""

@@ -35,7 +35,7 @@ def test_the_settings_are_those_that_were_measured_to_hold() -> None:
         "socket_timeout": 5,
         "socket_connect_timeout": 2,
         "socket_keepalive": True,
-        "health_check_interval": 15,
+        "health_check_interval": 5,
     }
     assert conf.task_default_queue == QUEUE
 
