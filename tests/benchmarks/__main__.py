@@ -8,7 +8,7 @@ import time
 
 from tests.benchmarks.environments import environments
 from tests.benchmarks.measure import NotMeasured
-from tests.benchmarks.rows import at_once, cold_start, durable, library, memory
+from tests.benchmarks.rows import at_once, cold_start, durable, faults, library, memory
 from tests.benchmarks.rows.settings import Bench
 
 ROWS = {
@@ -17,6 +17,7 @@ ROWS = {
     "at-once": at_once.report,
     "memory": memory.report,
     "cold-start": cold_start.report,
+    "faults": faults.report,
 }
 _BUSY = 0.5
 
