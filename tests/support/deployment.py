@@ -31,7 +31,7 @@ from teamrun.components.config import load_registry
 from teamrun.core.clock import SystemClock
 from teamrun.dispatch.base import RunRef
 from teamrun.dispatch.celery import CeleryDispatcher
-from teamrun.errors import StorageError
+from teamrun.errors import StorageError, Unavailable
 from teamrun.live.open import open_live
 from teamrun.runs.entries import Entry
 from teamrun.runs.keys import SHARDS, open_folder, open_marker
@@ -281,10 +281,13 @@ class Deployment:
         )
 
     async def submit(self, token: str, *, team: str = "office", **options: Any) -> RunRef:
-        """Accept a run, without HTTP."""
+        """Accept a run, without HTTP; repeats the request as a client would, with its key."""
         request = RunRequest(team=team, input=f"Please book {token}.", **options)
-        submitted = await self.service.submit(TENANT, request, idempotency_key=token)
-        return RunRef(TENANT, submitted.run.id)
+        for _ in range(20):
+            with contextlib.suppress(Unavailable):
+                submitted = await self.service.submit(TENANT, request, idempotency_key=token)
+                return RunRef(TENANT, submitted.run.id)
+        raise AssertionError("storage did not answer in twenty tries")
 
     async def post(self, path: str, body: dict[str, Any], *, key: str) -> tuple[int, Any]:
         """One request to the API with an Idempotency-Key: status and body; 0 without an answer."""

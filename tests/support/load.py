@@ -50,7 +50,7 @@ class Tally:
     def check(self) -> None:
         """Assert what must hold whatever happened."""
         assert self.unfinished == []
-        assert self.violations == []
+        assert self.violations == [], self.violations
         assert (self.doubled, self.missing) == (0, 0)
 
 
