@@ -51,6 +51,9 @@ __all__ = [
     "sometime",
 ]
 
+_TRIES = 5
+"""Requests of a client that hears 503."""
+
 LEASE_S = 1.0
 SLOW_S = 0.7
 TENANT = "default"
@@ -283,11 +286,14 @@ class Deployment:
     async def submit(self, token: str, *, team: str = "office", **options: Any) -> RunRef:
         """Accept a run, without HTTP; repeats the request as a client would, with its key."""
         request = RunRequest(team=team, input=f"Please book {token}.", **options)
-        for _ in range(20):
+        for _ in range(_TRIES - 1):
             with contextlib.suppress(Unavailable):
-                submitted = await self.service.submit(TENANT, request, idempotency_key=token)
-                return RunRef(TENANT, submitted.run.id)
-        raise AssertionError("storage did not answer in twenty tries")
+                return await self._submit(request, token)
+        return await self._submit(request, token)
+
+    async def _submit(self, request: RunRequest, token: str) -> RunRef:
+        submitted = await self.service.submit(TENANT, request, idempotency_key=token)
+        return RunRef(TENANT, submitted.run.id)
 
     async def post(self, path: str, body: dict[str, Any], *, key: str) -> tuple[int, Any]:
         """One request to the API with an Idempotency-Key: status and body; 0 without an answer."""
