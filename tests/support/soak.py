@@ -22,6 +22,8 @@ from tests.support.load import Tally
 from tests.support.proxies import FaultyProxy, Rates, SilentProxy
 from tests.support.services import moto, valkey
 
+from teamrun.errors import TeamrunError
+
 LATENCY_S = 2.5
 """Of the model: with seven calls a run and twelve runs a second, two hundred are in flight."""
 ILL = Rates(error=0.2, slow=0.05, lost=0.1)
@@ -187,7 +189,7 @@ async def _main(arguments: argparse.Namespace, folder: Path) -> int:
             tally = await soak.run(Place(folder, arguments.lease), seconds)
             _say(f"{tally.line(soak.name)}, in {time.monotonic() - begun:.0f} s")
             tally.check()
-        except AssertionError as error:
+        except (AssertionError, TeamrunError) as error:
             failed += 1
             _say(f"{soak.name}: FAILED: {error}")
     return 1 if failed else 0
