@@ -99,12 +99,16 @@ def _ignore_cancel(patch: Patch) -> None:
 
         return blinded
 
-    for owner, name, state_of in (
-        (Decision, "next", lambda self: self._state),
-        (Gate, "open", lambda self: self._state),
-        (Execution, "_first_duty", lambda self: self.state),
-    ):
-        patch.setattr(owner, name, blind(getattr(owner, name), state_of))
+    def inner(part: Any) -> RunState:
+        return part._state
+
+    def outer(part: Any) -> RunState:
+        return part.state
+
+    patch.setattr(Decision, "next", blind(Decision.next, inner))
+    patch.setattr(Gate, "open", blind(Gate.open, inner))
+    first_duty = blind(getattr(Execution, "_first_duty"), outer)  # noqa: B009 - private
+    patch.setattr(Execution, "_first_duty", first_duty)
 
 
 def _resend_after_a_lost_race(patch: Patch) -> None:

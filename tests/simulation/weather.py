@@ -81,4 +81,3 @@ def draw(rng: Random) -> Weather:
         answer_lost=perhaps(dense, 0.1, 0.4),
         skew=perhaps(dense / 2, 1, 20),
     )
-

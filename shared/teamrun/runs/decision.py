@@ -56,6 +56,7 @@ class Decision:
         self._gate = gate
         self._drafts = drafts
         self._clock = clock
+        self._now = clock.now()
 
     def next(self, root: asyncio.Task[End], *, is_stopping: bool, show: bool) -> Draft | None:
         """The entry to write now, if any.
@@ -65,6 +66,7 @@ class Decision:
             is_stopping: The worker lets go.
             show: What was said has waited long enough.
         """
+        self._now = self._clock.now()
         if self._state.cancel is not None:
             end = End(status="cancelled", stop_reason=self._state.cancel.reason)
             return self._cut_short(self._drafts.closing(end))
@@ -74,7 +76,7 @@ class Decision:
             return self._ended(root)
         if self._expire():
             return self._drafts.step()
-        if (over := self._time_limit()) is not None and self._clock.now() >= over.at:
+        if (over := self._time_limit()) is not None and self._now >= over.at:
             return self._cut_short(self._at_limit(over.level))
         if is_stopping:
             shutdown = Yield(why="shutdown")
@@ -86,7 +88,11 @@ class Decision:
         return None if self._calls.in_flight else self._idle()
 
     def wakes_at(self) -> float | None:
-        """Seconds until there may be something to decide though nothing happens."""
+        """Seconds until there may be something to decide though nothing happens.
+
+        What has been decided upon already wakes nobody: a call that is slow to be cancelled would
+        else keep the worker busy with asking.
+        """
         waits: list[float] = []
         if self._journal.events:
             waits.append(_SHOW_EVENTS_AFTER)
@@ -95,8 +101,8 @@ class Decision:
         times = self._expiries()
         if (over := self._time_limit()) is not None:
             times.append(over.at)
-        if times:
-            waits.append(max((min(times) - self._clock.now()).total_seconds(), 0))
+        if ahead := [time for time in times if time > self._now]:
+            waits.append(max((min(ahead) - self._clock.now()).total_seconds(), 0))
         return min(waits, default=None)
 
     def _cut_short(self, draft: Draft) -> Draft | None:
@@ -104,7 +110,7 @@ class Decision:
         self._calls.abandon_all()
         if self._calls.in_flight:
             return None
-        return self._drafts.step(unawaited=True) if self._calls.done else draft
+        return self._drafts.step() if self._calls.done else draft
 
     def _idle(self) -> Draft:
         """Nothing is under way: the run is at a limit, is paused, asks, or waits for nothing."""
@@ -148,15 +154,14 @@ class Decision:
         if not (record.retryable and failed) or self._state.attempts >= policy.max_attempts:
             return None
         seconds = policy.delay(self._state.attempts)
-        until = self._clock.now() + timedelta(seconds=seconds)
+        until = self._now + timedelta(seconds=seconds)
         event = retried_event(record, self._state.attempts + 1, until)
         return self._drafts.closing(Yield(why="retry", until=until, drop=failed), event)
 
     def _expire(self) -> bool:
         """Take questions whose time is over as answered by nobody; True where there are some."""
-        now = self._clock.now()
         for call in self._journal.pending.values():
-            if call.expires_at is not None and call.expires_at <= now:
+            if call.expires_at is not None and call.expires_at <= self._now:
                 self._calls.expire(call)
         return bool(self._calls.done)
 

@@ -1,12 +1,12 @@
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from tests.support.runs import TENANT, Cluster, duo, solo
+from tests.support.runs import TENANT, Cluster, ShiftedClock, duo, solo
 
 from teamrun.components.config import load_registry
 from teamrun.dispatch.base import RunRef
@@ -267,6 +267,47 @@ def test_time_at_work_is_limited_and_a_call_under_way_is_cut_off() -> None:
             assert await asyncio.wait_for(task, 10) is Finish.ENDED
         run = await cluster.service.get(TENANT, ref.run_id)
         assert (run.status, run.stop_code) == ("incomplete", "timeout")
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_is_slow_to_be_cut_off_keeps_nobody_busy() -> None:
+    class Counting(ShiftedClock):
+        looks = 0
+
+        def now(self) -> datetime:
+            self.looks += 1
+            return super().now()
+
+    async def scenario() -> None:
+        entered, leave = asyncio.Event(), asyncio.Event()
+
+        async def stubborn() -> str:
+            entered.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await leave.wait()
+            return ""
+
+        script: dict[str, list[Any]] = {
+            "a": [{"tool_calls": [{"name": "stubborn", "arguments": {}}]}]
+        }
+        tool = FunctionTool(stubborn, "Is slow to end.")
+        cluster = Cluster(script, team=solo("stubborn"), tools=[tool])
+        cluster.clock = clock = Counting()
+        ref = await cluster.submit(limits={"timeout_seconds": 3600})
+        async with cluster.working(ref) as (engine, task):
+            await asyncio.wait_for(entered.wait(), 10)
+            clock.shift += timedelta(hours=2)
+            for execution in engine._executions.values():  # pyright: ignore[reportPrivateUsage] - instead of the timer, which runs on real time
+                execution.poke()
+            before = clock.looks
+            for _ in range(200):
+                await asyncio.sleep(0)
+            assert clock.looks - before < 20
+            leave.set()
+            assert await asyncio.wait_for(task, 10) is Finish.ENDED
 
     asyncio.run(scenario())
 
