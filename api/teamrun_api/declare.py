@@ -26,6 +26,9 @@ __all__ = [
     "takes",
 ]
 
+_RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""What RFC 9110 calls what Python called otherwise before 3.13."""
+
 Responses = dict[int | str, dict[str, Any]]
 
 BODY = (faults.InvalidJson, faults.InvalidBody, faults.BodyTooLarge, faults.UnsupportedMediaType)
@@ -179,7 +182,7 @@ def _problem(status: int, kinds: Mapping[str, type[TeamrunError]]) -> dict[str, 
     }
     headers = ("Retry-After",) if status in {409, 503} else ()
     return {
-        "description": HTTPStatus(status).phrase,
+        "description": _RENAMED.get(status) or HTTPStatus(status).phrase,
         "content": {MEDIA_TYPE: media},
         **_headers(headers),
     }
