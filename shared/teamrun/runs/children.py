@@ -3,7 +3,7 @@
 import secrets
 
 from teamrun.dispatch.base import RunRef
-from teamrun.errors import RunNotFinished, RunNotFound
+from teamrun.errors import NoSuchPoint, RunNotFinished, RunNotFound
 from teamrun.runs.acceptance import Acceptance
 from teamrun.runs.entries import Entry
 from teamrun.runs.fold import RunState, fold
@@ -33,6 +33,11 @@ class Children:
     ) -> tuple[RunState, bool]:
         """See `RunService.fork`."""
         entries, state = await self._whole(parent)
+        if request.after_seq >= state.seq:
+            raise NoSuchPoint(
+                f"The run has no event {request.after_seq}; take the `seq` of one of its events.",
+                pointer="/after_seq",
+            )
         prefix = cut_at(entries, request.after_seq)
         if request.input is not None:
             prefix = with_message(prefix, request.input)

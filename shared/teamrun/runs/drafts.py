@@ -41,7 +41,7 @@ class Drafts:
         self._journal = journal
         self._calls = calls
 
-    def step(self, *, unawaited: bool = False) -> Draft:
+    def step(self) -> Draft:
         """Calls that have completed, and events."""
         done, progress = self._calls.done[:], self._calls.events[:]
         said = self._journal.events[:]
@@ -49,7 +49,7 @@ class Drafts:
         records = [
             record_of(
                 item,
-                unawaited=unawaited or item.call.call_id not in self._journal.pending,
+                unawaited=item.call.call_id not in self._journal.pending,
                 versions=versions,
             )
             for item in done

@@ -239,7 +239,9 @@ class Execution:
         """Start the code of the run: at its first claim, having heard what came before."""
         context = Context()
         context.run(current_origin.set, self._origin)
-        return journal.loop.create_task(_run_program(self._program, journal), context=context)
+        root = journal.loop.create_task(_run_program(self._program, journal), context=context)
+        root.add_done_callback(journal.ended)
+        return root
 
     async def _live(self, journal: Journal, root: asyncio.Task[End]) -> Finish:
         self._gate = gate = Gate(self.state, journal, self._calls)
@@ -312,7 +314,9 @@ class Execution:
         records = [
             record
             for record in entry.body.calls
-            if not record.unawaited and entry.n >= self.state.dropped.get(record.call_id, 0)
+            # Where an attempt begins anew, it may wait for what nobody waited for before.
+            if (not record.unawaited or record.call_id in journal.pending)
+            and entry.n >= self.state.dropped.get(record.call_id, 0)
         ]
         for record in records:
             if record.call_id not in journal.pending:

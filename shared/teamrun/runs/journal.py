@@ -154,7 +154,8 @@ class Journal:
         self.closed = False
         self._skip = skip_events
         self._positions: dict[str, int] = {}
-        self._failures: dict[str, ErrorRecord] = {}
+        self._failures: dict[str, tuple[int, ErrorRecord]] = {}
+        self._delivered = self._last = 0
 
     @property
     def unspoken(self) -> int:
@@ -214,17 +215,27 @@ class Journal:
                 self.abandoned.append(call_id)
 
     def failed_with(self, error: ErrorRecord) -> list[str]:
-        """The delivered calls that failed with that error."""
-        return [
-            call_id
-            for call_id, known in self._failures.items()
-            if known.retryable and known.message == error.message
-        ]
+        """The calls whose failure, of that text, ended run code: the last it was told, and later.
+
+        An earlier failure of the same text was heard and dealt with, and what followed is on
+        record: without it a replay would go another way.
+        """
+        failed = {
+            nth: call_id
+            for call_id, (nth, known) in self._failures.items()
+            if nth >= self._last and known.retryable and known.message == error.message
+        }
+        return [*failed.values()] if self._last in failed else []
+
+    def ended(self, root: asyncio.Task[Any]) -> None:
+        """The code of the run has come to its end, by what was delivered last."""
+        self._last = self._delivered
 
     def deliver(self, record: CallRecord) -> None:
         """Give the recorded outcome to run code, which runs at the next drain."""
+        self._delivered += 1
         if record.error is not None:
-            self._failures[record.call_id] = record.error
+            self._failures[record.call_id] = (self._delivered, record.error)
         pending = self.pending.get(record.call_id)
         if record.state is not None:
             self.tool_states[f"{record.call_id.rpartition('/')[0]}/{record.name}"] = record.state

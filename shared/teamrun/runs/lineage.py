@@ -69,22 +69,8 @@ class RetryRequest(BaseModel):
 
 
 def cut_at(entries: Iterable[Entry], after_seq: int) -> list[Entry]:
-    """The part of a log up to an event, as a child shares it.
-
-    Raises:
-        NoSuchPoint: The log has no event of that number.
-    """
-    kept: list[Entry] = []
-    for entry in entries:
-        if entry.seq > after_seq:
-            break
-        kept.append(entry)
-    else:
-        if not kept or kept[-1].seq + len(kept[-1].events) <= after_seq:
-            raise NoSuchPoint(
-                f"The run has no event {after_seq}; take the `seq` of one of its events.",
-                pointer="/after_seq",
-            )
+    """The part of a log up to one of its events, as a child shares it."""
+    kept = [entry for entry in entries if entry.seq <= after_seq]
     kept[-1] = _trimmed(kept[-1], after_seq)
     return _shared(_before_open_intent(kept))
 

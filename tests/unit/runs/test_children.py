@@ -305,3 +305,17 @@ def test_what_cannot_be_retried_says_why() -> None:
             await cluster.service.fork("another", ref.run_id, ForkRequest(after_seq=1))
 
     asyncio.run(scenario())
+
+
+def test_a_fork_that_has_not_begun_is_forked_at_its_only_event() -> None:
+    async def scenario() -> None:
+        cluster = Cluster(numbers(), team=duo(6))
+        ref = await cluster.submit()
+        fork = await cluster.service.fork(TENANT, ref.run_id, ForkRequest(after_seq=1))
+        again = await cluster.service.fork(TENANT, fork.run.id, ForkRequest(after_seq=1))
+        with pytest.raises(NoSuchPoint):
+            await cluster.service.fork(TENANT, fork.run.id, ForkRequest(after_seq=2))
+        child = await executed(cluster, RunRef(TENANT, again.run.id))
+        assert await texts(cluster, child) == ["go", "1", "2", "3", "4", "5", "6"]
+
+    asyncio.run(scenario())

@@ -4,12 +4,20 @@ from typing import Any
 import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
+from teamrun.errors import ModelError
+from teamrun.runs.calls import error_record
+from teamrun.runs.engine import Engine
 from teamrun.runs.entries import End, Intent
 from teamrun.runs.execution import Finish
+from teamrun.runs.journal import Desk, Journal, Outcome
 from teamrun.runs.talk import Answer
-from teamrun.tools.base import Effects, OnUnknown
+from teamrun.runs.wiring import JournalWiring
+from teamrun.storage.memory import MemoryStore
+from teamrun.testing.faults import Fault, FaultStore
+from teamrun.tools.base import Effects, OnUnknown, Tool
 from teamrun.tools.context import ToolContext
 from teamrun.tools.function import FunctionTool
+from teamrun.tools.schema import ToolSchema
 
 
 class Till:
@@ -158,5 +166,87 @@ def test_a_cancel_in_the_middle_of_a_write_is_told_with_it() -> None:
             assert await asyncio.wait_for(task, 10) is Finish.ENDED
         run = await cluster.service.get(TENANT, ref.run_id)
         assert (run.status, run.unknown_outcomes) == ("cancelled", ["team/a/tool:0"])
+
+    asyncio.run(scenario())
+
+
+class Payment(Tool):
+    """Pays when it is told to, and cannot be stopped any more."""
+
+    effects = "write"
+
+    def __init__(self) -> None:
+        super().__init__("pay", "Pays.")
+        self.made: list[str] = []
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+
+    @property
+    def schema(self) -> ToolSchema:
+        return ToolSchema(name="pay", description="Pays.")
+
+    async def run_json(self, args: Any, *_: Any, context: Any = None, **__: Any) -> str:
+        self.made.append(context.call_id)
+        self.begun.set()
+        await self.go.wait()
+        return "paid"
+
+
+class Beside:
+    """Run code that pays while it asks a model, which is overloaded at first."""
+
+    def __init__(self) -> None:
+        self.payment = Payment()
+        self.asked = 0
+
+    async def ask(self, desk: Desk) -> Outcome:
+        self.asked += 1
+        await self.payment.begun.wait()
+        if self.asked == 1:
+            return Outcome(error=error_record(ModelError("overloaded", retryable=True)))
+        return Outcome(value="fine")
+
+    async def __call__(self, journal: Journal) -> End:
+        tool = JournalWiring(journal).tool("team/a", self.payment)
+        payment = asyncio.ensure_future(tool.run_json({}))
+        record = await journal.call("team/a", "model", "m", 0, self.ask)
+        if record.error is not None:
+            payment.cancel()
+            raise ModelError(record.error.message, retryable=True)
+        return End(status="completed", output={"text": await payment})
+
+
+def test_a_write_that_nobody_waited_for_is_not_made_again_by_the_next_attempt() -> None:
+    async def scenario() -> None:
+        store, code = FaultStore(MemoryStore()), Beside()
+        cluster = Cluster({}, team=solo(), store=store)
+        ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
+        failure = store.plan(Fault(outcome="held", method="put_new", key="*/log/000003.json"))
+
+        def worker(owner: str) -> Engine:
+            return Engine(
+                store=store,
+                live=cluster.live,
+                dispatcher=cluster.queue,
+                registry=cluster.registry,
+                owner=owner,
+                program=lambda spec: code,
+            )
+
+        first = worker("w1")
+        task = asyncio.ensure_future(first.execute(ref))
+        await asyncio.wait_for(failure.reached.wait(), 10)
+        code.payment.go.set()  # it comes to its end while the failure is being recorded
+        for _ in range(5):
+            await asyncio.sleep(0)
+        failure.release.set()
+        assert await asyncio.wait_for(task, 10) is Finish.YIELDED
+        await first.close()
+        second = worker("w2")
+        assert await second.execute(ref) is Finish.ENDED
+        await second.close()
+        assert (code.payment.made, code.asked) == (["team/a/tool:0"], 2)
+        result = await cluster.service.result(TENANT, ref.run_id)
+        assert result.output is not None
+        assert result.output.text == "paid"
 
     asyncio.run(scenario())

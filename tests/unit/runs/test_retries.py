@@ -7,8 +7,11 @@ from pydantic import ValidationError
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.dispatch.base import RunRef
-from teamrun.errors import RunNotFound, Unavailable
+from teamrun.errors import ModelError, RunNotFound, Unavailable
+from teamrun.runs.calls import error_record
+from teamrun.runs.engine import Engine
 from teamrun.runs.entries import Claim, End, Yield
+from teamrun.runs.journal import Desk, Journal, Outcome
 from teamrun.runs.keys import open_marker
 from teamrun.runs.public import Run
 from teamrun.runs.spec import RunRequest
@@ -208,5 +211,42 @@ def test_a_run_that_is_handed_over_again_and_again_is_given_up() -> None:
             await log.append(state, Yield(why="shutdown"), [], epoch=state.epoch)
         run = await executed(cluster, ref)
         assert (run.status, run.stop_code) == ("failed", "no_progress")
+
+    asyncio.run(scenario())
+
+
+def test_only_the_failure_that_ended_the_run_is_tried_again() -> None:
+    made: list[int] = []
+
+    async def perform(desk: Desk) -> Outcome:
+        position = desk.info.position
+        made.append(position)
+        if position != 1 and made.count(2) < 2:
+            return Outcome(error=error_record(ModelError("overloaded", retryable=True)))
+        return Outcome(value=position)
+
+    async def program(journal: Journal) -> End:
+        # The first failure is dealt with, the last is not.
+        [*_, record] = [await journal.call("a", "model", "m", k, perform) for k in range(3)]
+        if record.error is not None:
+            raise ModelError(record.error.message, retryable=True)
+        return End(status="completed", output={"text": "done"})
+
+    async def scenario() -> None:
+        cluster = Cluster({}, team=solo())
+        ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
+        for owner in ("w1", "w2"):
+            worker = Engine(
+                store=cluster.store,
+                live=cluster.live,
+                dispatcher=cluster.queue,
+                registry=cluster.registry,
+                owner=owner,
+                program=lambda spec: program,
+            )
+            await worker.execute(ref)
+            await worker.close()
+        assert made == [0, 1, 2, 2]
+        assert (await cluster.service.get(TENANT, ref.run_id)).status == "completed"
 
     asyncio.run(scenario())
