@@ -226,8 +226,8 @@ def _drain_by_ticks(patch: Patch) -> None:
 def _deliver_before_durable(patch: Patch) -> None:
     step, deliver = Drafts.step, Execution._deliver  # pyright: ignore[reportPrivateUsage]
 
-    def step_at_once(self: Any, *, unawaited: bool = False) -> Draft:
-        draft = step(self, unawaited=unawaited)
+    def step_at_once(self: Any) -> Draft:
+        draft = step(self)
         journal = self._journal
         assert isinstance(draft.body, Step)
         for record in draft.body.calls:
