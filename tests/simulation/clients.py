@@ -6,13 +6,16 @@ A client that was told nothing knows nothing; what it was told goes into the led
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import timedelta
 from typing import TypeVar
 
 from tests.simulation.deployment import TENANT, Api, Deployment
 from tests.simulation.ledger import Said
-from tests.simulation.world import Died
+from tests.simulation.world import Died, VirtualClock
 
 from teamrun.errors import RunEnded, StaleAction, TeamrunError, Unavailable
+from teamrun.runs.limits import Limits
+from teamrun.runs.lineage import ForkRequest
 from teamrun.runs.public import TERMINAL, Event, RequiredAction, Run
 from teamrun.runs.service import RunService
 from teamrun.runs.spec import InputMessage, RunRequest
@@ -76,6 +79,18 @@ class Clients:
             except NoAnswer:
                 await self._while(0.2, 1.0, 3.0)
 
+    async def _tried(self, call: Callable[[RunService], Awaitable[T]]) -> T:
+        """The same, a good number of times: what the reaper has given up stays refused.
+
+        Raises:
+            NoAnswer: There was none, ever.
+        """
+        for _ in range(30):
+            with contextlib.suppress(NoAnswer):
+                return await self._request(call)
+            await self._while(0.2, 1.0, 3.0)
+        raise NoAnswer
+
     async def _while(self, *seconds: float) -> None:
         await asyncio.sleep(self._rng.choice(seconds))
 
@@ -88,7 +103,7 @@ class Clients:
     async def submit(self) -> None:
         """Submit a run, again where nobody answered; then see to it."""
         await self._while(0, 0, 0.5, 3)
-        request = RunRequest(team="t", input=str(self._rng.randrange(1 << 32)))
+        request = self._some_request()
         if self._rng.random() < 0.3:
             await self._submit_without_key(request)
             return
@@ -96,6 +111,25 @@ class Clients:
         for _ in range(self._rng.choice((0, 0, 1, 2))):  # impatient twins
             self._world.visit(self._submit_with_key(request, key))
         await self._submit_with_key(request, key, attend=True)
+
+    def _some_request(self) -> RunRequest:
+        rng, wanted = self._rng, dict[str, object]()
+        if rng.random() < 0.2:
+            wanted["retry"] = {"max_attempts": rng.choice((2, 3)), "backoff_seconds": 1}
+        if rng.random() < 0.1:
+            wanted["delay_seconds"] = rng.choice((0.5, 5))
+        if rng.random() < 0.1:
+            wanted["expires_in_seconds"] = rng.choice((1, 6, 30))
+        if rng.random() < 0.1:
+            wanted["deadline"] = VirtualClock(timedelta(seconds=rng.choice((1, 10, 60)))).now()
+        if rng.random() < 0.2:
+            limit = rng.choice(
+                (("max_model_calls", 1), ("max_tool_calls", 1), ("timeout_seconds", 3))
+            )
+            wanted["limits"] = dict([limit, ("on_limit", rng.choice(("stop", "pause")))])
+        return RunRequest.model_validate(
+            {"team": "t", "input": str(rng.randrange(1 << 32)), **wanted}
+        )
 
     async def _submit_without_key(self, request: RunRequest) -> None:
         try:
@@ -107,15 +141,11 @@ class Clients:
     async def _submit_with_key(
         self, request: RunRequest, key: str, *, attend: bool = False
     ) -> None:
-        for _ in range(30):  # a run that was given up by the reaper stays so
-            try:
-                submitted = await self._request(
-                    lambda service: service.submit(TENANT, request, idempotency_key=key)
-                )
-                break
-            except NoAnswer:
-                await self._while(0.2, 1.0, 3.0)
-        else:
+        try:
+            submitted = await self._tried(
+                lambda service: service.submit(TENANT, request, idempotency_key=key)
+            )
+        except NoAnswer:
             return
         self._ledger.by_key[key].add(submitted.run.id)
         self._accepted(submitted.run, attend=attend)
@@ -141,6 +171,7 @@ class Clients:
             (0.2, self._pause),
             (0.35, self._speak),
             (0.4, self._follow),
+            (0.1, self._fork),
         ):
             if rng.random() < chance:
                 visits.append(visit(run_id))
@@ -205,10 +236,24 @@ class Clients:
             return
 
     async def _resume(self, run_id: str) -> None:
-        try:
-            await self._insist(lambda service: service.resume(TENANT, run_id))
-        except RunEnded:
-            return
+        limits = None
+        if self._rng.random() < 0.5:
+            limits = Limits(max_model_calls=100, max_tool_calls=100, timeout_seconds=10_000)
+        with contextlib.suppress(RunEnded):
+            await self._insist(lambda service: service.resume(TENANT, run_id, limits=limits))
+
+    async def _fork(self, run_id: str) -> None:
+        """Begin a run where this one was at some event."""
+        await self._while(0.5, 2, 10)
+        page = await self._insist(lambda service: service.events(TENANT, run_id, limit=100))
+        request = ForkRequest(after_seq=self._rng.choice(page.data).seq)
+        key = self._key()
+        with contextlib.suppress(NoAnswer):
+            forked = await self._tried(
+                lambda service: service.fork(TENANT, run_id, request, idempotency_key=key)
+            )
+            self._ledger.by_key[key].add(forked.run.id)
+            self._accepted(forked.run, attend=True)
 
     async def _speak(self, run_id: str) -> None:
         for _ in range(self._rng.choice((1, 2))):

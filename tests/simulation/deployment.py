@@ -42,11 +42,9 @@ def registry() -> Registry:
     return Registry.of(teams={"t": team}, models={"m": ScriptedModel([])})
 
 
-_DURATIONS = (
-    *((0, 0), (0.001, 0.02), (0.3, 0), (0, 1.5)) * 5,
-    *((2, 2), (0, 5), (1.5 * LEASE, 0), (0, 2.5 * LEASE), (0, 1.2 * LEASE)),
-)
-"""Seconds of a call before and after its effect; some take longer than a lease."""
+_DURATIONS = ((0, 0), (0, 0), (0.001, 0.02), (0.3, 0), (0, 1.5), (2, 2))
+"""Seconds of a call before and after its effect."""
+_LONG = ((1.2 * LEASE, 0), (0, 1.5 * LEASE), (0, 3 * LEASE))
 
 
 class ProcessClock(VirtualClock):
@@ -97,12 +95,12 @@ class Process:
     def enqueue(self, ref: RunRef) -> None:
         self.world.enqueue(ref)
 
-    async def point(self) -> None:
+    async def point(self, *, danger: float = 1) -> None:
         if not self.alive:
             raise Died
         world, weather, rng = self.world, self.world.weather, self.rng
         world.count_operation()
-        roll = rng.random()
+        roll = rng.random() / danger
         if roll < weather.crash:
             world.kill(self)
             raise Died
@@ -214,7 +212,8 @@ class Worker(Process):
     async def reach(self, drive: Drive, call_id: str, effects: Effects) -> int | None:
         await self.thawed()
         drive.made.append(call_id)
-        before, after = self.rng.choice(_DURATIONS)
+        is_long = self.rng.random() < self.weather.long_calls
+        before, after = self.rng.choice(_LONG if is_long else _DURATIONS)
         await asyncio.sleep(before)
         await self.thawed()
         if effects != "none":

@@ -14,6 +14,7 @@ from teamrun.errors import DeliveryError
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.fold import fold
 from teamrun.runs.keys import events_key
+from teamrun.runs.lineage import read_prefix
 from teamrun.runs.log import RunLog
 from teamrun.runs.service import RunService
 
@@ -32,8 +33,6 @@ async def violations(world: Deployment) -> list[str]:
     for key, ids in ledger.by_key.items():
         if len(ids) != 1:
             found.append(f"I9 {key} stands for {sorted(ids)}")
-    if len(runs) > world.submitted:
-        found.append(f"I9 {len(runs)} runs of {world.submitted} requests")
     for run_id in runs:
         found += [f"{each} ({run_id})" for each in await _of_run(world, RunRef(TENANT, run_id))]
     left = await world.store.list("open/")
@@ -50,7 +49,7 @@ async def _of_run(world: Deployment, ref: RunRef) -> list[str]:
     except Exception as error:
         return [f"I2 the log cannot be folded: {error!r}"]
     assert state is not None, "an accepted run has an entry 0"
-    story = Story(ref, entries, state)
+    story = Story(ref, entries, state, await read_prefix(log, entries))
     found = story.misshapen()
     if state.end is None:
         return [*found, f"I1 it is {state.status} for ever: {story.told()}"]
@@ -58,6 +57,7 @@ async def _of_run(world: Deployment, ref: RunRef) -> list[str]:
     world.stats["unacknowledged"] += ref.run_id not in world.ledger.accepted
     drives = [drive for drive in world.ledger.drives[ref.run_id] if drive.begun]
     found += _of_end(world, story)
+    found += _of_plan(story)
     found += _of_words(world, story, max(drives, key=lambda each: len(each.thread), default=None))
     found += _of_calls(story, drives)
     found += _of_effects(world, story)
@@ -75,6 +75,22 @@ def _of_end(world: Deployment, story: Story) -> Iterator[str]:
     seen = world.ledger.ended.get(run_id, end.status)
     if seen != end.status:
         yield f"I1 a client saw it {seen}, and it ended {end.status}"
+
+
+def _of_plan(story: Story) -> Iterator[str]:
+    """What was asked for when it was submitted."""
+    spec, state, begun = story.state.spec, story.state, bool(story.claims)
+    # A worker may take it up before its time, though only to end it.
+    if spec.run_at and state.started_at and state.started_at < spec.run_at and story.recorded:
+        yield "it began too early"
+    if story.end.status == "expired" and (begun or spec.expires_at is None):
+        yield "it expired though it had begun, or might wait for ever"
+    if state.attempts > spec.retry.max_attempts:
+        yield f"it was tried {state.attempts} times"
+    for limit in ("max_model_calls", "max_tool_calls"):
+        used, most = getattr(state.usage, limit.removeprefix("max_")), getattr(state.limits, limit)
+        if most is not None and used > most:
+            yield f"{limit} is {most}, and {used} were made"
 
 
 def _of_words(world: Deployment, story: Story, last: Drive | None) -> Iterator[str]:

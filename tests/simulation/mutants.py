@@ -23,7 +23,7 @@ from teamrun.runs.execution import Execution
 from teamrun.runs.fold import RunState, fold
 from teamrun.runs.gate import Gate
 from teamrun.runs.journal import Journal
-from teamrun.runs.keys import created_at
+from teamrun.runs.keys import created_at, entry_key
 from teamrun.runs.log import RunLog
 from teamrun.runs.loop import RunLoop
 from teamrun.runs.reaper import Reaper
@@ -57,8 +57,8 @@ def _overwrite(patch: Patch) -> None:
 
 
 def _no_nonce(patch: Patch) -> None:
-    async def put_entry(self: Any, key: str, data: bytes, nonce: str) -> bool:
-        return await self._store.put_new(key, data)
+    async def put_entry(self: Any, entry: Entry, data: bytes) -> bool:
+        return await self._store.put_new(entry_key(self.ref, entry.n), data)
 
     patch.setattr(RunLog, "_put_entry", put_entry)
 
@@ -281,11 +281,12 @@ def _repeat_what_is_unknown(patch: Patch) -> None:
     patch.setattr(Gate, "_admit", admit)
 
 
-_lonely_apis = partial(replace, crash=0.0, freeze=0.02, freeze_s=5 * LEASE, message_lost=1.0)
-_flushes = partial(replace, flush_every=2.0, notice_lost=0.0)
+_zombies = partial(replace, crash=0.0, freeze=0.03, freeze_s=5 * LEASE, long_calls=0.5)
+_lonely_apis = partial(replace, crash=0.0, freeze=0.15, freeze_s=5 * LEASE, message_lost=1.0)
+_flushes = partial(replace, crash=0.0, freeze=0.0, live_down=0.0, flush_every=1.0, long_calls=0.5)
 
 MUTANTS = (
-    Mutant("drop the fence", _no_fence),
+    Mutant("drop the fence", _no_fence, focus=_zombies),
     Mutant("overwrite instead of put-if-absent", _overwrite),
     Mutant("skip the nonce", _no_nonce),
     Mutant("no reaper", sweeps=False),

@@ -67,6 +67,7 @@ async def _replayed(story: Story, store: ObjectStore) -> tuple[Entry, Drive]:
     execution = Execution(
         log=log,
         entries=entries,
+        prefix=story.prefix,
         state=state,
         program=Job(grow(random.Random(str(state.spec.input))), Forbidden(), drive),
         clock=VirtualClock(),

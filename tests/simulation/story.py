@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from teamrun.dispatch.base import RunRef
-from teamrun.runs.entries import Claim, End, Entry, Intent, Signal, Step, Yield
+from teamrun.runs.entries import Claim, End, Entry, Intent, Signal, Step, Wait, Yield
 from teamrun.runs.fold import RunState
 
 __all__ = ["Story"]
@@ -17,6 +17,8 @@ class Story:
     ref: RunRef
     entries: list[Entry]
     state: RunState
+    prefix: list[Entry]
+    """What it shares with the run that it was forked from."""
     signals: list[Signal] = field(default_factory=list[Signal])
     recorded: dict[str, int] = field(default_factory=dict[str, int])
     """The epoch in which the outcome of a call was recorded."""
@@ -30,6 +32,9 @@ class Story:
     """The last epoch before the newest attempt; a retry forgets what had failed."""
 
     def __post_init__(self) -> None:
+        for entry in self.prefix:
+            if isinstance(entry.body, Step):
+                self.recorded.update(dict.fromkeys((c.call_id for c in entry.body.calls), 0))
         for entry in self.entries:
             self._hear(entry)
             self.withdrawn |= {
@@ -54,7 +59,8 @@ class Story:
             case Yield(why="retry") as again:
                 self.attempt = entry.epoch
                 for call_id in again.drop:
-                    del self.recorded[call_id], self.outcomes[call_id]
+                    self.recorded.pop(call_id, None)
+                    self.outcomes.pop(call_id, None)
             case _:
                 pass
 
@@ -94,6 +100,8 @@ class Story:
             if entry.at < at:
                 found.append(f"entry {n} goes back in time")
             seq, at = entry.seq + len(entry.events), entry.at
+            if isinstance(entry.body, Yield | Wait) and entry.body.why == "diverged":
+                found.append("its code and its record went apart")
         twice = [call_id for call_id, times in self.outcomes.items() if times > 1]
         found += [f"I5 {call_id} has several outcomes" for call_id in twice]
         keys = [signal.key for signal in self.signals if signal.key]

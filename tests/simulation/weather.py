@@ -44,6 +44,8 @@ class Weather:
     notice_lost: float = 0
     answer_lost: float = 0
     """The API answered, and the client never heard it."""
+    long_calls: float = 0.05
+    """The part of calls outside that take longer than a lease."""
     skew: float = 0
     """Seconds by which clocks of processes are off, at most."""
 
@@ -65,8 +67,8 @@ def draw(rng: Random) -> Weather:
     dense = 0.7 if rng.random() < 0.3 else 0.25
     return Weather(
         latencies=rng.choice(_SLOW) if rng.random() < 0.6 else (0, 0, 0, 0.002),
-        crash=perhaps(dense + 0.2, 0.003, 0.01, 0.03),
-        freeze=perhaps(dense, 0.003, 0.01, 0.02),
+        crash=perhaps(dense + 0.2, 0.005, 0.015, 0.04),
+        freeze=perhaps(dense + 0.1, 0.005, 0.015, 0.04),
         freeze_s=rng.choice((LEASE / 2, 4 * LEASE, 4 * LEASE)),
         refused=perhaps(dense, 0.01, 0.05),
         lost_reply=perhaps(dense, 0.02, 0.1, 0.3),
@@ -79,5 +81,6 @@ def draw(rng: Random) -> Weather:
         message_delay=perhaps(dense, 0.5, 5) or 0.01,
         notice_lost=perhaps(dense, 0.3, 1),
         answer_lost=perhaps(dense, 0.1, 0.4),
+        long_calls=rng.choice((0.02, 0.1, 0.4)),
         skew=perhaps(dense / 2, 1, 20),
     )
