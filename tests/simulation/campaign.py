@@ -41,6 +41,8 @@ class Tally:
         "completed",
         "failed",
         "cancelled",
+        "incomplete",
+        "expired",
     )
     """What has to occur among a good number of schedules."""
 

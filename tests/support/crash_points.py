@@ -6,7 +6,6 @@ marker`), and that send the process SIGKILL at the one passing they were told.
 """
 
 import asyncio
-import json
 import os
 import signal
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from teamrun.dispatch.base import Dispatcher, RunRef
 from teamrun.live.base import Live, View
+from teamrun.runs.entries import Entry, Step, read_entry
 from teamrun.storage.base import ObjectStore
 
 __all__ = [
@@ -205,5 +205,13 @@ def _kind(key: str, data: bytes | None = None) -> str:
     if parts[2] == "list":
         return "list marker"
     if parts[-2] == "log" and data is not None:
-        return f"entry:{json.loads(data)['kind']}"
+        return _entry(read_entry(data))
     return "blob" if parts[-2] == "blob" else parts[-1]
+
+
+def _entry(entry: Entry) -> str:
+    """What an entry is, and a step by what it puts on record: how many there are is up to time."""
+    if not isinstance(entry.body, Step):
+        return f"entry:{entry.body.kind}"
+    kinds = {call.kind for call in entry.body.calls}
+    return f"entry:step of {' and '.join(sorted(kinds)) or 'events'}"

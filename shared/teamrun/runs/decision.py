@@ -118,6 +118,10 @@ class Decision:
             return self._at_limit(self._gate.reached)
         if self._state.is_paused:
             return self._drafts.closing(Wait(why="paused"), paused_event())
+        if any(call.perform is not None for call in self._journal.pending.values()):
+            # It was cut off at a limit that has been raised since: it is made in a new execution,
+            # which knows what was begun.
+            return self._drafts.closing(Yield(why="shutdown"))
         if not self._journal.pending:
             stalled = RunError(
                 "The team waits for something that is no model, tool or person of this run."

@@ -312,6 +312,46 @@ def test_a_call_that_is_slow_to_be_cut_off_keeps_nobody_busy() -> None:
     asyncio.run(scenario())
 
 
+def test_a_limit_that_is_raised_while_calls_are_cut_off_lets_them_be_made_again() -> None:
+    async def scenario() -> None:
+        entered, leave = asyncio.Event(), asyncio.Event()
+        tries: list[str] = []
+
+        async def stubborn() -> str:
+            tries.append("try")
+            if len(tries) > 1:
+                return "made"
+            entered.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await leave.wait()
+            return ""
+
+        script: dict[str, list[Any]] = {
+            "a": [{"tool_calls": [{"name": "stubborn", "arguments": {}}]}, "DONE"]
+        }
+        tool = FunctionTool(stubborn, "Is slow to end.")
+        cluster = Cluster(script, team=solo("stubborn"), tools=[tool])
+        ref = await cluster.submit(limits={"timeout_seconds": 3600})
+        async with cluster.working(ref) as (engine, task):
+            await asyncio.wait_for(entered.wait(), 10)
+            cluster.clock.shift += timedelta(hours=2)
+            for execution in engine._executions.values():  # pyright: ignore[reportPrivateUsage] - instead of the timer, which runs on real time
+                execution.poke()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            await cluster.service.resume(
+                TENANT, ref.run_id, limits=Limits(timeout_seconds=36_000)
+            )
+            leave.set()
+            assert await asyncio.wait_for(task, 10) is Finish.YIELDED
+        assert (await executed(cluster, ref, "w2")).status == "completed"
+        assert len(tries) == 2
+
+    asyncio.run(scenario())
+
+
 def test_waiting_is_no_time_at_work() -> None:
     async def scenario() -> None:
         cluster = Cluster({"a": ["DONE"]}, team=solo())
