@@ -24,6 +24,7 @@ from teamrun.runs.keys import (
     open_folder,
     open_marker,
     ref_of_marker,
+    result_key,
 )
 from teamrun.runs.log import RunLog
 from teamrun.runs.notices import lease_name
@@ -149,6 +150,9 @@ class Reaper:
             if state is None:
                 await self._void(ref, key, now)
             elif state.end is not None:
+                # Its open marker may have been taken away by a worker that had it put aside.
+                if await self._store.get_many([result_key(ref)]) == [None]:
+                    await self._store.put_new(open_marker(ref), b"")
                 await self._store.delete(key)
             else:
                 count += await self._look(ref, state, now, is_over=key < due_folder(now))

@@ -150,6 +150,25 @@ def test_an_ended_run_that_nobody_cleaned_up_after_is_settled() -> None:
     asyncio.run(scenario())
 
 
+def test_an_ended_run_without_a_result_and_without_a_marker_is_found_when_it_is_due() -> None:
+    async def scenario() -> None:
+        cluster = Cluster(DONE, team=solo())
+        ref = await cluster.submit(delay_seconds=1)
+        log = cluster.log(ref)
+        end = End(status="failed", stop_code="poison")
+        await log.append(await log.state(), end, [end_event(end)], epoch=0)
+        assert await cluster.store.list("open/") == []
+        cluster.clock.shift += timedelta(seconds=2)
+        reaper = cluster.reaper()
+        await reaper.sweep()
+        assert await reaper.sweep() == 1
+        assert await cluster.queue.deliver(cluster.worker().execute) == 1
+        assert (await cluster.service.result(TENANT, ref.run_id)).status == "failed"
+        assert await cluster.store.list("open/") == await cluster.store.list("due/") == []
+
+    asyncio.run(scenario())
+
+
 def test_one_reaper_at_a_time_sweeps() -> None:
     async def scenario() -> None:
         cluster = Cluster(DONE, team=solo())
