@@ -431,7 +431,8 @@ class Deployment:
         keys = self.store._keys  # pyright: ignore[reportPrivateUsage] - a look that no process takes
         folders = {key.partition("/log/")[0] for key in keys if "/log/" in key}
         is_open = any(key.startswith("open/") for key in keys)
-        return self.visitors == 0 and not is_open and folders <= self.ended
+        is_settled = all(f"{folder}/result.json" in keys for folder in folders - self.void)
+        return self.visitors == 0 and not is_open and folders <= self.ended and is_settled
 
     def runs(self) -> list[str]:
         """Every run that was accepted, acknowledged or not."""

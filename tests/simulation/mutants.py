@@ -15,7 +15,6 @@ from tests.simulation.weather import LEASE, ORPHAN, Weather
 from teamrun.dispatch.base import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.acceptance import Acceptance
-from teamrun.runs.calls import answer_record
 from teamrun.runs.decision import Decision
 from teamrun.runs.drafts import Draft, Drafts
 from teamrun.runs.entries import Accepted, CallRecord, Entry, Signal, Step
@@ -169,9 +168,9 @@ def _act_on_notices(patch: Patch) -> None:
     def act(self: Any) -> None:
         journal = self._journal
         for signal in published.pop(self._log.ref, []):
-            if journal is not None and signal.action_id in journal.pending:
-                pending = journal.pending[signal.action_id]
-                journal.deliver(answer_record(pending, signal))
+            answer = None if journal is None else journal.hear(signal)
+            if journal is not None and answer is not None:
+                journal.deliver(answer)
                 asyncio.get_running_loop().call_soon(journal.loop.drain, 1_000)
         poke(self)
 

@@ -58,9 +58,14 @@ class Story:
                     self.outcomes[signal.action_id] += 1
             case Yield(why="retry") as again:
                 self.attempt = entry.epoch
-                for call_id in again.drop:
-                    self.recorded.pop(call_id, None)
-                    self.outcomes.pop(call_id, None)
+                assert again.undo is not None
+                # What came after the failure may be asked for in another way.
+                order = list(self.recorded)
+                first = min(map(order.index, again.undo.calls))
+                for call_id in order[first:]:
+                    if call_id in again.undo.calls or call_id not in self.intended:
+                        self.recorded.pop(call_id)
+                        self.outcomes.pop(call_id, None)
             case _:
                 pass
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from teamrun.core.call import CallInfo, current_call
 from teamrun.errors import ModelError, TeamrunError
-from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent, Signal
+from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent
 from teamrun.runs.fold import RunState
 from teamrun.runs.journal import Outcome, PendingCall
 from teamrun.runs.log import RunLog
 
-__all__ = ["Calls", "Done", "agent_name", "answer_record", "error_record", "record_of"]
+__all__ = ["Calls", "Done", "agent_name", "error_record", "record_of"]
 
 Publish = Callable[[dict[str, Any]], None]
 """Shows a delta to live subscribers."""
@@ -66,14 +66,9 @@ def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallR
         artifacts=artifacts,
         state=outcome.state,
         unawaited=unawaited,
+        intent=done.call.intent,
         duration_ms=round(done.duration_ms, 1),
     )
-
-
-def answer_record(call: PendingCall, signal: Signal) -> CallRecord:
-    """What run code gets for a question that a person has answered."""
-    value = {"decision": signal.decision, "content": signal.content, "data": signal.data}
-    return CallRecord(call_id=call.call_id, kind="input", name=call.name, value=value)
 
 
 _UNKNOWN = (

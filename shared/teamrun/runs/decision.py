@@ -149,18 +149,19 @@ class Decision:
         error = asyncio.CancelledError() if root.cancelled() else root.exception() or broken
         if error is None:
             return self._drafts.closing(self._with_unread(root.result()))
-        return self._retry(error) or self._drafts.closing(self._with_unread(failure(error)))
-
-    def _retry(self, error: BaseException) -> Draft | None:
-        """Another attempt, where the failure may pass and attempts are left."""
-        record, policy = error_record(error), self._state.spec.retry
-        failed = self._journal.failed_with(record)
-        if not (record.retryable and failed) or self._state.attempts >= policy.max_attempts:
-            return None
-        seconds = policy.delay(self._state.attempts)
-        until = self._now + timedelta(seconds=seconds)
-        event = retried_event(record, self._state.attempts + 1, until)
-        return self._drafts.closing(Yield(why="retry", until=until, drop=failed), event)
+        end = failure(error)
+        assert end.error is not None, "a failure has an error"
+        undo = self._journal.undo(end.error)
+        if undo is not None and end.error.retryable:
+            policy, attempts = self._state.spec.retry, self._state.attempts
+            if attempts < policy.max_attempts:
+                until = self._now + timedelta(seconds=policy.delay(attempts))
+                events = (
+                    *self._journal.asked_otherwise(),
+                    retried_event(end.error, attempts + 1, until),
+                )
+                return self._drafts.closing(Yield(why="retry", until=until, undo=undo), *events)
+        return self._drafts.closing(self._with_unread(end.model_copy(update={"undo": undo})))
 
     def _expire(self) -> bool:
         """Take questions whose time is over as answered by nobody; True where there are some."""

@@ -111,6 +111,8 @@ class CallRecord:
     """The tool's `ToolContext.state` after the call, where the call changed it."""
     unawaited: bool = False
     """Nobody in the run waited for the outcome any more when it was written."""
+    intent: str | None = None
+    """sha256 of the arguments, where the call has outside effects."""
     duration_ms: float = 0
 
 
@@ -122,6 +124,15 @@ class Prefix(_Body):
     emitted: int
     """How many of the shared events came from run code."""
     artifacts: list[ArtifactRecord] = []
+
+
+class Undo(_Body):
+    """What another attempt does without: a failure that ended the run, and what came of it."""
+
+    calls: list[str]
+    """The calls that failed, which are made again."""
+    said: int
+    """How many events run code had said before it was told."""
 
 
 class Accepted(_Body):
@@ -196,8 +207,8 @@ class Yield(_Body):
     why: Literal["shutdown", "retry", "diverged"]
     until: datetime | None = None
     """When the next attempt begins."""
-    drop: list[str] = []
-    """Calls whose recorded failure a replay leaves out, so that they are made again."""
+    undo: Undo | None = None
+    """Set where the next attempt begins from what came before a failure."""
     emitted: int = 0
 
 
@@ -214,6 +225,8 @@ class End(_Body):
     """Messages to the team that came too late for it to hear them."""
     unknown_outcomes: list[str] = []
     """Calls with outside effects of which nobody knows whether they were made."""
+    undo: Undo | None = None
+    """Set where the failure of a call was the cause, for whoever retries."""
     emitted: int = 0
 
 

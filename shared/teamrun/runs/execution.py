@@ -18,7 +18,8 @@ from typing import Any, Protocol
 from teamrun.core.clock import Clock
 from teamrun.errors import Diverged, Runaway, RunError, Unavailable
 from teamrun.messages.origin import current_origin
-from teamrun.runs.calls import Calls, answer_record, error_record
+from teamrun.runs.attempts import latest_attempt
+from teamrun.runs.calls import Calls, error_record
 from teamrun.runs.decision import Decision, failure
 from teamrun.runs.drafts import Draft, Drafts, end_draft
 from teamrun.runs.entries import Claim, End, Entry, Signal, Step, Wait, Yield
@@ -221,10 +222,10 @@ class Execution:
 
     def _record(self) -> list[Entry]:
         """What a replay takes into account: all, unless the run was told to begin anew."""
-        entries = [*self._prefix, *self._entries]
-        if not self.state.replay_from:
-            return entries
-        return [entry for entry in self._entries if entry.n >= self.state.replay_from]
+        since = self.state.replay_from
+        if since:
+            return latest_attempt(entry for entry in self._entries if entry.n >= since)
+        return latest_attempt([*self._prefix, *self._entries])
 
     def _diverged(self, error: Diverged) -> Draft:
         """Other workers may have the code of the record; after an hour a person has to see."""
@@ -311,28 +312,22 @@ class Execution:
             await self._deliver_signal(journal, entry.body)
         if not isinstance(entry.body, Step):
             return
-        records = [
-            record
-            for record in entry.body.calls
-            # Where an attempt begins anew, it may wait for what nobody waited for before.
-            if (not record.unawaited or record.call_id in journal.pending)
-            and entry.n >= self.state.dropped.get(record.call_id, 0)
-        ]
+        records = entry.body.calls
         for record in records:
-            if record.call_id not in journal.pending:
+            if not (record.unawaited or record.call_id in journal.pending):
                 raise Diverged(
                     f"The log has the outcome of {record.call_id!r}, which this code does not ask "
                     "for; use the release and definitions that began the run."
                 )
         for left, record in enumerate(records, start=1 - len(records)):
             journal.deliver(record)
-            await self._drain(journal, start=live and left == 0)
+            if not journal.is_over:
+                await self._drain(journal, start=live and left == 0)
 
     async def _deliver_signal(self, journal: Journal, signal: Signal) -> None:
-        if signal.signal == "message":
-            journal.hear(signal)
-        if signal.signal == "input" and signal.action_id in journal.pending:
-            journal.deliver(answer_record(journal.pending[signal.action_id], signal))
+        answer = journal.hear(signal)
+        if answer is not None:
+            journal.deliver(answer)
             await self._drain(journal)
 
     async def _drain(self, journal: Journal, *, start: bool = False) -> None:

@@ -71,8 +71,6 @@ class RunState:
     """Which attempt at the run this is: one more than its retries."""
     not_before: datetime | None = None
     """When a scheduled run, or the next attempt, may begin."""
-    dropped: dict[str, int] = field(default_factory=dict[str, int])
-    """Calls whose recorded failure is left out by a replay, up to the entry of that number."""
     diverged_since: datetime | None = None
     """Since when replays of the run have met other code than made its record."""
     replay_from: int = 0
@@ -178,7 +176,7 @@ class RunState:
             case Signal():
                 self._hear(body)
             case Wait() | Yield():
-                self._let_go(body, entry.n)
+                self._let_go(body)
             case End():
                 self.owner, self.end, self.finished_at = None, body, entry.at
                 self.unknown = self.doubtful()
@@ -191,7 +189,7 @@ class RunState:
             self.emitted = prefix.emitted
             self.artifacts = list(prefix.artifacts)
 
-    def _let_go(self, body: Wait | Yield, n: int) -> None:
+    def _let_go(self, body: Wait | Yield) -> None:
         self.owner, self.idle_claims = None, 0
         self.emitted += body.emitted
         if isinstance(body, Wait):
@@ -205,7 +203,7 @@ class RunState:
         else:
             self.attempts += 1
             self.not_before = body.until
-            self.dropped.update(dict.fromkeys(body.drop, n))
+            self.emitted = self.emitted if body.undo is None else body.undo.said
 
     def _hear(self, signal: Signal) -> None:
         if signal.key is not None:

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from teamrun.core.call import CallInfo
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.llm import RequestUsage
-from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent, Signal
+from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent, Signal, Undo
 from teamrun.runs.loop import RunLoop
 from teamrun.runs.public import RequiredAction
 
@@ -129,6 +129,23 @@ class RunOrigin:
         return self.time
 
 
+class _Moment(NamedTuple):
+    """Before run code was told of a failure."""
+
+    said: int
+    asked: dict[str, RequiredAction]
+
+
+def _required(action: RequiredAction) -> LoggedEvent:
+    data = action.model_dump(mode="json")
+    return LoggedEvent(type="run.input_required", agent=action.agent, data=data)
+
+
+def _withdrawn(action: RequiredAction) -> LoggedEvent:
+    data = {"action_id": action.id, "decision": "withdrawn"}
+    return LoggedEvent(type="run.input_received", agent=action.agent, data=data)
+
+
 class Journal:
     """Calls that wait and events that were said; the engine reads and answers."""
 
@@ -152,10 +169,16 @@ class Journal:
         self.latest: BaseChatMessage | None = None
         """The last message of an agent, which is the output where a run is cut short."""
         self.closed = False
+        self.is_over = False
+        """The code of the run has come to its end."""
         self._skip = skip_events
         self._positions: dict[str, int] = {}
         self._failures: dict[str, tuple[int, ErrorRecord]] = {}
-        self._delivered = self._last = 0
+        self._delivered = self._last = self._said = 0
+        self._spare: dict[str, CallRecord] = {}
+        self._asked: dict[str, RequiredAction] = {}
+        self._answered: set[str] = set()
+        self._before = _Moment(0, {})
 
     @property
     def unspoken(self) -> int:
@@ -164,10 +187,14 @@ class Journal:
 
     def emit(self, type: str, *, agent: str | None = None, data: dict[str, Any]) -> None:
         """Say an event from run code; the first ones of a replay are in the log already."""
+        self._said += 1
         if self._skip:
             self._skip -= 1
             return
         self.events.append(LoggedEvent(type=type, agent=agent, data=data))
+
+    def _say(self, event: LoggedEvent) -> None:
+        self.emit(event.type, agent=event.agent, data=event.data)
 
     def position(self, agent: str, kind: CallKind) -> int:
         """The number of the next call of that kind by that agent; counts it."""
@@ -201,6 +228,9 @@ class Journal:
         if self.closed:
             raise asyncio.CancelledError
         call_id = f"{agent}/{kind}:{position}"
+        spare = self._spare.pop(call_id, None)
+        if spare is not None and intent is not None and spare.intent == intent:
+            return spare  # made in an attempt before, and not to be made twice
         future: asyncio.Future[CallRecord] = self.loop.create_future()
         pending = PendingCall(
             call_id, kind, name, agent, position, perform, future, intent, expires_at
@@ -214,29 +244,45 @@ class Journal:
             if future.cancelled():
                 self.abandoned.append(call_id)
 
-    def failed_with(self, error: ErrorRecord) -> list[str]:
-        """The calls whose failure, of that text, ended run code: the last it was told, and later.
+    def undo(self, error: ErrorRecord) -> Undo | None:
+        """What a retry leaves out: calls whose failure, of that text, ended run code.
 
-        An earlier failure of the same text was heard and dealt with, and what followed is on
-        record: without it a replay would go another way.
+        They are the last it was told, and those that came later. An earlier failure of the same
+        text was heard and dealt with, and what followed is on record: without it a replay would go
+        another way.
         """
         failed = {
             nth: call_id
             for call_id, (nth, known) in self._failures.items()
-            if nth >= self._last and known.retryable and known.message == error.message
+            if nth >= self._last and known.message == error.message
         }
-        return [*failed.values()] if self._last in failed else []
+        if self._last not in failed:
+            return None
+        return Undo(calls=[*failed.values()], said=self._before.said)
+
+    def asked_otherwise(self) -> list[LoggedEvent]:
+        """Events that take back what the end of run code changed about its questions."""
+        before = self._before.asked
+        withdrawn = [action for action in self._asked.values() if action.id not in before]
+        gone = [action for action in before.values() if action.id not in self._asked]
+        again = [action for action in gone if action.id not in self._answered]
+        return [*map(_withdrawn, withdrawn), *map(_required, again)]
 
     def ended(self, root: asyncio.Task[Any]) -> None:
         """The code of the run has come to its end, by what was delivered last."""
         self._last = self._delivered
+        self.is_over = True
 
     def deliver(self, record: CallRecord) -> None:
         """Give the recorded outcome to run code, which runs at the next drain."""
         self._delivered += 1
         if record.error is not None:
             self._failures[record.call_id] = (self._delivered, record.error)
+            if not self.is_over:
+                self._before = _Moment(self._said, dict(self._asked))
         pending = self.pending.get(record.call_id)
+        if pending is None:
+            self._spare[record.call_id] = record
         if record.state is not None:
             self.tool_states[f"{record.call_id.rpartition('/')[0]}/{record.name}"] = record.state
         if pending is not None and not pending.future.done():
@@ -257,20 +303,34 @@ class Journal:
             schema=question.schema,
             expires_at=expires_at,
         )
-        self.emit("run.input_required", agent=action.agent, data=action.model_dump(mode="json"))
+        self._say(_required(action))
+        self._asked[action_id] = action
         try:
             return await self.call(
                 question.agent, "input", question.type, position, None, expires_at=expires_at
             )
         except asyncio.CancelledError:
             if not self.closed:
-                withdrawn = {"action_id": action_id, "decision": "withdrawn"}
-                self.emit("run.input_received", agent=action.agent, data=withdrawn)
+                self._say(_withdrawn(action))
             raise
+        finally:
+            del self._asked[action_id]
 
-    def hear(self, message: Signal) -> None:
-        """Somebody speaks to the team; what it has not taken by its end is unread."""
-        self.inbox.append(message)
+    def hear(self, signal: Signal) -> CallRecord | None:
+        """Somebody speaks: to the team, or to answer a question; returns that answer.
+
+        What the team has not taken by its end is unread; the answer is for who still waits for it.
+        """
+        if signal.signal == "message":
+            self.inbox.append(signal)
+        if signal.signal != "input" or signal.action_id is None:
+            return None
+        self._answered.add(signal.action_id)
+        asked = self.pending.get(signal.action_id)
+        if asked is None or self.is_over:
+            return None
+        value = {"decision": signal.decision, "content": signal.content, "data": signal.data}
+        return CallRecord(call_id=asked.call_id, kind="input", name=asked.name, value=value)
 
     def close(self) -> None:
         """Let run code go: its tasks are cancelled, and what they ask for is refused."""

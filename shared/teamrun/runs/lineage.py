@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from teamrun.errors import NoSuchPoint
+from teamrun.runs.attempts import latest_attempt, undone
 from teamrun.runs.entries import (
     Accepted,
     ArtifactRecord,
@@ -72,7 +73,7 @@ def cut_at(entries: Iterable[Entry], after_seq: int) -> list[Entry]:
     """The part of a log up to one of its events, as a child shares it."""
     kept = [entry for entry in entries if entry.seq <= after_seq]
     kept[-1] = _trimmed(kept[-1], after_seq)
-    return _shared(_before_open_intent(kept))
+    return _shared(_before_open_intent(latest_attempt(kept)))
 
 
 def without_failure(entries: list[Entry]) -> list[Entry]:
@@ -82,20 +83,13 @@ def without_failure(entries: list[Entry]) -> list[Entry]:
         NoSuchPoint: No call failed the run.
     """
     end = entries[-1].body
-    message = end.error.message if isinstance(end, End) and end.error is not None else None
-    failed = {
-        call.call_id
-        for entry in entries
-        if isinstance(entry.body, Step)
-        for call in entry.body.calls
-        if call.error is not None and call.error.message == message
-    }
-    if not failed:
+    if not isinstance(end, End) or end.undo is None:
         raise NoSuchPoint(
             "No call failed this run, so there is nothing to go on from; use 'start'.",
             pointer="/from",
         )
-    return _shared(_before_open_intent([_without(entry, failed) for entry in entries]))
+    said = replace(entries[-1], body=Step(emitted=end.emitted))
+    return _shared(_before_open_intent(undone(latest_attempt([*entries[:-1], said]), end.undo)))
 
 
 async def write_prefix(log: RunLog, entries: list[Entry], parent: RunLog) -> Prefix:
@@ -219,16 +213,3 @@ def _given(entry: Entry) -> Entry | None:
 
 def _kept(events: list[LoggedEvent]) -> list[LoggedEvent]:
     return [e for e in events if not e.type.startswith(_OWN) or e.type in _SHARED]
-
-
-def _without(entry: Entry, failed: set[str]) -> Entry:
-    body = entry.body
-    if not isinstance(body, Step):
-        return entry
-    events = entry.events[: body.emitted] + [
-        event
-        for event in entry.events[body.emitted :]
-        if event.data.get("call_id") not in failed or not event.type.endswith(".failed")
-    ]
-    calls = [call for call in body.calls if call.call_id not in failed]
-    return replace(entry, events=events, body=replace(body, calls=calls))

@@ -341,9 +341,7 @@ def test_a_limit_that_is_raised_while_calls_are_cut_off_lets_them_be_made_again(
                 execution.poke()
             for _ in range(20):
                 await asyncio.sleep(0)
-            await cluster.service.resume(
-                TENANT, ref.run_id, limits=Limits(timeout_seconds=36_000)
-            )
+            await cluster.service.resume(TENANT, ref.run_id, limits=Limits(timeout_seconds=36_000))
             leave.set()
             assert await asyncio.wait_for(task, 10) is Finish.YIELDED
         assert (await executed(cluster, ref, "w2")).status == "completed"

@@ -10,11 +10,15 @@ from teamrun.dispatch.base import RunRef
 from teamrun.errors import ModelError, RunNotFound, Unavailable
 from teamrun.runs.calls import error_record
 from teamrun.runs.engine import Engine
-from teamrun.runs.entries import Claim, End, Yield
-from teamrun.runs.journal import Desk, Journal, Outcome
+from teamrun.runs.entries import CallRecord, Claim, End, Yield
+from teamrun.runs.execution import Program
+from teamrun.runs.journal import Desk, Journal, Outcome, Question
 from teamrun.runs.keys import open_marker
+from teamrun.runs.lineage import ForkRequest, RetryRequest
 from teamrun.runs.public import Run
+from teamrun.runs.replay import replay
 from teamrun.runs.spec import RunRequest
+from teamrun.runs.talk import Answer
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing.faults import Fault, FaultStore
 
@@ -236,17 +240,163 @@ def test_only_the_failure_that_ended_the_run_is_tried_again() -> None:
         cluster = Cluster({}, team=solo())
         ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
         for owner in ("w1", "w2"):
-            worker = Engine(
-                store=cluster.store,
-                live=cluster.live,
-                dispatcher=cluster.queue,
-                registry=cluster.registry,
-                owner=owner,
-                program=lambda spec: program,
-            )
-            await worker.execute(ref)
-            await worker.close()
+            await driven(cluster, ref, program, owner)
         assert made == [0, 1, 2, 2]
         assert (await cluster.service.get(TENANT, ref.run_id)).status == "completed"
+
+    asyncio.run(scenario())
+
+
+async def driven(cluster: Cluster, ref: RunRef, program: Program, owner: str) -> Run:
+    """Execute a run of other code than a team's."""
+    worker = Engine(
+        store=cluster.store,
+        live=cluster.live,
+        dispatcher=cluster.queue,
+        registry=cluster.registry,
+        owner=owner,
+        program=lambda spec: program,
+    )
+    await worker.execute(ref)
+    await worker.close()
+    return await cluster.service.get(TENANT, ref.run_id)
+
+
+class Race:
+    """A model that fails, and a write and a question that are given up with it."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.fails = True
+
+    async def __call__(self, journal: Journal) -> End:
+        writing = asyncio.ensure_future(self.write(journal))
+        asking = asyncio.ensure_future(journal.ask(Question(agent="c", type="input", prompt="?")))
+        try:
+            record = await journal.call("a", "model", "m", 0, self.think)
+            if record.error is not None:
+                raise ModelError(record.error.message, retryable=True)
+        except ModelError:
+            writing.cancel()
+            asking.cancel()
+            journal.emit("thought.created", data={"content": "the model is ill"})
+            raise
+        journal.emit("thought.created", data={"content": "the model has answered"})
+        answer = await asking
+        return End(status="completed", output={"text": f"{await writing} {answer.value}"})
+
+    async def write(self, journal: Journal) -> str:
+        record = await journal.call("b", "tool", "send", 0, self.send, intent="of these arguments")
+        journal.emit("thought.created", data={"content": "it is sent"})
+        return str(record.value)
+
+    async def think(self, desk: Desk) -> Outcome:
+        self.made.append("think")
+        if self.fails:
+            return Outcome(error=error_record(ModelError("overloaded", retryable=True)))
+        return Outcome(value="thought")
+
+    async def send(self, desk: Desk) -> Outcome:
+        self.made.append("send")
+        return Outcome(value="sent")
+
+
+async def answered(cluster: Cluster, ref: RunRef) -> None:
+    [action] = (await cluster.service.get(TENANT, ref.run_id)).required_actions
+    answer = Answer(action_id=action.id, content="yes")
+    await cluster.service.answer(TENANT, ref.run_id, answer)
+
+
+def test_an_attempt_takes_back_what_the_failure_before_it_had_cut_off() -> None:
+    async def scenario() -> None:
+        cluster, race = Cluster({}, team=solo()), Race()
+        ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
+        assert (await driven(cluster, ref, race, "w1")).status == "input_required"
+        race.fails = False
+        await answered(cluster, ref)
+        run = await driven(cluster, ref, race, "w2")
+        assert (run.status, race.made.count("send")) == ("completed", 1)
+        assert run.output is not None
+        assert "sent" in str(run.output.text)
+        assert await replay(cluster.log(ref), Race(), cluster.clock) is None
+
+        events = (await cluster.service.events(TENANT, ref.run_id, limit=99)).data
+        for event in events[1:]:  # wherever somebody begins from, the code goes the same way
+            request = ForkRequest(after_seq=event.seq)
+            child = (await cluster.service.fork(TENANT, ref.run_id, request)).run
+            fork, again = RunRef(TENANT, child.id), Race()
+            again.fails = False
+            await driven(cluster, fork, again, f"w{event.seq}")
+            if (run := await cluster.service.get(TENANT, child.id)).status == "input_required":
+                await answered(cluster, fork)
+                run = await driven(cluster, fork, again, f"v{event.seq}")
+            assert run.status == "completed", event
+
+    asyncio.run(scenario())
+
+
+def test_what_came_after_a_failure_is_not_made_twice_though_an_attempt_goes_another_way() -> None:
+    made: list[str] = []
+    has_failed = asyncio.Event()
+    store = FaultStore(MemoryStore())
+    failing = store.plan(Fault(outcome="held", method="put_new", key="*/log/000003.json"))
+
+    async def think(desk: Desk) -> Outcome:
+        if made:
+            return Outcome(value="thought")
+        has_failed.set()
+        return Outcome(error=error_record(ModelError("overloaded", retryable=True)))
+
+    async def write(desk: Desk) -> Outcome:
+        """Make `b` together with the failure, and `c` while that is put on record."""
+        await has_failed.wait()
+        if desk.info.agent == "c":
+            await failing.reached.wait()
+        made.append(desk.info.agent)
+        failing.release.set()
+        return Outcome(value=desk.info.agent)
+
+    async def program(journal: Journal) -> End:
+        def writing(name: str) -> asyncio.Task[CallRecord]:
+            call = journal.call(name, "tool", "send", 0, write, intent="of these arguments")
+            return asyncio.ensure_future(call)
+
+        asking = asyncio.ensure_future(journal.call("a", "model", "m", 0, think))
+        tasks = [asking, writing("b"), writing("c")]
+        done, losers = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if (error := done.pop().result().error) is not None:
+            raise ModelError(error.message, retryable=True)
+        for loser in losers:
+            loser.cancel()
+        journal.emit("thought.created", data={"content": "one is there"})
+        await journal.call("d", "model", "m", 0, think)
+        record = await writing("c")
+        return End(status="completed", output={"text": str(record.value)})
+
+    async def scenario() -> None:
+        cluster = Cluster({}, team=solo(), store=store)
+        ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
+        await driven(cluster, ref, program, "w1")
+        run = await driven(cluster, ref, program, "w2")
+        assert (run.status, run.output and run.output.text) == ("completed", "c")
+        assert made == ["b", "c"]
+        assert await replay(cluster.log(ref), program, cluster.clock) is None
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_run_is_retried_from_before_its_failure() -> None:
+    async def scenario() -> None:
+        cluster, race = Cluster({}, team=solo()), Race()
+        ref = await cluster.submit()
+        assert (await driven(cluster, ref, race, "w1")).status == "failed"
+        race.fails = False
+        request = RetryRequest.model_validate({"from": "here"})
+        child = (await cluster.service.retry(TENANT, ref.run_id, request)).run
+        again = RunRef(TENANT, child.id)
+        await driven(cluster, again, race, "w2")
+        await answered(cluster, again)
+        assert (await driven(cluster, again, race, "w3")).status == "completed"
+        assert race.made.count("send") == 1
 
     asyncio.run(scenario())
