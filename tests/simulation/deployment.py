@@ -195,6 +195,8 @@ class Worker(Process):
             self.world.stats["gave up"] += 1
         finally:
             self.executing[ref] -= 1
+            if not self.executing[ref]:
+                self.world.let_go(ref, self.name)
 
     async def retire(self) -> None:
         """End as planned: yield everything, hurrying after a while."""
@@ -386,23 +388,28 @@ class Deployment:
             return
         kind = data.partition(b'"kind":"')[2].partition(b'"')[0]
         if kind == b"claim":
-            self._claimed(process, folder)
+            self._claimed(process, folder.rpartition("/")[2])
         elif kind in (b"wait", b"yield", b"end"):
-            self._owners.pop(folder, None)
+            self._owners.pop(folder.rpartition("/")[2], None)
             if kind == b"end":
                 self.ended.add(folder)
                 if key.endswith("/000000.json"):
                     self.void.add(folder)
 
-    def _claimed(self, process: Process, folder: str) -> None:
+    def let_go(self, ref: RunRef, owner: str) -> None:
+        """An owner has come to the end of its execution, if only since storage did not answer."""
+        if self._owners.get(ref.run_id) == owner:
+            del self._owners[ref.run_id]
+
+    def _claimed(self, process: Process, run_id: str) -> None:
         """A run is taken from an owner only where that one could not hold it."""
         self.stats["claims"] += 1
-        owner = self.processes.get(self._owners.get(folder, ""))
-        self._owners[folder] = process.name
+        owner = self.processes.get(self._owners.get(run_id, ""))
+        self._owners[run_id] = process.name
         if not isinstance(owner, Worker) or owner is process:
             return
         self.stats["taken over"] += 1
-        ref = RunRef(TENANT, folder.rpartition("/")[2])
+        ref = RunRef(TENANT, run_id)
         steady = self.now - owner.steady_since >= 2 * LEASE
         if owner.alive and owner.executing[ref] and steady:
             self.ledger.fault(f"I13 {ref} was taken from {owner.name}, which was well")

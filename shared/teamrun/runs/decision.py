@@ -1,7 +1,7 @@
 """What the owner of a run writes next: decided from the state, never remembered.
 
 The order of the questions matters: a cancel comes before everything else, calls that have
-completed before the end, and the end before a hand-over.
+completed before the end, the end before a limit of time, and that before a hand-over.
 """
 
 import asyncio
@@ -74,10 +74,10 @@ class Decision:
             return self._drafts.step()
         if root.done():
             return self._ended(root)
-        if self._expire():
-            return self._drafts.step()
         if (over := self._time_limit()) is not None and self._now >= over.at:
             return self._cut_short(self._at_limit(over.level))
+        if self._expire():
+            return self._drafts.step()
         if is_stopping:
             shutdown = Yield(why="shutdown")
             return None if self._calls.in_flight else self._drafts.closing(shutdown)

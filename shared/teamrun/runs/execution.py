@@ -258,9 +258,7 @@ class Execution:
                 if self._poked:
                     await self._catch_up(journal)
                 continue
-            if isinstance(draft.body, Wait | Yield) and draft.body.until is not None:
-                await self._surroundings.will_wait(draft.body.until)
-            entry = await self._log.append(self.state, draft.body, draft.events, epoch=self._epoch)
+            entry = await self._append(draft)
             if entry is None:
                 await self._catch_up(journal)
                 continue
@@ -282,14 +280,23 @@ class Execution:
         self._calls.abandon_all()
         while self.state.end is None:
             draft = self._first_duty() or form()
-            if isinstance(draft.body, Yield) and draft.body.until is not None:
-                await self._surroundings.will_wait(draft.body.until)
-            entry = await self._log.append(self.state, draft.body, draft.events, epoch=self._epoch)
+            entry = await self._append(draft)
             for news in [entry] if entry else await self._read_on():
                 self._apply(news)
             if entry is not None:
                 return _FINISHES[type(draft.body)]
         return Finish.ENDED
+
+    async def _append(self, draft: Draft) -> Entry | None:
+        """Write an entry of the owner; waits for storage as long as it takes."""
+        body = draft.body
+        while isinstance(body, Wait | Yield) and body.until is not None:
+            try:
+                await self._surroundings.will_wait(body.until)
+                break
+            except Unavailable:
+                await self._clock.sleep(0.5)
+        return await self._log.append(self.state, body, draft.events, epoch=self._epoch)
 
     # Delivering
 

@@ -169,6 +169,20 @@ def test_an_answer_that_is_first_leaves_no_trace_of_an_expiry() -> None:
     asyncio.run(scenario())
 
 
+def test_where_a_deadline_passes_before_a_question_expires_nobody_answers_it() -> None:
+    async def scenario() -> None:
+        cluster = asking(expires_in_seconds=60, default_answer="go ahead")
+        deadline = cluster.clock.now() + timedelta(seconds=30)
+        ref = await cluster.submit(deadline=deadline.isoformat())
+        await step(cluster, ref, "w1")
+        cluster.clock.shift += timedelta(seconds=90)
+        run = await step(cluster, ref, "w2")
+        assert (run.status, run.stop_code) == ("incomplete", "deadline")
+        assert "run.input_received" not in await cluster.event_types(ref)
+
+    asyncio.run(scenario())
+
+
 def test_the_marker_of_a_question_stays_as_long_as_its_hour() -> None:
     async def scenario() -> None:
         cluster = asking(expires_in_seconds=1)
@@ -187,5 +201,28 @@ def test_the_marker_of_a_question_stays_as_long_as_its_hour() -> None:
         await cluster.reaper().sweep()
         assert marker not in await cluster.store.list("due/")
         assert await cluster.store.list("open/") == [open_marker(ref)]
+
+    asyncio.run(scenario())
+
+
+def test_a_run_that_begins_to_wait_waits_for_storage_as_long_as_it_takes() -> None:
+    async def scenario() -> None:
+        cluster = asking(expires_in_seconds=60)
+        ref = await cluster.submit()
+        store = FaultStore(cluster.store)
+        store.plan(Fault(outcome="unavailable", method="put_new", key="due/*"))
+        worker = Engine(
+            store=store,
+            live=cluster.live,
+            dispatcher=cluster.queue,
+            registry=cluster.registry,
+            owner="w1",
+            clock=cluster.clock,
+        )
+        assert await worker.execute(ref) is Finish.WAITING
+        await worker.close()
+        assert (
+            len(await cluster.store.list("due/")) == 2
+        )  # the question's, and one for good measure
 
     asyncio.run(scenario())
