@@ -79,18 +79,6 @@ class Clients:
             except NoAnswer:
                 await self._while(0.2, 1.0, 3.0)
 
-    async def _tried(self, call: Callable[[RunService], Awaitable[T]]) -> T:
-        """The same, a good number of times: what the reaper has given up stays refused.
-
-        Raises:
-            NoAnswer: There was none, ever.
-        """
-        for _ in range(30):
-            with contextlib.suppress(NoAnswer):
-                return await self._request(call)
-            await self._while(0.2, 1.0, 3.0)
-        raise NoAnswer
-
     async def _while(self, *seconds: float) -> None:
         await asyncio.sleep(self._rng.choice(seconds))
 
@@ -141,12 +129,9 @@ class Clients:
     async def _submit_with_key(
         self, request: RunRequest, key: str, *, attend: bool = False
     ) -> None:
-        try:
-            submitted = await self._tried(
-                lambda service: service.submit(TENANT, request, idempotency_key=key)
-            )
-        except NoAnswer:
-            return
+        submitted = await self._insist(
+            lambda service: service.submit(TENANT, request, idempotency_key=key)
+        )
         self._ledger.by_key[key].add(submitted.run.id)
         self._accepted(submitted.run, attend=attend)
 
@@ -248,12 +233,11 @@ class Clients:
         page = await self._insist(lambda service: service.events(TENANT, run_id, limit=100))
         request = ForkRequest(after_seq=self._rng.choice(page.data).seq)
         key = self._key()
-        with contextlib.suppress(NoAnswer):
-            forked = await self._tried(
-                lambda service: service.fork(TENANT, run_id, request, idempotency_key=key)
-            )
-            self._ledger.by_key[key].add(forked.run.id)
-            self._accepted(forked.run, attend=True)
+        forked = await self._insist(
+            lambda service: service.fork(TENANT, run_id, request, idempotency_key=key)
+        )
+        self._ledger.by_key[key].add(forked.run.id)
+        self._accepted(forked.run, attend=True)
 
     async def _speak(self, run_id: str) -> None:
         for _ in range(self._rng.choice((1, 2))):

@@ -2,7 +2,8 @@
 
 The order makes it safe: the record of the Idempotency-Key, the markers, then entry 0 of the log,
 whose writing is the acceptance; only then a hint to the queue. A request that is repeated with its
-key goes through the same steps and finds what is there.
+key goes through the same steps and finds what is there. Where an acceptance broke off and its run
+was closed for that, the key leads on to another record, and so to another run.
 """
 
 import asyncio
@@ -47,6 +48,10 @@ class _KeyRecord(BaseModel, defer_build=True):
     run_id: str
     request_hash: str
     at: datetime
+
+
+class _Voided(Exception):
+    """The reaper has closed the run, of which nobody was told, before its entry 0 was written."""
 
 
 _Write = Callable[[RunRef, _KeyRecord], Awaitable[RunState]]
@@ -162,16 +167,23 @@ class Acceptance:
         self, tenant: str, scope: str, key: str | None, record: _KeyRecord, write: _Write
     ) -> tuple[RunState, bool]:
         place = key and idempotency_key(tenant, scope, key)
-        replayed = bool(place) and not await self._store.put_new(str(place), to_json(record))
-        if replayed:
-            record = await self._first_use(str(place), record)
-        ref = RunRef(tenant, record.run_id)
-        if replayed and (state := await self._log(ref).state()) is not None:
-            return state, True
-        state = await write(ref, record)
-        if replayed and state.not_before is None:
-            await self._hint(ref)
-        return state, replayed
+        while True:
+            replayed = bool(place) and not await self._store.put_new(str(place), to_json(record))
+            if replayed:
+                record = await self._first_use(str(place), record)
+            ref = RunRef(tenant, record.run_id)
+            if replayed and (state := await self._log(ref).state()) is not None:
+                return state, True
+            try:
+                state = await write(ref, record)
+            except _Voided:
+                # It was begun long ago and never finished: the key is for another run now.
+                place = f"{place}.{ref.run_id}" if place else None
+                record = record.model_copy(update={"run_id": new_run_id(), "at": self._clock.now()})
+                continue
+            if replayed and state.not_before is None:
+                await self._hint(ref)
+            return state, replayed
 
     async def _accepted_before(
         self, tenant: str, key: str | None, record: _KeyRecord
@@ -205,7 +217,7 @@ class Acceptance:
         entry = await log.append(None, accepted, [*events, accepted_event(spec)], epoch=0)
         state = fold([entry]) if entry else await log.state()
         if state is None:
-            raise Unavailable("Storage lost what was just written; try again.")
+            raise _Voided
         return state
 
     async def _hint(self, ref: RunRef) -> None:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.dispatch.base import RunRef
-from teamrun.errors import ModelError, RunNotFound, Unavailable
+from teamrun.errors import IdempotencyConflict, ModelError, RunNotFound, Unavailable
 from teamrun.runs.calls import error_record
 from teamrun.runs.engine import Engine
 from teamrun.runs.entries import CallRecord, Claim, End, Yield
@@ -156,13 +156,13 @@ def test_a_marker_without_a_log_is_closed_after_an_hour_so_that_nothing_is_accep
         await reaper.sweep()
         assert await store.list("open/") == []
         held.release.set()
-        with pytest.raises(Unavailable):
-            await late
+        accepted = await late  # by another run: of this one nobody was told
         ref = RunRef.parse(marker.rpartition("/")[2])
         [void] = await cluster.entries(ref)
         assert isinstance(void.body, End)
         assert void.body.stop_code == "void"
         assert open_marker(ref) == marker
+        assert accepted != ref
         with pytest.raises(RunNotFound):
             await cluster.service.get(TENANT, ref.run_id)
 
@@ -197,6 +197,30 @@ def test_a_schedule_without_a_log_is_closed_after_an_hour() -> None:
         cluster.clock.shift += timedelta(hours=2)
         await cluster.reaper().sweep()
         assert await store.list("due/") == []
+
+    asyncio.run(scenario())
+
+
+def test_a_key_whose_first_run_was_given_up_is_good_for_another_one() -> None:
+    async def scenario() -> None:
+        store = FaultStore(MemoryStore())
+        cluster = Cluster({"a": ["DONE"]}, team=solo(), store=store)
+        request = RunRequest(team="team", input="go")
+        store.plan(Fault(outcome="unavailable", method="put_new", key="*/log/*", times=None))
+        with pytest.raises(Unavailable):
+            await cluster.service.submit(TENANT, request, idempotency_key="k")
+        store.heal()
+        cluster.clock.shift += timedelta(hours=2)
+        await cluster.reaper().sweep()
+
+        first = await cluster.service.submit(TENANT, request, idempotency_key="k")
+        again = await cluster.service.submit(TENANT, request, idempotency_key="k")
+        assert (first.replayed, again.replayed) == (False, True)
+        assert first.run.id == again.run.id
+        assert (await executed(cluster, RunRef(TENANT, first.run.id))).status == "completed"
+        with pytest.raises(IdempotencyConflict):
+            other = RunRequest(team="team", input="other")
+            await cluster.service.submit(TENANT, other, idempotency_key="k")
 
     asyncio.run(scenario())
 
