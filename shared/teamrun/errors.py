@@ -226,6 +226,12 @@ class UnknownOutcome(FatalToolError):
     code = "outcome_unknown"
 
 
+class SessionLost(FatalToolError):
+    """A tool's session, such as an open page, was in a worker that has lost the run."""
+
+    code = "session_lost"
+
+
 class Unanswered(RunError):
     """Nobody answered a question in time; give it a `default_answer` where the run may go on."""
 

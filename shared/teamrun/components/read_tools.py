@@ -10,7 +10,7 @@ from teamrun.components.definitions import ToolName
 from teamrun.components.fields import as_object, construct, read_fields
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.tool_table import ToolEntry
-from teamrun.tools.base import Effects, OnUnknown
+from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
 
 __all__ = ["read_tools"]
 
@@ -28,6 +28,8 @@ class _FunctionTool(BaseModel):
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     effects: Effects | None = None
     on_unknown: OnUnknown | None = None
+    session: Session | None = None
+    on_lost: OnLost | None = None
     approval: bool | None = None
 
 
@@ -68,6 +70,9 @@ def _tool(
     if fields.values.get("on_unknown") and fields.values.get("effects") != "write":
         detail = "'on_unknown' is for a tool with 'effects: write'; give both, or leave it out."
         problems.add(fields.place("on_unknown"), "invalid_definition", detail)
+    if fields.values.get("on_lost") and fields.values.get("session") != "stateful":
+        detail = "'on_lost' is for a tool with 'session: stateful'; give both, or leave it out."
+        problems.add(fields.place("on_lost"), "invalid_definition", detail)
     left_out = ("type", "cache_results")
     values = {key: value for key, value in fields.values.items() if key not in left_out}
     tool = construct(_FunctionTool, fields, {**values, "name": name}, problems)
@@ -82,6 +87,8 @@ def _tool(
         timeout_seconds=tool.timeout,
         effects=tool.effects,
         on_unknown=tool.on_unknown,
+        session=tool.session,
+        on_lost=tool.on_lost,
         approval=tool.approval,
         where=where,
     )

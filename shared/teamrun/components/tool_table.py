@@ -15,7 +15,7 @@ from typing import Any, Final
 from teamrun.components.digest import digest
 from teamrun.components.problems import did_you_mean, listed
 from teamrun.errors import DefinitionError, UsageError
-from teamrun.tools.base import Effects, OnUnknown, Tool
+from teamrun.tools.base import Effects, OnLost, OnUnknown, Session, Tool
 from teamrun.tools.function import FunctionTool
 
 __all__ = ["ENTRY_POINTS", "ToolEntry", "ToolTable", "entry_point_tools"]
@@ -39,6 +39,8 @@ class ToolEntry:
     effects: Effects | None = None
     """What a call does outside; None is what the tool itself says, for a function `none`."""
     on_unknown: OnUnknown | None = None
+    session: Session | None = None
+    on_lost: OnLost | None = None
     approval: bool | None = None
     """Whether a person has to agree to each call."""
     where: str = ""
@@ -61,6 +63,8 @@ class ToolEntry:
         said = {
             "effects": self.effects,
             "on_unknown": self.on_unknown,
+            "session": self.session,
+            "on_lost": self.on_lost,
             "approval": self.approval,
         }
         return {name: value for name, value in said.items() if value is not None}
@@ -197,6 +201,8 @@ def _function_tool(function: Callable[..., Any], entry: ToolEntry) -> Tool:
             timeout=timeout,
             effects=entry.effects or "none",
             on_unknown=entry.on_unknown or "tell",
+            session=entry.session or "stateless",
+            on_lost=entry.on_lost or "tell",
             needs_approval=entry.approval or False,
         )
     except (UsageError, ValueError) as error:
@@ -205,10 +211,9 @@ def _function_tool(function: Callable[..., Any], entry: ToolEntry) -> Tool:
 
 def _conduct_of(tool: Tool) -> dict[str, Any]:
     """How calls of a tool that was handed in are made, where it is not the usual way."""
-    own = (tool.effects, tool.on_unknown, tool.needs_approval)
-    usual = (Tool.effects, Tool.on_unknown, Tool.needs_approval)
-    named = zip(("effects", "on_unknown", "approval"), own, usual, strict=True)
-    return {name: value for name, value, default in named if value != default}
+    names = ("effects", "on_unknown", "session", "on_lost", "needs_approval")
+    own = {name: getattr(tool, name) for name in names}
+    return {name: value for name, value in own.items() if value != getattr(Tool, name)}
 
 
 def _first_paragraph(text: str | None) -> str:

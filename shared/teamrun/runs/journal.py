@@ -160,6 +160,8 @@ class Journal:
         self.events: list[LoggedEvent] = []
         """Said by run code and not yet in the log."""
         self.tool_states: dict[str, dict[str, Any]] = {}
+        self.sessions: dict[str, bool] = {}
+        """Agents whose tools keep a session, and whether it is in this process."""
         self.journaled_tools: set[str] = set()
         """Ids that the model gave to tool calls which went through the journal."""
         self.inbox: list[Signal] = []

@@ -17,7 +17,14 @@ from pydantic_core import to_json
 from teamrun.components.definitions import UserProxyDefinition
 from teamrun.components.wiring import InputFunc
 from teamrun.core.cancellation import CancellationToken
-from teamrun.errors import ModelError, ToolError, Unanswered, UnknownOutcome, UsageError
+from teamrun.errors import (
+    ModelError,
+    SessionLost,
+    ToolError,
+    Unanswered,
+    UnknownOutcome,
+    UsageError,
+)
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.models.prices import Price, price_of
@@ -263,6 +270,9 @@ class JournaledTool(Tool):
         record = await self._call(args, call_id)
         if record.error is not None and record.error.code == "outcome_unknown":
             return await self._after_unknown(record.error, args, call_id)
+        if record.error is not None and record.error.code == SessionLost.code:
+            lost = ToolError if self._inner.on_lost == "tell" else SessionLost
+            raise lost(record.error.message)
         if record.error is not None:
             raise ToolError(record.error.message)
         return str(record.value)
@@ -275,9 +285,14 @@ class JournaledTool(Tool):
         intent = None
         if self._inner.effects == "write":
             intent = sha256(to_json(args)).hexdigest()
-        return await self._journal.call(
+        record = await self._journal.call(
             self._path, "tool", self.name, position, perform, intent=intent
         )
+        if record.error is not None and record.error.code == SessionLost.code:
+            self._journal.sessions.pop(self._path, None)
+        elif self._inner.session == "stateful":
+            self._journal.sessions.setdefault(self._path, False)  # what a replay is told of
+        return record
 
     async def _approval(self, args: Mapping[str, Any], call_id: str | None) -> None:
         text = to_json(args).decode()
@@ -318,6 +333,18 @@ class JournaledTool(Tool):
             raise ToolError(again.error.message)
         return str(again.value)
 
+    def _take_session(self) -> None:
+        """Use the session that earlier calls began, or begin one.
+
+        Raises:
+            SessionLost: It was in another process.
+        """
+        if not self._journal.sessions.setdefault(self._path, True):
+            raise SessionLost(
+                f"The session of {self.name} was lost with the worker that held it; the next call "
+                "begins a new one."
+            )
+
     async def _perform(self, desk: Desk, args: Mapping[str, Any], call_id: str | None) -> Outcome:
         before = self._journal.tool_states.get(f"{self._path}/{self.name}", {})
         files = RunArtifacts(desk)
@@ -331,6 +358,8 @@ class JournaledTool(Tool):
         )
         detail: dict[str, Any] = {"tool_call_id": call_id}
         try:
+            if self._inner.session == "stateful":
+                self._take_session()
             async with borrowed(self._inner, context.state):
                 value = await self._inner.run_json(args, call_id=call_id, context=context)
             text = self._inner.return_value_as_string(value)

@@ -17,7 +17,16 @@ from teamrun.tools.arguments import checked_arguments, parameters_of
 from teamrun.tools.context import ToolContext
 from teamrun.tools.schema import ToolSchema
 
-__all__ = ["BaseTool", "BaseToolWithState", "Effects", "OnUnknown", "StreamTool", "Tool"]
+__all__ = [
+    "BaseTool",
+    "BaseToolWithState",
+    "Effects",
+    "OnLost",
+    "OnUnknown",
+    "Session",
+    "StreamTool",
+    "Tool",
+]
 
 ArgsT = TypeVar("ArgsT", bound=BaseModel)
 ReturnT = TypeVar("ReturnT")
@@ -31,6 +40,13 @@ OnUnknown: TypeAlias = Literal["tell", "ask", "fail"]
 """What follows where a worker was lost while a `write` call was under way: the agent is told, a
 person is asked, or the run fails."""
 
+Session: TypeAlias = Literal["stateless", "stateful"]
+"""Whether a call needs what earlier calls left behind in this process: an open page, a login."""
+
+OnLost: TypeAlias = Literal["tell", "fail"]
+"""What follows where a run went on in another worker, and a `stateful` session is lost: the agent
+is told, and the next call begins a new one, or the run fails."""
+
 
 class Tool(ABC):
     """Something that a model can call by name with JSON arguments."""
@@ -40,6 +56,9 @@ class Tool(ABC):
     effects: Effects = "none"
     """A `write` call of a run is never simply repeated after a crash; others are."""
     on_unknown: OnUnknown = "tell"
+    session: Session = "stateless"
+    """All `stateful` tools of an agent share one session of a run."""
+    on_lost: OnLost = "tell"
     needs_approval: bool = False
     """Whether a person has to agree to each call in a run."""
 

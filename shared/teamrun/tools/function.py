@@ -16,7 +16,7 @@ from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ToolError, UsageError
 from teamrun.tools.arguments import checked_arguments
-from teamrun.tools.base import BaseTool, Effects, OnUnknown
+from teamrun.tools.base import BaseTool, Effects, OnLost, OnUnknown, Session
 from teamrun.tools.context import ToolContext
 from teamrun.tools.threads import run_in_thread
 
@@ -50,6 +50,8 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         timeout: A call that takes longer fails with a `ToolError`.
         effects: What a call does outside; see `Tool.effects`.
         on_unknown: What follows where nobody knows whether a `write` call was made.
+        session: Whether a call needs what earlier ones left in this process; see `Tool.session`.
+        on_lost: What follows where a `stateful` session is lost.
         needs_approval: A person has to agree to each call in a run.
 
     Raises:
@@ -68,6 +70,8 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         timeout: timedelta | None = None,
         effects: Effects = "none",
         on_unknown: OnUnknown = "tell",
+        session: Session = "stateless",
+        on_lost: OnLost = "tell",
         needs_approval: bool = False,
     ) -> None:
         signature = _read_signature(func)
@@ -86,6 +90,8 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         self._timeout = timeout
         self.effects = effects
         self.on_unknown = on_unknown
+        self.session = session
+        self.on_lost = on_lost
         self.needs_approval = needs_approval
         self._state: dict[str, Any] = {}
 

@@ -159,15 +159,18 @@ def test_a_tool_says_what_its_calls_do_outside(tmp_path: Path) -> None:
     module = f"{tmp_path.name}_payments"
     source = "def pay(amount: int) -> str:\n    'Pay.'\n    return 'paid'\n"
     (tmp_path / f"{module}.py").write_text(source, encoding="utf-8")
-    conduct = "effects: write, on_unknown: ask, approval: true"
+    conduct = "effects: write, on_unknown: ask, approval: true, session: stateful, on_lost: fail"
     text = changed("builtins:len", f"{module}:pay").replace(':pay"', f':pay", {conduct}')
 
     tool = load(tmp_path, text).tool("size")
 
     assert (tool.effects, tool.on_unknown, tool.needs_approval) == ("write", "ask", True)
+    assert (tool.session, tool.on_lost) == ("stateful", "fail")
 
 
-@pytest.mark.parametrize("said", ["effects: none", "effects: write", "approval: true"])
+@pytest.mark.parametrize(
+    "said", ["effects: none", "effects: write", "approval: true", "session: stateful"]
+)
 def test_what_is_said_of_a_tools_calls_changes_its_digest(said: str, tmp_path: Path) -> None:
     plain = load(tmp_path, GOOD).resolve(team="desk").tools
     other = load(tmp_path, changed('"builtins:len"', f'"builtins:len", {said}'))
@@ -327,6 +330,10 @@ CASES = [
     Case("a way out without effects",
          changed('"builtins:len"', '"builtins:len", effects: idempotent, on_unknown: ask'),
          "invalid_definition", "/tools/size/on_unknown", "effects: write"),
+    Case("a session of no kind", changed('"builtins:len"', '"builtins:len", session: sticky'),
+         "invalid_definition", "/tools/size/session", "'stateful'"),
+    Case("a lost session without one", changed('"builtins:len"', '"builtins:len", on_lost: fail'),
+         "invalid_definition", "/tools/size/on_lost", "session: stateful"),
     Case("an approval by name", changed('"builtins:len"', '"builtins:len", approval: boss'),
          "invalid_definition", "/tools/size/approval", "boolean"),
     Case("a schema of the file",
