@@ -5,6 +5,7 @@ So no test can ask a real model, by accident or with somebody's key.
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Generator
 from ipaddress import ip_address
@@ -25,6 +26,10 @@ OURS = (
     "MODEL_",
     "SCRIPTED_",
 )
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
