@@ -7,6 +7,7 @@ import typer
 
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.runs.public import Run
@@ -33,6 +34,8 @@ def command(
         str | None,
         typer.Option("--say", envvar="TEAMRUN_SAY", help="What the team hears there first."),
     ] = None,
+    model: ModelOption = None,
+    max_turns: MaxTurnsOption = None,
     max_cost_usd: MaxCostOption = None,
     timeout_seconds: TimeoutOption = None,
     url: UrlOption = DEFAULT_URL,
@@ -42,6 +45,7 @@ def command(
     """Make a new run that shares another's past and calls nothing of it again; print its id."""
     body: dict[str, Any] = {
         "after_seq": after,
+        **overrides(model=model, max_turns=max_turns),
         **limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
     }
     if say is not None:

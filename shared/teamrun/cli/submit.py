@@ -9,6 +9,7 @@ import typer
 
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.cli.watch import watch_to_end
@@ -41,6 +42,8 @@ def command(
     tag: Annotated[
         list[str] | None, typer.Option("--tag", envvar="TEAMRUN_TAG", help="Repeatable.")
     ] = None,
+    model: ModelOption = None,
+    max_turns: MaxTurnsOption = None,
     max_cost_usd: MaxCostOption = None,
     timeout_seconds: TimeoutOption = None,
     delay_seconds: Annotated[
@@ -70,6 +73,7 @@ def command(
         "input": typer.get_text_stream("stdin").read() if task == "-" else task,
         "metadata": dict(_pair(text) for text in metadata or []),
         "tags": tag or [],
+        **overrides(model=model, max_turns=max_turns),
         **limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
     }
     if delay_seconds is not None:

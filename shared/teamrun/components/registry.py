@@ -12,6 +12,7 @@ from teamrun.components.definitions import TeamDefinition
 from teamrun.components.digest import digest
 from teamrun.components.environment import expand, variables
 from teamrun.components.names import agents_of, models_of, tools_of
+from teamrun.components.overrides import overridden
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.profiles import Profiles
 from teamrun.components.read_teams import TeamReader
@@ -107,8 +108,35 @@ class Registry:
         definition = self._read(team, team_spec, problems)
         problems.raise_any()
         assert definition is not None, "what cannot be read leaves a problem"
+        return self._resolved(
+            definition.name if team is None else team.partition("@")[0], definition
+        )
+
+    def overridden(
+        self, name: str, definition: TeamDefinition, *, model: str | None, max_turns: int | None
+    ) -> Resolved:
+        """A team with another model for all its agents, or another number of turns.
+
+        Args:
+            name: The name that the run goes by.
+            definition: As a run has pinned it, or would.
+            model: A profile.
+            max_turns: Of the outermost team.
+
+        Raises:
+            DefinitionError: There is no such model profile; the pointer is into the request body.
+        """
+        problems = Problems()
+        if model is not None:
+            scope = Scope(models=self._models, tools=self._tools)
+            scope.check_model(model, "/overrides/model", problems)
+        problems.raise_any()
+        changed = overridden(definition, model=model, max_turns=max_turns)
+        return self._resolved(name, changed)
+
+    def _resolved(self, name: str, definition: TeamDefinition) -> Resolved:
         return Resolved(
-            name=definition.name if team is None else team.partition("@")[0],
+            name=name,
             digest=digest(definition),
             definition=definition,
             models={name: self._models.digest(name) for name in sorted(models_of(definition))},

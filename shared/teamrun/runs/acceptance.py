@@ -12,6 +12,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -32,7 +33,7 @@ from teamrun.runs.keys import due_marker, idempotency_key, list_marker, new_run_
 from teamrun.runs.lineage import prefix_events, write_prefix
 from teamrun.runs.log import RunLog
 from teamrun.runs.narration import accepted_event
-from teamrun.runs.spec import RunRequest, RunSpec, TeamRef
+from teamrun.runs.spec import Overrides, RunRequest, RunSpec, TeamRef
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Acceptance"]
@@ -89,6 +90,13 @@ class Acceptance:
         record = _KeyRecord(run_id=new_run_id(), request_hash=_hash(request), at=self._clock.now())
         try:
             resolved = self._registry.resolve(team=request.team, team_spec=request.team_spec)
+            if (changes := request.overrides).model or changes.max_turns:
+                resolved = self._registry.overridden(
+                    resolved.name,
+                    resolved.definition,
+                    model=changes.model,
+                    max_turns=changes.max_turns,
+                )
         except DefinitionError:
             # A repeated request is answered as it was, though the operator's file has changed.
             accepted = await self._accepted_before(tenant, key, record)
@@ -143,6 +151,24 @@ class Acceptance:
             return await self._write(ref, accepted, prefix_events(prefix))
 
         return await self._once(parent.tenant, scope, key, record, write)
+
+    def overridden(self, spec: RunSpec, changes: Overrides) -> RunSpec:
+        """What a run does, with some of it replaced.
+
+        Raises:
+            DefinitionError: There is no such model profile.
+        """
+        resolved = self._registry.overridden(
+            spec.team.name, spec.definition, model=changes.model, max_turns=changes.max_turns
+        )
+        own: dict[str, Any] = {
+            "team": TeamRef(name=spec.team.name, digest=resolved.digest),
+            "definition": resolved.definition,
+            "models": resolved.models,
+        }
+        if changes.temperature is not None:
+            own["temperature"] = changes.temperature
+        return spec.model_copy(update=own)
 
     async def _once(
         self,
@@ -244,6 +270,7 @@ def _spec(ref: RunRef, request: RunRequest, resolved: Resolved, record: _KeyReco
         team=TeamRef(name=resolved.name, digest=resolved.digest),
         definition=resolved.definition,
         models=resolved.models,
+        temperature=request.overrides.temperature,
         tools=resolved.tools,
         input=request.input,
         metadata=request.metadata,

@@ -3,7 +3,7 @@
 import secrets
 
 from teamrun.dispatch.base import RunRef
-from teamrun.errors import NoSuchPoint, RunNotFinished, RunNotFound
+from teamrun.errors import DefinitionError, NoSuchPoint, RunNotFinished, RunNotFound
 from teamrun.runs.acceptance import Acceptance
 from teamrun.runs.entries import Entry
 from teamrun.runs.fold import RunState, fold
@@ -12,11 +12,12 @@ from teamrun.runs.lineage import (
     RetryRequest,
     cut_at,
     read_prefix,
+    turns_of,
     with_message,
     without_failure,
 )
 from teamrun.runs.reader import RunReader
-from teamrun.runs.spec import ForkPoint
+from teamrun.runs.spec import ForkPoint, Overrides
 
 __all__ = ["Children", "not_finished"]
 
@@ -41,8 +42,17 @@ class Children:
         prefix = cut_at(entries, request.after_seq)
         if request.input is not None:
             prefix = with_message(prefix, request.input)
+        spec, most = state.spec, request.overrides.max_turns
+        if most is not None and most < turns_of(prefix):
+            raise DefinitionError(
+                f"What the fork shares has {turns_of(prefix)} turns already; give it as many, or "
+                "take an earlier event.",
+                pointer="/overrides/max_turns",
+            )
+        if request.overrides != Overrides():
+            spec = self._acceptance.overridden(spec, request.overrides)
         point = ForkPoint(run_id=parent.run_id, after_seq=request.after_seq)
-        spec = state.spec.model_copy(
+        spec = spec.model_copy(
             update={
                 "limits": request.limits,
                 "run_at": None,

@@ -29,7 +29,7 @@ from teamrun.runs.entries import (
 )
 from teamrun.runs.limits import Limits
 from teamrun.runs.log import RunLog
-from teamrun.runs.spec import InputMessage
+from teamrun.runs.spec import InputMessage, Overrides
 
 __all__ = [
     "ForkRequest",
@@ -37,6 +37,7 @@ __all__ = [
     "cut_at",
     "prefix_events",
     "read_prefix",
+    "turns_of",
     "with_message",
     "without_failure",
     "write_prefix",
@@ -56,6 +57,8 @@ class ForkRequest(BaseModel):
     """The last event that the new run shares, and with it the call that it tells the end of."""
     input: InputMessage | None = None
     """Said to the team at that point; it hears it before its next turn."""
+    overrides: Overrides = Overrides()
+    """What is to be another way from there on."""
     limits: Limits = Limits()
     """Of the new run; those of the parent are not taken over."""
 
@@ -128,6 +131,11 @@ def with_message(entries: list[Entry], message: InputMessage) -> list[Entry]:
     said = replace(entries[at - 1], n=0, events=[], body=signal)
     rest = [entry for entry in entries[at + 1 :] if not isinstance(entry.body, Step)]
     return [*entries[:at], said, *entries[at : at + 1], *rest]
+
+
+def turns_of(entries: Iterable[Entry]) -> int:
+    """How many turns have begun in what a child shares."""
+    return sum(event.type == "turn.started" for entry in entries for event in entry.events)
 
 
 def prefix_events(entries: Iterable[Entry]) -> list[LoggedEvent]:

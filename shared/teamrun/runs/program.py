@@ -20,7 +20,9 @@ __all__ = ["run_team"]
 
 async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     """Drive the team of a run from its start to its end."""
-    team = build_team(spec.definition, registry, JournalWiring(journal, prices=registry.price))
+    options = {} if spec.temperature is None else {"temperature": spec.temperature}
+    wiring = JournalWiring(journal, prices=registry.price, options=options)
+    team = build_team(spec.definition, registry, wiring)
     narrator = Narrator(journal)
     team.observer = narrator
     team.inbox = partial(_heard, journal)

@@ -23,6 +23,7 @@ __all__ = [
     "ForkPoint",
     "InputMessage",
     "Metadata",
+    "Overrides",
     "Retry",
     "RunInput",
     "RunRequest",
@@ -100,6 +101,19 @@ class Retry(BaseModel):
         return min(self.backoff_seconds * 2 ** (attempts - 1), self.max_backoff_seconds)
 
 
+class Overrides(BaseModel):
+    """Settings of a team that are others for one run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    model: str | None = Field(default=None, min_length=1, max_length=128)
+    """The model profile of all agents and selectors."""
+    temperature: float | None = Field(default=None, ge=0, le=2, strict=True)
+    """Given to the model with every call."""
+    max_turns: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
+    """After how many turns of its agents the team stops."""
+
+
 class RunRequest(BaseModel):
     """The body of `POST /v1/runs`; exactly one of `team` and `team_spec` is given."""
 
@@ -113,6 +127,8 @@ class RunRequest(BaseModel):
     """A definition of the client's own, made of registered models and tools."""
     input: str | RunInput = Field(examples=["Which region sold most in March?"])
     """The task."""
+    overrides: Overrides = Overrides()
+    """What is to be another way than the team says."""
     metadata: Metadata = {}
     tags: list[Annotated[str, StringConstraints(min_length=1, max_length=64)]] = Field(
         default=[], max_length=16
@@ -172,6 +188,8 @@ class RunSpec(BaseModel):
     input: str | RunInput
     metadata: Metadata = {}
     tags: list[str] = []
+    temperature: float | None = None
+    """Given to the model with every call."""
     seed: str
     """Hexadecimal; identifiers and random numbers of the run are made from it."""
     behaviour: int = BEHAVIOUR

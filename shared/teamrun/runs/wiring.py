@@ -50,17 +50,32 @@ def _by_model(profile: str, model: str | None) -> Price | None:
     return price_of(model)
 
 
+_NO_OPTIONS: Mapping[str, Any] = {}
+
+
 class JournalWiring:
     """What a team builder asks for each leaf of a team that runs as a job."""
 
-    def __init__(self, journal: Journal, *, prices: PriceOf = _by_model) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        prices: PriceOf = _by_model,
+        options: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> None:
         self._journal = journal
         self._prices = prices
+        self._options = options
 
     def model(self, path: str, profile: str, client: ChatCompletionClient) -> ChatCompletionClient:
         """A client whose calls are recorded."""
         return JournaledModel(
-            client, self._journal, path=path, profile=profile, prices=self._prices
+            client,
+            self._journal,
+            path=path,
+            profile=profile,
+            prices=self._prices,
+            options=self._options,
         )
 
     def tool(self, path: str, tool: Tool) -> Tool:
@@ -119,8 +134,10 @@ class JournaledModel(ModelWrapper):
         path: str,
         profile: str,
         prices: PriceOf,
+        options: Mapping[str, Any],
     ) -> None:
         super().__init__(client)
+        self._options = options
         self._prices = prices
         self._journal = journal
         self._path = path
@@ -144,7 +161,7 @@ class JournaledModel(ModelWrapper):
                 tools=tools,
                 tool_choice=tool_choice,
                 json_output=json_output,
-                extra_create_args=extra_create_args,
+                extra_create_args=self._with_options(extra_create_args),
             )
 
         return await self._call(ask)
@@ -164,7 +181,7 @@ class JournaledModel(ModelWrapper):
             "tools": tools,
             "tool_choice": tool_choice,
             "json_output": json_output,
-            "extra_create_args": extra_create_args,
+            "extra_create_args": self._with_options(extra_create_args),
         }
 
         async def ask(desk: Desk) -> CreateResult:
@@ -185,6 +202,9 @@ class JournaledModel(ModelWrapper):
                 return await self.wrapped.create(messages, **arguments)
 
         yield await self._call(ask)
+
+    def _with_options(self, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        return {**self._options, **(given or {})} if self._options else given
 
     async def _call(self, ask: Callable[[Desk], Awaitable[CreateResult]]) -> CreateResult:
         position = self._journal.position(self._path, "model")

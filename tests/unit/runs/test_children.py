@@ -1,16 +1,20 @@
 import asyncio
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tests.support.runs import TENANT, Cluster, duo, solo
 
+from teamrun.components.registry import Registry
 from teamrun.dispatch.base import RunRef
-from teamrun.errors import NoSuchPoint, RunNotFinished, RunNotFound
+from teamrun.errors import DefinitionError, NoSuchPoint, RunNotFinished, RunNotFound
+from teamrun.messages.llm import CreateResult
 from teamrun.runs.lineage import ForkRequest, RetryRequest
 from teamrun.runs.public import Run
-from teamrun.runs.spec import InputMessage
+from teamrun.runs.service import RunService
+from teamrun.runs.spec import InputMessage, Overrides, RunRequest
 from teamrun.runs.talk import Answer
+from teamrun.testing import ScriptedModel
 from teamrun.tools.context import ToolContext
 from teamrun.tools.function import FunctionTool
 
@@ -317,5 +321,74 @@ def test_a_fork_that_has_not_begun_is_forked_at_its_only_event() -> None:
             await cluster.service.fork(TENANT, fork.run.id, ForkRequest(after_seq=2))
         child = await executed(cluster, RunRef(TENANT, again.run.id))
         assert await texts(cluster, child) == ["go", "1", "2", "3", "4", "5", "6"]
+
+    asyncio.run(scenario())
+
+
+def test_a_run_has_another_model_and_fewer_turns_than_its_team() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["never"], "b": ["never"]}, team=duo(6))
+        registry = Registry.of(
+            teams={"team": duo(6)}, models={"m": cluster.model, "big": ScriptedModel(numbers())}
+        )
+        cluster.registry = registry
+        service = RunService(
+            store=cluster.store,
+            live=cluster.live,
+            dispatcher=cluster.queue,
+            registry=registry,
+            clock=cluster.clock,
+        )
+        overrides = Overrides(model="big", max_turns=3)
+        request = RunRequest(team="team", input="go", overrides=overrides)
+        plain = RunRequest(team="team", input="go")
+        run = (await service.submit(TENANT, request)).run
+        other = (await service.submit(TENANT, plain)).run
+        assert run.team.name == other.team.name
+        assert run.team.digest != other.team.digest
+        run = await executed(cluster, RunRef(TENANT, run.id))
+        assert await texts(cluster, run) == ["go", "1", "2", "3"]
+
+        at = await seq_of(cluster, RunRef(TENANT, run.id), "3")
+        forked = await service.fork(
+            TENANT, run.id, ForkRequest(after_seq=at, overrides=Overrides(max_turns=4))
+        )
+        child = await executed(cluster, RunRef(TENANT, forked.run.id))
+        assert await texts(cluster, child) == ["go", "1", "2", "3", "4"]
+
+    asyncio.run(scenario())
+
+
+def test_the_temperature_of_a_run_goes_with_every_call() -> None:
+    class Listening(ScriptedModel):
+        heard: ClassVar[list[Any]] = []
+
+        async def create(self, messages: Any, **options: Any) -> CreateResult:
+            self.heard.append(options["extra_create_args"])
+            return await super().create(messages, **options)
+
+    async def scenario() -> None:
+        model = Listening({"a": ["1"], "b": ["2"]})
+        cluster = Cluster({}, team=duo(2), model=model)
+        ref = await cluster.submit(overrides={"temperature": 0.2})
+        assert (await executed(cluster, ref)).status == "completed"
+        assert model.heard == [{"temperature": 0.2}] * 2
+
+    asyncio.run(scenario())
+
+
+def test_overrides_that_cannot_be_are_refused() -> None:
+    async def scenario() -> None:
+        cluster = Cluster(numbers(), team=duo(4))
+        with pytest.raises(DefinitionError, match="no model profile 'mm'") as caught:
+            await cluster.submit(overrides={"model": "mm"})
+        assert caught.value.pointer == "/overrides/model"
+        ref = await cluster.submit()
+        await executed(cluster, ref)
+        at = await seq_of(cluster, ref, "3")
+        request = ForkRequest(after_seq=at, overrides=Overrides(max_turns=2))
+        with pytest.raises(DefinitionError, match="3 turns already") as caught:
+            await cluster.service.fork(TENANT, ref.run_id, request)
+        assert caught.value.pointer == "/overrides/max_turns"
 
     asyncio.run(scenario())

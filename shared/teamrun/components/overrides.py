@@ -1,0 +1,37 @@
+"""A team with some of its settings replaced for one run."""
+
+from typing import Any, TypeVar
+
+from teamrun.components.definitions import (
+    AssistantDefinition,
+    ParticipantDefinition,
+    SelectorDefinition,
+    TeamDefinition,
+    UserProxyDefinition,
+)
+
+__all__ = ["overridden"]
+
+PartT = TypeVar("PartT", bound=ParticipantDefinition)
+
+
+def overridden(team: TeamDefinition, *, model: str | None, max_turns: int | None) -> TeamDefinition:
+    """The definition with another model for everybody, or another number of turns.
+
+    Args:
+        team: As it is registered, or was brought along.
+        model: The profile that all agents and selectors use, those of inner teams included.
+        max_turns: Of the outermost team.
+    """
+    if model is not None:
+        team = _with_model(team, model)
+    return team if max_turns is None else team.model_copy(update={"max_turns": max_turns})
+
+
+def _with_model(part: PartT, model: str) -> PartT:
+    changes: dict[str, Any] = {}
+    if isinstance(part, AssistantDefinition | SelectorDefinition):
+        changes["model"] = model
+    if not isinstance(part, AssistantDefinition | UserProxyDefinition):
+        changes["participants"] = tuple(_with_model(each, model) for each in part.participants)
+    return part.model_copy(update=changes)
