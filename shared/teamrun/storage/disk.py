@@ -8,6 +8,7 @@ the name is, and the name is before the call returns.
 
 import errno
 import os
+import random
 import secrets
 import stat
 import sys
@@ -26,6 +27,8 @@ _TMP = ".tmp"
 _LEFTOVER_AGE = timedelta(hours=1)
 _ATTEMPTS = 50
 """A folder may be removed (it was empty) between its making and its use, but hardly this often."""
+_AT_ONCE, _PAUSE_S = 5, 0.002
+"""After so many attempts there is a pause, of a random length up to this, before each."""
 _KNOWN_FOLDERS = 50_000
 
 _SAFE = 0 if sys.platform == "win32" else os.O_NOFOLLOW | os.O_CLOEXEC
@@ -232,13 +235,15 @@ class Disk:
 
     def _in_folder(self, path: str, act: Callable[[], None]) -> None:
         folder = path.rpartition("/")[0]
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             try:
                 if folder not in self._known:
                     self._make(folder)
                 act()
             except FileNotFoundError:
                 self._known.discard(folder)
+                if attempt >= _AT_ONCE:  # somebody empties it as fast as it is made
+                    time.sleep(random.random() * _PAUSE_S)
             else:
                 if self._sync:
                     self.unsynced.add(folder)
