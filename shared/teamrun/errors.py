@@ -226,6 +226,12 @@ class UnknownOutcome(FatalToolError):
     code = "outcome_unknown"
 
 
+class AgentFailed(RunError):
+    """An agent of the operator's own code has raised."""
+
+    code = "agent_failed"
+
+
 class SessionLost(FatalToolError):
     """A tool's session, such as an open page, was in a worker that has lost the run."""
 

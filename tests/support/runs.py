@@ -70,6 +70,7 @@ class Cluster:
         live: Live | None = None,
         model: ScriptedModel | None = None,
         lease: timedelta = timedelta(seconds=60),
+        registry: Registry | None = None,
     ) -> None:
         self.store = store or MemoryStore()
         self.clock = ShiftedClock()
@@ -77,7 +78,7 @@ class Cluster:
         self.queue = MemoryQueue()
         self.lease = lease
         self.model = model or ScriptedModel(script)
-        self.registry = Registry.of(
+        self.registry = registry or Registry.of(
             teams={"team": team}, models={"m": self.model}, tools=tools or []
         )
         self.service = RunService(

@@ -6,11 +6,12 @@ through a `Wiring` with the path of the agent that uses it.
 
 from typing import Any, Final, assert_never
 
-from teamrun.agents import AssistantAgent, Handoff, UserProxyAgent
+from teamrun.agents import AssistantAgent, BaseChatAgent, Handoff, UserProxyAgent
 from teamrun.components.build_conditions import build_condition
 from teamrun.components.definitions import (
     AssistantDefinition,
     ContextDefinition,
+    CustomDefinition,
     HandoffDefinition,
     ParticipantDefinition,
     RoundRobinDefinition,
@@ -84,6 +85,8 @@ class _Builder:
                 ask = self._wiring.input(path, None, definition)
                 options = _given(description=definition.description, input_func=ask)
                 return UserProxyAgent(definition.name, **options)
+            case CustomDefinition():
+                return self._wiring.agent(path, self._own(definition, path))
             case RoundRobinDefinition() | SelectorDefinition():
                 return self.team(definition, path)
             case _:
@@ -112,6 +115,13 @@ class _Builder:
             handoffs=[_handoff(each) for each in definition.handoffs] or None,
             **options,
         )
+
+    def _own(self, definition: CustomDefinition, path: str) -> BaseChatAgent:
+        options = _given(description=definition.description)
+        if (profile := definition.model) is not None:
+            client = self._registry.model_client(profile).for_agent(definition.name)
+            options["model_client"] = self._wiring.inner_model(path, profile, client)
+        return self._registry.agent(definition.agent, name=definition.name, **options)
 
     def _model(self, profile: str, agent: str, path: str) -> ChatCompletionClient:
         client = self._registry.model_client(profile).for_agent(agent)

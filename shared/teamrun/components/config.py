@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
+from teamrun.components.agent_table import AgentTable
 from teamrun.components.definitions import TeamDefinition
 from teamrun.components.environment import MissingVariable, expand, malformed, variables
 from teamrun.components.fields import as_object, read_fields
 from teamrun.components.problems import Problems, pointer, shown
 from teamrun.components.profiles import Profile, Profiles
-from teamrun.components.read_agents import read_agent
+from teamrun.components.read_agents import read_agent, read_classes
 from teamrun.components.read_models import implicit_profile, read_profiles
 from teamrun.components.read_teams import TeamReader
 from teamrun.components.read_tools import read_tools
@@ -97,11 +98,14 @@ class _File:
             environ=self._environ,
         )
         texts = self._variables({"agents": top["agents"], "teams": top["teams"]})
-        self._read_agents(top["agents"], tools)
-        self._read_teams(top["teams"], tools)
+        own_agents = read_classes(self._map(top["agents"], "/agents"), "/agents", self._problems)
+        agents = AgentTable(own_agents, folder=self._folder)
+        self._read_agents(top["agents"], tools, agents)
+        self._read_teams(top["teams"], tools, agents)
         return Registry(
             models=Profiles(self._profiles, environ=self._environ),
             tools=tools,
+            agents=agents,
             teams={
                 name: cast("TeamDefinition", member.definition)
                 for name, member in self._teams.items()
@@ -111,10 +115,11 @@ class _File:
             texts=texts,
         )
 
-    def _read_agents(self, raw: Any, tools: ToolTable) -> None:
+    def _read_agents(self, raw: Any, tools: ToolTable, agents: AgentTable) -> None:
         scope = Scope(
             models=self._profiles,
             tools=tools,
+            agents=agents,
             model_is_known=self._take_implicit,
             operator=True,
         )
@@ -123,11 +128,12 @@ class _File:
             agent = read_agent(item, place, scope, self._problems, name=key)
             self._agents[key] = None if agent is None else Member(agent, place)
 
-    def _read_teams(self, raw: Any, tools: ToolTable) -> None:
+    def _read_teams(self, raw: Any, tools: ToolTable, agents: AgentTable) -> None:
         self._raw_teams = self._map(raw, "/teams")
         scope = Scope(
             models=self._profiles,
             tools=tools,
+            agents=agents,
             model_is_known=self._take_implicit,
             profile_of=lambda model: model if model in self._profiles else None,
             member=lambda name: self._member(name, scope),

@@ -23,6 +23,7 @@ __all__ = [
     "AgentDefinition",
     "AssistantDefinition",
     "ContextDefinition",
+    "CustomDefinition",
     "HandoffDefinition",
     "ParticipantDefinition",
     "RoundRobinDefinition",
@@ -132,8 +133,20 @@ class UserProxyDefinition(_Part):
     """The answer where nobody gave one in time: a text, or data that fits `input_schema`."""
 
 
+class CustomDefinition(_Part):
+    """An agent of a class that the operator registered."""
+
+    type: Literal["custom_agent"] = "custom_agent"
+    name: AgentName
+    agent: AgentName
+    """The name under which the class is registered."""
+    model: ModelName | None = None
+    """A model profile, for a class that takes a model client."""
+    description: str | None = None
+
+
 AgentDefinition = Annotated[
-    AssistantDefinition | UserProxyDefinition,
+    AssistantDefinition | UserProxyDefinition | CustomDefinition,
     Field(discriminator="type"),
 ]
 """One agent."""
@@ -182,7 +195,11 @@ TeamDefinition = Annotated[
 """A team."""
 
 ParticipantDefinition = Annotated[
-    AssistantDefinition | UserProxyDefinition | RoundRobinDefinition | SelectorDefinition,
+    AssistantDefinition
+    | UserProxyDefinition
+    | CustomDefinition
+    | RoundRobinDefinition
+    | SelectorDefinition,
     Field(discriminator="type"),
 ]
 """A member of a team: an agent, or another team."""

@@ -4,22 +4,29 @@ from collections.abc import Iterator
 
 from teamrun.components.definitions import (
     AssistantDefinition,
+    CustomDefinition,
     ParticipantDefinition,
     SelectorDefinition,
     TeamDefinition,
     UserProxyDefinition,
 )
 
-__all__ = ["agents_of", "models_of", "tools_of"]
+__all__ = ["agents_of", "classes_of", "models_of", "tools_of"]
 
 
 def models_of(team: TeamDefinition) -> set[str]:
     """The model profiles of all agents and selectors."""
-    return {
+    models = {
         part.model
         for part in _parts(team)
-        if isinstance(part, (AssistantDefinition, SelectorDefinition))
+        if isinstance(part, (AssistantDefinition, CustomDefinition, SelectorDefinition))
     }
+    return {model for model in models if model is not None}
+
+
+def classes_of(team: TeamDefinition) -> set[str]:
+    """The registered classes of all agents."""
+    return {part.agent for part in _parts(team) if isinstance(part, CustomDefinition)}
 
 
 def tools_of(team: TeamDefinition) -> set[str]:
@@ -37,12 +44,12 @@ def agents_of(team: TeamDefinition) -> list[str]:
     return [
         part.name
         for part in _parts(team)
-        if isinstance(part, (AssistantDefinition, UserProxyDefinition))
+        if isinstance(part, (AssistantDefinition, CustomDefinition, UserProxyDefinition))
     ]
 
 
 def _parts(part: ParticipantDefinition) -> Iterator[ParticipantDefinition]:
     yield part
-    if not isinstance(part, (AssistantDefinition, UserProxyDefinition)):
+    if not isinstance(part, (AssistantDefinition, CustomDefinition, UserProxyDefinition)):
         for inner in part.participants:
             yield from _parts(inner)

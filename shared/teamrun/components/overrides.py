@@ -4,8 +4,8 @@ from typing import Any, TypeVar
 
 from teamrun.components.definitions import (
     AssistantDefinition,
+    CustomDefinition,
     ParticipantDefinition,
-    SelectorDefinition,
     TeamDefinition,
     UserProxyDefinition,
 )
@@ -30,8 +30,8 @@ def overridden(team: TeamDefinition, *, model: str | None, max_turns: int | None
 
 def _with_model(part: PartT, model: str) -> PartT:
     changes: dict[str, Any] = {}
-    if isinstance(part, AssistantDefinition | SelectorDefinition):
+    if getattr(part, "model", None) is not None:
         changes["model"] = model
-    if not isinstance(part, AssistantDefinition | UserProxyDefinition):
+    if not isinstance(part, AssistantDefinition | CustomDefinition | UserProxyDefinition):
         changes["participants"] = tuple(_with_model(each, model) for each in part.participants)
     return part.model_copy(update=changes)

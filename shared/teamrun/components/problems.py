@@ -21,6 +21,7 @@ ProblemCode = Literal[
     "invalid_definition",
     "unknown_field",
     "unknown_team",
+    "unknown_agent",
     "unknown_model",
     "unknown_tool",
     "unknown_provider",

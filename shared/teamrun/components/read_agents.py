@@ -1,25 +1,29 @@
 """Agents as people write them, read into the canonical form."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from teamrun.components.agent_table import AgentEntry
 from teamrun.components.definitions import (
     AgentDefinition,
     AssistantDefinition,
     ContextDefinition,
+    CustomDefinition,
     HandoffDefinition,
     UserProxyDefinition,
 )
 from teamrun.components.fields import Fields, as_list, as_object, construct, read_fields
+from teamrun.components.own_code import DOTTED
 from teamrun.components.persons import check_person
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.scope import Scope
 
-__all__ = ["AGENT_TYPES", "read_agent", "read_context", "read_handoffs"]
+__all__ = ["AGENT_TYPES", "read_agent", "read_classes", "read_context", "read_handoffs"]
 
 AGENT_TYPES: Final[Mapping[str, str]] = {
     "assistant_agent": "assistant_agent",
     "AssistantAgent": "assistant_agent",
+    "custom_agent": "custom_agent",
     "user_proxy_agent": "user_proxy_agent",
     "UserProxyAgent": "user_proxy_agent",
 }
@@ -39,6 +43,9 @@ _ASSISTANT: Final = {name: name for name in AssistantDefinition.model_fields} | 
     "max_tool_use_attempts": "max_tool_iterations"
 }
 _PERSON: Final = {name: name for name in UserProxyDefinition.model_fields}
+_CUSTOM: Final = {name: name for name in CustomDefinition.model_fields}
+_OWN: Final = {"class": "class", "options": "options"}
+"""What only the operator's file may say of an agent, and `read_classes` reads."""
 _HANDOFF: Final = {name: name for name in HandoffDefinition.model_fields}
 _CONTEXT: Final = {name: name for name in ContextDefinition.model_fields}
 
@@ -50,13 +57,16 @@ def read_agent(
     source = as_object(raw, where, problems, what="an agent")
     if source is None:
         return None
-    written = source.get("type", "assistant_agent")
+    usual = "custom_agent" if "class" in source and scope.operator else "assistant_agent"
+    written = source.get("type", usual)
     kind = AGENT_TYPES.get(written) if isinstance(written, str) else None
     if kind is None:
         _note_type(written, pointer(where, "type"), problems)
         return None
     if kind == "user_proxy_agent":
         return _person(source, where, problems, name=name)
+    if kind == "custom_agent":
+        return _custom(source, where, scope, problems, name=name)
     return _assistant(source, where, scope, problems, name=name)
 
 
@@ -96,6 +106,50 @@ def _person(
     values = _values(fields, "user_proxy_agent", name)
     person = construct(UserProxyDefinition, fields, values, problems)
     return person if len(problems.found) == before else None
+
+
+def _custom(
+    source: Mapping[str, Any], where: str, scope: Scope, problems: Problems, *, name: str | None
+) -> CustomDefinition | None:
+    before = len(problems.found)
+    if "class" in source and not scope.operator:
+        problems.add(
+            pointer(where, "class"),
+            "source_not_allowed",
+            "A class is registered by the operator, and named with 'agent' here; registered:"
+            f" {listed(scope.agents)}.",
+        )
+        return None
+    known = _CUSTOM | _OWN if scope.operator else _CUSTOM
+    fields = read_fields(source, where, known, problems, what="an agent of a class of its own")
+    values = _values(fields, "custom_agent", name)
+    own = {part: values.pop(part, None) for part in _OWN}
+    if own["class"] is not None:
+        values["agent"] = name
+    elif scope.operator and "agent" not in values:
+        detail = "'class' is needed: the agent's class, as 'package.module:Name'."
+        problems.add(where, "invalid_definition", detail)
+        return None
+    scope.check_model(values.get("model"), fields.place("model"), problems)
+    scope.check_agent(values.get("agent"), fields.place("agent"), problems)
+    agent = construct(CustomDefinition, fields, _without_none(values), problems)
+    return agent if len(problems.found) == before else None
+
+
+def read_classes(raw: Mapping[str, Any], where: str, problems: Problems) -> list[AgentEntry]:
+    """The classes among the agents of the operator's file, by the keys of the agents."""
+    read: list[AgentEntry] = []
+    for name, item in raw.items():
+        if not isinstance(item, Mapping) or "class" not in item:
+            continue
+        entry = cast("Mapping[str, Any]", item)
+        place, target, options = pointer(where, name), entry["class"], entry.get("options")
+        if not isinstance(target, str) or not DOTTED.fullmatch(target):
+            detail = f"'class': {shown(target)} is not of the form 'package.module:Name'."
+            problems.add(pointer(place, "class"), "invalid_definition", detail)
+        given = {} if options is None else as_object(options, place, problems, what="'options'")
+        read.append(AgentEntry(name=name, target=str(target), options=given or {}, where=place))
+    return read
 
 
 def _values(fields: Fields, kind: str, name: str | None) -> dict[str, Any]:
@@ -153,6 +207,6 @@ def _note_type(written: Any, where: str, problems: Problems) -> None:
     problems.add(
         where,
         "invalid_definition",
-        f"'type': no agent type {shown(written)}.{hint} There are 'assistant_agent' and"
-        " 'user_proxy_agent'.",
+        f"'type': no agent type {shown(written)}.{hint} There are 'assistant_agent',"
+        " 'user_proxy_agent' and 'custom_agent'.",
     )

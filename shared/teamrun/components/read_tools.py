@@ -1,6 +1,5 @@
 """The `tools` of the operator's file: a map from name to a Python function."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -8,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from teamrun.components.definitions import ToolName
 from teamrun.components.fields import as_object, construct, read_fields
+from teamrun.components.own_code import DOTTED
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.tool_table import ToolEntry
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
@@ -15,7 +15,6 @@ from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
 __all__ = ["read_tools"]
 
 _LATER: Final = frozenset({"code_execution", "http", "mcp"})
-_DOTTED: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class _FunctionTool(BaseModel):
@@ -97,7 +96,7 @@ def _tool(
 def _function(
     written: str, where: str, offered: Mapping[str, ToolEntry], problems: Problems
 ) -> str:
-    if _DOTTED.fullmatch(written):
+    if DOTTED.fullmatch(written):
         return written
     if written in offered:
         return offered[written].function

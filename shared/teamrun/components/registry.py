@@ -5,13 +5,14 @@ it: `Profiles`, `ToolTable` and the readers. `config.load_registry` makes one of
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from teamrun.components.agent_table import AgentTable, MakeAgent
 from teamrun.components.bounds import within_bounds
 from teamrun.components.definitions import TeamDefinition
 from teamrun.components.digest import digest
 from teamrun.components.environment import expand, variables
-from teamrun.components.names import agents_of, models_of, tools_of
+from teamrun.components.names import agents_of, classes_of, models_of, tools_of
 from teamrun.components.overrides import overridden
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.profiles import Profiles
@@ -22,6 +23,9 @@ from teamrun.components.tool_table import ToolTable
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of
 from teamrun.tools.base import Tool
+
+if TYPE_CHECKING:
+    from teamrun.agents.base import BaseChatAgent
 
 __all__ = ["Registry", "Resolved"]
 
@@ -38,6 +42,8 @@ class Resolved(NamedTuple):
     """The profiles that it names, each with its digest."""
     tools: dict[str, str]
     """The tools that it names, each with its digest."""
+    agents: dict[str, str]
+    """The agent classes that it names, each with its digest."""
 
 
 class Registry:
@@ -52,12 +58,14 @@ class Registry:
         *,
         models: Profiles,
         tools: ToolTable,
+        agents: AgentTable,
         teams: Mapping[str, TeamDefinition],
         environ: Mapping[str, str],
         texts: frozenset[str] = frozenset(),
     ) -> None:
         self._models = models
         self._tools = tools
+        self._agents = agents
         self._teams = dict(teams)
         self._environ = {name: environ[name] for name in texts if name in environ}
         self._texts = texts
@@ -69,6 +77,7 @@ class Registry:
         teams: Mapping[str, Mapping[str, Any]],
         models: Mapping[str, ChatCompletionClient] | None = None,
         tools: Iterable[Tool] = (),
+        agents: Mapping[str, MakeAgent] | None = None,
     ) -> "Registry":
         """A registry of clients and tools that exist already: for scripts and tests.
 
@@ -76,21 +85,23 @@ class Registry:
             teams: Inline definitions by name.
             models: Clients by the names of their profiles.
             tools: Tools; their own names count.
+            agents: Agent classes of your own by name.
 
         Raises:
             DefinitionError: A team does not hold; the pointer begins with its name.
         """
         profiles = Profiles({}, environ={}, clients=models)
-        table = ToolTable(tools=tools)
+        table, own = ToolTable(tools=tools), AgentTable(classes=agents)
         problems = Problems()
         read: dict[str, TeamDefinition] = {}
         for name, raw in teams.items():
-            reader = TeamReader(Scope(models=profiles, tools=table), problems)
+            scope = Scope(models=profiles, tools=table, agents=own)
+            reader = TeamReader(scope, problems)
             member = reader.team(raw, pointer("", name), name=name)
             if member is not None:
                 read[name] = _team(member.definition)
         problems.raise_any()
-        return cls(models=profiles, tools=table, teams=read, environ={})
+        return cls(models=profiles, tools=table, agents=own, teams=read, environ={})
 
     def resolve(
         self, *, team: str | None = None, team_spec: Mapping[str, Any] | None = None
@@ -141,6 +152,7 @@ class Registry:
             definition=definition,
             models={name: self._models.digest(name) for name in sorted(models_of(definition))},
             tools={name: self._tools.digest(name) for name in sorted(tools_of(definition))},
+            agents={name: self._agents.digest(name) for name in sorted(classes_of(definition))},
         )
 
     def validate(
@@ -195,14 +207,29 @@ class Registry:
         """
         return self._tools.get(name)
 
-    def preload(self) -> None:
-        """Import every registered tool, so that a mistake shows when the process starts.
+    def agent(self, agent: str, *, name: str, **options: Any) -> "BaseChatAgent":
+        """A fresh agent of a registered class, imported at its first use.
+
+        Args:
+            agent: The name of the class.
+            name: Of the agent in its team.
+            options: What its definition says besides.
 
         Raises:
-            DefinitionError: A function cannot be imported.
+            DefinitionError: There is no such class, or it makes no agent.
+        """
+        return self._agents.make(agent, name=name, **options)
+
+    def preload(self) -> None:
+        """Import all tools and agent classes, so that a mistake shows when the process starts.
+
+        Raises:
+            DefinitionError: A function or class cannot be imported.
         """
         for name in sorted(self._tools):
             self._tools.get(name)
+        for name in sorted(self._agents):
+            self._agents.get(name)
 
     def expanded(self, definition: TeamDefinition) -> TeamDefinition:
         """A definition with the operator's variables filled into its texts, ready to be built.
@@ -267,7 +294,12 @@ class Registry:
                 problems.add(pointer(where, "version"), "unknown_version", detail)
                 return None
             spec = {key: value for key, value in spec.items() if key != "version"}
-        scope = Scope(models=self._models, tools=self._tools, profile_of=self._models.for_model)
+        scope = Scope(
+            models=self._models,
+            tools=self._tools,
+            agents=self._agents,
+            profile_of=self._models.for_model,
+        )
         member = TeamReader(scope, problems).team(spec, where)
         return None if member is None else _team(member.definition)
 

@@ -37,6 +37,8 @@ class Scope:
     """Model profiles."""
     tools: Collection[str]
     """Registered tools."""
+    agents: Collection[str] = ()
+    """Registered agent classes."""
     model_is_known: Callable[[str], bool] = _no
     """Takes model names beyond `models`: `provider:model` in the operator's file."""
     profile_of: Callable[[str], str | None] = _none
@@ -56,6 +58,17 @@ class Scope:
             where,
             "unknown_model",
             f"There is no model profile {shown(name)}.{hint} Registered: {listed(self.models)}.",
+        )
+
+    def check_agent(self, name: object, where: str, problems: Problems) -> None:
+        """Note a problem where no such agent class is registered."""
+        if not isinstance(name, str) or name in self.agents:
+            return
+        hint = did_you_mean(name, self.agents)
+        problems.add(
+            where,
+            "unknown_agent",
+            f"There is no agent class {shown(name)}.{hint} Registered: {listed(self.agents)}.",
         )
 
     def check_tool(self, name: object, where: str, problems: Problems) -> None:

@@ -1,18 +1,16 @@
 """Registered tools: the names by which teams refer to tools, each imported at first use."""
 
-import importlib
 import inspect
-import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 from teamrun.components.digest import digest
+from teamrun.components.own_code import NotThere, OwnCode
 from teamrun.components.problems import did_you_mean, listed
 from teamrun.errors import DefinitionError, UsageError
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session, Tool
@@ -84,7 +82,7 @@ class ToolTable(Collection[str]):
         tools: Iterable[Tool] = (),
     ) -> None:
         self._entries = {entry.name: entry for entry in entries}
-        self._folder = folder
+        self._code = OwnCode(folder)
         self._tools = {tool.name: tool for tool in tools}
         self._given = frozenset(self._tools)
 
@@ -124,7 +122,10 @@ class ToolTable(Collection[str]):
             return self._tools.setdefault(name, self._made(entry))
 
     def _made(self, entry: ToolEntry) -> Tool:
-        found = self._imported(entry)
+        try:
+            found = self._code.find(entry.function)
+        except NotThere as error:
+            raise _at(entry, str(error)) from error
         if isinstance(found, Tool):
             if found.name != entry.name:
                 raise _at(entry, f"is the tool {found.name!r}; register it under that name")
@@ -136,30 +137,6 @@ class ToolTable(Collection[str]):
             raise _at(entry, f"is a {type(found).__name__}, not a function or a Tool")
         return _function_tool(found, entry)
 
-    def _imported(self, entry: ToolEntry) -> Any:
-        module_name, _, attribute = entry.function.partition(":")
-        try:
-            found: Any = self._module(module_name)
-        except Exception as error:  # whatever the operator's module raises while it is imported
-            raise _at(entry, f"cannot be imported: {error}") from error
-        for part in attribute.split("."):
-            names = vars(found) if isinstance(found, (ModuleType, type)) else {}
-            if part not in names:
-                hint = did_you_mean(part, (name for name in names if not name.startswith("_")))
-                raise _at(entry, f"names {part!r}, which is not there.{hint}")
-            found = names[part]
-        return found
-
-    def _module(self, name: str) -> ModuleType:
-        if self._folder is None:
-            return importlib.import_module(name)
-        folder = str(self._folder)
-        _refuse_namesake(name.partition(".")[0], self._folder)
-        if folder not in sys.path:
-            # In front, as for a script: the operator's own module wins over an installed one.
-            sys.path.insert(0, folder)
-        return importlib.import_module(name)
-
 
 def entry_point_tools() -> list[ToolEntry]:
     """The tools that installed packages offer; nothing is imported yet."""
@@ -167,23 +144,6 @@ def entry_point_tools() -> list[ToolEntry]:
         ToolEntry(name=point.name, function=point.value)
         for point in metadata.entry_points(group=ENTRY_POINTS)
     ]
-
-
-def _refuse_namesake(package: str, folder: Path) -> None:
-    """Refuse to take a module of the same name that was imported from somewhere else."""
-    loaded = sys.modules.get(package)
-    here = [
-        path
-        for path in (folder / f"{package}.py", folder / package / "__init__.py")
-        if path.exists()
-    ]
-    if loaded is None or not here or loaded.__file__ is None:
-        return
-    if Path(loaded.__file__).resolve() != here[0].resolve():
-        raise ImportError(
-            f"another module {package!r} is loaded already; give the one in the folder of the"
-            " team file another name"
-        )
 
 
 def _function_tool(function: Callable[..., Any], entry: ToolEntry) -> Tool:

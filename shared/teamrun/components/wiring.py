@@ -7,6 +7,7 @@ A path names a leaf by its position: `analysts/analyst`, `outer/inner/agent`,
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from teamrun.agents.base import BaseChatAgent
 from teamrun.components.definitions import UserProxyDefinition
 from teamrun.core.cancellation import CancellationToken
 from teamrun.models.base import ChatCompletionClient
@@ -23,6 +24,16 @@ class Wiring(Protocol):
 
     def model(self, path: str, profile: str, client: ChatCompletionClient) -> ChatCompletionClient:
         """The client of the agent at `path`."""
+        ...
+
+    def inner_model(
+        self, path: str, profile: str, client: ChatCompletionClient
+    ) -> ChatCompletionClient:
+        """The client of an agent at `path` whose code is the operator's own."""
+        ...
+
+    def agent(self, path: str, agent: BaseChatAgent) -> BaseChatAgent:
+        """An agent at `path` whose code is the operator's own."""
         ...
 
     def tool(self, path: str, tool: Tool) -> Tool:
@@ -42,6 +53,16 @@ class PlainWiring:
     def model(self, path: str, profile: str, client: ChatCompletionClient) -> ChatCompletionClient:
         """The client as it is."""
         return client
+
+    def inner_model(
+        self, path: str, profile: str, client: ChatCompletionClient
+    ) -> ChatCompletionClient:
+        """The client as it is."""
+        return client
+
+    def agent(self, path: str, agent: BaseChatAgent) -> BaseChatAgent:
+        """The agent as it is."""
+        return agent
 
     def tool(self, path: str, tool: Tool) -> Tool:
         """The tool as it is."""

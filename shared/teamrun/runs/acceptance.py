@@ -272,6 +272,7 @@ def _spec(ref: RunRef, request: RunRequest, resolved: Resolved, record: _KeyReco
         models=resolved.models,
         temperature=request.overrides.temperature,
         tools=resolved.tools,
+        agents=resolved.agents,
         input=request.input,
         metadata=request.metadata,
         tags=request.tags,

@@ -11,7 +11,7 @@ from teamrun.core.call import CallInfo, current_call
 from teamrun.errors import ModelError, TeamrunError
 from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent
 from teamrun.runs.fold import RunState
-from teamrun.runs.journal import Outcome, PendingCall
+from teamrun.runs.journal import CallKind, Outcome, PendingCall, Perform
 from teamrun.runs.log import RunLog
 
 __all__ = ["Calls", "Done", "agent_name", "error_record", "record_of"]
@@ -46,6 +46,8 @@ class Done:
     call: PendingCall
     outcome: Outcome
     duration_ms: float
+    within: str | None = None
+    """The call inside which it was made."""
 
 
 def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallRecord:
@@ -67,6 +69,7 @@ def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallR
         state=outcome.state,
         unawaited=unawaited,
         intent=done.call.intent,
+        within=done.within,
         duration_ms=round(done.duration_ms, 1),
     )
 
@@ -79,6 +82,10 @@ _UNKNOWN = (
 
 def _nothing() -> None:
     pass
+
+
+def _unlimited(call: PendingCall) -> bool:
+    return False
 
 
 class Calls:
@@ -99,6 +106,10 @@ class Calls:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._kinds: dict[str, str] = {}
         self._unwanted: set[str] = set()
+        self.inside: list[PendingCall] = []
+        """Calls inside of others that a limit kept from beginning, so far."""
+        self.is_limited: Callable[[PendingCall], bool] = _unlimited
+        """Whether a limit is reached that keeps a call from beginning."""
         self.done: list[Done] = []
         """Completed, in the order in which they completed."""
         self.events: list[LoggedEvent] = []
@@ -174,7 +185,8 @@ class Calls:
     def close(self) -> None:
         """Cancel every call, and tell nobody of what still happens."""
         self.abandon_all()
-        self._nudge = _nothing  # or the execution and this would keep each other alive
+        # Or these would keep each other alive.
+        self._nudge, self.is_limited = _nothing, _unlimited
 
     async def _perform(self, call: PendingCall, desk: "CallDesk") -> None:
         started = monotonic()
@@ -189,6 +201,26 @@ class Calls:
             outcome = Outcome(error=error_record(error, agent=call.agent))
         self.done.append(Done(call, outcome, (monotonic() - started) * 1000))
         self._finished(call.call_id)
+
+    async def make_inside(self, call: PendingCall, desk: "CallDesk", *, within: str) -> Outcome:
+        """Make a call inside of another one, when it may begin."""
+        if self.is_limited(call):
+            self.inside.append(call)
+            self._nudge()
+            await asyncio.Event().wait()  # until the run is cut short
+        started, perform = monotonic(), call.perform
+        assert perform is not None, "a question is not performed"
+        self._kinds[call.call_id] = call.kind
+        try:
+            outcome = await perform(desk)
+        except Exception as error:
+            outcome = Outcome(error=error_record(error, agent=call.agent))
+        finally:
+            self._kinds.pop(call.call_id, None)
+        milliseconds = (monotonic() - started) * 1000
+        self.done.append(Done(call, outcome, milliseconds, within))
+        self._nudge()
+        return outcome
 
     def _finished(self, call_id: str) -> None:
         self._tasks.pop(call_id, None)
@@ -224,6 +256,28 @@ class CallDesk:
     def publish_delta(self, data: dict[str, Any]) -> None:
         """Show a piece of text to live subscribers; nothing is kept."""
         self._calls.publish({"agent": agent_name(self.info.agent), "data": data})
+
+    async def make(
+        self, kind: CallKind, name: str, position: int, perform: Perform, arguments: str
+    ) -> Outcome:
+        """Make a call inside of this one, with a record, limits and events of its own."""
+        outer = self.info
+        call = PendingCall(
+            f"{outer.call_id}/{kind}:{position}",
+            kind,
+            name,
+            outer.agent,
+            position,
+            perform,
+            intent=arguments,
+        )
+        info = CallInfo(call.call_id, outer.agent, position, outer.run_id)
+        inner = CallDesk(self._calls, info, self._log, self._state)
+        token = current_call.set(info)
+        try:
+            return await self._calls.make_inside(call, inner, within=outer.call_id)
+        finally:
+            current_call.reset(token)
 
     async def put_blob(self, data: bytes) -> str:
         """Store bytes beside the log; returns their sha256 in hexadecimal."""

@@ -76,6 +76,8 @@ class Decision:
             return self._ended(root)
         if (over := self._time_limit()) is not None and self._now >= over.at:
             return self._cut_short(self._at_limit(over.level))
+        if (exceeded := self._gate.exceeded()) is not None:
+            return self._cut_short(self._at_limit(exceeded))
         if self._expire():
             return self._drafts.step()
         if is_stopping:

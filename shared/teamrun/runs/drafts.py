@@ -49,7 +49,7 @@ class Drafts:
         records = [
             record_of(
                 item,
-                unawaited=item.call.call_id not in self._journal.pending,
+                unawaited=(item.within or item.call.call_id) not in self._journal.pending,
                 versions=versions,
             )
             for item in done

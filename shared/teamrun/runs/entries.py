@@ -98,7 +98,7 @@ class CallRecord:
     """A call that has completed: its outcome is what a replay gives back."""
 
     call_id: str
-    kind: Literal["model", "tool", "memory", "input"]
+    kind: Literal["model", "tool", "memory", "input", "agent"]
     name: str
     value: Any = None
     error: ErrorRecord | None = None
@@ -112,7 +112,9 @@ class CallRecord:
     unawaited: bool = False
     """Nobody in the run waited for the outcome any more when it was written."""
     intent: str | None = None
-    """sha256 of the arguments, where the call has outside effects."""
+    """sha256 of the arguments, where the call has outside effects or was made inside another."""
+    within: str | None = None
+    """The call of an agent's own code in which this one was made."""
     duration_ms: float = 0
 
 

@@ -321,7 +321,7 @@ class Execution:
             return
         records = entry.body.calls
         for record in records:
-            if not (record.unawaited or record.call_id in journal.pending):
+            if not (record.unawaited or (record.within or record.call_id) in journal.pending):
                 raise Diverged(
                     f"The log has the outcome of {record.call_id!r}, which this code does not ask "
                     "for; use the release and definitions that began the run."

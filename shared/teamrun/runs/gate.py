@@ -24,6 +24,7 @@ class Gate:
         """Calls with outside effects that wait for their intent to be durable."""
         self.reached: Level | None = None
         """The limit that keeps the next call from beginning."""
+        calls.is_limited = self._is_limited
 
     def open(self) -> None:
         """Let every call begin that may; the others stay.
@@ -47,6 +48,12 @@ class Gate:
             else:
                 self._admit(call)
         self._journal.fresh = waiting
+
+    def exceeded(self) -> Level | None:
+        """The limit that keeps a call inside of another one from beginning, which waits for it."""
+        if any(self._is_limited(call) for call in self._calls.inside):
+            return self.reached
+        return None
 
     def begin(self, calls: tuple[PendingCall, ...]) -> None:
         """The intent of these calls is durable."""

@@ -20,9 +20,18 @@ from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, Logged
 from teamrun.runs.loop import RunLoop
 from teamrun.runs.public import RequiredAction
 
-__all__ = ["CallKind", "Desk", "Journal", "Outcome", "PendingCall", "Question", "RunOrigin"]
+__all__ = [
+    "CallKind",
+    "Desk",
+    "Journal",
+    "Outcome",
+    "PendingCall",
+    "Perform",
+    "Question",
+    "RunOrigin",
+]
 
-CallKind = Literal["model", "tool", "memory", "input"]
+CallKind = Literal["model", "tool", "memory", "input", "agent"]
 """What is outside of run code."""
 
 
@@ -53,6 +62,20 @@ class Desk(Protocol):
 
     def publish_delta(self, data: dict[str, Any]) -> None:
         """Show a piece of text to live subscribers; nothing is kept."""
+        ...
+
+    async def make(
+        self, kind: CallKind, name: str, position: int, perform: "Perform", arguments: str
+    ) -> Outcome:
+        """Make a call inside of this one, with a record, limits and events of its own.
+
+        Args:
+            kind: What sort of call it is.
+            name: Of the model profile.
+            position: Its number inside of this call.
+            perform: Makes it.
+            arguments: sha256 of what is asked, by which it is known again.
+        """
         ...
 
     async def put_blob(self, data: bytes) -> str:
@@ -100,7 +123,8 @@ class PendingCall:
     position: int
     perform: Perform | None
     """None for a question: its answer comes from outside of the worker."""
-    future: asyncio.Future[CallRecord]
+    future: asyncio.Future[CallRecord] | None = None
+    """None for a call inside another one, which waits for it by itself."""
     intent: str | None = None
     """sha256 of the arguments of a call with outside effects, which needs an intent first."""
     expires_at: datetime | None = None
@@ -162,6 +186,10 @@ class Journal:
         self.tool_states: dict[str, dict[str, Any]] = {}
         self.sessions: dict[str, bool] = {}
         """Agents whose tools keep a session, and whether it is in this process."""
+        self.inside: dict[str, list[CallRecord]] = {}
+        """What agents' own code has called, by the call of that code, until that is on record."""
+        self.made_inside: dict[str, int] = {}
+        """How many calls such an agent has made in turns that are on record, by its path."""
         self.journaled_tools: set[str] = set()
         """Ids that the model gave to tool calls which went through the journal."""
         self.inbox: list[Signal] = []
@@ -283,12 +311,18 @@ class Journal:
             if not self.is_over:
                 self._before = _Moment(self._said, dict(self._asked))
         pending = self.pending.get(record.call_id)
-        if pending is None:
+        if record.kind == "agent":
+            path, made = record.call_id.rpartition("/")[0], self.inside.pop(record.call_id, ())
+            self.made_inside[path] = self.made_inside.get(path, 0) + len(made)
+        if record.within is not None:
+            self.inside.setdefault(record.within, []).append(record)
+        elif pending is None:
             self._spare[record.call_id] = record
         if record.state is not None:
             self.tool_states[f"{record.call_id.rpartition('/')[0]}/{record.name}"] = record.state
-        if pending is not None and not pending.future.done():
-            pending.future.set_result(record)
+        future = None if pending is None else pending.future
+        if future is not None and not future.done():
+            future.set_result(record)
 
     async def ask(self, question: Question) -> CallRecord:
         """Ask a person; the record holds the answer, or the error `expired`."""

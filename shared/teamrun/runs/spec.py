@@ -185,6 +185,8 @@ class RunSpec(BaseModel):
     """Model profiles that the definition names, with the digest of each."""
     tools: dict[str, str]
     """Registered tools that the definition names, with the digest of each."""
+    agents: dict[str, str] = {}
+    """Registered agent classes that the definition names, with the digest of each."""
     input: str | RunInput
     metadata: Metadata = {}
     tags: list[str] = []

@@ -19,7 +19,7 @@ CODES = {"max_cost_usd": "budget_exceeded", "timeout_seconds": "timeout"}
 
 def count(usage: RunUsage, call: CallRecord) -> None:
     """Add a recorded call."""
-    agent = call.call_id.split("/")[-2]
+    agent = (call.within or call.call_id).split("/")[-2]
     counted = [usage, usage.by_agent.setdefault(agent, Usage())]
     if call.kind == "model":
         counted.append(usage.by_model.setdefault(call.model or call.name, Usage()))

@@ -5,45 +5,38 @@ These are the wrappers that make a team durable; the team itself does not know o
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
-from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic_core import to_json
 
+from teamrun.agents.base import BaseChatAgent
 from teamrun.components.definitions import UserProxyDefinition
 from teamrun.components.wiring import InputFunc
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import (
-    ModelError,
     SessionLost,
     ToolError,
     Unanswered,
     UnknownOutcome,
     UsageError,
 )
-from teamrun.messages.llm import CreateResult, LLMMessage
-from teamrun.models.base import ChatCompletionClient, ToolChoice
+from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of
-from teamrun.models.retry import on_retry
-from teamrun.models.wrapper import ModelWrapper
 from teamrun.runs.artifacts import RunArtifacts
 from teamrun.runs.calls import agent_name, error_record
 from teamrun.runs.entries import CallRecord, ErrorRecord
 from teamrun.runs.journal import Desk, Journal, Outcome, Question
+from teamrun.runs.own_agents import InnerModel, JournaledAgent
+from teamrun.runs.recorded_models import JournaledModel, PriceOf
 from teamrun.runs.stateful import borrowed
 from teamrun.tools.base import Tool
 from teamrun.tools.context import ToolContext
 from teamrun.tools.schema import ToolSchema
 
-__all__ = ["JournalWiring", "JournaledModel", "JournaledTool"]
-
-
-PriceOf = Callable[[str, str | None], Price | None]
-"""What a call of a profile costs, which a model of that name has answered."""
+__all__ = ["JournalWiring", "JournaledTool"]
 
 
 def _by_model(profile: str, model: str | None) -> Price | None:
@@ -77,6 +70,23 @@ class JournalWiring:
             prices=self._prices,
             options=self._options,
         )
+
+    def inner_model(
+        self, path: str, profile: str, client: ChatCompletionClient
+    ) -> ChatCompletionClient:
+        """A client of an agent whose code is its own; its calls are recorded inside of a turn."""
+        return InnerModel(
+            client,
+            self._journal,
+            path=path,
+            profile=profile,
+            prices=self._prices,
+            options=self._options,
+        )
+
+    def agent(self, path: str, agent: BaseChatAgent) -> BaseChatAgent:
+        """An agent whose turns are calls."""
+        return JournaledAgent(agent, self._journal, path=path)
 
     def tool(self, path: str, tool: Tool) -> Tool:
         """A tool whose calls are recorded."""
@@ -121,135 +131,6 @@ async def ask_person(journal: Journal, question: Question, *, default: Any = Non
     else:
         raise Unanswered(record.error.message)
     return str(given or "") if question.schema is None else to_json(given).decode()
-
-
-class JournaledModel(ModelWrapper):
-    """A model client of one agent of one run."""
-
-    def __init__(
-        self,
-        client: ChatCompletionClient,
-        journal: Journal,
-        *,
-        path: str,
-        profile: str,
-        prices: PriceOf,
-        options: Mapping[str, Any],
-    ) -> None:
-        super().__init__(client)
-        self._options = options
-        self._prices = prices
-        self._journal = journal
-        self._path = path
-        self._profile = profile
-
-    async def create(
-        self,
-        messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[ToolSchema] = (),
-        tool_choice: ToolChoice = "auto",
-        json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] | None = None,
-        cancellation_token: CancellationToken | None = None,
-    ) -> CreateResult:
-        """Ask the model, or take what it answered before."""
-
-        async def ask(desk: Desk) -> CreateResult:
-            return await self.wrapped.create(
-                messages,
-                tools=tools,
-                tool_choice=tool_choice,
-                json_output=json_output,
-                extra_create_args=self._with_options(extra_create_args),
-            )
-
-        return await self._call(ask)
-
-    async def create_stream(
-        self,
-        messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[ToolSchema] = (),
-        tool_choice: ToolChoice = "auto",
-        json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] | None = None,
-        cancellation_token: CancellationToken | None = None,
-    ) -> AsyncGenerator[str | CreateResult, None]:
-        """Ask the model; its text goes to live subscribers, the run gets the whole result."""
-        arguments: dict[str, Any] = {
-            "tools": tools,
-            "tool_choice": tool_choice,
-            "json_output": json_output,
-            "extra_create_args": self._with_options(extra_create_args),
-        }
-
-        async def ask(desk: Desk) -> CreateResult:
-            spoken = False
-            try:
-                async for chunk in self.wrapped.create_stream(messages, **arguments):
-                    if not isinstance(chunk, str):
-                        return chunk
-                    desk.publish_delta({"text": chunk})
-                    spoken = True
-                raise ModelError("The model's stream ended without a result.", retryable=True)
-            except ModelError as error:
-                if not (spoken and error.retryable):  # else the client has made its retries
-                    raise
-                # A client cannot take back text that it gave out; here it was shown live only.
-                if (tell := on_retry.get()) is not None:
-                    tell(1, timedelta(), error)
-                return await self.wrapped.create(messages, **arguments)
-
-        yield await self._call(ask)
-
-    def _with_options(self, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        return {**self._options, **(given or {})} if self._options else given
-
-    async def _call(self, ask: Callable[[Desk], Awaitable[CreateResult]]) -> CreateResult:
-        position = self._journal.position(self._path, "model")
-        self._journal.emit(
-            "model.call.started",
-            agent=self._path.rpartition("/")[2],
-            data={"call_id": f"{self._path}/model:{position}", "model": self._profile},
-        )
-
-        async def perform(desk: Desk) -> Outcome:
-            def retried(attempt: int, delay: timedelta, error: ModelError) -> None:
-                desk.emit(
-                    "model.call.retried",
-                    {
-                        "model": self._profile,
-                        "attempt": attempt,
-                        "delay_seconds": round(delay.total_seconds(), 3),
-                        "error": error_record(error),
-                    },
-                )
-
-            on_retry.set(retried)
-            result = await ask(desk)
-            return Outcome(
-                value=result,
-                usage=result.usage,
-                cost_usd=self._cost(result),
-                model=result.model,
-                detail={"finish_reason": result.finish_reason, "cached": result.cached},
-            )
-
-        record = await self._journal.call(self._path, "model", self._profile, position, perform)
-        if record.error is not None:
-            raise ModelError(
-                record.error.message,
-                status_code=record.error.status_code,
-                retryable=record.error.retryable,
-            )
-        return CreateResult.model_validate(record.value)
-
-    def _cost(self, result: CreateResult) -> Decimal | None:
-        if result.cached:
-            return None
-        price = self._prices(self._profile, result.model)
-        return None if price is None else price.cost(result.usage)
 
 
 class JournaledTool(Tool):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from teamrun.components.agent_table import AgentTable
 from teamrun.components.definitions import (
     AssistantDefinition,
     RoundRobinDefinition,
@@ -31,6 +32,7 @@ def registry() -> Registry:
     return Registry(
         models=Profiles({"main": Profile("main", "openai", options)}, environ={}),
         tools=ToolTable(tools=[FunctionTool(look_up, "Look a word up.")]),
+        agents=AgentTable(),
         teams={},
         environ={},
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -166,6 +167,126 @@ def test_a_tool_says_what_its_calls_do_outside(tmp_path: Path) -> None:
 
     assert (tool.effects, tool.on_unknown, tool.needs_approval) == ("write", "ask", True)
     assert (tool.session, tool.on_lost) == ("stateful", "fail")
+
+
+AGENT = """
+from teamrun.agents import BaseChatAgent
+
+
+class Parrot(BaseChatAgent):
+    produced_message_types = ()
+
+    def __init__(self, name, description="Repeats.", word="hm", model_client=None):
+        super().__init__(name, description)
+        self.word, self.model_client = word, model_client
+
+    async def on_messages(self, messages, cancellation_token=None):
+        raise NotImplementedError
+
+    async def on_reset(self, cancellation_token):
+        pass
+
+
+def plain(name):
+    return object()
+
+
+def misnamed(name):
+    return Parrot("polly")
+
+
+def size(text: str) -> int:
+    'How long a text is.'
+    return len(text)
+
+
+NUMBER = 1
+"""
+
+
+def parrots(folder: Path, written: str) -> str:
+    """A file with an agent of an own class in place of `editor`; returns its text."""
+    module = f"{folder.name}_parrots"
+    (folder / f"{module}.py").write_text(AGENT, encoding="utf-8")
+    text = changed("editor: {model: main}", f"editor: {written}")
+    return text.replace("builtins:len", "MODULE:size").replace("MODULE", module)
+
+
+def test_an_agent_has_a_class_of_its_own(tmp_path: Path) -> None:
+    text = parrots(tmp_path, '{class: "MODULE:Parrot", model: main, options: {word: caw}}')
+    registry = load(tmp_path, text)
+    resolved = registry.resolve(team="desk")
+
+    assert list(resolved.agents) == ["editor"]
+    made: Any = registry.agent("editor", name="x", description="Sits there.")
+    assert (made.name, made.description, made.word) == ("x", "Sits there.", "caw")
+    registry.preload()
+    build_team(resolved.definition, registry)
+
+    inline = {
+        "type": "round_robin_group_chat",
+        "agents": [{"type": "custom_agent", "name": "p", "agent": "editor"}],
+    }
+    assert list(registry.resolve(team_spec=inline).agents) == ["editor"]
+    other = load(tmp_path, text.replace("caw", "squawk")).resolve(team="desk")
+    assert other.agents != resolved.agents
+
+
+@pytest.mark.parametrize(
+    ("member", "code", "pointer", "says"),
+    [
+        ({"agent": "edit"}, "unknown_agent", "agent", "editor"),
+        ({"class": "os:system"}, "source_not_allowed", "class", "registered by the operator"),
+        ({"agent": "editor", "options": {}}, "unknown_field", "options", "'options'"),
+        ({}, "invalid_definition", "agent", "needed"),
+    ],
+)
+def test_a_request_names_an_agent_class_and_brings_none_along(
+    tmp_path: Path, member: dict[str, Any], code: str, pointer: str, says: str
+) -> None:
+    registry = load(tmp_path, parrots(tmp_path, '{class: "MODULE:Parrot"}'))
+    agent = {"type": "custom_agent", "name": "p", **member}
+    inline = {"type": "round_robin_group_chat", "agents": [agent]}
+
+    with pytest.raises(DefinitionError) as caught:
+        registry.resolve(team_spec=inline)
+
+    assert (caught.value.code, says in caught.value.message) == (code, True)
+    assert caught.value.pointer == f"/team_spec/agents/0/{pointer}"
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("MODULE:Parrots", "'Parrots', which is not there. Did you mean 'Parrot'"),
+        ("not_a_module_here:Parrot", "cannot be imported"),
+        ("MODULE:NUMBER", "is a int, not a class or a function"),
+    ],
+)
+def test_a_class_that_is_none_shows_when_the_process_starts(
+    tmp_path: Path, target: str, says: str
+) -> None:
+    registry = load(tmp_path, parrots(tmp_path, f'{{class: "{target}"}}'))
+
+    with pytest.raises(DefinitionError, match=says) as caught:
+        registry.preload()
+
+    assert caught.value.pointer == "/agents/editor/class"
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("MODULE:plain", "makes a object, not a BaseChatAgent"),
+        ("MODULE:misnamed", "makes an agent named 'polly'; pass on 'name', here 'editor'"),
+        ('MODULE:Parrot", options: {wrd: caw}, type: "custom_agent', "cannot be made.*'wrd'"),
+    ],
+)
+def test_a_class_that_makes_no_such_agent_is_named(tmp_path: Path, target: str, says: str) -> None:
+    registry = load(tmp_path, parrots(tmp_path, f'{{class: "{target}"}}'))
+
+    with pytest.raises(DefinitionError, match=says):
+        build_team(registry.resolve(team="desk").definition, registry)
 
 
 @pytest.mark.parametrize(
@@ -334,6 +455,14 @@ CASES = [
          "invalid_definition", "/tools/size/session", "'stateful'"),
     Case("a lost session without one", changed('"builtins:len"', '"builtins:len", on_lost: fail'),
          "invalid_definition", "/tools/size/on_lost", "session: stateful"),
+    Case("a class that is no name", changed("editor: {model: main}", "editor: {class: 5}"),
+         "invalid_definition", "/agents/editor/class", "package.module:Name"),
+    Case("options that are a list",
+         changed("editor: {model: main}", 'editor: {class: "a:B", options: [1]}'),
+         "invalid_definition", "/agents/editor", "object"),
+    Case("an own agent without a class",
+         changed("editor: {model: main}", "editor: {type: custom_agent}"),
+         "invalid_definition", "/agents/editor", "'class' is needed"),
     Case("an approval by name", changed('"builtins:len"', '"builtins:len", approval: boss'),
          "invalid_definition", "/tools/size/approval", "boolean"),
     Case("a schema of the file",

@@ -3,7 +3,7 @@
 import ast
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,12 @@ import pytest
 from tests.support.pages import ROOT, page
 from tests.support.runs import TENANT, Cluster, duo, solo
 
+from teamrun.agents import BaseChatAgent
+from teamrun.components.registry import Registry
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.protocols import Response
 from teamrun.errors import ModelError
+from teamrun.messages import BaseChatMessage, TextMessage
 from teamrun.models.retry import on_retry
 from teamrun.testing import ScriptedModel
 from teamrun.tools.context import ToolContext
@@ -33,6 +38,8 @@ MADE_OF_PARTS = {
     "run.expired",
     "model.call.completed",
     "model.call.failed",
+    "agent.call.completed",
+    "agent.call.failed",
 }
 """Types that the code puts together of a status."""
 
@@ -87,6 +94,32 @@ def handing_over() -> dict[str, Any]:
     return {**team, "participants": [{**a, "handoffs": ["b"]}, b]}
 
 
+class Parrot(BaseChatAgent):
+    """An agent of a class of its own, which can say only what it has heard."""
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        return (TextMessage,)
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "Repeats.")
+
+    async def on_messages(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> Response:
+        return Response(chat_message=TextMessage(source=self.name, content=messages[-1].to_text()))
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        pass
+
+
+def parrot() -> dict[str, Any]:
+    agent = {"type": "custom_agent", "name": "p", "agent": "parrot"}
+    return {"type": "round_robin_group_chat", "participants": [agent], "max_turns": 2}
+
+
 RUNS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     "tools": (
         solo("work", "fail", max_tool_iterations=3, reflect_on_tool_use=True),
@@ -94,6 +127,7 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     ),
     "selector": (selector(), {"a": ["A."], "b": ["B."], "selector": ["a", "b"]}),
     "handoff": (handing_over(), {"a": [call("transfer_to_b")], "b": ["Thanks."]}),
+    "parrot": (parrot(), {}),
     "failure": (solo(), {"a": [{"error": {"message": "gone"}}]}),
 }
 
@@ -101,10 +135,13 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
 def events_of(team: dict[str, Any], script: dict[str, list[Any]]) -> list[Any]:
     async def scenario() -> list[Any]:
         tools = [FunctionTool(work, "Work."), FunctionTool(fail, "Fail.")]
-        cluster = Cluster(script, team=team, tools=list(tools))
-        cluster.registry = type(cluster.registry).of(
-            teams={"team": team}, models={"m": Faltering(script)}, tools=tools
+        registry = Registry.of(
+            teams={"team": team},
+            models={"m": Faltering(script)},
+            tools=tools,
+            agents={"parrot": Parrot},
         )
+        cluster = Cluster(script, team=team, registry=registry)
         ref = await cluster.submit()
         worker = cluster.worker()
         await worker.execute(ref)

@@ -1,0 +1,124 @@
+"""Registered agent classes: the names by which teams refer to agents of the operator's own code."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from teamrun.components.digest import digest
+from teamrun.components.own_code import NotThere, OwnCode
+from teamrun.components.problems import did_you_mean, listed
+from teamrun.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from teamrun.agents.base import BaseChatAgent
+
+__all__ = ["AgentEntry", "AgentTable", "MakeAgent"]
+
+MakeAgent: TypeAlias = "Callable[..., BaseChatAgent]"
+"""A class, or a function, called with `name` and perhaps `description`, `model_client`, options."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentEntry:
+    """An agent class as the operator's file describes it."""
+
+    name: str
+    target: str
+    """`package.module:name`."""
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Further arguments."""
+    where: str = ""
+    """The pointer to it in the file."""
+
+
+class AgentTable(Collection[str]):
+    """All agent classes of a process by name.
+
+    `folder` is where the operator's file lies: modules are looked for there first.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[AgentEntry] = (),
+        *,
+        folder: Path | None = None,
+        classes: Mapping[str, MakeAgent] | None = None,
+    ) -> None:
+        self._entries = {entry.name: entry for entry in entries}
+        self._code = OwnCode(folder)
+        self._classes = dict(classes or {})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._entries, **self._classes})
+
+    def __len__(self) -> int:
+        return len({**self._entries, **self._classes})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._classes
+
+    def digest(self, name: str) -> str:
+        """The digest of a registration; its code is the operator's to version."""
+        entry = self._entries.get(name)
+        if entry is None:
+            return digest({"class": name})
+        return digest({"class": entry.target, "options": dict(entry.options)})
+
+    def get(self, name: str) -> MakeAgent:
+        """The class of that name, imported at its first use.
+
+        Raises:
+            DefinitionError: There is none, or it cannot be imported.
+        """
+        known = self._classes.get(name)
+        if known is not None:
+            return known
+        entry = self._entries.get(name)
+        if entry is None:
+            hint = did_you_mean(name, self)
+            raise DefinitionError(
+                f"There is no agent class {name!r}.{hint} Registered: {listed(self)}.",
+                code="unknown_agent",
+            )
+        try:
+            found = self._code.find(entry.target)
+        except NotThere as error:
+            raise _at(entry, str(error)) from error
+        if not callable(found):
+            raise _at(entry, f"is a {type(found).__name__}, not a class or a function")
+        return self._classes.setdefault(name, cast("MakeAgent", found))
+
+    def make(self, agent: str, *, name: str, **options: Any) -> "BaseChatAgent":
+        """A fresh agent of a registered class.
+
+        Args:
+            agent: The registered name.
+            name: Of the agent in its team.
+            options: `description` and `model_client`, where the definition has them.
+
+        Raises:
+            DefinitionError: There is no such class, or it does not make an agent of that name.
+        """
+        # Imported here: a process that only accepts runs makes no agent.
+        from teamrun.agents.base import BaseChatAgent
+
+        entry = self._entries.get(agent) or AgentEntry(name=agent, target=agent)
+        try:
+            made = self.get(agent)(name=name, **options, **entry.options)
+        except DefinitionError:
+            raise
+        except Exception as error:
+            raise _at(entry, f"cannot be made: {error}") from error
+        if not isinstance(made, BaseChatAgent):  # pyright: ignore[reportUnnecessaryIsInstance] - the operator's code
+            raise _at(entry, f"makes a {type(made).__name__}, not a BaseChatAgent")
+        if made.name != name:
+            raise _at(entry, f"makes an agent named {made.name!r}; pass on 'name', here {name!r}")
+        return made
+
+
+def _at(entry: AgentEntry, what: str) -> DefinitionError:
+    return DefinitionError(
+        f"The agent class {entry.name!r}: {entry.target!r} {what.rstrip('.')}.",
+        pointer=entry.where + "/class" if entry.where else "",
+    )

@@ -1,0 +1,75 @@
+"""The operator's own Python: tools and agents, named `package.module:name` in the team file."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from teamrun.components.problems import did_you_mean
+
+__all__ = ["DOTTED", "NotThere", "OwnCode"]
+
+DOTTED: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+"""`package.module:name`."""
+
+
+class NotThere(Exception):
+    """A name cannot be imported; the text continues a sentence that begins with the name."""
+
+
+class OwnCode:
+    """Imports what the operator names.
+
+    `folder` is where the operator's file lies: modules are looked for there first.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+
+    def find(self, name: str) -> Any:
+        """What stands behind `package.module:name`.
+
+        Raises:
+            NotThere: It cannot be imported.
+        """
+        module_name, _, attribute = name.partition(":")
+        try:
+            found: Any = self._module(module_name)
+        except Exception as error:  # whatever the operator's module raises while it is imported
+            raise NotThere(f"cannot be imported: {error}") from error
+        for part in attribute.split("."):
+            names = vars(found) if isinstance(found, (ModuleType, type)) else {}
+            if part not in names:
+                hint = did_you_mean(part, (name for name in names if not name.startswith("_")))
+                raise NotThere(f"names {part!r}, which is not there.{hint}")
+            found = names[part]
+        return found
+
+    def _module(self, name: str) -> ModuleType:
+        if self._folder is None:
+            return importlib.import_module(name)
+        folder = str(self._folder)
+        _refuse_namesake(name.partition(".")[0], self._folder)
+        if folder not in sys.path:
+            # In front, as for a script: the operator's own module wins over an installed one.
+            sys.path.insert(0, folder)
+        return importlib.import_module(name)
+
+
+def _refuse_namesake(package: str, folder: Path) -> None:
+    """Refuse to take a module of the same name that was imported from somewhere else."""
+    loaded = sys.modules.get(package)
+    here = [
+        path
+        for path in (folder / f"{package}.py", folder / package / "__init__.py")
+        if path.exists()
+    ]
+    if loaded is None or not here or loaded.__file__ is None:
+        return
+    if Path(loaded.__file__).resolve() != here[0].resolve():
+        raise ImportError(
+            f"another module {package!r} is loaded already; give the one in the folder of the"
+            " team file another name"
+        )
