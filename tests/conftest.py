@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from tests.support.figures import Figures, figures_of
 
 OURS = (
     "TEAMRUN_",
@@ -82,3 +83,18 @@ def _refuse_unless_ours(host: Any) -> None:
         ours = False
     if not ours:
         raise AssertionError(f"a test tried to reach {name!r}; only this machine is open to tests")
+
+
+@pytest.fixture(scope="session")
+def figures(pytestconfig: pytest.Config) -> Figures:
+    """Takes lines that are printed at the end of a test run."""
+    return figures_of(pytestconfig)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if lines := figures_of(config).lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.line(line)

@@ -8,12 +8,13 @@ import time
 
 from tests.benchmarks.environments import environments
 from tests.benchmarks.measure import NotMeasured
-from tests.benchmarks.rows import at_once, cold_start, durable, faults, library, memory
+from tests.benchmarks.rows import at_once, cold_start, durable, faults, library, log, memory
 from tests.benchmarks.rows.settings import Bench
 
 ROWS = {
     "library": library.report,
     "durable": durable.report,
+    "log": log.report,
     "at-once": at_once.report,
     "memory": memory.report,
     "cold-start": cold_start.report,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.schedule import run_schedule
+from tests.support.figures import Figures
 
 _MOST = 1_500
 """Schedules that a mutant may survive; the rarest needs about fifty."""
@@ -36,11 +37,11 @@ def hunt(mutant: Mutant, fresh: random.Random) -> Caught | None:
 
 
 @pytest.mark.timeout(900)
-def test_every_rule_that_is_broken_is_noticed() -> None:
+def test_every_rule_that_is_broken_is_noticed(figures: Figures) -> None:
     fresh = random.Random(secrets.randbits(64))
     hunted = [(mutant.name, hunt(mutant, fresh)) for mutant in MUTANTS]
-    print()
+    figures.add("broken rule, and the schedules until it was noticed")
     for name, caught in hunted:
         if caught is not None:
-            print(f"  {name:48} {caught.after:5}  {caught.by[:90]}")
+            figures.add(f"  {name:48} {caught.after:5}  {caught.by[:90]}")
     assert not [name for name, caught in hunted if caught is None]

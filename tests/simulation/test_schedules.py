@@ -11,12 +11,13 @@ import sys
 import pytest
 from tests.simulation.campaign import Tally, campaign, seeds
 from tests.simulation.schedule import run_schedule
+from tests.support.figures import Figures
 
 
 @pytest.mark.timeout(1200)
-def test_nothing_is_lost_doubled_or_paid_again_in_any_schedule() -> None:
+def test_nothing_is_lost_doubled_or_paid_again_in_any_schedule(figures: Figures) -> None:
     tally = campaign(seeds(300))
-    print(f"\n{tally.told()}")
+    figures.add(*tally.told().splitlines())
     assert not tally.failures, tally.told()
 
 

@@ -38,6 +38,7 @@ class Service:
 
     runs: RunService
     engine: Engine
+    store: ObjectStore
 
     async def submit(self) -> RunRef:
         submitted = await self.runs.submit(_TENANT, RunRequest(team="team", input=TASK))
@@ -79,7 +80,7 @@ async def service(
     runs = RunService(store=store, live=live, dispatcher=queue, registry=registry)
     engine = Engine(store=store, live=live, dispatcher=queue, registry=registry, owner="bench")
     try:
-        yield Service(runs, engine)
+        yield Service(runs, engine, store)
     finally:
         await engine.close()
         await store.close()

@@ -1,0 +1,76 @@
+"""What an entry of a log costs, and taking a run up again by what is on record."""
+
+import importlib.util
+
+from tests.benchmarks.measure import Subject, measure
+from tests.benchmarks.rows.settings import Bench
+from tests.benchmarks.table import Column, heading, print_table
+
+__all__ = ["report"]
+
+_STORES = {
+    "memory": "memory",
+    "file": "file://, not flushed",
+    "fsync": "file://, flushed (TEAMRUN_FSYNC)",
+    "s3": "s3://, the moto server on this machine",
+}
+_LANGGRAPH = "langgraph 1.2.22, SQLite saver"
+
+
+def report(bench: Bench) -> None:
+    """Measure and print."""
+    _appends(bench)
+    for steps in (0, 10, 100, 1000):
+        _resumes(bench, steps)
+
+
+def _appends(bench: Bench) -> None:
+    heading("Append of one entry with a model's answer, one after another, microseconds")
+    stores = [kind for kind in _STORES if kind != "s3" or importlib.util.find_spec("moto")]
+    subjects = [
+        Subject(
+            name=_STORES[kind],
+            python=bench.environments.ours,
+            module="tests.benchmarks.ours.log",
+            work="append",
+            parameters={"store": kind, "count": bench.runs(2000 if kind != "s3" else 500)},
+            repeats=bench.repeats,
+        )
+        for kind in stores
+    ]
+    columns = [
+        Column(key="wall_us", title="wall", spread=True),
+        Column(key="store_wall_us", title="wall, the same bytes alone"),
+        Column(key="cpu_us", title="CPU"),
+        Column(key="store_us", title="CPU, the same bytes alone"),
+    ]
+    print_table(measure(subjects), columns)
+
+
+def _resumes(bench: Bench, steps: int) -> None:
+    what = f"{steps} calls on record" if steps else "nothing on record: a claim alone"
+    heading(f"From taking a run up to the beginning of its next call, {what}")
+    parameters = {"steps": steps, "runs": bench.runs(20 if steps < 1000 else 5)}
+    subjects = [
+        Subject(
+            name="teamrun, memory store",
+            python=bench.environments.ours,
+            module="tests.benchmarks.ours.log",
+            work="resume",
+            parameters=parameters,
+            repeats=bench.repeats,
+        )
+    ]
+    if bench.environments.langgraph is not None:
+        subjects.append(
+            Subject(
+                name=_LANGGRAPH,
+                python=bench.environments.langgraph,
+                module="tests.benchmarks.peers.langgraph_graph",
+                work="resume",
+                parameters=parameters,
+                repeats=bench.repeats,
+            )
+        )
+    columns = [Column(key="cpu_ms", title="CPU ms", digits=2, spread=True, compare=True)]
+    print_table(measure(subjects), columns, peer=_LANGGRAPH)
