@@ -7,6 +7,7 @@ every number once; every epoch one more; only the owner of the epoch writes; a c
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from teamrun.runs.attempts import latest_attempt
 from teamrun.runs.entries import CallRecord, Claim, End, Entry, Intent, Step, Wait, Yield
 
 __all__ = ["claims_of", "model_calls_of", "violations_of"]
@@ -64,7 +65,8 @@ def _of_the_owners(entries: list[Entry]) -> Iterator[str]:
 
 
 def _of_the_calls(entries: list[Entry]) -> Iterator[str]:
-    ended = Counter(record.call_id for record in _records(entries))
+    # A call whose failure was undone for another attempt is made once more.
+    ended = Counter(record.call_id for record in _records(latest_attempt(entries)))
     begun = Counter(
         call_id
         for entry in entries

@@ -38,6 +38,7 @@ Journey = Literal[
     "unheard",
     "asked",
     "scheduled",
+    "retried",
 ]
 Process = Literal["api", "worker"]
 
@@ -121,7 +122,8 @@ class _Traveller:
         self.case = case
         self.deployment = deployment
         slow = "slow_" if case.journey in _SLOW else ""
-        self.token = f"token-{slow}{re.sub('[^a-z0-9]', '_', case.id)}"
+        slow += "ill_" if case.journey == "retried" else ""
+        self.token = f"token-_{slow}{re.sub('[^a-z0-9]', '_', case.id)}"
         self.mortal: Child | None = None
         self._crash = Crash(case.point, case.nth) if case.point else None
 
@@ -163,8 +165,11 @@ class _Traveller:
     # Requests, repeated until they are answered
 
     async def submit(self) -> RunRef:
-        team = "desk"
-        options = {"delay_seconds": DELAY_S} if self.case.journey == "scheduled" else {}
+        team, options = "desk", dict[str, Any]()
+        if self.case.journey == "scheduled":
+            options["delay_seconds"] = DELAY_S
+        if self.case.journey == "retried":
+            team, options["retry"] = "shop", {"max_attempts": 2, "backoff_seconds": DELAY_S}
         if self.case.process != "api":
             return await self.deployment.submit(self.token, team=team, **options)
         body = {"team": team, "input": f"Please book {self.token}."}
@@ -310,6 +315,15 @@ async def _scheduled(traveller: _Traveller) -> RunRef:
     return ref
 
 
+async def _retried(traveller: _Traveller) -> RunRef:
+    """A model fails at first, and the run is tried again a second later."""
+    traveller.worker()
+    ref = await traveller.submit()
+    await sometime(lambda: traveller.is_waiting(ref), "the run waits")
+    await traveller.answer(ref)
+    return ref
+
+
 async def _is_asked(traveller: _Traveller) -> None:
     model = traveller.deployment.model
     await sometime(lambda: model.by_token[traveller.token] > 0, "the model is asked")
@@ -323,4 +337,5 @@ _JOURNEYS: dict[str, Callable[[_Traveller], Awaitable[RunRef]]] = {
     "unheard": _unheard,
     "asked": _asked,
     "scheduled": _scheduled,
+    "retried": _retried,
 }

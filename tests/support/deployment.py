@@ -62,10 +62,12 @@ _FILE = """\
 version: 1
 models:
   main: {{type: openai, model: gpt-4o, api_key: k, base_url: "{base_url}"}}
+  once: {{type: openai, model: gpt-4o, api_key: k, base_url: "{base_url}", max_retries: 0}}
 tools:
   book: {{function: "ledger:book"}}
 agents:
   clerk: {{model: main, tools: [book], max_tool_iterations: 3}}
+  novice: {{model: once, tools: [book], max_tool_iterations: 3}}
   checker: {{model: main, model_client_stream: true}}
   person: {{type: user_proxy_agent}}
 teams:
@@ -73,6 +75,10 @@ teams:
     type: round_robin_group_chat
     agents: [clerk, person]
     termination: {{type: text_mention, text: DONE, sources: [clerk]}}
+  shop:
+    type: round_robin_group_chat
+    agents: [novice, person]
+    termination: {{type: text_mention, text: DONE, sources: [novice]}}
   office:
     type: round_robin_group_chat
     agents: [clerk, checker]
@@ -106,6 +112,8 @@ _TOKEN = re.compile(r"token-\w+")
 class DeskPlan(Plan):
     """The clerk books, says so, and is done when the person has spoken."""
 
+    failed: set[str] = Field(default_factory=set)
+    """Tokens that say `ill` and have had their failure."""
     rules: list[Rule] = Field(
         default=[
             Rule(contains="go on, please", reply=Reply(content="DONE")),
@@ -120,6 +128,9 @@ class DeskPlan(Plan):
         if self.queue or any(rule.fits(body) for rule in self.rules):
             return super().pick(body)
         token = _token_of(body)
+        if "_ill_" in token and token not in self.failed:
+            self.failed.add(token)
+            return Reply(status=503)
         return Reply(
             content="",
             tool_calls=[ToolCall(name="book", arguments={"token": token})],

@@ -45,6 +45,8 @@ CASES = [
     *around("question", "worker", "removal of open marker#2"),
     *around("cancelled_running", "worker", "entry:step of events", "entry:end", "release", *ENDING),
     *around("handed_over", "worker", "entry:yield", "release", "hint"),
+    *around("retried", "worker", "entry:step of model", "due marker", "entry:yield", "release"),
+    *around("retried", "worker", "hint of the reaper"),
     *around("unheard", "worker", "hint of the reaper"),
     Case("asked", "worker"),
 ]
