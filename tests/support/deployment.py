@@ -65,8 +65,10 @@ models:
   once: {{type: openai, model: gpt-4o, api_key: k, base_url: "{base_url}", max_retries: 0}}
 tools:
   book: {{function: "ledger:book"}}
+  die: {{function: "ledger:die"}}
 agents:
   clerk: {{model: main, tools: [book], max_tool_iterations: 3}}
+  lemming: {{model: main, tools: [die]}}
   novice: {{model: once, tools: [book], max_tool_iterations: 3}}
   checker: {{model: main, model_client_stream: true}}
   person: {{type: user_proxy_agent}}
@@ -79,6 +81,10 @@ teams:
     type: round_robin_group_chat
     agents: [novice, person]
     termination: {{type: text_mention, text: DONE, sources: [novice]}}
+  cliff:
+    type: round_robin_group_chat
+    agents: [lemming]
+    max_turns: 1
   office:
     type: round_robin_group_chat
     agents: [clerk, checker]
@@ -87,6 +93,7 @@ teams:
 
 _LEDGER = """\
 import os
+import signal
 
 from teamrun.tools.function import FunctionTool
 from tests.support.crash_points import passing
@@ -100,6 +107,12 @@ def _book(token: str) -> str:
     os.close(file)
     passing("after effect")
     return "booked"
+
+
+def die() -> str:
+    \"\"\"Take the worker along.\"\"\"
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "unheard"
 
 
 book = FunctionTool(_book, name="book", effects="write")
@@ -131,6 +144,8 @@ class DeskPlan(Plan):
         if "_ill_" in token and token not in self.failed:
             self.failed.add(token)
             return Reply(status=503)
+        if "_deadly_" in token:
+            return Reply(content="", tool_calls=[ToolCall(name="die", arguments={})])
         return Reply(
             content="",
             tool_calls=[ToolCall(name="book", arguments={"token": token})],

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from tests.support import fault_scenarios as scenarios
-from tests.support.deployment import CountingModel, deployed
+from tests.support.audit import violations_of
+from tests.support.deployment import TENANT, CountingModel, Deployment, deployed, sometime
 from tests.support.figures import Figures
+
+from teamrun.dispatch.base import RunRef
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -94,3 +97,38 @@ def test_eight_workers_without_leases_execute_a_run_once(tmp_path: Path, figures
             assert (tally.claims, tally.extra_calls) == (1, 0)
 
     asyncio.run(body())
+
+
+def test_a_run_that_takes_every_worker_along_is_given_up_and_the_others_go_on(
+    tmp_path: Path, figures: Figures
+) -> None:
+    async def body() -> None:
+        async with CountingModel() as model, deployed(tmp_path, model=model) as deployment:
+            guard = asyncio.create_task(always_a_worker(deployment))
+            try:
+                deadly = await deployment.submit("token-_deadly_", team="cliff")
+                other = await deployment.submit("token-other")
+                for ref in (deadly, other):
+                    await sometime(lambda ref=ref: has_ended(deployment, ref), f"{ref} ends")
+            finally:
+                guard.cancel()
+                await asyncio.gather(guard, return_exceptions=True)
+            run = await deployment.service.get(TENANT, deadly.run_id)
+            assert (run.status, run.stop_code) == ("failed", "poison")
+            assert violations_of(await deployment.entries(deadly)) == []
+            assert model.by_token["token-_deadly_"] == 1
+            assert (await deployment.service.get(TENANT, other.run_id)).status == "completed"
+            figures.add(f"poison: given up after {run.attempt} workers, another run completed")
+
+    asyncio.run(body())
+
+
+async def always_a_worker(deployment: Deployment) -> None:
+    """Start a worker wherever the last one has died."""
+    while True:
+        child = deployment.worker()
+        await sometime(lambda child=child: not child.is_alive, "a death", within_s=3600)
+
+
+async def has_ended(deployment: Deployment, ref: RunRef) -> bool:
+    return (await deployment.service.get(TENANT, ref.run_id)).finished_at is not None
