@@ -80,10 +80,10 @@ class Decision:
             return self._cut_short(self._at_limit(exceeded))
         if self._expire():
             return self._drafts.step()
-        if is_stopping:
+        if is_stopping and not self._state.is_paused:
             shutdown = Yield(why="shutdown")
             return None if self._calls.in_flight else self._drafts.closing(shutdown)
-        if self._gate.intended:
+        if self._gate.intended and not self._state.is_paused:
             return self._drafts.intent(self._gate.intended)
         if show and (self._journal.events or self._calls.events):
             return self._drafts.step()

@@ -250,3 +250,31 @@ def test_a_write_that_nobody_waited_for_is_not_made_again_by_the_next_attempt() 
         assert result.output.text == "paid"
 
     asyncio.run(scenario())
+
+
+def test_a_pause_that_comes_before_the_intent_keeps_a_write_from_beginning() -> None:
+    async def scenario() -> None:
+        till = Till()
+        till.calls.append("so that it does not hang")
+        tool = FunctionTool(till.pay, effects="write")
+        script: dict[str, list[Any]] = {
+            "a": [{"tool_calls": [{"name": "pay", "arguments": {}}]}, "DONE"]
+        }
+        store = FaultStore(MemoryStore())
+        cluster = Cluster(script, team=solo("pay"), tools=[tool], store=store)
+        ref = await cluster.submit()
+        intent = store.plan(Fault(outcome="held", method="put_new", key="*/log/000003.json"))
+        async with cluster.working(ref) as (_, task):
+            await asyncio.wait_for(intent.reached.wait(), 10)
+            await cluster.service.pause(TENANT, ref.run_id)
+            intent.release.set()
+            assert await asyncio.wait_for(task, 10) is Finish.WAITING
+        assert len(till.calls) == 1
+        assert not any(isinstance(entry.body, Intent) for entry in await cluster.entries(ref))
+        await cluster.service.resume(TENANT, ref.run_id)
+        worker = cluster.worker("w2")
+        assert await worker.execute(ref) is Finish.ENDED
+        await worker.close()
+        assert len(till.calls) == 2
+
+    asyncio.run(scenario())

@@ -359,7 +359,8 @@ def test_a_handoff_to_a_person_asks_that_person_and_goes_on() -> None:
     asyncio.run(scenario())
 
 
-def test_a_pause_lets_calls_complete_and_begins_no_more() -> None:
+@pytest.mark.parametrize("is_stopping", [False, True], ids=["paused", "and-stopped"])
+def test_a_pause_lets_calls_complete_and_begins_no_more(is_stopping: bool) -> None:
     async def scenario() -> None:
         entered, release = asyncio.Event(), asyncio.Event()
 
@@ -374,9 +375,11 @@ def test_a_pause_lets_calls_complete_and_begins_no_more() -> None:
         tool = FunctionTool(held, description="Waits.")
         cluster = Cluster(script, team=solo("held"), tools=[tool])
         ref = await cluster.submit()
-        async with cluster.working(ref) as (_, task):
+        async with cluster.working(ref) as (engine, task):
             await asyncio.wait_for(entered.wait(), 10)
             assert (await cluster.service.pause(TENANT, ref.run_id)).status == "running"
+            if is_stopping:
+                engine.stop()
             release.set()
             assert await asyncio.wait_for(task, 10) is Finish.WAITING
         run = await cluster.service.get(TENANT, ref.run_id)
