@@ -43,7 +43,7 @@ __all__ = [
     "write_prefix",
 ]
 
-_ENTRIES = TypeAdapter(list[Entry])
+_ENTRIES = TypeAdapter(list[Entry], config=ConfigDict(defer_build=True))
 _OWN = ("run.", "limit.")
 _SHARED = ("run.input_required", "run.input_received")
 
