@@ -6,7 +6,7 @@ effects, and control flow that depends on the order in which things came.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -14,10 +14,15 @@ from typing import Any, Protocol
 from tests.simulation.ledger import Drive
 from tests.simulation.program import digest
 
+from teamrun.agents.base import BaseChatAgent
+from teamrun.core.call import current_call
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.protocols import Response
 from teamrun.errors import ModelError, ToolError
-from teamrun.messages.llm import RequestUsage
+from teamrun.messages.chat import BaseChatMessage, TextMessage
+from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage, UserMessage
 from teamrun.messages.origin import new_id, now
+from teamrun.models.base import ChatCompletionClient, ModelInfo
 from teamrun.runs.entries import End, ErrorRecord
 from teamrun.runs.journal import Desk, Journal, Outcome, Question
 from teamrun.runs.wiring import JournalWiring
@@ -41,7 +46,7 @@ class Part:
     expires_in: float | None = None
 
 
-_LEAVES = ("model", "model", "must", "tool", "tool", "ask", "hear")
+_LEAVES = ("model", "model", "must", "tool", "tool", "ask", "hear", "own")
 _BRANCHES = ("fan", "fan", "race", "seq")
 
 
@@ -121,6 +126,73 @@ class _Hand(Tool):
         return result + times
 
 
+class _Client(ChatCompletionClient):
+    """The model of an agent of its own class."""
+
+    def __init__(self, job: "Job") -> None:
+        self._job = job
+
+    async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
+        info = current_call.get()
+        assert info is not None
+        answer = await self._job.outside.reach(self._job.drive, info.call_id, "none")
+        if answer is None:
+            raise ModelError("overloaded", status_code=503, retryable=True)
+        usage = RequestUsage(prompt_tokens=1, completion_tokens=1)
+        return CreateResult(finish_reason="stop", content=str(answer), usage=usage)
+
+    async def create_stream(
+        self, messages: Sequence[LLMMessage], **options: Any
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        yield await self.create(messages, **options)
+
+    @property
+    def model_info(self) -> ModelInfo:
+        return ModelInfo(
+            vision=False,
+            function_calling=False,
+            json_output=False,
+            family="unknown",
+            structured_output=False,
+        )
+
+
+class _Own(BaseChatAgent):
+    """An agent of its own class: asks twice in a turn, and remembers how many turns it had."""
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        return (TextMessage,)
+
+    def __init__(self, name: str, client: ChatCompletionClient) -> None:
+        super().__init__(name, "Does as it likes.")
+        self._client = client
+        self._turns = 0
+
+    async def on_messages(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> Response:
+        self._turns += 1
+        said: list[str] = []
+        for _ in range(2):
+            question = f"{self._turns} after {said}"
+            result = await self._client.create([UserMessage(content=question, source="job")])
+            said.append(str(result.content))
+        text = TextMessage(source=self.name, content=f"{self._turns}: {said}")
+        return Response(chat_message=text)
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        self._turns = 0
+
+    async def save_state(self) -> Mapping[str, Any]:
+        return {"turns": self._turns}
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        self._turns = state["turns"]
+
+
 class Job:
     """One drive of a program; `drive` is everything that it saw, in order."""
 
@@ -129,6 +201,7 @@ class Job:
         self.drive = drive
         self._part = part
         self._journal: Journal | None = None
+        self._agents: dict[str, BaseChatAgent] = {}
 
     async def __call__(self, journal: Journal) -> End:
         self._journal = journal
@@ -170,6 +243,8 @@ class Job:
                 await self._tool(part)
             case "ask":
                 await self._ask(part)
+            case "own":
+                await self._own(part)
             case _:
                 self._hear()
 
@@ -206,6 +281,21 @@ class Job:
         result = await self._tried(tool.run_json(arguments, call_id=part.path))
         await self._hop(part.path, result)
         self._see(part.path, "got", result, now().isoformat())
+
+    async def _own(self, part: Part) -> None:
+        wiring = JournalWiring(self.journal)
+        if part.path not in self._agents:
+            client = wiring.inner_model(part.path, "m", _Client(self))
+            own = _Own(part.path.rpartition("/")[2], client)
+            self._agents[part.path] = wiring.agent(part.path, own)
+        heard = [TextMessage(source="job", content=part.path)]
+        try:
+            response = await self._agents[part.path].on_messages(heard)
+            answer = response.chat_message.to_text()
+        except ModelError as error:
+            answer = f"failed: {error}"
+        await self._hop(part.path, answer)
+        self._see(part.path, "turned", answer)
 
     async def _tried(self, call: Awaitable[Any]) -> str:
         try:

@@ -80,7 +80,8 @@ async def _replayed(story: Story, store: ObjectStore) -> tuple[Entry, Drive]:
 def _shown(entry: Entry) -> object:
     if not isinstance(entry.body, End):
         return entry.body.kind
-    events = [(event.type, event.agent, event.data) for event in entry.events]
+    said = [*entry.events[: entry.body.emitted], entry.events[-1]]  # what calls tell is left out
+    events = [(event.type, event.agent, event.data) for event in said]
     return entry.body.model_dump(), events
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from teamrun.core.clock import Clock
 from teamrun.errors import RunNotFinished, RunNotFound
-from teamrun.runs.entries import End, Entry, LoggedEvent
+from teamrun.runs.entries import End, Entry
 from teamrun.runs.execution import Execution, Program
 from teamrun.runs.fold import RunState, fold
 from teamrun.runs.lineage import read_prefix
@@ -62,7 +62,7 @@ def _difference(recorded: Entry, again: Entry) -> str | None:
         return None if now.stop_code in ("stopped_here", was.stop_code) else _told(was, now)
     if (was.status, was.stop_code, was.output) != (now.status, now.stop_code, now.output):
         return _told(was, now)
-    events, said = _plain(recorded.events), _plain(again.events)
+    events, said = _said(recorded, was), _said(again, now)
     return None if events == said else f"The last events differ: {events} is now {said}."
 
 
@@ -72,7 +72,9 @@ def _told(was: End, now: End) -> str:
     )
 
 
-def _plain(events: list[LoggedEvent]) -> list[Any]:
+def _said(entry: Entry, end: End) -> list[Any]:
+    """What run code said, and the end; what calls under way had told is left out."""
+    events = [*entry.events[: end.emitted], entry.events[-1]]
     return [(event.type, event.agent) for event in events]
 
 

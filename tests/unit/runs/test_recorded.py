@@ -7,11 +7,14 @@ from tests.support.runs import TENANT, Cluster, duo, solo
 from teamrun.core.clock import SystemClock
 from teamrun.dispatch.base import RunRef
 from teamrun.errors import RunNotFinished, RunNotFound
+from teamrun.runs.engine import Engine
 from teamrun.runs.entries import Accepted, End
-from teamrun.runs.journal import Journal
+from teamrun.runs.journal import Desk, Journal, Outcome
 from teamrun.runs.lineage import ForkRequest
 from teamrun.runs.program import run_team
 from teamrun.runs.replay import replay
+from teamrun.storage.memory import MemoryStore
+from teamrun.testing.faults import Fault, FaultStore
 from teamrun.tools.function import FunctionTool
 
 REFUSED = {"error": {"message": "no quota", "status_code": 402, "retryable": False}}
@@ -119,5 +122,46 @@ def test_only_ended_runs_are_replayed() -> None:
         with pytest.raises(RunNotFound):
             log = cluster.log(ref._replace(run_id="run_0"))
             await replay(log, nothing, SystemClock())
+
+    asyncio.run(scenario())
+
+
+def test_what_a_call_under_way_had_told_at_the_end_is_no_difference() -> None:
+    store = FaultStore(MemoryStore())
+    step = store.plan(Fault(outcome="held", method="put_new", key="*/log/000002.json"))
+
+    async def hang(desk: Desk) -> Outcome:
+        await step.reached.wait()
+        step.release.set()
+        desk.emit("tool.call.progressed", {"tool": "dig", "note": "deep", "percent": 50})
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    async def answer(desk: Desk) -> Outcome:
+        return Outcome(value="found")
+
+    async def program(journal: Journal) -> End:
+        digging = asyncio.ensure_future(journal.call("a", "tool", "dig", 0, hang))
+        await asyncio.sleep(0)
+        await journal.call("b", "tool", "ask", 0, answer)
+        digging.cancel()
+        return End(status="completed", output={"text": "found"})
+
+    async def scenario() -> None:
+        cluster = Cluster({}, team=solo(), store=store)
+        ref = await cluster.submit()
+        worker = Engine(
+            store=cluster.store,
+            live=cluster.live,
+            dispatcher=cluster.queue,
+            registry=cluster.registry,
+            owner="w",
+            program=lambda spec: program,
+        )
+        await worker.execute(ref)
+        await worker.close()
+        [*_, last] = await cluster.entries(ref)
+        assert "tool.call.progressed" in [event.type for event in last.events]
+        assert await replay(cluster.log(ref), program, SystemClock()) is None
 
     asyncio.run(scenario())
