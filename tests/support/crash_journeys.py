@@ -39,12 +39,13 @@ Journey = Literal[
     "asked",
     "scheduled",
     "retried",
+    "unhurried",
 ]
 Process = Literal["api", "worker"]
 
 
 DELAY_S = 1.0
-_SLOW = ("cancelled_running", "handed_over", "asked")
+_SLOW = ("cancelled_running", "handed_over", "asked", "unhurried")
 
 
 @dataclass(frozen=True)
@@ -338,4 +339,5 @@ _JOURNEYS: dict[str, Callable[[_Traveller], Awaitable[RunRef]]] = {
     "asked": _asked,
     "scheduled": _scheduled,
     "retried": _retried,
+    "unhurried": _question,
 }
