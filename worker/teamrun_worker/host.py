@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -107,12 +107,18 @@ class Host:
 
         A host that is stopping sends the reference back to the queue instead.
         """
-        loop = self._running()
-        while not self._stopping.is_set():
-            if self._places.acquire(timeout=ADMISSION_POLL_S):
-                loop.call_soon_threadsafe(self._spawn, ref)
-                return
-        asyncio.run_coroutine_threadsafe(self._send_back(ref), loop).result(self._patience_s)
+        loop, sending = self._running(), None
+        try:
+            while not self._stopping.is_set():
+                if self._places.acquire(timeout=ADMISSION_POLL_S):
+                    loop.call_soon_threadsafe(self._spawn, ref)
+                    return
+            sending = self._send_back(ref)
+            asyncio.run_coroutine_threadsafe(sending, loop).result(self._patience_s)
+        except (RuntimeError, TimeoutError, CancelledError):  # the loop has ended meanwhile
+            if sending is not None and loop.is_closed():
+                sending.close()
+            _not_sent_back(ref)
 
     def stop(self) -> None:
         """Take no more runs, and have those in flight hand themselves over; does not wait."""
@@ -212,10 +218,7 @@ class Host:
         try:
             await self._parts.dispatcher.send(ref)
         except DeliveryError:
-            logger.warning(
-                "A run could not be sent back; the reaper will find it",
-                extra={"action": "run.not_sent_back", "tenant": ref.tenant, "run_id": ref.run_id},
-            )
+            _not_sent_back(ref)
 
     async def _reap(self, reaper: Sweeper, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -224,3 +227,10 @@ class Host:
             except Exception:
                 logger.exception("The reaper failed", extra={"action": "reaper.failed"})
                 await asyncio.sleep(self._patience_s)
+
+
+def _not_sent_back(ref: RunRef) -> None:
+    logger.warning(
+        "A run could not be sent back; the reaper will find it",
+        extra={"action": "run.not_sent_back", "tenant": ref.tenant, "run_id": ref.run_id},
+    )

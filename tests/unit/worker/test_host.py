@@ -204,6 +204,20 @@ def test_a_queue_that_is_down_does_not_keep_the_host_from_stopping() -> None:
     assert bench.engine.begun == []
 
 
+def test_a_run_that_comes_after_the_end_is_left_to_the_reaper(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    host = bench.host()
+    host.close()
+
+    with caplog.at_level(logging.WARNING):
+        host.submit(ref(1))
+
+    assert [vars(record)["action"] for record in caplog.records] == ["run.not_sent_back"]
+    assert (bench.engine.begun, bench.queue.sent) == ([], [])
+
+
 def test_at_the_end_of_the_grace_time_calls_under_way_are_given_up() -> None:
     bench = Bench(engine=Engine(stubborn=True))
     host = bench.host(grace=timedelta(milliseconds=1))
