@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from weakref import WeakValueDictionary
 
 from teamrun.components.definitions import TeamDefinition
@@ -18,7 +18,7 @@ from teamrun.core.clock import Clock, SystemClock
 from teamrun.dispatch.base import Dispatcher, RunRef
 from teamrun.errors import DeliveryError
 from teamrun.live.base import Live
-from teamrun.runs.entries import End
+from teamrun.runs.entries import End, Entry
 from teamrun.runs.execution import Execution, Finish, Program
 from teamrun.runs.fold import RunState, fold
 from teamrun.runs.journal import Journal
@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 _STOP_BEFORE, _ABORT_BEFORE = 30.0, 10.0
 """Seconds before a platform's deadline."""
+_SUSPECT_CLAIMS = 2
+"""Claims in a row that came to nothing before a run begins apart from others of that kind."""
 _PROBE = 5.0
 """Seconds between looks at the log where the live channel is not to be relied on."""
 
@@ -79,6 +81,7 @@ class Engine:
         self._definitions = WeakValueDictionary[str, TeamDefinition]()
         self._executions: dict[RunRef, Execution] = {}
         self._starting: set[RunRef] = set()
+        self._suspects = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
         self._attendants: list[asyncio.Task[None]] = []
@@ -163,38 +166,59 @@ class Engine:
             await self._put_aside(log, state)
             return Finish.WAITING
         if state.end is None:
-            if not await self._may_take(ref, state):
-                return Finish.HELD
-            state.spec = self._with_shared_definition(state.spec)
-            execution = Execution(
-                log=log,
-                entries=entries,
-                prefix=await read_prefix(log, entries),
-                state=state,
-                program=self._program(state.spec),
-                clock=self._clock,
-                surroundings=_Surroundings(ref, self._notices, self._store),
-            )
-            del entries  # the execution lets go of them when it has read them
-            self._executions[ref] = execution
-            timers = self._timers(execution, deadline)
-            try:
-                finish = await execution.run()
-            finally:
-                for timer in timers:
-                    timer.cancel()
-                del self._executions[ref]
-                await self._release(ref)
-            state = execution.state
-            if finish is Finish.WAITING or state.is_waiting(self._clock.now()):
-                await self._put_aside(log, state)
-            elif finish is Finish.YIELDED:
-                await self._hand_over(ref)
+            with _Turn(self._suspects) as turn:
+                if state.idle_claims >= _SUSPECT_CLAIMS:
+                    await turn.come()
+                    if self._stopping:
+                        await self._hand_over(ref)
+                        return Finish.HELD
+                taken = self._take(log, entries, state, turn, deadline)
+                del entries  # it lets go of them when it has read them
+                finish, state = await taken
             if finish is not Finish.ENDED:
                 return finish
         await settle(self._store, log, state)
         self._notices.changed(ref, state, view=True)
         return Finish.ENDED
+
+    async def _take(
+        self,
+        log: RunLog,
+        entries: list[Entry],
+        state: RunState,
+        turn: "_Turn",
+        deadline: datetime | None,
+    ) -> tuple[Finish, RunState]:
+        """Execute a run that has not ended, where nobody else does."""
+        ref = log.ref
+        if not await self._may_take(ref, state):
+            return Finish.HELD, state
+        state.spec = self._with_shared_definition(state.spec)
+        execution = Execution(
+            log=log,
+            entries=entries,
+            prefix=await read_prefix(log, entries),
+            state=state,
+            program=self._program(state.spec),
+            clock=self._clock,
+            surroundings=_Surroundings(ref, self._notices, self._store, turn),
+        )
+        del entries
+        self._executions[ref] = execution
+        timers = self._timers(execution, deadline)
+        try:
+            finish = await execution.run()
+        finally:
+            for timer in timers:
+                timer.cancel()
+            del self._executions[ref]
+            await self._release(ref)
+        state = execution.state
+        if finish is Finish.WAITING or state.is_waiting(self._clock.now()):
+            await self._put_aside(log, state)
+        elif finish is Finish.YIELDED:
+            await self._hand_over(ref)
+        return finish, state
 
     def _team(self, spec: RunSpec) -> Program:
         async def program(journal: Journal) -> End:
@@ -289,17 +313,49 @@ class Engine:
                 execution.poke()
 
 
+class _Turn:
+    """The turn of a run whose last claims came to nothing, until it has come further.
+
+    One such run may take the process along, again and again; the others that were there each time
+    must not be given up with it.
+    """
+
+    def __init__(self, lock: asyncio.Lock) -> None:
+        self._lock = lock
+        self._is_ours = False
+
+    async def come(self) -> None:
+        """Wait for it."""
+        await self._lock.acquire()
+        self._is_ours = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Let the next one begin."""
+        if self._is_ours:
+            self._is_ours = False
+            self._lock.release()
+
+
 class _Surroundings:
     """Passes on what an execution tells; views are shared where the status changes."""
 
-    def __init__(self, ref: RunRef, notices: Notices, store: ObjectStore) -> None:
+    def __init__(self, ref: RunRef, notices: Notices, store: ObjectStore, turn: _Turn) -> None:
         self._ref = ref
+        self._turn = turn
         self._notices = notices
         self._store = store
         self._status: str | None = None
 
     def changed(self, state: RunState) -> None:
         """The log has grown."""
+        if not state.idle_claims:
+            self._turn.end()
         status = state.status
         self._notices.changed(self._ref, state, view=status != self._status)
         self._status = status

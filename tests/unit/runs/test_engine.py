@@ -1,12 +1,14 @@
 import asyncio
 import threading
 from datetime import timedelta
+from typing import Any
 
 from tests.support.runs import TENANT, Cluster, duo, solo
 
 from teamrun.components.registry import Registry
 from teamrun.dispatch.base import RunRef
 from teamrun.live.memory import MemoryLive
+from teamrun.messages.llm import CreateResult
 from teamrun.runs.engine import Engine
 from teamrun.runs.entries import Accepted, Claim, End, Signal
 from teamrun.runs.execution import Finish
@@ -15,6 +17,7 @@ from teamrun.runs.notices import lease_name
 from teamrun.runs.public import Delta, Event
 from teamrun.runs.spec import BEHAVIOUR
 from teamrun.storage.memory import MemoryStore
+from teamrun.testing import ScriptedModel
 from teamrun.testing.faults import Fault, FaultStore
 from teamrun.tools.context import ToolContext
 from teamrun.tools.function import FunctionTool
@@ -522,3 +525,72 @@ def test_no_call_begins_when_the_code_of_a_run_has_come_to_its_end() -> None:
         assert made == ["a/model:0"]
 
     asyncio.run(scenario())
+
+
+class Held(ScriptedModel):
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(["DONE"])
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+    def for_agent(self, name: str) -> "Held":
+        return self
+
+    async def create(self, messages: Any, **options: Any) -> CreateResult:
+        self.asked.set()
+        await self.go.wait()
+        return await super().create(messages, **options)
+
+
+def test_runs_whose_claims_came_to_nothing_begin_one_at_a_time() -> None:
+    async def scenario() -> None:
+        model = Held()
+        cluster = Cluster({}, team=solo(), model=model)
+        first, second, innocent = [await cluster.submit() for _ in range(3)]
+        for ref in (first, second):
+            for _ in range(2):
+                await cluster.claim_and_die(ref)
+                await cluster.live.release(lease_name(ref), "dead")
+        await cluster.live.age()  # which begins now
+        cluster.clock.shift += timedelta(hours=1)
+        engine = cluster.worker()
+        works = [asyncio.ensure_future(engine.execute(ref)) for ref in (first, second, innocent)]
+        await asyncio.wait_for(model.asked.wait(), 10)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert [await claims_of(cluster, ref) for ref in (first, second, innocent)] == [3, 2, 1]
+        model.go.set()
+        assert await asyncio.gather(*works) == [Finish.ENDED] * 3
+        await engine.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_run_that_waits_for_its_turn_goes_back_to_the_queue_when_the_worker_stops() -> None:
+    async def scenario() -> None:
+        model = Held()
+        cluster = Cluster({}, team=solo(), model=model)
+        refs = [await cluster.submit() for _ in range(2)]
+        for ref in refs:
+            for _ in range(2):
+                await cluster.claim_and_die(ref)
+                await cluster.live.release(lease_name(ref), "dead")
+        await cluster.live.age()  # which begins now
+        cluster.clock.shift += timedelta(hours=1)
+        cluster.queue.waiting.clear()
+        engine = cluster.worker()
+        works = [asyncio.ensure_future(engine.execute(ref)) for ref in refs]
+        await asyncio.wait_for(model.asked.wait(), 10)
+        engine.abort()
+        finishes = await asyncio.wait_for(asyncio.gather(*works), 10)
+        assert finishes == [Finish.YIELDED, Finish.HELD]
+        assert sorted(map(str, cluster.queue.waiting)) == sorted(map(str, refs))
+        assert await claims_of(cluster, refs[1]) == 2
+        await engine.close()
+
+    asyncio.run(scenario())
+
+
+async def claims_of(cluster: Cluster, ref: RunRef) -> int:
+    return sum(isinstance(entry.body, Claim) for entry in await cluster.entries(ref))
