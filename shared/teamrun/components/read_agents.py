@@ -147,7 +147,11 @@ def read_classes(raw: Mapping[str, Any], where: str, problems: Problems) -> list
         if not isinstance(target, str) or not DOTTED.fullmatch(target):
             detail = f"'class': {shown(target)} is not of the form 'package.module:Name'."
             problems.add(pointer(place, "class"), "invalid_definition", detail)
-        given = {} if options is None else as_object(options, place, problems, what="'options'")
+        given = (
+            {}
+            if options is None
+            else as_object(options, pointer(place, "options"), problems, what="'options'")
+        )
         read.append(AgentEntry(name=name, target=str(target), options=given or {}, where=place))
     return read
 

@@ -205,7 +205,7 @@ class Journal:
         self._positions: dict[str, int] = {}
         self._failures: dict[str, tuple[int, ErrorRecord]] = {}
         self._delivered = self._last = self._said = 0
-        self._spare: dict[str, CallRecord] = {}
+        self._spare: dict[str, CallRecord] = {}  # writes that nobody waited for any more
         self._asked: dict[str, RequiredAction] = {}
         self._answered: set[str] = set()
         self._before = _Moment(0, {})
@@ -259,7 +259,7 @@ class Journal:
             raise asyncio.CancelledError
         call_id = f"{agent}/{kind}:{position}"
         spare = self._spare.pop(call_id, None)
-        if spare is not None and intent is not None and spare.intent == intent:
+        if spare is not None and spare.intent == intent:
             return spare  # made in an attempt before, and not to be made twice
         future: asyncio.Future[CallRecord] = self.loop.create_future()
         pending = PendingCall(
@@ -316,7 +316,7 @@ class Journal:
             self.made_inside[path] = self.made_inside.get(path, 0) + len(made)
         if record.within is not None:
             self.inside.setdefault(record.within, []).append(record)
-        elif pending is None:
+        elif pending is None and record.intent is not None:
             self._spare[record.call_id] = record
         if record.state is not None:
             self.tool_states[f"{record.call_id.rpartition('/')[0]}/{record.name}"] = record.state

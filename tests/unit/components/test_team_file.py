@@ -459,7 +459,7 @@ CASES = [
          "invalid_definition", "/agents/editor/class", "package.module:Name"),
     Case("options that are a list",
          changed("editor: {model: main}", 'editor: {class: "a:B", options: [1]}'),
-         "invalid_definition", "/agents/editor", "object"),
+         "invalid_definition", "/agents/editor/options", "object"),
     Case("an own agent without a class",
          changed("editor: {model: main}", "editor: {type: custom_agent}"),
          "invalid_definition", "/agents/editor", "'class' is needed"),
