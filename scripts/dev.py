@@ -1,6 +1,6 @@
 """Everything a developer types: run, test, soak, check, lock.
 
-Needs Python 3.11 and nothing else; the first call makes `.venv` from the hash-checked lock, later
+Needs Python 3.11 and nothing else; the first call makes `.venv` from the hash-checked locks, later
 ones start at once and work offline.
 """
 
@@ -14,7 +14,7 @@ import subprocess
 import tomllib
 from collections.abc import Sequence
 
-from dev_environment import ROOT, Environment, Failed
+from dev_environment import CHECKERS, ROOT, SERVICE, TESTS, VALKEY, Environment, Failed
 from dev_example import run_example
 
 EPILOG = """examples:
@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace, _: list[str]) -> int:
 
 def _test(options: argparse.Namespace, rest: list[str]) -> int:
     environment = Environment()
-    environment.ensure()
+    environment.ensure(TESTS)
     skipped = ("integration", "acceptance", "node", "benchmark") if options.fast else ("benchmark",)
     expression = " and ".join(f"not {marker}" for marker in skipped)
     return _call(environment.python, "-m", "pytest", "-m", expression, *rest)
@@ -83,14 +83,13 @@ def _test(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _soak(_: argparse.Namespace, rest: list[str]) -> int:
     environment = Environment()
-    environment.ensure()
+    environment.ensure(TESTS)
     return _call(environment.python, "-m", "tests.support.soak", *rest)
 
 
 def _check(_: argparse.Namespace, __: list[str]) -> int:
     environment = Environment()
-    environment.ensure()
-    environment.ensure_checkers()
+    environment.ensure(TESTS, CHECKERS)
     steps = (
         ("ruff", "format", "--check", "."),
         ("ruff", "check", "."),
@@ -110,16 +109,18 @@ def _lock(options: argparse.Namespace, _: list[str]) -> int:
         *("--python-version", "3.11", "--no-header", "--no-annotate", "--no-emit-index-url"),
         *(("--upgrade",) if options.upgrade else ()),
     )
-    extras = ("api", "worker", "cli", "redis", "s3", "openai", "azure", "bedrock")
-    chosen = [word for extra in extras for word in ("--extra", extra)]
-    lock = "requirements.lock"
-    status = _call(*compile_, "pyproject.toml", *chosen, "--group", "test", "-o", lock)
-    status = status or _call(
-        *compile_, "-", "-c", lock, "-o", "requirements-embedded.lock", stdin=_embedded()
-    )
-    return status or _call(
-        *compile_, "--group", "check", "-c", lock, "-o", "requirements-check.lock"
-    )
+    service = _extras("api", "worker", "cli", "redis", "s3", "openai")
+    # Clients that no example uses are installed with the tests, which use them all.
+    tests = (*_extras("azure", "bedrock"), "--group", "test", "-c", SERVICE)
+    checkers = ("--group", "check", "-c", SERVICE, "-c", TESTS)
+    status = _call(*compile_, "pyproject.toml", *service, "-o", SERVICE)
+    status = status or _call(*compile_, "-", "-c", SERVICE, "-o", VALKEY, stdin=_embedded())
+    status = status or _call(*compile_, "pyproject.toml", *tests, "-o", TESTS)
+    return status or _call(*compile_, *checkers, "-o", CHECKERS)
+
+
+def _extras(*names: str) -> list[str]:
+    return [word for name in names for word in ("--extra", name)]
 
 
 def _embedded() -> str:

