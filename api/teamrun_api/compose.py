@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from teamrun.components.config import load_registry
+from teamrun.components.fallbacks import check_fallbacks
 from teamrun.components.registry import Registry
+from teamrun.core.loopback import is_loopback
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.dispatch.local import LocalDispatcher
@@ -81,6 +83,11 @@ async def parts_of(
     async with AsyncExitStack() as stack:
         registry = load_registry(settings.config, environ=environ)
         stack.push_async_callback(registry.close)
+        check_fallbacks(
+            registry,
+            reachable_by=None if is_loopback(settings.host) else f"TEAMRUN_HOST={settings.host}",
+            allowed=settings.allow_scripted,
+        )
         store, live, dispatcher = outside(settings)
         stack.push_async_callback(store.close)
         stack.push_async_callback(live.close)

@@ -4,34 +4,21 @@ A web page can let its own name resolve to 127.0.0.1 and then read what a local 
 (DNS rebinding); its requests still carry that name in `Host`, and its origin in `Origin`.
 """
 
-import ipaddress
 from collections.abc import Collection
-from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from teamrun.core.loopback import is_loopback
 from teamrun.errors import UsageError
 from teamrun_api.auth import Keyring
 from teamrun_api.faults import HostNotAllowed, OriginNotAllowed
 from teamrun_api.problems import problem_response
 
-__all__ = ["LoopbackOnly", "check_bind", "is_loopback"]
+__all__ = ["LoopbackOnly", "check_bind"]
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-@lru_cache(maxsize=256)
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address, without port, means this machine."""
-    host = host.strip("[]").rstrip(".").lower()
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_bind(host: str, keyring: Keyring) -> None:

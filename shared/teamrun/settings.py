@@ -55,6 +55,10 @@ class CommonSettings(BaseSettings):
     lease_seconds: float = Field(default=60.0, ge=0.5, le=3600)
     """How long a silent worker keeps its runs before another one takes them over."""
 
+    allow_scripted: bool = False
+    """Whether a process that other machines can reach may start although a script answers for a
+    model profile whose environment variable is not set."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least level that is logged."""
 

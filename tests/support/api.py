@@ -14,6 +14,7 @@ from starlette.types import Message
 from teamrun.components.registry import Registry
 from teamrun.dispatch.base import RunRef
 from teamrun.live.memory import MemoryLive
+from teamrun.models.base import ChatCompletionClient
 from teamrun.runs.engine import Engine
 from teamrun.runs.public import Delta, Event
 from teamrun.runs.service import RunService
@@ -125,6 +126,7 @@ class World:
         *,
         checks: Mapping[str, Check],
         latency_s: float = 0,
+        model: ChatCompletionClient | None = None,
         **given: Any,
     ) -> None:
         self.store = store
@@ -132,7 +134,7 @@ class World:
         self.mailbox = Mailbox()
         self.registry = Registry.of(
             teams={"writers": TEAM},
-            models={"default": ScriptedModel(SCRIPT, latency=latency_s)},
+            models={"default": model or ScriptedModel(SCRIPT, latency=latency_s)},
             tools=[FunctionTool(note, description="Write a note.")],
         )
         self.service = CountingService(
@@ -180,10 +182,13 @@ async def world(
     *,
     checks: Mapping[str, Check] | None = None,
     latency_s: float = 0,
+    model: ChatCompletionClient | None = None,
     **given: Any,
 ) -> AsyncGenerator[World, None]:
     """An API; what is `given` are its settings."""
-    made = World(store or MemoryStore(), checks=checks or {}, latency_s=latency_s, **given)
+    made = World(
+        store or MemoryStore(), checks=checks or {}, latency_s=latency_s, model=model, **given
+    )
     try:
         yield made
     finally:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from teamrun.cli.options import ConfigOption
+from teamrun.cli.screen import warn
 from teamrun.components.build import build_team
 from teamrun.components.config import load_registry
 from teamrun.console import Console
@@ -33,6 +34,9 @@ async def _run(config: Path, team: str, task: str) -> None:
     registry = load_registry(config, environ=os.environ)
     try:
         definition = registry.resolve(team=team).definition
+        for use in registry.model_uses(definition):
+            if use.is_scripted_fallback:
+                warn(use.note)
         await Console(build_team(definition, registry).run_stream(task=task))
     finally:
         await registry.close()

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["ask", "print_json", "print_table", "result", "talk"]
+__all__ = ["ask", "print_json", "print_table", "result", "talk", "warn"]
 
 
 def _console(*, stderr: bool) -> Console:
@@ -22,6 +22,11 @@ def result(text: str) -> None:
 def talk(text: str) -> None:
     """A line for the person at the terminal."""
     _console(stderr=True).print(Text(text, style="dim"))
+
+
+def warn(text: str) -> None:
+    """A line that the person at the terminal must not miss."""
+    _console(stderr=True).print(Text(text, style="bold yellow"))
 
 
 def ask(prompt: str) -> str | None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import shlex
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -19,13 +20,18 @@ from teamrun.cli.options import (
     RedisUrlOption,
     StoreUrlOption,
 )
-from teamrun.cli.screen import result, talk
+from teamrun.cli.screen import result, talk, warn
+from teamrun.cli.server import DEFAULT_URL
 from teamrun.cli.serving.service import ServeSettings, serve
 from teamrun.components.config import load_registry
+from teamrun.components.fallbacks import refuse_fallbacks
+from teamrun.components.registry import Registry
+from teamrun.components.summaries import TeamSummary
+from teamrun.core.loopback import is_loopback, is_loopback_url
 from teamrun.logs import configure_logging
 from teamrun.settings import load_settings
 
-__all__ = ["EXAMPLE", "command"]
+__all__ = ["EXAMPLE", "command", "introduce"]
 
 EXAMPLE = "teamrun serve --config teamrun.yaml --port 8080"
 
@@ -59,13 +65,13 @@ def command(
     given["log_format"] = log_format or ("text" if sys.stderr.isatty() else "json")
     settings = load_settings(ServeSettings, **given)
     configure_logging(level=settings.log_level, form=settings.log_format)
-    missing = _missing_models(settings.config)
+    registry = load_registry(settings.config, environ=os.environ)
+    _check_scripts(registry, settings)
     talk(f"Data folder: {settings.data_dir.absolute()}")
 
     def ready() -> None:
         result(settings.url)
-        for note in missing:
-            talk(note)
+        introduce(registry.teams(), settings.url)
         talk("Ready. Ctrl-C ends it.")
 
     def slow() -> None:
@@ -74,11 +80,30 @@ def command(
     sys.exit(asyncio.run(serve(settings, ready=ready, slow=slow)))
 
 
-def _missing_models(config: Path) -> list[str]:
-    """What the teams of the file still need before they can run.
+def _check_scripts(registry: Registry, settings: ServeSettings) -> None:
+    """Refuse here, before a child is started, what the API or the worker would refuse."""
+    reachable_by: str | None = None
+    if not is_loopback(settings.host):
+        reachable_by = f"TEAMRUN_HOST={settings.host}"
+    elif settings.redis_url is not None and not is_loopback_url(settings.redis_url):
+        reachable_by = "the Redis of TEAMRUN_REDIS_URL"
+    refuse_fallbacks(registry, reachable_by=reachable_by, allowed=settings.allow_scripted)
 
-    Reading the file here says what is wrong with it once, before any process has started.
-    """
-    teams = load_registry(config, environ=os.environ).teams()
+
+def introduce(teams: Sequence[TeamSummary], url: str) -> None:
+    """Print the teams, the model behind each of their profiles, and a next command."""
+    for team in teams:
+        talk(f"Team {team.name}: {', '.join(team.agents)}")
     uses = {use.profile: use for team in teams for use in team.models}
-    return [use.note for use in uses.values() if use.missing is not None]
+    for use in uses.values():
+        talk(f"Model {use.answerer}")
+    for use in uses.values():
+        if use.missing is not None or use.is_scripted_fallback:
+            warn(f"{use.note} Set it and start again.")
+    if teams:
+        talk(f"Next: {_submit_command(teams[0].name, url)}")
+
+
+def _submit_command(team: str, url: str) -> str:
+    where = "" if url == DEFAULT_URL else f" --url {url}"
+    return f'teamrun submit {shlex.quote(team)} "Your task"{where} --watch'

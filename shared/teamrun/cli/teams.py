@@ -5,6 +5,7 @@ from pydantic import BaseModel
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, print_table
 from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.components.summaries import ModelUse
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -15,6 +16,7 @@ class _Team(BaseModel):
     name: str
     type: str = ""
     agents: list[str] = []
+    models: list[ModelUse] = []
     description: str | None = None
 
 
@@ -31,7 +33,13 @@ def command(
         print_json(answer)
         return
     rows = [
-        (team.name, team.type, ", ".join(team.agents), team.description or "")
+        (
+            team.name,
+            team.type,
+            ", ".join(team.agents),
+            ", ".join(use.answerer for use in team.models),
+            team.description or "",
+        )
         for team in _TeamPage.model_validate_json(answer).data
     ]
-    print_table(("name", "type", "agents", "description"), rows)
+    print_table(("name", "type", "agents", "models", "description"), rows)

@@ -153,6 +153,14 @@ class Profile:
         """
         return PROFILE_OPTIONS[self.type].model_validate(self._expanded(environ)).arguments()
 
+    def model(self, environ: Mapping[str, str]) -> str | None:
+        """The provider's name of the model, if the profile has one that can be read here."""
+        model = self.options.get("model")
+        try:
+            return expand_all(model, environ) if isinstance(model, str) else None
+        except MissingVariable:
+            return None
+
     def content(self) -> dict[str, Any]:
         """What the digest is taken of: everything but secrets and the price."""
         options = {key: value for key, value in self.options.items() if key not in _SECRET}
@@ -173,6 +181,8 @@ class Active(NamedTuple):
     profile: Profile
     missing: str | None
     """The variable that even the last fallback lacks."""
+    unset: str | None
+    """The variable that the named profile itself lacks."""
 
 
 class Profiles(Collection[str]):
@@ -205,11 +215,27 @@ class Profiles(Collection[str]):
         if name in self._given:
             return None
         profile = self._profiles[name]
-        missing = profile.missing(self._environ)
+        unset = missing = profile.missing(self._environ)
         while missing is not None and profile.fallback is not None:
             profile = self._profiles[profile.fallback]
             missing = profile.missing(self._environ)
-        return Active(profile, missing)
+        return Active(profile, missing, unset)
+
+    def model(self, name: str) -> str | None:
+        """The provider's name of the model that is used under a name here, if it is known."""
+        active = self.active(name)
+        return None if active is None else active.profile.model(self._environ)
+
+    def is_scripted(self, name: str) -> bool:
+        """Whether a script answers under a name here."""
+        if (active := self.active(name)) is None:
+            return self._given[name].is_scripted
+        return active.profile.type == "scripted"
+
+    def entry_points(self) -> list[str]:
+        """The profiles that are no fallback of another one."""
+        fallbacks = {profile.fallback for profile in self._profiles.values()}
+        return [name for name in self if name not in fallbacks]
 
     def price(self, name: str) -> Price | None:
         """What the operator says that the model behind a name costs here."""
@@ -249,7 +275,9 @@ class Profiles(Collection[str]):
             return self._given[name]
         if name not in self._profiles:
             raise DefinitionError(f"There is no model profile {name!r}.", code="unknown_model")
-        profile, missing = self.active(name) or (self._profiles[name], None)
+        active = self.active(name)
+        assert active is not None, "clients that were handed in are returned above"
+        profile, missing, _ = active
         if missing is not None:
             raise DefinitionError(
                 f"The model profile {name!r} needs the environment variable {missing}; set it, or"

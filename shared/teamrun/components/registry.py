@@ -195,9 +195,31 @@ class Registry:
         """Which model stands behind a profile in this process."""
         active = self._models.active(profile)
         if active is None:
-            return ModelUse(profile=profile, active=profile, type="client")
-        used, missing = active
-        return ModelUse(profile=profile, active=used.name, type=used.type, missing=missing)
+            scripted = self._models.is_scripted(profile)
+            return ModelUse(profile=profile, active=profile, type="client", scripted=scripted)
+        return ModelUse(
+            profile=profile,
+            active=active.profile.name,
+            type=active.profile.type,
+            model=self._models.model(profile),
+            scripted=self._models.is_scripted(profile),
+            missing=active.missing,
+            unset=active.unset,
+        )
+
+    def model_uses(self, definition: TeamDefinition) -> list[ModelUse]:
+        """Which model stands behind each profile that a definition names, in this process."""
+        return [self.model_use(profile) for profile in sorted(models_of(definition))]
+
+    def scripted_fallbacks(self) -> list[ModelUse]:
+        """The profiles that a script answers here because a variable is not set.
+
+        These are the profiles of the registered teams, and those that an inline definition can
+        name; a profile that is only another one's fallback is not counted.
+        """
+        named = [models_of(definition) for definition in self._teams.values()]
+        profiles = sorted(set(self._models.entry_points()).union(*named))
+        return [use for use in map(self.model_use, profiles) if use.is_scripted_fallback]
 
     def tool(self, name: str) -> Tool:
         """A registered tool, imported at its first use.
@@ -305,10 +327,9 @@ class Registry:
 
     def _about_models(self, definition: TeamDefinition, registered: bool) -> list[Note]:
         where = "/team" if registered else "/team_spec"
-        uses = [self.model_use(name) for name in sorted(models_of(definition))]
         return [
             Note(pointer=where, detail=use.note)
-            for use in uses
+            for use in self.model_uses(definition)
             if use.missing is not None or use.active != use.profile
         ]
 
@@ -319,7 +340,7 @@ class Registry:
             type=definition.type,
             description=definition.description,
             agents=agents_of(definition),
-            models=[self.model_use(profile) for profile in sorted(models_of(definition))],
+            models=self.model_uses(definition),
             tools=sorted(tools_of(definition)),
         )
 

@@ -19,15 +19,41 @@ class ModelUse(_Resource):
     active: str
     """The profile that answers: the same, or a fallback of it."""
     type: str
-    """`scripted` says that the words are written beforehand."""
+    """The type of that profile."""
+    model: str | None = None
+    """The provider's name of the model, if the profile has one."""
+    scripted: bool = False
+    """Answers come from a script; no model is asked."""
     missing: str | None = None
     """The environment variable without which not even the last fallback can answer."""
+    unset: str | None = None
+    """The environment variable that the profile itself needs and that is not set, so that a
+    fallback answers."""
+
+    @property
+    def is_scripted_fallback(self) -> bool:
+        """Whether a script answers only because a variable is not set."""
+        return self.scripted and self.unset is not None
+
+    @property
+    def answerer(self) -> str:
+        """The profile and what answers under it, in a few words."""
+        if self.missing is not None:
+            return f"{self.profile}: none, {self.missing} is not set"
+        if self.scripted:
+            return f"{self.profile}: SCRIPT {self.active}"
+        return f"{self.profile}: {self.model or self.active} ({self.type})"
 
     @property
     def note(self) -> str:
         """The same as a sentence."""
         if self.missing is not None:
             return f"The model profile {self.profile!r} needs {self.missing}, which is not set."
+        if self.is_scripted_fallback:
+            return (
+                f"The model profile {self.profile!r} is answered by the SCRIPT {self.active!r},"
+                f" not by a model: {self.unset} is not set."
+            )
         return f"The model profile {self.profile!r} is answered by {self.active!r} ({self.type})."
 
 

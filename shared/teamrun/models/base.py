@@ -72,6 +72,11 @@ class ChatCompletionClient(ABC):
     def model_info(self) -> ModelInfo:
         """What the model can do."""
 
+    @property
+    def is_scripted(self) -> bool:
+        """Whether the answers were written beforehand, so that no model is asked."""
+        return False
+
     def for_agent(self, name: str) -> "ChatCompletionClient":
         """The client as the agent of that name should use it; the same object for most clients."""
         return self

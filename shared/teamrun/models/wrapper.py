@@ -65,6 +65,11 @@ class ModelWrapper(ChatCompletionClient):
         """What the wrapped model can do."""
         return self.wrapped.model_info
 
+    @property
+    def is_scripted(self) -> bool:
+        """Whether the wrapped client answers from a script."""
+        return self.wrapped.is_scripted
+
     def for_agent(self, name: str) -> ChatCompletionClient:
         """The same behaviour around the wrapped client's view for that agent."""
         inner = self.wrapped.for_agent(name)

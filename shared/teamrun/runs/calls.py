@@ -65,6 +65,7 @@ def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallR
         usage=outcome.usage,
         cost_usd=outcome.cost_usd,
         model=outcome.model,
+        scripted=outcome.scripted,
         artifacts=artifacts,
         state=outcome.state,
         unawaited=unawaited,

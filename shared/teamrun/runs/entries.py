@@ -106,6 +106,8 @@ class CallRecord:
     cost_usd: Decimal | None = None
     """None where the price of the model is not known."""
     model: str | None = None
+    scripted: bool = False
+    """A script answered in place of a model."""
     artifacts: list[ArtifactRecord] = field(default_factory=list[ArtifactRecord])
     state: dict[str, Any] | None = None
     """The tool's `ToolContext.state` after the call, where the call changed it."""
@@ -126,6 +128,8 @@ class Prefix(_Body):
     emitted: int
     """How many of the shared events came from run code."""
     artifacts: list[ArtifactRecord] = []
+    scripted: bool = False
+    """A script answered a shared model call."""
 
 
 class Undo(_Body):

@@ -86,6 +86,8 @@ class RunState:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     usage: RunUsage = field(default_factory=RunUsage)
+    scripted: bool = False
+    """A script answered at least one model call."""
     artifacts: list[ArtifactRecord] = field(default_factory=list[ArtifactRecord])
     progress: Progress = field(default_factory=Progress)
 
@@ -188,6 +190,7 @@ class RunState:
         if prefix is not None:
             self.emitted = prefix.emitted
             self.artifacts = list(prefix.artifacts)
+            self.scripted = prefix.scripted
 
     def _let_go(self, body: Wait | Yield) -> None:
         self.owner, self.idle_claims = None, 0
@@ -227,6 +230,7 @@ class RunState:
 
     def _count(self, call: CallRecord) -> None:
         self.artifacts.extend(call.artifacts)
+        self.scripted = self.scripted or call.scripted
         self.intents.pop(call.call_id, None)
         if call.error is not None and call.error.code == "outcome_unknown":
             self.unknown.append(call.call_id)

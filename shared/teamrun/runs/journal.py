@@ -47,6 +47,8 @@ class Outcome:
     artifacts: tuple[ArtifactRecord, ...] = ()
     """Without versions: those are given when the entry is formed."""
     state: dict[str, Any] | None = None
+    scripted: bool = False
+    """A script answered in place of a model."""
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
     """What the event that tells of the call says besides."""
 

@@ -15,7 +15,6 @@ from teamrun.errors import NoSuchPoint
 from teamrun.runs.attempts import latest_attempt, undone
 from teamrun.runs.entries import (
     Accepted,
-    ArtifactRecord,
     Claim,
     End,
     Entry,
@@ -97,17 +96,15 @@ def without_failure(entries: list[Entry]) -> list[Entry]:
 
 async def write_prefix(log: RunLog, entries: list[Entry], parent: RunLog) -> Prefix:
     """Store a prefix, and the files that it tells of, beside the child's log."""
-    artifacts: list[ArtifactRecord] = []
-    for entry in entries:
-        if isinstance(entry.body, Step):
-            for call in entry.body.calls:
-                artifacts += call.artifacts
+    calls = [call for entry in entries if isinstance(entry.body, Step) for call in entry.body.calls]
+    artifacts = [artifact for call in calls for artifact in call.artifacts]
     for digest in {artifact.sha256 for artifact in artifacts}:
         await log.put_blob(await parent.get_blob(digest))
     return Prefix(
         blob=await log.put_blob(_ENTRIES.dump_json(entries)),
         emitted=sum(entry.body.emitted for entry in entries if isinstance(entry.body, Step)),
         artifacts=artifacts,
+        scripted=any(call.scripted for call in calls),
     )
 
 

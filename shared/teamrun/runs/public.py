@@ -147,6 +147,8 @@ class Run(_Resource):
     """How many times a worker has begun or taken over the run."""
     progress: Progress = Progress()
     usage: RunUsage = Field(default_factory=RunUsage)
+    scripted: bool = False
+    """A script has answered at least one model call, so the output is not a model's work."""
     limits: Limits = Limits()
     """What it may use at most, as raised since."""
     parent_run_id: str | None = None
@@ -216,6 +218,8 @@ class RunResult(_Resource):
     output: Output | None = None
     error: ErrorRecord | None = None
     usage: RunUsage = Field(default_factory=RunUsage)
+    scripted: bool = False
+    """A script answered at least one model call, so the output is not a model's work."""
     finished_at: datetime
     artifacts: list[ArtifactRecord] = []
     messages: list[dict[str, Any]] = []

@@ -158,12 +158,18 @@ class JournaledModel(ModelWrapper):
 
             on_retry.set(retried)
             result = await ask(desk)
+            scripted = self.wrapped.is_scripted
+            detail: dict[str, Any] = {
+                "finish_reason": result.finish_reason,
+                "cached": result.cached,
+            }
             return Outcome(
                 value=result,
                 usage=result.usage,
                 cost_usd=self._cost(result),
                 model=result.model,
-                detail={"finish_reason": result.finish_reason, "cached": result.cached},
+                scripted=scripted,
+                detail={**detail, "scripted": True} if scripted else detail,
             )
 
         return perform

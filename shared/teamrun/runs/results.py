@@ -60,6 +60,7 @@ def public_run(state: RunState) -> Run:
         attempt=state.epoch,
         progress=state.progress,
         usage=state.usage,
+        scripted=state.scripted,
         limits=state.limits,
         parent_run_id=spec.parent_run_id,
         forked_from=spec.forked_from,
@@ -104,6 +105,7 @@ def _result_json(state: RunState, messages: list[bytes]) -> bytes:
         output=output_of(state),
         error=state.end.error,
         usage=state.usage,
+        scripted=state.scripted,
         finished_at=state.finished_at,
         artifacts=state.artifacts,
     )

@@ -227,6 +227,11 @@ class ScriptedModel(ChatCompletionClient):
         return self._model_info
 
     @property
+    def is_scripted(self) -> bool:
+        """True: no model is asked."""
+        return True
+
+    @property
     def calls(self) -> list[RecordedCall]:
         """What was asked so far, of all agents in order; empty without `record=True`."""
         return self._play.calls

@@ -1,8 +1,9 @@
 import pytest
 
+from teamrun.core.loopback import is_loopback
 from teamrun.errors import UsageError
 from teamrun_api.auth import Keyring
-from teamrun_api.hosts import check_bind, is_loopback
+from teamrun_api.hosts import check_bind
 from teamrun_api.settings import ApiKey
 
 KEYS = Keyring([ApiKey(name="a", sha256="0" * 64, scopes=frozenset({"runs:read"}))])
