@@ -11,6 +11,7 @@ from teamrun.components.definitions import (
     UserProxyDefinition,
 )
 from teamrun.components.fields import as_list, construct, read_fields
+from teamrun.components.mentions import check_handoffs
 from teamrun.components.problems import Problems, pointer
 from teamrun.components.read_agents import read_handoffs
 from teamrun.components.read_conditions import ConditionReader
@@ -89,9 +90,10 @@ def _assistant(
     if "model_context" in values:
         place = fields.place("model_context")
         values["model_context"] = read_component_context(values["model_context"], place, problems)
-    if len(problems.found) > before:
-        return None
-    return construct(AssistantDefinition, fields, values, problems)
+    agent = construct(AssistantDefinition, fields, values, problems)
+    if agent is not None:
+        check_handoffs(agent, fields.place("handoffs"), problems)
+    return agent if len(problems.found) == before else None
 
 
 def read_component_context(raw: Any, where: str, problems: Problems) -> ContextDefinition | None:

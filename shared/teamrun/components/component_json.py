@@ -58,7 +58,13 @@ def unwrap(raw: Any, where: str, kind: Kind, problems: Problems) -> Component | 
 
 
 def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str | None:
-    """The profile that takes the place of a model component; None: a problem was noted."""
+    """The profile that takes the place of a model component; None: a problem was noted.
+
+    The name of a profile may stand in the component's place.
+    """
+    if isinstance(raw, str):
+        scope.check_model(raw, where, problems)
+        return raw
     source = as_object(raw, where, problems, what="a model component")
     if source is None:
         return None
@@ -84,7 +90,10 @@ def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str
 def tool_names(
     config: Mapping[str, Any], where: str, scope: Scope, problems: Problems
 ) -> list[str]:
-    """The tools of an agent component, from `workbench` (version 2) or `tools` (version 1)."""
+    """The tools of an agent component, from `workbench` (version 2) or `tools` (version 1).
+
+    The name of a registered tool may stand in the place of a tool or a workbench.
+    """
     names = _tools_of(config.get("tools"), pointer(where, "tools"), scope, problems)
     bench = config.get("workbench")
     place = pointer(where, "workbench")
@@ -100,6 +109,8 @@ def tool_names(
 
 
 def _bench_tools(raw: Any, where: str, scope: Scope, problems: Problems) -> list[str]:
+    if isinstance(raw, str):
+        return [_registered(raw, where, scope, problems)]
     bench = unwrap(raw, where, "workbench", problems)
     if bench is None:
         return []
@@ -115,6 +126,9 @@ def _tools_of(raw: Any, where: str, scope: Scope, problems: Problems) -> list[st
     if raw is None:
         return names
     for index, item in enumerate(as_list(raw, where, problems, what="'tools'")):
+        if isinstance(item, str):
+            names.append(_registered(item, pointer(where, index), scope, problems))
+            continue
         tool = unwrap(item, pointer(where, index), "tool", problems)
         if tool is None:
             continue
@@ -127,9 +141,13 @@ def _tools_of(raw: Any, where: str, scope: Scope, problems: Problems) -> list[st
                 f" operator and leave the source out. Registered: {listed(scope.tools)}.",
             )
             continue
-        scope.check_tool(str(name), pointer(tool.where, "name"), problems)
-        names.append(str(name))
+        names.append(_registered(str(name), pointer(tool.where, "name"), scope, problems))
     return names
+
+
+def _registered(name: str, where: str, scope: Scope, problems: Problems) -> str:
+    scope.check_tool(name, where, problems)
+    return name
 
 
 def _brings_no_address(config: Mapping[str, Any], where: str, problems: Problems) -> bool:

@@ -17,7 +17,7 @@ from teamrun.components.read_tools import read_tools
 from teamrun.components.registry import Registry
 from teamrun.components.scope import Member, Scope
 from teamrun.components.tool_table import ToolTable, entry_point_tools
-from teamrun.components.yaml_text import load_yaml
+from teamrun.components.yaml_text import YamlText, load_yaml
 from teamrun.errors import DefinitionError
 
 __all__ = ["FIRST_FILE", "load_registry"]
@@ -62,8 +62,13 @@ def load_registry(path: Path, *, environ: Mapping[str, str]) -> Registry:
     except (OSError, UnicodeDecodeError) as error:
         raise DefinitionError(f"The team file {str(path)!r} cannot be read: {error}.") from error
     problems = Problems()
-    registry = _File(path, environ, problems).registry(load_yaml(text, source=path.name))
-    problems.raise_any(prefix=f"{path.name}: ")
+    read = load_yaml(text, source=path.name)
+    if not read.value:
+        raise DefinitionError(
+            f"The team file {str(path)!r} is empty; begin with this one:\n\n{FIRST_FILE}"
+        )
+    registry = _File(path, environ, problems).registry(read)
+    problems.raise_any(source=read.source)
     return registry
 
 
@@ -75,13 +80,15 @@ class _File:
         self._environ = environ
         self._problems = problems
         self._profiles: dict[str, Profile] = {}
+        self._models: set[str] = set()
+        self._tools: set[str] = set()
         self._agents: dict[str, Member | None] = {}
         self._raw_teams: dict[str, Any] = {}
         self._teams: dict[str, Member | None] = {}
         self._open: list[str] = []
 
-    def registry(self, raw: Any) -> Registry:
-        source = as_object({} if raw is None else raw, "", self._problems, what="a team file") or {}
+    def registry(self, read: YamlText) -> Registry:
+        source = as_object(read.value, "", self._problems, what="a team file") or {}
         fields = read_fields(source, "", _KNOWN, self._problems, what="a team file")
         top = {name: fields.values.get(name) for name in _KNOWN}
         if top["version"] not in _VERSIONS:
@@ -90,18 +97,21 @@ class _File:
         offered = {entry.name: entry for entry in entry_point_tools()}
         own = read_tools(top["tools"], "/tools", offered, self._problems)
         tools = ToolTable([*offered.values(), *own], folder=self._folder)
-        self._profiles = read_profiles(
+        profiles = read_profiles(
             top["models"],
             "/models",
             self._problems,
             folder=self._folder,
             environ=self._environ,
         )
+        self._profiles = {name: profile for name, profile in profiles.items() if profile}
+        # A name that is given in the file is known even if what it stands for has a fault.
+        self._models, self._tools = set(profiles), {*tools, *self._keys(top["tools"])}
         texts = self._variables({"agents": top["agents"], "teams": top["teams"]})
         own_agents = read_classes(self._map(top["agents"], "/agents"), "/agents", self._problems)
         agents = AgentTable(own_agents, folder=self._folder)
-        self._read_agents(top["agents"], tools, agents)
-        self._read_teams(top["teams"], tools, agents)
+        self._read_agents(top["agents"], agents)
+        self._read_teams(top["teams"], agents)
         return Registry(
             models=Profiles(self._profiles, environ=self._environ),
             tools=tools,
@@ -113,12 +123,13 @@ class _File:
             },
             environ=self._environ,
             texts=texts,
+            source=read.source,
         )
 
-    def _read_agents(self, raw: Any, tools: ToolTable, agents: AgentTable) -> None:
+    def _read_agents(self, raw: Any, agents: AgentTable) -> None:
         scope = Scope(
-            models=self._profiles,
-            tools=tools,
+            models=self._models,
+            tools=self._tools,
             agents=agents,
             model_is_known=self._take_implicit,
             operator=True,
@@ -128,14 +139,14 @@ class _File:
             agent = read_agent(item, place, scope, self._problems, name=key)
             self._agents[key] = None if agent is None else Member(agent, place)
 
-    def _read_teams(self, raw: Any, tools: ToolTable, agents: AgentTable) -> None:
+    def _read_teams(self, raw: Any, agents: AgentTable) -> None:
         self._raw_teams = self._map(raw, "/teams")
         scope = Scope(
-            models=self._profiles,
-            tools=tools,
+            models=self._models,
+            tools=self._tools,
             agents=agents,
             model_is_known=self._take_implicit,
-            profile_of=lambda model: model if model in self._profiles else None,
+            profile_of=lambda model: model if model in self._models else None,
             member=lambda name: self._member(name, scope),
             member_names={**self._agents, **self._raw_teams},
             operator=True,
@@ -167,6 +178,9 @@ class _File:
         if profile is not None:
             self._profiles.setdefault(name, profile)
         return profile is not None
+
+    def _keys(self, raw: Any) -> list[str]:
+        return [str(key) for key in cast("dict[Any, Any]", raw)] if isinstance(raw, dict) else []
 
     def _map(self, raw: Any, where: str) -> dict[str, Any]:
         if raw is None:

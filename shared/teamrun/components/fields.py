@@ -1,6 +1,6 @@
 """Reading one object of a definition: its fields by any name, each fault with its place."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -84,19 +84,38 @@ def read_fields(
 
 
 def construct(
-    model: type[M], fields: Fields, values: Mapping[str, Any], problems: Problems
+    model: type[M],
+    fields: Fields,
+    values: Mapping[str, Any],
+    problems: Problems,
+    *,
+    unknown: Collection[str] = (),
 ) -> M | None:
-    """Make the canonical object, or None with each fault noted at its field."""
+    """Make the canonical object, or None with each fault noted at its field.
+
+    Args:
+        model: Its class.
+        fields: The object that was read.
+        values: What to make it of.
+        problems: Takes the faults.
+        unknown: Fields whose value is not known because of a fault elsewhere. What the class
+            finds wrong with these, or with a field that has a fault already, only follows from
+            that fault and is not noted.
+    """
+    faulty = [*unknown, *(name for name in fields.values if problems.is_in(fields.place(name)))]
     try:
-        return model.model_validate(dict(values))
+        made = model.model_validate(dict(values))
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
             name, *rest = fault["loc"] or ("",)
+            if name in faulty:
+                continue
             place = pointer(fields.place(str(name)), *rest) if name else fields.where
             problems.add(
                 place, "invalid_definition", _sentence(fault["type"], str(name), fault["msg"])
             )
         return None
+    return None if faulty else made
 
 
 def _note_unknown(

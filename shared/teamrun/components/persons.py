@@ -1,17 +1,15 @@
-"""Persons in a definition: the form that their answers must have, and who is taken for one."""
+"""Persons in a definition: the form that their answers must have."""
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 from teamrun.components.bounds import holds_at_most
-from teamrun.components.definitions import AssistantDefinition, ParticipantDefinition
 from teamrun.components.fields import Fields
-from teamrun.components.problems import Problems, did_you_mean, pointer, shown
-from teamrun.components.scope import Member
+from teamrun.components.problems import Problems, pointer, shown
 from teamrun.core.optional import require
 
-__all__ = ["check_person", "note_strangers"]
+__all__ = ["check_person"]
 
 # Every value of an answer may meet every part of the schema.
 _MAX_VALUES: Final = 500
@@ -55,32 +53,6 @@ def check_person(fields: Fields, problems: Problems) -> None:
         for error in _validator(form)(form).iter_errors(default):
             place = pointer(fields.place("default_answer"), *error.absolute_path)
             problems.add(place, "invalid_definition", f"It does not fit: {error.message[:200]}.")
-
-
-def note_strangers(
-    members: Sequence[Member], awaited: Sequence[tuple[str, str]], problems: Problems
-) -> None:
-    """Warn of persons whose names are nearly those of members: somebody may have misspelt one.
-
-    `awaited` are the targets of handoff conditions, each with its place.
-    """
-    names = [member.definition.name for member in members]
-    for target, place in [*awaited, *(each for member in members for each in _handoffs(member))]:
-        hint = "" if target in names else did_you_mean(target, names)
-        if hint:
-            problems.warn(
-                place, f"{target!r} is no member of this team, so a person is asked.{hint}"
-            )
-
-
-def _handoffs(member: Member) -> list[tuple[str, str]]:
-    definition: ParticipantDefinition = member.definition
-    if not isinstance(definition, AssistantDefinition):
-        return []
-    return [
-        (handoff.target, pointer(member.where, "handoffs", index))
-        for index, handoff in enumerate(definition.handoffs)
-    ]
 
 
 def _check_schema(schema: Mapping[str, Any], where: str, problems: Problems) -> None:

@@ -1,8 +1,8 @@
 """What is wrong with a definition, and where: a code, a JSON pointer, and the remedy."""
 
 import difflib
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple, Self, cast
 
 from teamrun.errors import DefinitionError
 
@@ -10,6 +10,7 @@ __all__ = [
     "Problem",
     "ProblemCode",
     "Problems",
+    "Source",
     "Warned",
     "did_you_mean",
     "listed",
@@ -47,12 +48,41 @@ class Problem(NamedTuple):
     code: ProblemCode
     detail: str
 
+    @classmethod
+    def of(cls, error: DefinitionError) -> Self:
+        """The fault that an error was raised for."""
+        return cls(error.pointer, cast("ProblemCode", error.code), error.message)
+
 
 class Warned(NamedTuple):
     """Something that holds but is worth knowing."""
 
     pointer: str
     detail: str
+
+
+class Source(NamedTuple):
+    """The file that a document was read from."""
+
+    name: str
+    lines: Mapping[str, int]
+    """The line of each part of the document, counted from 1, by the part's pointer."""
+
+    def line(self, where: str) -> int:
+        """The line of the innermost part on the way to a pointer that the document has."""
+        while where and where not in self.lines:
+            where = where.rpartition("/")[0]
+        return self.lines.get(where, 1)
+
+    def message(self, found: Sequence[Problem]) -> str:
+        """Every fault on a line of its own, as `file:line: pointer: what is wrong`."""
+        texts = [
+            f"{self.name}:{self.line(problem.pointer)}: {problem.pointer or '/'}: {problem.detail}"
+            for problem in sorted(found, key=lambda problem: self.line(problem.pointer))
+        ]
+        if len(texts) == 1:
+            return texts[0]
+        return f"{self.name} has {len(texts)} faults:\n" + "\n".join(f"  {text}" for text in texts)
 
 
 class Problems:
@@ -70,8 +100,19 @@ class Problems:
         """Note something that is taken, though perhaps not as its author meant it."""
         self.warnings.append(Warned(where, detail))
 
-    def raise_any(self, *, prefix: str = "") -> None:
-        """Raise the first fault; all of them are in the error's `problems`.
+    def is_in(self, where: str) -> bool:
+        """Whether a fault was noted at a place or inside of it."""
+        inside = where + "/"
+        return any(f.pointer == where or f.pointer.startswith(inside) for f in self.found)
+
+    def raise_any(self, *, source: Source | None = None) -> None:
+        """Raise all faults as one error; each is in its `problems`.
+
+        The message has every fault with its line if the document came from a file, otherwise the
+        first one.
+
+        Args:
+            source: The file that the document was read from.
 
         Raises:
             DefinitionError: There is a fault.
@@ -80,7 +121,7 @@ class Problems:
             return
         first = self.found[0]
         raise DefinitionError(
-            prefix + first.detail,
+            first.detail if source is None else source.message(self.found),
             pointer=first.pointer,
             code=first.code,
             problems=[problem._asdict() for problem in self.found],

@@ -13,6 +13,7 @@ from teamrun.components.definitions import (
     UserProxyDefinition,
 )
 from teamrun.components.fields import Fields, as_list, as_object, construct, read_fields
+from teamrun.components.mentions import check_handoffs
 from teamrun.components.own_code import DOTTED
 from teamrun.components.persons import check_person
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
@@ -94,6 +95,8 @@ def _assistant(
         place = fields.place("model_context")
         values["model_context"] = read_context(values["model_context"], place, problems)
     agent = construct(AssistantDefinition, fields, _without_none(values), problems)
+    if agent is not None:
+        check_handoffs(agent, fields.place("handoffs"), problems)
     return agent if len(problems.found) == before else None
 
 

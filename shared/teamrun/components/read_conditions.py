@@ -1,6 +1,6 @@
 """Termination conditions as people write them, read into the canonical form."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -20,7 +20,8 @@ from teamrun.components.conditions import (
     TimeoutDefinition,
     TokenUsageDefinition,
 )
-from teamrun.components.fields import as_list, as_object, construct, read_fields
+from teamrun.components.fields import Fields, as_list, as_object, construct, read_fields
+from teamrun.components.mentions import Mention
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 
 __all__ = ["ConditionReader", "combined"]
@@ -72,11 +73,11 @@ def combined(
 
 
 class ConditionReader:
-    """Reads conditions; `on_handoff` is told each target that a condition waits for, and where."""
+    """Reads conditions, and collects the names that they mention."""
 
-    def __init__(self, problems: Problems, on_handoff: Callable[[str, str], None]) -> None:
+    def __init__(self, problems: Problems) -> None:
         self._problems = problems
-        self._on_handoff = on_handoff
+        self.mentions: list[Mention] = []
 
     def read(self, raw: Any, where: str) -> ConditionDefinition | None:
         """One condition, or a list of which any one suffices."""
@@ -109,8 +110,8 @@ class ConditionReader:
         fields = read_fields(source, where, known, self._problems, what=f"{kind} termination")
         values = {**fields.values, "type": kind}
         condition = construct(model, fields, values, self._problems)
-        if isinstance(condition, HandoffTerminationDefinition):
-            self._on_handoff(condition.target, fields.place("target"))
+        if condition is not None:
+            self.mentions += _mentions(condition, fields)
         return condition
 
     def _combined(
@@ -147,6 +148,22 @@ class ConditionReader:
                 f"'type': no condition {shown(kind)}.{hint or f' There are {listed(_SIMPLE)}.'}"
             )
         self._problems.add(pointer(where, "type"), "invalid_definition", detail)
+
+
+def _mentions(condition: _Simple, fields: Fields) -> list[Mention]:
+    match condition:
+        case TextMentionDefinition() | SourceMatchDefinition():
+            place = fields.place("sources")
+            sources = enumerate(condition.sources or ())
+            return [Mention("source", name, pointer(place, index)) for index, name in sources]
+        case TextMessageDefinition(source=str(source)):
+            return [Mention("source", source, fields.place("source"))]
+        case HandoffTerminationDefinition():
+            return [Mention("target", condition.target, fields.place("target"))]
+        case FunctionCallDefinition():
+            return [Mention("function", condition.function_name, fields.place("function_name"))]
+        case _:
+            return []
 
 
 def _names(model: type[BaseModel]) -> list[str]:

@@ -33,8 +33,8 @@ _ALIASES: Final[Mapping[str, Mapping[str, str]]] = {
 
 def read_profiles(
     raw: Any, where: str, problems: Problems, *, folder: Path, environ: Mapping[str, str]
-) -> dict[str, Profile]:
-    """All profiles by name; faults are noted.
+) -> dict[str, Profile | None]:
+    """All profiles by name, None for one that has a fault; the faults are noted.
 
     Args:
         raw: The section of the file.
@@ -43,11 +43,9 @@ def read_profiles(
         folder: Where the file lies; scripts are looked for there.
         environ: Where `${NAME}` is looked up.
     """
-    profiles: dict[str, Profile] = {}
+    profiles: dict[str, Profile | None] = {}
     for name, item, place in _items(raw, where, problems):
         profile = _profile(name, item, place, problems, folder=folder, environ=environ)
-        if profile is None:
-            continue
         if name in profiles:
             detail = f"There are two profiles {name!r}; give one of them another 'name'."
             problems.add(place, "invalid_definition", detail)
@@ -93,6 +91,11 @@ def _items(raw: Any, where: str, problems: Problems) -> list[tuple[str, dict[str
     return found
 
 
+def _type_of(source: Mapping[str, Any]) -> str | None:
+    """The type of a profile that gives none: with a model alone it is OpenAI's."""
+    return "openai" if "model" in source or "model_id" in source else None
+
+
 def _profile(
     name: str,
     source: Mapping[str, Any],
@@ -102,7 +105,7 @@ def _profile(
     folder: Path,
     environ: Mapping[str, str],
 ) -> Profile | None:
-    kind = source.get("type")
+    kind = source.get("type", _type_of(source))
     options = PROFILE_OPTIONS.get(kind) if isinstance(kind, str) else None
     if options is None:
         _note_type(kind, pointer(where, "type"), problems)
@@ -119,9 +122,9 @@ def _profile(
     _load_script(fields, values, folder, problems)
     _check_texts(fields, values, problems)
     price = _price(fields, problems)
+    _check_options(options, fields, values, environ, problems)
     if len(problems.found) > before:
         return None
-    _check_options(options, fields, values, environ, problems)
     fallback = fields.values.get("fallback")
     return Profile(
         name, str(kind), values, None if fallback is None else str(fallback), where, price
@@ -156,7 +159,7 @@ def _load_script(fields: Fields, values: dict[str, Any], folder: Path, problems:
     try:
         text = path.read_text(encoding="utf-8")
         is_json = path.suffix == ".json"
-        values["script"] = json.loads(text) if is_json else load_yaml(text, source=path.name)
+        values["script"] = json.loads(text) if is_json else load_yaml(text, source=path.name).value
     except (OSError, ValueError) as error:
         detail = f"'script_file': {written!r} cannot be read: {error}."
         problems.add(place, "invalid_definition", detail)
@@ -181,20 +184,20 @@ def _check_options(
     environ: Mapping[str, str],
     problems: Problems,
 ) -> None:
-    """Note the options that do not hold; what needs a variable that is not set is not looked at."""
+    """Note the options that are wrong; one that needs a variable that is not set is not checked."""
     expanded: dict[str, Any] = {}
     for name, value in values.items():
         with contextlib.suppress(MissingVariable):
             expanded[name] = value if name == "script" else expand_all(value, environ)
-    unknown = {fields.place(name) for name in values.keys() - expanded.keys()}
-    faults = Problems()
+    unknown = values.keys() - expanded.keys()
+    if problems.is_in(fields.place("script_file")):
+        unknown |= {"script"}
     given = {name: value for name, value in expanded.items() if value != ""}
-    construct(options, fields, given, faults)
-    problems.found += [fault for fault in faults.found if fault.pointer not in unknown]
+    construct(options, fields, given, problems, unknown=unknown)
 
 
-def _check_fallbacks(profiles: Mapping[str, Profile], problems: Problems) -> None:
-    for profile in profiles.values():
+def _check_fallbacks(profiles: Mapping[str, Profile | None], problems: Problems) -> None:
+    for profile in filter(None, profiles.values()):
         place = pointer(profile.where, "fallback")
         seen = {profile.name}
         step = profile.fallback
@@ -209,7 +212,8 @@ def _check_fallbacks(profiles: Mapping[str, Profile], problems: Problems) -> Non
                 problems.add(place, "invalid_definition", detail)
                 break
             seen.add(step)
-            step = profiles[step].fallback
+            following = profiles[step]
+            step = None if following is None else following.fallback
 
 
 def _note_type(kind: Any, where: str, problems: Problems) -> None:

@@ -1,6 +1,6 @@
 """Teams as people write them, in the operator's file or a request, read into the canonical form."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from teamrun.components.component_agents import (
@@ -11,7 +11,7 @@ from teamrun.components.component_agents import (
 from teamrun.components.component_json import is_component, model_profile, unwrap
 from teamrun.components.definitions import RoundRobinDefinition, SelectorDefinition
 from teamrun.components.fields import Fields, as_list, as_object, construct, read_fields
-from teamrun.components.persons import note_strangers
+from teamrun.components.mentions import Mention, check_mentions
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.providers import KINDS
 from teamrun.components.read_agents import AGENT_TYPES, read_agent, read_context
@@ -114,31 +114,32 @@ class TeamReader:
         if name is not None:
             values.setdefault("name", name)
         members = self._members(fields, depth)
-        values["participants"] = tuple(member.definition for member in members)
-        awaited = self._put_termination(fields, values)
+        known_members = [member for member in members if member is not None]
+        values["participants"] = tuple(member.definition for member in known_members)
+        unknown = () if len(known_members) == len(members) else ("participants",)
+        mentions = self._put_termination(fields, values)
         self._put_model(fields, values)
         self._put_context(fields, values)
-        if len(self._problems.found) > before:
+        team = construct(_MODELS[kind], fields, values, self._problems, unknown=unknown)
+        if team is None or len(self._problems.found) > before:
             return None
-        team = construct(_MODELS[kind], fields, values, self._problems)
-        note_strangers(members, awaited, self._problems)
-        return None if team is None else Member(team, where)
+        check_mentions(known_members, mentions, self._problems)
+        return Member(team, where)
 
-    def _members(self, fields: Fields, depth: int) -> list[Member]:
+    def _members(self, fields: Fields, depth: int) -> list[Member | None]:
+        """The members; None stands for one that has a fault."""
         where = fields.place("participants")
         raw = fields.values.get("participants")
         if raw is None:
             self._problems.add(
                 pointer(fields.where, "agents"), "invalid_definition", "'agents' is needed."
             )
-            return []
-        members: list[Member] = []
+            return [None]
+        members: list[Member | None] = []
         for index, item in enumerate(as_list(raw, where, self._problems, what="'agents'")):
             place = pointer(where, index)
             member = self._member(item, place, depth)
-            if member is None:
-                continue
-            if any(other.definition.name == member.definition.name for other in members):
+            if member is not None and member.definition.name in _names(members):
                 detail = f"Two members are named {member.definition.name!r}; names are unique."
                 self._problems.add(place, "invalid_definition", detail)
             members.append(member)
@@ -171,23 +172,18 @@ class TeamReader:
             return None
         return self._scope.member(name)
 
-    def _put_termination(self, fields: Fields, values: dict[str, Any]) -> list[tuple[str, str]]:
-        """Put the condition where its source is; returns the handoff targets it waits for."""
-        awaited: list[tuple[str, str]] = []
+    def _put_termination(self, fields: Fields, values: dict[str, Any]) -> list[Mention]:
+        """Put the condition where its source is; the names that it mentions."""
         raw = values.pop("termination", None)
         if raw is None:
-            return awaited
-
-        def await_handoff(target: str, place: str) -> None:
-            awaited.append((target, place))
-
-        reader = ConditionReader(self._problems, await_handoff)
+            return []
+        reader = ConditionReader(self._problems)
         where = fields.place("termination")
         if is_component(raw):
             values["termination"] = read_component_condition(raw, where, reader, self._problems)
         else:
             values["termination"] = reader.read(raw, where)
-        return awaited
+        return reader.mentions
 
     def _put_model(self, fields: Fields, values: dict[str, Any]) -> None:
         raw = values.get("model")
@@ -226,3 +222,7 @@ class TeamReader:
             )
             self._problems.add(where, "invalid_definition", detail)
         return None
+
+
+def _names(members: Sequence[Member | None]) -> set[str]:
+    return {member.definition.name for member in members if member is not None}

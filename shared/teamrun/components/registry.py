@@ -14,12 +14,21 @@ from teamrun.components.digest import digest
 from teamrun.components.environment import expand, variables
 from teamrun.components.names import agents_of, classes_of, models_of, tools_of
 from teamrun.components.overrides import overridden
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.problems import (
+    Problem,
+    Problems,
+    Source,
+    did_you_mean,
+    listed,
+    pointer,
+    shown,
+)
 from teamrun.components.profiles import Profiles
 from teamrun.components.read_teams import TeamReader
 from teamrun.components.scope import Scope
 from teamrun.components.summaries import Fault, ModelUse, Note, TeamSummary, Validation
 from teamrun.components.tool_table import ToolTable
+from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of
 from teamrun.tools.base import Tool
@@ -50,7 +59,8 @@ class Registry:
     """The models, tools and teams of one process.
 
     `texts` are the variables of the environment that the operator's agents and teams mention:
-    only these are ever put into the texts of a definition.
+    only these are ever put into the texts of a definition. `source` is the operator's file, for
+    messages.
     """
 
     def __init__(
@@ -62,6 +72,7 @@ class Registry:
         teams: Mapping[str, TeamDefinition],
         environ: Mapping[str, str],
         texts: frozenset[str] = frozenset(),
+        source: Source | None = None,
     ) -> None:
         self._models = models
         self._tools = tools
@@ -69,6 +80,7 @@ class Registry:
         self._teams = dict(teams)
         self._environ = {name: environ[name] for name in texts if name in environ}
         self._texts = texts
+        self._source = source
 
     @classmethod
     def of(
@@ -243,15 +255,19 @@ class Registry:
         return self._agents.make(agent, name=name, **options)
 
     def preload(self) -> None:
-        """Import all tools and agent classes, so that a mistake shows when the process starts.
+        """Import all tools and agent classes, so that mistakes show when the process starts.
 
         Raises:
-            DefinitionError: A function or class cannot be imported.
+            DefinitionError: Functions or classes cannot be imported; each is in its `problems`.
         """
-        for name in sorted(self._tools):
-            self._tools.get(name)
-        for name in sorted(self._agents):
-            self._agents.get(name)
+        problems = Problems()
+        for table in (self._tools, self._agents):
+            for name in sorted(table):
+                try:
+                    table.get(name)
+                except DefinitionError as error:
+                    problems.found.append(Problem.of(error))
+        problems.raise_any(source=self._source)
 
     def expanded(self, definition: TeamDefinition) -> TeamDefinition:
         """A definition with the operator's variables filled into its texts, ready to be built.

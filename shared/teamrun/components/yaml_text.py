@@ -1,23 +1,31 @@
-"""YAML as plain data: no aliases, no duplicate keys, no tags, each fault with its JSON pointer."""
+"""YAML as plain data: no aliases, no duplicate keys, no tags, each part with its line."""
 
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
-from teamrun.components.problems import pointer
+from teamrun.components.problems import Problems, Source, pointer
 from teamrun.errors import DefinitionError, MissingPackage
 
-__all__ = ["load_yaml"]
+__all__ = ["YamlText", "load_yaml"]
 
 _MAX_CHARS = 1_000_000
 _PLAIN = "tag:yaml.org,2002:"
 _SCALARS = frozenset({"str", "int", "float", "bool", "null"})
 
 
-def load_yaml(text: str, *, source: str) -> Any:
-    """The data that a YAML text holds; `source` names it in messages.
+class YamlText(NamedTuple):
+    """A YAML text that has been read."""
+
+    value: Any
+    source: Source
+    """Its name and lines, for messages."""
+
+
+def load_yaml(text: str, *, source: str) -> YamlText:
+    """Read a YAML text; `source` names it in messages.
 
     Raises:
-        DefinitionError: It is no YAML, or uses what is refused here.
+        DefinitionError: It is not YAML, or uses what is refused here; all such faults are in it.
         MissingPackage: PyYAML is not installed.
     """
     if find_spec("yaml") is None:
@@ -34,26 +42,41 @@ def load_yaml(text: str, *, source: str) -> Any:
         )
     # Not the loader in C: a deep nesting ends the process there.
     loader = yaml.SafeLoader(text)
+    reader = _Reader(loader)
     try:
         root = loader.get_single_node()
-        return None if root is None else _Reader(loader, source).value(root, "")
+        value = None if root is None else reader.value(root, "")
     except yaml.YAMLError as error:
-        raise DefinitionError(f"{source} is not valid YAML: {error}") from error
+        raise DefinitionError(_syntax(error, source)) from error
     except RecursionError as error:
         raise DefinitionError(f"{source} is nested too deeply.", code="too_large") from error
     finally:
         loader.dispose()
+    read = YamlText(value, Source(source, reader.lines))
+    reader.problems.raise_any(source=read.source)
+    return read
+
+
+def _syntax(error: Any, source: str) -> str:
+    """A message for a text that is not YAML, on one line."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:  # a character that YAML does not allow
+        return f"{source} is not valid YAML: {' '.join(str(error).split())}"
+    what = ", ".join(part for part in (error.context, error.problem) if part)
+    return f"{source}:{mark.line + 1}: not valid YAML: {what} (column {mark.column + 1})."
 
 
 class _Reader:
-    def __init__(self, loader: Any, source: str) -> None:
+    def __init__(self, loader: Any) -> None:
         self._loader = loader
-        self._source = source
         self._seen: set[int] = set()
+        self.problems = Problems()
+        self.lines: dict[str, int] = {}
 
     def value(self, node: Any, where: str) -> Any:
+        self.lines.setdefault(where, node.start_mark.line + 1)
         if id(node) in self._seen:
-            raise self._refused(node, where, "is an alias (`*name`); write the value out")
+            return self._refuse(where, "is an alias (`*name`); write the value out")
         self._seen.add(id(node))
         kind = node.tag.removeprefix(_PLAIN)
         match node.id, kind:
@@ -70,20 +93,23 @@ class _Reader:
             case "scalar", _ if kind in _SCALARS:
                 return self._loader.construct_object(node)
             case _:
-                raise self._refused(node, where, f"has the tag {node.tag!r}; write plain data")
+                return self._refuse(where, f"has the tag {node.tag!r}; write plain data")
 
     def _mapping(self, node: Any, where: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = str(key_node.value) if key_node.id == "scalar" else "?"
             place = pointer(where, key)
-            if key_node.id != "scalar" or key_node.tag == _PLAIN + "merge":
-                raise self._refused(key_node, place, "is no plain key")
+            first, self.lines[place] = self.lines.get(place), key_node.start_mark.line + 1
             if key in result:
-                raise self._refused(key_node, place, "is there twice; remove one of the two")
+                self._refuse(place, f"is given twice, first on line {first}; remove one")
+                continue
+            if key_node.id != "scalar" or key_node.tag == _PLAIN + "merge":
+                self._refuse(place, "is not a plain key")
+                continue
             result[key] = self.value(value_node, place)
         return result
 
-    def _refused(self, node: Any, where: str, why: str) -> DefinitionError:
-        line = node.start_mark.line + 1
-        return DefinitionError(f"{self._source}, line {line}: {where!r} {why}.", pointer=where)
+    def _refuse(self, where: str, why: str) -> None:
+        name = where.rpartition("/")[2]
+        self.problems.add(where, "invalid_definition", f"{name!r} {why}.")

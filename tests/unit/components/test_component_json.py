@@ -14,6 +14,7 @@ from teamrun.components.definitions import (
 )
 from teamrun.components.problems import ProblemCode
 from teamrun.components.profiles import Profile, Profiles
+from teamrun.components.providers import UNSUPPORTED
 from teamrun.components.registry import Registry
 from teamrun.components.tool_table import ToolTable
 from teamrun.errors import DefinitionError
@@ -252,7 +253,7 @@ CASES = [
     Case("a module", other("os.system"), "unknown_provider", "/provider", "Known"),
     Case("an agent as team", assistant(), "unknown_provider", "/provider", "no known team"),
     Case("a team not converted", other("autogen_agentchat.teams.Swarm"),
-         "component_json_not_supported", "/provider", "selector_group_chat"),
+         "component_json_not_supported", "/provider", "SelectorGroupChat"),
     Case("an unknown agent", team(other("builtins.eval")), "unknown_provider",
          f"{AGENT}/provider", "no known agent"),
     Case("an agent not converted", team(other("autogen_agentchat.agents.CodeExecutorAgent")),
@@ -300,3 +301,47 @@ def test_what_cannot_be_taken_is_refused_at_its_place(case: Case) -> None:
     error = caught.value
     assert (error.code, error.pointer) == (case.code, "/team_spec" + case.pointer)
     assert case.says in error.message
+
+
+REMEDIES: dict[str, Json] = {
+    "teams.Swarm": component("autogen_agentchat.teams.SelectorGroupChat", {
+        "participants": [assistant("a"), assistant("b")], "model_client": model()}),
+    "teams.GraphFlow": team(assistant("a"), assistant("b")),
+    "teams.MagenticOneGroupChat": component("autogen_agentchat.teams.SelectorGroupChat", {
+        "participants": [assistant("a"), assistant("b")], "model_client": model()}),
+    "agents.CodeExecutorAgent": team(assistant(tools=["look_up"])),
+    "agents.SocietyOfMindAgent": team(team(assistant("inner"), name="society"), assistant("b")),
+    "agents.MessageFilterAgent": team(assistant(model_context=component(
+        "autogen_core.model_context.BufferedChatCompletionContext", {"buffer_size": 3}))),
+    "tools.AgentTool": team(assistant("outer"), assistant("inner")),
+    "tools.TeamTool": team(assistant("outer"), team(assistant("inner"), name="within")),
+    "agents.web_surfer.MultimodalWebSurfer": team(assistant(tools=["look_up"])),
+    "agents.file_surfer.FileSurfer": team(assistant(tools=["look_up"])),
+    "tools.http.HttpTool": team(assistant(tools=["look_up"])),
+    "tools.mcp.McpWorkbench": team(assistant(workbench=["look_up"])),
+    "tools.mcp.StdioMcpToolAdapter": team(assistant(workbench=[workbench(), "look_up"])),
+    "tools.mcp.SseMcpToolAdapter": team(assistant(workbench="look_up")),
+    "tools.mcp.StreamableHttpMcpToolAdapter": team(assistant(tools=["look_up"])),
+    "tools.code_execution.PythonCodeExecutionTool": team(assistant(tools=["look_up"])),
+    "models.replay.ReplayChatCompletionClient": team(assistant(model_client="main")),
+    "models.cache.ChatCompletionCache": team(assistant(model_client="main")),
+}  # fmt: skip
+"""What one who follows the remedy for each component that is not converted writes instead."""
+
+
+@pytest.mark.parametrize("provider", UNSUPPORTED)
+def test_the_remedy_for_a_component_that_is_not_converted_works(provider: str) -> None:
+    written = REMEDIES[provider.partition(".")[2]]
+
+    assert registry().validate(team_spec=written).errors == []
+
+
+def test_a_name_in_the_place_of_a_component_is_looked_up() -> None:
+    spec = team(assistant(tools=["lookup"], model_client="man"))
+
+    checked = registry().validate(team_spec=spec)
+
+    assert [(fault.code, fault.pointer) for fault in checked.errors] == [
+        ("unknown_model", f"/team_spec{AGENT}/config/model_client"),
+        ("unknown_tool", f"/team_spec{AGENT}/config/tools/0"),
+    ]

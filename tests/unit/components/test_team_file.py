@@ -79,10 +79,6 @@ def test_a_file_becomes_a_registry(tmp_path: Path) -> None:
     assert [(use.profile, use.type) for use in summary.models] == [("main", "scripted")]
 
 
-def test_an_empty_file_is_an_empty_registry(tmp_path: Path) -> None:
-    assert load(tmp_path, "").teams() == []
-
-
 def test_the_name_of_an_agent_is_its_key_unless_it_says_otherwise(tmp_path: Path) -> None:
     text = GOOD.replace("editor: {", "the-editor: {name: ed, ").replace(
         ", editor]", ", the-editor]"
@@ -390,7 +386,7 @@ CASES = [
          "tag"),
     Case("a key that is a list", "? [a, b]\n: 1", "invalid_definition", "/?", "plain key"),
     Case("models no map", "models: 3", "invalid_definition", "/models", "object"),
-    Case("a model without type", "models: {m: {model: gpt-4o}}", "unknown_provider",
+    Case("a profile without type and model", "models: {m: {temperature: 1}}", "unknown_provider",
          "/models/m/type", "'openai'"),
     Case("an unknown model type", "models: {m: {type: opnai}}", "unknown_provider",
          "/models/m/type", "'openai'"),

@@ -1,0 +1,118 @@
+"""Names that a team's conditions and handoffs mention, checked against what the team has."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+from teamrun.components.definitions import (
+    AssistantDefinition,
+    CustomDefinition,
+    HandoffDefinition,
+    ParticipantDefinition,
+    RoundRobinDefinition,
+    SelectorDefinition,
+)
+from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.scope import Member
+
+__all__ = ["Mention", "MentionKind", "check_handoffs", "check_mentions"]
+
+MentionKind = Literal["source", "target", "function"]
+
+
+class Mention(NamedTuple):
+    """A name in a condition."""
+
+    kind: MentionKind
+    name: str
+    where: str
+    """The pointer to it."""
+
+
+_REMEDIES: Final[Mapping[MentionKind, str]] = {
+    "source": "No message of this team comes from {name}.{hint} Sources: {known}.",
+    "target": "No agent of this team hands over to {name}.{hint} Handoff targets: {known}.",
+    "function": "No agent of this team has a tool {name}.{hint} Tools: {known}.",
+}
+
+
+def check_mentions(
+    members: Sequence[Member], mentions: Sequence[Mention], problems: Problems
+) -> None:
+    """Note the names that nothing in the team has, and handoffs whose target looks misspelt.
+
+    Agents of the operator's own classes may send messages, hand over and call tools that no
+    definition lists. In a team that has one, an unknown name is a warning.
+    """
+    agents = [agent for member in members for agent in _agents(member.definition)]
+    has_own_code = any(isinstance(agent, CustomDefinition) for agent in agents)
+    known = _known(agents)
+    for mention in mentions:
+        names = known[mention.kind]
+        if mention.name in names:
+            continue
+        detail = _REMEDIES[mention.kind].format(
+            name=shown(mention.name), hint=did_you_mean(mention.name, names), known=listed(names)
+        )
+        if has_own_code:
+            problems.warn(mention.where, detail)
+        else:
+            problems.add(mention.where, "invalid_definition", detail)
+    _note_strangers(members, problems)
+
+
+def check_handoffs(agent: AssistantDefinition, where: str, problems: Problems) -> None:
+    """Note handoffs that the model could not tell from another one, or from a tool.
+
+    Args:
+        agent: The agent.
+        where: The pointer to its handoffs.
+        problems: Takes the faults.
+    """
+    taken = {tool.lower(): f"the tool {tool!r}" for tool in agent.tools}
+    for index, handoff in enumerate(agent.handoffs):
+        name = _tool_name(handoff)
+        other = taken.get(name.lower())
+        if other is not None:
+            detail = f"The model knows {other} as {name!r} already; give this one another 'name'."
+            problems.add(pointer(where, index), "invalid_definition", detail)
+        taken[name.lower()] = f"the handoff to {handoff.target!r}"
+
+
+def _tool_name(handoff: HandoffDefinition) -> str:
+    return handoff.name or f"transfer_to_{handoff.target}".lower()
+
+
+def _agents(part: ParticipantDefinition) -> Iterator[ParticipantDefinition]:
+    if isinstance(part, (RoundRobinDefinition, SelectorDefinition)):
+        for inner in part.participants:
+            yield from _agents(inner)
+    else:
+        yield part
+
+
+def _known(agents: Sequence[ParticipantDefinition]) -> dict[MentionKind, set[str]]:
+    assistants = [agent for agent in agents if isinstance(agent, AssistantDefinition)]
+    handoffs = [handoff for agent in assistants for handoff in agent.handoffs]
+    tools = {tool for agent in assistants for tool in agent.tools}
+    return {
+        # The messages of an inner team carry the names of its agents, not its own.
+        "source": {"user", *(agent.name for agent in agents)},
+        "target": {handoff.target for handoff in handoffs},
+        "function": {*tools, *(_tool_name(handoff) for handoff in handoffs)},
+    }
+
+
+def _note_strangers(members: Sequence[Member], problems: Problems) -> None:
+    """Warn of handoffs to a person whose name is nearly a member's: it may be misspelt."""
+    names = [member.definition.name for member in members]
+    for member in members:
+        if not isinstance(member.definition, AssistantDefinition):
+            continue
+        for index, handoff in enumerate(member.definition.handoffs):
+            target = handoff.target
+            hint = "" if target in names else did_you_mean(target, names)
+            if hint:
+                place = pointer(member.where, "handoffs", index)
+                problems.warn(
+                    place, f"{target!r} is no member of this team, so a person is asked.{hint}"
+                )
