@@ -5,23 +5,39 @@ Above it: agents. Below it: `unbounded.py`, `buffered.py`, `head_and_tail.py`,
 never copied or changed.
 """
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
 from teamrun.messages.llm import AssistantMessage, FunctionExecutionResultMessage, LLMMessage
 
-__all__ = ["ChatCompletionContext", "is_tool_request", "without_leading_results"]
+__all__ = ["ChatCompletionContext", "whole_exchanges"]
 
 
 class _State(BaseModel, defer_build=True):
     messages: list[LLMMessage]
 
 
+_GetMessages: TypeAlias = Callable[[Any], Awaitable[list[LLMMessage]]]
+
+
+def _shows_whole_exchanges(get_messages: _GetMessages) -> _GetMessages:
+    @functools.wraps(get_messages)
+    async def shown(self: Any) -> list[LLMMessage]:
+        return whole_exchanges(await get_messages(self))
+
+    return shown
+
+
 class ChatCompletionContext(ABC):
     """The conversation with a model, and a view of it.
+
+    A subclass decides in `get_messages` what the model is shown. Whatever it returns, a tool
+    request is shown together with all of its results or not at all: model servers refuse one
+    without the other. Subclasses inherit this rule.
 
     Args:
         initial_messages: The conversation so far; `clear` empties it, too.
@@ -29,6 +45,11 @@ class ChatCompletionContext(ABC):
 
     def __init__(self, initial_messages: Sequence[LLMMessage] | None = None) -> None:
         self._messages: list[LLMMessage] = list(initial_messages or ())
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "get_messages" in vars(cls):
+            cls.get_messages = _shows_whole_exchanges(cls.get_messages)  # pyright: ignore[reportAttributeAccessIssue] - the same signature, seen as unbound
 
     async def add_message(self, message: LLMMessage) -> None:
         """Add what was said last."""
@@ -59,13 +80,27 @@ class ChatCompletionContext(ABC):
         self._messages = _State.model_validate(state).messages
 
 
-def without_leading_results(messages: list[LLMMessage]) -> list[LLMMessage]:
-    """Leave out tool results at the start: models refuse results without their request."""
-    if messages and isinstance(messages[0], FunctionExecutionResultMessage):
-        return messages[1:]
-    return messages
+def whole_exchanges(messages: list[LLMMessage]) -> list[LLMMessage]:
+    """Leave out tool requests that lack a result, and tool results that lack their request.
 
-
-def is_tool_request(message: LLMMessage) -> bool:
-    """Whether the model asks for tools in this message."""
-    return isinstance(message, AssistantMessage) and isinstance(message.content, list)
+    An exchange is a request and the results directly after it. Returns the list itself when
+    there is nothing to leave out.
+    """
+    torn: set[int] = set()
+    request: list[int] = []  # the open exchange: the index of its request and of its results
+    missing: set[str] = set()
+    # Only requests, results and messages with images have a list as content.
+    for index in [i for i, message in enumerate(messages) if type(message.content) is list]:
+        message = messages[index]
+        if isinstance(message, AssistantMessage) and isinstance(message.content, list):
+            torn.update(request if missing else ())
+            request, missing = [index], {call.id for call in message.content}
+        elif isinstance(message, FunctionExecutionResultMessage):
+            given = {result.call_id for result in message.content}
+            if request and request[-1] == index - 1 and given <= missing:
+                request.append(index)
+                missing -= given
+            else:
+                torn.add(index)
+    torn.update(request if missing else ())
+    return [m for i, m in enumerate(messages) if i not in torn] if torn else messages

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from teamrun.context.base import ChatCompletionContext, without_leading_results
+from teamrun.context.base import ChatCompletionContext
 from teamrun.messages.llm import LLMMessage
 
 __all__ = ["BufferedChatCompletionContext"]
@@ -12,7 +12,8 @@ class BufferedChatCompletionContext(ChatCompletionContext):
     """Shows the model the last messages.
 
     Args:
-        buffer_size: How many; tool results whose request is cut off are not shown.
+        buffer_size: How many; a tool request and its results are left out when the limit would cut
+            between them.
         initial_messages: The conversation so far.
 
     Raises:
@@ -29,4 +30,4 @@ class BufferedChatCompletionContext(ChatCompletionContext):
 
     async def get_messages(self) -> list[LLMMessage]:
         """The last `buffer_size` messages."""
-        return without_leading_results(self._messages[-self._buffer_size :])
+        return self._messages[-self._buffer_size :]

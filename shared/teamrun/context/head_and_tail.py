@@ -2,11 +2,7 @@
 
 from collections.abc import Sequence
 
-from teamrun.context.base import (
-    ChatCompletionContext,
-    is_tool_request,
-    without_leading_results,
-)
+from teamrun.context.base import ChatCompletionContext
 from teamrun.messages.llm import LLMMessage, UserMessage
 
 __all__ = ["HeadAndTailChatCompletionContext"]
@@ -16,8 +12,9 @@ class HeadAndTailChatCompletionContext(ChatCompletionContext):
     """Shows the model the first and the last messages, and how many were left out between.
 
     Args:
-        head_size: How many of the first; a tool request at their end is not shown.
-        tail_size: How many of the last; tool results at their start are not shown.
+        head_size: How many of the first.
+        tail_size: How many of the last. A tool request and its results are left out when a limit
+            would cut between them.
         initial_messages: The conversation so far.
 
     Raises:
@@ -44,8 +41,6 @@ class HeadAndTailChatCompletionContext(ChatCompletionContext):
         if skipped <= 0:
             return self._messages
         head = self._messages[: self._head_size]
-        if is_tool_request(head[-1]):
-            head.pop()
-        tail = without_leading_results(self._messages[-self._tail_size :])
+        tail = self._messages[-self._tail_size :]
         placeholder = UserMessage(content=f"Skipped {skipped} messages.", source="System")
         return [*head, placeholder, *tail]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from teamrun.context.base import ChatCompletionContext, without_leading_results
+from teamrun.context.base import ChatCompletionContext, whole_exchanges
 from teamrun.messages.llm import LLMMessage
 from teamrun.models.base import ChatCompletionClient
 from teamrun.tools.schema import ToolSchema
@@ -12,6 +12,8 @@ __all__ = ["TokenLimitedChatCompletionContext"]
 
 class TokenLimitedChatCompletionContext(ChatCompletionContext):
     """Shows the model as much as fits; messages are left out from the middle.
+
+    A tool request and its results are left out together.
 
     Args:
         model_client: Counts the tokens.
@@ -40,10 +42,11 @@ class TokenLimitedChatCompletionContext(ChatCompletionContext):
 
     async def get_messages(self) -> list[LLMMessage]:
         """The messages that fit."""
-        messages = list(self._messages)
+        messages = self._messages
         while messages and self._over_limit(messages):
-            messages.pop(len(messages) // 2)
-        return without_leading_results(messages)
+            middle = len(messages) // 2
+            messages = whole_exchanges(messages[:middle] + messages[middle + 1 :])
+        return messages
 
     def _over_limit(self, messages: Sequence[LLMMessage]) -> bool:
         if self._token_limit is None:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from teamrun.context import (
     BufferedChatCompletionContext,
@@ -149,3 +151,95 @@ def test_sizes_are_at_least_one() -> None:
     ):
         with pytest.raises(ValueError, match=r"must be greater than 0\."):
             make()
+
+
+class LastThree(ChatCompletionContext):
+    """A class of a user's own, which knows nothing of tools."""
+
+    async def get_messages(self) -> list[LLMMessage]:
+        return self._messages[-3:]
+
+
+class LastTwoOfThree(LastThree):
+    async def get_messages(self) -> list[LLMMessage]:
+        return (await super().get_messages())[1:]
+
+
+def exchange(*ids: str) -> list[LLMMessage]:
+    calls = [FunctionCall(id=each, arguments="{}", name="t") for each in ids]
+    results = [
+        FunctionExecutionResult(content="x", name="t", call_id=each, is_error=False) for each in ids
+    ]
+    return [
+        AssistantMessage(content=calls, source="a"),
+        FunctionExecutionResultMessage(content=results),
+    ]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[LLMMessage]:
+    messages: list[LLMMessage] = []
+    for number in range(draw(st.integers(0, 8))):
+        calls = draw(st.integers(0, 3))
+        ids = [f"{number}.{index}" for index in range(calls)]
+        messages += exchange(*ids) if ids else say(str(number))
+    # A state that was saved in the middle of a turn, or a history that was cut by somebody else.
+    return draw(st.permutations(messages)) if draw(st.booleans()) else messages
+
+
+def contexts(messages: list[LLMMessage], size: int, other: int) -> list[ChatCompletionContext]:
+    return [
+        UnboundedChatCompletionContext(messages),
+        BufferedChatCompletionContext(size, messages),
+        HeadAndTailChatCompletionContext(size, other, messages),
+        TokenLimitedChatCompletionContext(WordModel(), token_limit=size, initial_messages=messages),
+        LastThree(messages),
+        LastTwoOfThree(messages),
+    ]
+
+
+@given(histories(), st.integers(1, 9), st.integers(1, 9))
+def test_no_context_shows_a_request_without_its_results_or_results_without_their_request(
+    messages: list[LLMMessage], size: int, other: int
+) -> None:
+    for context in contexts(messages, size, other):
+        before: LLMMessage | None = None
+        view = shown(context)
+        for message in [*view, UserMessage(content="end", source="u")]:
+            requested = _ids_requested(before)
+            answered = _ids_answered(message)
+            assert requested == answered, type(context).__name__
+            before = message
+
+
+def _ids_requested(message: LLMMessage | None) -> list[str]:
+    if isinstance(message, AssistantMessage) and isinstance(message.content, list):
+        return [call.id for call in message.content]
+    return []
+
+
+def _ids_answered(message: LLMMessage) -> list[str]:
+    if isinstance(message, FunctionExecutionResultMessage):
+        return [result.call_id for result in message.content]
+    return []
+
+
+@given(histories())
+def test_messages_that_belong_to_no_exchange_are_never_left_out_for_it(
+    messages: list[LLMMessage],
+) -> None:
+    view = shown(UnboundedChatCompletionContext(messages))
+
+    assert [m for m in view if isinstance(m, UserMessage)] == [
+        m for m in messages if isinstance(m, UserMessage)
+    ]
+
+
+def test_results_may_stand_in_several_messages() -> None:
+    [request, results] = exchange("1", "2")
+    assert isinstance(results, FunctionExecutionResultMessage)
+    [one, other] = [FunctionExecutionResultMessage(content=[each]) for each in results.content]
+
+    whole: list[LLMMessage] = [request, one, other, *say("a")]
+    assert shown(UnboundedChatCompletionContext(whole)) == whole
+    assert shown(UnboundedChatCompletionContext([request, one, *say("a")])) == say("a")
