@@ -14,6 +14,7 @@ from teamrun.agents.base import messages_of_task
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.protocols import AnyMessage, ChatAgent, Response, Task, TaskResult, Team
 from teamrun.errors import TeamBusy
 from teamrun.messages import (
@@ -320,6 +321,7 @@ class BaseGroupChat(ABC):
                 yield message
             await ending.decide(task)
         while ending.reason is None:
+            await yield_to_loop()  # adds 4 us to a turn of 19 (scripted model)
             news = self.inbox() if self.inbox is not None else ()
             if news:
                 await self._hear_task(news)
