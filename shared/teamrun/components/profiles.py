@@ -12,6 +12,7 @@ from teamrun.components.digest import digest
 from teamrun.components.environment import MissingVariable, expand_all
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
+from teamrun.models.makers import BASE_URL, NO_KEY, NoAddress, access_to
 from teamrun.models.prices import Price
 
 __all__ = [
@@ -172,7 +173,23 @@ class Profile:
             for key, value in self.options.items()
         }
         # `${NAME:-}` is a way to say "nothing unless it is set".
-        return {key: value for key, value in expanded.items() if value != ""}
+        given = {key: value for key, value in expanded.items() if value != ""}
+        return given | self._access(given, environ) if self.type == "openai" else given
+
+    def _access(self, given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+        """Address and key, decided here: a client made later must not choose another one."""
+        model, base_url = given.get("model"), given.get("base_url")
+        if not isinstance(model, str) or not isinstance(base_url, str | None):
+            return {}  # refused when the options are validated
+        try:
+            address, variable, key = access_to(model, base_url, environ)
+        except NoAddress:
+            raise MissingVariable(BASE_URL) from None
+        if "api_key" in given:
+            return {"base_url": address}
+        if key is None and variable is not None:
+            raise MissingVariable(variable)
+        return {"base_url": address, "api_key": key or NO_KEY}
 
 
 class Active(NamedTuple):

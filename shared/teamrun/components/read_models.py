@@ -9,9 +9,16 @@ from typing import Any, Final, cast
 from teamrun.components.environment import MissingVariable, expand_all, malformed
 from teamrun.components.fields import Fields, as_object, construct, read_fields
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
-from teamrun.components.profiles import PROFILE_OPTIONS, PriceOptions, Profile, ProfileOptions
+from teamrun.components.profiles import (
+    PROFILE_OPTIONS,
+    OpenAIOptions,
+    PriceOptions,
+    Profile,
+    ProfileOptions,
+)
 from teamrun.components.yaml_text import load_yaml
 from teamrun.errors import DefinitionError
+from teamrun.models.makers import KEY_VARIABLES, OPENAI, variable_of
 from teamrun.models.prices import Price
 
 __all__ = ["implicit_profile", "read_profiles"]
@@ -59,11 +66,10 @@ def implicit_profile(name: str) -> Profile | None:
     provider, _, model = name.partition(":")
     if provider != "openai" or not model:
         return None
-    options = {
-        "model": model,
-        "api_key": "${OPENAI_API_KEY}",
-        "base_url": "${OPENAI_BASE_URL:-}",
-    }
+    variable = variable_of(model)
+    options = {"model": model, "api_key": f"${{{variable}}}"}
+    if variable == OPENAI.variable:
+        options["base_url"] = "${OPENAI_BASE_URL:-}"
     return Profile(name, provider, options)
 
 
@@ -194,6 +200,26 @@ def _check_options(
         unknown |= {"script"}
     given = {name: value for name, value in expanded.items() if value != ""}
     construct(options, fields, given, problems, unknown=unknown)
+    if options is OpenAIOptions:
+        _check_key(fields, values, expanded, problems)
+
+
+def _check_key(
+    fields: Fields, values: Mapping[str, Any], expanded: Mapping[str, Any], problems: Problems
+) -> None:
+    """Note a key of one company that the model's name would send to another one."""
+    model, key = expanded.get("model"), values.get("api_key")
+    has_address = "base_url" in values and expanded.get("base_url") != ""
+    if not isinstance(model, str) or has_address:
+        return
+    right = variable_of(model)
+    written = next((name for name in KEY_VARIABLES if key == f"${{{name}}}"), right)
+    if right not in (written, OPENAI.variable):
+        detail = (
+            f"'api_key': {model!r} is called at a company whose key is not {written}. Write"
+            f" '${{{right}}}', or name the server in 'base_url'."
+        )
+        problems.add(fields.place("api_key"), "invalid_definition", detail)
 
 
 def _check_fallbacks(profiles: Mapping[str, Profile | None], problems: Problems) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from teamrun.errors import UsageError
 from teamrun.models.base import ChatCompletionClient
+from teamrun.models.makers import KEY_VARIABLES, NO_KEY, access_to
 from teamrun.models.providers import make_client
 
 __all__ = ["model_client_from_env"]
@@ -16,8 +17,6 @@ _ALIASES = {"azure": "azure_openai"}
 _VARIABLES: dict[str, dict[str, str]] = {
     "openai": {
         "model": "OPENAI_MODEL",
-        "api_key": "OPENAI_API_KEY",
-        "base_url": "OPENAI_BASE_URL",
         "organization": "OPENAI_ORG_ID",
     },
     "azure_openai": {
@@ -41,7 +40,9 @@ def model_client_from_env(environ: Mapping[str, str] | None = None) -> ChatCompl
     """The client that the environment describes.
 
     `LLM_PROVIDER` is `openai`, `azure_openai` or `scripted`; without it, the provider whose key
-    or address is set. `MODEL_TEMPERATURE` holds for all. `SCRIPTED_REPLIES` is JSON: a list of
+    or address is set. `OPENAI_MODEL` may be a model of another company that speaks OpenAI's
+    protocol: `gemini-2.0-flash` is called at Google with `GEMINI_API_KEY`. `MODEL_TEMPERATURE`
+    applies to all. `SCRIPTED_REPLIES` is JSON: a list of
     replies, or a map from agents to lists.
 
     Raises:
@@ -61,6 +62,8 @@ def model_client_from_env(environ: Mapping[str, str] | None = None) -> ChatCompl
                 f"The provider {provider!r} needs {variables[option]} in the environment.",
                 variable=variables[option],
             )
+    if provider == "openai":
+        options |= _access(options["model"], environ)
     if provider == "scripted":
         options["script"] = _json(options["script"], "SCRIPTED_REPLIES")
     elif temperature := environ.get("MODEL_TEMPERATURE"):
@@ -68,10 +71,22 @@ def model_client_from_env(environ: Mapping[str, str] | None = None) -> ChatCompl
     return make_client(provider, **options)
 
 
+def _access(model: str, environ: Mapping[str, str]) -> dict[str, str]:
+    access = access_to(model, None, environ)
+    if access.key is not None:
+        return {"base_url": access.base_url, "api_key": access.key}
+    if access.variable is not None:
+        raise UsageError(
+            f"The model {model!r} needs {access.variable} in the environment.",
+            variable=access.variable,
+        )
+    return {"base_url": access.base_url, "api_key": NO_KEY}
+
+
 def _provider(environ: Mapping[str, str]) -> str:
     if named := environ.get("LLM_PROVIDER"):
         return _ALIASES.get(named.lower(), named.lower())
-    if environ.get("OPENAI_API_KEY") or environ.get("OPENAI_BASE_URL"):
+    if any(environ.get(variable) for variable in KEY_VARIABLES) or environ.get("OPENAI_BASE_URL"):
         return "openai"
     if environ.get("AZURE_OPENAI_ENDPOINT"):
         return "azure_openai"

@@ -15,7 +15,14 @@ from typing import Any, ClassVar, cast
 from teamrun.errors import UsageError
 from teamrun.models.base import ModelInfo
 
-__all__ = ["ModelFamily", "context_window", "is_reasoning", "model_info_for", "validated"]
+__all__ = [
+    "ModelFamily",
+    "context_window",
+    "family_of",
+    "is_reasoning",
+    "model_info_for",
+    "validated",
+]
 
 
 class ModelFamily:
@@ -122,6 +129,12 @@ def context_window(model: str) -> int:
     """The size of the model's window in tokens, 128,000 for an unknown one."""
     row = _row(model)
     return _Row("", "").window if row is None else row.window
+
+
+def family_of(model: str) -> str:
+    """The family of the model of that name; `unknown` if no row fits."""
+    row = _row(model)
+    return ModelFamily.UNKNOWN if row is None else row.family
 
 
 def is_reasoning(model: str) -> bool:

@@ -11,7 +11,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
@@ -23,6 +22,7 @@ from teamrun.errors import ModelError, UsageError
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.base import ChatCompletionClient, ModelInfo
 from teamrun.models.families import context_window, is_reasoning, model_info_for, validated
+from teamrun.models.makers import NO_KEY, OPENAI, Access, access_to
 from teamrun.models.openai_request import CreateArgs, HasSchema, RequestBuilder, checked
 from teamrun.models.retry import Retries, RetryPolicy
 from teamrun.tools.schema import ToolSchema
@@ -37,10 +37,7 @@ __all__ = ["BaseOpenAIClient", "OpenAIChatCompletionClient", "OpenAIClientBuilde
 ApiKey = str | Callable[[], Awaitable[str]]
 """A key, or a function that is asked for one before each request."""
 
-_OPENAI_HOST = "api.openai.com"
 _TIMEOUT = timedelta(minutes=10)
-_NO_KEY = "none"
-"""Sent to a server of the caller's own that needs no key; the SDK insists on one."""
 
 
 class BaseOpenAIClient(ChatCompletionClient):
@@ -186,9 +183,12 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
 
     Args:
         model: Its name; without it, `OPENAI_MODEL`.
-        api_key: Without it, `OPENAI_API_KEY`. A server of your own may need none.
-        base_url: A server that speaks the same API, such as `http://127.0.0.1:11434/v1`;
-            without it, `OPENAI_BASE_URL`, else OpenAI's own.
+        api_key: Without it, the variable of the company at the address: `OPENAI_API_KEY`,
+            `GEMINI_API_KEY`, `ANTHROPIC_API_KEY`, `LLAMA_API_KEY` and so on (`makers.py`). At any
+            other address, `OPENAI_API_KEY` if it is set; a server of your own may need none.
+        base_url: A server that speaks the same API, such as `http://127.0.0.1:11434/v1`. Without
+            it, the address of the model's own company (`gemini-`, `claude-`, `Llama-`,
+            `deepseek-chat`, `grok-`); for other models `OPENAI_BASE_URL`, else OpenAI's own.
         organization: OpenAI's organization; `org_id` is another name for it.
         timeout: Of a whole call, or of silence within a stream: seconds, or a `timedelta`.
         max_retries: How often a call that failed in passing is made again.
@@ -229,20 +229,14 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
         model = model or os.environ.get("OPENAI_MODEL")
         if not model:
             raise UsageError("No model: pass model=, or set OPENAI_MODEL.", argument="model")
-        base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
-        own_server = base_url is not None and urlsplit(base_url).hostname != _OPENAI_HOST
-        key = stripped(api_key or os.environ.get("OPENAI_API_KEY")) or (own_server and _NO_KEY)
-        if not key:
-            raise UsageError(
-                "No API key: pass api_key=, or set OPENAI_API_KEY; with base_url= (a local server) "
-                "none is needed.",
-                argument="api_key",
-            )
+        access = access_to(model, base_url, os.environ)
+        self._base_url = access.base_url
+        key = _key(api_key, access)
         seconds = as_timedelta(timeout)
         super().__init__(
             lambda: _connect(
+                access,
                 api_key=key,
-                base_url=base_url,
                 organization=organization or org_id,
                 timeout=seconds,
                 default_headers=default_headers,
@@ -251,7 +245,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             model=model,
             info=validated(model_info)
             if model_info is not None
-            else model_info_for(model, own_server=own_server),
+            else model_info_for(model, own_server=not access.is_openai),
             timeout=seconds,
             retry=retry_policy(retry, max_retries),
             clock=clock or SystemClock(),
@@ -259,6 +253,11 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             include_name_in_message=include_name_in_message,
             create_args=create_args,
         )
+
+    @property
+    def base_url(self) -> str:
+        """The address at which the model is called."""
+        return self._base_url
 
     @staticmethod
     def builder() -> "OpenAIClientBuilder":
@@ -320,16 +319,44 @@ def retry_policy(retry: RetryPolicy | None, max_retries: int | None) -> RetryPol
     return policy if max_retries is None else replace(policy, max_retries=max_retries)
 
 
+def _key(api_key: ApiKey | None, access: Access) -> ApiKey:
+    """The key to send to that address.
+
+    Raises:
+        UsageError: There is none, and the address needs one.
+    """
+    key = stripped(api_key or access.key)
+    if not key and access.variable is None:  # by the SDK's convention; else it needs none
+        key = stripped(os.environ.get(OPENAI.variable)) or NO_KEY
+    if not key:
+        raise UsageError(
+            f"No API key for {access.base_url}: pass api_key=, or set {access.variable}; a server"
+            " of your own (base_url=) may need none.",
+            argument="api_key",
+        )
+    return key
+
+
 def _connect(
-    *, timeout: timedelta, http_client: "httpx2.AsyncClient | None", **options: Any
+    access: Access,
+    *,
+    organization: str | None,
+    timeout: timedelta,
+    http_client: "httpx2.AsyncClient | None",
+    **options: Any,
 ) -> Any:
     from openai import AsyncOpenAI
 
     from teamrun.models import http_pool, openai_calls
 
-    return AsyncOpenAI(
+    client = AsyncOpenAI(
         **options,
+        base_url=access.base_url,
+        organization=organization,
         max_retries=0,
         timeout=openai_calls.timeouts(timeout.total_seconds()),
         http_client=http_client or http_pool.http_client(),
     )
+    if not access.is_openai:  # the SDK takes OPENAI_ORG_ID and OPENAI_PROJECT_ID for every server
+        client.organization, client.project = organization, None
+    return client

@@ -76,7 +76,13 @@ def test_options_are_expanded_and_typed() -> None:
 
     arguments = Profile("main", "openai", options).arguments({"KEY": "k", "T": "0.2"})
 
-    assert arguments == {"model": "gpt-4o", "api_key": "k", "temperature": 0.2, "max_tokens": 100}
+    assert arguments == {
+        "model": "gpt-4o",
+        "api_key": "k",
+        "base_url": "https://api.openai.com/v1",
+        "temperature": 0.2,
+        "max_tokens": 100,
+    }
 
 
 def test_a_script_is_taken_as_it_stands() -> None:
@@ -87,7 +93,8 @@ def test_a_script_is_taken_as_it_stands() -> None:
 
 
 def test_an_option_that_does_not_hold_when_expanded_is_an_error_without_its_value() -> None:
-    hot = Profile("main", "openai", {"model": "x", "temperature": "${T}"}, where="/models/main")
+    options = {"model": "x", "api_key": "k", "temperature": "${T}"}
+    hot = Profile("main", "openai", options, where="/models/main")
 
     with pytest.raises(DefinitionError) as caught:
         Profiles({"main": hot}, environ={"T": "canary"}).client("main")

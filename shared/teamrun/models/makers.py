@@ -1,0 +1,182 @@
+"""Where a model is called and which key is sent there: one decision, so that they always match.
+
+The address decides the key. The variable of a known company is used at that company's hosts and
+nowhere else, and no other variable is used there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from teamrun.errors import UsageError
+from teamrun.models.families import ModelFamily, family_of
+
+__all__ = [
+    "BASE_URL",
+    "KEY_VARIABLES",
+    "NO_KEY",
+    "OPENAI",
+    "Access",
+    "Maker",
+    "NoAddress",
+    "access_to",
+    "address_of",
+    "maker_at",
+    "provider_of",
+    "variable_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """A company that serves models over OpenAI's protocol."""
+
+    name: str
+    base_url: str
+    variable: str
+    """The environment variable of its key."""
+    prefixes: tuple[str, ...] = ()
+    """How the names of models begin that only this company serves."""
+
+    def serves(self, host: str) -> bool:
+        """Whether the host is the company's own, regional ones included."""
+        own = urlsplit(self.base_url).hostname or ""
+        return host == own or host.endswith(f".{own}")
+
+
+OPENAI = Maker("openai", "https://api.openai.com/v1", "OPENAI_API_KEY")
+
+# The first three addresses and prefixes are AutoGen's; "Llama-" is case-sensitive there, too, since
+# other hosts and local servers have "llama-3.3-70b-versatile" and "llama3.2".
+_MAKERS = (
+    OPENAI,
+    Maker(
+        "gemini",
+        "https://generativelanguage.googleapis.com/v1beta/openai/",
+        "GEMINI_API_KEY",
+        ("gemini-", "models/gemini-"),
+    ),
+    Maker("anthropic", "https://api.anthropic.com/v1/", "ANTHROPIC_API_KEY", ("claude-",)),
+    Maker("llama", "https://api.llama.com/compat/v1/", "LLAMA_API_KEY", ("Llama-",)),
+    Maker(
+        "deepseek",
+        "https://api.deepseek.com/v1",
+        "DEEPSEEK_API_KEY",
+        ("deepseek-chat", "deepseek-reasoner"),
+    ),
+    Maker("xai", "https://api.x.ai/v1", "XAI_API_KEY", ("grok-",)),
+    # Without prefixes: local servers have models of the same names.
+    Maker("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    Maker("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    Maker("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    Maker("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    Maker("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+)
+
+KEY_VARIABLES = tuple(maker.variable for maker in _MAKERS)
+"""The variables of all companies' keys."""
+
+NO_KEY = "none"
+"""Sent to a server of the caller's own that needs no key; the SDK insists on one."""
+
+BASE_URL = "OPENAI_BASE_URL"
+"""The variable of the server that is called unless another one is named."""
+
+
+class NoAddress(UsageError):
+    """The model is known not to be OpenAI's, and nothing names the server that has it."""
+
+    code = "no_address"
+
+
+class Access(NamedTuple):
+    """How a model is reached."""
+
+    base_url: str
+    variable: str | None
+    """The variable of the key that the address needs; None for a server that may need none."""
+    key: str | None
+    """The key of the environment that belongs to the address."""
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether the address is OpenAI's."""
+        return maker_at(self.base_url) is OPENAI
+
+
+def address_of(model: str, base_url: str | None, environ: Mapping[str, str]) -> str:
+    """The address at which a model is called.
+
+    Args:
+        model: The model's name.
+        base_url: The caller's choice, which is always taken.
+        environ: Gives `OPENAI_BASE_URL`. It is not used for a model that only its maker serves.
+
+    Raises:
+        NoAddress: The model is known not to be OpenAI's, and nothing names its server.
+    """
+    if base_url:
+        return base_url
+    if (maker := _maker_of(model)) is not None:
+        return maker.base_url
+    if configured := environ.get(BASE_URL):
+        return configured
+    family = family_of(model)
+    if family == ModelFamily.UNKNOWN or _is_served_by_openai(family):
+        return OPENAI.base_url
+    raise NoAddress(
+        f"The model {model!r} is not OpenAI's: pass base_url=, or set {BASE_URL}, to name the "
+        "server that has it.",
+        argument="base_url",
+    )
+
+
+def access_to(model: str, base_url: str | None, environ: Mapping[str, str]) -> Access:
+    """The address at which a model is called, with the key of the environment that belongs to it.
+
+    Args:
+        model: The model's name.
+        base_url: The caller's choice, which is always taken.
+        environ: Where the variables are looked up.
+
+    Raises:
+        NoAddress: As for `address_of`.
+    """
+    address = address_of(model, base_url, environ)
+    maker = maker_at(address)
+    if maker is not None:
+        return Access(address, maker.variable, environ.get(maker.variable) or None)
+    # The two variables belong together: they describe one server.
+    is_configured = address == environ.get(BASE_URL)
+    return Access(address, None, (environ.get(OPENAI.variable) or None) if is_configured else None)
+
+
+def maker_at(base_url: str) -> Maker | None:
+    """The company behind an address; None for every other server."""
+    try:
+        host = (urlsplit(base_url).hostname or "").rstrip(".")
+    except ValueError:
+        return None
+    return next((maker for maker in _MAKERS if maker.serves(host)), None)
+
+
+def provider_of(base_url: str) -> str:
+    """A name for the server at an address that does not disclose the address of a private one."""
+    if (maker := maker_at(base_url)) is not None:
+        return maker.name
+    return f"server-{sha256(base_url.rstrip('/').encode()).hexdigest()[:12]}"
+
+
+def variable_of(model: str) -> str:
+    """The variable of the key for a model, if no other server is named for it."""
+    return (_maker_of(model) or OPENAI).variable
+
+
+def _maker_of(model: str) -> Maker | None:
+    return next((maker for maker in _MAKERS if model.startswith(maker.prefixes)), None)
+
+
+def _is_served_by_openai(family: str) -> bool:
+    return ModelFamily.is_openai(family) and family != ModelFamily.GPT_OSS
