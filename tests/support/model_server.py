@@ -214,7 +214,9 @@ class _Connection(asyncio.Protocol):
     async def _reply(self, reply: Reply, body: Json, number: int) -> bool:
         latency = reply.latency_seconds
         await asyncio.sleep(self._server.latency_seconds if latency is None else latency)
-        if reply.status != 200:
+        if reply.body is not None:
+            self._verbatim(reply, reply.body.encode())
+        elif reply.status != 200:
             self._send(reply.status, error_body(reply), reply.headers)
         elif reply.fault in ("drop", "hang") and not (body.get("stream") and reply.fault == "hang"):
             await self._break(reply)
@@ -228,6 +230,11 @@ class _Connection(asyncio.Protocol):
         else:
             self._send(200, completion(reply, body, number), reply.headers)
         return True
+
+    def _verbatim(self, reply: Reply, data: bytes) -> None:
+        head = {"content-type": reply.media_type, "content-length": str(len(data))}
+        self._write_head(reply.status, {**head, **reply.headers})
+        self._write(data)
 
     async def _half(self, reply: Reply, body: Json, number: int) -> None:
         text = json.dumps(completion(reply, body, number)).encode()
