@@ -5,7 +5,6 @@ functions), `agent_tool.py` (agents and teams as tools), and classes of the user
 run the engine puts a journaling `Tool` around each one that reaches outside.
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
@@ -15,6 +14,7 @@ from pydantic import BaseModel
 from teamrun.core.cancellation import CancellationToken
 from teamrun.tools.arguments import checked_arguments, parameters_of
 from teamrun.tools.context import ToolContext
+from teamrun.tools.results import result_text
 from teamrun.tools.schema import ToolSchema
 
 __all__ = [
@@ -93,10 +93,12 @@ class Tool(ABC):
         """
 
     def return_value_as_string(self, value: Any) -> str:
-        """What `run_json` returned, as text for a model: models as JSON, the rest by `str`."""
-        if isinstance(value, BaseModel):
-            return json.dumps(value.model_dump())
-        return str(value)
+        """What `run_json` returned, as text for a model; see `tools.results.result_text`.
+
+        Raises:
+            ToolError: The value cannot be written as text.
+        """
+        return result_text(value, tool=self.name)
 
     async def save_state_json(self) -> Mapping[str, Any]:
         """What `load_state_json` needs to continue; nothing for a tool without state."""

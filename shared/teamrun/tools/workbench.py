@@ -250,12 +250,12 @@ class StaticStreamWorkbench(StaticWorkbench, StreamWorkbench):
                         yield value
                     else:
                         held.append(value)
+            result = _text_result(name, tool.return_value_as_string(value))
         except FatalToolError:
             raise
         except Exception as error:
-            yield _text_result(name, error_text(error), is_error=True)
-            return
-        yield _text_result(name, tool.return_value_as_string(value))
+            result = _text_result(name, error_text(error), is_error=True)
+        yield result
 
 
 def _presented(tool: Tool, override: ToolOverride | None) -> ToolSchema:

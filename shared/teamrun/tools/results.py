@@ -1,0 +1,56 @@
+"""What a tool returned, as the text that a model is told."""
+
+import json
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from teamrun.errors import ToolError
+
+__all__ = ["result_text"]
+
+_PLAIN: Final = (int, float, bool, type(None))
+
+
+def result_text(value: Any, *, tool: str) -> str:
+    """The text of a result.
+
+    Text and plain JSON data are written by `str`, as in AutoGen; a pydantic model as JSON. Any
+    other value (a date, a UUID, an Enum member, a dataclass, a set, a list that holds one of
+    them) is written in pydantic's JSON form; an object that has none, by its own `str`.
+
+    Args:
+        value: What the tool returned.
+        tool: The tool's name, for the error.
+
+    Raises:
+        ToolError: The value has no such form: it contains itself, or its `str` fails.
+    """
+    if type(value) is str:
+        return value
+    if type(value) in _PLAIN:
+        return str(value)
+    try:
+        return _written(value)
+    except Exception as error:
+        raise ToolError(
+            f"Tool {tool!r} was carried out, but its result cannot be written as text "
+            f"({type(error).__name__}: {error}). Let it return text, JSON data or a pydantic model."
+        ) from error
+
+
+def _written(value: Any) -> str:
+    form = _json_form(value)
+    if isinstance(value, BaseModel):
+        return json.dumps(form)
+    if repr(form) == repr(value):  # plain JSON data
+        return str(value)
+    return form if isinstance(form, str) else json.dumps(form)
+
+
+def _json_form(value: Any) -> Any:
+    try:
+        return to_jsonable_python(value, by_alias=False, fallback=str)
+    except UnicodeDecodeError:
+        return to_jsonable_python(value, by_alias=False, fallback=str, bytes_mode="base64")
