@@ -55,6 +55,12 @@ def cases() -> dict[str, Case]:
         "participants": duo(1)["participants"],
         "max_turns": 3,
     }
+    trio = [{"type": "assistant_agent", "name": name, "model": "m"} for name in "abc"]
+    undecided = {**selector, "participants": trio, "max_selector_attempts": 1, "max_turns": 4}
+    asking = duo(3)
+    asking["participants"][0]["handoffs"] = [{"target": "human"}]
+    asking["termination"] = {"type": "handoff", "target": "human"}
+    lines = {name: [f"{name}{k}" for k in range(4)] for name in "abc"}
     return {
         "turns": (duo(4), {"a": ["1", "3"], "b": ["2", "4"]}),
         "tools": (
@@ -66,6 +72,11 @@ def cases() -> dict[str, Case]:
             {"a": ["one", {"error": {"message": "no", "status_code": 400, "retryable": False}}]},
         ),
         "approval": (solo("sign"), {"a": [_calls("sign"), "DONE"]}),
+        "handoff": (asking, {**lines, "a": [_calls("transfer_to_human"), *lines["a"]]}),
+        "undecided": (
+            undecided,
+            {**lines, "selector": ["b", "?", "<think>b or c</think> c", "neither"]},
+        ),
         "selection": (selector, {"selector": ["b", "a", "b"], "a": ["x"], "b": ["y", "z"]}),
     }
 
@@ -81,7 +92,9 @@ async def record(name: str) -> dict[str, Any]:
         await worker.close()
         run = await cluster.service.get(TENANT, ref.run_id)
         for action in run.required_actions:
-            answer = Answer(action_id=action.id, decision="approve")
+            answer = Answer(action_id=action.id, content="yes")
+            if action.type == "approval":
+                answer = Answer(action_id=action.id, decision="approve")
             await cluster.service.answer(TENANT, ref.run_id, answer)
     return {"team": team, "log": await cluster.log(ref).documents()}
 
