@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from teamrun.agents.assistant_checks import (
     checked_iterations,
@@ -74,6 +74,10 @@ class _Turn:
     """Model calls that have asked for tools."""
     result: CreateResult = field(init=False)
     """Of the last model call."""
+    calls: Sequence[FunctionCall] = ()
+    """Carried out last."""
+    results: Sequence[FunctionExecutionResult] = ()
+    """Of those calls."""
     response: Response | None = None
 
     def undo_unless_answered(self, context: ChatCompletionContext, mark: int) -> None:
@@ -97,8 +101,8 @@ class AssistantAgent(BaseChatAgent):
         system_message: Instructions for the model; none where None.
         model_client_stream: Yield the model's text in chunks as it comes.
         reflect_on_tool_use: After the last tool calls, let the model answer with their results
-            in sight, without tools. By default, only where `output_content_type` is set.
-            Otherwise the answer is a summary of the results.
+            in sight, without tools. By default, only if `output_content_type` is set.
+            Otherwise, or if the model asks for tools again, the answer is a summary of the results.
         max_tool_iterations: How many times the model may ask for tools in one turn.
         tool_call_summary_format: Writes one result in the summary, with `{tool_name}`,
             `{arguments}`, `{result}` and `{is_error}`.
@@ -223,7 +227,7 @@ class AssistantAgent(BaseChatAgent):
 
         Raises:
             ModelError: The model failed for good.
-            RuntimeError: A reflection asked for tools, or a stream ended without its result.
+            RuntimeError: A stream ended without its result.
             asyncio.CancelledError: The token was cancelled.
         """
         turn = _Turn(cancellation_token)
@@ -242,6 +246,9 @@ class AssistantAgent(BaseChatAgent):
                 else:
                     await self._ask(turn)
                 result = turn.result
+                if self._used_up(turn) and isinstance(result.content, list):
+                    turn.response = await self._close(turn, result)
+                    break
                 if result.thought:
                     thought = ThoughtEvent(content=result.thought, source=self._name)
                     turn.inner.append(thought)
@@ -360,8 +367,6 @@ class AssistantAgent(BaseChatAgent):
     async def _use_tools(
         self, turn: _Turn, result: CreateResult, calls: list[FunctionCall]
     ) -> AsyncGenerator[AnyMessage, None]:
-        if self._used_up(turn):
-            raise RuntimeError("Reflect on tool use produced no valid text response.")
         add = self._model_context.add_message
         await add(AssistantMessage(content=calls, source=self._name, thought=result.thought))
         request = ToolCallRequestEvent(content=calls, source=self._name, models_usage=result.usage)
@@ -382,31 +387,55 @@ class AssistantAgent(BaseChatAgent):
         turn.inner.append(execution)
         yield execution
         turn.asked += 1
-        turn.response = self._conclude(turn, calls, results, result.thought)
+        turn.calls, turn.results = calls, results
+        turn.response = self._conclude(turn, result.thought)
 
-    def _conclude(
-        self,
-        turn: _Turn,
-        calls: Sequence[FunctionCall],
-        results: Sequence[FunctionExecutionResult],
-        thought: str | None,
-    ) -> Response | None:
+    def _conclude(self, turn: _Turn, thought: str | None) -> Response | None:
         """The end of the turn after tool results, or None where the model is asked again."""
         message: BaseChatMessage | None = None
         if self._handoffs:
             message = handoff_message(
-                calls, results, handoffs=self._handoffs, source=self._name, thought=thought
+                turn.calls,
+                turn.results,
+                handoffs=self._handoffs,
+                source=self._name,
+                thought=thought,
             )
         if message is None and self._used_up(turn):
             if self._reflect:
                 return None
-            message = summary_message(
-                calls,
-                results,
-                formatter=self._summary_formatter,
-                template=self._summary_template,
-                source=self._name,
-            )
+            message = self._summary(turn)
         return (
             None if message is None else Response(chat_message=message, inner_messages=turn.inner)
+        )
+
+    async def _close(self, turn: _Turn, result: CreateResult) -> Response:
+        """End a turn whose reflection asked for more tools, which are not carried out.
+
+        The tools before it have had their effects: so the answer is the text beside the request,
+        or the summary of the results when there is none that fits the output type.
+        """
+        text = result.thought or ""
+        if text and self._fits_output_type(text):
+            return await self._answer(turn, result.model_copy(update={"thought": None}), text)
+        summary = self._summary(turn)
+        summary.models_usage = result.usage
+        return Response(chat_message=summary, inner_messages=turn.inner)
+
+    def _fits_output_type(self, text: str) -> bool:
+        if self._output_content_type is None:
+            return True
+        try:
+            self._output_content_type.model_validate_json(text)
+        except ValidationError:
+            return False
+        return True
+
+    def _summary(self, turn: _Turn) -> ToolCallSummaryMessage:
+        return summary_message(
+            turn.calls,
+            turn.results,
+            formatter=self._summary_formatter,
+            template=self._summary_template,
+            source=self._name,
         )

@@ -48,6 +48,13 @@ class TerminationCondition(ABC):
     async def reset(self) -> None:
         """Begin anew."""
 
+    async def reopen(self) -> None:
+        """Go on after the condition has fired: what was counted stays counted.
+
+        A class of your own that does not override this begins anew.
+        """
+        await self.reset()
+
     def start(self) -> None:  # noqa: B027 - most conditions need not know
         """Note that a run of the team begins; it may be the next part of one cut short."""
 
@@ -97,6 +104,10 @@ class SimpleTermination(TerminationCondition):
         self._terminated = False
         self._restore({})
 
+    async def reopen(self) -> None:
+        """Go on after the condition has fired: what was counted stays counted."""
+        self._terminated = False
+
     async def save_state(self) -> dict[str, Any]:
         """What was counted so far, as JSON."""
         return {
@@ -143,6 +154,11 @@ class _Combination(TerminationCondition):
         """Begin anew, with all parts."""
         for condition in self._conditions:
             await condition.reset()
+
+    async def reopen(self) -> None:
+        """Go on after the combination has fired: what the parts have counted stays counted."""
+        for condition in self._conditions:
+            await condition.reopen()
 
     def start(self) -> None:
         """Note that a run begins, in all parts."""
@@ -221,6 +237,11 @@ class AndTerminationCondition(_Combination):
     async def reset(self) -> None:
         """Begin anew, with all parts."""
         await super().reset()
+        self._stops = []
+
+    async def reopen(self) -> None:
+        """Go on after all parts have fired: what they have counted stays counted."""
+        await super().reopen()
         self._stops = []
 
     async def save_state(self) -> dict[str, Any]:

@@ -5,7 +5,14 @@ from functools import partial
 from typing import Any
 
 from teamrun.components.build import build_team
+from teamrun.components.definitions import (
+    ParticipantDefinition,
+    RoundRobinDefinition,
+    SelectorDefinition,
+    TeamDefinition,
+)
 from teamrun.components.registry import Registry
+from teamrun.core.behaviour import current_behaviour, has_behaviour
 from teamrun.core.protocols import Task, TaskResult
 from teamrun.messages import BaseChatMessage, HandoffMessage, StructuredMessage, TextMessage
 from teamrun.runs.entries import End
@@ -20,6 +27,7 @@ __all__ = ["run_team"]
 
 async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     """Drive the team of a run from its start to its end."""
+    current_behaviour.set(spec.behaviour)
     options = {} if spec.temperature is None else {"temperature": spec.temperature}
     wiring = JournalWiring(journal, prices=registry.price, options=options)
     team = build_team(spec.definition, registry, wiring)
@@ -30,19 +38,43 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     while True:
         result = await _one_task(team, task, narrator)
         handoff = _handoff_to_person(result, team, spec)
-        if handoff is None:
+        if handoff is None or not await _may_go_on(team, handoff):
             break
-        path = f"{spec.definition.name}/{handoff.source}"
-        said = await ask_person(
-            journal, Question(agent=path, type="input", prompt=handoff.to_text())
+        question = Question(
+            agent=_path_of(spec.definition, handoff.source), type="input", prompt=handoff.to_text()
         )
+        said = await ask_person(journal, question)
         task = HandoffMessage(source=handoff.target, target=handoff.source, content=said)
     return End(
         status="completed",
-        stop_reason=result.stop_reason,
+        stop_reason=team.stop_reason,
         stop_code=team.stop_code,
         output=_output(result.messages),
     )
+
+
+async def _may_go_on(team: BaseGroupChat, handoff: HandoffMessage) -> bool:
+    """Prepare the team for the answer; False if it has reached a limit, so that none is asked for.
+
+    In behaviour 1 the team began anew after the answer, with whoever was next.
+    """
+    return not has_behaviour(2) or await team.reopen(handoff.source)
+
+
+def _path_of(definition: TeamDefinition, agent: str) -> str:
+    if not has_behaviour(2):
+        return f"{definition.name}/{agent}"
+    return _path_in(definition, agent) or f"{definition.name}/{agent}"
+
+
+def _path_in(definition: ParticipantDefinition, agent: str) -> str | None:
+    """The path of an agent of the team, or of a team in it."""
+    if definition.name == agent:
+        return agent
+    if not isinstance(definition, RoundRobinDefinition | SelectorDefinition):
+        return None
+    paths = (_path_in(member, agent) for member in definition.participants)
+    return next((f"{definition.name}/{path}" for path in paths if path is not None), None)
 
 
 async def _one_task(team: BaseGroupChat, task: Task, narrator: Narrator) -> TaskResult:
@@ -66,9 +98,11 @@ def _handoff_to_person(
     result: TaskResult, team: BaseGroupChat, spec: RunSpec
 ) -> HandoffMessage | None:
     last = result.messages[-1] if result.messages else None
-    members = {member.name for member in spec.definition.participants}
     if team.stop_code != "handoff" or not isinstance(last, HandoffMessage):
         return None
+    if has_behaviour(2):
+        return None if team.has_member(last.target) else last
+    members = {member.name for member in spec.definition.participants}
     return None if last.target in members else last
 
 

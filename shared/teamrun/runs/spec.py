@@ -31,8 +31,13 @@ __all__ = [
     "TeamRef",
 ]
 
-BEHAVIOUR = 1
-"""The engine's own version: it changes when replay would make calls in another order."""
+BEHAVIOUR = 2
+"""The engine's own version: it changes when replay would make calls in another order.
+
+1: the first. 2: turns and termination counts go on over a handoff to a person, and the answer
+goes to the agent that asked; a selector that cannot decide keeps to its candidates; names inside
+`<think>` are no mentions. Code asks `teamrun.core.behaviour.has_behaviour`.
+"""
 
 _A_YEAR = 366 * 86_400
 

@@ -142,6 +142,11 @@ class BaseGroupChat(ABC):
         """
         return self._ending.code
 
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the last run stopped, in words; None as long as it goes on."""
+        return self._ending.reason
+
     async def run(
         self,
         task: Task | None = None,
@@ -263,6 +268,34 @@ class BaseGroupChat(ABC):
         self._thread = []
         await self._remember([_message(factory, data) for data in manager.message_thread])
         await self._ending.load_state(manager.current_turn, manager.termination)
+
+    async def reopen(self, speaker: str) -> bool:
+        """Let the next run go on with the last one, which a handoff to a person has ended.
+
+        Turns, and what the termination condition has counted, count on. `speaker`, an agent of
+        this team or of a team in it, takes the first turn: the answer is for it.
+
+        Returns False if the run cannot go on, because it has reached another limit as well;
+        `stop_reason` and `stop_code` are those of the limit then.
+
+        Raises:
+            TeamBusy: The team is running.
+        """
+        self._refuse_when_running("it must be stopped before it can be reopened")
+        goes_on = await self._ending.reopen()
+        for seat in self._seats.values():
+            if await seat.takes_up(speaker):
+                self._give_turn(seat.name)
+                break
+        return goes_on
+
+    def has_member(self, name: str) -> bool:
+        """Whether an agent of this team, or of a team in it, has that name."""
+        return any(seat.includes(name) for seat in self._seats.values())
+
+    @abstractmethod
+    def _give_turn(self, name: str) -> None:
+        """Let that participant speak next, whoever's turn it would be."""
 
     @abstractmethod
     def _select_speaker(

@@ -1,13 +1,16 @@
 """When a run of a team ends: the termination condition, the number of turns, and the verdict."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from teamrun.conditions.base import TerminationCondition
+from teamrun.conditions.base import OrTerminationCondition, TerminationCondition
 from teamrun.core.protocols import AnyMessage
 from teamrun.messages import RequestUsage
 
 __all__ = ["Ending"]
+
+_HANDOFF: Final = "handoff"
+"""The stop code of `HandoffTermination`."""
 
 
 class Ending:
@@ -17,11 +20,20 @@ class Ending:
     that the next run without a task goes on counting.
     """
 
-    __slots__ = ("_condition", "_is_cut_short", "code", "max_turns", "reason", "turns")
+    __slots__ = (
+        "_condition",
+        "_handed_over",
+        "_is_cut_short",
+        "code",
+        "max_turns",
+        "reason",
+        "turns",
+    )
 
     def __init__(self, condition: TerminationCondition | None, max_turns: int | None) -> None:
         self._condition = condition
         self._is_cut_short = False
+        self._handed_over: _Counts | None = None
         self.max_turns = max_turns
         self.turns = 0
         """Turns taken in the present run, or in the one that was cut short."""
@@ -32,7 +44,7 @@ class Ending:
 
     async def begin(self, *, is_new: bool) -> None:
         """Begin a run, or go on with the one that was cut short where the task is not new."""
-        self.reason = self.code = None
+        self.reason = self.code = self._handed_over = None
         if self._is_cut_short and is_new:
             await self.reset()
         if self._condition is not None:
@@ -50,13 +62,43 @@ class Ending:
             if stop is not None:
                 await self._end(stop.content, self._condition.stop_code)
                 return
-        if self.max_turns is not None and self.turns >= self.max_turns:
-            await self._end(f"Maximum number of turns {self.max_turns} reached.", "max_turns")
+        if self._is_last_turn():
+            await self._end(*self._turns_reached())
 
     def count_usage(self, usage: RequestUsage) -> None:
         """Count a model call that no message carries."""
         if self._condition is not None:
             self._condition.count_usage(usage)
+
+    async def reopen(self) -> bool:
+        """Go on, in the next run, with what was counted until a handoff ended the last one.
+
+        Returns False, with `reason` and `code` set, if the run has reached another end as well.
+        Nothing is to be counted on if the last run did not end with a handoff.
+        """
+        if self._handed_over is None:
+            return True
+        if self._is_last_turn(self._handed_over.turns):
+            self.reason, self.code = self._turns_reached()
+            return False
+        counted, condition = self._handed_over, self._condition
+        self.turns = counted.turns
+        if condition is not None:
+            await condition.load_state(counted.termination)
+            others = [code for code in _fired(condition) if code != _HANDOFF]
+            if others:
+                self.code = others[0]
+                await self.reset()
+                return False
+            await condition.reopen()
+        return True
+
+    def _is_last_turn(self, turns: int | None = None) -> bool:
+        taken = self.turns if turns is None else turns
+        return self.max_turns is not None and taken >= self.max_turns
+
+    def _turns_reached(self) -> tuple[str, str]:
+        return f"Maximum number of turns {self.max_turns} reached.", "max_turns"
 
     async def reset(self) -> None:
         """Begin to count anew."""
@@ -80,5 +122,19 @@ class Ending:
             await self._condition.load_state(counts or {})
 
     async def _end(self, reason: str, code: str) -> None:
+        if code == _HANDOFF and self._condition is not None:
+            self._handed_over = _Counts(self.turns, await self._condition.save_state())
         await self.reset()
         self.reason, self.code = reason, code
+
+
+class _Counts(NamedTuple):
+    turns: int
+    termination: dict[str, Any]
+
+
+def _fired(condition: TerminationCondition) -> list[str]:
+    """The stop codes of the parts that have fired, each of which alone would end a run."""
+    if isinstance(condition, OrTerminationCondition):
+        return [code for part in condition.conditions for code in _fired(part)]
+    return [condition.stop_code] if condition.terminated else []

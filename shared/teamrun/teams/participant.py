@@ -29,6 +29,13 @@ class _Selects(Protocol):
     def take_unseen_usage(self) -> RequestUsage | None: ...
 
 
+@runtime_checkable
+class _Reopens(Protocol):
+    async def reopen(self, speaker: str) -> bool: ...
+
+    def has_member(self, name: str) -> bool: ...
+
+
 def participant(member: ChatAgent | Team) -> "Participant":
     """Take an agent or a team into a team.
 
@@ -82,6 +89,14 @@ class Participant(ABC):
     def take_unseen_usage(self) -> RequestUsage | None:
         """What model calls have used that no message tells of, since this was last asked."""
         return None
+
+    def includes(self, name: str) -> bool:
+        """Whether this is the agent of that name, or a team with it."""
+        return name == self.name
+
+    async def takes_up(self, speaker: str) -> bool:
+        """Whether this is the agent that is to speak, or a team that now lets it speak next."""
+        return self.includes(speaker)
 
     @abstractmethod
     async def reset(self) -> None:
@@ -190,6 +205,17 @@ class _NestedTeam(Participant):
             )
         said = [message for message in final.messages if isinstance(message, BaseChatMessage)]
         return Turn(final.messages, said, None)
+
+    def includes(self, name: str) -> bool:
+        team = self._team
+        return name == self.name or (isinstance(team, _Reopens) and team.has_member(name))
+
+    async def takes_up(self, speaker: str) -> bool:
+        if not self.includes(speaker):
+            return False
+        if isinstance(self._team, _Reopens):
+            await self._team.reopen(speaker)
+        return True
 
     def take_unseen_usage(self) -> RequestUsage | None:
         return self._team.take_unseen_usage() if isinstance(self._team, _Selects) else None

@@ -48,6 +48,9 @@ class RoundRobinGroupChat(BaseGroupChat):
     def _select_speaker(self, token: CancellationToken) -> str:
         return self._order[self._next_speaker_index]
 
+    def _give_turn(self, name: str) -> None:
+        self._next_speaker_index = self._order.index(name)
+
     def _turn_over(self) -> None:
         self._next_speaker_index = (self._next_speaker_index + 1) % len(self._order)
 

@@ -1,11 +1,20 @@
 """Asking a model who speaks next: the prompt, and what is made of the answer."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from teamrun.messages import AssistantMessage, LLMMessage, UserMessage
 
-__all__ = ["DEFAULT_SELECTOR_PROMPT", "feedback_on", "fill_prompt", "history_text", "mentioned"]
+__all__ = [
+    "DEFAULT_SELECTOR_PROMPT",
+    "feedback_on",
+    "fill_prompt",
+    "history_text",
+    "mentioned",
+    "mentioned_in_behaviour_1",
+    "spoken",
+]
 
 DEFAULT_SELECTOR_PROMPT = """Several roles work on a task together. These are the roles:
 {roles}
@@ -18,6 +27,16 @@ Which role out of {participants} should speak next? Answer with the name of that
 """
 """The prompt of `SelectorGroupChat`; a prompt of your own may hold the same three fields."""
 
+# Thai to Tibetan, Burmese, Khmer, Hangul, kana and Han: written without spaces between words, or
+# (Hangul) with endings joined to a name.
+_SCRIPTS = (
+    "\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u9fff\ua960-\ua97f"
+    "\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff"
+)
+_UNSPACED = re.compile(f"[{_SCRIPTS}]")
+_NO_LETTER_BEFORE = rf"(?<![^\W{_SCRIPTS}])"
+_NO_LETTER_AFTER = rf"(?![^\W{_SCRIPTS}])"
+_THINK_TAG = re.compile(r"(</?think(?:ing)?>)", re.IGNORECASE)
 _FIELD = re.compile(r"\{\{|\}\}|\{(roles|participants|history)\}")
 
 
@@ -40,17 +59,52 @@ def history_text(messages: Sequence[LLMMessage]) -> str:
     return "\n".join(said)
 
 
+def spoken(text: str) -> str:
+    """The text without the model's thoughts in `<think>` tags, also when one tag is missing."""
+    said: list[str] = []
+    is_thinking = False
+    for piece in _THINK_TAG.split(text):  # tags and the text between them, in turn
+        if not _THINK_TAG.fullmatch(piece):
+            said += [] if is_thinking else [piece]
+        elif piece.startswith("</"):
+            said = said if is_thinking else []
+            is_thinking = False
+        else:
+            is_thinking = True
+    return "".join(said).strip()
+
+
 def mentioned(text: str, names: Sequence[str]) -> list[str]:
     """Which of the names are words of the text, in the order of `names`.
 
-    Case counts. An underscore of a name may be a space in the text, or escaped as in Markdown.
+    Case counts. An underscore of a name may be a space in the text, or escaped as in Markdown. A
+    name inside of a longer name is not counted. In scripts without spaces between words, such as
+    Chinese, a name may stand directly beside other letters.
     """
+    forms = {unicodedata.normalize("NFC", form): name for name in names for form in _forms(name)}
+    longest_first = sorted(forms, key=len, reverse=True)
+    pattern = "|".join(_bounded(form) for form in longest_first)
+    found = {forms[hit[0]] for hit in re.finditer(pattern, unicodedata.normalize("NFC", text))}
+    return [name for name in names if name in found]
+
+
+def mentioned_in_behaviour_1(text: str, names: Sequence[str]) -> list[str]:
+    """`mentioned` as it was before behaviour 2: for the replay of runs that began with it."""
     return [name for name in names if re.search(_pattern(name), text)]
 
 
 def _pattern(name: str) -> str:
-    forms = (name, name.replace("_", " "), name.replace("_", r"\_"))
-    return rf"(?<!\w)(?:{'|'.join(map(re.escape, forms))})(?!\w)"
+    return rf"(?<!\w)(?:{'|'.join(map(re.escape, _forms(name)))})(?!\w)"
+
+
+def _forms(name: str) -> tuple[str, str, str]:
+    return name, name.replace("_", " "), name.replace("_", r"\_")
+
+
+def _bounded(form: str) -> str:
+    before = "" if _UNSPACED.match(form[0]) else _NO_LETTER_BEFORE
+    after = "" if _UNSPACED.match(form[-1]) else _NO_LETTER_AFTER
+    return f"{before}{re.escape(form)}{after}"
 
 
 def feedback_on(

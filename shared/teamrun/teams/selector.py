@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from teamrun.conditions.base import TerminationCondition
 from teamrun.context import ChatCompletionContext, UnboundedChatCompletionContext
+from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
 from teamrun.messages import (
@@ -30,6 +31,8 @@ from teamrun.teams.selection import (
     fill_prompt,
     history_text,
     mentioned,
+    mentioned_in_behaviour_1,
+    spoken,
 )
 from teamrun.teams.state import SelectorManagerState
 
@@ -63,7 +66,7 @@ class SelectorGroupChat(BaseGroupChat):
         selector_prompt: The question; `{roles}`, `{participants}` and `{history}` are filled in.
         allow_repeated_speaker: Somebody may speak twice in a row.
         max_selector_attempts: How often the model is asked; after that the previous speaker goes
-            on, or the first candidate begins.
+            on if it is a candidate, else the first candidate speaks.
         selector_func: Chooses in place of the model; where it returns None, the model does.
         candidate_func: Chooses from whom the model may choose; `allow_repeated_speaker` does not
             matter then.
@@ -125,14 +128,22 @@ class SelectorGroupChat(BaseGroupChat):
         self._names = tuple(self._seats)
         self._previous_speaker: str | None = None
         self._chosen: str | None = None
+        self._given: str | None = None
         self._roles = "\n".join(
             re.sub(r"\s+", " ", f"{seat.name}: {seat.description}").strip()
             for seat in self._seats.values()
         )
 
+    def _give_turn(self, name: str) -> None:
+        self._given = name
+
     async def _select_speaker(
         self, token: CancellationToken
     ) -> AsyncGenerator[BaseAgentEvent | str, None]:
+        if self._given is not None:
+            self._chosen = self._given
+            yield self._given
+            return
         speaker = await self._speaker_by_function()
         if speaker is not None:
             self._chosen = self._previous_speaker  # a function's choice is not remembered
@@ -203,12 +214,15 @@ class SelectorGroupChat(BaseGroupChat):
                 await calls.aclose()
             answer = result.content if result is not None else ""
             text = answer if isinstance(answer, str) else ""
-            names = mentioned(text, self._names)
+            if has_behaviour(2):
+                names = mentioned(spoken(text), self._names)
+            else:
+                names = mentioned_in_behaviour_1(text, self._names)
             feedback = feedback_on(names, candidates, previous=previous)
             if feedback is None:
                 yield names[0]
                 return
-            conversation.append(AssistantMessage(content=text, source="selector"))
+            conversation.append(AssistantMessage(content=spoken(text) or text, source="selector"))
             conversation.append(UserMessage(content=feedback, source="user"))
         yield self._fallback(candidates)
 
@@ -253,7 +267,8 @@ class SelectorGroupChat(BaseGroupChat):
 
     def _fallback(self, candidates: Sequence[str]) -> str:
         previous = self._previous_speaker
-        speaker = previous if previous is not None else candidates[0]
+        may_go_on = previous in candidates or not has_behaviour(2)
+        speaker = previous if previous is not None and may_go_on else candidates[0]
         logger.warning(
             "The model chose no speaker",
             extra={
@@ -266,7 +281,7 @@ class SelectorGroupChat(BaseGroupChat):
         return speaker
 
     def _turn_over(self) -> None:
-        self._previous_speaker = self._chosen
+        self._previous_speaker, self._given = self._chosen, None
 
     async def _remember(self, messages: Sequence[AnyMessage]) -> None:
         await super()._remember(messages)
@@ -278,7 +293,7 @@ class SelectorGroupChat(BaseGroupChat):
                 await self._model_context.add_message(message.to_model_message())
 
     async def _reset_order(self) -> None:
-        self._previous_speaker = self._chosen = None
+        self._previous_speaker = self._chosen = self._given = None
         await self._model_context.clear()
 
     def _save_manager(self, common: Mapping[str, Any]) -> SelectorManagerState:

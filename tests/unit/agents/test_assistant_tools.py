@@ -230,12 +230,57 @@ def test_chunks_beside_tool_calls_are_not_part_of_the_answer() -> None:
     assert first.full_message_id != second.full_message_id
 
 
-def test_a_reflection_that_asks_for_tools_is_an_error() -> None:
-    steps = [ask(("add", {"a": 1, "b": 2}))] * 2
-    agent = AssistantAgent("ada", ScriptedModel(steps), tools=[add], reflect_on_tool_use=True)
+def insisting(content: Any = None, **options: Any) -> AssistantAgent:
+    """An agent whose model asks for a tool in its reflection, too."""
+    call = ask(("add", {"a": 1, "b": 2}))
+    again = call if content is None else {**call, "content": content}
+    return AssistantAgent(
+        "ada", ScriptedModel([call, again]), tools=[add], reflect_on_tool_use=True, **options
+    )
 
-    with pytest.raises(RuntimeError, match="produced no valid text response"):
-        asyncio.run(turn(agent))
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_reflection_that_asks_for_tools_ends_with_the_text_beside_them(streamed: bool) -> None:
+    agent = insisting("It is 3.", model_client_stream=streamed)
+
+    items = [item for item in asyncio.run(turn(agent)) if "Chunk" not in type(item).__name__]
+
+    assert kinds(items) == ["ToolCallRequestEvent", "ToolCallExecutionEvent", "Response"]
+    answer = items[-1].chat_message
+    assert type(answer) is TextMessage
+    assert answer.content == "It is 3."
+    assert answer.models_usage is not None
+
+
+def test_a_reflection_that_asks_for_tools_without_a_word_ends_with_the_results() -> None:
+    answer = asyncio.run(turn(insisting()))[-1].chat_message
+
+    assert type(answer) is ToolCallSummaryMessage
+    assert answer.content == "3"
+    assert answer.models_usage is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [('{"total": 3}', "StructuredMessage"), ("Three.", "ToolCallSummaryMessage")]
+)
+def test_the_text_beside_them_counts_only_if_it_fits_the_output_type(text: str, kind: str) -> None:
+    agent = insisting(text, output_content_type=Total)
+
+    assert asyncio.run(turn(agent))[-1].chat_message.type.startswith(kind)
+
+
+def test_after_such_a_reflection_the_context_is_one_that_models_take() -> None:
+    async def main() -> list[str]:
+        agent = insisting("It is 3.")
+        await agent.run(task="add")
+        return [type(message).__name__ for message in await agent.model_context.get_messages()]
+
+    assert asyncio.run(main()) == [
+        "UserMessage",
+        "AssistantMessage",
+        "FunctionExecutionResultMessage",
+        "AssistantMessage",
+    ]
 
 
 class Total(BaseModel):

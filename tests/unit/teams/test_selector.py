@@ -3,9 +3,12 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.talkers import Failing, Stuck, Talker, texts
 
 from teamrun.conditions import TokenUsageTermination
@@ -26,6 +29,7 @@ from teamrun.messages import (
 )
 from teamrun.models.base import ModelInfo
 from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
+from teamrun.teams.selection import mentioned, spoken
 from teamrun.testing import ScriptedModel
 
 
@@ -169,12 +173,86 @@ def test_an_answer_that_is_no_choice_is_told_why_and_asked_again(
     )
 
 
-def test_after_the_last_attempt_the_first_begins_and_then_the_previous_goes_on() -> None:
+def test_after_the_last_attempt_the_first_candidate_speaks_and_nobody_twice() -> None:
     client = model("?", "?", "bob", "?", "?")
 
     result = asyncio.run(team_of(client, max_turns=3, max_selector_attempts=2).run("go"))
 
-    assert said_after_task(result) == ["ann: ann 0", "bob: bob 0", "bob: bob 1"]
+    assert said_after_task(result) == ["ann: ann 0", "bob: bob 0", "ann: ann 1"]
+
+
+NAMES = ("ann", "bob", "cy_d")
+
+
+@given(
+    answers=st.lists(st.sampled_from([*NAMES, "?", "ann bob", "<think>ann</think>"]), min_size=12),
+    candidates=st.one_of(
+        st.none(), st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True)
+    ),
+    may_repeat=st.booleans(),
+)
+def test_whatever_the_model_answers_the_speaker_is_one_that_the_rules_allow(
+    answers: list[str], candidates: list[str] | None, may_repeat: bool
+) -> None:
+    team = team_of(
+        model(*answers),
+        max_turns=4,
+        max_selector_attempts=3,
+        allow_repeated_speaker=may_repeat,
+        candidate_func=None if candidates is None else always(candidates),
+    )
+
+    speakers = [line.partition(":")[0] for line in said_after_task(asyncio.run(team.run("go")))]
+
+    if candidates is not None:
+        assert set(speakers) <= set(candidates)
+    elif not may_repeat:
+        assert all(one != next_one for one, next_one in pairwise(speakers))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<think>ann or cy_d?</think>bob", "bob"),
+        ("ann or cy_d?</think> bob", "bob"),
+        ("bob <think>rather than ann", "bob"),
+        ("<thinking>ann</thinking>bob<think>cy_d</think>", "bob"),
+        ("<THINK>ann</THINK>\nbob", "bob"),
+        ("<think>only ann</think>", ""),
+        ("a < b > c", "a < b > c"),
+    ],
+)
+def test_names_among_the_thoughts_of_a_model_are_no_mentions(text: str, said: str) -> None:
+    assert spoken(text) == said
+    if said == "bob":
+        result = asyncio.run(team_of(model(text), max_selector_attempts=1).run("go"))
+        assert said_after_task(result) == ["bob: bob 0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "found"),
+    [
+        ("请让作家发言。", ["作家", "评论家"], ["作家"]),
+        ("请让writer发言。", ["writer", "critic"], ["writer"]),
+        ("次は作家さんです", ["作家"], ["作家"]),
+        ("다음은 작가가 말합니다", ["작가", "비평가"], ["작가"]),
+        ("ให้นักเขียนพูด", ["นักเขียน"], ["นักเขียน"]),
+        ("大作家", ["作家", "大作家"], ["大作家"]),
+        ("Als Nächste: Jürgen.", ["Jürgen", "Jür"], ["Jürgen"]),
+        ("Jürgens Beitrag", ["Jürgen"], []),
+        ("Jose\u0301 speaks", ["Jos\u00e9"], ["Jos\u00e9"]),
+        ("Слово писателю, Анна", ["Анна", "Ан"], ["Анна"]),
+        ("cy d", ["cy_d", "cy"], ["cy_d"]),
+        (r"cy\_d", ["cy_d"], ["cy_d"]),
+        ("annual", ["ann"], []),
+        ("ANN", ["ann"], []),
+        ("bob, then ann", ["ann", "bob"], ["ann", "bob"]),
+    ],
+)
+def test_names_are_found_in_sentences_of_every_script(
+    text: str, names: list[str], found: list[str]
+) -> None:
+    assert mentioned(text, names) == found
 
 
 def test_a_speaker_may_be_repeated_where_that_is_allowed() -> None:
