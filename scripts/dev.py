@@ -78,7 +78,7 @@ def _test(options: argparse.Namespace, rest: list[str]) -> int:
     environment.ensure(TESTS)
     skipped = ("integration", "acceptance", "node", "benchmark") if options.fast else ("benchmark",)
     expression = " and ".join(f"not {marker}" for marker in skipped)
-    return _call(environment.python, "-m", "pytest", "-m", expression, *rest)
+    return _call(environment.python, "-m", "pytest", "--durations=10", "-m", expression, *rest)
 
 
 def _soak(_: argparse.Namespace, rest: list[str]) -> int:

@@ -1,17 +1,23 @@
-"""`python -m tests.simulation [COUNT]`: so many schedules, and what they came to."""
+"""Long runs outside of pytest, from fresh seeds; status 1 if something went wrong.
+
+python -m tests.simulation [COUNT]       run so many schedules [5000]
+python -m tests.simulation hunt [MOST]   hunt each mutant with at most so many schedules [2000]
+"""
 
 import sys
 
 from tests.simulation.campaign import campaign, seeds
+from tests.simulation.hunt import fresh_hunts
 
 
-def main() -> int:
-    """Run them; 1 where something did not hold."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
-    tally = campaign(seeds(count))
+def main(arguments: list[str]) -> int:
+    """Run what the arguments name."""
+    if arguments[:1] == ["hunt"]:
+        return 0 if fresh_hunts(int(arguments[1]) if arguments[1:] else 2_000) else 1
+    tally = campaign(seeds(int(arguments[0]) if arguments else 5_000))
     print(tally.told())
     return 1 if tally.failures else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

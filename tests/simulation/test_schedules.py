@@ -1,30 +1,27 @@
-"""Schedules of a whole deployment, each from a fresh seed: what must always hold, holds.
+"""Schedules of a whole deployment, the same ones each time: what must always hold, holds.
 
-`SEED=n` repeats one, `SEEDS=n` runs so many; two processes share the work where there are many.
-`python -m tests.simulation` does the same outside of pytest, for long runs.
+`python -m tests.simulation` runs schedules from fresh seeds; `SEED=n` repeats one of them.
 """
 
+import asyncio
 import os
 import subprocess
 import sys
 
 import pytest
-from tests.simulation.campaign import Tally, campaign, seeds
+from tests.simulation import schedule
+from tests.simulation.campaign import Tally, campaign
 from tests.simulation.schedule import run_schedule
+from tests.simulation.world import Livelock, VirtualLoop, run_virtually
 from tests.support.figures import Figures
 
 
-@pytest.mark.timeout(1200)
-def test_nothing_is_lost_doubled_or_paid_again_in_any_schedule(figures: Figures) -> None:
-    tally = campaign(seeds(300))
+@pytest.mark.timeout(300)
+def test_nothing_is_lost_or_doubled_and_every_kind_of_fault_and_of_end_occurs(
+    figures: Figures,
+) -> None:
+    tally = campaign(range(300))
     figures.add(*tally.told().splitlines())
-    assert not tally.failures, tally.told()
-
-
-def test_every_kind_of_fault_and_of_end_occurs() -> None:
-    tally = Tally()
-    for seed in range(150):
-        tally.add(run_schedule(seed))
     assert not tally.failures, tally.told()
     missing = [what for what in Tally.EXPECTED if not tally.stats[what]]
     assert not missing, f"schedules have become too quiet: {tally.stats}"
@@ -40,3 +37,28 @@ def test_a_seed_repeats_its_schedule_in_another_process() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert there.stdout.strip() == here.fingerprint
+
+
+async def spin() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.allow(100)
+
+    def spin_on() -> None:
+        loop.call_soon(spin_on)
+
+    spin_on()
+    await asyncio.Event().wait()
+
+
+def test_processes_that_keep_each_other_busy_end_the_virtual_loop() -> None:
+    with pytest.raises(Livelock):
+        run_virtually(spin())
+
+
+def test_a_schedule_that_goes_on_and_on_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "_STEPS", 100)
+
+    (violation,) = run_schedule(4711).violations
+
+    assert "goes on and on" in violation

@@ -5,6 +5,7 @@ repeats a schedule exactly.
 """
 
 import asyncio
+import math
 import random
 import selectors
 from collections.abc import Coroutine
@@ -16,7 +17,14 @@ from teamrun.storage.memory import MemoryStore
 
 T = TypeVar("T")
 
+_STEPS_TO_END = 10_000
+"""In which the tasks of a livelock are cancelled."""
+
 EPOCH = datetime(2030, 1, 1, 11, 58, 40, tzinfo=UTC)  # an hour ends soon
+
+
+class Livelock(Exception):
+    """A schedule took more steps than it is allowed: its processes keep each other busy."""
 
 
 class _NoWaiting(selectors.SelectSelector):
@@ -25,8 +33,12 @@ class _NoWaiting(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.steps_left: float = math.inf
 
     def select(self, timeout: float | None = None) -> list[Any]:
+        self.steps_left -= 1
+        if self.steps_left < 0:
+            raise Livelock(f"the schedule goes on and on; it is at {self.now:.0f} s")
         if timeout is None:
             raise RuntimeError("the simulated world stands still: nothing is scheduled any more")
         self.now += max(timeout, 0)
@@ -43,11 +55,23 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.now
 
+    def allow(self, steps: float) -> None:
+        """Bound the steps, which are turns of the loop, from here on.
+
+        One more raises `Livelock` out of the loop itself, so that no task can catch it.
+        """
+        self._virtual.steps_left = steps
+
 
 def run_virtually(coro: Coroutine[Any, Any, T]) -> T:
     """Run to completion in virtual time."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(coro)
+    loop = VirtualLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        try:
+            return runner.run(coro)
+        except Livelock:
+            loop.allow(_STEPS_TO_END)
+            raise
 
 
 class VirtualClock:
