@@ -7,8 +7,9 @@ from starlette.responses import Response
 
 from teamrun.runs.public import TERMINAL, Run
 from teamrun_api.conditional import revision_tag
+from teamrun_api.context import Call
 
-__all__ = ["has_ended", "json_answer", "not_modified", "run_answer"]
+__all__ = ["has_ended", "json_answer", "not_modified", "rooted", "run_answer"]
 
 _PRIVATE = "private, no-cache"
 
@@ -26,11 +27,19 @@ def json_answer(
 
 
 def run_answer(
-    run: Run, *, status: int = 200, headers: Mapping[str, str] | None = None
+    call: Call, run: Run, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A run with its entity tag."""
     tag = {"ETag": revision_tag(run.revision)}
-    return json_answer(run, status=status, headers={**tag, **(headers or {})})
+    return json_answer(rooted(call, run), status=status, headers={**tag, **(headers or {})})
+
+
+def rooted(call: Call, run: Run) -> Run:
+    """A run whose URLs begin with the path under which a proxy serves the API."""
+    if not call.api.settings.root_path:
+        return run
+    urls = {name: call.link(url) for name, url in run.urls.items()}
+    return run.model_copy(update={"urls": urls})
 
 
 def not_modified(tag: str, *, headers: Mapping[str, str] | None = None) -> Response:

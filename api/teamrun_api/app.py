@@ -1,5 +1,6 @@
 """Makes the ASGI application of the parts that it works with."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -12,12 +13,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from teamrun.components.registry import Registry
-from teamrun.errors import TeamrunError
+from teamrun.errors import DeliveryError, StorageError, TeamrunError
 from teamrun.runs.service import RunService
 from teamrun.version import VERSION
 from teamrun_api.auth import Keyring
 from teamrun_api.context import Api
-from teamrun_api.edge import Edge
+from teamrun_api.edge import Edge, Failsafe
 from teamrun_api.faults import Fault, InvalidParameter, MethodNotAllowed
 from teamrun_api.hosts import LoopbackOnly
 from teamrun_api.limits import BodyLimit
@@ -30,6 +31,8 @@ from teamrun_api.routes import artifacts, children, events, runs, system, talk, 
 from teamrun_api.settings import ApiSettings
 
 __all__ = ["api_of", "create_app"]
+
+logger = logging.getLogger(__name__)
 
 _ROUTERS: tuple[APIRouter, ...] = (
     runs.router,
@@ -77,7 +80,7 @@ def create_app(
         readiness=Readiness(checks or {}),
         live=live,
     )
-    app = _bare()
+    app = _bare(settings.root_path)
     app.state.api = api
     _add_layers(app, api)
     return app
@@ -93,10 +96,11 @@ def described() -> dict[str, Any]:
     return _bare().openapi()
 
 
-def _bare() -> FastAPI:
+def _bare(root_path: str = "") -> FastAPI:
     app = FastAPI(
         title="Teamrun",
         version=VERSION,
+        servers=[{"url": root_path or "/"}],
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -121,19 +125,24 @@ def _bare() -> FastAPI:
 def _add_layers(app: FastAPI, api: Api) -> None:
     """Add the middleware, from the innermost to the outermost."""
     origins = api.settings.cors_origins
-    app.add_middleware(BodyLimit, limit=api.settings.body_limit_bytes)
+    app.add_middleware(
+        BodyLimit,
+        limit=api.settings.body_limit_bytes,
+        seconds=api.settings.body_timeout_seconds,
+    )
     app.add_middleware(Methods, table=_METHODS)
     if not api.keyring:
         app.add_middleware(LoopbackOnly, origins=origins)
+    app.add_middleware(Failsafe)
     if origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(origins),
-            allow_methods=["GET", "HEAD", "POST", "OPTIONS"],
+            allow_methods=_METHODS.every(),
             allow_headers=["*"],
             expose_headers=list(_EXPOSED),
         )
-    app.add_middleware(Edge, metrics=api.metrics)
+    app.add_middleware(Edge, metrics=api.metrics, root_path=api.settings.root_path)
 
 
 def _declared() -> list[tuple[str, str]]:
@@ -149,6 +158,15 @@ _METHODS = MethodTable(_declared())
 
 
 async def _failed(request: Request, error: Exception) -> Response:
+    if isinstance(error, StorageError | DeliveryError):
+        # The client is not sent the reason: it may name hosts and keys.
+        data = {
+            "action": "request.unavailable",
+            "request_id": request.scope["state"].get("request_id"),
+            "code": error.code,
+            "error": error.message,
+        }
+        logger.warning("A request needs what does not answer", extra=data)
     return problem_response(error, request.scope)
 
 

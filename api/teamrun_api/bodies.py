@@ -1,5 +1,6 @@
 """Request bodies: from bytes to a model, and from what is wrong to faults with pointers."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, cast
 
@@ -44,7 +45,7 @@ def parse_body(data: bytes, model: type[M]) -> M:
     """Bytes as a model.
 
     Raises:
-        InvalidJson: They are no JSON, or too deep, or hold too much.
+        InvalidJson: They are no JSON, too deep or too large, or an object has a name twice.
         InvalidBody: A field does not hold.
     """
     try:
@@ -54,10 +55,32 @@ def parse_body(data: bytes, model: type[M]) -> M:
             f"The body is not JSON: {error}. Send one JSON object in UTF-8."
         ) from None
     check_shape(value)
+    _check_names(data)
     try:
         return model.model_validate(value)
     except ValidationError as error:
         raise _invalid(error, value, model) from None
+
+
+def _check_names(data: bytes) -> None:
+    """Refuse an object that has a name twice: RFC 8259 leaves open which of the values counts.
+
+    The parser above keeps the last one. It is fast and bounds depth, so this one reads only
+    what has passed it.
+
+    Raises:
+        InvalidJson: There is such an object.
+    """
+    json.loads(data, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidJson(f"An object of the body has the name {twice[:64]!r} twice; keep one.")
+    return found
 
 
 def _invalid(error: ValidationError, value: object, model: type[BaseModel]) -> InvalidBody:

@@ -65,9 +65,17 @@ class Call:
         """Does what is asked for."""
         return self.api.service
 
+    def link(self, path: str) -> str:
+        """The URL of a path of this API, as clients reach it through a proxy."""
+        return self.api.settings.root_path + path
+
     def header(self, name: str) -> str | None:
-        """A header of the request."""
-        return self.request.headers.get(name)
+        """A header of the request; a list that was sent in several lines is joined.
+
+        RFC 9110, 5.3. Headers with a single value have been checked by `heads.head_fault`.
+        """
+        values = self.request.headers.getlist(name)
+        return ", ".join(values) if values else None
 
     def idempotency_key(self) -> str | None:
         """The `Idempotency-Key`.

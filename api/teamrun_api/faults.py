@@ -12,6 +12,8 @@
       InvalidParameter         a query parameter, path part or header does not hold
         InvalidIdempotencyKey  not 1 to 255 printable ASCII characters
       NotAcceptable            no representation that `Accept` allows
+      AmbiguousLength          the body's length is given in two ways
+      RequestTimeout           the body does not arrive
       RouteNotFound            no such path
         UnknownVersion         a path of another API version
       MethodNotAllowed         the path exists, the method does not
@@ -28,6 +30,7 @@ from typing import NamedTuple
 from teamrun.errors import StorageError, UsageError
 
 __all__ = [
+    "AmbiguousLength",
     "BodyTooLarge",
     "Fault",
     "HostNotAllowed",
@@ -40,6 +43,7 @@ __all__ = [
     "NotAcceptable",
     "NotReady",
     "OriginNotAllowed",
+    "RequestTimeout",
     "RouteNotFound",
     "TeamNotFound",
     "Unauthenticated",
@@ -129,6 +133,18 @@ class NotAcceptable(UsageError):
     """None of the representations of the resource is in the request's Accept header."""
 
     code = "not_acceptable"
+
+
+class AmbiguousLength(UsageError):
+    """The length of the request body is given in two ways."""
+
+    code = "ambiguous_length"
+
+
+class RequestTimeout(UsageError):
+    """The request body did not arrive in time."""
+
+    code = "request_timeout"
 
 
 class RouteNotFound(UsageError):

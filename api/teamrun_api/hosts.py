@@ -19,6 +19,7 @@ from teamrun_api.problems import problem_response
 __all__ = ["LoopbackOnly", "check_bind"]
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITE = frozenset({"none", "same-origin"})
 
 
 def check_bind(host: str, keyring: Keyring) -> None:
@@ -42,7 +43,7 @@ class LoopbackOnly:
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on where it was meant for this machine, by this machine."""
+        """Pass the request on if it was meant for this machine and no foreign page sent it."""
         fault = self._fault_of(scope) if scope["type"] == "http" else None
         if fault is None:
             await self._app(scope, receive, send)
@@ -51,25 +52,37 @@ class LoopbackOnly:
 
     def _fault_of(self, scope: Scope) -> UsageError | None:
         headers = Headers(scope=scope)
-        host = _host_of(f"//{headers.get('host', '')}")
+        host = _host_of(headers.get("host", ""))
         if not is_loopback(host):
             return HostNotAllowed(
                 f"The Host {host!r} is not this machine; ask for 127.0.0.1 or localhost,"
                 " or have the operator set TEAMRUN_API_KEYS."
             )
-        origin = headers.get("origin")
-        if origin is None or scope["method"] in _SAFE or origin in self._origins:
+        if scope["method"] in _SAFE or not self._is_foreign(headers):
             return None
-        if is_loopback(_host_of(origin)):
-            return None
+        page = headers.get("origin") or "another site"
         return OriginNotAllowed(
-            f"Pages of {origin!r} may change nothing here; have the operator name the origin in"
-            " TEAMRUN_CORS_ORIGINS."
+            f"The request comes from a page of {page[:200]!r}, which must not change anything here;"
+            " have the operator add its origin to TEAMRUN_CORS_ORIGINS."
         )
 
+    def _is_foreign(self, headers: Headers) -> bool:
+        """Whether a page of another origin sent the request (Fetch, 3.1; Fetch Metadata, 2.3).
 
-def _host_of(url: str) -> str:
+        Other ports of this machine are other origins: anything may be served there. Programs that
+        are no browsers send neither header.
+        """
+        origin = headers.get("origin")
+        if origin is None:
+            return headers.get("sec-fetch-site", "none") not in _OWN_SITE
+        if origin in self._origins:
+            return False
+        _, _, netloc = origin.partition("://")
+        return not netloc or netloc.lower() != headers.get("host", "").lower()
+
+
+def _host_of(netloc: str) -> str:
     try:
-        return urlsplit(url).hostname or ""
+        return urlsplit(f"//{netloc}").hostname or ""
     except ValueError:
         return ""

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from teamrun.errors import UsageError
-from teamrun_api.faults import BodyTooLarge, InvalidJson, UnsupportedMediaType
+from teamrun_api.faults import BodyTooLarge, InvalidJson, RequestTimeout, UnsupportedMediaType
 from teamrun_api.problems import problem_response
 
 __all__ = ["MAX_DEPTH", "MAX_NODES", "BodyLimit", "check_shape"]
@@ -34,11 +34,12 @@ _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class BodyLimit:
-    """ASGI middleware that refuses bodies which are too large, compressed or not JSON."""
+    """ASGI middleware that refuses bodies which are too large, too slow, compressed or not JSON."""
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, seconds: float) -> None:
         self._app = app
         self._limit = limit
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on where its headers allow it; count the bytes of its body."""
@@ -53,10 +54,10 @@ class BodyLimit:
         await self._app(scope, self._counted(scope, receive), send)
 
     def _fault_of(self, headers: Headers) -> UsageError | None:
-        if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        encoding = ", ".join(headers.getlist("content-encoding"))
+        if encoding.strip().lower() not in {"", "identity"}:
             return UnsupportedMediaType(
-                f"The body has Content-Encoding {headers['content-encoding']!r};"
-                " send it uncompressed."
+                f"The body has Content-Encoding {encoding[:64]!r}; send it uncompressed."
             )
         media_type = headers.get("content-type")
         if media_type is not None and not _is_json(media_type):
@@ -78,13 +79,27 @@ class BodyLimit:
             limit=self._limit,
         )
 
+    def _too_slow(self) -> RequestTimeout:
+        return RequestTimeout(
+            f"The body did not arrive within {self._seconds:g} seconds; send the request again, or"
+            " have the operator raise TEAMRUN_BODY_TIMEOUT_SECONDS."
+        )
+
     def _counted(self, scope: Scope, receive: Receive) -> Receive:
-        left = self._limit
+        left, complete = self._limit, False
+        latest = asyncio.get_running_loop().time() + self._seconds
 
         async def counting() -> Message:
-            nonlocal left
-            message = await receive()
+            nonlocal left, complete
+            if complete:  # what comes now is the client's departure
+                return await receive()
+            try:
+                async with asyncio.timeout_at(latest):
+                    message = await receive()
+            except TimeoutError:
+                raise self._too_slow() from None
             if message["type"] == "http.request":
+                complete = not message.get("more_body", False)
                 left -= len(message.get("body", b""))
                 if left < 0:
                     if message.get("more_body", False):

@@ -34,6 +34,10 @@ class MethodTable:
         found = (methods for pattern, methods in self._rows if pattern.fullmatch(path))
         return tuple(sorted({method for methods in found for method in methods}))
 
+    def every(self) -> tuple[str, ...]:
+        """The methods that some path takes, in order."""
+        return tuple(sorted({method for _, methods in self._rows for method in methods}))
+
 
 class Methods:
     """ASGI middleware that answers OPTIONS and makes HEAD a GET without its body."""

@@ -67,6 +67,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         version=app.version,
         description=DESCRIPTION,
         routes=app.routes,
+        servers=app.servers,
         tags=_TAGS,
     )
     schemas: dict[str, Any] = made.setdefault("components", {}).setdefault("schemas", {})

@@ -27,6 +27,7 @@ RETRY_AFTER_SECONDS = 1
 _STATUS: dict[type[TeamrunError], int] = {
     faults.InvalidJson: 400,
     faults.InvalidParameter: 400,
+    faults.AmbiguousLength: 400,
     errors.UsageError: 400,
     faults.Unauthenticated: 401,
     faults.MissingScope: 403,
@@ -38,6 +39,7 @@ _STATUS: dict[type[TeamrunError], int] = {
     errors.ArtifactNotFound: 404,
     faults.MethodNotAllowed: 405,
     faults.NotAcceptable: 406,
+    faults.RequestTimeout: 408,
     errors.RunNotFinished: 409,
     errors.RunEnded: 409,
     errors.StaleAction: 409,
@@ -50,11 +52,12 @@ _STATUS: dict[type[TeamrunError], int] = {
     errors.NoSuchPoint: 422,
     errors.MissingPackage: 500,
     faults.NotReady: 503,
-    errors.Unavailable: 503,
+    errors.NotFound: 500,
+    errors.StorageError: 503,
     errors.DeliveryError: 503,
 }
 
-_WAIT = (errors.RunNotFinished, errors.Unavailable, errors.DeliveryError, faults.NotReady)
+_WAIT = (errors.RunNotFinished, errors.StorageError, errors.DeliveryError)
 
 _FAULTS = 20
 """How many faults of a definition an answer lists."""
@@ -170,6 +173,8 @@ def _headers_of(error: Exception) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     if isinstance(error, _WAIT):
         found.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
+    if isinstance(error, faults.RequestTimeout):
+        found.append(("Connection", "close"))
     if isinstance(error, faults.Unauthenticated):
         found.append(("WWW-Authenticate", 'Bearer realm="teamrun"'))
     if isinstance(error, faults.MissingScope):

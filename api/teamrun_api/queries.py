@@ -57,9 +57,9 @@ def metadata_of(request: Request) -> dict[str, str]:
 
 
 def check_query(request: Request) -> None:
-    """Refuse parameters that the route does not know.
+    """Refuse parameters that the route does not know, and those that are repeated.
 
-    A filter that was misspelt and then ignored would answer with everything.
+    A filter that was misspelt, or of which one value was ignored, would answer with other runs.
 
     Raises:
         InvalidParameter: There is one.
@@ -67,7 +67,8 @@ def check_query(request: Request) -> None:
     if not request.scope["query_string"]:
         return
     known = _names_of(request.scope["route"])
-    for name in request.query_params:
+    seen = set[str]()
+    for name, _ in request.query_params.multi_items():
         kind = "metadata[key]" if _METADATA.fullmatch(name) else name
         if kind not in known:
             raise wrong_parameter(
@@ -76,6 +77,11 @@ def check_query(request: Request) -> None:
                 + did_you_mean(name, known),
                 code="unknown_parameter",
             )
+        if name in seen:
+            raise wrong_parameter(
+                name[:64], "the parameter is repeated; give it once.", code="repeated_parameter"
+            )
+        seen.add(name)
 
 
 def _names_of(route: APIRoute) -> frozenset[str]:

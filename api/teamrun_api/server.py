@@ -1,4 +1,4 @@
-"""The application on a socket: uvicorn, told when to let go of streams."""
+"""The application on a socket: uvicorn, with a bound on slow clients and an end for streams."""
 
 import asyncio
 import contextlib
@@ -6,11 +6,14 @@ import signal
 import socket
 import threading
 from collections.abc import Generator
+from functools import partial
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from teamrun_api.app import api_of
+from teamrun_api.connections import Connection
 
 __all__ = ["Server"]
 
@@ -28,11 +31,16 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, *, host: str, port: int) -> None:
         """Serve `app`; 0 is a free port."""
-        self._closing: asyncio.Event = api_of(app).closing
+        api = api_of(app)
+        self._closing: asyncio.Event = api.closing
+        head_timeout_seconds = api.settings.head_timeout_seconds
+        connection: Any = partial(Connection, head_timeout_seconds=head_timeout_seconds)
         config = uvicorn.Config(
             app,
             host=host,
             port=port,
+            http=connection,
+            ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -49,6 +49,16 @@ class ApiSettings(CommonSettings):
     body_limit_bytes: int = Field(default=1024 * 1024, ge=1024)
     """The largest request body."""
 
+    head_timeout_seconds: float = Field(default=10.0, gt=0, le=600)
+    """How long a client may take to send the head of a request; its connection is closed then."""
+
+    body_timeout_seconds: float = Field(default=30.0, gt=0, le=3600)
+    """How long a client may take to send the body of a request; it is answered 408 then."""
+
+    root_path: Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    """The path under which a proxy serves the API, such as `/teamrun`. All URLs in answers begin
+    with it; requests may come with it or without."""
+
     wait_limit_seconds: float = Field(default=60.0, ge=0, le=600)
     """The longest time that `Prefer: wait` holds an answer."""
 

@@ -90,6 +90,9 @@ class EventStream(Response):
     async def _pump(self, send: Send) -> None:
         async for chunk in self._chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            # The server hears that the client has left only between callbacks of its loop. A pump
+            # that never suspends would write all the rest to a closed socket.
+            await asyncio.sleep(0)
 
     async def _ping_forever(self, send: Send) -> None:
         while self._ping is not None:

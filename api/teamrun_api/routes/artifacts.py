@@ -11,6 +11,7 @@ from teamrun.runs.entries import ArtifactRecord
 from teamrun.runs.public import Artifact
 from teamrun_api.answers import json_answer, not_modified
 from teamrun_api.conditional import blob_tag, matches
+from teamrun_api.context import Call
 from teamrun_api.declare import IF_NONE_MATCH, Responses, answer, content, problems
 from teamrun_api.dependencies import RunId, RunReader
 from teamrun_api.schemas import ArtifactPage
@@ -47,7 +48,7 @@ router = APIRouter(tags=["artifacts"], default_response_class=Response)
 async def list_artifacts(call: RunReader, run_id: RunId) -> Response:
     """List what the run has left so far; while it runs there may be more to come."""
     records = await call.service.artifacts(call.tenant, run_id)
-    return json_answer(ArtifactPage(data=[_resource(run_id, record) for record in records]))
+    return json_answer(ArtifactPage(data=[_resource(call, run_id, record) for record in records]))
 
 
 @router.get(
@@ -92,7 +93,7 @@ async def get_artifact_version(
     return _file(record, data, cache="private, max-age=31536000, immutable")
 
 
-def _resource(run_id: str, record: ArtifactRecord) -> Artifact:
+def _resource(call: Call, run_id: str, record: ArtifactRecord) -> Artifact:
     url = f"/v1/runs/{run_id}/artifacts/{record.name}/versions/{record.version}"
     return Artifact(
         name=record.name,
@@ -100,7 +101,7 @@ def _resource(run_id: str, record: ArtifactRecord) -> Artifact:
         media_type=record.media_type,
         size=record.size,
         sha256=record.sha256,
-        url=url,
+        url=call.link(url),
     )
 
 

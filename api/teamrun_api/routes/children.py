@@ -88,7 +88,7 @@ async def retry_run(
 def _child(call: Call, submitted: Submitted) -> Response:
     run, replayed = submitted
     call.api.metrics.accepted(replayed=replayed)
-    headers = {"Location": f"/v1/runs/{run.id}", "Retry-After": "1"}
+    headers = {"Location": call.link(f"/v1/runs/{run.id}"), "Retry-After": "1"}
     if replayed:
         headers["Idempotency-Replayed"] = "true"
-    return run_answer(run, status=202, headers=headers)
+    return run_answer(call, run, status=202, headers=headers)

@@ -67,6 +67,10 @@ class _Log(NamedTuple):
                 STREAM: ({"type": "string"}, "EventStream"),
             },
         ),
+        204: {
+            "description": "The run has ended and `Last-Event-ID` is its last event: a browser"
+            " stops connecting."
+        },
         **problems(RunNotFound, NotAcceptable),
     },
     openapi_extra={"parameters": [LAST_EVENT_ID]},
@@ -99,7 +103,8 @@ async def read_events(
     - `application/x-ndjson`: all events so far, one per line.
     - `text/event-stream`: the events so far and then each as it happens, to `event: end`. The `id`
       of a frame is the event's; sent back as `Last-Event-ID` it resumes the stream there, for as
-      long as the run is kept. `message.delta` frames are pieces of text on their way and have none.
+      long as the run is kept, and answers 204 if nothing is left. `message.delta` frames are
+      pieces of text on their way and have no id.
     """
     start = _start_of(call.header("last-event-id"), run_id, after)
     wanted = frozenset(types.split(",")) if types else None
@@ -108,7 +113,7 @@ async def read_events(
     head = HEAD_FLAG in call.request.scope["state"]
     form = JSON if head else choose(call.header("accept"), (JSON, LINES, STREAM))
     if form == STREAM:
-        return await _stream(log)
+        return await _stream(log, resumed=call.header("last-event-id") is not None)
     page = await call.service.events(
         call.tenant,
         run_id,
@@ -126,10 +131,19 @@ async def read_events(
 _VARY = {"Vary": "Accept"}
 
 
-async def _stream(log: _Log) -> Response:
-    # Reads the run first: once the stream has begun, there is no status left to say 404 with.
-    await log.api.service.get(log.tenant, log.run_id)
+async def _stream(log: _Log, *, resumed: bool) -> Response:
+    # The run is read first: a stream that has begun cannot answer 404 any more.
+    run = await log.api.service.get(log.tenant, log.run_id)
+    if resumed and has_ended(run) and not await _is_anything_left(log):
+        return Response(status_code=204, headers=_VARY)
     return EventStream(_frames(log), api=log.api, headers=_VARY)
+
+
+async def _is_anything_left(log: _Log) -> bool:
+    page = await log.api.service.events(
+        log.tenant, log.run_id, after=log.after, limit=1, types=log.types
+    )
+    return bool(page.data)
 
 
 async def _frames(log: _Log) -> AsyncGenerator[bytes, None]:
@@ -138,13 +152,17 @@ async def _frames(log: _Log) -> AsyncGenerator[bytes, None]:
     following = service.follow(
         log.tenant, log.run_id, after=log.after, deltas=log.wants("message.delta")
     )
+    last = log.after
     async with aclosing(following) as items:
         async for item in items:
+            last = item.seq if isinstance(item, Event) else last
             if log.wants(item.type):
                 yield _frame_of(item)
     run = await service.get(log.tenant, log.run_id)
     if has_ended(run):
-        yield frame(_End(run_id=run.id, status=run.status).model_dump_json(), event="end")
+        # The id of the last event: a browser connects again after the end, and is answered 204.
+        end = _End(run_id=run.id, status=run.status).model_dump_json()
+        yield frame(end, event="end", event_id=f"{run.id}-{last}")
 
 
 def _frame_of(item: Event | Delta) -> bytes:

@@ -19,7 +19,7 @@ from teamrun.errors import (
 from teamrun.runs.public import Run, RunPage, RunResult, RunStatus
 from teamrun.runs.service import RunFilter
 from teamrun.runs.spec import RunRequest
-from teamrun_api.answers import has_ended, json_answer, not_modified, run_answer
+from teamrun_api.answers import has_ended, json_answer, not_modified, rooted, run_answer
 from teamrun_api.bodies import JsonBody
 from teamrun_api.conditional import matches, revision_tag
 from teamrun_api.context import Call
@@ -101,14 +101,14 @@ async def submit_run(
         call.tenant, request, idempotency_key=call.idempotency_key()
     )
     call.api.metrics.accepted(replayed=replayed)
-    headers = {"Location": f"/v1/runs/{run.id}", **hold.applied}
+    headers = {"Location": call.link(f"/v1/runs/{run.id}"), **hold.applied}
     if replayed:
         headers["Idempotency-Replayed"] = "true"
     if hold.timeout is not None:
         run = await _held(call, run, timeout=hold.timeout)
         if has_ended(run):
-            return run_answer(run, headers=headers)
-    return run_answer(run, status=202, headers={**headers, **RETRY_SOON})
+            return run_answer(call, run, headers=headers)
+    return run_answer(call, run, status=202, headers={**headers, **RETRY_SOON})
 
 
 async def _held(call: Call, run: Run, *, timeout: timedelta) -> Run:
@@ -149,6 +149,7 @@ async def list_runs(
         page = await call.service.list(call.tenant, where, limit=limit, after=after)
     except UsageError as error:  # the only one that a list raises
         raise wrong_parameter("after", error.message, code="invalid_cursor") from None
+    page = page.model_copy(update={"data": [rooted(call, run) for run in page.data]})
     return json_answer(page)
 
 
@@ -179,7 +180,7 @@ async def get_run(call: RunReader, run_id: RunId, wait: Wait = None) -> Response
     tag = revision_tag(run.revision)
     if matches(known, tag):
         return not_modified(tag, headers=hold.applied)
-    return run_answer(run, headers=hold.applied)
+    return run_answer(call, run, headers=hold.applied)
 
 
 @router.get(
@@ -234,5 +235,5 @@ async def cancel_run(
     call.idempotency_key()  # a cancel is safe to repeat without it; a wrong one is still told
     run = await call.service.cancel(call.tenant, run_id, reason=request.reason)
     if has_ended(run):
-        return run_answer(run)
-    return run_answer(run, status=202, headers=RETRY_SOON)
+        return run_answer(call, run)
+    return run_answer(call, run, status=202, headers=RETRY_SOON)

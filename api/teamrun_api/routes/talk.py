@@ -18,6 +18,7 @@ from teamrun.runs.spec import InputMessage
 from teamrun.runs.talk import Answer, Heard
 from teamrun_api.answers import run_answer
 from teamrun_api.bodies import JsonBody
+from teamrun_api.context import Call
 from teamrun_api.declare import BODY, IDEMPOTENCY_KEY, Responses, answer, problems, takes
 from teamrun_api.dependencies import RunId, RunWriter
 from teamrun_api.faults import InvalidIdempotencyKey
@@ -60,7 +61,9 @@ async def answer_run(
     schema. A question that is not asked, or not any more, answers 409.
     """
     key = call.idempotency_key()
-    return _heard(await call.service.answer(call.tenant, run_id, request, idempotency_key=key))
+    return _heard(
+        call, await call.service.answer(call.tenant, run_id, request, idempotency_key=key)
+    )
 
 
 @router.post(
@@ -88,7 +91,7 @@ async def speak_to_run(
     What comes too late for that is in the `unread` of the ended run.
     """
     key = call.idempotency_key()
-    return _heard(await call.service.speak(call.tenant, run_id, request, idempotency_key=key))
+    return _heard(call, await call.service.speak(call.tenant, run_id, request, idempotency_key=key))
 
 
 @router.post(
@@ -110,7 +113,7 @@ async def pause_run(call: RunWriter, run_id: RunId) -> Response:
     """Let no more calls begin; those under way complete. Repeating it changes nothing."""
     call.idempotency_key()  # safe to repeat without it; a wrong one is still told
     run = await call.service.pause(call.tenant, run_id)
-    return run_answer(run, status=202, headers=_RETRY_SOON)
+    return run_answer(call, run, status=202, headers=_RETRY_SOON)
 
 
 @router.post(
@@ -140,9 +143,9 @@ async def resume_run(
     run = await call.service.resume(
         call.tenant, run_id, limits=request.limits, anew=request.from_ == "start"
     )
-    return run_answer(run, status=202, headers=_RETRY_SOON)
+    return run_answer(call, run, status=202, headers=_RETRY_SOON)
 
 
-def _heard(heard: Heard) -> Response:
+def _heard(call: Call, heard: Heard) -> Response:
     replayed = {"Idempotency-Replayed": "true"} if heard.replayed else {}
-    return run_answer(heard.run, status=202, headers={**_RETRY_SOON, **replayed})
+    return run_answer(call, heard.run, status=202, headers={**_RETRY_SOON, **replayed})

@@ -122,6 +122,8 @@ class Server:
             if response.is_error:
                 response.read()
             _raise_problem(response)
+            if response.status_code == 204:  # the run has ended, and `last` is its last event
+                yield ServerSentEvent("end", "", last)
             yield from parse(response.iter_lines())
 
     def _request(self, method: str, path: str, **arguments: Any) -> str:

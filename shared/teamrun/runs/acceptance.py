@@ -7,7 +7,6 @@ was closed for that, the key leads on to another record, and so to another run.
 """
 
 import asyncio
-import hashlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -33,7 +32,7 @@ from teamrun.runs.keys import due_marker, idempotency_key, list_marker, new_run_
 from teamrun.runs.lineage import prefix_events, write_prefix
 from teamrun.runs.log import RunLog
 from teamrun.runs.narration import accepted_event
-from teamrun.runs.spec import Overrides, RunRequest, RunSpec, TeamRef
+from teamrun.runs.spec import Overrides, RunRequest, RunSpec, TeamRef, request_digest
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Acceptance"]
@@ -87,7 +86,9 @@ class Acceptance:
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not answer; nothing was accepted.
         """
-        record = _KeyRecord(run_id=new_run_id(), request_hash=_hash(request), at=self._clock.now())
+        record = _KeyRecord(
+            run_id=new_run_id(), request_hash=request_digest(request), at=self._clock.now()
+        )
         try:
             resolved = self._registry.resolve(team=request.team, team_spec=request.team_spec)
             if (changes := request.overrides).model or changes.max_turns:
@@ -133,7 +134,9 @@ class Acceptance:
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not answer; nothing was accepted.
         """
-        record = _KeyRecord(run_id=new_run_id(), request_hash=_hash(request), at=self._clock.now())
+        record = _KeyRecord(
+            run_id=new_run_id(), request_hash=request_digest(request), at=self._clock.now()
+        )
 
         async def write(ref: RunRef, record: _KeyRecord) -> RunState:
             own = {
@@ -257,10 +260,6 @@ class Acceptance:
 
     def _log(self, ref: RunRef) -> RunLog:
         return RunLog(self._store, ref, writer="api", clock=self._clock, patience=_PATIENCE)
-
-
-def _hash(request: BaseModel) -> str:
-    return hashlib.sha256(to_json(request)).hexdigest()
 
 
 def _spec(ref: RunRef, request: RunRequest, resolved: Resolved, record: _KeyRecord) -> RunSpec:

@@ -1,5 +1,7 @@
 """What a client asks for, and the pinned form of it that entry 0 of the log holds."""
 
+import hashlib
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
@@ -29,6 +31,7 @@ __all__ = [
     "RunRequest",
     "RunSpec",
     "TeamRef",
+    "request_digest",
 ]
 
 BEHAVIOUR = 2
@@ -158,6 +161,17 @@ class RunRequest(BaseModel):
         return self
 
 
+def request_digest(request: BaseModel) -> str:
+    """sha256 of what a request asks for, in hexadecimal, to recognize its repetition.
+
+    JSON objects have no order (RFC 8259, 4) and a default may be written or left out, so neither
+    makes another request.
+    """
+    asked = request.model_dump(mode="json", exclude_defaults=True)
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 class TeamRef(BaseModel):
     """Which team a run executes."""
 
@@ -210,4 +224,4 @@ class RunSpec(BaseModel):
     forked_from: ForkPoint | None = None
     created_at: datetime
     request_hash: str
-    """sha256 of the request's canonical JSON, to tell a repeated request from another one."""
+    """`request_digest` of the request, to tell a repeated request from another one."""

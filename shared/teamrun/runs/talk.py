@@ -38,7 +38,7 @@ from teamrun.runs.notices import Notices
 from teamrun.runs.public import RequiredAction, Run
 from teamrun.runs.reader import RunReader
 from teamrun.runs.results import public_run, settle
-from teamrun.runs.spec import InputMessage
+from teamrun.runs.spec import InputMessage, request_digest
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Answer", "Heard", "Talk"]
@@ -129,7 +129,7 @@ class Talk:
 
     async def answer(self, ref: RunRef, answer: Answer, key: str | None) -> Heard:
         """See `RunService.answer`."""
-        digest = _digest("input", key, answer.model_dump_json())
+        digest = _digest("input", key, answer)
 
         def decide(state: RunState) -> _Said:
             action = _open_action(state, answer.action_id)
@@ -184,7 +184,7 @@ class Talk:
 
     async def speak(self, ref: RunRef, message: InputMessage, key: str | None) -> Heard:
         """See `RunService.speak`."""
-        digest = _digest("messages", key, message.model_dump_json())
+        digest = _digest("messages", key, message)
         signal = Signal(
             signal="message", content=message.content, source=message.source, key=digest
         )
@@ -238,9 +238,9 @@ def _ended(state: RunState) -> RunEnded:
     return RunEnded(f"Run {run_id!r} is {state.status}.", run_id=run_id)
 
 
-def _digest(route: str, key: str | None, body: str) -> str | None:
+def _digest(route: str, key: str | None, body: BaseModel) -> str | None:
     """An Idempotency-Key as the log holds it: what is repeated, and with which body."""
-    return key and f"{_sha256(f'{route} {key}')}.{_sha256(body)}"
+    return key and f"{_sha256(f'{route} {key}')}.{request_digest(body)}"
 
 
 def _sha256(text: str) -> str:

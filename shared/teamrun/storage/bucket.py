@@ -109,6 +109,10 @@ def _client(endpoint: str | None) -> "ClientConfig":
     }
 
 
+_NO_BUCKET = ("<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>")
+"""How S3 and Azure Blob Storage name it in the body of a 404."""
+
+
 def map_bucket_error(error: Exception, what: str) -> StorageError:
     """The error of this project for one of obstore; the caller raises it."""
     # A query string may hold a signature.
@@ -192,8 +196,6 @@ class BucketStore:
                     f"{self._name} ignores `If-None-Match: *`, so two workers could write the "
                     "same entry of a run: use a server that honours conditional writes"
                 )
-        except NotFound as error:
-            raise StorageError(f"{self._name} does not exist: create it first") from error
         finally:
             with suppress(StorageError):
                 await self.delete(key)
@@ -207,6 +209,8 @@ class BucketStore:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, act)
         except (BaseError, OSError, ValueError) as error:
+            if _is_bucket_missing(error):
+                raise StorageError(f"{self._name} does not exist: create it first") from error
             raise map_bucket_error(error, what) from error
 
     async def _find(self, key: str) -> bytes | None:
@@ -229,8 +233,15 @@ class BucketStore:
     def _read(self, key: str) -> bytes | None:
         try:
             return obstore.get(self._bucket, key).bytes().to_bytes()
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if _is_bucket_missing(error):
+                raise
             return None
+
+
+def _is_bucket_missing(error: Exception) -> bool:
+    """Whether it is the bucket that does not exist: obstore reports that as a missing object."""
+    return any(code in str(error) for code in _NO_BUCKET)
 
 
 def _page(bucket: "Bucket", prefix: str, after: str, limit: int) -> list[str]:

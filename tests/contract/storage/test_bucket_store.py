@@ -11,6 +11,7 @@ from threading import Thread
 
 import pytest
 from obstore import exceptions
+from tests.support.api import world
 from tests.support.services import moto
 
 from teamrun.errors import NotFound, StorageError, Unavailable
@@ -144,9 +145,46 @@ def test_a_bucket_that_does_not_exist_is_refused(bucket_url: str) -> None:
         with pytest.raises(StorageError, match="create it first") as caught:
             await store.check()
         assert caught.value.code == "storage"
+        # A missing bucket is not a missing object: a run must not be reported as not found.
+        for call in (
+            store.get("a"),
+            store.get_many(["a"]),
+            store.put("a", b""),
+            store.put_new("a", b""),
+            store.list("a/"),
+        ):
+            with pytest.raises(StorageError, match="create it first") as caught:
+                await call
+            assert caught.value.code == "storage"
         await store.close()
 
     asyncio.run(body())
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_bucket_that_refuses_or_is_gone_is_503_for_every_request(
+    status: int, bucket_url: str
+) -> None:
+    async def ask(url: str) -> None:
+        async with world(open_store(url)) as w:
+            submit = {"team": "writers", "input": "Go"}
+            for answer in (
+                await w.client.post("/v1/runs", json=submit),
+                await w.client.get("/v1/runs"),
+                await w.client.get("/v1/runs/run_1"),
+                await w.client.get("/v1/runs/run_1/events"),
+                await w.client.post("/v1/runs/run_1/cancel"),
+            ):
+                assert answer.status_code == 503, answer.text
+                assert answer.headers["retry-after"] == "1"
+                assert "127.0.0.1" not in answer.text
+
+    if status == 404:
+        asyncio.run(ask(bucket_url.replace("bucket-", "absent-")))
+    else:
+        with _server({"PUT": 403, "GET": 403, "HEAD": 403}) as url:
+            asyncio.run(ask(url))
 
 
 @pytest.mark.integration

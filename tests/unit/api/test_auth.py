@@ -1,6 +1,9 @@
 import pytest
 from tests.support.api import Exchange, World, key, serve, world
 
+from teamrun.storage.memory import MemoryStore
+from teamrun_api.app import described
+
 READ = key("reader-key", "runs:read", name="reader")
 WRITE = key("writer-key", "runs:read", "runs:write", "teams:read", name="writer")
 OTHER = key("other-key", "runs:read", "runs:write", name="other", tenant="acme")
@@ -130,21 +133,36 @@ def test_without_keys_this_machine_is_served_under_its_names(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("origin", "status"),
+    ("headers", "is_taken"),
     [
-        ("https://evil.example", 403),
-        ("null", 403),
-        ("http://localhost:3000", 202),
-        ("https://app.example", 202),
+        ({"Origin": "https://evil.example"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": ""}, False),
+        ({"Origin": "http://localhost:3000"}, False),
+        ({"Origin": "http://127.0.0.1:3000"}, False),
+        ({"Origin": "http://127.0.0.1.evil.example"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({}, True),
     ],
 )
-def test_without_keys_pages_of_other_origins_change_nothing(origin: str, status: int) -> None:
+@pytest.mark.parametrize("verb", ["submit", "cancel", "pause", "retry"])
+def test_without_keys_pages_of_other_origins_change_nothing(
+    headers: dict[str, str], is_taken: bool, verb: str
+) -> None:
     async def scenario() -> None:
         async with world(cors_origins=("https://app.example",)) as w:
-            submit = {"team": "writers", "input": "x"}
-            answer = await w.client.post("/v1/runs", json=submit, headers={"Origin": origin})
-            assert answer.status_code == status
-            assert len(w.mailbox.refs) == (1 if status == 202 else 0)
+            run_id = await (w.ended() if verb == "retry" else w.submit())
+            path = "/v1/runs" if verb == "submit" else f"/v1/runs/{run_id}/{verb}"
+            body = {"team": "writers", "input": "x"} if verb == "submit" else None
+            answer = await w.client.post(path, json=body, headers=headers)
+            assert answer.is_success == is_taken, answer.text
+            if not is_taken:
+                assert answer.json()["code"] == "origin_not_allowed"
+                assert (await w.client.get(f"/v1/runs/{run_id}")).json()["status"] != "cancelled"
 
     serve(scenario())
 
@@ -164,5 +182,37 @@ def test_cors_headers_are_there_only_where_they_are_configured() -> None:
             assert refused.status_code == 401
             assert refused.headers["access-control-allow-origin"] == "https://app.example"
             assert "ETag" in refused.headers["access-control-expose-headers"]
+
+    serve(scenario())
+
+
+def test_a_page_of_an_allowed_origin_can_read_that_the_server_failed() -> None:
+    class Broken(MemoryStore):
+        async def get(self, key: str) -> bytes:
+            raise RuntimeError("a defect")
+
+        async def get_many(self, keys: list[str]) -> list[bytes | None]:
+            raise RuntimeError("a defect")
+
+    async def scenario() -> None:
+        async with world(Broken(), cors_origins=("https://app.example",)) as w:
+            headers = {"Origin": "https://app.example", "X-Request-Id": "mine"}
+            answer = await w.client.get("/v1/runs/run_1", headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+            assert answer.headers["access-control-allow-origin"] == "https://app.example"
+            assert answer.headers["x-request-id"] == answer.json()["request_id"] == "mine"
+            assert "X-Request-Id" in answer.headers["access-control-expose-headers"]
+
+    serve(scenario())
+
+
+def test_a_preflight_allows_every_method_that_some_path_takes() -> None:
+    async def scenario() -> None:
+        async with world(cors_origins=("https://app.example",)) as w:
+            taken = {m.upper() for item in described()["paths"].values() for m in item}
+            for method in taken:
+                asked = {"Access-Control-Request-Method": method, "Origin": "https://app.example"}
+                answer = await w.client.options("/v1/runs", headers=asked)
+                assert answer.status_code == 200, method
 
     serve(scenario())

@@ -38,7 +38,11 @@ def test_pages_lines_and_the_stream_hold_the_same_events() -> None:
             assert [frame["event"] for frame in frames] == [
                 frame["data"]["type"] for frame in frames
             ]
-            assert end == {"event": "end", "data": {"run_id": run_id, "status": "completed"}}
+            assert end == {
+                "id": frames[-1]["id"],
+                "event": "end",
+                "data": {"run_id": run_id, "status": "completed"},
+            }
             assert stream.text.startswith("retry: ")
 
     serve(scenario())
@@ -52,7 +56,7 @@ def test_a_stream_resumes_after_any_event(form: str, place: str) -> None:
             run_id = await w.ended()
             url = f"/v1/runs/{run_id}/events"
             whole = list(frames_of((await w.client.get(url, headers=STREAM)).text))
-            for cut in range(len(whole)):
+            for cut in range(len(whole) - 1):
                 position = form.format(run_id=run_id, seq=cut)
                 if place == "header":
                     headers = {**STREAM, "Last-Event-ID": position}
@@ -60,6 +64,34 @@ def test_a_stream_resumes_after_any_event(form: str, place: str) -> None:
                 else:
                     rest = await w.client.get(url, headers=STREAM, params={"after": position})
                 assert list(frames_of(rest.text)) == whole[cut:]
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize("query", ["", "?types=run.completed", "?types=turn.started"])
+def test_a_browser_that_has_seen_the_end_is_told_to_stop_connecting(query: str) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            run_id = await w.submit()
+            url = f"/v1/runs/{run_id}/events{query}"
+            exchange = Exchange(
+                w.app,
+                f"/v1/runs/{run_id}/events",
+                query=query.removeprefix("?"),
+                headers={**STREAM, "Last-Event-ID": "1"},
+            )
+            assert await exchange.start() == 200  # nothing is left yet, but more will come
+            await w.execute()
+            *_, end = frames_of(await exchange.rest())
+            assert end["event"] == "end"
+
+            again = await w.client.get(url, headers={**STREAM, "Last-Event-ID": end["id"]})
+            assert (again.status_code, again.content) == (204, b"")
+            asked = {"after": end["id"]}
+            (last,) = frames_of(
+                (await w.client.get(url.partition("?")[0], headers=STREAM, params=asked)).text
+            )
+            assert last == end  # a program that names its place itself is told the status
 
     serve(scenario())
 

@@ -1,6 +1,7 @@
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -107,6 +108,65 @@ def test_the_same_key_with_another_body_is_422() -> None:
             )
             assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
             assert len(w.mailbox.refs) == 1
+
+    serve(scenario())
+
+
+def _turned(value: Any) -> Any:
+    """The same JSON with the members of each object in the opposite order."""
+    match value:
+        case dict():
+            found = cast("dict[str, Any]", value)
+            return {name: _turned(found[name]) for name in reversed(found)}
+        case list():
+            return [_turned(item) for item in cast("list[Any]", value)]
+        case _:
+            return value
+
+
+def _with_defaults(body: dict[str, Any]) -> dict[str, Any]:
+    return {**body, "retry": {"max_attempts": 1}, "overrides": {}, "delay_seconds": None}
+
+
+@pytest.mark.parametrize("again", [_turned, _with_defaults])
+def test_a_repeated_request_is_the_same_however_it_is_written(
+    again: Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
+    body = {
+        "team_spec": SPEC,
+        "input": {"messages": [{"content": "Go", "source": "user"}]},
+        "metadata": {"customer": "42", "order": "7"},
+        "limits": {"max_turns": 2, "max_tokens": 100},
+    }
+
+    async def scenario() -> None:
+        async with world() as w:
+            headers = {"Idempotency-Key": "k"}
+            first = await w.client.post("/v1/runs", json=body, headers=headers)
+            other = await w.client.post("/v1/runs", json=again(body), headers=headers)
+            assert other.headers["idempotency-replayed"] == "true", other.text
+            assert other.json()["id"] == first.json()["id"]
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"team": "writers", "input": "Go", "input": "Stop"}',
+        b'{"team": "writers", "input": "Go", "inp\\u0075t": "Stop"}',
+        b'{"team": "writers", "input": "Go", "metadata": {"a": "1", "a": "1"}}',
+        b'{"team_spec": {"type": "x", "deep": [{"a": 1, "b": 2, "a": 3}]}, "input": "Go"}',
+    ],
+)
+def test_a_body_with_a_name_twice_is_400_and_nothing_is_accepted(body: bytes) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            headers = {"Content-Type": "application/json"}
+            answer = await w.client.post("/v1/runs", content=body, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
+            assert "twice" in answer.json()["detail"]
+            assert not w.mailbox.refs
 
     serve(scenario())
 

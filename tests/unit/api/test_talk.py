@@ -359,3 +359,17 @@ def test_a_submit_that_waits_is_answered_when_the_run_asks() -> None:
             assert answer.headers["preference-applied"] == "wait=30"
 
     serve(scenario())
+
+
+def test_an_answer_whose_data_is_written_in_another_order_is_the_same_answer() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            run_id, action_id = await question(w, input_schema=FORM)
+            url, headers = f"/v1/runs/{run_id}/input", {"Idempotency-Key": "k"}
+            body = {"action_id": action_id, "data": {"amount": 5, "note": "x"}}
+            turned = {"data": {"note": "x", "amount": 5}, "action_id": action_id}
+            assert (await w.client.post(url, json=body, headers=headers)).status_code == 202
+            again = await w.client.post(url, json=turned, headers=headers)
+            assert again.headers["idempotency-replayed"] == "true", again.text
+
+    serve(scenario())

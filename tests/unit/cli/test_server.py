@@ -34,6 +34,14 @@ def test_a_cut_stream_is_resumed_after_the_last_event_that_was_seen() -> None:
     assert asked == [None, "r-2", "r-2"]
 
 
+def test_a_stream_whose_end_was_lost_is_over_when_the_server_has_nothing_left() -> None:
+    answers = [stream(("1", "a")), httpx2.Response(204)]
+
+    followed = [event.data for event in server(lambda _: answers.pop(0)).follow("r")]
+
+    assert (followed, answers) == (["a"], [])
+
+
 def test_a_stream_that_never_comes_back_is_given_up() -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ConnectError("refused", request=request)
