@@ -125,6 +125,8 @@ def test_the_lines_of_a_page_do_what_it_says(name: str, served: Served) -> None:
 def test_a_stream_that_is_resumed_as_the_readme_says_goes_on_where_it_was(served: Served) -> None:
     assert served.cli("submit", "poets", "rain", "--watch").returncode == 0
     run_id = served.cli("runs", "--limit", "1", "--ids").stdout.strip()
+    result = served.get(f"/v1/runs/{run_id}/result")
+    assert result["output"]["text"] == "Rain taps on the roof."  # the writer's words
     [line] = [line for line in lines_of("README.md") if "Last-Event-ID" in line]
 
     done = typed([f"ID={run_id}", line], served)

@@ -36,6 +36,7 @@ AgentName = Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w{0,63}$")]
 """An identifier: models see it, and it is part of every call's id."""
 TeamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+MemberName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -159,6 +160,8 @@ class _Team(_Part):
     termination: ConditionDefinition | None = None
     max_turns: int | None = Field(default=None, ge=1)
     emit_team_events: bool = False
+    output: Annotated[tuple[MemberName, ...], Field(min_length=1)] | None = None
+    """Agents, or teams in this one, whose last message is the output of a run; None: of all."""
 
 
 class RoundRobinDefinition(_Team):

@@ -16,11 +16,11 @@ from teamrun.components.scope import Member
 
 __all__ = ["Mention", "MentionKind", "check_handoffs", "check_mentions"]
 
-MentionKind = Literal["source", "target", "function"]
+MentionKind = Literal["source", "target", "function", "speaker"]
 
 
 class Mention(NamedTuple):
-    """A name in a condition."""
+    """A name in a condition, or in a team's `output`."""
 
     kind: MentionKind
     name: str
@@ -31,6 +31,7 @@ class Mention(NamedTuple):
 _REMEDIES: Final[Mapping[MentionKind, str]] = {
     "source": "No message of this team comes from {name}.{hint} Sources: {known}.",
     "target": "No agent of this team hands over to {name}.{hint} Handoff targets: {known}.",
+    "speaker": "No agent or team in this team is named {name}.{hint} There are {known}.",
     "function": "No agent of this team has a tool {name}.{hint} Tools: {known}.",
 }
 
@@ -46,6 +47,7 @@ def check_mentions(
     agents = [agent for member in members for agent in _agents(member.definition)]
     has_own_code = any(isinstance(agent, CustomDefinition) for agent in agents)
     known = _known(agents)
+    known["speaker"] = {name for member in members for name in _names_in(member.definition)}
     for mention in mentions:
         names = known[mention.kind]
         if mention.name in names:
@@ -88,6 +90,14 @@ def _agents(part: ParticipantDefinition) -> Iterator[ParticipantDefinition]:
             yield from _agents(inner)
     else:
         yield part
+
+
+def _names_in(part: ParticipantDefinition) -> Iterator[str]:
+    """The names of a member, and of those inside of it."""
+    yield part.name
+    if isinstance(part, (RoundRobinDefinition, SelectorDefinition)):
+        for inner in part.participants:
+            yield from _names_in(inner)
 
 
 def _known(agents: Sequence[ParticipantDefinition]) -> dict[MentionKind, set[str]]:

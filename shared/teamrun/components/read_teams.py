@@ -51,6 +51,7 @@ _COMMON: Final[Mapping[str, str]] = {
     "max_turns": "max_turns",
     "max_rounds": "max_turns",
     "emit_team_events": "emit_team_events",
+    "output": "output",
 }
 _SELECTOR: Final[Mapping[str, str]] = {
     **_COMMON,
@@ -117,7 +118,7 @@ class TeamReader:
         known_members = [member for member in members if member is not None]
         values["participants"] = tuple(member.definition for member in known_members)
         unknown = () if len(known_members) == len(members) else ("participants",)
-        mentions = self._put_termination(fields, values)
+        mentions = self._put_termination(fields, values) + self._put_output(fields, values)
         self._put_model(fields, values)
         self._put_context(fields, values)
         team = construct(_MODELS[kind], fields, values, self._problems, unknown=unknown)
@@ -184,6 +185,28 @@ class TeamReader:
         else:
             values["termination"] = reader.read(raw, where)
         return reader.mentions
+
+    def _put_output(self, fields: Fields, values: dict[str, Any]) -> list[Mention]:
+        """Write one name as a list of one; the names that it mentions."""
+        raw, where = values.pop("output", None), fields.place("output")
+        if raw is None:
+            return []
+        if isinstance(raw, str):
+            values["output"] = (raw,)
+            return [Mention("speaker", raw, where)]
+        names = as_list(raw, where, self._problems, what="'output'")
+        if not names and not self._problems.is_in(where):
+            self._problems.add(where, "invalid_definition", "'output' names at least one agent.")
+        mentions: list[Mention] = []
+        for index, name in enumerate(names):
+            place = pointer(where, index)
+            if isinstance(name, str):
+                mentions.append(Mention("speaker", name, place))
+            else:
+                detail = f"'output' takes names of agents, not {shown(name)}."
+                self._problems.add(place, "invalid_definition", detail)
+        values["output"] = tuple(mention.name for mention in mentions)
+        return mentions
 
     def _put_model(self, fields: Fields, values: dict[str, Any]) -> None:
         raw = values.get("model")

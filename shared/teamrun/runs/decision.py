@@ -17,6 +17,7 @@ from teamrun.runs.fold import RunState
 from teamrun.runs.gate import Gate
 from teamrun.runs.journal import Journal
 from teamrun.runs.narration import limit_event, paused_event, retried_event
+from teamrun.runs.output import output_of_message
 from teamrun.runs.usage import Level
 
 __all__ = ["Decision", "failure"]
@@ -142,7 +143,7 @@ class Decision:
             status="incomplete",
             stop_reason="The deadline has passed." if level.kind == "deadline" else reason,
             stop_code=level.code,
-            output=None if latest is None else {"text": latest.to_text(), "json": None},
+            output=None if latest is None else output_of_message(latest),
         )
         return self._drafts.closing(self._with_unread(end), reached)
 

@@ -199,7 +199,9 @@ class Journal:
         self.turn = 0
         """The turn that the team is in, from 1."""
         self.latest: BaseChatMessage | None = None
-        """The last message of an agent, which is the output where a run is cut short."""
+        """The last message of an agent that counts as output."""
+        self.output_sources: frozenset[str] | None = None
+        """Agents whose messages count as output; None: all."""
         self.closed = False
         self.is_over = False
         """The code of the run has come to its end."""

@@ -19,6 +19,7 @@ from teamrun.runs.calls import Done, agent_name
 from teamrun.runs.entries import CallRecord, End, ErrorRecord, LoggedEvent
 from teamrun.runs.fold import RunState
 from teamrun.runs.journal import Journal
+from teamrun.runs.output import counts_as_output
 from teamrun.runs.spec import RunSpec
 from teamrun.runs.usage import Level
 
@@ -147,8 +148,9 @@ class Narrator:
         match item:
             case BaseChatMessage():  # first: one in each turn, and these checks take a while
                 self._say("message.created", item.source, message=item)
-                if self._journal.turn:  # not the task
-                    self._journal.latest = item
+                journal = self._journal
+                if journal.turn and counts_as_output(item, journal.output_sources):  # not the task
+                    journal.latest = item
                 if isinstance(item, HandoffMessage):
                     self._say("agent.handed_off", item.source, target=item.target)
             case ToolCallRequestEvent():

@@ -13,11 +13,12 @@ from teamrun.components.definitions import (
 )
 from teamrun.components.registry import Registry
 from teamrun.core.behaviour import current_behaviour, has_behaviour
-from teamrun.core.protocols import Task, TaskResult
-from teamrun.messages import BaseChatMessage, HandoffMessage, StructuredMessage, TextMessage
+from teamrun.core.protocols import AnyMessage, Task, TaskResult
+from teamrun.messages import BaseChatMessage, HandoffMessage, TextMessage
 from teamrun.runs.entries import End
 from teamrun.runs.journal import Journal, Question
 from teamrun.runs.narration import Narrator
+from teamrun.runs.output import output_of_message, output_sources
 from teamrun.runs.spec import RunInput, RunSpec
 from teamrun.runs.wiring import JournalWiring, ask_person
 from teamrun.teams import BaseGroupChat
@@ -29,6 +30,7 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     """Drive the team of a run from its start to its end."""
     current_behaviour.set(spec.behaviour)
     options = {} if spec.temperature is None else {"temperature": spec.temperature}
+    journal.output_sources = output_sources(spec.definition)
     wiring = JournalWiring(journal, prices=registry.price, options=options)
     team = build_team(spec.definition, registry, wiring)
     narrator = Narrator(journal)
@@ -49,7 +51,7 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
         status="completed",
         stop_reason=team.stop_reason,
         stop_code=team.stop_code,
-        output=_output(result.messages),
+        output=_output(journal, result.messages),
     )
 
 
@@ -112,7 +114,8 @@ def _task(given: str | RunInput) -> Task:
     return [TextMessage(content=item.content, source=item.source) for item in given.messages]
 
 
-def _output(messages: Sequence[Any]) -> dict[str, Any]:
+def _output(journal: Journal, messages: Sequence[AnyMessage]) -> dict[str, Any] | None:
+    if journal.output_sources is not None:
+        return None if journal.latest is None else output_of_message(journal.latest)
     last = next(m for m in reversed(messages) if isinstance(m, BaseChatMessage))
-    content = last.dump()["content"] if isinstance(last, StructuredMessage) else None
-    return {"text": last.to_text(), "json": content}
+    return output_of_message(last)

@@ -103,13 +103,13 @@ class RequiredAction(_Resource):
 
 
 class Output(_Resource):
-    """What a run produced."""
+    """The last message of the agents that the definition names in `output`; by default, of all."""
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True)
 
     text: str
     data: Any = Field(default=None, alias="json")
-    """The structured content of the last message, where it has one; `json` on the wire."""
+    """The structured content of that message, if it has one; `json` on the wire."""
 
 
 class Artifact(_Resource):
