@@ -20,7 +20,7 @@ from teamrun.messages.llm import (
     UserMessage,
 )
 from teamrun.models.base import ModelInfo
-from teamrun.models.structured import response_format
+from teamrun.models.structured import response_format, strict_schema
 from teamrun.tools.schema import ToolSchema
 
 __all__ = [
@@ -269,7 +269,7 @@ def _tool(schema: ToolSchema, names: ToolNames) -> Json:
         "parameters": schema.get("parameters") or {"type": "object", "properties": {}},
     }
     if schema.get("strict"):
-        function["strict"] = True
+        function |= {"strict": True, "parameters": strict_schema(function["parameters"])}
     return {"type": "function", "function": function}
 
 

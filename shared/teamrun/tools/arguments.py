@@ -6,6 +6,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from teamrun.errors import ToolError
+from teamrun.models.structured import NotStrict, strict_schema
 from teamrun.tools.schema import ParametersSchema
 
 __all__ = ["checked_arguments", "parameters_of"]
@@ -24,10 +25,13 @@ def parameters_of(args_type: type[BaseModel], *, strict: bool = False) -> Parame
         strict: The provider will hold the model to the schema exactly.
 
     Raises:
-        ValueError: `strict`, and an argument has a default, or further ones are allowed.
+        ValueError: `strict`, and an argument has a default, further ones are allowed, or the
+            schema has something that strict mode cannot express.
     """
     schema = args_type.model_json_schema()
     definitions = cast("dict[str, Any]", schema.get("$defs", {}))
+    if "$ref" in schema:  # a class that contains itself
+        schema = definitions[schema["$ref"].removeprefix("#/$defs/")]
     properties: dict[str, Any] = {
         name: _inlined(_without_title(value), definitions, ())
         for name, value in schema.get("properties", {}).items()
@@ -73,9 +77,14 @@ def _check_strict(parameters: ParametersSchema) -> None:
             "Strict mode is enabled, but additional properties are allowed; "
             "forbid extra fields in the arguments class."
         )
+    try:
+        strict_schema(cast("dict[str, Any]", parameters))
+    except NotStrict as error:
+        raise ValueError(f"Strict mode is enabled, but: {error.message}") from error
 
 
 def _without_title(schema: Any) -> Any:
+    """Without titles, and without OpenAPI's `discriminator`, whose pointers would lead nowhere."""
     # A property may itself be called "title": only text values are the keyword.
     if isinstance(schema, list):
         return [_without_title(item) for item in cast("list[Any]", schema)]
@@ -85,6 +94,7 @@ def _without_title(schema: Any) -> Any:
         key: _without_title(value)
         for key, value in cast("dict[str, Any]", schema).items()
         if not (key == "title" and isinstance(value, str))
+        and not (key == "discriminator" and "propertyName" in value)
     }
 
 
