@@ -329,10 +329,10 @@ class AssistantAgent(BaseChatAgent):
         arguments: dict[str, Any] = {"cancellation_token": turn.token}
         if self._output_content_type is not None:
             arguments["json_output"] = self._output_content_type
-        if self._used_up(turn):
+        arguments["tools"] = tools = await self._toolset.schemas()
+        if self._used_up(turn):  # with the tools: servers refuse calls in the history without them
             arguments["tool_choice"] = "none"
             return messages, arguments
-        arguments["tools"] = tools = await self._toolset.schemas()
         choice = self._tool_choice
         if tools and choice != "auto" and (choice == "none" or not turn.asked):
             arguments["tool_choice"] = choice

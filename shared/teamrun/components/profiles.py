@@ -64,6 +64,9 @@ class _ChatOptions(ProfileOptions):
     parallel_tool_calls: bool | None = None
     add_name_prefixes: bool | None = None
     include_name_in_message: bool | None = None
+    alternate_roles: bool | None = None
+    multiple_system_messages: bool | None = None
+    empty_content: bool | None = None
     timeout: float | None = Field(default=None, gt=0)
     """Seconds for one attempt."""
     max_retries: int | None = Field(default=None, ge=0)

@@ -10,7 +10,7 @@ from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.optional import require
 from teamrun.errors import UsageError
 from teamrun.models.base import ModelInfo
-from teamrun.models.families import model_info_for, validated
+from teamrun.models.families import known_or_given
 from teamrun.models.openai import (
     ApiKey,
     BaseOpenAIClient,
@@ -91,9 +91,7 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
         super().__init__(
             lambda: _connect(timeout=seconds, http_client=http_client, **options),
             model=model,
-            info=validated(model_info)
-            if model_info is not None
-            else model_info_for(model, own_server=False),
+            info=known_or_given(model, model_info, own_server=False),
             timeout=seconds,
             retry=retry_policy(retry, max_retries),
             clock=clock or SystemClock(),

@@ -28,6 +28,13 @@ class ModelInfo(TypedDict, total=False):
     family: Required[str]
     structured_output: Required[bool]
     multiple_system_messages: NotRequired[bool]
+    """System messages may come anywhere and more than once. If False, they are joined into one,
+    which is the first."""
+    alternate_roles: NotRequired[bool]
+    """Messages of user and assistant have to alternate. If True, neighbours of one role are joined,
+    and a turn that lacks one of the two gets a short one."""
+    empty_content: NotRequired[bool]
+    """Content may be empty or null. If False, neither is sent."""
 
 
 ToolChoice = ToolSchema | Literal["auto", "required", "none"]

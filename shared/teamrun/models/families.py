@@ -20,6 +20,7 @@ __all__ = [
     "context_window",
     "family_of",
     "is_reasoning",
+    "known_or_given",
     "model_info_for",
     "validated",
 ]
@@ -43,6 +44,7 @@ class ModelFamily:
     GEMINI: ClassVar[str] = "gemini"
     LLAMA: ClassVar[str] = "llama"
     MISTRAL: ClassVar[str] = "mistral"
+    GEMMA: ClassVar[str] = "gemma"
     UNKNOWN: ClassVar[str] = "unknown"
 
     @staticmethod
@@ -93,8 +95,22 @@ _ROWS = (
     _Row("deepseek-r1", ModelFamily.R1, 65_536, vision=False),
     _Row("deepseek-reasoner", ModelFamily.R1, 65_536, vision=False),
     _Row("llama", ModelFamily.LLAMA),
-    _Row("mistral", ModelFamily.MISTRAL),
+    _Row("gemma", ModelFamily.GEMMA),
+    *(
+        _Row(name, ModelFamily.MISTRAL)
+        for name in ("mistral", "mixtral", "ministral", "magistral", "codestral", "devstral")
+    ),
+    _Row("pixtral", ModelFamily.MISTRAL),
 )
+
+_STRICT = {"alternate_roles": True, "multiple_system_messages": False, "empty_content": False}
+_SWITCHES: tuple[tuple[tuple[str, ...], dict[str, bool]], ...] = (
+    (("gemini",), {"multiple_system_messages": False, "empty_content": False}),
+    (("claude",), {"empty_content": False}),
+    (("r1",), {"alternate_roles": True}),
+    (("gemma", "mistral", "ministral", "codestral", "open-codestral", "pixtral"), _STRICT),
+)
+"""What the chat templates of families demand, by the beginning of the family's name."""
 
 _NEEDED = ("vision", "function_calling", "json_output", "family")
 
@@ -143,12 +159,34 @@ def is_reasoning(model: str) -> bool:
     return row is not None and row.reasoning
 
 
-def validated(info: ModelInfo | Mapping[str, Any]) -> ModelInfo:
-    """The caller's own `model_info`, complete.
+def known_or_given(
+    model: str, info: ModelInfo | Mapping[str, Any] | None, *, own_server: bool
+) -> ModelInfo:
+    """What the model of that name can do, as the caller says it or as it is known.
+
+    Args:
+        model: The name.
+        info: The caller's `model_info`: whole, or only the switches that differ from what is known.
+        own_server: As for `model_info_for`.
 
     Raises:
-        UsageError: A field is missing.
+        UsageError: A field is missing or unknown, or nothing is known about the model.
     """
+    if info is None:
+        return model_info_for(model, own_server=own_server)
+    if info and not any(name in info for name in (*_NEEDED, "structured_output")):
+        _check_names(info)
+        return cast(ModelInfo, {**model_info_for(model, own_server=own_server), **info})
+    return validated(info)
+
+
+def validated(info: ModelInfo | Mapping[str, Any]) -> ModelInfo:
+    """The caller's own `model_info`, complete; switches that it leaves out are the family's.
+
+    Raises:
+        UsageError: A field is missing or unknown.
+    """
+    _check_names(info)
     missing = [name for name in _NEEDED if name not in info]
     if missing:
         raise UsageError(
@@ -160,7 +198,21 @@ def validated(info: ModelInfo | Mapping[str, Any]) -> ModelInfo:
             "model_info has no 'structured_output'; False is assumed. Say which it is.",
             stacklevel=3,
         )
-    return cast(ModelInfo, {"structured_output": False, **info})
+    switches = _switches(str(info["family"]))
+    return cast(ModelInfo, {"structured_output": False, **switches, **info})
+
+
+def _check_names(info: ModelInfo | Mapping[str, Any]) -> None:
+    for name in info:
+        if name not in ModelInfo.__annotations__:
+            close = get_close_matches(name, ModelInfo.__annotations__, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise UsageError(f"model_info has no field {name!r}.{hint}", argument="model_info")
+
+
+def _switches(family: str) -> dict[str, bool]:
+    none: dict[str, bool] = {}
+    return next((found for names, found in _SWITCHES if family.startswith(names)), none)
 
 
 def _row(model: str) -> _Row | None:
@@ -171,11 +223,14 @@ def _row(model: str) -> _Row | None:
 
 
 def _info(row: _Row) -> ModelInfo:
-    return ModelInfo(
+    info = ModelInfo(
         vision=row.vision,
         function_calling=row.tools,
         json_output=row.json,
         family=row.family,
         structured_output=row.structured,
         multiple_system_messages=True,
+        alternate_roles=False,
+        empty_content=True,
     )
+    return cast(ModelInfo, {**info, **_switches(row.family)})

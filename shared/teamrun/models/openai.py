@@ -21,7 +21,7 @@ from teamrun.core.optional import require
 from teamrun.errors import ModelError, UsageError
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.base import ChatCompletionClient, ModelInfo
-from teamrun.models.families import context_window, is_reasoning, model_info_for, validated
+from teamrun.models.families import context_window, is_reasoning, known_or_given
 from teamrun.models.makers import NO_KEY, OPENAI, Access, access_to
 from teamrun.models.openai_request import CreateArgs, HasSchema, RequestBuilder, checked
 from teamrun.models.retry import Retries, RetryPolicy
@@ -193,7 +193,9 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
         timeout: Of a whole call, or of silence within a stream: seconds, or a `timedelta`.
         max_retries: How often a call that failed in passing is made again.
         retry: The whole retry policy, in place of `max_retries`.
-        model_info: What the model can do, where its name does not say it.
+        model_info: What the model can do, if its name does not say it; or only the switches
+            `alternate_roles`, `multiple_system_messages` and `empty_content`, for a server whose
+            chat template is strict.
         add_name_prefixes: Begin each user message with `{source} said:`.
         include_name_in_message: Send the source of user messages in the `name` field.
         default_headers: Sent with every request.
@@ -243,9 +245,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
                 http_client=http_client,
             ),
             model=model,
-            info=validated(model_info)
-            if model_info is not None
-            else model_info_for(model, own_server=not access.is_openai),
+            info=known_or_given(model, model_info, own_server=not access.is_openai),
             timeout=seconds,
             retry=retry_policy(retry, max_retries),
             clock=clock or SystemClock(),

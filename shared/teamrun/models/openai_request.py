@@ -1,6 +1,5 @@
 """The request of an OpenAI chat completion, from our messages and tools."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,15 +10,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_c
 from typing_extensions import TypedDict  # pydantic reads typing's own only from 3.12 on
 
 from teamrun.errors import UsageError
-from teamrun.messages.image import Image
-from teamrun.messages.llm import (
-    AssistantMessage,
-    FunctionExecutionResultMessage,
-    LLMMessage,
-    SystemMessage,
-    UserMessage,
-)
+from teamrun.messages.llm import LLMMessage
 from teamrun.models.base import ModelInfo
+from teamrun.models.openai_messages import MessageWriter, normalize_name
 from teamrun.models.structured import response_format, strict_schema
 from teamrun.tools.schema import ToolSchema
 
@@ -165,51 +158,23 @@ class RequestBuilder:
         names = ToolNames()
         body: Json = {**self.create_args, **(checked(extra) if extra else {})}
         body["model"] = self.model
-        body["messages"] = self._messages(messages)
-        self._add_tools(body, [_schema(tool) for tool in tools], tool_choice, names)
+        body["messages"] = self._writer().write(messages)
+        schemas = [_schema(tool) for tool in tools]
+        if not schemas and self.info["function_calling"]:
+            schemas, tool_choice = _tools_in(body["messages"]), "none"
+        self._add_tools(body, schemas, tool_choice, names)
         self._add_format(body, json_output)
         if self.rename_max_tokens and "max_tokens" in body:
             body.setdefault("max_completion_tokens", body.pop("max_tokens"))
         return Request({key: value for key, value in body.items() if value is not None}, names)
 
-    def _messages(self, messages: Sequence[LLMMessage]) -> list[Json]:
-        wire = [part for message in messages for part in self._wire(message)]
-        if self.info.get("multiple_system_messages", True):
-            return wire
-        system = [part["content"] for part in wire if part["role"] == "system"]
-        rest = [part for part in wire if part["role"] != "system"]
-        return [{"role": "system", "content": "\n".join(system)}, *rest] if system else rest
-
-    def _wire(self, message: LLMMessage) -> list[Json]:
-        match message:
-            case SystemMessage():
-                return [{"role": "system", "content": message.content}]
-            case UserMessage():
-                return [self._user(message)]
-            case AssistantMessage():
-                return [_assistant(message)]
-            case FunctionExecutionResultMessage():
-                return _results(message)
-            case _:
-                assert_never(message)
-
-    def _user(self, message: UserMessage) -> Json:
-        prefix = f"{message.source} said:\n" if self.add_name_prefixes else ""
-        wire: Json = {"role": "user", "content": self._user_content(message.content, prefix)}
-        if self.include_name_in_message and (name := normalize_name(message.source)):
-            wire["name"] = name
-        return wire
-
-    def _user_content(self, content: str | list[str | Image], prefix: str) -> str | list[Json]:
-        if isinstance(content, str):
-            return prefix + content
-        if not self.info["vision"] and any(isinstance(part, Image) for part in content):
-            raise UsageError(
-                f"The model {self.model!r} does not take images; choose one that does, or say so "
-                "with model_info['vision'] = True."
-            )
-        parts = [_part(part) for part in content]
-        return [{"type": "text", "text": prefix}, *parts] if prefix else parts
+    def _writer(self) -> MessageWriter:
+        return MessageWriter(
+            model=self.model,
+            info=self.info,
+            add_name_prefixes=self.add_name_prefixes,
+            include_name_in_message=self.include_name_in_message,
+        )
 
     def _add_tools(
         self,
@@ -253,13 +218,17 @@ class RequestBuilder:
             raise UsageError(f"The model {self.model!r} has no {what}; choose one that has.")
 
 
-def normalize_name(name: str) -> str:
-    """A name as the API takes it: letters, digits, `_` and `-`, at most 64 of them."""
-    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64]
-
-
 def _schema(tool: ToolSchema | HasSchema) -> ToolSchema:
     return tool.schema if isinstance(tool, HasSchema) else tool
+
+
+def _tools_in(wire: Sequence[Json]) -> list[ToolSchema]:
+    """Descriptions of the tools that a conversation has used.
+
+    Some servers (LiteLLM's, Bedrock's) refuse calls and results in a request without `tools`.
+    """
+    calls = [call["function"] for part in wire for call in part.get("tool_calls", ())]
+    return [ToolSchema(name=name) for name in dict.fromkeys(call["name"] for call in calls)]
 
 
 def _tool(schema: ToolSchema, names: ToolNames) -> Json:
@@ -271,30 +240,3 @@ def _tool(schema: ToolSchema, names: ToolNames) -> Json:
     if schema.get("strict"):
         function |= {"strict": True, "parameters": strict_schema(function["parameters"])}
     return {"type": "function", "function": function}
-
-
-def _part(part: str | Image) -> Json:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    return {"type": "image_url", "image_url": {"url": part.data_uri, "detail": "auto"}}
-
-
-def _assistant(message: AssistantMessage) -> Json:
-    if isinstance(message.content, str):
-        return {"role": "assistant", "content": message.content}
-    calls = [
-        {
-            "id": call.id,
-            "type": "function",
-            "function": {"name": normalize_name(call.name), "arguments": call.arguments},
-        }
-        for call in message.content
-    ]
-    return {"role": "assistant", "content": message.thought, "tool_calls": calls}
-
-
-def _results(message: FunctionExecutionResultMessage) -> list[Json]:
-    return [
-        {"role": "tool", "tool_call_id": result.call_id, "content": result.content}
-        for result in message.content
-    ]

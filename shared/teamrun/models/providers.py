@@ -25,21 +25,27 @@ class _Provider:
     needs: tuple[str, ...] = ()
     """Options that must be given: a profile never falls back on a variable for them."""
     aliases: dict[str, str] = field(default_factory=dict[str, str])
+    switches: tuple[str, ...] = ()
+    """Options that are fields of `model_info`."""
     hidden: tuple[str, ...] = ("self", "clock", "http_client", "retry", "create_args")
     """Arguments that data cannot give."""
 
+
+_SWITCHES = ("alternate_roles", "multiple_system_messages", "empty_content")
 
 _PROVIDERS = {
     "openai": _Provider(
         module="teamrun.models.openai",
         name="OpenAIChatCompletionClient",
         needs=("model",),
+        switches=_SWITCHES,
         aliases={"model_id": "model", "endpoint": "base_url"},
     ),
     "azure_openai": _Provider(
         module="teamrun.models.azure_openai",
         name="AzureOpenAIChatCompletionClient",
         needs=("model",),
+        switches=_SWITCHES,
         aliases={"model_id": "model"},
     ),
     "scripted": _Provider(
@@ -71,6 +77,9 @@ def make_client(provider: str, **options: Any) -> ChatCompletionClient:
             raise DefinitionError(
                 f"A model of provider {provider!r} needs the option {name!r}.", pointer=f"/{name}"
             )
+    switches = {name: given.pop(name) for name in row.switches if name in given}
+    if switches:
+        given["model_info"] = {**(given.get("model_info") or {}), **switches}
     client: ChatCompletionClient = _load(row)(**given)
     return client
 
@@ -122,7 +131,7 @@ def _known_option(name: str, provider: str, row: _Provider, known: set[str]) -> 
 
 def _options_of(row: _Provider) -> set[str]:
     parameters = inspect.signature(_load(row)).parameters
-    names = set(parameters) - set(row.hidden)
+    names = set(parameters) - set(row.hidden) | set(row.switches)
     return names | set(CreateArgs.__annotations__) if "create_args" in parameters else names
 
 

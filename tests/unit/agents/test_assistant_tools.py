@@ -168,7 +168,7 @@ def test_after_the_last_iteration_only_the_last_results_are_summed_up() -> None:
     assert str(asyncio.run(turn(agent))[-1]) == "7"
 
 
-def test_reflection_answers_without_tools_and_with_the_results_in_sight() -> None:
+def test_reflection_may_call_no_tools_and_has_the_results_in_sight() -> None:
     model = ScriptedModel(
         [ask(("add", {"a": 1, "b": 2})), {"content": "It is 3.", "thought": "hm"}], record=True
     )
@@ -183,7 +183,7 @@ def test_reflection_answers_without_tools_and_with_the_results_in_sight() -> Non
         "Response",
     ]
     assert str(items[-1]) == "It is 3."
-    assert (model.calls[1].tools, model.calls[1].tool_choice) == ((), "none")
+    assert (model.calls[1].tools, model.calls[1].tool_choice) == (model.calls[0].tools, "none")
     last = asyncio.run(agent.model_context.get_messages())[-1]
     assert last == AssistantMessage(content="It is 3.", source="ada", thought="hm")
 

@@ -170,7 +170,12 @@ def test_tools_are_described_and_the_choice_is_sent() -> None:
             "function": {
                 "name": "save",
                 "description": "Saves.",
-                "parameters": {"type": "object", "properties": {}},
+                "parameters": {
+                    "type": "object",
+                    "properties": {},
+                    "required": [],
+                    "additionalProperties": False,
+                },
                 "strict": True,
             },
         },

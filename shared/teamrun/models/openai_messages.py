@@ -1,0 +1,244 @@
+"""The messages of an OpenAI chat completion, in the form that the model's server accepts.
+
+OpenAI's own models take nearly every sequence of messages. The chat templates of others are
+strict, and `ModelInfo` has a switch for each rule: `multiple_system_messages`, `alternate_roles`
+and `empty_content`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, assert_never, cast
+
+from pydantic_core import from_json
+
+from teamrun.errors import UsageError
+from teamrun.messages.image import Image
+from teamrun.messages.llm import (
+    AssistantMessage,
+    FunctionCall,
+    FunctionExecutionResultMessage,
+    LLMMessage,
+    SystemMessage,
+    UserMessage,
+)
+from teamrun.models.base import ModelInfo
+
+__all__ = ["MessageWriter", "normalize_name"]
+
+Json = dict[str, Any]
+
+_EMPTY = "(empty)"
+"""Stands for a text that is empty, if the server refuses such."""
+_GO_ON = "Continue."
+"""The user's part of a turn in which only the model has spoken."""
+_DONE = "Done."
+"""The model's part of a turn that ended with the results of tools."""
+_SHOWN = 300
+"""Characters of broken arguments that the model is shown again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageWriter:
+    """Writes conversations for one model."""
+
+    model: str
+    info: ModelInfo
+    add_name_prefixes: bool = False
+    include_name_in_message: bool = True
+
+    def write(self, messages: Sequence[LLMMessage]) -> list[Json]:
+        """The messages as they are sent.
+
+        Raises:
+            UsageError: One has an image, and the model takes none.
+        """
+        broken = _broken_calls(messages)
+        wire = [part for message in messages for part in self._wire(message, broken)]
+        if not self.info.get("empty_content", True):
+            wire = [filled for part in wire if (filled := _filled(part)) is not None]
+        alternate = self.info.get("alternate_roles", False)
+        if alternate or not self.info.get("multiple_system_messages", True):
+            wire = _with_one_system_message(wire)
+        return _alternating(wire, prefixed=self.add_name_prefixes) if alternate else wire
+
+    def _wire(self, message: LLMMessage, broken: dict[str, str]) -> list[Json]:
+        match message:
+            case SystemMessage():
+                return [{"role": "system", "content": message.content}]
+            case UserMessage():
+                return [self._user(message)]
+            case AssistantMessage():
+                return [_assistant(message)]
+            case FunctionExecutionResultMessage():
+                return _results(message, broken)
+            case _:
+                assert_never(message)
+
+    def _user(self, message: UserMessage) -> Json:
+        prefix = _prefix(message.source) if self.add_name_prefixes else ""
+        wire: Json = {"role": "user", "content": self._user_content(message.content, prefix)}
+        if self.include_name_in_message and (name := normalize_name(message.source)):
+            wire["name"] = name
+        return wire
+
+    def _user_content(self, content: str | list[str | Image], prefix: str) -> str | list[Json]:
+        if isinstance(content, str):
+            return prefix + content
+        if not self.info["vision"] and any(isinstance(part, Image) for part in content):
+            raise UsageError(
+                f"The model {self.model!r} does not take images; choose one that does, or say so "
+                "with model_info['vision'] = True."
+            )
+        parts = [_part(part) for part in content]
+        return [{"type": "text", "text": prefix}, *parts] if prefix else parts
+
+
+def normalize_name(name: str) -> str:
+    """A name as the API takes it: letters, digits, `_` and `-`, at most 64 of them."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64]
+
+
+def _prefix(source: str) -> str:
+    return f"{source} said:\n"
+
+
+def _part(part: str | Image) -> Json:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    return {"type": "image_url", "image_url": {"url": part.data_uri, "detail": "auto"}}
+
+
+def _assistant(message: AssistantMessage) -> Json:
+    if isinstance(message.content, str):
+        return {"role": "assistant", "content": message.content}
+    calls = [_call(call) for call in message.content]
+    return {"role": "assistant", "content": message.thought, "tool_calls": calls}
+
+
+def _call(call: FunctionCall) -> Json:
+    # A server that is sent what a model wrote by mistake refuses the whole request.
+    arguments = call.arguments if _is_object(call.arguments) else "{}"
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": normalize_name(call.name), "arguments": arguments},
+    }
+
+
+def _is_object(arguments: str) -> bool:
+    try:
+        return isinstance(from_json(arguments, allow_inf_nan=False), dict)
+    except ValueError:
+        return False
+
+
+def _broken_calls(messages: Sequence[LLMMessage]) -> dict[str, str]:
+    """The arguments that are not sent back, by the ids of their calls."""
+    return {
+        call.id: call.arguments
+        for message in messages
+        if isinstance(message, AssistantMessage) and isinstance(message.content, list)
+        for call in message.content
+        if call.arguments.strip() and not _is_object(call.arguments)
+    }
+
+
+def _results(message: FunctionExecutionResultMessage, broken: dict[str, str]) -> list[Json]:
+    return [
+        {
+            "role": "tool",
+            "tool_call_id": result.call_id,
+            "content": result.content + _hint(broken.get(result.call_id)),
+        }
+        for result in message.content
+    ]
+
+
+def _hint(arguments: str | None) -> str:
+    """What the model is told of arguments that it no longer sees in its call."""
+    if arguments is None:
+        return ""
+    cut = arguments if len(arguments) <= _SHOWN else f"{arguments[:_SHOWN]}..."
+    return (
+        "\nThe arguments of this call were not a JSON object, so they are shown as {} above."
+        f" You wrote: {cut}\nTo try again, call the tool with a complete JSON object."
+    )
+
+
+def _filled(part: Json) -> Json | None:
+    """The message without empty content; None if nothing is left to send."""
+    content: Any = part["content"]
+    if isinstance(content, list):
+        texts = cast("list[Json]", content)
+        kept = [item for item in texts if item["type"] != "text" or item["text"].strip()]
+        return {**part, "content": kept or _EMPTY}
+    if content and content.strip():
+        return part
+    if part["role"] == "system":
+        return None
+    if "tool_calls" in part:
+        return {key: value for key, value in part.items() if key != "content"}
+    return {**part, "content": _EMPTY}
+
+
+def _with_one_system_message(wire: Sequence[Json]) -> list[Json]:
+    system = [part["content"] for part in wire if part["role"] == "system"]
+    rest = [part for part in wire if part["role"] != "system"]
+    return [{"role": "system", "content": "\n".join(system)}, *rest] if system else rest
+
+
+def _alternating(wire: Sequence[Json], *, prefixed: bool) -> list[Json]:
+    """The turns of user and assistant one after the other, from the user's to the user's.
+
+    Args:
+        wire: A conversation with at most one system message, which is the first.
+        prefixed: The texts say already who wrote them.
+    """
+    out: list[Json] = []
+    for part in wire:
+        before = out[-1] if out else {"role": None}
+        match before["role"], part["role"]:
+            case ("user", "user"):
+                out[-1] = _joined_users(before, part, prefixed=prefixed)
+            case ("tool", "user"):
+                out += [{"role": "assistant", "content": _DONE}, part]
+            case ("assistant", "assistant") if "tool_calls" not in before:
+                out[-1] = {**before, **part, "content": _joined(before, part)}
+            case (None | "system", "assistant"):
+                out += [{"role": "user", "content": _GO_ON}, part]
+            case _:
+                out.append(part)
+    last = out[-1] if out else {"role": "system"}
+    if last["role"] in ("assistant", "system") and "tool_calls" not in last:
+        out.append({"role": "user", "content": _GO_ON})
+    return out
+
+
+def _joined_users(first: Json, second: Json, *, prefixed: bool) -> Json:
+    """Two messages of users as one; the names of different ones go into the text."""
+    if first.get("name") == second.get("name"):
+        return {**first, "content": _joined(first, second)}
+    if not prefixed:
+        first, second = _with_prefix(first), _with_prefix(second)
+    return {"role": "user", "content": _joined(first, second)}
+
+
+def _with_prefix(part: Json) -> Json:
+    if "name" not in part:
+        return part
+    prefix = {"content": _prefix(part["name"])}
+    return {**part, "content": _joined(prefix, part, between="")}
+
+
+def _joined(first: Json, second: Json, *, between: str = "\n\n") -> str | list[Json]:
+    one, other = first.get("content"), second.get("content")
+    if not one or not other:
+        return one or other or ""
+    if isinstance(one, str) and isinstance(other, str):
+        return one + between + other
+    return [*_as_parts(one), *_as_parts(other)]
+
+
+def _as_parts(content: str | list[Json]) -> list[Json]:
+    return [_part(content)] if isinstance(content, str) else content
