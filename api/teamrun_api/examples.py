@@ -58,7 +58,7 @@ _RUN_QUEUED: dict[str, Any] = {
     "stop_reason": None,
     "stop_code": None,
     "revision": 1,
-    "team": {"name": "analysts", "digest": _SHA},
+    "team": {"id": "analysts", "name": "analysts", "version": _SHA[:12], "digest": _SHA},
     "input": _SUBMIT["input"],
     "output": None,
     "error": None,
@@ -188,6 +188,8 @@ _RUN_CHILD: dict[str, Any] = {
 
 _TEAM: dict[str, Any] = {
     "name": "analysts",
+    "id": "analysts",
+    "version": _SHA[:12],
     "digest": _SHA,
     "type": "round_robin_group_chat",
     "description": "An analyst with tools over a CSV file, and a reviewer.",

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from teamrun.components.summaries import TeamSummary
+from teamrun.runs.entries import CancelMode
 from teamrun.runs.limits import Limits
 from teamrun.runs.public import Artifact
 from teamrun.runs.spec import ONE_TEAM
@@ -35,8 +36,8 @@ class _Answer(BaseModel):
 class CancelRequest(_Body):
     """The body of `POST /v1/runs/{run_id}/cancel`; all of it may be left out."""
 
-    mode: Literal["now"] = "now"
-    """Calls that are being made are interrupted."""
+    mode: CancelMode = "now"
+    """With `graceful` no more calls begin and those under way complete; `now` interrupts them."""
     reason: str | None = Field(default=None, max_length=512, examples=["No longer needed."])
     """Why; it is kept with the run."""
 

@@ -16,9 +16,10 @@ from teamrun.errors import (
     TeamrunError,
     UsageError,
 )
+from teamrun.runs.listing import Order
 from teamrun.runs.public import Run, RunPage, RunResult, RunStatus
 from teamrun.runs.service import RunFilter
-from teamrun.runs.spec import RunRequest
+from teamrun.runs.spec import Moment, RunRequest
 from teamrun_api.answers import has_ended, json_answer, not_modified, rooted, run_answer
 from teamrun_api.bodies import JsonBody
 from teamrun_api.conditional import matches, revision_tag
@@ -124,7 +125,7 @@ async def _held(call: Call, run: Run, *, timeout: timedelta) -> Run:
 @router.get(
     "/v1/runs",
     operation_id="listRuns",
-    summary="List runs, newest first",
+    summary="List runs",
     responses={200: answer("A page of runs.", RunPage, "Runs"), **problems()},
     openapi_extra={"parameters": [METADATA]},
 )
@@ -139,14 +140,30 @@ async def list_runs(
         str | None, Query(max_length=256, description="Only runs of this team.")
     ] = None,
     tag: Annotated[str | None, Query(max_length=64, description="Only runs with this tag.")] = None,
+    created_after: Annotated[
+        Moment | None, Query(description="Only runs created later than that.")
+    ] = None,
+    created_before: Annotated[
+        Moment | None, Query(description="Only runs created earlier than that.")
+    ] = None,
+    order: Annotated[
+        Order, Query(description="`desc` lists the newest first, `asc` the oldest.")
+    ] = "desc",
 ) -> Response:
     """List the runs of the caller's tenant.
 
     A page may be short, or empty, and still have a `next_cursor`: go on while `has_more`.
     """
-    where = RunFilter(status=status, team=team, tag=tag, metadata=metadata_of(call.request))
+    where = RunFilter(
+        status=status,
+        team=team,
+        tag=tag,
+        metadata=metadata_of(call.request),
+        created_after=created_after,
+        created_before=created_before,
+    )
     try:
-        page = await call.service.list(call.tenant, where, limit=limit, after=after)
+        page = await call.service.list(call.tenant, where, limit=limit, after=after, order=order)
     except UsageError as error:  # the only one that a list raises
         raise wrong_parameter("after", error.message, code="invalid_cursor") from None
     page = page.model_copy(update={"data": [rooted(call, run) for run in page.data]})
@@ -231,9 +248,13 @@ async def cancel_run(
     run_id: RunId,
     request: Annotated[CancelRequest, Depends(JsonBody(CancelRequest, optional=True))],
 ) -> Response:
-    """End a run. Repeating it changes nothing; a run that has ended otherwise answers 409."""
+    """End a run. Repeating it changes nothing; a run that has ended otherwise answers 409.
+
+    With `graceful` no more calls begin, those under way complete and are recorded, and then the
+    run is `cancelled`. `now` after that interrupts them.
+    """
     call.idempotency_key()  # a cancel is safe to repeat without it; a wrong one is still told
-    run = await call.service.cancel(call.tenant, run_id, reason=request.reason)
+    run = await call.service.cancel(call.tenant, run_id, reason=request.reason, mode=request.mode)
     if has_ended(run):
         return run_answer(call, run)
     return run_answer(call, run, status=202, headers=RETRY_SOON)

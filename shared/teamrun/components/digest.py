@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-__all__ = ["canonical_json", "digest"]
+__all__ = ["canonical_json", "digest", "version_of"]
 
 
 def canonical_json(value: Any) -> bytes:
@@ -23,3 +23,8 @@ def digest(value: Any) -> str:
     None is left out so that a field that a later release adds changes no digest of today.
     """
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def version_of(digest: str) -> str:
+    """The short form of a digest by which the versions of a team are told apart."""
+    return digest[:12]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from teamrun.components.agent_table import AgentTable, MakeAgent
 from teamrun.components.bounds import within_bounds
 from teamrun.components.definitions import TeamDefinition
-from teamrun.components.digest import digest
+from teamrun.components.digest import digest, version_of
 from teamrun.components.environment import expand, variables
 from teamrun.components.names import agents_of, classes_of, models_of, tools_of
 from teamrun.components.overrides import overridden
@@ -351,7 +351,9 @@ class Registry:
 
     def _summary(self, name: str, definition: TeamDefinition) -> TeamSummary:
         return TeamSummary(
+            id=name,
             name=name,
+            version=version_of(digest(definition)),
             digest=digest(definition),
             type=definition.type,
             description=definition.description,

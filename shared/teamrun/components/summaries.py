@@ -60,7 +60,11 @@ class ModelUse(_Resource):
 class TeamSummary(_Resource):
     """A registered team."""
 
+    id: str
+    """What a request names it by."""
     name: str
+    version: str
+    """The first 12 digits of `digest`."""
     digest: str
     """sha256 of the canonical definition, in hexadecimal; runs pin it."""
     type: str

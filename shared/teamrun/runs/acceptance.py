@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from teamrun.components.digest import version_of
 from teamrun.components.registry import Registry, Resolved
 from teamrun.core.clock import Clock
 from teamrun.dispatch.base import Dispatcher, RunRef
@@ -91,6 +92,12 @@ class Acceptance:
         )
         try:
             resolved = self._registry.resolve(team=request.team, team_spec=request.team_spec)
+            registered = TeamRef(
+                name=resolved.name,
+                digest=resolved.digest,
+                id=None if request.team is None else resolved.name,
+                version=version_of(resolved.digest),
+            )
             if (changes := request.overrides).model or changes.max_turns:
                 resolved = self._registry.overridden(
                     resolved.name,
@@ -106,7 +113,9 @@ class Acceptance:
             return accepted, True
 
         async def write(ref: RunRef, record: _KeyRecord) -> RunState:
-            return await self._write(ref, Accepted(spec=_spec(ref, request, resolved, record)), [])
+            return await self._write(
+                ref, Accepted(spec=_spec(ref, request, resolved, registered, record)), []
+            )
 
         return await self._once(tenant, _SCOPE, key, record, write)
 
@@ -165,7 +174,7 @@ class Acceptance:
             spec.team.name, spec.definition, model=changes.model, max_turns=changes.max_turns
         )
         own: dict[str, Any] = {
-            "team": TeamRef(name=spec.team.name, digest=resolved.digest),
+            "team": spec.team.model_copy(update={"digest": resolved.digest}),
             "definition": resolved.definition,
             "models": resolved.models,
         }
@@ -262,11 +271,13 @@ class Acceptance:
         return RunLog(self._store, ref, writer="api", clock=self._clock, patience=_PATIENCE)
 
 
-def _spec(ref: RunRef, request: RunRequest, resolved: Resolved, record: _KeyRecord) -> RunSpec:
+def _spec(
+    ref: RunRef, request: RunRequest, resolved: Resolved, team: TeamRef, record: _KeyRecord
+) -> RunSpec:
     return RunSpec(
         tenant=ref.tenant,
         run_id=ref.run_id,
-        team=TeamRef(name=resolved.name, digest=resolved.digest),
+        team=team.model_copy(update={"digest": resolved.digest}),
         definition=resolved.definition,
         models=resolved.models,
         temperature=request.overrides.temperature,

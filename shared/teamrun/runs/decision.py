@@ -12,7 +12,7 @@ from teamrun.core.clock import Clock
 from teamrun.errors import RunError
 from teamrun.runs.calls import Calls, error_record
 from teamrun.runs.drafts import Draft, Drafts
-from teamrun.runs.entries import End, Wait, Yield
+from teamrun.runs.entries import End, Signal, Wait, Yield
 from teamrun.runs.fold import RunState
 from teamrun.runs.gate import Gate
 from teamrun.runs.journal import Journal
@@ -68,9 +68,8 @@ class Decision:
             show: What was said has waited long enough.
         """
         self._now = self._clock.now()
-        if self._state.cancel is not None:
-            end = End(status="cancelled", stop_reason=self._state.cancel.reason)
-            return self._cut_short(self._drafts.closing(end))
+        if (cancel := self._state.cancel) is not None:
+            return self._cancelled(cancel)
         if self._calls.done:
             return self._drafts.step()
         if root.done():
@@ -107,6 +106,17 @@ class Decision:
         if ahead := [time for time in times if time > self._now]:
             waits.append(max((min(ahead) - self._clock.now()).total_seconds(), 0))
         return min(waits, default=None)
+
+    def _cancelled(self, cancel: Signal) -> Draft | None:
+        over = self._time_limit()
+        is_late = over is not None and self._now >= over.at
+        if cancel.mode == "graceful" and not is_late:
+            if self._calls.done:
+                return self._drafts.step()
+            if self._calls.in_flight:
+                return None
+        end = End(status="cancelled", stop_reason=cancel.reason)
+        return self._cut_short(self._drafts.closing(end))
 
     def _cut_short(self, draft: Draft) -> Draft | None:
         """Calls under way are cancelled first, and what they came to is put on record."""

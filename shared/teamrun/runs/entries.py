@@ -21,6 +21,7 @@ __all__ = [
     "ArtifactRecord",
     "Body",
     "CallRecord",
+    "CancelMode",
     "Claim",
     "Decision",
     "End",
@@ -43,6 +44,9 @@ FORMAT = 1
 """`v` of the envelope."""
 
 EndStatus = Literal["completed", "failed", "cancelled", "incomplete", "expired"]
+
+CancelMode = Literal["graceful", "now"]
+"""`graceful` lets calls under way complete; `now` interrupts them."""
 
 Decision = Literal["approve", "reject", "answer"]
 """What a person says to a question."""
@@ -182,6 +186,8 @@ class Signal(_Body):
     kind: Literal["signal"] = "signal"
     signal: Literal["cancel", "input", "pause", "resume", "message"]
     reason: str | None = None
+    mode: CancelMode = "now"
+    """How a cancel ends the calls under way."""
     action_id: str | None = None
     """The question that an input answers."""
     decision: Decision | None = None

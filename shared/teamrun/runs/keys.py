@@ -25,6 +25,7 @@ __all__ = [
     "list_cursor",
     "list_folder",
     "list_marker",
+    "list_place",
     "log_folder",
     "new_run_id",
     "open_folder",
@@ -109,9 +110,14 @@ def list_folder(tenant: str) -> str:
     return f"t/{tenant}/list/"
 
 
+def list_place(created_at: datetime) -> int:
+    """The number that names of list markers begin with, 13 digits: lower for newer runs."""
+    return min(max(_LAST_MS - int(created_at.timestamp() * 1000), 0), _LAST_MS)
+
+
 def list_cursor(run_id: str, created_at: datetime) -> str:
     """The name of a list marker; names sort newest first."""
-    return f"{_LAST_MS - int(created_at.timestamp() * 1000):013d}.{run_id}"
+    return f"{list_place(created_at):013d}.{run_id}"
 
 
 def list_marker(ref: RunRef, created_at: datetime) -> str:

@@ -1,18 +1,23 @@
-"""Lists of runs, newest first, from the markers by which runs are found."""
+"""Lists of runs, from the markers by which runs are found."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from datetime import datetime
+from typing import Literal, NamedTuple
 
 from teamrun.dispatch.base import RunRef
 from teamrun.errors import UsageError
 from teamrun.runs.fold import RunState
 from teamrun.runs.keys import list_cursor, list_folder
+from teamrun.runs.markers import Markers
 from teamrun.runs.public import RunPage
 from teamrun.runs.reader import RunReader
 from teamrun.runs.results import public_run
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["RunFilter", "RunList"]
+__all__ = ["Order", "RunFilter", "RunList"]
+
+Order = Literal["asc", "desc"]
+"""`desc` lists the newest first."""
 
 _MOST_SCANNED = 1_000
 
@@ -24,6 +29,8 @@ class RunFilter(NamedTuple):
     team: str | None = None
     tag: str | None = None
     metadata: Mapping[str, str] = {}
+    created_after: datetime | None = None
+    created_before: datetime | None = None
 
     def takes(self, state: RunState) -> bool:
         """Whether the run belongs in the list."""
@@ -33,6 +40,8 @@ class RunFilter(NamedTuple):
             and self.team in (None, spec.team.name)
             and (self.tag is None or self.tag in spec.tags)
             and self.metadata.items() <= spec.metadata.items()
+            and (self.created_after is None or spec.created_at > self.created_after)
+            and (self.created_before is None or spec.created_at < self.created_before)
         )
 
 
@@ -44,34 +53,41 @@ class RunList:
         self._reader = reader
 
     async def page(
-        self, tenant: str, where: RunFilter, *, limit: int, after: str | None
+        self, tenant: str, where: RunFilter, *, limit: int, after: str | None, order: Order = "desc"
     ) -> RunPage:
         """One page; it may be short and still have a `next_cursor`, since scans are bounded.
 
         Raises:
             UsageError: `after` is no cursor.
         """
-        folder, cursor = list_folder(tenant), _checked(after)
+        markers = Markers(
+            self._store,
+            list_folder(tenant),
+            newest=where.created_before,
+            oldest=where.created_after,
+        )
+        cursor = _checked(after)
         found: list[RunState] = []
         scanned = 0
         while scanned < _MOST_SCANNED:
             size = min(max(limit, 100), _MOST_SCANNED - scanned)
-            keys = await self._store.list(folder, after=folder + cursor, limit=size)
-            for state in await self._states(tenant, keys):
+            read = markers.newer if order == "asc" else markers.older
+            names, is_last = await read(cursor, size)
+            for state in await self._states(tenant, names):
                 if state is None or not where.takes(state):
                     continue
                 if len(found) == limit:
                     last = list_cursor(found[-1].spec.run_id, found[-1].spec.created_at)
                     return _page(found, last)
                 found.append(state)
-            if len(keys) < size:
+            if is_last:
                 return _page(found, None)
-            scanned += len(keys)
-            cursor = keys[-1].removeprefix(folder)
+            scanned += len(names)
+            cursor = names[-1]
         return _page(found, cursor)
 
-    async def _states(self, tenant: str, keys: list[str]) -> list[RunState | None]:
-        refs = [RunRef(tenant, key.rpartition(".")[2]) for key in keys]
+    async def _states(self, tenant: str, names: list[str]) -> list[RunState | None]:
+        refs = [RunRef(tenant, name.rpartition(".")[2]) for name in names]
         return await self._reader.states(refs)
 
 

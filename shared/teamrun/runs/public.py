@@ -155,6 +155,8 @@ class Run(_Resource):
     """The run that this one is a retry or a fork of."""
     forked_from: ForkPoint | None = None
     created_at: datetime
+    queued_at: datetime | None = None
+    """When the run could first begin; null while it is scheduled."""
     run_at: datetime | None = None
     """When a scheduled run may begin."""
     expires_at: datetime | None = None

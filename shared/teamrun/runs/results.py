@@ -65,6 +65,7 @@ def public_run(state: RunState) -> Run:
         parent_run_id=spec.parent_run_id,
         forked_from=spec.forked_from,
         created_at=spec.created_at,
+        queued_at=None if state.status == "scheduled" else spec.run_at or spec.created_at,
         run_at=spec.run_at,
         expires_at=spec.expires_at,
         deadline=spec.deadline,

@@ -21,12 +21,12 @@ from teamrun.errors import (
 from teamrun.live.base import Live
 from teamrun.runs.acceptance import Acceptance
 from teamrun.runs.children import Children, not_finished
-from teamrun.runs.entries import ArtifactRecord
+from teamrun.runs.entries import ArtifactRecord, CancelMode
 from teamrun.runs.fold import RunState
 from teamrun.runs.keys import artifact_blob, result_key
 from teamrun.runs.limits import Limits
 from teamrun.runs.lineage import ForkRequest, RetryRequest
-from teamrun.runs.listing import RunFilter, RunList
+from teamrun.runs.listing import Order, RunFilter, RunList
 from teamrun.runs.log import RunLog
 from teamrun.runs.notices import GROWN, Notices, run_topic
 from teamrun.runs.public import Delta, Event, EventPage, Run, RunPage, RunResult
@@ -220,14 +220,24 @@ class RunService:
         wanted = name if version is None else f"{name} version {version}"
         raise ArtifactNotFound(f"Run {run_id!r} has left no file {wanted!r}.", run_id=run_id)
 
-    async def cancel(self, tenant: str, run_id: str, *, reason: str | None = None) -> Run:
+    async def cancel(
+        self,
+        tenant: str,
+        run_id: str,
+        *,
+        reason: str | None = None,
+        mode: CancelMode = "now",
+    ) -> Run:
         """Ask for the run's end; from here on it ends `cancelled`. Repeating it changes nothing.
+
+        With `graceful` no more calls begin and those under way complete. A later `now` interrupts
+        them all the same.
 
         Raises:
             RunNotFound: There is no such run of this tenant.
             RunEnded: It has ended otherwise.
         """
-        return await self._talk.cancel(_ref(tenant, run_id), reason)
+        return await self._talk.cancel(_ref(tenant, run_id), reason, mode)
 
     async def answer(
         self, tenant: str, run_id: str, answer: Answer, *, idempotency_key: str | None = None
@@ -330,14 +340,20 @@ class RunService:
             yield hearing
 
     async def list(
-        self, tenant: str, where: RunFilter, *, limit: int = 20, after: str | None = None
+        self,
+        tenant: str,
+        where: RunFilter,
+        *,
+        limit: int = 20,
+        after: str | None = None,
+        order: Order = "desc",
     ) -> RunPage:
-        """A page of runs, newest first.
+        """A page of runs, newest first unless `order` is `asc`.
 
         Raises:
             UsageError: `after` is no cursor.
         """
-        return await self._list.page(tenant, where, limit=limit, after=after)
+        return await self._list.page(tenant, where, limit=limit, after=after, order=order)
 
 
 async def _or_poll(

@@ -25,6 +25,7 @@ __all__ = [
     "ForkPoint",
     "InputMessage",
     "Metadata",
+    "Moment",
     "Overrides",
     "Retry",
     "RunInput",
@@ -180,6 +181,10 @@ class TeamRef(BaseModel):
     name: str
     digest: str
     """sha256 of the canonical definition, in hexadecimal."""
+    id: str | None = None
+    """What a request names the team by; null if the definition came with the request."""
+    version: str | None = None
+    """The version of the registered team, before `overrides`: the first 12 digits of its digest."""
 
 
 class ForkPoint(BaseModel):

@@ -28,7 +28,7 @@ from teamrun.errors import (
     UnfitAnswer,
 )
 from teamrun.runs.drafts import end_draft
-from teamrun.runs.entries import Body, Decision, End, LoggedEvent, Signal
+from teamrun.runs.entries import Body, CancelMode, Decision, End, LoggedEvent, Signal
 from teamrun.runs.fold import RunState
 from teamrun.runs.keys import open_marker
 from teamrun.runs.limits import Limits
@@ -101,16 +101,18 @@ class Talk:
         self._dispatcher = dispatcher
         self._clock = clock
 
-    async def cancel(self, ref: RunRef, reason: str | None) -> Run:
+    async def cancel(self, ref: RunRef, reason: str | None, mode: CancelMode = "now") -> Run:
         """See `RunService.cancel`."""
         log = self._log(ref)
         while True:
             state = await self._reader.state(ref)
             if state.end is not None and state.end.status != "cancelled":
                 raise _ended(state)
-            if state.end is not None or state.cancel is not None:
+            if state.end is not None or not _is_stronger(mode, state.cancel):
                 return public_run(state)
-            body: Body = Signal(signal="cancel", reason=reason)
+            if state.cancel is not None:
+                reason = reason or state.cancel.reason
+            body: Body = Signal(signal="cancel", reason=reason, mode=mode)
             events: list[LoggedEvent] = []
             if state.owner is None:
                 # A run that waits has no marker, and it may be needed after the end.
@@ -231,6 +233,11 @@ class Talk:
 
     def _log(self, ref: RunRef) -> RunLog:
         return RunLog(self._store, ref, writer="api", clock=self._clock, patience=_PATIENCE)
+
+
+def _is_stronger(mode: CancelMode, before: Signal | None) -> bool:
+    """Whether a cancel changes anything after another one."""
+    return before is None or (mode == "now" and before.mode == "graceful")
 
 
 def _ended(state: RunState) -> RunEnded:

@@ -1,8 +1,9 @@
 import asyncio
+import time
 from typing import Any
 
 import pytest
-from tests.support.api import Exchange, serve, world
+from tests.support.api import Exchange, World, serve, world
 
 from teamrun.runs.public import RunResult
 
@@ -296,5 +297,121 @@ def test_a_cursor_that_is_none_is_400() -> None:
             (fault,) = answer.json()["errors"]
             assert answer.status_code == 400
             assert (fault["parameter"], fault["code"]) == ("after", "invalid_cursor")
+
+    serve(scenario())
+
+
+async def _listed(w: World, **params: str) -> list[str]:
+    """The inputs of all runs of a list, page by page."""
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        answer = await w.client.get("/v1/runs", params={"limit": "2", **params, **cursor})
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        found += [run["input"] for run in page["data"]]
+        if not page["has_more"]:
+            return found
+        cursor = {"after": page["next_cursor"]}
+
+
+async def _spread(w: World, count: int) -> list[dict[str, Any]]:
+    """Runs that were created in different milliseconds, the oldest first."""
+    runs: list[dict[str, Any]] = []
+    while len(runs) < count:
+        answer = await w.client.post("/v1/runs", json={"team": "writers", "input": str(len(runs))})
+        runs.append(answer.json())
+        last = time.time_ns() // 1_000_000
+        while time.time_ns() // 1_000_000 == last:
+            pass
+    return runs
+
+
+def test_a_list_is_read_in_both_orders_and_within_a_range_of_time() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            runs = await _spread(w, 5)
+            times = [run["created_at"] for run in runs]
+            assert await _listed(w) == await _listed(w, order="desc") == ["4", "3", "2", "1", "0"]
+            assert await _listed(w, order="asc") == ["0", "1", "2", "3", "4"]
+            for order, step in (("asc", 1), ("desc", -1)):
+                assert (
+                    await _listed(w, order=order, created_after=times[1]) == ["2", "3", "4"][::step]
+                )
+                assert (
+                    await _listed(w, order=order, created_before=times[3])
+                    == ["0", "1", "2"][::step]
+                )
+                both = {"created_after": times[0], "created_before": times[4]}
+                assert await _listed(w, order=order, **both) == ["1", "2", "3"][::step]
+            assert await _listed(w, created_after=times[4]) == []
+            assert await _listed(w, order="asc", created_before=times[0], status="queued") == []
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("order=newest", "order"),
+        ("created_after=yesterday", "created_after"),
+        ("created_after=1700000000", "created_after"),
+        ("created_before=2026-01-01T00:00:00", "created_before"),
+    ],
+)
+def test_an_order_or_time_that_cannot_be_read_is_400(query: str, name: str) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            answer = await w.client.get(f"/v1/runs?{query}")
+            assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
+            assert [fault["parameter"] for fault in answer.json()["errors"]] == [name]
+
+    serve(scenario())
+
+
+def test_a_run_names_its_team_and_version_and_when_it_was_queued() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            [summary] = (await w.client.get("/v1/teams")).json()["data"]
+            body = {"team": "writers@latest", "input": "Go"}
+            run = (await w.client.post("/v1/runs", json=body)).json()
+            assert run["team"] == {key: summary[key] for key in ("id", "name", "version", "digest")}
+            assert run["queued_at"] == run["created_at"]
+
+            changed = (
+                await w.client.post("/v1/runs", json={**body, "overrides": {"max_turns": 1}})
+            ).json()["team"]
+            assert changed["digest"] != summary["digest"]
+            assert (changed["id"], changed["version"]) == (summary["id"], summary["version"])
+
+            spec = {"type": "round_robin_group_chat", "max_turns": 1}
+            agent = {"type": "assistant_agent", "name": "a", "model": "default"}
+            inline = {"team_spec": {**spec, "participants": [agent]}, "input": "Go"}
+            own = (await w.client.post("/v1/runs", json=inline)).json()["team"]
+            assert own["id"] is None
+            assert own["digest"].startswith(own["version"])
+
+            later = {**body, "delay_seconds": 3600}
+            scheduled = (await w.client.post("/v1/runs", json=later)).json()
+            assert (scheduled["status"], scheduled["queued_at"]) == ("scheduled", None)
+
+    serve(scenario())
+
+
+def test_a_graceful_cancel_of_a_run_at_work_is_202_and_now_ends_it() -> None:
+    async def scenario() -> None:
+        async with world(latency_s=60) as w:
+            run_id = await w.submit()
+            executing = asyncio.create_task(w.execute())
+            await w.client.get(
+                f"/v1/runs/{run_id}", headers={"If-None-Match": '"r1"', "Prefer": "wait=30"}
+            )
+            url = f"/v1/runs/{run_id}/cancel"
+            gentle = await w.client.post(url, json={"mode": "graceful", "reason": "later"})
+            assert (gentle.status_code, gentle.json()["status"]) == (202, "cancelling")
+            await w.client.post(url, json={"mode": "now"})
+            await executing
+            run = (await w.client.get(f"/v1/runs/{run_id}")).json()
+            assert (run["status"], run["stop_reason"]) == ("cancelled", "later")
 
     serve(scenario())
