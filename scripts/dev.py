@@ -14,7 +14,16 @@ import subprocess
 import tomllib
 from collections.abc import Sequence
 
-from dev_environment import CHECKERS, ROOT, SERVICE, TESTS, VALKEY, Environment, Failed
+from dev_environment import (
+    CHECKERS,
+    GENERATORS,
+    ROOT,
+    SERVICE,
+    TESTS,
+    VALKEY,
+    Environment,
+    Failed,
+)
 from dev_example import run_example
 
 EPILOG = """examples:
@@ -116,6 +125,7 @@ def _lock(options: argparse.Namespace, _: list[str]) -> int:
     status = _call(*compile_, "pyproject.toml", *service, "-o", SERVICE)
     status = status or _call(*compile_, "-", "-c", SERVICE, "-o", VALKEY, stdin=_embedded())
     status = status or _call(*compile_, "pyproject.toml", *tests, "-o", TESTS)
+    status = status or _call(*compile_, "--group", "generators", "-o", GENERATORS)
     return status or _call(*compile_, *checkers, "-o", CHECKERS)
 
 

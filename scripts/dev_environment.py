@@ -24,6 +24,8 @@ __all__ = ["NO_VALKEY", "ROOT", "Environment", "Failed"]
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE_ROOTS = ("shared", "api", "worker", "infra")
 SERVICE, TESTS, CHECKERS = "requirements.lock", "requirements-test.lock", "requirements-check.lock"
+GENERATORS = "requirements-generators.lock"
+"""What a test installs in an environment of its own."""
 VALKEY = "requirements-embedded.lock"
 
 NO_VALKEY = (

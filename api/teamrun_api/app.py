@@ -111,7 +111,7 @@ def _bare(root_path: str = "") -> FastAPI:
 
     def openapi() -> dict[str, Any]:
         if not made:
-            made.update(document(app))
+            made.update(document(app, _ROUTES))
         return made
 
     app.openapi = openapi
@@ -147,13 +147,13 @@ def _add_layers(app: FastAPI, api: Api) -> None:
 
 def _declared() -> list[tuple[str, str]]:
     found = [("/openapi.json", "GET")]
-    for router in _ROUTERS:
-        for route in router.routes:
-            assert isinstance(route, APIRoute)
-            found += [(route.path, method) for method in route.methods or ()]
+    for route in _ROUTES:
+        assert isinstance(route, APIRoute)
+        found += [(route.path, method) for method in route.methods or ()]
     return found
 
 
+_ROUTES = [route for router in _ROUTERS for route in router.routes]
 _METHODS = MethodTable(_declared())
 
 

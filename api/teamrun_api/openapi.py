@@ -5,13 +5,14 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
 
 from teamrun.runs.lineage import ForkRequest, RetryRequest
 from teamrun.runs.public import EventPage
@@ -19,6 +20,7 @@ from teamrun.runs.spec import InputMessage, RunRequest
 from teamrun.runs.talk import Answer
 from teamrun_api.declare import problem_examples
 from teamrun_api.examples import EXAMPLES
+from teamrun_api.openapi_schemas import plain, schemas
 from teamrun_api.problems import Problem
 from teamrun_api.schemas import CancelRequest, PauseRequest, ResumeRequest, ValidateRequest
 
@@ -42,8 +44,6 @@ _TAGS = [
     {"name": "system", "description": "Probes, metrics, and what the server is."},
 ]
 
-_REFERENCE = "#/components/schemas/{model}"
-
 _BODIES: tuple[type[BaseModel], ...] = (
     RunRequest,
     CancelRequest,
@@ -56,12 +56,9 @@ _BODIES: tuple[type[BaseModel], ...] = (
     ValidateRequest,
 )
 
-_INPUT = "-Input"
-"""Marks a schema that is read otherwise than it is written."""
 
-
-def document(app: FastAPI) -> dict[str, Any]:
-    """The document of an application."""
+def document(app: FastAPI, routes: Iterable[BaseRoute]) -> dict[str, Any]:
+    """The document of an application that is made of `routes`."""
     made = get_openapi(
         title=app.title,
         version=app.version,
@@ -70,18 +67,20 @@ def document(app: FastAPI) -> dict[str, Any]:
         servers=app.servers,
         tags=_TAGS,
     )
-    schemas: dict[str, Any] = made.setdefault("components", {}).setdefault("schemas", {})
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    _add(schemas, [(EventPage, "serialization"), (Problem, "serialization")])
-    _add(schemas, [(model, "validation") for model in _BODIES])
+    answers = _answers(routes)
     for operation in _operations(made):
         _drop_default_errors(operation)
+        _simplify_parameters(operation)
         if "security" in operation:
             operation["security"].append({})  # a server without keys serves its own machine
-    made["components"]["schemas"] = dict(sorted(schemas.items()))
+    made["components"]["schemas"] = schemas(
+        requests=_BODIES, answers=[*answers.values(), EventPage, Problem]
+    )
     # Here and not at the routes: FastAPI drops each null of what it is given.
-    shown = {name: {"value": value} for name, value in EXAMPLES.items()}
+    shown = {
+        name: {"value": _whole(answers[name], value) if name in answers else value}
+        for name, value in EXAMPLES.items()
+    }
     made["components"]["examples"] = shown | _used(made, problem_examples())
     return made
 
@@ -91,17 +90,31 @@ def render(made: dict[str, Any]) -> str:
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
 
-def _add(schemas: dict[str, Any], models: list[tuple[type[BaseModel], Any]]) -> None:
-    """Add the schemas of models; one that is read otherwise than written gets a name of its own."""
-    _, made = models_json_schema(models, ref_template=_REFERENCE)
-    found: dict[str, Any] = made.get("$defs", {})
-    taken = [name for name, schema in found.items() if schemas.get(name, schema) != schema]
-    text = json.dumps(found)
-    for name in taken:
-        reference = _REFERENCE.format(model=name)
-        text = text.replace(json.dumps(reference), json.dumps(reference + _INPUT))
-    for name, schema in json.loads(text).items():
-        schemas[name + _INPUT if name in taken else name] = schema
+def _answers(routes: Iterable[BaseRoute]) -> dict[str, type[BaseModel]]:
+    """The models of JSON answers, by the name of their example."""
+    found: dict[str, type[BaseModel]] = {}
+    for route in routes:
+        for response in route.responses.values() if isinstance(route, APIRoute) else ():
+            if "model" in response:
+                for shown in response["content"]["application/json"]["examples"].values():
+                    found[shown["$ref"].rpartition("/")[2]] = response["model"]
+    return found
+
+
+def _whole(model: type[BaseModel], value: dict[str, Any]) -> dict[str, Any]:
+    """An example of an answer with every field that is sent."""
+    return model.model_validate(value).model_dump(mode="json", by_alias=True)
+
+
+def _simplify_parameters(operation: dict[str, Any]) -> None:
+    """A parameter that is not given is absent: there is no null in a query."""
+    for parameter in operation.get("parameters", ()):
+        schema = parameter["schema"]
+        branches = [branch for branch in schema.get("anyOf", ()) if branch != {"type": "null"}]
+        if len(branches) == 1:
+            schema = {**{key: schema[key] for key in schema if key != "anyOf"}, **branches[0]}
+        schema.pop("description", None)  # the parameter itself has it
+        parameter["schema"] = plain(schema)
 
 
 def _used(made: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:

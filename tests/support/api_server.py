@@ -64,10 +64,15 @@ def start_api(folder: Path, *arguments: str, **settings: str) -> "subprocess.Pop
 
 @contextmanager
 def api_server(
-    folder: Path, *, latency_ms: int = 0, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    latency_ms: int = 0,
+    team_file: str | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Generator[ApiServer, None, None]:
     """A server that is ready to be asked."""
-    (folder / "teamrun.yaml").write_text(TEAM_FILE.format(latency_ms=latency_ms), encoding="utf-8")
+    text = team_file or TEAM_FILE.format(latency_ms=latency_ms)
+    (folder / "teamrun.yaml").write_text(text, encoding="utf-8")
     process = start_api(folder, "--port", "0", **(settings or {}))
     assert process.stderr is not None
     try:

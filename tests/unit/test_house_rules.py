@@ -183,6 +183,7 @@ def test_there_is_one_lock_per_purpose_and_none_of_uv() -> None:
     assert [path.name for path in LOCKS] == [
         "requirements-check.lock",
         "requirements-embedded.lock",
+        "requirements-generators.lock",
         "requirements-test.lock",
         "requirements.lock",
     ]

@@ -23,7 +23,11 @@ _MEDIA_TYPE = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,64}(; ?charset=[\w-]{1,32})?"
 _FILE: Responses = {
     200: content(
         "The bytes of the file.",
-        {"*/*": ({"type": "string", "format": "binary"}, "File")},
+        # The type is the file's own; generators look for the first.
+        {
+            "application/octet-stream": ({"type": "string", "format": "binary"}, "File"),
+            "*/*": ({"type": "string", "format": "binary"}, "File"),
+        },
         "ETag",
         "Content-Disposition",
     ),

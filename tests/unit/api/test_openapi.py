@@ -53,6 +53,42 @@ def test_every_operation_is_named_explained_and_declares_its_errors(name: str) -
             assert problem["examples"]
 
 
+SCHEMAS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]
+
+
+def test_each_concept_has_one_schema() -> None:
+    shapes = [json.dumps(schema, sort_keys=True) for schema in SCHEMAS.values()]
+    assert len(set(shapes)) == len(shapes)
+    assert [name for name in SCHEMAS if not name.isalnum()] == []
+
+
+def test_a_body_with_a_choice_is_a_oneof_of_named_schemas() -> None:
+    for name in ("RunRequest", "ValidateRequest"):
+        branches = SCHEMAS[name]["oneOf"]
+        assert "properties" not in SCHEMAS[name]
+        named = [_resolved(branch) for branch in branches]
+        assert len(named) == 2
+        assert all(set(branch) == {"$ref"} for branch in branches)
+        assert all(schema["additionalProperties"] is False for schema in named)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_field_is_required_or_may_be_left_out_and_has_no_default(name: str) -> None:
+    # Some generators take a field that has a default for one that is always there.
+    for field, schema in SCHEMAS[name].get("properties", {}).items():
+        assert "default" not in schema, field
+
+
+def test_an_answer_says_that_all_of_its_fields_are_sent() -> None:
+    for name in ("Run", "RunResult", "RunPage", "Event", "EventPage", "TeamSummary", "Info"):
+        assert SCHEMAS[name]["required"] == list(SCHEMAS[name]["properties"])
+
+
+def test_files_are_binary_for_every_generator() -> None:
+    content = OPERATIONS["GET /v1/runs/{run_id}/artifacts/{name}"]["responses"]["200"]["content"]
+    assert content["application/octet-stream"]["schema"] == {"type": "string", "format": "binary"}
+
+
 def test_operation_ids_are_unique() -> None:
     ids = [operation["operationId"] for operation in OPERATIONS.values()]
     assert len(set(ids)) == len(ids)
