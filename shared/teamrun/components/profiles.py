@@ -55,6 +55,7 @@ class _ChatOptions(ProfileOptions):
     default_headers: dict[str, str] | None = None
     temperature: float | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
     top_p: float | None = Field(default=None, gt=0, le=1)
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
@@ -67,6 +68,10 @@ class _ChatOptions(ProfileOptions):
     alternate_roles: bool | None = None
     multiple_system_messages: bool | None = None
     empty_content: bool | None = None
+    include_usage: bool | None = None
+    """Whether usage is asked for in streams; some servers refuse the field that does it."""
+    extra_body: dict[str, Any] | None = None
+    """What the server takes beyond OpenAI's own arguments."""
     timeout: float | None = Field(default=None, gt=0)
     """Seconds for one attempt."""
     max_retries: int | None = Field(default=None, ge=0)

@@ -71,6 +71,7 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
         model_info: ModelInfo | None = None,
         add_name_prefixes: bool = False,
         include_name_in_message: bool = True,
+        include_usage: bool | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: "httpx2.AsyncClient | None" = None,
         clock: Clock | None = None,
@@ -97,6 +98,7 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
             clock=clock or SystemClock(),
             add_name_prefixes=add_name_prefixes,
             include_name_in_message=include_name_in_message,
+            include_usage=include_usage,
             create_args=create_args,
         )
 

@@ -54,6 +54,7 @@ class BaseOpenAIClient(ChatCompletionClient):
         clock: Clock,
         add_name_prefixes: bool,
         include_name_in_message: bool,
+        include_usage: bool | None,
         create_args: Mapping[str, Any],
     ) -> None:
         from teamrun.models.openai_calls import OpenAICalls  # loads the SDK
@@ -73,6 +74,8 @@ class BaseOpenAIClient(ChatCompletionClient):
         self._calls = OpenAICalls(
             connect, timeout_seconds=timeout.total_seconds(), family=info["family"]
         )
+        self._include_usage = include_usage is not False
+        self._refuses_stream_options = False
         self._used = RequestUsage(prompt_tokens=0, completion_tokens=0)
 
     async def create(
@@ -116,11 +119,22 @@ class BaseOpenAIClient(ChatCompletionClient):
         json_output: bool | type[BaseModel] | None = None,
         extra_create_args: Mapping[str, Any] | None = None,
         cancellation_token: CancellationToken | None = None,
+        include_usage: bool | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Ask the model once; yields text as it comes, then the whole `CreateResult`.
 
-        Usage is always asked for. A failure is tried again only as long as no text was given
-        out; after that it is raised, retryable, and the caller decides.
+        Thoughts that the server shows come first, between `<think>` and `</think>`. A failure is
+        retried only if no text was given out before it; otherwise it is raised, retryable, and
+        the caller decides.
+
+        Args:
+            messages: The conversation.
+            tools: The tools that the model may call.
+            tool_choice: Which of them it may, must or must not call.
+            json_output: Ask for JSON, or for JSON of that type.
+            extra_create_args: Arguments of this call alone.
+            cancellation_token: Ends the call.
+            include_usage: Ask for usage in this call, or not; without it, as the client does.
 
         Raises:
             ModelError: The call failed for good, or was cut after text had been given out.
@@ -133,8 +147,7 @@ class BaseOpenAIClient(ChatCompletionClient):
             json_output=json_output,
             extra=extra_create_args or {},
         )
-        asked = request.body.get("stream_options", {})
-        request.body["stream_options"] = {"include_usage": True, **asked}
+        self._ask_for_usage(request.body, include_usage)
         retries = Retries(self._retry, self._clock)
         spoken = False
         while True:
@@ -147,6 +160,8 @@ class BaseOpenAIClient(ChatCompletionClient):
             except ModelError as error:
                 if spoken:
                     raise
+                if self._goes_without_usage(request.body, error):
+                    continue
                 with cancelled_by(cancellation_token):
                     await retries.wait(error)
 
@@ -168,6 +183,21 @@ class BaseOpenAIClient(ChatCompletionClient):
     ) -> int:
         """An estimate of the room left in the model's window, in tokens."""
         return context_window(self._model) - self.count_tokens(messages, tools=tools)
+
+    def _ask_for_usage(self, body: dict[str, Any], include_usage: bool | None) -> None:
+        if self._refuses_stream_options:
+            body.pop("stream_options", None)
+        elif self._include_usage if include_usage is None else include_usage:
+            body["stream_options"] = {"include_usage": True, **body.get("stream_options", {})}
+
+    def _goes_without_usage(self, body: dict[str, Any], error: ModelError) -> bool:
+        """Whether the server refused `stream_options`: it gets none from now on."""
+        refused = error.status_code in (400, 422) and "stream_options" in error.message
+        if refused and "stream_options" in body:
+            self._refuses_stream_options = True
+            del body["stream_options"]
+            return True
+        return False
 
     def _counted(self, result: CreateResult) -> CreateResult:
         used, more = self._used, result.usage
@@ -198,6 +228,8 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             chat template is strict.
         add_name_prefixes: Begin each user message with `{source} said:`.
         include_name_in_message: Send the source of user messages in the `name` field.
+        include_usage: Ask for usage in streams; `False` for servers that refuse `stream_options`.
+            A server that refuses it by name gets none after its first refusal.
         default_headers: Sent with every request.
         http_client: An `httpx2.AsyncClient` of your own, for proxies and certificates.
         create_args: `temperature`, `max_tokens`, `seed` and the other arguments of a chat
@@ -222,6 +254,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
         model_info: ModelInfo | None = None,
         add_name_prefixes: bool = False,
         include_name_in_message: bool = True,
+        include_usage: bool | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: "httpx2.AsyncClient | None" = None,
         clock: Clock | None = None,
@@ -251,6 +284,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             clock=clock or SystemClock(),
             add_name_prefixes=add_name_prefixes,
             include_name_in_message=include_name_in_message,
+            include_usage=include_usage,
             create_args=create_args,
         )
 

@@ -1,29 +1,32 @@
 """One attempt at a chat completion through the `openai` SDK, whole or streamed.
 
+The SDK connects, authorizes and sends; answers are read by `openai_body.py`, since the SDK's reader
+fails on what compatible servers send: pings, chunks without a delta, errors of other shapes.
 Imported where a client is made, not before: it loads the SDK. Each event loop gets an SDK
 client of its own, since connections belong to the loop that opened them.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import weakref
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import httpx2
-import openai
 from openai import AsyncOpenAI
 from openai.resources.chat import completions as completions  # loaded now, not in the first call
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from teamrun.core.call import current_call
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult
-from teamrun.models.openai_errors import mapped_errors
+from teamrun.models.openai_body import AnswerBody
+from teamrun.models.openai_errors import mapped_errors, secrets_of
 from teamrun.models.openai_request import Request
-from teamrun.models.openai_response import StreamedAnswer, result_of
+from teamrun.models.openai_response import AnswerReader
 
 __all__ = ["Connect", "OpenAICalls", "timeouts"]
 
@@ -31,6 +34,7 @@ Connect = Callable[[], AsyncOpenAI]
 
 _NOT_IN_BODY = frozenset({"model", "extra_body"})
 _CONNECT_SECONDS = 10.0
+_DRAIN_SECONDS = 0.1
 
 
 def timeouts(seconds: float) -> httpx2.Timeout:
@@ -57,32 +61,36 @@ class OpenAICalls:
         """
         with mapped_errors(), cancelled_by(token):
             async with asyncio.timeout(self._timeout_seconds):  # silence is bounded by the SDK
-                completion = await self._client().chat.completions.create(
-                    **_arguments(request), stream=False
-                )
-            return result_of(_parsed(completion), names=request.names, family=self._family)
+                completions = self._client().chat.completions.with_raw_response
+                raw = await completions.create(**_arguments(request), stream=False)
+            answer = self._answer_of(raw.http_response, request)
+            AnswerBody(answer).read(raw.http_response.content)
+            return answer.result()
 
     async def stream(
         self, request: Request, token: CancellationToken | None
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Ask once, without retries; yields text as it comes, then the outcome.
 
+        Thoughts that the server shows are given out between `<think>` and `</think>`.
+
         Raises:
             ModelError: Whatever went wrong, an early end of the stream included.
         """
-        answer = StreamedAnswer(request.names, self._family)
         with mapped_errors(), cancelled_by(token):
-            stream = await self._client().chat.completions.create(
-                **_arguments(request), stream=True
-            )
+            completions = self._client().chat.completions.with_streaming_response
+            opening = completions.create(**_arguments(request), stream=True)
+            response = (await opening.__aenter__()).http_response
+        answer = self._answer_of(response, request)
         try:
-            while (chunk := await _next(stream, answer, token)) is not None:
-                with mapped_errors():
-                    text = answer.add(chunk)
-                if text:
+            async with aclosing(_texts(response, AnswerBody(answer), token)) as texts:
+                async for text in texts:
                     yield text
+        except ModelError:
+            if not answer.complete:  # else only the usage is missing; not worth paying again for
+                raise
         finally:
-            await stream.close()
+            await response.aclose()
         with mapped_errors():
             result = answer.result()
         yield result
@@ -93,6 +101,9 @@ class OpenAICalls:
         if client is not None:
             await client.close()
 
+    def _answer_of(self, response: httpx2.Response, request: Request) -> AnswerReader:
+        return AnswerReader(request, self._family, secrets_of(response.request))
+
     def _client(self) -> AsyncOpenAI:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
@@ -101,25 +112,27 @@ class OpenAICalls:
         return client
 
 
-async def _next(
-    stream: openai.AsyncStream[ChatCompletionChunk],
-    answer: StreamedAnswer,
-    token: CancellationToken | None,
-) -> ChatCompletionChunk | None:
-    try:
+async def _texts(
+    response: httpx2.Response, body: AnswerBody, token: CancellationToken | None
+) -> AsyncGenerator[str, None]:
+    pieces = response.aiter_bytes()
+    while not body.answer.ended:
         with mapped_errors(), cancelled_by(token):
-            return await anext(stream, None)
-    except ModelError:
-        if answer.complete:  # only the usage is missing; it is not worth paying again for
-            return None
-        raise
+            piece = await anext(pieces, None)
+        with mapped_errors():
+            for text in body.close() if piece is None else body.feed(piece):
+                yield text
+        if piece is None:
+            return
+    await _drain(pieces)
 
 
-def _parsed(completion: object) -> ChatCompletion:
-    if isinstance(completion, ChatCompletion):
-        return completion
-    # Contrary to its types the SDK hands on a body that is not declared as JSON.
-    raise ModelError("The model's server answered no JSON.", retryable=True, unreadable=True)
+async def _drain(pieces: AsyncIterator[bytes]) -> None:
+    """Read what follows the end of an answer, so that the connection can be used again."""
+    with contextlib.suppress(TimeoutError, httpx2.RequestError, httpx2.StreamError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for _ in pieces:
+                pass
 
 
 def _arguments(request: Request) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Errors of the `openai` SDK, of its HTTP library and of credentials, as `ModelError`."""
+"""Errors of the `openai` SDK, of its HTTP library, of credentials and of servers: `ModelError`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, cast
@@ -9,20 +9,70 @@ import httpx2
 import openai
 
 from teamrun.errors import ModelError, TeamrunError
+from teamrun.models.error_bodies import ErrorBody, read_error, tidy
 from teamrun.models.retry import retry_after
 
-__all__ = ["mapped_errors", "to_model_error"]
+__all__ = ["in_band_error", "mapped_errors", "secrets_of", "to_model_error", "unreadable"]
 
 _PASSING_STATUS = frozenset({408, 409, 425, 429})
-_NEVER_PASSING = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
-"""Codes under status 429 that no wait mends."""
+_NEVER_PASSING = frozenset(
+    {
+        "1004",  # MiniMax: no such key
+        "1008",  # MiniMax: no balance
+        "access_terminated",
+        "account_deactivated",
+        "arrearage",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "exceeded_current_quota_error",
+        "insufficient_credits",
+        "insufficient_quota",
+        "payment_required",
+    }
+)
+"""Codes and types, in lower case, that no wait mends, whatever the status."""
+_REQUEST_FAULTS = frozenset(
+    {
+        "authentication_error",
+        "bad_request",
+        "badrequesterror",
+        "content_filter",
+        "context_length_exceeded",
+        "invalid_api_key",
+        "invalid_argument",
+        "invalid_request_error",
+        "model_not_found",
+        "not_found",
+        "not_found_error",
+        "permission_denied",
+        "permission_error",
+        "request_too_large",
+        "unauthenticated",
+    }
+)
+"""The same for errors that come under status 200 and name no status of their own."""
 _REMEDIES = {
-    400: "the request does not suit the model",
-    401: "check api_key, or OPENAI_API_KEY",
-    403: "the key may not use this model",
+    401: "check api_key, or the variable that it comes from",
     404: "check the model's name and base_url",
-    413: "the request is too large",
 }
+_HARMLESS_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "idempotency-key",
+        "openai-organization",
+        "openai-project",
+        "transfer-encoding",
+        "user-agent",
+    }
+)
+_SECRET_CHARS = 6
+"""Shorter values are no keys, and too common to be replaced in a text."""
 
 
 class mapped_errors:
@@ -46,87 +96,135 @@ class mapped_errors:
 
 
 def to_model_error(error: Exception) -> ModelError:
-    """The error in our terms, with what the server said about trying again."""
+    """The error in our terms, with the server's words and whether the call may be repeated."""
     match error:
         case openai.APIStatusError():
             return _status_error(error)
-        case openai.APITimeoutError() | TimeoutError():
+        case openai.APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
             return ModelError("The model did not answer in time; see timeout=.", retryable=True)
         case openai.APIConnectionError():
-            return _connection_error(error)
-        case openai.APIResponseValidationError():
-            return _unreadable(error)
-        case openai.APIError():  # an error event within a stream
-            return _stream_error(error)
-        case openai.OpenAIError():
+            return _connection_error(error.__cause__ or error, error.request)
+        case httpx2.RequestError():  # while the answer's body is read
+            return _connection_error(error, _request_of(error))
+        case openai.APIError() if not isinstance(error, openai.APIResponseValidationError):
+            return in_band_error(read_error(error.body or error.message), secrets_of(error.request))
+        case openai.OpenAIError() if not isinstance(error, openai.APIError):
             return ModelError(f"The OpenAI client refused the call: {error}")
+        case _:
+            return _other_error(error)
+
+
+def _other_error(error: Exception) -> ModelError:
+    match error:
         case UnicodeEncodeError() | TypeError():
             return ModelError(f"The request cannot be written: {error}")
-        case ValueError() | AttributeError() | LookupError():
-            return _unreadable(error)
+        case openai.OpenAIError() | ValueError() | AttributeError() | LookupError():
+            return unreadable(str(error))
         case OSError():
             return ModelError(f"The connection to the model broke: {error}", retryable=True)
         case _:
             return ModelError(f"The model call failed: {type(error).__name__}: {error}")
 
 
-def _connection_error(error: openai.APIConnectionError) -> ModelError:
-    match error.__cause__:
+def in_band_error(body: ErrorBody, secrets: Sequence[str]) -> ModelError:
+    """The failure that a server reports under status 200, in a whole answer or within a stream.
+
+    Args:
+        body: What it says.
+        secrets: What must not be in the message.
+    """
+    words = tidy(body.words, secrets) or "no reason is given"
+    return ModelError(
+        f"The model's server broke the answer off with an error: {words}",
+        status_code=body.status,
+        retryable=_is_passing(body, status=body.status),
+        cut=True,
+        **_code(body),
+    )
+
+
+def unreadable(why: str) -> ModelError:
+    """The failure of an answer that is not what the protocol says."""
+    return ModelError(f"The model's answer cannot be read: {why}", retryable=True, unreadable=True)
+
+
+def secrets_of(request: httpx2.Request | None) -> list[str]:
+    """The values of a request's headers that a server might repeat and that nobody may read."""
+    if request is None:
+        return []
+    headers = cast(Mapping[str, str], request.headers)
+    values = [
+        value.removeprefix("Bearer ")
+        for name, value in headers.items()
+        if name.lower() not in _HARMLESS_HEADERS and not name.lower().startswith("x-stainless-")
+    ]
+    return [value for value in values if len(value) >= _SECRET_CHARS]
+
+
+def _connection_error(cause: BaseException, request: httpx2.Request | None) -> ModelError:
+    match cause:
         case httpx2.LocalProtocolError():  # its text may quote the Authorization header
             return ModelError(
                 "The request cannot be sent: a header holds what HTTP does not allow; "
                 "check api_key and default_headers for a line end."
             )
+        case httpx2.DecodingError():
+            return unreadable(str(cause))
         case httpx2.UnsupportedProtocol():
-            return ModelError(
-                f"base_url must begin with http:// or https://, not {str(error.request.url)!r}."
-            )
-        case httpx2.RemoteProtocolError() | httpx2.ReadError() as cause:
+            url = "" if request is None else str(request.url)
+            return ModelError(f"base_url must begin with http:// or https://, not {url!r}.")
+        case httpx2.RemoteProtocolError() | httpx2.ReadError():
             return ModelError(
                 f"The model's server broke the connection off: {cause}", retryable=True, cut=True
             )
-        case cause:
-            where = error.request.url.netloc.decode("ascii", "replace")
-            return ModelError(
-                f"The model cannot be reached at {where}: {cause or error}", retryable=True
-            )
+        case _:
+            where = "" if request is None else request.url.netloc.decode("ascii", "replace")
+            return ModelError(f"The model cannot be reached at {where}: {cause}", retryable=True)
+
+
+def _request_of(error: httpx2.RequestError) -> httpx2.Request | None:
+    try:
+        return error.request
+    except RuntimeError:  # the transport did not say
+        return None
 
 
 def _status_error(error: openai.APIStatusError) -> ModelError:
     headers = cast(Mapping[str, str], error.response.headers)
-    data: dict[str, Any] = {"provider_code": error.code, "request_id": error.request_id}
+    body = read_error(_body_of(error), is_one=True)
+    status = error.status_code
+    words = tidy(body.words, secrets_of(error.request)) or error.response.reason_phrase
+    remedy = f" ({_REMEDIES[status]})" if status in _REMEDIES else ""
+    data = _code(body)
+    if error.request_id is not None:
+        data["request_id"] = error.request_id
     wait = retry_after(headers, now=datetime.now(UTC))
     if wait is not None:
         data["retry_after"] = wait
-    status = error.status_code
-    remedy = f" ({_REMEDIES[status]})" if status in _REMEDIES else ""
     return ModelError(
-        f"The model's server answered {status}: {error.message}{remedy}",
+        f"The model's server answered {status}: {words}{remedy}",
         status_code=status,
-        retryable=_is_passing(error, headers.get("x-should-retry")),
-        **{name: value for name, value in data.items() if value is not None},
+        retryable=_is_passing(body, status=status, should_retry=headers.get("x-should-retry")),
+        **data,
     )
 
 
-def _is_passing(error: openai.APIStatusError, should_retry: str | None) -> bool:
+def _body_of(error: openai.APIStatusError) -> object:
+    try:
+        return error.response.content
+    except httpx2.StreamError:  # a hook of the caller's raised before the body was read
+        return error.body
+
+
+def _code(body: ErrorBody) -> dict[str, Any]:
+    return {} if body.code is None else {"provider_code": tidy(body.code)}
+
+
+def _is_passing(body: ErrorBody, *, status: int | None, should_retry: str | None = None) -> bool:
     if should_retry in ("true", "false"):
         return should_retry == "true"
-    if error.code in _NEVER_PASSING or error.type in _NEVER_PASSING:
+    if body.kinds & _NEVER_PASSING:
         return False
-    return error.status_code in _PASSING_STATUS or error.status_code >= 500
-
-
-def _stream_error(error: openai.APIError) -> ModelError:
-    kinds = {error.code, error.type}
-    return ModelError(
-        f"The model's stream broke off with an error: {error.message}",
-        retryable="invalid_request_error" not in kinds and not kinds & _NEVER_PASSING,
-        cut=True,
-        provider_code=error.code or error.type,
-    )
-
-
-def _unreadable(error: Exception) -> ModelError:
-    return ModelError(
-        f"The model's answer cannot be read: {error}", retryable=True, unreadable=True
-    )
+    if status is None:
+        return not body.kinds & _REQUEST_FAULTS
+    return status in _PASSING_STATUS or status >= 500

@@ -1,29 +1,46 @@
-"""What an OpenAI chat completion said, whole or streamed, as a `CreateResult`."""
+"""What an OpenAI chat completion said, whole or streamed, as a `CreateResult`.
+
+Answers are read as plain JSON, since compatible servers differ from OpenAI in most details. A
+whole answer is read as a stream of one chunk.
+"""
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult, FinishReason, FunctionCall, RequestUsage
+from teamrun.models.error_bodies import ErrorBody, is_error, read_error
 from teamrun.models.families import ModelFamily
-from teamrun.models.openai_request import ToolNames
+from teamrun.models.openai_content import content_of, member, members, usage_with
+from teamrun.models.openai_errors import in_band_error
+from teamrun.models.openai_request import Request
+from teamrun.models.openai_tool_calls import ToolCalls
 
-if TYPE_CHECKING:
-    from openai.types import CompletionUsage
-    from openai.types.chat import ChatCompletion, ChatCompletionChunk
-    from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall
+__all__ = ["Answer", "AnswerReader"]
 
-__all__ = ["Answer", "StreamedAnswer", "result_of"]
+Json = dict[str, Any]
 
 _FINISH: dict[str | None, FinishReason] = {
     "stop": "stop",
+    "eos": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
     "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
     "tool_calls": "function_calls",
+    "tool_use": "function_calls",
     "function_call": "function_calls",
     "content_filter": "content_filter",
+    "safety": "content_filter",
 }
-_THOUGHT = re.compile(r"\A\s*<think>(.*?)</think>\s*", re.DOTALL)
+_BROKEN = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
+"""The server's own failure, after which the text is half an answer."""
+_THINKS_IN_TEXT = (ModelFamily.R1, ModelFamily.UNKNOWN)
+"""Servers of these families may leave thoughts in the text, up to `</think>`."""
+_THOUGHT = re.compile(r"\A(?:\s*<think>)?(.*?)</think>\s*", re.DOTALL)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,9 +48,9 @@ class Answer:
     """The parts of an answer, however they came."""
 
     finish_reason: str | None
-    text: str | None
-    reasoning: str | None
-    refusal: str | None
+    text: str
+    reasoning: str
+    refusal: str
     calls: list[FunctionCall]
     usage: RequestUsage
     logprobs: list[dict[str, Any]] | None
@@ -41,12 +58,12 @@ class Answer:
 
     def result(self, family: str) -> CreateResult:
         """The outcome: text beside tool calls is a thought, and so is reasoning that was shown."""
-        text, reasoning = self.text or "", self.reasoning
-        if family == ModelFamily.R1 and (thought := _THOUGHT.match(text)):
-            text, reasoning = text[thought.end() :], thought[1].strip()
+        text, reasoning = self.text, self.reasoning
+        if family in _THINKS_IN_TEXT and (thought := _THOUGHT.match(text)):
+            text, reasoning = text[thought.end() :], reasoning or thought[1].strip()
         return CreateResult(
             finish_reason=self._finish(),
-            content=self.calls or text or self.refusal or "",
+            content=self.calls or text or self.refusal,
             usage=self.usage,
             logprobs=self.logprobs,
             thought=(text if self.calls else None) or reasoning or None,
@@ -63,124 +80,162 @@ class Answer:
         return "stop" if reason == "function_calls" else reason
 
 
-def result_of(completion: "ChatCompletion", *, names: ToolNames, family: str) -> CreateResult:
-    """The outcome of a call that was not streamed.
-
-    Raises:
-        ModelError: The answer holds no choice.
-    """
-    if not completion.choices:
-        raise ModelError("The model's answer holds no choice.", retryable=True)
-    choice = completion.choices[0]
-    message = choice.message
-    calls = [
-        FunctionCall(
-            id=call.id, arguments=call.function.arguments, name=names.ours(call.function.name)
-        )
-        for call in message.tool_calls or ()
-        if call.type == "function"
-    ]
-    logprobs = choice.logprobs.content if choice.logprobs else None
-    return Answer(
-        finish_reason=choice.finish_reason,
-        text=message.content,
-        reasoning=_reasoning(message.model_extra),
-        refusal=message.refusal,
-        calls=calls,
-        usage=_usage(completion.usage),
-        logprobs=[token.model_dump() for token in logprobs] if logprobs else None,
-        model=completion.model,
-    ).result(family)
-
-
 @dataclass(slots=True)
-class StreamedAnswer:
-    """Puts the chunks of a streamed answer together."""
+class AnswerReader:
+    """Puts the chunks of an answer together.
 
-    names: ToolNames
+    Args:
+        request: What was asked.
+        family: Of the model.
+        secrets: What must not be in an error's message.
+    """
+
+    request: Request
     family: str
+    secrets: Sequence[str] = ()
+    ended: bool = False
+    """Whether the server has marked the end of the answer (`[DONE]`, or the end of its JSON)."""
     _text: list[str] = field(default_factory=list[str])
     _reasoning: list[str] = field(default_factory=list[str])
     _refusal: list[str] = field(default_factory=list[str])
-    _calls: dict[int, FunctionCall] = field(default_factory=dict[int, FunctionCall])
+    _calls: ToolCalls = field(default_factory=ToolCalls)
     _logprobs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _finish_reason: str | None = None
-    _usage: "CompletionUsage | None" = None
+    _usage: RequestUsage = field(default_factory=lambda: RequestUsage(0, 0))
     _model: str | None = None
+    _answered: bool = False
+    """Whether there was a choice at all."""
+    _streamed: bool = False
+    """Whether there was a delta."""
+    _thinking: bool = False
+    """Whether the text that was given out last is a thought."""
+    _several: bool = False
+    """Whether several answers were asked for."""
+    _other: ErrorBody | None = None
+    """The last thing that came in place of a chunk: the reason, if no answer comes."""
+
+    def __post_init__(self) -> None:
+        body = self.request.body
+        asked = member(body, "extra_body").get("n", body.get("n"))
+        self._several = isinstance(asked, int) and asked > 1
 
     @property
     def complete(self) -> bool:
         """Whether the model has said why it stopped."""
         return self._finish_reason is not None
 
-    def add(self, chunk: "ChatCompletionChunk") -> str:
-        """Take a chunk; returns the text in it, which may be empty."""
-        self._model = self._model or chunk.model
-        self._usage = chunk.usage or self._usage
-        for choice in chunk.choices or ():
-            if choice.index == 0:
-                self._finish_reason = choice.finish_reason or self._finish_reason
-                if choice.logprobs and choice.logprobs.content:
-                    self._logprobs += [token.model_dump() for token in choice.logprobs.content]
-                return self._add_delta(choice.delta)
-        return ""
+    def add(self, chunk: Json) -> list[str]:
+        """Take a chunk, or a whole answer; returns the text to give out.
+
+        Raises:
+            ModelError: It is an error of the server, or cannot be read.
+        """
+        if is_error(chunk):
+            raise in_band_error(read_error(chunk), self.secrets)
+        self._model = self._model or _string(chunk.get("model"))
+        for block in (member(member(chunk, "x_groq"), "usage"), member(chunk, "usage")):
+            self._usage = usage_with(self._usage, block)
+        choices = members(chunk, "choices")
+        if not choices:
+            self.add_other(chunk)
+        return [piece for choice in choices if self._counts(choice) for piece in self._add(choice)]
+
+    def add_other(self, body: object) -> None:
+        """Take what is no chunk: pings and the like, but maybe the reason for no answer."""
+        error = read_error(body)
+        if error.words:
+            self._other = error
+
+    def close(self) -> list[str]:
+        """The text to give out when no more chunks come."""
+        return self._close_thought()
 
     def result(self) -> CreateResult:
         """The whole outcome, after the last chunk.
 
         Raises:
-            ModelError: The stream ended before the model did.
+            ModelError: The answer broke off, or there was none.
         """
-        if self._finish_reason is None:
-            raise ModelError(
-                "The model's stream ended before its answer did.", retryable=True, cut=True
-            )
+        if self._finish_reason in _BROKEN:
+            raise in_band_error(ErrorBody(words=f"finish_reason {self._finish_reason!r}"), ())
+        if not self._answered or not (self.complete or self.ended):
+            raise self._missing()
         return Answer(
             finish_reason=self._finish_reason,
             text="".join(self._text),
             reasoning="".join(self._reasoning),
             refusal="".join(self._refusal),
-            calls=[self._calls[index] for index in sorted(self._calls)],
-            usage=_usage(self._usage),
+            calls=self._calls.result(self.request.names, taken=self._earlier_ids()),
+            usage=self._usage,
             logprobs=self._logprobs or None,
             model=self._model,
         ).result(self.family)
 
-    def _add_delta(self, delta: "ChoiceDelta") -> str:
-        for call in delta.tool_calls or ():
-            self._add_call(call)
-        if reasoning := _reasoning(delta.model_extra):
-            self._reasoning.append(reasoning)
-        if delta.refusal:
-            self._refusal.append(delta.refusal)
-        if delta.content:
-            self._text.append(delta.content)
-        return delta.content or ""
+    def _counts(self, choice: Json) -> bool:
+        # If several answers were asked for, the first is the answer. If not, further choices are
+        # parts of it: some servers number the chunks, or put tool calls into a second choice.
+        return not choice.get("index") or not self._several
 
-    def _add_call(self, part: "ChoiceDeltaToolCall") -> None:
-        call = self._calls.setdefault(part.index, FunctionCall(id="", arguments="", name=""))
-        call.id = part.id or call.id
-        if part.function is not None:
-            if part.function.name:
-                call.name = self.names.ours(part.function.name)
-            call.arguments += part.function.arguments or ""
+    def _add(self, choice: Json) -> list[str]:
+        if error := choice.get("error"):
+            raise in_band_error(read_error(error), self.secrets)
+        self._finish_reason = _finish_reason(choice.get("finish_reason")) or self._finish_reason
+        self._usage = usage_with(self._usage, member(choice, "usage"))
+        self._logprobs += members(member(choice, "logprobs"), "content")
+        if delta := member(choice, "delta"):
+            self._answered = self._streamed = True
+            return self._add_message(delta, whole=False)
+        # Some servers end a stream with the whole message once more.
+        if (message := member(choice, "message")) and not self._streamed:
+            self._answered = True
+            return self._add_message(message, whole=True)
+        self._answered = self._answered or "message" not in choice
+        return []
+
+    def _add_message(self, message: Json, *, whole: bool) -> list[str]:
+        content = content_of(message)
+        pieces: list[str] = []
+        if content.thought:
+            self._reasoning.append(content.thought)
+            pieces.append(content.thought if self._thinking else f"<think>{content.thought}")
+            self._thinking = True
+        if content.refusal:
+            self._refusal.append(content.refusal)
+        called = [self._calls.add(call, whole=whole) for call in members(message, "tool_calls")]
+        if content.text or any(called):
+            pieces += self._close_thought()
+        if content.text:
+            self._text.append(content.text)
+            pieces.append(content.text)
+        return pieces
+
+    def _close_thought(self) -> list[str]:
+        if not self._thinking:
+            return []
+        self._thinking = False
+        return ["</think>"]
+
+    def _missing(self) -> ModelError:
+        if self._other is not None:
+            return in_band_error(self._other, self.secrets)
+        if self._answered:
+            what, cut = "The model's stream ended before its answer did.", True
+        else:
+            what, cut = "The model's answer holds no choice.", False
+        return ModelError(what, retryable=True, cut=cut)
+
+    def _earlier_ids(self) -> Collection[str]:
+        if not self._calls:
+            return ()
+        messages: list[Json] = self.request.body["messages"]
+        return {call["id"] for message in messages for call in message.get("tool_calls") or ()}
 
 
-def _reasoning(extra: dict[str, Any] | None) -> str | None:
-    # Not OpenAI's own: DeepSeek and vLLM say `reasoning_content`, Ollama says `reasoning`.
-    for name in ("reasoning_content", "reasoning"):
-        if isinstance(value := (extra or {}).get(name), str) and value:
-            return value
-    return None
+def _finish_reason(value: object) -> str | None:
+    if isinstance(value, dict):  # SGLang's own form
+        value = cast(Json, value).get("type")
+    return value.lower() if isinstance(value, str) and value else None
 
 
-def _usage(usage: "CompletionUsage | None") -> RequestUsage:
-    if usage is None:
-        return RequestUsage(prompt_tokens=0, completion_tokens=0)
-    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
-    return RequestUsage(
-        prompt_tokens=usage.prompt_tokens or 0,
-        completion_tokens=usage.completion_tokens or 0,
-        cached_tokens=(prompt and prompt.cached_tokens) or 0,
-        reasoning_tokens=(completion and completion.reasoning_tokens) or 0,
-    )
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

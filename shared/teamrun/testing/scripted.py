@@ -207,7 +207,7 @@ class ScriptedModel(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
-        """The next step, word by word, then whole."""
+        """The next step, its thought between `<think>` and `</think>`, word by word, then whole."""
         result = await self.create(
             messages,
             tools=tools,
@@ -217,6 +217,9 @@ class ScriptedModel(ChatCompletionClient):
             cancellation_token=cancellation_token,
         )
         if isinstance(result.content, str):
+            if result.thought:
+                yield f"<think>{result.thought}"
+                yield "</think>"
             for word in _WORD.findall(result.content):
                 yield word
         yield result

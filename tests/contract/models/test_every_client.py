@@ -115,6 +115,18 @@ def test_reasoning_that_the_model_shows_is_a_thought(stage: Stage) -> None:
     asyncio.run(body())
 
 
+def test_a_stream_gives_thoughts_first_between_tags(stage: Stage) -> None:
+    async def body() -> None:
+        async with stage([{"content": "Three of them.", "thought": "Hm."}]) as client:
+            *pieces, result = await pieces_of(client)
+        assert pieces[:2] == ["<think>Hm.", "</think>"]
+        assert "".join(map(str, pieces[2:])) == "Three of them."
+        assert isinstance(result, CreateResult)
+        assert (result.content, result.thought) == ("Three of them.", "Hm.")
+
+    asyncio.run(body())
+
+
 @pytest.mark.parametrize(("status", "retryable"), [(400, False), (503, True)])
 def test_a_failure_is_a_model_error_with_status_and_whether_to_try_again(
     stage: Stage, status: int, retryable: bool

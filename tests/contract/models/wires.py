@@ -145,9 +145,9 @@ class RequestCase:
     """Arguments of the client."""
 
 
-def completion(message: Json, *others: Json, **rest: Any) -> str:
+def completion(message: Json, *others: Json, finish: str = "stop", **rest: Any) -> str:
     """The body of a whole answer with that message; `others` are further choices."""
-    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}
     frame = {"id": "1", "object": "chat.completion", "created": 1, "model": "m-1"}
     return json.dumps({**frame, "choices": [choice, *others], **rest})
 

@@ -53,7 +53,7 @@ def an(kind: type[Exception]) -> Exception:
     Exception.__init__(error, "x")
     response = httpx2.Response(500, request=REQUEST)
     details = {"message": "x", "code": None, "type": None, "status_code": 500, "request": REQUEST}
-    for name, value in {**details, "response": response, "request_id": None}.items():
+    for name, value in {**details, "response": response, "request_id": None, "body": None}.items():
         try:
             setattr(error, name, value)
         except AttributeError:  # a read-only property

@@ -3,12 +3,11 @@
 from typing import Any
 
 import pytest
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult, FunctionCall, RequestUsage
-from teamrun.models.openai_request import ToolNames
-from teamrun.models.openai_response import StreamedAnswer, result_of
+from teamrun.models.openai_request import Request, ToolNames
+from teamrun.models.openai_response import AnswerReader
 
 
 def answer(
@@ -24,11 +23,12 @@ def answer(
         "message": {"role": "assistant", **message},
         "logprobs": logprobs,
     }
-    # As the SDK does: what a server sends is not validated.
-    completion = ChatCompletion.construct(model="m-1", choices=[choice])
-    return result_of(completion, names=ToolNames(), family=family)
+    reader = AnswerReader(REQUEST, family, ended=True)
+    reader.add({"model": "m-1", "choices": [choice]})
+    return reader.result()
 
 
+REQUEST = Request({"messages": []}, ToolNames())
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
@@ -48,7 +48,9 @@ def test_the_whole_result() -> None:
         ("length", "length"),
         ("content_filter", "content_filter"),
         ("tool_calls", "stop"),
-        ("eos", "unknown"),
+        ("eos", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("odd", "unknown"),
         (None, "unknown"),
     ],
 )
@@ -85,23 +87,14 @@ def test_token_probabilities_are_kept() -> None:
     assert result.logprobs is not None and result.logprobs[0]["logprob"] == -0.1
 
 
-def chunk(delta: dict[str, Any] | None = None, **rest: Any) -> ChatCompletionChunk:
+def chunk(delta: dict[str, Any] | None = None, **rest: Any) -> dict[str, Any]:
     finish = rest.pop("finish", None)
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
-    return ChatCompletionChunk.model_validate(
-        {
-            "id": "1",
-            "created": 1,
-            "model": "m-1",
-            "object": "chat.completion.chunk",
-            "choices": choices,
-            **rest,
-        }
-    )
+    return {"model": "m-1", "object": "chat.completion.chunk", "choices": choices, **rest}
 
 
-def streamed(*chunks: ChatCompletionChunk) -> CreateResult:
-    whole = StreamedAnswer(ToolNames(), "gpt-4o")
+def streamed(*chunks: dict[str, Any]) -> CreateResult:
+    whole = AnswerReader(REQUEST, "gpt-4o")
     for item in chunks:
         whole.add(item)
     return whole.result()

@@ -1,0 +1,120 @@
+"""The body of a chat completion's response, taken in pieces: events, or one whole answer.
+
+Which of the two it is shows in its first character, not in what was asked for or declared: there
+are servers that stream where they should not, and that answer whole where a stream was asked for.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from teamrun.errors import ModelError
+from teamrun.models.error_bodies import read_error, tidy
+from teamrun.models.openai_errors import in_band_error, unreadable
+from teamrun.models.openai_response import AnswerReader
+from teamrun.models.sse import Event, EventReader
+
+__all__ = ["AnswerBody"]
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+_WHOLE = b'{[<"'
+"""What a whole answer begins with, or a web page in its place; no line of an event does."""
+_DONE = "[DONE]"
+
+
+@dataclass(slots=True)
+class AnswerBody:
+    """Hands what the bytes hold to `answer`."""
+
+    answer: AnswerReader
+    _events: EventReader = field(default_factory=EventReader)
+    _held: bytearray = field(default_factory=bytearray)
+    """A whole answer so far; of a stream, its beginning."""
+    _streamed: bool | None = None
+    """`None` until the first character has come."""
+    _had_events: bool = False
+
+    def read(self, body: bytes) -> None:
+        """Take the whole body.
+
+        Raises:
+            ModelError: As for `feed`.
+        """
+        for _ in (*self.feed(body), *self.close()):
+            pass
+
+    def feed(self, piece: bytes) -> Iterator[str]:
+        """The text to give out after the piece.
+
+        Raises:
+            ModelError: It holds an error of the server, or cannot be read.
+        """
+        if not self._streamed:
+            self._held += piece
+        if self._streamed is None:
+            first = self._held.lstrip(_BLANK)[:1]
+            if not first:
+                return
+            self._streamed = first not in _WHOLE
+            piece = bytes(self._held)
+        if self._streamed:
+            yield from self._take(self._events.feed(piece))
+
+    def close(self) -> Iterator[str]:
+        """The text to give out after the last piece.
+
+        Raises:
+            ModelError: As for `feed`.
+        """
+        if self._streamed:
+            yield from self._take(self._events.close())
+        if not self._had_events:  # not a stream either: a text
+            yield from self._take_whole()
+        yield from self.answer.close()
+
+    def _take(self, events: list[Event]) -> Iterator[str]:
+        for event in events:
+            self._had_events = True
+            if event.data.startswith(_DONE):
+                self.answer.ended = True
+                yield from self.answer.close()
+                return
+            if event.name == "error":
+                raise in_band_error(read_error(event.data), self.answer.secrets)
+            for value in self._values(event.data):
+                yield from self._add(value)
+
+    def _values(self, data: str) -> list[object]:
+        try:
+            return [json.loads(data)]
+        except (ValueError, RecursionError) as error:
+            if "\n" in data:  # events that no blank line divides
+                return [value for line in data.split("\n") for value in self._values(line)]
+            if data.startswith(("{", "[")):
+                raise unreadable(str(error)) from error
+            return [data]
+
+    def _add(self, value: object) -> Iterator[str]:
+        match value:
+            case dict():
+                yield from self.answer.add(cast(dict[str, Any], value))
+            case list():
+                for item in cast(list[object], value):
+                    yield from self._add(item)
+            case _:
+                self.answer.add_other(value)
+
+    def _take_whole(self) -> Iterator[str]:
+        text = self._held.decode("utf-8-sig", "replace")
+        try:
+            value: object = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            words = tidy(read_error(text).words, self.answer.secrets) or "nothing"
+            raise ModelError(
+                f"The model's server did not answer with JSON but with: {words}",
+                retryable=True,
+                unreadable=True,
+            ) from error
+        yield from self._add(value)
+        self.answer.ended = True

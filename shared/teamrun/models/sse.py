@@ -1,0 +1,71 @@
+"""Server-sent events as model servers send them (WHATWG HTML, section 9.2.6).
+
+Above it: `openai_calls.py`. It is more tolerant than the standard in two ways: an event that the
+stream's end cuts off from its blank line counts, and bytes that are no UTF-8 are replaced.
+"""
+
+from dataclasses import dataclass, field
+
+__all__ = ["Event", "EventReader"]
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event that has data; comments, pings, ids and retry times have none."""
+
+    name: str
+    data: str
+
+
+@dataclass(slots=True)
+class EventReader:
+    """Takes the bytes of a stream in pieces of any size; gives the events in them."""
+
+    _rest: bytearray = field(default_factory=bytearray)
+    """The beginning of a line whose end has not come."""
+    _after_cr: bool = False
+    """Whether a line feed that comes next is the second half of a line's end."""
+    _begun: bool = False
+    _name: str = ""
+    _data: list[str] = field(default_factory=list[str])
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """The events that end within the piece."""
+        if self._after_cr and piece.startswith(b"\n"):
+            piece = piece[1:]
+        if not piece:
+            return []
+        self._after_cr = piece.endswith(b"\r")
+        self._rest += piece
+        if b"\n" not in piece and b"\r" not in piece:  # one long line is not split again and again
+            return []
+        lines = self._rest.splitlines(keepends=True)
+        self._rest = bytearray() if lines[-1].endswith((b"\n", b"\r")) else lines.pop()
+        return [event for line in lines if (event := self._line(line.rstrip(b"\r\n")))]
+
+    def close(self) -> list[Event]:
+        """The event that was under way when the stream ended."""
+        events = [self._line(self._rest), self._line(b"")]
+        self._rest = bytearray()
+        return [event for event in events if event]
+
+    def _line(self, line: bytes | bytearray) -> Event | None:
+        if not self._begun:
+            self._begun = True
+            line = line.removeprefix(_BOM)
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(b":")
+        text = value.removeprefix(b" ").decode("utf-8", "replace")
+        if name == b"data":
+            self._data.append(text)
+        elif name == b"event":
+            self._name = text
+        return None
+
+    def _dispatch(self) -> Event | None:
+        data, name = "\n".join(self._data), self._name
+        self._data, self._name = [], ""
+        return Event(name, data) if data else None
