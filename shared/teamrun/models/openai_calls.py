@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
@@ -77,20 +77,18 @@ class OpenAICalls:
         Raises:
             ModelError: Whatever went wrong, an early end of the stream included.
         """
-        with mapped_errors(), cancelled_by(token):
-            completions = self._client().chat.completions.with_streaming_response
-            opening = completions.create(**_arguments(request), stream=True)
-            response = (await opening.__aenter__()).http_response
-        answer = self._answer_of(response, request)
-        try:
-            async with aclosing(_texts(response, AnswerBody(answer), token)) as texts:
-                async for text in texts:
+        async with AsyncExitStack() as stack:
+            with mapped_errors(), cancelled_by(token):
+                completions = self._client().chat.completions.with_streaming_response
+                opening = completions.create(**_arguments(request), stream=True)
+                response = (await stack.enter_async_context(opening)).http_response
+            answer = self._answer_of(response, request)
+            try:
+                async for text in _texts(response, AnswerBody(answer), token):
                     yield text
-        except ModelError:
-            if not answer.complete:  # else only the usage is missing; not worth paying again for
-                raise
-        finally:
-            await response.aclose()
+            except ModelError:
+                if not answer.complete:  # else only the usage is missing, not worth another call
+                    raise
         with mapped_errors():
             result = answer.result()
         yield result

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.contract.models.wires import completion
 from tests.support.model_replies import Plan, Reply
 from tests.support.model_server import ModelServer
 from tests.support.runs import TENANT, Cluster, solo
@@ -80,5 +81,32 @@ def test_a_wrong_request_fails_the_run_with_the_servers_words() -> None:
             assert run.status == "failed"
             assert run.error is not None and "no such tool" in run.error.message
             assert server.calls == 1
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_error_under_status_200_that_no_wait_mends_fails_the_run_after_one_call(
+    streamed: bool,
+) -> None:
+    broke = Reply(body='{"error": {"message": "No credits", "code": 402}}')
+
+    async def body() -> None:
+        async with executed(broke, model_client_stream=streamed) as (run, _, server):
+            assert run.status == "failed"
+            assert run.error is not None and "No credits" in run.error.message
+            assert server.calls == 1
+
+    asyncio.run(body())
+
+
+def test_half_an_answer_that_ends_with_an_error_is_asked_for_again() -> None:
+    half = Reply(body=completion({"content": "Half an"}, finish="error"))
+
+    async def body() -> None:
+        async with executed(half, Reply(content="so it is DONE")) as (run, events, server):
+            assert run.output is not None and run.output.text == "so it is DONE"
+            assert [event.type for event in events].count("model.call.retried") == 1
+            assert server.calls == 2
 
     asyncio.run(body())
