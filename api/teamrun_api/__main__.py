@@ -36,11 +36,16 @@ def main(arguments: Sequence[str] | None = None, *, outside: OpenOutside = open_
     given = _parser().parse_args(arguments)
     try:
         settings = load_settings(ApiSettings, host=given.host, port=given.port)
-        check_bind(settings.host, Keyring(settings.api_keys))
-        configure_logging(level=settings.log_level, form=settings.log_format)
-        return asyncio.run(_serve(settings, outside))
     except UsageError as error:
         sys.stderr.write(f"teamrun api: {error}\n")
+        return 2
+    configure_logging(level=settings.log_level, form=settings.log_format)
+    try:
+        check_bind(settings.host, Keyring(settings.api_keys))
+        return asyncio.run(_serve(settings, outside))
+    except UsageError as error:
+        data = {"action": "api.misconfigured", "error": str(error)}
+        logger.error("The API is not configured correctly", extra=data)
         return 2
     except TeamrunError as error:
         data = {"action": "api.failed", "error": str(error)}

@@ -22,11 +22,14 @@ from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.dispatch.local import LocalDispatcher
 from teamrun.live.base import Live
 from teamrun.live.open import open_live
+from teamrun.redis.address import key_prefix, read_redis_url
 from teamrun.runs.engine import Engine
 from teamrun.runs.reaper import Reaper
 from teamrun.runs.service import RunService
+from teamrun.storage.address import store_namespace
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
+from teamrun.storage.proof import prove_store
 from teamrun_api.readiness import Check
 from teamrun_api.settings import ApiSettings
 
@@ -63,11 +66,12 @@ def open_outside(settings: ApiSettings) -> Outside:
         UsageError: A setting does not hold.
         StorageError: The store cannot be used.
     """
-    redis_url = settings.redis_url
+    redis = None if settings.redis_url is None else read_redis_url(settings.redis_url)
+    prefix = key_prefix(settings.namespace or store_namespace(settings.store_url))
     return Outside(
         store=open_store(settings.store_url, fsync=settings.fsync),
-        live=open_live(redis_url),
-        dispatcher=None if redis_url is None else CeleryDispatcher(redis_url),
+        live=open_live(redis, prefix=prefix),
+        dispatcher=None if redis is None else CeleryDispatcher(redis, prefix=prefix),
     )
 
 
@@ -78,7 +82,7 @@ async def parts_of(
     """Open store, live state, queue and registry; close them at the end.
 
     Raises:
-        UsageError: A setting or the operator's file does not hold.
+        UsageError: A setting or the operator's file is invalid, or the store cannot be used.
     """
     async with AsyncExitStack() as stack:
         registry = load_registry(settings.config, environ=environ)
@@ -91,6 +95,7 @@ async def parts_of(
         store, live, dispatcher = outside(settings)
         stack.push_async_callback(store.close)
         stack.push_async_callback(live.close)
+        await prove_store(store)
         checks: dict[str, Check] = {"storage": store.check}
         if dispatcher is None:
             dispatcher = await stack.enter_async_context(

@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from teamrun.errors import UsageError
 from teamrun_api.app import api_of
 from teamrun_api.connections import Connection
 
@@ -64,6 +65,21 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen.
+
+        Raises:
+            UsageError: The address cannot be listened on. uvicorn alone would exit with status 3.
+        """
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            raise UsageError(
+                f"Cannot listen on {self.config.host}, port {self.config.port}: the port is "
+                "already in use, or the address is not one of this machine. Choose another one "
+                "with --port (TEAMRUN_PORT) or --host (TEAMRUN_HOST)."
+            ) from None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what would never end by itself, then what uvicorn ends."""

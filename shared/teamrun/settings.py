@@ -7,9 +7,9 @@ the environment.
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from teamrun.errors import UsageError
@@ -44,7 +44,15 @@ class CommonSettings(BaseSettings):
     default the folder `store` in `data_dir`."""
 
     redis_url: str | None = Field(default=None, repr=False)
-    """Redis or Valkey: `redis://`, `rediss://` or `unix:///path/to.sock`. May hold a password."""
+    """Redis or Valkey: `redis://host:6379/0`, `rediss://` or `unix:///path/to.sock`; may contain a
+    password, percent-encoded. Options: `db`, `username`, `password`, `protocol`, and for `rediss://`
+    `ssl_ca_certs`, `ssl_ca_path`, `ssl_certfile`, `ssl_keyfile`, `ssl_check_hostname`,
+    `ssl_cert_reqs`. Certificates are verified unless `ssl_cert_reqs=none`."""
+
+    namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    """What separates this deployment from others in the same Redis database; by default derived
+    from `store_url`. Set it, equally for all processes, if two deployments have the same store URL
+    on different machines, or one store has different URLs."""
 
     config: Path = Path("teamrun.yaml")
     """The operator's file: models, tools, agents and teams."""

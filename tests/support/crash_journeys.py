@@ -21,8 +21,8 @@ from tests.support.deployment import TENANT, CountingModel, Deployment, deployed
 
 from teamrun.dispatch.base import RunRef
 from teamrun.dispatch.celery import QUEUE
-from teamrun.dispatch.redis_pipe import RedisPipe
 from teamrun.errors import NotFound, RunEnded
+from teamrun.redis.pipe import RedisPipe
 from teamrun.runs.entries import Entry, Wait
 from teamrun.runs.keys import due_folder, result_key
 from teamrun.runs.public import Run
@@ -287,7 +287,7 @@ async def _unheard(traveller: _Traveller) -> RunRef:
     """The queue loses the message, so that the reaper has to find the run."""
     ref = await traveller.submit()
     pipe = RedisPipe(traveller.deployment.server.url)
-    await pipe.call(b"DEL", QUEUE)
+    await pipe.call(b"DEL", f"{traveller.deployment.prefix}{QUEUE}")
     await pipe.close()
     traveller.worker()
     await sometime(lambda: traveller.is_waiting(ref), "the run waits")

@@ -33,11 +33,13 @@ from teamrun.dispatch.base import RunRef
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.errors import StorageError, Unavailable
 from teamrun.live.open import open_live
+from teamrun.redis.address import key_prefix
 from teamrun.runs.entries import Entry
 from teamrun.runs.keys import SHARDS, open_folder, open_marker
 from teamrun.runs.log import RunLog
 from teamrun.runs.service import RunService
 from teamrun.runs.spec import RunRequest
+from teamrun.storage.address import store_namespace
 from teamrun.storage.open import open_store
 
 __all__ = [
@@ -245,6 +247,8 @@ class Deployment:
         self.port = free_port()
         self._names = itertools.count(1)
         store_url = store_url or (folder / "store").as_uri()
+        self.prefix = key_prefix(store_namespace(store_url))
+        """What its keys in Valkey begin with."""
         self.environ = {
             "TEAMRUN_CONFIG": str(folder / "teamrun.yaml"),
             "TEAMRUN_DATA_DIR": str(folder),
@@ -262,7 +266,10 @@ class Deployment:
         (folder / "ledger.py").write_text(tools, encoding="utf-8")
         registry = load_registry(folder / "teamrun.yaml", environ={})
         self.store = open_store(store_url)
-        live, dispatcher = open_live(server.url), CeleryDispatcher(server.url)
+        live, dispatcher = (
+            open_live(server.url, prefix=self.prefix),
+            CeleryDispatcher(server.url, prefix=self.prefix),
+        )
         self.service = RunService(
             store=self.store, live=live, dispatcher=dispatcher, registry=registry
         )

@@ -17,8 +17,8 @@ from tests.support.load import Load, Tally
 from tests.support.proxies import FaultyProxy, Rates, SilentProxy
 
 from teamrun.dispatch.celery import CeleryDispatcher
-from teamrun.dispatch.redis_pipe import RedisPipe
 from teamrun.errors import DeliveryError
+from teamrun.redis.pipe import RedisPipe
 
 __all__ = [
     "besieged",
@@ -217,7 +217,7 @@ async def besieged(deployment: Deployment, *, workers: int) -> Tally:
         await deployment.ready(worker)
     await load.submit(1)
     [ref] = load.refs.values()
-    dispatcher = CeleryDispatcher(deployment.server.url)
+    dispatcher = CeleryDispatcher(deployment.server.url, prefix=deployment.prefix)
     await dispatcher.send_many([ref] * 10 * workers)
     await dispatcher.close()
     return await _finished(deployment, load)

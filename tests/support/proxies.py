@@ -8,16 +8,18 @@ all though the server has done what was asked.
 import asyncio
 import contextlib
 import random
+import ssl
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-__all__ = ["FaultyProxy", "Rates", "SilentProxy"]
+__all__ = ["FaultyProxy", "Rates", "SilentProxy", "TlsProxy"]
 
 
 class _Listener:
-    def __init__(self) -> None:
+    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -27,7 +29,7 @@ class _Listener:
         return self._server.sockets[0].getsockname()[1]
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -87,6 +89,32 @@ class SilentProxy(_Listener):
         finally:
             for task in (*pumps, silenced):
                 task.cancel()
+            downstream.close()
+
+
+class TlsProxy(_Listener):
+    """TLS in front of a unix socket; `received` is what clients sent once they trusted it."""
+
+    def __init__(self, target: Path, tls: ssl.SSLContext) -> None:
+        super().__init__(tls=tls)
+        self._target = target
+        self.received = bytearray()
+
+    @property
+    def url(self) -> str:
+        """As Teamrun takes it."""
+        return f"rediss://127.0.0.1:{self.port}/0"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, downstream = await asyncio.open_unix_connection(str(self._target))
+        back = asyncio.create_task(_pump(upstream, writer))
+        try:
+            while data := await reader.read(65536):
+                self.received += data
+                downstream.write(data)
+                await downstream.drain()
+        finally:
+            back.cancel()
             downstream.close()
 
 

@@ -26,6 +26,7 @@ LINES = (
     {"models", "context", "memory", "code", "tools"},
     {"agents", "conditions", "teams", "console"},
     {"components"},
+    {"redis"},
     {"storage", "dispatch", "live"},
     {"runs"},
     {"webhooks", "batches", "schedules"},

@@ -14,7 +14,7 @@ from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
 from teamrun.settings import load_settings
 from teamrun_worker.app import make_app, touch_while_consuming
-from teamrun_worker.compose import OpenOutside, compose, open_outside, redis_url_of
+from teamrun_worker.compose import OpenOutside, compose, open_outside, prefix_of, redis_of
 from teamrun_worker.host import Host
 from teamrun_worker.settings import WorkerSettings
 
@@ -34,10 +34,17 @@ def main(*, outside: OpenOutside = open_outside) -> int:
     """
     try:
         settings = load_settings(WorkerSettings)
-        configure_logging(level=settings.log_level, form=settings.log_format)
-        return _work(settings, outside)
     except UsageError as error:
         sys.stderr.write(f"teamrun worker: {error}\n")
+        return 2
+    configure_logging(level=settings.log_level, form=settings.log_format)
+    try:
+        return _work(settings, outside)
+    except UsageError as error:
+        logger.error(
+            "The worker is not configured correctly",
+            extra={"action": "worker.misconfigured", "error": str(error)},
+        )
         return 2
     except TeamrunError as error:
         logger.error(
@@ -47,7 +54,7 @@ def main(*, outside: OpenOutside = open_outside) -> int:
 
 
 def _work(settings: WorkerSettings, outside: OpenOutside) -> int:
-    redis_url = redis_url_of(settings)
+    redis = redis_of(settings)
     # Celery's warning to root is about pickled messages; here they are JSON, and hold one name.
     warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
     host = Host(
@@ -55,7 +62,7 @@ def _work(settings: WorkerSettings, outside: OpenOutside) -> int:
         capacity=settings.max_runs,
         grace=settings.grace,
     )
-    app = make_app(redis_url, accept=host.submit)
+    app = make_app(redis, accept=host.submit, prefix=prefix_of(settings))
     host.start()
     if settings.heartbeat is not None:
         touch_while_consuming(app, settings.heartbeat, beat=host.beat)

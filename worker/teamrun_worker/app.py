@@ -7,31 +7,34 @@ a run, acknowledged before the run has begun: the run log and the reaper own rec
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 from celery import Celery, bootsteps, signals
 
 from teamrun.dispatch.base import RunRef
 from teamrun.dispatch.celery import QUEUE, TASK
+from teamrun.redis.address import RedisAddress, read_redis_url
+from teamrun_worker.broker import transport_options
 
-__all__ = ["broker_url", "make_app", "touch_while_consuming"]
+__all__ = ["make_app", "touch_while_consuming"]
 
 HEARTBEAT_S = 10.0
 
 
-def broker_url(redis_url: str) -> str:
-    """The same server in Celery's spelling, which has a scheme of its own for unix sockets."""
-    scheme, _, rest = redis_url.partition("://")
-    if scheme != "unix":
-        return redis_url
-    path, _, query = rest.partition("?")
-    options = dict(parse_qsl(query))
-    return f"redis+socket://{path}?virtual_host={options.get('db', '0')}"
+def make_app(
+    redis: str | RedisAddress, *, accept: Callable[[RunRef], None], prefix: str = ""
+) -> Celery:
+    """The application, whose task gives each run reference to `accept`.
 
+    Args:
+        redis: The server, as a URL or already read.
+        accept: Takes the runs.
+        prefix: The namespace: put before every key.
 
-def make_app(redis_url: str, *, accept: Callable[[RunRef], None]) -> Celery:
-    """The application, whose task gives each run reference to `accept`."""
-    app = Celery("teamrun", broker=broker_url(redis_url), set_as_current=False)
+    Raises:
+        UsageError: The URL is invalid.
+    """
+    address = read_redis_url(redis) if isinstance(redis, str) else redis
+    app = Celery("teamrun", broker=address.where, set_as_current=False)
     app.conf.update(
         task_acks_late=False,
         worker_disable_prefetch=True,
@@ -46,12 +49,8 @@ def make_app(redis_url: str, *, accept: Callable[[RunRef], None]) -> Celery:
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={
-            "socket_timeout": 5,
-            "socket_connect_timeout": 2,
-            "socket_keepalive": True,
-            "health_check_interval": 5,  # with 15, a silent connection was left after 32 s
-        },
+        broker_transport="teamrun_worker.broker:Transport",
+        broker_transport_options=transport_options(address, prefix=prefix),
         task_default_queue=QUEUE,
         task_create_missing_queues=False,
     )

@@ -14,14 +14,17 @@ from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.errors import UsageError
 from teamrun.live.base import Live
 from teamrun.live.open import open_live
+from teamrun.redis.address import RedisAddress, key_prefix, read_redis_url
 from teamrun.runs.engine import Engine
 from teamrun.runs.reaper import Reaper
+from teamrun.storage.address import store_namespace
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
+from teamrun.storage.proof import prove_store
 from teamrun_worker.host import Parts
 from teamrun_worker.settings import WorkerSettings
 
-__all__ = ["OpenOutside", "Outside", "compose", "open_outside", "redis_url_of"]
+__all__ = ["OpenOutside", "Outside", "compose", "open_outside", "prefix_of", "redis_of"]
 
 
 class Outside(NamedTuple):
@@ -36,18 +39,27 @@ OpenOutside = Callable[[WorkerSettings], Outside]
 """Opens it; tests give a worker other parts than `open_outside` does."""
 
 
-def redis_url_of(settings: WorkerSettings) -> str:
+def redis_of(settings: WorkerSettings) -> RedisAddress:
     """Where the queue is.
 
     Raises:
-        UsageError: The setting is missing.
+        UsageError: The setting is missing or invalid.
     """
     if settings.redis_url is None:
         raise UsageError(
             "TEAMRUN_REDIS_URL is not set: a worker takes its runs from Redis. Set it, for "
             "example to redis://127.0.0.1:6379/0, or use `teamrun serve`, which brings its own."
         )
-    return settings.redis_url
+    return read_redis_url(settings.redis_url)
+
+
+def prefix_of(settings: WorkerSettings) -> str:
+    """The namespace of the deployment in Redis.
+
+    Raises:
+        UsageError: The store URL is invalid.
+    """
+    return key_prefix(settings.namespace or store_namespace(settings.store_url))
 
 
 def open_outside(settings: WorkerSettings) -> Outside:
@@ -57,11 +69,11 @@ def open_outside(settings: WorkerSettings) -> Outside:
         UsageError: A setting does not hold.
         StorageError: The store cannot be used.
     """
-    redis_url = redis_url_of(settings)
+    redis, prefix = redis_of(settings), prefix_of(settings)
     return Outside(
         store=open_store(settings.store_url, fsync=settings.fsync),
-        live=open_live(redis_url),
-        dispatcher=CeleryDispatcher(redis_url),
+        live=open_live(redis, prefix=prefix),
+        dispatcher=CeleryDispatcher(redis, prefix=prefix),
     )
 
 
@@ -69,8 +81,8 @@ async def compose(settings: WorkerSettings, *, outside: OpenOutside = open_outsi
     """Open what is outside and the registry, and make engine and reaper.
 
     Raises:
-        UsageError: A setting or the operator's file does not hold.
-        StorageError: The store cannot be used.
+        UsageError: A setting or the operator's file is invalid, or the store cannot be used.
+        StorageError: The store cannot be opened.
     """
     registry = load_registry(settings.config, environ=os.environ)
     registry.preload()  # a tool that cannot be imported ends the start, not the first run
@@ -81,6 +93,7 @@ async def compose(settings: WorkerSettings, *, outside: OpenOutside = open_outsi
         allowed=settings.allow_scripted,
     )
     store, live, dispatcher = outside(settings)
+    await prove_store(store)
     owner = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     engine = Engine(
         store=store,

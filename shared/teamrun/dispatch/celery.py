@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 from teamrun.core.optional import require
 from teamrun.dispatch.base import RunRef
+from teamrun.redis.address import RedisAddress
 
 if TYPE_CHECKING:
-    from teamrun.dispatch.redis_pipe import RedisPipe
+    from teamrun.redis.pipe import RedisPipe
 
 __all__ = ["QUEUE", "TASK", "CeleryDispatcher", "encode_message"]
 
@@ -36,18 +37,22 @@ class CeleryDispatcher:
     """Implements `Dispatcher` by pushing Celery messages to Redis.
 
     Args:
-        redis: The URL of the server, or a pipe that the caller closes.
+        redis: The server, or a pipe that the caller closes.
         queue: The queue that the workers consume.
+        prefix: The namespace: put before the name of the list.
 
     Raises:
         MissingPackage: redis-py is not installed.
-        UsageError: The URL is none of redis-py's.
+        UsageError: The URL is invalid.
     """
 
-    def __init__(self, redis: "str | RedisPipe", *, queue: str = QUEUE) -> None:
-        self._own_pipe = isinstance(redis, str)
-        self._pipe = _open(redis) if isinstance(redis, str) else redis
+    def __init__(
+        self, redis: "str | RedisAddress | RedisPipe", *, queue: str = QUEUE, prefix: str = ""
+    ) -> None:
+        self._own_pipe = isinstance(redis, str | RedisAddress)
+        self._pipe = _open(redis) if isinstance(redis, str | RedisAddress) else redis
         self._queue = queue
+        self._key = f"{prefix}{queue}"
 
     async def send(self, ref: RunRef) -> None:
         """Ask a worker for `execute(ref)`.
@@ -55,7 +60,7 @@ class CeleryDispatcher:
         Raises:
             DeliveryError: Redis did not take it, within 2 seconds.
         """
-        await self._pipe.call(b"LPUSH", self._queue, encode_message(ref, queue=self._queue))
+        await self._pipe.call(b"LPUSH", self._key, encode_message(ref, queue=self._queue))
 
     async def send_many(self, refs: Iterable[RunRef]) -> None:
         """Ask for many runs with one command.
@@ -65,7 +70,7 @@ class CeleryDispatcher:
         """
         messages = [encode_message(ref, queue=self._queue) for ref in refs]
         if messages:
-            await self._pipe.call(b"LPUSH", self._queue, *messages)
+            await self._pipe.call(b"LPUSH", self._key, *messages)
 
     async def close(self) -> None:
         """End the connection."""
@@ -124,8 +129,8 @@ def _template(queue: str) -> str:
     return re.sub("<(body|id|tag|text)>", r"%(\1)s", template)
 
 
-def _open(url: str) -> "RedisPipe":
+def _open(redis: str | RedisAddress) -> "RedisPipe":
     require("redis", extra="redis", needed_by="CeleryDispatcher", lowest=(8,))
-    from teamrun.dispatch.redis_pipe import RedisPipe
+    from teamrun.redis.pipe import RedisPipe
 
-    return RedisPipe(url)
+    return RedisPipe(redis)

@@ -64,7 +64,7 @@ class Live(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Prove that the server answers."""
+        """Prove that the server answers and takes writes."""
         ...
 
     async def close(self) -> None:

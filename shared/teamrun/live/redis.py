@@ -1,4 +1,4 @@
-"""Shared state in Redis or Valkey. All keys and channels begin with `teamrun:`.
+"""Shared state in Redis or Valkey. All keys and channels begin with one prefix.
 
 Leases and ages go by the clock of the server, never by those of the workers. Scripts touch one key
 each. Views expire after a day, since they can be made again from the log.
@@ -8,15 +8,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
-from teamrun.dispatch.redis_pipe import RedisPipe, Script
 from teamrun.live.base import View
 from teamrun.live.redis_topics import RedisTopics
+from teamrun.redis.address import RedisAddress
+from teamrun.redis.pipe import RedisPipe, Script
 
 __all__ = ["RedisLive"]
 
 _PREFIX = "teamrun:"
 _VIEW_LIFE = timedelta(days=1)
 _KEYS_PER_COMMAND = 1000
+_PROBE_LIFE_S = 60
 
 _ACQUIRE = Script.of("""
 local holder = redis.call('GET', KEYS[1])
@@ -59,20 +61,20 @@ class RedisLive:
     Both belong to the event loop on which they are first used.
 
     Args:
-        redis: The URL of the server, or a pipe that the caller closes.
+        redis: The server, or a pipe that the caller closes.
         prefix: Put before every key and channel.
         silence: How often the server must give a sign of life to subscribers.
     """
 
     def __init__(
         self,
-        redis: str | RedisPipe,
+        redis: str | RedisAddress | RedisPipe,
         *,
         prefix: str = _PREFIX,
         silence: timedelta = timedelta(seconds=15),
     ) -> None:
-        self._own_pipe = isinstance(redis, str)
-        self._pipe = RedisPipe(redis) if isinstance(redis, str) else redis
+        self._own_pipe = not isinstance(redis, RedisPipe)
+        self._pipe = redis if isinstance(redis, RedisPipe) else RedisPipe(redis)
         self._prefix = prefix
         self._topics = RedisTopics(self._pipe, prefix=f"{prefix}topic:", silence=silence)
 
@@ -113,12 +115,12 @@ class RedisLive:
         return [_parse(value) for value in await self._values([self._view(key) for key in keys])]
 
     async def ping(self) -> None:
-        """Prove that the server answers.
+        """Prove that the server answers and takes writes.
 
         Raises:
-            DeliveryError: It does not.
+            DeliveryError: It does not: it is away, a replica, full, or cannot save.
         """
-        await self._pipe.call(b"PING")
+        await self._pipe.call(b"SET", f"{self._prefix}probe", 1, b"EX", _PROBE_LIFE_S)
 
     async def close(self) -> None:
         """End every subscription and the connections."""

@@ -10,8 +10,8 @@ from typing import Any, cast
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from teamrun.dispatch.redis_pipe import pack
 from teamrun.errors import DeliveryError
+from teamrun.redis.pipe import pack
 
 __all__ = ["RedisLink"]
 

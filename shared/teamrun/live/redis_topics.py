@@ -12,9 +12,9 @@ from datetime import timedelta
 
 from redis.exceptions import RedisError
 
-from teamrun.dispatch.redis_pipe import RedisPipe
 from teamrun.live.fanout import Fanout, Reader
 from teamrun.live.redis_link import RedisLink
+from teamrun.redis.pipe import RedisPipe
 
 __all__ = ["RedisTopics"]
 

@@ -5,9 +5,10 @@ CPU time, but with 0.12 they abort the process now and then when it exits soon a
 """
 
 import asyncio
+import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -18,9 +19,11 @@ from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, Join
 from obstore.store import AzureStore, S3Store
 
 from teamrun.errors import NotFound, StorageError, Unavailable
+from teamrun.storage.aws import AwsProfile, aws_endpoint, boto3_credentials, read_profile
 from teamrun.storage.keys import check_key, check_prefix
 
 if TYPE_CHECKING:
+    from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import AzureConfig, ClientConfig, RetryConfig, S3Config
     from obstore.store import ObjectStore as Bucket
 
@@ -31,6 +34,7 @@ T = TypeVar("T")
 _THREADS = 64
 """Requests in flight; they wait for the network."""
 _PAGE = 1000
+_REGIONS = {"AWS_REGION", "AWS_DEFAULT_REGION"}
 _QUERY = re.compile(r"\?\S*")
 
 
@@ -47,16 +51,32 @@ _RETRIES: "RetryConfig" = {
 
 
 def open_s3(
-    bucket: str, *, prefix: str = "", endpoint: str | None = None, region: str | None = None
+    bucket: str,
+    *,
+    prefix: str = "",
+    endpoint: str | None = None,
+    region: str | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> "BucketStore":
-    """A store in an S3 bucket; credentials come from the environment, as the AWS tools read it.
+    """A store in an S3 bucket; credentials come from where the AWS tools take them.
+
+    That is: `AWS_ACCESS_KEY_ID` and its companions, else the profile `AWS_PROFILE` or `default`,
+    else the role of the machine.
 
     Args:
         bucket: Its name.
         prefix: A folder of the bucket that holds everything.
-        endpoint: The server, where it is not Amazon's; it must honour `If-None-Match: *`.
+        endpoint: The server, if it is not Amazon's; by default that of `AWS_ENDPOINT_URL`. It must
+            honour `If-None-Match: *`.
         region: Where the bucket is.
+        environ: In place of the environment of the process; obstore reads that in any case.
+
+    Raises:
+        UsageError: `AWS_PROFILE` names a profile that does not exist or gives no credentials.
     """
+    environ = os.environ if environ is None else environ
+    profile = read_profile(environ)
+    endpoint = endpoint or aws_endpoint(environ) or (profile.endpoint if profile else None)
     config: S3Config = {
         "virtual_hosted_style_request": endpoint is None,
         "disable_bulk_delete": True,  # not every server has it
@@ -65,14 +85,31 @@ def open_s3(
         config["endpoint"] = endpoint
     if region is not None:
         config["region"] = region
+    elif profile and profile.region and not _REGIONS & environ.keys():
+        config["region"] = profile.region
+    provider = None
+    if profile and not environ.get("AWS_ACCESS_KEY_ID"):
+        provider = _add_profile(config, profile)
     store = S3Store(
         bucket,
         prefix=prefix or None,
         config=config,
         client_options=_client(endpoint),
         retry_config=_RETRIES,
+        credential_provider=provider,
     )
     return BucketStore(store, name=f"the bucket {bucket!r}")
+
+
+def _add_profile(config: "S3Config", profile: AwsProfile) -> "Boto3CredentialProvider | None":
+    if profile.needs_boto3:
+        return boto3_credentials(profile)
+    if profile.access_key_id and profile.secret_access_key:
+        config["access_key_id"] = profile.access_key_id
+        config["secret_access_key"] = profile.secret_access_key
+        if profile.session_token:
+            config["session_token"] = profile.session_token
+    return None
 
 
 def open_azure(
@@ -95,7 +132,7 @@ def open_azure(
         container,
         prefix=prefix or None,
         config=config,
-        client_options=_client(endpoint),
+        client_options=_client(endpoint or os.environ.get("AZURE_STORAGE_ENDPOINT")),
         retry_config=_RETRIES,
     )
     return BucketStore(store, name=f"the container {container!r}")
@@ -139,8 +176,19 @@ class BucketStore:
         self._proven = False
 
     async def put_new(self, key: str, data: bytes) -> bool:
-        """Create the object; False where one exists already, which is then left as it is."""
+        """Create the object; False where one exists already, which is then left as it is.
+
+        The first call proves that the server honours put-if-absent.
+
+        Raises:
+            StorageError: It does not, and nothing was written under `key`.
+        """
         check_key(key)
+        if not self._proven:
+            await self._prove()
+        return await self._put_new(key, data)
+
+    async def _put_new(self, key: str, data: bytes) -> bool:
         return await self._call(lambda: self._create(key, data), f"cannot write {key!r}")
 
     async def put(self, key: str, data: bytes) -> None:
@@ -186,20 +234,26 @@ class BucketStore:
         """
         if self._proven:
             await self.list("probe/", limit=1)
-            return
+        else:
+            await self._prove()
+
+    async def _prove(self) -> None:
         key = f"probe/{secrets.token_hex(8)}"
         try:
-            first = await self.put_new(key, b"1")
-            second = await self.put_new(key, b"2")
-            if not first or second or await self.get(key) != b"1":
-                raise StorageError(
-                    f"{self._name} ignores `If-None-Match: *`, so two workers could write the "
-                    "same entry of a run: use a server that honours conditional writes"
-                )
+            await self._prove_with(key)
         finally:
             with suppress(StorageError):
                 await self.delete(key)
         self._proven = True
+
+    async def _prove_with(self, key: str) -> None:
+        first = await self._put_new(key, b"1")
+        second = await self._put_new(key, b"2")
+        if not first or second or await self.get(key) != b"1":
+            raise StorageError(
+                f"{self._name} ignores `If-None-Match: *`, so two workers could write the "
+                "same entry of a run: use a server that honours conditional writes"
+            )
 
     async def close(self) -> None:
         """Let go of the threads; requests in flight end by themselves."""

@@ -17,12 +17,14 @@ from teamrun.components.config import load_registry
 from teamrun.dispatch.base import RunRef
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.live.open import open_live
+from teamrun.redis.address import key_prefix
 from teamrun.runs.service import RunService
 from teamrun.runs.spec import RunRequest
 from teamrun.storage.open import open_store
 from teamrun.testing import MemoryQueue
 
 _REQUEST = RunRequest(team="team", input="Name a word, then another one.")
+_NAMESPACE = "benchmark"
 _TENANT = "default"
 
 
@@ -33,6 +35,7 @@ def worker(folder: Path, redis_url: str, *, runs: int) -> Generator[int]:
         "TEAMRUN_CONFIG": str(folder / "teamrun.yaml"),
         "TEAMRUN_DATA_DIR": str(folder),
         "TEAMRUN_REDIS_URL": redis_url,
+        "TEAMRUN_NAMESPACE": _NAMESPACE,
         "TEAMRUN_MAX_RUNS": str(runs + 1),
         "TEAMRUN_LOG_LEVEL": "error",
     }
@@ -50,7 +53,10 @@ def worker(folder: Path, redis_url: str, *, runs: int) -> Generator[int]:
 async def service(folder: Path, redis_url: str) -> AsyncGenerator[RunService]:
     """Accepts runs and tells nobody; `dispatched` does."""
     registry = load_registry(folder / "teamrun.yaml", environ={})
-    store, live = open_store((folder / "store").as_uri()), open_live(redis_url)
+    store, live = (
+        open_store((folder / "store").as_uri()),
+        open_live(redis_url, prefix=key_prefix(_NAMESPACE)),
+    )
     try:
         yield RunService(store=store, live=live, dispatcher=MemoryQueue(), registry=registry)
     finally:
@@ -79,7 +85,7 @@ async def at_once(*, runs: int, turns: int, delay_s: float) -> dict[str, float]:
         write_team_file(folder, turns=turns, delay_s=delay_s)
         with valkey() as server, worker(folder, server.url, runs=runs) as pid:
             async with service(folder, server.url) as accepting:
-                queue = CeleryDispatcher(server.url)
+                queue = CeleryDispatcher(server.url, prefix=key_prefix(_NAMESPACE))
                 [warm] = await submitted(accepting, 1)
                 await queue.send(warm)
                 await ended(folder, [warm], pid)

@@ -20,7 +20,7 @@ from tests.support.deployment import CountingModel, Deployment, deployed, someti
 from tests.support.load import Load
 from tests.support.services import Valkey, valkey
 
-from teamrun.dispatch.redis_pipe import RedisPipe
+from teamrun.redis.pipe import RedisPipe
 
 __all__ = ["report"]
 

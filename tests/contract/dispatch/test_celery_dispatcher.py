@@ -16,8 +16,8 @@ from tests.support.services import Valkey, valkey
 
 from teamrun.dispatch.base import RunRef
 from teamrun.dispatch.celery import QUEUE, TASK, CeleryDispatcher, encode_message
-from teamrun.dispatch.redis_pipe import RedisPipe
 from teamrun.errors import DeliveryError
+from teamrun.redis.pipe import RedisPipe
 
 pytestmark = pytest.mark.integration
 

@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import pytest
 import redis
+from tests.support.redis_states import REFUSING, recover
 from tests.support.services import Valkey, valkey
 
-from teamrun.dispatch.redis_pipe import RedisPipe
 from teamrun.errors import DeliveryError, UsageError
 from teamrun.live.base import View
 from teamrun.live.redis import RedisLive
+from teamrun.redis.pipe import RedisPipe
 
 pytestmark = pytest.mark.integration
 
@@ -344,3 +345,20 @@ def test_what_is_no_redis_url_is_refused(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         RedisLive(url)
     assert caught.value.data["setting"] == "redis_url"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("state", REFUSING)
+def test_a_server_that_refuses_writes_is_not_ready(state: str) -> None:
+    async def body() -> None:
+        with valkey() as server:
+            live = RedisLive(server.url)
+            await live.ping()
+            REFUSING[state](server)
+            with pytest.raises(DeliveryError):
+                await live.ping()
+            recover(server)
+            await live.ping()
+            await live.close()
+
+    _run(body)

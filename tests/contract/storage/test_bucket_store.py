@@ -7,6 +7,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -26,19 +27,32 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def _server(answers: dict[str, int]) -> Generator[str, None, None]:
-    """Answers each method with its status, and an empty body."""
+def _server(answers: dict[str, int], *, honest: bool = False) -> Generator[str, None, None]:
+    """Answers each method with its status, and an empty body; `honest` stores what is a probe."""
+    stored: set[str] = set()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("content-length", 0)))
-            self.send_response(answers.get(self.command, 200))
-            self.send_header("content-length", "0")
+            self.send_response(self.status())
+            self.send_header("content-length", "1" if self.is_probe() else "0")
             self.send_header("etag", '"1"')
             self.send_header("last-modified", "Sat, 21 Nov 2026 00:00:00 GMT")
             self.end_headers()
+            if self.is_probe():
+                self.wfile.write(b"1")
+
+        def is_probe(self) -> bool:
+            return honest and "/probe/" in self.path and self.command == "GET"
+
+        def status(self) -> int:
+            if not honest or "/probe/" not in self.path:
+                return answers.get(self.command, 200)
+            taken = self.command == "PUT" and self.path in stored
+            stored.add(self.path)
+            return 412 if taken else 200
 
         do_PUT = do_GET = do_HEAD = do_DELETE = do_POST = answer
 
@@ -103,6 +117,18 @@ def test_a_server_that_ignores_the_condition_is_refused() -> None:
         asyncio.run(body(url))
 
 
+def test_a_server_that_ignores_the_condition_is_not_written_to_even_without_a_check() -> None:
+    async def body(url: str) -> None:
+        store = open_store(url)
+        for _ in range(2):
+            with pytest.raises(StorageError, match="If-None-Match"):
+                await store.put_new("a", b"x")
+        await store.close()
+
+    with _server({}) as url:
+        asyncio.run(body(url))
+
+
 def test_two_creations_that_meet_are_not_taken_for_an_object_that_exists() -> None:
     async def body(url: str) -> None:
         store = open_store(url)
@@ -110,7 +136,7 @@ def test_two_creations_that_meet_are_not_taken_for_an_object_that_exists() -> No
             await store.put_new("a", b"x")
         await store.close()
 
-    with _server({"PUT": 409, "HEAD": 404}) as url:
+    with _server({"PUT": 409, "HEAD": 404}, honest=True) as url:
         asyncio.run(body(url))
 
 
@@ -122,7 +148,7 @@ def test_an_object_that_exists_is_said_to_exist() -> None:
         finally:
             await store.close()
 
-    with _server({"PUT": 412, "HEAD": 200}) as url:
+    with _server({"PUT": 412, "HEAD": 200}, honest=True) as url:
         assert asyncio.run(body(url)) is False
 
 
@@ -235,3 +261,33 @@ def test_no_exception_of_obstore_is_left_unmapped() -> None:
     assert type(map_bucket_error(FileNotFoundError("x"), "y")) is NotFound
     assert type(map_bucket_error(exceptions.GenericError("x"), "y")) is Unavailable
     assert type(map_bucket_error(exceptions.UnauthenticatedError("x"), "y")) is StorageError
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("by", ["variable", "profile"])
+def test_an_endpoint_with_http_and_a_profile_reach_the_bucket(
+    bucket_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    address, _, query = bucket_url.partition("?")
+    endpoint = dict(part.split("=", 1) for part in query.split("&"))["endpoint"]
+    (tmp_path / "credentials").write_text(
+        "[dev]\naws_access_key_id = test\naws_secret_access_key = test\n", encoding="utf-8"
+    )
+    lines = [f"endpoint_url = {endpoint}"] if by == "profile" else []
+    config = "\n".join(["[profile dev]", "region = us-east-1", *lines])
+    (tmp_path / "config").write_text(config, encoding="utf-8")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_PROFILE", "dev")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    if by == "variable":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+
+    async def body() -> None:
+        store = open_store(address)
+        await store.check()
+        assert await store.put_new("a", b"x")
+        await store.close()
+
+    asyncio.run(body())

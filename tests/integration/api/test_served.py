@@ -1,6 +1,7 @@
 """The API as its clients meet it: a process, a socket, HTTP."""
 
 import json
+import socket
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import httpx2
 import pytest
 from tests.support.api import frames_of
 from tests.support.api_server import ApiServer, api_server, start_api
+from tests.support.careless_bucket import careless_bucket
 
 pytestmark = pytest.mark.integration
 
@@ -146,4 +148,35 @@ def test_settings_that_do_not_hold_end_the_process_with_2_and_say_which(
     _, said = process.communicate(timeout=30)
     assert process.returncode == 2
     assert says in said and "secret" not in said
-    assert said.startswith("teamrun api: ") and "Traceback" not in said
+    assert "Traceback" not in said
+
+
+def test_a_port_that_is_in_use_ends_the_process_with_2_and_names_the_setting(
+    tmp_path: Path,
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        (tmp_path / "teamrun.yaml").write_text("version: 1\n", encoding="utf-8")
+        process = start_api(tmp_path, port=str(taken.getsockname()[1]))
+        _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 2
+    assert "TEAMRUN_PORT" in said
+    assert all(json.loads(line)["level"] for line in said.splitlines())
+
+
+@pytest.mark.parametrize("fault", ["missing bucket", "no put-if-absent"])
+def test_a_store_that_cannot_hold_runs_ends_the_process_with_2(
+    tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    (tmp_path / "teamrun.yaml").write_text("version: 1\n", encoding="utf-8")
+    with careless_bucket(missing=fault == "missing bucket") as url:
+        process = start_api(tmp_path, port="0", store_url=url)
+        _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 2
+    assert ("does not exist" if fault == "missing bucket" else "If-None-Match") in said
+    assert "Traceback" not in said

@@ -11,15 +11,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.careless_bucket import careless_bucket
 from tests.support.service import example, until
 from tests.support.services import Valkey, valkey
 
 from teamrun.components.config import load_registry
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.live.open import open_live
+from teamrun.redis.address import key_prefix
 from teamrun.runs.public import Event
 from teamrun.runs.service import RunService
 from teamrun.runs.spec import RunRequest
+from teamrun.storage.address import store_namespace
 from teamrun.storage.open import open_store
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -55,8 +58,10 @@ def worker(folder: Path, redis_url: str, **settings: str) -> Generator["subproce
 @asynccontextmanager
 async def service(folder: Path, server: Valkey) -> AsyncGenerator[RunService]:
     registry = load_registry(folder / "example/teamrun.yaml", environ={})
-    store = open_store((folder / "store").as_uri())
-    live, dispatcher = open_live(server.url), CeleryDispatcher(server.url)
+    url = (folder / "store").as_uri()
+    store, prefix = open_store(url), key_prefix(store_namespace(url))
+    live = open_live(server.url, prefix=prefix)
+    dispatcher = CeleryDispatcher(server.url, prefix=prefix)
     try:
         yield RunService(store=store, live=live, dispatcher=dispatcher, registry=registry)
     finally:
@@ -153,7 +158,7 @@ def test_the_heartbeat_begins_when_the_worker_consumes(tmp_path: Path) -> None:
         ({"TEAMRUN_REDIS_URL": ""}, "TEAMRUN_REDIS_URL"),
         ({"TEAMRUN_MAX_RUNS": "many"}, "TEAMRUN_MAX_RUNS"),
         ({"TEAMRUN_CONFIG": "nowhere.yaml"}, "nowhere.yaml"),
-        ({"TEAMRUN_STORE_URL": "ftp://x"}, "ftp://x"),
+        ({"TEAMRUN_STORE_URL": "ftp://x"}, "TEAMRUN_STORE_URL"),
     ],
 )
 def test_settings_that_do_not_hold_end_it_with_2_and_are_named(
@@ -165,4 +170,19 @@ def test_settings_that_do_not_hold_end_it_with_2_and_are_named(
 
     assert process.returncode == 2
     assert told in words
+    assert "Traceback" not in words
+
+
+@pytest.mark.parametrize("fault", ["missing bucket", "no put-if-absent"])
+def test_a_store_that_cannot_hold_runs_ends_it_with_2(tmp_path: Path, fault: str) -> None:
+    example(tmp_path / "example")
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    with (
+        careless_bucket(missing=fault == "missing bucket") as url,
+        worker(tmp_path, "redis://127.0.0.1:9/0", TEAMRUN_STORE_URL=url, **keys) as process,
+    ):
+        _, words = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert ("does not exist" if fault == "missing bucket" else "If-None-Match") in words
     assert "Traceback" not in words

@@ -15,12 +15,18 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple, cast
 
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
-from teamrun.errors import DeliveryError, UsageError
+from teamrun.errors import DeliveryError
+from teamrun.redis.address import RedisAddress, read_redis_url
 
 __all__ = ["RedisPipe", "Script", "pack"]
 
@@ -28,6 +34,7 @@ Argument = bytes | str | int
 
 _TIMEOUT = timedelta(seconds=1.5)
 _COOL_DOWN = timedelta(seconds=1)
+_KINDS = {"tcp": Connection, "tls": SSLConnection, "unix": UnixDomainSocketConnection}
 
 
 class Script(NamedTuple):
@@ -52,34 +59,24 @@ class RedisPipe:
     """One connection to Redis, shared by everything that runs on one event loop.
 
     Args:
-        url: As redis-py takes it: `redis://`, `rediss://` or `unix://`.
+        redis: The server, as a URL or already read.
         timeout: How long a command may take, including the making of a connection.
         cool_down: After a timeout, how long commands are refused at once: so a server that
             hangs does not hold every request for the whole timeout.
 
     Raises:
-        UsageError: The URL is none of redis-py's.
+        UsageError: The URL is invalid.
     """
 
     def __init__(
-        self, url: str, *, timeout: timedelta = _TIMEOUT, cool_down: timedelta = _COOL_DOWN
+        self,
+        redis: str | RedisAddress,
+        *,
+        timeout: timedelta = _TIMEOUT,
+        cool_down: timedelta = _COOL_DOWN,
     ) -> None:
-        self.where = _without_password(url)
-        try:
-            self._maker = ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType] - untyped
-                url,
-                protocol=2,
-                socket_timeout=None,  # `timeout` bounds the whole exchange
-                socket_connect_timeout=timeout.total_seconds(),
-                retry=Retry(NoBackoff(), 0),
-            )
-            self._maker.make_connection()
-        except (ValueError, TypeError) as error:  # a bad scheme or port; an unknown option
-            raise UsageError(
-                f"{self.where!r} is no Redis URL: write redis://host:6379/0, rediss://... or "
-                "unix:///path/of/the.sock",
-                setting="redis_url",
-            ) from error
+        self._address = read_redis_url(redis) if isinstance(redis, str) else redis
+        self.where = self._address.where
         self._timeout = timeout.total_seconds()
         self._cool_down = cool_down.total_seconds()
         self._connection: AbstractConnection | None = None
@@ -116,7 +113,13 @@ class RedisPipe:
 
     def new_connection(self) -> AbstractConnection:
         """A connection of the caller's own, not connected yet."""
-        return self._maker.make_connection()
+        make: type[AbstractConnection] = _KINDS[self._address.kind]
+        return make(
+            **self._address.options(),
+            socket_timeout=None,  # `timeout` bounds the whole exchange
+            socket_connect_timeout=self._timeout,
+            retry=Retry(NoBackoff(), 0),
+        )
 
     def failure(self, error: BaseException) -> DeliveryError:
         """The error of this project for one of redis-py; the caller raises it."""
@@ -221,8 +224,3 @@ def pack(command: Sequence[Argument]) -> bytes:
             argument = b"%d" % argument
         parts.append(b"$%d\r\n%b\r\n" % (len(argument), argument))
     return b"".join(parts)
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"

@@ -1,0 +1,1 @@
+"""The link to Redis or Valkey that the queue and the live state share."""

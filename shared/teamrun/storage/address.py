@@ -1,0 +1,143 @@
+"""The one reader of store URLs; `open.py` makes a store of what it returns."""
+
+import hashlib
+import os
+import re
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from teamrun.errors import UsageError
+
+__all__ = ["StoreAddress", "read_store_url", "store_namespace"]
+
+_FORMS = "memory://, file:///path, s3://bucket/prefix or az://container/prefix"
+_KINDS: dict[str, Literal["memory", "file", "s3", "az"]] = {
+    "memory": "memory",
+    "file": "file",
+    "s3": "s3",
+    "az": "az",
+    "azure": "az",
+}
+_OPTIONS: dict[str, frozenset[str]] = {
+    "s3": frozenset({"endpoint", "region"}),
+    "az": frozenset({"account", "endpoint"}),
+}
+_IN_THE_ENVIRONMENT = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    "az": "AZURE_STORAGE_ACCOUNT_KEY",
+}
+_NAMESPACE_LENGTH = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreAddress:
+    """Which store; it holds no credentials."""
+
+    kind: Literal["memory", "file", "s3", "az"]
+    folder: Path | None = None
+    """For `file`: absolute."""
+    bucket: str = ""
+    prefix: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+    """Sorted by name."""
+
+
+def read_store_url(url: str) -> StoreAddress:
+    """Read the URL, or the path, of a store. `~` is the home folder.
+
+    Raises:
+        UsageError: It is none of the known forms. The message repeats no part that could be secret.
+    """
+    if "://" not in url and url:
+        return _folder(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        _refuse(f"it is malformed: write {_FORMS}")
+    if parts.scheme not in _KINDS:
+        _refuse(f"the scheme {parts.scheme!r} is unknown: write {_FORMS}")
+    kind = _KINDS[parts.scheme]
+    if kind == "memory":
+        return StoreAddress(kind="memory")
+    return _file(url, parts) if kind == "file" else _bucket(kind, url, parts)
+
+
+def store_namespace(url: str) -> str:
+    """A short name that differs between stores and is equal for every spelling of one store URL.
+
+    Raises:
+        UsageError: As `read_store_url`.
+    """
+    address = read_store_url(url)
+    options = sorted(
+        (name, value.rstrip("/")) for name, value in address.options if name != "region"
+    )
+    folder = "" if address.folder is None else os.path.realpath(address.folder)
+    identity = repr((address.kind, folder, address.bucket, address.prefix, options))
+    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[
+        :_NAMESPACE_LENGTH
+    ]
+
+
+def _folder(path: str) -> StoreAddress:
+    try:
+        folder = Path(path).expanduser()
+    except RuntimeError:
+        _refuse("the home folder that ~ stands for is unknown: write an absolute path")
+    return StoreAddress(kind="file", folder=folder.absolute())
+
+
+def _file(url: str, parts: SplitResult) -> StoreAddress:
+    if "#" in url or "?" in url:
+        _refuse("in a file:// URL, write # as %23 and ? as %3F; a plain path needs no encoding")
+    if parts.netloc == "~":
+        return _folder(f"~{unquote(parts.path)}")
+    if parts.netloc not in {"", "localhost"} or len(parts.path) < 2:
+        _refuse("file:// needs an absolute path: write file:///path, or just the path")
+    return _folder(unquote(parts.path))
+
+
+def _bucket(kind: Literal["s3", "az"], url: str, parts: SplitResult) -> StoreAddress:
+    if "@" in parts.netloc or "@" in parts.path:
+        _refuse(
+            f"it contains credentials (or an @, which is written %40). Remove them from the URL "
+            f"and set {_IN_THE_ENVIRONMENT[kind]} instead"
+        )
+    if "#" in url:
+        _refuse("write # as %23")
+    if not re.fullmatch(r"[A-Za-z0-9$][A-Za-z0-9._-]*", parts.netloc):
+        _refuse(f"the bucket's name is missing or invalid: write {kind}://bucket/prefix")
+    return StoreAddress(
+        kind=kind,
+        bucket=parts.netloc,
+        prefix=unquote(parts.path).strip("/"),
+        options=tuple(sorted(_options(parts, _OPTIONS[kind]).items())),
+    )
+
+
+def _options(parts: SplitResult, known: Set[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in known:
+            shown = repr(name) if re.fullmatch("[A-Za-z_]{1,40}", name) else "of that name"
+            _refuse(
+                f"a {parts.scheme}:// store has no option {shown}; known options: "
+                f"{', '.join(sorted(known))}. Credentials belong in the environment; in a prefix, "
+                "write ? as %3F"
+            )
+        if name in options:
+            _refuse(f"the option {name!r} is given twice")
+        options[name] = value
+    if "@" in options.get("endpoint", ""):
+        _refuse("the endpoint contains credentials: set them in the environment instead")
+    return options
+
+
+def _refuse(reason: str) -> NoReturn:
+    # `from None`: the error of the standard library repeats parts of the URL.
+    raise UsageError(
+        f"The store URL (TEAMRUN_STORE_URL) is invalid: {reason}.", setting="store"
+    ) from None

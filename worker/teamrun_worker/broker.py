@@ -1,0 +1,77 @@
+"""Celery's link to Redis, made from the address that everything else uses.
+
+kombu reads URLs in its own way and does not verify certificates unless told to. It also takes a
+server that refuses writes (a replica after a failover, full memory, a failed save) for a defect of
+the program, which ends the worker. Here such a server is one that is away: the worker waits.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from kombu.transport import redis as kombu_redis
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import ResponseError
+
+from teamrun.redis.address import RedisAddress
+
+__all__ = ["Transport", "transport_options"]
+
+_KINDS = {"tcp": Connection, "tls": SSLConnection, "unix": UnixDomainSocketConnection}
+_TCP_ONLY = ("socket_connect_timeout", "socket_keepalive", "socket_keepalive_options")
+_PROBE = "probe:worker"
+_PROBE_LIFE_S = 60
+
+
+def transport_options(address: RedisAddress, *, prefix: str) -> Mapping[str, Any]:
+    """What `Transport` needs; for `broker_transport_options`.
+
+    Args:
+        address: The server.
+        prefix: Put before every key, those of kombu included.
+    """
+    return {
+        "address": address,
+        "global_keyprefix": prefix,
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 5,  # with 15, a silent connection was left after 32 s
+    }
+
+
+class Channel(kombu_redis.Channel):  # pyright: ignore[reportUntypedBaseClass] - kombu is untyped
+    """A channel whose connections go to the address, and which begins with a write."""
+
+    def __init__(self, connection: Any, *arguments: Any, **options: Any) -> None:
+        self._address: RedisAddress = connection.client.transport_options["address"]
+        self.connection_class = _KINDS[self._address.kind]
+        super().__init__(connection, *arguments, **options)
+        # A server that answers a ping may still refuse every BRPOP: wait for it here, where kombu
+        # waits between attempts.
+        try:
+            self.client.set(_PROBE, 1, ex=_PROBE_LIFE_S)
+        except BaseException:
+            cast("Any", self)._disconnect_pools()
+            raise
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        inherited: Any = super()
+        parameters: dict[str, Any] = inherited._connparams(asynchronous=asynchronous)
+        dropped = ("host", "port", *(_TCP_ONLY if self._address.kind == "unix" else ()))
+        for name in dropped:
+            parameters.pop(name, None)
+        return parameters | self._address.options()
+
+
+class Transport(kombu_redis.Transport):  # pyright: ignore[reportUntypedBaseClass] - as above
+    """kombu's Redis transport over `Channel`."""
+
+    Channel = Channel
+    can_parse_url = True
+    """kombu leaves the URL alone; it is for logs and names no credentials."""
+
+    connection_errors = (*kombu_redis.Transport.connection_errors, ResponseError)
+
+    def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
+        """The URL for logs."""
+        return uri
