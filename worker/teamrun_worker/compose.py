@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from teamrun.components.config import load_registry
 from teamrun.components.fallbacks import check_fallbacks
-from teamrun.core.loopback import is_loopback_url
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.errors import UsageError
@@ -86,10 +85,9 @@ async def compose(settings: WorkerSettings, *, outside: OpenOutside = open_outsi
     """
     registry = load_registry(settings.config, environ=os.environ)
     registry.preload()  # a tool that cannot be imported ends the start, not the first run
-    is_local = is_loopback_url(redis_url_of(settings))
     check_fallbacks(
         registry,
-        reachable_by=None if is_local else "the Redis of TEAMRUN_REDIS_URL",
+        reachable_by=None if redis_of(settings).is_local else "the Redis of TEAMRUN_REDIS_URL",
         allowed=settings.allow_scripted,
     )
     store, live, dispatcher = outside(settings)

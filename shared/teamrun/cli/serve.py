@@ -27,8 +27,9 @@ from teamrun.components.config import load_registry
 from teamrun.components.fallbacks import refuse_fallbacks
 from teamrun.components.registry import Registry
 from teamrun.components.summaries import TeamSummary
-from teamrun.core.loopback import is_loopback, is_loopback_url
+from teamrun.core.loopback import is_loopback
 from teamrun.logs import configure_logging
+from teamrun.redis.address import read_redis_url
 from teamrun.settings import load_settings
 
 __all__ = ["EXAMPLE", "command", "introduce"]
@@ -85,7 +86,7 @@ def _check_scripts(registry: Registry, settings: ServeSettings) -> None:
     reachable_by: str | None = None
     if not is_loopback(settings.host):
         reachable_by = f"TEAMRUN_HOST={settings.host}"
-    elif settings.redis_url is not None and not is_loopback_url(settings.redis_url):
+    elif settings.redis_url is not None and not read_redis_url(settings.redis_url).is_local:
         reachable_by = "the Redis of TEAMRUN_REDIS_URL"
     refuse_fallbacks(registry, reachable_by=reachable_by, allowed=settings.allow_scripted)
 

@@ -2,9 +2,8 @@
 
 import ipaddress
 from functools import lru_cache
-from urllib.parse import urlsplit
 
-__all__ = ["is_loopback", "is_loopback_url"]
+__all__ = ["is_loopback"]
 
 
 @lru_cache(maxsize=256)
@@ -17,12 +16,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def is_loopback_url(url: str) -> bool:
-    """Whether a URL stays on this machine; one without a host, as of a Unix socket, does."""
-    try:
-        host = urlsplit(url).hostname
-    except ValueError:
-        return False
-    return host is None or is_loopback(host)

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from teamrun.core.loopback import is_loopback
 from teamrun.errors import UsageError
 
 __all__ = ["RedisAddress", "key_prefix", "read_redis_url"]
@@ -71,6 +72,11 @@ class RedisAddress:
         return not options or (
             options["ssl_cert_reqs"] == "required" and options["ssl_check_hostname"] is True
         )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it."""
+        return self.kind == "unix" or is_loopback(self.host)
 
     def options(self) -> dict[str, Any]:
         """Arguments of redis-py's connection classes, the same for the blocking and the async ones.
