@@ -128,7 +128,9 @@ def test_events_as_json_are_those_of_the_server(served: Served) -> None:
         (["cancel", "run_none"], "run_none"),
         (["runs", "run_none"], "run_none"),
         (["runs", "--status", "happy"], "status"),
-        (["teams", "--url", "http://127.0.0.1:9"], "TEAMRUN_URL"),
+        (["teams", "--url", "127.0.0.1:9"], "TEAMRUN_URL"),
+        (["files", "run_none"], "run_none"),
+        (["result", "run_none"], "run_none"),
     ],
 )
 def test_wrong_use_ends_with_2_and_says_what_is_wrong(

@@ -127,12 +127,13 @@ class World:
         checks: Mapping[str, Check],
         latency_s: float = 0,
         model: ChatCompletionClient | None = None,
+        registry: Registry | None = None,
         **given: Any,
     ) -> None:
         self.store = store
         self.live = CountingLive()
         self.mailbox = Mailbox()
-        self.registry = Registry.of(
+        self.registry = registry or Registry.of(
             teams={"writers": TEAM},
             models={"default": model or ScriptedModel(SCRIPT, latency=latency_s)},
             tools=[FunctionTool(note, description="Write a note.")],
@@ -183,11 +184,17 @@ async def world(
     checks: Mapping[str, Check] | None = None,
     latency_s: float = 0,
     model: ChatCompletionClient | None = None,
+    registry: Registry | None = None,
     **given: Any,
 ) -> AsyncGenerator[World, None]:
     """An API; what is `given` are its settings."""
     made = World(
-        store or MemoryStore(), checks=checks or {}, latency_s=latency_s, model=model, **given
+        store or MemoryStore(),
+        checks=checks or {},
+        latency_s=latency_s,
+        model=model,
+        registry=registry,
+        **given,
     )
     try:
         yield made

@@ -15,6 +15,7 @@ from teamrun.errors import FatalToolError
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.events import BaseAgentEvent
 from teamrun.messages.llm import FunctionCall, FunctionExecutionResult
+from teamrun.tools.approval import with_approval
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.function import FunctionTool
 from teamrun.tools.schema import ToolSchema
@@ -44,7 +45,7 @@ def as_tools(tools: Sequence[AnyTool]) -> list[Tool]:
     made: list[Tool] = []
     for tool in tools:
         if isinstance(tool, Tool):
-            made.append(tool)
+            made.append(with_approval(tool))
         elif callable(tool):
             made.append(FunctionTool(tool))
         else:

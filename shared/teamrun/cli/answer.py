@@ -9,7 +9,7 @@ from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.errors import UsageError
-from teamrun.runs.public import Run
+from teamrun.runs.public import RequiredAction, Run
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -53,7 +53,13 @@ def command(
     """Answer a question of a run that waits for a person, and print the run's status."""
     said = _said(approve, content, data)
     server = Server(url, api_key=api_key)
-    body = {"action_id": action or _only_action(server, run_id), **said}
+    asked = _action(server, run_id, action)
+    if asked.type == "approval" and approve is None and "answer" not in asked.decisions:
+        raise UsageError(
+            f"{asked.id} is an approval ({asked.prompt.strip()}): give --approve or --reject; "
+            "--content is then the reason."
+        )
+    body = {"action_id": asked.id, **said}
     answer = server.post(f"/v1/runs/{run_id}/input", body)
     if json_:
         print_json(answer)
@@ -75,13 +81,15 @@ def _said(approve: bool | None, content: str | None, data: str | None) -> dict[s
     return said
 
 
-def _only_action(server: Server, run_id: str) -> str:
+def _action(server: Server, run_id: str, action_id: str | None) -> RequiredAction:
     run = Run.model_validate_json(server.get(f"/v1/runs/{run_id}"))
-    match run.required_actions:
+    found = [each for each in run.required_actions if action_id in (None, each.id)]
+    match found:
         case [only]:
-            return only.id
+            return only
         case []:
-            raise UsageError(f"{run_id} asks nothing: it is {run.status}.")
+            what = "nothing" if action_id is None else f"nothing with the id {action_id!r}"
+            raise UsageError(f"{run_id} asks {what}: it is {run.status}.")
         case several:
             asked = "".join(f"\n  {each.id}: {each.prompt}" for each in several)
             raise UsageError(f"{run_id} asks several things; choose with --action:{asked}")

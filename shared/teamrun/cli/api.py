@@ -1,6 +1,6 @@
 """`teamrun api`: the HTTP API alone."""
 
-from teamrun.cli.hand_over import become, variables
+from teamrun.cli.hand_over import become, check_packages, variables
 from teamrun.cli.options import (
     ConfigOption,
     FsyncOption,
@@ -31,4 +31,5 @@ def command(
 
     Without --redis-url there is no queue, and the API executes them itself.
     """
+    check_packages("api", command="api")
     become("teamrun_api", variables(**locals()))

@@ -10,6 +10,7 @@ from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.errors import UsageError
 from teamrun.runs.public import Run
 
 __all__ = ["EXAMPLE", "command"]
@@ -23,11 +24,12 @@ EXAMPLE = (
 def command(
     run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="The run.")],
     after: Annotated[
-        int,
+        str,
         typer.Option(
             "--after",
             envvar="TEAMRUN_AFTER",
-            help="The number of the last event that the new run shares.",
+            help="The last event that the new run shares: its number, as `teamrun watch` shows it, "
+            "or its id.",
         ),
     ],
     say: Annotated[
@@ -44,7 +46,7 @@ def command(
 ) -> None:
     """Make a new run that shares another's past and calls nothing of it again; print its id."""
     body: dict[str, Any] = {
-        "after_seq": after,
+        "after_seq": _number(after, run_id),
         **overrides(model=model, max_turns=max_turns),
         **limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
     }
@@ -57,3 +59,13 @@ def command(
         print_json(answer)
     else:
         result(Run.model_validate_json(answer).id)
+
+
+def _number(event: str, run_id: str) -> int:
+    digits = event.removeprefix(f"{run_id}-").removeprefix("#")
+    if not (digits.isascii() and digits.isdigit()):
+        raise UsageError(
+            f"--after {event!r} is neither the number of an event nor the id of one of {run_id}. "
+            f"`teamrun watch {run_id}` shows the numbers."
+        )
+    return int(digits)

@@ -6,9 +6,24 @@ import sys
 from collections.abc import Mapping
 from typing import NoReturn
 
+from teamrun.core.optional import require
 from teamrun.settings import PREFIX
 
-__all__ = ["become", "variables"]
+__all__ = ["become", "check_packages", "variables"]
+
+_PACKAGES = {"api": ("fastapi", "uvicorn"), "worker": ("celery", "redis")}
+"""What an extra brings and its process cannot start without."""
+
+
+def check_packages(*extras: str, command: str) -> None:
+    """Check that processes can start, before one does and ends in a traceback.
+
+    Raises:
+        MissingPackage: A package is not installed; the message has the command that installs it.
+    """
+    for extra in extras:
+        for package in _PACKAGES[extra]:
+            require(package, extra=extra, needed_by=f"`teamrun {command}`")
 
 
 def variables(**flags: object) -> dict[str, str]:

@@ -2,16 +2,29 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from pydantic import ValidationError
 
-from teamrun.cli.options import ConfigOption
-from teamrun.cli.screen import warn
+from teamrun.cli.given import named_team, task_text
+from teamrun.cli.in_process import RunHere, run_here
+from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
+from teamrun.cli.options import ConfigOption, JsonOption
+from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
+from teamrun.cli.questions import Attendant
+from teamrun.cli.screen import print_json, talk, warn
+from teamrun.cli.show import EventView, view_on_stdout
+from teamrun.cli.terminal import ReadLine, at_terminal
 from teamrun.components.build import build_team
 from teamrun.components.config import load_registry
-from teamrun.console import Console
+from teamrun.components.problems import pointer
+from teamrun.components.registry import Registry
+from teamrun.errors import UsageError
+from teamrun.runs.public import Run
+from teamrun.runs.spec import RunRequest
 from teamrun.settings import CommonSettings, load_settings
 
 __all__ = ["EXAMPLE", "command"]
@@ -20,23 +33,96 @@ EXAMPLE = 'teamrun run analysts "Which region sold most?"'
 
 
 def command(
-    team: Annotated[str, typer.Argument(envvar="TEAMRUN_TEAM", help="A team of the file.")],
+    team: Annotated[
+        str,
+        typer.Argument(
+            envvar="TEAMRUN_TEAM", help="A team of the file, or a .json file with a definition."
+        ),
+    ],
     task: Annotated[str, typer.Argument(help="The task; `-` reads it from stdin.")],
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes/--no-yes",
+            "-y",
+            envvar="TEAMRUN_YES",
+            help="Approve every tool call that needs approval, without asking.",
+        ),
+    ] = False,
     config: ConfigOption = None,
+    model: ModelOption = None,
+    max_turns: MaxTurnsOption = None,
+    max_cost_usd: MaxCostOption = None,
+    timeout_seconds: TimeoutOption = None,
+    json_: JsonOption = False,
 ) -> None:
-    """Run a team here and now, and show what it says; nothing is kept. Status 1 where it failed."""
+    """Run a team in this process and show its events; nothing is kept.
+
+    The status is 1 if the run does not complete. Questions and tool calls that need approval are
+    put to you at the terminal. Without a terminal such a run stops with status 2.
+    """
     settings = load_settings(CommonSettings, config=config)
-    text = typer.get_text_stream("stdin").read() if task == "-" else task
-    asyncio.run(_run(settings.config, team, text))
+    body = {
+        **named_team(team),
+        "input": task_text(task),
+        **overrides(model=model, max_turns=max_turns),
+        **limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
+    }
+    view = None if json_ else view_on_stdout()
+    run = asyncio.run(_run(settings.config, _request(body), _Person(at_terminal(), yes), view))
+    if view is not None:
+        view.summary(run)
+    if run.status != "completed":
+        sys.exit(1)
 
 
-async def _run(config: Path, team: str, task: str) -> None:
+def _request(body: dict[str, Any]) -> RunRequest:
+    try:
+        return RunRequest.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise UsageError(f"{pointer('', *first['loc'])}: {first['msg']}.") from None
+
+
+class _Person(NamedTuple):
+    """Who answers what the run asks."""
+
+    read_line: ReadLine | None
+    approves: bool
+
+
+async def _run(config: Path, request: RunRequest, person: _Person, view: EventView | None) -> Run:
     registry = load_registry(config, environ=os.environ)
     try:
-        definition = registry.resolve(team=team).definition
-        for use in registry.model_uses(definition):
-            if use.is_scripted_fallback:
-                warn(use.note)
-        await Console(build_team(definition, registry).run_stream(task=task))
+        _check_team(registry, request)
+
+        async def attend(here: RunHere) -> Run:
+            attendant = Attendant(here, read_line=person.read_line, approves=person.approves)
+            await _follow(here, attendant, view)
+            return await here.run()
+
+        return await run_here(registry, request, attend)
     finally:
         await registry.close()
+
+
+def _check_team(registry: Registry, request: RunRequest) -> None:
+    """Refuse here what could not be built, before anything has begun."""
+    resolved = registry.resolve(team=request.team, team_spec=request.team_spec)
+    for use in registry.model_uses(resolved.definition):
+        if use.is_scripted_fallback:
+            warn(use.note)
+    registry.preload(resolved)
+    build_team(resolved.definition, registry)
+
+
+async def _follow(here: RunHere, attendant: Attendant, view: EventView | None) -> None:
+    async for item in here.follow():
+        if view is None:
+            print_json(item.model_dump_json())
+        else:
+            view.take(item)
+        if item.type == "run.input_required":
+            if view is None:
+                talk(item.data["prompt"])
+            await asyncio.to_thread(attendant.attend, item.data["id"])

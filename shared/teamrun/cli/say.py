@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from teamrun.cli.given import task_text
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
@@ -27,7 +28,7 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Say something that the team hears before its next turn, and print the run's status."""
-    content = typer.get_text_stream("stdin").read() if text == "-" else text
+    content = task_text(text)
     body = {"content": content, "source": source}
     answer = Server(url, api_key=api_key).post(f"/v1/runs/{run_id}/messages", body)
     if json_:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["ask", "print_json", "print_table", "result", "talk", "warn"]
+__all__ = ["end_prompt", "print_json", "print_table", "prompt", "result", "talk", "warn"]
 
 
 def _console(*, stderr: bool) -> Console:
@@ -29,14 +29,14 @@ def warn(text: str) -> None:
     _console(stderr=True).print(Text(text, style="bold yellow"))
 
 
-def ask(prompt: str) -> str | None:
-    """A line that the person at the terminal writes; None where the input has ended."""
-    _console(stderr=True).print(Text(prompt, style="bold"), end="")
-    try:
-        return input()
-    except EOFError:
-        _console(stderr=True).print()
-        return None
+def prompt(text: str) -> None:
+    """Ask the person at the terminal for a line."""
+    _console(stderr=True).print(Text(text, style="bold"), end="")
+
+
+def end_prompt() -> None:
+    """End the line of a prompt that got no answer."""
+    _console(stderr=True).print()
 
 
 def print_json(document: str) -> None:

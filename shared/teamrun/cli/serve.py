@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from teamrun.cli.hand_over import check_packages
 from teamrun.cli.options import (
     ConfigOption,
     DataDirOption,
@@ -22,6 +23,7 @@ from teamrun.cli.options import (
 )
 from teamrun.cli.screen import result, talk, warn
 from teamrun.cli.server import DEFAULT_URL
+from teamrun.cli.serving.changes import hint_at_changes
 from teamrun.cli.serving.service import ServeSettings, serve
 from teamrun.components.config import load_registry
 from teamrun.components.fallbacks import refuse_fallbacks
@@ -64,6 +66,7 @@ def command(
     given = locals()
     given["log_level"] = log_level or "warning"
     given["log_format"] = log_format or ("text" if sys.stderr.isatty() else "json")
+    check_packages("api", "worker", command="serve")
     settings = load_settings(ServeSettings, **given)
     configure_logging(level=settings.log_level, form=settings.log_format)
     registry = load_registry(settings.config, environ=os.environ)
@@ -78,7 +81,14 @@ def command(
     def slow() -> None:
         talk(f"Not ready yet; {settings.url}/readyz says what is missing.")
 
-    sys.exit(asyncio.run(serve(settings, ready=ready, slow=slow)))
+    async def serving() -> int:
+        hinting = asyncio.create_task(hint_at_changes(settings.config))
+        try:
+            return await serve(settings, ready=ready, slow=slow)
+        finally:
+            hinting.cancel()
+
+    sys.exit(asyncio.run(serving()))
 
 
 def _check_scripts(registry: Registry, settings: ServeSettings) -> None:

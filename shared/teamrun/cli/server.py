@@ -26,6 +26,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 CONNECT_S = 5.0
 # The server sends a comment every 15 s; silence of three of them is a lost connection.
 SILENCE_S = 45.0
+_REMEDY = f"Set --url or TEAMRUN_URL to one such as {DEFAULT_URL}."
 RETRIES = 30
 RETRY_S = 1.0
 
@@ -67,6 +68,9 @@ class Server:
         api_key: Sent as `Authorization: Bearer`.
         transport: In place of the network.
         sleep: How to wait before a stream is opened again.
+
+    Raises:
+        UsageError: The URL is not one of HTTP, or the key cannot be sent.
     """
 
     def __init__(
@@ -77,6 +81,11 @@ class Server:
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        if api_key and not (api_key.isascii() and api_key.isprintable()):
+            raise UsageError(
+                "The API key has characters that no HTTP header takes; look at --api-key or "
+                "TEAMRUN_API_KEY."
+            )
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self.url = url
         self.has_key = bool(api_key)
@@ -86,18 +95,22 @@ class Server:
             headers=headers,
             transport=transport,
             # A proxy of the environment is not for this machine itself.
-            trust_env=urlsplit(url).hostname not in {"127.0.0.1", "::1", "localhost"},
+            trust_env=_host(url) not in {"127.0.0.1", "::1", "localhost"},
             timeout=httpx2.Timeout(SILENCE_S, connect=CONNECT_S),
         )
 
     def get(self, path: str, **query: Any) -> str:
         """The JSON text of a resource."""
         params = {name: value for name, value in query.items() if value is not None}
-        return self._request("GET", path, params=params)
+        return self._request("GET", path, params=params).text
+
+    def fetch(self, path: str) -> bytes:
+        """The bytes of a resource."""
+        return self._request("GET", path).content
 
     def post(self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] = {}) -> str:
         """The JSON text that a POST answers."""
-        return self._request("POST", path, json=dict(body), headers=dict(headers))
+        return self._request("POST", path, json=dict(body), headers=dict(headers)).text
 
     def follow(self, run_id: str, *, after: str | None = None) -> Iterator[ServerSentEvent]:
         """The events of a run as they happen, to the last; a cut stream is resumed where it was."""
@@ -126,20 +139,29 @@ class Server:
                 yield ServerSentEvent("end", "", last)
             yield from parse(response.iter_lines())
 
-    def _request(self, method: str, path: str, **arguments: Any) -> str:
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx2.Response:
         try:
             response = self._http.request(method, path, **arguments)
-        except httpx2.InvalidURL as error:
-            raise UsageError(f"{self.url!r} is no URL: {error}") from error
-        except (httpx2.ConnectError, httpx2.UnsupportedProtocol) as error:
-            raise UsageError(
+        except httpx2.ConnectError as error:
+            raise Unavailable(
                 f"No API answers at {self.url}: start one with `teamrun serve`, or say where it "
                 f"is with --url or TEAMRUN_URL ({error})."
             ) from error
         except httpx2.TransportError as error:
             raise Unavailable(f"{self.url} does not answer: {error}") from error
         _raise_problem(response)
-        return response.text
+        return response
+
+
+def _host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # a port beyond 65535 raises
+    except ValueError as error:
+        raise UsageError(f"{url!r} is not a URL: {error}. {_REMEDY}") from error
+    if parts.scheme not in {"http", "https"} or not host:
+        raise UsageError(f"{url!r} is not the URL of an HTTP service. {_REMEDY}")
+    return host
 
 
 def _raise_problem(response: httpx2.Response) -> None:

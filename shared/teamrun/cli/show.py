@@ -1,55 +1,91 @@
 """Shows the events of a run to a person, as they happen."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["EventView"]
+from teamrun.runs.public import Delta, Event, Run, RunUsage
+
+__all__ = ["EventView", "view_on_stdout"]
 
 MAX_RESULT = 300
 
 _parts: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
 
+_ERASE_LINE = "\r\x1b[2K"
+"""ECMA-48, section 8.3.41: erase the whole line."""
+
 
 class EventView:
-    """Prints events one after another; text that streams is printed while it comes."""
+    """Prints events one after another; text that streams is printed while it comes.
+
+    Each line ends with the number of its event, which `teamrun fork --after` takes. At a terminal,
+    what the run waits for is shown until something happens.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._streaming: str | None = None
         self._streamed = ""
+        self._is_waiting = False
+        self._seq: int | None = None
 
-    def show(self, event_type: str, agent: str | None, data: dict[str, Any]) -> None:
-        """Print one event or delta; those that say nothing to a person are passed over."""
+    def take(self, item: Event | Delta) -> None:
+        """Print an event or a piece of text as it comes from a run."""
+        seq = item.seq if isinstance(item, Event) else None
+        self.show(item.type, item.agent, item.data, seq=seq)
+
+    def show(
+        self, event_type: str, agent: str | None, data: dict[str, Any], *, seq: int | None = None
+    ) -> None:
+        """Print one event or delta; those that mean nothing to a person are left out."""
         who = agent or "team"
-        if event_type == "message.delta":
-            self._delta(who, str(data.get("text", "")))
-        elif event_type == "message.created":
-            self._message(str(data["message"].get("source", who)), data["message"])
-        elif event_type == "tool.call.requested":
-            self._line(who, f"→ {data.get('tool')}({_short(data.get('arguments', ''))})", "cyan")
-        elif event_type in {"tool.call.completed", "tool.call.failed"}:
-            style = "green" if event_type.endswith("completed") else "red"
-            self._line(who, f"← {data.get('tool')}: {_outcome(data)}", style)
-        elif event_type == "artifact.created":
-            self._line(who, f"file {data.get('name')} ({data.get('size')} bytes)", "magenta")
-        elif event_type in {"model.call.failed", "model.call.retried"}:
-            self._line(who, f"{event_type}: {_outcome(data)}", "red")
-        elif event_type == "run.input_required":
-            self._line(who, f"asks: {str(data.get('prompt', '')).strip()}", "yellow")
-        elif event_type in {"tool.call.approved", "tool.call.denied"}:
-            self._line(who, f"{event_type.rpartition('.')[2]}: {data.get('tool')}", "yellow")
-        elif event_type.startswith(("run.", "limit.")):
-            self._run(event_type, data)
+        self._seq = seq
+        match event_type:
+            case "message.delta":
+                self._delta(who, str(data.get("text", "")))
+            case "message.created":
+                self._message(str(data["message"].get("source", who)), data["message"])
+            case "model.call.started":
+                self._wait(f"{who} waits for the model {data.get('model')} …")
+            case "artifact.created":
+                file = f"file {data.get('name')} ({data.get('size')} bytes)"
+                self._line(who, file, "magenta")
+            case "model.call.failed" | "model.call.retried":
+                self._line(who, _model_trouble(event_type, data), "red")
+            case "run.input_required":
+                self._line(who, f"asks: {str(data.get('prompt', '')).strip()}", "yellow")
+            case _ if event_type.startswith("tool.call."):
+                self._tool(who, event_type.rpartition(".")[2], data)
+            case _ if event_type.startswith(("run.", "limit.")):
+                self._run(event_type, data)
+            case _:
+                pass
+
+    def summary(self, run: Run) -> None:
+        """Print what an ended run has used and what it cost."""
+        self.end_line()
+        self._console.print(Text(_used(run.usage), style="dim"))
 
     def end_line(self) -> None:
         """End a line that text has left open."""
+        if self._is_waiting:
+            self._console.file.write(_ERASE_LINE)
+            self._is_waiting = False
         if self._streaming is not None:
-            self._console.print()
+            self._print(Text())
             self._streaming = None
+
+    def _wait(self, text: str) -> None:
+        if not self._console.is_terminal or self._streaming is not None:
+            return
+        self.end_line()
+        self._console.print(Text(text[: self._console.width - 1], style="dim"), end="")
+        self._is_waiting = True
 
     def _delta(self, who: str, text: str) -> None:
         if self._streaming != who:
@@ -62,18 +98,51 @@ class EventView:
     def _message(self, who: str, message: dict[str, Any]) -> None:
         text = _text_of(message.get("content", ""))
         seen = self._streaming == who and self._streamed.strip() == text.strip()
-        self.end_line()
         if not seen:
-            self._console.print(Text(f"{who}: ", style="bold") + Text(text, style="not bold"))
+            seq, self._seq = self._seq, None  # it is the number of the line below
+            self.end_line()
+            self._seq = seq
+            self._print(Text(f"{who}: ", style="bold") + Text(text, style="not bold"))
+        self.end_line()
+
+    def _tool(self, who: str, what: str, data: dict[str, Any]) -> None:
+        tool = data.get("tool")
+        match what:
+            case "requested":
+                self._line(who, f"→ {tool}({_short(data.get('arguments', ''))})", "cyan")
+            case "completed":
+                self._line(who, f"← {tool}: {_outcome(data)}", "green")
+            case "failed":
+                self._line(who, f"← {tool}: {_outcome(data)}", "red")
+            case "progressed":
+                self._line(who, f"… {tool}: {_progress(data)}", "cyan")
+            case _:
+                self._line(who, f"{what}: {tool}", "yellow")
 
     def _line(self, who: str, text: str, style: str) -> None:
-        self.end_line()
-        self._console.print(Text(f"{who} ", style="bold") + Text(text, style=style))
+        self._begin_line()
+        self._print(Text(f"{who} ", style="bold") + Text(text, style=style))
 
     def _run(self, event_type: str, data: dict[str, Any]) -> None:
+        self._begin_line()
+        self._print(Text(f"[{event_type}] {_why(event_type, data)}".rstrip(), style="dim"))
+        if event_type == "run.queued":
+            self._wait("The run waits for a worker …")
+
+    def _begin_line(self) -> None:
+        seq, self._seq = self._seq, None  # an open line ends without a number
         self.end_line()
-        why = data.get("stop_reason") or data.get("decision") or _level(data) or _outcome(data)
-        self._console.print(Text(f"[{event_type}] {why}".rstrip(), style="dim"))
+        self._seq = seq
+
+    def _print(self, text: Text) -> None:
+        if self._seq is not None:
+            text = text + Text(f"  #{self._seq}", style="dim not bold")
+        self._console.print(text)
+
+
+def view_on_stdout() -> EventView:
+    """A view that prints to stdout."""
+    return EventView(Console(highlight=False, soft_wrap=True, emoji=False))
 
 
 def _text_of(content: object) -> str:
@@ -86,6 +155,43 @@ def _text_of(content: object) -> str:
             return " ".join(part if isinstance(part, str) else "[image]" for part in parts)
         case _:
             return json.dumps(content, ensure_ascii=False)
+
+
+def _why(event_type: str, data: dict[str, Any]) -> str:
+    if event_type == "run.retried":
+        return f"attempt {data.get('attempt')} at {_time(data.get('retry_at'))}: {_outcome(data)}"
+    if event_type == "run.scheduled":
+        return f"begins at {_time(data.get('run_at'))}"
+    why = data.get("stop_reason") or data.get("decision") or _level(data) or _outcome(data)
+    code = data.get("stop_code")
+    return f"{why} ({code})" if code else str(why)
+
+
+def _model_trouble(event_type: str, data: dict[str, Any]) -> str:
+    model, error = data.get("model"), _outcome(data)
+    if event_type == "model.call.failed":
+        return f"model {model} failed: {error}"
+    return (
+        f"model {model} failed, attempt {data.get('attempt')}; tried again in "
+        f"{data.get('delay_seconds', 0):g} s: {error}"
+    )
+
+
+def _progress(data: dict[str, Any]) -> str:
+    note, percent = str(data.get("note") or ""), data.get("percent")
+    return note if percent is None else f"{note} ({percent:g} %)".strip()
+
+
+def _time(text: object) -> str:
+    return datetime.fromisoformat(str(text)).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _used(usage: RunUsage) -> str:
+    cost = "unknown" if usage.cost_usd is None else f"${usage.cost_usd:f}"
+    return (
+        f"Model calls: {usage.model_calls}, tool calls: {usage.tool_calls}, tokens: "
+        f"{usage.input_tokens} in, {usage.output_tokens} out, cost: {cost}"
+    )
 
 
 def _level(data: dict[str, Any]) -> str:

@@ -1,12 +1,11 @@
 """`teamrun submit`: hand a run to a server."""
 
-import json
 import uuid
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from teamrun.cli.given import named_team, task_text
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
@@ -69,8 +68,8 @@ def command(
     """Submit a run and print its id."""
     server = Server(url, api_key=api_key)
     body = {
-        **_team(team),
-        "input": typer.get_text_stream("stdin").read() if task == "-" else task,
+        **named_team(team),
+        "input": task_text(task),
         "metadata": dict(_pair(text) for text in metadata or []),
         "tags": tag or [],
         **overrides(model=model, max_turns=max_turns),
@@ -88,15 +87,6 @@ def command(
         result(run_id)
     if watch:
         watch_to_end(server, run_id, as_json=json_)
-
-
-def _team(name: str) -> dict[str, Any]:
-    if not name.endswith(".json"):
-        return {"team": name}
-    try:
-        return {"team_spec": json.loads(Path(name).read_text(encoding="utf-8"))}
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{name!r} holds no team: {error}") from error
 
 
 def _pair(text: str) -> tuple[str, str]:

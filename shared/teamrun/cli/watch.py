@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 from pydantic import TypeAdapter
-from rich.console import Console
 
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
-from teamrun.cli.questions import Attendant, at_terminal
+from teamrun.cli.questions import Attendant, ServerDesk
 from teamrun.cli.screen import print_json
 from teamrun.cli.server import DEFAULT_URL, Server
-from teamrun.cli.show import EventView
-from teamrun.runs.public import Delta, Event
+from teamrun.cli.show import view_on_stdout
+from teamrun.cli.terminal import at_terminal
+from teamrun.runs.public import Delta, Event, Run
 
 __all__ = ["EXAMPLE", "command", "watch_to_end"]
 
@@ -49,18 +49,20 @@ def watch_to_end(
 
     At a terminal its questions are asked and answered, elsewhere it is told how to answer them.
     """
-    view = EventView(Console(highlight=False, soft_wrap=True, emoji=False))
-    attendant = Attendant(server, run_id, read_line=None if as_json else at_terminal())
+    view = view_on_stdout()
+    desk = ServerDesk(server, run_id)
+    attendant = Attendant(desk, read_line=None if as_json else at_terminal())
     last = ""
     for message in server.follow(run_id, after=after):
-        if as_json:
-            print_json(message.data)
         event = _message.validate_json(message.data)
         last = event.type if isinstance(event, Event) else last
-        if not as_json:
-            view.show(event.type, event.agent, event.data)
+        if as_json:
+            print_json(message.data)
+        else:
+            view.take(event)
         if event.type == "run.input_required":
             attendant.attend(event.data["id"])
-    view.end_line()
+    if not as_json:
+        view.summary(Run.model_validate_json(server.get(f"/v1/runs/{run_id}")))
     if last in FAILED:
         sys.exit(1)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.hand_over import become, variables
+from teamrun.cli.hand_over import become, check_packages, variables
 from teamrun.cli.options import (
     ConfigOption,
     FsyncOption,
@@ -49,4 +49,5 @@ def command(
     log_format: LogFormatOption = None,
 ) -> None:
     """Take runs from the queue and execute them, until SIGTERM."""
+    check_packages("worker", command="worker")
     become("teamrun_worker", variables(**locals()))

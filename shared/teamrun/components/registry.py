@@ -254,15 +254,19 @@ class Registry:
         """
         return self._agents.make(agent, name=name, **options)
 
-    def preload(self) -> None:
+    def preload(self, team: Resolved | None = None) -> None:
         """Import all tools and agent classes, so that mistakes show when the process starts.
+
+        Args:
+            team: Import only what this team uses.
 
         Raises:
             DefinitionError: Functions or classes cannot be imported; each is in its `problems`.
         """
         problems = Problems()
-        for table in (self._tools, self._agents):
-            for name in sorted(table):
+        used = (self._tools, self._agents) if team is None else (team.tools, team.agents)
+        for table, names in zip((self._tools, self._agents), used, strict=True):
+            for name in sorted(names):
                 try:
                     table.get(name)
                 except DefinitionError as error:

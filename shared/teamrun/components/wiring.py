@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from teamrun.agents.base import BaseChatAgent
+from teamrun.components.answers import input_with_form
 from teamrun.components.definitions import UserProxyDefinition
 from teamrun.core.cancellation import CancellationToken
 from teamrun.models.base import ChatCompletionClient
+from teamrun.tools.approval import with_approval
 from teamrun.tools.base import Tool
 
 __all__ = ["InputFunc", "PlainWiring", "Wiring"]
@@ -48,7 +50,10 @@ class Wiring(Protocol):
 
 
 class PlainWiring:
-    """Returns what it gets: a team in a script, a notebook or a test."""
+    """Returns what it gets: a team in a script, a notebook or a test.
+
+    What only a person can give is asked on the terminal.
+    """
 
     def model(self, path: str, profile: str, client: ChatCompletionClient) -> ChatCompletionClient:
         """The client as it is."""
@@ -65,11 +70,13 @@ class PlainWiring:
         return agent
 
     def tool(self, path: str, tool: Tool) -> Tool:
-        """The tool as it is."""
-        return tool
+        """The tool; one that needs approval asks on the terminal before each call."""
+        return with_approval(tool)
 
     def input(
         self, path: str, func: InputFunc | None, person: UserProxyDefinition
     ) -> InputFunc | None:
-        """The function as it is: whoever sits there has time, and says it in any form."""
-        return func
+        """The function as it is; without one, the terminal asks for what the person promises."""
+        if func is not None or (person.input_schema is None and person.expires_in_seconds is None):
+            return func
+        return input_with_form(person, input)

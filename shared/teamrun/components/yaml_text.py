@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from teamrun.components.problems import Problems, Source, pointer
+from teamrun.core.optional import install_command
 from teamrun.errors import DefinitionError, MissingPackage
 
 __all__ = ["YamlText", "load_yaml"]
@@ -30,7 +31,7 @@ def load_yaml(text: str, *, source: str) -> YamlText:
     """
     if find_spec("yaml") is None:
         raise MissingPackage(
-            'Reading a team file needs PyYAML: pip install "teamrun[cli]".',
+            f"Reading a team file needs PyYAML: {install_command('cli')}",
             package="pyyaml",
             extra="cli",
         )

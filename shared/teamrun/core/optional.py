@@ -1,12 +1,22 @@
 """Packages that only some features need: checked where such a feature is first used."""
 
+import json
 import re
+import shlex
+import sys
 from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from teamrun.errors import MissingPackage
 
-__all__ = ["require"]
+__all__ = ["install_command", "require"]
+
+_ROOT = Path(__file__).resolve().parents[3]
+"""The clone, if this module was imported from one."""
 
 
 def require(package: str, *, extra: str, needed_by: str, lowest: tuple[int, ...] = ()) -> None:
@@ -21,7 +31,7 @@ def require(package: str, *, extra: str, needed_by: str, lowest: tuple[int, ...]
     Raises:
         MissingPackage: It is absent or too old; the message holds the `pip install` line.
     """
-    remedy = f'pip install "teamrun[{extra}]"'
+    remedy = install_command(extra)
     if not _is_importable(package):
         raise MissingPackage(
             f"{needed_by} needs the package {package!r}: {remedy}", package=package, extra=extra
@@ -34,6 +44,30 @@ def require(package: str, *, extra: str, needed_by: str, lowest: tuple[int, ...]
             package=package,
             extra=extra,
         )
+
+
+def install_command(extra: str) -> str:
+    """The command that installs an extra from where this package came from.
+
+    It names the interpreter, since the virtual environment may not be active.
+    """
+    pip = f"{shlex.quote(sys.executable)} -m pip install"
+    if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "shared").is_dir():
+        return f"{pip} -e {shlex.quote(f'{_ROOT}[{extra}]')}"
+    return f"{pip} {shlex.quote(f'{_source()}[{extra}]')}"
+
+
+def _source() -> str:
+    """The folder that the package was installed from (PEP 610), or its name."""
+    try:
+        record = metadata.distribution("teamrun").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        return "teamrun"
+    origin: Any = json.loads(record) if record else {}
+    url = urlsplit(str(origin.get("url", "")))
+    folder = url2pathname(url.path)
+    is_folder = url.scheme == "file" and "dir_info" in origin and Path(folder).is_dir()
+    return folder if is_folder else "teamrun"
 
 
 def _is_importable(package: str) -> bool:

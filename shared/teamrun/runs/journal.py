@@ -16,7 +16,15 @@ from typing import Any, Literal, NamedTuple, Protocol
 from teamrun.core.call import CallInfo
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.llm import RequestUsage
-from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent, Signal, Undo
+from teamrun.runs.entries import (
+    ArtifactRecord,
+    CallRecord,
+    Decision,
+    ErrorRecord,
+    LoggedEvent,
+    Signal,
+    Undo,
+)
 from teamrun.runs.loop import RunLoop
 from teamrun.runs.public import RequiredAction
 
@@ -112,6 +120,8 @@ class Question:
     schema: dict[str, Any] | None = None
     """JSON Schema of the answer's `data`."""
     expires_in: timedelta | None = None
+    decisions: tuple[Decision, ...] = ("answer",)
+    """The values that `decision` of the answer may have."""
 
 
 @dataclass(slots=True, eq=False)
@@ -342,6 +352,7 @@ class Journal:
             prompt=question.prompt,
             schema=question.schema,
             expires_at=expires_at,
+            decisions=question.decisions,
         )
         self._say(_required(action))
         self._asked[action_id] = action

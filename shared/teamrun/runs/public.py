@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from teamrun.runs.entries import ArtifactRecord, ErrorRecord
+from teamrun.runs.entries import ArtifactRecord, Decision, ErrorRecord
 from teamrun.runs.limits import Limits
 from teamrun.runs.spec import ForkPoint, Metadata, RunInput, TeamRef
 
@@ -100,6 +100,8 @@ class RequiredAction(_Resource):
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
     """JSON Schema that `data` of the answer has to fit, where there is one."""
     expires_at: datetime | None = None
+    decisions: tuple[Decision, ...] = ()
+    """The values that `decision` of the answer may have."""
 
 
 class Output(_Resource):

@@ -6,7 +6,6 @@ folds again and decides again. What was acknowledged here is in the log.
 
 import contextlib
 import hashlib
-import importlib
 import logging
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,8 +13,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from teamrun.components.bounds import holds_at_most
-from teamrun.components.problems import pointer
+from teamrun.components.answers import check_data
 from teamrun.core.clock import Clock
 from teamrun.dispatch.base import Dispatcher, RunRef
 from teamrun.errors import (
@@ -46,8 +44,12 @@ __all__ = ["Answer", "Heard", "Talk"]
 logger = logging.getLogger(__name__)
 
 _PATIENCE = timedelta(seconds=2)
-_MAX_VALUES = 1_000
-_MAX_DEPTH = 32
+_DECISIONS: dict[str, tuple[Decision, ...]] = {
+    "input": ("answer",),
+    "approval": ("approve", "reject"),
+}
+"""For questions that an older release asked, which did not record their decisions."""
+_NOUNS = {"input": "question", "approval": "approval"}
 
 
 class Heard(NamedTuple):
@@ -66,7 +68,7 @@ class Answer(BaseModel):
     action_id: str
     """The `id` of one of the run's `required_actions`."""
     decision: Decision = "answer"
-    """`approve` or `reject` for an approval, `answer` for a question."""
+    """`approve` or `reject` for an approval, `answer` for a question; see `decisions` of it."""
     content: str | None = None
     """The answer in words."""
     data: Any = None
@@ -288,21 +290,16 @@ def _check(answer: Answer, action: RequiredAction) -> None:
     Raises:
         UnfitAnswer: It does not.
     """
-    if action.type == "input" and answer.decision != "answer":
-        raise UnfitAnswer("A question takes the decision 'answer'.", pointer="/decision")
-    if action.schema_ is not None:
-        _check_schema(answer.data, action.schema_)
-    elif answer.decision == "answer" and answer.content is None:
-        raise UnfitAnswer("An answer needs words: give `content`.", pointer="/content")
-
-
-def _check_schema(data: Any, schema: dict[str, Any]) -> None:
-    if not holds_at_most(data, values=_MAX_VALUES, levels=_MAX_DEPTH):
+    decisions = action.decisions or _DECISIONS[action.type]
+    if answer.decision not in decisions:
+        taken = " or ".join(repr(each) for each in decisions)
         raise UnfitAnswer(
-            f"`data` holds more than {_MAX_VALUES} values or {_MAX_DEPTH} levels.", pointer="/data"
+            f"`decision` is {answer.decision!r}, but this {_NOUNS[action.type]} takes {taken}.",
+            pointer="/decision",
         )
-    validators: Any = importlib.import_module("jsonschema.validators")
-    draft: Any = validators.validator_for(schema, default=validators.Draft202012Validator)
-    for error in draft(schema).iter_errors(data):
-        where = pointer("/data", *error.absolute_path)
-        raise UnfitAnswer(str(error.message)[:500], pointer=where)
+    if action.schema_ is not None:
+        check_data(answer.data, action.schema_)
+    elif answer.decision == "answer" and not (answer.content or "").strip():
+        raise UnfitAnswer(
+            "`content` is missing or blank; write the answer there.", pointer="/content"
+        )

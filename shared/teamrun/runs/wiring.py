@@ -27,7 +27,7 @@ from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of
 from teamrun.runs.artifacts import RunArtifacts
 from teamrun.runs.calls import agent_name, error_record
-from teamrun.runs.entries import CallRecord, ErrorRecord
+from teamrun.runs.entries import CallRecord, Decision, ErrorRecord
 from teamrun.runs.journal import Desk, Journal, Outcome, Question
 from teamrun.runs.own_agents import InnerModel, JournaledAgent
 from teamrun.runs.recorded_models import JournaledModel, PriceOf
@@ -198,7 +198,7 @@ class JournaledTool(Tool):
     async def _approval(self, args: Mapping[str, Any], call_id: str | None) -> None:
         text = to_json(args).decode()
         prompt = f"May {self._agent} call {self.name}({text})?"
-        record = await self._journal.ask(Question(agent=self._path, type="approval", prompt=prompt))
+        record = await self._ask(prompt, "approve", "reject")
         approved = record.error is None and record.value["decision"] == "approve"
         told = "tool.call.approved" if approved else "tool.call.denied"
         data = {"tool_call_id": call_id, "tool": self.name}
@@ -206,6 +206,10 @@ class JournaledTool(Tool):
         if not approved:
             said = record.error.message if record.error else record.value["content"]
             raise ToolError(f"The call was not approved. {said or ''}".rstrip())
+
+    async def _ask(self, prompt: str, *decisions: Decision) -> CallRecord:
+        question = Question(agent=self._path, type="approval", prompt=prompt, decisions=decisions)
+        return await self._journal.ask(question)
 
     async def _after_unknown(
         self, error: ErrorRecord, args: Mapping[str, Any], call_id: str | None
@@ -223,7 +227,7 @@ class JournaledTool(Tool):
             f"Nobody knows whether {self.name}({to_json(args).decode()}) was carried out. Approve "
             "to make the call again, reject to leave it, or answer with its result."
         )
-        record = await self._journal.ask(Question(agent=self._path, type="approval", prompt=prompt))
+        record = await self._ask(prompt, "approve", "reject", "answer")
         decision = None if record.error is not None else record.value["decision"]
         if decision == "answer":
             return str(record.value["content"] or "")

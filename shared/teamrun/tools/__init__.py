@@ -1,6 +1,7 @@
 """Tools: Python functions, agents and classes that a model can call by name."""
 
 from teamrun.tools.agent_tool import AgentTool, TaskRunnerTool, TeamTool
+from teamrun.tools.approval import ApprovalFunc, ApprovedTool
 from teamrun.tools.base import BaseTool, BaseToolWithState, StreamTool, Tool
 from teamrun.tools.context import (
     Artifacts,
@@ -24,6 +25,8 @@ from teamrun.tools.workbench import (
 
 __all__ = [
     "AgentTool",
+    "ApprovalFunc",
+    "ApprovedTool",
     "Artifacts",
     "BaseTool",
     "BaseToolWithState",

@@ -9,7 +9,7 @@ from datetime import timedelta
 from types import UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, PydanticUserError, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
 
 from teamrun.core.cancel_scope import cancelled_by
@@ -30,7 +30,11 @@ class _Signature:
     """Name of the field and name of the parameter."""
     token: str | None
     context: str | None
-    returns: Any
+    hints: Mapping[str, Any]
+
+    @property
+    def returns(self) -> Any:
+        return self.hints.get("return")
 
 
 class FunctionTool(BaseTool[BaseModel, Any]):
@@ -55,7 +59,8 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         needs_approval: A person has to agree to each call in a run.
 
     Raises:
-        UsageError: A parameter has no annotation, or is `*args` or `**kwargs`.
+        UsageError: A parameter has no annotation, a type without a JSON schema, or is `*args` or
+            `**kwargs`.
         ValueError: `strict`, and an argument has a default.
     """
 
@@ -75,13 +80,17 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         needs_approval: bool = False,
     ) -> None:
         signature = _read_signature(func)
-        super().__init__(
-            signature.args_type,
-            signature.returns,
-            name or _name_of(func),
-            inspect.getdoc(_inner(func)) or "" if description is None else description,
-            strict,
-        )
+        try:
+            super().__init__(
+                signature.args_type,
+                signature.returns,
+                name or _name_of(func),
+                inspect.getdoc(_inner(func)) or "" if description is None else description,
+                strict,
+            )
+        except PydanticUserError as error:
+            hints = {name: signature.hints[name] for _, name in signature.arguments}
+            raise _without_schema(_name_of(func), hints, error) from error
         self._func = func
         self._is_async = inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(
             type(func).__call__
@@ -183,7 +192,13 @@ def _name_of(func: Callable[..., Any]) -> str:
 def _read_signature(func: Callable[..., Any]) -> _Signature:
     inner = _inner(func)
     annotated = inner if inspect.isroutine(inner) else type(inner).__call__
-    hints = get_type_hints(annotated, include_extras=True)
+    try:
+        hints = get_type_hints(annotated, include_extras=True)
+    except (NameError, TypeError, SyntaxError) as error:
+        raise UsageError(
+            f"Function {_name_of(func)!r} cannot be a tool: its annotations cannot be read "
+            f"({error}). Import the names that they use at the top of the module."
+        ) from error
     fields: dict[str, Any] = {}
     arguments: list[tuple[str, str]] = []
     injected: dict[type, str] = {}
@@ -196,13 +211,41 @@ def _read_signature(func: Callable[..., Any]) -> _Signature:
         field, info = _field(name, hints[name], parameter)
         fields[field] = (hints[name], info)
         arguments.append((field, name))
+    try:
+        args_type = create_model(f"{_name_of(func)}args", **fields)
+    except (PydanticUserError, NameError) as error:
+        asked = {name: hints[name] for _, name in arguments}
+        raise _without_schema(_name_of(func), asked, error) from error
     return _Signature(
-        args_type=create_model(f"{_name_of(func)}args", **fields),
+        args_type=args_type,
         arguments=tuple(arguments),
         token=injected.get(CancellationToken),
         context=injected.get(ToolContext),
-        returns=hints.get("return"),
+        hints=hints,
     )
+
+
+def _without_schema(func: str, hints: Mapping[str, Any], error: Exception) -> UsageError:
+    """The error for parameters that JSON Schema cannot describe."""
+    named = [f"{name!r} ({_type_name(hint)})" for name, hint in hints.items() if _is_opaque(hint)]
+    which = f"the type of parameter {', '.join(named)}" if named else "its parameters"
+    cause = str(error).partition("\n")[0].partition(". ")[0]
+    return UsageError(
+        f"Function {func!r} cannot be a tool: {which} has no JSON schema. Use str, int, float, "
+        f"bool, list, dict, Literal, a dataclass, a TypedDict or a pydantic model. ({cause})"
+    )
+
+
+def _is_opaque(hint: Any) -> bool:
+    try:
+        TypeAdapter(hint).json_schema()
+    except (PydanticUserError, NameError):
+        return True
+    return False
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
 def _check_parameter(func: str, parameter: inspect.Parameter, *, annotated: bool) -> None:

@@ -13,6 +13,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import FatalToolError
 from teamrun.messages.chat import BaseMessage
 from teamrun.messages.image import Image
+from teamrun.tools.approval import with_approval
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.schema import ToolSchema
 
@@ -169,7 +170,7 @@ class StaticWorkbench(Workbench):
             schema = _presented(tool, overrides.pop(tool.name, None))
             if schema["name"] in self._by_name:
                 raise ValueError(f"Tool names must be unique: {[tool.name for tool in tools]}")
-            self._by_name[schema["name"]] = tool
+            self._by_name[schema["name"]] = with_approval(tool)
             self._schemas.append(schema)
         if overrides:
             raise ValueError(

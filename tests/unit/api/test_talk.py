@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 from tests.support.api import World, key, serve, world
 
+from teamrun.components.registry import Registry
+from teamrun.testing import ScriptedModel
+from teamrun.tools.function import FunctionTool
+
 FORM: dict[str, Any] = {
     "type": "object",
     "properties": {"amount": {"type": "integer"}},
@@ -105,6 +109,54 @@ def test_an_answer_that_does_not_fit_the_question_is_422(
             problem = refused.json()
             assert (refused.status_code, problem["code"]) == (422, "unfit_answer")
             assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize("content", ["", " ", "\n"])
+def test_a_blank_text_is_no_answer_to_a_question(content: str) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            run_id, action_id = await question(w)
+            body = {"action_id": action_id, "content": content}
+            refused = await w.client.post(f"/v1/runs/{run_id}/input", json=body)
+            assert (refused.status_code, refused.json()["code"]) == (422, "unfit_answer")
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize(
+    "answer", [{"content": "hello"}, {"decision": "answer", "content": "yes"}, {"data": True}]
+)
+def test_an_approval_takes_approve_or_reject_and_stays_open_after_anything_else(
+    answer: dict[str, Any],
+) -> None:
+    async def scenario() -> None:
+        paying = FunctionTool(lambda: "paid", "Pay.", name="pay", needs_approval=True)
+        registry = Registry.of(
+            models={"m": ScriptedModel({"a": [{"tool_calls": [{"name": "pay"}]}]})},
+            tools=[paying],
+            teams={
+                "payers": {
+                    "type": "round_robin_group_chat",
+                    "agents": [{"name": "a", "model": "m", "tools": ["pay"]}],
+                    "max_turns": 1,
+                }
+            },
+        )
+        async with world(registry=registry) as w:
+            body = {"team": "payers", "input": "Go"}
+            run_id = (await w.client.post("/v1/runs", json=body)).json()["id"]
+            await w.execute()
+            url = f"/v1/runs/{run_id}"
+            [action] = (await w.client.get(url)).json()["required_actions"]
+            assert action["decisions"] == ["approve", "reject"]
+            refused = await w.client.post(
+                f"{url}/input", json={"action_id": action["id"], **answer}
+            )
+            assert (refused.status_code, refused.json()["code"]) == (422, "unfit_answer")
+            assert [fault["pointer"] for fault in refused.json()["errors"]] == ["/decision"]
+            assert (await w.client.get(url)).json()["required_actions"] == [action]
 
     serve(scenario())
 

@@ -25,9 +25,12 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "api",
         "worker",
         "run",
+        "check",
         "submit",
         "watch",
         "runs",
+        "result",
+        "files",
         "answer",
         "say",
         "pause",
@@ -66,5 +69,8 @@ def test_wrong_use_ends_with_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, arguments).exit_code == 2
 
 
-def test_the_version_is_printed() -> None:
-    assert CliRunner().invoke(app, ["version"]).stdout == f"{VERSION}\n"
+@pytest.mark.parametrize("arguments", [["version"], ["--version"]])
+def test_the_version_is_printed(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, arguments)
+
+    assert (result.exit_code, result.stdout) == (0, f"{VERSION}\n")

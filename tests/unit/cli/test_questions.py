@@ -2,13 +2,15 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
 import pytest
 
-from teamrun.cli.questions import Attendant
+from teamrun.cli.questions import Attendant, ServerDesk
 from teamrun.cli.server import Server
+from teamrun.cli.terminal import NoLongerAsked
 
 RUN: dict[str, Any] = {
     "id": "run_1",
@@ -42,8 +44,13 @@ class Scene:
         self.sent.append(json.loads(request.content))
         return self.answers.pop(0) if self.answers else httpx2.Response(202, json=run)
 
-    def _line(self, prompt: str) -> str | None:
+    def _line(self, prompt: str, is_open: Callable[[], bool]) -> str | None:
         self.prompts.append(prompt)
+        if not self.lines:  # somebody else answers while the person hesitates
+            self.actions = []
+            assert not is_open()
+            raise NoLongerAsked
+        assert is_open()
         return self.lines.pop(0)
 
     def attend(
@@ -54,13 +61,15 @@ class Scene:
         terminal: bool = True,
         api_key: str | None = None,
         action_id: str = "t/boss/input:0",
+        approves: bool = False,
     ) -> None:
         action = {"id": "t/boss/input:0", "type": type, "prompt": "?", "schema": schema}
         self.actions = [action]
         transport = httpx2.MockTransport(self._answer)
         server = Server("http://127.0.0.1:1", transport=transport, api_key=api_key)
         line = self._line if terminal else None
-        Attendant(server, "run_1", read_line=line, tell=self.told.append).attend(action_id)
+        desk = ServerDesk(server, "run_1", tell=self.told.append)
+        Attendant(desk, read_line=line, tell=self.told.append, approves=approves).attend(action_id)
         assert self.lines == []
 
 
@@ -70,6 +79,33 @@ def test_a_question_takes_a_line() -> None:
     scene.attend()
 
     assert scene.sent == [{"action_id": "t/boss/input:0", "content": "go on"}]
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+def test_an_accidental_enter_is_no_answer(blank: str) -> None:
+    scene = Scene(blank, "go on")
+
+    scene.attend()
+
+    assert scene.sent == [{"action_id": "t/boss/input:0", "content": "go on"}]
+
+
+def test_an_answer_from_elsewhere_ends_the_question_at_the_terminal() -> None:
+    scene = Scene()
+
+    scene.attend()
+
+    assert (len(scene.prompts), scene.sent, len(scene.told)) == (1, [], 1)
+
+
+def test_only_approvals_are_given_without_asking() -> None:
+    approval, question = Scene(), Scene("go on")
+
+    approval.attend(type="approval", approves=True)
+    question.attend(approves=True)
+
+    assert [each.get("decision") for each in approval.sent + question.sent] == ["approve", None]
+    assert approval.prompts == []
 
 
 @pytest.mark.parametrize(

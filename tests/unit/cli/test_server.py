@@ -98,7 +98,7 @@ def test_where_nobody_listens_the_message_names_the_setting() -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ConnectError("refused", request=request)
 
-    with pytest.raises(UsageError, match="TEAMRUN_URL"):
+    with pytest.raises(Unavailable, match="TEAMRUN_URL"):
         server(answer).post("/v1/runs", {})
 
 

@@ -1,9 +1,13 @@
+from datetime import UTC, datetime
+from decimal import Decimal
 from io import StringIO
 from typing import Any
 
 from rich.console import Console
 
 from teamrun.cli.show import EventView
+from teamrun.runs.public import Run, RunUsage
+from teamrun.runs.spec import TeamRef
 
 
 def shown(*events: tuple[str, str | None, dict[str, Any]]) -> str:
@@ -92,3 +96,76 @@ def test_a_limit_is_shown_with_how_far_it_is_used() -> None:
     out = shown(("limit.reached", None, data), ("run.paused", None, {}))
 
     assert out == "[limit.reached] max_cost_usd: 1.12 of 1\n[run.paused]\n"
+
+
+def test_every_line_ends_with_the_number_of_its_event() -> None:
+    file = StringIO()
+    view = EventView(Console(file=file, highlight=False, soft_wrap=True, width=200))
+    view.show("message.delta", "a", {"text": "Hello"})
+    view.show("message.created", "a", message("Hello"), seq=7)
+    view.show("message.delta", "a", {"text": "Hel"})
+    view.show("tool.call.requested", "b", {"tool": "add", "arguments": "{}"}, seq=8)
+    view.show("run.completed", None, {"stop_reason": "Done.", "stop_code": "external"}, seq=9)
+
+    assert file.getvalue().splitlines() == [
+        "a: Hello  #7",
+        "a: Hel",
+        "b → add({})  #8",
+        "[run.completed] Done. (external)  #9",
+    ]
+
+
+def test_progress_and_retries_are_shown_with_cause_and_delay() -> None:
+    error = {"message": "Overloaded."}
+    at = "2026-03-31T08:00:00+00:00"
+
+    out = shown(
+        ("tool.call.progressed", "a", {"tool": "load", "note": "half", "percent": 50.0}),
+        ("tool.call.progressed", "a", {"tool": "load", "note": "more", "percent": None}),
+        (
+            "model.call.retried",
+            "a",
+            {"model": "main", "attempt": 1, "delay_seconds": 2.5, "error": error},
+        ),
+        ("run.retried", None, {"attempt": 2, "retry_at": at, "error": error}),
+    ).splitlines()
+
+    assert out[:2] == ["a … load: half (50 %)", "a … load: more"]
+    assert [part in out[2] for part in ("main", "2.5 s", "Overloaded.")] == [True] * 3
+    assert [part in out[3] for part in ("attempt 2", "2026-03-31", "Overloaded.")] == [True] * 3
+
+
+def test_at_a_terminal_what_is_waited_for_is_shown_until_something_happens() -> None:
+    file = StringIO()
+    view = EventView(Console(file=file, force_terminal=True, no_color=True, width=200))
+    view.show("model.call.started", "a", {"model": "main"}, seq=1)
+    waiting = file.getvalue()
+    view.show("message.created", "a", message("Hello"), seq=2)
+
+    assert "main" in waiting
+    assert not waiting.endswith("\n")
+    assert file.getvalue()[len(waiting) :].startswith("\r\x1b[2K")
+
+
+def test_the_end_shows_usage_and_cost() -> None:
+    file = StringIO()
+    view = EventView(Console(file=file, highlight=False, soft_wrap=True, width=200))
+    usage = RunUsage(
+        model_calls=3, tool_calls=1, input_tokens=70, output_tokens=5, cost_usd=Decimal("0.0012")
+    )
+    view.summary(run_that_used(usage))
+
+    out = file.getvalue()
+    assert [text in out for text in ("3", "1", "70 in", "5 out", "$0.0012")] == [True] * 5
+
+
+def run_that_used(usage: RunUsage) -> Run:
+    return Run(
+        id="run_1",
+        status="completed",
+        revision=1,
+        team=TeamRef(name="t", digest="d"),
+        input="go",
+        usage=usage,
+        created_at=datetime(2026, 3, 31, tzinfo=UTC),
+    )

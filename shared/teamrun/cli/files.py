@@ -1,0 +1,105 @@
+"""`teamrun files`: the files that the tools of a run have left."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel
+
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, print_table, talk
+from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.errors import UsageError
+from teamrun.runs.public import Artifact
+from teamrun.tools.context import check_artifact_name
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = 'teamrun files "$(teamrun runs --status completed --limit 1 --ids)"'
+
+
+class _Page(BaseModel):
+    data: list[Artifact]
+
+
+def command(
+    run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="The run.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files to download; without any, the files are listed."),
+    ] = None,
+    all_: Annotated[
+        bool,
+        typer.Option("--all/--no-all", envvar="TEAMRUN_ALL", help="Download every file."),
+    ] = False,
+    version: Annotated[
+        int | None,
+        typer.Option(
+            "--version", envvar="TEAMRUN_FILE_VERSION", min=1, help="Not the newest version."
+        ),
+    ] = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            envvar="TEAMRUN_OUTPUT",
+            help="The folder to write to; `-` writes to stdout.",
+        ),
+    ] = ".",
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force/--no-force", envvar="TEAMRUN_FORCE", help="Replace files that are there."
+        ),
+    ] = False,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """List the files of a run, or download some or all of them."""
+    server = Server(url, api_key=api_key)
+    answer = server.get(f"/v1/runs/{run_id}/artifacts")
+    files = _Page.model_validate_json(answer).data
+    wanted = sorted({file.name for file in files}) if all_ else names or []
+    if not wanted and not all_:
+        _list(answer, files, as_json=json_)
+        return
+    for file in [_chosen(files, name, version, run_id) for name in wanted]:
+        _save(server.fetch(file.url), file, output, force=force)
+
+
+def _list(answer: str, files: list[Artifact], *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    rows = [(file.name, str(file.version), str(file.size), file.media_type) for file in files]
+    print_table(("name", "version", "bytes", "type"), rows)
+
+
+def _chosen(files: list[Artifact], name: str, version: int | None, run_id: str) -> Artifact:
+    """The newest version of a file, or that version."""
+    for file in reversed(files):
+        if file.name == name and version in (None, file.version):
+            return file
+    wanted = name if version is None else f"{name}, version {version}"
+    known = ", ".join(sorted({file.name for file in files})) or "none"
+    raise UsageError(f"{run_id} has no file {wanted}. Its files: {known}.")
+
+
+def _save(data: bytes, file: Artifact, output: str, *, force: bool) -> None:
+    if output == "-":
+        sys.stdout.buffer.write(data)
+        return
+    # The name comes from the server: it must not lead out of the folder.
+    path = Path(output) / check_artifact_name(file.name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb" if force else "xb") as target:
+            target.write(data)
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists already; replace it with --force.") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error}") from error
+    talk(f"{path} ({len(data)} bytes)")

@@ -1,0 +1,33 @@
+"""`teamrun result`: what an ended run has produced."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, result, talk
+from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.runs.public import RunResult
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = 'teamrun result "$(teamrun runs --status completed --limit 1 --ids)"'
+
+
+def command(
+    run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="A run that has ended.")],
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Print the output of an ended run. The status is 1 if the run did not complete."""
+    answer = Server(url, api_key=api_key).get(f"/v1/runs/{run_id}/result")
+    found = RunResult.model_validate_json(answer)
+    if json_:
+        print_json(answer)
+    elif found.output is not None:
+        result(found.output.text)
+    if found.status != "completed":
+        talk(f"The run is {found.status}: {found.stop_reason or found.stop_code or 'no reason'}")
+        sys.exit(1)
