@@ -186,9 +186,7 @@ class Clients:
         rng = self._rng
         if rng.random() < 0.2:
             return  # later, or too late
-        decision = "answer"
-        if action.type == "approval":
-            decision = rng.choice(("approve", "reject", "answer"))
+        decision = rng.choice(action.decisions)
         key = self._key() if rng.random() < 0.7 else None
         text = f"words {rng.randrange(1 << 20)}"
         answer = Answer(action_id=action.id, decision=decision, content=text)

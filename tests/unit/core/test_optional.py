@@ -49,7 +49,8 @@ def test_elsewhere_it_installs_from_where_the_package_came_from(
     site = tmp_path / "site"
     info = site / "teamrun-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: teamrun\nVersion: 1.0\n")
+    fields = "Metadata-Version: 2.1\nName: teamrun\nVersion: 1.0\n"
+    (info / "METADATA").write_text(fields, encoding="utf-8")
     if kind == "folder":
         record = f'{{"url": "{clone.as_uri()}", "dir_info": {{}}}}'
         (info / "direct_url.json").write_text(record, encoding="utf-8")
