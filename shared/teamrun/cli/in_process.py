@@ -44,8 +44,10 @@ class _Knock:
 
     async def wait(self, seconds: float) -> None:
         """Return when a look was asked for, at the latest after `seconds`."""
+        # Not `wait_for`: before Python 3.12 it loses a cancel that comes together with the event.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._knocked.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._knocked.wait()
         self._knocked.clear()
 
     async def close(self) -> None:
@@ -147,7 +149,8 @@ async def _execute(engine: Engine, ref: RunRef, knock: _Knock) -> None:
 async def _end(engine: Engine, *tasks: asyncio.Future[Any]) -> None:
     engine.abort()
     with suppress(TimeoutError):
-        await asyncio.wait_for(engine.drained(), _ABORT_S)
+        async with asyncio.timeout(_ABORT_S):
+            await engine.drained()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
