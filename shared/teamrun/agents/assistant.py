@@ -344,7 +344,12 @@ class AssistantAgent(BaseChatAgent):
 
     async def _answer(self, turn: _Turn, result: CreateResult, text: str) -> Response:
         await self._model_context.add_message(
-            AssistantMessage(content=text, source=self._name, thought=result.thought)
+            AssistantMessage(
+                content=text,
+                source=self._name,
+                thought=result.thought,
+                provider_data=result.provider_data,
+            )
         )
         message: BaseChatMessage
         if self._output_content_type is None or self._structured_message is None:
@@ -368,7 +373,14 @@ class AssistantAgent(BaseChatAgent):
         self, turn: _Turn, result: CreateResult, calls: list[FunctionCall]
     ) -> AsyncGenerator[AnyMessage, None]:
         add = self._model_context.add_message
-        await add(AssistantMessage(content=calls, source=self._name, thought=result.thought))
+        await add(
+            AssistantMessage(
+                content=calls,
+                source=self._name,
+                thought=result.thought,
+                provider_data=result.provider_data,
+            )
+        )
         request = ToolCallRequestEvent(content=calls, source=self._name, models_usage=result.usage)
         turn.inner.append(request)
         yield request
@@ -400,6 +412,7 @@ class AssistantAgent(BaseChatAgent):
                 handoffs=self._handoffs,
                 source=self._name,
                 thought=thought,
+                provider_data=turn.result.provider_data,
             )
         if message is None and self._used_up(turn):
             if self._reflect:

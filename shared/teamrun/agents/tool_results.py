@@ -12,6 +12,7 @@ from teamrun.messages.llm import (
     FunctionExecutionResult,
     FunctionExecutionResultMessage,
     LLMMessage,
+    ProviderData,
 )
 
 __all__ = ["SummaryFormatter", "handoff_message", "summary_message"]
@@ -27,6 +28,7 @@ def handoff_message(
     handoffs: Mapping[str, Handoff],
     source: str,
     thought: str | None,
+    provider_data: ProviderData | None = None,
 ) -> HandoffMessage | None:
     """The handover that the model asked for, with the other calls of the turn as its context.
 
@@ -46,7 +48,9 @@ def handoff_message(
     others = [call for call in calls if call.name not in handoffs]
     if others:
         context = [
-            AssistantMessage(content=others, source=source, thought=thought),
+            AssistantMessage(
+                content=others, source=source, thought=thought, provider_data=provider_data
+            ),
             FunctionExecutionResultMessage(
                 content=[result for result in results if result.name not in handoffs]
             ),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from teamrun.components.digest import digest
 from teamrun.components.environment import MissingVariable, expand_all
-from teamrun.errors import DefinitionError
+from teamrun.errors import DefinitionError, MissingPackage, UsageError
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.makers import BASE_URL, NO_KEY, NoAddress, access_to
 from teamrun.models.prices import Price
@@ -304,9 +304,10 @@ class Profiles(Collection[str]):
         assert active is not None, "clients that were handed in are returned above"
         profile, missing, _ = active
         if missing is not None:
+            address = ", write its 'base_url'" if missing == BASE_URL else ""
             raise DefinitionError(
-                f"The model profile {name!r} needs the environment variable {missing}; set it, or"
-                " give the profile a 'fallback'.",
+                f"The model profile {name!r} needs the environment variable {missing}; set it"
+                f"{address}, or give the profile a 'fallback'.",
                 pointer=profile.where,
                 code="model_not_ready",
             )
@@ -326,7 +327,15 @@ class Profiles(Collection[str]):
                 f"The model profile {profile.name!r} does not hold: {first['msg']}.",
                 pointer="/".join([profile.where, *map(str, first["loc"])]),
             ) from None
-        return make_client(profile.type, **arguments)
+        try:
+            return make_client(profile.type, **arguments)
+        except (DefinitionError, MissingPackage):
+            raise
+        except UsageError as error:
+            raise DefinitionError(
+                f"The model profile {profile.name!r} is invalid: {error.message}",
+                pointer=profile.where,
+            ) from error
 
     async def close(self) -> None:
         """Close the clients that were made here."""

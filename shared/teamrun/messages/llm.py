@@ -1,6 +1,6 @@
 """What goes to a model and what comes back: the provider-neutral conversation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +15,7 @@ __all__ = [
     "FunctionExecutionResult",
     "FunctionExecutionResultMessage",
     "LLMMessage",
+    "ProviderData",
     "RequestUsage",
     "SystemMessage",
     "UserMessage",
@@ -25,6 +26,27 @@ FinishReason = Literal["stop", "length", "function_calls", "content_filter", "un
 
 
 @dataclass(slots=True)
+class ProviderData:
+    """What a provider attached to a turn or a tool call and wants back with it, as it came.
+
+    Gemini's thought signatures and DeepSeek's thoughts of a turn with tool calls are such data. It
+    goes back to the same provider only.
+    """
+
+    provider: str
+    """Which server attached it; `teamrun.models.makers.provider_of` makes the name."""
+    data: dict[str, Any]
+
+
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
+# Left out where there is none, so that saved state stays as AutoGen writes it.
+_Attached = Annotated[ProviderData | None, Field(exclude_if=_is_absent, repr=False)]
+
+
+@dataclass(slots=True)
 class FunctionCall:
     """A model's request to call a tool."""
 
@@ -32,6 +54,8 @@ class FunctionCall:
     arguments: str
     """The arguments as JSON text, exactly as the model wrote them."""
     name: str
+    provider_data: _Attached = field(default=None, repr=False)
+    """What the provider attached to the call."""
 
 
 @dataclass(slots=True)
@@ -72,6 +96,8 @@ class AssistantMessage(_Part):
     thought: str | None = None
     source: str
     type: Literal["AssistantMessage"] = "AssistantMessage"
+    provider_data: _Attached = None
+    """What the provider attached to the turn."""
 
 
 class FunctionExecutionResult(_Part):
@@ -108,3 +134,5 @@ class CreateResult(_Part):
     thought: str | None = None
     model: str | None = None
     """The name that the provider reported, where it did."""
+    provider_data: _Attached = None
+    """What the provider attached to the turn; it belongs into the `AssistantMessage`."""

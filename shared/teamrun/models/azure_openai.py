@@ -79,10 +79,9 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
     ) -> None:
         require("openai", extra="azure", needed_by=type(self).__name__, lowest=(3,))
         model = _given(model, "AZURE_OPENAI_MODEL", "model")
+        address = _given(azure_endpoint or endpoint, "AZURE_OPENAI_ENDPOINT", "azure_endpoint")
         options = {
-            "azure_endpoint": _given(
-                azure_endpoint or endpoint, "AZURE_OPENAI_ENDPOINT", "azure_endpoint"
-            ),
+            "azure_endpoint": address,
             "api_version": _given(api_version, "OPENAI_API_VERSION", "api_version"),
             "azure_deployment": azure_deployment or model,
             "default_headers": default_headers,
@@ -92,6 +91,7 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
         super().__init__(
             lambda: _connect(timeout=seconds, http_client=http_client, **options),
             model=model,
+            base_url=address,
             info=known_or_given(model, model_info, own_server=False),
             timeout=seconds,
             retry=retry_policy(retry, max_retries),

@@ -22,7 +22,7 @@ from teamrun.errors import ModelError, UsageError
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.base import ChatCompletionClient, ModelInfo
 from teamrun.models.families import context_window, is_reasoning, known_or_given
-from teamrun.models.makers import NO_KEY, OPENAI, Access, access_to
+from teamrun.models.makers import NO_KEY, OPENAI, Access, access_to, provider_of
 from teamrun.models.openai_request import CreateArgs, HasSchema, RequestBuilder, checked
 from teamrun.models.retry import Retries, RetryPolicy
 from teamrun.tools.schema import ToolSchema
@@ -48,6 +48,7 @@ class BaseOpenAIClient(ChatCompletionClient):
         connect: "Connect",
         *,
         model: str,
+        base_url: str,
         info: ModelInfo,
         timeout: timedelta,
         retry: RetryPolicy,
@@ -67,6 +68,7 @@ class BaseOpenAIClient(ChatCompletionClient):
             model=model,
             info=info,
             create_args=checked(create_args),
+            provider=provider_of(base_url),
             add_name_prefixes=add_name_prefixes,
             include_name_in_message=include_name_in_message,
             rename_max_tokens=is_reasoning(model),
@@ -278,6 +280,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
                 http_client=http_client,
             ),
             model=model,
+            base_url=access.base_url,
             info=known_or_given(model, model_info, own_server=not access.is_openai),
             timeout=seconds,
             retry=retry_policy(retry, max_retries),

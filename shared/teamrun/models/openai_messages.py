@@ -19,6 +19,7 @@ from teamrun.messages.llm import (
     FunctionCall,
     FunctionExecutionResultMessage,
     LLMMessage,
+    ProviderData,
     SystemMessage,
     UserMessage,
 )
@@ -44,6 +45,8 @@ class MessageWriter:
 
     model: str
     info: ModelInfo
+    provider: str = ""
+    """The server; data that it attached to earlier turns is sent back, and no other."""
     add_name_prefixes: bool = False
     include_name_in_message: bool = True
 
@@ -69,7 +72,7 @@ class MessageWriter:
             case UserMessage():
                 return [self._user(message)]
             case AssistantMessage():
-                return [_assistant(message)]
+                return [self._assistant(message)]
             case FunctionExecutionResultMessage():
                 return _results(message, broken)
             case _:
@@ -93,6 +96,25 @@ class MessageWriter:
         parts = [_part(part) for part in content]
         return [{"type": "text", "text": prefix}, *parts] if prefix else parts
 
+    def _assistant(self, message: AssistantMessage) -> Json:
+        attached = self._attached(message.provider_data)
+        if isinstance(message.content, str):
+            return {**attached, "role": "assistant", "content": message.content}
+        calls = [self._call(call) for call in message.content]
+        return {**attached, "role": "assistant", "content": message.thought, "tool_calls": calls}
+
+    def _call(self, call: FunctionCall) -> Json:
+        # A server that is sent what a model wrote by mistake refuses the whole request.
+        arguments = call.arguments if _is_object(call.arguments) else "{}"
+        attached = self._attached(call.provider_data)
+        function: Json = {"name": normalize_name(call.name), "arguments": arguments}
+        if isinstance(inner := attached.get("function"), dict):
+            function = {**cast(Json, inner), **function}
+        return {**attached, "id": call.id, "type": "function", "function": function}
+
+    def _attached(self, attached: ProviderData | None) -> Json:
+        return attached.data if attached and attached.provider == self.provider else {}
+
 
 def normalize_name(name: str) -> str:
     """A name as the API takes it: letters, digits, `_` and `-`, at most 64 of them."""
@@ -107,23 +129,6 @@ def _part(part: str | Image) -> Json:
     if isinstance(part, str):
         return {"type": "text", "text": part}
     return {"type": "image_url", "image_url": {"url": part.data_uri, "detail": "auto"}}
-
-
-def _assistant(message: AssistantMessage) -> Json:
-    if isinstance(message.content, str):
-        return {"role": "assistant", "content": message.content}
-    calls = [_call(call) for call in message.content]
-    return {"role": "assistant", "content": message.thought, "tool_calls": calls}
-
-
-def _call(call: FunctionCall) -> Json:
-    # A server that is sent what a model wrote by mistake refuses the whole request.
-    arguments = call.arguments if _is_object(call.arguments) else "{}"
-    return {
-        "id": call.id,
-        "type": "function",
-        "function": {"name": normalize_name(call.name), "arguments": arguments},
-    }
 
 
 def _is_object(arguments: str) -> bool:

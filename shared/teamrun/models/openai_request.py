@@ -127,6 +127,8 @@ class Request:
 
     body: Json
     names: ToolNames
+    provider: str = ""
+    """The server, as `provider_of` names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,8 @@ class RequestBuilder:
     model: str
     info: ModelInfo
     create_args: CreateArgs
+    provider: str = ""
+    """The server, as `provider_of` names it."""
     add_name_prefixes: bool = False
     include_name_in_message: bool = True
     rename_max_tokens: bool = False
@@ -166,12 +170,14 @@ class RequestBuilder:
         self._add_format(body, json_output)
         if self.rename_max_tokens and "max_tokens" in body:
             body.setdefault("max_completion_tokens", body.pop("max_tokens"))
-        return Request({key: value for key, value in body.items() if value is not None}, names)
+        given = {key: value for key, value in body.items() if value is not None}
+        return Request(given, names, self.provider)
 
     def _writer(self) -> MessageWriter:
         return MessageWriter(
             model=self.model,
             info=self.info,
+            provider=self.provider,
             add_name_prefixes=self.add_name_prefixes,
             include_name_in_message=self.include_name_in_message,
         )

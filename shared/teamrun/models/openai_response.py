@@ -10,9 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from teamrun.errors import ModelError
-from teamrun.messages.llm import CreateResult, FinishReason, FunctionCall, RequestUsage
+from teamrun.messages.llm import (
+    CreateResult,
+    FinishReason,
+    FunctionCall,
+    ProviderData,
+    RequestUsage,
+)
 from teamrun.models.error_bodies import ErrorBody, is_error, read_error
 from teamrun.models.families import ModelFamily
+from teamrun.models.openai_attached import attached_to_message, merged, provider_data
 from teamrun.models.openai_content import content_of, member, members, usage_with
 from teamrun.models.openai_errors import in_band_error
 from teamrun.models.openai_request import Request
@@ -55,6 +62,7 @@ class Answer:
     usage: RequestUsage
     logprobs: list[dict[str, Any]] | None
     model: str | None
+    provider_data: ProviderData | None = None
 
     def result(self, family: str) -> CreateResult:
         """The outcome: text beside tool calls is a thought, and so is reasoning that was shown."""
@@ -68,6 +76,7 @@ class Answer:
             logprobs=self.logprobs,
             thought=(text if self.calls else None) or reasoning or None,
             model=self.model,
+            provider_data=self.provider_data,
         )
 
     def _finish(self) -> FinishReason:
@@ -99,6 +108,7 @@ class AnswerReader:
     _reasoning: list[str] = field(default_factory=list[str])
     _refusal: list[str] = field(default_factory=list[str])
     _calls: ToolCalls = field(default_factory=ToolCalls)
+    _attached: Json = field(default_factory=dict[str, Any])
     _logprobs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _finish_reason: str | None = None
     _usage: RequestUsage = field(default_factory=lambda: RequestUsage(0, 0))
@@ -165,10 +175,13 @@ class AnswerReader:
             text="".join(self._text),
             reasoning="".join(self._reasoning),
             refusal="".join(self._refusal),
-            calls=self._calls.result(self.request.names, taken=self._earlier_ids()),
+            calls=self._calls.result(self.request, taken=self._earlier_ids()),
             usage=self._usage,
             logprobs=self._logprobs or None,
             model=self._model,
+            provider_data=provider_data(
+                self.request.provider, self._attached, with_thoughts=bool(self._calls)
+            ),
         ).result(self.family)
 
     def _counts(self, choice: Json) -> bool:
@@ -194,6 +207,8 @@ class AnswerReader:
 
     def _add_message(self, message: Json, *, whole: bool) -> list[str]:
         content = content_of(message)
+        if attached := attached_to_message(message):
+            self._attached = merged(self._attached, attached)
         pieces: list[str] = []
         if content.thought:
             self._reasoning.append(content.thought)

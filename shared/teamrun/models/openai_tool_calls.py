@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from teamrun.messages.llm import FunctionCall
+from teamrun.models.openai_attached import attached_to_call, merged, provider_data
 from teamrun.models.openai_content import member
 from teamrun.models.openai_errors import unreadable
-from teamrun.models.openai_request import ToolNames
+from teamrun.models.openai_request import Request
 
 __all__ = ["ToolCalls"]
 
@@ -26,6 +27,7 @@ class _Call:
     id: str = ""
     name: str = ""
     arguments: str = ""
+    attached: Json = field(default_factory=dict[str, Any])
 
     @property
     def whole(self) -> bool:
@@ -63,25 +65,33 @@ class ToolCalls:
         """
         if not _is_function(raw):
             return False
-        part = _part(raw)
+        part, attached = _part(raw), attached_to_call(raw)
         if not (whole or part.name or part.id or part.arguments):
+            self._attach(part, attached)
             return False  # some servers send an empty one beside text
         call = None if whole else self._continued(part)
         if call is None:
             last = self._calls[-1].index if self._calls else 0
             call = _Call(last if part.index is None else part.index)
             self._calls.append(call)
+        call.attached = merged(call.attached, attached)
         call.id = call.id or part.id
         call.name = call.name or part.name
         if not (part.arguments == call.arguments and call.whole):  # not a repetition of all
             call.arguments += part.arguments
         return True
 
-    def result(self, names: ToolNames, *, taken: Collection[str]) -> list[FunctionCall]:
+    def _attach(self, part: _Part, attached: Json) -> None:
+        """Give what a part has attached to the call that it belongs to."""
+        same = [call for call in self._calls if part.index in (None, call.index)]
+        if same:
+            same[-1].attached = merged(same[-1].attached, attached)
+
+    def result(self, request: Request, *, taken: Collection[str]) -> list[FunctionCall]:
         """The calls by index, each with an id that no other call has.
 
         Args:
-            names: Gives the names that tools have here.
+            request: Gives the names that tools have here, and the provider.
             taken: Ids of earlier calls of the conversation.
 
         Raises:
@@ -95,7 +105,9 @@ class ToolCalls:
             if not call.id or call.id in used:
                 call.id = _new_id(used)
             used.add(call.id)
-            result.append(FunctionCall(call.id, call.arguments, names.ours(call.name)))
+            attached = provider_data(request.provider, call.attached, with_thoughts=True)
+            name = request.names.ours(call.name)
+            result.append(FunctionCall(call.id, call.arguments, name, attached))
         return result
 
     def _continued(self, part: _Part) -> _Call | None:

@@ -1,0 +1,99 @@
+"""What a server attached to an answer beyond OpenAI's own members, kept as it came.
+
+Some servers refuse the next request without it: Gemini wants the thought signature of each tool
+call back (https://ai.google.dev/gemini-api/docs/openai), DeepSeek the thoughts of a turn with tool
+calls (https://api-docs.deepseek.com/guides/thinking_mode).
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from teamrun.messages.llm import ProviderData
+
+__all__ = ["attached_to_call", "attached_to_message", "merged", "provider_data"]
+
+Json = dict[str, Any]
+
+_OF_MESSAGE = frozenset(
+    {
+        "annotations",
+        "audio",
+        "content",
+        "function_call",
+        "id",
+        "name",
+        "object",
+        "parsed",
+        "refusal",
+        "role",
+        "tool_call_id",
+        "tool_calls",
+        "type",
+    }
+)
+_OF_CALL = frozenset({"arguments", "function", "id", "index", "name", "type"})
+_OF_FUNCTION = frozenset({"arguments", "name"})
+_DEPTH = 32
+"""Levels of objects and lists that are kept; what is deeper is no data that a provider needs."""
+_THOUGHTS = frozenset({"reasoning_content", "reasoning", "thinking"})
+"""Texts that a stream sends in pieces."""
+
+
+def attached_to_message(message: Json) -> Json:
+    """The members of a message, or of the delta of one, that are not OpenAI's."""
+    return _beyond(message, _OF_MESSAGE)
+
+
+def attached_to_call(call: Json) -> Json:
+    """The members of an element of `tool_calls`, or of a part of one, that are not OpenAI's."""
+    found = _beyond(call, _OF_CALL)
+    function = call.get("function")
+    inner = _beyond(cast(Json, function), _OF_FUNCTION) if isinstance(function, dict) else {}
+    return {**found, "function": inner} if inner else found
+
+
+def merged(before: Json, more: Json) -> Json:
+    """What two parts of one answer attached: thoughts and lists are joined, the rest replaced."""
+    return {**before, **{name: _joined(name, before.get(name), more[name]) for name in more}}
+
+
+def _joined(name: str, before: object, more: object) -> object:
+    match before, more:
+        case str(), str() if name in _THOUGHTS:
+            return before + more
+        case list(), list():
+            return [*cast(list[Any], before), *cast(list[Any], more)]
+        case dict(), dict():
+            return merged(cast(Json, before), cast(Json, more))
+        case _:
+            return more
+
+
+def provider_data(provider: str, data: Json, *, with_thoughts: bool) -> ProviderData | None:
+    """What goes back to the provider, or None if there is nothing.
+
+    Args:
+        provider: The server's name.
+        data: What it attached.
+        with_thoughts: Thoughts go back with tool calls; with text, servers ignore or refuse them.
+    """
+    kept = {key: value for key, value in data.items() if with_thoughts or key not in _THOUGHTS}
+    return ProviderData(provider, kept) if kept else None
+
+
+def _beyond(node: Mapping[str, Any], known: frozenset[str]) -> Json:
+    return {
+        key: value
+        for key, value in node.items()
+        if key not in known and value not in (None, "", [], {}) and _is_shallow(value, _DEPTH)
+    }
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    if isinstance(value, dict):
+        inner = list(cast(Json, value).values())
+    elif isinstance(value, list):
+        inner = cast(list[Any], value)
+    else:
+        return True
+    return levels > 0 and all(_is_shallow(item, levels - 1) for item in inner)
