@@ -149,6 +149,7 @@ class AssistantAgent(BaseChatAgent):
     ) -> None:
         super().__init__(name, description)
         self._model_client = model_client
+        self._turn_began: int | None = None
         self._vision = model_client.model_info["vision"]
         self._model_client_stream = model_client_stream
         self._model_context = model_context or UnboundedChatCompletionContext()
@@ -231,7 +232,7 @@ class AssistantAgent(BaseChatAgent):
             asyncio.CancelledError: The token was cancelled.
         """
         turn = _Turn(cancellation_token)
-        mark = self._model_context.mark()
+        mark = self._turn_began = self._model_context.mark()
         try:
             await self._hear(messages)
             for event in await self._recall(turn):
@@ -261,6 +262,7 @@ class AssistantAgent(BaseChatAgent):
                             yield event
         finally:
             turn.undo_unless_answered(self._model_context, mark)
+            self._turn_began = None
         assert turn.response is not None  # the loop ends with one
         yield turn.response
 
@@ -269,8 +271,13 @@ class AssistantAgent(BaseChatAgent):
         await self._model_context.clear()
 
     async def save_state(self) -> Mapping[str, Any]:
-        """The agent's model context, as JSON data."""
-        context = await self._model_context.save_state()
+        """The agent's model context, as JSON data; during a turn, as of the turn's beginning."""
+        mark = self._turn_began
+        context = await (
+            self._model_context.save_state()
+            if mark is None
+            else self._model_context.save_state_before(mark)
+        )
         return {"type": "AssistantAgentState", "version": "1.0.0", "llm_context": context}
 
     async def load_state(self, state: Mapping[str, Any]) -> None:
@@ -288,7 +295,7 @@ class AssistantAgent(BaseChatAgent):
     async def _recall(self, turn: _Turn) -> Sequence[MemoryQueryEvent]:
         events: list[MemoryQueryEvent] = []
         for memory in self._memory:
-            with cancelled_by(turn.token):
+            with cancelled_by(turn.token, "The query of a memory"):
                 update = await memory.update_context(self._model_context)
             if found := update.memories.results:
                 events.append(MemoryQueryEvent(content=found, source=self._name))
@@ -297,7 +304,7 @@ class AssistantAgent(BaseChatAgent):
 
     async def _ask(self, turn: _Turn) -> None:
         messages, arguments = await self._prompt(turn)
-        with cancelled_by(turn.token):
+        with cancelled_by(turn.token, "The model call"):
             turn.result = await self._model_client.create(messages, **arguments)
 
     async def _ask_in_chunks(
@@ -308,7 +315,7 @@ class AssistantAgent(BaseChatAgent):
         result: CreateResult | None = None
         async with aclosing(self._model_client.create_stream(messages, **arguments)) as stream:
             while True:
-                with cancelled_by(turn.token):
+                with cancelled_by(turn.token, "The model call"):
                     item = await anext(stream, None)
                 if item is None:
                     break

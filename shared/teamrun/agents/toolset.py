@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any, TypeAlias, cast
 
 from teamrun.agents.handoff import Handoff
-from teamrun.core.cancel_scope import cancelled_by
+from teamrun.core.cancel_scope import cancelled_by, is_failure_of_work
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage
 from teamrun.errors import FatalToolError
@@ -109,8 +109,8 @@ class Toolset:
         """Carry out calls that report nothing, at the same time; results are in their order.
 
         Raises:
-            asyncio.CancelledError: The token was cancelled, or a tool raised it. Calls that
-                were still running have been cancelled.
+            asyncio.CancelledError: The token was cancelled. Calls that were still running have
+                been cancelled.
         """
         if len(calls) == 1:
             with cancelled_by(token):
@@ -137,8 +137,8 @@ class Toolset:
             results: Filled with the results, in the order of the calls, at the end.
 
         Raises:
-            asyncio.CancelledError: The token was cancelled, or a tool raised it. Calls that
-                were still running have been cancelled.
+            asyncio.CancelledError: The token was cancelled. Calls that were still running have
+                been cancelled.
         """
         loop = asyncio.get_running_loop()
         queue: Queue[AnyMessage | Task[FunctionExecutionResult]] = Queue()
@@ -172,20 +172,31 @@ class Toolset:
         handoff = self._handoffs.get(call.name)
         if handoff is not None:
             return _result(call, handoff.message)
+        try:
+            return await self._carry_out(call, arguments, token, report)
+        except FatalToolError:
+            raise
+        except BaseException as error:
+            if not is_failure_of_work(error, token):
+                raise
+            return _result(call, error_text(error), is_error=True)
+
+    async def _carry_out(
+        self,
+        call: FunctionCall,
+        arguments: Mapping[str, Any],
+        token: CancellationToken | None,
+        report: Report | None,
+    ) -> FunctionExecutionResult:
         tool = self._tools.get(call.name)
         if tool is None:
             return await self._execute_elsewhere(call, arguments, token, report)
-        try:
-            if report is not None and isinstance(tool, StreamTool):
-                stream = tool.run_json_stream(arguments, token, call_id=call.id)
-                value = await _last(stream, report)
-            else:
-                value = await tool.run_json(arguments, token, call_id=call.id)
-            return _result(call, tool.return_value_as_string(value))
-        except FatalToolError:
-            raise
-        except Exception as error:
-            return _result(call, error_text(error), is_error=True)
+        if report is not None and isinstance(tool, StreamTool):
+            stream = tool.run_json_stream(arguments, token, call_id=call.id)
+            value = await _last(stream, report)
+        else:
+            value = await tool.run_json(arguments, token, call_id=call.id)
+        return _result(call, tool.return_value_as_string(value))
 
     async def _execute_elsewhere(
         self,

@@ -136,7 +136,7 @@ class UserProxyAgent(BaseChatAgent):
         return last
 
     async def _ask(self, prompt: str, token: CancellationToken | None) -> str:
-        with cancelled_by(token):
+        with cancelled_by(token, "The input function"):
             try:
                 if not self._is_async:
                     call = functools.partial(self._input_func, prompt)

@@ -75,6 +75,14 @@ class ChatCompletionContext(ABC):
         """The whole conversation as JSON data."""
         return {"messages": [message.model_dump(mode="json") for message in self._messages]}
 
+    async def save_state_before(self, mark: int) -> Mapping[str, Any]:
+        """What `save_state` would have given at `mark`: a turn that goes on is left out."""
+        state = await self.save_state()
+        if len(self._messages) <= mark:
+            return state
+        earlier = [message.model_dump(mode="json") for message in self._messages[:mark]]
+        return {**state, "messages": earlier}
+
     async def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue with that conversation."""
         self._messages = _State.model_validate(state).messages

@@ -3,10 +3,33 @@
 import asyncio
 from asyncio import CancelledError
 from types import TracebackType
+from typing import cast
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.errors import RunError
 
-__all__ = ["cancelled_by"]
+__all__ = ["cancelled_by", "is_failure_of_work"]
+
+
+def is_failure_of_work(error: BaseException, token: CancellationToken | None) -> bool:
+    """Whether an exception is the failure of the work that was awaited, and of nothing around it.
+
+    Ctrl-C is not, nor is a cancellation of the present task or of the token. A `CancelledError`
+    without either comes from inside of the work, which awaited a task that was cancelled. Nor is
+    `GeneratorExit`: it closes the caller.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        return not _is_cancelled(token)
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return all(is_failure_of_work(part, token) for part in group.exceptions)
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit)
+
+
+def _is_cancelled(token: CancellationToken | None) -> bool:
+    task = asyncio.current_task()
+    by_task = task is None or task.cancelling() > 0
+    return by_task or (token is not None and token.is_cancelled())
 
 
 class cancelled_by:
@@ -15,13 +38,22 @@ class cancelled_by:
     Like `asyncio.timeout`: no task is made, and the task around goes on where the error is
     caught. The token may be cancelled from any thread. The block ends with the error even if
     what it awaits swallows it or fails because of it. A block must not be left open across a
-    `yield`, or the error would reach the code that iterates. `None` does nothing.
+    `yield`, or the error would reach the code that iterates.
+
+    Args:
+        token: Ends the block; None never does.
+        work: What is awaited inside, for the error when it ends as cancelled by itself: that is
+            its failure, not a cancellation of the caller. None lets such an error pass.
+
+    Raises:
+        RunError: The work ended as cancelled by itself.
     """
 
-    __slots__ = ("_active", "_fired", "_loop", "_requested", "_task", "_token")
+    __slots__ = ("_active", "_fired", "_loop", "_requested", "_task", "_token", "_work")
 
-    def __init__(self, token: CancellationToken | None) -> None:
+    def __init__(self, token: CancellationToken | None, work: str | None = None) -> None:
         self._token = token
+        self._work = work
         self._active = self._fired = self._requested = False
 
     def __enter__(self) -> None:
@@ -41,14 +73,19 @@ class cancelled_by:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if self._token is None:
-            return
-        self._active = False
-        self._token.remove_callback(self._ask)
-        if self._requested and self._task is not None:
-            self._task.uncancel()
-        if self._fired and (kind is None or issubclass(kind, Exception)):
-            raise CancelledError from error
+        if self._token is not None:
+            self._active = False
+            self._token.remove_callback(self._ask)
+            if self._requested and self._task is not None:
+                self._task.uncancel()
+            if self._fired and (kind is None or issubclass(kind, Exception)):
+                raise CancelledError from error
+        if self._work and isinstance(error, CancelledError):
+            self._refuse(error)
+
+    def _refuse(self, error: CancelledError) -> None:
+        if is_failure_of_work(error, self._token):
+            raise RunError(f"{self._work} was cancelled from inside, not by its caller.") from error
 
     def _ask(self) -> None:
         self._fired = True

@@ -8,7 +8,8 @@ caller: no queue, no task, no copy of a message.
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 from teamrun.agents.base import messages_of_task
 from teamrun.conditions.base import TerminationCondition
@@ -16,6 +17,7 @@ from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.protocols import AnyMessage, ChatAgent, Response, Task, TaskResult, Team
+from teamrun.core.saved import Loading, load_all
 from teamrun.errors import TeamBusy
 from teamrun.messages import (
     BaseAgentEvent,
@@ -30,6 +32,10 @@ from teamrun.teams.participant import Participant, Turn, participant
 from teamrun.teams.state import BaseGroupChatManagerState, TeamState
 
 __all__ = ["BaseGroupChat", "TeamObserver"]
+
+_STEPS_OF_A_CLOSE: Final = 4
+"""Steps of the event loop in which it closes a stream that its caller has dropped, as with `break`
+in an `async for`: it is told, it makes a task, and the task closes the stream."""
 
 
 class TeamObserver(Protocol):
@@ -187,7 +193,7 @@ class BaseGroupChat(ABC):
             ValueError: The task is an empty list, or no message.
         """
         messages = messages_of_task(task)
-        self._refuse_when_running("it cannot run again until it is stopped")
+        await self._refuse_when_running("it cannot run again until it is stopped")
         self._is_running = self._has_run = True
         token = cancellation_token or CancellationToken()
         produced: list[AnyMessage] = []
@@ -213,7 +219,7 @@ class BaseGroupChat(ABC):
         Raises:
             TeamBusy: The team is running.
         """
-        self._refuse_when_running("it must be stopped before it can be reset")
+        await self._refuse_when_running("it must be stopped before it can be reset")
         for seat in self._seats.values():
             await seat.reset()
         self._thread = []
@@ -242,12 +248,28 @@ class BaseGroupChat(ABC):
             await seat.resume()
 
     async def save_state(self) -> Mapping[str, Any]:
-        """Everything that `load_state` needs to go on, as JSON data."""
+        """Everything that `load_state` needs to go on, as JSON data.
+
+        During a run, agents of this library are saved as of the beginning of the turn under way:
+        a run that goes on from the state takes that turn again.
+        """
         states = {name: await seat.save_state() for name, seat in self._seats.items()}
-        thread = [message.dump() for message in self._thread]
-        manager = self._save_manager({"message_thread": thread, **await self._ending.save_state()})
-        states[self._manager_name] = manager.model_dump()
+        states[self._manager_name] = await self._save_own()
         return TeamState(agent_states=states).model_dump()
+
+    async def _save_own(self) -> dict[str, Any]:
+        """The team's own part of the state: the conversation, whose turn it is, the counts."""
+        thread = [message.dump() for message in self._thread]
+        counts = await self._ending.save_state()
+        return self._save_manager({"message_thread": thread, **counts}).model_dump()
+
+    async def _load_own(self, state: Mapping[str, Any], factory: MessageFactory) -> None:
+        """Continue from what `_save_own` gave."""
+        manager = await self._load_manager(state)
+        self._thread = []
+        await self._remember([_message(factory, data) for data in manager.message_thread])
+        undecided = self._thread[len(self._thread) - manager.undecided :]
+        await self._ending.load_state(manager.current_turn, manager.termination, undecided)
 
     async def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `save_state` gave, or AutoGen's team of the same class.
@@ -255,19 +277,22 @@ class BaseGroupChat(ABC):
         Raises:
             TeamBusy: The team is running.
             ValueError: The state lacks a participant, or holds a message of an unknown type.
+            Exception: A participant's `load_state` has failed. In every case the team and its
+                participants have the state that they had.
         """
-        self._refuse_when_running("its state cannot be loaded until it is stopped")
+        await self._refuse_when_running("its state cannot be loaded until it is stopped")
         states = TeamState.model_validate(state).agent_states
         for name in (*self._seats, self._manager_name):
             if name not in states:
                 raise ValueError(f"Agent state for {name} not found in the saved state.")
         factory = self._message_factory()
-        for name, seat in self._seats.items():
-            await seat.load_state(states[name], factory)
-        manager = await self._load_manager(states[self._manager_name])
-        self._thread = []
-        await self._remember([_message(factory, data) for data in manager.message_thread])
-        await self._ending.load_state(manager.current_turn, manager.termination)
+        loadings = [
+            Loading(seat.save_state, partial(seat.load_state, factory=factory), states[name])
+            for name, seat in self._seats.items()
+        ]
+        load_own = partial(self._load_own, factory=factory)
+        loadings.append(Loading(self._save_own, load_own, states[self._manager_name]))
+        await load_all(loadings)
 
     async def reopen(self, speaker: str) -> bool:
         """Let the next run go on with the last one, which a handoff to a person has ended.
@@ -281,7 +306,7 @@ class BaseGroupChat(ABC):
         Raises:
             TeamBusy: The team is running.
         """
-        self._refuse_when_running("it must be stopped before it can be reopened")
+        await self._refuse_when_running("it must be stopped before it can be reopened")
         goes_on = await self._ending.reopen()
         for seat in self._seats.values():
             if await seat.takes_up(speaker):
@@ -352,7 +377,7 @@ class BaseGroupChat(ABC):
             await self._hear_task(task)
             for message in task if echo else ():
                 yield message
-            await ending.decide(task)
+            await ending.decide()
         while ending.reason is None:
             await yield_to_loop()  # adds 4 us to a turn of 19 (scripted model)
             news = self.inbox() if self.inbox is not None else ()
@@ -360,7 +385,7 @@ class BaseGroupChat(ABC):
                 await self._hear_task(news)
                 for message in news:
                     yield message
-                await ending.decide(news)
+                await ending.decide()
                 continue
             turn = self._next_turn(token)
             try:
@@ -389,6 +414,7 @@ class BaseGroupChat(ABC):
         for seat in self._seats.values():
             seat.hear(task)
         await self._remember(task)
+        self._ending.add(task)
 
     async def _take_turn(
         self, speaker: str, token: CancellationToken
@@ -415,22 +441,29 @@ class BaseGroupChat(ABC):
             yield turn.closing
         if observer is not None:
             observer.turn_completed(number, speaker)
-        await self._ending.decide(turn.delta)
+        await self._ending.decide()
 
     async def _record(self, speaker: str, turn: Turn) -> None:
         for name, seat in self._seats.items():
             if name != speaker:
                 seat.hear(turn.said)
         await self._remember(turn.delta)
+        self._ending.add(turn.delta)
         usage = self._seats[speaker].take_unseen_usage()
         if usage is not None:
             self._count_usage(usage, is_seen=False)
         self._ending.turns += 1
         self._turn_over()
 
-    def _refuse_when_running(self, why: str) -> None:
+    async def _refuse_when_running(self, why: str) -> None:
+        for _ in range(_STEPS_OF_A_CLOSE if self._is_running else 0):
+            await yield_to_loop()
         if self._is_running:
-            raise TeamBusy(f"The team is already running, {why}.")
+            raise TeamBusy(
+                f"The team is already running, {why}. Iterate over the stream of the present run "
+                "to its end, close it with `await stream.aclose()`, or cancel and await the task "
+                "that runs it."
+            )
 
     def _require_a_run(self, done: str) -> None:
         if not self._has_run:

@@ -24,6 +24,7 @@ class Ending:
         "_condition",
         "_handed_over",
         "_is_cut_short",
+        "_undecided",
         "code",
         "max_turns",
         "reason",
@@ -34,6 +35,7 @@ class Ending:
         self._condition = condition
         self._is_cut_short = False
         self._handed_over: _Counts | None = None
+        self._undecided: list[AnyMessage] = []
         self.max_turns = max_turns
         self.turns = 0
         """Turns taken in the present run, or in the one that was cut short."""
@@ -54,9 +56,16 @@ class Ending:
                 return
             self._condition.start()
         self._is_cut_short = True  # until the end says otherwise
+        if self._undecided:  # the caller left the stream before they were decided on
+            await self.decide()
 
-    async def decide(self, delta: Sequence[AnyMessage]) -> None:
-        """Look at what a task or a turn has added; sets `reason` where that is the end."""
+    def add(self, delta: Sequence[AnyMessage]) -> None:
+        """Take what a task or a turn has added; `decide` looks at it once it was shown."""
+        self._undecided.extend(delta)
+
+    async def decide(self) -> None:
+        """Look at what was added; sets `reason` if that is the end of the run."""
+        delta, self._undecided = self._undecided, []
         if self._condition is not None:
             stop = await self._condition(delta)
             if stop is not None:
@@ -104,6 +113,7 @@ class Ending:
         """Begin to count anew."""
         self.turns = 0
         self._is_cut_short = False
+        self._undecided = []
         if self._condition is not None:
             await self._condition.reset()
 
@@ -112,12 +122,16 @@ class Ending:
         counts = None
         if self._condition is not None and self._is_cut_short:
             counts = await self._condition.save_state()
-        return {"current_turn": self.turns, "termination": counts}
+        undecided = len(self._undecided)
+        return {"current_turn": self.turns, "termination": counts, "undecided": undecided}
 
-    async def load_state(self, turns: int, counts: Mapping[str, Any] | None) -> None:
-        """Go on from what `save_state` gave."""
+    async def load_state(
+        self, turns: int, counts: Mapping[str, Any] | None, undecided: Sequence[AnyMessage]
+    ) -> None:
+        """Go on from what `save_state` gave, with the messages that `undecided` of it counts."""
         self.turns = turns
-        self._is_cut_short = counts is not None or turns > 0
+        self._undecided = list(undecided)
+        self._is_cut_short = counts is not None or turns > 0 or bool(undecided)
         if self._condition is not None:
             await self._condition.load_state(counts or {})
 

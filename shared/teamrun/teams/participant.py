@@ -123,8 +123,8 @@ class Participant(ABC):
         """Continue from what `save_state` gave."""
         container = ChatAgentContainerState.model_validate(state)
         messages = [factory.create(data) for data in container.message_buffer]
-        self._heard = [message for message in messages if isinstance(message, BaseChatMessage)]
         await self._load_member(container.agent_state)
+        self._heard = [message for message in messages if isinstance(message, BaseChatMessage)]
 
     @abstractmethod
     async def _save_member(self) -> Mapping[str, Any]: ...

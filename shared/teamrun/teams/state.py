@@ -1,13 +1,13 @@
 """The state of a team as JSON data, in AutoGen's layout.
 
 Version 1.0.0: `agent_states` holds one container per participant, by name, and the manager of
-the team under the name of the team's class with `Manager` behind it. `termination` in the
-manager is ours; AutoGen neither writes nor reads it.
+the team under the name of the team's class with `Manager` behind it. `termination` and
+`undecided` in the manager are ours; AutoGen neither writes nor reads them.
 """
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "BaseGroupChatManagerState",
@@ -54,6 +54,8 @@ class BaseGroupChatManagerState(BaseState):
     """Turns taken in a run that was cut short; 0 between runs."""
     termination: dict[str, Any] | None = None
     """The counts of the termination condition in a run that was cut short."""
+    undecided: int = Field(default=0, ge=0)
+    """How many of the last messages the termination condition has not seen in such a run."""
 
 
 class RoundRobinManagerState(BaseGroupChatManagerState):

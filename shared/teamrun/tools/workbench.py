@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, Field
 
-from teamrun.core.cancel_scope import cancelled_by
+from teamrun.core.cancel_scope import cancelled_by, is_failure_of_work
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.saved import Loading, load_all
 from teamrun.errors import FatalToolError
 from teamrun.messages.chat import BaseMessage
 from teamrun.messages.image import Image
@@ -209,7 +210,9 @@ class StaticWorkbench(Workbench):
                 return _text_result(name, tool.return_value_as_string(value))
             except FatalToolError:
                 raise
-            except Exception as error:
+            except BaseException as error:
+                if not is_failure_of_work(error, cancellation_token):
+                    raise
                 return _text_result(name, error_text(error), is_error=True)
 
     async def save_state(self) -> Mapping[str, Any]:
@@ -218,10 +221,15 @@ class StaticWorkbench(Workbench):
         return {"type": "StaticWorkbenchState", "tools": tools}
 
     async def load_state(self, state: Mapping[str, Any]) -> None:
-        """Give each tool its state."""
-        for tool in self._tools:
-            if tool.name in state["tools"]:
-                await tool.load_state_json(state["tools"][tool.name])
+        """Give each tool its state; if one cannot take it, all keep the state that they had."""
+        states = state["tools"]
+        await load_all(
+            [
+                Loading(tool.save_state_json, tool.load_state_json, states[tool.name])
+                for tool in self._tools
+                if tool.name in states
+            ]
+        )
 
 
 class StaticStreamWorkbench(StaticWorkbench, StreamWorkbench):
@@ -254,7 +262,9 @@ class StaticStreamWorkbench(StaticWorkbench, StreamWorkbench):
             result = _text_result(name, tool.return_value_as_string(value))
         except FatalToolError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure_of_work(error, cancellation_token):
+                raise
             result = _text_result(name, error_text(error), is_error=True)
         yield result
 

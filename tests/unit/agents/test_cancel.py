@@ -3,19 +3,20 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from teamrun.agents import AssistantAgent
 from teamrun.core import CancellationToken
+from teamrun.errors import RunError
 from teamrun.memory import ListMemory, UpdateContextResult
-from teamrun.messages import TextMessage
+from teamrun.messages import CreateResult, TextMessage, ToolCallSummaryMessage
 from teamrun.models import ChatCompletionClient
 from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
-from teamrun.tools import AgentTool
+from teamrun.tools import AgentTool, FunctionTool, StaticStreamWorkbench, StaticWorkbench
 
 HELLO = TextMessage(content="hello", source="user")
 
@@ -114,28 +115,84 @@ def test_a_cancel_does_not_wait_for_a_thread() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(
-    "names",
-    [["give_up"], ["give_up", "hang"], ["hang", "give_up"]],
-    ids=["alone", "before another", "after another"],
-)
-def test_a_tool_that_raises_cancelled_error_ends_the_run_and_the_other_calls(
-    names: Sequence[str],
+async def awaits_what_it_cancels() -> None:
+    inner = asyncio.ensure_future(asyncio.Event().wait())
+    asyncio.get_running_loop().call_soon(inner.cancel)
+    await inner
+
+
+async def raises_cancelled() -> None:
+    raise asyncio.CancelledError
+
+
+async def leaves() -> None:
+    raise SystemExit(3)
+
+
+async def groups() -> None:
+    raise BaseExceptionGroup("both", [asyncio.CancelledError(), ValueError("no")])
+
+
+FAILING = [awaits_what_it_cancels, raises_cancelled, leaves, groups]
+
+
+@pytest.mark.parametrize("tool", FAILING)
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_tool_that_is_cancelled_from_inside_has_failed_and_its_caller_goes_on(
+    tool: Callable[[], Awaitable[None]], calls: int
 ) -> None:
-    async def give_up() -> None:
-        raise asyncio.CancelledError
+    async def main() -> None:
+        agent = AssistantAgent("ada", ask(*[tool.__name__, "fine"][:calls]), tools=[tool, fine])
+        result = await agent.run(task="go")
+        assert isinstance(result.messages[-1], ToolCallSummaryMessage)
+        assert [told.is_error for told in result.messages[-1].results] == [True, False][:calls]
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
 
-    async def main() -> tuple[int, int]:
-        tool = Hanging()
-        agent = AssistantAgent("ada", ask(*names), tools=[give_up, tool.hang])
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("tool", FAILING)
+@pytest.mark.parametrize("kind", [StaticWorkbench, StaticStreamWorkbench])
+def test_so_it_has_in_a_workbench(
+    tool: Callable[[], Awaitable[None]], kind: type[StaticWorkbench]
+) -> None:
+    workbench = kind([FunctionTool(tool, "Fail.")])
+
+    assert asyncio.run(workbench.call_tool(tool.__name__)).is_error
+
+
+def test_a_model_client_that_is_cancelled_from_inside_fails_the_turn_with_an_error() -> None:
+    class Broken(ScriptedModel):
+        async def create(self, *args: Any, **options: Any) -> CreateResult:
+            await awaits_what_it_cancels()
+            raise AssertionError
+
+    with pytest.raises(RunError):
+        asyncio.run(AssistantAgent("ada", Broken([])).run(task="go"))
+
+
+def test_a_cancel_of_the_caller_while_a_tool_works_is_still_one() -> None:
+    async def main() -> None:
+        started = asyncio.Event()
+
+        async def work() -> None:
+            started.set()
+            await asyncio.Event().wait()
+
+        agent = AssistantAgent("ada", ask("work"), tools=[work])
+        running = asyncio.ensure_future(agent.run(task="go"))
+        await started.wait()
+        running.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await agent.run("go")
-        return tool.cancelled, len(names) - 1
+            await running
 
-    cancelled, others = asyncio.run(main())
-    # A call that had not begun when the other gave up never begins.
-    assert cancelled <= others
-    assert len(names) == 1 or cancelled == (1 if names[0] == "hang" else cancelled)
+    asyncio.run(main())
+
+
+async def fine() -> str:
+    return "fine"
 
 
 def test_a_tool_that_swallows_the_cancel_does_not_keep_the_run_going() -> None:

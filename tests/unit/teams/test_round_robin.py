@@ -364,7 +364,7 @@ def test_a_second_run_while_running_is_refused_in_autogens_words() -> None:
 
         with pytest.raises(ValueError, match="it cannot run again until it is stopped") as caught:
             await team.run("again")
-        assert str(caught.value) == (
+        assert str(caught.value).startswith(
             "The team is already running, it cannot run again until it is stopped."
         )
         with pytest.raises(RuntimeError):
