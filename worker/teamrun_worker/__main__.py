@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 import sys
 import threading
 import warnings
@@ -61,6 +62,7 @@ def _work(settings: WorkerSettings, outside: OpenOutside) -> int:
         lambda: compose(settings, outside=outside),
         capacity=settings.max_runs,
         grace=settings.grace,
+        on_lost=_end_process,
     )
     app = make_app(redis, accept=host.submit, prefix=prefix_of(settings))
     host.start()
@@ -83,7 +85,12 @@ def _work(settings: WorkerSettings, outside: OpenOutside) -> int:
         worker.start()
     finally:
         host.close()
-    return worker.exitcode or 0
+    return 1 if host.is_lost else worker.exitcode or 0
+
+
+def _end_process() -> None:
+    """Have Celery shut down as on SIGTERM; `_work` then returns 1."""
+    os.kill(os.getpid(), signal.SIGTERM)  # to the process: the main thread has to wake up
 
 
 def _connect(host: Host) -> None:

@@ -5,9 +5,10 @@ reached through the small protocols here.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from datetime import timedelta
@@ -69,6 +70,8 @@ class Host:
         capacity: How many runs may be in flight.
         grace: How long calls under way may take to complete when the host closes.
         patience: How long anything else may take then; and the pause after a fault of the reaper.
+        on_lost: Called in the loop's thread when the loop has ended by itself. The process is of
+            no use any more, so it should end.
     """
 
     def __init__(
@@ -78,7 +81,11 @@ class Host:
         capacity: int,
         grace: timedelta,
         patience: timedelta = timedelta(seconds=5),
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_lost = on_lost
+        self.is_lost = False
+        """The loop has ended though nobody had asked the host to stop."""
         self._compose = compose
         self._grace_s = grace.total_seconds()
         self._patience_s = patience.total_seconds()
@@ -124,7 +131,8 @@ class Host:
         """Take no more runs, and have those in flight hand themselves over; does not wait."""
         if not self._stopping.is_set():
             self._stopping.set()
-            self._running().call_soon_threadsafe(self._begin_stop)
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                self._running().call_soon_threadsafe(self._begin_stop)
 
     def close(self) -> None:
         """Stop, let the runs hand themselves over, close the parts."""
@@ -132,8 +140,9 @@ class Host:
         self._thread.join(self.close_s)
 
     def beat(self, beaten: Callable[[], None]) -> None:
-        """Call `beaten` on the loop; it is never called while the loop hangs."""
-        self._running().call_soon_threadsafe(beaten)
+        """Call `beaten` on the loop; it is never called while the loop hangs or has ended."""
+        with contextlib.suppress(RuntimeError):
+            self._running().call_soon_threadsafe(beaten)
 
     def _running(self) -> asyncio.AbstractEventLoop:
         assert self._loop is not None, "the host has not been started"
@@ -141,11 +150,19 @@ class Host:
 
     def _main(self) -> None:
         try:
-            asyncio.run(self._live())
+            with asyncio.Runner() as runner:
+                _run_through(runner.get_loop(), self._live())
         except BaseException as error:
-            if self._started.done():
-                raise
-            self._started.set_exception(error)
+            if not self._started.done():
+                self._started.set_exception(error)
+                return
+            self.is_lost = True
+            logger.critical(
+                "The event loop of the runs has ended; the worker ends",
+                exc_info=error,
+                extra={"action": "worker.loop_ended"},
+            )
+            self._on_lost()
 
     async def _live(self) -> None:
         self._stop = asyncio.Event()
@@ -227,6 +244,26 @@ class Host:
             except Exception:
                 logger.exception("The reaper failed", extra={"action": "reaper.failed"})
                 await asyncio.sleep(self._patience_s)
+
+
+def _run_through(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end of `work`, whatever a task or callback of somebody's tool raises.
+
+    asyncio gives an exception of a task to whoever awaits the task; but a SystemExit or a
+    KeyboardInterrupt it raises out of the loop as well, which would end every run of the process.
+    """
+    main = loop.create_task(work)
+    while True:
+        try:
+            return loop.run_until_complete(main)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if main.done():
+                raise
+            logger.error(
+                "A task or callback raised out of the event loop; the worker goes on",
+                exc_info=error,
+                extra={"action": "worker.stray_exit", "error": type(error).__name__},
+            )
 
 
 def _not_sent_back(ref: RunRef) -> None:

@@ -263,3 +263,52 @@ def test_what_composing_raises_reaches_whoever_starts_the_host() -> None:
 
     with pytest.raises(UsageError, match="no store"):
         host.start()
+
+
+def test_an_exit_raised_by_a_task_of_a_tool_does_not_end_the_loop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench, lost = Bench(), threading.Event()
+    host = Host(bench.compose, capacity=2, grace=timedelta(seconds=5), on_lost=lost.set)
+    host.start()
+    host.submit(ref(1))
+    bench.engine.await_begun(1)
+    loop = bench.engine.loop
+    assert loop is not None
+
+    async def leave(kind: type[BaseException]) -> None:
+        raise kind
+
+    with caplog.at_level(logging.ERROR):
+        for kind in (SystemExit, KeyboardInterrupt):
+            future = asyncio.run_coroutine_threadsafe(leave(kind), loop)
+            with pytest.raises(kind):
+                future.result(WAIT_S)
+        host.submit(ref(2))
+        bench.engine.await_begun(2)
+        host.close()
+
+    assert [vars(record)["action"] for record in caplog.records] == ["worker.stray_exit"] * 2
+    assert (host.is_lost, lost.is_set(), bench.closed.is_set()) == (False, False, True)
+
+
+def test_a_host_whose_loop_has_ended_says_so_and_can_be_stopped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench, lost = Bench(), threading.Event()
+    host = Host(bench.compose, capacity=2, grace=timedelta(seconds=5), on_lost=lost.set)
+    host.start()
+    host.submit(ref(1))
+    bench.engine.await_begun(1)
+    assert bench.engine.loop is not None
+
+    with caplog.at_level(logging.CRITICAL):
+        bench.engine.loop.call_soon_threadsafe(bench.engine.loop.stop)
+        assert lost.wait(WAIT_S)
+
+    assert [vars(record)["action"] for record in caplog.records] == ["worker.loop_ended"]
+    assert host.is_lost
+    host.beat(lambda: None)
+    host.submit(ref(2))
+    host.close()
+    assert bench.engine.begun == [ref(1)]
