@@ -62,7 +62,8 @@ _RUN_QUEUED: dict[str, Any] = {
     "input": _SUBMIT["input"],
     "output": None,
     "error": None,
-    "attempt": 0,
+    "attempt": 1,
+    "epoch": 0,
     "progress": {"turn": 0, "max_turns": 6, "current_agent": None},
     "usage": dict.fromkeys(_USAGE, 0),
     "created_at": "2026-03-31T08:00:00.000000Z",
@@ -81,7 +82,7 @@ _RUN_ENDED: dict[str, Any] = {
     "stop_code": "text_mention",
     "revision": 7,
     "output": {"text": _TEXT, "json": None},
-    "attempt": 1,
+    "epoch": 1,
     "progress": {"turn": 2, "max_turns": 6, "current_agent": None},
     "usage": _USAGE,
     "started_at": "2026-03-31T08:00:00.020000Z",
@@ -125,14 +126,14 @@ _STARTED: dict[str, Any] = {
     "time": "2026-03-31T08:00:00.020000Z",
     "run_id": _ID,
     "agent": None,
-    "data": {"attempt": 1},
+    "data": {"team": "analysts"},
 }
 
 _EVENTS: dict[str, Any] = {"data": [_STARTED], "next_cursor": f"{_ID}-2", "has_more": True}
 
 _LINE = (
     f'{{"id":"{_ID}-2","seq":2,"type":"run.started","time":"2026-03-31T08:00:00.020000Z",'
-    f'"run_id":"{_ID}","agent":null,"data":{{"attempt":1}}}}'
+    f'"run_id":"{_ID}","agent":null,"data":{{"team":"analysts"}}}}'
 )
 
 _EVENT_LINES = _LINE + "\n"
@@ -151,7 +152,7 @@ _RUN_RUNNING: dict[str, Any] = {
     **_RUN_QUEUED,
     "status": "running",
     "revision": 5,
-    "attempt": 1,
+    "epoch": 1,
     "progress": {"turn": 1, "max_turns": 6, "current_agent": "analyst"},
     "started_at": "2026-03-31T08:00:00.020000Z",
 }
@@ -262,10 +263,11 @@ EXAMPLES: dict[str, Any] = {
         **_RUN_QUEUED,
         "status": "cancelled",
         "stop_reason": "No longer needed.",
+        "stop_code": "cancelled",
         "revision": 2,
         "finished_at": "2026-03-31T08:00:01.000000Z",
     },
-    "RunCancelling": {**_RUN_QUEUED, "status": "cancelling", "revision": 4, "attempt": 1},
+    "RunCancelling": {**_RUN_QUEUED, "status": "cancelling", "revision": 4, "epoch": 1},
     "RunEnded": _RUN_ENDED,
     "RunForked": {**_RUN_CHILD, "forked_from": {"run_id": _ID, "after_seq": 12}},
     "RunPaused": {**_RUN_RUNNING, "status": "paused", "revision": 7},

@@ -22,6 +22,8 @@
         Unanswered         a question to a person expired, and had no default answer
         Diverged           replay met a call that the log does not have at this place
         Runaway            a run kept its own loop busy without awaiting anything
+        Unrecordable       a call returned what the run's log cannot hold
+        EngineFault        the engine itself failed while it executed a run
       StorageError         object storage
         NotFound           no object under that key
         Unavailable        storage did not answer, or answered with a passing fault
@@ -37,6 +39,7 @@ __all__ = [
     "DefinitionError",
     "DeliveryError",
     "Diverged",
+    "EngineFault",
     "FatalToolError",
     "IdempotencyConflict",
     "MissingPackage",
@@ -58,6 +61,7 @@ __all__ = [
     "Unavailable",
     "UnfitAnswer",
     "UnknownOutcome",
+    "Unrecordable",
     "UsageError",
 ]
 
@@ -254,6 +258,18 @@ class Runaway(RunError):
     """A run kept its own loop busy without ever awaiting a call."""
 
     code = "runaway"
+
+
+class Unrecordable(RunError, ValueError):
+    """A call returned a value that is too large, too deep or no JSON; the call has failed."""
+
+    code = "unrecordable"
+
+
+class EngineFault(RunError):
+    """The engine itself failed while it executed the run: a bug, which its log describes."""
+
+    code = "engine_fault"
 
 
 class StorageError(TeamrunError):

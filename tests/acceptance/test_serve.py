@@ -134,7 +134,7 @@ def test_a_worker_killed_in_mid_run_is_replaced_and_the_run_goes_on_where_it_was
             pass
 
         assert served.get(f"/v1/runs/{run_id}")["status"] == "completed"
-        assert served.get(f"/v1/runs/{run_id}")["attempt"] == 2
+        assert served.get(f"/v1/runs/{run_id}")["epoch"] == 2
         assert [event["seq"] for event in seen.events] == list(range(1, len(seen.events) + 1))
         calls = [event["data"]["call_id"] for event in seen.events if is_completed(event["type"])]
         assert len(calls) == len(set(calls)) == 18

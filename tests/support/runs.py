@@ -89,15 +89,16 @@ class Cluster:
             clock=self.clock,
         )
 
-    def worker(self, owner: str = "w1", *, registry: Registry | None = None) -> Engine:
+    def worker(self, owner: str = "w1", **options: Any) -> Engine:
         return Engine(
             store=self.store,
             live=self.live,
             dispatcher=self.queue,
-            registry=registry or self.registry,
+            registry=options.pop("registry", None) or self.registry,
             owner=owner,
             lease=self.lease,
             clock=self.clock,
+            **options,
         )
 
     def reaper(self) -> Reaper:

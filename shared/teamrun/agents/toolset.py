@@ -11,10 +11,11 @@ from teamrun.agents.handoff import Handoff
 from teamrun.core.cancel_scope import cancelled_by, is_failure_of_work
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage
-from teamrun.errors import FatalToolError
+from teamrun.errors import FatalToolError, Unrecordable
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.events import BaseAgentEvent
 from teamrun.messages.llm import FunctionCall, FunctionExecutionResult
+from teamrun.messages.recordable import encodable, recordable
 from teamrun.tools.approval import with_approval
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.function import FunctionTool
@@ -220,14 +221,21 @@ class Toolset:
 
 def _parse(arguments: str) -> dict[str, Any]:
     # Some servers send no text at all for a tool without arguments.
-    parsed: Any = json.loads(arguments) if arguments else {}
+    try:
+        parsed: Any = json.loads(arguments) if arguments else {}
+        if "\\u" in arguments:  # an escape may stand for half of a surrogate pair
+            parsed = recordable(parsed)
+    except (RecursionError, Unrecordable) as error:
+        raise ValueError("the arguments are too large or nested too deeply") from error
     if not isinstance(parsed, dict):
         raise ValueError(f"the arguments must be a JSON object, not {arguments!r}")
     return cast("dict[str, Any]", parsed)
 
 
 def _result(call: FunctionCall, text: str, *, is_error: bool = False) -> FunctionExecutionResult:
-    return FunctionExecutionResult(content=text, call_id=call.id, is_error=is_error, name=call.name)
+    return FunctionExecutionResult(
+        content=encodable(text), call_id=call.id, is_error=is_error, name=call.name
+    )
 
 
 async def _last(stream: AsyncGenerator[Any, None], report: Report) -> Any:

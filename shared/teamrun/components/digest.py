@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from teamrun.messages.recordable import encodable
+
 __all__ = ["canonical_json", "digest", "version_of"]
 
 
@@ -14,7 +16,7 @@ def canonical_json(value: Any) -> bytes:
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json", exclude_none=True)
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8")
+    return encodable(text).encode("utf-8")
 
 
 def digest(value: Any) -> str:

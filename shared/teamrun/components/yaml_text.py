@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from teamrun.components.problems import Problems, Source, pointer
 from teamrun.core.optional import install_command
 from teamrun.errors import DefinitionError, MissingPackage
+from teamrun.messages.recordable import encodable
 
 __all__ = ["YamlText", "load_yaml"]
 
@@ -49,6 +50,8 @@ def load_yaml(text: str, *, source: str) -> YamlText:
         value = None if root is None else reader.value(root, "")
     except yaml.YAMLError as error:
         raise DefinitionError(_syntax(error, source)) from error
+    except ValueError as error:  # a number of too many digits
+        raise DefinitionError(f"{source} is not valid YAML: {error}.") from error
     except RecursionError as error:
         raise DefinitionError(f"{source} is nested too deeply.", code="too_large") from error
     finally:
@@ -87,8 +90,8 @@ class _Reader:
                 return [
                     self.value(item, pointer(where, index)) for index, item in enumerate(node.value)
                 ]
-            case "scalar", "timestamp":
-                return node.value
+            case "scalar", "timestamp" | "str":
+                return encodable(node.value)  # an escape may stand for half of a surrogate pair
             case "scalar", "int" | "float" if ":" in node.value:
                 return node.value  # YAML 1.1 would read 1:30 as ninety
             case "scalar", _ if kind in _SCALARS:
@@ -99,7 +102,7 @@ class _Reader:
     def _mapping(self, node: Any, where: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(key_node.value) if key_node.id == "scalar" else "?"
+            key = encodable(str(key_node.value)) if key_node.id == "scalar" else "?"
             place = pointer(where, key)
             first, self.lines[place] = self.lines.get(place), key_node.start_mark.line + 1
             if key in result:

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import hashlib
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import httpx2
 from openai import AsyncOpenAI
@@ -23,12 +24,15 @@ from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult
+from teamrun.messages.recordable import PairJoiner, recordable, recordable_result
 from teamrun.models.openai_body import AnswerBody
 from teamrun.models.openai_errors import mapped_errors, secrets_of
 from teamrun.models.openai_request import Request
 from teamrun.models.openai_response import AnswerReader
 
 __all__ = ["Connect", "OpenAICalls", "timeouts"]
+
+T = TypeVar("T")
 
 Connect = Callable[[], AsyncOpenAI]
 
@@ -62,10 +66,12 @@ class OpenAICalls:
         with mapped_errors(), cancelled_by(token):
             async with asyncio.timeout(self._timeout_seconds):  # silence is bounded by the SDK
                 completions = self._client().chat.completions.with_raw_response
-                raw = await completions.create(**_arguments(request), stream=False)
+                raw = await _sent(
+                    lambda asked: completions.create(**_arguments(asked), stream=False), request
+                )
             answer = self._answer_of(raw.http_response, request)
             AnswerBody(answer).read(raw.http_response.content)
-            return answer.result()
+            return recordable_result(answer.result())
 
     async def stream(
         self, request: Request, token: CancellationToken | None
@@ -80,17 +86,25 @@ class OpenAICalls:
         async with AsyncExitStack() as stack:
             with mapped_errors(), cancelled_by(token):
                 completions = self._client().chat.completions.with_streaming_response
-                opening = completions.create(**_arguments(request), stream=True)
-                response = (await stack.enter_async_context(opening)).http_response
-            answer = self._answer_of(response, request)
+                opened = await _sent(
+                    lambda asked: stack.enter_async_context(
+                        completions.create(**_arguments(asked), stream=True)
+                    ),
+                    request,
+                )
+                response = opened.http_response
+            answer, joiner = self._answer_of(response, request), PairJoiner()
             try:
                 async for text in _texts(response, AnswerBody(answer), token):
-                    yield text
+                    if whole := joiner.add(text):
+                        yield whole
             except ModelError:
                 if not answer.complete:  # else only the usage is missing, not worth another call
                     raise
         with mapped_errors():
-            result = answer.result()
+            result = recordable_result(answer.result())
+        if rest := joiner.rest():
+            yield rest
         yield result
 
     async def close(self) -> None:
@@ -108,6 +122,14 @@ class OpenAICalls:
         if client is None:
             client = self._clients[loop] = self._connect()
         return client
+
+
+async def _sent(send: Callable[[Request], Awaitable[T]], request: Request) -> T:
+    """Send a request; lone surrogates in its history are replaced, since nothing can send them."""
+    try:
+        return await send(request)
+    except UnicodeEncodeError:  # before anything was sent
+        return await send(replace(request, body=recordable(request.body)))
 
 
 async def _texts(

@@ -7,7 +7,7 @@ from hashlib import sha256
 from teamrun.errors import ArtifactNotFound, UsageError
 from teamrun.runs.entries import ArtifactRecord
 from teamrun.runs.journal import Desk
-from teamrun.tools.context import check_artifact_name
+from teamrun.tools.context import artifact_bytes, check_artifact_name, check_media_type
 
 __all__ = ["RunArtifacts"]
 
@@ -22,9 +22,8 @@ class RunArtifacts:
 
     def write(self, name: str, data: bytes | str, media_type: str | None = None) -> None:
         """Leave a file; it is kept when the call has completed."""
-        content = data.encode("utf-8") if isinstance(data, str) else bytes(data)
         kind = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        self._written[check_artifact_name(name)] = (content, kind)
+        self._written[check_artifact_name(name)] = (artifact_bytes(data), check_media_type(kind))
 
     def read(self, name: str) -> bytes:
         """The newest version of a file; for tools that run in a thread.

@@ -8,30 +8,17 @@ from time import monotonic
 from typing import Any
 
 from teamrun.core.call import CallInfo, current_call
-from teamrun.errors import ModelError, TeamrunError
+from teamrun.messages.recordable import PairJoiner, reportable
 from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent
 from teamrun.runs.fold import RunState
 from teamrun.runs.journal import CallKind, Outcome, PendingCall, Perform
 from teamrun.runs.log import RunLog
+from teamrun.runs.outcomes import failed_outcome, log_failure, recorded
 
-__all__ = ["Calls", "Done", "agent_name", "error_record", "record_of"]
+__all__ = ["Calls", "Done", "agent_name", "record_of"]
 
 Publish = Callable[[dict[str, Any]], None]
 """Shows a delta to live subscribers."""
-
-
-def error_record(error: BaseException, *, agent: str | None = None) -> ErrorRecord:
-    """An exception as data; the text of an unexpected one is kept, its traceback is not."""
-    # A UserProxyAgent raises RuntimeError, as AutoGen's users expect; the reason is its cause.
-    known = error if isinstance(error, TeamrunError) else error.__cause__
-    return ErrorRecord(
-        type=type(error).__name__,
-        code=known.code if isinstance(known, TeamrunError) else "run_failed",
-        message=str(error) or type(error).__name__,
-        retryable=isinstance(error, ModelError) and error.retryable,
-        status_code=error.status_code if isinstance(error, ModelError) else None,
-        agent=agent,
-    )
 
 
 def agent_name(path: str) -> str:
@@ -73,6 +60,16 @@ def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallR
         within=done.within,
         duration_ms=round(done.duration_ms, 1),
     )
+
+
+def _failed(call: PendingCall, error: BaseException, info: CallInfo) -> Outcome:
+    log_failure(error, info, **{call.kind: call.name} if call.kind != "agent" else {})
+    return failed_outcome(error, agent=call.agent)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 _UNKNOWN = (
@@ -190,16 +187,15 @@ class Calls:
         self._nudge, self.is_limited = _nothing, _unlimited
 
     async def _perform(self, call: PendingCall, desk: "CallDesk") -> None:
-        started = monotonic()
+        started, perform = monotonic(), call.perform
+        assert perform is not None, "a question is not performed"
         try:
-            assert call.perform is not None, "a question is not performed"
-            outcome = await call.perform(desk)
-        except asyncio.CancelledError as error:
-            if call.call_id in self._unwanted:
+            outcome = recorded(await perform(desk))
+        except BaseException as error:  # an exception of any class is the outcome of its call
+            if desk.is_cancelled and isinstance(error, asyncio.CancelledError):
                 raise
-            outcome = Outcome(error=error_record(error, agent=call.agent))
-        except Exception as error:
-            outcome = Outcome(error=error_record(error, agent=call.agent))
+            outcome = _failed(call, error, desk.info)
+        desk.end()
         self.done.append(Done(call, outcome, (monotonic() - started) * 1000))
         self._finished(call.call_id)
 
@@ -213,15 +209,22 @@ class Calls:
         assert perform is not None, "a question is not performed"
         self._kinds[call.call_id] = call.kind
         try:
-            outcome = await perform(desk)
-        except Exception as error:
-            outcome = Outcome(error=error_record(error, agent=call.agent))
+            outcome = recorded(await perform(desk))
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+                raise  # by the engine, or by the code that asked for this call
+            outcome = _failed(call, error, desk.info)
         finally:
             self._kinds.pop(call.call_id, None)
+            desk.end()
         milliseconds = (monotonic() - started) * 1000
         self.done.append(Done(call, outcome, milliseconds, within))
         self._nudge()
         return outcome
+
+    def is_cancelled(self, call_id: str) -> bool:
+        """Whether the engine has asked for the end of this call."""
+        return call_id in self._unwanted
 
     def _finished(self, call_id: str) -> None:
         self._tasks.pop(call_id, None)
@@ -233,7 +236,9 @@ class Calls:
         """Add an event from inside a call."""
         self.events.append(
             LoggedEvent(
-                type=type, agent=agent_name(info.agent), data={"call_id": info.call_id, **data}
+                type=type,
+                agent=agent_name(info.agent),
+                data=reportable({"call_id": info.call_id, **data}),
             )
         )
         self._nudge()
@@ -242,21 +247,35 @@ class Calls:
 class CallDesk:
     """What one call may use while it is under way."""
 
-    __slots__ = ("_calls", "_log", "_state", "info")
+    __slots__ = ("_calls", "_joiner", "_log", "_state", "info")
 
     def __init__(self, calls: Calls, info: CallInfo, log: RunLog, state: RunState) -> None:
         self._calls = calls
         self._log = log
         self._state = state
+        self._joiner = PairJoiner()
         self.info = info
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the engine has asked for the end of the call; an outcome is not awaited then."""
+        return self._calls.is_cancelled(self.info.call_id)
 
     def emit(self, type: str, data: dict[str, Any]) -> None:
         """Add an event that belongs to the call; it becomes durable within a second."""
         self._calls.emit(type, self.info, data)
 
-    def publish_delta(self, data: dict[str, Any]) -> None:
+    def publish_delta(self, text: str) -> None:
         """Show a piece of text to live subscribers; nothing is kept."""
-        self._calls.publish({"agent": agent_name(self.info.agent), "data": data})
+        self._publish(self._joiner.add(text))
+
+    def end(self) -> None:
+        """The call has ended: show what was left of its text."""
+        self._publish(self._joiner.rest())
+
+    def _publish(self, text: str) -> None:
+        if text:
+            self._calls.publish({"agent": agent_name(self.info.agent), "data": {"text": text}})
 
     async def make(
         self, kind: CallKind, name: str, position: int, perform: Perform, arguments: str

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 from teamrun.core.clock import Clock
 from teamrun.errors import RunError
-from teamrun.runs.calls import Calls, error_record
-from teamrun.runs.drafts import Draft, Drafts
+from teamrun.runs.calls import Calls
+from teamrun.runs.drafts import Draft, Drafts, cancelled
 from teamrun.runs.entries import End, Signal, Wait, Yield
 from teamrun.runs.fold import RunState
 from teamrun.runs.gate import Gate
 from teamrun.runs.journal import Journal
 from teamrun.runs.narration import limit_event, paused_event, retried_event
+from teamrun.runs.outcomes import error_record
 from teamrun.runs.output import output_of_message
 from teamrun.runs.usage import Level
 
@@ -115,8 +116,7 @@ class Decision:
                 return self._drafts.step()
             if self._calls.in_flight:
                 return None
-        end = End(status="cancelled", stop_reason=cancel.reason)
-        return self._cut_short(self._drafts.closing(end))
+        return self._cut_short(self._drafts.closing(cancelled(cancel)))
 
     def _cut_short(self, draft: Draft) -> Draft | None:
         """Calls under way are cancelled first, and what they came to is put on record."""
@@ -148,7 +148,7 @@ class Decision:
         if self._state.limits.on_limit == "pause" and level.kind != "deadline":
             return self._drafts.closing(Wait(why="limit"), reached, paused_event())
         latest = self._journal.latest
-        reason = f"The limit {level.kind} of {level.limit:g} was reached."
+        reason = f"The limit {level.kind} of {level.limit_text} was reached."
         end = End(
             status="incomplete",
             stop_reason="The deadline has passed." if level.kind == "deadline" else reason,

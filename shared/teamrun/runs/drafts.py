@@ -7,12 +7,13 @@ entry is then formed anew, with what has come since.
 from dataclasses import dataclass
 
 from teamrun.runs.calls import Calls, record_of
-from teamrun.runs.entries import Body, End, Intent, LoggedEvent, Step, Wait, Yield
+from teamrun.runs.entries import Body, End, Intent, LoggedEvent, Signal, Step, Wait, Yield
 from teamrun.runs.fold import RunState
+from teamrun.runs.gate import Gate
 from teamrun.runs.journal import Journal, PendingCall
 from teamrun.runs.narration import call_events, end_event
 
-__all__ = ["Draft", "Drafts", "end_draft"]
+__all__ = ["Draft", "Drafts", "cancel_draft", "cancelled", "end_draft"]
 
 
 @dataclass(slots=True)
@@ -33,18 +34,31 @@ def end_draft(end: End, state: RunState) -> Draft:
     return Draft(end, [end_event(end)])
 
 
+def cancel_draft(state: RunState) -> Draft | None:
+    """The end of a run that somebody has asked to cancel, which comes before anything else."""
+    if state.cancel is None:
+        return None
+    return end_draft(cancelled(state.cancel), state)
+
+
+def cancelled(signal: Signal) -> End:
+    """The end that a cancel asks for."""
+    return End(status="cancelled", stop_reason=signal.reason, stop_code="cancelled")
+
+
 class Drafts:
     """Forms entries from the state, the journal and the calls of one execution."""
 
-    def __init__(self, state: RunState, journal: Journal, calls: Calls) -> None:
+    def __init__(self, state: RunState, journal: Journal, calls: Calls, gate: Gate) -> None:
         self._state = state
         self._journal = journal
         self._calls = calls
+        self._gate = gate
 
     def step(self) -> Draft:
         """Calls that have completed, and events."""
         done, progress = self._calls.done[:], self._calls.events[:]
-        said = self._journal.events[:]
+        said = self._gate.announced()
         versions = {artifact.name: artifact.version for artifact in self._state.artifacts}
         records = [
             record_of(
@@ -69,7 +83,7 @@ class Drafts:
 
     def closing(self, body: End | Intent | Wait | Yield, *own: LoggedEvent) -> Draft:
         """An entry that completes no call; `own` are events of its own, told last."""
-        said, progress = self._journal.events[:], self._calls.events[:]
+        said, progress = self._gate.announced(), self._calls.events[:]
         if isinstance(body, End):
             own = (*own, end_event(body))
             body = body.model_copy(

@@ -16,8 +16,11 @@ from teamrun.components.definitions import TeamDefinition
 from teamrun.components.registry import Registry
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.dispatch.base import Dispatcher, RunRef
-from teamrun.errors import DeliveryError
+from teamrun.errors import DeliveryError, EngineFault, StorageError
 from teamrun.live.base import Live
+from teamrun.messages.recordable import exception_text
+from teamrun.runs.decision import failure
+from teamrun.runs.drafts import cancel_draft, end_draft
 from teamrun.runs.entries import End, Entry
 from teamrun.runs.execution import Execution, Finish, Program
 from teamrun.runs.fold import RunState, fold
@@ -109,12 +112,15 @@ class Engine:
         self._idle.clear()
         self._attend()
         try:
-            finish = await self._execute(ref, deadline)
+            return await self._execute(ref, deadline)
+        except (StorageError, DeliveryError):
+            raise
+        except Exception as error:
+            return await self._give_up(ref, error)
         finally:
             self._starting.discard(ref)
             if not self._starting:
                 self._idle.set()
-        return finish
 
     def stop(self) -> None:
         """Start no more calls; every run yields once its calls under way have completed."""
@@ -177,6 +183,36 @@ class Engine:
                 finish, state = await taken
             if finish is not Finish.ENDED:
                 return finish
+            _warn_of_failure(ref, state)
+        await settle(self._store, log, state)
+        self._notices.changed(ref, state, view=True)
+        return Finish.ENDED
+
+    async def _give_up(self, ref: RunRef, error: Exception) -> Finish:
+        """End a run on which the engine itself has failed: another attempt would fail alike.
+
+        Raises:
+            Exception: `error` itself, if the run has ended or its log cannot be read.
+        """
+        logger.error(
+            "The engine failed while it executed a run",
+            exc_info=error,
+            extra={"action": "engine_fault", "run": str(ref)},
+        )
+        log = RunLog(self._store, ref, writer=self.owner, clock=self._clock)
+        while True:
+            state = fold(await log.read())
+            if state is None or state.end is not None:
+                raise error
+            if state.owner not in (None, self.owner):
+                return Finish.HELD
+            fault = EngineFault(f"{type(error).__name__}: {exception_text(error)}")
+            draft = cancel_draft(state) or end_draft(failure(fault), state)
+            entry = await log.append(state, draft.body, draft.events, epoch=state.epoch)
+            if entry is not None:
+                break
+        state.apply(entry)
+        _warn_of_failure(ref, state)
         await settle(self._store, log, state)
         self._notices.changed(ref, state, view=True)
         return Finish.ENDED
@@ -311,6 +347,22 @@ class Engine:
             await self._clock.sleep(min(_PROBE, self._lease.total_seconds()))
             for execution in list(self._executions.values()):
                 execution.poke()
+
+
+def _warn_of_failure(ref: RunRef, state: RunState) -> None:
+    end = state.end
+    if end is not None and end.status == "failed":
+        logger.warning(
+            "A run has failed",
+            extra={
+                "action": "run.failed",
+                "tenant": ref.tenant,
+                "run_id": ref.run_id,
+                "code": end.stop_code,
+                "error": end.error and end.error.type,
+                "agent": end.error and end.error.agent,
+            },
+        )
 
 
 class _Turn:

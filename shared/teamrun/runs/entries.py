@@ -7,12 +7,14 @@ An entry is a JSON object `{v, n, kind, epoch, writer, nonce, at, seq, events[],
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import from_json, to_json
 
 from teamrun.messages.llm import RequestUsage
+from teamrun.messages.recordable import recordable
 from teamrun.runs.spec import RunSpec
 
 __all__ = [
@@ -262,7 +264,12 @@ class Entry:
     body: Annotated[Body, Field(discriminator="kind")]
 
     def to_json(self) -> bytes:
-        """The stored form: the kind outside the body too, each event on a line of its own."""
+        """The stored form: the kind outside the body too, each event on a line of its own.
+
+        Raises:
+            ValueError: It holds text that UTF-8 cannot encode, or a value that is no JSON; see
+                `mended`.
+        """
         envelope = {
             "v": self.v,
             "n": self.n,
@@ -276,13 +283,25 @@ class Entry:
         events = b",\n".join(map(_EVENT.serializer.to_json, self.events))
         # What has a type is written twice as fast as what has to be looked at.
         step = isinstance(self.body, Step)
-        body = _STEP.serializer.to_json(self.body) if step else to_json(self.body)
+        body = _STEP.serializer.to_json(self.body) if step else _to_json(self.body)
         return b"".join((to_json(envelope)[:-1], _EVENTS, events, _BODY, body, b"}"))
+
+    def mended(self) -> "Entry":
+        """The entry with its text made encodable and its values JSON.
+
+        What calls return is recordable by then. This is for what run code adds: names and texts of
+        a definition that was made in Python, say.
+
+        Raises:
+            ValueError: That is not possible: it is too large, or too deep.
+        """
+        return read_entry(_to_json(recordable(_ENTRY.dump_python(self))))
 
 
 _ENTRY = TypeAdapter(Entry)
 _EVENT = TypeAdapter(LoggedEvent)
 _STEP = TypeAdapter(Step)
+_to_json = partial(to_json, inf_nan_mode="null")  # as the adapters do; JSON has no NaN
 _EVENTS, _BODY = b',"events":[\n', b'\n],"body":'
 
 

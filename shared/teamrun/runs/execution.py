@@ -19,9 +19,9 @@ from teamrun.core.clock import Clock
 from teamrun.errors import Diverged, Runaway, RunError, Unavailable
 from teamrun.messages.origin import current_origin
 from teamrun.runs.attempts import latest_attempt
-from teamrun.runs.calls import Calls, error_record
+from teamrun.runs.calls import Calls
 from teamrun.runs.decision import Decision, failure
-from teamrun.runs.drafts import Draft, Drafts, end_draft
+from teamrun.runs.drafts import Draft, Drafts, cancel_draft, end_draft
 from teamrun.runs.entries import Claim, End, Entry, Signal, Step, Wait, Yield
 from teamrun.runs.fold import RunState
 from teamrun.runs.gate import Gate
@@ -29,6 +29,7 @@ from teamrun.runs.journal import Journal, RunOrigin
 from teamrun.runs.log import RunLog
 from teamrun.runs.loop import RunLoop
 from teamrun.runs.narration import paused_event, retried_event, started_event
+from teamrun.runs.outcomes import error_record
 
 __all__ = ["Execution", "Finish", "Program", "Surroundings"]
 
@@ -173,8 +174,8 @@ class Execution:
     def _first_duty(self) -> Draft | None:
         """What comes before everything else: a cancel, and runs that are not to be executed."""
         state, now = self.state, self._clock.now()
-        if state.cancel is not None:
-            return end_draft(End(status="cancelled", stop_reason=state.cancel.reason), state)
+        if (cancelling := cancel_draft(state)) is not None:
+            return cancelling
         expires_at = state.spec.expires_at
         if state.epoch == 0 and expires_at is not None and now >= expires_at:
             return end_draft(End(status="expired", stop_code="expired"), state)
@@ -246,7 +247,7 @@ class Execution:
 
     async def _live(self, journal: Journal, root: asyncio.Task[End]) -> Finish:
         self._gate = gate = Gate(self.state, journal, self._calls)
-        drafts = Drafts(self.state, journal, self._calls)
+        drafts = Drafts(self.state, journal, self._calls, gate)
         decision = Decision(self.state, journal, self._calls, gate, drafts, self._clock)
         if self._calls_nothing and not root.done():
             return await self._write_end(_stopped_here(journal))
@@ -358,13 +359,15 @@ class Execution:
         # A method: a closure that calls itself would leave a cycle behind in each turn.
         if drained.cancelled():
             return
-        if journal.loop.drain(_SLICE):
-            try:
-                if start:
-                    self._begin_calls()
-                drained.set_result(None)
-            except Diverged as error:
-                drained.set_exception(error)
+        try:
+            is_drained = journal.loop.drain(_SLICE)
+            if is_drained and start:
+                self._begin_calls()
+        except Exception as error:  # or the execution would wait for ever
+            drained.set_exception(error)
+            return
+        if is_drained:
+            drained.set_result(None)
         elif budget <= 0:
             drained.set_exception(
                 Runaway("Team code runs on and on without awaiting a model, tool or person.")

@@ -2,6 +2,7 @@
 
 from teamrun.errors import Diverged
 from teamrun.runs.calls import Calls, agent_name
+from teamrun.runs.entries import LoggedEvent
 from teamrun.runs.fold import RunState
 from teamrun.runs.journal import Journal, PendingCall
 from teamrun.runs.narration import limit_event
@@ -24,6 +25,7 @@ class Gate:
         """Calls with outside effects that wait for their intent to be durable."""
         self.reached: Level | None = None
         """The limit that keeps the next call from beginning."""
+        self._refused: PendingCall | None = None
         calls.is_limited = self._is_limited
 
     def open(self) -> None:
@@ -41,11 +43,11 @@ class Gate:
             return
         fresh, waiting = self._journal.fresh, list[PendingCall]()
         for call in fresh:
-            if call.perform is None or pending.get(call.call_id) is not call:
+            if pending.get(call.call_id) is not call:
                 continue
             if self.reached is not None or self._is_limited(call):
                 waiting.append(call)
-            else:
+            elif call.perform is not None:  # a question waits for its answer by itself
                 self._admit(call)
         self._journal.fresh = waiting
 
@@ -54,6 +56,24 @@ class Gate:
         if any(self._is_limited(call) for call in self._calls.inside):
             return self.reached
         return None
+
+    def announced(self) -> list[LoggedEvent]:
+        """What run code has reported, up to the call that a limit keeps from beginning.
+
+        A turn whose first call does not begin is not announced either. A run that goes on under a
+        higher limit reports the rest then.
+        """
+        events, level, refused = self._journal.events, self.reached, self._refused
+        if level is None or refused is None:
+            return events[:]
+        for n in range(len(events) - 1, -1, -1):
+            event = events[n]
+            if event.type == "turn.started" and level.kind == "max_turns":
+                return events[:n]
+            if level.kind != "max_turns" and event.data.get("call_id") == refused.call_id:
+                begins_turn = n > 0 and events[n - 1].type == "turn.started"
+                return events[: n - begins_turn]
+        return events[:]
 
     def begin(self, calls: tuple[PendingCall, ...]) -> None:
         """The intent of these calls is durable."""
@@ -95,7 +115,7 @@ class Gate:
             under_way=under_way,
         ):
             if level.is_reached:
-                self.reached = level
+                self.reached, self._refused = level, call
                 return True
             if level.is_near and level.kind not in self._warned:
                 self._warned.add(level.kind)

@@ -70,7 +70,12 @@ class Desk(Protocol):
         """Add an event that belongs to the call; it becomes durable soon."""
         ...
 
-    def publish_delta(self, data: dict[str, Any]) -> None:
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the engine has asked for the end of the call."""
+        ...
+
+    def publish_delta(self, text: str) -> None:
         """Show a piece of text to live subscribers; nothing is kept."""
         ...
 

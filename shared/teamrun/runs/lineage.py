@@ -28,7 +28,7 @@ from teamrun.runs.entries import (
 )
 from teamrun.runs.limits import Limits
 from teamrun.runs.log import RunLog
-from teamrun.runs.spec import InputMessage, Overrides
+from teamrun.runs.spec import InputMessage, Overrides, Text
 
 __all__ = [
     "ForkRequest",
@@ -54,8 +54,9 @@ class ForkRequest(BaseModel):
 
     after_seq: Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]
     """The last event that the new run shares, and with it the call that it tells the end of."""
-    input: InputMessage | None = None
-    """Said to the team at that point; it hears it before its next turn."""
+    input: Text | InputMessage | None = None
+    """A message to the team at that point, which it reads before its next turn; plain text is a
+    message of `user`."""
     overrides: Overrides = Overrides()
     """What is to be another way from there on."""
     limits: Limits = Limits()
@@ -116,12 +117,13 @@ async def read_prefix(log: RunLog, entries: list[Entry]) -> list[Entry]:
     return _ENTRIES.validate_json(await log.get_blob(accepted.prefix.blob))
 
 
-def with_message(entries: list[Entry], message: InputMessage) -> list[Entry]:
+def with_message(entries: list[Entry], given: str | InputMessage) -> list[Entry]:
     """What a child shares, with something said to the team in time for its next turn.
 
     It is heard when the last outcome comes, which leads on to that turn. What run code said after
     it is left out here: it says it again, and goes on otherwise.
     """
+    message = InputMessage(content=given) if isinstance(given, str) else given
     driving = [n for n, entry in enumerate(entries) if _drives(entry)]
     at = driving[-1] if driving else len(entries)
     signal = Signal(signal="message", content=message.content, source=message.source)

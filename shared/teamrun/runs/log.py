@@ -111,7 +111,12 @@ class RunLog:
             events=events,
             body=body,
         )
-        data = await self._encode(entry)
+        try:
+            data = entry.to_json()
+        except ValueError:
+            entry = entry.mended()
+            data = entry.to_json()
+        data = await self._stored_form(entry, data)
         mine = await self._persist(lambda: self._put_entry(entry, data))
         return entry if mine else None
 
@@ -159,8 +164,7 @@ class RunLog:
     def _key(self, n: int) -> str:
         return f"{self._folder}{entry_name(n)}"
 
-    async def _encode(self, entry: Entry) -> bytes:
-        data = entry.to_json()
+    async def _stored_form(self, entry: Entry, data: bytes) -> bytes:
         if len(data) <= _INLINE_LIMIT:
             return data
         digest = await self.put_blob(data)

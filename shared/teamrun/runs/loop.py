@@ -46,11 +46,19 @@ class RunLoop(asyncio.AbstractEventLoop):
                 most -= 1
                 handle = ready.popleft()
                 if not handle.cancelled():
-                    handle._run()
+                    self._run(handle)
         finally:
             sys.set_asyncgen_hooks(*hooks)
             asyncio._set_running_loop(outer)
         return not ready
+
+    def _run(self, handle: asyncio.Handle) -> None:
+        try:
+            handle._run()
+        except BaseException as error:
+            # SystemExit and KeyboardInterrupt leave a task's step though the task has them too;
+            # they would end the loop of the whole process.
+            self.failure = self.failure or error
 
     def close(self) -> None:
         """Cancel every task, close every generator, and let them finish what they do then."""

@@ -188,7 +188,7 @@ class JournaledAgent(BaseChatAgent):
                 if isinstance(item, Response):
                     response = item
                 elif isinstance(item, ModelClientStreamingChunkEvent):
-                    desk.publish_delta({"text": item.content})
+                    desk.publish_delta(item.content)
                 else:
                     told.append(item)
         if response is None:

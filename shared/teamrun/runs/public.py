@@ -77,6 +77,7 @@ class RunUsage(Usage):
 
     by_agent: dict[str, Usage] = field(default_factory=dict[str, Usage])
     by_model: dict[str, Usage] = field(default_factory=dict[str, Usage])
+    """By the name of the model profile, as in the events of calls."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -145,8 +146,10 @@ class Run(_Resource):
     """Messages to the team that came too late for it to hear them."""
     unknown_outcomes: list[str] = []
     """Calls with outside effects of which nobody knows whether they were made."""
-    attempt: int = 0
-    """How many times a worker has begun or taken over the run."""
+    attempt: int = 1
+    """Which attempt this is, from 1: one more than the retries of the run's `retry` policy."""
+    epoch: int = 0
+    """How many times a worker has claimed the run: begun, resumed, or taken it over."""
     progress: Progress = Progress()
     usage: RunUsage = Field(default_factory=RunUsage)
     scripted: bool = False

@@ -10,13 +10,14 @@ from pydantic import BaseModel
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult, LLMMessage
+from teamrun.messages.recordable import recordable_result
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.models.prices import Price
 from teamrun.models.retry import on_retry
 from teamrun.models.wrapper import ModelWrapper
-from teamrun.runs.calls import error_record
 from teamrun.runs.entries import CallRecord
 from teamrun.runs.journal import Desk, Journal, Outcome, Perform
+from teamrun.runs.outcomes import error_record
 from teamrun.tools.schema import ToolSchema
 
 __all__ = ["Ask", "JournaledModel", "PriceOf", "result_of"]
@@ -115,7 +116,7 @@ class JournaledModel(ModelWrapper):
                 async for chunk in self.wrapped.create_stream(messages, **arguments):
                     if not isinstance(chunk, str):
                         return chunk
-                    desk.publish_delta({"text": chunk})
+                    desk.publish_delta(chunk)
                     spoken = True
                 raise ModelError("The model's stream ended without a result.", retryable=True)
             except ModelError as error:
@@ -157,7 +158,7 @@ class JournaledModel(ModelWrapper):
                 )
 
             on_retry.set(retried)
-            result = await ask(desk)
+            result = recordable_result(await ask(desk))
             scripted = self.wrapped.is_scripted
             detail: dict[str, Any] = {
                 "finish_reason": result.finish_reason,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -17,6 +18,7 @@ from pydantic import (
 )
 
 from teamrun.components.definitions import TeamDefinition
+from teamrun.messages.recordable import encodable, recordable
 from teamrun.runs.limits import Limits
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "ONE_TEAM",
     "ForkPoint",
     "InputMessage",
+    "JsonData",
     "Metadata",
     "Moment",
     "Overrides",
@@ -32,6 +35,7 @@ __all__ = [
     "RunRequest",
     "RunSpec",
     "TeamRef",
+    "Text",
     "request_digest",
 ]
 
@@ -60,6 +64,12 @@ Moment = Annotated[
 ]
 """A time that has a place in every time zone."""
 
+Text = Annotated[str, AfterValidator(encodable)]
+"""Text that UTF-8 can encode: a lone surrogate is replaced by U+FFFD."""
+
+JsonData = Annotated[Any, AfterValidator(recordable)]
+"""JSON data that a log can hold; see `teamrun.messages.recordable`."""
+
 Metadata = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=64)],
@@ -82,8 +92,8 @@ class InputMessage(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    content: str
-    source: str = "user"
+    content: Text
+    source: Text = "user"
 
 
 class RunInput(BaseModel):
@@ -132,9 +142,9 @@ class RunRequest(BaseModel):
 
     team: str | None = Field(default=None, min_length=1, max_length=256, examples=["analysts"])
     """The name of a team that the operator registered."""
-    team_spec: dict[str, Any] | None = None
+    team_spec: Annotated[dict[str, Any], AfterValidator(recordable)] | None = None
     """A definition of the client's own, made of registered models and tools."""
-    input: str | RunInput = Field(examples=["Which region sold most in March?"])
+    input: Text | RunInput = Field(examples=["Which region sold most in March?"])
     """The task."""
     overrides: Overrides = Overrides()
     """What is to be another way than the team says."""

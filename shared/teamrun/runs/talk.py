@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,8 +25,9 @@ from teamrun.errors import (
     StorageError,
     UnfitAnswer,
 )
-from teamrun.runs.drafts import end_draft
-from teamrun.runs.entries import Body, CancelMode, Decision, End, LoggedEvent, Signal
+from teamrun.messages.recordable import encodable
+from teamrun.runs.drafts import cancelled, end_draft
+from teamrun.runs.entries import Body, CancelMode, Decision, LoggedEvent, Signal
 from teamrun.runs.fold import RunState
 from teamrun.runs.keys import open_marker
 from teamrun.runs.limits import Limits
@@ -36,7 +37,7 @@ from teamrun.runs.notices import Notices
 from teamrun.runs.public import RequiredAction, Run
 from teamrun.runs.reader import RunReader
 from teamrun.runs.results import public_run, settle
-from teamrun.runs.spec import InputMessage, request_digest
+from teamrun.runs.spec import InputMessage, JsonData, Text, request_digest
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Answer", "Heard", "Talk"]
@@ -69,9 +70,9 @@ class Answer(BaseModel):
     """The `id` of one of the run's `required_actions`."""
     decision: Decision = "answer"
     """`approve` or `reject` for an approval, `answer` for a question; see `decisions` of it."""
-    content: str | None = None
+    content: Text | None = None
     """The answer in words."""
-    data: Any = None
+    data: JsonData = None
     """The answer as data, where the question has a schema."""
 
 
@@ -114,12 +115,13 @@ class Talk:
                 return public_run(state)
             if state.cancel is not None:
                 reason = reason or state.cancel.reason
-            body: Body = Signal(signal="cancel", reason=reason, mode=mode)
+            asked = Signal(signal="cancel", reason=reason and encodable(reason), mode=mode)
+            body: Body = asked
             events: list[LoggedEvent] = []
             if state.owner is None:
                 # A run that waits has no marker, and it may be needed after the end.
                 await self._store.put_new(open_marker(ref), b"")
-                draft = end_draft(End(status="cancelled", stop_reason=reason), state)
+                draft = end_draft(cancelled(asked), state)
                 body, events = draft.body, draft.events
             owner = state.owner
             entry = await log.append(state, body, events, epoch=state.epoch)

@@ -22,7 +22,7 @@ def count(usage: RunUsage, call: CallRecord) -> None:
     agent = (call.within or call.call_id).split("/")[-2]
     counted = [usage, usage.by_agent.setdefault(agent, Usage())]
     if call.kind == "model":
-        counted.append(usage.by_model.setdefault(call.model or call.name, Usage()))
+        counted.append(usage.by_model.setdefault(call.name, Usage()))
     for each in counted:
         _add(each, call)
 
@@ -45,6 +45,7 @@ class Level(NamedTuple):
     kind: str
     """Name of the limit; with the agent before it where it is an agent's: `writer.max_tokens`."""
     used: float
+    """A whole number for counts; US dollars or seconds for the rest."""
     limit: float
 
     @property
@@ -56,6 +57,11 @@ class Level(NamedTuple):
     def is_near(self) -> bool:
         """It is time to warn."""
         return self.used >= WARN_AT * self.limit
+
+    @property
+    def limit_text(self) -> str:
+        """The limit for people: a count in full, an amount without needless zeros."""
+        return str(self.limit) if isinstance(self.limit, int) else f"{self.limit:g}"
 
     @property
     def code(self) -> str:
@@ -83,8 +89,8 @@ def levels(
         turn: The turn that the team is in, from 1.
         under_way: Calls that have begun and are not on record, by kind.
     """
-    if limits.max_turns is not None and turn > limits.max_turns:
-        yield Level("max_turns", turn, limits.max_turns)
+    if limits.max_turns is not None:
+        yield Level("max_turns", max(turn - 1, 0), limits.max_turns)  # those before this one
     yield from _levels(limits, usage, kind, under_way, "")
     own = limits.agents.get(agent)
     if own is not None:
@@ -95,7 +101,7 @@ def levels(
 def _levels(
     limits: AgentLimits, used: Usage, kind: str, under_way: dict[str, int], prefix: str
 ) -> Iterator[Level]:
-    counts: list[tuple[str, float | Decimal | None, float]] = []
+    counts: list[tuple[str, int | None, int]] = []
     if kind == "tool":
         counts.append(
             ("max_tool_calls", limits.max_tool_calls, used.tool_calls + under_way.get(kind, 0))
@@ -107,8 +113,10 @@ def _levels(
             ("max_input_tokens", limits.max_input_tokens, used.input_tokens),
             ("max_output_tokens", limits.max_output_tokens, used.output_tokens),
             ("max_tokens", limits.max_tokens, tokens),
-            ("max_cost_usd", limits.max_cost_usd, float(used.cost_usd or 0)),
         ]
+        if limits.max_cost_usd is not None:
+            cost, most = float(used.cost_usd or 0), float(limits.max_cost_usd)
+            yield Level(f"{prefix}max_cost_usd", cost, most)
     for name, limit, count in counts:
         if limit is not None:
-            yield Level(prefix + name, count, float(limit))
+            yield Level(prefix + name, count, limit)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import to_json
 
@@ -21,14 +21,17 @@ from teamrun.errors import (
     ToolError,
     Unanswered,
     UnknownOutcome,
+    Unrecordable,
     UsageError,
 )
+from teamrun.messages.recordable import encodable, exception_text, recordable
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of
 from teamrun.runs.artifacts import RunArtifacts
-from teamrun.runs.calls import agent_name, error_record
+from teamrun.runs.calls import agent_name
 from teamrun.runs.entries import CallRecord, Decision, ErrorRecord
 from teamrun.runs.journal import Desk, Journal, Outcome, Question
+from teamrun.runs.outcomes import failed_outcome, log_failure, recorded
 from teamrun.runs.own_agents import InnerModel, JournaledAgent
 from teamrun.runs.recorded_models import JournaledModel, PriceOf
 from teamrun.runs.stateful import borrowed
@@ -261,23 +264,29 @@ class JournaledTool(Tool):
             agent=self._path,
             on_progress=_reporter(desk, self.name),
         )
-        detail: dict[str, Any] = {"tool_call_id": call_id}
+        told: dict[str, Any] = {"tool_call_id": call_id}
         try:
             if self._inner.session == "stateful":
                 self._take_session()
             async with borrowed(self._inner, context.state):
                 value = await self._inner.run_json(args, call_id=call_id, context=context)
-            text = self._inner.return_value_as_string(value)
+            text = encodable(str(self._inner.return_value_as_string(value)))
             after = _checked_state(context.state, self.name)
-        except Exception as error:
-            failure = error_record(error, agent=desk.info.agent)
-            return Outcome(error=failure, detail={**detail, "result": failure.message})
-        return Outcome(
-            value=text,
-            artifacts=await files.store(),
-            state=None if after == before else after,
-            detail={**detail, "result": text},
-        )
+            outcome = recorded(
+                Outcome(
+                    value=text,
+                    state=None if after == before else after,
+                    detail={**told, "result": text},
+                )
+            )
+            outcome.artifacts = await files.store()
+        except BaseException as error:  # an exception of any class is the outcome of its call
+            if desk.is_cancelled and isinstance(error, asyncio.CancelledError):
+                raise
+            log_failure(error, desk.info, tool=self.name)
+            told["result"] = exception_text(error)
+            return failed_outcome(error, agent=desk.info.agent, **told)
+        return outcome
 
     def return_value_as_string(self, value: Any) -> str:
         """The recorded text."""
@@ -294,11 +303,16 @@ def _reporter(desk: Desk, tool: str) -> Any:
     return report
 
 
-def _checked_state(state: dict[str, Any], tool: str) -> dict[str, Any]:
+def _checked_state(state: Any, tool: str) -> dict[str, Any]:
     try:
-        return json.loads(json.dumps(state))
-    except (TypeError, ValueError) as error:
+        kept = recordable(state, exact=True)
+    except Unrecordable as error:
         raise UsageError(
-            f"Tool {tool!r} left something in ToolContext.state that is no JSON ({error}); "
-            "keep files in ToolContext.artifacts."
+            f"Tool {tool!r} left something in ToolContext.state that is no JSON: {error} "
+            "Keep JSON data there, and files in ToolContext.artifacts."
         ) from error
+    if not isinstance(kept, dict):
+        raise UsageError(
+            f"Tool {tool!r} replaced ToolContext.state by a {type(state).__name__}; it is a dict."
+        )
+    return cast("dict[str, Any]", kept)

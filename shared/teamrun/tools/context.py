@@ -8,17 +8,21 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from teamrun.errors import ArtifactNotFound, UsageError
+from teamrun.messages.recordable import encodable
 
 __all__ = [
     "Artifacts",
     "MemoryArtifacts",
     "ToolContext",
+    "artifact_bytes",
     "check_artifact_name",
+    "check_media_type",
     "current_artifacts",
     "use_artifacts",
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_MEDIA_TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+[ ]*(;[ -~]*)?", re.ASCII)
 
 
 def check_artifact_name(name: str) -> str:
@@ -35,6 +39,25 @@ def check_artifact_name(name: str) -> str:
     return name
 
 
+def check_media_type(media_type: str) -> str:
+    """Return the media type if an HTTP header can carry it (RFC 9110, 8.3.1).
+
+    Raises:
+        UsageError: It cannot, or has more than 255 characters.
+    """
+    if _MEDIA_TYPE.fullmatch(media_type) is None or len(media_type) > 255:
+        raise UsageError(
+            f"Media type {media_type[:300]!r} is not valid; write it as in 'text/csv' or "
+            "'text/plain; charset=utf-8'."
+        )
+    return media_type
+
+
+def artifact_bytes(data: bytes | str) -> bytes:
+    """The bytes of a file: text in UTF-8, with lone surrogates replaced by U+FFFD."""
+    return encodable(data).encode() if isinstance(data, str) else bytes(memoryview(data))
+
+
 class Artifacts(Protocol):
     """The files of a run. Writing a name again makes a new version of it."""
 
@@ -47,7 +70,7 @@ class Artifacts(Protocol):
             media_type: Guessed from the name where None.
 
         Raises:
-            UsageError: The name is not allowed.
+            UsageError: The name or the media type is not allowed.
         """
         ...
 
@@ -82,9 +105,8 @@ class MemoryArtifacts:
 
     def write(self, name: str, data: bytes | str, media_type: str | None = None) -> None:
         """Keep a file; a file of the same name is replaced."""
-        content = data.encode("utf-8") if isinstance(data, str) else bytes(data)
-        self._files[check_artifact_name(name)] = content
-        self.media_types[name] = media_type
+        self._files[check_artifact_name(name)] = artifact_bytes(data)
+        self.media_types[name] = media_type and check_media_type(media_type)
 
     def read(self, name: str) -> bytes:
         """The content of a file.

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from teamrun.errors import ToolError
+from teamrun.messages.recordable import recordable
 
 __all__ = ["result_text"]
 
@@ -54,3 +55,5 @@ def _json_form(value: Any) -> Any:
         return to_jsonable_python(value, by_alias=False, fallback=str)
     except UnicodeDecodeError:
         return to_jsonable_python(value, by_alias=False, fallback=str, bytes_mode="base64")
+    except UnicodeEncodeError:  # a key with a lone surrogate: the name of a file, say
+        return recordable(value)

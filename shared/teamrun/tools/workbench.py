@@ -14,6 +14,7 @@ from teamrun.core.saved import Loading, load_all
 from teamrun.errors import FatalToolError
 from teamrun.messages.chat import BaseMessage
 from teamrun.messages.image import Image
+from teamrun.messages.recordable import exception_text
 from teamrun.tools.approval import with_approval
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.schema import ToolSchema
@@ -84,7 +85,7 @@ def error_text(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return "\n".join(error_text(part) for part in group.exceptions)
-    return str(error) or type(error).__name__
+    return exception_text(error)
 
 
 class Workbench(ABC):

@@ -118,7 +118,7 @@ def test_a_run_that_takes_every_worker_along_is_given_up_and_the_others_go_on(
             assert violations_of(await deployment.entries(deadly)) == []
             assert model.by_token["token-_deadly_"] == 1
             assert (await deployment.service.get(TENANT, other.run_id)).status == "completed"
-            figures.add(f"poison: given up after {run.attempt} workers, another run completed")
+            figures.add(f"poison: given up after {run.epoch} workers, another run completed")
 
     asyncio.run(body())
 

@@ -73,7 +73,7 @@ async def completed_within(runs: RunService, run_id: str) -> int:
     """How many times the run, which has completed, was begun or taken over."""
     run = await runs.wait("default", run_id, timeout=WITHIN)
     assert run.status == "completed"
-    return run.attempt
+    return run.epoch
 
 
 def test_sigterm_hands_a_run_over_to_the_next_worker(tmp_path: Path) -> None:
@@ -186,3 +186,97 @@ def test_a_store_that_cannot_hold_runs_ends_it_with_2(tmp_path: Path, fault: str
     assert process.returncode == 2
     assert ("does not exist" if fault == "missing bucket" else "If-None-Match") in words
     assert "Traceback" not in words
+
+
+LEAVERS = '''"""Tools that try to take their worker along."""
+
+import asyncio
+import sys
+
+
+async def leave() -> str:
+    """Leave."""
+    sys.exit(3)
+
+
+async def send_one_away() -> str:
+    """Have a task leave."""
+
+    async def inner() -> None:
+        sys.exit(4)
+
+    await asyncio.ensure_future(inner())
+    return "never"
+
+
+async def group() -> str:
+    """Raise a group."""
+    raise BaseExceptionGroup("all", [KeyboardInterrupt(), GeneratorExit()])
+
+
+async def stop() -> str:
+    """Stop the loop of the worker."""
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(60)
+    return "never"
+'''
+
+LEAVING = """version: 1
+models:
+  main:
+    type: scripted
+    script:
+      - tool_calls: [{name: TOOL, arguments: {}}]
+      - DONE
+tools:
+  TOOL: {type: function, function: "leavers:TOOL"}
+agents:
+  a: {model: main, tools: [TOOL], reflect_on_tool_use: true}
+teams:
+  leavers:
+    type: round_robin_group_chat
+    agents: [a]
+    max_turns: 1
+"""
+
+
+def leaving(folder: Path, tool: str) -> None:
+    """A definition whose only tool leaves."""
+    folder.mkdir()
+    (folder / "leavers.py").write_text(LEAVERS, encoding="utf-8")
+    (folder / "teamrun.yaml").write_text(LEAVING.replace("TOOL", tool), encoding="utf-8")
+
+
+@pytest.mark.parametrize("tool", ["leave", "send_one_away", "group"])
+def test_a_tool_that_leaves_fails_alone_and_the_worker_goes_on(tmp_path: Path, tool: str) -> None:
+    leaving(tmp_path / "example", tool)
+
+    async def go(server: Valkey) -> None:
+        async with service(tmp_path, server) as runs:
+            with worker(tmp_path, server.url) as process:
+                for _ in range(2):
+                    request = RunRequest(team="leavers", input="Go")
+                    run_id = (await runs.submit("default", request)).run.id
+                    assert await completed_within(runs, run_id) == 1
+                    events = (await runs.events("default", run_id)).data
+                    assert [e.type for e in events].count("tool.call.failed") == 1
+                process.send_signal(signal.SIGTERM)
+                assert await asyncio.to_thread(process.wait, 30) == 0
+
+    with valkey() as server:
+        asyncio.run(go(server))
+
+
+def test_a_worker_whose_loop_has_ended_ends_with_1_and_a_line_in_its_log(tmp_path: Path) -> None:
+    leaving(tmp_path / "example", "stop")
+
+    async def go(server: Valkey) -> None:
+        async with service(tmp_path, server) as runs:
+            with worker(tmp_path, server.url) as process:
+                await runs.submit("default", RunRequest(team="leavers", input="Go"))
+                _, said = await asyncio.to_thread(process.communicate, timeout=60)
+                assert process.returncode == 1
+                assert '"action": "worker.loop_ended"' in said
+
+    with valkey() as server:
+        asyncio.run(go(server))

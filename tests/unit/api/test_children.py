@@ -147,7 +147,6 @@ def test_a_point_that_does_not_exist_is_422(route: str, body: dict[str, Any], po
         ("fork", {}, "/after_seq"),
         ("fork", {"after_seq": 0}, "/after_seq"),
         ("fork", {"after_seq": 10**30}, "/after_seq"),
-        ("fork", {"after_seq": 1, "input": "Go on."}, "/input"),
         ("fork", {"after_seq": 1, "limits": {"max_turns": -1}}, "/limits/max_turns"),
         ("fork", {"after_seq": 1, "overrides": {"max_turns": 0}}, "/overrides/max_turns"),
         ("fork", {"after_seq": 1, "override": {}}, "/override"),

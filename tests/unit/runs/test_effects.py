@@ -5,11 +5,11 @@ import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.errors import ModelError
-from teamrun.runs.calls import error_record
 from teamrun.runs.engine import Engine
 from teamrun.runs.entries import End, Intent
 from teamrun.runs.execution import Finish
 from teamrun.runs.journal import Desk, Journal, Outcome
+from teamrun.runs.outcomes import error_record
 from teamrun.runs.talk import Answer
 from teamrun.runs.wiring import JournalWiring
 from teamrun.storage.memory import MemoryStore
@@ -149,7 +149,7 @@ def test_a_write_that_was_cut_off_before_a_cancel_is_told_at_the_end() -> None:
         run = await cluster.service.cancel(TENANT, ref.run_id)
         assert (run.status, run.unknown_outcomes) == ("cancelled", ["team/a/tool:0"])
         assert (await cluster.entries(ref))[-1].body == End(
-            status="cancelled", unknown_outcomes=["team/a/tool:0"]
+            status="cancelled", stop_code="cancelled", unknown_outcomes=["team/a/tool:0"]
         )
 
     asyncio.run(scenario())

@@ -126,7 +126,7 @@ def test_a_stopped_worker_hands_over_and_nothing_is_called_again() -> None:
         assert await second.execute(ref) is Finish.ENDED
         assert not entered.is_set(), "the tool call is on record"
         run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.attempt, run.usage.tool_calls) == ("completed", 2, 1)
+        assert (run.status, run.epoch, run.usage.tool_calls) == ("completed", 2, 1)
         seqs = [e.seq for e in (await cluster.service.events(TENANT, ref.run_id, limit=99)).data]
         assert seqs == list(range(1, len(seqs) + 1))
         await second.close()
@@ -213,7 +213,7 @@ def test_a_claimer_that_finds_a_cancel_ends_the_run_before_anything_else() -> No
         assert (await cluster.service.cancel(TENANT, ref.run_id)).status == "cancelling"
         await taken_over(cluster, ref)
         run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.attempt) == ("cancelled", 1)
+        assert (run.status, run.epoch) == ("cancelled", 1)
 
     asyncio.run(scenario())
 
@@ -263,7 +263,7 @@ def test_a_run_is_taken_over_only_when_its_owner_has_been_silent_for_a_lease() -
         assert await worker.execute(ref) is Finish.HELD
         await worker.close()
         await taken_over(cluster, ref)
-        assert (await cluster.service.get(TENANT, ref.run_id)).attempt == 2
+        assert (await cluster.service.get(TENANT, ref.run_id)).epoch == 2
 
     asyncio.run(scenario())
 

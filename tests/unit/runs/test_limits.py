@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ from teamrun.runs.execution import Finish
 from teamrun.runs.limits import Limits
 from teamrun.runs.public import Run
 from teamrun.runs.spec import RunRequest
+from teamrun.runs.usage import Level
 from teamrun.tools.function import FunctionTool
 
 
@@ -379,13 +381,13 @@ def test_a_deadline_is_time_on_the_wall() -> None:
 
 def test_usage_is_told_by_agent_and_model() -> None:
     async def scenario() -> None:
-        script = {"a": [says("x", model="gpt-4o")], "b": [says("y", model="unheard-of")]}
+        refused = {"error": {"message": "no quota", "status_code": 402}}
+        script = {"a": [says("x", model="gpt-4o")], "b": [refused]}
         cluster = Cluster(script, team=duo(2))
         ref = await cluster.submit()
         usage = (await executed(cluster, ref)).usage
         assert {name: used.model_calls for name, used in usage.by_agent.items()} == {"a": 1, "b": 1}
-        assert usage.by_model["gpt-4o"].cost_usd == Decimal("0.00035")
-        assert usage.by_model["unheard-of"].cost_usd is None
+        assert usage.by_model == {"m": replace(usage.by_agent["a"], model_calls=2)}
         assert usage.cost_usd == Decimal("0.00035")
 
     asyncio.run(scenario())
@@ -405,3 +407,67 @@ def test_cached_tokens_cost_less() -> None:
         RequestUsage(prompt_tokens=1_000_000, completion_tokens=0, cached_tokens=1_000_000)
     )
     assert (fresh, cached) == (Decimal("2.50"), Decimal("1.25"))
+
+
+def person(name: str) -> dict[str, Any]:
+    return {"type": "user_proxy_agent", "name": name}
+
+
+@pytest.mark.parametrize(("limit", "warned"), [(1, []), (2, []), (5, [5]), (10, [9])])
+def test_a_limit_of_turns_warns_and_announces_no_turn_beyond_it(
+    limit: int, warned: list[int]
+) -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["x"] * 9, "b": ["y"] * 9}, team=duo(18))
+        ref = await cluster.submit(limits={"max_turns": limit})
+        run = await executed(cluster, ref)
+        assert (run.status, run.stop_code, run.progress.turn) == ("incomplete", "max_turns", limit)
+        page = await cluster.service.events(TENANT, ref.run_id, limit=200)
+        turns = [event.data["turn"] for event in page.data if event.type == "turn.started"]
+        assert turns == list(range(1, limit + 1))
+        assert sum(event.type == "model.call.started" for event in page.data) == limit
+        limits = [(e.type, e.data) for e in page.data if e.type.startswith("limit.")]
+        near = {"kind": "max_turns", "used": warned[0] - 1, "limit": limit} if warned else None
+        reached = {"kind": "max_turns", "used": limit, "limit": limit}
+        assert limits == [("limit.warned", near)] * len(warned) + [("limit.reached", reached)]
+        assert all(type(data[key]) is int for _, data in limits for key in ("used", "limit"))
+        assert run.stop_reason == f"The limit max_turns of {limit} was reached."
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("raised", ["max_turns", "max_model_calls"])
+def test_what_a_pause_at_a_limit_did_not_announce_is_announced_when_it_goes_on(raised: str) -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["x"] * 9, "b": ["y"] * 9}, team=duo(3))
+        ref = await cluster.submit(limits={raised: 2, "on_limit": "pause"})
+        assert (await executed(cluster, ref)).status == "paused"
+        page = await cluster.service.events(TENANT, ref.run_id, limit=200)
+        assert [e.data["turn"] for e in page.data if e.type == "turn.started"] == [1, 2]
+        await cluster.service.resume(TENANT, ref.run_id, limits=Limits.model_validate({raised: 9}))
+        assert (await executed(cluster, ref)).status == "completed"
+        page = await cluster.service.events(TENANT, ref.run_id, limit=200)
+        assert [e.data["turn"] for e in page.data if e.type == "turn.started"] == [1, 2, 3]
+        assert [e.seq for e in page.data] == list(range(1, len(page.data) + 1))
+        assert sum(event.type == "model.call.started" for event in page.data) == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_person_is_not_asked_in_a_turn_beyond_the_limit() -> None:
+    team = {**duo(3), "participants": [duo(3)["participants"][0], person("p")]}
+
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["x", "z"]}, team=team)
+        ref = await cluster.submit(limits={"max_turns": 1})
+        run = await executed(cluster, ref)
+        assert (run.status, run.stop_code, run.required_actions) == ("incomplete", "max_turns", [])
+        assert "run.input_required" not in await cluster.event_types(ref)
+
+    asyncio.run(scenario())
+
+
+def test_a_limit_is_written_out() -> None:
+    assert Level("max_tokens", 1_234_567, 1_234_567).limit_text == "1234567"
+    assert Level("max_cost_usd", 1.5, 1.5).limit_text == "1.5"
+    assert Level("timeout_seconds", 60.0, 60.0).limit_text == "60"

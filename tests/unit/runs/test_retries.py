@@ -8,13 +8,13 @@ from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.dispatch.base import RunRef
 from teamrun.errors import IdempotencyConflict, ModelError, RunNotFound, Unavailable
-from teamrun.runs.calls import error_record
 from teamrun.runs.engine import Engine
 from teamrun.runs.entries import CallRecord, Claim, End, Yield
 from teamrun.runs.execution import Program
 from teamrun.runs.journal import Desk, Journal, Outcome, Question
 from teamrun.runs.keys import open_marker
 from teamrun.runs.lineage import ForkRequest, RetryRequest
+from teamrun.runs.outcomes import error_record
 from teamrun.runs.public import Run
 from teamrun.runs.replay import replay
 from teamrun.runs.spec import RunRequest

@@ -71,7 +71,7 @@ def test_a_question_lets_the_worker_go_and_the_answer_brings_one_back() -> None:
         await answered(cluster, run, content="yes, go on")
         assert list(cluster.queue.waiting) == [ref]
         run = await step(cluster, ref, "w2")
-        assert (run.status, run.usage.model_calls, run.attempt) == ("input_required", 2, 2)
+        assert (run.status, run.usage.model_calls, run.epoch) == ("input_required", 2, 2)
 
         await answered(cluster, run, content="DONE")
         run = await step(cluster, ref, "w3")

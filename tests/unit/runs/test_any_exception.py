@@ -1,0 +1,405 @@
+"""An exception of any class out of any call is the recorded outcome of that call."""
+
+import asyncio
+import builtins
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.support.foreign import FreeModel, Speaker, answer
+from tests.support.runs import TENANT, Cluster, solo
+from tests.unit.runs.test_recorded import difference
+
+from teamrun.components.registry import Registry
+from teamrun.dispatch.base import RunRef
+from teamrun.errors import ModelError, ToolError
+from teamrun.messages.llm import CreateResult, LLMMessage
+from teamrun.runs.entries import CallRecord, Step
+from teamrun.runs.execution import Finish
+from teamrun.runs.public import Run
+from teamrun.tools.base import Tool
+from teamrun.tools.function import FunctionTool
+
+
+class Custom(BaseException):
+    pass
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+class Rude(BaseException):
+    def __str__(self) -> str:
+        raise SystemExit(4)
+
+
+class Odd(ModelError):
+    """Attributes of other types than the base class has."""
+
+    code: Any = 5
+
+    def __init__(self) -> None:
+        super().__init__("odd")
+        self.retryable: Any = None
+        self.status_code: Any = "high"
+
+
+SPECIAL: dict[str, Callable[[], BaseException]] = {
+    "BaseExceptionGroup": lambda: BaseExceptionGroup("all", [SystemExit(1)]),
+    "ExceptionGroup": lambda: ExceptionGroup("all", [ValueError()]),
+    "UnicodeEncodeError": lambda: UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "no"),
+    "UnicodeDecodeError": lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no"),
+    "UnicodeTranslateError": lambda: UnicodeTranslateError("\ud83d", 0, 1, "no"),
+}
+
+
+def builtin() -> dict[str, Callable[[], BaseException]]:
+    """Every exception class of Python; of the warnings, their base."""
+    return {
+        name: SPECIAL.get(name, kind)
+        for name, kind in vars(builtins).items()
+        if isinstance(kind, type)
+        and issubclass(kind, BaseException)
+        and kind.__base__ is not Warning
+    }
+
+
+RAISED: dict[str, Callable[[], BaseException]] = {
+    **builtin(),
+    "CancelledError": asyncio.CancelledError,
+    "Custom": Custom,
+    "Mute": Mute,
+    "Rude": Rude,
+    "Odd": Odd,
+    "ModelError": lambda: ModelError("no"),
+    "ToolError": lambda: ToolError("no"),
+    "group": lambda: BaseExceptionGroup("all", [KeyboardInterrupt(), GeneratorExit()]),
+}
+
+MADE: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_made() -> None:
+    MADE.clear()
+
+
+def fail(name: str) -> Any:
+    MADE.append(name)
+    raise RAISED[name]()
+
+
+def tools(name: str) -> dict[str, Tool]:
+    async def in_the_loop() -> str:
+        return fail(name)
+
+    def in_a_thread() -> str:
+        return fail(name)
+
+    async def in_a_task() -> str:
+        async def inner() -> str:
+            await asyncio.sleep(0)
+            return "done"
+
+        task = asyncio.ensure_future(inner())
+        await task
+        return fail(name)
+
+    limit = timedelta(seconds=60)
+    return {
+        "async": FunctionTool(in_the_loop, name="use", description="x"),
+        "async with a timeout": FunctionTool(
+            in_the_loop, name="use", description="x", timeout=limit
+        ),
+        "write": FunctionTool(in_the_loop, name="use", description="x", effects="write"),
+        "sync": FunctionTool(in_a_thread, name="use", description="x"),
+        "sync with a timeout": FunctionTool(
+            in_a_thread, name="use", description="x", timeout=limit
+        ),
+        "later": FunctionTool(in_a_task, name="use", description="x"),
+    }
+
+
+async def executed(cluster: Cluster) -> tuple[RunRef, Run, list[CallRecord]]:
+    ref = await cluster.submit()
+    worker = cluster.worker()
+    assert await asyncio.wait_for(worker.execute(ref), 20) is Finish.ENDED
+    await worker.close()
+    steps = [entry.body for entry in await cluster.entries(ref) if isinstance(entry.body, Step)]
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert await difference(cluster, ref) is None
+    return ref, run, [call for step in steps for call in step.calls if call.error is not None]
+
+
+@pytest.mark.parametrize("kind", tools(""))
+@pytest.mark.parametrize("name", RAISED)
+def test_what_a_tool_raises_is_told_to_the_model(name: str, kind: str) -> None:
+    script: dict[str, list[Any]] = {
+        "a": [{"tool_calls": [{"name": "use", "arguments": {}}]}, "DONE"]
+    }
+    team = solo("use", reflect_on_tool_use=True)
+    cluster = Cluster(script, team=team, tools=[tools(name)[kind]])
+
+    async def scenario() -> None:
+        _, run, [failed] = await executed(cluster)
+        assert (run.status, run.epoch, MADE) == ("completed", 1, [name])
+        assert (failed.kind, failed.error and bool(failed.error.message)) == ("tool", True)
+
+    asyncio.run(scenario())
+
+
+class Failing(FreeModel):
+    """Raises before, or in the middle of, its answer."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(lambda messages: fail(name))
+        self._name = name
+
+    async def create_stream(
+        self, messages: Sequence[LLMMessage], **options: Any
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        self.asked += 1
+        yield "some "
+        fail(self._name)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("name", RAISED)
+def test_what_a_model_raises_fails_the_run_at_once(name: str, streamed: bool) -> None:
+    model = Failing(name)
+    registry = Registry.of(teams={"team": solo(model_client_stream=streamed)}, models={"m": model})
+
+    async def scenario() -> None:
+        _, run, [failed] = await executed(Cluster({}, team={}, registry=registry))
+        assert (run.status, run.epoch, MADE) == ("failed", 1, [name])
+        assert (failed.kind, run.usage.model_calls) == ("model", 1)
+        assert run.error is not None
+        assert run.error.message
+
+    asyncio.run(scenario())
+
+
+class Falling(Speaker):
+    """Raises in its turn what `falls` names, itself or through its model."""
+
+    falls = ""
+
+    async def on_messages(self, *args: Any, **options: Any) -> Any:
+        if Falling.falls:
+            fail(Falling.falls)
+        return await super().on_messages(*args, **options)
+
+
+@pytest.mark.parametrize("where", ["agent", "model"])
+@pytest.mark.parametrize("name", RAISED)
+def test_what_an_agent_class_or_its_model_raises_fails_the_run_at_once(
+    name: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Falling, "falls", name if where == "agent" else "")
+    team = {
+        "type": "round_robin_group_chat",
+        "participants": [{"type": "custom_agent", "name": "s", "agent": "x", "model": "m"}],
+        "max_turns": 1,
+    }
+    model = Failing(name)
+    registry = Registry.of(teams={"team": team}, models={"m": model}, agents={"x": Falling})
+
+    async def scenario() -> None:
+        _, run, failed = await executed(Cluster({}, team={}, registry=registry))
+        assert (run.status, run.epoch, MADE) == ("failed", 1, [name])
+        kinds = ["agent"] if where == "agent" else ["model", "agent"]
+        assert [call.kind for call in failed] == kinds
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_task_of_a_tool_is_the_tools_failure_and_not_the_runs_end() -> None:
+    async def use() -> str:
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+        return "never"
+
+    script: dict[str, list[Any]] = {
+        "a": [{"tool_calls": [{"name": "use", "arguments": {}}]}, "DONE"]
+    }
+    team = solo("use", reflect_on_tool_use=True)
+    cluster = Cluster(script, team=team, tools=[FunctionTool(use, description="x")])
+
+    async def scenario() -> None:
+        _, run, [failed] = await executed(cluster)
+        assert run.status == "completed"
+        assert failed.error is not None
+        assert failed.error.type == "CancelledError"
+
+    asyncio.run(scenario())
+
+
+def test_an_agent_class_may_give_up_on_its_own_model() -> None:
+    class Impatient(Speaker):
+        async def on_messages(self, *args: Any, **options: Any) -> Any:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(super().on_messages(*args, **options), 0.01)
+            return await super().on_messages(*args, **options)
+
+    class Slow(FreeModel):
+        async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
+            if not self.asked:
+                self.asked += 1
+                await asyncio.Event().wait()
+            return await super().create(messages, **options)
+
+    team = {
+        "type": "round_robin_group_chat",
+        "participants": [{"type": "custom_agent", "name": "s", "agent": "x", "model": "m"}],
+        "max_turns": 1,
+    }
+    model = Slow(lambda messages: answer("in time"))
+    registry = Registry.of(teams={"team": team}, models={"m": model}, agents={"x": Impatient})
+
+    async def scenario() -> None:
+        _, run, failed = await executed(Cluster({}, team={}, registry=registry))
+        assert run.output is not None
+        assert (run.status, run.output.text, failed) == ("completed", "in time", [])
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, Custom, GeneratorExit])
+def test_what_run_code_raises_ends_the_run_and_not_the_loop(kind: type[BaseException]) -> None:
+    async def program(journal: Any) -> Any:
+        await asyncio.sleep(0)
+        raise kind("out")
+
+    def make(spec: Any) -> Any:
+        return program
+
+    async def scenario() -> None:
+        cluster = Cluster({}, team=solo())
+        worker = cluster.worker(program=make)
+        ref = await cluster.submit()
+        assert await worker.execute(ref) is Finish.ENDED
+        await worker.close()
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert run.error is not None
+        assert (run.status, run.error.type, run.epoch) == ("failed", kind.__name__, 1)
+
+    asyncio.run(scenario())
+
+
+def test_a_failure_of_the_engine_ends_the_run_with_its_reason_and_is_not_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def program(spec: Any) -> Any:
+        raise ZeroDivisionError("a bug \ud83d")
+
+    async def scenario() -> None:
+        cluster = Cluster({}, team=solo())
+        ref = await cluster.submit()
+        worker = cluster.worker(program=program)
+        assert await worker.execute(ref) is Finish.ENDED
+        assert await worker.execute(ref) is Finish.ENDED
+        await worker.close()
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.stop_code) == ("failed", "engine_fault")
+        assert run.stop_reason == "ZeroDivisionError: a bug \ufffd"
+        assert await cluster.store.list("open/") == []
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(scenario())
+    actions = [vars(record)["action"] for record in caplog.records]
+    assert actions == ["engine_fault", "run.failed"]
+
+
+def test_a_cancel_comes_before_a_failure_of_the_engine() -> None:
+    cluster = Cluster({}, team=solo())
+
+    class Broken:
+        def __init__(self, spec: Any) -> None:
+            raise ZeroDivisionError
+
+    async def scenario() -> None:
+        ref = await cluster.submit()
+        await cluster.claim_and_die(ref)
+        await cluster.service.cancel(TENANT, ref.run_id, reason="enough")
+        worker = cluster.worker("dead", program=Broken)
+        assert await worker.execute(ref) is Finish.ENDED
+        await worker.close()
+        run = await cluster.service.get(TENANT, ref.run_id)
+        assert (run.status, run.stop_code, run.stop_reason) == ("cancelled", "cancelled", "enough")
+
+    asyncio.run(scenario())
+
+
+def test_the_log_of_the_worker_has_the_traceback_of_a_tool_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def use() -> str:
+        raise LookupError("no such page")
+
+    script: dict[str, list[Any]] = {
+        "a": [{"tool_calls": [{"name": "use", "arguments": {}}]}, "DONE"]
+    }
+    team = solo("use", reflect_on_tool_use=True)
+    cluster = Cluster(script, team=team, tools=[FunctionTool(use, description="x")])
+
+    async def scenario() -> RunRef:
+        ref, _, _ = await executed(cluster)
+        return ref
+
+    with caplog.at_level(logging.WARNING):
+        ref = asyncio.run(scenario())
+    [record] = caplog.records
+    said = vars(record)
+    assert (said["action"], said["run_id"]) == ("call.failed", ref.run_id)
+    assert (said["agent"], said["tool"]) == ("team/a", "use")
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], LookupError)
+
+
+def test_a_failed_run_is_a_warning_with_its_code_and_the_traceback_of_its_agent_class(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Falling, "falls", "LookupError")
+    team = {
+        "type": "round_robin_group_chat",
+        "participants": [{"type": "custom_agent", "name": "s", "agent": "x", "model": "m"}],
+        "max_turns": 1,
+    }
+    model = FreeModel(lambda messages: answer("x"))
+    registry = Registry.of(teams={"team": team}, models={"m": model}, agents={"x": Falling})
+
+    async def scenario() -> None:
+        await executed(Cluster({}, team={}, registry=registry))
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(scenario())
+    call, run = caplog.records
+    assert (vars(call)["action"], vars(call)["agent"]) == ("call.failed", "team/s")
+    assert call.exc_info is not None
+    assert isinstance(call.exc_info[1], LookupError)
+    assert (vars(run)["action"], vars(run)["code"]) == ("run.failed", "agent_failed")
+
+
+def test_an_error_raised_on_purpose_is_logged_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def use(size: int) -> str:
+        return "used"
+
+    calls = [{"name": "use", "arguments": {"size": "large"}}]
+    script: dict[str, list[Any]] = {"a": [{"tool_calls": calls}, "DONE"]}
+    team = solo("use", reflect_on_tool_use=True)
+    cluster = Cluster(script, team=team, tools=[FunctionTool(use, description="x")])
+
+    async def scenario() -> None:
+        await executed(cluster)
+
+    with caplog.at_level(logging.INFO, logger="teamrun.runs.outcomes"):
+        asyncio.run(scenario())
+    [record] = [r for r in caplog.records if vars(r).get("action") == "call.failed"]
+    assert (record.levelno, record.exc_info) == (logging.INFO, None)
