@@ -12,7 +12,7 @@ from teamrun.settings import CommonSettings, load_settings
 
 __all__ = ["EXAMPLE", "command"]
 
-EXAMPLE = "teamrun check --config teamrun.yaml"
+EXAMPLE = "teamrun check"
 
 
 def command(config: ConfigOption = None) -> None:

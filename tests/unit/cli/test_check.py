@@ -1,0 +1,75 @@
+"""`teamrun check`: every fault of a definition file at once, each with its place."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from teamrun.cli.app import app
+from teamrun.errors import UsageError
+
+GOOD = """\
+version: 1
+models:
+  m: {type: scripted, script: [Hello]}
+  far: {type: openai, model: gpt-4.1-mini, api_key: "${POETS_KEY}"}
+agents:
+  a: {model: m}
+  b: {model: far}
+teams:
+  t: {type: round_robin_group_chat, agents: [a, b], max_turns: 1}
+"""
+BAD = """\
+version: 1
+models:
+  m: {type: scripted, script: [Hello]}
+agents:
+  a: {model: n}
+  b: {modle: m}
+teams:
+  t: {type: round_robin_group_chat, agents: [a, c], max_turns: 0}
+"""
+
+
+def test_a_file_without_faults_is_status_0_and_missing_keys_are_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("POETS_KEY", raising=False)
+    path = tmp_path / "teamrun.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+
+    done = CliRunner().invoke(app, ["check", "--config", str(path)])
+
+    assert done.exit_code == 0
+    assert "t" in done.stdout
+    assert "POETS_KEY" in done.stderr
+
+
+def test_every_fault_is_printed_with_file_line_and_place(tmp_path: Path) -> None:
+    path = tmp_path / "teamrun.yaml"
+    path.write_text(BAD, encoding="utf-8")
+
+    done = CliRunner().invoke(app, ["check", "--config", str(path)])
+
+    assert isinstance(done.exception, UsageError)
+    text = str(done.exception)
+    places = ["teamrun.yaml:5: /agents/a", "teamrun.yaml:6: /agents/b", "teamrun.yaml:8: /teams/t"]
+    assert [place in text for place in places] == [True] * 3
+
+
+def test_tools_are_imported_and_their_faults_are_printed_as_well(tmp_path: Path) -> None:
+    (tmp_path / "check_tools.py").write_text(
+        "class Odd: ...\n\ndef one(x: Odd) -> str:\n    'One.'\n\ndef two(*x: int) -> str:\n"
+        "    'Two.'\n",
+        encoding="utf-8",
+    )
+    path = tmp_path / "teamrun.yaml"
+    tools = "".join(
+        f'  {name}: {{type: function, function: "check_tools:{name}"}}\n' for name in ("one", "two")
+    )
+    path.write_text(f"{GOOD}tools:\n{tools}", encoding="utf-8")
+
+    done = CliRunner().invoke(app, ["check", "--config", str(path)])
+
+    assert isinstance(done.exception, UsageError)
+    assert [f"/tools/{name}" in str(done.exception) for name in ("one", "two")] == [True] * 2

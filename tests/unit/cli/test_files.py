@@ -1,0 +1,134 @@
+"""`teamrun files` and `teamrun result`, against a server that may send anything."""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from teamrun.cli.app import app
+from teamrun.errors import UsageError
+
+
+def artifact(name: str, version: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "version": version,
+        "media_type": "text/plain",
+        "size": 3,
+        "sha256": "0",
+        "url": f"/files/{version}",
+    }
+
+
+@contextmanager
+def answering(answers: dict[str, bytes]) -> Generator[str]:
+    """A server on this machine; yields its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = answers.get(self.path)
+            self.send_response(404 if body is None else 200)
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def url() -> Generator[str]:
+    page = {"data": [artifact("a.txt", 1), artifact("a.txt", 2), artifact("../b.txt", 3)]}
+    answers = {
+        "/v1/runs/run_1/artifacts": json.dumps(page).encode(),
+        "/files/1": b"one",
+        "/files/2": b"\xff\x00",
+        "/files/3": b"bad",
+    }
+    with answering(answers) as url:
+        yield url
+
+
+def files(url: str, *arguments: str) -> Any:
+    return CliRunner().invoke(app, ["files", "run_1", *arguments, "--url", url])
+
+
+def test_without_a_name_the_files_are_listed(url: str) -> None:
+    lines = files(url).stdout.splitlines()
+
+    assert [line.split("\t")[:2] for line in lines[:2]] == [["a.txt", "1"], ["a.txt", "2"]]
+
+
+@pytest.mark.parametrize(("version", "data"), [((), b"\xff\x00"), (("--version", "1"), b"one")])
+def test_a_file_is_downloaded_as_it_is(
+    version: tuple[str, ...], data: bytes, url: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "new"
+
+    assert files(url, "a.txt", *version, "--output", str(folder)).exit_code == 0
+
+    assert (folder / "a.txt").read_bytes() == data
+    assert files(url, "a.txt", *version, "--output", "-").stdout_bytes == data
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"mine")
+
+    refused = files(url, "a.txt", "--output", str(tmp_path))
+
+    assert isinstance(refused.exception, UsageError)
+    assert path.read_bytes() == b"mine"
+    assert files(url, "a.txt", "--output", str(tmp_path), "--force").exit_code == 0
+    assert path.read_bytes() == b"\xff\x00"
+
+
+@pytest.mark.parametrize("arguments", [("../b.txt",), ("--all",)])
+def test_a_name_that_leads_out_of_the_folder_is_refused(
+    arguments: tuple[str, ...], url: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+
+    refused = files(url, *arguments, "--output", str(folder))
+
+    assert isinstance(refused.exception, UsageError)
+    assert not (tmp_path / "b.txt").exists()
+
+
+def test_a_file_that_the_run_does_not_have_is_named_with_those_it_has(url: str) -> None:
+    refused = files(url, "c.txt")
+
+    assert isinstance(refused.exception, UsageError)
+    assert "a.txt" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_status"), [("completed", 0), ("failed", 1), ("incomplete", 1)]
+)
+def test_a_result_is_its_text_and_the_status_of_its_run(status: str, exit_status: int) -> None:
+    document = {
+        "run_id": "run_1",
+        "status": status,
+        "output": {"text": "Snow."},
+        "finished_at": "2026-03-31T08:00:00Z",
+    }
+    with answering({"/v1/runs/run_1/result": json.dumps(document).encode()}) as url:
+        done = CliRunner().invoke(app, ["result", "run_1", "--url", url])
+
+    assert (done.exit_code, done.stdout) == (exit_status, "Snow.\n")
