@@ -143,8 +143,8 @@ class AnswerReader:
         if is_error(chunk):
             raise in_band_error(read_error(chunk), self.secrets)
         self._model = self._model or _string(chunk.get("model"))
-        for block in (member(member(chunk, "x_groq"), "usage"), member(chunk, "usage")):
-            self._usage = usage_with(self._usage, block)
+        self._add_usage(member(member(chunk, "x_groq"), "usage"))
+        self._add_usage(member(chunk, "usage"))
         choices = members(chunk, "choices")
         if not choices:
             self.add_other(chunk)
@@ -193,7 +193,7 @@ class AnswerReader:
         if error := choice.get("error"):
             raise in_band_error(read_error(error), self.secrets)
         self._finish_reason = _finish_reason(choice.get("finish_reason")) or self._finish_reason
-        self._usage = usage_with(self._usage, member(choice, "usage"))
+        self._add_usage(member(choice, "usage"))
         self._logprobs += members(member(choice, "logprobs"), "content")
         if delta := member(choice, "delta"):
             self._answered = self._streamed = True
@@ -223,6 +223,10 @@ class AnswerReader:
             self._text.append(content.text)
             pieces.append(content.text)
         return pieces
+
+    def _add_usage(self, block: Json) -> None:
+        if block:
+            self._usage = usage_with(self._usage, block)
 
     def _close_thought(self) -> list[str]:
         if not self._thinking:
