@@ -20,6 +20,9 @@ __all__ = ["ToolCalls"]
 
 Json = dict[str, Any]
 
+_PLACEHOLDER = "{}"
+"""Some gateways begin with it, and send the arguments in the next parts."""
+
 
 @dataclass(slots=True)
 class _Call:
@@ -32,10 +35,22 @@ class _Call:
     @property
     def whole(self) -> bool:
         """Whether the arguments are complete, so that more of them belongs to another call."""
+        if not self.arguments.rstrip().endswith("}"):  # else each part would cost a parse
+            return False
         try:
             return isinstance(json.loads(self.arguments), dict)
         except (ValueError, RecursionError):
             return False
+
+    def append(self, part: "_Part") -> None:
+        """Go on with the part."""
+        self.id = self.id or part.id
+        self.name = self.name or part.name
+        self.attached = merged(self.attached, part.attached)
+        if self.arguments == _PLACEHOLDER and part.arguments.lstrip().startswith("{"):
+            self.arguments = part.arguments
+        elif not (part.arguments == self.arguments and self.whole):  # not all of them once more
+            self.arguments += part.arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,7 @@ class _Part:
     id: str
     name: str
     arguments: str
+    attached: Json
 
 
 @dataclass(slots=True)
@@ -65,27 +81,25 @@ class ToolCalls:
         """
         if not _is_function(raw):
             return False
-        part, attached = _part(raw), attached_to_call(raw)
+        part = _part(raw)
         if not (whole or part.name or part.id or part.arguments):
-            self._attach(part, attached)
+            self._attach(part)
             return False  # some servers send an empty one beside text
         call = None if whole else self._continued(part)
         if call is None:
-            last = self._calls[-1].index if self._calls else 0
-            call = _Call(last if part.index is None else part.index)
+            last = self._calls[-1] if self._calls else _Call(0)
+            call = _Call(last.index if part.index is None else part.index)
+            if not (whole or part.name or part.id):
+                call.name = last.name
             self._calls.append(call)
-        call.attached = merged(call.attached, attached)
-        call.id = call.id or part.id
-        call.name = call.name or part.name
-        if not (part.arguments == call.arguments and call.whole):  # not a repetition of all
-            call.arguments += part.arguments
+        call.append(part)
         return True
 
-    def _attach(self, part: _Part, attached: Json) -> None:
-        """Give what a part has attached to the call that it belongs to."""
+    def _attach(self, part: _Part) -> None:
+        """Add a part that has nothing but attached data to the call that it belongs to."""
         same = [call for call in self._calls if part.index in (None, call.index)]
         if same:
-            same[-1].attached = merged(same[-1].attached, attached)
+            same[-1].append(part)
 
     def result(self, request: Request, *, taken: Collection[str]) -> list[FunctionCall]:
         """The calls by index, each with an id that no other call has.
@@ -129,11 +143,11 @@ class ToolCalls:
 
 def _is_another(part: _Part, call: _Call) -> bool:
     """Whether a part without an id of its own begins another call than the one before it."""
-    if not part.name or not call.name:
-        return False
-    if part.name != call.name:
+    if part.name and call.name and part.name != call.name:
         return call.whole or not call.arguments
-    return bool(part.arguments.strip()) and call.whole
+    if call.arguments == _PLACEHOLDER and not part.name:
+        return False
+    return part.arguments.lstrip().startswith("{") and call.whole
 
 
 def _is_function(raw: Json) -> bool:
@@ -148,6 +162,7 @@ def _part(raw: Json) -> _Part:
         _text(raw.get("id")),
         _text(function.get("name")),
         _arguments(function.get("arguments")),
+        attached_to_call(raw),
     )
 
 

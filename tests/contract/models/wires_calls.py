@@ -141,6 +141,15 @@ CALLS = [
         right=Said(calls=TWO[:1], call_ids=["c1"]),
     ),
     AnswerCase(
+        id="a_placeholder_before_the_arguments",
+        stream=calls(
+            call("{}", name="add", id="c1", at=0),
+            call('{"a": 2, ', at=0),
+            call('"b": 3}', at=0),
+        ),
+        right=Said(calls=TWO[:1], call_ids=["c1"]),
+    ),
+    AnswerCase(
         id="parts_of_interleaved_calls",
         stream=calls(
             call("", name="add", id="c2", at=1),
