@@ -37,7 +37,7 @@ _WORDS = (
     "title",
     "reason",
 )
-"""Members that hold the words, or an object with them; the first that is not empty counts."""
+"""Members with the words, or with an object that has them; the first that is not empty counts."""
 _NESTED = ("error", "errors", "detail", "base_resp")
 _STATUS = ("code", "status", "status_code", "statusCode", "error_code", "http_code")
 _CODE = ("code", "error_code", "status_code")
@@ -58,7 +58,7 @@ _TAGS = re.compile(r"<[^>]*>")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBody:
-    """What a body says about an error."""
+    """The error that a body describes."""
 
     words: str
     """Empty if there are none; not cut and not redacted yet."""
@@ -71,7 +71,7 @@ class ErrorBody:
 
 
 def read_error(body: object, *, is_one: bool = False) -> ErrorBody:
-    """What the body of a response, or of an event in a stream, says about an error.
+    """The error that the body of a response, or of an event in a stream, describes.
 
     Args:
         body: Bytes, text, or what the JSON in it is.

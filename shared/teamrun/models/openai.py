@@ -126,7 +126,7 @@ class BaseOpenAIClient(ChatCompletionClient):
         """Ask the model once; yields text as it comes, then the whole `CreateResult`.
 
         Thoughts that the server shows come first, between `<think>` and `</think>`. A failure is
-        retried only if no text was given out before it; otherwise it is raised, retryable, and
+        retried only if no text was yielded before it; otherwise it is raised, retryable, and
         the caller decides.
 
         Args:
@@ -139,7 +139,7 @@ class BaseOpenAIClient(ChatCompletionClient):
             include_usage: Ask for usage in this call, or not; without it, as the client does.
 
         Raises:
-            ModelError: The call failed for good, or was cut after text had been given out.
+            ModelError: The call failed for good, or was cut after text had been yielded.
             UsageError: The model cannot do what is asked.
         """
         request = self._requests.build(
@@ -223,7 +223,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             `deepseek-chat`, `grok-`); for other models `OPENAI_BASE_URL`, else OpenAI's own.
         organization: OpenAI's organization; `org_id` is another name for it.
         timeout: Of a whole call, or of silence within a stream: seconds, or a `timedelta`.
-        max_retries: How often a call that failed in passing is made again.
+        max_retries: How often a call is repeated after a transient failure.
         retry: The whole retry policy, in place of `max_retries`.
         model_info: What the model can do, if its name does not say it; or only the switches
             `alternate_roles`, `multiple_system_messages` and `empty_content`, for a server whose

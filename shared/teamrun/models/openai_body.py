@@ -21,16 +21,18 @@ _BLANK = b"\xef\xbb\xbf \t\r\n"
 _WHOLE = b'{[<"'
 """What a whole answer begins with, or a web page in its place; no line of an event does."""
 _DONE = "[DONE]"
+_TEXT_BYTES = 8_192
+"""What is kept of a body that is neither; only an error shows it."""
 
 
 @dataclass(slots=True)
 class AnswerBody:
-    """Hands what the bytes hold to `answer`."""
+    """Parses the bytes and passes the chunks in them to `answer`."""
 
     answer: AnswerReader
     _events: EventReader = field(default_factory=EventReader)
     _held: bytearray = field(default_factory=bytearray)
-    """A whole answer so far; of a stream, its beginning."""
+    """A whole answer so far; of a stream, what came before its first event."""
     _streamed: bool | None = None
     """`None` until the first character has come."""
     _had_events: bool = False
@@ -45,12 +47,12 @@ class AnswerBody:
             pass
 
     def feed(self, piece: bytes) -> Iterator[str]:
-        """The text to give out after the piece.
+        """The text that the piece adds to the answer.
 
         Raises:
-            ModelError: It holds an error of the server, or cannot be read.
+            ModelError: It is an error of the server, or cannot be read.
         """
-        if not self._streamed:
+        if not (self._streamed and (self._had_events or len(self._held) > _TEXT_BYTES)):
             self._held += piece
         if self._streamed is None:
             first = self._held.lstrip(_BLANK)[:1]
@@ -62,7 +64,7 @@ class AnswerBody:
             yield from self._take(self._events.feed(piece))
 
     def close(self) -> Iterator[str]:
-        """The text to give out after the last piece.
+        """The text that is left after the last piece.
 
         Raises:
             ModelError: As for `feed`.

@@ -78,7 +78,7 @@ class OpenAICalls:
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Ask once, without retries; yields text as it comes, then the outcome.
 
-        Thoughts that the server shows are given out between `<think>` and `</think>`.
+        Thoughts that the server sends are yielded between `<think>` and `</think>`.
 
         Raises:
             ModelError: Whatever went wrong, an early end of the stream included.

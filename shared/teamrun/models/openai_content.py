@@ -39,7 +39,7 @@ def content_of(message: Json) -> Content:
         texts.append(content)
     elif content is not None:
         for part in _parts(content):
-            kind = part.get("type")
+            kind = str(part.get("type"))
             if kind in _THOUGHT_PARTS:
                 thoughts.append(_flat(part))
             elif kind == "refusal":

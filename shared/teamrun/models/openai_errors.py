@@ -130,7 +130,7 @@ def in_band_error(body: ErrorBody, secrets: Sequence[str]) -> ModelError:
     """The failure that a server reports under status 200, in a whole answer or within a stream.
 
     Args:
-        body: What it says.
+        body: The error as the server describes it.
         secrets: What must not be in the message.
     """
     words = tidy(body.words, secrets) or "no reason is given"
@@ -144,12 +144,12 @@ def in_band_error(body: ErrorBody, secrets: Sequence[str]) -> ModelError:
 
 
 def unreadable(why: str) -> ModelError:
-    """The failure of an answer that is not what the protocol says."""
+    """The failure of an answer that the protocol does not allow."""
     return ModelError(f"The model's answer cannot be read: {why}", retryable=True, unreadable=True)
 
 
 def secrets_of(request: httpx2.Request | None) -> list[str]:
-    """The values of a request's headers that a server might repeat and that nobody may read."""
+    """The values of a request's headers that must not appear in a message."""
     if request is None:
         return []
     headers = cast(Mapping[str, str], request.headers)
@@ -165,7 +165,7 @@ def _connection_error(cause: BaseException, request: httpx2.Request | None) -> M
     match cause:
         case httpx2.LocalProtocolError():  # its text may quote the Authorization header
             return ModelError(
-                "The request cannot be sent: a header holds what HTTP does not allow; "
+                "The request cannot be sent: a header has characters that HTTP does not allow; "
                 "check api_key and default_headers for a line end."
             )
         case httpx2.DecodingError():
@@ -185,7 +185,7 @@ def _connection_error(cause: BaseException, request: httpx2.Request | None) -> M
 def _request_of(error: httpx2.RequestError) -> httpx2.Request | None:
     try:
         return error.request
-    except RuntimeError:  # the transport did not say
+    except RuntimeError:  # the transport did not set it
         return None
 
 

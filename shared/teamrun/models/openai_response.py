@@ -1,4 +1,4 @@
-"""What an OpenAI chat completion said, whole or streamed, as a `CreateResult`.
+"""OpenAI chat completions, whole or streamed, as a `CreateResult`.
 
 Answers are read as plain JSON, since compatible servers differ from OpenAI in most details. A
 whole answer is read as a stream of one chunk.
@@ -80,7 +80,7 @@ class Answer:
         )
 
     def _finish(self) -> FinishReason:
-        # Compatible servers say "stop" beside tool calls, or "tool_calls" without any.
+        # Compatible servers send "stop" beside tool calls, or "tool_calls" without any.
         if self.calls:
             return "function_calls"
         if self.refusal and not self.text:
@@ -118,7 +118,7 @@ class AnswerReader:
     _streamed: bool = False
     """Whether there was a delta."""
     _thinking: bool = False
-    """Whether the text that was given out last is a thought."""
+    """Whether the last text of the stream was a thought."""
     _several: bool = False
     """Whether several answers were asked for."""
     _other: ErrorBody | None = None
@@ -131,11 +131,11 @@ class AnswerReader:
 
     @property
     def complete(self) -> bool:
-        """Whether the model has said why it stopped."""
+        """Whether the reason why the model stopped has come."""
         return self._finish_reason is not None
 
     def add(self, chunk: Json) -> list[str]:
-        """Take a chunk, or a whole answer; returns the text to give out.
+        """Take a chunk, or a whole answer; returns the text that it adds.
 
         Raises:
             ModelError: It is an error of the server, or cannot be read.
@@ -157,7 +157,7 @@ class AnswerReader:
             self._other = error
 
     def close(self) -> list[str]:
-        """The text to give out when no more chunks come."""
+        """The text that is left when no more chunks come."""
         return self._close_thought()
 
     def result(self) -> CreateResult:
@@ -240,7 +240,7 @@ class AnswerReader:
         if self._answered:
             what, cut = "The model's stream ended before its answer did.", True
         else:
-            what, cut = "The model's answer holds no choice.", False
+            what, cut = "The model's answer has no choice.", False
         return ModelError(what, retryable=True, cut=cut)
 
     def _earlier_ids(self) -> Collection[str]:

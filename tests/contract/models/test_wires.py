@@ -1,4 +1,4 @@
-"""Every wire that was met, streamed and not, read by every client; and what clients send.
+"""Answers in every form that servers send, streamed and not, and requests, for every client.
 
 Cases are in `wires_answers.py`, `wires_calls.py`, `wires_errors.py` and `wires_requests.py`.
 Everything goes over real HTTP.

@@ -97,7 +97,7 @@ class Said:
     usage: tuple[int, int] | None = None
     """Tokens of the prompt and of the answer."""
     pieces: Sequence[str] | None = None
-    """The text that a stream gives out before its result."""
+    """The text that a stream yields before its result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ class Failure:
     data: Mapping[str, object] = field(default_factory=dict[str, object])
     """Compared with the error's data, name by name."""
     after_text: bool = False
-    """The stream had given text out before: such a call is not made again."""
+    """The stream had yielded text before: such a call is not repeated."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,6 +98,11 @@ TEXTS = [
         right=Said(content="Three."),
     ),
     AnswerCase(
+        id="a_part_whose_type_is_no_text",
+        whole=completion({"content": [{"type": ["x"], "text": "Three."}]}),
+        right=Said(content="Three."),
+    ),
+    AnswerCase(
         id="refusal_as_a_part",
         whole=completion({"content": [{"type": "refusal", "refusal": "I will not."}]}),
         right=Said(content="I will not.", finish_reason="content_filter"),

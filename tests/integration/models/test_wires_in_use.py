@@ -84,7 +84,7 @@ def test_an_agent_that_streams_shows_the_thoughts_of_its_model() -> None:
 
 
 @pytest.mark.parametrize("kind", ["openai", "azure_openai"])
-def test_a_profile_sends_what_it_says_and_no_stream_options(tmp_path: Path, kind: str) -> None:
+def test_a_profile_sends_its_options_and_no_stream_options(tmp_path: Path, kind: str) -> None:
     async def body() -> None:
         async with ModelServer(Plan(default=Reply(body=completion({"content": "Three."})))) as s:
             place: dict[str, Any] = {"base_url": s.base_url}
