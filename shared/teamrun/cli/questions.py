@@ -106,7 +106,7 @@ class Attendant:
             while (said := self._asked(action)) is not None and not self._sent(action, said):
                 pass
         except NoLongerAsked:
-            self._tell("The question was settled elsewhere.")
+            self._tell("The question is not open any more.")
             return
         except (StaleAction, RunEnded, Unavailable) as error:
             self._tell(str(error))
