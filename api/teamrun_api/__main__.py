@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
-from teamrun.settings import load_settings
+from teamrun.settings import load_settings, unknown_variables
 from teamrun_api.app import create_app
 from teamrun_api.auth import Keyring
 from teamrun_api.compose import OpenOutside, open_outside, parts_of
@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None, *, outside: OpenOutside = open_
         sys.stderr.write(f"teamrun api: {error}\n")
         return 2
     configure_logging(level=settings.log_level, form=settings.log_format)
+    for fault in unknown_variables(os.environ):
+        logger.warning("An unknown variable", extra={"action": "settings.unknown", "error": fault})
     try:
         check_bind(settings.host, Keyring(settings.api_keys))
         return asyncio.run(_serve(settings, outside))

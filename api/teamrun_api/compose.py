@@ -20,6 +20,7 @@ from teamrun.core.loopback import is_loopback
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.dispatch.local import LocalDispatcher
+from teamrun.dispatch.persistent import PersistentDispatcher
 from teamrun.live.base import Live
 from teamrun.live.open import open_live
 from teamrun.redis.address import key_prefix, read_redis_url
@@ -68,10 +69,11 @@ def open_outside(settings: ApiSettings) -> Outside:
     """
     redis = None if settings.redis_url is None else read_redis_url(settings.redis_url)
     prefix = key_prefix(settings.namespace or store_namespace(settings.store_url))
+    queue = None if redis is None else CeleryDispatcher(redis, prefix=prefix)
     return Outside(
         store=open_store(settings.store_url, fsync=settings.fsync),
         live=open_live(redis, prefix=prefix),
-        dispatcher=None if redis is None else CeleryDispatcher(redis, prefix=prefix),
+        dispatcher=None if queue is None else PersistentDispatcher(queue),
     )
 
 

@@ -6,21 +6,74 @@ Message content and secrets are never logged; identifiers (`run_id`, `tenant`, `
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["JsonFormatter", "TextFormatter", "configure_logging"]
+__all__ = ["JsonFormatter", "RepetitionFilter", "TextFormatter", "configure_logging"]
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
     *("message", "asctime", "taskName"),
     "color_message",  # uvicorn says it all twice
 }
 
+_KEY_LENGTH = 200
+_MOST_KEYS = 1_000
+
 _NOISY = ("amqp", "asyncio", "botocore", "httpcore2", "httpx2", "kombu", "openai", "urllib3")
 
 
 def _data_of(record: logging.LogRecord) -> dict[str, Any]:
     return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+
+
+class RepetitionFilter(logging.Filter):
+    """Drops a library's record that was just logged often; reports how many were dropped.
+
+    asyncio logs some failures, such as a lack of file descriptors, thousands of times a second.
+
+    Args:
+        most: Equal records that pass within `window_s`.
+        window_s: Seconds.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        most: int = 10,
+        window_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._most = most
+        self._window_s = window_s
+        self._clock = clock
+        self._seen: dict[tuple[str, int, str], _Repetition] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged."""
+        if record.name.startswith("teamrun"):
+            return True
+        key = (record.name, record.levelno, str(record.msg)[:_KEY_LENGTH])
+        now, seen = self._clock(), self._seen.get(key)
+        if seen is None or now - seen.since >= self._window_s:
+            if len(self._seen) >= _MOST_KEYS:
+                self._seen.clear()
+            if seen is not None and seen.count > self._most:
+                record.dropped = seen.count - self._most
+            self._seen[key] = _Repetition(now)
+            return True
+        seen.count += 1
+        return seen.count <= self._most
+
+
+@dataclass(slots=True)
+class _Repetition:
+    since: float
+    count: int = 1
 
 
 class JsonFormatter(logging.Formatter):
@@ -61,6 +114,7 @@ def configure_logging(*, level: str = "info", form: str = "json") -> None:
         form: `json` or `text`.
     """
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(RepetitionFilter())
     handler.setFormatter(TextFormatter() if form == "text" else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

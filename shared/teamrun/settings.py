@@ -5,23 +5,42 @@ the environment.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from teamrun.errors import UsageError
 
-__all__ = ["PREFIX", "CommonSettings", "load_settings"]
+__all__ = ["PREFIX", "VARIABLES", "CommonSettings", "load_settings", "unknown_variables"]
 
 PREFIX = "TEAMRUN_"
 """What the name of each environment variable begins with."""
 
+_NAMES = """
+    action after allow_scripted api_key api_keys approve body_limit_bytes
+    body_timeout_seconds config content cors_origins data data_dir delay_seconds from
+    fsync grace_seconds head_timeout_seconds heartbeat host idempotency_key ids json
+    lease_seconds limit log_format log_level max_cost_usd max_runs max_turns metadata
+    model namespace ping_seconds port reason redis_url root_path run_id say source status
+    store_url tag team tenant threads timeout_seconds url venv wait_limit_seconds watch
+    worker_name
+"""
+
+VARIABLES = frozenset(f"{PREFIX}{name.upper()}" for name in _NAMES.split())
+"""Every variable that a process or a command reads; a test compares it with the reference."""
+
 _QUOTED = re.compile(r'"(\w+)"')
 
 Settings = TypeVar("Settings", bound="CommonSettings")
+
+
+HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
+"""A path in which `~` is the home folder: a shell does not replace it in a file of variables."""
 
 
 def _store_in(data: dict[str, Any]) -> str:
@@ -36,7 +55,7 @@ class CommonSettings(BaseSettings):
         env_prefix=PREFIX, env_ignore_empty=True, frozen=True, hide_input_in_errors=True
     )
 
-    data_dir: Path = Path(".teamrun")
+    data_dir: HomePath = Path(".teamrun")
     """The folder of everything that `teamrun serve` keeps."""
 
     store_url: str = Field(default_factory=_store_in)
@@ -54,7 +73,7 @@ class CommonSettings(BaseSettings):
     from `store_url`. Set it, equally for all processes, if two deployments have the same store URL
     on different machines, or one store has different URLs."""
 
-    config: Path = Path("teamrun.yaml")
+    config: HomePath = Path("teamrun.yaml")
     """The operator's file: models, tools, agents and teams."""
 
     fsync: bool = False
@@ -77,6 +96,18 @@ class CommonSettings(BaseSettings):
     def lease(self) -> timedelta:
         """`lease_seconds` as a duration."""
         return timedelta(seconds=self.lease_seconds)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable that begins like a setting and is none."""
+    names = sorted(VARIABLES)
+    sentences: list[str] = []
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in names:
+            close = get_close_matches(name, names, 1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            sentences.append(f"{name} is set, and no setting has that name.{hint}")
+    return sentences
 
 
 def load_settings(kind: type[Settings], **given: Any) -> Settings:

@@ -2,7 +2,7 @@ import json
 import logging
 import sys
 
-from teamrun.logs import JsonFormatter, TextFormatter
+from teamrun.logs import JsonFormatter, RepetitionFilter, TextFormatter
 
 
 def record(**extra: object) -> logging.LogRecord:
@@ -38,3 +38,22 @@ def test_a_line_for_people_has_the_data_behind_the_message() -> None:
     line = TextFormatter().format(record(run_id="run_1"))
 
     assert line == "00:00:00 info    teamrun.x: A run was left run_id=run_1"
+
+
+def test_a_library_that_repeats_itself_is_cut_short_and_what_was_dropped_is_counted() -> None:
+    now = [0.0]
+    repetitions = RepetitionFilter(most=3, window_s=60, clock=lambda: now[0])
+
+    def passes(name: str, message: str) -> bool:
+        record = logging.LogRecord(name, logging.ERROR, "", 0, message, None, None)
+        passed = repetitions.filter(record)
+        dropped.append(vars(record).get("dropped"))
+        return passed
+
+    dropped: list[int | None] = []
+    assert [passes("asyncio", "no descriptors") for _ in range(1000)].count(True) == 3
+    assert passes("asyncio", "another")
+    assert all(passes("teamrun.runs", "ours") for _ in range(100))
+    now[0] = 61.0
+    assert passes("asyncio", "no descriptors")
+    assert dropped[-1] == 997

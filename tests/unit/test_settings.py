@@ -1,10 +1,11 @@
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from teamrun.errors import UsageError
-from teamrun.settings import CommonSettings, load_settings
+from teamrun.settings import VARIABLES, CommonSettings, load_settings, unknown_variables
 
 
 def test_the_store_is_in_the_data_folder_unless_said_otherwise(
@@ -47,3 +48,27 @@ def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEAMRUN_REDIS_URL", "redis://:hush@127.0.0.1")
 
     assert "hush" not in repr(load_settings(CommonSettings))
+
+
+def test_a_variable_that_no_setting_has_is_named_with_the_nearest() -> None:
+    [fault] = unknown_variables({"TEAMRUN_REDIS_URI": "x", "TEAMRUN_PORT": "1", "HOME": "/"})
+
+    assert "TEAMRUN_REDIS_URI" in fault
+    assert "TEAMRUN_REDIS_URL" in fault
+
+
+def test_every_variable_of_the_reference_is_known() -> None:
+    pages = Path(__file__).parents[2] / "docs/reference"
+    text = "".join((pages / name).read_text(encoding="utf-8") for name in ("cli.md", "settings.md"))
+
+    assert set(re.findall(r"TEAMRUN_[A-Z_]*[A-Z]", text)) - VARIABLES == set()
+
+
+def test_a_tilde_in_a_folder_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("TEAMRUN_DATA_DIR", "~/runs")
+
+    settings = load_settings(CommonSettings)
+
+    assert settings.data_dir == Path("/home/ann/runs")
+    assert settings.store_url == "file:///home/ann/runs/store"

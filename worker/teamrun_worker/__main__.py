@@ -13,8 +13,8 @@ from celery import signals
 
 from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
-from teamrun.settings import load_settings
-from teamrun_worker.app import make_app, touch_while_consuming
+from teamrun.settings import load_settings, unknown_variables
+from teamrun_worker.app import end_on_signals, make_app, touch_while_consuming
 from teamrun_worker.compose import OpenOutside, compose, open_outside, prefix_of, redis_of
 from teamrun_worker.host import Host
 from teamrun_worker.settings import WorkerSettings
@@ -39,6 +39,8 @@ def main(*, outside: OpenOutside = open_outside) -> int:
         sys.stderr.write(f"teamrun worker: {error}\n")
         return 2
     configure_logging(level=settings.log_level, form=settings.log_format)
+    for fault in unknown_variables(os.environ):
+        logger.warning("An unknown variable", extra={"action": "settings.unknown", "error": fault})
     try:
         return _work(settings, outside)
     except UsageError as error:
@@ -81,6 +83,7 @@ def _work(settings: WorkerSettings, outside: OpenOutside) -> int:
         without_mingle=True,
         without_heartbeat=True,
     )
+    end_on_signals(worker)
     try:
         worker.start()
     finally:

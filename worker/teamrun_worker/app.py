@@ -4,18 +4,20 @@ The settings were measured; `docs/design/queue.md` has the reasons. A message is
 a run, acknowledged before the run has begun: the run log and the reaper own recovery.
 """
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from celery import Celery, bootsteps, signals
+from celery.worker import state
 
 from teamrun.dispatch.base import RunRef
 from teamrun.dispatch.celery import QUEUE, TASK
 from teamrun.redis.address import RedisAddress, read_redis_url
 from teamrun_worker.broker import transport_options
 
-__all__ = ["make_app", "touch_while_consuming"]
+__all__ = ["end_on_signals", "make_app", "touch_while_consuming"]
 
 HEARTBEAT_S = 10.0
 
@@ -60,6 +62,24 @@ def make_app(
 
     app.task(name=TASK, shared=False)(execute)
     return app
+
+
+def end_on_signals(worker: Any) -> None:
+    """Have SIGTERM and SIGINT end the worker in order.
+
+    In place of Celery's handlers, which write lines of text into a log of JSON.
+    """
+
+    def install(_: object) -> None:
+        for name in ("SIGTERM", "SIGINT"):
+            signal.signal(getattr(signal, name), end)
+
+    def end(number: int, _frame: object) -> None:
+        name = signal.Signals(number).name
+        signals.worker_shutting_down.send(sender=worker.hostname, sig=name, how="Warm", exitcode=0)
+        state.should_stop = 0
+
+    worker.install_platform_tweaks = install
 
 
 def touch_while_consuming(

@@ -10,17 +10,19 @@ from teamrun.components.config import load_registry
 from teamrun.components.fallbacks import check_fallbacks
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.celery import CeleryDispatcher
+from teamrun.dispatch.persistent import PersistentDispatcher
 from teamrun.errors import UsageError
 from teamrun.live.base import Live
 from teamrun.live.open import open_live
 from teamrun.redis.address import RedisAddress, key_prefix, read_redis_url
 from teamrun.runs.engine import Engine
 from teamrun.runs.reaper import Reaper
+from teamrun.runs.reclaim import ReclaimingSweeper
 from teamrun.storage.address import store_namespace
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
 from teamrun.storage.proof import prove_store
-from teamrun_worker.host import Parts
+from teamrun_worker.host import Parts, Sweeper
 from teamrun_worker.settings import WorkerSettings
 
 __all__ = ["OpenOutside", "Outside", "compose", "open_outside", "prefix_of", "redis_of"]
@@ -72,7 +74,7 @@ def open_outside(settings: WorkerSettings) -> Outside:
     return Outside(
         store=open_store(settings.store_url, fsync=settings.fsync),
         live=open_live(redis, prefix=prefix),
-        dispatcher=CeleryDispatcher(redis, prefix=prefix),
+        dispatcher=PersistentDispatcher(CeleryDispatcher(redis, prefix=prefix)),
     )
 
 
@@ -92,7 +94,8 @@ async def compose(settings: WorkerSettings, *, outside: OpenOutside = open_outsi
     )
     store, live, dispatcher = outside(settings)
     await prove_store(store)
-    owner = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    name = settings.worker_name
+    owner = name or f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     engine = Engine(
         store=store,
         live=live,
@@ -101,9 +104,13 @@ async def compose(settings: WorkerSettings, *, outside: OpenOutside = open_outsi
         owner=owner,
         lease=settings.lease,
     )
-    reaper = Reaper(
+    reaper: Sweeper = Reaper(
         store=store, live=live, dispatcher=dispatcher, owner=owner, lease=settings.lease
     )
+    if name is not None:
+        reaper = ReclaimingSweeper(
+            reaper, owner=owner, store=store, live=live, dispatcher=dispatcher
+        )
 
     async def close() -> None:
         await engine.close()

@@ -22,6 +22,8 @@ __all__ = ["Executor", "Host", "Parts", "Sweeper"]
 logger = logging.getLogger(__name__)
 
 ADMISSION_POLL_S = 0.2
+ABSENT = "absent"
+"""The outcome if the store has no such run."""
 
 
 class Executor(Protocol):
@@ -226,6 +228,12 @@ class Host:
             # The log has all that was durable; the reaper sends the run again.
             logger.exception("A run was let go", extra={"action": "run.let_go", **ids})
         else:
+            if str(outcome) == ABSENT:
+                logger.warning(
+                    "The queue named a run that this worker's store does not have: another "
+                    "deployment may use the same namespace (TEAMRUN_NAMESPACE)",
+                    extra={"action": "run.absent", **ids},
+                )
             logger.info(
                 "A run was left", extra={"action": "run.left", "outcome": str(outcome), **ids}
             )

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from teamrun.settings import CommonSettings
 
@@ -22,6 +23,11 @@ class WorkerSettings(CommonSettings):
     grace_seconds: float = Field(default=20.0, ge=0, le=3600)
     """How long calls under way may take to complete after SIGTERM; then they are given up, and made
     again by the next worker. Allow ten seconds more before you kill the process."""
+
+    worker_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")] | None = None
+    """A name that lasts over restarts and that no other worker has at the same time, such as that
+    of a StatefulSet's pod. A worker with one takes up its former process's runs at once, without
+    waiting for their lease; `teamrun serve` gives its worker one."""
 
     heartbeat: Path | None = None
     """A file that is touched while the worker consumes; older than a minute means it hangs."""

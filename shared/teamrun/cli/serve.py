@@ -33,6 +33,7 @@ from teamrun.core.loopback import is_loopback
 from teamrun.logs import configure_logging
 from teamrun.redis.address import read_redis_url
 from teamrun.settings import load_settings
+from teamrun.storage.address import read_store_url
 
 __all__ = ["EXAMPLE", "command", "introduce"]
 
@@ -69,6 +70,9 @@ def command(
     check_packages("api", "worker", command="serve")
     settings = load_settings(ServeSettings, **given)
     configure_logging(level=settings.log_level, form=settings.log_format)
+    read_store_url(settings.store_url)
+    if settings.redis_url is not None:
+        read_redis_url(settings.redis_url)
     registry = load_registry(settings.config, environ=os.environ)
     _check_scripts(registry, settings)
     talk(f"Data folder: {settings.data_dir.absolute()}")

@@ -59,13 +59,15 @@ _PASSING = frozenset(
 )
 """Faults that a repeated call may not meet again, once somebody has freed or mounted something."""
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 Link = Callable[[str, str], None]
 
 
 def map_os_error(error: OSError, what: str) -> StorageError:
     """The error of this project for one of the operating system; the caller raises it."""
     text = f"{what}: {error.strerror or error}"
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+    if error.errno in _FULL:
         return Unavailable(f"{text}; free space in the data folder", errno=error.errno)
     if error.errno in _PASSING:
         return Unavailable(text, errno=error.errno)
@@ -97,9 +99,11 @@ class Disk:
             self.root = os.path.realpath(root)
             os.makedirs(f"{self.root}/{_TMP}", _FOLDER_MODE, exist_ok=True)
             self.sweep()
+            self._prove_links()
         except OSError as error:
-            raise map_os_error(error, f"cannot use the folder {root!r} as a store") from error
-        self._prove_links()
+            # On a full disk what is there can still be read, and runs can wait.
+            if error.errno not in _FULL or not os.path.isdir(f"{root}/{_TMP}"):
+                raise map_os_error(error, f"cannot use the folder {root!r} as a store") from error
 
     def path(self, key: str) -> str:
         """Where the object lies."""
@@ -276,6 +280,8 @@ class Disk:
         try:
             self._link(staged, second)
         except OSError as error:
+            if error.errno in _FULL:
+                raise
             raise StorageError(
                 f"the file system of {self.root!r} has no hard links ({error.strerror}), so it "
                 "cannot hold runs: choose a folder on a local disk, or an s3:// store"

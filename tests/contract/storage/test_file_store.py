@@ -405,3 +405,20 @@ def test_synced_puts_that_gather_all_succeed_and_keep_their_order(tmp_path: Path
         await store.close()
 
     asyncio.run(body())
+
+
+def test_a_folder_on_a_full_disk_is_still_read(tmp_path: Path) -> None:
+    def full(_: str, __: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def body() -> None:
+        store = FileStore(tmp_path)
+        await store.put_new("a", b"x")
+        again = FileStore(tmp_path, link=full)
+        assert await again.get("a") == b"x"
+        with pytest.raises(Unavailable):
+            await again.put_new("b", b"y")
+        with pytest.raises(Unavailable):
+            await again.check()
+
+    asyncio.run(body())

@@ -1,6 +1,8 @@
 """Workers at a Redis that refuses writes for a while, and at one that they share with others."""
 
 import asyncio
+import json
+import signal
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +13,12 @@ from tests.support.deployment import sometime
 from tests.support.redis_states import REFUSING, admin, recover
 from tests.support.service import example, until
 from tests.support.services import Valkey, valkey
+
+from teamrun.dispatch.base import RunRef
+from teamrun.dispatch.celery import CeleryDispatcher
+from teamrun.redis.address import key_prefix
+from teamrun.runs.public import Event
+from teamrun.storage.address import store_namespace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -75,3 +83,65 @@ def test_two_deployments_in_one_redis_do_not_take_each_others_runs(tmp_path: Pat
 
     with valkey() as server:
         asyncio.run(go(server))
+
+
+def test_a_worker_with_a_lasting_name_takes_up_its_runs_at_once_after_kill_9(
+    tmp_path: Path,
+) -> None:
+    example(tmp_path / "example", latency_ms=500)
+    name = {"TEAMRUN_WORKER_NAME": "one"}
+
+    async def go(server: Valkey) -> None:
+        async with service(tmp_path, server) as runs:
+            with worker(tmp_path, server.url, **name) as first:
+                run_id = (await runs.submit("default", REQUEST)).run.id
+                async for event in runs.follow("default", run_id):
+                    if isinstance(event, Event) and event.type == "run.started":
+                        break
+                first.kill()
+                await asyncio.to_thread(first.wait, 30)
+            with worker(tmp_path, server.url, **name):
+                # WITHIN is less than a lease.
+                assert (await runs.wait("default", run_id, timeout=WITHIN)).status == "completed"
+
+    with valkey() as server:
+        asyncio.run(go(server))
+
+
+def test_a_run_submitted_before_redis_is_up_begins_when_it_is(tmp_path: Path) -> None:
+    example(tmp_path / "example", latency_ms=0)
+
+    async def go(server: Valkey) -> None:
+        server.kill()
+        async with service(tmp_path, server) as runs:
+            run_id = (await runs.submit("default", REQUEST)).run.id
+            with worker(tmp_path, server.url):
+                server.start()
+                assert (await runs.wait("default", run_id, timeout=WITHIN)).status == "completed"
+
+    with valkey() as server:
+        asyncio.run(go(server))
+
+
+def test_a_worker_warns_of_a_run_that_its_store_lacks_and_logs_json_alone(tmp_path: Path) -> None:
+    example(tmp_path / "example", latency_ms=0)
+
+    async def send(server: Valkey) -> None:
+        url = (tmp_path / "store").as_uri()
+        queue = CeleryDispatcher(server.url, prefix=key_prefix(store_namespace(url)))
+        await queue.send(RunRef("default", "run_of_others"))
+        await queue.close()
+
+    with valkey() as server:
+        asyncio.run(send(server))
+        with worker(tmp_path, server.url, TEAMRUN_MAX_RUN="1") as process:
+            lines: list[dict[str, str]] = []
+            assert process.stderr is not None
+            for line in process.stderr:
+                lines.append(json.loads(line))
+                if lines[-1].get("action") == "run.absent":
+                    process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+    actions = [line.get("action") for line in lines]
+    assert {"settings.unknown", "run.absent"} <= set(actions)
+    assert next(line for line in lines if line.get("action") == "run.absent")["level"] == "warning"

@@ -17,6 +17,7 @@ from tests.support.services import Valkey, valkey
 
 from teamrun.components.config import load_registry
 from teamrun.dispatch.celery import CeleryDispatcher
+from teamrun.dispatch.persistent import PersistentDispatcher
 from teamrun.live.open import open_live
 from teamrun.redis.address import key_prefix
 from teamrun.runs.public import Event
@@ -61,7 +62,7 @@ async def service(folder: Path, server: Valkey) -> AsyncGenerator[RunService]:
     url = (folder / "store").as_uri()
     store, prefix = open_store(url), key_prefix(store_namespace(url))
     live = open_live(server.url, prefix=prefix)
-    dispatcher = CeleryDispatcher(server.url, prefix=prefix)
+    dispatcher = PersistentDispatcher(CeleryDispatcher(server.url, prefix=prefix))
     try:
         yield RunService(store=store, live=live, dispatcher=dispatcher, registry=registry)
     finally:

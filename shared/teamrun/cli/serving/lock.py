@@ -3,6 +3,7 @@
 The lock is free when the last process that has the descriptor is gone, however it ended.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -61,9 +62,10 @@ class FolderLock:
         os.close(self.descriptor)
 
     def _write_pid(self) -> None:
-        os.ftruncate(self.descriptor, 0)
-        os.lseek(self.descriptor, 0, os.SEEK_SET)
-        os.write(self.descriptor, f"{os.getpid()}\n".encode("ascii"))
+        with contextlib.suppress(OSError):  # a full disk: the lock itself needs no space
+            os.ftruncate(self.descriptor, 0)
+            os.lseek(self.descriptor, 0, os.SEEK_SET)
+            os.write(self.descriptor, f"{os.getpid()}\n".encode("ascii"))
 
 
 def _try_lock(descriptor: int) -> bool:

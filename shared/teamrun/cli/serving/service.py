@@ -1,12 +1,14 @@
 """The whole service as processes: an embedded Valkey where none is given, the API, a worker."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import sys
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,7 +65,8 @@ async def serve(
     lock = FolderLock(folder)
     lock.acquire()
     _check_port(settings)
-    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    with contextlib.suppress(OSError):  # a full disk; nothing depends on it
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     supervisor = Supervisor(grace_s=settings.grace_seconds + 20)
     _end_on_signals(supervisor)
     users = _Users()
@@ -170,7 +173,20 @@ def _environ(settings: ServeSettings, folder: Path, redis_url: str) -> dict[str,
         "TEAMRUN_HOST": settings.host,
         "TEAMRUN_PORT": str(settings.port),
         "TEAMRUN_HEARTBEAT": str(_heartbeat(folder)),
+        "TEAMRUN_WORKER_NAME": _worker_name(folder),
     }
+
+
+def _worker_name(folder: Path) -> str:
+    """The name of this folder's worker: only one lives at a time, since the folder is locked."""
+    path = folder / "worker.name"
+    with contextlib.suppress(OSError):
+        if (name := path.read_text(encoding="ascii").strip()).startswith("serve-"):
+            return name
+    name = f"serve-{uuid.uuid4().hex}"
+    with contextlib.suppress(OSError):  # a full disk: the next start waits for leases
+        path.write_text(f"{name}\n", encoding="ascii")
+    return name
 
 
 def _heartbeat(folder: Path) -> Path:

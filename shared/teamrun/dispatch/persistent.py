@@ -1,0 +1,69 @@
+"""A queue that is tried again: for the time in which Redis is away."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.errors import DeliveryError
+
+__all__ = ["PersistentDispatcher"]
+
+logger = logging.getLogger(__name__)
+
+_MOST = 10_000
+"""Further runs are left to the reaper."""
+
+
+class PersistentDispatcher:
+    """Implements `Dispatcher` over another one; sends what was refused as soon as it is taken.
+
+    Without it a run that was submitted while Redis was away would begin a lease later, when the
+    reaper may assume that its message is lost.
+
+    Args:
+        inner: Sends; closed with this one.
+        pause: How long to wait between attempts.
+    """
+
+    def __init__(
+        self, inner: Dispatcher, *, pause: timedelta = timedelta(milliseconds=500)
+    ) -> None:
+        self._inner = inner
+        self._pause_s = pause.total_seconds()
+        self._refused: dict[RunRef, None] = {}
+        self._sender: asyncio.Task[None] | None = None
+
+    async def send(self, ref: RunRef) -> None:
+        """Ask for the run; if the queue does not take it, try again in the background.
+
+        Raises:
+            DeliveryError: The queue did not take it yet.
+        """
+        try:
+            await self._inner.send(ref)
+        except DeliveryError:
+            if len(self._refused) < _MOST:
+                self._refused[ref] = None
+                if self._sender is None:
+                    self._sender = asyncio.create_task(self._send_refused())
+            raise
+
+    async def close(self) -> None:
+        """Give up what was refused, and close the other one."""
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.gather(self._sender, return_exceptions=True)
+        await self._inner.close()
+
+    async def _send_refused(self) -> None:
+        while self._refused:
+            await asyncio.sleep(self._pause_s)
+            try:
+                while self._refused:
+                    ref = next(iter(self._refused))
+                    await self._inner.send(ref)
+                    del self._refused[ref]
+            except DeliveryError:
+                continue
+        self._sender = None

@@ -1,0 +1,48 @@
+"""A queue that refuses for a while."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from teamrun.dispatch.base import RunRef
+from teamrun.dispatch.persistent import PersistentDispatcher
+from teamrun.errors import DeliveryError
+
+
+class _Queue:
+    def __init__(self) -> None:
+        self.away = True
+        self.attempts = 0
+        self.taken: list[RunRef] = []
+        self.arrived = asyncio.Event()
+
+    async def send(self, ref: RunRef) -> None:
+        self.attempts += 1
+        if self.away:
+            self.away = self.attempts < 5
+            raise DeliveryError("away")
+        self.taken.append(ref)
+        if len(self.taken) == 3:
+            self.arrived.set()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_what_was_refused_is_sent_once_when_the_queue_is_back() -> None:
+    async def go() -> None:
+        queue = _Queue()
+        dispatcher = PersistentDispatcher(queue, pause=timedelta(milliseconds=1))
+        refs = [RunRef("t", f"run_{number}") for number in range(3)]
+        for ref in (*refs, refs[0]):
+            with pytest.raises(DeliveryError):
+                await dispatcher.send(ref)
+
+        async with asyncio.timeout(10):
+            await queue.arrived.wait()
+        await dispatcher.close()
+
+        assert queue.taken == refs
+
+    asyncio.run(go())
