@@ -22,13 +22,13 @@ PREFIX = "TEAMRUN_"
 """What the name of each environment variable begins with."""
 
 _NAMES = """
-    action after allow_scripted api_key api_keys approve body_limit_bytes
-    body_timeout_seconds config content cors_origins data data_dir delay_seconds from
-    fsync grace_seconds head_timeout_seconds heartbeat host idempotency_key ids json
-    lease_seconds limit log_format log_level max_cost_usd max_runs max_turns metadata
-    model namespace ping_seconds port reason redis_url root_path run_id say source status
-    store_url tag team tenant threads timeout_seconds url venv wait_limit_seconds watch
-    worker_name
+    action after all allow_scripted api_key api_keys approve body_limit_bytes
+    body_timeout_seconds config content cors_origins data data_dir delay_seconds
+    file_version force from fsync grace_seconds graceful head_timeout_seconds heartbeat
+    host idempotency_key ids json lease_seconds limit log_format log_level max_cost_usd
+    max_runs max_turns metadata model namespace output ping_seconds port reason redis_url
+    root_path run_id say source status store_url tag team tenant threads timeout_seconds
+    url venv wait_limit_seconds watch worker_name yes
 """
 
 VARIABLES = frozenset(f"{PREFIX}{name.upper()}" for name in _NAMES.split())
