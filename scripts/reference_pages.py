@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from the code: settings and command line.
+"""Writes the reference pages that are made from the code: settings, command line, requests.
 
     python scripts/reference_pages.py           writes them
     python scripts/reference_pages.py --check   says which are not up to date, with status 1
@@ -17,6 +17,7 @@ from typing import Any
 import typer
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from reference_requests import with_tables
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from teamrun.cli.app import app
@@ -100,7 +101,16 @@ def cli_page() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_page, "cli.md": cli_page}
+def http_page() -> str:
+    """The page on HTTP, of which the tables of requests are made from the code."""
+    return with_tables((FOLDER / "http.md").read_text(encoding="utf-8"))
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "cli.md": cli_page,
+    "http.md": http_page,
+}
 """The pages by the names of their files."""
 
 
