@@ -60,8 +60,9 @@ def _body(operation: dict[str, Any], schemas: dict[str, Schema]) -> Iterator[lis
     content = operation["requestBody"]["content"]["application/json"]["schema"]
     schema = schemas[content["$ref"].removeprefix(_REFERENCE)]
     branches = [schemas[_name(branch)] for branch in schema.get("oneOf", ())] or [schema]
-    needed = set.intersection(*(set(branch.get("required", ())) for branch in branches))
-    one_of = set[str]().union(*(branch.get("required", ()) for branch in branches)) - needed
+    required: list[set[str]] = [set(branch.get("required", ())) for branch in branches]
+    needed = required[0].intersection(*required)
+    one_of = required[0].union(*required) - needed
     fields = {key: field for branch in branches for key, field in branch["properties"].items()}
     for key, field in fields.items():
         where = (

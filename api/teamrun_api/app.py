@@ -27,7 +27,7 @@ from teamrun_api.metrics import Metrics
 from teamrun_api.openapi import document
 from teamrun_api.problems import problem_response
 from teamrun_api.readiness import Check, Readiness
-from teamrun_api.routes import artifacts, children, events, runs, system, talk, teams
+from teamrun_api.routes import artifacts, children, events, pages, runs, system, talk, teams
 from teamrun_api.settings import ApiSettings
 
 __all__ = ["api_of", "create_app"]
@@ -42,6 +42,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     artifacts.router,
     teams.router,
     system.router,
+    pages.router,
 )
 
 _EXPOSED = (

@@ -72,7 +72,9 @@ def missing_route(path: str) -> RouteNotFound:
             f"This server does not speak version {version[1][:9]} of the API; use /v1."
         )
     if version is None:
-        return RouteNotFound(f"There is nothing at {path[:200]!r}; the API begins at /v1.")
+        return RouteNotFound(
+            f"There is nothing at {path[:200]!r}; the API begins at /v1, and /docs describes it."
+        )
     return RouteNotFound(f"There is nothing at {path[:200]!r}; /openapi.json lists all paths.")
 
 

@@ -1,6 +1,6 @@
-"""Clients that common generators make from the committed OpenAPI document.
+"""Clients that are made from the OpenAPI document, by common generators and by `/docs`.
 
-Each is generated, type-checked together with a program that uses it, and run against a server.
+What is generated is type-checked together with a program that uses it, and run against a server.
 """
 
 import json
@@ -142,3 +142,31 @@ def test_the_typescript_client_is_typed_and_works(server: ApiServer, tmp_path: P
     _done(node, compiler, *options, "--skipLibCheck", "--outDir", "out", program, cwd=tmp_path)
     said = json.loads(_done(node, "out/main.js", server.url, cwd=tmp_path))
     assert said == {**EXPECTED, "turns": "number"}
+
+
+@pytest.mark.integration
+@pytest.mark.node
+@pytest.mark.timeout(120)
+def test_the_interactive_reference_submits_and_reads_runs_and_asks_no_other_server(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    node = shutil.which("node")
+    if node is None:
+        not_here("Node is not on PATH")
+    if not (NODE / "node_modules" / "happy-dom").is_dir():
+        not_here("happy-dom is not installed: npm ci --prefix tests/node")
+    said = json.loads(_done(node, NODE / "use_docs.mjs", server.url, cwd=tmp_path))
+    document = json.loads(DOCUMENT.read_text("utf-8"))
+    operations = {
+        operation["operationId"]
+        for item in document["paths"].values()
+        for operation in item.values()
+    }
+    assert set(said["listed"]) == operations
+    assert said["asked"]
+    assert {url.startswith(f"{server.url}/") for url in said["asked"]} == {True}
+    assert (said["submitted"], said["status"], said["got"]) == ("200", "completed", ["200", True])
+    assert (said["none"], said["markup"], said["left"]) == ([], 0, ["cancelRun"])
+    assert said["fields"] == len(document["components"]["schemas"]["Run"]["properties"])
+    assert "secret-key" not in said["curl"]
+    assert '\'{"team":"writers","input":"<b>Go</b>"}\'' in said["curl"]
