@@ -1,5 +1,6 @@
 """The tables of requests and objects in `docs/reference/http.md`, from the OpenAPI document."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -141,6 +142,8 @@ def _name(schema: Schema) -> str:
 def _is_body(name: str, document: dict[str, Any]) -> bool:
     """Whether the fields of a schema are in the table of a request already."""
     schemas: dict[str, Schema] = document["components"]["schemas"]
+    if f'"{_REFERENCE}{name}"' in json.dumps([*map(_members, schemas.values())]):
+        return False  # other objects have it as a field
     for item in document["paths"].values():
         for operation in item.values():
             content = operation.get("requestBody", {}).get("content", {})
@@ -150,6 +153,10 @@ def _is_body(name: str, document: dict[str, Any]) -> bool:
                 if name in (body, *branches):
                     return True
     return False
+
+
+def _members(schema: Schema) -> Schema:
+    return schema.get("properties", {})
 
 
 def _table(head: Sequence[str], rows: Any) -> list[str]:

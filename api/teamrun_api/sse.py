@@ -27,6 +27,11 @@ RETRY_MS = 2000
 """How long a client waits before it connects again."""
 
 
+_BURST = 4
+"""How many chunks are sent before the loop gets a turn. The server hears only then that the client
+has left, and asyncio warns of each write after the fifth to a connection that is lost."""
+
+
 class EventStream(Response):
     """A response whose body is what a generator yields."""
 
@@ -88,11 +93,12 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _pump(self, send: Send) -> None:
+        sent = 0
         async for chunk in self._chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            # The server hears that the client has left only between callbacks of its loop. A pump
-            # that never suspends would write all the rest to a closed socket.
-            await asyncio.sleep(0)
+            sent += 1
+            if sent % _BURST == 0:
+                await asyncio.sleep(0)
 
     async def _ping_forever(self, send: Send) -> None:
         while self._ping is not None:
