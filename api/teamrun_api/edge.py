@@ -4,6 +4,7 @@ import logging
 import re
 import secrets
 import time
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +26,9 @@ _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 _PATH_LENGTH = 200
 """How many characters of a path are logged; the query never is, since it may hold metadata."""
+
+_PATH_SAFE = "/:@!$&'()*+,;=~"
+"""What stays as it is in a logged path (RFC 3986, 3.3); a line break must not begin a line."""
 
 _CLOSE = (("Connection", "close"),)
 
@@ -119,7 +123,7 @@ class _Exchange:
                 "action": "request",
                 "request_id": self.request_id,
                 "method": self._method,
-                "path": self._scope["path"][:_PATH_LENGTH],
+                "path": quote(self._scope["path"][:_PATH_LENGTH], safe=_PATH_SAFE),
                 "status": status,
                 "ms": round(seconds * 1000, 1),
             }

@@ -149,8 +149,13 @@ def test_each_request_is_logged_once_with_its_id_and_probes_at_debug(
 ) -> None:
     async def scenario() -> None:
         async with world() as w:
-            for path in ("/v1/runs?metadata[secret]=42", "/v1/runs/run_none", "/healthz", "/no"):
-                await w.client.get(path, headers={"X-Request-Id": f"id:{path[:8]}"})
+            for path in (
+                "/v1/runs?metadata[secret]=42",
+                "/v1/runs/run_none",
+                "/healthz",
+                "/no%0Aline",
+            ):
+                await w.client.get(path, headers={"X-Request-Id": f"id:{path[:3]}"})
 
     with caplog.at_level(logging.DEBUG, "teamrun_api"):
         serve(scenario())
@@ -159,9 +164,9 @@ def test_each_request_is_logged_once_with_its_id_and_probes_at_debug(
         for level, data in _logged(caplog)
     ]
     assert found == [
-        ("INFO", "id:/v1/runs", "GET", "/v1/runs", 200),
-        ("INFO", "id:/v1/runs", "GET", "/v1/runs/run_none", 404),
-        ("DEBUG", "id:/healthz", "GET", "/healthz", 200),
-        ("INFO", "id:/no", "GET", "/no", 404),
+        ("INFO", "id:/v1", "GET", "/v1/runs", 200),
+        ("INFO", "id:/v1", "GET", "/v1/runs/run_none", 404),
+        ("DEBUG", "id:/he", "GET", "/healthz", 200),
+        ("INFO", "id:/no", "GET", "/no%0Aline", 404),
     ]
     assert "secret" not in caplog.text
