@@ -1,6 +1,5 @@
 """Request bodies: from bytes to a model, and from what is wrong to faults with pointers."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, cast
 
@@ -8,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 from starlette.requests import Request
 
+from teamrun.components.json_text import load_json
 from teamrun.components.problems import did_you_mean, listed, pointer
 from teamrun_api.faults import Fault, InvalidBody, InvalidJson
 from teamrun_api.limits import check_shape
@@ -63,24 +63,18 @@ def parse_body(data: bytes, model: type[M]) -> M:
 
 
 def _check_names(data: bytes) -> None:
-    """Refuse an object that has a name twice: RFC 8259 leaves open which of the values counts.
+    """Refuse an object that has a name twice.
 
-    The parser above keeps the last one. It is fast and bounds depth, so this one reads only
+    The parser above keeps the last value. It is fast and bounds depth, so this one reads only
     what has passed it.
 
     Raises:
         InvalidJson: There is such an object.
     """
-    json.loads(data, object_pairs_hook=_unique)
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidJson(f"An object of the body has the name {twice[:64]!r} twice; keep one.")
-    return found
+    try:
+        load_json(data)
+    except ValueError as error:
+        raise InvalidJson(f"In the body {error}.") from None
 
 
 def _invalid(error: ValidationError, value: object, model: type[BaseModel]) -> InvalidBody:

@@ -1,6 +1,5 @@
 """`teamrun answer`: answer what a run asks, from a script."""
 
-import json
 from typing import Annotated, Any
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
+from teamrun.components.json_text import load_json
 from teamrun.errors import UsageError
 from teamrun.runs.public import RequiredAction, Run
 
@@ -75,7 +75,7 @@ def _said(approve: bool | None, content: str | None, data: str | None) -> dict[s
         said["decision"] = "approve" if approve else "reject"
     if data is not None:
         try:
-            said["data"] = json.loads(data)
+            said["data"] = load_json(data)
         except ValueError as error:
             raise UsageError(f"--data {data!r} is no JSON: {error}") from error
     return said

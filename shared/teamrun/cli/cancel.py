@@ -19,12 +19,22 @@ def command(
     reason: Annotated[
         str | None, typer.Option("--reason", envvar="TEAMRUN_REASON", help="Kept with the run.")
     ] = None,
+    graceful: Annotated[
+        bool,
+        typer.Option(
+            "--graceful/--no-graceful",
+            envvar="TEAMRUN_GRACEFUL",
+            help="Let the calls under way complete first.",
+        ),
+    ] = False,
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Cancel a run and print its status; one that is being cancelled already stays so."""
-    body = {} if reason is None else {"reason": reason}
+    body = {"mode": "graceful" if graceful else "now"}
+    if reason is not None:
+        body["reason"] = reason
     answer = Server(url, api_key=api_key).post(f"/v1/runs/{run_id}/cancel", body)
     if json_:
         print_json(answer)

@@ -1,10 +1,10 @@
 """What commands take from files and from stdin."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from teamrun.components.json_text import load_json
 from teamrun.errors import UsageError
 
 __all__ = ["named_team", "task_text"]
@@ -19,7 +19,7 @@ def named_team(name: str) -> dict[str, Any]:
     if not name.endswith(".json"):
         return {"team": name}
     try:
-        return {"team_spec": json.loads(Path(name).read_text(encoding="utf-8"))}
+        return {"team_spec": load_json(Path(name).read_text(encoding="utf-8"))}
     except (OSError, ValueError) as error:
         raise UsageError(f"The team file {name!r} cannot be read: {error}") from error
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from teamrun.cli.screen import talk
 from teamrun.cli.server import Server
 from teamrun.cli.terminal import NoLongerAsked, ReadLine
+from teamrun.components.json_text import load_json
 from teamrun.errors import RunEnded, StaleAction, Unavailable, UnfitAnswer
 from teamrun.runs.public import RequiredAction, Run
 
@@ -153,7 +154,7 @@ class Attendant:
     def _data(self, action: RequiredAction) -> dict[str, Any] | None:
         while (line := self._line(action, "JSON> ")) is not None:
             try:
-                return {"data": json.loads(line)}
+                return {"data": load_json(line)}
             except ValueError as error:
                 self._tell(f"That is no JSON: {error}.")
         return None

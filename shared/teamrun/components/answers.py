@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from teamrun.components.bounds import holds_at_most
 from teamrun.components.definitions import UserProxyDefinition
+from teamrun.components.json_text import load_json
 from teamrun.components.problems import pointer
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import Unanswered, UnfitAnswer
@@ -72,7 +73,7 @@ async def _asked(prompt: str, person: UserProxyDefinition, read_line: Callable[[
         if schema is None:
             return line
         try:
-            data = json.loads(line)
+            data = load_json(line)
             check_data(data, schema)
             return _as_text(data, person)
         except (ValueError, UnfitAnswer) as error:

@@ -1,13 +1,13 @@
 """The `models` of the operator's file: a map from name to profile, or a list of profiles."""
 
 import contextlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
 from teamrun.components.environment import MissingVariable, expand_all, malformed
 from teamrun.components.fields import Fields, as_object, construct, read_fields
+from teamrun.components.json_text import load_json
 from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.profiles import (
     PROFILE_OPTIONS,
@@ -165,7 +165,7 @@ def _load_script(fields: Fields, values: dict[str, Any], folder: Path, problems:
     try:
         text = path.read_text(encoding="utf-8")
         is_json = path.suffix == ".json"
-        values["script"] = json.loads(text) if is_json else load_yaml(text, source=path.name).value
+        values["script"] = load_json(text) if is_json else load_yaml(text, source=path.name).value
     except (OSError, ValueError) as error:
         detail = f"'script_file': {written!r} cannot be read: {error}."
         problems.add(place, "invalid_definition", detail)
