@@ -59,10 +59,13 @@ _EXAMPLE = "#/components/examples/{}"
 _HEADERS = {
     "Content-Disposition": ("Files are downloads.", 'attachment; filename="chart.png"'),
     "ETag": ("The state of the resource, for `If-None-Match`.", '"r7"'),
-    "Idempotency-Replayed": ("The key had been used for the same request before.", "true"),
-    "Location": ("Where the run is.", "/v1/runs/run_01jd8v3m7q"),
-    "Preference-Applied": ("How long the answer was held at most.", "wait=20"),
-    "Retry-After": ("After how many seconds to ask again.", "1"),
+    "Idempotency-Replayed": ("Set if the key was used for the same request before.", "true"),
+    "Location": ("The URL of the run.", "/v1/runs/run_01jd8v3m7q"),
+    "Preference-Applied": (
+        "The longest time that the server waited before it answered.",
+        "wait=20",
+    ),
+    "Retry-After": ("How many seconds to wait before the next request.", "1"),
 }
 
 
@@ -83,15 +86,17 @@ IDEMPOTENCY_KEY = _header_parameter(
 )
 PREFER = _header_parameter(
     "Prefer",
-    "RFC 7240; `wait=20` holds the answer for up to 20 seconds.",
+    "RFC 7240; with `wait=20` the server waits up to 20 seconds before it answers.",
     {"examples": ["wait=20"]},
 )
 IF_NONE_MATCH = _header_parameter(
-    "If-None-Match", "Answer 304 where the resource is still so.", {"examples": ['"r7"']}
+    "If-None-Match",
+    "An `ETag`; if the resource has not changed since, the answer is 304.",
+    {"examples": ['"r7"']},
 )
 LAST_EVENT_ID = _header_parameter(
     "Last-Event-ID",
-    "As `after`, and goes before it; browsers send it when they connect again.",
+    "Like `after`, and takes precedence; browsers send it when they reconnect.",
     {"examples": ["run_01jd8v3m7q-12"]},
 )
 

@@ -91,7 +91,7 @@ Wait = Annotated[
     Query(
         ge=0,
         le=86_400,
-        description="Hold the answer for up to so many seconds, as `Prefer: wait` does.",
+        description="Maximum number of seconds to wait before answering, as with `Prefer: wait`.",
         examples=[20],
     ),
 ]

@@ -64,7 +64,7 @@ class Fault(NamedTuple):
 
 
 class Unauthenticated(UsageError):
-    """The request carries no key that this server knows."""
+    """The request has no valid API key."""
 
     code = "unauthenticated"
 
@@ -76,19 +76,19 @@ class MissingScope(UsageError):
 
 
 class HostNotAllowed(UsageError):
-    """Without API keys the server answers to loopback names only."""
+    """Without API keys, `Host` must be a loopback name."""
 
     code = "host_not_allowed"
 
 
 class OriginNotAllowed(UsageError):
-    """Without API keys a web page of another origin may change nothing."""
+    """Without API keys, requests from pages of another origin are refused."""
 
     code = "origin_not_allowed"
 
 
 class BodyTooLarge(UsageError):
-    """The request body is larger than the server takes."""
+    """The request body is too large."""
 
     code = "body_too_large"
 
@@ -100,7 +100,7 @@ class UnsupportedMediaType(UsageError):
 
 
 class InvalidJson(UsageError):
-    """The request body is not JSON that this server reads."""
+    """The request body is not valid JSON."""
 
     code = "invalid_json"
 
@@ -112,13 +112,13 @@ class _Faulty(UsageError):
 
 
 class InvalidBody(_Faulty):
-    """A field of the request body does not hold; `errors` names each."""
+    """The request body is invalid; `errors` lists each fault."""
 
     code = "invalid_body"
 
 
 class InvalidParameter(_Faulty):
-    """A query parameter, path part or header does not hold; `errors` names each."""
+    """A query parameter, path part or header is invalid; `errors` lists each fault."""
 
     code = "invalid_parameter"
 
@@ -148,19 +148,19 @@ class RequestTimeout(UsageError):
 
 
 class RouteNotFound(UsageError):
-    """There is nothing at this path."""
+    """There is no such path."""
 
     code = "route_not_found"
 
 
 class UnknownVersion(RouteNotFound):
-    """This server does not speak that version of the API."""
+    """This server does not have that version of the API."""
 
     code = "unknown_api_version"
 
 
 class MethodNotAllowed(UsageError):
-    """The resource does not take this method."""
+    """The resource does not support this method."""
 
     code = "method_not_allowed"
 
@@ -172,7 +172,7 @@ class TeamNotFound(UsageError):
 
 
 class NotReady(StorageError):
-    """A component that the API needs does not answer; `errors` says which."""
+    """A component that the API needs does not answer; `errors` lists each."""
 
     code = "not_ready"
 

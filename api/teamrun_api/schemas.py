@@ -39,7 +39,7 @@ class CancelRequest(_Body):
     mode: CancelMode = "now"
     """With `graceful` no more calls begin and those under way complete; `now` interrupts them."""
     reason: str | None = Field(default=None, max_length=512, examples=["No longer needed."])
-    """Why; it is kept with the run."""
+    """The reason, which becomes the run's `stop_reason`."""
 
 
 class PauseRequest(_Body):
@@ -50,9 +50,9 @@ class ResumeRequest(_Body):
     """The body of `POST /v1/runs/{run_id}/resume`; all of it may be left out."""
 
     limits: Limits | None = None
-    """Limits that hold from now on; those that are not named stay as they are."""
+    """Limits to change; the others stay as they are."""
     from_: Literal["here", "start"] = Field(default="here", alias="from")
-    """`start` begins anew and leaves the record out: only where the run has `diverged` from it."""
+    """`start` begins again without the record; only for a run that has `diverged` from it."""
 
 
 class ValidateRequest(_Body):

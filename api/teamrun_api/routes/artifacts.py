@@ -31,7 +31,7 @@ _FILE: Responses = {
         "ETag",
         "Content-Disposition",
     ),
-    304: {"description": "The file is as `If-None-Match` says."},
+    304: {"description": "The file has not changed."},
     **problems(RunNotFound, ArtifactNotFound),
 }
 

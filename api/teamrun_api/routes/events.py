@@ -95,7 +95,9 @@ async def read_events(
             examples=["run.completed,message.created"],
         ),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="How many; JSON pages only.")] = 100,
+    limit: Annotated[
+        int, Query(ge=1, le=1000, description="Maximum number of events; JSON pages only.")
+    ] = 100,
 ) -> Response:
     """Read events in the form that `Accept` names.
 

@@ -131,20 +131,20 @@ async def _held(call: Call, run: Run, *, timeout: timedelta) -> Run:
 )
 async def list_runs(
     call: RunReader,
-    limit: Annotated[int, Query(ge=1, le=100, description="How many.")] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of runs.")] = 20,
     after: Annotated[
         str | None, Query(max_length=256, description="`next_cursor` of the page before.")
     ] = None,
-    status: Annotated[RunStatus | None, Query(description="Only runs that stand so.")] = None,
+    status: Annotated[RunStatus | None, Query(description="Only runs with this status.")] = None,
     team: Annotated[
         str | None, Query(max_length=256, description="Only runs of this team.")
     ] = None,
     tag: Annotated[str | None, Query(max_length=64, description="Only runs with this tag.")] = None,
     created_after: Annotated[
-        Moment | None, Query(description="Only runs created later than that.")
+        Moment | None, Query(description="Only runs created after that time.")
     ] = None,
     created_before: Annotated[
-        Moment | None, Query(description="Only runs created earlier than that.")
+        Moment | None, Query(description="Only runs created before that time.")
     ] = None,
     order: Annotated[
         Order, Query(description="`desc` lists the newest first, `asc` the oldest.")
@@ -176,7 +176,7 @@ async def list_runs(
     summary="Read a run",
     responses={
         200: answer("The run.", Run, "RunAsking", "ETag", "Preference-Applied"),
-        304: {"description": "The run is as `If-None-Match` says."},
+        304: {"description": "The run has not changed."},
         **problems(RunNotFound),
     },
     openapi_extra={"parameters": [IF_NONE_MATCH, PREFER]},

@@ -105,14 +105,14 @@ class RunInput(BaseModel):
 
 
 class Retry(BaseModel):
-    """When a run has failed for a reason that may pass, such as a model that is overloaded."""
+    """How a run is retried after a transient failure, such as an overloaded model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     max_attempts: int = Field(default=1, ge=1, le=20, strict=True)
-    """Attempts in all; 1 is none again."""
+    """Maximum number of attempts; 1 means no retry."""
     backoff_seconds: float = Field(default=10, ge=0, le=86_400, strict=True)
-    """The wait before the second attempt; each further one is twice as long."""
+    """Delay before the second attempt; it doubles with each further attempt."""
     max_backoff_seconds: float = Field(default=600, ge=0, le=86_400, strict=True)
 
     def delay(self, attempts: int) -> float:
@@ -121,14 +121,14 @@ class Retry(BaseModel):
 
 
 class Overrides(BaseModel):
-    """Settings of a team that are others for one run."""
+    """Settings of a team that one run replaces."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     model: str | None = Field(default=None, min_length=1, max_length=128)
     """The model profile of all agents and selectors."""
     temperature: float | None = Field(default=None, ge=0, le=2, strict=True)
-    """Given to the model with every call."""
+    """Sent to the model with every call."""
     max_turns: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
     """After how many turns of its agents the team stops."""
 
@@ -147,23 +147,25 @@ class RunRequest(BaseModel):
     input: Text | RunInput = Field(examples=["Which region sold most in March?"])
     """The task."""
     overrides: Overrides = Overrides()
-    """What is to be another way than the team says."""
+    """Settings of the team that this run replaces."""
     metadata: Metadata = {}
+    """Pairs of the client's own, by which lists can be filtered."""
     tags: list[Annotated[str, StringConstraints(min_length=1, max_length=64)]] = Field(
         default=[], max_length=16
     )
+    """Labels of the client's own, by which lists can be filtered."""
     limits: Limits = Limits()
-    """What the run may use at most."""
+    """The most that the run may use."""
     retry: Retry = Retry()
-    """How often a failure that is worth it is tried again."""
+    """How often a transient failure is retried."""
     delay_seconds: float | None = Field(default=None, ge=0, le=_A_YEAR, strict=True)
-    """The run begins after that time."""
+    """How long to wait before the run begins."""
     run_at: Moment | None = None
-    """The run begins at that time; not together with `delay_seconds`."""
+    """When the run begins; exclusive with `delay_seconds`."""
     expires_in_seconds: float | None = Field(default=None, gt=0, le=_A_YEAR, strict=True)
-    """A run that has not begun after that time is given up, at no cost."""
+    """If the run has not begun after that time, it expires at no cost."""
     deadline: Moment | None = None
-    """The run ends at that time at the latest, waits included."""
+    """When the run ends at the latest, including the time that it waits."""
 
     @model_validator(mode="after")
     def _one_beginning(self) -> Self:
@@ -225,7 +227,7 @@ class RunSpec(BaseModel):
     metadata: Metadata = {}
     tags: list[str] = []
     temperature: float | None = None
-    """Given to the model with every call."""
+    """Sent to the model with every call."""
     seed: str
     """Hexadecimal; identifiers and random numbers of the run are made from it."""
     behaviour: int = BEHAVIOUR
