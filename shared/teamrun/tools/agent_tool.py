@@ -8,12 +8,12 @@ time; so let the outer model make no parallel calls of the same one.
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import cache
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, Field
 
 from teamrun.core.cancellation import CancellationToken
-from teamrun.core.protocols import ChatAgent, TaskResult, TaskRunner, Team
+from teamrun.core.protocols import AnyMessage, ChatAgent, TaskResult, TaskRunner, Team
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.tools.arguments import checked_arguments, parameters_of
 from teamrun.tools.base import StreamTool
@@ -26,6 +26,13 @@ class TaskRunnerToolArgs(BaseModel, defer_build=True):
     """The arguments of an agent or team as a tool."""
 
     task: str = Field(description="The task to be executed.")
+
+
+@runtime_checkable
+class _Saved(Protocol):
+    async def save_state(self) -> Mapping[str, Any]: ...
+
+    async def load_state(self, state: Mapping[str, Any]) -> None: ...
 
 
 @cache
@@ -70,14 +77,44 @@ class TaskRunnerTool(StreamTool):
         *,
         call_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
-        """Run the task; yields each message, then the `TaskResult`."""
-        task = checked_arguments(TaskRunnerToolArgs, args, tool=self.name).task
-        stream = self._task_runner.run_stream(
-            task, cancellation_token=cancellation_token, output_task_messages=False
-        )
+        """Run the task; yields the task and each message, then the `TaskResult`."""
+        checked = checked_arguments(TaskRunnerToolArgs, args, tool=self.name)
+        async with aclosing(self.run_stream(checked, cancellation_token)) as stream:
+            async for item in stream:
+                yield item
+
+    async def run(
+        self, args: TaskRunnerToolArgs, cancellation_token: CancellationToken | None = None
+    ) -> TaskResult:
+        """Run the task with arguments that have been checked."""
+        return await self._task_runner.run(args.task, cancellation_token=cancellation_token)
+
+    async def run_stream(
+        self, args: TaskRunnerToolArgs, cancellation_token: CancellationToken | None = None
+    ) -> AsyncGenerator[AnyMessage | TaskResult, None]:
+        """Run the task; yields the task and each message, then the `TaskResult`."""
+        stream = self._task_runner.run_stream(args.task, cancellation_token=cancellation_token)
         async with aclosing(stream):
             async for item in stream:
                 yield item
+
+    def args_type(self) -> type[TaskRunnerToolArgs]:
+        """The class that the arguments are checked with."""
+        return TaskRunnerToolArgs
+
+    def return_type(self) -> type[TaskResult]:
+        """The class of what `run` returns."""
+        return TaskResult
+
+    async def save_state_json(self) -> Mapping[str, Any]:
+        """The state of the agent or team."""
+        runner = self._task_runner
+        return await runner.save_state() if isinstance(runner, _Saved) else {}
+
+    async def load_state_json(self, state: Mapping[str, Any]) -> None:
+        """Let the agent or team continue from that state."""
+        if state and isinstance(self._task_runner, _Saved):
+            await self._task_runner.load_state(state)
 
     def return_value_as_string(self, value: Any) -> str:
         """The chat messages as `source: text`, or the last of them."""

@@ -465,14 +465,16 @@ def test_an_agent_as_a_tool_reports_what_it_does() -> None:
 
     assert kinds(items) == [
         "ToolCallRequestEvent",
+        "TextMessage",
         "ToolCallRequestEvent",
         "ToolCallExecutionEvent",
         "ToolCallSummaryMessage",
         "ToolCallExecutionEvent",
         "Response",
     ]
-    assert [item.source for item in items[:-1]] == ["ada", *["helper"] * 3, "ada"]
-    assert [result.content for result in items[4].content] == ["helper: 3", "10"]
+    assert [item.source for item in items[:-1]] == ["ada", "user", *["helper"] * 3, "ada"]
+    assert items[1].to_text() == "1+2?"
+    assert [result.content for result in items[5].content] == ["helper: 3", "10"]
     assert items[-1].inner_messages == items[:-1]
 
 

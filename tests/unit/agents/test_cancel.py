@@ -263,8 +263,8 @@ def test_leaving_a_stream_early_ends_its_tools() -> None:
         model = ScriptedModel([{"tool_calls": [{"name": "helper", "arguments": {"task": "x"}}]}])
         agent = AssistantAgent("ada", model, tools=[AgentTool(inner)])
         stream = agent.on_messages_stream([HELLO])
-        kinds = [type(await anext(stream)).__name__ for _ in range(2)]
-        assert kinds == ["ToolCallRequestEvent"] * 2
+        kinds = [type(await anext(stream)).__name__ for _ in range(3)]
+        assert kinds == ["ToolCallRequestEvent", "TextMessage", "ToolCallRequestEvent"]
         await tool.started.wait()
         await stream.aclose()
         return tool.cancelled

@@ -11,7 +11,8 @@ from teamrun.core import AnyMessage, Response, TaskResult
 from teamrun.errors import ToolError
 from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
-from teamrun.tools import AgentTool, TeamTool
+from teamrun.tools import AgentTool, StaticWorkbench, TeamTool
+from teamrun.tools.agent_tool import TaskRunnerToolArgs
 
 
 async def add(a: int, b: int) -> int:
@@ -41,13 +42,13 @@ def test_an_agent_is_presented_under_its_own_name() -> None:
     }
 
 
-def test_the_value_is_the_result_and_the_task_is_not_part_of_it() -> None:
+def test_the_value_is_the_result_and_the_task_is_no_part_of_its_text() -> None:
     tool = AgentTool(helper("done"))
 
     value = asyncio.run(tool.run_json({"task": "work"}))
 
     assert isinstance(value, TaskResult)
-    assert [message.to_text() for message in value.messages] == ["done"]
+    assert [message.to_text() for message in value.messages] == ["work", "done"]
     assert tool.return_value_as_string(value) == "helper: done"
 
 
@@ -78,6 +79,7 @@ def test_what_happens_inside_is_streamed_before_the_result() -> None:
         return [type(item).__name__ async for item in tool.run_json_stream({"task": "work"})]
 
     assert asyncio.run(main()) == [
+        "TextMessage",
         "ToolCallRequestEvent",
         "ToolCallExecutionEvent",
         "ToolCallSummaryMessage",
@@ -101,6 +103,7 @@ def test_leaving_early_ends_what_runs_inside() -> None:
     async def main() -> None:
         tool = AgentTool(Slow("helper", ScriptedModel(["done"])))
         stream = tool.run_json_stream({"task": "work"})
+        await anext(stream)  # the task
         await anext(stream)
         await stream.aclose()
         assert ended == ["helper"]
@@ -111,3 +114,34 @@ def test_leaving_early_ends_what_runs_inside() -> None:
 def test_a_task_must_be_given() -> None:
     with pytest.raises(ToolError, match="task: Field required"):
         asyncio.run(AgentTool(helper()).run_json({}))
+
+
+def test_it_runs_with_checked_arguments_like_any_tool_class() -> None:
+    async def main() -> tuple[TaskResult, list[str]]:
+        tool = AgentTool(helper("one", "two"))
+        args = tool.args_type()(task="work")
+        result = await tool.run(args)
+        return result, [type(item).__name__ async for item in tool.run_stream(args)]
+
+    result, streamed = asyncio.run(main())
+    assert [message.source for message in result.messages] == ["user", "helper"]
+    assert streamed == ["TextMessage", "TextMessage", "TaskResult"]
+    assert AgentTool(helper()).args_type() is TaskRunnerToolArgs
+    assert AgentTool(helper()).return_type() is TaskResult
+
+
+def test_a_workbench_saves_and_loads_the_conversation_inside() -> None:
+    def workbench() -> StaticWorkbench:
+        team = RoundRobinGroupChat([helper("three", "four")], max_turns=1)
+        return StaticWorkbench([AgentTool(helper("one", "two")), TeamTool(team, "team", "A team.")])
+
+    async def main() -> None:
+        first, second = workbench(), workbench()
+        for name in ("helper", "team"):
+            await first.call_tool(name, {"task": "work"})
+        state = await first.save_state()
+        assert "work" in str(state["tools"]["helper"])
+        await second.load_state(state)
+        assert await second.save_state() == state
+
+    asyncio.run(main())
