@@ -126,7 +126,12 @@ async def _executing_here(
         lease=settings.lease,
     )
     reaper = Reaper(
-        store=store, live=live, dispatcher=dispatcher, owner=owner, lease=settings.lease
+        store=store,
+        live=live,
+        dispatcher=dispatcher,
+        owner=owner,
+        lease=settings.lease,
+        retention=settings.retention,
     )
     stop = asyncio.Event()
     reaping = asyncio.create_task(reaper.run(stop))

@@ -40,6 +40,7 @@ _STATUS: dict[type[TeamrunError], int] = {
     faults.MethodNotAllowed: 405,
     faults.NotAcceptable: 406,
     faults.RequestTimeout: 408,
+    errors.RunDeleted: 410,
     errors.RunNotFinished: 409,
     errors.RunEnded: 409,
     errors.StaleAction: 409,
@@ -52,10 +53,18 @@ _STATUS: dict[type[TeamrunError], int] = {
     errors.NoSuchPoint: 422,
     errors.MissingPackage: 500,
     faults.NotReady: 503,
+    errors.UnreadableEntry: 409,
+    errors.DamagedBlob: 409,
     errors.NotFound: 500,
     errors.StorageError: 503,
     errors.DeliveryError: 503,
 }
+
+_DAMAGED = (errors.UnreadableEntry, errors.DamagedBlob)
+"""What does not pass by itself."""
+
+_SHOWN = (faults.NotReady, *_DAMAGED)
+"""Storage errors whose text names nothing but the key of a run's object."""
 
 _WAIT = (errors.RunNotFinished, errors.StorageError, errors.DeliveryError)
 
@@ -147,7 +156,7 @@ def _problem(code: str, title: str, status: int, detail: str, request_id: str) -
 def _detail_of(error: TeamrunError) -> str:
     # The text of a storage or queue error may name hosts and keys, so it stays in the log.
     hidden = isinstance(error, errors.StorageError | errors.DeliveryError)
-    if hidden and not isinstance(error, faults.NotReady):
+    if hidden and not isinstance(error, _SHOWN):
         return f"{title_of(type(error))}."
     return error.message
 
@@ -171,7 +180,7 @@ def _definition_faults(error: errors.DefinitionError) -> tuple[Fault, ...]:
 
 def _headers_of(error: Exception) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    if isinstance(error, _WAIT):
+    if isinstance(error, _WAIT) and not isinstance(error, _DAMAGED):
         found.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
     if isinstance(error, faults.RequestTimeout):
         found.append(("Connection", "close"))

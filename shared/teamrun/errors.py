@@ -8,6 +8,7 @@
         MissingPackage     an optional package is not installed
         IdempotencyConflict  a key was used again with another request
         RunNotFound        no such run of this tenant
+        RunDeleted         an Idempotency-Key was used for a run that has been deleted
         RunNotFinished     the result of a run that goes on
         RunEnded           a request to a run that has ended
         StaleAction        an answer to a question that is not open
@@ -26,6 +27,8 @@
         EngineFault        the engine itself failed while it executed a run
       StorageError         object storage
         NotFound           no object under that key
+        UnreadableEntry    an entry of a run's log is damaged, missing, or of a newer release
+        DamagedBlob        stored bytes are missing, or are not those that were recorded
         Unavailable        storage did not answer, or answered with a passing fault
       DeliveryError        a queue or a webhook receiver did not take what was sent
 
@@ -36,6 +39,7 @@ from typing import Any
 
 __all__ = [
     "ArtifactNotFound",
+    "DamagedBlob",
     "DefinitionError",
     "DeliveryError",
     "Diverged",
@@ -46,6 +50,7 @@ __all__ = [
     "ModelError",
     "NoSuchPoint",
     "NotFound",
+    "RunDeleted",
     "RunEnded",
     "RunError",
     "RunNotFinished",
@@ -61,6 +66,7 @@ __all__ = [
     "Unavailable",
     "UnfitAnswer",
     "UnknownOutcome",
+    "UnreadableEntry",
     "Unrecordable",
     "UsageError",
 ]
@@ -147,6 +153,12 @@ class RunNotFound(UsageError):
     """There is no such run of this tenant."""
 
     code = "run_not_found"
+
+
+class RunDeleted(UsageError):
+    """The run that this Idempotency-Key was used for has been deleted; use a fresh key."""
+
+    code = "run_deleted"
 
 
 class RunNotFinished(UsageError):
@@ -282,6 +294,40 @@ class NotFound(StorageError):
     """There is no object under that key."""
 
     code = "not_found"
+
+
+class UnreadableEntry(StorageError):
+    """The log of a run cannot be read, so nothing is written to it.
+
+    An entry is damaged, missing, or of a newer release.
+
+    Attributes:
+        run_id: The run.
+        entry: The number of the first entry that cannot be read.
+        key: The object of that entry, below the store's root.
+    """
+
+    code = "unreadable_entry"
+
+    def __init__(self, message: str, *, run_id: str, entry: int, key: str, **data: Any) -> None:
+        super().__init__(message, run_id=run_id, entry=entry, key=key, **data)
+        self.run_id = run_id
+        self.entry = entry
+        self.key = key
+
+
+class DamagedBlob(StorageError):
+    """Stored bytes are missing, or differ in size or digest from what the log recorded.
+
+    Attributes:
+        key: The object, below the store's root.
+    """
+
+    code = "damaged_blob"
+
+    def __init__(self, message: str, *, key: str, **data: Any) -> None:
+        super().__init__(message, key=key, **data)
+        self.key = key
 
 
 class Unavailable(StorageError):

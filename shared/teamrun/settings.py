@@ -27,8 +27,8 @@ _NAMES = """
     file_version force from fsync grace_seconds graceful head_timeout_seconds heartbeat
     host idempotency_key ids json lease_seconds limit log_format log_level max_cost_usd
     max_runs max_turns metadata model namespace output ping_seconds port reason redis_url
-    root_path run_id say source status store_url tag team tenant threads timeout_seconds
-    url venv wait_limit_seconds watch worker_name yes
+    retention_days root_path run_id say source status store_url tag team tenant
+    threads timeout_seconds url venv wait_limit_seconds watch worker_name yes
 """
 
 VARIABLES = frozenset(f"{PREFIX}{name.upper()}" for name in _NAMES.split())
@@ -82,6 +82,10 @@ class CommonSettings(BaseSettings):
     lease_seconds: float = Field(default=60.0, ge=0.5, le=3600)
     """How long a silent worker keeps its runs before another one takes them over."""
 
+    retention_days: float | None = Field(default=None, gt=0, le=36_500)
+    """How many days runs are kept after their end; then they are deleted. By default they are kept
+    until `DELETE /v1/runs/{run_id}`."""
+
     allow_scripted: bool = False
     """Whether a process that other machines can reach may start although a script answers for a
     model profile whose environment variable is not set."""
@@ -96,6 +100,11 @@ class CommonSettings(BaseSettings):
     def lease(self) -> timedelta:
         """`lease_seconds` as a duration."""
         return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def retention(self) -> timedelta | None:
+        """`retention_days` as a duration."""
+        return None if self.retention_days is None else timedelta(days=self.retention_days)
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:

@@ -176,6 +176,10 @@ class LivePort:
         await self._host.point()
         return found
 
+    async def drop_view(self, key: str) -> None:
+        await self._before()
+        await self._inner.drop_view(key)
+
     async def ping(self) -> None:
         await self._before()
 

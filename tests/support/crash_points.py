@@ -164,6 +164,9 @@ class WatchedLive:
     async def views(self, keys: Sequence[str]) -> list[View | None]:
         return await self._live.views(keys)
 
+    async def drop_view(self, key: str) -> None:
+        await self._live.drop_view(key)
+
     async def ping(self) -> None:
         await self._live.ping()
 

@@ -105,7 +105,12 @@ async def compose(settings: WorkerSettings, *, outside: OpenOutside = open_outsi
         lease=settings.lease,
     )
     reaper: Sweeper = Reaper(
-        store=store, live=live, dispatcher=dispatcher, owner=owner, lease=settings.lease
+        store=store,
+        live=live,
+        dispatcher=dispatcher,
+        owner=owner,
+        lease=settings.lease,
+        retention=settings.retention,
     )
     if name is not None:
         reaper = ReclaimingSweeper(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from teamrun.errors import RunNotFound
+from teamrun.errors import RunNotFound, UnreadableEntry
 from teamrun.runs.public import Delta, Event, EventPage, RunStatus
 from teamrun_api.answers import has_ended, json_answer
 from teamrun_api.context import Api
@@ -71,7 +71,7 @@ class _Log(NamedTuple):
             "description": "The run has ended and `Last-Event-ID` is its last event: a browser"
             " stops connecting."
         },
-        **problems(RunNotFound, NotAcceptable),
+        **problems(RunNotFound, NotAcceptable, UnreadableEntry),
     },
     openapi_extra={"parameters": [LAST_EVENT_ID]},
 )
@@ -134,9 +134,10 @@ _VARY = {"Vary": "Accept"}
 
 
 async def _stream(log: _Log, *, resumed: bool) -> Response:
-    # The run is read first: a stream that has begun cannot answer 404 any more.
+    # The log is read first: a stream that has begun cannot answer 404 or 409 any more.
     run = await log.api.service.get(log.tenant, log.run_id)
-    if resumed and has_ended(run) and not await _is_anything_left(log):
+    is_anything_left = await _is_anything_left(log)
+    if resumed and has_ended(run) and not is_anything_left:
         return Response(status_code=204, headers=_VARY)
     return EventStream(_frames(log), api=log.api, headers=_VARY)
 

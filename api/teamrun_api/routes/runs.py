@@ -10,6 +10,7 @@ from starlette.responses import Response
 from teamrun.errors import (
     DefinitionError,
     IdempotencyConflict,
+    RunDeleted,
     RunEnded,
     RunNotFinished,
     RunNotFound,
@@ -72,7 +73,7 @@ _SUBMITTED: Responses = {
             "Idempotency-Replayed",
         )
     ),
-    **problems(*BODY, InvalidIdempotencyKey, DefinitionError, IdempotencyConflict),
+    **problems(*BODY, InvalidIdempotencyKey, DefinitionError, IdempotencyConflict, RunDeleted),
 }
 
 
@@ -198,6 +199,22 @@ async def get_run(call: RunReader, run_id: RunId, wait: Wait = None) -> Response
     if matches(known, tag):
         return not_modified(tag, headers=hold.applied)
     return run_answer(call, run, headers=hold.applied)
+
+
+@router.delete(
+    "/v1/runs/{run_id}",
+    operation_id="deleteRun",
+    summary="Delete a run",
+    status_code=204,
+    responses={204: {"description": "The run is gone."}, **problems(RunNotFound, RunNotFinished)},
+)
+async def delete_run(call: RunWriter, run_id: RunId) -> Response:
+    """Delete a run that has ended, with its events, result and files. Before the end that is 409.
+
+    Forks and retries of it stay as they are.
+    """
+    await call.service.delete(call.tenant, run_id)
+    return Response(status_code=204)
 
 
 @router.get(

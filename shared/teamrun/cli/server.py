@@ -112,6 +112,10 @@ class Server:
         """The JSON text that a POST answers."""
         return self._request("POST", path, json=dict(body), headers=dict(headers)).text
 
+    def delete(self, path: str) -> None:
+        """Delete a resource."""
+        self._request("DELETE", path)
+
     def follow(self, run_id: str, *, after: str | None = None) -> Iterator[ServerSentEvent]:
         """The events of a run as they happen, to the last; a cut stream is resumed where it was."""
         last, failures = after, 0

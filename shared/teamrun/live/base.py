@@ -63,6 +63,10 @@ class Live(Protocol):
         """The stored views, in the order of `keys`."""
         ...
 
+    async def drop_view(self, key: str) -> None:
+        """Remove a stored view; nothing happens if there is none."""
+        ...
+
     async def ping(self) -> None:
         """Prove that the server answers and takes writes."""
         ...

@@ -88,6 +88,10 @@ class MemoryLive:
         """The stored views, in the order of `keys`."""
         return [self._views.get(key) for key in keys]
 
+    async def drop_view(self, key: str) -> None:
+        """Remove a stored view; nothing happens if there is none."""
+        self._views.pop(key, None)
+
     async def ping(self) -> None:
         """It answers always."""
 

@@ -114,6 +114,10 @@ class RedisLive:
         """The stored views, in the order of `keys`."""
         return [_parse(value) for value in await self._values([self._view(key) for key in keys])]
 
+    async def drop_view(self, key: str) -> None:
+        """Remove a stored view; nothing happens if there is none."""
+        await self._pipe.call(b"DEL", self._view(key))
+
     async def ping(self) -> None:
         """Prove that the server answers and takes writes.
 
@@ -146,7 +150,7 @@ def _parse(value: bytes | None) -> View | None:
     if value is None:
         return None
     entries, _, state = value.partition(b":")
-    return View(int(entries), state)
+    return View(int(entries), state) if entries.isdigit() else None  # another program's value
 
 
 def _ms(duration: timedelta) -> int:

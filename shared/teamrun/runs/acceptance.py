@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from teamrun.components.digest import version_of
@@ -25,10 +25,11 @@ from teamrun.errors import (
     DeliveryError,
     IdempotencyConflict,
     NotFound,
+    RunDeleted,
     Unavailable,
 )
-from teamrun.runs.entries import Accepted, Entry, LoggedEvent
-from teamrun.runs.fold import RunState, fold
+from teamrun.runs.entries import DELETED, Accepted, End, Entry, LoggedEvent
+from teamrun.runs.fold import RunState
 from teamrun.runs.keys import due_marker, idempotency_key, list_marker, new_run_id, open_marker
 from teamrun.runs.lineage import prefix_events, write_prefix
 from teamrun.runs.log import RunLog
@@ -55,8 +56,8 @@ class _Voided(Exception):
     """The reaper has closed the run, of which nobody was told, before its entry 0 was written."""
 
 
-_Write = Callable[[RunRef, _KeyRecord], Awaitable[RunState]]
-"""Writes the markers and entry 0 of a run."""
+_Write = Callable[[RunRef, _KeyRecord, str | None], Awaitable[RunState]]
+"""Writes the markers and entry 0 of a run, whose Idempotency-Key has its record in that place."""
 
 
 class Acceptance:
@@ -112,10 +113,10 @@ class Acceptance:
                 raise
             return accepted, True
 
-        async def write(ref: RunRef, record: _KeyRecord) -> RunState:
-            return await self._write(
-                ref, Accepted(spec=_spec(ref, request, resolved, registered, record)), []
-            )
+        async def write(ref: RunRef, record: _KeyRecord, place: str | None) -> RunState:
+            spec = _spec(ref, request, resolved, registered, record)
+            spec = spec.model_copy(update={"idempotency": place})
+            return await self._write(ref, Accepted(spec=spec), [])
 
         return await self._once(tenant, _SCOPE, key, record, write)
 
@@ -147,8 +148,9 @@ class Acceptance:
             run_id=new_run_id(), request_hash=request_digest(request), at=self._clock.now()
         )
 
-        async def write(ref: RunRef, record: _KeyRecord) -> RunState:
+        async def write(ref: RunRef, record: _KeyRecord, place: str | None) -> RunState:
             own = {
+                "idempotency": place,
                 "run_id": ref.run_id,
                 "created_at": record.at,
                 "expires_at": spec.expires_at and record.at + (spec.expires_at - spec.created_at),
@@ -208,12 +210,23 @@ class Acceptance:
         while True:
             replayed = bool(place) and not await self._store.put_new(str(place), to_json(record))
             if replayed:
-                record = await self._first_use(str(place), record)
+                try:
+                    record = await self._first_use(str(place), record)
+                except ValidationError:
+                    # Which run it named is lost. All repeats find the same record behind it.
+                    logger.warning(
+                        "the record of an Idempotency-Key is damaged and was replaced",
+                        extra={"action": "key_damaged", "key": place},
+                    )
+                    place = f"{place}.damaged"
+                    continue
             ref = RunRef(tenant, record.run_id)
             if replayed and (state := await self._log(ref).state()) is not None:
                 return state, True
+            if replayed and await self._is_deleted(ref):
+                raise _deleted(ref)
             try:
-                state = await write(ref, record)
+                state = await write(ref, record, place or None)
             except _Voided:
                 # It was begun long ago and never finished: the key is for another run now.
                 place = f"{place}.{ref.run_id}" if place else None
@@ -230,7 +243,7 @@ class Acceptance:
             return None
         try:
             first = await self._first_use(idempotency_key(tenant, _SCOPE, key), record)
-        except NotFound:
+        except (NotFound, ValidationError):
             return None
         return await self._log(RunRef(tenant, first.run_id)).state()
 
@@ -253,10 +266,17 @@ class Acceptance:
         await asyncio.gather(*(self._store.put_new(marker, b"") for marker in markers))
         log = self._log(ref)
         entry = await log.append(None, accepted, [*events, accepted_event(spec)], epoch=0)
-        state = fold([entry]) if entry else await log.state()
+        state = log.folded([entry]) if entry else await log.state()
         if state is None:
+            if await self._is_deleted(ref):  # it was accepted, ended and deleted meanwhile
+                await asyncio.gather(*(self._store.delete(marker) for marker in markers))
+                raise _deleted(ref)
             raise _Voided
         return state
+
+    async def _is_deleted(self, ref: RunRef) -> bool:
+        first = await self._log(ref).read_next(0)
+        return first is not None and isinstance(first.body, End) and first.body.stop_code == DELETED
 
     async def _hint(self, ref: RunRef) -> None:
         try:
@@ -269,6 +289,14 @@ class Acceptance:
 
     def _log(self, ref: RunRef) -> RunLog:
         return RunLog(self._store, ref, writer="api", clock=self._clock, patience=_PATIENCE)
+
+
+def _deleted(ref: RunRef) -> RunDeleted:
+    return RunDeleted(
+        f"The Idempotency-Key was used for run {ref.run_id!r}, which has been deleted; use a fresh "
+        "key to run it again.",
+        run_id=ref.run_id,
+    )
 
 
 def _spec(

@@ -6,7 +6,7 @@ from teamrun.dispatch.base import RunRef
 from teamrun.errors import DefinitionError, NoSuchPoint, RunNotFinished, RunNotFound
 from teamrun.runs.acceptance import Acceptance
 from teamrun.runs.entries import Entry
-from teamrun.runs.fold import RunState, fold
+from teamrun.runs.fold import RunState
 from teamrun.runs.lineage import (
     ForkRequest,
     RetryRequest,
@@ -85,7 +85,7 @@ class Children:
         """A log behind what it shares with a parent of its own; and its state."""
         log = self._reader.log(ref)
         entries = await log.read()
-        state = fold(entries)
+        state = log.folded(entries)
         if state is None:
             raise RunNotFound(f"There is no run {ref.run_id!r}.", run_id=ref.run_id)
         shared = await read_prefix(log, entries)

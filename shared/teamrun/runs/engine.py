@@ -16,14 +16,14 @@ from teamrun.components.definitions import TeamDefinition
 from teamrun.components.registry import Registry
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.dispatch.base import Dispatcher, RunRef
-from teamrun.errors import DeliveryError, EngineFault, StorageError
+from teamrun.errors import DeliveryError, EngineFault, StorageError, UnreadableEntry
 from teamrun.live.base import Live
 from teamrun.messages.recordable import exception_text
 from teamrun.runs.decision import failure
 from teamrun.runs.drafts import cancel_draft, end_draft
 from teamrun.runs.entries import End, Entry
 from teamrun.runs.execution import Execution, Finish, Program
-from teamrun.runs.fold import RunState, fold
+from teamrun.runs.fold import RunState
 from teamrun.runs.journal import Journal
 from teamrun.runs.keys import due_marker, idle_marker, open_marker
 from teamrun.runs.lineage import read_prefix
@@ -113,6 +113,12 @@ class Engine:
         self._attend()
         try:
             return await self._execute(ref, deadline)
+        except UnreadableEntry as error:
+            logger.warning(
+                "a run was set apart: its log cannot be read",
+                extra={"action": "unreadable", "run": str(ref), "error": error.message},
+            )
+            return Finish.HELD
         except (StorageError, DeliveryError):
             raise
         except Exception as error:
@@ -159,7 +165,7 @@ class Engine:
     async def _execute(self, ref: RunRef, deadline: datetime | None) -> Finish:
         log = RunLog(self._store, ref, writer=self.owner, clock=self._clock)
         entries = await log.read()
-        state = fold(entries)
+        state = log.folded(entries)
         if state is None:
             return Finish.ABSENT
         if state.spec.behaviour > BEHAVIOUR:
@@ -201,7 +207,7 @@ class Engine:
         )
         log = RunLog(self._store, ref, writer=self.owner, clock=self._clock)
         while True:
-            state = fold(await log.read())
+            state = log.folded(await log.read())
             if state is None or state.end is not None:
                 raise error
             if state.owner not in (None, self.owner):

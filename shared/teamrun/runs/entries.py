@@ -18,7 +18,9 @@ from teamrun.messages.recordable import recordable
 from teamrun.runs.spec import RunSpec
 
 __all__ = [
+    "DELETED",
     "FORMAT",
+    "KINDS",
     "Accepted",
     "ArtifactRecord",
     "Body",
@@ -245,6 +247,12 @@ class End(_Body):
 
 
 Body = Accepted | Claim | Step | Intent | Signal | Wait | Yield | End
+
+DELETED = "deleted"
+"""The `stop_code` of the `end` that replaces the entries of a deleted run."""
+
+KINDS = frozenset({"accepted", "claim", "step", "intent", "signal", "wait", "yield", "end"})
+"""The kinds of entries that this release reads."""
 
 
 @with_config(_LATER)

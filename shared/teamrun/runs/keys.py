@@ -12,14 +12,17 @@ from datetime import UTC, datetime, timedelta
 from teamrun.dispatch.base import RunRef
 
 __all__ = [
+    "GONE",
     "SHARDS",
     "artifact_blob",
     "created_at",
     "due_folder",
     "due_marker",
+    "due_time",
     "entry_key",
     "entry_name",
     "events_key",
+    "gone_marker",
     "idempotency_key",
     "idle_marker",
     "list_cursor",
@@ -30,8 +33,10 @@ __all__ = [
     "new_run_id",
     "open_folder",
     "open_marker",
+    "ref_of_list_marker",
     "ref_of_marker",
     "result_key",
+    "run_folder",
 ]
 
 SHARDS = tuple(f"{shard:x}" for shard in range(16))
@@ -60,14 +65,15 @@ def created_at(run_id: str) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def _folder(ref: RunRef) -> str:
+def run_folder(ref: RunRef) -> str:
+    """The folder of everything that a run consists of."""
     spread = hashlib.sha256(ref.run_id.encode()).hexdigest()[:2]
     return f"t/{ref.tenant}/runs/{spread}/{ref.run_id}/"
 
 
 def log_folder(ref: RunRef) -> str:
     """The folder of a run's log entries."""
-    return f"{_folder(ref)}log/"
+    return f"{run_folder(ref)}log/"
 
 
 def entry_name(n: int) -> str:
@@ -82,17 +88,17 @@ def entry_key(ref: RunRef, n: int) -> str:
 
 def artifact_blob(ref: RunRef, sha256: str) -> str:
     """The object that holds bytes of that digest: an artifact, or a very large entry."""
-    return f"{_folder(ref)}blob/{sha256}"
+    return f"{run_folder(ref)}blob/{sha256}"
 
 
 def result_key(ref: RunRef) -> str:
     """The result document of an ended run."""
-    return f"{_folder(ref)}result.json"
+    return f"{run_folder(ref)}result.json"
 
 
 def events_key(ref: RunRef) -> str:
     """All events of an ended run, one JSON document per line."""
-    return f"{_folder(ref)}events.jsonl"
+    return f"{run_folder(ref)}events.jsonl"
 
 
 def open_folder(shard: str) -> str:
@@ -126,8 +132,8 @@ def list_marker(ref: RunRef, created_at: datetime) -> str:
 
 
 def due_marker(ref: RunRef, at: datetime) -> str:
-    """Says that a run should be looked at in that hour: a question expires, or its time comes."""
-    return f"{due_folder(at)}{open_marker(ref).removeprefix('open/')}"
+    """Says that a run should be looked at then: a question expires, or its time comes."""
+    return f"{due_time(at)}/{open_marker(ref).removeprefix('open/')}"
 
 
 def idle_marker(ref: RunRef, now: datetime) -> str:
@@ -136,14 +142,41 @@ def idle_marker(ref: RunRef, now: datetime) -> str:
     return f"{hour}~/{open_marker(ref).removeprefix('open/')}"  # behind the hour, before the next
 
 
+def due_time(at: datetime) -> str:
+    """What the due markers of that millisecond begin with; those of later times sort behind it.
+
+    Each time has a marker of its own: another time in the same hour would go unnoticed otherwise.
+    """
+    return f"{due_folder(at)}{at.astimezone(UTC):%M%S%f}"[:-3]
+
+
 def due_folder(at: datetime) -> str:
     """The markers of one hour."""
     return f"due/{at.astimezone(UTC):%Y%m%d%H}/"
 
 
+GONE = "gone/"
+"""The folder of the plans of deletions."""
+
+
+def gone_marker(ref: RunRef, at: datetime | None = None) -> str:
+    """The plan of a deletion that is under way, or whose last traces go after that hour."""
+    hour = "0000000000" if at is None else f"{at.astimezone(UTC):%Y%m%d%H}"
+    return f"{GONE}{hour}/{ref}"
+
+
 def ref_of_marker(key: str) -> RunRef:
     """The run that an open marker names."""
     return RunRef.parse(key.rpartition("/")[2])
+
+
+def ref_of_list_marker(tenant: str, key: str) -> RunRef:
+    """The run that a list marker names.
+
+    Raises:
+        ValueError: It names none.
+    """
+    return RunRef.parse(f"{tenant}.{key.rpartition('/')[2].partition('.')[2]}")
 
 
 def idempotency_key(tenant: str, scope: str, key: str) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from teamrun.errors import NoSuchPoint
+from teamrun.errors import DamagedBlob, NoSuchPoint
 from teamrun.runs.attempts import latest_attempt, undone
 from teamrun.runs.entries import (
     Accepted,
@@ -110,11 +110,18 @@ async def write_prefix(log: RunLog, entries: list[Entry], parent: RunLog) -> Pre
 
 
 async def read_prefix(log: RunLog, entries: list[Entry]) -> list[Entry]:
-    """What the run shares with its parent; nothing for most runs."""
+    """What the run shares with its parent; nothing for most runs.
+
+    Raises:
+        UnreadableEntry: It is missing or damaged.
+    """
     accepted = entries[0].body
     if not isinstance(accepted, Accepted) or accepted.prefix is None:
         return []
-    return _ENTRIES.validate_json(await log.get_blob(accepted.prefix.blob))
+    try:
+        return _ENTRIES.validate_json(await log.get_blob(accepted.prefix.blob))
+    except (ValidationError, DamagedBlob) as error:
+        raise log.unreadable(0, "names shared entries that cannot be read") from error
 
 
 def with_message(entries: list[Entry], given: str | InputMessage) -> list[Entry]:

@@ -1,17 +1,18 @@
 """Lists of runs, from the markers by which runs are found."""
 
+import contextlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple
 
 from teamrun.dispatch.base import RunRef
-from teamrun.errors import UsageError
+from teamrun.errors import UnreadableEntry, UsageError
 from teamrun.runs.fold import RunState
-from teamrun.runs.keys import list_cursor, list_folder
+from teamrun.runs.keys import list_folder, ref_of_list_marker
 from teamrun.runs.markers import Markers
-from teamrun.runs.public import RunPage
+from teamrun.runs.public import Run, RunPage
 from teamrun.runs.reader import RunReader
-from teamrun.runs.results import public_run
+from teamrun.runs.results import public_run, unreadable_run
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Order", "RunFilter", "RunList"]
@@ -44,6 +45,11 @@ class RunFilter(NamedTuple):
             and (self.created_before is None or spec.created_at < self.created_before)
         )
 
+    @property
+    def takes_unreadable(self) -> bool:
+        """Whether runs whose log cannot be read belong in the list: they only have a status."""
+        return self._replace(status=None) == RunFilter() and self.status in (None, "unreadable")
+
 
 class RunList:
     """Pages of the runs of a tenant."""
@@ -66,34 +72,50 @@ class RunList:
             newest=where.created_before,
             oldest=where.created_after,
         )
-        cursor = _checked(after)
-        found: list[RunState] = []
+        last = cursor = _checked(after)
+        found: list[Run] = []
         scanned = 0
         while scanned < _MOST_SCANNED:
             size = min(max(limit, 100), _MOST_SCANNED - scanned)
             read = markers.newer if order == "asc" else markers.older
             names, is_last = await read(cursor, size)
-            for state in await self._states(tenant, names):
-                if state is None or not where.takes(state):
+            named = _named(tenant, names)
+            states = await self._reader.states([*named.values()])
+            for (name, ref), state in zip(named.items(), states, strict=True):
+                if state is None or not _belongs(state, where):
                     continue
                 if len(found) == limit:
-                    last = list_cursor(found[-1].spec.run_id, found[-1].spec.created_at)
                     return _page(found, last)
-                found.append(state)
+                found.append(await self._run(ref, state))
+                last = name
             if is_last:
                 return _page(found, None)
             scanned += len(names)
             cursor = names[-1]
         return _page(found, cursor)
 
-    async def _states(self, tenant: str, names: list[str]) -> list[RunState | None]:
-        refs = [RunRef(tenant, name.rpartition(".")[2]) for name in names]
-        return await self._reader.states(refs)
+    async def _run(self, ref: RunRef, state: RunState | UnreadableEntry) -> Run:
+        if isinstance(state, UnreadableEntry):
+            return await unreadable_run(self._reader.log(ref), state)
+        return public_run(state)
 
 
-def _page(states: list[RunState], cursor: str | None) -> RunPage:
+def _named(tenant: str, names: list[str]) -> dict[str, RunRef]:
+    """The runs that list markers name; an object that names none is skipped."""
+    named = dict[str, RunRef]()
+    for name in names:
+        with contextlib.suppress(ValueError):
+            named[name] = ref_of_list_marker(tenant, name)
+    return named
+
+
+def _belongs(state: RunState | UnreadableEntry, where: RunFilter) -> bool:
+    return where.takes_unreadable if isinstance(state, UnreadableEntry) else where.takes(state)
+
+
+def _page(runs: list[Run], cursor: str | None) -> RunPage:
     return RunPage(
-        data=[public_run(state) for state in states],
+        data=runs,
         next_cursor=cursor,
         has_more=cursor is not None,
     )

@@ -103,4 +103,5 @@ def _name(place: int) -> str:
 
 
 def _place(name: str) -> int:
-    return int(name[:13])
+    head = name[:13]
+    return int(head) if head.isdecimal() else 0  # not a marker: the reader of the list skips it

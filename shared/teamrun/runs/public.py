@@ -28,6 +28,7 @@ __all__ = [
     "RunResult",
     "RunStatus",
     "RunUsage",
+    "UnreadablePlace",
     "Usage",
 ]
 
@@ -43,8 +44,13 @@ RunStatus = Literal[
     "cancelled",
     "incomplete",
     "expired",
+    "unreadable",
 ]
-"""Where a run stands; the last five are final."""
+"""Where a run stands; `completed` to `expired` are final.
+
+`unreadable`: this server cannot read the run's log (`unreadable` of the run has the place). That is
+not final: it passes if the object is restored, or a newer release is used.
+"""
 
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled", "incomplete", "expired"})
 """The statuses that nothing follows."""
@@ -126,6 +132,15 @@ class Artifact(_Resource):
     url: str
 
 
+class UnreadablePlace(_Resource):
+    """Where a run's log cannot be read."""
+
+    entry: int
+    """The number of the first entry that is damaged, missing or of a newer release."""
+    key: str
+    """Its object, below the root of the store."""
+
+
 class Run(_Resource):
     """One run."""
 
@@ -140,6 +155,8 @@ class Run(_Resource):
     input: str | RunInput
     output: Output | None = None
     error: ErrorRecord | None = None
+    unreadable: UnreadablePlace | None = None
+    """Where its log cannot be read, if the status is `unreadable`."""
     required_actions: list[RequiredAction] = []
     """What the run waits for, where its status is `input_required`."""
     unread: list[str] = []

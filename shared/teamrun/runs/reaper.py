@@ -11,15 +11,17 @@ from typing import NamedTuple
 
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.dispatch.base import Dispatcher, RunRef
-from teamrun.errors import DeliveryError, StorageError
+from teamrun.errors import DeliveryError, StorageError, UnreadableEntry
 from teamrun.live.base import Live
 from teamrun.runs.entries import End
+from teamrun.runs.erasure import Erasure
 from teamrun.runs.fold import RunState
 from teamrun.runs.keys import (
     SHARDS,
     created_at,
     due_folder,
     due_marker,
+    due_time,
     idle_marker,
     open_folder,
     open_marker,
@@ -29,6 +31,7 @@ from teamrun.runs.keys import (
 from teamrun.runs.log import RunLog
 from teamrun.runs.notices import lease_name
 from teamrun.runs.reader import RunReader
+from teamrun.runs.upkeep import Upkeep
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Reaper"]
@@ -41,6 +44,8 @@ _CLOCKS_DIFFER = timedelta(seconds=1)
 """By how much two measurements of the same time may differ."""
 _ORPHAN = timedelta(hours=1)
 """The age of a marker without a log at which its acceptance counts as broken off."""
+_UPKEEP = timedelta(minutes=5)
+"""How often a page of all runs is looked at."""
 _LONGEST_REST = timedelta(minutes=10)
 """How seldom a run is sent again that still waits in a long queue."""
 
@@ -65,7 +70,20 @@ class Reaper:
         lease: timedelta = timedelta(seconds=60),
         interval: timedelta = timedelta(seconds=5),
         clock: Clock | None = None,
+        retention: timedelta | None = None,
     ) -> None:
+        """Make a reaper.
+
+        Args:
+            store: Where the markers are.
+            live: Leases, and the lock by which one reaper at a time sweeps.
+            dispatcher: Where runs are sent.
+            owner: A name that no other process has.
+            lease: How long a silent worker keeps its runs.
+            interval: How long a pause between sweeps is.
+            clock: The machine's, unless a test has one.
+            retention: How long runs are kept after their end; None keeps them.
+        """
         self._store = store
         self._live = live
         self._dispatcher = dispatcher
@@ -77,7 +95,17 @@ class Reaper:
         self._sent: dict[RunRef, _Hint] = {}
         self._swept_at = self._clock.now()
         self._age = timedelta()
+        self._upkeep = Upkeep(
+            store=store,
+            reader=self._reader,
+            erasure=Erasure(store=store, live=live, reader=self._reader, clock=self._clock),
+            close=self._void,
+            clock=self._clock,
+            retention=retention,
+        )
+        self._kept_up_at = self._clock.now()
         self._later: dict[str, datetime] = {}
+        self._strange: set[str] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until `stop` is set."""
@@ -85,6 +113,7 @@ class Reaper:
             try:
                 if await self._live.acquire(_LOCK, self._owner, 3 * self._interval):
                     await self.sweep()
+                    await self._keep_up()
             except (DeliveryError, StorageError) as error:
                 logger.warning(
                     "a sweep failed", extra={"action": "sweep_failed", "error": str(error)}
@@ -94,6 +123,20 @@ class Reaper:
             await asyncio.wait([sleep, stopped], return_when=asyncio.FIRST_COMPLETED)
             sleep.cancel()
             stopped.cancel()
+
+    async def _keep_up(self) -> None:
+        now = self._clock.now()
+        if now - self._kept_up_at >= _UPKEEP:
+            self._kept_up_at = now
+            await self.keep_up()
+
+    async def keep_up(self) -> None:
+        """Put lost markers back, delete old runs, finish deletions; a page of all runs per call.
+
+        Raises:
+            StorageError: Storage cannot be read.
+        """
+        await self._upkeep.sweep()
 
     async def sweep(self) -> int:
         """Look at every open run once; returns how many were sent.
@@ -112,7 +155,7 @@ class Reaper:
         for shard in SHARDS:
             after = ""
             while keys := await self._store.list(open_folder(shard), after=after, limit=_PAGE):
-                refs = [ref_of_marker(key) for key in keys]
+                refs = [ref for key in keys if (ref := self._ref_of(key)) is not None]
                 seen.update(refs)
                 count += await self._send_again(refs)
                 after = keys[-1]
@@ -121,6 +164,27 @@ class Reaper:
         count += await self._sweep_due()
         self._sent = {ref: hint for ref, hint in self._sent.items() if ref in seen}
         return count
+
+    def _ref_of(self, marker: str) -> RunRef | None:
+        """The run that a marker names; None, with one warning, if it names none."""
+        try:
+            return ref_of_marker(marker)
+        except ValueError:
+            if marker not in self._strange:
+                self._strange.add(marker)
+                logger.warning(
+                    "an object was skipped: its name is no reference to a run",
+                    extra={"action": "strange_marker", "key": marker},
+                )
+            return None
+
+    def _set_apart(self, ref: RunRef, error: UnreadableEntry, now: datetime) -> None:
+        """Leave a run alone whose log cannot be read, and read it again after a while."""
+        self._sent[ref] = _Hint(now, _LONGEST_REST, -1)
+        logger.warning(
+            "a run was set apart: its log cannot be read",
+            extra={"action": "unreadable", "run": str(ref), "error": error.message},
+        )
 
     async def _void(self, ref: RunRef, marker: str, now: datetime) -> None:
         """Close a log that was never begun, so that its acceptance cannot be finished any more.
@@ -131,7 +195,7 @@ class Reaper:
             return
         log = RunLog(self._store, ref, writer=self._owner, clock=self._clock)
         end = End(status="failed", stop_code="void")
-        if await log.append(None, end, [], epoch=0) or await log.state() is None:
+        if await log.append(None, end, [], epoch=0) or await _is_void(log):
             await self._store.delete(marker)
 
     async def _sweep_due(self) -> int:
@@ -145,9 +209,13 @@ class Reaper:
             if (until := self._later.get(key)) is not None and now < until:
                 later[key] = until
                 continue
-            ref = ref_of_marker(key)
+            if (ref := self._ref_of(key)) is None:
+                continue
             [state] = await self._reader.states([ref])
-            if state is None:
+            if isinstance(state, UnreadableEntry):
+                self._set_apart(ref, state, now)
+                later[key] = now + _LONGEST_REST
+            elif state is None:
                 await self._void(ref, key, now)
             elif state.end is not None:
                 # Its open marker may have been taken away by a worker that had it put aside.
@@ -178,11 +246,11 @@ class Reaper:
         return 1
 
     async def _due_keys(self, now: datetime) -> list[str]:
-        hour = due_folder(now)
+        later = f"{due_time(now)}0"  # behind the markers of this millisecond
         keys: list[str] = []
         while page := await self._store.list("due/", after=keys[-1] if keys else "", limit=_PAGE):
-            keys += [key for key in page if key < hour or key.startswith(hour)]
-            if len(page) < _PAGE or page[-1] > keys[-1]:
+            keys += [key for key in page if key < later]
+            if len(page) < _PAGE or page[-1] >= later:
                 break
         return keys
 
@@ -194,6 +262,9 @@ class Reaper:
         for ref, state in zip(due, await self._reader.states(due), strict=True):
             # A queued run may wait in a long queue, and a begun one may be taken over only when its
             # log has been silent for a lease; an ended one wants its derived objects.
+            if isinstance(state, UnreadableEntry):
+                self._set_apart(ref, state, now)
+                continue
             if state is None:
                 await self._void(ref, open_marker(ref), now)
                 continue
@@ -215,6 +286,13 @@ class Reaper:
             rest = max(min(2 * last.rest, _LONGEST_REST), self._lease)
         await self._dispatcher.send(ref)
         self._sent[ref] = _Hint(now, rest, state.entries)
+
+
+async def _is_void(log: RunLog) -> bool:
+    try:
+        return await log.state() is None
+    except UnreadableEntry:
+        return False
 
 
 def _next_look(state: RunState, now: datetime, lease: timedelta) -> datetime:

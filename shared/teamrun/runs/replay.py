@@ -25,7 +25,7 @@ async def replay(log: RunLog, program: Program, clock: Clock) -> str | None:
         RunNotFinished: It has not ended.
     """
     entries = await log.read()
-    state = fold(entries)
+    state = log.folded(entries)
     run_id = log.ref.run_id
     if state is None:
         raise RunNotFound(f"There is no run {run_id!r}.", run_id=run_id)

@@ -3,20 +3,23 @@
 Both are derived from the log; whoever finds an ended run without them makes them.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic_core import to_json
 
 from teamrun.dispatch.base import RunRef
-from teamrun.runs.entries import read_events
+from teamrun.errors import UnreadableEntry
+from teamrun.runs.entries import End, ErrorRecord, WrittenEvents, read_entry, read_events
 from teamrun.runs.fold import RunState
-from teamrun.runs.keys import events_key, open_marker, result_key
+from teamrun.runs.keys import created_at, events_key, open_marker, result_key
 from teamrun.runs.log import RunLog
-from teamrun.runs.public import Output, Run, RunResult
+from teamrun.runs.public import Output, Run, RunResult, UnreadablePlace
+from teamrun.runs.spec import TeamRef
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["events_of", "output_of", "public_run", "settle"]
+__all__ = ["events_of", "output_of", "public_run", "settle", "unreadable_run"]
 
 
 def events_of(ref: RunRef, documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -79,6 +82,31 @@ def public_run(state: RunState) -> Run:
     )
 
 
+async def unreadable_run(log: RunLog, error: UnreadableEntry) -> Run:
+    """A run whose log cannot be read, as clients see it: what its first entry says, if anything."""
+    run_id = log.ref.run_id
+    shown = Run(
+        id=run_id,
+        status="unreadable",
+        revision=0,
+        team=TeamRef(name="", digest=""),
+        input="",
+        created_at=created_at(run_id),
+    )
+    with contextlib.suppress(UnreadableEntry):
+        first = await log.read_next(0)
+        state = None if first is None else log.folded([first])
+        shown = shown if state is None else public_run(state)
+    own: dict[str, Any] = {
+        "status": "unreadable",
+        "revision": 0,
+        "error": ErrorRecord(type="UnreadableEntry", code=error.code, message=error.message),
+        "unreadable": UnreadablePlace(entry=error.entry, key=error.key),
+        "urls": _urls(run_id),
+    }
+    return shown.model_copy(update=own)
+
+
 def _urls(run_id: str) -> dict[str, str]:
     own = f"/v1/runs/{run_id}"
     parts = (
@@ -116,6 +144,16 @@ def _result_json(state: RunState, messages: list[bytes]) -> bytes:
     return b"".join((document[:-2], b",".join(messages), b"]}"))
 
 
+def _events_in(log: RunLog, data: bytes, *, n: int, seq: int) -> WrittenEvents:
+    try:
+        written = read_events(data)
+    except (ValueError, KeyError, TypeError) as error:
+        raise log.unreadable(n) from error
+    if written.seq != seq:
+        raise log.unreadable(n)
+    return written
+
+
 _MESSAGE_CREATED = b'{"type":"message.created",'
 _MESSAGE = b'"data":{"message":'
 
@@ -134,13 +172,20 @@ async def settle(store: ObjectStore, log: RunLog, state: RunState) -> None:
     a whole run.
 
     Raises:
-        Unavailable: Storage does not answer; the marker is still there, so somebody tries again.
+        Unavailable: Storage does not answer; the marker is still there, so it is tried again.
+        UnreadableEntry: The log was damaged since it was folded; nothing is written.
     """
     run_id = log.ref.run_id
     lines: list[bytes] = []
     messages: list[bytes] = []
-    for data in await log.stored():
-        written = read_events(data)
+    stored = await log.stored()
+    if stored and isinstance(read_entry(stored[0]).body, End):  # it was deleted meanwhile
+        await store.delete(open_marker(log.ref))
+        return
+    if len(stored) != state.entries:
+        raise log.unreadable(min(len(stored), state.entries), "is not what it was")
+    for n, data in enumerate(stored):
+        written = _events_in(log, data, n=n, seq=len(lines) + 1)
         for seq, event in enumerate(written.events, written.seq):
             origin = (
                 f'{{"id":"{run_id}-{seq}","seq":{seq},"time":"{written.at}","run_id":"{run_id}",'

@@ -9,19 +9,24 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+import pydantic
+
 from teamrun.components.registry import Registry
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.dispatch.base import Dispatcher, RunRef
 from teamrun.errors import (
     ArtifactNotFound,
+    DamagedBlob,
     DeliveryError,
     NotFound,
     RunNotFound,
+    UnreadableEntry,
 )
 from teamrun.live.base import Live
 from teamrun.runs.acceptance import Acceptance
 from teamrun.runs.children import Children, not_finished
 from teamrun.runs.entries import ArtifactRecord, CancelMode
+from teamrun.runs.erasure import Erasure
 from teamrun.runs.fold import RunState
 from teamrun.runs.keys import artifact_blob, result_key
 from teamrun.runs.limits import Limits
@@ -29,9 +34,9 @@ from teamrun.runs.lineage import ForkRequest, RetryRequest
 from teamrun.runs.listing import Order, RunFilter, RunList
 from teamrun.runs.log import RunLog
 from teamrun.runs.notices import GROWN, Notices, run_topic
-from teamrun.runs.public import Delta, Event, EventPage, Run, RunPage, RunResult
+from teamrun.runs.public import TERMINAL, Delta, Event, EventPage, Run, RunPage, RunResult
 from teamrun.runs.reader import RunReader
-from teamrun.runs.results import events_of, public_run, settle
+from teamrun.runs.results import events_of, public_run, settle, unreadable_run
 from teamrun.runs.spec import InputMessage, RunRequest
 from teamrun.runs.talk import Answer, Heard, Talk
 from teamrun.storage.base import ObjectStore
@@ -40,7 +45,7 @@ __all__ = ["RunFilter", "RunService", "Submitted"]
 
 _POLL = 1.0
 """Seconds between looks at a log by a follower that hears nothing."""
-_AT_REST = frozenset({"input_required", "paused"})
+_AT_REST = frozenset({"input_required", "paused", "unreadable"})
 
 
 class Submitted(NamedTuple):
@@ -81,6 +86,7 @@ class RunService:
             store=store, dispatcher=dispatcher, registry=registry, clock=clock
         )
         self._children = Children(self._reader, self._acceptance)
+        self._erasure = Erasure(store=store, live=live, reader=self._reader, clock=clock)
 
     async def submit(
         self, tenant: str, request: RunRequest, *, idempotency_key: str | None = None
@@ -101,7 +107,15 @@ class RunService:
         Raises:
             RunNotFound: There is no such run of this tenant.
         """
-        return public_run(await self._reader.state(_ref(tenant, run_id)))
+        return await self._run(_ref(tenant, run_id))
+
+    async def _run(self, ref: RunRef) -> Run:
+        [state] = await self._reader.states([ref])
+        if state is None:
+            raise _not_found(ref.run_id)
+        if isinstance(state, UnreadableEntry):
+            return await unreadable_run(self._reader.log(ref), state)
+        return public_run(state)
 
     async def wait(
         self, tenant: str, run_id: str, *, timeout: timedelta, revision: int | None = None
@@ -118,13 +132,13 @@ class RunService:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout.total_seconds()), self._hearing(ref) as heard:
                 while True:
-                    state = await self._reader.state(ref)
-                    changed = revision is not None and state.entries != revision
-                    resting = revision is None and state.status in _AT_REST
-                    if changed or resting or state.end is not None:
-                        return public_run(state)
+                    run = await self._run(ref)
+                    changed = revision is not None and run.revision != revision
+                    resting = revision is None and run.status in _AT_REST
+                    if changed or resting or run.status in TERMINAL:
+                        return run
                     await anext(heard)
-        return public_run(await self._reader.state(ref))
+        return await self._run(ref)
 
     async def events(
         self,
@@ -141,9 +155,8 @@ class RunService:
             RunNotFound: There is no such run of this tenant.
         """
         ref = _ref(tenant, run_id)
-        documents = await self._reader.log(ref).documents()
-        if not documents:
-            raise _not_found(run_id)
+        await self._reader.state(ref)  # a log that cannot be folded is not shown either
+        documents = await self._documents(ref)
         found = [
             event
             for event in events_of(ref, documents)
@@ -163,9 +176,7 @@ class RunService:
         ref = _ref(tenant, run_id)
         log = self._reader.log(ref)
         async with self._hearing(ref) as heard:
-            documents = await log.documents()
-            if not documents:
-                raise _not_found(run_id)
+            documents = await self._documents(ref)
             n = 0
             while True:
                 for entry in documents:
@@ -188,13 +199,32 @@ class RunService:
             RunNotFinished: It has not ended.
         """
         ref = _ref(tenant, run_id)
-        with contextlib.suppress(NotFound):
-            return RunResult.model_validate_json(await self._store.get(result_key(ref)))
         state = await self._reader.state(ref)
         if state.end is None:
             raise not_finished(state)
-        await settle(self._store, self._reader.log(ref), state)
-        return RunResult.model_validate_json(await self._store.get(result_key(ref)))
+        result = await self._stored_result(ref)
+        if result is None:  # missing or damaged: it is derived from the log
+            await settle(self._store, self._reader.log(ref), state)
+            result = await self._stored_result(ref)
+        if result is None:  # deleted meanwhile
+            raise _not_found(run_id)
+        return result
+
+    async def _stored_result(self, ref: RunRef) -> RunResult | None:
+        with contextlib.suppress(NotFound, pydantic.ValidationError):
+            result = RunResult.model_validate_json(await self._store.get(result_key(ref)))
+            return result if result.run_id == ref.run_id else None
+        return None
+
+    async def _documents(self, ref: RunRef) -> list[dict[str, Any]]:
+        try:
+            documents = await self._reader.log(ref).documents()
+        except UnreadableEntry:
+            await self._reader.forget(ref)  # so that the run, too, is read from its log next
+            raise
+        if not documents or documents[0]["kind"] == "end":  # closed unaccepted, or deleted
+            raise _not_found(ref.run_id)
+        return documents
 
     async def artifacts(self, tenant: str, run_id: str) -> list[ArtifactRecord]:
         """Every version of every file that the run has left so far.
@@ -212,11 +242,16 @@ class RunService:
         Raises:
             RunNotFound: There is no such run of this tenant.
             ArtifactNotFound: The run has left no such file.
+            DamagedBlob: Its bytes are missing, or not those that the run has left.
         """
         for record in reversed(await self.artifacts(tenant, run_id)):
             if record.name == name and version in (None, record.version):
-                key = artifact_blob(_ref(tenant, run_id), record.sha256)
-                return record, await self._store.get(key)
+                log = self._reader.log(_ref(tenant, run_id))
+                data = await log.get_blob(record.sha256)
+                if len(data) != record.size:
+                    key = artifact_blob(log.ref, record.sha256)
+                    raise DamagedBlob(f"The object {key!r} has another size.", key=key)
+                return record, data
         wanted = name if version is None else f"{name} version {version}"
         raise ArtifactNotFound(f"Run {run_id!r} has left no file {wanted!r}.", run_id=run_id)
 
@@ -238,6 +273,20 @@ class RunService:
             RunEnded: It has ended otherwise.
         """
         return await self._talk.cancel(_ref(tenant, run_id), reason, mode)
+
+    async def delete(self, tenant: str, run_id: str) -> None:
+        """Delete a run that has ended, with its events, result and files.
+
+        Forks and retries of it stay: what they share with it is theirs. Once this has been asked
+        for, an interrupted deletion is finished by a worker.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunNotFinished: It has not ended.
+            UnreadableEntry: Its log cannot be read.
+            Unavailable: Storage does not answer.
+        """
+        await self._erasure.delete(_ref(tenant, run_id))
 
     async def answer(
         self, tenant: str, run_id: str, answer: Answer, *, idempotency_key: str | None = None

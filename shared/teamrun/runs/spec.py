@@ -242,3 +242,5 @@ class RunSpec(BaseModel):
     created_at: datetime
     request_hash: str
     """`request_digest` of the request, to tell a repeated request from another one."""
+    idempotency: str | None = None
+    """The object of the Idempotency-Key that the run was submitted with; it goes with the run."""

@@ -111,6 +111,8 @@ class Talk:
             state = await self._reader.state(ref)
             if state.end is not None and state.end.status != "cancelled":
                 raise _ended(state)
+            if state.end is None and state.cancel is not None:
+                await self._store.put_new(open_marker(ref), b"")
             if state.end is not None or not _is_stronger(mode, state.cancel):
                 return public_run(state)
             if state.cancel is not None:
@@ -118,9 +120,10 @@ class Talk:
             asked = Signal(signal="cancel", reason=reason and encodable(reason), mode=mode)
             body: Body = asked
             events: list[LoggedEvent] = []
+            # A run that waits has no marker, that of a claimed one may be lost; and it may be
+            # needed after the end.
+            await self._store.put_new(open_marker(ref), b"")
             if state.owner is None:
-                # A run that waits has no marker, and it may be needed after the end.
-                await self._store.put_new(open_marker(ref), b"")
                 draft = end_draft(cancelled(asked), state)
                 body, events = draft.body, draft.events
             owner = state.owner
@@ -206,8 +209,8 @@ class Talk:
             if not repeated and (state.end is not None or state.cancel is not None):
                 raise _ended(state)
             said = _Said(None, wakes=state.end is None) if repeated else decide(state)
-            if said.wakes:
-                await self._store.put_new(open_marker(ref), b"")
+            if said.wakes or (state.owner is not None and state.end is None):
+                await self._store.put_new(open_marker(ref), b"")  # a claimed run's may be lost
             owner = state.owner
             if said.signal is not None:
                 entry = await log.append(state, said.signal, said.events, epoch=state.epoch)

@@ -74,7 +74,7 @@ def test_a_method_that_there_is_not_is_405_with_those_that_there_are() -> None:
     ("path", "allow"),
     [
         ("/v1/runs", "GET, HEAD, OPTIONS, POST"),
-        ("/v1/runs/run_1", "GET, HEAD, OPTIONS"),
+        ("/v1/runs/run_1", "DELETE, GET, HEAD, OPTIONS"),
         ("/v1/runs/run_1/cancel", "OPTIONS, POST"),
         ("/v1/teams:validate", "OPTIONS, POST"),
         ("/openapi.json", "GET, HEAD, OPTIONS"),

@@ -36,6 +36,7 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "pause",
         "resume",
         "cancel",
+        "delete",
         "retry",
         "fork",
         "replay",
