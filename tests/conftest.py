@@ -41,12 +41,15 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def same_log_level() -> Generator[None]:
-    """A Celery worker in a test sets the level of the root logger, for all that come after."""
+def same_logging() -> Generator[None]:
+    """Undo what a command or a Celery worker in a test does to the root logger."""
     root = logging.getLogger()
     level = root.level
     yield
     root.setLevel(level)
+    for handler in root.handlers[:]:
+        if type(handler) is logging.StreamHandler:  # pytest's own are of subclasses
+            root.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from teamrun.core.optional import install_command
 from teamrun.errors import TeamrunError, UsageError
+from teamrun.logs import configure_logging
 
 __all__ = ["main"]
 
@@ -14,6 +15,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command that the arguments name; status 0, 1 (the run failed) or 2 (wrong use)."""
     _write_anything()
+    configure_logging(level="warning", form="text")  # `serve`, `api` and `worker` have settings
     try:
         _check_arguments(sys.argv[1:])
         from teamrun.cli.app import app
