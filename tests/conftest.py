@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from tests.support.figures import Figures, figures_of
 
+from teamrun.logs import JsonFormatter, TextFormatter
+
 OURS = (
     "TEAMRUN_",
     "OPENAI_",
@@ -48,7 +50,7 @@ def same_logging() -> Generator[None]:
     yield
     root.setLevel(level)
     for handler in root.handlers[:]:
-        if type(handler) is logging.StreamHandler:  # pytest's own are of subclasses
+        if isinstance(handler.formatter, JsonFormatter | TextFormatter):
             root.removeHandler(handler)
 
 

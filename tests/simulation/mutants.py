@@ -291,36 +291,36 @@ _lonely_apis = partial(replace, crash=0.0, freeze=0.15, freeze_s=5 * LEASE, mess
 _flushes = partial(replace, crash=0.0, freeze=0.0, live_down=0.0, flush_every=1.0, long_calls=0.5)
 
 MUTANTS = (
-    Mutant("drop the fence", _no_fence, focus=_zombies, seed=196507799511349),
-    Mutant("overwrite instead of put-if-absent", _overwrite, seed=23036769055025),
-    Mutant("skip the nonce", _no_nonce, seed=81029492415626),
-    Mutant("no reaper", sweeps=False, seed=201222015982170),
-    Mutant("enqueue and answer before the write", _enqueue_before_write, seed=245199259852193),
-    Mutant("ignore a cancel", _ignore_cancel, seed=66658246911132),
+    Mutant("drop the fence", _no_fence, focus=_zombies, seed=133192810356427),
+    Mutant("overwrite instead of put-if-absent", _overwrite, seed=45748234552123),
+    Mutant("skip the nonce", _no_nonce, seed=215063629476787),
+    Mutant("no reaper", sweeps=False, seed=39561013351833),
+    Mutant("enqueue and answer before the write", _enqueue_before_write, seed=180044488706734),
+    Mutant("ignore a cancel", _ignore_cancel, seed=74425912409487),
     Mutant(
         "send the same entry again after a lost race",
         _resend_after_a_lost_race,
-        seed=199800507662733,
+        seed=138753403014424,
     ),
-    Mutant("own results before those of others", _own_results_first, seed=17513794176885),
-    Mutant("act on what a notice says", _act_on_notices, seed=181681084669944),
-    Mutant("resolve recorded calls at once in a replay", _resolve_at_once, seed=117097310421840),
-    Mutant("drain by ticks", _drain_by_ticks, seed=226835770550621),
-    Mutant("deliver before it is durable", _deliver_before_durable, seed=158614954728263),
+    Mutant("own results before those of others", _own_results_first, seed=24775959204183),
+    Mutant("act on what a notice says", _act_on_notices, seed=3601759963543),
+    Mutant("resolve recorded calls at once in a replay", _resolve_at_once, seed=138168723039280),
+    Mutant("drain by ticks", _drain_by_ticks, seed=205903049433028),
+    Mutant("deliver before it is durable", _deliver_before_durable, seed=276426733240571),
     Mutant(
         "delete the marker of an orphan without void",
         _no_void,
         focus=_lonely_apis,
-        seed=63169428456117,
+        seed=16806759951712,
     ),
     Mutant(
         "take over at once after a flush",
         _take_over_after_a_flush,
         focus=_flushes,
-        seed=26915026424198,
+        seed=18853177359102,
     ),
-    Mutant("begin a write without an intent", _no_intent, seed=109915522750660),
+    Mutant("begin a write without an intent", _no_intent, seed=7182060234333),
     Mutant(
-        "repeat a write whose outcome is unknown", _repeat_what_is_unknown, seed=200522190526928
+        "repeat a write whose outcome is unknown", _repeat_what_is_unknown, seed=106923838144525
     ),
 )

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from unittest.mock import patch
 
@@ -21,6 +21,7 @@ from tests.simulation.invariants import violations
 from tests.simulation.weather import ORPHAN, Weather, draw
 from tests.simulation.world import Livelock, VirtualClock, VirtualLoop, run_virtually
 
+from teamrun.messages import origin
 from teamrun.runs import calls, keys, reaper
 
 __all__ = ["Outcome", "run_schedule"]
@@ -86,8 +87,18 @@ def _chance_from(rng: random.Random) -> Generator[None]:
     def time_ns() -> int:
         return int(VirtualClock().now().timestamp() * 1e9)
 
+    class VirtualDatetime:
+        """Messages that are made in a call, outside of run code, carry the time of the world."""
+
+        @staticmethod
+        def now(_: tzinfo) -> datetime:
+            return VirtualClock().now()
+
     with (
         patch.object(os, "urandom", rng.randbytes),
+        patch.object(origin, "_pool", b""),  # what is left of an earlier schedule
+        patch.object(origin, "_offset", 0),
+        patch.object(origin, "datetime", VirtualDatetime),
         patch.object(secrets, "token_hex", token_hex),
         patch.object(time, "time_ns", time_ns),
         patch.object(calls, "monotonic", lambda: asyncio.get_running_loop().time()),

@@ -28,8 +28,10 @@ def test_nothing_is_lost_or_doubled_and_every_kind_of_fault_and_of_end_occurs(
 
 
 def test_a_seed_repeats_its_schedule_in_another_process() -> None:
-    here = run_schedule(2)
-    code = "from tests.simulation.schedule import run_schedule; print(run_schedule(2).fingerprint)"
+    here = run_schedule(4711)
+    code = (
+        "from tests.simulation.schedule import run_schedule; print(run_schedule(4711).fingerprint)"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     there = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
@@ -57,6 +59,6 @@ def test_processes_that_keep_each_other_busy_end_the_virtual_loop() -> None:
 def test_a_schedule_that_goes_on_and_on_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "_STEPS", 100)
 
-    (violation,) = run_schedule(2).violations
+    (violation,) = run_schedule(4711).violations
 
     assert "goes on and on" in violation
