@@ -81,7 +81,7 @@ class Environment:
         if os.name == "nt":
             yield
             return
-        with self._beside("lock").open("a", encoding="utf-8") as file:
+        with self._beside("installing").open("a", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -91,7 +91,7 @@ def test_a_first_call_shows_each_package_and_its_commands_run(checkout: Path) ->
     assert "  1 of 1: demo" in shown
     assert works(checkout)
     assert ensure(checkout) == ""
-    assert sorted(path.name for path in checkout.glob(".venv*")) == [".venv", ".venv.lock"]
+    assert sorted(path.name for path in checkout.glob(".venv*")) == [".venv", ".venv.installing"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
@@ -152,4 +152,4 @@ def test_a_package_that_cannot_be_installed_is_named_and_leaves_no_environment(
     assert process.returncode == 1
     assert "absent==1.0" in err
     assert "Failed: The packages of requirements.lock could not be installed" in err
-    assert [path.name for path in checkout.glob(".venv*")] == [".venv.lock"]
+    assert [path.name for path in checkout.glob(".venv*")] == [".venv.installing"]
