@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -13,6 +13,7 @@ from threading import Thread
 import pytest
 from obstore import exceptions
 from tests.support.api import world
+from tests.support.proxies import FaultyProxy, Rates
 from tests.support.services import moto
 
 from teamrun.errors import NotFound, StorageError, Unavailable
@@ -127,6 +128,22 @@ def test_a_server_that_ignores_the_condition_is_not_written_to_even_without_a_ch
 
     with _server({}) as url:
         asyncio.run(body(url))
+
+
+@pytest.mark.integration
+def test_a_server_whose_answers_are_lost_is_not_taken_for_one_that_ignores_the_condition() -> None:
+    async def body(endpoint: str) -> None:
+        async with FaultyProxy(endpoint, Rates(lost=0.3)) as proxy:
+            for _ in range(20):
+                store = open_store(f"s3://runs/x?endpoint={proxy.endpoint}&region=us-east-1")
+                with suppress(Unavailable):
+                    await store.check()
+                await store.close()
+            assert proxy.counts["lost"] > 10
+
+    with moto() as server:
+        server.make_bucket("runs")
+        asyncio.run(body(server.endpoint))
 
 
 def test_two_creations_that_meet_are_not_taken_for_an_object_that_exists() -> None:
