@@ -434,7 +434,8 @@ class Execution:
 
         def close() -> None:
             journal.close()
-            closed.set_result(None)
+            if not closed.done():  # a cancel may have come meanwhile
+                closed.set_result(None)
 
         asyncio.get_running_loop().call_soon(close)
         await closed
