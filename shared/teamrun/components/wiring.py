@@ -12,7 +12,6 @@ from teamrun.components.answers import input_with_form
 from teamrun.components.definitions import UserProxyDefinition
 from teamrun.core.cancellation import CancellationToken
 from teamrun.models.base import ChatCompletionClient
-from teamrun.tools.approval import with_approval
 from teamrun.tools.base import Tool
 
 __all__ = ["InputFunc", "PlainWiring", "Wiring"]
@@ -70,8 +69,8 @@ class PlainWiring:
         return agent
 
     def tool(self, path: str, tool: Tool) -> Tool:
-        """The tool; one that needs approval asks on the terminal before each call."""
-        return with_approval(tool)
+        """The tool as it is; the agent asks on the terminal if the tool needs approval."""
+        return tool
 
     def input(
         self, path: str, func: InputFunc | None, person: UserProxyDefinition
