@@ -96,7 +96,7 @@ class SourceMatchDefinition(_Condition):
 
 
 class TextMessageDefinition(_Condition):
-    """Stops when an agent, or the one named, has sent a text message."""
+    """Stops when a text message was sent: by `source`, or by anyone, with the task included."""
 
     type: Literal["text_message"] = "text_message"
     source: str | None = None

@@ -1,0 +1,294 @@
+"""Rows of the table of features: teams, conditions, contexts and options of a model's agent."""
+
+from typing import Any
+
+from tests.support.ways_to_run import calls, case
+
+__all__ = ["TEAM_CASES"]
+
+NESTED = {"type": "round_robin_group_chat", "agents": ["b"], "max_turns": 2}
+SELECTOR = {"type": "selector_group_chat", "model": "m"}
+USED = {"content": "Used", "usage": {"prompt_tokens": 5, "completion_tokens": 5}}
+B = {"b": {"model": "m"}}
+
+
+def stops(id: str, condition: dict[str, Any], *, last: str = "Two", **more: Any) -> Any:
+    """A team that would speak nine times, and stops at the condition."""
+    steps = more.pop("steps", ["One", "Two", "Three", "Four"])
+    team = {"max_turns": 9, "termination": condition}
+    return case(f"stops at {id}", steps, team=team, contains=last, **more)
+
+
+def context(id: str, **sizes: Any) -> Any:
+    return case(
+        f"a context, {id}",
+        ["One", calls("pay", euros=1), "Three"],
+        tools=["pay"],
+        agent={"model_context": {"type": id, **sizes}},
+        team={"max_turns": 3},
+        paid="1;",
+        contains="Three",
+    )
+
+
+TEAM_CASES = [
+    case(
+        "events of a team",
+        ["One"],
+        team={"description": "Speaks.", "emit_team_events": True},
+        contains="One",
+    ),
+    case(
+        "a selector that stops",
+        ["Haiku"],
+        agents=B,
+        script={"b": ["APPROVE"], "selector": ["a", "b"]},
+        team={
+            **SELECTOR,
+            "max_turns": 9,
+            "output": "a",
+            "termination": {"type": "text_mention", "text": "APPROVE"},
+        },
+        contains="APPROVE",
+        output="Haiku",
+    ),
+    stops("max_messages", {"type": "max_messages", "max_messages": 3}),
+    stops(
+        "max_messages with events",
+        {"type": "max_messages", "max_messages": 4, "include_agent_event": True},
+        steps=[calls("pay", euros=1), "Two"],
+        tools=["pay"],
+        paid="1;",
+        last="paid 1",
+    ),
+    *(
+        stops(limit, {"type": "token_usage", limit: 10}, steps=[USED, "Two", USED], last="Used")
+        for limit in ("max_prompt_token", "max_completion_token")
+    ),
+    stops("max_total_token", {"type": "token_usage", "max_total_token": 11}, steps=[USED, "Two"]),
+    stops(
+        "timeout",
+        {"type": "timeout", "timeout_seconds": 1e-6},
+        last="One",
+        why_not_in_library="the time of a run is its log's; elsewhere it passes within a turn",
+    ),
+    stops(
+        "stop_message",
+        {"type": "stop_message"},
+        agents={"s": {"class": "case_tools:Stopper"}},
+        last="Stop",
+    ),
+    stops("source_match", {"type": "source_match", "sources": ["a"]}, last="One"),
+    stops("text_message", {"type": "text_message"}, last="go"),
+    stops(
+        "text_message of one",
+        {"type": "text_message", "source": "b"},
+        agents=B,
+        script={"b": ["Of b"]},
+        last="Of b",
+    ),
+    stops(
+        "function_call",
+        {"type": "function_call", "function_name": "pay"},
+        steps=["One", calls("pay", euros=1)],
+        tools=["pay"],
+        paid="1;",
+        last="paid 1",
+    ),
+    stops(
+        "text_mention of one, in any case",
+        {"type": "text_mention", "text": "two", "sources": ["a"], "ignore_case": True},
+    ),
+    stops(
+        "handoff",
+        {"type": "handoff", "target": "b"},
+        agent={"handoffs": ["b"]},
+        agents=B,
+        steps=[calls("transfer_to_b")],
+        last="Transferred to b",
+    ),
+    stops(
+        "or, with external",
+        {
+            "type": "or",
+            "conditions": [{"type": "external"}, {"type": "max_messages", "max_messages": 3}],
+        },
+    ),
+    stops(
+        "and",
+        {
+            "type": "and",
+            "conditions": [
+                {"type": "text_mention", "text": "One"},
+                {"type": "max_messages", "max_messages": 3},
+            ],
+        },
+    ),
+    context("unbounded"),
+    context("buffered", buffer_size=2),
+    context("head_and_tail", head_size=1, tail_size=1),
+    context("token_limited", token_limit=20),
+    case(
+        "a selector",
+        ["One", "Two"],
+        agents=B,
+        script={"b": ["Three"], "selector": ["a", "no name", "a", "b"]},
+        team={
+            **SELECTOR,
+            "description": "Chosen.",
+            "max_turns": 3,
+            "selector_prompt": "Of {participants}: {roles} {history}",
+            "allow_repeated_speaker": True,
+            "max_selector_attempts": 2,
+            "model_client_streaming": True,
+            "model_context": {"type": "buffered", "buffer_size": 4},
+            "emit_team_events": True,
+        },
+        contains="Three",
+    ),
+    case(
+        "a selector without repeats",
+        ["One"],
+        agents=B | {"c": {"model": "m"}},
+        script={"b": ["Two"], "selector": ["a", "a", "a", "b"]},
+        team={**SELECTOR, "max_turns": 2},
+        contains="Two",
+    ),
+    case(
+        "a selector's default attempts run out",
+        ["One"],
+        agents=B,
+        script={"b": ["Two"], "selector": ["nobody"] * 9},
+        team={**SELECTOR, "max_turns": 2},
+    ),
+    case(
+        "nested teams",
+        ["One", "Four"],
+        extra={**B, "c": {"model": "m"}},
+        teams={
+            "inner": {**NESTED, "output": "b"},
+            "chosen": {**SELECTOR, "agents": ["b", "c"], "max_turns": 2},
+        },
+        script={"b": ["Two", "Three"], "c": ["Five"], "selector": ["c", "b"]},
+        team={"agents": ["a", "inner"], "max_turns": 3},
+        contains="Four",
+    ),
+    case(
+        "a nested selector",
+        ["One"],
+        extra={**B, "c": {"model": "m"}},
+        teams={"chosen": {**SELECTOR, "agents": ["b", "c"], "max_turns": 2}},
+        script={"b": ["Three"], "c": ["Two"], "selector": ["c", "b"]},
+        team={"agents": ["a", "chosen"], "max_turns": 2},
+    ),
+    case(
+        "whose words are the output",
+        ["Haiku"],
+        agents=B,
+        script={"b": ["APPROVE"]},
+        team={"output": ["a"]},
+        contains="APPROVE",
+        output="Haiku",
+    ),
+    case(
+        "a stream",
+        [{"content": "One two", "thought": "Hm"}],
+        agent={"model_client_stream": True},
+        contains="One two",
+    ),
+    *(
+        case(
+            f"tool_choice {choice}", steps, tools=["pay"], agent={"tool_choice": choice}, paid=paid
+        )
+        for choice, steps, paid in (
+            ("auto", [calls("pay", euros=1)], "1;"),
+            ("required", [calls("pay", euros=1)], "1;"),
+            ("none", ["No tool"], ""),
+        )
+    ),
+    case(
+        "reflection",
+        [calls("pay", euros=1), "It is paid"],
+        tools=["pay"],
+        agent={"reflect_on_tool_use": True},
+        paid="1;",
+        contains="It is paid",
+    ),
+    case(
+        "reflection answered by a tool call",
+        [calls("pay", euros=1), calls("pay", euros=2)],
+        tools=["pay"],
+        agent={"reflect_on_tool_use": True},
+        paid="1;",
+        contains="paid 1",
+    ),
+    case(
+        "rounds of tools",
+        [calls("pay", euros=1), calls("pay", euros=2), "Both"],
+        tools=["pay"],
+        agent={"max_tool_iterations": 3},
+        paid="1;2;",
+        contains="Both",
+    ),
+    case(
+        "texts of an agent",
+        [calls("pay", euros=1)],
+        tools=["pay"],
+        agent={
+            "system_message": "Pay.",
+            "description": "Pays.",
+            "metadata": {"k": "v"},
+            "tool_call_summary_format": "{tool_name}: {result}",
+        },
+        paid="1;",
+        contains="pay: paid 1",
+    ),
+    case(
+        "a described handoff",
+        [calls("give")],
+        agents=B,
+        script={"b": ["Mine"]},
+        agent={
+            "handoffs": [
+                {"target": "b", "name": "give", "description": "To b.", "message": "Take it"}
+            ]
+        },
+        team={"max_turns": 1},
+        contains="Take it",
+    ),
+    case(
+        "a described person",
+        ["Hello"],
+        agents={"boss": {"type": "user_proxy_agent", "description": "Decides."}},
+        lines=("Go on",),
+        answers=({"content": "Go on"},),
+        contains="Go on",
+    ),
+    case(
+        "an agent class with a model",
+        ["Hello"],
+        agents={
+            "t": {
+                "class": "case_tools:Thinker",
+                "model": "m",
+                "description": "Thinks.",
+                "options": {"mark": "?"},
+            }
+        },
+        script={"t": ["Deep"]},
+        contains="Deep?",
+    ),
+    *(
+        case(
+            f"conduct {conduct}", [calls("pay", euros=1)], tools=["pay"], conduct=conduct, paid="1;"
+        )
+        for conduct in (
+            {"effects": "none", "description": "Pay now.", "strict": True, "approval": False},
+            {"effects": "idempotent", "session": "stateless"},
+            {"effects": "write", "on_unknown": "tell"},
+            {"effects": "write", "on_unknown": "fail"},
+            {"session": "stateful", "on_lost": "tell"},
+            {"session": "stateful", "on_lost": "fail"},
+        )
+    ),
+]
