@@ -90,6 +90,7 @@ class Server:
         self.url = url
         self.has_key = bool(api_key)
         self._sleep = sleep
+        self._has_answered = False
         self._http = httpx2.Client(
             base_url=url,
             headers=headers,
@@ -118,7 +119,7 @@ class Server:
 
     def follow(self, run_id: str, *, after: str | None = None) -> Iterator[ServerSentEvent]:
         """The events of a run as they happen, to the last; a cut stream is resumed where it was."""
-        last, failures = after, 0
+        last, failures, cause = after, 0, ""
         while failures <= RETRIES:
             try:
                 for message in self._stream(run_id, last):
@@ -127,15 +128,20 @@ class Server:
                     if message.event == "end":
                         return
                     yield message
-            except (httpx2.TransportError, Unavailable):
-                pass
+            except httpx2.ConnectError as error:
+                if not self._has_answered:  # a wrong URL is likelier than a restart
+                    raise Unavailable(self._no_answer(error)) from error
+                cause = f" {self._no_answer(error)}"
+            except (httpx2.TransportError, Unavailable) as error:
+                cause = f" {error}"
             failures += 1
             self._sleep(RETRY_S)
-        raise Unavailable(f"The event stream of {run_id} at {self.url} is lost.")
+        raise Unavailable(f"The event stream of {run_id} at {self.url} is lost.{cause}")
 
     def _stream(self, run_id: str, last: str | None) -> Iterator[ServerSentEvent]:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
         with self._http.stream("GET", f"/v1/runs/{run_id}/events", headers=headers) as response:
+            self._has_answered = True
             if response.is_error:
                 response.read()
             _raise_problem(response)
@@ -147,14 +153,18 @@ class Server:
         try:
             response = self._http.request(method, path, **arguments)
         except httpx2.ConnectError as error:
-            raise Unavailable(
-                f"No API answers at {self.url}: start one with `teamrun serve`, or say where it "
-                f"is with --url or TEAMRUN_URL ({error})."
-            ) from error
+            raise Unavailable(self._no_answer(error)) from error
         except httpx2.TransportError as error:
             raise Unavailable(f"{self.url} does not answer: {error}") from error
+        self._has_answered = True
         _raise_problem(response)
         return response
+
+    def _no_answer(self, error: httpx2.ConnectError) -> str:
+        return (
+            f"No API answers at {self.url}: start one with `teamrun serve`, or say where it "
+            f"is with --url or TEAMRUN_URL ({error})."
+        )
 
 
 def _host(url: str) -> str:

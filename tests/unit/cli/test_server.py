@@ -4,7 +4,7 @@ from collections.abc import Callable
 import httpx2
 import pytest
 
-from teamrun.cli.server import Server
+from teamrun.cli.server import RETRIES, Server
 from teamrun.errors import RunNotFound, TeamrunError, Unavailable, UsageError
 
 
@@ -42,12 +42,31 @@ def test_a_stream_whose_end_was_lost_is_over_when_the_server_has_nothing_left() 
     assert (followed, answers) == (["a"], [])
 
 
-def test_a_stream_that_never_comes_back_is_given_up() -> None:
+@pytest.mark.parametrize(("answers_first", "attempts"), [(True, RETRIES + 1), (False, 1)])
+def test_only_a_server_that_has_answered_is_asked_again_for_a_stream(
+    answers_first: bool, attempts: int
+) -> None:
+    streams: list[str] = []
+
     def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "POST":
+            return httpx2.Response(202, json={})
+        streams.append(request.url.path)
         raise httpx2.ConnectError("refused", request=request)
 
-    with pytest.raises(Unavailable):
-        list(server(answer).follow("r"))
+    asked = server(answer)
+    if answers_first:
+        asked.post("/v1/runs", {})
+
+    with pytest.raises(Unavailable, match="TEAMRUN_URL"):
+        list(asked.follow("r"))
+
+    assert len(streams) == attempts
+
+
+def test_a_stream_that_is_given_up_names_the_answer_of_the_server() -> None:
+    with pytest.raises(Unavailable, match="storage_down"):
+        list(server(lambda _: httpx2.Response(503, json={"detail": "storage_down"})).follow("r"))
 
 
 def test_a_run_that_does_not_exist_is_not_asked_for_again() -> None:
