@@ -135,9 +135,9 @@ class Attendant:
     def _decision(self, action: RequiredAction) -> dict[str, Any] | None:
         while (line := self._line(action, "approve? [y/n] ")) is not None:
             match line.strip().lower():
-                case "y" | "yes":
+                case "y" | "yes" | "approve":
                     return {"decision": "approve"}
-                case "n" | "no":
+                case "n" | "no" | "reject":
                     reason = self._line(action, "why not> ")
                     return {"decision": "reject", "content": reason or None}
                 case _:

@@ -114,6 +114,8 @@ def test_only_approvals_are_given_without_asking() -> None:
         (["y"], {"decision": "approve"}),
         (["perhaps", " YES "], {"decision": "approve"}),
         (["n", "too much"], {"decision": "reject", "content": "too much"}),
+        (["Approve"], {"decision": "approve"}),
+        (["reject", "too much"], {"decision": "reject", "content": "too much"}),
         (["no", ""], {"decision": "reject", "content": None}),
     ],
 )
