@@ -1,12 +1,13 @@
-"""The state of runs for readers: a shared view where it is current, else the log itself.
+"""The state of runs for readers: a shared view if it is current, otherwise the log itself.
 
-A view of n entries is current where there is no entry n. So a read never goes back, and follows
-every acknowledged write, whatever the shared state holds.
+A view of n entries is current if the store has its first and its last entry, and no entry n. So a
+read never goes back and follows every acknowledged write, whatever the shared state holds.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from enum import Enum, auto
 
 import pydantic
 
@@ -75,13 +76,16 @@ class RunReader:
 
     async def _current(self, ref: RunRef, state: RunState | None) -> RunState | None:
         log = self.log(ref)
-        if state is not None and not await self._covers(ref, state):
-            state = None  # the view is of another log than the one that is stored now
+        found = _Found.OTHER if state is None else await self._compare(ref, state)
+        if found is _Found.SAME:
+            return state
+        if state is not None and found is _Found.OTHER:
             await self.forget(ref)
+            state = None
         known = state.entries if state else 0
         if state is None:
             state = await log.state()
-        elif state.end is None:
+        else:
             while entry := await log.read_next(state.entries):
                 log.apply(state, entry)
         if state is not None and state.entries > known:
@@ -89,11 +93,15 @@ class RunReader:
                 await self._live.set_view(view_key(ref), view_of(state))
         return state
 
-    async def _covers(self, ref: RunRef, state: RunState) -> bool:
-        """Whether a view still belongs to the stored log: its first and last entries are there."""
-        last = state.entries - 1
-        [first, newest] = await self._store.get_many([entry_key(ref, 0), entry_key(ref, last)])
-        return first is not None and _IS_RUN in first[:200] and bool(newest and newest[-1:] == b"}")
+    async def _compare(self, ref: RunRef, state: RunState) -> "_Found":
+        """What the stored log is to a view: its first, last and next entries, read together."""
+        numbers = [0, state.entries - 1]
+        if state.end is None:
+            numbers.append(state.entries)
+        first, newest, *following = await self._store.get_many([entry_key(ref, n) for n in numbers])
+        if first is None or _IS_RUN not in first[:200] or newest is None or newest[-1:] != b"}":
+            return _Found.OTHER
+        return _Found.LONGER if any(each is not None for each in following) else _Found.SAME
 
     async def forget(self, ref: RunRef) -> None:
         """Remove the shared view of a run, so that the next read is from its log."""
@@ -106,6 +114,13 @@ class RunReader:
             first = await self.log(ref).read_next(0)
             return first is not None and isinstance(first.body, End)
         return False
+
+
+class _Found(Enum):
+    SAME = auto()
+    LONGER = auto()
+    OTHER = auto()
+    """The run was deleted, its folder was removed, or its newest entry is damaged."""
 
 
 _IS_RUN = b'"kind":"accepted"'
