@@ -74,6 +74,7 @@ async def _serve(settings: ApiSettings, outside: OpenOutside) -> int:
             settings=settings,
             checks=parts.checks,
             live=parts.live,
+            run_metrics=parts.run_metrics,
         )
         gc.collect()
         gc.freeze()

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from teamrun.components.registry import Registry
+from teamrun.core.exposition import MetricLines
 from teamrun.errors import DeliveryError, StorageError, TeamrunError
 from teamrun.runs.service import RunService
 from teamrun.version import VERSION
@@ -62,6 +63,7 @@ def create_app(
     settings: ApiSettings,
     checks: Mapping[str, Check] | None = None,
     live: bool = True,
+    run_metrics: MetricLines | None = None,
 ) -> FastAPI:
     """An application over services that exist already; it owns none of them.
 
@@ -71,13 +73,14 @@ def create_app(
         settings: Keys and limits.
         checks: What readiness depends on, by the name that a client is told.
         live: Whether news from the worker reaches this process.
+        run_metrics: The metrics of runs, if this process executes them.
     """
     api = Api(
         service=service,
         registry=registry,
         settings=settings,
         keyring=Keyring(settings.api_keys),
-        metrics=Metrics(version=VERSION),
+        metrics=Metrics(version=VERSION, runs=run_metrics),
         readiness=Readiness(checks or {}),
         live=live,
     )

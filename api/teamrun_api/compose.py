@@ -16,6 +16,7 @@ from typing import NamedTuple
 from teamrun.components.config import load_registry
 from teamrun.components.fallbacks import check_fallbacks
 from teamrun.components.registry import Registry
+from teamrun.core.exposition import MetricLines
 from teamrun.core.loopback import is_loopback
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.celery import CeleryDispatcher
@@ -58,6 +59,7 @@ class Parts:
     registry: Registry
     checks: Mapping[str, Check]
     live: bool
+    run_metrics: MetricLines | None = None
 
 
 def open_outside(settings: ApiSettings) -> Outside:
@@ -99,8 +101,9 @@ async def parts_of(
         stack.push_async_callback(live.close)
         await prove_store(store)
         checks: dict[str, Check] = {"storage": store.check}
+        run_metrics: MetricLines | None = None
         if dispatcher is None:
-            dispatcher = await stack.enter_async_context(
+            dispatcher, run_metrics = await stack.enter_async_context(
                 _executing_here(settings, store=store, live=live, registry=registry)
             )
         else:
@@ -108,13 +111,13 @@ async def parts_of(
             stack.push_async_callback(dispatcher.close)
         service = RunService(store=store, live=live, dispatcher=dispatcher, registry=registry)
         stack.push_async_callback(service.close)
-        yield Parts(service, registry, checks, live=True)
+        yield Parts(service, registry, checks, live=True, run_metrics=run_metrics)
 
 
 @asynccontextmanager
 async def _executing_here(
     settings: ApiSettings, *, store: ObjectStore, live: Live, registry: Registry
-) -> AsyncGenerator[Dispatcher, None]:
+) -> AsyncGenerator[tuple[Dispatcher, MetricLines], None]:
     owner = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     dispatcher = LocalDispatcher(lambda ref: engine.execute(ref))
     engine = Engine(
@@ -136,7 +139,7 @@ async def _executing_here(
     stop = asyncio.Event()
     reaping = asyncio.create_task(reaper.run(stop))
     try:
-        yield dispatcher
+        yield dispatcher, engine.metric_lines
     finally:
         stop.set()
         await reaping

@@ -7,9 +7,9 @@ hold route templates and never identifiers, so the number of series is bounded.
 from collections import Counter
 from collections.abc import Iterator
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
+from teamrun.core.exposition import MetricLines, head, sample
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+__all__ = ["Metrics"]
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 """Upper bounds in seconds; the last finite one is the longest wait."""
@@ -31,10 +31,16 @@ class _Histogram:
 
 
 class Metrics:
-    """What this process has done since it started."""
+    """What this process has done since it started.
 
-    def __init__(self, *, version: str) -> None:
+    Args:
+        version: Of the package.
+        runs: The lines about runs, if this process executes them.
+    """
+
+    def __init__(self, *, version: str, runs: MetricLines | None = None) -> None:
         self._version = version
+        self._runs = runs
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._durations: dict[tuple[str, str], _Histogram] = {}
         self._accepted: Counter[bool] = Counter()
@@ -58,33 +64,31 @@ class Metrics:
         return "\n".join(self._lines()) + "\n"
 
     def _lines(self) -> Iterator[str]:
-        yield from _head("teamrun_build_info", "gauge", "The version that runs.")
-        yield f'teamrun_build_info{{version="{self._version}"}} 1'
-        yield from _head("teamrun_http_requests_total", "counter", "Requests answered.")
+        yield from head("teamrun_build_info", "gauge", "The version that runs.")
+        yield sample("teamrun_build_info", 1, {"version": self._version})
+        name = "teamrun_http_requests_total"
+        yield from head(name, "counter", "Requests answered.")
         for (method, route, status), count in sorted(self._requests.items()):
-            labels = f'method="{method}",route="{route}",status="{status}"'
-            yield f"teamrun_http_requests_total{{{labels}}} {count}"
+            labels = {"method": method, "route": route, "status": str(status)}
+            yield sample(name, count, labels)
         yield from self._duration_lines()
-        yield from _head("teamrun_http_streams", "gauge", "Event streams that are open.")
-        yield f"teamrun_http_streams {self.streams}"
-        yield from _head("teamrun_runs_accepted_total", "counter", "Runs accepted.")
+        yield from head("teamrun_http_streams", "gauge", "Event streams that are open.")
+        yield sample("teamrun_http_streams", self.streams)
+        name = "teamrun_runs_accepted_total"
+        yield from head(name, "counter", "Runs accepted.")
         for replayed in (False, True):
-            label = f'replayed="{str(replayed).lower()}"'
-            yield f"teamrun_runs_accepted_total{{{label}}} {self._accepted[replayed]}"
+            yield sample(name, self._accepted[replayed], {"replayed": str(replayed).lower()})
+        if self._runs is not None:
+            yield from self._runs()
 
     def _duration_lines(self) -> Iterator[str]:
         name = "teamrun_http_request_duration_seconds"
-        yield from _head(name, "histogram", "Time until the answer began.")
+        yield from head(name, "histogram", "Time until the answer began.")
         for (method, route), histogram in sorted(self._durations.items()):
-            labels = f'method="{method}",route="{route}"'
+            labels = {"method": method, "route": route}
             total = 0
             for bound, count in zip((*BUCKETS, "+Inf"), histogram.counts, strict=True):
                 total += count
-                yield f'{name}_bucket{{{labels},le="{bound}"}} {total}'
-            yield f"{name}_sum{{{labels}}} {histogram.sum:.6f}"
-            yield f"{name}_count{{{labels}}} {total}"
-
-
-def _head(name: str, kind: str, text: str) -> Iterator[str]:
-    yield f"# HELP {name} {text}"
-    yield f"# TYPE {name} {kind}"
+                yield sample(f"{name}_bucket", total, {**labels, "le": str(bound)})
+            yield sample(f"{name}_sum", f"{histogram.sum:.6f}", labels)
+            yield sample(f"{name}_count", total, labels)

@@ -47,6 +47,9 @@ class _Nobody:
     def changed(self, state: RunState) -> None:
         pass
 
+    def wrote(self, entry: Entry) -> None:
+        pass
+
     def delta(self, data: object) -> None:
         pass
 

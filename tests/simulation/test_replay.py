@@ -30,6 +30,9 @@ class Nobody:
     def changed(self, state: RunState) -> None:
         pass
 
+    def wrote(self, entry: Entry) -> None:
+        pass
+
     def delta(self, data: dict[str, Any]) -> None:
         pass
 

@@ -1,9 +1,11 @@
 """Makes the parts of a worker from its settings."""
 
+import asyncio
 import os
 import platform
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from teamrun.components.config import load_registry
@@ -23,6 +25,7 @@ from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
 from teamrun.storage.proof import prove_store
 from teamrun_worker.host import Parts, Sweeper
+from teamrun_worker.metrics import listen, rendered
 from teamrun_worker.settings import WorkerSettings
 
 __all__ = ["OpenOutside", "Outside", "compose", "open_outside", "prefix_of", "redis_of"]
@@ -117,7 +120,17 @@ async def compose(settings: WorkerSettings, *, outside: OpenOutside = open_outsi
             reaper, owner=owner, store=store, live=live, dispatcher=dispatcher
         )
 
+    server: asyncio.Server | None = None
+    if settings.metrics_port is not None:
+        server = await listen(
+            partial(rendered, engine.metric_lines, dispatcher),
+            host=settings.metrics_host,
+            port=settings.metrics_port,
+        )
+
     async def close() -> None:
+        if server is not None:
+            server.close()
         await engine.close()
         await registry.close()
         await dispatcher.close()

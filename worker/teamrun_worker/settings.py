@@ -32,6 +32,14 @@ class WorkerSettings(CommonSettings):
     heartbeat: Path | None = None
     """A file that is touched while the worker consumes; older than a minute means it hangs."""
 
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    """A port on which the worker answers `GET /metrics` in the Prometheus text format; 0 takes a
+    free one and logs it. Without it nothing is served."""
+
+    metrics_host: str = "127.0.0.1"
+    """The address of that port. The metrics have no key, so bind only to a network that may read
+    them."""
+
     @property
     def grace(self) -> timedelta:
         """`grace_seconds` as a duration."""

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from teamrun.core.exposition import CONTENT_TYPE
 from teamrun.runs.spec import BEHAVIOUR
 from teamrun.version import VERSION
 from teamrun_api.answers import json_answer
@@ -10,7 +11,6 @@ from teamrun_api.declare import answer, content, problems
 from teamrun_api.dependencies import AnyKey, NoKey
 from teamrun_api.faults import Fault, NotReady
 from teamrun_api.limits import MAX_DEPTH, MAX_NODES
-from teamrun_api.metrics import CONTENT_TYPE
 from teamrun_api.schemas import Health, Info, Readiness, ServerLimits, ServerState
 
 __all__ = ["router"]

@@ -4,9 +4,9 @@ A message is a hint that may be lost, doubled or late; the reaper sends it again
 API, the engine and the reaper. Below it: `local.py` (same process) and `celery.py` (Redis).
 """
 
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
-__all__ = ["Dispatcher", "RunRef"]
+__all__ = ["Dispatcher", "QueueDepth", "RunRef"]
 
 
 class RunRef(NamedTuple):
@@ -45,4 +45,17 @@ class Dispatcher(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@runtime_checkable
+class QueueDepth(Protocol):
+    """A dispatcher that can count the messages that wait."""
+
+    async def depths(self) -> dict[str, int]:
+        """How many messages wait, by the name of the queue.
+
+        Raises:
+            DeliveryError: The queue cannot be asked.
+        """
         ...

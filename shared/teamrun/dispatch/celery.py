@@ -72,6 +72,14 @@ class CeleryDispatcher:
         if messages:
             await self._pipe.call(b"LPUSH", self._key, *messages)
 
+    async def depths(self) -> dict[str, int]:
+        """How many messages wait for a worker.
+
+        Raises:
+            DeliveryError: Redis does not answer.
+        """
+        return {self._queue: int(await self._pipe.call(b"LLEN", self._key))}
+
     async def close(self) -> None:
         """End the connection."""
         if self._own_pipe:

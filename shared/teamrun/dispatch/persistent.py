@@ -4,7 +4,7 @@ import asyncio
 import logging
 from datetime import timedelta
 
-from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.dispatch.base import Dispatcher, QueueDepth, RunRef
 from teamrun.errors import DeliveryError
 
 __all__ = ["PersistentDispatcher"]
@@ -48,6 +48,14 @@ class PersistentDispatcher:
                 if self._sender is None:
                     self._sender = asyncio.create_task(self._send_refused())
             raise
+
+    async def depths(self) -> dict[str, int]:
+        """How many messages wait in the other one's queues.
+
+        Raises:
+            DeliveryError: The queue cannot be asked.
+        """
+        return await self._inner.depths() if isinstance(self._inner, QueueDepth) else {}
 
     async def close(self) -> None:
         """Give up what was refused, and close the other one."""

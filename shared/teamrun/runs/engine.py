@@ -7,7 +7,7 @@ same process. Leases say who is at work, to save money; no safety hangs on them.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Self
 from weakref import WeakValueDictionary
@@ -28,6 +28,7 @@ from teamrun.runs.journal import Journal
 from teamrun.runs.keys import due_marker, idle_marker, open_marker
 from teamrun.runs.lineage import read_prefix
 from teamrun.runs.log import RunLog
+from teamrun.runs.metrics import RunMetrics
 from teamrun.runs.notices import Notices, lease_name, owner_topic
 from teamrun.runs.program import run_team
 from teamrun.runs.results import settle
@@ -81,6 +82,7 @@ class Engine:
         self._lease = lease
         self._clock = clock or SystemClock()
         self._notices = Notices(live)
+        self.metrics = RunMetrics()
         self._definitions = WeakValueDictionary[str, TeamDefinition]()
         self._executions: dict[RunRef, Execution] = {}
         self._starting: set[RunRef] = set()
@@ -94,6 +96,10 @@ class Engine:
     def in_flight(self) -> int:
         """How many runs are being executed here."""
         return len(self._starting)
+
+    def metric_lines(self) -> Iterator[str]:
+        """What this engine has done, in the Prometheus text format."""
+        return self.metrics.lines(in_flight=self.in_flight)
 
     async def execute(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
         """Execute a run, as far as it goes here.
@@ -243,7 +249,7 @@ class Engine:
             state=state,
             program=self._program(state.spec),
             clock=self._clock,
-            surroundings=_Surroundings(ref, self._notices, self._store, turn),
+            surroundings=_Surroundings(ref, self._notices, self._store, turn, self.metrics),
         )
         del entries
         self._executions[ref] = execution
@@ -403,9 +409,17 @@ class _Turn:
 class _Surroundings:
     """Passes on what an execution tells; views are shared where the status changes."""
 
-    def __init__(self, ref: RunRef, notices: Notices, store: ObjectStore, turn: _Turn) -> None:
+    def __init__(
+        self,
+        ref: RunRef,
+        notices: Notices,
+        store: ObjectStore,
+        turn: _Turn,
+        metrics: RunMetrics,
+    ) -> None:
         self._ref = ref
         self._turn = turn
+        self.wrote = metrics.wrote
         self._notices = notices
         self._store = store
         self._status: str | None = None

@@ -74,6 +74,10 @@ class Surroundings(Protocol):
         """The log has grown."""
         ...
 
+    def wrote(self, entry: Entry) -> None:
+        """This execution has added an entry to the log."""
+        ...
+
     def delta(self, data: dict[str, Any]) -> None:
         """A piece of text came from a model."""
         ...
@@ -158,9 +162,7 @@ class Execution:
                 [] if self.state.started_at else [started_event(self.state)],
             )
             claiming = isinstance(draft.body, Claim)
-            entry = await self._log.append(
-                self.state, draft.body, draft.events, epoch=self.state.epoch + claiming
-            )
+            entry = await self._put(draft, self.state.epoch + claiming)
             for news in [entry] if entry else await self._read_on():
                 self._apply(news)
                 self._entries.append(news)
@@ -297,7 +299,13 @@ class Execution:
                 break
             except Unavailable:
                 await self._clock.sleep(0.5)
-        return await self._log.append(self.state, body, draft.events, epoch=self._epoch)
+        return await self._put(draft, self._epoch)
+
+    async def _put(self, draft: Draft, epoch: int) -> Entry | None:
+        entry = await self._log.append(self.state, draft.body, draft.events, epoch=epoch)
+        if entry is not None:
+            self._surroundings.wrote(entry)
+        return entry
 
     # Delivering
 

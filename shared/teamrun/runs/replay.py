@@ -82,6 +82,9 @@ class _Nobody:
     def changed(self, state: RunState) -> None:
         """Nobody listens."""
 
+    def wrote(self, entry: Entry) -> None:
+        """Nothing counts it."""
+
     def delta(self, data: dict[str, Any]) -> None:
         """Nobody listens."""
 
