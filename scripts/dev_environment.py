@@ -99,7 +99,11 @@ class Environment:
         _say(f"Making {self.folder.name} with Python {platform.python_version()}")
         try:
             prompt = ("--prompt", self.folder.name)
-            if _call([sys.executable, "-m", "venv", *prompt, str(new.folder)]):
+            command = [sys.executable, "-m", "venv", *prompt, str(new.folder)]
+            # Captured: Ctrl-C reaches this process too, and its traceback helps no one.
+            done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
+            if done.returncode:
+                sys.stderr.write(done.stderr)
                 raise Failed(
                     f"{sys.executable} cannot make a virtual environment; on Debian and Ubuntu "
                     "install it with `apt-get install python3-venv`."

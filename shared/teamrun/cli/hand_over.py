@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from teamrun.core.optional import require
+from teamrun.errors import MissingPackage
 from teamrun.settings import PREFIX
 
 __all__ = ["become", "check_packages", "variables"]
@@ -19,11 +20,21 @@ def check_packages(*extras: str, command: str) -> None:
     """Check that processes can start, before one does and ends in a traceback.
 
     Raises:
-        MissingPackage: A package is not installed; the message has the command that installs it.
+        MissingPackage: A package is not installed; the message has one command that installs all
+            the extras that are missing.
     """
+    first: MissingPackage | None = None
+    missing: list[str] = []
     for extra in extras:
-        for package in _PACKAGES[extra]:
-            require(package, extra=extra, needed_by=f"`teamrun {command}`")
+        try:
+            for package in _PACKAGES[extra]:
+                require(package, extra=extra, needed_by=f"`teamrun {command}`")
+        except MissingPackage as error:
+            first = first or error
+            missing.append(extra)
+    if first:
+        package = first.data["package"]
+        require(package, extra=",".join(missing), needed_by=f"`teamrun {command}`")
 
 
 def variables(**flags: object) -> dict[str, str]:
