@@ -9,7 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from pydantic import Field
@@ -23,6 +23,8 @@ from teamrun.settings import CommonSettings
 __all__ = ["ServeSettings", "serve"]
 
 SLOW_START_S = 20.0
+FIRST_START_BYTES = 65_536
+"""A new data folder has room for at least this; an empty store and Valkey need less."""
 # A proxy of the environment is not for this machine itself.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -59,14 +61,16 @@ async def serve(
         slow: Called once when that takes long.
 
     Raises:
-        UsageError: The data folder or the port is in use, or there is no Valkey.
+        UsageError: The data folder or the port is in use, the data folder is new and cannot be
+            written to, or there is no Valkey.
     """
     folder = settings.data_dir.absolute()
-    lock = FolderLock(folder)
+    with _writable(folder):
+        lock = FolderLock(folder)
     lock.acquire()
     _check_port(settings)
-    with contextlib.suppress(OSError):  # a full disk; nothing depends on it
-        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    with _writable(folder):
+        _prepare(folder)
     supervisor = Supervisor(grace_s=settings.grace_seconds + 20)
     _end_on_signals(supervisor)
     users = _Users()
@@ -81,6 +85,29 @@ async def serve(
         users.leave()
         await supervisor.ended("valkey")
         lock.close()
+
+
+@contextlib.contextmanager
+def _writable(folder: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"The data folder {folder} cannot be written to ({error.strerror}): free space or "
+            "change its permissions, or choose another folder with --data-dir or TEAMRUN_DATA_DIR."
+        ) from error
+
+
+def _prepare(folder: Path) -> None:
+    """Set up a new folder. One that was set up before is served even if its disk is full."""
+    ignore, probe = folder / ".gitignore", folder / "space.probe"
+    if ignore.exists() and ignore.stat().st_size:
+        return
+    try:
+        probe.write_bytes(bytes(FIRST_START_BYTES))
+    finally:
+        probe.unlink(missing_ok=True)
+    ignore.write_text("*\n", encoding="utf-8")
 
 
 def _check_port(settings: ServeSettings) -> None:
