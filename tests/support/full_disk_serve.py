@@ -39,7 +39,7 @@ def _goes_on(disk: Path, config: Path, *, kill: str | None = None) -> None:
             os.kill(served.pid_of(kill), signal.SIGKILL)
             until(lambda: _status_of(served, "/healthz") == "200", "the API answers")
             assert _read(served, old) == before
-        assert _submit_status(served) == 503
+        until(lambda: _submit_status(served) == 503, "a submit is refused still")
         assert served.process.poll() is None
 
         (disk / "ballast").unlink()
@@ -116,6 +116,7 @@ def _fill(path: Path) -> None:
 CASES: dict[str, Callable[[Path, Path], None]] = {
     "goes-on": _goes_on,
     "worker-killed": partial(_goes_on, kill="serving.child teamrun_worker"),
+    "valkey-killed": partial(_goes_on, kill="serving.embedded"),
     "first-start": _first_start,
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.integration.worker.test_worker import REQUEST, service, worker
 from tests.support.deployment import sometime
+from tests.support.loading_redis import LoadingRedis
 from tests.support.redis_states import REFUSING, admin, recover
 from tests.support.service import example, until
 from tests.support.services import Valkey, valkey
@@ -53,6 +54,27 @@ def test_a_worker_outlasts_a_redis_that_refuses_writes(tmp_path: Path, state: st
                 for run_id in (during, after):
                     run = await runs.wait("default", run_id, timeout=WITHIN)
                     assert run.status == "completed"
+                assert process.poll() is None
+
+    with valkey() as server:
+        asyncio.run(go(server))
+
+
+def test_a_worker_that_starts_while_redis_loads_its_data_waits_and_goes_on(tmp_path: Path) -> None:
+    example(tmp_path / "example", latency_ms=0)
+
+    async def go(server: Valkey) -> None:
+        async with LoadingRedis(server) as loading, service(tmp_path, server) as runs:
+            with worker(tmp_path, loading.url, TEAMRUN_LEASE_SECONDS="1") as process:
+                await sometime(
+                    lambda: loading.refused >= ENOUGH or process.poll() is not None,
+                    "the worker has been refused several times",
+                )
+                assert process.poll() is None
+                run_id = (await runs.submit("default", REQUEST)).run.id
+                loading.loaded()
+                run = await runs.wait("default", run_id, timeout=WITHIN)
+                assert run.status == "completed"
                 assert process.poll() is None
 
     with valkey() as server:
