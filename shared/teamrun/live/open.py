@@ -1,15 +1,21 @@
 """Makes the shared state from a setting."""
 
+import logging
+
 from teamrun.core.optional import require
 from teamrun.live.base import Live
 from teamrun.live.memory import MemoryLive
-from teamrun.redis.address import RedisAddress
+from teamrun.redis.address import RedisAddress, read_redis_url
 
 __all__ = ["open_live"]
+
+logger = logging.getLogger(__name__)
 
 
 def open_live(redis: str | RedisAddress | None, *, prefix: str = "teamrun:") -> Live:
     """Shared state in that Redis, or in this process if there is none.
+
+    Every process opens it once, at start, so a certificate that is not verified is logged here.
 
     Args:
         redis: The server, as a URL or already read.
@@ -24,4 +30,11 @@ def open_live(redis: str | RedisAddress | None, *, prefix: str = "teamrun:") -> 
     require("redis", extra="redis", needed_by="RedisLive", lowest=(8,))
     from teamrun.live.redis import RedisLive
 
-    return RedisLive(redis, prefix=prefix)
+    address = read_redis_url(redis) if isinstance(redis, str) else redis
+    if not address.verified:
+        logger.warning(
+            "The certificate of the Redis server is not fully verified: remove ssl_cert_reqs and "
+            "ssl_check_hostname from TEAMRUN_REDIS_URL, and name the CA with ssl_ca_certs",
+            extra={"action": "redis.unverified", "redis": address.where},
+        )
+    return RedisLive(address, prefix=prefix)
