@@ -1,5 +1,6 @@
 import json
 import logging
+import subprocess
 import sys
 
 from teamrun.logs import JsonFormatter, RepetitionFilter, TextFormatter
@@ -57,3 +58,15 @@ def test_a_library_that_repeats_itself_is_cut_short_and_what_was_dropped_is_coun
     now[0] = 61.0
     assert passes("asyncio", "no descriptors")
     assert dropped[-1] == 997
+
+
+def test_the_log_of_a_process_is_cut_short() -> None:
+    code = (
+        "import logging; from teamrun.logs import configure_logging; configure_logging()\n"
+        "for _ in range(1000): logging.getLogger('library').error('no descriptors')\n"
+        "for _ in range(100): logging.getLogger('teamrun.x').error('ours')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=30)
+
+    messages = [json.loads(line)["message"] for line in done.stderr.splitlines()]
+    assert (messages.count("ours"), messages.count("no descriptors")) == (100, 10)

@@ -130,5 +130,7 @@ def test_a_result_is_its_text_and_the_status_of_its_run(status: str, exit_status
     }
     with answering({"/v1/runs/run_1/result": json.dumps(document).encode()}) as url:
         done = CliRunner().invoke(app, ["result", "run_1", "--url", url])
+        as_json = CliRunner().invoke(app, ["result", "run_1", "--url", url, "--json"])
 
     assert (done.exit_code, done.stdout) == (exit_status, "Snow.\n")
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (exit_status, document)

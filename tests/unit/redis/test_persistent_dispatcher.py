@@ -11,7 +11,8 @@ from teamrun.errors import DeliveryError
 
 
 class _Queue:
-    def __init__(self) -> None:
+    def __init__(self, *, expected: int = 3) -> None:
+        self.expected = expected
         self.away = True
         self.attempts = 0
         self.taken: list[RunRef] = []
@@ -23,7 +24,7 @@ class _Queue:
             self.away = self.attempts < 5
             raise DeliveryError("away")
         self.taken.append(ref)
-        if len(self.taken) == 3:
+        if len(self.taken) == self.expected:
             self.arrived.set()
 
     async def close(self) -> None:
@@ -44,5 +45,43 @@ def test_what_was_refused_is_sent_once_when_the_queue_is_back() -> None:
         await dispatcher.close()
 
         assert queue.taken == refs
+
+    asyncio.run(go())
+
+
+def test_a_second_time_without_the_queue_ends_like_the_first() -> None:
+    async def go() -> None:
+        queue = _Queue()
+        dispatcher = PersistentDispatcher(queue, pause=timedelta(milliseconds=1))
+        for refs in (["run_0"], ["run_1", "run_2"]):
+            queue.away, queue.attempts = True, 0
+            queue.arrived.clear()
+            queue.expected = len(queue.taken) + len(refs)
+            for name in refs:
+                with pytest.raises(DeliveryError):
+                    await dispatcher.send(RunRef("t", name))
+            async with asyncio.timeout(10):
+                await queue.arrived.wait()
+        await dispatcher.close()
+
+        assert [ref.run_id for ref in queue.taken] == ["run_0", "run_1", "run_2"]
+
+    asyncio.run(go())
+
+
+def test_more_than_it_keeps_is_left_to_the_reaper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("teamrun.dispatch.persistent._MOST", 1)
+
+    async def go() -> None:
+        queue = _Queue(expected=1)
+        dispatcher = PersistentDispatcher(queue, pause=timedelta(milliseconds=1))
+        for name in ("run_0", "run_1"):
+            with pytest.raises(DeliveryError):
+                await dispatcher.send(RunRef("t", name))
+        async with asyncio.timeout(10):
+            await queue.arrived.wait()
+        await dispatcher.close()
+
+        assert [ref.run_id for ref in queue.taken] == ["run_0"]
 
     asyncio.run(go())

@@ -37,7 +37,7 @@ def test_a_failure_that_may_pass_is_tried_again_and_only_the_failed_call_is_made
         cluster = Cluster({"a": ["one", BUSY]}, team=solo())
         ref = await cluster.submit(retry={"max_attempts": 3, "backoff_seconds": 60})
         run = await executed(cluster, ref, "w1")
-        assert (run.status, run.usage.model_calls) == ("queued", 2)
+        assert (run.status, run.attempt, run.usage.model_calls) == ("queued", 2, 2)
         assert (await executed(cluster, ref, "early")).status == "queued"
         assert await cluster.store.list("open/") == []
 
@@ -48,7 +48,7 @@ def test_a_failure_that_may_pass_is_tried_again_and_only_the_failed_call_is_made
         assert await cluster.reaper().sweep() == 1
         assert list(cluster.queue.waiting) == [ref]
         run = await executed(healed, ref, "w2")
-        assert (run.status, run.usage.model_calls) == ("completed", 3)
+        assert (run.status, run.attempt, run.usage.model_calls) == ("completed", 2, 3)
         result = await healed.service.result(TENANT, ref.run_id)
         assert [m["content"] for m in result.messages] == ["go", "one", "DONE"]
         types = await healed.event_types(ref)

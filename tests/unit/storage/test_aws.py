@@ -47,6 +47,19 @@ def test_a_profile_is_read_from_both_files(home: Path) -> None:
     )
 
 
+def test_keys_of_the_credentials_file_win_and_a_section_default_is_a_profile_like_any_other(
+    home: Path,
+) -> None:
+    with (home / ".aws/config").open("a", encoding="utf-8") as file:
+        file.write("[profile both]\naws_access_key_id = C\n[DEFAULT]\nregion = nowhere\n")
+    with (home / ".aws/credentials").open("a", encoding="utf-8") as file:
+        file.write("[both]\naws_access_key_id = K\n")
+
+    found = read_profile({"HOME": str(home), "AWS_PROFILE": "both"})
+
+    assert found == AwsProfile(name="both", access_key_id="K")
+
+
 def test_without_a_name_it_is_the_default_profile_or_none(home: Path, tmp_path: Path) -> None:
     found = read_profile({"HOME": str(home)})
 

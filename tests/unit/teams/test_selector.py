@@ -238,6 +238,7 @@ def test_names_among_the_thoughts_of_a_model_are_no_mentions(text: str, said: st
         ("다음은 작가가 말합니다", ["작가", "비평가"], ["작가"]),
         ("ให้นักเขียนพูด", ["นักเขียน"], ["นักเขียน"]),
         ("大作家", ["作家", "大作家"], ["大作家"]),
+        ("Next作家speaks", ["作家"], ["作家"]),
         ("Als Nächste: Jürgen.", ["Jürgen", "Jür"], ["Jürgen"]),
         ("Jürgens Beitrag", ["Jürgen"], []),
         ("Jose\u0301 speaks", ["Jos\u00e9"], ["Jos\u00e9"]),
