@@ -291,36 +291,36 @@ _lonely_apis = partial(replace, crash=0.0, freeze=0.15, freeze_s=5 * LEASE, mess
 _flushes = partial(replace, crash=0.0, freeze=0.0, live_down=0.0, flush_every=1.0, long_calls=0.5)
 
 MUTANTS = (
-    Mutant("drop the fence", _no_fence, focus=_zombies, seed=133192810356427),
-    Mutant("overwrite instead of put-if-absent", _overwrite, seed=45748234552123),
-    Mutant("skip the nonce", _no_nonce, seed=215063629476787),
-    Mutant("no reaper", sweeps=False, seed=39561013351833),
-    Mutant("enqueue and answer before the write", _enqueue_before_write, seed=180044488706734),
-    Mutant("ignore a cancel", _ignore_cancel, seed=74425912409487),
+    Mutant("drop the fence", _no_fence, focus=_zombies, seed=138390047218522),
+    Mutant("overwrite instead of put-if-absent", _overwrite, seed=189217474041069),
+    Mutant("skip the nonce", _no_nonce, seed=91451213373553),
+    Mutant("no reaper", sweeps=False, seed=113543531011038),
+    Mutant("enqueue and answer before the write", _enqueue_before_write, seed=223068063596058),
+    Mutant("ignore a cancel", _ignore_cancel, seed=239726634014038),
     Mutant(
         "send the same entry again after a lost race",
         _resend_after_a_lost_race,
-        seed=138753403014424,
+        seed=57016906451500,
     ),
-    Mutant("own results before those of others", _own_results_first, seed=24775959204183),
-    Mutant("act on what a notice says", _act_on_notices, seed=3601759963543),
-    Mutant("resolve recorded calls at once in a replay", _resolve_at_once, seed=138168723039280),
-    Mutant("drain by ticks", _drain_by_ticks, seed=205903049433028),
-    Mutant("deliver before it is durable", _deliver_before_durable, seed=276426733240571),
+    Mutant("own results before those of others", _own_results_first, seed=243497455164625),
+    Mutant("act on what a notice says", _act_on_notices, seed=271466297681205),
+    Mutant("resolve recorded calls at once in a replay", _resolve_at_once, seed=241693863575274),
+    Mutant("drain by ticks", _drain_by_ticks, seed=258699299949837),
+    Mutant("deliver before it is durable", _deliver_before_durable, seed=131837843393611),
     Mutant(
         "delete the marker of an orphan without void",
         _no_void,
         focus=_lonely_apis,
-        seed=16806759951712,
+        seed=271527395726334,
     ),
     Mutant(
         "take over at once after a flush",
         _take_over_after_a_flush,
         focus=_flushes,
-        seed=18853177359102,
+        seed=188602857116617,
     ),
-    Mutant("begin a write without an intent", _no_intent, seed=7182060234333),
+    Mutant("begin a write without an intent", _no_intent, seed=53831916081527),
     Mutant(
-        "repeat a write whose outcome is unknown", _repeat_what_is_unknown, seed=106923838144525
+        "repeat a write whose outcome is unknown", _repeat_what_is_unknown, seed=264175826447698
     ),
 )

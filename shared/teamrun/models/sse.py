@@ -33,8 +33,9 @@ class EventReader:
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that end within the piece."""
-        if self._after_cr and piece.startswith(b"\n"):
-            piece = piece[1:]
+        if piece and self._after_cr:
+            self._after_cr = False
+            piece = piece.removeprefix(b"\n")
         if not piece:
             return []
         self._after_cr = piece.endswith(b"\r")

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from teamrun.models.sse import Event, EventReader
@@ -30,6 +30,7 @@ def read(*pieces: bytes) -> list[Event]:
     return [event for piece in pieces for event in reader.feed(piece)] + reader.close()
 
 
+@example([("data:y", "\r\n"), ("", "\n"), ("data: x", "\n")], [7, 8])
 @given(st.lists(st.tuples(LINES, ENDS)), st.lists(st.integers(0, 200)))
 def test_pieces_of_any_size_give_the_same_events(
     lines: list[tuple[str, str]], cuts: list[int]
