@@ -134,7 +134,7 @@ SERVICE = ["fastapi", "uvicorn", "starlette", "celery", "redis"]
     [
         ("api", "[api]", SERVICE),
         ("worker", "[worker]", SERVICE),
-        ("serve", "[api]", SERVICE),
+        ("serve", "[api,worker]", SERVICE),
         ("serve", "[worker]", ["celery", "redis"]),
         ("run", "[cli]", ["yaml"]),
         ("run", "[cli]", ["typer"]),
