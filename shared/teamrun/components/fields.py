@@ -6,7 +6,15 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from teamrun.components.problems import ProblemCode, Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.problems import (
+    ProblemCode,
+    Problems,
+    did_you_mean,
+    listed,
+    nearest,
+    pointer,
+    shown,
+)
 
 __all__ = ["Fields", "as_list", "as_object", "construct", "read_fields"]
 
@@ -40,6 +48,8 @@ class Fields:
     where: str
     values: Mapping[str, Any]
     spelled: Mapping[str, str]
+    meant: frozenset[str] = frozenset()
+    """What unknown fields were probably meant to be."""
 
     def place(self, name: str) -> str:
         """The pointer to a field as the document spells it."""
@@ -68,10 +78,13 @@ def read_fields(
     """Sort the fields of `raw`; `known` maps each name that is taken to its canonical one."""
     values: dict[str, Any] = {}
     spelled: dict[str, str] = {}
+    meant: set[str] = set()
     for name, value in raw.items():
         canonical = known.get(name)
         if canonical is None:
             _note_unknown(name, pointer(where, name), known, problems, what=what)
+            near = nearest(name, known)
+            meant |= set() if near is None else {known[near]}
         elif canonical in values:
             problems.add(
                 pointer(where, name),
@@ -80,7 +93,7 @@ def read_fields(
             )
         else:
             values[canonical], spelled[canonical] = value, name
-    return Fields(where, values, spelled)
+    return Fields(where, values, spelled, frozenset(meant - values.keys()))
 
 
 def construct(
@@ -99,10 +112,14 @@ def construct(
         values: What to make it of.
         problems: Takes the faults.
         unknown: Fields whose value is not known because of a fault elsewhere. What the class
-            finds wrong with these, or with a field that has a fault already, only follows from
-            that fault and is not noted.
+            finds wrong with these, with a misspelt field, or with one that has a fault already,
+            only follows from that fault and is not noted.
     """
-    faulty = [*unknown, *(name for name in fields.values if problems.is_in(fields.place(name)))]
+    faulty = [
+        *unknown,
+        *fields.meant,
+        *(name for name in fields.values if problems.is_in(fields.place(name))),
+    ]
     try:
         made = model.model_validate(dict(values))
     except ValidationError as error:

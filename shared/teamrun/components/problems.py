@@ -14,6 +14,7 @@ __all__ = [
     "Warned",
     "did_you_mean",
     "listed",
+    "nearest",
     "pointer",
     "shown",
 ]
@@ -138,9 +139,15 @@ def _escaped(part: str | int) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question to append to a message, or nothing where no known name is near."""
+    """A question to append to a message, or nothing if no known name is near."""
+    near = nearest(name, known)
+    return "" if near is None else f" Did you mean {near!r}?"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a misspelt one was probably meant to be."""
     near = difflib.get_close_matches(name, list(known), n=1) if len(name) <= _LONG else []
-    return f" Did you mean {near[0]!r}?" if near else ""
+    return near[0] if near else None
 
 
 def shown(value: object) -> str:

@@ -122,9 +122,10 @@ class TeamReader:
         self._put_model(fields, values)
         self._put_context(fields, values)
         team = construct(_MODELS[kind], fields, values, self._problems, unknown=unknown)
+        if not unknown:
+            check_mentions(known_members, mentions, self._problems)
         if team is None or len(self._problems.found) > before:
             return None
-        check_mentions(known_members, mentions, self._problems)
         return Member(team, where)
 
     def _members(self, fields: Fields, depth: int) -> list[Member | None]:

@@ -59,16 +59,39 @@ def test_every_fault_of_a_file_is_given_with_its_line_and_place_and_none_only_fo
         "/tools/size/cache_results",
         "/tools/half/function",
         "/models/main/modl",
-        "/models/main/model",
         "/agents/writer/max_tool_iterations",
         "/agents/editor/model",
         "/teams/desk/agents/2",
         "/teams/desk/max_rounds",
     ]
     first, *lines = error.message.splitlines()
-    assert first == "teamrun.yaml has 8 faults:"
+    assert first == "teamrun.yaml has 7 faults:"
     assert [line.split(": ")[0].strip() for line in lines] == [
-        f"teamrun.yaml:{number}" for number in (4, 4, 7, 8, 10, 11, 15, 17)
+        f"teamrun.yaml:{number}" for number in (4, 7, 8, 10, 11, 15, 17)
+    ]
+
+
+def test_names_that_nothing_has_are_given_with_the_other_faults_of_their_team(
+    tmp_path: Path,
+) -> None:
+    text = """
+        models: {m: {type: scripted, script: [hello]}}
+        agents: {writer: {model: m}}
+        teams:
+          desk:
+            type: round_robin_group_chat
+            agents: [writer]
+            max_rounds: zero
+            output: writr
+            termination: {type: source_match, sources: [writr]}
+    """
+
+    error = refused(tmp_path, text)
+
+    assert [problem["pointer"] for problem in error.data["problems"]] == [
+        "/teams/desk/max_rounds",
+        "/teams/desk/termination/sources/0",
+        "/teams/desk/output",
     ]
 
 
