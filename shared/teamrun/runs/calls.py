@@ -106,6 +106,8 @@ class Calls:
         self._unwanted: set[str] = set()
         self.inside: list[PendingCall] = []
         """Calls inside of others that a limit kept from beginning, so far."""
+        self._room = asyncio.Event()
+        """Set, and replaced, when a call has ended."""
         self.is_limited: Callable[[PendingCall], bool] = _unlimited
         """Whether a limit is reached that keeps a call from beginning."""
         self.done: list[Done] = []
@@ -201,10 +203,7 @@ class Calls:
 
     async def make_inside(self, call: PendingCall, desk: "CallDesk", *, within: str) -> Outcome:
         """Make a call inside of another one, when it may begin."""
-        if self.is_limited(call):
-            self.inside.append(call)
-            self._nudge()
-            await asyncio.Event().wait()  # until the run is cut short
+        await self._admitted(call, within)
         started, perform = monotonic(), call.perform
         assert perform is not None, "a question is not performed"
         self._kinds[call.call_id] = call.kind
@@ -217,10 +216,35 @@ class Calls:
         finally:
             self._kinds.pop(call.call_id, None)
             desk.end()
+            self._make_room()
         milliseconds = (monotonic() - started) * 1000
         self.done.append(Done(call, outcome, milliseconds, within))
         self._nudge()
         return outcome
+
+    async def _admitted(self, call: PendingCall, within: str) -> None:
+        """Return when no limit keeps a call inside of another one from beginning.
+
+        A limit that is reached for good cuts the run short meanwhile. But the call that took the
+        last place may be cancelled, because nothing waits for it any more, and then leaves it.
+        """
+        if not self.is_limited(call):
+            return
+        self.inside.append(call)
+        self._nudge()
+        try:
+            while self.is_limited(call):
+                await self._room.wait()
+        except asyncio.CancelledError:
+            if not self.is_cancelled(within):  # the code that made the call has given it up
+                self.inside.remove(call)
+            raise
+        self.inside.remove(call)
+
+    def _make_room(self) -> None:
+        """Let the calls that wait for a place look again."""
+        self._room.set()
+        self._room = asyncio.Event()
 
     def is_cancelled(self, call_id: str) -> bool:
         """Whether the engine has asked for the end of this call."""
@@ -230,6 +254,7 @@ class Calls:
         self._tasks.pop(call_id, None)
         self._kinds.pop(call_id, None)
         self._unwanted.discard(call_id)
+        self._make_room()
         self._nudge()
 
     def emit(self, type: str, info: CallInfo, data: dict[str, Any]) -> None:

@@ -87,20 +87,37 @@ class Writer(Scout):
     effects = "write"
 
 
+class Chooser(Scout):
+    """Begins to ask its model, thinks better of it, and asks something else."""
+
+    async def on_messages(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> Response:
+        first = asyncio.create_task(self._ask("the first question"))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(self._ask("a better question"))
+        first.cancel()
+        return Response(chat_message=TextMessage(source=self.name, content=await second))
+
+
 @pytest.fixture(autouse=True)
 def nothing_has_happened() -> None:
     MET.clear()
     Scout.hangs, Scout.fails = None, False
 
 
-def cluster_of(answers: list[Any], *, turns: int = 2, agent: str = "scout") -> Cluster:
+def cluster_of(
+    answers: list[Any], *, turns: int = 2, agent: str = "scout", latency: float = 0
+) -> Cluster:
     team = {
         "type": "round_robin_group_chat",
         "participants": [{"type": "custom_agent", "name": "s", "agent": agent, "model": "m"}],
         "max_turns": turns,
     }
-    model = ScriptedModel({"s": answers})
-    agents: dict[str, Any] = {"scout": Scout, "writer": Writer}
+    model = ScriptedModel({"s": answers}, latency=latency)
+    agents: dict[str, Any] = {"scout": Scout, "writer": Writer, "chooser": Chooser}
     registry = Registry.of(teams={"team": team}, models={"m": model}, agents=agents)
     return Cluster({}, team={}, model=model, registry=registry)
 
@@ -255,6 +272,17 @@ def test_limits_hold_inside_of_a_turn() -> None:
         ref = await cluster.submit(limits={"max_model_calls": 1})
         run = await executed(cluster, ref)
         assert (run.status, run.stop_code) == ("incomplete", "max_model_calls")
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_is_cancelled_leaves_its_place_under_a_limit_to_the_next() -> None:
+    async def scenario() -> None:
+        cluster = cluster_of(["fog", "smoke"], agent="chooser", turns=1, latency=0.05)
+        ref = await cluster.submit(limits={"max_model_calls": 1})
+        async with asyncio.timeout(10):
+            run = await executed(cluster, ref)
+        assert (run.status, run.usage.model_calls) == ("completed", 1)
 
     asyncio.run(scenario())
 
