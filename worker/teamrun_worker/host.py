@@ -87,7 +87,7 @@ class Host:
     ) -> None:
         self._on_lost = on_lost
         self.is_lost = False
-        """The loop has ended though nobody had asked the host to stop."""
+        """The loop has ended though the host was not asked to stop."""
         self._compose = compose
         self._grace_s = grace.total_seconds()
         self._patience_s = patience.total_seconds()
@@ -255,9 +255,9 @@ class Host:
 
 
 def _run_through(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end of `work`, whatever a task or callback of somebody's tool raises.
+    """Run to the end of `work`, whatever a task or callback of a tool raises.
 
-    asyncio gives an exception of a task to whoever awaits the task; but a SystemExit or a
+    asyncio gives an exception of a task to the code that awaits it; but a SystemExit or a
     KeyboardInterrupt it raises out of the loop as well, which would end every run of the process.
     """
     main = loop.create_task(work)

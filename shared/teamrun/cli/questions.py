@@ -124,7 +124,7 @@ class Attendant:
         return True
 
     def _asked(self, action: RequiredAction) -> dict[str, Any] | None:
-        """The person's answer; None if there is nobody to give one."""
+        """The person's answer; None if no person is there."""
         if action.type == "approval":
             return {"decision": "approve"} if self._approves else self._decision(action)
         if action.schema_ is None:

@@ -21,7 +21,7 @@ __all__ = ["NotStrict", "response_format", "strict_schema"]
 Schema = dict[str, Any]
 
 # They restrict or describe values; without them the schema allows what it allowed, or more, and
-# whoever reads the answer validates it.
+# the reader of the answer validates it.
 _DROPPED = frozenset(
     {
         "$defs",
@@ -67,7 +67,7 @@ def response_format(model: type[BaseModel]) -> Schema:
     """The `response_format` of a chat completion whose answer is to be read as `model`.
 
     It is `strict` unless the model has a field that a strict schema cannot express, such as a
-    mapping with free keys. The answer is then validated all the same, by whoever reads it.
+    mapping with free keys. The reader of the answer validates it all the same.
     """
     schema = model.model_json_schema()
     try:

@@ -35,7 +35,7 @@ def end_draft(end: End, state: RunState) -> Draft:
 
 
 def cancel_draft(state: RunState) -> Draft | None:
-    """The end of a run that somebody has asked to cancel, which comes before anything else."""
+    """The end of a run whose cancel was requested; it comes before anything else."""
     if state.cancel is None:
         return None
     return end_draft(cancelled(state.cancel), state)

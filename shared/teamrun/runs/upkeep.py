@@ -126,7 +126,7 @@ class Upkeep:
         marker = open_marker(ref)
         if state.is_waiting(now):
             if due is None:
-                return  # whoever speaks to it puts its marker
+                return  # the next signal to it puts its marker
             marker = due_marker(ref, due)
         found, result = await self._store.get_many([marker, result_key(ref)])
         extra = {"run": str(ref), "marker": marker}

@@ -320,7 +320,7 @@ class BaseGroupChat(ABC):
 
     @abstractmethod
     def _give_turn(self, name: str) -> None:
-        """Let that participant speak next, whoever's turn it would be."""
+        """Let that participant speak next, out of its turn."""
 
     @abstractmethod
     def _select_speaker(

@@ -46,7 +46,7 @@ class Scene:
 
     def _line(self, prompt: str, is_open: Callable[[], bool]) -> str | None:
         self.prompts.append(prompt)
-        if not self.lines:  # somebody else answers while the person hesitates
+        if not self.lines:  # another client answers first
             self.actions = []
             assert not is_open()
             raise NoLongerAsked

@@ -183,7 +183,7 @@ def histories(draw: st.DrawFn) -> list[LLMMessage]:
         calls = draw(st.integers(0, 3))
         ids = [f"{number}.{index}" for index in range(calls)]
         messages += exchange(*ids) if ids else say(str(number))
-    # A state that was saved in the middle of a turn, or a history that was cut by somebody else.
+    # A state that was saved in the middle of a turn, or a history that was cut elsewhere.
     return draw(st.permutations(messages)) if draw(st.booleans()) else messages
 
 
