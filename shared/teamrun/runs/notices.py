@@ -69,7 +69,8 @@ class Notices:
         self._waiting: dict[tuple[str, str | int], RunState | bytes] = {}
         self._count = 0
         self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._urgent = False
+        self._pausing: asyncio.Future[None] | None = None
         self._sent_at = -math.inf
 
     def changed(self, ref: RunRef, state: RunState, *, view: bool) -> None:
@@ -106,22 +107,20 @@ class Notices:
     def _add(self, key: tuple[str, str | int], message: RunState | bytes) -> None:
         if len(self._waiting) < _MOST_WAITING:
             self._waiting[key] = message
-        if self._task is None and self._timer is None:
-            loop, due = asyncio.get_running_loop(), self._sent_at + self._gather_s
-            if loop.time() >= due:
-                self._begin()
-            else:
-                self._timer = loop.call_at(due, self._begin)
-
-    def _begin(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._send())
 
+    def _begin(self) -> None:
+        """Skip or end the pause before the next batch."""
+        self._urgent = True
+        if self._pausing is not None and not self._pausing.done():
+            self._pausing.set_result(None)
+
     async def _send(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
+            await self._pause(loop)
+            self._urgent = False
             while self._waiting:
                 batch, self._waiting = self._waiting, {}
                 for (kind, name), message in batch.items():
@@ -131,7 +130,23 @@ class Notices:
             logger.debug("notices lost", extra={"action": "notices_lost", "error": str(error)})
         finally:
             self._task = None
-            self._sent_at = asyncio.get_running_loop().time()
+            self._sent_at = loop.time()
+
+    async def _pause(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait until the next batch is due.
+
+        The task that sends waits itself, rather than a timer that starts it, because a task that
+        a timer starts while its loop closes is never cancelled.
+        """
+        due = self._sent_at + self._gather_s
+        if loop.time() < due and not self._urgent:
+            self._pausing = loop.create_future()
+            timer = loop.call_at(due, self._begin)
+            try:
+                await self._pausing
+            finally:
+                timer.cancel()
+                self._pausing = None
 
     async def _send_one(self, kind: str, name: str | int, message: RunState | bytes) -> None:
         if isinstance(message, RunState):

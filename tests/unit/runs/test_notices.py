@@ -66,3 +66,18 @@ def test_text_on_its_way_does_not_wait_and_takes_along_what_came_before_it() -> 
     first, second, delta = asyncio.run(main())
     assert (first, second) == (b"", b"")
     assert b"word" in delta
+
+
+def test_what_is_given_while_the_loop_closes_leaves_no_task_behind() -> None:
+    """A task that a timer starts in the last round of a loop is destroyed before it has begun."""
+
+    async def main() -> None:
+        ref, state = await a_run()
+        notices = Notices(Hearing(), gather=HOUR)
+        notices.changed(ref, state, view=False)
+        await notices.flushed()
+        notices.changed(ref, state, view=False)
+        waiting = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        assert len(waiting) == 1  # so asyncio.run cancels it
+
+    asyncio.run(main())
