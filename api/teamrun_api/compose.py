@@ -26,6 +26,7 @@ from teamrun.live.base import Live
 from teamrun.live.open import open_live
 from teamrun.redis.address import key_prefix, read_redis_url
 from teamrun.runs.engine import Engine
+from teamrun.runs.program import team_program
 from teamrun.runs.reaper import Reaper
 from teamrun.runs.service import RunService
 from teamrun.storage.address import store_namespace
@@ -124,7 +125,7 @@ async def _executing_here(
         store=store,
         live=live,
         dispatcher=dispatcher,
-        registry=registry,
+        program=team_program(registry),
         owner=owner,
         lease=settings.lease,
     )

@@ -7,7 +7,7 @@ from tests.golden.recording import FOLDER, TOOLS, cases
 from tests.support.runs import Cluster
 
 from teamrun.core.clock import SystemClock
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.runs.entries import Accepted, End
 from teamrun.runs.journal import Journal
 from teamrun.runs.keys import entry_key

@@ -18,7 +18,7 @@ from tests.simulation.weather import LEASE, Weather, clear
 from tests.simulation.world import Died, VirtualClock
 
 from teamrun.components.registry import Registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import StorageError
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine import Engine
@@ -162,7 +162,6 @@ class Worker(Process):
             store=store,
             live=live,
             dispatcher=queue,
-            registry=registry(),
             owner=name,
             lease=lease,
             clock=self.clock,

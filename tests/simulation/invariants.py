@@ -9,7 +9,7 @@ from tests.simulation.replay import disagreements
 from tests.simulation.story import Story
 from tests.simulation.world import VirtualClock
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError, UnreadableEntry
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.fold import fold

@@ -12,7 +12,7 @@ import pytest
 from tests.simulation.ports import StorePort
 from tests.simulation.weather import LEASE, ORPHAN, Weather
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.acceptance import Acceptance
 from teamrun.runs.decision import Decision

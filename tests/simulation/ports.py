@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tests.simulation.weather import Weather
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError, Unavailable
 from teamrun.live.base import View
 from teamrun.live.memory import MemoryLive

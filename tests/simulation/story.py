@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.runs.entries import Claim, End, Entry, Intent, Signal, Step, Wait, Yield
 from teamrun.runs.fold import RunState
 

@@ -15,7 +15,7 @@ from tests.simulation.program import Code, Outside
 from tests.simulation.world import EPOCH, Died, ProcessStore, VirtualClock, run_virtually
 
 from teamrun.components.definitions import AssistantDefinition, RoundRobinDefinition
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.runs.entries import Accepted, Claim, End, Entry, Signal, Step
 from teamrun.runs.execution import Execution, Finish
 from teamrun.runs.fold import RunState, fold

@@ -12,10 +12,11 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from teamrun.components.registry import Registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.models.base import ChatCompletionClient
 from teamrun.runs.engine import Engine
+from teamrun.runs.program import team_program
 from teamrun.runs.public import Delta, Event
 from teamrun.runs.service import RunService
 from teamrun.storage.base import ObjectStore
@@ -145,7 +146,7 @@ class World:
             store=store,
             live=self.live,
             dispatcher=self.mailbox,
-            registry=self.registry,
+            program=team_program(self.registry),
             owner="worker",
         )
         self.app: FastAPI = create_app(

@@ -19,7 +19,7 @@ from tests.support.children import Child
 from tests.support.crash_points import Crash
 from tests.support.deployment import TENANT, CountingModel, Deployment, deployed, sometime
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import QUEUE
 from teamrun.errors import NotFound, RunEnded
 from teamrun.redis.pipe import RedisPipe

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
 from teamrun.live.base import Live, View
 from teamrun.runs.entries import Entry, Step, read_entry
 from teamrun.storage.base import ObjectStore

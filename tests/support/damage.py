@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from tests.support.runs import TENANT, Cluster
 
 from teamrun.components.registry import Registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.runs.entries import Claim
 from teamrun.runs.lineage import ForkRequest
 from teamrun.runs.spec import RunRequest

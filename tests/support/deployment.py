@@ -29,7 +29,7 @@ from tests.support.services import Valkey, valkey
 
 from teamrun.components.config import load_registry
 from teamrun.core.clock import SystemClock
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.errors import StorageError, Unavailable
 from teamrun.live.open import open_live

@@ -8,7 +8,7 @@ from datetime import timedelta
 from tests.support.audit import claims_of, model_calls_of, violations_of
 from tests.support.deployment import TENANT, Deployment
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import StorageError
 
 __all__ = ["Load", "Tally"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from teamrun.components.registry import Registry
 from teamrun.core.clock import SystemClock
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.live.base import Live
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine import Engine
@@ -16,6 +16,7 @@ from teamrun.runs.entries import Claim, Entry
 from teamrun.runs.execution import Finish
 from teamrun.runs.log import RunLog
 from teamrun.runs.notices import lease_name
+from teamrun.runs.program import team_program
 from teamrun.runs.reaper import Reaper
 from teamrun.runs.service import RunService
 from teamrun.runs.spec import RunRequest
@@ -89,12 +90,14 @@ class Cluster:
             clock=self.clock,
         )
 
-    def worker(self, owner: str = "w1", **options: Any) -> Engine:
+    def worker(
+        self, owner: str = "w1", *, registry: Registry | None = None, **options: Any
+    ) -> Engine:
+        options.setdefault("program", team_program(registry or self.registry))
         return Engine(
             store=self.store,
             live=self.live,
             dispatcher=self.queue,
-            registry=options.pop("registry", None) or self.registry,
             owner=owner,
             lease=self.lease,
             clock=self.clock,

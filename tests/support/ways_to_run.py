@@ -14,11 +14,12 @@ from tests.support.terminal import at_terminal
 from teamrun.cli.app import app
 from teamrun.components.build import build_team
 from teamrun.components.config import load_registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.dispatch.local import LocalDispatcher
 from teamrun.live.memory import MemoryLive
 from teamrun.messages import BaseChatMessage
 from teamrun.runs.engine import Engine
+from teamrun.runs.program import team_program
 from teamrun.runs.public import RequiredAction
 from teamrun.runs.service import RunService
 from teamrun.runs.spec import RunRequest
@@ -210,7 +211,9 @@ async def run_as_a_job(case: Case, config: Path, folder: Path) -> list[dict[str,
     registry = load_registry(config, environ={})
     store, live = open_store(folder.as_uri()), MemoryLive()
     dispatcher = LocalDispatcher(lambda ref: engine.execute(ref))
-    engine = Engine(store=store, live=live, dispatcher=dispatcher, registry=registry, owner="w")
+    engine = Engine(
+        store=store, live=live, dispatcher=dispatcher, program=team_program(registry), owner="w"
+    )
     service = RunService(store=store, live=live, dispatcher=dispatcher, registry=registry)
     body: dict[str, Any] = {"team": "t", "input": "go", "limits": case.limits or {}}
     if "--max-turns" in case.options:

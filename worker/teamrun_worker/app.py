@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery, bootsteps, signals
 from celery.worker import state
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import QUEUE, TASK
 from teamrun.redis.address import RedisAddress, read_redis_url
 from teamrun_worker.broker import transport_options

@@ -18,6 +18,7 @@ from teamrun.live.base import Live
 from teamrun.live.open import open_live
 from teamrun.redis.address import RedisAddress, key_prefix, read_redis_url
 from teamrun.runs.engine import Engine
+from teamrun.runs.program import team_program
 from teamrun.runs.reaper import Reaper
 from teamrun.runs.reclaim import ReclaimingSweeper
 from teamrun.storage.address import store_namespace
@@ -103,7 +104,7 @@ async def compose(settings: WorkerSettings, *, outside: OpenOutside = open_outsi
         store=store,
         live=live,
         dispatcher=dispatcher,
-        registry=registry,
+        program=team_program(registry),
         owner=owner,
         lease=settings.lease,
     )

@@ -10,11 +10,12 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from teamrun.components.registry import Registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import UsageError
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine import Engine
 from teamrun.runs.execution import Finish
+from teamrun.runs.program import team_program
 from teamrun.runs.public import Delta, Event, RequiredAction, Run
 from teamrun.runs.service import RunService
 from teamrun.runs.spec import RunRequest
@@ -122,7 +123,9 @@ async def run_here(
     """
     store, live, knock = MemoryStore(), MemoryLive(), _Knock()
     service = RunService(store=store, live=live, dispatcher=knock, registry=registry)
-    engine = Engine(store=store, live=live, dispatcher=knock, registry=registry, owner="run")
+    engine = Engine(
+        store=store, live=live, dispatcher=knock, program=team_program(registry), owner="run"
+    )
     try:
         run = (await service.submit(_TENANT, request)).run
         here = RunHere(service, run.id)

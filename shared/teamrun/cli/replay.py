@@ -9,7 +9,7 @@ import typer
 from teamrun.cli.options import ConfigOption, DataDirOption, StoreUrlOption
 from teamrun.components.config import load_registry
 from teamrun.core.clock import SystemClock
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.runs.entries import Accepted, End
 from teamrun.runs.journal import Journal
 from teamrun.runs.log import RunLog

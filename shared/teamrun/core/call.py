@@ -3,7 +3,7 @@
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["CallInfo", "current_call"]
+__all__ = ["CallInfo", "agent_name", "current_call"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,8 @@ class CallInfo:
 
 current_call: ContextVar[CallInfo | None] = ContextVar("teamrun_current_call", default=None)
 """The call that this code is executing; None outside a run."""
+
+
+def agent_name(path: str) -> str:
+    """The agent's own name: the last part of its path."""
+    return path.rpartition("/")[2]

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from teamrun.core.optional import require
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.redis.address import RedisAddress
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 
 __all__ = ["LocalDispatcher"]
 

@@ -4,7 +4,8 @@ import asyncio
 import logging
 from datetime import timedelta
 
-from teamrun.dispatch.base import Dispatcher, QueueDepth, RunRef
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher, QueueDepth
 from teamrun.errors import DeliveryError
 
 __all__ = ["PersistentDispatcher"]

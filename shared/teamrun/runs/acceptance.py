@@ -19,7 +19,8 @@ from pydantic_core import to_json
 from teamrun.components.digest import version_of
 from teamrun.components.registry import Registry, Resolved
 from teamrun.core.clock import Clock
-from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import (
     DefinitionError,
     DeliveryError,

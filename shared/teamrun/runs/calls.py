@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from teamrun.core.call import CallInfo, current_call
+from teamrun.core.call import CallInfo, agent_name, current_call
 from teamrun.messages.recordable import PairJoiner, reportable
 from teamrun.runs.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent
 from teamrun.runs.fold import RunState
@@ -15,15 +15,10 @@ from teamrun.runs.journal import CallKind, Outcome, PendingCall, Perform
 from teamrun.runs.log import RunLog
 from teamrun.runs.outcomes import failed_outcome, log_failure, recorded
 
-__all__ = ["Calls", "Done", "agent_name", "record_of"]
+__all__ = ["Calls", "Done", "record_of"]
 
 Publish = Callable[[dict[str, Any]], None]
 """Shows a delta to live subscribers."""
-
-
-def agent_name(path: str) -> str:
-    """The agent's own name: the last part of its path."""
-    return path.rpartition("/")[2]
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 import secrets
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import DefinitionError, NoSuchPoint, RunNotFinished, RunNotFound
 from teamrun.runs.acceptance import Acceptance
 from teamrun.runs.entries import Entry

@@ -5,7 +5,9 @@ entry is then formed anew, with what has come since.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from teamrun.core.call import agent_name
 from teamrun.runs.calls import Calls, record_of
 from teamrun.runs.entries import Body, End, Intent, LoggedEvent, Signal, Step, Wait, Yield
 from teamrun.runs.fold import RunState
@@ -13,7 +15,7 @@ from teamrun.runs.gate import Gate
 from teamrun.runs.journal import Journal, PendingCall
 from teamrun.runs.narration import call_events, end_event
 
-__all__ = ["Draft", "Drafts", "cancel_draft", "cancelled", "end_draft"]
+__all__ = ["Draft", "Drafts", "Ending", "cancelled", "ending", "ending_of_cancel"]
 
 
 @dataclass(slots=True)
@@ -28,17 +30,24 @@ class Draft:
     intents: tuple[PendingCall, ...] = ()
 
 
-def end_draft(end: End, state: RunState) -> Draft:
+class Ending(NamedTuple):
+    """The last entry of a run, formed from its state alone."""
+
+    body: End
+    events: list[LoggedEvent]
+
+
+def ending(end: End, state: RunState) -> Ending:
     """The end of a run whose code does not run."""
     end = end.model_copy(update={"unknown_outcomes": state.doubtful()})
-    return Draft(end, [end_event(end)])
+    return Ending(end, [end_event(end)])
 
 
-def cancel_draft(state: RunState) -> Draft | None:
+def ending_of_cancel(state: RunState) -> Ending | None:
     """The end of a run whose cancel was requested; it comes before anything else."""
     if state.cancel is None:
         return None
-    return end_draft(cancelled(state.cancel), state)
+    return ending(cancelled(state.cancel), state)
 
 
 def cancelled(signal: Signal) -> End:
@@ -70,7 +79,8 @@ class Drafts:
         ]
         events = said + progress
         for item, record in zip(done, records, strict=True):
-            events += call_events(item, record)
+            agent = agent_name(item.call.agent)
+            events += call_events(record, agent=agent, detail=item.outcome.detail)
         body = Step(calls=records, emitted=len(said))
         return Draft(body, events, said=len(said), done=len(done), progress=len(progress))
 

@@ -13,24 +13,22 @@ from typing import Any, Self
 from weakref import WeakValueDictionary
 
 from teamrun.components.definitions import TeamDefinition
-from teamrun.components.registry import Registry
 from teamrun.core.clock import Clock, SystemClock
-from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError, EngineFault, StorageError, UnreadableEntry
 from teamrun.live.base import Live
 from teamrun.messages.recordable import exception_text
 from teamrun.runs.decision import failure
-from teamrun.runs.drafts import cancel_draft, end_draft
-from teamrun.runs.entries import End, Entry
+from teamrun.runs.drafts import ending, ending_of_cancel
+from teamrun.runs.entries import Entry
 from teamrun.runs.execution import Execution, Finish, Program
 from teamrun.runs.fold import RunState
-from teamrun.runs.journal import Journal
 from teamrun.runs.keys import due_marker, idle_marker, open_marker
 from teamrun.runs.lineage import read_prefix
 from teamrun.runs.log import RunLog
 from teamrun.runs.metrics import RunMetrics
 from teamrun.runs.notices import Notices, lease_name, owner_topic
-from teamrun.runs.program import run_team
 from teamrun.runs.results import settle
 from teamrun.runs.spec import BEHAVIOUR, RunSpec
 from teamrun.storage.base import ObjectStore
@@ -54,11 +52,10 @@ class Engine:
         store: Where the logs are.
         live: Leases and notices.
         dispatcher: Where runs go that this engine lets go of.
-        registry: The models and tools of teams.
+        program: Makes the code of a run from its specification.
         owner: A name that no other process has.
         lease: How long a run belongs to an owner that is not heard of.
         clock: The machine's, unless a test has one.
-        program: Makes the code of a run; by default its team.
     """
 
     def __init__(
@@ -67,17 +64,15 @@ class Engine:
         store: ObjectStore,
         live: Live,
         dispatcher: Dispatcher,
-        registry: Registry,
+        program: Callable[[RunSpec], Program],
         owner: str,
         lease: timedelta = timedelta(seconds=60),
         clock: Clock | None = None,
-        program: Callable[[RunSpec], Program] | None = None,
     ) -> None:
         self._store = store
         self._live = live
         self._dispatcher = dispatcher
-        self._registry = registry
-        self._program = program or self._team
+        self._program = program
         self.owner = owner
         self._lease = lease
         self._clock = clock or SystemClock()
@@ -219,8 +214,8 @@ class Engine:
             if state.owner not in (None, self.owner):
                 return Finish.HELD
             fault = EngineFault(f"{type(error).__name__}: {exception_text(error)}")
-            draft = cancel_draft(state) or end_draft(failure(fault), state)
-            entry = await log.append(state, draft.body, draft.events, epoch=state.epoch)
+            body, events = ending_of_cancel(state) or ending(failure(fault), state)
+            entry = await log.append(state, body, events, epoch=state.epoch)
             if entry is not None:
                 break
         state.apply(entry)
@@ -267,12 +262,6 @@ class Engine:
         elif finish is Finish.YIELDED:
             await self._hand_over(ref)
         return finish, state
-
-    def _team(self, spec: RunSpec) -> Program:
-        async def program(journal: Journal) -> End:
-            return await run_team(journal, spec, self._registry)
-
-        return program
 
     async def _may_take(self, ref: RunRef, state: RunState) -> bool:
         """Whether nobody else is at work, as far as can be told."""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ValidationError
 
 from teamrun.core.clock import Clock
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError, NotFound, RunNotFinished, UnreadableEntry
 from teamrun.live.base import Live
 from teamrun.runs.entries import DELETED, End, Entry

@@ -21,7 +21,7 @@ from teamrun.messages.origin import current_origin
 from teamrun.runs.attempts import latest_attempt
 from teamrun.runs.calls import Calls
 from teamrun.runs.decision import Decision, failure
-from teamrun.runs.drafts import Draft, Drafts, cancel_draft, end_draft
+from teamrun.runs.drafts import Draft, Drafts, ending, ending_of_cancel
 from teamrun.runs.entries import Claim, End, Entry, Signal, Step, Wait, Yield
 from teamrun.runs.fold import RunState
 from teamrun.runs.gate import Gate
@@ -176,11 +176,11 @@ class Execution:
     def _first_duty(self) -> Draft | None:
         """What comes before everything else: a cancel, and runs that are not to be executed."""
         state, now = self.state, self._clock.now()
-        if (cancelling := cancel_draft(state)) is not None:
-            return cancelling
+        if (cancelling := ending_of_cancel(state)) is not None:
+            return Draft(*cancelling)
         expires_at = state.spec.expires_at
         if state.epoch == 0 and expires_at is not None and now >= expires_at:
-            return end_draft(End(status="expired", stop_code="expired"), state)
+            return Draft(*ending(End(status="expired", stop_code="expired"), state))
         if state.idle_claims >= _POISON_CLAIMS:
             return _given_up(
                 state,
@@ -276,7 +276,7 @@ class Execution:
 
     async def _write_end(self, end: End) -> Finish:
         """End the run from outside of `_live`."""
-        return await self._write_last(lambda: end_draft(end, self.state))
+        return await self._write_last(lambda: Draft(*ending(end, self.state)))
 
     async def _write_last(self, form: Callable[[], Draft]) -> Finish:
         """Let go of the run from outside of `_live`; a cancel or another owner comes first."""
@@ -471,4 +471,4 @@ def _stopped_here(journal: Journal) -> End:
 def _given_up(state: RunState, code: str, why: str) -> Draft:
     error = error_record(RunError(why)).model_copy(update={"code": code})
     end = End(status="failed", stop_reason=why, stop_code=code, error=error)
-    return end_draft(end, state)
+    return Draft(*ending(end, state))

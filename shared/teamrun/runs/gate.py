@@ -1,7 +1,8 @@
 """What stands between a call that run code asks for and its beginning: limits, pause, intents."""
 
+from teamrun.core.call import agent_name
 from teamrun.errors import Diverged
-from teamrun.runs.calls import Calls, agent_name
+from teamrun.runs.calls import Calls
 from teamrun.runs.entries import LoggedEvent
 from teamrun.runs.fold import RunState
 from teamrun.runs.journal import Journal, PendingCall

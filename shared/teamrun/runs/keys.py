@@ -9,7 +9,7 @@ import os
 import time
 from datetime import UTC, datetime, timedelta
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 
 __all__ = [
     "GONE",

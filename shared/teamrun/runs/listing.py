@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import UnreadableEntry, UsageError
 from teamrun.runs.fold import RunState
 from teamrun.runs.keys import list_folder, ref_of_list_marker

@@ -17,7 +17,7 @@ import pydantic
 from pydantic_core import from_json, to_json
 
 from teamrun.core.clock import Clock
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import DamagedBlob, NotFound, Unavailable, UnreadableEntry
 from teamrun.runs.entries import FORMAT, KINDS, Body, Entry, LoggedEvent, read_entry
 from teamrun.runs.fold import RunState, fold

@@ -15,7 +15,6 @@ from teamrun.messages import (
     ToolCallExecutionEvent,
     ToolCallRequestEvent,
 )
-from teamrun.runs.calls import Done, agent_name
 from teamrun.runs.entries import CallRecord, End, ErrorRecord, LoggedEvent
 from teamrun.runs.fold import RunState
 from teamrun.runs.journal import Journal
@@ -88,16 +87,21 @@ def end_event(end: End) -> LoggedEvent:
     return LoggedEvent(type=f"run.{end.status}", agent=None, data=data)
 
 
-def call_events(done: Done, record: CallRecord) -> list[LoggedEvent]:
-    """That a call has completed, and what it left."""
-    agent = agent_name(done.call.agent)
+def call_events(record: CallRecord, *, agent: str, detail: dict[str, Any]) -> list[LoggedEvent]:
+    """A call has completed, and these are the files that it left.
+
+    Args:
+        record: Of the call.
+        agent: Name of the agent that made it.
+        detail: What the event says about the call besides.
+    """
     if record.kind == "input":  # nobody answered; an answer is told with the signal that brings it
         return [received_event(agent, record.call_id, "expired")]
     data: dict[str, Any] = {
         "call_id": record.call_id,
         record.kind: record.name,
         "duration_ms": record.duration_ms,
-        **done.outcome.detail,
+        **detail,
     }
     if record.error is not None:
         data["error"] = record.error

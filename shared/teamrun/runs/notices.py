@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError
 from teamrun.live.base import Live, View
 from teamrun.runs.fold import RunState

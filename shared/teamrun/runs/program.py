@@ -1,6 +1,6 @@
 """The code of a run: build the team, give it the task, tell what it says."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from teamrun.core.behaviour import current_behaviour, has_behaviour
 from teamrun.core.protocols import AnyMessage, Task, TaskResult
 from teamrun.messages import BaseChatMessage, HandoffMessage, TextMessage
 from teamrun.runs.entries import End
+from teamrun.runs.execution import Program
 from teamrun.runs.journal import Journal, Question
 from teamrun.runs.narration import Narrator
 from teamrun.runs.output import output_of_message, output_sources
@@ -23,7 +24,23 @@ from teamrun.runs.spec import RunInput, RunSpec
 from teamrun.runs.wiring import JournalWiring, ask_person
 from teamrun.teams import BaseGroupChat
 
-__all__ = ["run_team"]
+__all__ = ["run_team", "team_program"]
+
+
+def team_program(registry: Registry) -> Callable[[RunSpec], Program]:
+    """Makes the code of runs: each drives its team.
+
+    Args:
+        registry: The models and tools of the teams.
+    """
+
+    def of(spec: RunSpec) -> Program:
+        async def program(journal: Journal) -> End:
+            return await run_team(journal, spec, registry)
+
+        return program
+
+    return of
 
 
 async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:

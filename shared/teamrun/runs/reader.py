@@ -12,7 +12,7 @@ from enum import Enum, auto
 import pydantic
 
 from teamrun.core.clock import Clock
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError, RunNotFound, UnreadableEntry
 from teamrun.live.base import Live, View
 from teamrun.runs.entries import End

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from teamrun.core.clock import Clock, SystemClock
-from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError, StorageError, UnreadableEntry
 from teamrun.live.base import Live
 from teamrun.runs.entries import End

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from teamrun.core.clock import SystemClock
-from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError, StorageError
 from teamrun.live.base import Live
 from teamrun.runs.fold import RunState

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import UnreadableEntry
 from teamrun.runs.entries import End, ErrorRecord, WrittenEvents, read_entry, read_events
 from teamrun.runs.fold import RunState

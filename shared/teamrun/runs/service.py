@@ -13,7 +13,8 @@ import pydantic
 
 from teamrun.components.registry import Registry
 from teamrun.core.clock import Clock, SystemClock
-from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import (
     ArtifactNotFound,
     DamagedBlob,

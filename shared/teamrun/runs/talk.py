@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from teamrun.components.answers import check_data
 from teamrun.core.clock import Clock
-from teamrun.dispatch.base import Dispatcher, RunRef
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import (
     DeliveryError,
     IdempotencyConflict,
@@ -26,7 +27,7 @@ from teamrun.errors import (
     UnfitAnswer,
 )
 from teamrun.messages.recordable import encodable
-from teamrun.runs.drafts import cancelled, end_draft
+from teamrun.runs.drafts import cancelled, ending
 from teamrun.runs.entries import Body, CancelMode, Decision, LoggedEvent, Signal
 from teamrun.runs.fold import RunState
 from teamrun.runs.keys import open_marker
@@ -124,8 +125,7 @@ class Talk:
             # needed after the end.
             await self._store.put_new(open_marker(ref), b"")
             if state.owner is None:
-                draft = end_draft(cancelled(asked), state)
-                body, events = draft.body, draft.events
+                body, events = ending(cancelled(asked), state)
             owner = state.owner
             entry = await log.append(state, body, events, epoch=state.epoch)
             if entry is not None:

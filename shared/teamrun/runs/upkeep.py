@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from teamrun.core.clock import Clock
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import NotFound, StorageError, UnreadableEntry
 from teamrun.runs.erasure import Erasure
 from teamrun.runs.fold import RunState

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from teamrun.agents.base import BaseChatAgent
 from teamrun.components.definitions import UserProxyDefinition
 from teamrun.components.wiring import InputFunc
+from teamrun.core.call import agent_name
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import (
     SessionLost,
@@ -28,7 +29,6 @@ from teamrun.messages.recordable import encodable, exception_text, recordable
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of
 from teamrun.runs.artifacts import RunArtifacts
-from teamrun.runs.calls import agent_name
 from teamrun.runs.entries import CallRecord, Decision, ErrorRecord
 from teamrun.runs.journal import Desk, Journal, Outcome, Question
 from teamrun.runs.outcomes import failed_outcome, log_failure, recorded

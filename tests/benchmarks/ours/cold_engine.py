@@ -7,6 +7,7 @@ from tests.benchmarks.ours.models import Speaker
 from teamrun.components.registry import Registry
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine import Engine
+from teamrun.runs.program import team_program
 from teamrun.storage.open import open_store
 from teamrun.testing.queue import MemoryQueue
 
@@ -19,6 +20,6 @@ engine = Engine(
     store=open_store(FOLDER.as_uri()),
     live=MemoryLive(),
     dispatcher=MemoryQueue(),
-    registry=Registry.of(teams={"team": TEAM}, models={"m": Speaker()}),
+    program=team_program(Registry.of(teams={"team": TEAM}, models={"m": Speaker()})),
     owner="bench",
 )

@@ -12,10 +12,11 @@ from tests.benchmarks.ours.models import Halting, Speaker, ToolCaller
 from tests.benchmarks.ours.stores import RecordingStore, replay
 
 from teamrun.components.registry import Registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.models import ChatCompletionClient
 from teamrun.runs.engine import Engine
+from teamrun.runs.program import team_program
 from teamrun.runs.service import RunService
 from teamrun.runs.spec import RunRequest
 from teamrun.storage.base import ObjectStore
@@ -78,7 +79,9 @@ async def service(
     )
     live, queue = MemoryLive(), MemoryQueue()
     runs = RunService(store=store, live=live, dispatcher=queue, registry=registry)
-    engine = Engine(store=store, live=live, dispatcher=queue, registry=registry, owner="bench")
+    engine = Engine(
+        store=store, live=live, dispatcher=queue, program=team_program(registry), owner="bench"
+    )
     try:
         yield Service(runs, engine, store)
     finally:

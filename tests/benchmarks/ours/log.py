@@ -12,7 +12,7 @@ from tests.benchmarks.ours.models import Halting
 from tests.support.services import moto
 
 from teamrun.core.clock import SystemClock
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.runs.entries import CallRecord, Claim, LoggedEvent, Step
 from teamrun.runs.fold import RunState
 from teamrun.runs.log import RunLog

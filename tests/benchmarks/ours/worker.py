@@ -14,7 +14,7 @@ from tests.benchmarks.ours.team_file import write_team_file
 from tests.support.services import valkey
 
 from teamrun.components.config import load_registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.live.open import open_live
 from teamrun.redis.address import key_prefix

@@ -14,7 +14,7 @@ from celery.contrib.testing.worker import start_worker
 from kombu import Connection, Queue
 from tests.support.services import Valkey, valkey
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import QUEUE, TASK, CeleryDispatcher, encode_message
 from teamrun.errors import DeliveryError
 from teamrun.redis.pipe import RedisPipe

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.dispatch.local import LocalDispatcher
 
 ONE, TWO = RunRef("default", "one"), RunRef("default", "two")

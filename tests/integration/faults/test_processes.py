@@ -9,7 +9,7 @@ from tests.support.audit import violations_of
 from tests.support.deployment import TENANT, CountingModel, Deployment, deployed, sometime
 from tests.support.figures import Figures
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 

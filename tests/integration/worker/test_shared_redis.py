@@ -15,7 +15,7 @@ from tests.support.redis_states import REFUSING, admin, recover
 from tests.support.service import example, until
 from tests.support.services import Valkey, valkey
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.redis.address import key_prefix
 from teamrun.runs.public import Event

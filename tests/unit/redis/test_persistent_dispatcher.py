@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.dispatch.persistent import PersistentDispatcher
 from teamrun.errors import DeliveryError
 

@@ -13,7 +13,7 @@ from tests.support.runs import TENANT, Cluster, solo
 from tests.unit.runs.test_recorded import difference
 
 from teamrun.components.registry import Registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import ModelError, ToolError
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.runs.entries import CallRecord, Step

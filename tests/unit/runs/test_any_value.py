@@ -15,7 +15,7 @@ from tests.support.runs import TENANT, Cluster, solo
 from tests.unit.runs.test_recorded import difference
 
 from teamrun.components.registry import Registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.live.base import Live
 from teamrun.live.memory import MemoryLive
 from teamrun.messages.llm import CreateResult, FunctionCall, LLMMessage

@@ -6,7 +6,7 @@ import pytest
 from tests.support.runs import TENANT, Cluster, duo, solo
 
 from teamrun.components.registry import Registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import DefinitionError, NoSuchPoint, RunNotFinished, RunNotFound
 from teamrun.messages.llm import CreateResult
 from teamrun.runs.lineage import ForkRequest, RetryRequest

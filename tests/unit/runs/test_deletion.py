@@ -10,7 +10,7 @@ from tests.support.damage import KEY, build, cluster_over
 from tests.support.damage import Wreck as Built
 from tests.support.runs import TENANT, Cluster
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import (
     RunDeleted,
     RunNotFinished,

@@ -6,7 +6,7 @@ import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.components.registry import Registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import NoSuchPoint
 from teamrun.runs.execution import Finish
 from teamrun.runs.public import Run

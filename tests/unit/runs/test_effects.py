@@ -227,7 +227,6 @@ def test_a_write_that_nobody_waited_for_is_not_made_again_by_the_next_attempt() 
                 store=store,
                 live=cluster.live,
                 dispatcher=cluster.queue,
-                registry=cluster.registry,
                 owner=owner,
                 program=lambda spec: code,
             )

@@ -6,7 +6,7 @@ from typing import Any
 from tests.support.runs import TENANT, Cluster, duo, solo
 
 from teamrun.components.registry import Registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.messages.llm import CreateResult
 from teamrun.runs.engine import Engine
@@ -516,7 +516,6 @@ def test_no_call_begins_when_the_code_of_a_run_has_come_to_its_end() -> None:
             store=cluster.store,
             live=cluster.live,
             dispatcher=cluster.queue,
-            registry=cluster.registry,
             owner="w1",
             program=lambda spec: program,
         )

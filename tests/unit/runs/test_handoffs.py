@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.support.runs import TENANT, Cluster
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.runs.public import Run
 from teamrun.runs.talk import Answer
 from teamrun.tools.function import FunctionTool

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tests.support.runs import TENANT, Cluster, ShiftedClock, duo, solo
 
 from teamrun.components.config import load_registry
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.messages.llm import CreateResult, RequestUsage
 from teamrun.models.prices import price_of
 from teamrun.runs.entries import Signal

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from teamrun.components.definitions import AssistantDefinition, RoundRobinDefinition
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import Unavailable
 from teamrun.runs.entries import Accepted, Claim, End, LoggedEvent, Step
 from teamrun.runs.fold import fold

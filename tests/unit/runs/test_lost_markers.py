@@ -8,7 +8,7 @@ import pytest
 from tests.support.damage import build, cluster_over
 from tests.support.runs import TENANT, Cluster
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.runs.keys import entry_key, list_marker, open_marker
 from teamrun.runs.spec import InputMessage
 from teamrun.storage.memory import MemoryStore

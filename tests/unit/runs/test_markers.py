@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.runs.keys import list_folder, list_marker
 from teamrun.runs.markers import Markers
 from teamrun.storage.memory import MemoryStore

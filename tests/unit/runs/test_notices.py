@@ -3,7 +3,7 @@ from datetime import timedelta
 
 from tests.support.runs import Cluster, solo
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.fold import RunState
 from teamrun.runs.notices import Notices

@@ -9,7 +9,7 @@ from teamrun.agents import BaseChatAgent
 from teamrun.components.registry import Registry
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import Response
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import UsageError
 from teamrun.messages import BaseChatMessage, TextMessage
 from teamrun.messages.events import ThoughtEvent

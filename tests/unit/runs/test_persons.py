@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from tests.support.runs import TENANT, Cluster, ShiftedClock
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import UnfitAnswer
 from teamrun.runs.engine import Engine
 from teamrun.runs.execution import Finish
 from teamrun.runs.keys import due_marker, open_marker
+from teamrun.runs.program import team_program
 from teamrun.runs.public import Run
 from teamrun.runs.talk import Answer
 from teamrun.testing.faults import Fault, FaultStore
@@ -152,7 +153,7 @@ def test_an_answer_that_is_first_leaves_no_trace_of_an_expiry() -> None:
             store=store,
             live=cluster.live,
             dispatcher=cluster.queue,
-            registry=cluster.registry,
+            program=team_program(cluster.registry),
             owner="w2",
             clock=ahead,
         )
@@ -215,7 +216,7 @@ def test_a_run_that_begins_to_wait_waits_for_storage_as_long_as_it_takes() -> No
             store=store,
             live=cluster.live,
             dispatcher=cluster.queue,
-            registry=cluster.registry,
+            program=team_program(cluster.registry),
             owner="w1",
             clock=cluster.clock,
         )

@@ -5,7 +5,7 @@ import pytest
 from tests.support.runs import TENANT, Cluster, duo, solo
 
 from teamrun.core.clock import SystemClock
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import RunNotFinished, RunNotFound
 from teamrun.runs.engine import Engine
 from teamrun.runs.entries import Accepted, End
@@ -154,7 +154,6 @@ def test_what_a_call_under_way_had_told_at_the_end_is_no_difference() -> None:
             store=cluster.store,
             live=cluster.live,
             dispatcher=cluster.queue,
-            registry=cluster.registry,
             owner="w",
             program=lambda spec: program,
         )

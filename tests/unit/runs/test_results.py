@@ -88,7 +88,6 @@ def test_runs_of_one_team_share_its_definition_in_a_worker() -> None:
             store=cluster.store,
             live=cluster.live,
             dispatcher=cluster.queue,
-            registry=cluster.registry,
             owner="w1",
             program=program,
         )

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 from tests.support.runs import TENANT, Cluster, solo
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import IdempotencyConflict, ModelError, RunNotFound, Unavailable
 from teamrun.runs.engine import Engine
 from teamrun.runs.entries import CallRecord, Claim, End, Yield
@@ -277,7 +277,6 @@ async def driven(cluster: Cluster, ref: RunRef, program: Program, owner: str) ->
         store=cluster.store,
         live=cluster.live,
         dispatcher=cluster.queue,
-        registry=cluster.registry,
         owner=owner,
         program=lambda spec: program,
     )

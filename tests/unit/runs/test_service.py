@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import (
     ArtifactNotFound,
     DefinitionError,

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.runs.execution import Finish
 from teamrun.runs.public import Run
 from teamrun.tools.base import OnLost, Tool

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.support.runs import TENANT, Cluster, duo, solo
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import (
     IdempotencyConflict,
     RunEnded,

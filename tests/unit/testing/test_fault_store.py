@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError, Unavailable
 from teamrun.storage.base import ObjectStore
 from teamrun.testing import Fault, FaultStore, MemoryQueue, MemoryStore, Outcome, StoreCall

@@ -1,4 +1,4 @@
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import QUEUE, TASK
 from teamrun_worker.app import make_app
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from teamrun.dispatch.base import RunRef
+from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError, UsageError
 from teamrun_worker.host import Host, Parts
 

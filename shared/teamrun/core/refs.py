@@ -1,0 +1,28 @@
+"""References: how a run is named outside of its log."""
+
+from typing import NamedTuple, Self
+
+__all__ = ["RunRef"]
+
+
+class RunRef(NamedTuple):
+    """Names one run; `str(ref)` is the queue message, `{tenant}.{run_id}`."""
+
+    tenant: str
+    run_id: str
+
+    def __str__(self) -> str:
+        """The form on the wire."""
+        return f"{self.tenant}.{self.run_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the form on the wire; neither part may hold `.` or `/`.
+
+        Raises:
+            ValueError: The text is not of the form.
+        """
+        tenant, dot, run_id = text.partition(".")
+        if not (tenant and dot and run_id) or "/" in text or "." in run_id:
+            raise ValueError(f"{text!r} is not of the form tenant.run_id")
+        return cls(tenant, run_id)
