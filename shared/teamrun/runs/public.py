@@ -60,9 +60,6 @@ class _Resource(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 
-# These are dataclasses: a run makes or changes one of each in every turn.
-
-
 @dataclass(slots=True, kw_only=True)
 class Usage:
     """What a run has used so far."""
@@ -95,10 +92,10 @@ class Progress:
     current_agent: str | None = None
 
 
-class RequiredAction(_Resource):
+class RequiredAction(BaseModel):
     """A question that a run waits for; `POST .../input` answers it."""
 
-    model_config = ConfigDict(frozen=True, serialize_by_alias=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, serialize_by_alias=True)
 
     id: str
     type: Literal["input", "approval"]
@@ -111,10 +108,10 @@ class RequiredAction(_Resource):
     """The values that `decision` of the answer may have."""
 
 
-class Output(_Resource):
+class Output(BaseModel):
     """The last message of the agents that the definition names in `output`; by default, of all."""
 
-    model_config = ConfigDict(frozen=True, serialize_by_alias=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, serialize_by_alias=True)
 
     text: str
     data: Any = Field(default=None, alias="json")
@@ -232,8 +229,10 @@ class RunPage(_Resource):
     has_more: bool = False
 
 
-class RunResult(_Resource):
+class RunResult(BaseModel):
     """The whole result of a finished run; the same document as `result.json` beside its log."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     run_id: str
     status: RunStatus
