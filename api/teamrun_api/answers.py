@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from teamrun.runs.public import TERMINAL, Run
+from teamrun.runs.log.status import TERMINAL
+from teamrun.runs.service.resources import Run
 from teamrun_api.conditional import revision_tag
 from teamrun_api.context import Call
 

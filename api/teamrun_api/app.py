@@ -15,7 +15,7 @@ from starlette.responses import Response
 from teamrun.components.registry import Registry
 from teamrun.core.exposition import MetricLines
 from teamrun.errors import DeliveryError, StorageError, TeamrunError
-from teamrun.runs.service import RunService
+from teamrun.runs.service.service import RunService
 from teamrun.version import VERSION
 from teamrun_api.auth import Keyring
 from teamrun_api.context import Api

@@ -25,10 +25,10 @@ from teamrun.dispatch.persistent import PersistentDispatcher
 from teamrun.live.base import Live
 from teamrun.live.open import open_live
 from teamrun.redis.address import key_prefix, read_redis_url
-from teamrun.runs.engine import Engine
-from teamrun.runs.program import team_program
-from teamrun.runs.reaper import Reaper
-from teamrun.runs.service import RunService
+from teamrun.runs.durable.team import team_program
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.reaper import Reaper
+from teamrun.runs.service.service import RunService
 from teamrun.storage.address import store_namespace
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from starlette.requests import Request
 
 from teamrun.components.registry import Registry
-from teamrun.runs.service import RunService
+from teamrun.runs.service.service import RunService
 from teamrun_api.auth import Caller, Keyring
 from teamrun_api.faults import Fault, InvalidIdempotencyKey
 from teamrun_api.metrics import Metrics

@@ -14,10 +14,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
-from teamrun.runs.lineage import ForkRequest, RetryRequest
-from teamrun.runs.public import EventPage
-from teamrun.runs.spec import InputMessage, RunRequest
-from teamrun.runs.talk import Answer
+from teamrun.runs.log.spec import InputMessage
+from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
+from teamrun.runs.service.resources import EventPage
 from teamrun_api.declare import problem_examples
 from teamrun_api.examples import EXAMPLES
 from teamrun_api.openapi_schemas import plain, schemas

@@ -15,9 +15,9 @@ from typing import Any, Literal, cast, get_args
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from teamrun.runs.entries import CancelMode, Decision
-from teamrun.runs.listing import Order
-from teamrun.runs.public import RunStatus
+from teamrun.runs.log.entries import CancelMode, Decision
+from teamrun.runs.log.status import RunStatus
+from teamrun.runs.service.listing import Order
 
 __all__ = ["plain", "schemas"]
 
@@ -166,7 +166,20 @@ def _field_texts(models: Sequence[type[BaseModel]]) -> dict[str, dict[str, str]]
     return found
 
 
-_MODULES = tuple(f"teamrun.runs.{name}" for name in ("entries", "limits", "public", "spec"))
+_MODULES = tuple(
+    f"teamrun.runs.{name}"
+    for name in (
+        "log.archive",
+        "log.entries",
+        "log.limits",
+        "log.output",
+        "log.spec",
+        "log.status",
+        "log.usage",
+        "service.requests",
+        "service.resources",
+    )
+)
 """Where models are that others have as fields."""
 
 

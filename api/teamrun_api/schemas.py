@@ -5,10 +5,10 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from teamrun.components.summaries import TeamSummary
-from teamrun.runs.entries import CancelMode
-from teamrun.runs.limits import Limits
-from teamrun.runs.public import Artifact
-from teamrun.runs.spec import ONE_TEAM
+from teamrun.runs.log.entries import CancelMode
+from teamrun.runs.log.limits import Limits
+from teamrun.runs.service.requests import ONE_TEAM
+from teamrun.runs.service.resources import Artifact
 
 __all__ = [
     "ArtifactPage",

@@ -12,8 +12,8 @@ from typing import Any
 
 from tests.support.runs import TENANT, Cluster, duo, solo
 
-from teamrun.runs.spec import BEHAVIOUR
-from teamrun.runs.talk import Answer
+from teamrun.runs.log.spec import BEHAVIOUR
+from teamrun.runs.service.requests import Answer
 from teamrun.tools.context import ToolContext
 from teamrun.tools.function import FunctionTool
 

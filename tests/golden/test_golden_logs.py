@@ -8,13 +8,13 @@ from tests.support.runs import Cluster
 
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
-from teamrun.runs.entries import Accepted, End
-from teamrun.runs.journal import Journal
-from teamrun.runs.keys import entry_key
-from teamrun.runs.log import RunLog
-from teamrun.runs.program import run_team
-from teamrun.runs.replay import replay
-from teamrun.runs.spec import BEHAVIOUR
+from teamrun.runs.durable.team import run_team
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.replay import replay
+from teamrun.runs.log.entries import Accepted, End
+from teamrun.runs.log.keys import entry_key
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.spec import BEHAVIOUR
 from teamrun.storage.memory import MemoryStore
 
 LOGS = sorted(FOLDER.glob("behaviour-*/*.json"))

@@ -14,12 +14,12 @@ from tests.simulation.ledger import Said
 from tests.simulation.world import Died, VirtualClock
 
 from teamrun.errors import RunEnded, StaleAction, TeamrunError, Unavailable
-from teamrun.runs.limits import Limits
-from teamrun.runs.lineage import ForkRequest
-from teamrun.runs.public import TERMINAL, Event, RequiredAction, Run
-from teamrun.runs.service import RunService
-from teamrun.runs.spec import InputMessage, RunRequest
-from teamrun.runs.talk import Answer
+from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.spec import InputMessage
+from teamrun.runs.log.status import TERMINAL, RequiredAction
+from teamrun.runs.service.requests import Answer, ForkRequest, RunRequest
+from teamrun.runs.service.resources import Event, Run
+from teamrun.runs.service.service import RunService
 
 __all__ = ["Clients"]
 

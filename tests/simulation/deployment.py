@@ -21,10 +21,10 @@ from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.errors import StorageError
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.engine import Engine
-from teamrun.runs.reaper import Reaper
-from teamrun.runs.service import RunService
-from teamrun.runs.spec import RunSpec
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.reaper import Reaper
+from teamrun.runs.log.spec import RunSpec
+from teamrun.runs.service.service import RunService
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import ScriptedModel
 from teamrun.tools.base import Effects

@@ -12,11 +12,11 @@ from tests.simulation.world import VirtualClock
 from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError, UnreadableEntry
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.fold import fold
-from teamrun.runs.keys import events_key
-from teamrun.runs.lineage import read_prefix
-from teamrun.runs.log import RunLog
-from teamrun.runs.service import RunService
+from teamrun.runs.log.keys import events_key
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.prefix import read_prefix
+from teamrun.runs.log.state import fold
+from teamrun.runs.service.service import RunService
 
 __all__ = ["violations"]
 

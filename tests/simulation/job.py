@@ -23,9 +23,10 @@ from teamrun.messages.chat import BaseChatMessage, TextMessage
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage, UserMessage
 from teamrun.messages.origin import new_id, now
 from teamrun.models.base import ChatCompletionClient, ModelInfo
-from teamrun.runs.entries import End, ErrorRecord
-from teamrun.runs.journal import Desk, Journal, Outcome, Question
-from teamrun.runs.wiring import JournalWiring
+from teamrun.runs.durable.wiring import JournalWiring
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.protocol import Desk, Outcome, Question
+from teamrun.runs.log.entries import End, ErrorRecord
 from teamrun.tools.base import Effects, OnUnknown, Tool
 from teamrun.tools.context import ToolContext
 from teamrun.tools.schema import ToolSchema

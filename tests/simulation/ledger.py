@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from teamrun.runs.public import Event
+from teamrun.runs.service.resources import Event
 
 __all__ = ["Drive", "Ledger", "Said"]
 

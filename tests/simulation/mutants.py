@@ -14,18 +14,18 @@ from tests.simulation.weather import LEASE, ORPHAN, Weather
 
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.acceptance import Acceptance
-from teamrun.runs.decision import Decision
-from teamrun.runs.drafts import Draft, Drafts
-from teamrun.runs.entries import Accepted, CallRecord, Entry, Signal, Step
-from teamrun.runs.execution import Execution
-from teamrun.runs.fold import RunState, fold
-from teamrun.runs.gate import Gate
-from teamrun.runs.journal import Journal
-from teamrun.runs.keys import created_at, entry_key
-from teamrun.runs.log import RunLog
-from teamrun.runs.loop import RunLoop
-from teamrun.runs.reaper import Reaper
+from teamrun.runs.engine.admission import Gate
+from teamrun.runs.engine.decision import Decision
+from teamrun.runs.engine.drafts import Draft, Drafts
+from teamrun.runs.engine.execution import Execution
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.loop import RunLoop
+from teamrun.runs.engine.reaper import Reaper
+from teamrun.runs.log.entries import Accepted, CallRecord, Entry, Signal, Step
+from teamrun.runs.log.keys import created_at, entry_key
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.state import RunState, fold
+from teamrun.runs.service.acceptance import Acceptance
 
 __all__ = ["MUTANTS", "Mutant"]
 

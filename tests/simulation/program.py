@@ -14,8 +14,9 @@ from typing import Any
 
 from teamrun.messages.llm import RequestUsage
 from teamrun.messages.origin import new_id, now
-from teamrun.runs.entries import End, ErrorRecord
-from teamrun.runs.journal import CallKind, Desk, Journal, Outcome
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.protocol import CallKind, Desk, Outcome
+from teamrun.runs.log.entries import End, ErrorRecord
 
 Thread = list[tuple[Any, ...]]
 

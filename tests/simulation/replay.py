@@ -7,10 +7,10 @@ from tests.simulation.ledger import Drive
 from tests.simulation.story import Story
 from tests.simulation.world import VirtualClock
 
-from teamrun.runs.entries import End, Entry
-from teamrun.runs.execution import Execution
-from teamrun.runs.fold import RunState, fold
-from teamrun.runs.log import RunLog
+from teamrun.runs.engine.execution import Execution
+from teamrun.runs.log.entries import End, Entry
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.state import RunState, fold
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
 

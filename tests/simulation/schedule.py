@@ -22,7 +22,8 @@ from tests.simulation.weather import ORPHAN, Weather, draw
 from tests.simulation.world import Livelock, VirtualClock, VirtualLoop, run_virtually
 
 from teamrun.messages import origin
-from teamrun.runs import calls, keys, reaper
+from teamrun.runs.engine import calls, reaper
+from teamrun.runs.log import keys
 
 __all__ = ["Outcome", "run_schedule"]
 

@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from teamrun.core.refs import RunRef
-from teamrun.runs.entries import Claim, End, Entry, Intent, Signal, Step, Wait, Yield
-from teamrun.runs.fold import RunState
+from teamrun.runs.log.entries import Claim, End, Entry, Intent, Signal, Step, Wait, Yield
+from teamrun.runs.log.state import RunState
 
 __all__ = ["Story"]
 

@@ -16,11 +16,11 @@ from tests.simulation.world import EPOCH, Died, ProcessStore, VirtualClock, run_
 
 from teamrun.components.definitions import AssistantDefinition, RoundRobinDefinition
 from teamrun.core.refs import RunRef
-from teamrun.runs.entries import Accepted, Claim, End, Entry, Signal, Step
-from teamrun.runs.execution import Execution, Finish
-from teamrun.runs.fold import RunState, fold
-from teamrun.runs.log import RunLog
-from teamrun.runs.spec import RunSpec, TeamRef
+from teamrun.runs.engine.execution import Execution, Finish
+from teamrun.runs.log.entries import Accepted, Claim, End, Entry, Signal, Step
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.spec import RunSpec, TeamRef
+from teamrun.runs.log.state import RunState, fold
 from teamrun.storage.memory import MemoryStore
 
 REF = RunRef("default", "run_1")

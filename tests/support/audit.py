@@ -7,8 +7,8 @@ every number once; every epoch one more; only the owner of the epoch writes; a c
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from teamrun.runs.attempts import latest_attempt
-from teamrun.runs.entries import CallRecord, Claim, End, Entry, Intent, Step, Wait, Yield
+from teamrun.runs.log.attempts import latest_attempt
+from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Intent, Step, Wait, Yield
 
 __all__ = ["claims_of", "model_calls_of", "violations_of"]
 

@@ -23,10 +23,10 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import QUEUE
 from teamrun.errors import NotFound, RunEnded
 from teamrun.redis.pipe import RedisPipe
-from teamrun.runs.entries import Entry, Wait
-from teamrun.runs.keys import due_folder, result_key
-from teamrun.runs.public import Run
-from teamrun.runs.talk import Answer
+from teamrun.runs.log.entries import Entry, Wait
+from teamrun.runs.log.keys import due_folder, result_key
+from teamrun.runs.service.requests import Answer
+from teamrun.runs.service.resources import Run
 
 __all__ = ["Case", "Journey", "Outcome", "Process", "travel"]
 

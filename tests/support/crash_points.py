@@ -19,7 +19,7 @@ from pathlib import Path
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.live.base import Live, View
-from teamrun.runs.entries import Entry, Step, read_entry
+from teamrun.runs.log.entries import Entry, Step, read_entry
 from teamrun.storage.base import ObjectStore
 
 __all__ = [

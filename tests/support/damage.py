@@ -10,9 +10,8 @@ from tests.support.runs import TENANT, Cluster
 
 from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
-from teamrun.runs.entries import Claim
-from teamrun.runs.lineage import ForkRequest
-from teamrun.runs.spec import RunRequest
+from teamrun.runs.log.entries import Claim
+from teamrun.runs.service.requests import ForkRequest, RunRequest
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import ScriptedModel
 from teamrun.tools.context import ToolContext

@@ -16,7 +16,7 @@ from tests.support.deployment import TENANT, CountingModel, Deployment, deployed
 from tests.support.load import Load
 
 from teamrun.errors import Unavailable
-from teamrun.runs.spec import RunRequest
+from teamrun.runs.service.requests import RunRequest
 
 RUNS = 8
 FULL_S = 1.5

@@ -11,15 +11,15 @@ from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.live.base import Live
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.engine import Engine
-from teamrun.runs.entries import Claim, Entry
-from teamrun.runs.execution import Finish
-from teamrun.runs.log import RunLog
-from teamrun.runs.notices import lease_name
-from teamrun.runs.program import team_program
-from teamrun.runs.reaper import Reaper
-from teamrun.runs.service import RunService
-from teamrun.runs.spec import RunRequest
+from teamrun.runs.durable.team import team_program
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.reaper import Reaper
+from teamrun.runs.log.announcer import lease_name
+from teamrun.runs.log.entries import Claim, Entry
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.service.requests import RunRequest
+from teamrun.runs.service.service import RunService
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import MemoryQueue, ScriptedModel

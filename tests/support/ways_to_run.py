@@ -18,12 +18,11 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.local import LocalDispatcher
 from teamrun.live.memory import MemoryLive
 from teamrun.messages import BaseChatMessage
-from teamrun.runs.engine import Engine
-from teamrun.runs.program import team_program
-from teamrun.runs.public import RequiredAction
-from teamrun.runs.service import RunService
-from teamrun.runs.spec import RunRequest
-from teamrun.runs.talk import Answer
+from teamrun.runs.durable.team import team_program
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.log.status import RequiredAction
+from teamrun.runs.service.requests import Answer, RunRequest
+from teamrun.runs.service.service import RunService
 from teamrun.storage.open import open_store
 
 __all__ = ["Case", "calls", "case", "check_same_in_every_way", "run_by_library", "written"]

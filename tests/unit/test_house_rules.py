@@ -34,6 +34,9 @@ LINES = (
     {"cli"},
 )
 """DESIGN section 1, lowest first; `__init__` and `__main__` of `teamrun` stand above all."""
+ROOMS = {"runs": ("log", "engine", "durable", "service")}
+"""Rooms of a folder, lowest first; `SEPARATE` are those that do not know each other."""
+SEPARATE = {"runs.service": {"runs.engine", "runs.durable"}}
 RANK = {folder: rank for rank, line in enumerate(LINES) for folder in line}
 
 MAX_LINES = 600
@@ -108,6 +111,35 @@ def above(folder: str, module: ast.Module) -> set[str]:
     names = [name.split(".") for name in imports(list(run_at_import(module.body)))]
     used = {name[1] for name in names if name[0] == "teamrun" and len(name) > 1}
     return {name for name in used if RANK.get(name, -1) > RANK[folder]}
+
+
+@pytest.mark.parametrize("folder", ROOMS)
+def test_rooms_import_only_from_below(folder: str) -> None:
+    wrong: list[str] = []
+    for path in sorted((PACKAGES["teamrun"] / folder).rglob("*.py")):
+        room = path.relative_to(PACKAGES["teamrun"] / folder).parts[0]
+        if room != "__init__.py":
+            found = rooms_above(folder, room, tree(path))
+            wrong += [f"{name_of(path)} imports {name}" for name in found]
+
+    assert wrong == []
+
+
+def rooms_above(folder: str, room: str, module: ast.Module) -> set[str]:
+    names = {name for name in imports(ast.walk(module)) if name.startswith(f"teamrun.{folder}.")}
+    used = {".".join(name.split(".")[1:3]) for name in names}
+    rooms = [f"{folder}.{each}" for each in ROOMS[folder]]
+    own = f"{folder}.{room}"
+    allowed = set(rooms[: rooms.index(own) + 1]) - SEPARATE.get(own, set())
+    return (used & set(rooms)) - allowed
+
+
+def test_the_room_check_sees_an_import_upward_and_one_between_rooms_kept_apart() -> None:
+    module = ast.parse("from teamrun.runs.engine.calls import Calls\nimport teamrun.runs.log.keys")
+
+    assert rooms_above("runs", "log", module) == {"runs.engine"}
+    assert rooms_above("runs", "service", module) == {"runs.engine"}
+    assert rooms_above("runs", "durable", module) == set()
 
 
 def test_the_order_check_sees_an_import_upward_but_not_a_late_one() -> None:

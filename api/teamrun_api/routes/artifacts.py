@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from teamrun.errors import ArtifactNotFound, RunNotFound
-from teamrun.runs.entries import ArtifactRecord
-from teamrun.runs.public import Artifact
+from teamrun.runs.log.entries import ArtifactRecord
+from teamrun.runs.service.resources import Artifact
 from teamrun_api.answers import json_answer, not_modified
 from teamrun_api.conditional import blob_tag, matches
 from teamrun_api.context import Call

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from teamrun.errors import IdempotencyConflict, NoSuchPoint, RunNotFinished, RunNotFound
-from teamrun.runs.lineage import ForkRequest, RetryRequest
-from teamrun.runs.public import Run
-from teamrun.runs.service import Submitted
+from teamrun.runs.service.requests import ForkRequest, RetryRequest
+from teamrun.runs.service.resources import Run
+from teamrun.runs.service.service import Submitted
 from teamrun_api.answers import run_answer
 from teamrun_api.bodies import JsonBody
 from teamrun_api.context import Call

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from teamrun.errors import RunNotFound, UnreadableEntry
-from teamrun.runs.public import Delta, Event, EventPage, RunStatus
+from teamrun.runs.log.status import RunStatus
+from teamrun.runs.service.resources import Delta, Event, EventPage
 from teamrun_api.answers import has_ended, json_answer
 from teamrun_api.context import Api
 from teamrun_api.declare import LAST_EVENT_ID, content, problems

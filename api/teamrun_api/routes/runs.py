@@ -17,10 +17,11 @@ from teamrun.errors import (
     TeamrunError,
     UsageError,
 )
-from teamrun.runs.listing import Order
-from teamrun.runs.public import Run, RunPage, RunResult, RunStatus
-from teamrun.runs.service import RunFilter
-from teamrun.runs.spec import Moment, RunRequest
+from teamrun.runs.log.archive import RunResult
+from teamrun.runs.log.status import RunStatus
+from teamrun.runs.service.listing import Order, RunFilter
+from teamrun.runs.service.requests import Moment, RunRequest
+from teamrun.runs.service.resources import Run, RunPage
 from teamrun_api.answers import has_ended, json_answer, not_modified, rooted, run_answer
 from teamrun_api.bodies import JsonBody
 from teamrun_api.conditional import matches, revision_tag

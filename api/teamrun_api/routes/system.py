@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from teamrun.core.exposition import CONTENT_TYPE
-from teamrun.runs.spec import BEHAVIOUR
+from teamrun.runs.log.spec import BEHAVIOUR
 from teamrun.version import VERSION
 from teamrun_api.answers import json_answer
 from teamrun_api.declare import answer, content, problems

@@ -13,9 +13,10 @@ from teamrun.errors import (
     StaleAction,
     UnfitAnswer,
 )
-from teamrun.runs.public import Run
-from teamrun.runs.spec import InputMessage
-from teamrun.runs.talk import Answer, Heard
+from teamrun.runs.log.spec import InputMessage
+from teamrun.runs.service.requests import Answer
+from teamrun.runs.service.resources import Run
+from teamrun.runs.service.signals import Heard
 from teamrun_api.answers import run_answer
 from teamrun_api.bodies import JsonBody
 from teamrun_api.context import Call

@@ -9,7 +9,8 @@ from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.components.json_text import load_json
 from teamrun.errors import UsageError
-from teamrun.runs.public import RequiredAction, Run
+from teamrun.runs.log.status import RequiredAction
+from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
 

@@ -11,7 +11,7 @@ from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, print_table, talk
 from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.errors import UsageError
-from teamrun.runs.public import Artifact
+from teamrun.runs.service.resources import Artifact
 from teamrun.tools.context import check_artifact_name
 
 __all__ = ["EXAMPLE", "command"]

@@ -11,7 +11,7 @@ from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.errors import UsageError
-from teamrun.runs.public import Run
+from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
 

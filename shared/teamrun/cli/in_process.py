@@ -13,13 +13,13 @@ from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.errors import UsageError
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.engine import Engine
-from teamrun.runs.execution import Finish
-from teamrun.runs.program import team_program
-from teamrun.runs.public import Delta, Event, RequiredAction, Run
-from teamrun.runs.service import RunService
-from teamrun.runs.spec import RunRequest
-from teamrun.runs.talk import Answer
+from teamrun.runs.durable.team import team_program
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.log.status import RequiredAction
+from teamrun.runs.service.requests import Answer, RunRequest
+from teamrun.runs.service.resources import Delta, Event, Run
+from teamrun.runs.service.service import RunService
 from teamrun.storage.memory import MemoryStore
 
 __all__ = ["RunHere", "run_here"]

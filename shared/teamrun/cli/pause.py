@@ -7,7 +7,7 @@ import typer
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
-from teamrun.runs.public import Run
+from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
 

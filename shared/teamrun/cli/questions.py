@@ -10,7 +10,8 @@ from teamrun.cli.server import Server
 from teamrun.cli.terminal import NoLongerAsked, ReadLine
 from teamrun.components.json_text import load_json
 from teamrun.errors import RunEnded, StaleAction, Unavailable, UnfitAnswer
-from teamrun.runs.public import RequiredAction, Run
+from teamrun.runs.log.status import RequiredAction
+from teamrun.runs.service.resources import Run
 
 __all__ = ["Attendant", "Desk", "ServerDesk"]
 

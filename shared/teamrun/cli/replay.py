@@ -10,11 +10,11 @@ from teamrun.cli.options import ConfigOption, DataDirOption, StoreUrlOption
 from teamrun.components.config import load_registry
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
-from teamrun.runs.entries import Accepted, End
-from teamrun.runs.journal import Journal
-from teamrun.runs.log import RunLog
-from teamrun.runs.program import run_team
-from teamrun.runs.replay import replay
+from teamrun.runs.durable.team import run_team
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.replay import replay
+from teamrun.runs.log.entries import Accepted, End
+from teamrun.runs.log.log import RunLog
 from teamrun.settings import CommonSettings, load_settings
 from teamrun.storage.open import open_store
 

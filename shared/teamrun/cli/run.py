@@ -23,8 +23,8 @@ from teamrun.components.config import load_registry
 from teamrun.components.problems import pointer
 from teamrun.components.registry import Registry
 from teamrun.errors import UsageError
-from teamrun.runs.public import Run
-from teamrun.runs.spec import RunRequest
+from teamrun.runs.service.requests import RunRequest
+from teamrun.runs.service.resources import Run
 from teamrun.settings import CommonSettings, load_settings
 
 __all__ = ["EXAMPLE", "command"]

@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.text import Text
 
-from teamrun.runs.public import Delta, Event, Run, RunUsage
+from teamrun.runs.log.usage import RunUsage
+from teamrun.runs.service.resources import Delta, Event, Run
 
 __all__ = ["EventView", "view_on_stdout"]
 

@@ -13,7 +13,7 @@ from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.cli.watch import watch_to_end
 from teamrun.errors import UsageError
-from teamrun.runs.public import Run
+from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
 

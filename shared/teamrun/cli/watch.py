@@ -12,7 +12,7 @@ from teamrun.cli.screen import print_json
 from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.cli.show import view_on_stdout
 from teamrun.cli.terminal import at_terminal
-from teamrun.runs.public import Delta, Event, Run
+from teamrun.runs.service.resources import Delta, Event, Run
 
 __all__ = ["EXAMPLE", "command", "watch_to_end"]
 

@@ -1,6 +1,6 @@
 """Which version of the library's behaviour applies here.
 
-A durable run keeps the behaviour of the release that accepted it (`runs/spec.py` lists the
+A durable run keeps the behaviour of the release that accepted it (`runs/log/spec.py` lists the
 versions), because a replay must make the same calls in the same order. Everywhere else the newest
 behaviour applies.
 """

@@ -1,1 +1,1 @@
-"""Everything about executing one run durably: the log, the journal, the engine, the service."""
+"""One run, executed durably: its log, the engine, the durable team, and what clients ask."""

@@ -6,8 +6,8 @@ from tests.benchmarks.ours.models import Speaker
 
 from teamrun.components.registry import Registry
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.engine import Engine
-from teamrun.runs.program import team_program
+from teamrun.runs.durable.team import team_program
+from teamrun.runs.engine.engine import Engine
 from teamrun.storage.open import open_store
 from teamrun.testing.queue import MemoryQueue
 

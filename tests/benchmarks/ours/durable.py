@@ -15,10 +15,10 @@ from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.models import ChatCompletionClient
-from teamrun.runs.engine import Engine
-from teamrun.runs.program import team_program
-from teamrun.runs.service import RunService
-from teamrun.runs.spec import RunRequest
+from teamrun.runs.durable.team import team_program
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.service.requests import RunRequest
+from teamrun.runs.service.service import RunService
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.file import FileStore
 from teamrun.storage.memory import MemoryStore

@@ -13,9 +13,9 @@ from tests.support.services import moto
 
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
-from teamrun.runs.entries import CallRecord, Claim, LoggedEvent, Step
-from teamrun.runs.fold import RunState
-from teamrun.runs.log import RunLog
+from teamrun.runs.log.entries import CallRecord, Claim, LoggedEvent, Step
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
 from teamrun.storage.open import open_store

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from tests.support.api import World, world
 
-from teamrun.runs.public import Delta, Event
+from teamrun.runs.service.resources import Delta, Event
 from teamrun_api.server import Server
 
 pytestmark = pytest.mark.integration

@@ -13,7 +13,7 @@ from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.components.registry import Registry
 from teamrun.models import OpenAIChatCompletionClient, RetryPolicy
-from teamrun.runs.public import Run
+from teamrun.runs.service.resources import Run
 from teamrun.testing import FakeClock
 
 pytestmark = pytest.mark.integration

@@ -20,9 +20,9 @@ from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.dispatch.persistent import PersistentDispatcher
 from teamrun.live.open import open_live
 from teamrun.redis.address import key_prefix
-from teamrun.runs.public import Event
-from teamrun.runs.service import RunService
-from teamrun.runs.spec import RunRequest
+from teamrun.runs.service.requests import RunRequest
+from teamrun.runs.service.resources import Event
+from teamrun.runs.service.service import RunService
 from teamrun.storage.address import store_namespace
 from teamrun.storage.open import open_store
 

@@ -8,7 +8,7 @@ import pytest
 
 from teamrun.agents import AssistantAgent, UserProxyAgent
 from teamrun.core import CancellationToken, TaskResult
-from teamrun.runs.loop import RunLoop
+from teamrun.runs.engine.loop import RunLoop
 from teamrun.testing import ScriptedModel
 from teamrun.tools import AgentTool
 

@@ -8,7 +8,7 @@ from tests.support.api import World, serve, world
 from tests.support.runs import TENANT, Cluster
 
 from teamrun.components.config import load_registry
-from teamrun.runs.spec import RunRequest
+from teamrun.runs.service.requests import RunRequest
 
 BODIES = {
     "input": b'{"team": "writers", "input": "half \\ud83d"}',

@@ -14,8 +14,8 @@ from tests.support.runs import TENANT, Cluster
 
 from teamrun.live.base import View
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.keys import entry_key
-from teamrun.runs.notices import view_key
+from teamrun.runs.log.announcer import view_key
+from teamrun.runs.log.keys import entry_key
 from teamrun.storage.memory import MemoryStore
 from teamrun_api.app import create_app
 from teamrun_api.settings import ApiSettings

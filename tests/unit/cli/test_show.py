@@ -6,8 +6,9 @@ from typing import Any
 from rich.console import Console
 
 from teamrun.cli.show import EventView
-from teamrun.runs.public import Run, RunUsage
-from teamrun.runs.spec import TeamRef
+from teamrun.runs.log.spec import TeamRef
+from teamrun.runs.log.usage import RunUsage
+from teamrun.runs.service.resources import Run
 
 
 def shown(*events: tuple[str, str | None, dict[str, Any]]) -> str:

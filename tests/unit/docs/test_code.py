@@ -22,9 +22,7 @@ from typer.testing import CliRunner
 from teamrun.cli.app import app
 from teamrun.components.config import load_registry
 from teamrun.components.registry import Registry
-from teamrun.runs.lineage import ForkRequest, RetryRequest
-from teamrun.runs.spec import RunRequest
-from teamrun.runs.talk import Answer
+from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
 from teamrun_api.bodies import parse_body
 from teamrun_api.schemas import CancelRequest, ResumeRequest, ValidateRequest
 

@@ -45,7 +45,7 @@ MADE_OF_PARTS = {
 
 
 def types_in_the_code() -> Iterator[str]:
-    for path in (ROOT / "shared/teamrun/runs").glob("*.py"):
+    for path in (ROOT / "shared/teamrun/runs").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             text = node.value if isinstance(node, ast.Constant) else None
             if isinstance(text, str) and re.fullmatch(rf"{GROUPS}(\.[a-z_]+)+", text):

@@ -4,8 +4,8 @@ import re
 
 from tests.support.pages import page
 
-from teamrun.runs.limits import Limits
-from teamrun.runs.usage import Level
+from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.usage import Level
 
 PAGE = page("docs/how-to/limits.md")
 

@@ -16,9 +16,9 @@ from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.errors import ModelError, ToolError
 from teamrun.messages.llm import CreateResult, LLMMessage
-from teamrun.runs.entries import CallRecord, Step
-from teamrun.runs.execution import Finish
-from teamrun.runs.public import Run
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.log.entries import CallRecord, Step
+from teamrun.runs.service.resources import Run
 from teamrun.tools.base import Tool
 from teamrun.tools.function import FunctionTool
 
@@ -399,7 +399,7 @@ def test_an_error_raised_on_purpose_is_logged_without_a_traceback(
     async def scenario() -> None:
         await executed(cluster)
 
-    with caplog.at_level(logging.INFO, logger="teamrun.runs.outcomes"):
+    with caplog.at_level(logging.INFO, logger="teamrun.runs.engine.outcomes"):
         asyncio.run(scenario())
     [record] = [r for r in caplog.records if vars(r).get("action") == "call.failed"]
     assert (record.levelno, record.exc_info) == (logging.INFO, None)

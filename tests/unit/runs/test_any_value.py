@@ -20,10 +20,9 @@ from teamrun.live.base import Live
 from teamrun.live.memory import MemoryLive
 from teamrun.messages.llm import CreateResult, FunctionCall, LLMMessage
 from teamrun.messages.recordable import MAX_DEPTH, MAX_SIZE, encodable
-from teamrun.runs.entries import Step
-from teamrun.runs.public import Delta, Run
-from teamrun.runs.spec import RunRequest
-from teamrun.runs.talk import Answer
+from teamrun.runs.log.entries import Step
+from teamrun.runs.service.requests import Answer, RunRequest
+from teamrun.runs.service.resources import Delta, Run
 from teamrun.tools.context import ToolContext
 from teamrun.tools.function import FunctionTool
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
-from teamrun.runs.entries import Signal, Step
-from teamrun.runs.execution import Finish
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.log.entries import Signal, Step
 from teamrun.tools.function import FunctionTool
 
 CALL: dict[str, Any] = {"tool_calls": [{"name": "work", "arguments": {}}]}

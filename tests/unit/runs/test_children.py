@@ -9,11 +9,10 @@ from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.errors import DefinitionError, NoSuchPoint, RunNotFinished, RunNotFound
 from teamrun.messages.llm import CreateResult
-from teamrun.runs.lineage import ForkRequest, RetryRequest
-from teamrun.runs.public import Run
-from teamrun.runs.service import RunService
-from teamrun.runs.spec import InputMessage, Overrides, RunRequest
-from teamrun.runs.talk import Answer
+from teamrun.runs.log.spec import InputMessage
+from teamrun.runs.service.requests import Answer, ForkRequest, Overrides, RetryRequest, RunRequest
+from teamrun.runs.service.resources import Run
+from teamrun.runs.service.service import RunService
 from teamrun.testing import ScriptedModel
 from teamrun.tools.context import ToolContext
 from teamrun.tools.function import FunctionTool

@@ -18,13 +18,13 @@ from teamrun.errors import (
     Unavailable,
     UnreadableEntry,
 )
-from teamrun.runs.entries import Step
-from teamrun.runs.execution import Finish
-from teamrun.runs.keys import entry_key
-from teamrun.runs.reaper import Reaper
-from teamrun.runs.results import settle
-from teamrun.runs.service import RunFilter
-from teamrun.runs.spec import RunRequest
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.reaper import Reaper
+from teamrun.runs.log.archive import settle
+from teamrun.runs.log.entries import Step
+from teamrun.runs.log.keys import entry_key
+from teamrun.runs.service.listing import RunFilter
+from teamrun.runs.service.requests import RunRequest
 from teamrun.storage.memory import MemoryStore
 
 SAME = RunRequest.model_validate({"team": "team", "input": "go", "metadata": {"kind": "ended"}})

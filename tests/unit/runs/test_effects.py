@@ -5,13 +5,14 @@ import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.errors import ModelError
-from teamrun.runs.engine import Engine
-from teamrun.runs.entries import End, Intent
-from teamrun.runs.execution import Finish
-from teamrun.runs.journal import Desk, Journal, Outcome
-from teamrun.runs.outcomes import error_record
-from teamrun.runs.talk import Answer
-from teamrun.runs.wiring import JournalWiring
+from teamrun.runs.durable.wiring import JournalWiring
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.outcomes import error_record
+from teamrun.runs.engine.protocol import Desk, Outcome
+from teamrun.runs.log.entries import End, Intent
+from teamrun.runs.service.requests import Answer
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing.faults import Fault, FaultStore
 from teamrun.tools.base import Effects, OnUnknown, Tool

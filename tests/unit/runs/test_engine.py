@@ -9,13 +9,14 @@ from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.messages.llm import CreateResult
-from teamrun.runs.engine import Engine
-from teamrun.runs.entries import Accepted, Claim, End, Signal
-from teamrun.runs.execution import Finish
-from teamrun.runs.journal import Desk, Journal, Outcome
-from teamrun.runs.notices import lease_name
-from teamrun.runs.public import Delta, Event
-from teamrun.runs.spec import BEHAVIOUR
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.protocol import Desk, Outcome
+from teamrun.runs.log.announcer import lease_name
+from teamrun.runs.log.entries import Accepted, Claim, End, Signal
+from teamrun.runs.log.spec import BEHAVIOUR
+from teamrun.runs.service.resources import Delta, Event
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import ScriptedModel
 from teamrun.testing.faults import Fault, FaultStore

@@ -8,8 +8,8 @@ import pytest
 from tests.support.runs import TENANT, Cluster
 
 from teamrun.core.refs import RunRef
-from teamrun.runs.public import Run
-from teamrun.runs.talk import Answer
+from teamrun.runs.service.requests import Answer
+from teamrun.runs.service.resources import Run
 from teamrun.tools.function import FunctionTool
 
 ASK: dict[str, Any] = {

@@ -13,12 +13,12 @@ from teamrun.components.config import load_registry
 from teamrun.core.refs import RunRef
 from teamrun.messages.llm import CreateResult, RequestUsage
 from teamrun.models.prices import price_of
-from teamrun.runs.entries import Signal
-from teamrun.runs.execution import Finish
-from teamrun.runs.limits import Limits
-from teamrun.runs.public import Run
-from teamrun.runs.spec import RunRequest
-from teamrun.runs.usage import Level
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.log.entries import Signal
+from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.usage import Level
+from teamrun.runs.service.requests import RunRequest
+from teamrun.runs.service.resources import Run
 from teamrun.tools.function import FunctionTool
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from teamrun.components.definitions import AssistantDefinition, RoundRobinDefinition
 from teamrun.core.refs import RunRef
-from teamrun.errors import Unavailable
-from teamrun.runs.entries import Accepted, Claim, End, LoggedEvent, Step
-from teamrun.runs.fold import fold
-from teamrun.runs.keys import artifact_blob, entry_key
-from teamrun.runs.log import RunLog, UnreadableEntry
-from teamrun.runs.spec import RunSpec, TeamRef
+from teamrun.errors import Unavailable, UnreadableEntry
+from teamrun.runs.log.entries import Accepted, Claim, End, LoggedEvent, Step
+from teamrun.runs.log.keys import artifact_blob, entry_key
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.spec import RunSpec, TeamRef
+from teamrun.runs.log.state import fold
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing.clock import FakeClock

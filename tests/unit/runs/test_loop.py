@@ -7,7 +7,7 @@ import pytest
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import RunError
-from teamrun.runs.loop import RunLoop
+from teamrun.runs.engine.loop import RunLoop
 
 
 def drive(code: Callable[[], Awaitable[object]]) -> object:

@@ -9,8 +9,8 @@ from tests.support.damage import build, cluster_over
 from tests.support.runs import TENANT, Cluster
 
 from teamrun.core.refs import RunRef
-from teamrun.runs.keys import entry_key, list_marker, open_marker
-from teamrun.runs.spec import InputMessage
+from teamrun.runs.log.keys import entry_key, list_marker, open_marker
+from teamrun.runs.log.spec import InputMessage
 from teamrun.storage.memory import MemoryStore
 
 Speak = Callable[[Cluster, RunRef], Awaitable[object]]
@@ -76,7 +76,7 @@ def test_runs_whose_markers_are_lost_are_found_on_the_list() -> None:
 def test_the_walk_over_the_list_goes_on_where_another_process_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("teamrun.runs.upkeep._PAGE", 2)
+    monkeypatch.setattr("teamrun.runs.engine.upkeep._PAGE", 2)
 
     async def scenario() -> None:
         store, cluster, _ = await deployed()

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teamrun.core.refs import RunRef
-from teamrun.runs.keys import list_folder, list_marker
-from teamrun.runs.markers import Markers
+from teamrun.runs.log.keys import list_folder, list_marker
+from teamrun.runs.service.list_markers import Markers
 from teamrun.storage.memory import MemoryStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

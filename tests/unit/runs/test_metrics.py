@@ -6,7 +6,7 @@ from typing import Any
 from tests.support.runs import Cluster, solo
 
 from teamrun.core.exposition import sample
-from teamrun.runs.engine import Engine
+from teamrun.runs.engine.engine import Engine
 from teamrun.tools import FunctionTool
 
 

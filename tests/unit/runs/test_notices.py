@@ -5,8 +5,8 @@ from tests.support.runs import Cluster, solo
 
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.fold import RunState
-from teamrun.runs.notices import Notices
+from teamrun.runs.log.announcer import Notices
+from teamrun.runs.log.state import RunState
 
 HOUR = timedelta(hours=1)
 

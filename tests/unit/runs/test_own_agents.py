@@ -15,16 +15,16 @@ from teamrun.messages import BaseChatMessage, TextMessage
 from teamrun.messages.events import ThoughtEvent
 from teamrun.messages.llm import UserMessage
 from teamrun.models.base import ChatCompletionClient
-from teamrun.runs.entries import Step
-from teamrun.runs.execution import Finish
-from teamrun.runs.journal import Journal, RunOrigin
-from teamrun.runs.limits import Limits
-from teamrun.runs.lineage import ForkRequest
-from teamrun.runs.loop import RunLoop
-from teamrun.runs.program import run_team
-from teamrun.runs.public import Run
-from teamrun.runs.replay import replay
-from teamrun.runs.wiring import JournalWiring
+from teamrun.runs.durable.team import run_team
+from teamrun.runs.durable.wiring import JournalWiring
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.journal import Journal, RunOrigin
+from teamrun.runs.engine.loop import RunLoop
+from teamrun.runs.engine.replay import replay
+from teamrun.runs.log.entries import Step
+from teamrun.runs.log.limits import Limits
+from teamrun.runs.service.requests import ForkRequest
+from teamrun.runs.service.resources import Run
 from teamrun.testing import ScriptedModel
 
 MET: list[str] = []

@@ -10,12 +10,12 @@ from tests.support.runs import TENANT, Cluster, ShiftedClock
 
 from teamrun.core.refs import RunRef
 from teamrun.errors import UnfitAnswer
-from teamrun.runs.engine import Engine
-from teamrun.runs.execution import Finish
-from teamrun.runs.keys import due_marker, open_marker
-from teamrun.runs.program import team_program
-from teamrun.runs.public import Run
-from teamrun.runs.talk import Answer
+from teamrun.runs.durable.team import team_program
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.log.keys import due_marker, open_marker
+from teamrun.runs.service.requests import Answer
+from teamrun.runs.service.resources import Run
 from teamrun.testing.faults import Fault, FaultStore
 
 FORM: dict[str, Any] = {

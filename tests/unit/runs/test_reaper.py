@@ -4,10 +4,10 @@ from datetime import timedelta
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.entries import End
-from teamrun.runs.execution import Finish
-from teamrun.runs.narration import end_event
-from teamrun.runs.reaper import Reaper
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.reaper import Reaper
+from teamrun.runs.log.entries import End
+from teamrun.runs.log.events import end_event
 
 DONE = {"a": ["DONE"]}
 

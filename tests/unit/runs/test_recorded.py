@@ -7,12 +7,13 @@ from tests.support.runs import TENANT, Cluster, duo, solo
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.errors import RunNotFinished, RunNotFound
-from teamrun.runs.engine import Engine
-from teamrun.runs.entries import Accepted, End
-from teamrun.runs.journal import Desk, Journal, Outcome
-from teamrun.runs.lineage import ForkRequest
-from teamrun.runs.program import run_team
-from teamrun.runs.replay import replay
+from teamrun.runs.durable.team import run_team
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.protocol import Desk, Outcome
+from teamrun.runs.engine.replay import replay
+from teamrun.runs.log.entries import Accepted, End
+from teamrun.runs.service.requests import ForkRequest
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing.faults import Fault, FaultStore
 from teamrun.tools.function import FunctionTool

@@ -4,14 +4,14 @@ import json
 
 from tests.support.runs import Cluster, duo
 
-from teamrun.runs.engine import Engine
-from teamrun.runs.entries import End, LoggedEvent, Step, read_events
-from teamrun.runs.execution import Execution, Program
-from teamrun.runs.journal import Journal
-from teamrun.runs.keys import events_key, result_key
-from teamrun.runs.loop import RunLoop
-from teamrun.runs.results import events_of
-from teamrun.runs.spec import RunSpec
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.execution import Execution, Program
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.loop import RunLoop
+from teamrun.runs.log.archive import events_of
+from teamrun.runs.log.entries import End, LoggedEvent, Step, read_events
+from teamrun.runs.log.keys import events_key, result_key
+from teamrun.runs.log.spec import RunSpec
 
 CATCHES = 'a\n],"body":{"kind":"step"}}\n{"data":{"message":1}},\r\n'
 """A text that looks like the form in which entries are written."""

@@ -8,17 +8,16 @@ from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.core.refs import RunRef
 from teamrun.errors import IdempotencyConflict, ModelError, RunNotFound, Unavailable
-from teamrun.runs.engine import Engine
-from teamrun.runs.entries import CallRecord, Claim, End, Yield
-from teamrun.runs.execution import Program
-from teamrun.runs.journal import Desk, Journal, Outcome, Question
-from teamrun.runs.keys import open_marker
-from teamrun.runs.lineage import ForkRequest, RetryRequest
-from teamrun.runs.outcomes import error_record
-from teamrun.runs.public import Run
-from teamrun.runs.replay import replay
-from teamrun.runs.spec import RunRequest
-from teamrun.runs.talk import Answer
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.execution import Program
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.outcomes import error_record
+from teamrun.runs.engine.protocol import Desk, Outcome, Question
+from teamrun.runs.engine.replay import replay
+from teamrun.runs.log.entries import CallRecord, Claim, End, Yield
+from teamrun.runs.log.keys import open_marker
+from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
+from teamrun.runs.service.resources import Run
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing.faults import Fault, FaultStore
 

@@ -18,11 +18,11 @@ from teamrun.errors import (
 )
 from teamrun.live.base import View
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.acceptance import Acceptance
-from teamrun.runs.keys import entry_key, list_folder
-from teamrun.runs.listing import RunFilter
-from teamrun.runs.public import Event
-from teamrun.runs.spec import RunRequest, request_digest
+from teamrun.runs.log.keys import entry_key, list_folder
+from teamrun.runs.service.acceptance import Acceptance
+from teamrun.runs.service.listing import RunFilter
+from teamrun.runs.service.requests import RunRequest, request_digest
+from teamrun.runs.service.resources import Event
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing.faults import Fault, FaultStore
 
@@ -176,7 +176,7 @@ def test_a_read_follows_every_write_whatever_the_shared_view_says() -> None:
 
 
 async def fresh_state(cluster: Cluster, ref: RunRef) -> bytes:
-    from teamrun.runs.fold import fold
+    from teamrun.runs.log.state import fold
 
     state = fold((await cluster.entries(ref))[:1])
     assert state is not None

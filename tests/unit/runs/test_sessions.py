@@ -5,8 +5,8 @@ import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.core.refs import RunRef
-from teamrun.runs.execution import Finish
-from teamrun.runs.public import Run
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.service.resources import Run
 from teamrun.tools.base import OnLost, Tool
 from teamrun.tools.function import FunctionTool
 

@@ -14,13 +14,13 @@ from teamrun.errors import (
     UnfitAnswer,
 )
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.entries import Claim, Signal, Wait
-from teamrun.runs.execution import Finish
-from teamrun.runs.keys import open_marker
-from teamrun.runs.log import RunLog
-from teamrun.runs.public import Run
-from teamrun.runs.spec import InputMessage
-from teamrun.runs.talk import Answer
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.log.entries import Claim, Signal, Wait
+from teamrun.runs.log.keys import open_marker
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.spec import InputMessage
+from teamrun.runs.service.requests import Answer
+from teamrun.runs.service.resources import Run
 from teamrun.storage.memory import MemoryStore
 from teamrun.tools.function import FunctionTool
 

@@ -1,0 +1,205 @@
+"""Agents of the operator's own classes in a run: a turn of one is one call.
+
+Such an agent may read files and call services itself, so its code runs outside of run code: a
+turn is made once, put on record with what the agent remembers, and never made again. A model that
+it asks through the client that it was given is on record by itself: where a worker is lost in the
+middle of a turn, the turn is made anew, and what had been answered is not paid again.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from contextvars import ContextVar
+from hashlib import sha256
+from typing import Any
+
+from pydantic_core import to_json
+
+from teamrun.agents.base import BaseChatAgent, last_response
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.protocols import AnyMessage, Response
+from teamrun.errors import AgentFailed, ModelError, UnknownOutcome, UsageError
+from teamrun.messages.chat import BaseChatMessage
+from teamrun.messages.events import BaseAgentEvent, ModelClientStreamingChunkEvent
+from teamrun.messages.llm import CreateResult
+from teamrun.messages.union import MessageFactory
+from teamrun.runs.durable.models import Ask, JournaledModel, result_of
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.protocol import Desk, Outcome
+from teamrun.runs.log.entries import CallRecord, ErrorRecord
+
+__all__ = ["InnerModel", "JournaledAgent"]
+
+
+class _Turn:
+    """One turn under way: what it asks, and what was answered before its worker was lost."""
+
+    def __init__(self, desk: Desk, known: Sequence[CallRecord], made: int) -> None:
+        self.desk = desk
+        self._made = made
+        self._known: defaultdict[str | None, list[CallRecord]] = defaultdict(list)
+        for record in known:
+            if record.error is None:
+                self._known[record.intent].append(record)
+
+    def position(self) -> int:
+        """The number of the next model call of this agent."""
+        self._made += 1
+        return self._made - 1
+
+    def answer(self, arguments: str) -> CallRecord | None:
+        """The recorded answer to this question; each is given once."""
+        known = self._known[arguments]
+        return known.pop(0) if known else None
+
+
+_turn: ContextVar[_Turn | None] = ContextVar("teamrun_turn", default=None)
+
+
+class InnerModel(JournaledModel):
+    """The model client of an agent with code of its own; to be used in its turns."""
+
+    async def _call(self, ask: Ask, asked: list[Any]) -> CreateResult:
+        turn = _turn.get()
+        if turn is None:
+            raise UsageError("An agent's model client is for its turns: use it in on_messages.")
+        arguments = sha256(to_json([self._profile, *asked])).hexdigest()
+        if (known := turn.answer(arguments)) is not None:
+            return result_of(known)
+        ask_once = self._performing(ask)
+
+        async def perform(desk: Desk) -> Outcome:
+            desk.emit("model.call.started", {"model": self._profile})
+            return await ask_once(desk)
+
+        made = await turn.desk.make("model", self._profile, turn.position(), perform, arguments)
+        return result_of(made)
+
+
+class JournaledAgent(BaseChatAgent):
+    """An agent of one run, around one of the operator's class.
+
+    `effects` of that class, `write` or none, says whether a turn may be made again of which nobody
+    knows whether it was made.
+    """
+
+    def __init__(self, agent: BaseChatAgent, journal: Journal, *, path: str) -> None:
+        super().__init__(agent.name, agent.description)
+        self._inner = agent
+        self._journal = journal
+        self._path = path
+        self._is_reset = False
+        self._messages = MessageFactory()
+        for message_type in agent.produced_message_types:
+            if not self._messages.is_registered(message_type):
+                self._messages.register(message_type)
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        """Those of the agent."""
+        return self._inner.produced_message_types
+
+    async def on_messages(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> Response:
+        """Have the agent answer, or take what it answered before."""
+        return await last_response(self.on_messages_stream(messages, cancellation_token))
+
+    async def on_messages_stream(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[AnyMessage | Response, None]:
+        """Have the agent answer, or take what it answered before.
+
+        Raises:
+            ModelError: A model failed, and the agent let it pass; worth another attempt perhaps.
+            UnknownOutcome: The turn writes, and its worker was lost in the middle.
+            AgentFailed: Anything else that the agent raised.
+        """
+        journal, heard = self._journal, list(messages)
+
+        async def perform(desk: Desk) -> Outcome:
+            return await self._perform(desk, heard)
+
+        position = journal.position(self._path, "agent")
+        intent = None
+        if getattr(self._inner, "effects", "none") == "write":
+            intent = sha256(to_json([message.dump() for message in heard])).hexdigest()
+        record = await journal.call(
+            self._path, "agent", self.name, position, perform, intent=intent
+        )
+        self._is_reset = False
+        if record.error is not None:
+            raise _raised(record.error, self.name)
+        inner = [self._read(data) for data in record.value["inner"]]
+        for message in inner:
+            yield message
+        answer = self._read(record.value["message"])
+        assert isinstance(answer, BaseChatMessage), "an answer is a message"
+        yield Response(chat_message=answer, inner_messages=inner)
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        """Forget everything: the agent does before its next turn."""
+        self._journal.tool_states.pop(self._key, None)
+        self._is_reset = True
+
+    async def save_state(self) -> Mapping[str, Any]:
+        """What the agent remembered after its last turn."""
+        return self._journal.tool_states.get(self._key, {})
+
+    @property
+    def _key(self) -> str:
+        return f"{self._path}/{self.name}"
+
+    def _read(self, data: Mapping[str, Any]) -> AnyMessage:
+        message = self._messages.create(data)
+        assert isinstance(message, BaseChatMessage | BaseAgentEvent), "agents produce nothing else"
+        return message
+
+    async def _perform(self, desk: Desk, messages: Sequence[BaseChatMessage]) -> Outcome:
+        journal, before = self._journal, self._journal.tool_states.get(self._key)
+        known = journal.inside.get(desk.info.call_id, [])
+        made = journal.made_inside.get(self._path, 0) + len(known)
+        _turn.set(_Turn(desk, known, made))
+        if self._is_reset:
+            await self._inner.on_reset(CancellationToken())
+        elif before is not None:
+            await self._inner.load_state(before)
+        response, told = await self._answer(desk, messages)
+        after = json.loads(to_json(await self._inner.save_state()))
+        return Outcome(
+            value={
+                "message": response.chat_message.dump(),
+                "inner": [message.dump() for message in told],
+            },
+            state=None if after == before else after,
+        )
+
+    async def _answer(
+        self, desk: Desk, messages: Sequence[BaseChatMessage]
+    ) -> tuple[Response, list[AnyMessage]]:
+        told: list[AnyMessage] = []
+        response: Response | None = None
+        async with aclosing(self._inner.on_messages_stream(messages, CancellationToken())) as turn:
+            async for item in turn:
+                if isinstance(item, Response):
+                    response = item
+                elif isinstance(item, ModelClientStreamingChunkEvent):
+                    desk.publish_delta(item.content)
+                else:
+                    told.append(item)
+        if response is None:
+            raise AgentFailed(f"The turn of agent {self.name!r} ended without a Response.")
+        return response, told
+
+
+def _raised(error: ErrorRecord, agent: str) -> Exception:
+    if error.type == "ModelError":
+        return ModelError(error.message, status_code=error.status_code, retryable=error.retryable)
+    if error.code == UnknownOutcome.code:
+        return UnknownOutcome(f"{agent}: {error.message}")
+    return AgentFailed(error.message)

@@ -1,0 +1,74 @@
+"""The files that tools of a run leave and read, stored beside its log."""
+
+import asyncio
+import mimetypes
+from hashlib import sha256
+
+from teamrun.errors import ArtifactNotFound, UsageError
+from teamrun.runs.engine.protocol import Desk
+from teamrun.runs.log.entries import ArtifactRecord
+from teamrun.tools.context import artifact_bytes, check_artifact_name, check_media_type
+
+__all__ = ["RunArtifacts"]
+
+
+class RunArtifacts:
+    """The files of a run, as one tool call sees them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._real = asyncio.get_running_loop()
+        self._written: dict[str, tuple[bytes, str]] = {}
+
+    def write(self, name: str, data: bytes | str, media_type: str | None = None) -> None:
+        """Leave a file; it is kept when the call has completed."""
+        kind = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        self._written[check_artifact_name(name)] = (artifact_bytes(data), check_media_type(kind))
+
+    def read(self, name: str) -> bytes:
+        """The newest version of a file; for tools that run in a thread.
+
+        Raises:
+            ArtifactNotFound: No tool of the run has left a file of this name.
+            UsageError: Called on the event loop, which it would block; use `load`.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            future = asyncio.run_coroutine_threadsafe(self.load(name), self._real)
+            return future.result()
+        raise UsageError("Artifacts.read would block the worker: use `await artifacts.load(...)`.")
+
+    async def load(self, name: str) -> bytes:
+        """The newest version of a file, this call's own included.
+
+        Raises:
+            ArtifactNotFound: No tool of the run has left a file of this name.
+        """
+        if name in self._written:
+            return self._written[name][0]
+        record = self._desk.artifact(name)
+        if record is None:
+            raise ArtifactNotFound(f"There is no artifact {name!r}; there are {self.names()}.")
+        return await self._desk.get_blob(record.sha256)
+
+    def names(self) -> list[str]:
+        """The files that can be read, sorted."""
+        return sorted({*self._desk.artifact_names(), *self._written})
+
+    async def store(self) -> tuple[ArtifactRecord, ...]:
+        """Make what was written durable; the log refers to it afterwards."""
+        records: list[ArtifactRecord] = []
+        for name, (content, media_type) in self._written.items():
+            await self._desk.put_blob(content)
+            records.append(
+                ArtifactRecord(
+                    name=name,
+                    version=0,
+                    media_type=media_type,
+                    size=len(content),
+                    sha256=sha256(content).hexdigest(),
+                    agent=self._desk.info.agent.rpartition("/")[2],
+                )
+            )
+        return tuple(records)

@@ -1,0 +1,184 @@
+"""Model clients of a run: each call goes through the journal."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel
+
+from teamrun.core.cancellation import CancellationToken
+from teamrun.errors import ModelError
+from teamrun.messages.llm import CreateResult, LLMMessage
+from teamrun.messages.recordable import recordable_result
+from teamrun.models.base import ChatCompletionClient, ToolChoice
+from teamrun.models.prices import Price
+from teamrun.models.retry import on_retry
+from teamrun.models.wrapper import ModelWrapper
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.outcomes import error_record
+from teamrun.runs.engine.protocol import Desk, Outcome, Perform
+from teamrun.runs.log.entries import CallRecord
+from teamrun.tools.schema import ToolSchema
+
+__all__ = ["Ask", "JournaledModel", "PriceOf", "result_of"]
+
+PriceOf = Callable[[str, str | None], Price | None]
+"""What a call of a profile costs, which a model of that name has answered."""
+
+
+Ask = Callable[[Desk], Awaitable[CreateResult]]
+"""Asks the model, once."""
+
+
+def result_of(answer: CallRecord | Outcome) -> CreateResult:
+    """What a model has answered.
+
+    Raises:
+        ModelError: It did not, now or then.
+    """
+    if answer.error is not None:
+        raise ModelError(
+            answer.error.message,
+            status_code=answer.error.status_code,
+            retryable=answer.error.retryable,
+        )
+    return CreateResult.model_validate(answer.value)
+
+
+def _name_of(json_output: bool | type[BaseModel] | None) -> str:
+    return json_output.__name__ if isinstance(json_output, type) else str(json_output)
+
+
+class JournaledModel(ModelWrapper):
+    """A model client of one agent of one run."""
+
+    def __init__(
+        self,
+        client: ChatCompletionClient,
+        journal: Journal,
+        *,
+        path: str,
+        profile: str,
+        prices: PriceOf,
+        options: Mapping[str, Any],
+    ) -> None:
+        super().__init__(client)
+        self._options = options
+        self._prices = prices
+        self._journal = journal
+        self._path = path
+        self._profile = profile
+
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        """Ask the model, or take what it answered before."""
+
+        async def ask(desk: Desk) -> CreateResult:
+            return await self.wrapped.create(
+                messages,
+                tools=tools,
+                tool_choice=tool_choice,
+                json_output=json_output,
+                extra_create_args=self._with_options(extra_create_args),
+            )
+
+        asked = [messages, tools, tool_choice, _name_of(json_output), extra_create_args]
+        return await self._call(ask, asked)
+
+    async def create_stream(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """Ask the model; its text goes to live subscribers, the run gets the whole result."""
+        arguments: dict[str, Any] = {
+            "tools": tools,
+            "tool_choice": tool_choice,
+            "json_output": json_output,
+            "extra_create_args": self._with_options(extra_create_args),
+        }
+
+        async def ask(desk: Desk) -> CreateResult:
+            spoken = False
+            try:
+                async for chunk in self.wrapped.create_stream(messages, **arguments):
+                    if not isinstance(chunk, str):
+                        return chunk
+                    desk.publish_delta(chunk)
+                    spoken = True
+                raise ModelError("The model's stream ended without a result.", retryable=True)
+            except ModelError as error:
+                if not (spoken and error.retryable):  # else the client has made its retries
+                    raise
+                # A client cannot take back text that it gave out; here it was shown live only.
+                if (tell := on_retry.get()) is not None:
+                    tell(1, timedelta(), error)
+                return await self.wrapped.create(messages, **arguments)
+
+        asked = [messages, tools, tool_choice, _name_of(json_output), extra_create_args]
+        yield await self._call(ask, asked)
+
+    def _with_options(self, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        return {**self._options, **(given or {})} if self._options else given
+
+    async def _call(self, ask: Ask, asked: list[Any]) -> CreateResult:
+        position = self._journal.position(self._path, "model")
+        self._journal.emit(
+            "model.call.started",
+            agent=self._path.rpartition("/")[2],
+            data={"call_id": f"{self._path}/model:{position}", "model": self._profile},
+        )
+        perform = self._performing(ask)
+        record = await self._journal.call(self._path, "model", self._profile, position, perform)
+        return result_of(record)
+
+    def _performing(self, ask: Ask) -> Perform:
+        async def perform(desk: Desk) -> Outcome:
+            def retried(attempt: int, delay: timedelta, error: ModelError) -> None:
+                desk.emit(
+                    "model.call.retried",
+                    {
+                        "model": self._profile,
+                        "attempt": attempt,
+                        "delay_seconds": round(delay.total_seconds(), 3),
+                        "error": error_record(error),
+                    },
+                )
+
+            on_retry.set(retried)
+            result = recordable_result(await ask(desk))
+            scripted = self.wrapped.is_scripted
+            detail: dict[str, Any] = {
+                "finish_reason": result.finish_reason,
+                "cached": result.cached,
+            }
+            return Outcome(
+                value=result,
+                usage=result.usage,
+                cost_usd=self._cost(result),
+                model=result.model,
+                scripted=scripted,
+                detail={**detail, "scripted": True} if scripted else detail,
+            )
+
+        return perform
+
+    def _cost(self, result: CreateResult) -> Decimal | None:
+        if result.cached:
+            return None
+        price = self._prices(self._profile, result.model)
+        return None if price is None else price.cost(result.usage)

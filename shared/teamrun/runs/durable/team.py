@@ -1,0 +1,140 @@
+"""The code of a run: build the team, give it the task, tell what it says."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from teamrun.components.build import build_team
+from teamrun.components.definitions import (
+    ParticipantDefinition,
+    RoundRobinDefinition,
+    SelectorDefinition,
+    TeamDefinition,
+)
+from teamrun.components.registry import Registry
+from teamrun.core.behaviour import current_behaviour, has_behaviour
+from teamrun.core.protocols import AnyMessage, Task, TaskResult
+from teamrun.messages import BaseChatMessage, HandoffMessage, TextMessage
+from teamrun.runs.durable.narrator import Narrator
+from teamrun.runs.durable.people import ask_person
+from teamrun.runs.durable.wiring import JournalWiring
+from teamrun.runs.engine.execution import Program
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.protocol import Question
+from teamrun.runs.log.entries import End
+from teamrun.runs.log.output import output_of_message, output_sources
+from teamrun.runs.log.spec import RunInput, RunSpec
+from teamrun.teams import BaseGroupChat
+
+__all__ = ["run_team", "team_program"]
+
+
+def team_program(registry: Registry) -> Callable[[RunSpec], Program]:
+    """Makes the code of runs: each drives its team.
+
+    Args:
+        registry: The models and tools of the teams.
+    """
+
+    def of(spec: RunSpec) -> Program:
+        async def program(journal: Journal) -> End:
+            return await run_team(journal, spec, registry)
+
+        return program
+
+    return of
+
+
+async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
+    """Drive the team of a run from its start to its end."""
+    current_behaviour.set(spec.behaviour)
+    options = {} if spec.temperature is None else {"temperature": spec.temperature}
+    journal.output_sources = output_sources(spec.definition)
+    wiring = JournalWiring(journal, prices=registry.price, options=options)
+    team = build_team(spec.definition, registry, wiring)
+    narrator = Narrator(journal)
+    team.observer = narrator
+    team.inbox = partial(_heard, journal)
+    task = _task(spec.input)
+    while True:
+        result = await _one_task(team, task, narrator)
+        handoff = _handoff_to_person(result, team, spec)
+        if handoff is None or not await _may_go_on(team, handoff):
+            break
+        question = Question(
+            agent=_path_of(spec.definition, handoff.source), type="input", prompt=handoff.to_text()
+        )
+        said = await ask_person(journal, question)
+        task = HandoffMessage(source=handoff.target, target=handoff.source, content=said)
+    return End(
+        status="completed",
+        stop_reason=team.stop_reason,
+        stop_code=team.stop_code,
+        output=_output(journal, result.messages),
+    )
+
+
+async def _may_go_on(team: BaseGroupChat, handoff: HandoffMessage) -> bool:
+    """Prepare the team for the answer; False if it has reached a limit, so that none is asked for.
+
+    In behaviour 1 the team began anew after the answer, with whoever was next.
+    """
+    return not has_behaviour(2) or await team.reopen(handoff.source)
+
+
+def _path_of(definition: TeamDefinition, agent: str) -> str:
+    if not has_behaviour(2):
+        return f"{definition.name}/{agent}"
+    return _path_in(definition, agent) or f"{definition.name}/{agent}"
+
+
+def _path_in(definition: ParticipantDefinition, agent: str) -> str | None:
+    """The path of an agent of the team, or of a team in it."""
+    if definition.name == agent:
+        return agent
+    if not isinstance(definition, RoundRobinDefinition | SelectorDefinition):
+        return None
+    paths = (_path_in(member, agent) for member in definition.participants)
+    return next((f"{definition.name}/{path}" for path in paths if path is not None), None)
+
+
+async def _one_task(team: BaseGroupChat, task: Task, narrator: Narrator) -> TaskResult:
+    result: TaskResult | None = None
+    async for item in team.run_stream(task=task):
+        if isinstance(item, TaskResult):
+            result = item
+        else:
+            narrator.tell(item)
+    assert result is not None, "a team's stream ends with its result"
+    return result
+
+
+def _heard(journal: Journal) -> list[BaseChatMessage]:
+    """What people have said to the team since it last asked."""
+    signals, journal.inbox = journal.inbox, []
+    return [TextMessage(content=each.content or "", source=each.source) for each in signals]
+
+
+def _handoff_to_person(
+    result: TaskResult, team: BaseGroupChat, spec: RunSpec
+) -> HandoffMessage | None:
+    last = result.messages[-1] if result.messages else None
+    if team.stop_code != "handoff" or not isinstance(last, HandoffMessage):
+        return None
+    if has_behaviour(2):
+        return None if team.has_member(last.target) else last
+    members = {member.name for member in spec.definition.participants}
+    return None if last.target in members else last
+
+
+def _task(given: str | RunInput) -> Task:
+    if isinstance(given, str):
+        return given
+    return [TextMessage(content=item.content, source=item.source) for item in given.messages]
+
+
+def _output(journal: Journal, messages: Sequence[AnyMessage]) -> dict[str, Any] | None:
+    if journal.output_sources is not None:
+        return None if journal.latest is None else output_of_message(journal.latest)
+    last = next(m for m in reversed(messages) if isinstance(m, BaseChatMessage))
+    return output_of_message(last)

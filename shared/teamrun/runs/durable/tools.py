@@ -1,0 +1,207 @@
+"""Tools of a run: each call goes through the journal."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, cast
+
+from pydantic_core import to_json
+
+from teamrun.core.call import agent_name
+from teamrun.core.cancellation import CancellationToken
+from teamrun.errors import SessionLost, ToolError, UnknownOutcome, Unrecordable, UsageError
+from teamrun.messages.recordable import encodable, exception_text, recordable
+from teamrun.runs.durable.artifacts import RunArtifacts
+from teamrun.runs.durable.stateful import borrowed
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.outcomes import failed_outcome, log_failure, recorded
+from teamrun.runs.engine.protocol import Desk, Outcome, Question
+from teamrun.runs.log.entries import CallRecord, Decision, ErrorRecord
+from teamrun.tools.base import Tool
+from teamrun.tools.context import ToolContext
+from teamrun.tools.schema import ToolSchema
+
+__all__ = ["JournaledTool"]
+
+
+class JournaledTool(Tool):
+    """A tool of one agent of one run; its value is the text that the model is told."""
+
+    def __init__(self, tool: Tool, journal: Journal, *, path: str) -> None:
+        super().__init__(tool.name, tool.description)
+        self._inner = tool
+        self._journal = journal
+        self._path = path
+
+    @property
+    def schema(self) -> ToolSchema:
+        """The tool as a model sees it."""
+        return self._inner.schema
+
+    @property
+    def _agent(self) -> str:
+        return agent_name(self._path)
+
+    async def run_json(
+        self,
+        args: Mapping[str, Any],
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+        context: ToolContext | None = None,
+    ) -> str:
+        """Call the tool, or take what it returned before.
+
+        Raises:
+            ToolError: The tool failed, now or then.
+        """
+        if call_id is not None:
+            self._journal.journaled_tools.add(call_id)
+        if self._inner.needs_approval:
+            await self._approval(args, call_id)
+        record = await self._call(args, call_id)
+        if record.error is not None and record.error.code == "outcome_unknown":
+            return await self._after_unknown(record.error, args, call_id)
+        if record.error is not None and record.error.code == SessionLost.code:
+            lost = ToolError if self._inner.on_lost == "tell" else SessionLost
+            raise lost(record.error.message)
+        if record.error is not None:
+            raise ToolError(record.error.message)
+        return str(record.value)
+
+    async def _call(self, args: Mapping[str, Any], call_id: str | None) -> CallRecord:
+        async def perform(desk: Desk) -> Outcome:
+            return await self._perform(desk, args, call_id)
+
+        position = self._journal.position(self._path, "tool")
+        intent = None
+        if self._inner.effects == "write":
+            intent = sha256(to_json(args)).hexdigest()
+        record = await self._journal.call(
+            self._path, "tool", self.name, position, perform, intent=intent
+        )
+        if record.error is not None and record.error.code == SessionLost.code:
+            self._journal.sessions.pop(self._path, None)
+        elif self._inner.session == "stateful":
+            self._journal.sessions.setdefault(self._path, False)  # what a replay is told of
+        return record
+
+    async def _approval(self, args: Mapping[str, Any], call_id: str | None) -> None:
+        text = to_json(args).decode()
+        prompt = f"May {self._agent} call {self.name}({text})?"
+        record = await self._ask(prompt, "approve", "reject")
+        approved = record.error is None and record.value["decision"] == "approve"
+        told = "tool.call.approved" if approved else "tool.call.denied"
+        data = {"tool_call_id": call_id, "tool": self.name}
+        self._journal.emit(told, agent=self._agent, data=data)
+        if not approved:
+            said = record.error.message if record.error else record.value["content"]
+            raise ToolError(f"The call was not approved. {said or ''}".rstrip())
+
+    async def _ask(self, prompt: str, *decisions: Decision) -> CallRecord:
+        question = Question(agent=self._path, type="approval", prompt=prompt, decisions=decisions)
+        return await self._journal.ask(question)
+
+    async def _after_unknown(
+        self, error: ErrorRecord, args: Mapping[str, Any], call_id: str | None
+    ) -> str:
+        match self._inner.on_unknown:
+            case "tell":
+                raise ToolError(error.message)
+            case "fail":
+                raise UnknownOutcome(f"{self.name}: {error.message}")
+            case "ask":
+                return await self._ask_after_unknown(args, call_id)
+
+    async def _ask_after_unknown(self, args: Mapping[str, Any], call_id: str | None) -> str:
+        prompt = (
+            f"Nobody knows whether {self.name}({to_json(args).decode()}) was carried out. Approve "
+            "to make the call again, reject to leave it, or answer with its result."
+        )
+        record = await self._ask(prompt, "approve", "reject", "answer")
+        decision = None if record.error is not None else record.value["decision"]
+        if decision == "answer":
+            return str(record.value["content"] or "")
+        if decision != "approve":
+            raise ToolError(f"Nobody knows whether {self.name} was carried out.")
+        again = await self._call(args, call_id)
+        if again.error is not None:
+            raise ToolError(again.error.message)
+        return str(again.value)
+
+    def _take_session(self) -> None:
+        """Use the session that earlier calls began, or begin one.
+
+        Raises:
+            SessionLost: It was in another process.
+        """
+        if not self._journal.sessions.setdefault(self._path, True):
+            raise SessionLost(
+                f"The session of {self.name} was lost with the worker that held it; the next call "
+                "begins a new one."
+            )
+
+    async def _perform(self, desk: Desk, args: Mapping[str, Any], call_id: str | None) -> Outcome:
+        before = self._journal.tool_states.get(f"{self._path}/{self.name}", {})
+        files = RunArtifacts(desk)
+        context = ToolContext(
+            state=json.loads(json.dumps(before)),
+            artifacts=files,
+            call_id=desk.info.call_id,
+            run_id=desk.info.run_id,
+            agent=self._path,
+            on_progress=_reporter(desk, self.name),
+        )
+        told: dict[str, Any] = {"tool_call_id": call_id}
+        try:
+            if self._inner.session == "stateful":
+                self._take_session()
+            async with borrowed(self._inner, context.state):
+                value = await self._inner.run_json(args, call_id=call_id, context=context)
+            text = encodable(str(self._inner.return_value_as_string(value)))
+            after = _checked_state(context.state, self.name)
+            outcome = recorded(
+                Outcome(
+                    value=text,
+                    state=None if after == before else after,
+                    detail={**told, "result": text},
+                )
+            )
+            outcome.artifacts = await files.store()
+        except BaseException as error:  # an exception of any class is the outcome of its call
+            if desk.is_cancelled and isinstance(error, asyncio.CancelledError):
+                raise
+            log_failure(error, desk.info, tool=self.name)
+            told["result"] = exception_text(error)
+            return failed_outcome(error, agent=desk.info.agent, **told)
+        return outcome
+
+    def return_value_as_string(self, value: Any) -> str:
+        """The recorded text."""
+        return str(value)
+
+
+def _reporter(desk: Desk, tool: str) -> Any:
+    real = asyncio.get_running_loop()
+
+    def report(note: str, percent: float | None) -> None:
+        data = {"tool": tool, "note": note, "percent": percent}
+        real.call_soon_threadsafe(desk.emit, "tool.call.progressed", data)
+
+    return report
+
+
+def _checked_state(state: Any, tool: str) -> dict[str, Any]:
+    try:
+        kept = recordable(state, exact=True)
+    except Unrecordable as error:
+        raise UsageError(
+            f"Tool {tool!r} left something in ToolContext.state that is no JSON: {error} "
+            "Keep JSON data there, and files in ToolContext.artifacts."
+        ) from error
+    if not isinstance(kept, dict):
+        raise UsageError(
+            f"Tool {tool!r} replaced ToolContext.state by a {type(state).__name__}; it is a dict."
+        )
+    return cast("dict[str, Any]", kept)

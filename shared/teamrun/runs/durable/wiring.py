@@ -1,0 +1,94 @@
+"""The wrappers that make a team durable; the team itself does not know of them."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from teamrun.agents.base import BaseChatAgent
+from teamrun.components.definitions import UserProxyDefinition
+from teamrun.components.wiring import InputFunc
+from teamrun.core.cancellation import CancellationToken
+from teamrun.models.base import ChatCompletionClient
+from teamrun.models.prices import Price, price_of
+from teamrun.runs.durable.agents import InnerModel, JournaledAgent
+from teamrun.runs.durable.models import JournaledModel, PriceOf
+from teamrun.runs.durable.people import ask_person
+from teamrun.runs.durable.tools import JournaledTool
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.protocol import Question
+from teamrun.tools.base import Tool
+
+__all__ = ["JournalWiring"]
+
+
+def _by_model(profile: str, model: str | None) -> Price | None:
+    return price_of(model)
+
+
+_NO_OPTIONS: Mapping[str, Any] = {}
+
+
+class JournalWiring:
+    """What a team builder asks for each leaf of a team that runs as a job."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        prices: PriceOf = _by_model,
+        options: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> None:
+        self._journal = journal
+        self._prices = prices
+        self._options = options
+
+    def model(self, path: str, profile: str, client: ChatCompletionClient) -> ChatCompletionClient:
+        """A client whose calls are recorded."""
+        return JournaledModel(
+            client,
+            self._journal,
+            path=path,
+            profile=profile,
+            prices=self._prices,
+            options=self._options,
+        )
+
+    def inner_model(
+        self, path: str, profile: str, client: ChatCompletionClient
+    ) -> ChatCompletionClient:
+        """A client of an agent whose code is its own; its calls are recorded inside of a turn."""
+        return InnerModel(
+            client,
+            self._journal,
+            path=path,
+            profile=profile,
+            prices=self._prices,
+            options=self._options,
+        )
+
+    def agent(self, path: str, agent: BaseChatAgent) -> BaseChatAgent:
+        """An agent whose turns are calls."""
+        return JournaledAgent(agent, self._journal, path=path)
+
+    def tool(self, path: str, tool: Tool) -> Tool:
+        """A tool whose calls are recorded."""
+        return JournaledTool(tool, self._journal, path=path)
+
+    def input(
+        self, path: str, func: InputFunc | None, person: UserProxyDefinition
+    ) -> InputFunc | None:
+        """A function that asks whoever attends the run, over HTTP."""
+        seconds = person.expires_in_seconds
+        expires_in = None if seconds is None else timedelta(seconds=seconds)
+
+        async def ask(prompt: str, token: CancellationToken | None = None) -> str:
+            question = Question(
+                agent=path,
+                type="input",
+                prompt=prompt,
+                schema=person.input_schema,
+                expires_in=expires_in,
+            )
+            return await ask_person(self._journal, question, default=person.default_answer)
+
+        return ask

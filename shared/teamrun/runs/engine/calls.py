@@ -1,0 +1,336 @@
+"""Calls under way: model calls and tool calls of one run, on the worker's real event loop."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from teamrun.core.call import CallInfo, agent_name, current_call
+from teamrun.messages.recordable import PairJoiner, reportable
+from teamrun.runs.engine.outcomes import failed_outcome, log_failure, recorded
+from teamrun.runs.engine.protocol import CallKind, Outcome, PendingCall, Perform
+from teamrun.runs.log.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.state import RunState
+
+__all__ = ["Calls", "Done", "record_of"]
+
+Publish = Callable[[dict[str, Any]], None]
+"""Shows a delta to live subscribers."""
+
+
+@dataclass(slots=True)
+class Done:
+    """A call that has completed and is not in the log yet."""
+
+    call: PendingCall
+    outcome: Outcome
+    duration_ms: float
+    within: str | None = None
+    """The call inside which it was made."""
+
+
+def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallRecord:
+    """What the log keeps of a completed call; counts the versions of its artifacts up."""
+    outcome, artifacts = done.outcome, list[ArtifactRecord]()
+    for artifact in outcome.artifacts:
+        versions[artifact.name] = versions.get(artifact.name, 0) + 1
+        artifacts.append(artifact.model_copy(update={"version": versions[artifact.name]}))
+    return CallRecord(
+        call_id=done.call.call_id,
+        kind=done.call.kind,
+        name=done.call.name,
+        value=outcome.value,
+        error=outcome.error,
+        usage=outcome.usage,
+        cost_usd=outcome.cost_usd,
+        model=outcome.model,
+        scripted=outcome.scripted,
+        artifacts=artifacts,
+        state=outcome.state,
+        unawaited=unawaited,
+        intent=done.call.intent,
+        within=done.within,
+        duration_ms=round(done.duration_ms, 1),
+    )
+
+
+def _failed(call: PendingCall, error: BaseException, info: CallInfo) -> Outcome:
+    log_failure(error, info, **{call.kind: call.name} if call.kind != "agent" else {})
+    return failed_outcome(error, agent=call.agent)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+_UNKNOWN = (
+    "The call was begun, and the worker was lost before its outcome was known. "
+    "It may have been made or not; it is not repeated."
+)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _unlimited(call: PendingCall) -> bool:
+    return False
+
+
+class Calls:
+    """Starts calls, collects what they come to, and cancels those that nobody waits for."""
+
+    def __init__(
+        self,
+        *,
+        log: RunLog,
+        state: RunState,
+        publish: Publish,
+        nudge: Callable[[], None],
+    ) -> None:
+        self._log = log
+        self._state = state
+        self.publish = publish
+        self._nudge = nudge
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._kinds: dict[str, str] = {}
+        self._unwanted: set[str] = set()
+        self.inside: list[PendingCall] = []
+        """Calls inside of others that a limit kept from beginning, so far."""
+        self._room = asyncio.Event()
+        """Set, and replaced, when a call has ended."""
+        self.is_limited: Callable[[PendingCall], bool] = _unlimited
+        """Whether a limit is reached that keeps a call from beginning."""
+        self.done: list[Done] = []
+        """Completed, in the order in which they completed."""
+        self.events: list[LoggedEvent] = []
+        """From inside of calls, not yet in the log."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are under way."""
+        return len(self._tasks)
+
+    def under_way(self) -> dict[str, int]:
+        """Calls that have begun and are not on record, by kind."""
+        counts = dict[str, int]()
+        for kind in [*self._kinds.values(), *(done.call.kind for done in self.done)]:
+            counts[kind] = counts.get(kind, 0) + 1
+        return counts
+
+    def start(self, call: PendingCall) -> None:
+        """Make a call, in a context of its own that holds nothing but `current_call`."""
+        info = CallInfo(
+            call_id=call.call_id,
+            agent=call.agent,
+            position=call.position,
+            run_id=self._log.ref.run_id,
+        )
+        context = Context()
+        context.run(current_call.set, info)
+        task = asyncio.get_running_loop().create_task(
+            self._perform(call, CallDesk(self, info, self._log, self._state)), context=context
+        )
+        self._tasks[call.call_id] = task
+        self._kinds[call.call_id] = call.kind
+
+    def expire(self, call: PendingCall) -> None:
+        """Take a question as answered by nobody in time."""
+        error = ErrorRecord(
+            type="RunError", code="expired", message="Nobody answered in time.", agent=call.agent
+        )
+        self._conclude(call, Outcome(error=error))
+
+    def forget_expiries(self, pending: Mapping[str, PendingCall]) -> None:
+        """Questions that were answered or withdrawn before their expiry was on record."""
+        self.done = [
+            done
+            for done in self.done
+            if done.call.perform is not None or done.call.call_id in pending
+        ]
+
+    def leave_unknown(self, call: PendingCall) -> None:
+        """Conclude a call that a worker began before it was lost; run code decides what follows."""
+        error = ErrorRecord(
+            type="ToolError", code="outcome_unknown", message=_UNKNOWN, agent=call.agent
+        )
+        self._conclude(call, Outcome(error=error))
+
+    def _conclude(self, call: PendingCall, outcome: Outcome) -> None:
+        if all(done.call is not call for done in self.done):
+            self.done.append(Done(call, outcome, 0.0))
+
+    def abandon(self, call_id: str) -> None:
+        """Cancel a call; one that completes all the same is recorded as unawaited."""
+        task = self._tasks.get(call_id)
+        if task is not None and call_id not in self._unwanted:
+            self._unwanted.add(call_id)
+            task.cancel()
+            task.add_done_callback(lambda _: self._finished(call_id))
+
+    def abandon_all(self) -> None:
+        """Cancel every call."""
+        for call_id in list(self._tasks):
+            self.abandon(call_id)
+
+    def close(self) -> None:
+        """Cancel every call, and tell nobody of what still happens."""
+        self.abandon_all()
+        # Or these would keep each other alive.
+        self._nudge, self.is_limited = _nothing, _unlimited
+
+    async def _perform(self, call: PendingCall, desk: "CallDesk") -> None:
+        started, perform = monotonic(), call.perform
+        assert perform is not None, "a question is not performed"
+        try:
+            outcome = recorded(await perform(desk))
+        except BaseException as error:  # an exception of any class is the outcome of its call
+            if desk.is_cancelled and isinstance(error, asyncio.CancelledError):
+                raise
+            outcome = _failed(call, error, desk.info)
+        desk.end()
+        self.done.append(Done(call, outcome, (monotonic() - started) * 1000))
+        self._finished(call.call_id)
+
+    async def make_inside(self, call: PendingCall, desk: "CallDesk", *, within: str) -> Outcome:
+        """Make a call inside of another one, when it may begin."""
+        await self._admitted(call, within)
+        started, perform = monotonic(), call.perform
+        assert perform is not None, "a question is not performed"
+        self._kinds[call.call_id] = call.kind
+        try:
+            outcome = recorded(await perform(desk))
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+                raise  # by the engine, or by the code that asked for this call
+            outcome = _failed(call, error, desk.info)
+        finally:
+            self._kinds.pop(call.call_id, None)
+            desk.end()
+            self._make_room()
+        milliseconds = (monotonic() - started) * 1000
+        self.done.append(Done(call, outcome, milliseconds, within))
+        self._nudge()
+        return outcome
+
+    async def _admitted(self, call: PendingCall, within: str) -> None:
+        """Return when no limit keeps a call inside of another one from beginning.
+
+        A limit that is reached for good cuts the run short meanwhile. But the call that took the
+        last place may be cancelled, because nothing waits for it any more, and then leaves it.
+        """
+        if not self.is_limited(call):
+            return
+        self.inside.append(call)
+        self._nudge()
+        try:
+            while self.is_limited(call):
+                await self._room.wait()
+        except asyncio.CancelledError:
+            if not self.is_cancelled(within):  # the code that made the call has given it up
+                self.inside.remove(call)
+            raise
+        self.inside.remove(call)
+
+    def _make_room(self) -> None:
+        """Let the calls that wait for a place look again."""
+        self._room.set()
+        self._room = asyncio.Event()
+
+    def is_cancelled(self, call_id: str) -> bool:
+        """Whether the engine has asked for the end of this call."""
+        return call_id in self._unwanted
+
+    def _finished(self, call_id: str) -> None:
+        self._tasks.pop(call_id, None)
+        self._kinds.pop(call_id, None)
+        self._unwanted.discard(call_id)
+        self._make_room()
+        self._nudge()
+
+    def emit(self, type: str, info: CallInfo, data: dict[str, Any]) -> None:
+        """Add an event from inside a call."""
+        self.events.append(
+            LoggedEvent(
+                type=type,
+                agent=agent_name(info.agent),
+                data=reportable({"call_id": info.call_id, **data}),
+            )
+        )
+        self._nudge()
+
+
+class CallDesk:
+    """What one call may use while it is under way."""
+
+    __slots__ = ("_calls", "_joiner", "_log", "_state", "info")
+
+    def __init__(self, calls: Calls, info: CallInfo, log: RunLog, state: RunState) -> None:
+        self._calls = calls
+        self._log = log
+        self._state = state
+        self._joiner = PairJoiner()
+        self.info = info
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the engine has asked for the end of the call; an outcome is not awaited then."""
+        return self._calls.is_cancelled(self.info.call_id)
+
+    def emit(self, type: str, data: dict[str, Any]) -> None:
+        """Add an event that belongs to the call; it becomes durable within a second."""
+        self._calls.emit(type, self.info, data)
+
+    def publish_delta(self, text: str) -> None:
+        """Show a piece of text to live subscribers; nothing is kept."""
+        self._publish(self._joiner.add(text))
+
+    def end(self) -> None:
+        """The call has ended: show what was left of its text."""
+        self._publish(self._joiner.rest())
+
+    def _publish(self, text: str) -> None:
+        if text:
+            self._calls.publish({"agent": agent_name(self.info.agent), "data": {"text": text}})
+
+    async def make(
+        self, kind: CallKind, name: str, position: int, perform: Perform, arguments: str
+    ) -> Outcome:
+        """Make a call inside of this one, with a record, limits and events of its own."""
+        outer = self.info
+        call = PendingCall(
+            f"{outer.call_id}/{kind}:{position}",
+            kind,
+            name,
+            outer.agent,
+            position,
+            perform,
+            intent=arguments,
+        )
+        info = CallInfo(call.call_id, outer.agent, position, outer.run_id)
+        inner = CallDesk(self._calls, info, self._log, self._state)
+        token = current_call.set(info)
+        try:
+            return await self._calls.make_inside(call, inner, within=outer.call_id)
+        finally:
+            current_call.reset(token)
+
+    async def put_blob(self, data: bytes) -> str:
+        """Store bytes beside the log; returns their sha256 in hexadecimal."""
+        return await self._log.put_blob(data)
+
+    async def get_blob(self, sha256: str) -> bytes:
+        """Read bytes stored beside the log."""
+        return await self._log.get_blob(sha256)
+
+    def artifact(self, name: str) -> ArtifactRecord | None:
+        """The newest durable version of an artifact of this run."""
+        return next((a for a in reversed(self._state.artifacts) if a.name == name), None)
+
+    def artifact_names(self) -> list[str]:
+        """Names of the durable artifacts of this run."""
+        return sorted({artifact.name for artifact in self._state.artifacts})

@@ -1,0 +1,206 @@
+"""What the owner of a run writes next: decided from the state, never remembered.
+
+The order of the questions matters: a cancel comes before everything else, calls that have
+completed before the end, the end before a limit of time, and that before a hand-over.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from teamrun.core.clock import Clock
+from teamrun.errors import RunError
+from teamrun.runs.engine.admission import Gate
+from teamrun.runs.engine.calls import Calls
+from teamrun.runs.engine.drafts import Draft, Drafts
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.outcomes import error_record
+from teamrun.runs.log.endings import cancelled
+from teamrun.runs.log.entries import End, Signal, Wait, Yield
+from teamrun.runs.log.events import limit_event, paused_event, retried_event
+from teamrun.runs.log.output import output_of_message
+from teamrun.runs.log.state import RunState
+from teamrun.runs.log.usage import Level
+
+__all__ = ["Decision", "failure"]
+
+_SHOW_EVENTS_AFTER = 0.05
+"""Seconds that an event waits for a call to end and share its entry."""
+
+
+_SHOW_PROGRESS_AFTER = 1.0
+"""Seconds between entries that hold only progress from inside of calls."""
+
+
+class _TimeLimit(NamedTuple):
+    at: datetime
+    level: Level
+
+
+def failure(error: BaseException) -> End:
+    """The end of a run that an exception has ended."""
+    record = error_record(error)
+    return End(status="failed", stop_reason=record.message, stop_code=record.code, error=record)
+
+
+class Decision:
+    """Decides for one execution."""
+
+    def __init__(
+        self,
+        state: RunState,
+        journal: Journal,
+        calls: Calls,
+        gate: Gate,
+        drafts: Drafts,
+        clock: Clock,
+    ) -> None:
+        self._state = state
+        self._journal = journal
+        self._calls = calls
+        self._gate = gate
+        self._drafts = drafts
+        self._clock = clock
+        self._now = clock.now()
+
+    def next(self, root: asyncio.Task[End], *, is_stopping: bool, show: bool) -> Draft | None:
+        """The entry to write now, if any.
+
+        Args:
+            root: The task of run code.
+            is_stopping: The worker lets go.
+            show: What was said has waited long enough.
+        """
+        self._now = self._clock.now()
+        if (cancel := self._state.cancel) is not None:
+            return self._cancelled(cancel)
+        if self._calls.done:
+            return self._drafts.step()
+        if root.done():
+            return self._ended(root)
+        if (over := self._time_limit()) is not None and self._now >= over.at:
+            return self._cut_short(self._at_limit(over.level))
+        if (exceeded := self._gate.exceeded()) is not None:
+            return self._cut_short(self._at_limit(exceeded))
+        if self._expire():
+            return self._drafts.step()
+        if is_stopping and not self._state.is_paused:
+            shutdown = Yield(why="shutdown")
+            return None if self._calls.in_flight else self._drafts.closing(shutdown)
+        if self._gate.intended and not self._state.is_paused:
+            return self._drafts.intent(self._gate.intended)
+        if show and (self._journal.events or self._calls.events):
+            return self._drafts.step()
+        return None if self._calls.in_flight else self._idle()
+
+    def wakes_at(self) -> float | None:
+        """Seconds until there may be something to decide though nothing happens.
+
+        What has been decided upon already wakes nobody: a call that is slow to be cancelled would
+        else keep the worker busy with asking.
+        """
+        waits: list[float] = []
+        if self._journal.events:
+            waits.append(_SHOW_EVENTS_AFTER)
+        elif self._calls.events:
+            waits.append(_SHOW_PROGRESS_AFTER)
+        times = self._expiries()
+        if (over := self._time_limit()) is not None:
+            times.append(over.at)
+        if ahead := [time for time in times if time > self._now]:
+            waits.append(max((min(ahead) - self._clock.now()).total_seconds(), 0))
+        return min(waits, default=None)
+
+    def _cancelled(self, cancel: Signal) -> Draft | None:
+        over = self._time_limit()
+        is_late = over is not None and self._now >= over.at
+        if cancel.mode == "graceful" and not is_late:
+            if self._calls.done:
+                return self._drafts.step()
+            if self._calls.in_flight:
+                return None
+        return self._cut_short(self._drafts.closing(cancelled(cancel)))
+
+    def _cut_short(self, draft: Draft) -> Draft | None:
+        """Calls under way are cancelled first, and what they came to is put on record."""
+        self._calls.abandon_all()
+        if self._calls.in_flight:
+            return None
+        return self._drafts.step() if self._calls.done else draft
+
+    def _idle(self) -> Draft:
+        """Nothing is under way: the run is at a limit, is paused, asks, or waits for nothing."""
+        if self._gate.reached is not None:
+            return self._at_limit(self._gate.reached)
+        if self._state.is_paused:
+            return self._drafts.closing(Wait(why="paused"), paused_event())
+        if any(call.perform is not None for call in self._journal.pending.values()):
+            # It was cut off at a limit that has been raised since: it is made in a new execution,
+            # which knows what was begun.
+            return self._drafts.closing(Yield(why="shutdown"))
+        if not self._journal.pending:
+            stalled = RunError(
+                "The team waits for something that is no model, tool or person of this run."
+            )
+            return self._drafts.closing(failure(stalled))
+        until = min(self._expiries(), default=None)
+        return self._drafts.closing(Wait(why="input", until=until))
+
+    def _at_limit(self, level: Level) -> Draft:
+        reached = limit_event("limit.reached", level)
+        if self._state.limits.on_limit == "pause" and level.kind != "deadline":
+            return self._drafts.closing(Wait(why="limit"), reached, paused_event())
+        latest = self._journal.latest
+        reason = f"The limit {level.kind} of {level.limit_text} was reached."
+        end = End(
+            status="incomplete",
+            stop_reason="The deadline has passed." if level.kind == "deadline" else reason,
+            stop_code=level.code,
+            output=None if latest is None else output_of_message(latest),
+        )
+        return self._drafts.closing(self._with_unread(end), reached)
+
+    def _ended(self, root: asyncio.Task[End]) -> Draft:
+        broken = self._journal.loop.failure
+        error = asyncio.CancelledError() if root.cancelled() else root.exception() or broken
+        if error is None:
+            return self._drafts.closing(self._with_unread(root.result()))
+        end = failure(error)
+        assert end.error is not None, "a failure has an error"
+        undo = self._journal.undo(end.error)
+        if undo is not None and end.error.retryable:
+            policy, attempts = self._state.spec.retry, self._state.attempts
+            if attempts < policy.max_attempts:
+                until = self._now + timedelta(seconds=policy.delay(attempts))
+                events = (
+                    *self._journal.asked_otherwise(),
+                    retried_event(end.error, attempts + 1, until),
+                )
+                return self._drafts.closing(Yield(why="retry", until=until, undo=undo), *events)
+        return self._drafts.closing(self._with_unread(end.model_copy(update={"undo": undo})))
+
+    def _expire(self) -> bool:
+        """Take questions whose time is over as answered by nobody; True where there are some."""
+        for call in self._journal.pending.values():
+            if call.expires_at is not None and call.expires_at <= self._now:
+                self._calls.expire(call)
+        return bool(self._calls.done)
+
+    def _expiries(self) -> list[datetime]:
+        times = [call.expires_at for call in self._journal.pending.values()]
+        return [time for time in times if time is not None]
+
+    def _time_limit(self) -> _TimeLimit | None:
+        """The first of the times at which the run is cut short."""
+        state, found = self._state, list[_TimeLimit]()
+        if (seconds := state.limits.timeout_seconds) is not None:
+            at = state.at + timedelta(seconds=seconds - state.seconds)
+            found.append(_TimeLimit(at, Level("timeout_seconds", seconds, seconds)))
+        if (deadline := state.spec.deadline) is not None:
+            given = (deadline - state.spec.created_at).total_seconds()
+            found.append(_TimeLimit(deadline, Level("deadline", given, given)))
+        return min(found, default=None)
+
+    def _with_unread(self, end: End) -> End:
+        unread = [signal.content or "" for signal in self._journal.inbox]
+        return end.model_copy(update={"unread": unread})

@@ -1,0 +1,74 @@
+"""What the runs of this process have come to, counted from the entries that it writes.
+
+Labels are names of the operator's (model profiles) and codes, never identifiers or texts of users,
+so the number of series is bounded.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+
+from teamrun.core.exposition import head, sample
+from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Step
+
+__all__ = ["RunMetrics"]
+
+
+class RunMetrics:
+    """Counters since this process started."""
+
+    def __init__(self) -> None:
+        self._ended: Counter[tuple[str, str]] = Counter()
+        self._model_calls: Counter[tuple[str, str]] = Counter()
+        self._tool_calls: Counter[str] = Counter()
+        self._cost_usd: dict[str, Decimal] = {}
+        self._claims = 0
+
+    def wrote(self, entry: Entry) -> None:
+        """Count what an entry of this process records."""
+        match entry.body:
+            case Step(calls=calls):
+                for call in calls:
+                    self._count(call)
+            case End(status=status, stop_code=code):
+                self._ended[status, code or ""] += 1
+            case Claim():
+                self._claims += 1
+            case _:
+                pass
+
+    def _count(self, call: CallRecord) -> None:
+        outcome = "completed" if call.error is None else call.error.code
+        if call.kind == "model":
+            self._model_calls[call.name, outcome] += 1
+            if call.cost_usd is not None:
+                self._cost_usd[call.name] = self._cost_usd.get(call.name, Decimal()) + call.cost_usd
+        elif call.kind == "tool":
+            self._tool_calls[outcome] += 1
+
+    def lines(self, *, in_flight: int) -> Iterator[str]:
+        """The lines that Prometheus reads.
+
+        Args:
+            in_flight: How many runs are being executed now.
+        """
+        yield from head("teamrun_runs_in_flight", "gauge", "Runs that are being executed.")
+        yield sample("teamrun_runs_in_flight", in_flight)
+        yield from head("teamrun_run_claims_total", "counter", "Runs taken up, again or first.")
+        yield sample("teamrun_run_claims_total", self._claims)
+        name = "teamrun_runs_ended_total"
+        yield from head(name, "counter", "Runs ended by this process.")
+        for (status, code), count in sorted(self._ended.items()):
+            yield sample(name, count, {"status": status, "stop_code": code})
+        name = "teamrun_model_calls_total"
+        yield from head(name, "counter", "Model calls: completed, or the code of the error.")
+        for (profile, outcome), count in sorted(self._model_calls.items()):
+            yield sample(name, count, {"profile": profile, "outcome": outcome})
+        name = "teamrun_tool_calls_total"
+        yield from head(name, "counter", "Tool calls: completed, or the code of the error.")
+        for outcome, count in sorted(self._tool_calls.items()):
+            yield sample(name, count, {"outcome": outcome})
+        name = "teamrun_model_cost_usd_total"
+        yield from head(name, "counter", "Cost of model calls whose price is known, in US dollars.")
+        for profile, cost in sorted(self._cost_usd.items()):
+            yield sample(name, f"{cost:f}", {"profile": profile})

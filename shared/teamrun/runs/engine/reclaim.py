@@ -1,0 +1,118 @@
+"""A worker that has a lasting name takes up at once what it was doing when it died."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Protocol
+
+from teamrun.core.clock import SystemClock
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
+from teamrun.errors import DeliveryError, StorageError
+from teamrun.live.base import Live
+from teamrun.runs.log.keys import SHARDS, open_folder, ref_of_marker
+from teamrun.runs.log.reader import RunReader
+from teamrun.runs.log.state import RunState
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["ReclaimingSweeper", "reclaim"]
+
+logger = logging.getLogger(__name__)
+
+
+_PAGE = 1_000
+
+
+_PAUSE_S = 1.0
+
+
+_ATTEMPTS = 100
+"""Afterwards the reaper finds the runs, when their leases are over."""
+
+
+async def reclaim(owner: str, *, store: ObjectStore, live: Live, dispatcher: Dispatcher) -> int:
+    """Send the open runs that `owner` had claimed; returns how many.
+
+    Only for a name whose former process has ended. The engine takes such a run up without waiting
+    for the lease, since it is its own.
+
+    Raises:
+        DeliveryError: The queue cannot be reached.
+        StorageError: Storage cannot be read.
+    """
+    reader, count = RunReader(store=store, live=live, clock=SystemClock()), 0
+    for shard in SHARDS:
+        after = ""
+        while keys := await store.list(open_folder(shard), after=after, limit=_PAGE):
+            refs = [*_refs(keys)]
+            for ref, state in zip(refs, await reader.states(refs), strict=True):
+                if isinstance(state, RunState) and state.end is None and state.owner == owner:
+                    await dispatcher.send(ref)
+                    count += 1
+            after = keys[-1]
+            if len(keys) < _PAGE:
+                break
+    return count
+
+
+def _refs(keys: list[str]) -> Iterator[RunRef]:
+    for key in keys:
+        with contextlib.suppress(ValueError):  # no marker; the reaper reports it
+            yield ref_of_marker(key)
+
+
+class _Sweeper(Protocol):
+    async def run(self, stop: asyncio.Event) -> None: ...
+
+
+class ReclaimingSweeper:
+    """Reclaims what `owner` had, then sweeps.
+
+    Args:
+        sweeper: What sweeps.
+        owner: The lasting name of the worker.
+        store: Where the runs are.
+        live: The shared state.
+        dispatcher: The queue.
+    """
+
+    def __init__(
+        self,
+        sweeper: _Sweeper,
+        *,
+        owner: str,
+        store: ObjectStore,
+        live: Live,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self._sweeper = sweeper
+        self._owner = owner
+        self._store = store
+        self._live = live
+        self._dispatcher = dispatcher
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Reclaim as soon as queue and store answer, and sweep meanwhile, until `stop` is set."""
+        reclaiming = asyncio.create_task(self._reclaim())
+        try:
+            await self._sweeper.run(stop)
+        finally:
+            reclaiming.cancel()
+            await asyncio.gather(reclaiming, return_exceptions=True)
+
+    async def _reclaim(self) -> None:
+        for _ in range(_ATTEMPTS):
+            try:
+                count = await reclaim(
+                    self._owner,
+                    store=self._store,
+                    live=self._live,
+                    dispatcher=self._dispatcher,
+                )
+            except (DeliveryError, StorageError):
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                data = {"action": "worker.reclaimed", "runs": count}
+                logger.info("The worker takes up the runs of its former process", extra=data)
+                return

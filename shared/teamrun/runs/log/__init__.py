@@ -1,0 +1,1 @@
+"""What is written: the entries of a run, their state, and the objects beside them."""

@@ -1,0 +1,159 @@
+"""Telling live subscribers that a log has grown, and showing them text on its way.
+
+Everything here may be lost: a subscriber that hears nothing looks at the log by itself. A notice
+goes out at once where the last ones are some milliseconds ago; else it is gathered with others, so
+that a busy worker sends one for several entries.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+from datetime import timedelta
+from typing import Any
+
+from pydantic_core import to_json
+
+from teamrun.core.refs import RunRef
+from teamrun.errors import DeliveryError
+from teamrun.live.base import Live, View
+from teamrun.runs.log.state import RunState
+
+__all__ = ["GROWN", "Notices", "lease_name", "owner_topic", "run_topic", "view_key", "view_of"]
+
+logger = logging.getLogger(__name__)
+
+
+GROWN = b""
+"""The message that says only: look at the log. Others are deltas, as JSON."""
+
+
+_MOST_WAITING = 10_000
+
+
+_GATHER = timedelta(milliseconds=5)
+
+
+def run_topic(ref: RunRef) -> str:
+    """Where the followers of a run listen."""
+    return f"run:{ref}"
+
+
+def owner_topic(owner: str) -> str:
+    """Where a worker listens for what concerns its runs; messages are run references."""
+    return f"owner:{owner}"
+
+
+def lease_name(ref: RunRef) -> str:
+    """The lease of whoever executes a run."""
+    return f"run:{ref}"
+
+
+def view_key(ref: RunRef) -> str:
+    """The folded state of a run."""
+    return f"run:{ref}"
+
+
+def view_of(state: RunState) -> View:
+    """A state as it is shared."""
+    return View(state.entries, state.to_json())
+
+
+class Notices:
+    """Sends notices in the order in which they were given, in the background.
+
+    Args:
+        live: Where they go.
+        gather: The least time between one batch and the next; text on its way does not wait.
+    """
+
+    def __init__(self, live: Live, *, gather: timedelta = _GATHER) -> None:
+        self._live = live
+        self._gather_s = gather.total_seconds()
+        self._waiting: dict[tuple[str, str | int], RunState | bytes] = {}
+        self._count = 0
+        self._task: asyncio.Task[None] | None = None
+        self._urgent = False
+        self._pausing: asyncio.Future[None] | None = None
+        self._sent_at = -math.inf
+
+    def changed(self, ref: RunRef, state: RunState, *, view: bool) -> None:
+        """A log has grown; with `view`, its state is shared too."""
+        if view:
+            self._add(("view", view_key(ref)), state)  # written down when it is sent
+        self._add(("topic", run_topic(ref)), GROWN)
+
+    def delta(self, ref: RunRef, data: dict[str, Any]) -> None:
+        """Text is on its way."""
+        self._count += 1
+        message = to_json({"type": "message.delta", "run_id": ref.run_id, **data})
+        self._add((run_topic(ref), self._count), message)
+        self._begin()
+
+    def poke(self, owner: str, ref: RunRef) -> None:
+        """The owner of a run should look at its log."""
+        self._count += 1
+        self._add((owner_topic(owner), self._count), str(ref).encode())
+        self._begin()
+
+    async def flushed(self) -> None:
+        """Return when everything given so far has been sent, or given up."""
+        if self._waiting:
+            self._begin()
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def close(self) -> None:
+        """Send what waits."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.flushed()
+
+    def _add(self, key: tuple[str, str | int], message: RunState | bytes) -> None:
+        if len(self._waiting) < _MOST_WAITING:
+            self._waiting[key] = message
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._send())
+
+    def _begin(self) -> None:
+        """Skip or end the pause before the next batch."""
+        self._urgent = True
+        if self._pausing is not None and not self._pausing.done():
+            self._pausing.set_result(None)
+
+    async def _send(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await self._pause(loop)
+            self._urgent = False
+            while self._waiting:
+                batch, self._waiting = self._waiting, {}
+                for (kind, name), message in batch.items():
+                    await self._send_one(kind, name, message)
+        except DeliveryError as error:
+            self._waiting.clear()
+            logger.debug("notices lost", extra={"action": "notices_lost", "error": str(error)})
+        finally:
+            self._task = None
+            self._sent_at = loop.time()
+
+    async def _pause(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait until the next batch is due.
+
+        The task that sends waits itself, rather than a timer that starts it, because a task that
+        a timer starts while its loop closes is never cancelled.
+        """
+        due = self._sent_at + self._gather_s
+        if loop.time() < due and not self._urgent:
+            self._pausing = loop.create_future()
+            timer = loop.call_at(due, self._begin)
+            try:
+                await self._pausing
+            finally:
+                timer.cancel()
+                self._pausing = None
+
+    async def _send_one(self, kind: str, name: str | int, message: RunState | bytes) -> None:
+        if isinstance(message, RunState):
+            await self._live.set_view(str(name), view_of(message))
+        else:
+            await self._live.publish(str(name) if kind == "topic" else kind, message)

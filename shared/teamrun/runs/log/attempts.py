@@ -1,0 +1,54 @@
+"""A log with retries, read as the record of one attempt.
+
+A failure that is tried again has to be as if it had never been: the call that failed is left out,
+and so is what run code said after it was told. Calls that completed after that are kept, since
+they were paid for and some must not be made twice; but without the failure run code may go
+another way, so perhaps nobody waits for them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from teamrun.runs.log.entries import Entry, LoggedEvent, Step, Undo, Yield
+
+__all__ = ["latest_attempt", "undone"]
+
+
+def latest_attempt(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries as the newest attempt takes them."""
+    latest: list[Entry] = []
+    for entry in entries:
+        latest.append(entry)
+        if isinstance(entry.body, Yield) and entry.body.undo is not None:
+            latest = undone(latest, entry.body.undo)
+    return latest
+
+
+def undone(entries: Iterable[Entry], undo: Undo) -> list[Entry]:
+    """The entries without a failure that ended an attempt."""
+    kept: list[Entry] = []
+    left, is_after = undo.said, False
+    for entry in entries:
+        body = entry.body
+        emitted = int(getattr(body, "emitted", 0))
+        said = min(emitted, left)
+        left -= said
+        own = [event for event in entry.events[emitted:] if not _tells_of(event, undo)]
+        if isinstance(body, Step):
+            calls = list(body.calls)
+            for n, call in enumerate(calls):
+                is_after = is_after or call.call_id in undo.calls
+                calls[n] = replace(call, unawaited=True) if is_after else call
+            calls = [call for call in calls if call.call_id not in undo.calls]
+            body = replace(body, calls=calls, emitted=said)
+        elif said < emitted:
+            body = body.model_copy(update={"emitted": said})
+        kept.append(replace(entry, events=[*entry.events[:said], *own], body=body))
+    return kept
+
+
+def _tells_of(event: LoggedEvent, undo: Undo) -> bool:
+    """Whether it tells that a call failed which is left out."""
+    if event.type == "run.input_received":
+        return event.data["action_id"] in undo.calls and event.data["decision"] == "expired"
+    return event.data.get("call_id") in undo.calls and event.type.endswith(".failed")

@@ -1,0 +1,358 @@
+"""The entries of a run's log: what may be appended, and how it is written down.
+
+An entry is a JSON object `{v, n, kind, epoch, writer, nonce, at, seq, events[], body}`.
+`docs/design/log.md` has the rules of appending.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
+from pydantic_core import from_json, to_json
+
+from teamrun.messages.llm import RequestUsage
+from teamrun.messages.recordable import recordable
+from teamrun.runs.log.spec import RunSpec
+
+__all__ = [
+    "DELETED",
+    "FORMAT",
+    "KINDS",
+    "Accepted",
+    "ArtifactRecord",
+    "Body",
+    "CallRecord",
+    "CancelMode",
+    "Claim",
+    "Decision",
+    "End",
+    "EndStatus",
+    "Entry",
+    "ErrorRecord",
+    "Intent",
+    "LoggedEvent",
+    "Prefix",
+    "Signal",
+    "Step",
+    "Undo",
+    "Wait",
+    "WrittenEvents",
+    "Yield",
+    "read_entry",
+    "read_events",
+]
+
+FORMAT = 1
+"""`v` of the envelope."""
+
+
+EndStatus = Literal["completed", "failed", "cancelled", "incomplete", "expired"]
+
+
+CancelMode = Literal["graceful", "now"]
+"""`graceful` lets calls under way complete; `now` interrupts them."""
+
+
+Decision = Literal["approve", "reject", "answer"]
+"""What a person says to a question."""
+
+
+_LATER = ConfigDict(defer_build=True)
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+@with_config(_LATER)
+@dataclass(slots=True)
+class LoggedEvent:
+    """An event as it lies in an entry; `seq`, `time` and `run_id` come from the envelope."""
+
+    # A dataclass: there are several in each turn, and a model costs ten times as much to make.
+    type: str
+    agent: str | None = None
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class ErrorRecord(_Body):
+    """An exception as data."""
+
+    type: str
+    code: str
+    message: str
+    retryable: bool = False
+    status_code: int | None = None
+    """HTTP status of the service that failed, where there was one."""
+    agent: str | None = None
+
+
+class ArtifactRecord(_Body):
+    """A file that a tool left; its bytes are the blob of that digest."""
+
+    name: str
+    version: int
+    media_type: str
+    size: int
+    """Bytes."""
+    sha256: str
+    agent: str | None = None
+
+
+# Entries, steps and records are dataclasses, too: all three are made in each turn.
+
+
+@dataclass(slots=True, kw_only=True)
+class CallRecord:
+    """A call that has completed: its outcome is what a replay gives back."""
+
+    call_id: str
+    kind: Literal["model", "tool", "memory", "input", "agent"]
+    name: str
+    value: Any = None
+    error: ErrorRecord | None = None
+    usage: RequestUsage | None = None
+    cost_usd: Decimal | None = None
+    """None where the price of the model is not known."""
+    model: str | None = None
+    scripted: bool = False
+    """A script answered in place of a model."""
+    artifacts: list[ArtifactRecord] = field(default_factory=list[ArtifactRecord])
+    state: dict[str, Any] | None = None
+    """The tool's `ToolContext.state` after the call, where the call changed it."""
+    unawaited: bool = False
+    """Nobody in the run waited for the outcome any more when it was written."""
+    intent: str | None = None
+    """sha256 of the arguments, where the call has outside effects or was made inside another."""
+    within: str | None = None
+    """The call of an agent's own code in which this one was made."""
+    duration_ms: float = 0
+
+
+class Prefix(_Body):
+    """What a fork or retry shares with its parent."""
+
+    blob: str
+    """sha256 of the blob that holds the shared entries, as a JSON array."""
+    emitted: int
+    """How many of the shared events came from run code."""
+    artifacts: list[ArtifactRecord] = []
+    scripted: bool = False
+    """A script answered a shared model call."""
+
+
+class Undo(_Body):
+    """What another attempt does without: a failure that ended the run, and what came of it."""
+
+    calls: list[str]
+    """The calls that failed, which are made again."""
+    said: int
+    """How many events run code had said before it was told."""
+
+
+class Accepted(_Body):
+    """Entry 0: the run exists from here on."""
+
+    kind: Literal["accepted"] = "accepted"
+    spec: RunSpec
+    prefix: Prefix | None = None
+
+
+class Claim(_Body):
+    """A worker executes now; the epoch grows by one."""
+
+    kind: Literal["claim"] = "claim"
+    owner: str
+
+
+@with_config(_LATER)
+@dataclass(slots=True, kw_only=True)
+class Step:
+    """Calls that have completed, with the events that belong to them."""
+
+    kind: Literal["step"] = "step"
+    calls: list[CallRecord] = field(default_factory=list[CallRecord])
+    emitted: int = 0
+    """How many of `events` came from run code (they come first); the rest belong to the calls."""
+
+
+class Intent(_Body):
+    """Calls with outside effects that are about to start: they start when this is durable."""
+
+    kind: Literal["intent"] = "intent"
+    calls: dict[str, str]
+    """The ids of the calls, each with the sha256 of its arguments."""
+    emitted: int = 0
+
+
+class Signal(_Body):
+    """A person or program speaks to the run."""
+
+    kind: Literal["signal"] = "signal"
+    signal: Literal["cancel", "input", "pause", "resume", "message"]
+    reason: str | None = None
+    mode: CancelMode = "now"
+    """How a cancel ends the calls under way."""
+    action_id: str | None = None
+    """The question that an input answers."""
+    decision: Decision | None = None
+    content: str | None = None
+    data: Any = None
+    source: str = "user"
+    limits: dict[str, Any] | None = None
+    """Limits that a resume raises."""
+    anew: bool = False
+    """A resume lets the run begin anew: what is on record is left out."""
+    key: str | None = None
+    """`{sha256 of the Idempotency-Key}.{sha256 of the body}`: a repeated request is known by it."""
+
+
+class Wait(_Body):
+    """The run waits for somebody outside; its owner lets go, and it costs nothing."""
+
+    kind: Literal["wait"] = "wait"
+    why: Literal["input", "paused", "limit", "diverged"]
+    until: datetime | None = None
+    """When the first of the questions expires."""
+    emitted: int = 0
+
+
+class Yield(_Body):
+    """The owner lets go on purpose; somebody else goes on."""
+
+    kind: Literal["yield"] = "yield"
+    why: Literal["shutdown", "retry", "diverged"]
+    until: datetime | None = None
+    """When the next attempt begins."""
+    undo: Undo | None = None
+    """Set where the next attempt begins from what came before a failure."""
+    emitted: int = 0
+
+
+class End(_Body):
+    """The last entry."""
+
+    kind: Literal["end"] = "end"
+    status: EndStatus
+    stop_reason: str | None = None
+    stop_code: str | None = None
+    output: dict[str, Any] | None = None
+    error: ErrorRecord | None = None
+    unread: list[str] = []
+    """Messages to the team that came too late for it to hear them."""
+    unknown_outcomes: list[str] = []
+    """Calls with outside effects of which nobody knows whether they were made."""
+    undo: Undo | None = None
+    """Set where the failure of a call was the cause, for whoever retries."""
+    emitted: int = 0
+
+
+Body = Accepted | Claim | Step | Intent | Signal | Wait | Yield | End
+
+
+DELETED = "deleted"
+"""The `stop_code` of the `end` that replaces the entries of a deleted run."""
+
+
+KINDS = frozenset({"accepted", "claim", "step", "intent", "signal", "wait", "yield", "end"})
+"""The kinds of entries that this release reads."""
+
+
+@with_config(_LATER)
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """One numbered entry with its envelope."""
+
+    v: Literal[1] = FORMAT
+    n: Annotated[int, Field(ge=0)]
+    epoch: Annotated[int, Field(ge=0)]
+    writer: str
+    nonce: str
+    at: datetime
+    seq: Annotated[int, Field(ge=1)]
+    """The number of the first of `events`, or of the next event where there are none."""
+    events: list[LoggedEvent] = field(default_factory=list[LoggedEvent])
+    body: Annotated[Body, Field(discriminator="kind")]
+
+    def to_json(self) -> bytes:
+        """The stored form: the kind outside the body too, each event on a line of its own.
+
+        Raises:
+            ValueError: It holds text that UTF-8 cannot encode, or a value that is no JSON; see
+                `mended`.
+        """
+        envelope = {
+            "v": self.v,
+            "n": self.n,
+            "kind": self.body.kind,
+            "epoch": self.epoch,
+            "writer": self.writer,
+            "nonce": self.nonce,
+            "at": self.at,
+            "seq": self.seq,
+        }
+        events = b",\n".join(map(_EVENT.serializer.to_json, self.events))
+        # What has a type is written twice as fast as what has to be looked at.
+        step = isinstance(self.body, Step)
+        body = _STEP.serializer.to_json(self.body) if step else _to_json(self.body)
+        return b"".join((to_json(envelope)[:-1], _EVENTS, events, _BODY, body, b"}"))
+
+    def mended(self) -> "Entry":
+        """The entry with its text made encodable and its values JSON.
+
+        What calls return is recordable by then. This is for what run code adds: names and texts of
+        a definition that was made in Python, say.
+
+        Raises:
+            ValueError: That is not possible: it is too large, or too deep.
+        """
+        return read_entry(_to_json(recordable(_ENTRY.dump_python(self))))
+
+
+_ENTRY = TypeAdapter(Entry)
+
+
+_EVENT = TypeAdapter(LoggedEvent)
+
+
+_STEP = TypeAdapter(Step)
+
+
+_to_json = partial(to_json, inf_nan_mode="null")  # as the adapters do; JSON has no NaN
+
+
+_EVENTS, _BODY = b',"events":[\n', b'\n],"body":'
+
+
+def read_entry(data: bytes) -> Entry:
+    """Parse stored bytes.
+
+    Raises:
+        pydantic.ValidationError: They are not an entry of a kind and format known here.
+    """
+    return _ENTRY.validate_json(data)
+
+
+class WrittenEvents(NamedTuple):
+    """The events of a stored entry, as they are written there."""
+
+    seq: int
+    """The number of the first."""
+    at: str
+    events: list[bytes]
+    """Each is a JSON object: `{"type":...,"agent":...,"data":...}`."""
+
+
+def read_events(data: bytes) -> WrittenEvents:
+    """The events of a stored entry, copied without being parsed."""
+    if _EVENTS not in data:  # formed by something else
+        data = read_entry(data).to_json()
+    # JSON writes the newlines of a text as \\n, so these are the only ones.
+    head, *lines, _ = data.split(b"\n")
+    envelope = from_json(head.removesuffix(_EVENTS[:-1]) + b"}")
+    return WrittenEvents(
+        envelope["seq"], envelope["at"], [line.removesuffix(b",") for line in lines if line]
+    )

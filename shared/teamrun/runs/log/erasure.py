@@ -1,0 +1,175 @@
+"""Deleting runs that have ended, so that an interruption at any moment leaves nothing half done.
+
+One write makes a run vanish: its entry 0 is replaced by a tombstone, an `end` with the code
+`deleted`. Readers see the whole run before it and no run after it. Everything else is clean-up,
+which a plan, written first, lets any process finish. The numbers of the log stay taken by
+tombstones until a worker that was frozen before the end cannot write any more, and the
+Idempotency-Key until its time is over.
+"""
+
+import contextlib
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ValidationError
+
+from teamrun.core.clock import Clock
+from teamrun.core.refs import RunRef
+from teamrun.errors import DeliveryError, NotFound, RunNotFinished, UnreadableEntry
+from teamrun.live.base import Live
+from teamrun.runs.log.announcer import view_key
+from teamrun.runs.log.entries import DELETED, End, Entry
+from teamrun.runs.log.keys import (
+    GONE,
+    due_marker,
+    entry_key,
+    gone_marker,
+    list_marker,
+    log_folder,
+    open_marker,
+    ref_of_marker,
+    run_folder,
+)
+from teamrun.runs.log.reader import RunReader
+from teamrun.runs.log.state import RunState
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["Erasure"]
+
+_KEY_LIFE = timedelta(hours=24)
+"""How long an Idempotency-Key outlives the run that it was used for."""
+
+
+_FENCE = timedelta(hours=1)
+"""How long the numbers of a deleted log stay taken."""
+
+
+_PAGE = 1_000
+
+
+class _Plan(BaseModel):
+    markers: list[str]
+    idempotency: str | None
+    until: datetime
+    """When the last traces go."""
+
+
+class Erasure:
+    """Deletes runs, and finishes deletions that were interrupted."""
+
+    def __init__(self, *, store: ObjectStore, live: Live, reader: RunReader, clock: Clock) -> None:
+        self._store = store
+        self._live = live
+        self._reader = reader
+        self._clock = clock
+
+    async def delete(self, ref: RunRef) -> None:
+        """Delete a run that has ended.
+
+        Raises:
+            RunNotFound: There is no such run.
+            RunNotFinished: It has not ended.
+            UnreadableEntry: Its log cannot be read.
+            Unavailable: Storage does not answer; the deletion may be finished later.
+        """
+        state = await self._reader.state(ref)
+        if state.end is None:
+            raise RunNotFinished(
+                f"Run {ref.run_id!r} is {state.status}; cancel it, or wait for its end, and delete "
+                "it then.",
+                run_id=ref.run_id,
+            )
+        marker = gone_marker(ref)
+        await self._store.put_new(marker, self._plan(ref, state).model_dump_json().encode())
+        await self._resume(marker, ref)
+
+    async def sweep(self) -> None:
+        """Finish interrupted deletions, and remove the last traces whose time has come.
+
+        Raises:
+            StorageError: Storage cannot be read.
+        """
+        now = gone_marker(RunRef("", ""), self._clock.now()).rpartition("/")[0]
+        after = ""
+        while keys := await self._store.list(GONE, after=after, limit=_PAGE):
+            for key in keys:
+                if key >= now:
+                    return
+                with contextlib.suppress(ValueError):
+                    await self._resume(key, ref_of_marker(key))
+            after = keys[-1]
+
+    def _plan(self, ref: RunRef, state: RunState) -> _Plan:
+        spec = state.spec
+        times = [at for at in (spec.run_at, spec.expires_at, spec.deadline) if at is not None]
+        return _Plan(
+            markers=[
+                list_marker(ref, spec.created_at),
+                open_marker(ref),
+                *(due_marker(ref, at) for at in times),
+            ],
+            idempotency=spec.idempotency,
+            until=max(spec.created_at + _KEY_LIFE, self._clock.now() + _FENCE),
+        )
+
+    async def _resume(self, marker: str, ref: RunRef) -> None:
+        try:
+            data = await self._store.get(marker)
+            plan = _Plan.model_validate_json(data)
+        except NotFound:
+            return
+        except ValidationError:  # damaged: made anew, if the run is still there
+            plan = await self._planned_anew(ref)
+        if marker != gone_marker(ref):
+            await self._remove_traces(ref, plan)
+        else:
+            await self._store.put(entry_key(ref, 0), _tombstone(0, self._clock.now()))
+            await self._clean(ref, plan)
+            last = gone_marker(ref, plan.until)
+            await self._store.put_new(last, plan.model_dump_json().encode())
+        await self._store.delete(marker)
+
+    async def _planned_anew(self, ref: RunRef) -> _Plan:
+        with contextlib.suppress(UnreadableEntry):
+            [state] = await self._reader.states([ref])
+            if isinstance(state, RunState):
+                return self._plan(ref, state)
+        until = self._clock.now() + _KEY_LIFE
+        return _Plan(markers=[open_marker(ref)], idempotency=None, until=until)
+
+    async def _clean(self, ref: RunRef, plan: _Plan) -> None:
+        """Remove what the run consists of; its log keeps its numbers, and nothing else."""
+        for key in plan.markers:
+            await self._store.delete(key)
+        with contextlib.suppress(DeliveryError):
+            await self._live.drop_view(view_key(ref))
+        log, first = log_folder(ref), entry_key(ref, 0)
+        for key in await self._keys_of(ref):
+            if not key.startswith(log):
+                await self._store.delete(key)
+            elif key != first:
+                n = int(key.removeprefix(log).removesuffix(".json"))
+                await self._store.put(key, _tombstone(n, self._clock.now()))
+
+    async def _remove_traces(self, ref: RunRef, plan: _Plan) -> None:
+        await self._clean(ref, plan)
+        place = ""
+        for part in (plan.idempotency or "").split("."):  # a place leads on to the next one
+            place = f"{place}.{part}" if place else part
+            if place:
+                await self._store.delete(place)
+        first = entry_key(ref, 0)
+        for key in await self._keys_of(ref):
+            if key != first:
+                await self._store.delete(key)
+        await self._store.delete(first)
+
+    async def _keys_of(self, ref: RunRef) -> list[str]:
+        folder, keys = run_folder(ref), list[str]()
+        while page := await self._store.list(folder, after=keys[-1] if keys else "", limit=_PAGE):
+            keys += page
+        return keys
+
+
+def _tombstone(n: int, at: datetime) -> bytes:
+    body = End(status="cancelled", stop_code=DELETED)
+    return Entry(n=n, epoch=0, writer=DELETED, nonce="", at=at, seq=1, body=body).to_json()

@@ -1,0 +1,188 @@
+"""The keys of objects: the one place that knows how they are made.
+
+Every key of a tenant's data begins with that tenant, and none holds text that a client chose
+apart from names that were checked before.
+"""
+
+import hashlib
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+from teamrun.core.refs import RunRef
+
+__all__ = [
+    "GONE",
+    "SHARDS",
+    "artifact_blob",
+    "created_at",
+    "due_folder",
+    "due_marker",
+    "due_time",
+    "entry_key",
+    "entry_name",
+    "events_key",
+    "gone_marker",
+    "idempotency_key",
+    "idle_marker",
+    "list_cursor",
+    "list_folder",
+    "list_marker",
+    "list_place",
+    "log_folder",
+    "new_run_id",
+    "open_folder",
+    "open_marker",
+    "ref_of_list_marker",
+    "ref_of_marker",
+    "result_key",
+    "run_folder",
+]
+
+SHARDS = tuple(f"{shard:x}" for shard in range(16))
+"""The folders that open markers are spread over."""
+
+
+_IDLE = timedelta(hours=6)
+"""How long a run may wait before somebody looks whether it still does."""
+
+
+_LAST_MS = 10**13 - 1  # 13 digits of milliseconds reach the year 2286
+
+
+def new_run_id() -> str:
+    """A fresh run id: `run_` and a UUIDv7 (RFC 9562) in hexadecimal, sortable by time."""
+    ms = time.time_ns() // 1_000_000
+    tail = int.from_bytes(os.urandom(10), "big")
+    rand_a, rand_b = tail >> 68, tail & ((1 << 62) - 1)
+    value = (ms & ((1 << 48) - 1)) << 80 | 7 << 76 | rand_a << 64 | 2 << 62 | rand_b
+    return f"run_{value:032x}"
+
+
+def created_at(run_id: str) -> datetime:
+    """When an id of `new_run_id` was made, to the millisecond; long ago for any other id."""
+    try:
+        ms = int(run_id.removeprefix("run_")[:12], 16)
+        return datetime.fromtimestamp(ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def run_folder(ref: RunRef) -> str:
+    """The folder of everything that a run consists of."""
+    spread = hashlib.sha256(ref.run_id.encode()).hexdigest()[:2]
+    return f"t/{ref.tenant}/runs/{spread}/{ref.run_id}/"
+
+
+def log_folder(ref: RunRef) -> str:
+    """The folder of a run's log entries."""
+    return f"{run_folder(ref)}log/"
+
+
+def entry_name(n: int) -> str:
+    """The object of log entry `n`, in the folder of the log."""
+    return f"{n:06d}.json"
+
+
+def entry_key(ref: RunRef, n: int) -> str:
+    """The object of log entry `n`."""
+    return log_folder(ref) + entry_name(n)
+
+
+def artifact_blob(ref: RunRef, sha256: str) -> str:
+    """The object that holds bytes of that digest: an artifact, or a very large entry."""
+    return f"{run_folder(ref)}blob/{sha256}"
+
+
+def result_key(ref: RunRef) -> str:
+    """The result document of an ended run."""
+    return f"{run_folder(ref)}result.json"
+
+
+def events_key(ref: RunRef) -> str:
+    """All events of an ended run, one JSON document per line."""
+    return f"{run_folder(ref)}events.jsonl"
+
+
+def open_folder(shard: str) -> str:
+    """The markers of runs that should be executed now, one of `SHARDS`."""
+    return f"open/{shard}/"
+
+
+def open_marker(ref: RunRef) -> str:
+    """Says that a run should be executed."""
+    return f"open/{hashlib.sha256(ref.run_id.encode()).hexdigest()[2]}/{ref}"
+
+
+def list_folder(tenant: str) -> str:
+    """The markers by which runs are listed, newest first."""
+    return f"t/{tenant}/list/"
+
+
+def list_place(created_at: datetime) -> int:
+    """The number that names of list markers begin with, 13 digits: lower for newer runs."""
+    return min(max(_LAST_MS - int(created_at.timestamp() * 1000), 0), _LAST_MS)
+
+
+def list_cursor(run_id: str, created_at: datetime) -> str:
+    """The name of a list marker; names sort newest first."""
+    return f"{list_place(created_at):013d}.{run_id}"
+
+
+def list_marker(ref: RunRef, created_at: datetime) -> str:
+    """Says that a run exists, in the order of lists."""
+    return list_folder(ref.tenant) + list_cursor(ref.run_id, created_at)
+
+
+def due_marker(ref: RunRef, at: datetime) -> str:
+    """Says that a run should be looked at then: a question expires, or its time comes."""
+    return f"{due_time(at)}/{open_marker(ref).removeprefix('open/')}"
+
+
+def idle_marker(ref: RunRef, now: datetime) -> str:
+    """Says that a run that waits should be looked at in some hours, for good measure."""
+    hour = due_folder(now + _IDLE).removesuffix("/")
+    return f"{hour}~/{open_marker(ref).removeprefix('open/')}"  # behind the hour, before the next
+
+
+def due_time(at: datetime) -> str:
+    """What the due markers of that millisecond begin with; those of later times sort behind it.
+
+    Each time has a marker of its own: another time in the same hour would go unnoticed otherwise.
+    """
+    return f"{due_folder(at)}{at.astimezone(UTC):%M%S%f}"[:-3]
+
+
+def due_folder(at: datetime) -> str:
+    """The markers of one hour."""
+    return f"due/{at.astimezone(UTC):%Y%m%d%H}/"
+
+
+GONE = "gone/"
+"""The folder of the plans of deletions."""
+
+
+def gone_marker(ref: RunRef, at: datetime | None = None) -> str:
+    """The plan of a deletion that is under way, or whose last traces go after that hour."""
+    hour = "0000000000" if at is None else f"{at.astimezone(UTC):%Y%m%d%H}"
+    return f"{GONE}{hour}/{ref}"
+
+
+def ref_of_marker(key: str) -> RunRef:
+    """The run that an open marker names."""
+    return RunRef.parse(key.rpartition("/")[2])
+
+
+def ref_of_list_marker(tenant: str, key: str) -> RunRef:
+    """The run that a list marker names.
+
+    Raises:
+        ValueError: It names none.
+    """
+    return RunRef.parse(f"{tenant}.{key.rpartition('/')[2].partition('.')[2]}")
+
+
+def idempotency_key(tenant: str, scope: str, key: str) -> str:
+    """The record of an Idempotency-Key."""
+    digest = hashlib.sha256(f"{scope}\n{key}".encode()).hexdigest()
+    return f"idem/{tenant}/{digest}"

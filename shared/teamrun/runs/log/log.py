@@ -1,0 +1,295 @@
+"""One run's log in object storage: reading it, and appending by put-if-absent.
+
+The rules (`docs/design/log.md`): write entry n only after folding 0..n-1; after a lost race fold
+again and form the entry anew; "exists already" may be one's own success whose answer was lost,
+so the nonce is compared; where storage did not answer, the same bytes go to the same place again.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Annotated, Any
+
+import pydantic
+from pydantic_core import from_json, to_json
+
+from teamrun.core.clock import Clock
+from teamrun.core.refs import RunRef
+from teamrun.errors import DamagedBlob, NotFound, Unavailable, UnreadableEntry
+from teamrun.runs.log.entries import FORMAT, KINDS, Body, Entry, LoggedEvent, read_entry
+from teamrun.runs.log.keys import artifact_blob, entry_name, log_folder
+from teamrun.runs.log.state import RunState, fold
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["RunLog"]
+
+logger = logging.getLogger(__name__)
+
+
+_INLINE_LIMIT = 64 * 1024
+
+
+_STUB = b'{"blob":'
+
+
+_FIRST_DELAY, _LONGEST_DELAY = 0.05, 5.0
+
+
+class RunLog:
+    """Appends to and reads from one log, in the name of one writer."""
+
+    __slots__ = ("_clock", "_folder", "_patience", "_store", "ref", "writer")
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        ref: RunRef,
+        *,
+        writer: str,
+        clock: Clock,
+        patience: timedelta | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._patience = patience
+        self._folder = log_folder(ref)
+        self.ref = ref
+        self.writer = writer
+
+    async def read(self, start: int = 0) -> list[Entry]:
+        """The entries from number `start` to the last.
+
+        Raises:
+            UnreadableEntry: One is missing, damaged or of a newer release.
+            Unavailable: Storage does not answer.
+        """
+        return [self._parse(data, n) for n, data in enumerate(await self._fetch(start), start)]
+
+    async def read_next(self, n: int) -> Entry | None:
+        """Entry `n` alone, where it exists: the cheap way to ask whether a log has grown."""
+        data = await self._fetch_one(n)
+        return None if data is None else self._parse(data, n)
+
+    async def documents(self, start: int = 0) -> list[dict[str, Any]]:
+        """The same as `read`, as plain JSON data: for whoever only wants the events."""
+        found = await self._fetch(start)
+        documents = [self._document(data, n) for n, data in enumerate(found, start)]
+        for before, document in pairwise(documents):
+            if document["seq"] != before["seq"] + len(before["events"]):
+                raise self.unreadable(document["n"])
+        return documents
+
+    async def stored(self) -> list[bytes]:
+        """All entries as they are stored."""
+        return await self._fetch(0)
+
+    async def next_document(self, n: int) -> dict[str, Any] | None:
+        """The same as `read_next`, as plain JSON data."""
+        data = await self._fetch_one(n)
+        return None if data is None else self._document(data, n)
+
+    async def state(self) -> RunState | None:
+        """Fold the whole log; None if there is no run.
+
+        Raises:
+            UnreadableEntry: The log cannot be read.
+        """
+        return self.folded(await self.read())
+
+    def folded(self, entries: list[Entry]) -> RunState | None:
+        """Fold entries of this log; None if there is no run.
+
+        Raises:
+            UnreadableEntry: They are not the log of a run.
+        """
+        try:
+            return fold(entries)
+        except _MISFITS as error:
+            # Only now is it worth finding out which one does not fit.
+            raise self.unreadable(_first_misfit(entries)) from error
+
+    def apply(self, state: RunState, entry: Entry) -> None:
+        """Apply the next entry of this log to a state.
+
+        Raises:
+            UnreadableEntry: It does not fit.
+        """
+        try:
+            state.apply(entry)
+        except _MISFITS as error:
+            raise self.unreadable(entry.n) from error
+
+    def unreadable(self, n: int, what: str = "is damaged or of a newer release") -> UnreadableEntry:
+        """The error to raise if entry `n` cannot be read."""
+        return UnreadableEntry(
+            f"Entry {n} of run {self.ref.run_id!r} ({self._key(n)}) {what}. Nothing is written to "
+            "the run. Restore the object, or read the run with the release that wrote it.",
+            run_id=self.ref.run_id,
+            entry=n,
+            key=self._key(n),
+        )
+
+    async def append(
+        self, state: RunState | None, body: Body, events: list[LoggedEvent], *, epoch: int
+    ) -> Entry | None:
+        """Write the entry that follows `state`; None where another writer was first.
+
+        Raises:
+            Unavailable: Storage did not answer for longer than this log's patience, so it is not
+                known whether the entry was written.
+        """
+        assert state is None or state.end is None, "nothing follows the end"
+        now = self._clock.now()
+        entry = Entry(
+            n=state.entries if state else 0,
+            epoch=epoch,
+            writer=self.writer,
+            nonce=os.urandom(8).hex(),
+            at=max(state.at, now) if state else now,
+            seq=state.seq if state else 1,
+            events=events,
+            body=body,
+        )
+        try:
+            data = entry.to_json()
+        except ValueError:
+            entry = entry.mended()
+            data = entry.to_json()
+        data = await self._stored_form(entry, data)
+        mine = await self._persist(lambda: self._put_entry(entry, data))
+        return entry if mine else None
+
+    async def put_blob(self, data: bytes) -> str:
+        """Store bytes beside the log under their sha256, which is returned in hexadecimal.
+
+        Raises:
+            Unavailable: Storage did not answer for longer than this log's patience.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        key = artifact_blob(self.ref, digest)
+        await self._persist(lambda: self._store.put_new(key, data))
+        return digest
+
+    async def get_blob(self, sha256: str) -> bytes:
+        """Bytes stored by `put_blob`.
+
+        Raises:
+            DamagedBlob: They are missing, or not those of that digest.
+        """
+        key = artifact_blob(self.ref, sha256)
+        try:
+            data = await self._store.get(key)
+        except NotFound as error:
+            raise DamagedBlob(f"The object {key!r} is missing.", key=key) from error
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise DamagedBlob(f"The object {key!r} differs from what was stored.", key=key)
+        return data
+
+    async def _persist(self, put: Callable[[], Awaitable[bool]]) -> bool:
+        delay, waited = _FIRST_DELAY, 0.0
+        while True:
+            try:
+                return await put()
+            except Unavailable:
+                if self._patience is not None and waited >= self._patience.total_seconds():
+                    raise
+                logger.warning(
+                    "storage did not answer, trying again",
+                    extra={"action": "put_retry", "run": str(self.ref), "delay_s": delay},
+                )
+            await self._clock.sleep(delay)
+            waited, delay = waited + delay, min(delay * 2, _LONGEST_DELAY)
+
+    async def _put_entry(self, entry: Entry, data: bytes) -> bool:
+        key = self._key(entry.n)
+        if await self._store.put_new(key, data):
+            return True
+        there = await self._whole(await self._store.get(key), entry.n)
+        return self._document(there, entry.n)["nonce"] == entry.nonce
+
+    def _key(self, n: int) -> str:
+        return f"{self._folder}{entry_name(n)}"
+
+    async def _stored_form(self, entry: Entry, data: bytes) -> bytes:
+        if len(data) <= _INLINE_LIMIT:
+            return data
+        digest = await self.put_blob(data)
+        return to_json({"blob": digest, "v": entry.v, "n": entry.n, "kind": entry.body.kind})
+
+    async def _fetch(self, start: int) -> list[bytes]:
+        found: list[bytes] = []
+        while True:
+            n = start + len(found)
+            keys = await self._store.list(self._folder, after=self._key(n - 1) if n else "")
+            present = await self._store.get_many(keys)
+            for number, (key, data) in enumerate(zip(keys, present, strict=True), n):
+                if data is None or key != self._key(number):
+                    raise self.unreadable(number, "is missing")
+                found.append(await self._whole(data, number))
+            if len(keys) < 1000:
+                return found
+
+    async def _fetch_one(self, n: int) -> bytes | None:
+        [data] = await self._store.get_many([self._key(n)])
+        return None if data is None else await self._whole(data, n)
+
+    async def _whole(self, data: bytes, n: int) -> bytes:
+        """The entry itself, if what is stored under its number only names a blob."""
+        if not data.startswith(_STUB):
+            return data
+        try:
+            return await self.get_blob(_STUBS.validate_json(data).blob)
+        except (pydantic.ValidationError, DamagedBlob) as error:
+            raise self.unreadable(n) from error
+
+    def _parse(self, data: bytes, n: int) -> Entry:
+        try:
+            entry = read_entry(data)
+        except pydantic.ValidationError as error:
+            raise self.unreadable(n) from error
+        if entry.n != n:
+            raise self.unreadable(n)
+        return entry
+
+    def _document(self, data: bytes, n: int) -> dict[str, Any]:
+        """The entry as JSON data; its envelope is checked, its body is not."""
+        try:
+            document: dict[str, Any] = from_json(data)
+            _check_envelope(document, n)
+        except _MISFITS as error:
+            raise self.unreadable(n) from error
+        return document
+
+
+class _Stub(pydantic.BaseModel):
+    blob: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
+
+
+_STUBS = pydantic.TypeAdapter(_Stub)
+
+
+_MISFITS = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading data of a wrong shape raises; pydantic's errors are ValueErrors."""
+
+
+def _check_envelope(document: dict[str, Any], n: int) -> None:
+    known = document["v"] == FORMAT and document["n"] == n and document["kind"] in KINDS
+    datetime.fromisoformat(document["at"])
+    if not known or not isinstance(document["seq"], int) or "nonce" not in document:
+        raise ValueError("not an entry of this place")
+    for event in document["events"]:
+        if not isinstance(event["type"], str) or not isinstance(event["data"], dict):
+            raise ValueError("not an event")
+        event["agent"]
+
+
+def _first_misfit(entries: list[Entry]) -> int:
+    for count in range(1, len(entries)):
+        try:
+            fold(entries[:count])
+        except _MISFITS:
+            return entries[count - 1].n
+    return entries[-1].n

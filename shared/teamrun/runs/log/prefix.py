@@ -1,0 +1,204 @@
+"""Runs that begin where another one was: forks and retries.
+
+The child's entry 0 names a blob with the part of the parent's log that it shares, its prefix. A
+replay delivers that first, so nothing of it is called again; its events come first among the
+child's, numbered anew. Claims, cancels and limits of the parent are left out.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from teamrun.errors import DamagedBlob, NoSuchPoint
+from teamrun.runs.log.attempts import latest_attempt, undone
+from teamrun.runs.log.entries import (
+    Accepted,
+    Claim,
+    End,
+    Entry,
+    Intent,
+    LoggedEvent,
+    Prefix,
+    Signal,
+    Step,
+    Wait,
+    Yield,
+)
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.spec import InputMessage
+
+__all__ = [
+    "cut_at",
+    "prefix_events",
+    "read_prefix",
+    "turns_of",
+    "with_message",
+    "without_failure",
+    "write_prefix",
+]
+
+_ENTRIES = TypeAdapter(list[Entry], config=ConfigDict(defer_build=True))
+
+
+_OWN = ("run.", "limit.")
+
+
+_SHARED = ("run.input_required", "run.input_received")
+
+
+def cut_at(entries: Iterable[Entry], after_seq: int) -> list[Entry]:
+    """The part of a log up to one of its events, as a child shares it."""
+    kept = [entry for entry in entries if entry.seq <= after_seq]
+    kept[-1] = _trimmed(kept[-1], after_seq)
+    return _shared(_before_open_intent(latest_attempt(kept)))
+
+
+def without_failure(entries: list[Entry]) -> list[Entry]:
+    """A failed run's log without the calls whose failure ended it.
+
+    Raises:
+        NoSuchPoint: No call failed the run.
+    """
+    end = entries[-1].body
+    if not isinstance(end, End) or end.undo is None:
+        raise NoSuchPoint(
+            "No call failed this run, so there is nothing to go on from; use 'start'.",
+            pointer="/from",
+        )
+    said = replace(entries[-1], body=Step(emitted=end.emitted))
+    return _shared(_before_open_intent(undone(latest_attempt([*entries[:-1], said]), end.undo)))
+
+
+async def write_prefix(log: RunLog, entries: list[Entry], parent: RunLog) -> Prefix:
+    """Store a prefix, and the files that it tells of, beside the child's log."""
+    calls = [call for entry in entries if isinstance(entry.body, Step) for call in entry.body.calls]
+    artifacts = [artifact for call in calls for artifact in call.artifacts]
+    for digest in {artifact.sha256 for artifact in artifacts}:
+        await log.put_blob(await parent.get_blob(digest))
+    return Prefix(
+        blob=await log.put_blob(_ENTRIES.dump_json(entries)),
+        emitted=sum(entry.body.emitted for entry in entries if isinstance(entry.body, Step)),
+        artifacts=artifacts,
+        scripted=any(call.scripted for call in calls),
+    )
+
+
+async def read_prefix(log: RunLog, entries: list[Entry]) -> list[Entry]:
+    """What the run shares with its parent; nothing for most runs.
+
+    Raises:
+        UnreadableEntry: It is missing or damaged.
+    """
+    accepted = entries[0].body
+    if not isinstance(accepted, Accepted) or accepted.prefix is None:
+        return []
+    try:
+        return _ENTRIES.validate_json(await log.get_blob(accepted.prefix.blob))
+    except (ValidationError, DamagedBlob) as error:
+        raise log.unreadable(0, "names shared entries that cannot be read") from error
+
+
+def with_message(entries: list[Entry], given: str | InputMessage) -> list[Entry]:
+    """What a child shares, with something said to the team in time for its next turn.
+
+    It is heard when the last outcome comes, which leads on to that turn. What run code said after
+    it is left out here: it says it again, and goes on otherwise.
+    """
+    message = InputMessage(content=given) if isinstance(given, str) else given
+    driving = [n for n, entry in enumerate(entries) if _drives(entry)]
+    at = driving[-1] if driving else len(entries)
+    signal = Signal(signal="message", content=message.content, source=message.source)
+    said = replace(entries[at - 1], n=0, events=[], body=signal)
+    rest = [entry for entry in entries[at + 1 :] if not isinstance(entry.body, Step)]
+    return [*entries[:at], said, *entries[at : at + 1], *rest]
+
+
+def turns_of(entries: Iterable[Entry]) -> int:
+    """How many turns have begun in what a child shares."""
+    return sum(event.type == "turn.started" for entry in entries for event in entry.events)
+
+
+def prefix_events(entries: Iterable[Entry]) -> list[LoggedEvent]:
+    """The events that a child tells first."""
+    return [event for entry in entries for event in entry.events]
+
+
+def _drives(entry: Entry) -> bool:
+    """Whether run code goes on when it is given the entry."""
+    match entry.body:
+        case Claim():
+            return True
+        case Step():
+            return bool(entry.body.calls)
+        case Signal():
+            return entry.body.signal == "input"
+        case _:
+            return False
+
+
+def _trimmed(entry: Entry, after_seq: int) -> Entry:
+    """The entry without the events after that number, and the calls that they tell of."""
+    kept, body = entry.events[: after_seq - entry.seq + 1], entry.body
+    match body:
+        case Step():
+            told = {
+                event.data.get("call_id") or event.data.get("action_id")
+                for event in kept[body.emitted :]
+                if event.type.endswith((".completed", ".failed", ".input_received"))
+            }
+            calls = [call for call in body.calls if call.call_id in told]
+            emitted = min(body.emitted, len(kept))
+            return replace(entry, events=kept, body=Step(calls=calls, emitted=emitted))
+        case Intent() | Wait() | Yield():
+            emitted = min(body.emitted, len(kept))
+            return replace(entry, events=kept, body=body.model_copy(update={"emitted": emitted}))
+        case _:
+            return entry
+
+
+def _before_open_intent(entries: list[Entry]) -> list[Entry]:
+    """Nothing after an intent whose call has no outcome here: the child must not be in doubt."""
+    begun = dict[str, int]()
+    for n, entry in enumerate(entries):
+        if isinstance(entry.body, Intent):
+            begun.update(dict.fromkeys(entry.body.calls, n))
+        if isinstance(entry.body, Step):
+            for call in entry.body.calls:
+                begun.pop(call.call_id, None)
+    return entries[: min(begun.values(), default=len(entries))]
+
+
+def _shared(entries: list[Entry]) -> list[Entry]:
+    """What the child is given, with the events numbered as they will be there."""
+    shared: list[Entry] = []
+    claimed, seq = False, 1
+    for entry in entries:
+        if isinstance(entry.body, Claim) and claimed:
+            continue
+        claimed = claimed or isinstance(entry.body, Claim)
+        given = _given(entry)
+        if given is not None:
+            shared.append(replace(given, n=0, seq=seq))
+            seq += len(given.events)
+    return shared
+
+
+def _given(entry: Entry) -> Entry | None:
+    body = entry.body
+    match body:
+        case Accepted() | Claim():
+            return replace(entry, events=[])
+        case Step():
+            return replace(entry, events=_kept(entry.events))
+        case Intent() | Wait() | Yield():
+            said = entry.events[: body.emitted]
+            return replace(entry, events=said, body=Step(emitted=len(said)))
+        case Signal() if body.signal in ("input", "message"):
+            return replace(entry, events=_kept(entry.events))
+        case _:
+            return None
+
+
+def _kept(events: list[LoggedEvent]) -> list[LoggedEvent]:
+    return [e for e in events if not e.type.startswith(_OWN) or e.type in _SHARED]

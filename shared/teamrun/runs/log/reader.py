@@ -1,0 +1,136 @@
+"""The state of runs for readers: a shared view if it is current, otherwise the log itself.
+
+A view of n entries is current if the store has its first and its last entry, and no entry n. So a
+read never goes back and follows every acknowledged write, whatever the shared state holds.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from enum import Enum, auto
+
+import pydantic
+
+from teamrun.core.clock import Clock
+from teamrun.core.refs import RunRef
+from teamrun.errors import DeliveryError, RunNotFound, UnreadableEntry
+from teamrun.live.base import Live, View
+from teamrun.runs.log.announcer import view_key, view_of
+from teamrun.runs.log.entries import End
+from teamrun.runs.log.keys import entry_key
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.state import RunState
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["RunReader"]
+
+
+class RunReader:
+    """Reads runs, and leaves views behind for the next reader."""
+
+    def __init__(self, *, store: ObjectStore, live: Live, clock: Clock) -> None:
+        self._store = store
+        self._live = live
+        self._clock = clock
+
+    def log(self, ref: RunRef) -> RunLog:
+        """The log, for reading."""
+        return RunLog(self._store, ref, writer="reader", clock=self._clock)
+
+    async def state(self, ref: RunRef) -> RunState:
+        """The state as the log says now.
+
+        Raises:
+            RunNotFound: There is no such run.
+            UnreadableEntry: Its log cannot be read.
+            Unavailable: Storage does not answer.
+        """
+        [state] = await self.states([ref])
+        if isinstance(state, UnreadableEntry):
+            raise state
+        if state is None:
+            raise RunNotFound(f"There is no run {ref.run_id!r}.", run_id=ref.run_id)
+        return state
+
+    async def states(self, refs: Sequence[RunRef]) -> list[RunState | UnreadableEntry | None]:
+        """The states of several runs, read together; None if there is no such run.
+
+        An unreadable run gives its error as a value, so that it does not affect the others.
+        """
+        views = await self._views(refs)
+        pairs = zip(refs, views, strict=True)
+        return list(await asyncio.gather(*(self._read(ref, view) for ref, view in pairs)))
+
+    async def _views(self, refs: Sequence[RunRef]) -> list[RunState | None]:
+        try:
+            views = await self._live.views([view_key(ref) for ref in refs])
+        except DeliveryError:
+            return [None] * len(refs)
+        return [_state_in(view, ref) for ref, view in zip(refs, views, strict=True)]
+
+    async def _read(self, ref: RunRef, state: RunState | None) -> RunState | UnreadableEntry | None:
+        try:
+            return await self._current(ref, state)
+        except UnreadableEntry as error:
+            return None if await self._is_erased(ref) else error
+
+    async def _current(self, ref: RunRef, state: RunState | None) -> RunState | None:
+        log = self.log(ref)
+        found = _Found.OTHER if state is None else await self._compare(ref, state)
+        if found is _Found.SAME:
+            return state
+        if state is not None and found is _Found.OTHER:
+            await self.forget(ref)
+            state = None
+        known = state.entries if state else 0
+        if state is None:
+            state = await log.state()
+        else:
+            while entry := await log.read_next(state.entries):
+                log.apply(state, entry)
+        if state is not None and state.entries > known:
+            with contextlib.suppress(DeliveryError):
+                await self._live.set_view(view_key(ref), view_of(state))
+        return state
+
+    async def _compare(self, ref: RunRef, state: RunState) -> "_Found":
+        """What the stored log is to a view: its first, last and next entries, read together."""
+        numbers = [0, state.entries - 1]
+        if state.end is None:
+            numbers.append(state.entries)
+        first, newest, *following = await self._store.get_many([entry_key(ref, n) for n in numbers])
+        if first is None or _IS_RUN not in first[:200] or newest is None or newest[-1:] != b"}":
+            return _Found.OTHER
+        return _Found.LONGER if any(each is not None for each in following) else _Found.SAME
+
+    async def forget(self, ref: RunRef) -> None:
+        """Remove the shared view of a run, so that the next read is from its log."""
+        with contextlib.suppress(DeliveryError):
+            await self._live.drop_view(view_key(ref))
+
+    async def _is_erased(self, ref: RunRef) -> bool:
+        """Whether the log cannot be read because the run is being deleted."""
+        with contextlib.suppress(UnreadableEntry):
+            first = await self.log(ref).read_next(0)
+            return first is not None and isinstance(first.body, End)
+        return False
+
+
+class _Found(Enum):
+    SAME = auto()
+    LONGER = auto()
+    OTHER = auto()
+    """The run was deleted, its folder was removed, or its newest entry is damaged."""
+
+
+_IS_RUN = b'"kind":"accepted"'
+"""What the envelope of every run's first entry contains."""
+
+
+def _state_in(view: View | None, ref: RunRef) -> RunState | None:
+    """The state that a view holds; None if it was damaged, or written by another release."""
+    try:
+        state = view and RunState.from_json(view.state)
+    except pydantic.ValidationError:
+        return None
+    return state if state and state.spec.run_id == ref.run_id and state.entries > 0 else None

@@ -1,0 +1,143 @@
+"""The specification of a run, pinned in entry 0 of its log."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from teamrun.components.definitions import TeamDefinition
+from teamrun.messages.recordable import encodable, recordable
+from teamrun.runs.log.limits import Limits
+
+__all__ = [
+    "BEHAVIOUR",
+    "ForkPoint",
+    "InputMessage",
+    "JsonData",
+    "Metadata",
+    "Retry",
+    "RunInput",
+    "RunSpec",
+    "TeamRef",
+    "Text",
+]
+
+BEHAVIOUR = 2
+"""The engine's own version: it changes when replay would make calls in another order.
+
+1: the first. 2: turns and termination counts go on over a handoff to a person, and the answer
+goes to the agent that asked; a selector that cannot decide keeps to its candidates; names inside
+`<think>` are no mentions. Code asks `teamrun.core.behaviour.has_behaviour`.
+"""
+
+
+Text = Annotated[str, AfterValidator(encodable)]
+"""Text that UTF-8 can encode: a lone surrogate is replaced by U+FFFD."""
+
+
+JsonData = Annotated[Any, AfterValidator(recordable)]
+"""JSON data that a log can hold; see `teamrun.messages.recordable`."""
+
+
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=64)],
+        Annotated[str, StringConstraints(max_length=512)],
+    ],
+    Field(max_length=16),
+]
+"""Up to 16 pairs of a client's own, by which runs can be filtered."""
+
+
+class InputMessage(BaseModel):
+    """One message of a task."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    content: Text
+    source: Text = "user"
+
+
+class RunInput(BaseModel):
+    """A task of several messages."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    messages: list[InputMessage] = Field(min_length=1)
+
+
+class Retry(BaseModel):
+    """How a run is retried after a transient failure, such as an overloaded model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    max_attempts: int = Field(default=1, ge=1, le=20, strict=True)
+    """Maximum number of attempts; 1 means no retry."""
+    backoff_seconds: float = Field(default=10, ge=0, le=86_400, strict=True)
+    """Delay before the second attempt; it doubles with each further attempt."""
+    max_backoff_seconds: float = Field(default=600, ge=0, le=86_400, strict=True)
+
+    def delay(self, attempts: int) -> float:
+        """Seconds to wait after that many attempts."""
+        return min(self.backoff_seconds * 2 ** (attempts - 1), self.max_backoff_seconds)
+
+
+class TeamRef(BaseModel):
+    """Which team a run executes."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    name: str
+    digest: str
+    """sha256 of the canonical definition, in hexadecimal."""
+    id: str | None = None
+    """What a request names the team by; null if the definition came with the request."""
+    version: str | None = None
+    """The version of the registered team, before `overrides`: the first 12 digits of its digest."""
+
+
+class ForkPoint(BaseModel):
+    """Where a run was forked from another."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    after_seq: int
+
+
+class RunSpec(BaseModel):
+    """Everything that decides what a run does, pinned when it was accepted; never a secret."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    tenant: str
+    run_id: str
+    team: TeamRef
+    definition: TeamDefinition
+    models: dict[str, str]
+    """Model profiles that the definition names, with the digest of each."""
+    tools: dict[str, str]
+    """Registered tools that the definition names, with the digest of each."""
+    agents: dict[str, str] = {}
+    """Registered agent classes that the definition names, with the digest of each."""
+    input: str | RunInput
+    metadata: Metadata = {}
+    tags: list[str] = []
+    temperature: float | None = None
+    """Sent to the model with every call."""
+    seed: str
+    """Hexadecimal; identifiers and random numbers of the run are made from it."""
+    behaviour: int = BEHAVIOUR
+    limits: Limits = Limits()
+    retry: Retry = Retry()
+    run_at: datetime | None = None
+    expires_at: datetime | None = None
+    deadline: datetime | None = None
+    parent_run_id: str | None = None
+    """The run that this one is a retry or a fork of."""
+    forked_from: ForkPoint | None = None
+    created_at: datetime
+    request_hash: str
+    """`request_digest` of the request, to tell a repeated request from another one."""
+    idempotency: str | None = None
+    """The object of the Idempotency-Key that the run was submitted with; it goes with the run."""

@@ -1,0 +1,342 @@
+"""Accepting a run: durable before anybody is told.
+
+The order makes it safe: the record of the Idempotency-Key, the markers, then entry 0 of the log,
+whose writing is the acceptance; only then a hint to the queue. A request that is repeated with its
+key goes through the same steps and finds what is there. Where an acceptance broke off and its run
+was closed for that, the key leads on to another record, and so to another run.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
+
+from teamrun.components.digest import version_of
+from teamrun.components.registry import Registry, Resolved
+from teamrun.core.clock import Clock
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
+from teamrun.errors import (
+    DefinitionError,
+    DeliveryError,
+    IdempotencyConflict,
+    NotFound,
+    RunDeleted,
+    Unavailable,
+)
+from teamrun.runs.log.entries import DELETED, Accepted, End, Entry, LoggedEvent
+from teamrun.runs.log.events import accepted_event
+from teamrun.runs.log.keys import due_marker, idempotency_key, list_marker, new_run_id, open_marker
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.prefix import prefix_events, write_prefix
+from teamrun.runs.log.spec import RunSpec, TeamRef
+from teamrun.runs.log.state import RunState
+from teamrun.runs.service.requests import Overrides, RunRequest, request_digest
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["Acceptance"]
+
+logger = logging.getLogger(__name__)
+
+
+_SCOPE = "POST /v1/runs"
+
+
+_PATIENCE = timedelta(seconds=0.5)
+"""How long a client is kept while storage does not answer, before it is told so."""
+
+
+class _KeyRecord(BaseModel, defer_build=True):
+    run_id: str
+    request_hash: str
+    at: datetime
+
+
+class _Voided(Exception):
+    """The reaper has closed the run, of which nobody was told, before its entry 0 was written."""
+
+
+_Write = Callable[[RunRef, _KeyRecord, str | None], Awaitable[RunState]]
+"""Writes the markers and entry 0 of a run, whose Idempotency-Key has its record in that place."""
+
+
+class Acceptance:
+    """Turns requests into runs."""
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        dispatcher: Dispatcher,
+        registry: Registry,
+        clock: Clock,
+        bound: timedelta = timedelta(seconds=5),
+    ) -> None:
+        self._bound = bound
+        self._store = store
+        self._dispatcher = dispatcher
+        self._registry = registry
+        self._clock = clock
+
+    async def accept(
+        self, tenant: str, request: RunRequest, *, key: str | None
+    ) -> tuple[RunState, bool]:
+        """The state of the accepted run, and whether the key had been used for it before.
+
+        Raises:
+            DefinitionError: The team is unknown, or its definition does not hold.
+            IdempotencyConflict: The key was used with another request.
+            Unavailable: Storage does not answer; nothing was accepted.
+        """
+        record = _KeyRecord(
+            run_id=new_run_id(), request_hash=request_digest(request), at=self._clock.now()
+        )
+        try:
+            resolved = self._registry.resolve(team=request.team, team_spec=request.team_spec)
+            registered = TeamRef(
+                name=resolved.name,
+                digest=resolved.digest,
+                id=None if request.team is None else resolved.name,
+                version=version_of(resolved.digest),
+            )
+            if (changes := request.overrides).model or changes.max_turns:
+                resolved = self._registry.overridden(
+                    resolved.name,
+                    resolved.definition,
+                    model=changes.model,
+                    max_turns=changes.max_turns,
+                )
+        except DefinitionError:
+            # A repeated request is answered as it was, though the operator's file has changed.
+            accepted = await self._accepted_before(tenant, key, record)
+            if accepted is None:
+                raise
+            return accepted, True
+
+        async def write(ref: RunRef, record: _KeyRecord, place: str | None) -> RunState:
+            spec = _spec(ref, request, resolved, registered, record)
+            spec = spec.model_copy(update={"idempotency": place})
+            return await self._write(ref, Accepted(spec=spec), [])
+
+        return await self._once(tenant, _SCOPE, key, record, write)
+
+    async def accept_child(
+        self,
+        parent: RunRef,
+        spec: RunSpec,
+        prefix: list[Entry],
+        *,
+        scope: str,
+        key: str | None,
+        request: BaseModel,
+    ) -> tuple[RunState, bool]:
+        """The state of a run that begins with what it shares with another; see `accept`.
+
+        Args:
+            parent: The run that it is a fork or a retry of.
+            spec: What the new run does; its id and times are set here.
+            prefix: What is shared.
+            scope: Of the Idempotency-Key: method and path.
+            key: The Idempotency-Key.
+            request: What the client asked for.
+
+        Raises:
+            IdempotencyConflict: The key was used with another request.
+            Unavailable: Storage does not answer; nothing was accepted.
+        """
+        record = _KeyRecord(
+            run_id=new_run_id(), request_hash=request_digest(request), at=self._clock.now()
+        )
+
+        async def write(ref: RunRef, record: _KeyRecord, place: str | None) -> RunState:
+            own = {
+                "idempotency": place,
+                "run_id": ref.run_id,
+                "created_at": record.at,
+                "expires_at": spec.expires_at and record.at + (spec.expires_at - spec.created_at),
+                "deadline": _ahead(spec.deadline, record.at),
+                "request_hash": record.request_hash,
+                "parent_run_id": parent.run_id,
+            }
+            log, shared = self._log(ref), None
+            if prefix:
+                shared = await write_prefix(log, prefix, self._log(parent))
+            accepted = Accepted(spec=spec.model_copy(update=own), prefix=shared)
+            return await self._write(ref, accepted, prefix_events(prefix))
+
+        return await self._once(parent.tenant, scope, key, record, write)
+
+    def overridden(self, spec: RunSpec, changes: Overrides) -> RunSpec:
+        """What a run does, with some of it replaced.
+
+        Raises:
+            DefinitionError: There is no such model profile.
+        """
+        resolved = self._registry.overridden(
+            spec.team.name, spec.definition, model=changes.model, max_turns=changes.max_turns
+        )
+        own: dict[str, Any] = {
+            "team": spec.team.model_copy(update={"digest": resolved.digest}),
+            "definition": resolved.definition,
+            "models": resolved.models,
+        }
+        if changes.temperature is not None:
+            own["temperature"] = changes.temperature
+        return spec.model_copy(update=own)
+
+    async def _once(
+        self,
+        tenant: str,
+        scope: str,
+        key: str | None,
+        record: _KeyRecord,
+        write: _Write,
+    ) -> tuple[RunState, bool]:
+        try:
+            async with asyncio.timeout(self._bound.total_seconds()):
+                state, replayed = await self._begun(tenant, scope, key, record, write)
+        except TimeoutError as error:
+            raise Unavailable(
+                "Storage did not answer in time; repeat the request with the same Idempotency-Key."
+            ) from error
+        if state.not_before is None and not replayed:
+            await self._hint(RunRef(tenant, state.spec.run_id))
+        return state, replayed
+
+    async def _begun(
+        self, tenant: str, scope: str, key: str | None, record: _KeyRecord, write: _Write
+    ) -> tuple[RunState, bool]:
+        place = key and idempotency_key(tenant, scope, key)
+        while True:
+            replayed = bool(place) and not await self._store.put_new(str(place), to_json(record))
+            if replayed:
+                try:
+                    record = await self._first_use(str(place), record)
+                except ValidationError:
+                    # Which run it named is lost. All repeats find the same record behind it.
+                    logger.warning(
+                        "the record of an Idempotency-Key is damaged and was replaced",
+                        extra={"action": "key_damaged", "key": place},
+                    )
+                    place = f"{place}.damaged"
+                    continue
+            ref = RunRef(tenant, record.run_id)
+            if replayed and (state := await self._log(ref).state()) is not None:
+                return state, True
+            if replayed and await self._is_deleted(ref):
+                raise _deleted(ref)
+            try:
+                state = await write(ref, record, place or None)
+            except _Voided:
+                # It was begun long ago and never finished: the key is for another run now.
+                place = f"{place}.{ref.run_id}" if place else None
+                record = record.model_copy(update={"run_id": new_run_id(), "at": self._clock.now()})
+                continue
+            if replayed and state.not_before is None:
+                await self._hint(ref)
+            return state, replayed
+
+    async def _accepted_before(
+        self, tenant: str, key: str | None, record: _KeyRecord
+    ) -> RunState | None:
+        if key is None:
+            return None
+        try:
+            first = await self._first_use(idempotency_key(tenant, _SCOPE, key), record)
+        except (NotFound, ValidationError):
+            return None
+        return await self._log(RunRef(tenant, first.run_id)).state()
+
+    async def _first_use(self, place: str, record: _KeyRecord) -> _KeyRecord:
+        first = _KeyRecord.model_validate_json(await self._store.get(place))
+        if first.request_hash != record.request_hash:
+            raise IdempotencyConflict(
+                "The Idempotency-Key was used with another request; use a fresh key.",
+                run_id=first.run_id,
+            )
+        return first
+
+    async def _write(self, ref: RunRef, accepted: Accepted, events: list[LoggedEvent]) -> RunState:
+        spec = accepted.spec
+        markers = [list_marker(ref, spec.created_at)]
+        times = [spec.run_at, spec.expires_at, spec.deadline]
+        markers += [due_marker(ref, time) for time in times if time is not None]
+        if spec.run_at is None:
+            markers.append(open_marker(ref))
+        await asyncio.gather(*(self._store.put_new(marker, b"") for marker in markers))
+        log = self._log(ref)
+        entry = await log.append(None, accepted, [*events, accepted_event(spec)], epoch=0)
+        state = log.folded([entry]) if entry else await log.state()
+        if state is None:
+            if await self._is_deleted(ref):  # it was accepted, ended and deleted meanwhile
+                await asyncio.gather(*(self._store.delete(marker) for marker in markers))
+                raise _deleted(ref)
+            raise _Voided
+        return state
+
+    async def _is_deleted(self, ref: RunRef) -> bool:
+        first = await self._log(ref).read_next(0)
+        return first is not None and isinstance(first.body, End) and first.body.stop_code == DELETED
+
+    async def _hint(self, ref: RunRef) -> None:
+        try:
+            await self._dispatcher.send(ref)
+        except DeliveryError as error:
+            logger.warning(
+                "the queue did not take a run; the reaper will send it",
+                extra={"action": "dispatch_failed", "run": str(ref), "error": str(error)},
+            )
+
+    def _log(self, ref: RunRef) -> RunLog:
+        return RunLog(self._store, ref, writer="api", clock=self._clock, patience=_PATIENCE)
+
+
+def _deleted(ref: RunRef) -> RunDeleted:
+    return RunDeleted(
+        f"The Idempotency-Key was used for run {ref.run_id!r}, which has been deleted; use a fresh "
+        "key to run it again.",
+        run_id=ref.run_id,
+    )
+
+
+def _spec(
+    ref: RunRef, request: RunRequest, resolved: Resolved, team: TeamRef, record: _KeyRecord
+) -> RunSpec:
+    return RunSpec(
+        tenant=ref.tenant,
+        run_id=ref.run_id,
+        team=team.model_copy(update={"digest": resolved.digest}),
+        definition=resolved.definition,
+        models=resolved.models,
+        temperature=request.overrides.temperature,
+        tools=resolved.tools,
+        agents=resolved.agents,
+        input=request.input,
+        metadata=request.metadata,
+        tags=request.tags,
+        limits=request.limits,
+        retry=request.retry,
+        run_at=_run_at(request, record.at),
+        expires_at=_after(record.at, request.expires_in_seconds),
+        deadline=request.deadline,
+        seed=secrets.token_hex(16),
+        created_at=record.at,
+        request_hash=record.request_hash,
+    )
+
+
+def _run_at(request: RunRequest, now: datetime) -> datetime | None:
+    return _ahead(request.run_at or _after(now, request.delay_seconds), now)
+
+
+def _ahead(at: datetime | None, now: datetime) -> datetime | None:
+    return at if at is not None and at > now else None
+
+
+def _after(now: datetime, seconds: float | None) -> datetime | None:
+    return None if seconds is None else now + timedelta(seconds=seconds)

@@ -1,0 +1,95 @@
+"""New runs out of old ones: forks, and retries of runs that have ended."""
+
+import secrets
+
+from teamrun.core.refs import RunRef
+from teamrun.errors import DefinitionError, NoSuchPoint, RunNotFinished, RunNotFound
+from teamrun.runs.log.entries import Entry
+from teamrun.runs.log.prefix import cut_at, read_prefix, turns_of, with_message, without_failure
+from teamrun.runs.log.reader import RunReader
+from teamrun.runs.log.spec import ForkPoint
+from teamrun.runs.log.state import RunState
+from teamrun.runs.service.acceptance import Acceptance
+from teamrun.runs.service.requests import ForkRequest, Overrides, RetryRequest
+
+__all__ = ["Children", "not_finished"]
+
+
+class Children:
+    """Accepts runs that begin where another was; each method returns a state as `accept` does."""
+
+    def __init__(self, reader: RunReader, acceptance: Acceptance) -> None:
+        self._reader = reader
+        self._acceptance = acceptance
+
+    async def fork(
+        self, parent: RunRef, request: ForkRequest, key: str | None
+    ) -> tuple[RunState, bool]:
+        """See `RunService.fork`."""
+        entries, state = await self._whole(parent)
+        if request.after_seq >= state.seq:
+            raise NoSuchPoint(
+                f"The run has no event {request.after_seq}; take the `seq` of one of its events.",
+                pointer="/after_seq",
+            )
+        prefix = cut_at(entries, request.after_seq)
+        if request.input is not None:
+            prefix = with_message(prefix, request.input)
+        spec, most = state.spec, request.overrides.max_turns
+        if most is not None and most < turns_of(prefix):
+            raise DefinitionError(
+                f"What the fork shares has {turns_of(prefix)} turns already; give it as many, or "
+                "take an earlier event.",
+                pointer="/overrides/max_turns",
+            )
+        if request.overrides != Overrides():
+            spec = self._acceptance.overridden(spec, request.overrides)
+        point = ForkPoint(run_id=parent.run_id, after_seq=request.after_seq)
+        spec = spec.model_copy(
+            update={
+                "limits": request.limits,
+                "run_at": None,
+                "deadline": None,
+                "forked_from": point,
+            }
+        )
+        return await self._acceptance.accept_child(
+            parent, spec, prefix, scope=_scope(parent, "fork"), key=key, request=request
+        )
+
+    async def retry(
+        self, parent: RunRef, request: RetryRequest, key: str | None
+    ) -> tuple[RunState, bool]:
+        """See `RunService.retry`."""
+        entries, state = await self._whole(parent)
+        if state.end is None:
+            raise not_finished(state)
+        spec, prefix = state.spec.model_copy(update={"run_at": None}), list[Entry]()
+        if request.from_ == "here":
+            prefix = without_failure(entries)
+        else:
+            anew = {"seed": secrets.token_hex(16), "forked_from": None}
+            spec = spec.model_copy(update=anew)
+        return await self._acceptance.accept_child(
+            parent, spec, prefix, scope=_scope(parent, "retry"), key=key, request=request
+        )
+
+    async def _whole(self, ref: RunRef) -> tuple[list[Entry], RunState]:
+        """A log behind what it shares with a parent of its own; and its state."""
+        log = self._reader.log(ref)
+        entries = await log.read()
+        state = log.folded(entries)
+        if state is None:
+            raise RunNotFound(f"There is no run {ref.run_id!r}.", run_id=ref.run_id)
+        shared = await read_prefix(log, entries)
+        return [*shared, *(entries[1:] if shared else entries)], state
+
+
+def not_finished(state: RunState) -> RunNotFinished:
+    """The error of a request that takes an ended run."""
+    run_id = state.spec.run_id
+    return RunNotFinished(f"Run {run_id!r} is {state.status}; wait for its end.", run_id=run_id)
+
+
+def _scope(parent: RunRef, verb: str) -> str:
+    return f"POST /v1/runs/{parent.run_id}/{verb}"

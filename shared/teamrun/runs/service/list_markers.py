@@ -1,0 +1,111 @@
+"""Reading the list markers of a tenant in both directions.
+
+A store lists keys in ascending order only, and the names of markers sort newest first. For the
+other direction a window of time is searched for that one listing can read whole: it is widened
+while it is empty, and narrowed while it holds too many markers.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from teamrun.runs.log.keys import list_place
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["Found", "Markers"]
+
+_LAST_PLACE = 10**13 - 1
+
+
+_FIRST_WINDOW_MS = 60_000
+
+
+_WIDER = 16
+
+
+class Found(NamedTuple):
+    """Names of markers in the order that was asked for."""
+
+    names: list[str]
+    is_last: bool
+    """Nothing follows."""
+
+
+class Markers:
+    """The markers of the runs that were created within a range of time."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        folder: str,
+        *,
+        newest: datetime | None = None,
+        oldest: datetime | None = None,
+        listed: int = 1_000,
+    ) -> None:
+        """Read the markers below `folder`; one listing returns at most `listed` of them."""
+        self._listed = listed
+        self._store = store
+        self._folder = folder
+        # Markers are as fine as milliseconds, so those of the outermost ones are read as well.
+        self._first = 0 if newest is None else list_place(newest)
+        self._last = _LAST_PLACE if oldest is None else list_place(oldest)
+
+    async def older(self, after: str, size: int) -> Found:
+        """The next `size` markers of older runs; an empty `after` begins with the newest."""
+        names = await self._list(max(after, _name(self._first)), size)
+        inside = [name for name in names if _place(name) <= self._last]
+        return Found(inside, len(names) < size or len(inside) < len(names))
+
+    async def newer(self, after: str, size: int) -> Found:
+        """The next `size` markers of newer runs; an empty `after` begins with the oldest."""
+        upper = after or f"{_name(self._last)}~"  # behind every marker of that place
+        window = await self._window_before(upper, size)
+        taken = window.names[::-1][:size]
+        return Found(taken, window.start <= self._first and len(taken) == len(window.names))
+
+    async def _window_before(self, upper: str, size: int) -> "_Window":
+        """All markers from some place up to `upper`: at least `size` of them, if there are."""
+        width, few, many = _FIRST_WINDOW_MS, _place(upper) + 1, self._first - 1
+        is_crowded = False
+        start = max(few - width, self._first)
+        while True:
+            names = await self._list(_name(start), self._listed)
+            inside = [name for name in names if name < upper]
+            whole = _Window(start, inside)
+            if len(inside) == self._listed:
+                many, is_crowded = start, True
+            elif len(inside) >= size or start <= self._first:
+                return whole
+            else:
+                few, width = start, width * _WIDER
+            if few - many <= 1:  # more in one millisecond than one listing returns
+                return await self._walked(many, upper)
+            start = (many + few) // 2 if is_crowded else max(few - width, self._first)
+
+    async def _walked(self, start: int, upper: str) -> "_Window":
+        names, cursor = list[str](), _name(start)
+        while page := await self._list(cursor, self._listed):
+            names += [name for name in page if name < upper]
+            cursor = page[-1]
+            if cursor >= upper:
+                break
+        return _Window(start, names)
+
+    async def _list(self, after: str, limit: int) -> list[str]:
+        keys = await self._store.list(self._folder, after=self._folder + after, limit=limit)
+        return [key.removeprefix(self._folder) for key in keys]
+
+
+class _Window(NamedTuple):
+    start: int
+    names: list[str]
+
+
+def _name(place: int) -> str:
+    """Sorts before every marker of that place."""
+    return f"{place:013d}"
+
+
+def _place(name: str) -> int:
+    head = name[:13]
+    return int(head) if head.isdecimal() else 0  # not a marker: the reader of the list skips it

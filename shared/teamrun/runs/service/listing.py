@@ -1,0 +1,130 @@
+"""Lists of runs, from the markers by which runs are found."""
+
+import contextlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from teamrun.core.refs import RunRef
+from teamrun.errors import UnreadableEntry, UsageError
+from teamrun.runs.log.keys import list_folder, ref_of_list_marker
+from teamrun.runs.log.reader import RunReader
+from teamrun.runs.log.state import RunState
+from teamrun.runs.service.list_markers import Markers
+from teamrun.runs.service.resources import Run, RunPage, public_run, unreadable_run
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["Order", "RunFilter", "RunList"]
+
+Order = Literal["asc", "desc"]
+"""`desc` lists the newest first."""
+
+
+_MOST_SCANNED = 1_000
+
+
+class RunFilter(NamedTuple):
+    """Which runs a list shows."""
+
+    status: str | None = None
+    team: str | None = None
+    tag: str | None = None
+    metadata: Mapping[str, str] = {}
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def takes(self, state: RunState) -> bool:
+        """Whether the run belongs in the list."""
+        spec = state.spec
+        return (
+            self.status in (None, state.status)
+            and self.team in (None, spec.team.name)
+            and (self.tag is None or self.tag in spec.tags)
+            and self.metadata.items() <= spec.metadata.items()
+            and (self.created_after is None or spec.created_at > self.created_after)
+            and (self.created_before is None or spec.created_at < self.created_before)
+        )
+
+    @property
+    def takes_unreadable(self) -> bool:
+        """Whether runs whose log cannot be read belong in the list: they only have a status."""
+        return self._replace(status=None) == RunFilter() and self.status in (None, "unreadable")
+
+
+class RunList:
+    """Pages of the runs of a tenant."""
+
+    def __init__(self, *, store: ObjectStore, reader: RunReader) -> None:
+        self._store = store
+        self._reader = reader
+
+    async def page(
+        self, tenant: str, where: RunFilter, *, limit: int, after: str | None, order: Order = "desc"
+    ) -> RunPage:
+        """One page; it may be short and still have a `next_cursor`, since scans are bounded.
+
+        Raises:
+            UsageError: `after` is no cursor.
+        """
+        markers = Markers(
+            self._store,
+            list_folder(tenant),
+            newest=where.created_before,
+            oldest=where.created_after,
+        )
+        last = cursor = _checked(after)
+        found: list[Run] = []
+        scanned = 0
+        while scanned < _MOST_SCANNED:
+            size = min(max(limit, 100), _MOST_SCANNED - scanned)
+            read = markers.newer if order == "asc" else markers.older
+            names, is_last = await read(cursor, size)
+            named = _named(tenant, names)
+            states = await self._reader.states([*named.values()])
+            for (name, ref), state in zip(named.items(), states, strict=True):
+                if state is None or not _belongs(state, where):
+                    continue
+                if len(found) == limit:
+                    return _page(found, last)
+                found.append(await self._run(ref, state))
+                last = name
+            if is_last:
+                return _page(found, None)
+            scanned += len(names)
+            cursor = names[-1]
+        return _page(found, cursor)
+
+    async def _run(self, ref: RunRef, state: RunState | UnreadableEntry) -> Run:
+        if isinstance(state, UnreadableEntry):
+            return await unreadable_run(self._reader.log(ref), state)
+        return public_run(state)
+
+
+def _named(tenant: str, names: list[str]) -> dict[str, RunRef]:
+    """The runs that list markers name; an object that names none is skipped."""
+    named = dict[str, RunRef]()
+    for name in names:
+        with contextlib.suppress(ValueError):
+            named[name] = ref_of_list_marker(tenant, name)
+    return named
+
+
+def _belongs(state: RunState | UnreadableEntry, where: RunFilter) -> bool:
+    return where.takes_unreadable if isinstance(state, UnreadableEntry) else where.takes(state)
+
+
+def _page(runs: list[Run], cursor: str | None) -> RunPage:
+    return RunPage(
+        data=runs,
+        next_cursor=cursor,
+        has_more=cursor is not None,
+    )
+
+
+def _checked(after: str | None) -> str:
+    if after is None:
+        return ""
+    time, dot, run_id = after.partition(".")
+    if not (len(time) == 13 and time.isdecimal() and dot and run_id and "/" not in run_id):
+        raise UsageError(f"{after!r} is no cursor of a list; take `next_cursor` of a page.")
+    return after

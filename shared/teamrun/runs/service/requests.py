@@ -1,0 +1,163 @@
+"""What clients ask for: the bodies of requests, the same over HTTP and in process."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
+
+from teamrun.messages.recordable import recordable
+from teamrun.runs.log.entries import Decision
+from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.spec import InputMessage, JsonData, Metadata, Retry, RunInput, Text
+
+__all__ = [
+    "ONE_TEAM",
+    "Answer",
+    "ForkRequest",
+    "Moment",
+    "Overrides",
+    "RetryRequest",
+    "RunRequest",
+    "request_digest",
+]
+
+_A_YEAR = 366 * 86_400
+
+
+def _written_out(value: object) -> object:
+    """Leave out what pydantic takes as well: seconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
+        return value
+    raise ValueError("give a time of RFC 3339, such as 2026-03-31T08:00:00Z")
+
+
+Moment = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC)),
+    BeforeValidator(_written_out),
+]
+"""A time that has a place in every time zone."""
+
+
+ONE_TEAM: list[JsonValue] = [
+    {"required": ["team"], "properties": {"team": {"type": "string"}}},
+    {"required": ["team_spec"], "properties": {"team_spec": {"type": "object"}}},
+]
+"""JSON Schema's `oneOf` of a body that names a team or brings one along, and not both."""
+
+
+class Overrides(BaseModel):
+    """Settings of a team that one run replaces."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    model: str | None = Field(default=None, min_length=1, max_length=128)
+    """The model profile of all agents and selectors."""
+    temperature: float | None = Field(default=None, ge=0, le=2, strict=True)
+    """Sent to the model with every call."""
+    max_turns: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
+    """After how many turns of its agents the team stops."""
+
+
+class RunRequest(BaseModel):
+    """The body of `POST /v1/runs`; exactly one of `team` and `team_spec` is given."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, defer_build=True, json_schema_extra={"oneOf": ONE_TEAM}
+    )
+
+    team: str | None = Field(default=None, min_length=1, max_length=256, examples=["analysts"])
+    """The name of a team that the operator registered."""
+    team_spec: Annotated[dict[str, Any], AfterValidator(recordable)] | None = None
+    """A definition of the client's own, made of registered models and tools."""
+    input: Text | RunInput = Field(examples=["Which region sold most in March?"])
+    """The task."""
+    overrides: Overrides = Overrides()
+    """Settings of the team that this run replaces."""
+    metadata: Metadata = {}
+    """Pairs of the client's own, by which lists can be filtered."""
+    tags: list[Annotated[str, StringConstraints(min_length=1, max_length=64)]] = Field(
+        default=[], max_length=16
+    )
+    """Labels of the client's own, by which lists can be filtered."""
+    limits: Limits = Limits()
+    """The most that the run may use."""
+    retry: Retry = Retry()
+    """How often a transient failure is retried."""
+    delay_seconds: float | None = Field(default=None, ge=0, le=_A_YEAR, strict=True)
+    """How long to wait before the run begins."""
+    run_at: Moment | None = None
+    """When the run begins; exclusive with `delay_seconds`."""
+    expires_in_seconds: float | None = Field(default=None, gt=0, le=_A_YEAR, strict=True)
+    """If the run has not begun after that time, it expires at no cost."""
+    deadline: Moment | None = None
+    """When the run ends at the latest, including the time that it waits."""
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Self:
+        if self.delay_seconds is not None and self.run_at is not None:
+            raise ValueError("give delay_seconds or run_at, not both")
+        return self
+
+
+def request_digest(request: BaseModel) -> str:
+    """sha256 of what a request asks for, in hexadecimal, to recognize its repetition.
+
+    JSON objects have no order (RFC 8259, 4) and a default may be written or left out, so neither
+    makes another request.
+    """
+    asked = request.model_dump(mode="json", exclude_defaults=True)
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class ForkRequest(BaseModel):
+    """The body of `POST /v1/runs/{id}/fork`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    after_seq: Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]
+    """The last event that the new run shares, and with it the call that it tells the end of."""
+    input: Text | InputMessage | None = None
+    """A message to the team at that point, which it reads before its next turn; plain text is a
+    message of `user`."""
+    overrides: Overrides = Overrides()
+    """What is to be another way from there on."""
+    limits: Limits = Limits()
+    """Of the new run; those of the parent are not taken over."""
+
+
+class RetryRequest(BaseModel):
+    """The body of `POST /v1/runs/{id}/retry`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    from_: Annotated[Literal["here", "start"], Field(alias="from")] = "start"
+    """`here` shares everything before the call that failed; `start` shares nothing."""
+
+
+class Answer(BaseModel):
+    """What a person says to a question: the body of `POST /v1/runs/{id}/input`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action_id: str
+    """The `id` of one of the run's `required_actions`."""
+    decision: Decision = "answer"
+    """`approve` or `reject` for an approval, `answer` for a question; see `decisions` of it."""
+    content: Text | None = None
+    """The answer in words."""
+    data: JsonData = None
+    """The answer as data, where the question has a schema."""

@@ -1,0 +1,460 @@
+"""What the HTTP API and the command line do with runs: accept, read, follow, cancel.
+
+Everything here works on the log; `live` and `dispatcher` only make it quick.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import pydantic
+
+from teamrun.components.registry import Registry
+from teamrun.core.clock import Clock, SystemClock
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
+from teamrun.errors import (
+    ArtifactNotFound,
+    DamagedBlob,
+    DeliveryError,
+    NotFound,
+    RunNotFound,
+    UnreadableEntry,
+)
+from teamrun.live.base import Live
+from teamrun.runs.log.announcer import GROWN, Notices, run_topic
+from teamrun.runs.log.archive import RunResult, events_of, settle
+from teamrun.runs.log.entries import ArtifactRecord, CancelMode
+from teamrun.runs.log.erasure import Erasure
+from teamrun.runs.log.keys import artifact_blob, result_key
+from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.reader import RunReader
+from teamrun.runs.log.spec import InputMessage
+from teamrun.runs.log.state import RunState
+from teamrun.runs.log.status import TERMINAL
+from teamrun.runs.service.acceptance import Acceptance
+from teamrun.runs.service.forks import Children, not_finished
+from teamrun.runs.service.listing import Order, RunFilter, RunList
+from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
+from teamrun.runs.service.resources import (
+    Delta,
+    Event,
+    EventPage,
+    Run,
+    RunPage,
+    public_run,
+    unreadable_run,
+)
+from teamrun.runs.service.signals import Heard, Talk
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["RunService", "Submitted"]
+
+_POLL = 1.0
+"""Seconds between looks at a log by a follower that hears nothing."""
+
+
+_AT_REST = frozenset({"input_required", "paused", "unreadable"})
+
+
+class Submitted(NamedTuple):
+    """An accepted run."""
+
+    run: Run
+    replayed: bool
+    """The same Idempotency-Key had been used for it before."""
+
+
+class RunService:
+    """Runs of all tenants; every method takes the tenant, and none reads another's."""
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        live: Live,
+        dispatcher: Dispatcher,
+        registry: Registry,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        self._store = store
+        self._live = live
+        self._clock = clock
+        self._notices = Notices(live)
+        self._reader = RunReader(store=store, live=live, clock=clock)
+        self._list = RunList(store=store, reader=self._reader)
+        self._talk = Talk(
+            store=store,
+            reader=self._reader,
+            notices=self._notices,
+            dispatcher=dispatcher,
+            clock=clock,
+        )
+        self._acceptance = Acceptance(
+            store=store, dispatcher=dispatcher, registry=registry, clock=clock
+        )
+        self._children = Children(self._reader, self._acceptance)
+        self._erasure = Erasure(store=store, live=live, reader=self._reader, clock=clock)
+
+    async def submit(
+        self, tenant: str, request: RunRequest, *, idempotency_key: str | None = None
+    ) -> Submitted:
+        """Accept a run: durable when this returns.
+
+        Raises:
+            DefinitionError: Unknown team, or a definition that does not hold; has `pointer`.
+            IdempotencyConflict: The key was used with another request.
+            Unavailable: Storage does not answer; nothing was accepted.
+        """
+        accepted = await self._acceptance.accept(tenant, request, key=idempotency_key)
+        return self._accepted(tenant, accepted)
+
+    async def get(self, tenant: str, run_id: str) -> Run:
+        """The run as its log says now.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+        """
+        return await self._run(_ref(tenant, run_id))
+
+    async def _run(self, ref: RunRef) -> Run:
+        [state] = await self._reader.states([ref])
+        if state is None:
+            raise _not_found(ref.run_id)
+        if isinstance(state, UnreadableEntry):
+            return await unreadable_run(self._reader.log(ref), state)
+        return public_run(state)
+
+    async def wait(
+        self, tenant: str, run_id: str, *, timeout: timedelta, revision: int | None = None
+    ) -> Run:
+        """The run when its revision differs from `revision`, or (None) when it has come to rest.
+
+        At rest it has ended, or nothing more happens until somebody speaks to it: it waits for
+        input, or is paused. At `timeout` it is the run as it is then.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+        """
+        ref = _ref(tenant, run_id)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout.total_seconds()), self._hearing(ref) as heard:
+                while True:
+                    run = await self._run(ref)
+                    changed = revision is not None and run.revision != revision
+                    resting = revision is None and run.status in _AT_REST
+                    if changed or resting or run.status in TERMINAL:
+                        return run
+                    await anext(heard)
+        return await self._run(ref)
+
+    async def events(
+        self,
+        tenant: str,
+        run_id: str,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        types: frozenset[str] | None = None,
+    ) -> EventPage:
+        """Logged events with a `seq` greater than `after`.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+        """
+        ref = _ref(tenant, run_id)
+        await self._reader.state(ref)  # a log that cannot be folded is not shown either
+        documents = await self._documents(ref)
+        found = [
+            event
+            for event in events_of(ref, documents)
+            if event["seq"] > after and (types is None or event["type"] in types)
+        ]
+        page, more = [Event(**event) for event in found[:limit]], len(found) > limit
+        return EventPage(data=page, next_cursor=page[-1].id if more else None, has_more=more)
+
+    async def follow(
+        self, tenant: str, run_id: str, *, after: int = 0, deltas: bool = True
+    ) -> AsyncGenerator[Event | Delta, None]:
+        """Events after `after` as they become durable, to the last; deltas between them.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+        """
+        ref = _ref(tenant, run_id)
+        log = self._reader.log(ref)
+        async with self._hearing(ref) as heard:
+            documents = await self._documents(ref)
+            n = 0
+            while True:
+                for entry in documents:
+                    n = entry["n"] + 1
+                    for event in events_of(ref, [entry]):
+                        if event["seq"] > after:
+                            yield Event(**event)
+                    if entry["kind"] == "end":
+                        return
+                while (message := await anext(heard)) != GROWN:
+                    if deltas:
+                        yield Delta.model_validate_json(message)
+                documents = await _read_on(log, n)
+
+    async def result(self, tenant: str, run_id: str) -> RunResult:
+        """The result of an ended run.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunNotFinished: It has not ended.
+        """
+        ref = _ref(tenant, run_id)
+        state = await self._reader.state(ref)
+        if state.end is None:
+            raise not_finished(state)
+        result = await self._stored_result(ref)
+        if result is None:  # missing or damaged: it is derived from the log
+            await settle(self._store, self._reader.log(ref), state)
+            result = await self._stored_result(ref)
+        if result is None:  # deleted meanwhile
+            raise _not_found(run_id)
+        return result
+
+    async def _stored_result(self, ref: RunRef) -> RunResult | None:
+        with contextlib.suppress(NotFound, pydantic.ValidationError):
+            result = RunResult.model_validate_json(await self._store.get(result_key(ref)))
+            return result if result.run_id == ref.run_id else None
+        return None
+
+    async def _documents(self, ref: RunRef) -> list[dict[str, Any]]:
+        try:
+            documents = await self._reader.log(ref).documents()
+        except UnreadableEntry:
+            await self._reader.forget(ref)  # so that the run, too, is read from its log next
+            raise
+        if not documents or documents[0]["kind"] == "end":  # closed unaccepted, or deleted
+            raise _not_found(ref.run_id)
+        return documents
+
+    async def artifacts(self, tenant: str, run_id: str) -> list[ArtifactRecord]:
+        """Every version of every file that the run has left so far.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+        """
+        return (await self._reader.state(_ref(tenant, run_id))).artifacts
+
+    async def artifact(
+        self, tenant: str, run_id: str, name: str, *, version: int | None = None
+    ) -> tuple[ArtifactRecord, bytes]:
+        """One file, the newest version unless said otherwise.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            ArtifactNotFound: The run has left no such file.
+            DamagedBlob: Its bytes are missing, or not those that the run has left.
+        """
+        for record in reversed(await self.artifacts(tenant, run_id)):
+            if record.name == name and version in (None, record.version):
+                log = self._reader.log(_ref(tenant, run_id))
+                data = await log.get_blob(record.sha256)
+                if len(data) != record.size:
+                    key = artifact_blob(log.ref, record.sha256)
+                    raise DamagedBlob(f"The object {key!r} has another size.", key=key)
+                return record, data
+        wanted = name if version is None else f"{name} version {version}"
+        raise ArtifactNotFound(f"Run {run_id!r} has left no file {wanted!r}.", run_id=run_id)
+
+    async def cancel(
+        self,
+        tenant: str,
+        run_id: str,
+        *,
+        reason: str | None = None,
+        mode: CancelMode = "now",
+    ) -> Run:
+        """Ask for the run's end; from here on it ends `cancelled`. Repeating it changes nothing.
+
+        With `graceful` no more calls begin and those under way complete. A later `now` interrupts
+        them all the same.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunEnded: It has ended otherwise.
+        """
+        return await self._talk.cancel(_ref(tenant, run_id), reason, mode)
+
+    async def delete(self, tenant: str, run_id: str) -> None:
+        """Delete a run that has ended, with its events, result and files.
+
+        Forks and retries of it stay: what they share with it is theirs. Once this has been asked
+        for, an interrupted deletion is finished by a worker.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunNotFinished: It has not ended.
+            UnreadableEntry: Its log cannot be read.
+            Unavailable: Storage does not answer.
+        """
+        await self._erasure.delete(_ref(tenant, run_id))
+
+    async def answer(
+        self, tenant: str, run_id: str, answer: Answer, *, idempotency_key: str | None = None
+    ) -> Heard:
+        """Answer a question that the run waits for.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunEnded: It has ended.
+            StaleAction: Nobody asks that, or not any more.
+            UnfitAnswer: The answer does not fit the question.
+            IdempotencyConflict: The key was used with another answer.
+        """
+        return await self._talk.answer(_ref(tenant, run_id), answer, idempotency_key)
+
+    async def pause(self, tenant: str, run_id: str) -> Run:
+        """Let no more calls begin; repeating it changes nothing.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunEnded: It has ended.
+        """
+        return await self._talk.pause(_ref(tenant, run_id))
+
+    async def resume(
+        self, tenant: str, run_id: str, *, limits: Limits | None = None, anew: bool = False
+    ) -> Run:
+        """Let a paused run go on; repeating it changes nothing.
+
+        Limits that are given hold from now on, for a run that is not paused as well. With `anew`
+        it begins from its start and leaves its record out: for a run whose record the code of
+        today does not fit any more.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunEnded: It has ended.
+            NoSuchPoint: `anew` was asked for, and the run is paused for another reason.
+        """
+        return await self._talk.resume(_ref(tenant, run_id), limits, anew=anew)
+
+    async def speak(
+        self, tenant: str, run_id: str, message: InputMessage, *, idempotency_key: str | None = None
+    ) -> Heard:
+        """Say something to the team, which hears it before its next turn.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunEnded: It has ended.
+            IdempotencyConflict: The key was used with another message.
+        """
+        return await self._talk.speak(_ref(tenant, run_id), message, idempotency_key)
+
+    async def fork(
+        self, tenant: str, run_id: str, request: ForkRequest, *, idempotency_key: str | None = None
+    ) -> Submitted:
+        """A new run that shares another's past up to an event; nothing of it is called again.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            NoSuchPoint: It has no such event.
+            IdempotencyConflict: The key was used with another request.
+            Unavailable: Storage does not answer; nothing was accepted.
+        """
+        ref = _ref(tenant, run_id)
+        return self._accepted(tenant, await self._children.fork(ref, request, idempotency_key))
+
+    async def retry(
+        self, tenant: str, run_id: str, request: RetryRequest, *, idempotency_key: str | None = None
+    ) -> Submitted:
+        """A new run from the same specification as one that has ended.
+
+        Raises:
+            RunNotFound: There is no such run of this tenant.
+            RunNotFinished: It has not ended.
+            NoSuchPoint: `here` was asked for, and no call failed the run.
+            IdempotencyConflict: The key was used with another request.
+            Unavailable: Storage does not answer; nothing was accepted.
+        """
+        ref = _ref(tenant, run_id)
+        return self._accepted(tenant, await self._children.retry(ref, request, idempotency_key))
+
+    def _accepted(self, tenant: str, accepted: tuple[RunState, bool]) -> Submitted:
+        state, replayed = accepted
+        self._notices.changed(RunRef(tenant, state.spec.run_id), state, view=True)
+        return Submitted(public_run(state), replayed)
+
+    async def close(self) -> None:
+        """Send the notices that wait."""
+        await self._notices.close()
+
+    @contextlib.asynccontextmanager
+    async def _hearing(self, ref: RunRef) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        """Live messages of a run; where there are none, `GROWN` once a second."""
+        async with contextlib.AsyncExitStack() as stack:
+            messages: AsyncIterator[bytes] | None = None
+            with contextlib.suppress(DeliveryError):
+                messages = await stack.enter_async_context(self._live.subscribe(run_topic(ref)))
+            hearing = _or_poll(messages, self._clock)
+            stack.push_async_callback(hearing.aclose)
+            yield hearing
+
+    async def list(
+        self,
+        tenant: str,
+        where: RunFilter,
+        *,
+        limit: int = 20,
+        after: str | None = None,
+        order: Order = "desc",
+    ) -> RunPage:
+        """A page of runs, newest first unless `order` is `asc`.
+
+        Raises:
+            UsageError: `after` is no cursor.
+        """
+        return await self._list.page(tenant, where, limit=limit, after=after, order=order)
+
+
+async def _or_poll(
+    messages: AsyncIterator[bytes] | None, clock: Clock
+) -> AsyncGenerator[bytes, None]:
+    """The messages; `GROWN` after each second without one, so that a loss is made good."""
+    upcoming: asyncio.Task[bytes] | None = None
+    try:
+        while True:
+            if messages is None:
+                await clock.sleep(_POLL)
+                yield GROWN
+                continue
+            upcoming = upcoming or asyncio.ensure_future(anext(messages))
+            done, _ = await asyncio.wait([upcoming], timeout=_POLL)
+            if not done:
+                yield GROWN
+                continue
+            finished, upcoming = upcoming, None
+            try:
+                yield finished.result()
+            except (StopAsyncIteration, DeliveryError):
+                messages = None
+    finally:
+        if upcoming is not None:
+            upcoming.cancel()
+
+
+async def _read_on(log: RunLog, n: int) -> list[dict[str, Any]]:
+    documents: list[dict[str, Any]] = []
+    while document := await log.next_document(n + len(documents)):
+        documents.append(document)
+    return documents
+
+
+def _ref(tenant: str, run_id: str) -> RunRef:
+    if "." in run_id or "/" in run_id or not run_id:
+        raise _not_found(run_id)
+    return RunRef(tenant, run_id)
+
+
+def _not_found(run_id: str) -> RunNotFound:
+    return RunNotFound(f"There is no run {run_id!r}.", run_id=run_id)

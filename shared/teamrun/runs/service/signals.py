@@ -1,0 +1,302 @@
+"""Speaking to a run that goes on: cancel, answer, pause, resume, a message to its team.
+
+Each is an entry of the log, in competition with the run's owner: who loses the race for a number
+folds again and decides again. What was acknowledged here is in the log.
+"""
+
+import contextlib
+import hashlib
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from teamrun.components.answers import check_data
+from teamrun.core.clock import Clock
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
+from teamrun.errors import (
+    DeliveryError,
+    IdempotencyConflict,
+    NoSuchPoint,
+    RunEnded,
+    StaleAction,
+    StorageError,
+    UnfitAnswer,
+)
+from teamrun.messages.recordable import encodable
+from teamrun.runs.log.announcer import Notices
+from teamrun.runs.log.archive import settle
+from teamrun.runs.log.endings import cancelled, ending
+from teamrun.runs.log.entries import Body, CancelMode, Decision, LoggedEvent, Signal
+from teamrun.runs.log.events import paused_event, received_event, resumed_event
+from teamrun.runs.log.keys import open_marker
+from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.reader import RunReader
+from teamrun.runs.log.spec import InputMessage
+from teamrun.runs.log.state import RunState
+from teamrun.runs.log.status import RequiredAction
+from teamrun.runs.service.requests import Answer, request_digest
+from teamrun.runs.service.resources import Run, public_run
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["Heard", "Talk"]
+
+logger = logging.getLogger(__name__)
+
+
+_PATIENCE = timedelta(seconds=2)
+
+
+_DECISIONS: dict[str, tuple[Decision, ...]] = {
+    "input": ("answer",),
+    "approval": ("approve", "reject"),
+}
+"""For questions that an older release asked, which did not record their decisions."""
+
+
+_NOUNS = {"input": "question", "approval": "approval"}
+
+
+class Heard(NamedTuple):
+    """What came of saying something to a run."""
+
+    run: Run
+    replayed: bool
+    """The same Idempotency-Key had brought it before; the log has it once."""
+
+
+class _Said:
+    """What is to be appended for a state, or nothing where all is said already."""
+
+    def __init__(self, signal: Signal | None, *events: LoggedEvent, wakes: bool = False) -> None:
+        self.signal = signal
+        self.events = list(events)
+        self.wakes = wakes
+        """The run has something to do again, should it have been waiting."""
+
+
+class Talk:
+    """Appends signals to logs, and wakes whoever has to look."""
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        reader: RunReader,
+        notices: Notices,
+        dispatcher: Dispatcher,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._notices = notices
+        self._dispatcher = dispatcher
+        self._clock = clock
+
+    async def cancel(self, ref: RunRef, reason: str | None, mode: CancelMode = "now") -> Run:
+        """See `RunService.cancel`."""
+        log = self._log(ref)
+        while True:
+            state = await self._reader.state(ref)
+            if state.end is not None and state.end.status != "cancelled":
+                raise _ended(state)
+            if state.end is None and state.cancel is not None:
+                await self._store.put_new(open_marker(ref), b"")
+            if state.end is not None or not _is_stronger(mode, state.cancel):
+                return public_run(state)
+            if state.cancel is not None:
+                reason = reason or state.cancel.reason
+            asked = Signal(signal="cancel", reason=reason and encodable(reason), mode=mode)
+            body: Body = asked
+            events: list[LoggedEvent] = []
+            # A run that waits has no marker, that of a claimed one may be lost; and it may be
+            # needed after the end.
+            await self._store.put_new(open_marker(ref), b"")
+            if state.owner is None:
+                body, events = ending(cancelled(asked), state)
+            owner = state.owner
+            entry = await log.append(state, body, events, epoch=state.epoch)
+            if entry is not None:
+                state.apply(entry)
+                self._tell(ref, state, owner)
+                if state.end is not None:
+                    with contextlib.suppress(StorageError):
+                        await settle(self._store, log, state)
+                return public_run(state)
+
+    async def answer(self, ref: RunRef, answer: Answer, key: str | None) -> Heard:
+        """See `RunService.answer`."""
+        digest = _digest("input", key, answer)
+
+        def decide(state: RunState) -> _Said:
+            action = _open_action(state, answer.action_id)
+            if action.expires_at is not None and action.expires_at <= self._clock.now():
+                raise StaleAction(f"The time for {answer.action_id!r} is over.", run_id=ref.run_id)
+            _check(answer, action)
+            signal = Signal(
+                signal="input",
+                action_id=answer.action_id,
+                decision=answer.decision,
+                content=answer.content,
+                data=answer.data,
+                key=digest,
+            )
+            event = received_event(action.agent, answer.action_id, answer.decision)
+            return _Said(signal, event, wakes=not state.is_paused)
+
+        return await self._say(ref, decide, digest)
+
+    async def pause(self, ref: RunRef) -> Run:
+        """See `RunService.pause`."""
+
+        def decide(state: RunState) -> _Said:
+            if state.is_paused:
+                return _Said(None)
+            # An owner says it itself, once the calls under way have completed.
+            events = [] if state.owner is not None else [paused_event()]
+            return _Said(Signal(signal="pause"), *events)
+
+        return (await self._say(ref, decide)).run
+
+    async def resume(self, ref: RunRef, limits: Limits | None, *, anew: bool) -> Run:
+        """See `RunService.resume`."""
+        raised = limits and limits.model_dump(mode="json", exclude_unset=True)
+
+        def decide(state: RunState) -> _Said:
+            if not state.is_paused:
+                changes = limits is not None and state.limits.raised(limits) != state.limits
+                signal = Signal(signal="resume", limits=raised) if changes else None
+                # Whoever resumed it before may have been lost before it woke anybody.
+                return _Said(signal, wakes=state.owner is None)
+            if anew and (state.waiting is None or state.waiting.why != "diverged"):
+                raise NoSuchPoint(
+                    "The run has not diverged from its record, so it goes on from 'here'.",
+                    pointer="/from",
+                    run_id=ref.run_id,
+                )
+            signal = Signal(signal="resume", limits=raised, anew=anew)
+            return _Said(signal, resumed_event(), wakes=True)
+
+        return (await self._say(ref, decide)).run
+
+    async def speak(self, ref: RunRef, message: InputMessage, key: str | None) -> Heard:
+        """See `RunService.speak`."""
+        digest = _digest("messages", key, message)
+        signal = Signal(
+            signal="message", content=message.content, source=message.source, key=digest
+        )
+        return await self._say(ref, lambda _: _Said(signal), digest)
+
+    async def _say(
+        self, ref: RunRef, decide: Callable[[RunState], _Said], digest: str | None = None
+    ) -> Heard:
+        log = self._log(ref)
+        while True:
+            state = await self._reader.state(ref)
+            repeated = digest is not None and _is_repeated(digest, state)
+            if not repeated and (state.end is not None or state.cancel is not None):
+                raise _ended(state)
+            said = _Said(None, wakes=state.end is None) if repeated else decide(state)
+            if said.wakes or (state.owner is not None and state.end is None):
+                await self._store.put_new(open_marker(ref), b"")  # a claimed run's may be lost
+            owner = state.owner
+            if said.signal is not None:
+                entry = await log.append(state, said.signal, said.events, epoch=state.epoch)
+                if entry is None:
+                    continue
+                state.apply(entry)
+            if said.wakes and owner is None and state.end is None:
+                await self._wake(ref)
+            self._tell(ref, state, owner)
+            return Heard(public_run(state), repeated)
+
+    async def _wake(self, ref: RunRef) -> None:
+        # Whoever put the run aside may have taken the first marker away meanwhile.
+        await self._store.put_new(open_marker(ref), b"")
+        try:
+            await self._dispatcher.send(ref)
+        except DeliveryError as error:
+            logger.warning(
+                "the queue did not take a run; the reaper will send it",
+                extra={"action": "dispatch_failed", "run": str(ref), "error": str(error)},
+            )
+
+    def _tell(self, ref: RunRef, state: RunState, owner: str | None) -> None:
+        if owner is not None:
+            self._notices.poke(owner, ref)
+        self._notices.changed(ref, state, view=True)
+
+    def _log(self, ref: RunRef) -> RunLog:
+        return RunLog(self._store, ref, writer="api", clock=self._clock, patience=_PATIENCE)
+
+
+def _is_stronger(mode: CancelMode, before: Signal | None) -> bool:
+    """Whether a cancel changes anything after another one."""
+    return before is None or (mode == "now" and before.mode == "graceful")
+
+
+def _ended(state: RunState) -> RunEnded:
+    run_id = state.spec.run_id
+    return RunEnded(f"Run {run_id!r} is {state.status}.", run_id=run_id)
+
+
+def _digest(route: str, key: str | None, body: BaseModel) -> str | None:
+    """An Idempotency-Key as the log holds it: what is repeated, and with which body."""
+    return key and f"{_sha256(f'{route} {key}')}.{request_digest(body)}"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_repeated(digest: str, state: RunState) -> bool:
+    """Whether the log has this request already.
+
+    Raises:
+        IdempotencyConflict: It has another one under the same key.
+    """
+    if digest in state.signal_keys:
+        return True
+    key = digest.partition(".")[0]
+    if any(each.startswith(key) for each in state.signal_keys):
+        raise IdempotencyConflict(
+            "The Idempotency-Key was used with another body; use a fresh key.",
+            run_id=state.spec.run_id,
+        )
+    return False
+
+
+def _open_action(state: RunState, action_id: str) -> RequiredAction:
+    for action in state.actions:
+        if action.id == action_id:
+            return action
+    raise StaleAction(
+        f"The run does not ask {action_id!r}, or not any more; `required_actions` of the run "
+        "lists what it asks.",
+        run_id=state.spec.run_id,
+    )
+
+
+def _check(answer: Answer, action: RequiredAction) -> None:
+    """Refuse an answer that does not fit the question.
+
+    Raises:
+        UnfitAnswer: It does not.
+    """
+    decisions = action.decisions or _DECISIONS[action.type]
+    if answer.decision not in decisions:
+        taken = " or ".join(repr(each) for each in decisions)
+        raise UnfitAnswer(
+            f"`decision` is {answer.decision!r}, but this {_NOUNS[action.type]} takes {taken}.",
+            pointer="/decision",
+        )
+    if action.schema_ is not None:
+        check_data(answer.data, action.schema_)
+    elif answer.decision == "answer" and not (answer.content or "").strip():
+        raise UnfitAnswer(
+            "`content` is missing or blank; write the answer there.", pointer="/content"
+        )
