@@ -7,8 +7,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 from starlette.requests import Request
 
-from teamrun.components.json_text import load_json
-from teamrun.components.problems import did_you_mean, listed, pointer
+from teamrun.components.reading.json_text import load_json
+from teamrun.components.reading.problems import did_you_mean, listed, pointer
 from teamrun_api.faults import Fault, InvalidBody, InvalidJson
 from teamrun_api.limits import check_shape
 

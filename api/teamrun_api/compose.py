@@ -13,9 +13,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from teamrun.components.config import load_registry
 from teamrun.components.fallbacks import check_fallbacks
 from teamrun.components.registry import Registry
+from teamrun.components.team_file import load_registry
 from teamrun.core.exposition import MetricLines
 from teamrun.core.loopback import is_loopback
 from teamrun.dispatch.base import Dispatcher

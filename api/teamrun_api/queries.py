@@ -6,7 +6,7 @@ from typing import Any
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 
-from teamrun.components.problems import did_you_mean, listed
+from teamrun.components.reading.problems import did_you_mean, listed
 from teamrun_api.faults import Fault, InvalidParameter
 
 __all__ = ["METADATA", "check_query", "metadata_of", "wrong_parameter"]

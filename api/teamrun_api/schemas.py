@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from teamrun.components.summaries import TeamSummary
+from teamrun.components.resources import TeamSummary
 from teamrun.runs.log.entries import CancelMode
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.service.requests import ONE_TEAM

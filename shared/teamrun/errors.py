@@ -109,7 +109,7 @@ class UsageError(TeamrunError):
 class DefinitionError(UsageError):
     """A definition does not hold. `pointer` is a JSON pointer (RFC 6901) to the field at fault.
 
-    `code` says what kind of fault it is; `teamrun.components.problems` lists the kinds.
+    `code` says what kind of fault it is; `teamrun.components.reading.problems` lists the kinds.
     """
 
     code = "invalid_definition"

@@ -27,7 +27,7 @@ from tests.support.model_server import ModelServer
 from tests.support.service import free_port
 from tests.support.services import Valkey, valkey
 
-from teamrun.components.config import load_registry
+from teamrun.components.team_file import load_registry
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import CeleryDispatcher

@@ -12,8 +12,8 @@ import yaml
 from tests.support.terminal import at_terminal
 
 from teamrun.cli.app import app
-from teamrun.components.build import build_team
-from teamrun.components.config import load_registry
+from teamrun.components.building.teams import build_team
+from teamrun.components.team_file import load_registry
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.local import LocalDispatcher
 from teamrun.live.memory import MemoryLive

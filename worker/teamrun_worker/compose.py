@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from teamrun.components.config import load_registry
 from teamrun.components.fallbacks import check_fallbacks
+from teamrun.components.team_file import load_registry
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.dispatch.persistent import PersistentDispatcher

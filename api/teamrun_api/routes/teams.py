@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path
 from starlette.responses import Response
 
-from teamrun.components.summaries import TeamSummary, Validation
+from teamrun.components.resources import TeamSummary, Validation
 from teamrun_api.answers import json_answer
 from teamrun_api.bodies import JsonBody
 from teamrun_api.declare import BODY, IDEMPOTENCY_KEY, answer, problems, takes

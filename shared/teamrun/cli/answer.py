@@ -7,7 +7,7 @@ import typer
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, Server
-from teamrun.components.json_text import load_json
+from teamrun.components.reading.json_text import load_json
 from teamrun.errors import UsageError
 from teamrun.runs.log.status import RequiredAction
 from teamrun.runs.service.resources import Run

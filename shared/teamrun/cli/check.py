@@ -4,9 +4,9 @@ import os
 
 from teamrun.cli.options import ConfigOption
 from teamrun.cli.screen import result, warn
-from teamrun.components.build import build_team
-from teamrun.components.config import load_registry
+from teamrun.components.building.teams import build_team
 from teamrun.components.registry import Registry
+from teamrun.components.team_file import load_registry
 from teamrun.errors import DefinitionError
 from teamrun.settings import CommonSettings, load_settings
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from teamrun.components.json_text import load_json
+from teamrun.components.reading.json_text import load_json
 from teamrun.errors import UsageError
 
 __all__ = ["named_team", "task_text"]

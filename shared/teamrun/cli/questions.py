@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from teamrun.cli.screen import talk
 from teamrun.cli.server import Server
 from teamrun.cli.terminal import NoLongerAsked, ReadLine
-from teamrun.components.json_text import load_json
+from teamrun.components.reading.json_text import load_json
 from teamrun.errors import RunEnded, StaleAction, Unavailable, UnfitAnswer
 from teamrun.runs.log.status import RequiredAction
 from teamrun.runs.service.resources import Run

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from teamrun.cli.options import ConfigOption, DataDirOption, StoreUrlOption
-from teamrun.components.config import load_registry
+from teamrun.components.team_file import load_registry
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.runs.durable.team import run_team

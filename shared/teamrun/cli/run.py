@@ -18,10 +18,10 @@ from teamrun.cli.questions import Attendant
 from teamrun.cli.screen import print_json, talk, warn
 from teamrun.cli.show import EventView, view_on_stdout
 from teamrun.cli.terminal import ReadLine, at_terminal
-from teamrun.components.build import build_team
-from teamrun.components.config import load_registry
-from teamrun.components.problems import pointer
+from teamrun.components.building.teams import build_team
+from teamrun.components.reading.problems import pointer
 from teamrun.components.registry import Registry
+from teamrun.components.team_file import load_registry
 from teamrun.errors import UsageError
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runs.service.resources import Run

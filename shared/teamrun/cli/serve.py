@@ -25,10 +25,10 @@ from teamrun.cli.screen import result, talk, warn
 from teamrun.cli.server import DEFAULT_URL
 from teamrun.cli.serving.changes import hint_at_changes
 from teamrun.cli.serving.service import ServeSettings, serve
-from teamrun.components.config import load_registry
 from teamrun.components.fallbacks import refuse_fallbacks
 from teamrun.components.registry import Registry
-from teamrun.components.summaries import TeamSummary
+from teamrun.components.resources import TeamSummary
+from teamrun.components.team_file import load_registry
 from teamrun.core.loopback import is_loopback
 from teamrun.logs import configure_logging
 from teamrun.redis.address import read_redis_url

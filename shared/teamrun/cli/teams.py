@@ -5,7 +5,7 @@ from pydantic import BaseModel
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, print_table
 from teamrun.cli.server import DEFAULT_URL, Server
-from teamrun.components.summaries import ModelUse
+from teamrun.components.resources import ModelUse
 
 __all__ = ["EXAMPLE", "command"]
 

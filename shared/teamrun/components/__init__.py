@@ -1,5 +1,6 @@
-"""Team definitions as data: the canonical form, the operator's file, inline definitions, building.
+"""Team definitions as data, in rooms of which each imports only those before it.
 
-`definitions` is the canonical form, `config` reads `teamrun.yaml` into a `registry`, `build`
-makes agents and teams of a definition. Nothing is imported from input that a client sent.
+`definitions` is the canonical form; `reading` and `autogen` read what people and AutoGen write into
+it; `building` makes live agents and teams of it. `registry` is what one process can execute, and
+`team_file` reads `teamrun.yaml` into one. Nothing is imported from input that a client sent.
 """

@@ -7,14 +7,17 @@ it: `Profiles`, `ToolTable` and the readers. `config.load_registry` makes one of
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from teamrun.components.agent_table import AgentTable, MakeAgent
-from teamrun.components.bounds import within_bounds
-from teamrun.components.definitions import TeamDefinition
-from teamrun.components.digest import digest, version_of
-from teamrun.components.environment import expand, variables
-from teamrun.components.names import agents_of, classes_of, models_of, tools_of
-from teamrun.components.overrides import overridden
-from teamrun.components.problems import (
+from teamrun.components.autogen.teams import TeamReader
+from teamrun.components.building.custom_agents import AgentTable, MakeAgent
+from teamrun.components.building.tools import ToolTable
+from teamrun.components.definitions.digest import digest, version_of
+from teamrun.components.definitions.environment import expand, variables
+from teamrun.components.definitions.names import agents_of, classes_of, models_of, tools_of
+from teamrun.components.definitions.overrides import overridden
+from teamrun.components.definitions.profiles import Profiles
+from teamrun.components.definitions.teams import TeamDefinition
+from teamrun.components.reading.bounds import within_bounds
+from teamrun.components.reading.problems import (
     Problem,
     Problems,
     Source,
@@ -23,11 +26,8 @@ from teamrun.components.problems import (
     pointer,
     shown,
 )
-from teamrun.components.profiles import Profiles
-from teamrun.components.read_teams import TeamReader
-from teamrun.components.scope import Scope
-from teamrun.components.summaries import Fault, ModelUse, Note, TeamSummary, Validation
-from teamrun.components.tool_table import ToolTable
+from teamrun.components.reading.scope import Scope
+from teamrun.components.resources import Fault, ModelUse, Note, TeamSummary, Validation
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of

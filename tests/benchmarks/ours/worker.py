@@ -13,7 +13,7 @@ from tests.benchmarks.meter import cpu_s_of, measured, memory_kb, scratch
 from tests.benchmarks.ours.team_file import write_team_file
 from tests.support.services import valkey
 
-from teamrun.components.config import load_registry
+from teamrun.components.team_file import load_registry
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.live.open import open_live

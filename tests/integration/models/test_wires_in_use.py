@@ -13,7 +13,7 @@ from tests.support.model_replies import Plan, Reply
 from tests.support.model_server import ModelServer
 
 from teamrun.agents import AssistantAgent
-from teamrun.components.config import load_registry
+from teamrun.components.team_file import load_registry
 from teamrun.messages import ModelClientStreamingChunkEvent, ToolCallExecutionEvent
 from teamrun.models import OpenAIChatCompletionClient
 

@@ -15,7 +15,7 @@ from tests.support.careless_bucket import careless_bucket
 from tests.support.service import example, until
 from tests.support.services import Valkey, valkey
 
-from teamrun.components.config import load_registry
+from teamrun.components.team_file import load_registry
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.dispatch.persistent import PersistentDispatcher
 from teamrun.live.open import open_live

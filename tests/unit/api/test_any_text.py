@@ -7,7 +7,7 @@ import pytest
 from tests.support.api import World, serve, world
 from tests.support.runs import TENANT, Cluster
 
-from teamrun.components.config import load_registry
+from teamrun.components.team_file import load_registry
 from teamrun.runs.service.requests import RunRequest
 
 BODIES = {

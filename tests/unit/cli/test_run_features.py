@@ -11,9 +11,10 @@ from tests.support.run_cases import CASES
 from tests.support.team_cases import TEAM_CASES
 from tests.support.ways_to_run import Case, check_same_in_every_way, written
 
-from teamrun.components import conditions, definitions
-from teamrun.components.config import load_registry
-from teamrun.components.tool_table import ToolEntry
+from teamrun.components.building.tools import ToolEntry
+from teamrun.components.definitions import conditions
+from teamrun.components.definitions import teams as definitions
+from teamrun.components.team_file import load_registry
 
 TABLE = [*CASES, *TEAM_CASES]
 NO_FEATURE = {"name", "type"}

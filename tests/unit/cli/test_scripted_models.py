@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from teamrun.cli import serve
 from teamrun.cli.app import app
-from teamrun.components.config import load_registry
+from teamrun.components.team_file import load_registry
 from teamrun.errors import UsageError
 
 FILE = """\

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from teamrun.components.build import build_team
-from teamrun.components.definitions import UserProxyDefinition
+from teamrun.components.building.teams import build_team
+from teamrun.components.building.wiring import InputFunc, PlainWiring
+from teamrun.components.definitions.teams import UserProxyDefinition
 from teamrun.components.registry import Registry
-from teamrun.components.wiring import InputFunc, PlainWiring
 from teamrun.core.protocols import TaskResult
 from teamrun.errors import DefinitionError
 from teamrun.messages.llm import SystemMessage

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from teamrun.components.agent_table import AgentTable
-from teamrun.components.definitions import (
+from teamrun.components.autogen.providers import UNSUPPORTED
+from teamrun.components.building.custom_agents import AgentTable
+from teamrun.components.building.tools import ToolTable
+from teamrun.components.definitions.profiles import Profile, Profiles
+from teamrun.components.definitions.teams import (
     AssistantDefinition,
     RoundRobinDefinition,
     SelectorDefinition,
 )
-from teamrun.components.problems import ProblemCode
-from teamrun.components.profiles import Profile, Profiles
-from teamrun.components.providers import UNSUPPORTED
+from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
-from teamrun.components.tool_table import ToolTable
 from teamrun.errors import DefinitionError
 from teamrun.tools import FunctionTool
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from teamrun.components.environment import (
+from teamrun.components.definitions.environment import (
     MissingVariable,
     expand,
     expand_all,

@@ -7,9 +7,9 @@ from typing import NoReturn
 
 import pytest
 
-from teamrun.components.config import load_registry
 from teamrun.components.fallbacks import check_fallbacks
 from teamrun.components.registry import Registry
+from teamrun.components.team_file import load_registry
 from teamrun.errors import UsageError
 from teamrun.settings import load_settings
 from teamrun_api.compose import parts_of

@@ -5,8 +5,8 @@ from textwrap import dedent
 
 import pytest
 
-from teamrun.components.config import load_registry
 from teamrun.components.registry import Registry
+from teamrun.components.team_file import load_registry
 from teamrun.errors import DefinitionError
 
 

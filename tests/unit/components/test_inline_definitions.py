@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from teamrun.components.definitions import (
+from teamrun.components.definitions.teams import (
     AssistantDefinition,
     SelectorDefinition,
     UserProxyDefinition,
 )
-from teamrun.components.problems import ProblemCode
+from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
 from teamrun.errors import DefinitionError
 from teamrun.testing import ScriptedModel

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teamrun.cli.given import named_team
-from teamrun.components.json_text import load_json
+from teamrun.components.reading.json_text import load_json
 from teamrun.errors import UsageError
 
 VALUES = st.recursive(

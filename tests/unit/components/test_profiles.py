@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from teamrun.components.profiles import PROFILE_OPTIONS, Profile, Profiles
+from teamrun.components.definitions.profiles import PROFILE_OPTIONS, Profile, Profiles
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.providers import option_names, provider_names

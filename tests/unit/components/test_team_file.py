@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from teamrun.components.build import build_team
-from teamrun.components.config import FIRST_FILE, load_registry
-from teamrun.components.definitions import (
+from teamrun.components.building.teams import build_team
+from teamrun.components.definitions.teams import (
     AssistantDefinition,
     RoundRobinDefinition,
     UserProxyDefinition,
 )
-from teamrun.components.problems import ProblemCode
+from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
+from teamrun.components.team_file import FIRST_FILE, load_registry
 from teamrun.errors import DefinitionError
 from teamrun.models.prices import PRICES, Price
 

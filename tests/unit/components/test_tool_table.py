@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from teamrun.components.tool_table import ToolEntry, ToolTable, entry_point_tools
+from teamrun.components.building.tools import ToolEntry, ToolTable, entry_point_tools
 from teamrun.errors import DefinitionError
 from teamrun.tools import FunctionTool
 

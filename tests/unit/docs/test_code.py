@@ -20,8 +20,8 @@ from tests.support.pages import PAGES, ROOT, Block, Page, commands, merged
 from typer.testing import CliRunner
 
 from teamrun.cli.app import app
-from teamrun.components.config import load_registry
 from teamrun.components.registry import Registry
+from teamrun.components.team_file import load_registry
 from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
 from teamrun_api.bodies import parse_body
 from teamrun_api.schemas import CancelRequest, ResumeRequest, ValidateRequest

@@ -11,11 +11,12 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from tests.support.pages import page
 
-from teamrun.components import definitions, profiles
-from teamrun.components.conditions import ConditionDefinition
-from teamrun.components.config import load_registry
-from teamrun.components.problems import ProblemCode
+from teamrun.components.definitions import profiles
+from teamrun.components.definitions import teams as definitions
+from teamrun.components.definitions.conditions import ConditionDefinition
+from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
+from teamrun.components.team_file import load_registry
 from teamrun.errors import DefinitionError
 from teamrun.testing import ScriptedModel
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from teamrun.components.build import build_team
-from teamrun.components.config import load_registry
+from teamrun.components.building.teams import build_team
+from teamrun.components.team_file import load_registry
 from teamrun.core.protocols import TaskResult
 from teamrun.messages import (
     ModelClientStreamingChunkEvent,

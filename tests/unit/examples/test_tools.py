@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from teamrun.components.config import load_registry
+from teamrun.components.team_file import load_registry
 from teamrun.errors import ToolError
 from teamrun.tools import MemoryArtifacts, ToolContext
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from teamrun.components.problems import Problems
-from teamrun.components.read_models import implicit_profile, read_profiles
+from teamrun.components.reading.problems import Problems
+from teamrun.components.reading.profiles import implicit_profile, read_profiles
 from teamrun.errors import DefinitionError, ModelError, UsageError
 from teamrun.messages.llm import UserMessage
 from teamrun.models import (

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 from tests.support.runs import TENANT, Cluster, ShiftedClock, duo, solo
 
-from teamrun.components.config import load_registry
+from teamrun.components.team_file import load_registry
 from teamrun.core.refs import RunRef
 from teamrun.messages.llm import CreateResult, RequestUsage
 from teamrun.models.prices import price_of

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from teamrun.components.definitions import AssistantDefinition, RoundRobinDefinition
+from teamrun.components.definitions.teams import AssistantDefinition, RoundRobinDefinition
 from teamrun.core.refs import RunRef
 from teamrun.errors import Unavailable, UnreadableEntry
 from teamrun.runs.log.entries import Accepted, Claim, End, LoggedEvent, Step

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from teamrun.components.build import build_team
-from teamrun.components.definitions import (
+from teamrun.components.building.teams import build_team
+from teamrun.components.definitions.teams import (
     ParticipantDefinition,
     RoundRobinDefinition,
     SelectorDefinition,

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from teamrun.components.definitions import (
+from teamrun.components.definitions.teams import (
     ParticipantDefinition,
     RoundRobinDefinition,
     SelectorDefinition,

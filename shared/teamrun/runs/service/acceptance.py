@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
-from teamrun.components.digest import version_of
+from teamrun.components.definitions.digest import version_of
 from teamrun.components.registry import Registry, Resolved
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef

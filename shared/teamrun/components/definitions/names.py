@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from teamrun.components.definitions import (
+from teamrun.components.definitions.teams import (
     AssistantDefinition,
     CustomDefinition,
     ParticipantDefinition,

@@ -5,18 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
-from teamrun.components.environment import MissingVariable, expand_all, malformed
-from teamrun.components.fields import Fields, as_object, construct, read_fields
-from teamrun.components.json_text import load_json
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
-from teamrun.components.profiles import (
+from teamrun.components.definitions.environment import MissingVariable, expand_all, malformed
+from teamrun.components.definitions.profiles import (
     PROFILE_OPTIONS,
     OpenAIOptions,
     PriceOptions,
     Profile,
     ProfileOptions,
 )
-from teamrun.components.yaml_text import load_yaml
+from teamrun.components.reading.fields import Fields, as_object, construct, read_fields
+from teamrun.components.reading.json_text import load_json
+from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.reading.yaml_text import load_yaml
 from teamrun.errors import DefinitionError
 from teamrun.models.makers import KEY_VARIABLES, OPENAI, variable_of
 from teamrun.models.prices import Price

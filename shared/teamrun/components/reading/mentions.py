@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from teamrun.components.definitions import (
+from teamrun.components.definitions.teams import (
     AssistantDefinition,
     CustomDefinition,
     HandoffDefinition,
@@ -11,8 +11,8 @@ from teamrun.components.definitions import (
     RoundRobinDefinition,
     SelectorDefinition,
 )
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
-from teamrun.components.scope import Member
+from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.reading.scope import Member
 
 __all__ = ["Mention", "MentionKind", "check_handoffs", "check_mentions"]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from teamrun.components.digest import digest
-from teamrun.components.own_code import NotThere, OwnCode
-from teamrun.components.problems import did_you_mean, listed
+from teamrun.components.building.operator_code import NotThere, OwnCode
+from teamrun.components.definitions.digest import digest
+from teamrun.components.reading.problems import did_you_mean, listed
 from teamrun.errors import DefinitionError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from teamrun.components.digest import digest
-from teamrun.components.own_code import NotThere, OwnCode
-from teamrun.components.problems import did_you_mean, listed
+from teamrun.components.building.operator_code import NotThere, OwnCode
+from teamrun.components.definitions.digest import digest
+from teamrun.components.reading.problems import did_you_mean, listed
 from teamrun.errors import DefinitionError, UsageError
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session, Tool
 from teamrun.tools.function import FunctionTool

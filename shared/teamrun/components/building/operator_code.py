@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from teamrun.components.problems import did_you_mean
+from teamrun.components.reading.problems import did_you_mean
 
 __all__ = ["DOTTED", "NotThere", "OwnCode"]
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from teamrun.components.agent_table import AgentEntry
-from teamrun.components.definitions import (
+from teamrun.components.building.custom_agents import AgentEntry
+from teamrun.components.building.operator_code import DOTTED
+from teamrun.components.definitions.teams import (
     AgentDefinition,
     AssistantDefinition,
     ContextDefinition,
@@ -12,12 +13,11 @@ from teamrun.components.definitions import (
     HandoffDefinition,
     UserProxyDefinition,
 )
-from teamrun.components.fields import Fields, as_list, as_object, construct, read_fields
-from teamrun.components.mentions import check_handoffs
-from teamrun.components.own_code import DOTTED
-from teamrun.components.persons import check_person
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
-from teamrun.components.scope import Scope
+from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
+from teamrun.components.reading.mentions import check_handoffs
+from teamrun.components.reading.people import check_person
+from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.reading.scope import Scope
 
 __all__ = ["AGENT_TYPES", "read_agent", "read_classes", "read_context", "read_handoffs"]
 

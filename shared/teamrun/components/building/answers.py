@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
-from teamrun.components.bounds import holds_at_most
-from teamrun.components.definitions import UserProxyDefinition
-from teamrun.components.json_text import load_json
-from teamrun.components.problems import pointer
+from teamrun.components.definitions.teams import UserProxyDefinition
+from teamrun.components.reading.bounds import holds_at_most
+from teamrun.components.reading.json_text import load_json
+from teamrun.components.reading.problems import pointer
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import Unanswered, UnfitAnswer
 from teamrun.tools.threads import run_in_thread

@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from teamrun.components.definitions import ParticipantDefinition
-from teamrun.components.problems import Problems, did_you_mean, listed, shown
+from teamrun.components.definitions.teams import ParticipantDefinition
+from teamrun.components.reading.problems import Problems, did_you_mean, listed, shown
 
 __all__ = ["Member", "Scope"]
 

@@ -3,20 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from teamrun.components.component_agents import (
+from teamrun.components.autogen.agents import (
     read_component_agent,
     read_component_condition,
     read_component_context,
 )
-from teamrun.components.component_json import is_component, model_profile, unwrap
-from teamrun.components.definitions import RoundRobinDefinition, SelectorDefinition
-from teamrun.components.fields import Fields, as_list, as_object, construct, read_fields
-from teamrun.components.mentions import Mention, check_mentions
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
-from teamrun.components.providers import KINDS
-from teamrun.components.read_agents import AGENT_TYPES, read_agent, read_context
-from teamrun.components.read_conditions import ConditionReader
-from teamrun.components.scope import Member, Scope
+from teamrun.components.autogen.components import is_component, model_profile, unwrap
+from teamrun.components.autogen.providers import KINDS
+from teamrun.components.definitions.teams import RoundRobinDefinition, SelectorDefinition
+from teamrun.components.reading.agents import AGENT_TYPES, read_agent, read_context
+from teamrun.components.reading.conditions import ConditionReader
+from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
+from teamrun.components.reading.mentions import Mention, check_mentions
+from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.reading.scope import Member, Scope
 
 __all__ = ["TeamReader"]
 

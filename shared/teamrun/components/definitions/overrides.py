@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from teamrun.components.definitions import (
+from teamrun.components.definitions.teams import (
     AssistantDefinition,
     CustomDefinition,
     ParticipantDefinition,

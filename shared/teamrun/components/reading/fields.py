@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from teamrun.components.problems import (
+from teamrun.components.reading.problems import (
     ProblemCode,
     Problems,
     did_you_mean,

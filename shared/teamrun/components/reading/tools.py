@@ -5,11 +5,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from teamrun.components.definitions import ToolName
-from teamrun.components.fields import as_object, construct, read_fields
-from teamrun.components.own_code import DOTTED
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
-from teamrun.components.tool_table import ToolEntry
+from teamrun.components.building.operator_code import DOTTED
+from teamrun.components.building.tools import ToolEntry
+from teamrun.components.definitions.teams import ToolName
+from teamrun.components.reading.fields import as_object, construct, read_fields
+from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
 
 __all__ = ["read_tools"]

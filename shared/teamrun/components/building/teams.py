@@ -7,8 +7,9 @@ through a `Wiring` with the path of the agent that uses it.
 from typing import Any, Final, assert_never
 
 from teamrun.agents import AssistantAgent, BaseChatAgent, Handoff, UserProxyAgent
-from teamrun.components.build_conditions import build_condition
-from teamrun.components.definitions import (
+from teamrun.components.building.conditions import build_condition
+from teamrun.components.building.wiring import PlainWiring, Wiring
+from teamrun.components.definitions.teams import (
     AssistantDefinition,
     ContextDefinition,
     CustomDefinition,
@@ -20,7 +21,6 @@ from teamrun.components.definitions import (
     UserProxyDefinition,
 )
 from teamrun.components.registry import Registry
-from teamrun.components.wiring import PlainWiring, Wiring
 from teamrun.context import (
     BufferedChatCompletionContext,
     ChatCompletionContext,

@@ -4,9 +4,9 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from teamrun.components.bounds import holds_at_most
-from teamrun.components.fields import Fields
-from teamrun.components.problems import Problems, pointer, shown
+from teamrun.components.reading.bounds import holds_at_most
+from teamrun.components.reading.fields import Fields
+from teamrun.components.reading.problems import Problems, pointer, shown
 from teamrun.core.optional import require
 
 __all__ = ["check_person"]

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from teamrun.components.environment import variables
-from teamrun.components.problems import Problems, pointer
+from teamrun.components.definitions.environment import variables
+from teamrun.components.reading.problems import Problems, pointer
 
 __all__ = ["holds_at_most", "within_bounds"]
 

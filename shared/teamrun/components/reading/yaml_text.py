@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from teamrun.components.problems import Problems, Source, pointer
+from teamrun.components.reading.problems import Problems, Source, pointer
 from teamrun.core.optional import install_command
 from teamrun.errors import DefinitionError, MissingPackage
 from teamrun.messages.recordable import encodable

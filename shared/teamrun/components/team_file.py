@@ -4,20 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
-from teamrun.components.agent_table import AgentTable
-from teamrun.components.definitions import TeamDefinition
-from teamrun.components.environment import MissingVariable, expand, malformed, variables
-from teamrun.components.fields import as_object, read_fields
-from teamrun.components.problems import Problems, pointer, shown
-from teamrun.components.profiles import Profile, Profiles
-from teamrun.components.read_agents import read_agent, read_classes
-from teamrun.components.read_models import implicit_profile, read_profiles
-from teamrun.components.read_teams import TeamReader
-from teamrun.components.read_tools import read_tools
+from teamrun.components.autogen.teams import TeamReader
+from teamrun.components.building.custom_agents import AgentTable
+from teamrun.components.building.tools import ToolTable, entry_point_tools
+from teamrun.components.definitions.environment import MissingVariable, expand, malformed, variables
+from teamrun.components.definitions.profiles import Profile, Profiles
+from teamrun.components.definitions.teams import TeamDefinition
+from teamrun.components.reading.agents import read_agent, read_classes
+from teamrun.components.reading.fields import as_object, read_fields
+from teamrun.components.reading.problems import Problems, pointer, shown
+from teamrun.components.reading.profiles import implicit_profile, read_profiles
+from teamrun.components.reading.scope import Member, Scope
+from teamrun.components.reading.tools import read_tools
+from teamrun.components.reading.yaml_text import YamlText, load_yaml
 from teamrun.components.registry import Registry
-from teamrun.components.scope import Member, Scope
-from teamrun.components.tool_table import ToolTable, entry_point_tools
-from teamrun.components.yaml_text import YamlText, load_yaml
 from teamrun.errors import DefinitionError
 
 __all__ = ["FIRST_FILE", "load_registry"]

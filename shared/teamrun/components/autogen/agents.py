@@ -3,19 +3,23 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from teamrun.components.component_json import is_component, model_profile, tool_names, unwrap
-from teamrun.components.conditions import AndDefinition, ConditionDefinition, OrDefinition
-from teamrun.components.definitions import (
+from teamrun.components.autogen.components import is_component, model_profile, tool_names, unwrap
+from teamrun.components.definitions.conditions import (
+    AndDefinition,
+    ConditionDefinition,
+    OrDefinition,
+)
+from teamrun.components.definitions.teams import (
     AssistantDefinition,
     ContextDefinition,
     UserProxyDefinition,
 )
-from teamrun.components.fields import as_list, construct, read_fields
-from teamrun.components.mentions import check_handoffs
-from teamrun.components.problems import Problems, pointer
-from teamrun.components.read_agents import read_handoffs
-from teamrun.components.read_conditions import ConditionReader
-from teamrun.components.scope import Member, Scope
+from teamrun.components.reading.agents import read_handoffs
+from teamrun.components.reading.conditions import ConditionReader
+from teamrun.components.reading.fields import as_list, construct, read_fields
+from teamrun.components.reading.mentions import check_handoffs
+from teamrun.components.reading.problems import Problems, pointer
+from teamrun.components.reading.scope import Member, Scope
 
 __all__ = ["read_component_agent", "read_component_condition", "read_component_context"]
 

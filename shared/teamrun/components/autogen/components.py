@@ -8,10 +8,10 @@ profile for the same model, its tools by the registered ones of the same name.
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
-from teamrun.components.fields import as_list, as_object
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
-from teamrun.components.providers import KINDS, MODELS, UNSUPPORTED, Kind, type_of
-from teamrun.components.scope import Scope
+from teamrun.components.autogen.providers import KINDS, MODELS, UNSUPPORTED, Kind, type_of
+from teamrun.components.reading.fields import as_list, as_object
+from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.reading.scope import Scope
 
 __all__ = ["Component", "is_component", "model_profile", "tool_names", "unwrap"]
 

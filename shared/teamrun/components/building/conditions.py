@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from teamrun.components import conditions as data
+from teamrun.components.definitions import conditions as data
 from teamrun.conditions import (
     AndTerminationCondition,
     ExternalTermination,

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from teamrun.components.conditions import (
+from teamrun.components.definitions.conditions import (
     AndDefinition,
     ConditionDefinition,
     ExternalDefinition,
@@ -20,9 +20,9 @@ from teamrun.components.conditions import (
     TimeoutDefinition,
     TokenUsageDefinition,
 )
-from teamrun.components.fields import Fields, as_list, as_object, construct, read_fields
-from teamrun.components.mentions import Mention
-from teamrun.components.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
+from teamrun.components.reading.mentions import Mention
+from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 
 __all__ = ["ConditionReader", "combined"]
 

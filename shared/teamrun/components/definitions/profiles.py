@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from teamrun.components.digest import digest
-from teamrun.components.environment import MissingVariable, expand_all
+from teamrun.components.definitions.digest import digest
+from teamrun.components.definitions.environment import MissingVariable, expand_all
 from teamrun.errors import DefinitionError, MissingPackage, UsageError
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.makers import BASE_URL, NO_KEY, NoAddress, access_to

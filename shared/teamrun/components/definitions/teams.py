@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from teamrun.components.conditions import ConditionDefinition
+from teamrun.components.definitions.conditions import ConditionDefinition
 
 __all__ = [
     "AgentDefinition",

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from teamrun.components.problems import ProblemCode
+from teamrun.components.reading.problems import ProblemCode
 
 __all__ = ["Fault", "ModelUse", "Note", "TeamSummary", "Validation"]
 

@@ -1,0 +1,1 @@
+"""AutoGen component JSON, read into the canonical form."""

@@ -1,0 +1,1 @@
+"""Live teams, tools and model clients, made of definitions."""

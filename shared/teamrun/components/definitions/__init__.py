@@ -1,0 +1,1 @@
+"""Team definitions as data: the canonical form, its digests, model profiles."""

@@ -1,0 +1,1 @@
+"""Definitions as people write them, checked and read into the canonical form."""
