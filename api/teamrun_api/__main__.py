@@ -13,7 +13,7 @@ from teamrun.logs import configure_logging
 from teamrun.settings import load_settings, unknown_variables
 from teamrun_api.app import create_app
 from teamrun_api.auth import Keyring
-from teamrun_api.compose import OpenOutside, open_outside, parts_of
+from teamrun_api.compose import OpenBackends, open_backends, parts_of
 from teamrun_api.hosts import check_bind
 from teamrun_api.server import Server
 from teamrun_api.settings import ApiSettings
@@ -26,12 +26,12 @@ logger = logging.getLogger(__name__)
 GC_THRESHOLDS = (50_000, 20, 100)
 
 
-def main(arguments: Sequence[str] | None = None, *, outside: OpenOutside = open_outside) -> int:
+def main(arguments: Sequence[str] | None = None, *, backends: OpenBackends = open_backends) -> int:
     """Serve until told to stop; the exit status is 2 where settings do not hold.
 
     Args:
         arguments: Of the command line; those of this process where None.
-        outside: Opens store, live state and queue.
+        backends: Opens store, live state and queue.
     """
     given = _parser().parse_args(arguments)
     try:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None, *, outside: OpenOutside = open_
         logger.warning("An unknown variable", extra={"action": "settings.unknown", "error": fault})
     try:
         check_bind(settings.host, Keyring(settings.api_keys))
-        return asyncio.run(_serve(settings, outside))
+        return asyncio.run(_serve(settings, backends))
     except UsageError as error:
         data = {"action": "api.misconfigured", "error": str(error)}
         logger.error("The API is not configured correctly", extra=data)
@@ -66,8 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _serve(settings: ApiSettings, outside: OpenOutside) -> int:
-    async with parts_of(settings, environ=os.environ, outside=outside) as parts:
+async def _serve(settings: ApiSettings, backends: OpenBackends) -> int:
+    async with parts_of(settings, environ=os.environ, backends=backends) as parts:
         app = create_app(
             service=parts.service,
             registry=parts.registry,

@@ -19,15 +19,15 @@ from teamrun.runs.service.service import RunService
 from teamrun.version import VERSION
 from teamrun_api.auth import Keyring
 from teamrun_api.context import Api
-from teamrun_api.edge import Edge, Failsafe
-from teamrun_api.faults import Fault, InvalidParameter, MethodNotAllowed
+from teamrun_api.faults import InvalidParameter, MethodNotAllowed, RequestFault
 from teamrun_api.hosts import LoopbackOnly
 from teamrun_api.limits import BodyLimit
 from teamrun_api.methods import Methods, MethodTable, missing_route
 from teamrun_api.metrics import Metrics
 from teamrun_api.openapi import document
 from teamrun_api.problems import problem_response
-from teamrun_api.readiness import Check, Readiness
+from teamrun_api.readiness import Check, ReadinessProbe
+from teamrun_api.request_context import Failsafe, RequestContextMiddleware
 from teamrun_api.routes import artifacts, children, events, pages, runs, system, talk, teams
 from teamrun_api.settings import ApiSettings
 
@@ -81,7 +81,7 @@ def create_app(
         settings=settings,
         keyring=Keyring(settings.api_keys),
         metrics=Metrics(version=VERSION, runs=run_metrics),
-        readiness=Readiness(checks or {}),
+        readiness=ReadinessProbe(checks or {}),
         live=live,
     )
     app = _bare(settings.root_path)
@@ -146,7 +146,9 @@ def _add_layers(app: FastAPI, api: Api) -> None:
             allow_headers=["*"],
             expose_headers=list(_EXPOSED),
         )
-    app.add_middleware(Edge, metrics=api.metrics, root_path=api.settings.root_path)
+    app.add_middleware(
+        RequestContextMiddleware, metrics=api.metrics, root_path=api.settings.root_path
+    )
 
 
 def _declared() -> list[tuple[str, str]]:
@@ -181,11 +183,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
     return problem_response(InvalidParameter(message, faults=faults), request.scope)
 
 
-def _parameter_fault(detail: Mapping[str, Any]) -> Fault:
+def _parameter_fault(detail: Mapping[str, Any]) -> RequestFault:
     place, name = str(detail["loc"][0]), str(detail["loc"][-1])
     if place == "header":
-        return Fault(detail["msg"], detail["type"], header=name)
-    return Fault(detail["msg"], detail["type"], parameter=name)
+        return RequestFault(detail["msg"], detail["type"], header=name)
+    return RequestFault(detail["msg"], detail["type"], parameter=name)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

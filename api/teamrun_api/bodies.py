@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from teamrun.components.reading.json_text import load_json
 from teamrun.components.reading.problems import did_you_mean, listed, pointer
-from teamrun_api.faults import Fault, InvalidBody, InvalidJson
+from teamrun_api.faults import InvalidBody, InvalidJson, RequestFault
 from teamrun_api.limits import check_shape
 
 __all__ = ["JsonBody", "parse_body"]
@@ -86,12 +86,14 @@ def _invalid(error: ValidationError, value: object, model: type[BaseModel]) -> I
     return InvalidBody(f"{where}: {first.detail}{more}", faults=faults[:MAX_FAULTS])
 
 
-def _fault_of(detail: ErrorDetails, value: object, model: type[BaseModel]) -> Fault:
+def _fault_of(detail: ErrorDetails, value: object, model: type[BaseModel]) -> RequestFault:
     kind = detail["type"]
     text = detail["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
         text = _unknown_field(detail["loc"], model)
-    return Fault(text, kind, pointer=_pointer(detail["loc"], value, missing=kind == "missing"))
+    return RequestFault(
+        text, kind, pointer=_pointer(detail["loc"], value, missing=kind == "missing")
+    )
 
 
 def _unknown_field(loc: Sequence[int | str], model: type[BaseModel]) -> str:

@@ -36,10 +36,10 @@ from teamrun.storage.proof import prove_store
 from teamrun_api.readiness import Check
 from teamrun_api.settings import ApiSettings
 
-__all__ = ["OpenOutside", "Outside", "Parts", "open_outside", "parts_of"]
+__all__ = ["Backends", "OpenBackends", "Parts", "open_backends", "parts_of"]
 
 
-class Outside(NamedTuple):
+class Backends(NamedTuple):
     """What the API shares with other processes."""
 
     store: ObjectStore
@@ -48,8 +48,8 @@ class Outside(NamedTuple):
     """None where this process executes the runs itself."""
 
 
-OpenOutside = Callable[[ApiSettings], Outside]
-"""Opens it; tests give an API other parts than `open_outside` does."""
+OpenBackends = Callable[[ApiSettings], Backends]
+"""Opens it; tests give an API other parts than `open_backends` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Parts:
     run_metrics: MetricLines | None = None
 
 
-def open_outside(settings: ApiSettings) -> Outside:
+def open_backends(settings: ApiSettings) -> Backends:
     """Open the store, the live state and the queue that the settings name.
 
     Raises:
@@ -73,7 +73,7 @@ def open_outside(settings: ApiSettings) -> Outside:
     redis = None if settings.redis_url is None else read_redis_url(settings.redis_url)
     prefix = key_prefix(settings.namespace or store_namespace(settings.store_url))
     queue = None if redis is None else CeleryDispatcher(redis, prefix=prefix)
-    return Outside(
+    return Backends(
         store=open_store(settings.store_url, fsync=settings.fsync),
         live=open_live(redis, prefix=prefix),
         dispatcher=None if queue is None else PersistentDispatcher(queue),
@@ -82,7 +82,7 @@ def open_outside(settings: ApiSettings) -> Outside:
 
 @asynccontextmanager
 async def parts_of(
-    settings: ApiSettings, *, environ: Mapping[str, str], outside: OpenOutside = open_outside
+    settings: ApiSettings, *, environ: Mapping[str, str], backends: OpenBackends = open_backends
 ) -> AsyncGenerator[Parts, None]:
     """Open store, live state, queue and registry; close them at the end.
 
@@ -97,7 +97,7 @@ async def parts_of(
             reachable_by=None if is_loopback(settings.host) else f"TEAMRUN_HOST={settings.host}",
             allowed=settings.allow_scripted,
         )
-        store, live, dispatcher = outside(settings)
+        store, live, dispatcher = backends(settings)
         stack.push_async_callback(store.close)
         stack.push_async_callback(live.close)
         await prove_store(store)

@@ -12,11 +12,11 @@ from starlette.requests import Request
 from teamrun.components.registry import Registry
 from teamrun.runs.service.service import RunService
 from teamrun_api.auth import Caller, Keyring
-from teamrun_api.faults import Fault, InvalidIdempotencyKey
+from teamrun_api.disconnect import while_present
+from teamrun_api.faults import InvalidIdempotencyKey, RequestFault
 from teamrun_api.metrics import Metrics
 from teamrun_api.prefer import wait_of
-from teamrun_api.presence import while_present
-from teamrun_api.readiness import Readiness
+from teamrun_api.readiness import ReadinessProbe
 from teamrun_api.settings import ApiSettings
 
 __all__ = ["Api", "Call", "Hold", "api_of"]
@@ -35,7 +35,7 @@ class Api:
     settings: ApiSettings
     keyring: Keyring
     metrics: Metrics
-    readiness: Readiness
+    readiness: ReadinessProbe
     live: bool
     """Whether token deltas and wake-ups reach this process from others."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -87,7 +87,7 @@ class Call:
         if key is None or _IDEMPOTENCY_KEY.fullmatch(key):
             return key
         message = "An Idempotency-Key has 1 to 255 printable ASCII characters; send another one."
-        fault = Fault(message, InvalidIdempotencyKey.code, header="Idempotency-Key")
+        fault = RequestFault(message, InvalidIdempotencyKey.code, header="Idempotency-Key")
         raise InvalidIdempotencyKey(message, faults=[fault])
 
     def hold(self, wait: int | None) -> "Hold":

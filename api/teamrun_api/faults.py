@@ -32,7 +32,6 @@ from teamrun.errors import StorageError, UsageError
 __all__ = [
     "AmbiguousLength",
     "BodyTooLarge",
-    "Fault",
     "HostNotAllowed",
     "InvalidBody",
     "InvalidIdempotencyKey",
@@ -43,6 +42,7 @@ __all__ = [
     "NotAcceptable",
     "NotReady",
     "OriginNotAllowed",
+    "RequestFault",
     "RequestTimeout",
     "RouteNotFound",
     "TeamNotFound",
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 
-class Fault(NamedTuple):
+class RequestFault(NamedTuple):
     """One thing that is wrong, and where: in the body, a parameter or a header."""
 
     detail: str
@@ -105,19 +105,19 @@ class InvalidJson(UsageError):
     code = "invalid_json"
 
 
-class _Faulty(UsageError):
-    def __init__(self, message: str, *, faults: Sequence[Fault] = ()) -> None:
+class _WithFieldErrors(UsageError):
+    def __init__(self, message: str, *, faults: Sequence[RequestFault] = ()) -> None:
         super().__init__(message, faults=tuple(faults))
         self.faults = tuple(faults)
 
 
-class InvalidBody(_Faulty):
+class InvalidBody(_WithFieldErrors):
     """The request body is invalid; `errors` lists each fault."""
 
     code = "invalid_body"
 
 
-class InvalidParameter(_Faulty):
+class InvalidParameter(_WithFieldErrors):
     """A query parameter, path part or header is invalid; `errors` lists each fault."""
 
     code = "invalid_parameter"
@@ -176,6 +176,6 @@ class NotReady(StorageError):
 
     code = "not_ready"
 
-    def __init__(self, message: str, *, faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, message: str, *, faults: Sequence[RequestFault] = ()) -> None:
         super().__init__(message, faults=tuple(faults))
         self.faults = tuple(faults)

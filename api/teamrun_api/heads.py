@@ -5,7 +5,7 @@ from collections import Counter
 from starlette.types import Scope
 
 from teamrun.errors import UsageError
-from teamrun_api.faults import AmbiguousLength, Fault, InvalidParameter
+from teamrun_api.faults import AmbiguousLength, InvalidParameter, RequestFault
 
 __all__ = ["head_fault"]
 
@@ -44,5 +44,5 @@ def head_fault(scope: Scope) -> UsageError | None:
 
 def _repeated(name: str) -> InvalidParameter:
     detail = "the header is repeated; send it once."
-    fault = Fault(detail, "repeated_header", header=name)
+    fault = RequestFault(detail, "repeated_header", header=name)
     return InvalidParameter(f"{name}: {detail}", faults=[fault])

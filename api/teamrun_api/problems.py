@@ -15,7 +15,7 @@ from starlette.types import Scope
 from teamrun import errors
 from teamrun.errors import TeamrunError
 from teamrun_api import faults
-from teamrun_api.faults import Fault
+from teamrun_api.faults import RequestFault
 
 __all__ = ["MEDIA_TYPE", "FieldError", "Problem", "problem_of", "problem_response", "status_of"]
 
@@ -161,21 +161,23 @@ def _detail_of(error: TeamrunError) -> str:
     return error.message
 
 
-def _faults_of(error: TeamrunError) -> tuple[Fault, ...]:
+def _faults_of(error: TeamrunError) -> tuple[RequestFault, ...]:
     if isinstance(error, errors.DefinitionError):
         return _definition_faults(error)
     if isinstance(error, errors.UnfitAnswer | errors.NoSuchPoint):
-        return (Fault(error.message, error.code, pointer=error.pointer),)
+        return (RequestFault(error.message, error.code, pointer=error.pointer),)
     if isinstance(error, faults.InvalidBody | faults.InvalidParameter | faults.NotReady):
         return error.faults
     return ()
 
 
-def _definition_faults(error: errors.DefinitionError) -> tuple[Fault, ...]:
+def _definition_faults(error: errors.DefinitionError) -> tuple[RequestFault, ...]:
     found: list[dict[str, str]] = error.data.get("problems", [])
     if not found:
-        return (Fault(error.message, error.code, pointer=error.pointer),)
-    return tuple(Fault(item["detail"], item["code"], item["pointer"]) for item in found[:_FAULTS])
+        return (RequestFault(error.message, error.code, pointer=error.pointer),)
+    return tuple(
+        RequestFault(item["detail"], item["code"], item["pointer"]) for item in found[:_FAULTS]
+    )
 
 
 def _headers_of(error: Exception) -> list[tuple[str, str]]:

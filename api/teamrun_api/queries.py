@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from teamrun.components.reading.problems import did_you_mean, listed
-from teamrun_api.faults import Fault, InvalidParameter
+from teamrun_api.faults import InvalidParameter, RequestFault
 
 __all__ = ["METADATA", "check_query", "metadata_of", "wrong_parameter"]
 
@@ -35,7 +35,9 @@ METADATA: dict[str, Any] = {
 
 def wrong_parameter(name: str, detail: str, *, code: str = "invalid") -> InvalidParameter:
     """The error for one parameter."""
-    return InvalidParameter(f"{name}: {detail}", faults=[Fault(detail, code, parameter=name)])
+    return InvalidParameter(
+        f"{name}: {detail}", faults=[RequestFault(detail, code, parameter=name)]
+    )
 
 
 def metadata_of(request: Request) -> dict[str, str]:

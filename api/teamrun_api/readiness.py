@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from teamrun.errors import TeamrunError
 
-__all__ = ["Check", "Readiness"]
+__all__ = ["Check", "ReadinessProbe"]
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ KEEP_S = 1.0
 """How long an answer is used again: probes need no key, and must not become load."""
 
 
-class Readiness:
+class ReadinessProbe:
     """The components that the API depends on, each with a way to ask it."""
 
     def __init__(

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from teamrun.errors import TeamrunError
 from teamrun_api.context import Api
-from teamrun_api.presence import departure, end_all
+from teamrun_api.disconnect import departure, end_all
 
 __all__ = ["PING", "EventStream", "frame", "retry_frame"]
 

@@ -25,7 +25,7 @@ from teamrun.messages.origin import new_id, now
 from teamrun.models.base import ChatCompletionClient, ModelInfo
 from teamrun.runs.durable.wiring import JournalWiring
 from teamrun.runs.engine.journal import Journal
-from teamrun.runs.engine.protocol import Desk, Outcome, Question
+from teamrun.runs.engine.protocol import CallContext, Outcome, Question
 from teamrun.runs.log.entries import End, ErrorRecord
 from teamrun.tools.base import Effects, OnUnknown, Tool
 from teamrun.tools.context import ToolContext
@@ -261,7 +261,7 @@ class Job:
     async def _model(self, part: Part) -> None:
         position = self.journal.position(part.path, "model")
 
-        async def perform(desk: Desk) -> Outcome:
+        async def perform(desk: CallContext) -> Outcome:
             answer = await self.outside.reach(self.drive, desk.info.call_id, "none")
             if answer is None:
                 return Outcome(error=_OVERLOADED)

@@ -48,7 +48,7 @@ class Mutant:
 def _no_fence(patch: Patch) -> None:
     def apply(self: Any, entry: Entry) -> None:
         self.state.apply(entry)
-        self._surroundings.changed(self.state)
+        self._observer.changed(self.state)
 
     patch.setattr(Execution, "_apply", apply)
 
@@ -270,7 +270,9 @@ def _take_over_after_a_flush(patch: Patch) -> None:
 def _no_intent(patch: Patch) -> None:
     call = Journal.call
 
-    async def call_at_once(self: Journal, *args: Any, intent: Any = None, **options: Any) -> Any:
+    async def call_at_once(
+        self: Journal, *args: Any, arguments_digest: Any = None, **options: Any
+    ) -> Any:
         return await call(self, *args, **options)
 
     patch.setattr(Journal, "call", call_at_once)
@@ -278,7 +280,7 @@ def _no_intent(patch: Patch) -> None:
 
 def _repeat_what_is_unknown(patch: Patch) -> None:
     def admit(self: Any, call: Any) -> None:
-        if call.intent is None or call.call_id in self._state.intents:
+        if call.arguments_digest is None or call.call_id in self._state.intents:
             self._calls.start(call)
         else:
             self.intended.append(call)

@@ -15,7 +15,7 @@ from typing import Any
 from teamrun.messages.llm import RequestUsage
 from teamrun.messages.origin import new_id, now
 from teamrun.runs.engine.journal import Journal
-from teamrun.runs.engine.protocol import CallKind, Desk, Outcome
+from teamrun.runs.engine.protocol import CallContext, CallKind, Outcome
 from teamrun.runs.log.entries import End, ErrorRecord
 
 Thread = list[tuple[Any, ...]]
@@ -33,8 +33,8 @@ class Outside:
     made: Counter[str] = field(default_factory=Counter[str])
     forbidden: bool = False
 
-    def performer(self, call_id: str) -> Callable[[Desk], Awaitable[Outcome]]:
-        async def perform(desk: Desk) -> Outcome:
+    def performer(self, call_id: str) -> Callable[[CallContext], Awaitable[Outcome]]:
+        async def perform(desk: CallContext) -> Outcome:
             assert not self.forbidden, f"{call_id} was made although it is on record"
             self.made[call_id] += 1
             await asyncio.sleep(self.rng.choice([0, 0.001, 0.001, 0.004, 0.03, 0.2, 1.5]))

@@ -74,7 +74,7 @@ async def _replayed(story: Story, store: ObjectStore) -> tuple[Entry, Drive]:
         state=state,
         program=Job(grow(random.Random(str(state.spec.input))), Forbidden(), drive),
         clock=VirtualClock(),
-        surroundings=_Nobody(),
+        observer=_Nobody(),
     )
     await execution.run()
     return (await log.read())[-1], drive

@@ -87,7 +87,7 @@ async def execute(case: Case, store: Any, code: Code, writer: str) -> tuple[Fini
         state=state,
         program=code,
         clock=VirtualClock(),
-        surroundings=Nobody(),
+        observer=Nobody(),
     )
     return await execution.run(), execution
 

@@ -113,44 +113,44 @@ def _worker(
 ) -> None:
     _settle_in(environ, log)
     from teamrun_worker.__main__ import main
-    from teamrun_worker.compose import Outside, open_outside
+    from teamrun_worker.compose import Backends, open_backends
     from teamrun_worker.settings import WorkerSettings
 
-    def outside(settings: WorkerSettings) -> Outside:
-        opened = open_outside(settings)
+    def backends(settings: WorkerSettings) -> Backends:
+        opened = open_backends(settings)
         if lonely:
             opened = opened._replace(live=MemoryLive())
         if note is None:
             return opened
         points = Points(note, crash)
         arm(points)
-        return Outside(
+        return Backends(
             store=WatchedStore(opened.store, points),
             live=WatchedLive(opened.live, points),
             dispatcher=WatchedDispatcher(opened.dispatcher, points, in_worker=True),
         )
 
-    sys.exit(main(outside=outside))
+    sys.exit(main(backends=backends))
 
 
 def _api(environ: dict[str, str], log: Path, note: Path | None, crash: Crash | None) -> None:
     _settle_in(environ, log)
     from teamrun_api.__main__ import main
-    from teamrun_api.compose import Outside, open_outside
+    from teamrun_api.compose import Backends, open_backends
     from teamrun_api.settings import ApiSettings
 
-    def watched(settings: ApiSettings) -> Outside:
-        outside = open_outside(settings)
-        if note is None or outside.dispatcher is None:
-            return outside
+    def watched(settings: ApiSettings) -> Backends:
+        backends = open_backends(settings)
+        if note is None or backends.dispatcher is None:
+            return backends
         points = Points(note, crash)
-        return Outside(
-            store=WatchedStore(outside.store, points),
-            live=outside.live,
-            dispatcher=WatchedDispatcher(outside.dispatcher, points),
+        return Backends(
+            store=WatchedStore(backends.store, points),
+            live=backends.live,
+            dispatcher=WatchedDispatcher(backends.dispatcher, points),
         )
 
-    sys.exit(main([], outside=watched))
+    sys.exit(main([], backends=watched))
 
 
 def _settle_in(environ: dict[str, str], log: Path) -> None:

@@ -15,7 +15,7 @@ from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
 from teamrun.settings import load_settings, unknown_variables
 from teamrun_worker.app import end_on_signals, make_app, touch_while_consuming
-from teamrun_worker.compose import OpenOutside, compose, open_outside, prefix_of, redis_of
+from teamrun_worker.compose import OpenBackends, compose, open_backends, prefix_of, redis_of
 from teamrun_worker.host import Host
 from teamrun_worker.settings import WorkerSettings
 
@@ -27,11 +27,11 @@ logger = logging.getLogger(__name__)
 GC_THRESHOLDS = (50_000, 20, 100)
 
 
-def main(*, outside: OpenOutside = open_outside) -> int:
+def main(*, backends: OpenBackends = open_backends) -> int:
     """Execute runs until SIGTERM; the exit status is 2 where settings do not hold.
 
     Args:
-        outside: Opens store, live state and queue.
+        backends: Opens store, live state and queue.
     """
     try:
         settings = load_settings(WorkerSettings)
@@ -42,7 +42,7 @@ def main(*, outside: OpenOutside = open_outside) -> int:
     for fault in unknown_variables(os.environ):
         logger.warning("An unknown variable", extra={"action": "settings.unknown", "error": fault})
     try:
-        return _work(settings, outside)
+        return _work(settings, backends)
     except UsageError as error:
         logger.error(
             "The worker is not configured correctly",
@@ -56,12 +56,12 @@ def main(*, outside: OpenOutside = open_outside) -> int:
         return 1
 
 
-def _work(settings: WorkerSettings, outside: OpenOutside) -> int:
+def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
     redis = redis_of(settings)
     # Celery's warning to root is about pickled messages; here they are JSON, and hold one name.
     warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
     host = Host(
-        lambda: compose(settings, outside=outside),
+        lambda: compose(settings, backends=backends),
         capacity=settings.max_runs,
         grace=settings.grace,
         on_lost=_end_process,

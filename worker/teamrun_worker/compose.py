@@ -29,10 +29,10 @@ from teamrun_worker.host import Parts, Sweeper
 from teamrun_worker.metrics import listen, rendered
 from teamrun_worker.settings import WorkerSettings
 
-__all__ = ["OpenOutside", "Outside", "compose", "open_outside", "prefix_of", "redis_of"]
+__all__ = ["Backends", "OpenBackends", "compose", "open_backends", "prefix_of", "redis_of"]
 
 
-class Outside(NamedTuple):
+class Backends(NamedTuple):
     """What a worker shares with other processes."""
 
     store: ObjectStore
@@ -40,8 +40,8 @@ class Outside(NamedTuple):
     dispatcher: Dispatcher
 
 
-OpenOutside = Callable[[WorkerSettings], Outside]
-"""Opens it; tests give a worker other parts than `open_outside` does."""
+OpenBackends = Callable[[WorkerSettings], Backends]
+"""Opens it; tests give a worker other parts than `open_backends` does."""
 
 
 def redis_of(settings: WorkerSettings) -> RedisAddress:
@@ -67,7 +67,7 @@ def prefix_of(settings: WorkerSettings) -> str:
     return key_prefix(settings.namespace or store_namespace(settings.store_url))
 
 
-def open_outside(settings: WorkerSettings) -> Outside:
+def open_backends(settings: WorkerSettings) -> Backends:
     """Open the store, the live state and the queue that the settings name.
 
     Raises:
@@ -75,15 +75,15 @@ def open_outside(settings: WorkerSettings) -> Outside:
         StorageError: The store cannot be used.
     """
     redis, prefix = redis_of(settings), prefix_of(settings)
-    return Outside(
+    return Backends(
         store=open_store(settings.store_url, fsync=settings.fsync),
         live=open_live(redis, prefix=prefix),
         dispatcher=PersistentDispatcher(CeleryDispatcher(redis, prefix=prefix)),
     )
 
 
-async def compose(settings: WorkerSettings, *, outside: OpenOutside = open_outside) -> Parts:
-    """Open what is outside and the registry, and make engine and reaper.
+async def compose(settings: WorkerSettings, *, backends: OpenBackends = open_backends) -> Parts:
+    """Open the backends and the registry, and make engine and reaper.
 
     Raises:
         UsageError: A setting or the operator's file is invalid, or the store cannot be used.
@@ -96,7 +96,7 @@ async def compose(settings: WorkerSettings, *, outside: OpenOutside = open_outsi
         reachable_by=None if redis_of(settings).is_local else "the Redis of TEAMRUN_REDIS_URL",
         allowed=settings.allow_scripted,
     )
-    store, live, dispatcher = outside(settings)
+    store, live, dispatcher = backends(settings)
     await prove_store(store)
     name = settings.worker_name
     owner = name or f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

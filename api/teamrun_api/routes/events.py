@@ -16,7 +16,7 @@ from teamrun_api.answers import has_ended, json_answer
 from teamrun_api.context import Api
 from teamrun_api.declare import LAST_EVENT_ID, content, problems
 from teamrun_api.dependencies import RunId, RunReader
-from teamrun_api.faults import Fault, InvalidParameter, NotAcceptable
+from teamrun_api.faults import InvalidParameter, NotAcceptable, RequestFault
 from teamrun_api.methods import HEAD_FLAG
 from teamrun_api.negotiation import choose
 from teamrun_api.sse import EventStream, frame, retry_frame
@@ -197,7 +197,7 @@ def _start_of(last: str | None, run_id: str, after: str | None) -> int:
         return _seq_of(after, run_id) if after else 0
     except ValueError as error:
         place = {"header": "Last-Event-ID"} if last else {"parameter": "after"}
-        fault = Fault(str(error), "invalid_event_id", **place)
+        fault = RequestFault(str(error), "invalid_event_id", **place)
         raise InvalidParameter(str(error), faults=[fault]) from None
 
 

@@ -9,7 +9,7 @@ from teamrun.version import VERSION
 from teamrun_api.answers import json_answer
 from teamrun_api.declare import answer, content, problems
 from teamrun_api.dependencies import AnyKey, NoKey
-from teamrun_api.faults import Fault, NotReady
+from teamrun_api.faults import NotReady, RequestFault
 from teamrun_api.limits import MAX_DEPTH, MAX_NODES
 from teamrun_api.schemas import Health, Info, Readiness, ServerLimits, ServerState
 
@@ -57,7 +57,7 @@ async def get_readiness(call: NoKey) -> Response:
     reasons = [f"{name} {why}" for name, why in faults.items()]
     raise NotReady(
         f"Not ready: {'; '.join(reasons)}.",
-        faults=[Fault(f"{name} {why}", name) for name, why in faults.items()],
+        faults=[RequestFault(f"{name} {why}", name) for name, why in faults.items()],
     )
 
 

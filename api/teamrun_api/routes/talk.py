@@ -16,7 +16,7 @@ from teamrun.errors import (
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.service.requests import Answer
 from teamrun.runs.service.resources import Run
-from teamrun.runs.service.signals import Heard
+from teamrun.runs.service.signals import SignalResult
 from teamrun_api.answers import run_answer
 from teamrun_api.bodies import JsonBody
 from teamrun_api.context import Call
@@ -147,6 +147,6 @@ async def resume_run(
     return run_answer(call, run, status=202, headers=_RETRY_SOON)
 
 
-def _heard(call: Call, heard: Heard) -> Response:
+def _heard(call: Call, heard: SignalResult) -> Response:
     replayed = {"Idempotency-Replayed": "true"} if heard.replayed else {}
     return run_answer(call, heard.run, status=202, headers={**_RETRY_SOON, **replayed})

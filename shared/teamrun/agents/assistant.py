@@ -63,7 +63,7 @@ _ROUNDS_BETWEEN_YIELDS = 16
 
 
 @dataclass(slots=True)
-class _Turn:
+class _TurnUnderWay:
     """One turn under way."""
 
     token: CancellationToken | None
@@ -231,7 +231,7 @@ class AssistantAgent(BaseChatAgent):
             RuntimeError: A stream ended without its result.
             asyncio.CancelledError: The token was cancelled.
         """
-        turn = _Turn(cancellation_token)
+        turn = _TurnUnderWay(cancellation_token)
         mark = self._turn_began = self._model_context.mark()
         try:
             await self._hear(messages)
@@ -292,7 +292,7 @@ class AssistantAgent(BaseChatAgent):
                     await add(context_message)
             await add(message.to_model_message())
 
-    async def _recall(self, turn: _Turn) -> Sequence[MemoryQueryEvent]:
+    async def _recall(self, turn: _TurnUnderWay) -> Sequence[MemoryQueryEvent]:
         events: list[MemoryQueryEvent] = []
         for memory in self._memory:
             with cancelled_by(turn.token, "The query of a memory"):
@@ -302,13 +302,13 @@ class AssistantAgent(BaseChatAgent):
         turn.inner.extend(events)
         return events
 
-    async def _ask(self, turn: _Turn) -> None:
+    async def _ask(self, turn: _TurnUnderWay) -> None:
         messages, arguments = await self._prompt(turn)
         with cancelled_by(turn.token, "The model call"):
             turn.result = await self._model_client.create(messages, **arguments)
 
     async def _ask_in_chunks(
-        self, turn: _Turn
+        self, turn: _TurnUnderWay
     ) -> AsyncGenerator[ModelClientStreamingChunkEvent, None]:
         messages, arguments = await self._prompt(turn)
         turn.message_id = new_id()
@@ -329,7 +329,7 @@ class AssistantAgent(BaseChatAgent):
             raise RuntimeError("No final model result in streaming mode.")
         turn.result = result
 
-    async def _prompt(self, turn: _Turn) -> tuple[list[LLMMessage], dict[str, Any]]:
+    async def _prompt(self, turn: _TurnUnderWay) -> tuple[list[LLMMessage], dict[str, Any]]:
         messages = [*self._system_messages, *await self._model_context.get_messages()]
         if not self._vision:
             messages = without_images(messages)
@@ -345,11 +345,11 @@ class AssistantAgent(BaseChatAgent):
             arguments["tool_choice"] = choice
         return messages, arguments
 
-    def _used_up(self, turn: _Turn) -> bool:
+    def _used_up(self, turn: _TurnUnderWay) -> bool:
         """Whether the model may ask for no more tools: the next call is the reflection."""
         return turn.asked == self._max_tool_iterations
 
-    async def _answer(self, turn: _Turn, result: CreateResult, text: str) -> Response:
+    async def _answer(self, turn: _TurnUnderWay, result: CreateResult, text: str) -> Response:
         await self._model_context.add_message(
             AssistantMessage(
                 content=text,
@@ -377,7 +377,7 @@ class AssistantAgent(BaseChatAgent):
         return Response(chat_message=message, inner_messages=turn.inner)
 
     async def _use_tools(
-        self, turn: _Turn, result: CreateResult, calls: list[FunctionCall]
+        self, turn: _TurnUnderWay, result: CreateResult, calls: list[FunctionCall]
     ) -> AsyncGenerator[AnyMessage, None]:
         add = self._model_context.add_message
         await add(
@@ -409,7 +409,7 @@ class AssistantAgent(BaseChatAgent):
         turn.calls, turn.results = calls, results
         turn.response = self._conclude(turn, result.thought)
 
-    def _conclude(self, turn: _Turn, thought: str | None) -> Response | None:
+    def _conclude(self, turn: _TurnUnderWay, thought: str | None) -> Response | None:
         """The end of the turn after tool results, or None where the model is asked again."""
         message: BaseChatMessage | None = None
         if self._handoffs:
@@ -429,7 +429,7 @@ class AssistantAgent(BaseChatAgent):
             None if message is None else Response(chat_message=message, inner_messages=turn.inner)
         )
 
-    async def _close(self, turn: _Turn, result: CreateResult) -> Response:
+    async def _close(self, turn: _TurnUnderWay, result: CreateResult) -> Response:
         """End a turn whose reflection asked for more tools, which are not carried out.
 
         The tools before it have had their effects: so the answer is the text beside the request,
@@ -451,7 +451,7 @@ class AssistantAgent(BaseChatAgent):
             return False
         return True
 
-    def _summary(self, turn: _Turn) -> ToolCallSummaryMessage:
+    def _summary(self, turn: _TurnUnderWay) -> ToolCallSummaryMessage:
         return summary_message(
             turn.calls,
             turn.results,

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.components.reading.json_text import load_json
 from teamrun.errors import UsageError
 from teamrun.runs.log.status import RequiredAction
@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """Answer a question of a run that waits for a person, and print the run's status."""
     said = _said(approve, content, data)
-    server = Server(url, api_key=api_key)
+    server = ApiClient(url, api_key=api_key)
     asked = _action(server, run_id, action)
     if asked.type == "approval" and approve is None and "answer" not in asked.decisions:
         raise UsageError(
@@ -82,7 +82,7 @@ def _said(approve: bool | None, content: str | None, data: str | None) -> dict[s
     return said
 
 
-def _action(server: Server, run_id: str, action_id: str | None) -> RequiredAction:
+def _action(server: ApiClient, run_id: str, action_id: str | None) -> RequiredAction:
     run = Run.model_validate_json(server.get(f"/v1/runs/{run_id}"))
     found = [each for each in run.required_actions if action_id in (None, each.id)]
     match found:

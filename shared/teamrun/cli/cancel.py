@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
@@ -35,7 +35,7 @@ def command(
     body = {"mode": "graceful" if graceful else "now"}
     if reason is not None:
         body["reason"] = reason
-    answer = Server(url, api_key=api_key).post(f"/v1/runs/{run_id}/cancel", body)
+    answer = ApiClient(url, api_key=api_key).post(f"/v1/runs/{run_id}/cancel", body)
     if json_:
         print_json(answer)
     else:

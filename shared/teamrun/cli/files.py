@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, print_table, talk
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.errors import UsageError
 from teamrun.runs.service.resources import Artifact
 from teamrun.tools.context import check_artifact_name
@@ -59,7 +59,7 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """List the files of a run, or download some or all of them."""
-    server = Server(url, api_key=api_key)
+    server = ApiClient(url, api_key=api_key)
     answer = server.get(f"/v1/runs/{run_id}/artifacts")
     files = _Page.model_validate_json(answer).data
     wanted = sorted({file.name for file in files}) if all_ else names or []

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.screen import print_json, result
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.errors import UsageError
 from teamrun.runs.service.resources import Run
 
@@ -52,7 +52,7 @@ def command(
     }
     if say is not None:
         body["input"] = {"content": say}
-    answer = Server(url, api_key=api_key).post(
+    answer = ApiClient(url, api_key=api_key).post(
         f"/v1/runs/{run_id}/fork", body, headers={"Idempotency-Key": uuid.uuid4().hex}
     )
     if json_:

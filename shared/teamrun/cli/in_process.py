@@ -56,7 +56,7 @@ class _Knock:
 
 
 class RunHere:
-    """One run of this process; implements `Desk` for other threads than the event loop's."""
+    """One run of this process; implements `Prompter` for other threads than the event loop's."""
 
     def __init__(self, service: RunService, run_id: str) -> None:
         self._service = service

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
@@ -21,7 +21,7 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Pause a run and print its status: calls under way complete first, none begins."""
-    answer = Server(url, api_key=api_key).post(f"/v1/runs/{run_id}/pause", {})
+    answer = ApiClient(url, api_key=api_key).post(f"/v1/runs/{run_id}/pause", {})
     if json_:
         print_json(answer)
     else:

@@ -5,18 +5,18 @@ import shlex
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from teamrun.cli.api_client import ApiClient
 from teamrun.cli.screen import talk
-from teamrun.cli.server import Server
 from teamrun.cli.terminal import NoLongerAsked, ReadLine
 from teamrun.components.reading.json_text import load_json
 from teamrun.errors import RunEnded, StaleAction, Unavailable, UnfitAnswer
 from teamrun.runs.log.status import RequiredAction
 from teamrun.runs.service.resources import Run
 
-__all__ = ["Attendant", "Desk", "ServerDesk"]
+__all__ = ["ApiPrompter", "Attendant", "Prompter"]
 
 
-class Desk(Protocol):
+class Prompter(Protocol):
     """Where the questions of one run are, and where answers go."""
 
     def action(self, action_id: str) -> RequiredAction | None:
@@ -37,8 +37,8 @@ class Desk(Protocol):
         ...
 
 
-class ServerDesk:
-    """Implements `Desk` over HTTP.
+class ApiPrompter:
+    """Implements `Prompter` over HTTP.
 
     Args:
         server: Where the run is.
@@ -46,7 +46,9 @@ class ServerDesk:
         tell: Shows a text to the person.
     """
 
-    def __init__(self, server: Server, run_id: str, *, tell: Callable[[str], None] = talk) -> None:
+    def __init__(
+        self, server: ApiClient, run_id: str, *, tell: Callable[[str], None] = talk
+    ) -> None:
         self._server = server
         self._run_id = run_id
         self._tell = tell
@@ -88,13 +90,13 @@ class Attendant:
 
     def __init__(
         self,
-        desk: Desk,
+        prompter: Prompter,
         *,
         read_line: ReadLine | None,
         tell: Callable[[str], None] = talk,
         approves: bool = False,
     ) -> None:
-        self._desk = desk
+        self._desk = prompter
         self._read_line = read_line
         self._tell = tell
         self._approves = approves

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result, talk
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.runs.log.archive import RunResult
 
 __all__ = ["EXAMPLE", "command"]
@@ -22,7 +22,7 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Print the output of an ended run. The status is 1 if the run did not complete."""
-    answer = Server(url, api_key=api_key).get(f"/v1/runs/{run_id}/result")
+    answer = ApiClient(url, api_key=api_key).get(f"/v1/runs/{run_id}/result")
     found = RunResult.model_validate_json(answer)
     if json_:
         print_json(answer)

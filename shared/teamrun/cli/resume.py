@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
@@ -28,7 +28,7 @@ def command(
     A run that is not paused goes on as it does; its limits are changed, too.
     """
     body = limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds)
-    answer = Server(url, api_key=api_key).post(f"/v1/runs/{run_id}/resume", body)
+    answer = ApiClient(url, api_key=api_key).post(f"/v1/runs/{run_id}/resume", body)
     if json_:
         print_json(answer)
     else:

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
@@ -30,7 +30,7 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Make a new run from the specification of one that has ended, and print its id."""
-    answer = Server(url, api_key=api_key).post(
+    answer = ApiClient(url, api_key=api_key).post(
         f"/v1/runs/{run_id}/retry", {"from": from_}, headers={"Idempotency-Key": uuid.uuid4().hex}
     )
     if json_:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, print_table, result
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.runs.service.resources import Run, RunPage
 
 __all__ = ["EXAMPLE", "command"]
@@ -40,7 +40,7 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """List runs, newest first."""
-    server = Server(url, api_key=api_key)
+    server = ApiClient(url, api_key=api_key)
     if run_id is not None:
         print_json(server.get(f"/v1/runs/{run_id}"))
         return

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.given import task_text
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
@@ -30,7 +30,7 @@ def command(
     """Say something that the team hears before its next turn, and print the run's status."""
     content = task_text(text)
     body = {"content": content, "source": source}
-    answer = Server(url, api_key=api_key).post(f"/v1/runs/{run_id}/messages", body)
+    answer = ApiClient(url, api_key=api_key).post(f"/v1/runs/{run_id}/messages", body)
     if json_:
         print_json(answer)
     else:

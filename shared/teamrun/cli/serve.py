@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from teamrun.cli.api_client import DEFAULT_URL
 from teamrun.cli.hand_over import check_packages
 from teamrun.cli.options import (
     ConfigOption,
@@ -22,7 +23,6 @@ from teamrun.cli.options import (
     StoreUrlOption,
 )
 from teamrun.cli.screen import result, talk, warn
-from teamrun.cli.server import DEFAULT_URL
 from teamrun.cli.serving.changes import hint_at_changes
 from teamrun.cli.serving.service import ServeSettings, serve
 from teamrun.components.fallbacks import refuse_fallbacks

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.given import named_team, task_text
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.screen import print_json, result
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.cli.watch import watch_to_end
 from teamrun.errors import UsageError
 from teamrun.runs.service.resources import Run
@@ -66,7 +66,7 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Submit a run and print its id."""
-    server = Server(url, api_key=api_key)
+    server = ApiClient(url, api_key=api_key)
     body = {
         **named_team(team),
         "input": task_text(task),

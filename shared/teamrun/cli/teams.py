@@ -2,9 +2,9 @@
 
 from pydantic import BaseModel
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, print_table
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.components.resources import ModelUse
 
 __all__ = ["EXAMPLE", "command"]
@@ -28,7 +28,7 @@ def command(
     url: UrlOption = DEFAULT_URL, api_key: ApiKeyOption = None, json_: JsonOption = False
 ) -> None:
     """List the teams that a run can name."""
-    answer = Server(url, api_key=api_key).get("/v1/teams")
+    answer = ApiClient(url, api_key=api_key).get("/v1/teams")
     if json_:
         print_json(answer)
         return

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter
 
+from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
-from teamrun.cli.questions import Attendant, ServerDesk
+from teamrun.cli.questions import ApiPrompter, Attendant
 from teamrun.cli.screen import print_json
-from teamrun.cli.server import DEFAULT_URL, Server
 from teamrun.cli.show import view_on_stdout
 from teamrun.cli.terminal import at_terminal
 from teamrun.runs.service.resources import Delta, Event, Run
@@ -39,19 +39,19 @@ def command(
 
     What the run asks a person is asked here, and answered.
     """
-    watch_to_end(Server(url, api_key=api_key), run_id, after=after, as_json=json_)
+    watch_to_end(ApiClient(url, api_key=api_key), run_id, after=after, as_json=json_)
 
 
 def watch_to_end(
-    server: Server, run_id: str, *, after: str | None = None, as_json: bool = False
+    server: ApiClient, run_id: str, *, after: str | None = None, as_json: bool = False
 ) -> None:
     """Print the events of the run, resuming a stream that is cut; exit with 1 where it failed.
 
     At a terminal its questions are asked and answered, elsewhere it is told how to answer them.
     """
     view = view_on_stdout()
-    desk = ServerDesk(server, run_id)
-    attendant = Attendant(desk, read_line=None if as_json else at_terminal())
+    prompter = ApiPrompter(server, run_id)
+    attendant = Attendant(prompter, read_line=None if as_json else at_terminal())
     last = ""
     for message in server.follow(run_id, after=after):
         event = _message.validate_json(message.data)

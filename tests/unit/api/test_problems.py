@@ -172,7 +172,7 @@ def test_a_defect_is_500_with_the_request_id_and_nothing_else_of_the_inside(
             }
             assert "hunter2" not in answer.text and "/srv" not in answer.text
 
-    with caplog.at_level(logging.ERROR, logger="teamrun_api.edge"):
+    with caplog.at_level(logging.ERROR, logger="teamrun_api.request_context"):
         serve(scenario())
     (record,) = caplog.records
     assert vars(record)["request_id"] == "abc"

@@ -4,7 +4,7 @@ from tests.support.api import serve, world
 
 from teamrun.errors import DeliveryError, Unavailable
 from teamrun.version import VERSION
-from teamrun_api.readiness import KEEP_S, Readiness
+from teamrun_api.readiness import KEEP_S, ReadinessProbe
 
 
 async def _fine() -> None:
@@ -60,7 +60,7 @@ def test_a_component_that_hangs_is_a_reason_too() -> None:
         async def hangs() -> None:
             await asyncio.Event().wait()
 
-        readiness = Readiness({"storage": hangs}, patience_s=0.01)
+        readiness = ReadinessProbe({"storage": hangs}, patience_s=0.01)
         assert "within" in (await readiness.faults())["storage"]
 
     serve(scenario())
@@ -77,7 +77,7 @@ def test_components_are_asked_once_in_a_while_however_many_probes_come() -> None
 
     async def scenario() -> None:
         nonlocal now
-        readiness = Readiness({"storage": check}, clock=lambda: now)
+        readiness = ReadinessProbe({"storage": check}, clock=lambda: now)
         await asyncio.gather(*(readiness.faults() for _ in range(50)))
         assert asked == 1
         now += KEEP_S

@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from teamrun.cli.questions import Attendant, ServerDesk
-from teamrun.cli.server import Server
+from teamrun.cli.api_client import ApiClient
+from teamrun.cli.questions import ApiPrompter, Attendant
 from teamrun.cli.terminal import NoLongerAsked
 
 RUN: dict[str, Any] = {
@@ -66,10 +66,12 @@ class Scene:
         action = {"id": "t/boss/input:0", "type": type, "prompt": "?", "schema": schema}
         self.actions = [action]
         transport = httpx2.MockTransport(self._answer)
-        server = Server("http://127.0.0.1:1", transport=transport, api_key=api_key)
+        server = ApiClient("http://127.0.0.1:1", transport=transport, api_key=api_key)
         line = self._line if terminal else None
-        desk = ServerDesk(server, "run_1", tell=self.told.append)
-        Attendant(desk, read_line=line, tell=self.told.append, approves=approves).attend(action_id)
+        prompter = ApiPrompter(server, "run_1", tell=self.told.append)
+        Attendant(prompter, read_line=line, tell=self.told.append, approves=approves).attend(
+            action_id
+        )
         assert self.lines == []
 
 

@@ -110,7 +110,7 @@ def test_an_api_that_others_can_reach_does_not_start(
     )
 
     async def start() -> None:
-        async with parts_of(settings, environ={}, outside=_nothing):
+        async with parts_of(settings, environ={}, backends=_nothing):
             raise AssertionError("it has started")
 
     with pytest.raises(UsageError, match="TEAMRUN_ALLOW_SCRIPTED"):
@@ -126,5 +126,5 @@ def test_a_worker_on_a_redis_of_another_machine_does_not_start(
     settings = load_settings(WorkerSettings, redis_url=redis_url, config=file_in(tmp_path))
 
     with pytest.raises(UsageError, match="TEAMRUN_ALLOW_SCRIPTED") as refused:
-        asyncio.run(compose(settings, outside=_nothing))
+        asyncio.run(compose(settings, backends=_nothing))
     assert "pw" not in str(refused.value)

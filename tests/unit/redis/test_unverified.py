@@ -17,16 +17,16 @@ Open = Callable[[str, str], Coroutine[None, None, None]]
 
 async def _open_api(redis: str, store: str) -> None:
     settings = teamrun_api.settings.ApiSettings(redis_url=redis, store_url=store)
-    outside = teamrun_api.compose.open_outside(settings)
-    await outside.live.close()
-    await outside.store.close()
+    backends = teamrun_api.compose.open_backends(settings)
+    await backends.live.close()
+    await backends.store.close()
 
 
 async def _open_worker(redis: str, store: str) -> None:
     settings = teamrun_worker.settings.WorkerSettings(redis_url=redis, store_url=store)
-    outside = teamrun_worker.compose.open_outside(settings)
-    await outside.live.close()
-    await outside.store.close()
+    backends = teamrun_worker.compose.open_backends(settings)
+    await backends.live.close()
+    await backends.store.close()
 
 
 @pytest.mark.parametrize("opens", [_open_api, _open_worker])

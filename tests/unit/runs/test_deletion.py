@@ -20,7 +20,7 @@ from teamrun.errors import (
 )
 from teamrun.runs.engine.execution import Finish
 from teamrun.runs.engine.reaper import Reaper
-from teamrun.runs.log.archive import settle
+from teamrun.runs.log.archive import archive
 from teamrun.runs.log.entries import Step
 from teamrun.runs.log.keys import entry_key
 from teamrun.runs.service.listing import RunFilter
@@ -230,7 +230,7 @@ def test_a_worker_that_was_frozen_before_the_end_writes_nothing_into_a_deleted_l
         await cluster.service.delete(TENANT, ref.run_id)
         for state in states:
             assert await log.append(state, Step(), [], epoch=1) is None
-        await settle(store, log, ended)
+        await archive(store, log, ended)
         assert await cluster.worker().execute(ref) is Finish.ABSENT
         assert is_gone(await shown(cluster, ref))
         assert not [key for key in await keys_of(store, ref) if key.endswith((".jsonl", "t.json"))]

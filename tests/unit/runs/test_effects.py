@@ -10,7 +10,7 @@ from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.execution import Finish
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.outcomes import error_record
-from teamrun.runs.engine.protocol import Desk, Outcome
+from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.log.entries import End, Intent
 from teamrun.runs.service.requests import Answer
 from teamrun.storage.memory import MemoryStore
@@ -199,7 +199,7 @@ class Beside:
         self.payment = Payment()
         self.asked = 0
 
-    async def ask(self, desk: Desk) -> Outcome:
+    async def ask(self, desk: CallContext) -> Outcome:
         self.asked += 1
         await self.payment.begun.wait()
         if self.asked == 1:

@@ -12,7 +12,7 @@ from teamrun.messages.llm import CreateResult
 from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.execution import Finish
 from teamrun.runs.engine.journal import Journal
-from teamrun.runs.engine.protocol import Desk, Outcome
+from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.log.announcer import lease_name
 from teamrun.runs.log.entries import Accepted, Claim, End, Signal
 from teamrun.runs.log.spec import BEHAVIOUR
@@ -499,7 +499,7 @@ def test_a_run_of_a_newer_release_is_left_alone() -> None:
 def test_no_call_begins_when_the_code_of_a_run_has_come_to_its_end() -> None:
     made: list[str] = []
 
-    async def perform(desk: Desk) -> Outcome:
+    async def perform(desk: CallContext) -> Outcome:
         made.append(desk.info.call_id)
         return Outcome(value=1)
 

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +8,16 @@ import pytest
 from teamrun.components.definitions.teams import AssistantDefinition, RoundRobinDefinition
 from teamrun.core.refs import RunRef
 from teamrun.errors import Unavailable, UnreadableEntry
-from teamrun.runs.log.entries import Accepted, Claim, End, LoggedEvent, Step
+from teamrun.runs.log.entries import (
+    Accepted,
+    CallRecord,
+    Claim,
+    End,
+    Entry,
+    LoggedEvent,
+    Step,
+    read_entry,
+)
 from teamrun.runs.log.keys import artifact_blob, entry_key
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.spec import RunSpec, TeamRef
@@ -176,3 +186,16 @@ def test_blobs_lie_beside_the_log() -> None:
         assert await store.list("") == [artifact_blob(REF, digest)]
 
     asyncio.run(scenario())
+
+
+def test_the_digest_of_arguments_is_stored_under_the_name_that_every_release_reads() -> None:
+    """Releases that share a store during an upgrade know a call with outside effects by it."""
+    call = CallRecord(call_id="t/a/tool:0", kind="tool", name="send", arguments_digest="d")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    entry = Entry(n=1, epoch=1, writer="w", nonce="n", at=now, seq=1, body=Step(calls=[call]))
+
+    stored = json.loads(entry.to_json())["body"]["calls"][0]
+
+    assert stored["intent"] == "d"
+    assert read_entry(entry.to_json()) == entry
+    assert entry.mended() == entry

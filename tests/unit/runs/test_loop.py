@@ -127,7 +127,7 @@ def test_a_generator_that_was_left_behind_is_closed_with_the_loop() -> None:
 
 
 def test_the_running_loop_is_given_back() -> None:
-    async def outside() -> bool:
+    async def backends() -> bool:
         real = asyncio.get_running_loop()
         done = real.create_future()
 
@@ -140,7 +140,7 @@ def test_the_running_loop_is_given_back() -> None:
         real.call_soon(drain)
         return await done
 
-    assert asyncio.run(outside())
+    assert asyncio.run(backends())
 
 
 def test_a_token_can_be_cancelled_inside_a_run() -> None:

@@ -10,7 +10,7 @@ from teamrun.errors import RunNotFinished, RunNotFound
 from teamrun.runs.durable.team import run_team
 from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.journal import Journal
-from teamrun.runs.engine.protocol import Desk, Outcome
+from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.engine.replay import replay
 from teamrun.runs.log.entries import Accepted, End
 from teamrun.runs.service.requests import ForkRequest
@@ -131,14 +131,14 @@ def test_what_a_call_under_way_had_told_at_the_end_is_no_difference() -> None:
     store = FaultStore(MemoryStore())
     step = store.plan(Fault(outcome="held", method="put_new", key="*/log/000002.json"))
 
-    async def hang(desk: Desk) -> Outcome:
+    async def hang(desk: CallContext) -> Outcome:
         await step.reached.wait()
         step.release.set()
         desk.emit("tool.call.progressed", {"tool": "dig", "note": "deep", "percent": 50})
         await asyncio.Event().wait()
         raise AssertionError("nobody sets it")
 
-    async def answer(desk: Desk) -> Outcome:
+    async def answer(desk: CallContext) -> Outcome:
         return Outcome(value="found")
 
     async def program(journal: Journal) -> End:

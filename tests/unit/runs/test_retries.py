@@ -12,7 +12,7 @@ from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.execution import Program
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.outcomes import error_record
-from teamrun.runs.engine.protocol import Desk, Outcome, Question
+from teamrun.runs.engine.protocol import CallContext, Outcome, Question
 from teamrun.runs.engine.replay import replay
 from teamrun.runs.log.entries import CallRecord, Claim, End, Yield
 from teamrun.runs.log.keys import open_marker
@@ -245,7 +245,7 @@ def test_a_run_that_is_handed_over_again_and_again_is_given_up() -> None:
 def test_only_the_failure_that_ended_the_run_is_tried_again() -> None:
     made: list[int] = []
 
-    async def perform(desk: Desk) -> Outcome:
+    async def perform(desk: CallContext) -> Outcome:
         position = desk.info.position
         made.append(position)
         if position != 1 and made.count(2) < 2:
@@ -308,17 +308,19 @@ class Race:
         return End(status="completed", output={"text": f"{await writing} {answer.value}"})
 
     async def write(self, journal: Journal) -> str:
-        record = await journal.call("b", "tool", "send", 0, self.send, intent="of these arguments")
+        record = await journal.call(
+            "b", "tool", "send", 0, self.send, arguments_digest="of these arguments"
+        )
         journal.emit("thought.created", data={"content": "it is sent"})
         return str(record.value)
 
-    async def think(self, desk: Desk) -> Outcome:
+    async def think(self, desk: CallContext) -> Outcome:
         self.made.append("think")
         if self.fails:
             return Outcome(error=error_record(ModelError("overloaded", retryable=True)))
         return Outcome(value="thought")
 
-    async def send(self, desk: Desk) -> Outcome:
+    async def send(self, desk: CallContext) -> Outcome:
         self.made.append("send")
         return Outcome(value="sent")
 
@@ -363,13 +365,13 @@ def test_what_came_after_a_failure_is_not_made_twice_though_an_attempt_goes_anot
     store = FaultStore(MemoryStore())
     failing = store.plan(Fault(outcome="held", method="put_new", key="*/log/000003.json"))
 
-    async def think(desk: Desk) -> Outcome:
+    async def think(desk: CallContext) -> Outcome:
         if made:
             return Outcome(value="thought")
         has_failed.set()
         return Outcome(error=error_record(ModelError("overloaded", retryable=True)))
 
-    async def write(desk: Desk) -> Outcome:
+    async def write(desk: CallContext) -> Outcome:
         """Make `b` together with the failure, and `c` while that is put on record."""
         await has_failed.wait()
         if desk.info.agent == "c":
@@ -380,7 +382,9 @@ def test_what_came_after_a_failure_is_not_made_twice_though_an_attempt_goes_anot
 
     async def program(journal: Journal) -> End:
         def writing(name: str) -> asyncio.Task[CallRecord]:
-            call = journal.call(name, "tool", "send", 0, write, intent="of these arguments")
+            call = journal.call(
+                name, "tool", "send", 0, write, arguments_digest="of these arguments"
+            )
             return asyncio.ensure_future(call)
 
         asking = asyncio.ensure_future(journal.call("a", "model", "m", 0, think))

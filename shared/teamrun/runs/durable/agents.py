@@ -26,22 +26,22 @@ from teamrun.messages.llm import CreateResult
 from teamrun.messages.union import MessageFactory
 from teamrun.runs.durable.models import Ask, JournaledModel, result_of
 from teamrun.runs.engine.journal import Journal
-from teamrun.runs.engine.protocol import Desk, Outcome
+from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.log.entries import CallRecord, ErrorRecord
 
 __all__ = ["InnerModel", "JournaledAgent"]
 
 
-class _Turn:
+class _AgentTurn:
     """One turn under way: what it asks, and what was answered before its worker was lost."""
 
-    def __init__(self, desk: Desk, known: Sequence[CallRecord], made: int) -> None:
-        self.desk = desk
+    def __init__(self, call_context: CallContext, known: Sequence[CallRecord], made: int) -> None:
+        self.call_context = call_context
         self._made = made
         self._known: defaultdict[str | None, list[CallRecord]] = defaultdict(list)
         for record in known:
             if record.error is None:
-                self._known[record.intent].append(record)
+                self._known[record.arguments_digest].append(record)
 
     def position(self) -> int:
         """The number of the next model call of this agent."""
@@ -54,7 +54,7 @@ class _Turn:
         return known.pop(0) if known else None
 
 
-_turn: ContextVar[_Turn | None] = ContextVar("teamrun_turn", default=None)
+_turn: ContextVar[_AgentTurn | None] = ContextVar("teamrun_turn", default=None)
 
 
 class InnerModel(JournaledModel):
@@ -69,11 +69,13 @@ class InnerModel(JournaledModel):
             return result_of(known)
         ask_once = self._performing(ask)
 
-        async def perform(desk: Desk) -> Outcome:
-            desk.emit("model.call.started", {"model": self._profile})
-            return await ask_once(desk)
+        async def perform(call_context: CallContext) -> Outcome:
+            call_context.emit("model.call.started", {"model": self._profile})
+            return await ask_once(call_context)
 
-        made = await turn.desk.make("model", self._profile, turn.position(), perform, arguments)
+        made = await turn.call_context.make(
+            "model", self._profile, turn.position(), perform, arguments
+        )
         return result_of(made)
 
 
@@ -122,15 +124,15 @@ class JournaledAgent(BaseChatAgent):
         """
         journal, heard = self._journal, list(messages)
 
-        async def perform(desk: Desk) -> Outcome:
-            return await self._perform(desk, heard)
+        async def perform(call_context: CallContext) -> Outcome:
+            return await self._perform(call_context, heard)
 
         position = journal.position(self._path, "agent")
-        intent = None
+        digest = None
         if getattr(self._inner, "effects", "none") == "write":
-            intent = sha256(to_json([message.dump() for message in heard])).hexdigest()
+            digest = sha256(to_json([message.dump() for message in heard])).hexdigest()
         record = await journal.call(
-            self._path, "agent", self.name, position, perform, intent=intent
+            self._path, "agent", self.name, position, perform, arguments_digest=digest
         )
         self._is_reset = False
         if record.error is not None:
@@ -160,16 +162,18 @@ class JournaledAgent(BaseChatAgent):
         assert isinstance(message, BaseChatMessage | BaseAgentEvent), "agents produce nothing else"
         return message
 
-    async def _perform(self, desk: Desk, messages: Sequence[BaseChatMessage]) -> Outcome:
+    async def _perform(
+        self, call_context: CallContext, messages: Sequence[BaseChatMessage]
+    ) -> Outcome:
         journal, before = self._journal, self._journal.tool_states.get(self._key)
-        known = journal.inside.get(desk.info.call_id, [])
+        known = journal.inside.get(call_context.info.call_id, [])
         made = journal.made_inside.get(self._path, 0) + len(known)
-        _turn.set(_Turn(desk, known, made))
+        _turn.set(_AgentTurn(call_context, known, made))
         if self._is_reset:
             await self._inner.on_reset(CancellationToken())
         elif before is not None:
             await self._inner.load_state(before)
-        response, told = await self._answer(desk, messages)
+        response, told = await self._answer(call_context, messages)
         after = json.loads(to_json(await self._inner.save_state()))
         return Outcome(
             value={
@@ -180,7 +184,7 @@ class JournaledAgent(BaseChatAgent):
         )
 
     async def _answer(
-        self, desk: Desk, messages: Sequence[BaseChatMessage]
+        self, call_context: CallContext, messages: Sequence[BaseChatMessage]
     ) -> tuple[Response, list[AnyMessage]]:
         told: list[AnyMessage] = []
         response: Response | None = None
@@ -189,7 +193,7 @@ class JournaledAgent(BaseChatAgent):
                 if isinstance(item, Response):
                     response = item
                 elif isinstance(item, ModelClientStreamingChunkEvent):
-                    desk.publish_delta(item.content)
+                    call_context.publish_delta(item.content)
                 else:
                     told.append(item)
         if response is None:

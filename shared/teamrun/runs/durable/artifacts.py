@@ -5,7 +5,7 @@ import mimetypes
 from hashlib import sha256
 
 from teamrun.errors import ArtifactNotFound, UsageError
-from teamrun.runs.engine.protocol import Desk
+from teamrun.runs.engine.protocol import CallContext
 from teamrun.runs.log.entries import ArtifactRecord
 from teamrun.tools.context import artifact_bytes, check_artifact_name, check_media_type
 
@@ -15,8 +15,8 @@ __all__ = ["RunArtifacts"]
 class RunArtifacts:
     """The files of a run, as one tool call sees them."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, call_context: CallContext) -> None:
+        self._call = call_context
         self._real = asyncio.get_running_loop()
         self._written: dict[str, tuple[bytes, str]] = {}
 
@@ -47,20 +47,20 @@ class RunArtifacts:
         """
         if name in self._written:
             return self._written[name][0]
-        record = self._desk.artifact(name)
+        record = self._call.artifact(name)
         if record is None:
             raise ArtifactNotFound(f"There is no artifact {name!r}; there are {self.names()}.")
-        return await self._desk.get_blob(record.sha256)
+        return await self._call.get_blob(record.sha256)
 
     def names(self) -> list[str]:
         """The files that can be read, sorted."""
-        return sorted({*self._desk.artifact_names(), *self._written})
+        return sorted({*self._call.artifact_names(), *self._written})
 
     async def store(self) -> tuple[ArtifactRecord, ...]:
         """Make what was written durable; the log refers to it afterwards."""
         records: list[ArtifactRecord] = []
         for name, (content, media_type) in self._written.items():
-            await self._desk.put_blob(content)
+            await self._call.put_blob(content)
             records.append(
                 ArtifactRecord(
                     name=name,
@@ -68,7 +68,7 @@ class RunArtifacts:
                     media_type=media_type,
                     size=len(content),
                     sha256=sha256(content).hexdigest(),
-                    agent=self._desk.info.agent.rpartition("/")[2],
+                    agent=self._call.info.agent.rpartition("/")[2],
                 )
             )
         return tuple(records)

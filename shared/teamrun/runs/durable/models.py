@@ -17,7 +17,7 @@ from teamrun.models.retry import on_retry
 from teamrun.models.wrapper import ModelWrapper
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.outcomes import error_record
-from teamrun.runs.engine.protocol import Desk, Outcome, Perform
+from teamrun.runs.engine.protocol import CallContext, Outcome, Perform
 from teamrun.runs.log.entries import CallRecord
 from teamrun.tools.schema import ToolSchema
 
@@ -27,7 +27,7 @@ PriceOf = Callable[[str, str | None], Price | None]
 """What a call of a profile costs, which a model of that name has answered."""
 
 
-Ask = Callable[[Desk], Awaitable[CreateResult]]
+Ask = Callable[[CallContext], Awaitable[CreateResult]]
 """Asks the model, once."""
 
 
@@ -82,7 +82,7 @@ class JournaledModel(ModelWrapper):
     ) -> CreateResult:
         """Ask the model, or take what it answered before."""
 
-        async def ask(desk: Desk) -> CreateResult:
+        async def ask(call_context: CallContext) -> CreateResult:
             return await self.wrapped.create(
                 messages,
                 tools=tools,
@@ -112,13 +112,13 @@ class JournaledModel(ModelWrapper):
             "extra_create_args": self._with_options(extra_create_args),
         }
 
-        async def ask(desk: Desk) -> CreateResult:
+        async def ask(call_context: CallContext) -> CreateResult:
             spoken = False
             try:
                 async for chunk in self.wrapped.create_stream(messages, **arguments):
                     if not isinstance(chunk, str):
                         return chunk
-                    desk.publish_delta(chunk)
+                    call_context.publish_delta(chunk)
                     spoken = True
                 raise ModelError("The model's stream ended without a result.", retryable=True)
             except ModelError as error:
@@ -147,9 +147,9 @@ class JournaledModel(ModelWrapper):
         return result_of(record)
 
     def _performing(self, ask: Ask) -> Perform:
-        async def perform(desk: Desk) -> Outcome:
+        async def perform(call_context: CallContext) -> Outcome:
             def retried(attempt: int, delay: timedelta, error: ModelError) -> None:
-                desk.emit(
+                call_context.emit(
                     "model.call.retried",
                     {
                         "model": self._profile,
@@ -160,7 +160,7 @@ class JournaledModel(ModelWrapper):
                 )
 
             on_retry.set(retried)
-            result = recordable_result(await ask(desk))
+            result = recordable_result(await ask(call_context))
             scripted = self.wrapped.is_scripted
             detail: dict[str, Any] = {
                 "finish_reason": result.finish_reason,

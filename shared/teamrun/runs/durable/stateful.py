@@ -15,7 +15,7 @@ from teamrun.tools.base import BaseToolWithState, Tool
 __all__ = ["borrowed"]
 
 
-class _Turn:
+class _Loan:
     """Whose turn it is to call a tool, and the state that it had before anybody did."""
 
     def __init__(self, pristine: dict[str, Any]) -> None:
@@ -23,7 +23,7 @@ class _Turn:
         self.pristine = pristine
 
 
-_turns: WeakKeyDictionary[Tool, _Turn] = WeakKeyDictionary()
+_loans: WeakKeyDictionary[Tool, _Loan] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -37,11 +37,11 @@ async def borrowed(tool: Tool, state: dict[str, Any]) -> AsyncGenerator[None, No
     if not isinstance(tool, BaseToolWithState):
         yield
         return
-    if tool not in _turns:
-        _turns[tool] = _Turn(dict(await tool.save_state_json()))
-    turn = _turns[tool]
-    async with turn.lock:
-        await tool.load_state_json(state or turn.pristine)
+    if tool not in _loans:
+        _loans[tool] = _Loan(dict(await tool.save_state_json()))
+    loan = _loans[tool]
+    async with loan.lock:
+        await tool.load_state_json(state or loan.pristine)
         yield
         kept = await tool.save_state_json()
         state.clear()

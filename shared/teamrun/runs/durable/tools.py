@@ -16,7 +16,7 @@ from teamrun.runs.durable.artifacts import RunArtifacts
 from teamrun.runs.durable.stateful import borrowed
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.outcomes import failed_outcome, log_failure, recorded
-from teamrun.runs.engine.protocol import Desk, Outcome, Question
+from teamrun.runs.engine.protocol import CallContext, Outcome, Question
 from teamrun.runs.log.entries import CallRecord, Decision, ErrorRecord
 from teamrun.tools.base import Tool
 from teamrun.tools.context import ToolContext
@@ -71,15 +71,15 @@ class JournaledTool(Tool):
         return str(record.value)
 
     async def _call(self, args: Mapping[str, Any], call_id: str | None) -> CallRecord:
-        async def perform(desk: Desk) -> Outcome:
-            return await self._perform(desk, args, call_id)
+        async def perform(call_context: CallContext) -> Outcome:
+            return await self._perform(call_context, args, call_id)
 
         position = self._journal.position(self._path, "tool")
-        intent = None
+        digest = None
         if self._inner.effects == "write":
-            intent = sha256(to_json(args)).hexdigest()
+            digest = sha256(to_json(args)).hexdigest()
         record = await self._journal.call(
-            self._path, "tool", self.name, position, perform, intent=intent
+            self._path, "tool", self.name, position, perform, arguments_digest=digest
         )
         if record.error is not None and record.error.code == SessionLost.code:
             self._journal.sessions.pop(self._path, None)
@@ -142,16 +142,18 @@ class JournaledTool(Tool):
                 "begins a new one."
             )
 
-    async def _perform(self, desk: Desk, args: Mapping[str, Any], call_id: str | None) -> Outcome:
+    async def _perform(
+        self, call_context: CallContext, args: Mapping[str, Any], call_id: str | None
+    ) -> Outcome:
         before = self._journal.tool_states.get(f"{self._path}/{self.name}", {})
-        files = RunArtifacts(desk)
+        files = RunArtifacts(call_context)
         context = ToolContext(
             state=json.loads(json.dumps(before)),
             artifacts=files,
-            call_id=desk.info.call_id,
-            run_id=desk.info.run_id,
+            call_id=call_context.info.call_id,
+            run_id=call_context.info.run_id,
             agent=self._path,
-            on_progress=_reporter(desk, self.name),
+            on_progress=_reporter(call_context, self.name),
         )
         told: dict[str, Any] = {"tool_call_id": call_id}
         try:
@@ -170,11 +172,11 @@ class JournaledTool(Tool):
             )
             outcome.artifacts = await files.store()
         except BaseException as error:  # an exception of any class is the outcome of its call
-            if desk.is_cancelled and isinstance(error, asyncio.CancelledError):
+            if call_context.is_cancelled and isinstance(error, asyncio.CancelledError):
                 raise
-            log_failure(error, desk.info, tool=self.name)
+            log_failure(error, call_context.info, tool=self.name)
             told["result"] = exception_text(error)
-            return failed_outcome(error, agent=desk.info.agent, **told)
+            return failed_outcome(error, agent=call_context.info.agent, **told)
         return outcome
 
     def return_value_as_string(self, value: Any) -> str:
@@ -182,12 +184,12 @@ class JournaledTool(Tool):
         return str(value)
 
 
-def _reporter(desk: Desk, tool: str) -> Any:
+def _reporter(call_context: CallContext, tool: str) -> Any:
     real = asyncio.get_running_loop()
 
     def report(note: str, percent: float | None) -> None:
         data = {"tool": tool, "note": note, "percent": percent}
-        real.call_soon_threadsafe(desk.emit, "tool.call.progressed", data)
+        real.call_soon_threadsafe(call_context.emit, "tool.call.progressed", data)
 
     return report
 

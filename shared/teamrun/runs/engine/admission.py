@@ -85,13 +85,13 @@ class Gate:
                 self._calls.start(call)
 
     def _admit(self, call: PendingCall) -> None:
-        if call.intent is None:
+        if call.arguments_digest is None:
             self._calls.start(call)
             return
         begun = self._state.intents.get(call.call_id)
         if begun is None:
             self.intended.append(call)
-        elif begun == call.intent:
+        elif begun == call.arguments_digest:
             self._calls.leave_unknown(call)
         else:
             raise Diverged(

@@ -51,7 +51,7 @@ def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallR
         artifacts=artifacts,
         state=outcome.state,
         unawaited=unawaited,
-        intent=done.call.intent,
+        arguments_digest=done.call.arguments_digest,
         within=done.within,
         duration_ms=round(done.duration_ms, 1),
     )
@@ -133,7 +133,7 @@ class Calls:
         context = Context()
         context.run(current_call.set, info)
         task = asyncio.get_running_loop().create_task(
-            self._perform(call, CallDesk(self, info, self._log, self._state)), context=context
+            self._perform(call, OpenCall(self, info, self._log, self._state)), context=context
         )
         self._tasks[call.call_id] = task
         self._kinds[call.call_id] = call.kind
@@ -183,34 +183,36 @@ class Calls:
         # Or these would keep each other alive.
         self._nudge, self.is_limited = _nothing, _unlimited
 
-    async def _perform(self, call: PendingCall, desk: "CallDesk") -> None:
+    async def _perform(self, call: PendingCall, call_context: "OpenCall") -> None:
         started, perform = monotonic(), call.perform
         assert perform is not None, "a question is not performed"
         try:
-            outcome = recorded(await perform(desk))
+            outcome = recorded(await perform(call_context))
         except BaseException as error:  # an exception of any class is the outcome of its call
-            if desk.is_cancelled and isinstance(error, asyncio.CancelledError):
+            if call_context.is_cancelled and isinstance(error, asyncio.CancelledError):
                 raise
-            outcome = _failed(call, error, desk.info)
-        desk.end()
+            outcome = _failed(call, error, call_context.info)
+        call_context.end()
         self.done.append(Done(call, outcome, (monotonic() - started) * 1000))
         self._finished(call.call_id)
 
-    async def make_inside(self, call: PendingCall, desk: "CallDesk", *, within: str) -> Outcome:
+    async def make_inside(
+        self, call: PendingCall, call_context: "OpenCall", *, within: str
+    ) -> Outcome:
         """Make a call inside of another one, when it may begin."""
         await self._admitted(call, within)
         started, perform = monotonic(), call.perform
         assert perform is not None, "a question is not performed"
         self._kinds[call.call_id] = call.kind
         try:
-            outcome = recorded(await perform(desk))
+            outcome = recorded(await perform(call_context))
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
                 raise  # by the engine, or by the code that asked for this call
-            outcome = _failed(call, error, desk.info)
+            outcome = _failed(call, error, call_context.info)
         finally:
             self._kinds.pop(call.call_id, None)
-            desk.end()
+            call_context.end()
             self._make_room()
         milliseconds = (monotonic() - started) * 1000
         self.done.append(Done(call, outcome, milliseconds, within))
@@ -264,7 +266,7 @@ class Calls:
         self._nudge()
 
 
-class CallDesk:
+class OpenCall:
     """What one call may use while it is under way."""
 
     __slots__ = ("_calls", "_joiner", "_log", "_state", "info")
@@ -309,10 +311,10 @@ class CallDesk:
             outer.agent,
             position,
             perform,
-            intent=arguments,
+            arguments_digest=arguments,
         )
         info = CallInfo(call.call_id, outer.agent, position, outer.run_id)
-        inner = CallDesk(self._calls, info, self._log, self._state)
+        inner = OpenCall(self._calls, info, self._log, self._state)
         token = current_call.set(info)
         try:
             return await self._calls.make_inside(call, inner, within=outer.call_id)

@@ -61,7 +61,7 @@ class Drafts:
 
     def intent(self, calls: list[PendingCall]) -> Draft:
         """Calls with outside effects are about to begin."""
-        body = Intent(calls={call.call_id: call.intent or "" for call in calls})
+        body = Intent(calls={call.call_id: call.arguments_digest or "" for call in calls})
         draft = self.closing(body)
         draft.intents = tuple(calls)
         return draft
@@ -78,7 +78,7 @@ class Drafts:
             body = body.model_copy(update={"emitted": len(said)})
         return Draft(body, [*said, *progress, *own], said=len(said), progress=len(progress))
 
-    def settle(self, draft: Draft) -> None:
+    def discard(self, draft: Draft) -> None:
         """The draft is durable: what it holds waits no longer."""
         del self._calls.done[: draft.done]
         del self._calls.events[: draft.progress]

@@ -23,7 +23,7 @@ from teamrun.runs.engine.decision import failure
 from teamrun.runs.engine.execution import Execution, Finish, Program
 from teamrun.runs.engine.metrics import RunMetrics
 from teamrun.runs.log.announcer import Notices, lease_name, owner_topic
-from teamrun.runs.log.archive import settle
+from teamrun.runs.log.archive import archive
 from teamrun.runs.log.endings import ending, ending_of_cancel
 from teamrun.runs.log.entries import Entry
 from teamrun.runs.log.keys import due_marker, idle_marker, open_marker
@@ -181,12 +181,12 @@ class Engine:
             )
             return Finish.HELD
         if state.is_waiting(self._clock.now()):
-            await self._put_aside(log, state)
+            await self._suspend(log, state)
             return Finish.WAITING
         if state.end is None:
-            with _Turn(self._suspects) as turn:
+            with _SuspectTurn(self._suspects) as turn:
                 if state.idle_claims >= _SUSPECT_CLAIMS:
-                    await turn.come()
+                    await turn.acquire()
                     if self._stopping:
                         await self._hand_over(ref)
                         return Finish.HELD
@@ -196,7 +196,7 @@ class Engine:
             if finish is not Finish.ENDED:
                 return finish
             _warn_of_failure(ref, state)
-        await settle(self._store, log, state)
+        await archive(self._store, log, state)
         self._notices.changed(ref, state, view=True)
         return Finish.ENDED
 
@@ -225,7 +225,7 @@ class Engine:
                 break
         state.apply(entry)
         _warn_of_failure(ref, state)
-        await settle(self._store, log, state)
+        await archive(self._store, log, state)
         self._notices.changed(ref, state, view=True)
         return Finish.ENDED
 
@@ -234,7 +234,7 @@ class Engine:
         log: RunLog,
         entries: list[Entry],
         state: RunState,
-        turn: "_Turn",
+        turn: "_SuspectTurn",
         deadline: datetime | None,
     ) -> tuple[Finish, RunState]:
         """Execute a run that has not ended, where nobody else does."""
@@ -249,7 +249,7 @@ class Engine:
             state=state,
             program=self._program(state.spec),
             clock=self._clock,
-            surroundings=_Surroundings(ref, self._notices, self._store, turn, self.metrics),
+            observer=_EngineObserver(ref, self._notices, self._store, turn, self.metrics),
         )
         del entries
         self._executions[ref] = execution
@@ -263,7 +263,7 @@ class Engine:
             await self._release(ref)
         state = execution.state
         if finish is Finish.WAITING or state.is_waiting(self._clock.now()):
-            await self._put_aside(log, state)
+            await self._suspend(log, state)
         elif finish is Finish.YIELDED:
             await self._hand_over(ref)
         return finish, state
@@ -296,7 +296,7 @@ class Engine:
             real.call_later(max(left - _ABORT_BEFORE, 0), execution.abort),
         ]
 
-    async def _put_aside(self, log: RunLog, state: RunState) -> None:
+    async def _suspend(self, log: RunLog, state: RunState) -> None:
         """Nobody needs to look after a run that waits, unless somebody has spoken meanwhile.
 
         Whoever speaks puts the marker back, before and after; but an API process may be lost in
@@ -371,7 +371,7 @@ def _warn_of_failure(ref: RunRef, state: RunState) -> None:
         )
 
 
-class _Turn:
+class _SuspectTurn:
     """The turn of a run whose last claims came to nothing, until it has come further.
 
     One such run may take the process along, again and again; the others that were there each time
@@ -382,7 +382,7 @@ class _Turn:
         self._lock = lock
         self._is_ours = False
 
-    async def come(self) -> None:
+    async def acquire(self) -> None:
         """Wait for it."""
         await self._lock.acquire()
         self._is_ours = True
@@ -400,7 +400,7 @@ class _Turn:
             self._lock.release()
 
 
-class _Surroundings:
+class _EngineObserver:
     """Passes on what an execution tells; views are shared where the status changes."""
 
     def __init__(
@@ -408,7 +408,7 @@ class _Surroundings:
         ref: RunRef,
         notices: Notices,
         store: ObjectStore,
-        turn: _Turn,
+        turn: _SuspectTurn,
         metrics: RunMetrics,
     ) -> None:
         self._ref = ref

@@ -32,7 +32,7 @@ from teamrun.runs.log.events import paused_event, retried_event, started_event
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.state import RunState
 
-__all__ = ["Execution", "Finish", "Program", "Surroundings"]
+__all__ = ["Execution", "ExecutionObserver", "Finish", "Program"]
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Finish(StrEnum):
     """There is no such run, or not yet."""
 
 
-class Surroundings(Protocol):
+class ExecutionObserver(Protocol):
     """Who is told while a run goes on; nothing depends on it."""
 
     def changed(self, state: RunState) -> None:
@@ -116,7 +116,7 @@ class Execution:
         state: RunState,
         program: Program,
         clock: Clock,
-        surroundings: Surroundings,
+        observer: ExecutionObserver,
         calls_nothing: bool = False,
     ) -> None:
         self._log = log
@@ -125,10 +125,10 @@ class Execution:
         self.state = state
         self._program = program
         self._clock = clock
-        self._surroundings = surroundings
+        self._observer = observer
         self._calls_nothing = calls_nothing
         self._epoch = 0
-        self._calls = Calls(log=log, state=state, publish=surroundings.delta, nudge=self._nudge)
+        self._calls = Calls(log=log, state=state, publish=observer.delta, nudge=self._nudge)
         self._origin = RunOrigin(state.spec.seed, (prefix or entries)[0].at)
         self._journal: Journal | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -279,7 +279,7 @@ class Execution:
                 await self._catch_up(journal)
                 continue
             self._show = False
-            drafts.settle(draft)
+            drafts.discard(draft)
             self._apply(entry)
             if (finish := _FINISHES.get(type(draft.body))) is not None:
                 return finish
@@ -308,7 +308,7 @@ class Execution:
         body = draft.body
         while isinstance(body, Wait | Yield) and body.until is not None:
             try:
-                await self._surroundings.will_wait(body.until)
+                await self._observer.will_wait(body.until)
                 break
             except Unavailable:
                 await self._clock.sleep(0.5)
@@ -317,7 +317,7 @@ class Execution:
     async def _put(self, draft: Draft, epoch: int) -> Entry | None:
         entry = await self._log.append(self.state, draft.body, draft.events, epoch=epoch)
         if entry is not None:
-            self._surroundings.wrote(entry)
+            self._observer.wrote(entry)
         return entry
 
     # Delivering
@@ -326,7 +326,7 @@ class Execution:
         if self._epoch and entry.epoch > self._epoch:
             raise _Fenced
         self.state.apply(entry)
-        self._surroundings.changed(self.state)
+        self._observer.changed(self.state)
 
     async def _deliver(self, journal: Journal, entry: Entry, *, live: bool = False) -> None:
         """Give the outcomes of an entry to run code.

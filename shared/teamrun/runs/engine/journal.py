@@ -132,7 +132,7 @@ class Journal:
         position: int,
         perform: Perform | None,
         *,
-        intent: str | None = None,
+        arguments_digest: str | None = None,
         expires_at: datetime | None = None,
     ) -> CallRecord:
         """Wait for the recorded outcome of a call, which is made only where there is none yet.
@@ -143,18 +143,18 @@ class Journal:
             name: Of the model profile or tool.
             position: From `position()`.
             perform: Makes the call; None where a person does.
-            intent: sha256 of the arguments, where the call has outside effects.
+            arguments_digest: sha256 of the arguments, where the call has outside effects.
             expires_at: When the wait for a person is over.
         """
         if self.closed:
             raise asyncio.CancelledError
         call_id = f"{agent}/{kind}:{position}"
         spare = self._spare.pop(call_id, None)
-        if spare is not None and spare.intent == intent:
+        if spare is not None and spare.arguments_digest == arguments_digest:
             return spare  # made in an attempt before, and not to be made twice
         future: asyncio.Future[CallRecord] = self.loop.create_future()
         pending = PendingCall(
-            call_id, kind, name, agent, position, perform, future, intent, expires_at
+            call_id, kind, name, agent, position, perform, future, arguments_digest, expires_at
         )
         self.pending[call_id] = pending
         self.fresh.append(pending)
@@ -207,7 +207,7 @@ class Journal:
             self.made_inside[path] = self.made_inside.get(path, 0) + len(made)
         if record.within is not None:
             self.inside.setdefault(record.within, []).append(record)
-        elif pending is None and record.intent is not None:
+        elif pending is None and record.arguments_digest is not None:
             self._spare[record.call_id] = record
         if record.state is not None:
             self.tool_states[f"{record.call_id.rpartition('/')[0]}/{record.name}"] = record.state

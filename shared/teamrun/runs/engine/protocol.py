@@ -11,7 +11,7 @@ from teamrun.core.call import CallInfo
 from teamrun.messages.llm import RequestUsage
 from teamrun.runs.log.entries import ArtifactRecord, CallRecord, Decision, ErrorRecord
 
-__all__ = ["CallKind", "Desk", "Outcome", "PendingCall", "Perform", "Question"]
+__all__ = ["CallContext", "CallKind", "Outcome", "PendingCall", "Perform", "Question"]
 
 CallKind = Literal["model", "tool", "memory", "input", "agent"]
 """What is outside of run code."""
@@ -35,7 +35,7 @@ class Outcome:
     """What the event that tells of the call says besides."""
 
 
-class Desk(Protocol):
+class CallContext(Protocol):
     """What a call may use while it is under way, on the real loop."""
 
     info: CallInfo
@@ -84,7 +84,7 @@ class Desk(Protocol):
         ...
 
 
-Perform = Callable[[Desk], Awaitable[Outcome]]
+Perform = Callable[[CallContext], Awaitable[Outcome]]
 """Makes a call, on the real loop; what it raises becomes the recorded error."""
 
 
@@ -116,6 +116,6 @@ class PendingCall:
     """None for a question: its answer comes from outside of the worker."""
     future: asyncio.Future[CallRecord] | None = None
     """None for a call inside another one, which waits for it by itself."""
-    intent: str | None = None
+    arguments_digest: str | None = None
     """sha256 of the arguments of a call with outside effects, which needs an intent first."""
     expires_at: datetime | None = None

@@ -48,7 +48,7 @@ async def _driven(log: RunLog, entries: list[Entry], program: Program, clock: Cl
         state=before,
         program=program,
         clock=clock,
-        surroundings=_Nobody(),
+        observer=_Nobody(),
         calls_nothing=True,
     )
     await execution.run()

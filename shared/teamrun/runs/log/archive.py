@@ -27,7 +27,7 @@ from teamrun.runs.log.status import RunStatus
 from teamrun.runs.log.usage import RunUsage
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["RunResult", "events_of", "output_of", "settle"]
+__all__ = ["RunResult", "archive", "events_of", "output_of"]
 
 
 class RunResult(BaseModel):
@@ -114,7 +114,7 @@ def _message_in(event: bytes) -> bytes | None:
     return event[event.index(_MESSAGE) + len(_MESSAGE) : -2]
 
 
-async def settle(store: ObjectStore, log: RunLog, state: RunState) -> None:
+async def archive(store: ObjectStore, log: RunLog, state: RunState) -> None:
     """Write the derived objects of an ended run, and take its marker away.
 
     What the log holds is copied, not read and written again: that would be a fifth of the cost of

@@ -60,7 +60,7 @@ Decision = Literal["approve", "reject", "answer"]
 """What a person says to a question."""
 
 
-_LATER = ConfigDict(defer_build=True)
+_LATER = ConfigDict(defer_build=True, serialize_by_alias=True)
 
 
 class _Body(BaseModel):
@@ -125,8 +125,8 @@ class CallRecord:
     """The tool's `ToolContext.state` after the call, where the call changed it."""
     unawaited: bool = False
     """Nobody in the run waited for the outcome any more when it was written."""
-    intent: str | None = None
-    """sha256 of the arguments, where the call has outside effects or was made inside another."""
+    arguments_digest: Annotated[str | None, Field(alias="intent")] = None
+    """sha256 of the arguments, if the call has outside effects or was made inside another."""
     within: str | None = None
     """The call of an agent's own code in which this one was made."""
     duration_ms: float = 0

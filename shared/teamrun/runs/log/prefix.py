@@ -38,7 +38,7 @@ __all__ = [
     "write_prefix",
 ]
 
-_ENTRIES = TypeAdapter(list[Entry], config=ConfigDict(defer_build=True))
+_ENTRIES = TypeAdapter(list[Entry], config=ConfigDict(defer_build=True, serialize_by_alias=True))
 
 
 _OWN = ("run.", "limit.")

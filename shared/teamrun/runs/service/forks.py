@@ -12,10 +12,10 @@ from teamrun.runs.log.state import RunState
 from teamrun.runs.service.acceptance import Acceptance
 from teamrun.runs.service.requests import ForkRequest, Overrides, RetryRequest
 
-__all__ = ["Children", "not_finished"]
+__all__ = ["Forks", "not_finished"]
 
 
-class Children:
+class Forks:
     """Accepts runs that begin where another was; each method returns a state as `accept` does."""
 
     def __init__(self, reader: RunReader, acceptance: Acceptance) -> None:

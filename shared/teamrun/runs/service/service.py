@@ -25,7 +25,7 @@ from teamrun.errors import (
 )
 from teamrun.live.base import Live
 from teamrun.runs.log.announcer import GROWN, Notices, run_topic
-from teamrun.runs.log.archive import RunResult, events_of, settle
+from teamrun.runs.log.archive import RunResult, archive, events_of
 from teamrun.runs.log.entries import ArtifactRecord, CancelMode
 from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import artifact_blob, result_key
@@ -36,7 +36,7 @@ from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.status import TERMINAL
 from teamrun.runs.service.acceptance import Acceptance
-from teamrun.runs.service.forks import Children, not_finished
+from teamrun.runs.service.forks import Forks, not_finished
 from teamrun.runs.service.listing import Order, RunFilter, RunList
 from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
 from teamrun.runs.service.resources import (
@@ -48,7 +48,7 @@ from teamrun.runs.service.resources import (
     public_run,
     unreadable_run,
 )
-from teamrun.runs.service.signals import Heard, Talk
+from teamrun.runs.service.signals import SignalResult, Signals
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["RunService", "Submitted"]
@@ -87,7 +87,7 @@ class RunService:
         self._notices = Notices(live)
         self._reader = RunReader(store=store, live=live, clock=clock)
         self._list = RunList(store=store, reader=self._reader)
-        self._talk = Talk(
+        self._signals = Signals(
             store=store,
             reader=self._reader,
             notices=self._notices,
@@ -97,7 +97,7 @@ class RunService:
         self._acceptance = Acceptance(
             store=store, dispatcher=dispatcher, registry=registry, clock=clock
         )
-        self._children = Children(self._reader, self._acceptance)
+        self._forks = Forks(self._reader, self._acceptance)
         self._erasure = Erasure(store=store, live=live, reader=self._reader, clock=clock)
 
     async def submit(
@@ -216,7 +216,7 @@ class RunService:
             raise not_finished(state)
         result = await self._stored_result(ref)
         if result is None:  # missing or damaged: it is derived from the log
-            await settle(self._store, self._reader.log(ref), state)
+            await archive(self._store, self._reader.log(ref), state)
             result = await self._stored_result(ref)
         if result is None:  # deleted meanwhile
             raise _not_found(run_id)
@@ -284,7 +284,7 @@ class RunService:
             RunNotFound: There is no such run of this tenant.
             RunEnded: It has ended otherwise.
         """
-        return await self._talk.cancel(_ref(tenant, run_id), reason, mode)
+        return await self._signals.cancel(_ref(tenant, run_id), reason, mode)
 
     async def delete(self, tenant: str, run_id: str) -> None:
         """Delete a run that has ended, with its events, result and files.
@@ -302,7 +302,7 @@ class RunService:
 
     async def answer(
         self, tenant: str, run_id: str, answer: Answer, *, idempotency_key: str | None = None
-    ) -> Heard:
+    ) -> SignalResult:
         """Answer a question that the run waits for.
 
         Raises:
@@ -312,7 +312,7 @@ class RunService:
             UnfitAnswer: The answer does not fit the question.
             IdempotencyConflict: The key was used with another answer.
         """
-        return await self._talk.answer(_ref(tenant, run_id), answer, idempotency_key)
+        return await self._signals.answer(_ref(tenant, run_id), answer, idempotency_key)
 
     async def pause(self, tenant: str, run_id: str) -> Run:
         """Let no more calls begin; repeating it changes nothing.
@@ -321,7 +321,7 @@ class RunService:
             RunNotFound: There is no such run of this tenant.
             RunEnded: It has ended.
         """
-        return await self._talk.pause(_ref(tenant, run_id))
+        return await self._signals.pause(_ref(tenant, run_id))
 
     async def resume(
         self, tenant: str, run_id: str, *, limits: Limits | None = None, anew: bool = False
@@ -337,11 +337,11 @@ class RunService:
             RunEnded: It has ended.
             NoSuchPoint: `anew` was asked for, and the run is paused for another reason.
         """
-        return await self._talk.resume(_ref(tenant, run_id), limits, anew=anew)
+        return await self._signals.resume(_ref(tenant, run_id), limits, anew=anew)
 
     async def speak(
         self, tenant: str, run_id: str, message: InputMessage, *, idempotency_key: str | None = None
-    ) -> Heard:
+    ) -> SignalResult:
         """Say something to the team, which hears it before its next turn.
 
         Raises:
@@ -349,7 +349,7 @@ class RunService:
             RunEnded: It has ended.
             IdempotencyConflict: The key was used with another message.
         """
-        return await self._talk.speak(_ref(tenant, run_id), message, idempotency_key)
+        return await self._signals.speak(_ref(tenant, run_id), message, idempotency_key)
 
     async def fork(
         self, tenant: str, run_id: str, request: ForkRequest, *, idempotency_key: str | None = None
@@ -363,7 +363,7 @@ class RunService:
             Unavailable: Storage does not answer; nothing was accepted.
         """
         ref = _ref(tenant, run_id)
-        return self._accepted(tenant, await self._children.fork(ref, request, idempotency_key))
+        return self._accepted(tenant, await self._forks.fork(ref, request, idempotency_key))
 
     async def retry(
         self, tenant: str, run_id: str, request: RetryRequest, *, idempotency_key: str | None = None
@@ -378,7 +378,7 @@ class RunService:
             Unavailable: Storage does not answer; nothing was accepted.
         """
         ref = _ref(tenant, run_id)
-        return self._accepted(tenant, await self._children.retry(ref, request, idempotency_key))
+        return self._accepted(tenant, await self._forks.retry(ref, request, idempotency_key))
 
     def _accepted(self, tenant: str, accepted: tuple[RunState, bool]) -> Submitted:
         state, replayed = accepted

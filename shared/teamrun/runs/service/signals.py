@@ -28,7 +28,7 @@ from teamrun.errors import (
 )
 from teamrun.messages.recordable import encodable
 from teamrun.runs.log.announcer import Notices
-from teamrun.runs.log.archive import settle
+from teamrun.runs.log.archive import archive
 from teamrun.runs.log.endings import cancelled, ending
 from teamrun.runs.log.entries import Body, CancelMode, Decision, LoggedEvent, Signal
 from teamrun.runs.log.events import paused_event, received_event, resumed_event
@@ -43,7 +43,7 @@ from teamrun.runs.service.requests import Answer, request_digest
 from teamrun.runs.service.resources import Run, public_run
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["Heard", "Talk"]
+__all__ = ["SignalResult", "Signals"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ _DECISIONS: dict[str, tuple[Decision, ...]] = {
 _NOUNS = {"input": "question", "approval": "approval"}
 
 
-class Heard(NamedTuple):
+class SignalResult(NamedTuple):
     """What came of saying something to a run."""
 
     run: Run
@@ -79,7 +79,7 @@ class _Said:
         """The run has something to do again, should it have been waiting."""
 
 
-class Talk:
+class Signals:
     """Appends signals to logs, and wakes whoever has to look."""
 
     def __init__(
@@ -125,10 +125,10 @@ class Talk:
                 self._tell(ref, state, owner)
                 if state.end is not None:
                     with contextlib.suppress(StorageError):
-                        await settle(self._store, log, state)
+                        await archive(self._store, log, state)
                 return public_run(state)
 
-    async def answer(self, ref: RunRef, answer: Answer, key: str | None) -> Heard:
+    async def answer(self, ref: RunRef, answer: Answer, key: str | None) -> SignalResult:
         """See `RunService.answer`."""
         digest = _digest("input", key, answer)
 
@@ -183,7 +183,7 @@ class Talk:
 
         return (await self._say(ref, decide)).run
 
-    async def speak(self, ref: RunRef, message: InputMessage, key: str | None) -> Heard:
+    async def speak(self, ref: RunRef, message: InputMessage, key: str | None) -> SignalResult:
         """See `RunService.speak`."""
         digest = _digest("messages", key, message)
         signal = Signal(
@@ -193,7 +193,7 @@ class Talk:
 
     async def _say(
         self, ref: RunRef, decide: Callable[[RunState], _Said], digest: str | None = None
-    ) -> Heard:
+    ) -> SignalResult:
         log = self._log(ref)
         while True:
             state = await self._reader.state(ref)
@@ -212,7 +212,7 @@ class Talk:
             if said.wakes and owner is None and state.end is None:
                 await self._wake(ref)
             self._tell(ref, state, owner)
-            return Heard(public_run(state), repeated)
+            return SignalResult(public_run(state), repeated)
 
     async def _wake(self, ref: RunRef) -> None:
         # Whoever put the run aside may have taken the first marker away meanwhile.

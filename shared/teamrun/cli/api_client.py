@@ -19,7 +19,7 @@ from teamrun.errors import (
     UsageError,
 )
 
-__all__ = ["DEFAULT_URL", "Server"]
+__all__ = ["DEFAULT_URL", "ApiClient"]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -31,7 +31,7 @@ RETRIES = 30
 RETRY_S = 1.0
 
 
-class _Fault(BaseModel):
+class _FieldError(BaseModel):
     pointer: str | None = None
     parameter: str | None = None
     header: str | None = None
@@ -47,7 +47,7 @@ class _Problem(BaseModel):
     title: str = ""
     detail: str = ""
     code: str = "error"
-    errors: list[_Fault] = []
+    errors: list[_FieldError] = []
 
     def __str__(self) -> str:
         told = self.detail or self.title or self.code
@@ -60,7 +60,7 @@ class _Problem(BaseModel):
 _problem: TypeAdapter[_Problem] = TypeAdapter(_Problem)
 
 
-class Server:
+class ApiClient:
     """A client of one API.
 
     Args:

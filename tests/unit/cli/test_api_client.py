@@ -4,12 +4,12 @@ from collections.abc import Callable
 import httpx2
 import pytest
 
-from teamrun.cli.server import RETRIES, Server
+from teamrun.cli.api_client import RETRIES, ApiClient
 from teamrun.errors import RunNotFound, TeamrunError, Unavailable, UsageError
 
 
-def server(answer: Callable[[httpx2.Request], httpx2.Response]) -> Server:
-    return Server(
+def server(answer: Callable[[httpx2.Request], httpx2.Response]) -> ApiClient:
+    return ApiClient(
         "http://127.0.0.1:1", transport=httpx2.MockTransport(answer), sleep=lambda _: None
     )
 
@@ -128,7 +128,9 @@ def test_the_key_and_the_body_are_sent() -> None:
         seen.append(request)
         return httpx2.Response(202, text="{}")
 
-    client = Server("http://127.0.0.1:1", api_key="key_1", transport=httpx2.MockTransport(answer))
+    client = ApiClient(
+        "http://127.0.0.1:1", api_key="key_1", transport=httpx2.MockTransport(answer)
+    )
     client.post("/v1/runs", {"team": "t"}, headers={"Idempotency-Key": "k"})
 
     assert seen[0].headers["Authorization"] == "Bearer key_1"

@@ -13,7 +13,7 @@ from teamrun_api.heads import head_fault
 from teamrun_api.metrics import Metrics
 from teamrun_api.problems import problem_response
 
-__all__ = ["Edge", "Failsafe"]
+__all__ = ["Failsafe", "RequestContextMiddleware"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _PATH_SAFE = "/:@!$&'()*+,;=~"
 _CLOSE = (("Connection", "close"),)
 
 
-class Edge:
+class RequestContextMiddleware:
     """ASGI middleware around all others."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, root_path: str = "") -> None:
