@@ -28,6 +28,7 @@ from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.protocols import AnyMessage, Response
+from teamrun.core.saved import Loading, load_all
 from teamrun.memory.base import Memory
 from teamrun.messages.chat import (
     BaseChatMessage,
@@ -80,10 +81,13 @@ class _TurnUnderWay:
     """Of those calls."""
     response: Response | None = None
 
-    def undo_unless_answered(self, context: ChatCompletionContext, mark: int) -> None:
-        """Take back what the turn has added to the context, where it was cut short."""
+    async def settle(self, context: ChatCompletionContext, mark: int, toolset: Toolset) -> None:
+        """End the turn; if it was cut short, take back what it has changed."""
         if self.response is None:
             context.rewind(mark)
+            await toolset.undo_turn()
+        else:
+            toolset.end_turn()
 
 
 class AssistantAgent(BaseChatAgent):
@@ -224,7 +228,8 @@ class AssistantAgent(BaseChatAgent):
         """Answer what is new since the last call; yields inner messages, the `Response` last.
 
         A turn that is cut short, by an error, a cancel or a caller that leaves, is as if it had
-        not been: the model context is as before, so the same messages may be given again.
+        not been: the model context is as before, and so are agents and teams among the tools. The
+        same messages may be given again.
 
         Raises:
             ModelError: The model failed for good.
@@ -261,8 +266,8 @@ class AssistantAgent(BaseChatAgent):
                         async for event in events:
                             yield event
         finally:
-            turn.undo_unless_answered(self._model_context, mark)
             self._turn_began = None
+            await turn.settle(self._model_context, mark, self._toolset)
         assert turn.response is not None  # the loop ends with one
         yield turn.response
 
@@ -271,18 +276,29 @@ class AssistantAgent(BaseChatAgent):
         await self._model_context.clear()
 
     async def save_state(self) -> Mapping[str, Any]:
-        """The agent's model context, as JSON data; during a turn, as of the turn's beginning."""
+        """The model context, and agents and teams among the tools, as JSON data.
+
+        During a turn it is the state as of the turn's beginning.
+        """
         mark = self._turn_began
         context = await (
             self._model_context.save_state()
             if mark is None
             else self._model_context.save_state_before(mark)
         )
-        return {"type": "AssistantAgentState", "version": "1.0.0", "llm_context": context}
+        state = {"type": "AssistantAgentState", "version": "1.0.0", "llm_context": context}
+        tools = await self._toolset.save_state()
+        return {**state, "tools": tools} if tools else state
 
     async def load_state(self, state: Mapping[str, Any]) -> None:
-        """Continue with that model context."""
-        await self._model_context.load_state(state["llm_context"])
+        """Continue from what `save_state` gave; AutoGen's states have no tools."""
+        context, toolset = self._model_context, self._toolset
+        await load_all(
+            [
+                Loading(context.save_state, context.load_state, state["llm_context"]),
+                Loading(toolset.save_state, toolset.load_state, state.get("tools", {})),
+            ]
+        )
 
     async def _hear(self, messages: Sequence[BaseChatMessage]) -> None:
         add = self._model_context.add_message

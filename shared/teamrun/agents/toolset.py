@@ -11,6 +11,7 @@ from teamrun.agents.handoff import Handoff
 from teamrun.core.cancel_scope import cancelled_by, is_failure_of_work
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage
+from teamrun.core.saved import Loading, load_all
 from teamrun.errors import FatalToolError, Unrecordable
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.events import BaseAgentEvent
@@ -88,6 +89,7 @@ class Toolset:
         self._reporting = {
             name for name, tool in self._tools.items() if isinstance(tool, StreamTool)
         }
+        self._before: dict[str, Mapping[str, Any]] = {}
         self._may_report = any(isinstance(wb, StreamWorkbench) for wb in self._dynamic)
         self._known: list[ToolSchema] | None = None
 
@@ -103,6 +105,30 @@ class Toolset:
     def reports(self, calls: Sequence[FunctionCall]) -> bool:
         """Whether one of the calls may report messages while it works."""
         return self._may_report or any(call.name in self._reporting for call in calls)
+
+    def end_turn(self) -> None:
+        """Keep what agents and teams among the tools have done in the turn."""
+        self._before = {}
+
+    async def undo_turn(self) -> None:
+        """Give agents and teams among the tools the state back that they had before the turn."""
+        before, self._before = self._before, {}
+        for name, state in before.items():
+            await self._tools[name].load_state_json(state)
+
+    async def save_state(self) -> dict[str, Any]:
+        """The states of agents and teams among the tools, as of the beginning of the turn."""
+        return {
+            name: self._before[name]
+            if name in self._before
+            else await self._tools[name].save_state_json()
+            for name in sorted(self._reporting)
+        }
+
+    async def load_state(self, states: Mapping[str, Any]) -> None:
+        """Continue from what `save_state` gave; all of them, or none if one cannot be loaded."""
+        known = [(self._tools[n], states[n]) for n in sorted(self._reporting & states.keys())]
+        await load_all([Loading(t.save_state_json, t.load_state_json, s) for t, s in known])
 
     async def execute(
         self, calls: Sequence[FunctionCall], token: CancellationToken | None
@@ -192,6 +218,8 @@ class Toolset:
         tool = self._tools.get(call.name)
         if tool is None:
             return await self._execute_elsewhere(call, arguments, token, report)
+        if isinstance(tool, StreamTool) and call.name not in self._before:
+            self._before[call.name] = await tool.save_state_json()
         if report is not None and isinstance(tool, StreamTool):
             stream = tool.run_json_stream(arguments, token, call_id=call.id)
             value = await _last(stream, report)

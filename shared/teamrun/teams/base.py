@@ -1,22 +1,21 @@
 """The seam for teams: who speaks next is up to the class, everything else is here.
 
 Above it: notebooks, `TeamTool`, outer teams, and the engine of durable runs. Below it:
-`round_robin.py`, `selector.py`. A turn is a direct call of the participant, in the task of the
-caller: no queue, no task, no copy of a message.
+`round_robin.py`, `selector.py`; `turns.py` has the work on a task. A turn is a direct call of the
+participant, in the task of the caller: no queue, no task, no copy of a message.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from teamrun.agents.base import messages_of_task
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.cooperation import yield_to_loop
-from teamrun.core.protocols import AnyMessage, ChatAgent, Response, Task, TaskResult, Team
+from teamrun.core.protocols import AnyMessage, ChatAgent, Task, TaskResult, Team
 from teamrun.core.saved import Loading, load_all
 from teamrun.errors import TeamBusy
 from teamrun.messages import (
@@ -24,12 +23,10 @@ from teamrun.messages import (
     BaseChatMessage,
     MessageFactory,
     ModelClientStreamingChunkEvent,
-    RequestUsage,
-    SelectSpeakerEvent,
 )
-from teamrun.teams.ending import Ending
-from teamrun.teams.participant import Participant, Turn, participant
+from teamrun.teams.run_record import RunRecord
 from teamrun.teams.state import BaseGroupChatManagerState, TeamState
+from teamrun.teams.turns import TeamObserver, Turns
 
 __all__ = ["BaseGroupChat", "TeamObserver"]
 
@@ -38,23 +35,7 @@ _STEPS_OF_A_CLOSE: Final = 4
 in an `async for`: it is told, it makes a task, and the task closes the stream."""
 
 
-class TeamObserver(Protocol):
-    """Is told how a team gets on; calls are synchronous and on the path of every turn."""
-
-    def turn_started(self, turn: int, agent: str) -> None:
-        """A participant has been given its turn; turns count from 1 in each run."""
-        ...
-
-    def turn_completed(self, turn: int, agent: str) -> None:
-        """The turn is over, and what was said has been heard by the others."""
-        ...
-
-    def speaker_selected(self, speakers: list[str]) -> None:
-        """The team has chosen who speaks next; not told where there is nothing to choose."""
-        ...
-
-
-class BaseGroupChat(ABC):
+class BaseGroupChat(Turns):
     """A team whose participants take turns in one conversation.
 
     Every participant hears what the others say, never their events. After the task and after
@@ -63,8 +44,11 @@ class BaseGroupChat(ABC):
     raises a RuntimeError with the text of it instead.
 
     A run that ended on its own leaves condition and turn count reset. One that was cut short, by
-    an exception or a cancel, leaves them as they are, in `save_state` too: `run()` goes on from
-    there, with the turn that was cut short, and `run(task=...)` counts anew.
+    an exception, a cancel or a caller that leaves the stream, leaves them as they are, in
+    `save_state` too: `run()` goes on from there, and `run(task=...)` counts anew. An agent's turn
+    that was cut short is taken again. That of a nested team goes on with what it has produced.
+    `run` with the same messages as before, by their ids, goes on as well, and its result is that
+    of the whole run.
 
     Args:
         participants: Agents and teams, with names of their own.
@@ -81,11 +65,6 @@ class BaseGroupChat(ABC):
         ValueError: There is no participant, or two have one name.
     """
 
-    observer: TeamObserver | None = None
-    """Is told about turns; a durable run sets it."""
-    inbox: Callable[[], Sequence[BaseChatMessage]] | None = None
-    """Asked before each turn for what people outside have said meanwhile; the team hears it."""
-
     def __init__(
         self,
         participants: Sequence[ChatAgent | Team] | None,
@@ -100,25 +79,17 @@ class BaseGroupChat(ABC):
     ) -> None:
         if participants is not None and agents is not None:
             raise TypeError("`agents` is another name of `participants`; give one of them.")
-        self._members = tuple(participants or agents or ())
-        self._seats: dict[str, Participant] = {}
-        for seat in map(participant, self._members):
-            if self._seats.setdefault(seat.name, seat) is not seat:
-                raise ValueError(
-                    f"The participant names must be unique, and {seat.name!r} is there twice."
-                )
-        if not self._seats:
-            raise ValueError("At least one participant is required.")
-        self._name = name or type(self).__name__
+        super().__init__(
+            participants or agents or (),
+            name=name,
+            termination_condition=termination_condition,
+            max_turns=max_turns,
+            emit_team_events=emit_team_events,
+        )
         self._description = description or "A team of agents."
-        self._manager_name = f"{type(self).__name__}Manager"
-        self._ending = Ending(termination_condition, max_turns)
         self._custom_message_types = custom_message_types
-        self._emit_team_events = emit_team_events
-        self._thread: list[AnyMessage] = []
         self._is_running = False
         self._has_run = False
-        self._unseen_usage: RequestUsage | None = None
 
     @property
     def name(self) -> str:
@@ -197,7 +168,7 @@ class BaseGroupChat(ABC):
         self._is_running = self._has_run = True
         token = cancellation_token or CancellationToken()
         produced: list[AnyMessage] = []
-        steps = self._work(messages, token, echo=output_task_messages)
+        steps = self._steps(messages, token, echo=output_task_messages)
         until_cancelled = cancelled_by(cancellation_token)
         try:
             while True:
@@ -211,6 +182,7 @@ class BaseGroupChat(ABC):
         finally:
             await steps.aclose()
             self._is_running = False
+        self._run.is_over = True
         yield TaskResult.model_construct(messages=produced, stop_reason=self._ending.reason)
 
     async def reset(self) -> None:
@@ -223,6 +195,7 @@ class BaseGroupChat(ABC):
         for seat in self._seats.values():
             await seat.reset()
         self._thread = []
+        self._run = RunRecord(is_over=True)
         self._unseen_usage = None
         await self._ending.reset()
         await self._reset_order()
@@ -261,15 +234,19 @@ class BaseGroupChat(ABC):
         """The team's own part of the state: the conversation, whose turn it is, the counts."""
         thread = [message.dump() for message in self._thread]
         counts = await self._ending.save_state()
-        return self._save_manager({"message_thread": thread, **counts}).model_dump()
+        run = self._run.save(self._thread, reason=self.stop_reason, code=self.stop_code)
+        return self._save_manager({"message_thread": thread, "run": run, **counts}).model_dump()
 
     async def _load_own(self, state: Mapping[str, Any], factory: MessageFactory) -> None:
         """Continue from what `_save_own` gave."""
         manager = await self._load_manager(state)
-        self._thread = []
-        await self._remember([_message(factory, data) for data in manager.message_thread])
+        create = partial(_message, factory)
+        self._thread = [create(data) for data in manager.message_thread]
+        self._run = RunRecord.load(manager.run, self._thread, create)
         undecided = self._thread[len(self._thread) - manager.undecided :]
         await self._ending.load_state(manager.current_turn, manager.termination, undecided)
+        if manager.run is not None:
+            self._ending.reason, self._ending.code = manager.run.stop_reason, manager.run.stop_code
 
     async def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `save_state` gave, or AutoGen's team of the same class.
@@ -323,22 +300,8 @@ class BaseGroupChat(ABC):
         """Let that participant speak next, out of its turn."""
 
     @abstractmethod
-    def _select_speaker(
-        self, token: CancellationToken
-    ) -> str | AsyncGenerator[BaseAgentEvent | str, None]:
-        """Choose who speaks next: a name, or a choice that yields events and the name last."""
-
-    @abstractmethod
-    def _turn_over(self) -> None:
-        """Take note that the one selected has spoken."""
-
-    @abstractmethod
     async def _reset_order(self) -> None:
         """Forget who has spoken."""
-
-    async def _remember(self, messages: Sequence[AnyMessage]) -> None:
-        """Add a task, or what a turn has produced, to the conversation."""
-        self._thread.extend(messages)
 
     @abstractmethod
     def _save_manager(self, common: Mapping[str, Any]) -> BaseGroupChatManagerState:
@@ -347,113 +310,6 @@ class BaseGroupChat(ABC):
     @abstractmethod
     async def _load_manager(self, state: Mapping[str, Any]) -> BaseGroupChatManagerState:
         """Read the state of the class."""
-
-    def _count_usage(self, usage: RequestUsage, *, is_seen: bool) -> None:
-        """Count a model call of the team itself.
-
-        Args:
-            usage: What it used.
-            is_seen: A message of the run carries it, so an outer team sees it there.
-        """
-        self._ending.count_usage(usage)
-        if not is_seen:
-            known = self._unseen_usage
-            self._unseen_usage = usage if known is None else _sum(known, usage)
-
-    def take_unseen_usage(self) -> RequestUsage | None:
-        """What the team's own model calls have used that no message of a run tells of.
-
-        An outer team asks after each turn, for its own count of tokens.
-        """
-        usage, self._unseen_usage = self._unseen_usage, None
-        return usage
-
-    async def _work(
-        self, task: Sequence[BaseChatMessage], token: CancellationToken, *, echo: bool
-    ) -> AsyncGenerator[AnyMessage, None]:
-        ending = self._ending
-        await ending.begin(is_new=bool(task))
-        if task and ending.reason is None:
-            await self._hear_task(task)
-            for message in task if echo else ():
-                yield message
-            await ending.decide()
-        while ending.reason is None:
-            await yield_to_loop()  # adds 4 us to a turn of 19 (scripted model)
-            news = self.inbox() if self.inbox is not None else ()
-            if news:
-                await self._hear_task(news)
-                for message in news:
-                    yield message
-                await ending.decide()
-                continue
-            turn = self._next_turn(token)
-            try:
-                async for item in turn:
-                    yield item
-            finally:
-                await turn.aclose()
-
-    async def _next_turn(self, token: CancellationToken) -> AsyncGenerator[AnyMessage, None]:
-        choice = self._select_speaker(token)
-        if not isinstance(choice, str):
-            selection, choice = choice, ""
-            async with aclosing(selection):
-                async for item in selection:
-                    if isinstance(item, str):
-                        choice = item
-                    else:
-                        yield item
-            if self.observer is not None:
-                self.observer.speaker_selected([choice])
-        async with aclosing(self._take_turn(choice, token)) as turn:
-            async for item in turn:
-                yield item
-
-    async def _hear_task(self, task: Sequence[BaseChatMessage]) -> None:
-        for seat in self._seats.values():
-            seat.hear(task)
-        await self._remember(task)
-        self._ending.add(task)
-
-    async def _take_turn(
-        self, speaker: str, token: CancellationToken
-    ) -> AsyncGenerator[AnyMessage, None]:
-        number, observer = self._ending.turns + 1, self.observer
-        if self._emit_team_events:
-            yield SelectSpeakerEvent(content=[speaker], source=self._manager_name)
-        if observer is not None:
-            observer.turn_started(number, speaker)
-        seat, final = self._seats[speaker], None
-        stream = seat.speak(token)
-        try:
-            async for item in stream:
-                if isinstance(item, (Response, TaskResult)):
-                    final = item
-                else:
-                    yield item
-        finally:
-            await stream.aclose()
-        turn = seat.finish(final)
-        # Recorded before it is shown: a caller that leaves the stream here has it in the state.
-        await self._record(speaker, turn)
-        if turn.closing is not None:
-            yield turn.closing
-        if observer is not None:
-            observer.turn_completed(number, speaker)
-        await self._ending.decide()
-
-    async def _record(self, speaker: str, turn: Turn) -> None:
-        for name, seat in self._seats.items():
-            if name != speaker:
-                seat.hear(turn.said)
-        await self._remember(turn.delta)
-        self._ending.add(turn.delta)
-        usage = self._seats[speaker].take_unseen_usage()
-        if usage is not None:
-            self._count_usage(usage, is_seen=False)
-        self._ending.turns += 1
-        self._turn_over()
 
     async def _refuse_when_running(self, why: str) -> None:
         for _ in range(_STEPS_OF_A_CLOSE if self._is_running else 0):
@@ -478,15 +334,6 @@ class BaseGroupChat(ABC):
             if not factory.is_registered(kind):
                 factory.register(kind)
         return factory
-
-
-def _sum(one: RequestUsage, other: RequestUsage) -> RequestUsage:
-    return RequestUsage(
-        prompt_tokens=one.prompt_tokens + other.prompt_tokens,
-        completion_tokens=one.completion_tokens + other.completion_tokens,
-        cached_tokens=one.cached_tokens + other.cached_tokens,
-        reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
-    )
 
 
 def _message(factory: MessageFactory, data: Mapping[str, Any]) -> AnyMessage:

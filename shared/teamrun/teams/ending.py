@@ -111,11 +111,11 @@ class Ending:
 
     async def reset(self) -> None:
         """Begin to count anew."""
+        if self._condition is not None:  # first: a cancel can end only this
+            await self._condition.reset()
         self.turns = 0
         self._is_cut_short = False
         self._undecided = []
-        if self._condition is not None:
-            await self._condition.reset()
 
     async def save_state(self) -> dict[str, Any]:
         """The fields of the manager's state; counts only where a run was cut short."""

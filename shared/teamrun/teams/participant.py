@@ -2,15 +2,25 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from contextlib import aclosing
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from teamrun.agents.base import BaseChatAgent
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage, ChatAgent, Response, TaskResult, Team
-from teamrun.messages import BaseChatMessage, MessageFactory, RequestUsage
-from teamrun.teams.state import ChatAgentContainerState
+from teamrun.messages import (
+    BaseAgentEvent,
+    BaseChatMessage,
+    MessageFactory,
+    ModelClientStreamingChunkEvent,
+    RequestUsage,
+)
+from teamrun.teams.run_record import is_turn_taken_again, turn_taken_again
+from teamrun.teams.state import ChatAgentContainerState, NestedTeamContainerState
 
 __all__ = ["Participant", "Turn", "participant"]
+
+_Item = TypeVar("_Item", bound=AnyMessage | Response | TaskResult)
 
 
 class Turn(NamedTuple):
@@ -22,6 +32,11 @@ class Turn(NamedTuple):
     """For the ears of the other participants."""
     closing: BaseChatMessage | None
     """The message that ends the turn, where it was not yielded before."""
+
+
+@runtime_checkable
+class _Records(Protocol):
+    def run_so_far(self) -> Sequence[AnyMessage]: ...
 
 
 @runtime_checkable
@@ -58,6 +73,9 @@ class Participant(ABC):
 
     __slots__ = ("_heard", "description", "name")
 
+    goes_on: ClassVar[bool] = False
+    """Whether a turn that was cut short goes on where it was; otherwise it is taken again."""
+
     def __init__(self, member: ChatAgent | Team) -> None:
         self.name = member.name
         self.description = member.description
@@ -81,6 +99,20 @@ class Participant(ABC):
             RuntimeError: It was no `Response` of an agent, or no `TaskResult` of a team.
         """
 
+    def so_far(self) -> Sequence[AnyMessage]:
+        """What a turn under way has produced and will not produce again."""
+        return ()
+
+    def cut_off(self) -> Turn:
+        """End a turn that was cut short and will not go on; it stays at what it has produced."""
+        produced = self.so_far()
+        self._forget_turn()
+        return Turn(produced, [m for m in produced if isinstance(m, BaseChatMessage)], None)
+
+    @abstractmethod
+    def _forget_turn(self) -> None:
+        """No turn is under way any more."""
+
     @property
     def message_types(self) -> Sequence[type[BaseChatMessage]]:
         """Classes of messages that it produces."""
@@ -102,6 +134,7 @@ class Participant(ABC):
     async def reset(self) -> None:
         """Forget everything heard and said."""
         self._heard = []
+        self._forget_turn()
 
     @abstractmethod
     async def pause(self) -> None:
@@ -113,11 +146,12 @@ class Participant(ABC):
 
     async def save_state(self) -> dict[str, Any]:
         """Its own state and what it has not been told yet."""
-        state = ChatAgentContainerState(
-            agent_state=dict(await self._save_member()),
-            message_buffer=[message.dump() for message in self._heard],
-        )
-        return state.model_dump()
+        return self._container(
+            {
+                "agent_state": dict(await self._save_member()),
+                "message_buffer": [message.dump() for message in self._heard],
+            }
+        ).model_dump()
 
     async def load_state(self, state: Mapping[str, Any], factory: MessageFactory) -> None:
         """Continue from what `save_state` gave."""
@@ -125,6 +159,9 @@ class Participant(ABC):
         messages = [factory.create(data) for data in container.message_buffer]
         await self._load_member(container.agent_state)
         self._heard = [message for message in messages if isinstance(message, BaseChatMessage)]
+
+    def _container(self, common: Mapping[str, Any]) -> ChatAgentContainerState:
+        return ChatAgentContainerState(**common)
 
     @abstractmethod
     async def _save_member(self) -> Mapping[str, Any]: ...
@@ -136,16 +173,22 @@ class Participant(ABC):
 class _Agent(Participant):
     # What the agent is told stays in the buffer until its turn is over: a turn that was cut
     # short is taken again, from the same messages.
-    __slots__ = ("_agent",)
+    __slots__ = ("_agent", "_is_under_way")
 
     def __init__(self, agent: ChatAgent) -> None:
         super().__init__(agent)
         self._agent = agent
+        self._is_under_way = False
 
     def speak(
         self, token: CancellationToken
     ) -> AsyncGenerator[AnyMessage | Response | TaskResult, None]:
-        return self._agent.on_messages_stream(self._heard, token)
+        is_again, self._is_under_way = self._is_under_way, True
+        stream = self._agent.on_messages_stream(self._heard, token)
+        return _marked(stream, is_again=is_again)
+
+    def _forget_turn(self) -> None:
+        self._is_under_way = False
 
     def finish(self, final: Response | TaskResult | None) -> Turn:
         if not isinstance(final, Response):
@@ -154,6 +197,7 @@ class _Agent(Participant):
                 "on_messages_stream must yield a Response last."
             )
         self._heard = []
+        self._forget_turn()
         said = final.chat_message
         return Turn([*(final.inner_messages or ()), said], (said,), said)
 
@@ -176,26 +220,69 @@ class _Agent(Participant):
 
     async def _load_member(self, state: Mapping[str, Any]) -> None:
         await self._agent.load_state(state)
+        # The state does not tell, and a turn that begins has no run of the same task before it.
+        self._is_under_way = True
+
+
+def _marked(stream: AsyncGenerator[_Item, None], *, is_again: bool) -> AsyncGenerator[_Item, None]:
+    """The stream of a turn, which runs with the mark of a turn that is taken once more, or not."""
+    return stream if is_again == is_turn_taken_again() else _with_mark(stream, is_again)
+
+
+async def _with_mark(
+    stream: AsyncGenerator[_Item, None], is_again: bool
+) -> AsyncGenerator[_Item, None]:
+    async with aclosing(stream):
+        while True:
+            with turn_taken_again(is_again):  # not across a yield: the caller shares the context
+                item = await anext(stream, None)
+            if item is None:
+                return
+            yield item
 
 
 class _NestedTeam(Participant):
     # A team keeps what it was told even when its run is cut short; run again without a task, it
     # goes on where it was. So the buffer is handed over, not shown.
-    __slots__ = ("_has_run", "_team")
+    __slots__ = ("_earlier", "_has_ended", "_has_run", "_is_under_way", "_shown", "_team")
+
+    goes_on = True
 
     def __init__(self, team: Team) -> None:
         super().__init__(team)
         self._team = team
         self._has_run = False
+        self._forget_turn()
 
-    def speak(
+    def _forget_turn(self) -> None:
+        self._is_under_way = self._has_ended = False
+        self._earlier: Sequence[AnyMessage] = ()
+        self._shown: list[AnyMessage] = []
+
+    async def speak(
         self, token: CancellationToken
     ) -> AsyncGenerator[AnyMessage | Response | TaskResult, None]:
-        self._has_run = True
+        self._earlier = self.so_far()
+        if self._has_ended:
+            yield TaskResult.model_construct(messages=[])
+            return
+        self._has_run = self._is_under_way = True
         task, self._heard = self._heard, []
-        return self._team.run_stream(
+        stream = self._team.run_stream(
             task or None, cancellation_token=token, output_task_messages=False
         )
+        async with aclosing(_marked(stream, is_again=False)) as items:
+            async for item in items:
+                if isinstance(item, TaskResult):
+                    self._has_ended = True
+                elif not isinstance(item, ModelClientStreamingChunkEvent):
+                    self._shown.append(item)
+                yield item
+
+    def so_far(self) -> Sequence[AnyMessage]:
+        if not self._is_under_way:
+            return ()
+        return list(self._team.run_so_far() if isinstance(self._team, _Records) else self._shown)
 
     def finish(self, final: Response | TaskResult | None) -> Turn:
         if not isinstance(final, TaskResult):
@@ -203,8 +290,26 @@ class _NestedTeam(Participant):
                 f"The team {self.name!r} did not produce a final result; its run_stream must "
                 "yield a TaskResult last."
             )
-        said = [message for message in final.messages if isinstance(message, BaseChatMessage)]
-        return Turn(final.messages, said, None)
+        produced = [*self._earlier, *final.messages]
+        self._forget_turn()
+        return Turn(produced, [m for m in produced if isinstance(m, BaseChatMessage)], None)
+
+    async def load_state(self, state: Mapping[str, Any], factory: MessageFactory) -> None:
+        await super().load_state(state, factory)
+        container = NestedTeamContainerState.model_validate(state)
+        self._forget_turn()
+        shown = [factory.create(data) for data in container.shown]
+        self._shown = [m for m in shown if isinstance(m, BaseAgentEvent | BaseChatMessage)]
+        self._is_under_way, self._has_ended = container.under_way, container.is_over
+
+    def _container(self, common: Mapping[str, Any]) -> ChatAgentContainerState:
+        records = isinstance(self._team, _Records)
+        return NestedTeamContainerState(
+            **common,
+            under_way=self._is_under_way,
+            is_over=self._has_ended,
+            shown=[] if records else [message.dump() for message in self._shown],
+        )
 
     def includes(self, name: str) -> bool:
         team = self._team

@@ -126,6 +126,7 @@ class SelectorGroupChat(BaseGroupChat):
         self._model_client_streaming = model_client_streaming
         self._model_context = model_context or UnboundedChatCompletionContext()
         self._names = tuple(self._seats)
+        self._known = 0  # messages of the thread that the model context has
         self._previous_speaker: str | None = None
         self._chosen: str | None = None
         self._given: str | None = None
@@ -230,7 +231,7 @@ class SelectorGroupChat(BaseGroupChat):
         fields = {
             "roles": self._roles,
             "participants": str(list(candidates)),
-            "history": history_text(await self._model_context.get_messages()),
+            "history": history_text(await self._history()),
         }
         prompt = fill_prompt(self._selector_prompt, fields)
         if ModelFamily.is_openai(self._model_client.model_info["family"]):
@@ -283,24 +284,31 @@ class SelectorGroupChat(BaseGroupChat):
     def _turn_over(self) -> None:
         self._previous_speaker, self._given = self._chosen, None
 
-    async def _remember(self, messages: Sequence[AnyMessage]) -> None:
-        await super()._remember(messages)
-        for message in messages:
+    async def _history(self) -> list[LLMMessage]:
+        """What the model is shown; the context gets what the thread has gained."""
+        while self._known < len(self._thread):
+            message = self._thread[self._known]
+            self._known += 1
             if isinstance(message, HandoffMessage):
                 for said in message.context:
                     await self._model_context.add_message(said)
             if isinstance(message, BaseChatMessage):
                 await self._model_context.add_message(message.to_model_message())
+        return await self._model_context.get_messages()
 
     async def _reset_order(self) -> None:
         self._previous_speaker = self._chosen = self._given = None
+        self._known = 0
         await self._model_context.clear()
 
     def _save_manager(self, common: Mapping[str, Any]) -> SelectorManagerState:
-        return SelectorManagerState(**common, previous_speaker=self._previous_speaker)
+        return SelectorManagerState(
+            **common, previous_speaker=self._previous_speaker, chosen=self._chosen
+        )
 
     async def _load_manager(self, state: Mapping[str, Any]) -> SelectorManagerState:
         manager = SelectorManagerState.model_validate(state)
-        self._previous_speaker = manager.previous_speaker
+        self._previous_speaker, self._chosen = manager.previous_speaker, manager.chosen
+        self._known = 0
         await self._model_context.clear()  # filled again from the thread
         return manager

@@ -1,8 +1,8 @@
 """The state of a team as JSON data, in AutoGen's layout.
 
 Version 1.0.0: `agent_states` holds one container per participant, by name, and the manager of
-the team under the name of the team's class with `Manager` behind it. `termination` and
-`undecided` in the manager are ours; AutoGen neither writes nor reads them.
+the team under the name of the team's class with `Manager` behind it. `termination`, `undecided`,
+`run`, `under_way`, `shown`, `is_over` and `chosen` are ours; AutoGen neither writes nor reads them.
 """
 
 from typing import Any
@@ -13,7 +13,9 @@ __all__ = [
     "BaseGroupChatManagerState",
     "BaseState",
     "ChatAgentContainerState",
+    "NestedTeamContainerState",
     "RoundRobinManagerState",
+    "RunState",
     "SelectorManagerState",
     "TeamState",
 ]
@@ -44,6 +46,34 @@ class ChatAgentContainerState(BaseState):
     message_buffer: list[dict[str, Any]] = []
 
 
+class NestedTeamContainerState(ChatAgentContainerState):
+    """A nested team as a participant; AutoGen's state of it lacks the turn under way."""
+
+    under_way: bool = False
+    """Whether a turn of a nested team was cut short."""
+    shown: list[dict[str, Any]] = []
+    """What it has produced in that turn, if its own state does not contain this."""
+    is_over: bool = False
+    """Whether the nested team has ended its part of that turn."""
+
+
+class RunState(BaseModel):
+    """The last run of a team, which may have been cut short."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    task: list[str] = []
+    """The ids of the messages that the run began with."""
+    shown: list[str | dict[str, Any]] = []
+    """What it has produced, without its task; an id stands for a message of the thread."""
+    opening: list[dict[str, Any]] = []
+    nested: str | None = None
+    """The nested team whose turn is under way."""
+    is_over: bool = False
+    stop_reason: str | None = None
+    stop_code: str | None = None
+
+
 class BaseGroupChatManagerState(BaseState):
     """What managers of all kinds of teams keep."""
 
@@ -56,6 +86,8 @@ class BaseGroupChatManagerState(BaseState):
     """The counts of the termination condition in a run that was cut short."""
     undecided: int = Field(default=0, ge=0)
     """How many of the last messages the termination condition has not seen in such a run."""
+    run: RunState | None = None
+    """The last run, so that it can go on."""
 
 
 class RoundRobinManagerState(BaseGroupChatManagerState):
@@ -70,3 +102,5 @@ class SelectorManagerState(BaseGroupChatManagerState):
 
     type: str = "SelectorManagerState"
     previous_speaker: str | None = None
+    chosen: str | None = None
+    """What `previous_speaker` becomes after the turn that was cut short."""

@@ -1,0 +1,114 @@
+"""What a run of a team has produced so far.
+
+Two things depend on it. The run can be cut short at any point, and the turn of an outer team that
+it belongs to still gets all of its messages. And the same task can be given once more, by an agent
+whose turn was cut short: the run then goes on, and no turn is taken twice.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from teamrun.core.protocols import AnyMessage
+from teamrun.messages import BaseChatMessage, ModelClientStreamingChunkEvent
+from teamrun.teams.state import RunState
+
+__all__ = ["RunRecord", "is_turn_taken_again", "turn_taken_again"]
+
+_taken_again: ContextVar[bool] = ContextVar("teamrun_turn_taken_again", default=False)
+
+
+def is_turn_taken_again() -> bool:
+    """Whether the caller is an agent whose turn was cut short and is now taken once more."""
+    return _taken_again.get()
+
+
+@contextmanager
+def turn_taken_again(is_again: bool) -> Generator[None]:
+    """Mark what runs inside the block as part of a turn that is taken once more, or not."""
+    token = _taken_again.set(is_again)
+    try:
+        yield
+    finally:
+        _taken_again.reset(token)
+
+
+@dataclass(slots=True, kw_only=True)
+class RunRecord:
+    """One run, from its task to its end; it may be cut short and go on several times."""
+
+    task: tuple[str, ...] = ()
+    """The ids of the messages that the run began with."""
+    shown: list[AnyMessage] = field(default_factory=list[AnyMessage])
+    """What turns that are complete have produced, in order; the task is left out."""
+    opening: list[AnyMessage] = field(default_factory=list[AnyMessage])
+    """What the choice of the speaker has produced in the turn under way."""
+    nested: str | None = None
+    """The nested team whose turn is under way."""
+    is_over: bool = False
+    """Whether it has ended on its own, and its result was given to the caller."""
+
+    def is_for(self, task: Sequence[BaseChatMessage]) -> bool:
+        """Whether this task asks for the run once more, not for another one.
+
+        If the run has ended, or has no task, this is so only inside a turn that is taken once
+        more: anyone else asks for another run, or for the rest of this one.
+        """
+        if self.task != tuple(message.id for message in task):
+            return False
+        if not task:
+            return not self.is_over and is_turn_taken_again()
+        return not self.is_over or is_turn_taken_again()
+
+    def begin_turn(self) -> None:
+        """A speaker is chosen."""
+        self.opening = []
+
+    def complete_turn(self, shown: Sequence[AnyMessage]) -> None:
+        """Add a turn that is complete."""
+        whole = [m for m in shown if not isinstance(m, ModelClientStreamingChunkEvent)]
+        self.shown += [*self.opening, *whole]
+        self.opening, self.nested = [], None
+
+    def save(
+        self, thread: Sequence[AnyMessage], *, reason: str | None, code: str | None
+    ) -> RunState:
+        """The record as JSON data, with what `Ending` says about the run's end."""
+        known = {message.id for message in thread}
+        return RunState(
+            task=list(self.task),
+            shown=[m.id if m.id in known else m.dump() for m in self.shown],
+            opening=[message.dump() for message in self.opening],
+            nested=self.nested,
+            is_over=self.is_over,
+            stop_reason=reason,
+            stop_code=code,
+        )
+
+    @classmethod
+    def load(
+        cls,
+        state: RunState | None,
+        thread: Sequence[AnyMessage],
+        create: Callable[[Mapping[str, Any]], AnyMessage],
+    ) -> "RunRecord":
+        """The record that `save` gave; AutoGen's states have none.
+
+        Raises:
+            ValueError: The run has produced a message that is not in the thread.
+        """
+        if state is None:
+            return cls(is_over=True)
+        known = {message.id: message for message in thread}
+        missing = [each for each in state.shown if isinstance(each, str) and each not in known]
+        if missing:
+            raise ValueError(f"The message {missing[0]!r} of the run is not in its thread.")
+        return cls(
+            task=tuple(state.task),
+            shown=[known[each] if isinstance(each, str) else create(each) for each in state.shown],
+            opening=[create(data) for data in state.opening],
+            nested=state.nested,
+            is_over=state.is_over,
+        )

@@ -1,0 +1,263 @@
+"""How a team works on a task: turn by turn, in the task of the caller.
+
+Above it: `base.py`, which adds what users call. Below it: `participant.py` (one turn), `ending.py`
+(when to stop) and `run_record.py` (what a run that is cut short goes on from).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+from teamrun.conditions.base import TerminationCondition
+from teamrun.core.behaviour import has_behaviour
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.cooperation import yield_to_loop
+from teamrun.core.protocols import AnyMessage, ChatAgent, Response, TaskResult, Team
+from teamrun.messages import BaseAgentEvent, BaseChatMessage, RequestUsage, SelectSpeakerEvent
+from teamrun.teams.ending import Ending
+from teamrun.teams.participant import Participant, Turn, participant
+from teamrun.teams.run_record import RunRecord
+
+__all__ = ["TeamObserver", "Turns"]
+
+
+class TeamObserver(Protocol):
+    """Is told how a team gets on; calls are synchronous and on the path of every turn."""
+
+    def turn_started(self, turn: int, agent: str) -> None:
+        """A participant has been given its turn; turns count from 1 in each run."""
+        ...
+
+    def turn_completed(self, turn: int, agent: str) -> None:
+        """The turn is over, and what was said has been heard by the others."""
+        ...
+
+    def speaker_selected(self, speakers: list[str]) -> None:
+        """The team has chosen who speaks next; not told where there is nothing to choose."""
+        ...
+
+
+class Turns(ABC):
+    """Participants who take turns in one conversation, until the termination condition fires."""
+
+    observer: TeamObserver | None = None
+    """Is told about turns; a durable run sets it."""
+    inbox: Callable[[], Sequence[BaseChatMessage]] | None = None
+    """Asked before each turn for what people outside have said meanwhile; the team hears it."""
+
+    def __init__(
+        self,
+        members: Sequence[ChatAgent | Team],
+        *,
+        name: str | None,
+        termination_condition: TerminationCondition | None,
+        max_turns: int | None,
+        emit_team_events: bool,
+    ) -> None:
+        self._members = tuple(members)
+        self._seats: dict[str, Participant] = {}
+        for seat in map(participant, self._members):
+            if self._seats.setdefault(seat.name, seat) is not seat:
+                raise ValueError(
+                    f"The participant names must be unique, and {seat.name!r} is there twice."
+                )
+        if not self._seats:
+            raise ValueError("At least one participant is required.")
+        self._name = name or type(self).__name__
+        self._manager_name = f"{type(self).__name__}Manager"
+        self._ending = Ending(termination_condition, max_turns)
+        self._emit_team_events = emit_team_events
+        self._thread: list[AnyMessage] = []
+        self._run = RunRecord(is_over=True)
+        self._unseen_usage: RequestUsage | None = None
+
+    @abstractmethod
+    def _select_speaker(
+        self, token: CancellationToken
+    ) -> str | AsyncGenerator[BaseAgentEvent | str, None]:
+        """Choose who speaks next: a name, or a choice that yields events and the name last."""
+
+    @abstractmethod
+    def _turn_over(self) -> None:
+        """Take note that the one selected has spoken."""
+
+    def run_so_far(self) -> Sequence[AnyMessage]:
+        """What the last run has produced and will not produce again, its task left out.
+
+        Turns of agents count when they are complete, those of nested teams turn by turn.
+        """
+        run = self._run
+        if run.nested is None:
+            return run.shown
+        return [*run.shown, *run.opening, *self._seats[run.nested].so_far()]
+
+    def take_unseen_usage(self) -> RequestUsage | None:
+        """What the team's own model calls have used that no message of a run tells of.
+
+        An outer team asks after each turn, for its own count of tokens.
+        """
+        usage, self._unseen_usage = self._unseen_usage, None
+        return usage
+
+    def _count_usage(self, usage: RequestUsage, *, is_seen: bool) -> None:
+        """Count a model call of the team itself.
+
+        Args:
+            usage: What it used.
+            is_seen: A message of the run carries it, so an outer team sees it there.
+        """
+        self._ending.count_usage(usage)
+        if not is_seen:
+            known = self._unseen_usage
+            self._unseen_usage = usage if known is None else _sum(known, usage)
+
+    def _steps(
+        self, task: Sequence[BaseChatMessage], token: CancellationToken, *, echo: bool
+    ) -> AsyncGenerator[AnyMessage, None]:
+        if has_behaviour(2) and self._run.is_for(task):
+            return self._take_up(task, token, echo=echo)
+        return self._work(task, token, echo=echo)
+
+    async def _take_up(
+        self, task: Sequence[BaseChatMessage], token: CancellationToken, *, echo: bool
+    ) -> AsyncGenerator[AnyMessage, None]:
+        """Show what the run of this task has produced, and go on unless it has ended."""
+        for message in (*(task if echo else ()), *self.run_so_far()):
+            yield message
+        if not self._run.is_over:
+            async with aclosing(self._work((), token, echo=False)) as steps:
+                async for item in steps:
+                    yield item
+
+    async def _work(
+        self, task: Sequence[BaseChatMessage], token: CancellationToken, *, echo: bool
+    ) -> AsyncGenerator[AnyMessage, None]:
+        ending = self._ending
+        if not task and not self._run.is_over and ending.reason is not None:
+            return  # the run has ended, and a cancel has kept its result from the caller
+        if task or self._run.is_over:
+            self._begin()
+        await ending.begin(is_new=bool(task))
+        if task and ending.reason is None:
+            self._run.task = tuple(message.id for message in task)
+            self._hear_task(task)
+            for message in task if echo else ():
+                yield message
+            await ending.decide()
+        while ending.reason is None:
+            await yield_to_loop()  # adds 4 us to a turn of 19 (scripted model)
+            news = self.inbox() if self.inbox is not None else ()
+            if news:
+                self._hear_task(news)
+                for message in news:
+                    yield message
+                await ending.decide()
+                continue
+            turn = self._next_turn(token)
+            try:
+                async for item in turn:
+                    yield item
+            finally:
+                await turn.aclose()
+
+    def _begin(self) -> None:
+        """Begin another run, after what a nested team in the middle of its turn has said."""
+        speaker = self._run.nested
+        self._run = RunRecord()
+        if speaker is not None:
+            turn = self._seats[speaker].cut_off()
+            self._tell_others(speaker, turn.said)
+            self._thread.extend(turn.delta)
+
+    async def _next_turn(self, token: CancellationToken) -> AsyncGenerator[AnyMessage, None]:
+        run, choice = self._run, self._run.nested
+        if choice is None:
+            run.begin_turn()
+            async with aclosing(self._choose(token)) as selection:
+                async for item in selection:
+                    if isinstance(item, str):
+                        choice = item
+                    else:
+                        run.opening.append(item)
+                        yield item
+        assert choice is not None  # a selection yields it last
+        async with aclosing(self._take_turn(choice, token)) as turn:
+            async for item in turn:
+                yield item
+
+    async def _choose(self, token: CancellationToken) -> AsyncGenerator[BaseAgentEvent | str, None]:
+        choice = self._select_speaker(token)
+        if not isinstance(choice, str):
+            selection, choice = choice, ""
+            async with aclosing(selection):
+                async for item in selection:
+                    if isinstance(item, str):
+                        choice = item
+                    else:
+                        yield item
+            if self.observer is not None:
+                self.observer.speaker_selected([choice])
+        if self._emit_team_events:
+            yield SelectSpeakerEvent(content=[choice], source=self._manager_name)
+        yield choice
+
+    def _hear_task(self, task: Sequence[BaseChatMessage]) -> None:
+        for seat in self._seats.values():
+            seat.hear(task)
+        self._thread.extend(task)
+        self._ending.add(task)
+
+    async def _take_turn(
+        self, speaker: str, token: CancellationToken
+    ) -> AsyncGenerator[AnyMessage, None]:
+        number, observer = self._ending.turns + 1, self.observer
+        if observer is not None:
+            observer.turn_started(number, speaker)
+        seat, final = self._seats[speaker], None
+        shown: list[AnyMessage] = []
+        self._run.nested = speaker if seat.goes_on else None
+        stream = seat.speak(token)
+        try:
+            async for item in stream:
+                if isinstance(item, (Response, TaskResult)):
+                    final = item
+                else:
+                    shown.append(item)
+                    yield item
+        finally:
+            await stream.aclose()
+        turn = seat.finish(final)
+        # Recorded before it is shown: a caller that leaves the stream here has it in the state.
+        self._record(speaker, turn, shown)
+        if turn.closing is not None:
+            yield turn.closing
+        if observer is not None:
+            observer.turn_completed(number, speaker)
+        await self._ending.decide()
+
+    def _record(self, speaker: str, turn: Turn, shown: Sequence[AnyMessage]) -> None:
+        # Without an await, so that a cancel finds it done or not begun.
+        self._tell_others(speaker, turn.said)
+        self._thread.extend(turn.delta)
+        self._ending.add(turn.delta)
+        usage = self._seats[speaker].take_unseen_usage()
+        if usage is not None:
+            self._count_usage(usage, is_seen=False)
+        self._ending.turns += 1
+        self._run.complete_turn(turn.delta if turn.closing is None else [*shown, turn.closing])
+        self._turn_over()
+
+    def _tell_others(self, speaker: str, said: Sequence[BaseChatMessage]) -> None:
+        for name, seat in self._seats.items():
+            if name != speaker:
+                seat.hear(said)
+
+
+def _sum(one: RequestUsage, other: RequestUsage) -> RequestUsage:
+    return RequestUsage(
+        prompt_tokens=one.prompt_tokens + other.prompt_tokens,
+        completion_tokens=one.completion_tokens + other.completion_tokens,
+        cached_tokens=one.cached_tokens + other.cached_tokens,
+        reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
+    )
