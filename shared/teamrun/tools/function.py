@@ -3,11 +3,13 @@
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from types import UnionType
-from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, Field, PydanticUserError, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
@@ -20,7 +22,10 @@ from teamrun.tools.base import BaseTool, Effects, OnLost, OnUnknown, Session
 from teamrun.tools.context import ToolContext
 from teamrun.tools.threads import run_in_thread
 
-__all__ = ["FunctionTool"]
+__all__ = ["MAX_YIELDED", "FunctionTool"]
+
+MAX_YIELDED: Final = 100_000
+"""How many values a generator may yield in one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,8 @@ class FunctionTool(BaseTool[BaseModel, Any]):
     A parameter is described to the model by `Annotated[int, "what it means"]` or a pydantic
     `Field`. A parameter annotated `CancellationToken` or `ToolContext` is filled in here and
     hidden from the model. Functions that are not async run in a thread; when such a call is
-    cancelled, the thread runs on and its result is dropped.
+    cancelled, the thread runs on and its result is dropped. The result of a generator, async or
+    not, is the list of the values that it yields.
 
     Args:
         func: The function, method, partial or callable object.
@@ -115,7 +121,8 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         """Check the arguments and call the function.
 
         Raises:
-            ToolError: The arguments do not fit, or the call took longer than its timeout.
+            ToolError: The arguments do not fit, the call took longer than its timeout, or a
+                generator yielded more than `MAX_YIELDED` values.
             Exception: Whatever the function raises.
         """
         checked = checked_arguments(self._args_type, args, tool=self.name)
@@ -142,8 +149,6 @@ class FunctionTool(BaseTool[BaseModel, Any]):
                 state=self._state, call_id=call_id or ""
             )
         if self._timeout is None:
-            if self._is_async:
-                return await self._func(**kwargs)
             return await self._invoke(kwargs, cancellation_token)
         timer = asyncio.timeout(self._timeout.total_seconds())
         try:
@@ -161,11 +166,49 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         self, kwargs: dict[str, Any], cancellation_token: CancellationToken | None
     ) -> Any:
         if self._is_async:
-            return await self._func(**kwargs)
-        with cancelled_by(cancellation_token):
-            value = await run_in_thread(functools.partial(self._func, **kwargs))
-        # A lambda around a coroutine function, say.
-        return await value if inspect.isawaitable(value) else value
+            value = await self._func(**kwargs)
+        else:
+            with cancelled_by(cancellation_token):
+                value = await run_in_thread(functools.partial(self._call_in_thread, kwargs))
+            if inspect.isawaitable(value):  # a lambda around a coroutine function, say
+                value = await value
+        if isinstance(value, Iterator):  # not in a thread: it came from an async function
+            return self._collected(cast("Iterator[Any]", value))
+        if isinstance(value, AsyncIterator):
+            with cancelled_by(cancellation_token):
+                return await self._collected_async(cast("AsyncIterator[Any]", value))
+        return value
+
+    def _call_in_thread(self, kwargs: dict[str, Any]) -> Any:
+        value = self._func(**kwargs)
+        return (
+            self._collected(cast("Iterator[Any]", value)) if isinstance(value, Iterator) else value
+        )
+
+    def _collected(self, values: Iterator[Any]) -> list[Any]:
+        collected = list(itertools.islice(values, MAX_YIELDED + 1))
+        self._check_count(collected)
+        return collected
+
+    async def _collected_async(self, values: AsyncIterator[Any]) -> list[Any]:
+        collected: list[Any] = []
+        closed_at_the_end = (
+            aclosing(cast("AsyncGenerator[Any, None]", values))
+            if inspect.isasyncgen(values)
+            else nullcontext()
+        )
+        async with closed_at_the_end:
+            async for value in values:
+                collected.append(value)
+                self._check_count(collected)
+        return collected
+
+    def _check_count(self, collected: Sequence[Any]) -> None:
+        if len(collected) > MAX_YIELDED:
+            raise ToolError(
+                f"Tool {self.name!r} yielded more than {MAX_YIELDED:,} values. Let it stop "
+                "earlier, or write them to a file and return its name."
+            )
 
     async def save_state_json(self) -> Mapping[str, Any]:
         """What the function kept in `ToolContext.state` outside a run."""

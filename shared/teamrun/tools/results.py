@@ -1,6 +1,7 @@
 """What a tool returned, as the text that a model is told."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -26,7 +27,8 @@ def result_text(value: Any, *, tool: str) -> str:
         tool: The tool's name, for the error.
 
     Raises:
-        ToolError: The value has no such form: it contains itself, or its `str` fails.
+        ToolError: The value has no such form: it contains itself, its `str` fails, or it is an
+            async iterator.
     """
     if type(value) is str:
         return value
@@ -42,6 +44,8 @@ def result_text(value: Any, *, tool: str) -> str:
 
 
 def _written(value: Any) -> str:
+    if isinstance(value, AsyncIterator):
+        raise TypeError("it is an async iterator, which has to be collected first")
     form = _json_form(value)
     if isinstance(value, BaseModel):
         return json.dumps(form)
