@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -167,4 +168,82 @@ def test_settings_that_do_not_hold_end_it_with_2_and_say_why(tmp_path: Path) -> 
 
         assert served.process.returncode == 2
         assert "teems" in words
+        nothing_is_left_of(served)
+
+
+FAULTY = """\
+models: {m: {type: scripted, script: [x]}}
+tools:
+  gone: {function: "absent_module:f"}
+  noisy: {function: "noisy_module:f"}
+agents:
+  a: {model: m, tools: [gone]}
+FORM
+teams:
+  t: {type: round_robin_group_chat, agents: [a], max_turns: 1}
+"""
+IMPORTS = ["teamrun.yaml:3: /tools/gone/function", "teamrun.yaml:4: /tools/noisy/function"]
+
+
+@pytest.mark.parametrize(
+    ("form", "places"),
+    [("", IMPORTS), ("  b: {modle: m}", [*IMPORTS, "teamrun.yaml:7: /agents/b/modle"])],
+    ids=["imports", "form and imports"],
+)
+def test_all_faults_of_the_file_are_plain_lines_before_anything_is_started(
+    form: str, places: list[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "teamrun.yaml"
+    config.write_text(FAULTY.replace("FORM", form), encoding="utf-8")
+    noisy = "print('{}')\nimport sys\nsys.exit('not here')\n"
+    (tmp_path / "noisy_module.py").write_text(noisy, encoding="utf-8")
+    with serving(tmp_path / "data", config=config, ready=False) as served:
+        said, words = served.process.communicate(timeout=60)
+
+        assert (served.process.returncode, said) == (2, "")
+        assert [place for place in places if place not in words] == []
+        assert "misconfigured" not in words
+        assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"), [("os._exit(7)", "7"), ("os.kill(os.getpid(), 9)", "-9")]
+)
+def test_a_tool_whose_import_ends_the_process_is_refused(
+    ending: str, status: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "teamrun.yaml"
+    config.write_text('tools: {t: {function: "ending_module:f"}}\n', encoding="utf-8")
+    (tmp_path / "ending_module.py").write_text(f"import os\n{ending}\n", encoding="utf-8")
+    with serving(tmp_path / "data", config=config, ready=False) as served:
+        _, words = served.process.communicate(timeout=60)
+
+        assert served.process.returncode == 2
+        assert f"status {status}" in words
+
+
+def test_a_port_in_use_ends_it_with_2_and_a_remedy(tmp_path: Path) -> None:
+    config = example(tmp_path / "example")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with serving(tmp_path / "data", config=config, ready=False, port=port) as served:
+            _, words = served.process.communicate(timeout=60)
+
+            assert served.process.returncode == 2
+            assert f"Port {port} is already in use" in words
+            assert "--port" in words
+            nothing_is_left_of(served)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no-such-host.invalid"])
+def test_an_address_of_another_machine_ends_it_with_2_and_a_remedy(
+    host: str, tmp_path: Path
+) -> None:
+    environ = {"TEAMRUN_HOST": host, "TEAMRUN_ALLOW_SCRIPTED": "true"}
+    config = example(tmp_path / "example")
+    with serving(tmp_path / "data", config=config, environ=environ, ready=False) as served:
+        _, words = served.process.communicate(timeout=60)
+
+        assert served.process.returncode == 2
+        assert "--host" in words
         nothing_is_left_of(served)

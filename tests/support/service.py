@@ -162,13 +162,18 @@ class Served:
 
 @contextmanager
 def serving(
-    data_dir: Path, *, config: Path, environ: dict[str, str] | None = None, ready: bool = True
+    data_dir: Path,
+    *,
+    config: Path,
+    environ: dict[str, str] | None = None,
+    ready: bool = True,
+    port: int | None = None,
 ) -> Generator[Served]:
     """A running service; whatever is left of it at the end is killed."""
     full = {**os.environ, MARK: uuid.uuid4().hex, **(environ or {})}
     command = [sys.executable, "-m", "teamrun", "serve", "--data-dir", str(data_dir)]
     process = subprocess.Popen(
-        [*command, "--config", str(config), "--port", str(free_port())],
+        [*command, "--config", str(config), "--port", str(port or free_port())],
         env=full,
         stdout=subprocess.PIPE,
         stderr=None if ready else subprocess.PIPE,

@@ -89,7 +89,7 @@ async def compose(settings: WorkerSettings, *, backends: OpenBackends = open_bac
         UsageError: A setting or the operator's file is invalid, or the store cannot be used.
         StorageError: The store cannot be opened.
     """
-    registry = load_registry(settings.config, environ=os.environ)
+    registry = load_registry(settings.config, environ=os.environ, imports=True)
     registry.preload()  # a tool that cannot be imported ends the start, not the first run
     check_fallbacks(
         registry,

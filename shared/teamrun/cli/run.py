@@ -92,7 +92,7 @@ class _Person(NamedTuple):
 
 
 async def _run(config: Path, request: RunRequest, person: _Person, view: EventView | None) -> Run:
-    registry = load_registry(config, environ=os.environ)
+    registry = load_registry(config, environ=os.environ, imports=True)
     try:
         _check_team(registry, request)
 

@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,12 +25,14 @@ from teamrun.cli.options import (
 )
 from teamrun.cli.screen import result, talk, warn
 from teamrun.cli.serving.changes import hint_at_changes
+from teamrun.cli.serving.imports import check_imports
 from teamrun.cli.serving.service import ServeSettings, serve
 from teamrun.components.fallbacks import refuse_fallbacks
 from teamrun.components.registry import Registry
 from teamrun.components.resources import TeamSummary
 from teamrun.components.team_file import load_registry
 from teamrun.core.loopback import is_loopback
+from teamrun.errors import DefinitionError
 from teamrun.logs import configure_logging
 from teamrun.redis.address import read_redis_url
 from teamrun.settings import load_settings
@@ -73,7 +76,7 @@ def command(
     read_store_url(settings.store_url)
     if settings.redis_url is not None:
         read_redis_url(settings.redis_url)
-    registry = load_registry(settings.config, environ=os.environ)
+    registry = _read(settings.config)
     _check_scripts(registry, settings)
     talk(f"Data folder: {settings.data_dir.absolute()}")
 
@@ -93,6 +96,19 @@ def command(
             hinting.cancel()
 
     sys.exit(asyncio.run(serving()))
+
+
+def _read(config: Path) -> Registry:
+    """Refuse here, with all faults at once, what the API or the worker would refuse later."""
+    try:
+        registry = load_registry(config, environ=os.environ)
+    except DefinitionError as error:
+        if error.data.get("problems"):
+            check_imports(config)
+        raise
+    if registry.has_own_code():
+        check_imports(config)
+    return registry
 
 
 def _check_scripts(registry: Registry, settings: ServeSettings) -> None:

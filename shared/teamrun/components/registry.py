@@ -4,7 +4,7 @@ Above it: the HTTP API (resolve, validate, list), the engine and `build` (client
 it: `Profiles`, `ToolTable` and the readers. `config.load_registry` makes one of `teamrun.yaml`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from teamrun.components.autogen.teams import TeamReader
@@ -258,20 +258,41 @@ class Registry:
         """Import all tools and agent classes, so that mistakes show when the process starts.
 
         Args:
-            team: Import only what this team uses.
+            team: Import only what this team uses; if that fails, the error has the faults of all.
 
         Raises:
             DefinitionError: Functions or classes cannot be imported; each is in its `problems`.
         """
+        if team is None or self._faults(team.tools, team.agents):
+            self.refuse(self.import_faults())
+
+    def import_faults(self) -> list[Problem]:
+        """Import all tools and agent classes; returns a fault for each that cannot be imported."""
+        return self._faults(self._tools, self._agents)
+
+    def has_own_code(self) -> bool:
+        """Whether there is a tool or an agent class to import."""
+        return bool(len(self._tools) or len(self._agents))
+
+    def refuse(self, found: Sequence[Problem]) -> None:
+        """Raise faults as one error, with their places in the file.
+
+        Raises:
+            DefinitionError: There is a fault.
+        """
         problems = Problems()
-        used = (self._tools, self._agents) if team is None else (team.tools, team.agents)
-        for table, names in zip((self._tools, self._agents), used, strict=True):
+        problems.found.extend(found)
+        problems.raise_any(source=self._source)
+
+    def _faults(self, tools: Iterable[str], agents: Iterable[str]) -> list[Problem]:
+        found: list[Problem] = []
+        for table, names in ((self._tools, tools), (self._agents, agents)):
             for name in sorted(names):
                 try:
                     table.get(name)
                 except DefinitionError as error:
-                    problems.found.append(Problem.of(error))
-        problems.raise_any(source=self._source)
+                    found.append(Problem.of(error))
+        return found
 
     def expanded(self, definition: TeamDefinition) -> TeamDefinition:
         """A definition with the operator's variables filled into its texts, ready to be built.

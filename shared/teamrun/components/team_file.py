@@ -41,12 +41,14 @@ _VERSIONS: Final = (None, 1, "1", "1.0", 1.0)
 _KNOWN: Final = {name: name for name in ("version", "models", "tools", "agents", "teams")}
 
 
-def load_registry(path: Path, *, environ: Mapping[str, str]) -> Registry:
+def load_registry(path: Path, *, environ: Mapping[str, str], imports: bool = False) -> Registry:
     """Read the operator's file.
 
     Args:
         path: The file; the modules of its tools are looked for in its folder first.
         environ: Where `${NAME}` is looked up.
+        imports: If the file has a fault, import its tools and agent classes as well, so that the
+            error has all faults at once. A file without fault imports nothing yet.
 
     Raises:
         DefinitionError: It cannot be read or does not hold; the pointer is into the file.
@@ -68,6 +70,8 @@ def load_registry(path: Path, *, environ: Mapping[str, str]) -> Registry:
             f"The team file {str(path)!r} is empty; begin with this one:\n\n{FIRST_FILE}"
         )
     registry = _File(path, environ, problems).registry(read)
+    if imports and problems.found:
+        problems.found.extend(registry.import_faults())
     problems.raise_any(source=read.source)
     return registry
 

@@ -73,3 +73,47 @@ def test_tools_are_imported_and_their_faults_are_printed_as_well(tmp_path: Path)
 
     assert isinstance(done.exception, UsageError)
     assert [f"/tools/{name}" in str(done.exception) for name in ("one", "two")] == [True] * 2
+
+
+MIXED = """\
+models: {m: {type: scripted, script: [Hello]}}
+tools:
+  gone: {function: "absent_module:f"}
+  also: {function: "another_absent_module:f"}
+agents:
+  a: {model: m, tools: [gone]}
+teams:
+  t: {type: round_robin_group_chat, agents: [a], max_turns: 1}
+"""
+IMPORTS = ["teamrun.yaml:3: /tools/gone/function", "teamrun.yaml:4: /tools/also/function"]
+FORM = "  b: {modle: m}\n"
+
+
+def test_a_team_that_cannot_be_built_is_given_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "own_agents.py").write_text("def make(**_): raise ValueError('no')\n", "utf-8")
+    path = tmp_path / "teamrun.yaml"
+    path.write_text(
+        "agents:\n  own: {class: 'own_agents:make'}\nteams:\n"
+        "  t: {type: round_robin_group_chat, agents: [own], max_turns: 1}\n",
+        encoding="utf-8",
+    )
+
+    done = CliRunner().invoke(app, ["check", "--config", str(path)])
+
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception).startswith("teamrun.yaml:4: /teams/t: ")
+
+
+@pytest.mark.parametrize("command", [["check"], ["run", "t", "go"]], ids=lambda c: c[0])
+@pytest.mark.parametrize("form", ["", FORM], ids=["imports", "form and imports"])
+def test_each_command_prints_all_faults_of_the_file_at_once(
+    command: list[str], form: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "teamrun.yaml"
+    path.write_text(MIXED.replace("teams:", f"{form}teams:"), encoding="utf-8")
+
+    done = CliRunner().invoke(app, [*command, "--config", str(path)])
+
+    assert isinstance(done.exception, UsageError)
+    places = [*IMPORTS, *(["teamrun.yaml:7: /agents/b/modle"] if form else [])]
+    assert [place for place in places if place not in str(done.exception)] == []

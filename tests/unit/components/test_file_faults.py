@@ -147,3 +147,66 @@ def test_a_profile_with_a_model_alone_is_openais(tmp_path: Path, models: str) ->
     registry = load(tmp_path, f"models: {models}")
 
     assert registry.model_use(name).type == "openai"
+
+
+BOTH = """
+version: 1
+models: {m: {type: scripted, script: [x]}}
+tools:
+  one: {function: "absent_module:f"}
+  two: {function: "leaving_module:f"}
+  odd: {function: "builtins:len", efects: none}
+agents:
+  own: {class: "absent_module:Own"}
+  a: {model: m, tools: [one]}
+  b: {modle: m}
+teams:
+  t: {type: round_robin_group_chat, agents: [a], max_turns: 1}
+"""
+PLACES = [
+    ["  teamrun.yaml:4", "/tools/one/function"],
+    ["  teamrun.yaml:5", "/tools/two/function"],
+    ["  teamrun.yaml:6", "/tools/odd/efects"],
+    ["  teamrun.yaml:8", "/agents/own/class"],
+    ["  teamrun.yaml:10", "/agents/b/modle"],
+]
+
+
+def places(text: str) -> list[list[str]]:
+    lines = [line.split(": ") for line in text.splitlines() if line.startswith("  teamrun.yaml:")]
+    return [line[:2] for line in lines]
+
+
+def test_imports_that_fail_are_given_together_with_faults_of_form(tmp_path: Path) -> None:
+    (tmp_path / "teamrun.yaml").write_text(BOTH.lstrip(), encoding="utf-8")
+    (tmp_path / "leaving_module.py").write_text("raise SystemExit(3)\n", encoding="utf-8")
+
+    with pytest.raises(DefinitionError) as caught:
+        load_registry(tmp_path / "teamrun.yaml", environ={}, imports=True)
+
+    assert places(caught.value.message) == PLACES
+
+
+def test_a_file_without_faults_of_form_imports_nothing_yet(tmp_path: Path) -> None:
+    registry = load(tmp_path, 'tools: {one: {function: "absent_module:f"}}')
+
+    assert registry.has_own_code()
+
+
+def test_a_team_whose_tools_can_be_imported_is_not_kept_from_running_by_others(
+    tmp_path: Path,
+) -> None:
+    text = """
+        models: {m: {type: scripted, script: [x]}}
+        tools: {good: {function: "json:dumps", description: d}, bad: {function: "absent_module:f"}}
+        agents: {a: {model: m}, b: {model: m, tools: [bad]}}
+        teams:
+          a: {type: round_robin_group_chat, agents: [a], max_turns: 1}
+          b: {type: round_robin_group_chat, agents: [b], max_turns: 1}
+    """
+    registry = load(tmp_path, text)
+
+    registry.preload(registry.resolve(team="a"))
+    with pytest.raises(DefinitionError) as caught:
+        registry.preload(registry.resolve(team="b"))
+    assert "/tools/bad/function" in {each["pointer"] for each in caught.value.data["problems"]}

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -118,10 +119,22 @@ def _check_port(settings: ServeSettings) -> None:
         try:
             probe.bind((settings.host, settings.port))
         except OSError as error:
-            raise UsageError(
-                f"Port {settings.port} of {settings.host} cannot be had ({error.strerror}): choose "
-                "another one with --port or TEAMRUN_PORT."
-            ) from error
+            raise UsageError(_port_fault(error, host=settings.host, port=settings.port)) from error
+
+
+def _port_fault(error: OSError, *, host: str, port: int) -> str:
+    """Why nothing can listen there, and what to do about it."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {port} is already in use on {host}. Stop the program that uses it, or choose "
+            "another port with --port or TEAMRUN_PORT."
+        )
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs more rights. Choose one above 1023 with --port or TEAMRUN_PORT."
+    return (
+        f"{host} is not an address of this machine ({error.strerror}). Choose another one with "
+        "--host or TEAMRUN_HOST."
+    )
 
 
 class _Users:

@@ -37,8 +37,10 @@ class OwnCode:
         module_name, _, attribute = name.partition(":")
         try:
             found: Any = self._module(module_name)
-        except Exception as error:  # whatever the operator's module raises while it is imported
-            raise NotThere(f"cannot be imported: {error}") from error
+        # Whatever the operator's module raises while it is imported; some call sys.exit.
+        except (Exception, SystemExit) as error:
+            text = str(error) or "it raised no text"
+            raise NotThere(f"cannot be imported ({type(error).__name__}): {text}") from error
         for part in attribute.split("."):
             names = vars(found) if isinstance(found, (ModuleType, type)) else {}
             if part not in names:
