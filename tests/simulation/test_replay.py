@@ -14,7 +14,8 @@ from typing import Any
 from tests.simulation.program import Code, Outside
 from tests.simulation.world import EPOCH, Died, ProcessStore, VirtualClock, run_virtually
 
-from teamrun.components.definitions.teams import AssistantDefinition, RoundRobinDefinition
+from teamrun.components.definitions.agents import AssistantDefinition
+from teamrun.components.definitions.teams import RoundRobinDefinition
 from teamrun.core.refs import RunRef
 from teamrun.runs.engine.execution import Execution, Finish
 from teamrun.runs.log.entries import Accepted, Claim, End, Entry, Signal, Step

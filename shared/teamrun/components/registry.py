@@ -7,15 +7,15 @@ it: `Profiles`, `ToolTable` and the readers. `config.load_registry` makes one of
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from teamrun.components.autogen.teams import TeamReader
-from teamrun.components.building.custom_agents import AgentTable, MakeAgent
+from teamrun.components.autogen.reader import DefinitionReader
+from teamrun.components.building.custom_agents import CustomAgentTable, MakeAgent
+from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable
+from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.definitions.digest import digest, version_of
 from teamrun.components.definitions.environment import expand, variables
 from teamrun.components.definitions.names import agents_of, classes_of, models_of, tools_of
 from teamrun.components.definitions.overrides import overridden
-from teamrun.components.definitions.profiles import Profiles
-from teamrun.components.definitions.teams import TeamDefinition
 from teamrun.components.reading.bounds import within_bounds
 from teamrun.components.reading.problems import (
     Problem,
@@ -68,7 +68,7 @@ class Registry:
         *,
         models: Profiles,
         tools: ToolTable,
-        agents: AgentTable,
+        agents: CustomAgentTable,
         teams: Mapping[str, TeamDefinition],
         environ: Mapping[str, str],
         texts: frozenset[str] = frozenset(),
@@ -103,12 +103,12 @@ class Registry:
             DefinitionError: A team does not hold; the pointer begins with its name.
         """
         profiles = Profiles({}, environ={}, clients=models)
-        table, own = ToolTable(tools=tools), AgentTable(classes=agents)
+        table, own = ToolTable(tools=tools), CustomAgentTable(classes=agents)
         problems = Problems()
         read: dict[str, TeamDefinition] = {}
         for name, raw in teams.items():
             scope = Scope(models=profiles, tools=table, agents=own)
-            reader = TeamReader(scope, problems)
+            reader = DefinitionReader(scope, problems)
             member = reader.team(raw, pointer("", name), name=name)
             if member is not None:
                 read[name] = _team(member.definition)
@@ -363,7 +363,7 @@ class Registry:
             agents=self._agents,
             profile_of=self._models.for_model,
         )
-        member = TeamReader(scope, problems).team(spec, where)
+        member = DefinitionReader(scope, problems).team(spec, where)
         return None if member is None else _team(member.definition)
 
     def _about_models(self, definition: TeamDefinition, registered: bool) -> list[Note]:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
-from teamrun.components.autogen.teams import TeamReader
-from teamrun.components.building.custom_agents import AgentTable
+from teamrun.components.autogen.reader import DefinitionReader
+from teamrun.components.building.custom_agents import CustomAgentTable
+from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable, entry_point_tools
+from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.definitions.environment import MissingVariable, expand, malformed, variables
-from teamrun.components.definitions.profiles import Profile, Profiles
-from teamrun.components.definitions.teams import TeamDefinition
+from teamrun.components.definitions.profiles import Profile
 from teamrun.components.reading.agents import read_agent, read_classes
 from teamrun.components.reading.fields import as_object, read_fields
 from teamrun.components.reading.problems import Problems, pointer, shown
@@ -113,7 +114,7 @@ class _File:
         self._models, self._tools = set(profiles), {*tools, *self._keys(top["tools"])}
         texts = self._variables({"agents": top["agents"], "teams": top["teams"]})
         own_agents = read_classes(self._map(top["agents"], "/agents"), "/agents", self._problems)
-        agents = AgentTable(own_agents, folder=self._folder)
+        agents = CustomAgentTable(own_agents, folder=self._folder)
         self._read_agents(top["agents"], agents)
         self._read_teams(top["teams"], agents)
         return Registry(
@@ -130,7 +131,7 @@ class _File:
             source=read.source,
         )
 
-    def _read_agents(self, raw: Any, agents: AgentTable) -> None:
+    def _read_agents(self, raw: Any, agents: CustomAgentTable) -> None:
         scope = Scope(
             models=self._models,
             tools=self._tools,
@@ -143,7 +144,7 @@ class _File:
             agent = read_agent(item, place, scope, self._problems, name=key)
             self._agents[key] = None if agent is None else Member(agent, place)
 
-    def _read_teams(self, raw: Any, agents: AgentTable) -> None:
+    def _read_teams(self, raw: Any, agents: CustomAgentTable) -> None:
         self._raw_teams = self._map(raw, "/teams")
         scope = Scope(
             models=self._models,
@@ -172,7 +173,7 @@ class _File:
             return None
         if name not in self._teams:
             self._open.append(name)
-            reader = TeamReader(scope, self._problems)
+            reader = DefinitionReader(scope, self._problems)
             self._teams[name] = reader.team(self._raw_teams[name], place, name=name)
             self._open.pop()
         return self._teams[name]

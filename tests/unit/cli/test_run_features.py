@@ -11,9 +11,10 @@ from tests.support.run_cases import CASES
 from tests.support.team_cases import TEAM_CASES
 from tests.support.ways_to_run import Case, check_same_in_every_way, written
 
-from teamrun.components.building.tools import ToolEntry
-from teamrun.components.definitions import conditions
-from teamrun.components.definitions import teams as definitions
+from teamrun.components.definitions.agents import HandoffDefinition
+from teamrun.components.definitions.contexts import ContextDefinition
+from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, TEAMS
+from teamrun.components.definitions.tools import ToolEntry
 from teamrun.components.team_file import load_registry
 
 TABLE = [*CASES, *TEAM_CASES]
@@ -48,11 +49,9 @@ def test_every_feature_of_definitions_has_a_row(tmp_path: Path) -> None:
 
 
 def _models() -> Iterator[type[BaseModel]]:
-    for module in (definitions, conditions):
-        for item in vars(module).values():
-            public = isinstance(item, type) and not item.__name__.startswith("_")
-            if public and issubclass(item, BaseModel) and item.__module__ == module.__name__:
-                yield item
+    yield from (HandoffDefinition, ContextDefinition)
+    for table in (AGENTS, TEAMS, CONDITIONS):
+        yield from (kind.model for kind in table)
 
 
 def _features() -> set[str]:

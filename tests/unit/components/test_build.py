@@ -7,7 +7,7 @@ import pytest
 
 from teamrun.components.building.teams import build_team
 from teamrun.components.building.wiring import InputFunc, PlainWiring
-from teamrun.components.definitions.teams import UserProxyDefinition
+from teamrun.components.definitions.agents import UserProxyDefinition
 from teamrun.components.registry import Registry
 from teamrun.core.protocols import TaskResult
 from teamrun.errors import DefinitionError

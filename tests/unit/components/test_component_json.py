@@ -7,14 +7,12 @@ from typing import Any
 import pytest
 
 from teamrun.components.autogen.providers import UNSUPPORTED
-from teamrun.components.building.custom_agents import AgentTable
+from teamrun.components.building.custom_agents import CustomAgentTable
+from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable
-from teamrun.components.definitions.profiles import Profile, Profiles
-from teamrun.components.definitions.teams import (
-    AssistantDefinition,
-    RoundRobinDefinition,
-    SelectorDefinition,
-)
+from teamrun.components.definitions.agents import AssistantDefinition
+from teamrun.components.definitions.profiles import Profile
+from teamrun.components.definitions.teams import RoundRobinDefinition, SelectorDefinition
 from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
 from teamrun.errors import DefinitionError
@@ -33,7 +31,7 @@ def registry() -> Registry:
     return Registry(
         models=Profiles({"main": Profile("main", "openai", options)}, environ={}),
         tools=ToolTable(tools=[FunctionTool(look_up, "Look a word up.")]),
-        agents=AgentTable(),
+        agents=CustomAgentTable(),
         teams={},
         environ={},
     )

@@ -2,8 +2,8 @@
 
 import hashlib
 
+from teamrun.components.definitions.agents import AssistantDefinition
 from teamrun.components.definitions.digest import canonical_json, digest
-from teamrun.components.definitions.teams import AssistantDefinition
 
 
 def test_the_order_of_keys_is_not_content() -> None:

@@ -6,11 +6,8 @@ from typing import Any
 
 import pytest
 
-from teamrun.components.definitions.teams import (
-    AssistantDefinition,
-    SelectorDefinition,
-    UserProxyDefinition,
-)
+from teamrun.components.definitions.agents import AssistantDefinition, UserProxyDefinition
+from teamrun.components.definitions.teams import SelectorDefinition
 from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
 from teamrun.errors import DefinitionError

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from teamrun.components.definitions.profiles import PROFILE_OPTIONS, Profile, Profiles
+from teamrun.components.building.models import Profiles
+from teamrun.components.definitions.profiles import PROFILE_OPTIONS, Profile
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.providers import option_names, provider_names

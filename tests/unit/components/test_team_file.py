@@ -9,11 +9,8 @@ from typing import Any
 import pytest
 
 from teamrun.components.building.teams import build_team
-from teamrun.components.definitions.teams import (
-    AssistantDefinition,
-    RoundRobinDefinition,
-    UserProxyDefinition,
-)
+from teamrun.components.definitions.agents import AssistantDefinition, UserProxyDefinition
+from teamrun.components.definitions.teams import RoundRobinDefinition
 from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
 from teamrun.components.team_file import FIRST_FILE, load_registry

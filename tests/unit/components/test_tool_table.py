@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from teamrun.components.building.tools import ToolEntry, ToolTable, entry_point_tools
+from teamrun.components.building.tools import ToolTable, entry_point_tools
+from teamrun.components.definitions.tools import ToolEntry
 from teamrun.errors import DefinitionError
 from teamrun.tools import FunctionTool
 

@@ -11,9 +11,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from tests.support.pages import page
 
-from teamrun.components.definitions import profiles
-from teamrun.components.definitions import teams as definitions
-from teamrun.components.definitions.conditions import ConditionDefinition
+from teamrun.components.definitions import agents, contexts, profiles, teams
+from teamrun.components.definitions.kinds import CONDITIONS
 from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
@@ -21,7 +20,7 @@ from teamrun.errors import DefinitionError
 from teamrun.testing import ScriptedModel
 
 PAGE = page("docs/reference/definitions.md")
-SHARED = set(definitions.RoundRobinDefinition.model_fields)
+SHARED = set(teams.RoundRobinDefinition.model_fields)
 OPENAI = set(profiles.OpenAIOptions.model_fields)
 
 CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
@@ -29,12 +28,12 @@ CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
     "### `azure_openai`": (profiles.AzureOpenAIOptions, OPENAI),
     "### `scripted`": (profiles.ScriptedOptions, set()),
     "### Price": (profiles.PriceOptions, set()),
-    "### `assistant_agent`": (definitions.AssistantDefinition, {"type"}),
-    "### `user_proxy_agent`": (definitions.UserProxyDefinition, {"type"}),
-    "### Handoff": (definitions.HandoffDefinition, set()),
-    "### Model context": (definitions.ContextDefinition, set()),
-    "### `round_robin_group_chat`": (definitions.RoundRobinDefinition, {"type"}),
-    "### `selector_group_chat`": (definitions.SelectorDefinition, SHARED),
+    "### `assistant_agent`": (agents.AssistantDefinition, {"type"}),
+    "### `user_proxy_agent`": (agents.UserProxyDefinition, {"type"}),
+    "### Handoff": (agents.HandoffDefinition, set()),
+    "### Model context": (contexts.ContextDefinition, set()),
+    "### `round_robin_group_chat`": (teams.RoundRobinDefinition, {"type"}),
+    "### `selector_group_chat`": (teams.SelectorDefinition, SHARED),
 }
 """The class behind each table, and the fields of it that stand elsewhere."""
 
@@ -120,10 +119,7 @@ def test_tools_take_the_fields_that_are_listed_and_no_others(tmp_path: Path) -> 
 
 
 def test_every_condition_is_listed_with_its_fields() -> None:
-    union, *_ = get_args(ConditionDefinition)
-    models: dict[str, type[BaseModel]] = {
-        kind.model_fields["type"].default: kind for kind in get_args(union)
-    }
+    models = {kind.type: kind.model for kind in CONDITIONS}
     rows = {names_in(cells[0])[0]: cells[1] for cells in PAGE.table("## Conditions")}
 
     assert rows.keys() == models.keys()

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from teamrun.components.definitions.teams import AssistantDefinition, RoundRobinDefinition
+from teamrun.components.definitions.agents import AssistantDefinition
+from teamrun.components.definitions.teams import RoundRobinDefinition
 from teamrun.core.refs import RunRef
 from teamrun.errors import Unavailable, UnreadableEntry
 from teamrun.runs.log.entries import (

@@ -1,29 +1,27 @@
-"""Agents, conditions and contexts of AutoGen component JSON, read into the canonical form."""
+"""Agents and contexts of AutoGen component JSON, read into the canonical form."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from teamrun.components.autogen.components import is_component, model_profile, tool_names, unwrap
-from teamrun.components.definitions.conditions import (
-    AndDefinition,
-    ConditionDefinition,
-    OrDefinition,
-)
-from teamrun.components.definitions.teams import (
-    AssistantDefinition,
-    ContextDefinition,
-    UserProxyDefinition,
-)
+from teamrun.components.autogen.components import model_profile, tool_names, unwrap
+from teamrun.components.definitions.agents import AssistantDefinition, UserProxyDefinition
+from teamrun.components.definitions.base import AgentDefinition
+from teamrun.components.definitions.contexts import ContextDefinition
+from teamrun.components.definitions.kinds import AGENTS, load
 from teamrun.components.reading.agents import read_handoffs
-from teamrun.components.reading.conditions import ConditionReader
-from teamrun.components.reading.fields import as_list, construct, read_fields
+from teamrun.components.reading.fields import construct, read_fields
 from teamrun.components.reading.mentions import check_handoffs
 from teamrun.components.reading.problems import Problems, pointer
 from teamrun.components.reading.scope import Member, Scope
 
-__all__ = ["read_component_agent", "read_component_condition", "read_component_context"]
+__all__ = [
+    "ReadComponent",
+    "read_assistant",
+    "read_component_agent",
+    "read_component_context",
+    "read_user_proxy",
+]
 
-_MAX_DEPTH: Final = 16
 _SAME: Final = (
     "name",
     "description",
@@ -49,30 +47,42 @@ _NOT_CONVERTED: Final[Mapping[str, str]] = {
 }
 
 
-def read_component_agent(
-    raw: Mapping[str, Any], where: str, scope: Scope, problems: Problems
-) -> Member | None:
+class ReadComponent(Protocol):
+    """What reads the configuration of one kind of agent; None: a problem was noted."""
+
+    def __call__(
+        self, config: Mapping[str, Any], where: str, scope: Scope, problems: Problems
+    ) -> AgentDefinition | None:
+        """The agent; `where` is the pointer to the configuration."""
+        ...
+
+
+def read_component_agent(raw: Any, where: str, scope: Scope, problems: Problems) -> Member | None:
     """An agent component; None: a problem was noted."""
     component = unwrap(raw, where, "agent", problems)
     if component is None:
         return None
-    if component.type == "user_proxy_agent":
-        known = {"name": "name", "description": "description", "input_func": "input_func"}
-        fields = read_fields(component.config, component.where, known, problems, what="the agent")
-        person = construct(
-            UserProxyDefinition,
-            fields,
-            {key: value for key, value in fields.values.items() if key != "input_func"},
-            problems,
-        )
-        return None if person is None else Member(person, component.where)
-    agent = _assistant(component.config, component.where, scope, problems)
+    kind = AGENTS.by_provider[component.provider]
+    assert kind.read_component is not None, "a kind with a provider is read from it"
+    read: ReadComponent = load(kind.read_component)
+    agent = read(component.config, component.where, scope, problems)
     return None if agent is None else Member(agent, component.where)
 
 
-def _assistant(
+def read_user_proxy(
+    config: Mapping[str, Any], where: str, _scope: Scope, problems: Problems
+) -> UserProxyDefinition | None:
+    """A person who takes part; the function that asks is this side's own."""
+    known = {"name": "name", "description": "description", "input_func": "input_func"}
+    fields = read_fields(config, where, known, problems, what="the agent")
+    values = {key: value for key, value in fields.values.items() if key != "input_func"}
+    return construct(UserProxyDefinition, fields, values, problems)
+
+
+def read_assistant(
     config: Mapping[str, Any], where: str, scope: Scope, problems: Problems
 ) -> AssistantDefinition | None:
+    """An agent that answers with a model."""
     before = len(problems.found)
     fields = read_fields(config, where, _ASSISTANT, problems, what="the agent")
     for name, instead in _NOT_CONVERTED.items():
@@ -117,31 +127,3 @@ def read_component_context(raw: Any, where: str, problems: Problems) -> ContextD
         return None
     values = {key: value for key, value in fields.values.items() if key in known}
     return construct(ContextDefinition, fields, {**values, "type": component.type}, problems)
-
-
-def read_component_condition(
-    raw: Any, where: str, reader: ConditionReader, problems: Problems, *, depth: int = 0
-) -> ConditionDefinition | None:
-    """A termination component; None: a problem was noted."""
-    if depth > _MAX_DEPTH:
-        problems.add(where, "too_large", "Conditions are nested too deeply.")
-        return None
-    if not is_component(raw):
-        return reader.one(raw, where, depth)
-    component = unwrap(raw, where, "condition", problems)
-    if component is None:
-        return None
-    if component.type not in ("or", "and"):
-        values = {key: value for key, value in component.config.items() if value is not None}
-        return reader.simple(component.type, values, component.where)
-    place = pointer(component.where, "conditions")
-    several = as_list(component.config.get("conditions"), place, problems, what="'conditions'")
-    read = [
-        read_component_condition(item, pointer(place, index), reader, problems, depth=depth + 1)
-        for index, item in enumerate(several)
-    ]
-    inner = tuple(condition for condition in read if condition is not None)
-    if not inner:
-        return None
-    model = OrDefinition if component.type == "or" else AndDefinition
-    return model(conditions=inner)

@@ -8,7 +8,7 @@ profile for the same model, its tools by the registered ones of the same name.
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
-from teamrun.components.autogen.providers import KINDS, MODELS, UNSUPPORTED, Kind, type_of
+from teamrun.components.autogen.providers import KINDS, MODELS, UNSUPPORTED, Kind, Known
 from teamrun.components.reading.fields import as_list, as_object
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.reading.scope import Scope
@@ -16,7 +16,6 @@ from teamrun.components.reading.scope import Scope
 __all__ = ["Component", "is_component", "model_profile", "tool_names", "unwrap"]
 
 _MASKED: Final = "**********"
-_HIGHEST: Final[Mapping[str, int]] = {"assistant_agent": 2}
 _FOREIGN_CLIENT: Final = frozenset(
     {"base_url", "azure_endpoint", "endpoint", "host", "default_headers", "azure_ad_token"}
 )
@@ -25,6 +24,7 @@ _FOREIGN_CLIENT: Final = frozenset(
 class Component(NamedTuple):
     """An opened component."""
 
+    provider: str
     type: str
     """The canonical type name."""
     config: dict[str, Any]
@@ -46,15 +46,15 @@ def unwrap(raw: Any, where: str, kind: Kind, problems: Problems) -> Component | 
     if source is None:
         return None
     provider = str(source.get("provider"))
-    name = type_of(provider, kind)
-    if name is None:
+    known = KINDS[kind].get(provider)
+    if known is None:
         _note_provider(provider, pointer(where, "provider"), kind, problems)
         return None
-    if not _version_is_known(source, name, where, problems):
+    if not _version_is_known(source, known, where, problems):
         return None
     place = pointer(where, "config")
     config = as_object(source.get("config", {}), place, problems, what="'config'")
-    return None if config is None else Component(name, config, place)
+    return None if config is None else Component(provider, known.type, config, place)
 
 
 def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str | None:
@@ -161,15 +161,17 @@ def _brings_no_address(config: Mapping[str, Any], where: str, problems: Problems
     return not foreign
 
 
-def _version_is_known(source: Mapping[str, Any], name: str, where: str, problems: Problems) -> bool:
-    highest = _HIGHEST.get(name, 1)
+def _version_is_known(
+    source: Mapping[str, Any], known: Known, where: str, problems: Problems
+) -> bool:
     for key in ("version", "component_version"):
         version = source.get(key)
-        if version is not None and version not in range(1, highest + 1):
+        if version is not None and version not in range(1, known.version + 1):
             problems.add(
                 pointer(where, key),
                 "unknown_version",
-                f"{key!r} is {shown(version)}; {name} is known up to version {highest}.",
+                f"{key!r} is {shown(version)}; {known.type} is known up to version"
+                f" {known.version}.",
             )
             return False
     return True

@@ -4,9 +4,14 @@ The match is exact: a provider is looked up in these tables and never imported.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
-__all__ = ["KINDS", "MODELS", "UNSUPPORTED", "Kind", "type_of"]
+from teamrun.components.definitions import kinds
+from teamrun.components.definitions.contexts import CONTEXTS
+from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, TEAMS, Table
+from teamrun.components.definitions.tools import TOOLS
+
+__all__ = ["KINDS", "MODELS", "UNSUPPORTED", "Kind", "Known"]
 
 Kind = Literal["team", "agent", "condition", "context", "workbench", "tool"]
 """What a component is."""
@@ -15,42 +20,32 @@ _AGENTCHAT: Final = "autogen_agentchat"
 _CORE: Final = "autogen_core"
 _EXT: Final = "autogen_ext"
 
-KINDS: Final[Mapping[Kind, Mapping[str, str]]] = {
-    "team": {
-        f"{_AGENTCHAT}.teams.RoundRobinGroupChat": "round_robin_group_chat",
-        f"{_AGENTCHAT}.teams.SelectorGroupChat": "selector_group_chat",
-    },
-    "agent": {
-        f"{_AGENTCHAT}.agents.AssistantAgent": "assistant_agent",
-        f"{_AGENTCHAT}.agents.UserProxyAgent": "user_proxy_agent",
-    },
-    "condition": {
-        f"{_AGENTCHAT}.conditions.TextMentionTermination": "text_mention",
-        f"{_AGENTCHAT}.conditions.MaxMessageTermination": "max_messages",
-        f"{_AGENTCHAT}.conditions.StopMessageTermination": "stop_message",
-        f"{_AGENTCHAT}.conditions.TokenUsageTermination": "token_usage",
-        f"{_AGENTCHAT}.conditions.HandoffTermination": "handoff",
-        f"{_AGENTCHAT}.conditions.TimeoutTermination": "timeout",
-        f"{_AGENTCHAT}.conditions.ExternalTermination": "external",
-        f"{_AGENTCHAT}.conditions.SourceMatchTermination": "source_match",
-        f"{_AGENTCHAT}.conditions.TextMessageTermination": "text_message",
-        f"{_AGENTCHAT}.conditions.FunctionCallTermination": "function_call",
-        f"{_AGENTCHAT}.base.OrTerminationCondition": "or",
-        f"{_AGENTCHAT}.base.AndTerminationCondition": "and",
-    },
-    "context": {
-        f"{_CORE}.model_context.UnboundedChatCompletionContext": "unbounded",
-        f"{_CORE}.model_context.BufferedChatCompletionContext": "buffered",
-        f"{_CORE}.model_context.HeadAndTailChatCompletionContext": "head_and_tail",
-        f"{_CORE}.model_context.TokenLimitedChatCompletionContext": "token_limited",
-    },
+
+class Known(NamedTuple):
+    """A component that is converted."""
+
+    type: str
+    """The canonical type name."""
+    version: int = 1
+    """The highest version of the component that can be read."""
+
+
+def _known(table: Table[kinds.KindT]) -> dict[str, Known]:
+    return {path: Known(row.type, row.version) for path, row in table.by_provider.items()}
+
+
+KINDS: Final[Mapping[Kind, Mapping[str, Known]]] = {
+    "team": _known(TEAMS),
+    "agent": _known(AGENTS),
+    "condition": _known(CONDITIONS),
+    "context": {row.autogen: Known(name) for name, row in CONTEXTS.items()},
     "workbench": {
-        f"{_CORE}.tools.StaticWorkbench": "static",
-        f"{_CORE}.tools.StaticStreamWorkbench": "static",
+        f"{_CORE}.tools.StaticWorkbench": Known("static"),
+        f"{_CORE}.tools.StaticStreamWorkbench": Known("static"),
     },
-    "tool": {f"{_CORE}.tools.FunctionTool": "function"},
+    "tool": {row.autogen: Known(name) for name, row in TOOLS.items() if row.autogen},
 }
-"""Components that are converted, by kind."""
+"""Components that are converted, by kind; those of teams, agents and conditions are their rows."""
 
 MODELS: Final = frozenset(
     {
@@ -92,8 +87,3 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
     f"{_EXT}.models.cache.ChatCompletionCache": "the name of a model profile",
 }
 """Components that AutoGen has and that are not converted, each with what to write instead."""
-
-
-def type_of(provider: str, kind: Kind) -> str | None:
-    """The type that a provider stands for, or None where it is not of that kind."""
-    return KINDS[kind].get(provider)

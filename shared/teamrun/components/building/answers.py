@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
-from teamrun.components.definitions.teams import UserProxyDefinition
+from teamrun.components.definitions.agents import UserProxyDefinition
 from teamrun.components.reading.bounds import holds_at_most
 from teamrun.components.reading.json_text import load_json
 from teamrun.components.reading.problems import pointer

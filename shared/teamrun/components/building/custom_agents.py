@@ -1,11 +1,11 @@
 """Registered agent classes: the names by which teams refer to agents of the operator's own code."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from teamrun.components.building.operator_code import NotThere, OwnCode
+from teamrun.components.building.operator_code import NotThere, OperatorCode
+from teamrun.components.definitions.custom_agents import CustomAgentEntry
 from teamrun.components.definitions.digest import digest
 from teamrun.components.reading.problems import did_you_mean, listed
 from teamrun.errors import DefinitionError
@@ -13,26 +13,13 @@ from teamrun.errors import DefinitionError
 if TYPE_CHECKING:
     from teamrun.agents.base import BaseChatAgent
 
-__all__ = ["AgentEntry", "AgentTable", "MakeAgent"]
+__all__ = ["CustomAgentTable", "MakeAgent"]
 
 MakeAgent: TypeAlias = "Callable[..., BaseChatAgent]"
 """A class, or a function, called with `name` and perhaps `description`, `model_client`, options."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentEntry:
-    """An agent class as the operator's file describes it."""
-
-    name: str
-    target: str
-    """`package.module:name`."""
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Further arguments."""
-    where: str = ""
-    """The pointer to it in the file."""
-
-
-class AgentTable(Collection[str]):
+class CustomAgentTable(Collection[str]):
     """All agent classes of a process by name.
 
     `folder` is where the operator's file lies: modules are looked for there first.
@@ -40,13 +27,13 @@ class AgentTable(Collection[str]):
 
     def __init__(
         self,
-        entries: Iterable[AgentEntry] = (),
+        entries: Iterable[CustomAgentEntry] = (),
         *,
         folder: Path | None = None,
         classes: Mapping[str, MakeAgent] | None = None,
     ) -> None:
         self._entries = {entry.name: entry for entry in entries}
-        self._code = OwnCode(folder)
+        self._code = OperatorCode(folder)
         self._classes = dict(classes or {})
 
     def __iter__(self) -> Iterator[str]:
@@ -103,7 +90,7 @@ class AgentTable(Collection[str]):
         # Imported here: a process that only accepts runs makes no agent.
         from teamrun.agents.base import BaseChatAgent
 
-        entry = self._entries.get(agent) or AgentEntry(name=agent, target=agent)
+        entry = self._entries.get(agent) or CustomAgentEntry(name=agent, target=agent)
         try:
             made = self.get(agent)(name=name, **options, **entry.options)
         except DefinitionError:
@@ -117,7 +104,7 @@ class AgentTable(Collection[str]):
         return made
 
 
-def _at(entry: AgentEntry, what: str) -> DefinitionError:
+def _at(entry: CustomAgentEntry, what: str) -> DefinitionError:
     return DefinitionError(
         f"The agent class {entry.name!r}: {entry.target!r} {what.rstrip('.')}.",
         pointer=entry.where + "/class" if entry.where else "",

@@ -1,25 +1,21 @@
 """The operator's own Python: tools and agents, named `package.module:name` in the team file."""
 
 import importlib
-import re
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from teamrun.components.reading.problems import did_you_mean
 
-__all__ = ["DOTTED", "NotThere", "OwnCode"]
-
-DOTTED: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-"""`package.module:name`."""
+__all__ = ["NotThere", "OperatorCode"]
 
 
 class NotThere(Exception):
     """A name cannot be imported; the text continues a sentence that begins with the name."""
 
 
-class OwnCode:
+class OperatorCode:
     """Imports what the operator names.
 
     `folder` is where the operator's file lies: modules are looked for there first.

@@ -1,44 +1,64 @@
-"""Agents and teams made of the canonical form.
+"""Teams made of the canonical form.
 
 Above it: the engine and the command line. Each model client, tool and question to a person goes
 through a `Wiring` with the path of the agent that uses it.
 """
 
-from typing import Any, Final, assert_never
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
-from teamrun.agents import AssistantAgent, BaseChatAgent, Handoff, UserProxyAgent
+from teamrun.agents.base import BaseChatAgent
 from teamrun.components.building.conditions import build_condition
 from teamrun.components.building.wiring import PlainWiring, Wiring
-from teamrun.components.definitions.teams import (
-    AssistantDefinition,
-    ContextDefinition,
-    CustomDefinition,
-    HandoffDefinition,
+from teamrun.components.definitions.base import (
+    BaseTeamDefinition,
     ParticipantDefinition,
-    RoundRobinDefinition,
-    SelectorDefinition,
     TeamDefinition,
-    UserProxyDefinition,
 )
-from teamrun.components.registry import Registry
-from teamrun.context import (
-    BufferedChatCompletionContext,
-    ChatCompletionContext,
-    HeadAndTailChatCompletionContext,
-    TokenLimitedChatCompletionContext,
-    UnboundedChatCompletionContext,
-)
+from teamrun.components.definitions.contexts import CONTEXTS, ContextDefinition
+from teamrun.components.definitions.kinds import AGENTS, TEAMS, load
+from teamrun.components.definitions.teams import RoundRobinDefinition, SelectorDefinition
+from teamrun.context import ChatCompletionContext
 from teamrun.core.protocols import ChatAgent, Team
 from teamrun.models.base import ChatCompletionClient
 from teamrun.teams import BaseGroupChat, RoundRobinGroupChat, SelectorGroupChat
+from teamrun.tools.base import Tool
 
-__all__ = ["build_team"]
+__all__ = [
+    "Needs",
+    "TeamBuilder",
+    "build_context",
+    "build_round_robin",
+    "build_selector",
+    "build_team",
+    "given",
+]
 
 _PLAIN: Final = PlainWiring()
 
 
+class Needs(Protocol):
+    """What a definition refers to by name; `Registry` has it."""
+
+    def expanded(self, definition: TeamDefinition) -> TeamDefinition:
+        """The definition with the operator's variables filled into its texts."""
+        ...
+
+    def model_client(self, profile: str) -> ChatCompletionClient:
+        """The client of a model profile."""
+        ...
+
+    def tool(self, name: str) -> Tool:
+        """A registered tool."""
+        ...
+
+    def agent(self, agent: str, *, name: str, **options: Any) -> BaseChatAgent:
+        """A fresh agent of a registered class."""
+        ...
+
+
 def build_team(
-    definition: TeamDefinition, registry: Registry, wiring: Wiring = _PLAIN
+    definition: TeamDefinition, registry: Needs, wiring: Wiring = _PLAIN
 ) -> BaseGroupChat:
     """A fresh team.
 
@@ -46,20 +66,26 @@ def build_team(
         DefinitionError: A model or tool that it names cannot be made here.
         MissingVariable: A text needs an environment variable that is not set here.
     """
-    return _Builder(registry, wiring).team(registry.expanded(definition), definition.name)
+    return TeamBuilder(registry, wiring).team(registry.expanded(definition), definition.name)
 
 
-class _Builder:
-    def __init__(self, registry: Registry, wiring: Wiring) -> None:
-        self._registry = registry
-        self._wiring = wiring
+class TeamBuilder:
+    """Builds one team. The functions that the rows of `kinds` name get it as their last argument.
 
-    def team(self, definition: TeamDefinition, path: str) -> BaseGroupChat:
+    Such a function takes `(definition, path, builder)`; that of a team takes
+    `(definition, participants, options, path, builder)`.
+    """
+
+    def __init__(self, needs: Needs, wiring: Wiring) -> None:
+        self.needs = needs
+        self.wiring = wiring
+
+    def team(self, definition: BaseTeamDefinition, path: str) -> BaseGroupChat:
         """The team at a path."""
         participants = [
-            self._participant(member, f"{path}/{member.name}") for member in definition.participants
+            self.participant(member, f"{path}/{member.name}") for member in definition.participants
         ]
-        options = _given(
+        options = given(
             name=definition.name,
             description=definition.description,
             max_turns=definition.max_turns,
@@ -67,100 +93,65 @@ class _Builder:
         )
         if definition.termination is not None:
             options["termination_condition"] = build_condition(definition.termination)
-        match definition:
-            case RoundRobinDefinition():
-                return RoundRobinGroupChat(participants, **options)
-            case SelectorDefinition():
-                client = self._model(definition.model, "selector", f"{path}/selector")
-                options |= _selector_options(definition, client)
-                return SelectorGroupChat(participants, client, **options)
-            case _:
-                assert_never(definition)
+        build = load(TEAMS.of(definition).build)
+        return build(definition, participants, options, path, self)
 
-    def _participant(self, definition: ParticipantDefinition, path: str) -> ChatAgent | Team:
-        match definition:
-            case AssistantDefinition():
-                return self._assistant(definition, path)
-            case UserProxyDefinition():
-                ask = self._wiring.input(path, None, definition)
-                options = _given(description=definition.description, input_func=ask)
-                return UserProxyAgent(definition.name, **options)
-            case CustomDefinition():
-                return self._wiring.agent(path, self._own(definition, path))
-            case RoundRobinDefinition() | SelectorDefinition():
-                return self.team(definition, path)
-            case _:
-                assert_never(definition)
+    def participant(self, definition: ParticipantDefinition, path: str) -> ChatAgent | Team:
+        """The agent or team at a path."""
+        if isinstance(definition, BaseTeamDefinition):
+            return self.team(definition, path)
+        return load(AGENTS.of(definition).build)(definition, path, self)
 
-    def _assistant(self, definition: AssistantDefinition, path: str) -> AssistantAgent:
-        client = self._model(definition.model, definition.name, path)
-        options = _given(
-            description=definition.description,
-            reflect_on_tool_use=definition.reflect_on_tool_use,
-            max_tool_iterations=definition.max_tool_iterations,
-            tool_call_summary_format=definition.tool_call_summary_format,
-            tool_choice=definition.tool_choice,
-            model_client_stream=definition.model_client_stream,
-            metadata=definition.metadata,
-        )
-        if definition.system_message is not None:
-            options["system_message"] = definition.system_message or None
-        if definition.model_context is not None:
-            options["model_context"] = _context(definition.model_context, client)
-        tools = [self._wiring.tool(path, self._registry.tool(name)) for name in definition.tools]
-        return AssistantAgent(
-            definition.name,
-            client,
-            tools=tools or None,
-            handoffs=[_handoff(each) for each in definition.handoffs] or None,
-            **options,
-        )
+    def model(self, profile: str, agent: str, path: str) -> ChatCompletionClient:
+        """The client of a profile for the agent at a path."""
+        client = self.needs.model_client(profile).for_agent(agent)
+        return self.wiring.model(path, profile, client)
 
-    def _own(self, definition: CustomDefinition, path: str) -> BaseChatAgent:
-        options = _given(description=definition.description)
-        if (profile := definition.model) is not None:
-            client = self._registry.model_client(profile).for_agent(definition.name)
-            options["model_client"] = self._wiring.inner_model(path, profile, client)
-        return self._registry.agent(definition.agent, name=definition.name, **options)
-
-    def _model(self, profile: str, agent: str, path: str) -> ChatCompletionClient:
-        client = self._registry.model_client(profile).for_agent(agent)
-        return self._wiring.model(path, profile, client)
+    def tool(self, name: str, path: str) -> Tool:
+        """A tool for the agent at a path."""
+        return self.wiring.tool(path, self.needs.tool(name))
 
 
-def _given(**options: Any) -> dict[str, Any]:
+def given(**options: Any) -> dict[str, Any]:
     """The options that are not None: the rest is left to the class."""
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _selector_options(
-    definition: SelectorDefinition, client: ChatCompletionClient
-) -> dict[str, Any]:
-    options = _given(
+def build_context(
+    definition: ContextDefinition, client: ChatCompletionClient
+) -> ChatCompletionContext:
+    """A fresh model context; `client` counts the tokens of those that need it."""
+    kind = CONTEXTS[definition.type]
+    make = load(kind.build)
+    return make(client, **definition.sizes) if kind.takes_client else make(**definition.sizes)
+
+
+def build_round_robin(
+    _definition: RoundRobinDefinition,
+    participants: Sequence[ChatAgent | Team],
+    options: dict[str, Any],
+    _path: str,
+    _builder: TeamBuilder,
+) -> RoundRobinGroupChat:
+    """A team whose participants speak in turn."""
+    return RoundRobinGroupChat(participants, **options)
+
+
+def build_selector(
+    definition: SelectorDefinition,
+    participants: Sequence[ChatAgent | Team],
+    options: dict[str, Any],
+    path: str,
+    builder: TeamBuilder,
+) -> SelectorGroupChat:
+    """A team in which a model chooses who speaks next."""
+    client = builder.model(definition.model, "selector", f"{path}/selector")
+    options |= given(
         selector_prompt=definition.selector_prompt,
         allow_repeated_speaker=definition.allow_repeated_speaker,
         max_selector_attempts=definition.max_selector_attempts,
         model_client_streaming=definition.model_client_streaming,
     )
     if definition.model_context is not None:
-        options["model_context"] = _context(definition.model_context, client)
-    return options
-
-
-def _handoff(definition: HandoffDefinition) -> Handoff:
-    return Handoff.model_validate(definition.model_dump(exclude_none=True))
-
-
-def _context(definition: ContextDefinition, client: ChatCompletionClient) -> ChatCompletionContext:
-    sizes = definition.model_dump(exclude={"type"}, exclude_none=True)
-    match definition.type:
-        case "unbounded":
-            return UnboundedChatCompletionContext()
-        case "buffered":
-            return BufferedChatCompletionContext(**sizes)
-        case "head_and_tail":
-            return HeadAndTailChatCompletionContext(**sizes)
-        case "token_limited":
-            return TokenLimitedChatCompletionContext(client, **sizes)
-        case _:
-            assert_never(definition.type)
+        options["model_context"] = build_context(definition.model_context, client)
+    return SelectorGroupChat(participants, client, **options)

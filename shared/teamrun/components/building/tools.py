@@ -3,69 +3,26 @@
 import inspect
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from teamrun.components.building.operator_code import NotThere, OwnCode
+from teamrun.components.building.operator_code import NotThere, OperatorCode
 from teamrun.components.definitions.digest import digest
+from teamrun.components.definitions.kinds import load
+from teamrun.components.definitions.tools import TOOLS, ToolEntry
 from teamrun.components.reading.problems import did_you_mean, listed
 from teamrun.errors import DefinitionError, UsageError
-from teamrun.tools.base import Effects, OnLost, OnUnknown, Session, Tool
+from teamrun.tools.base import Tool
 from teamrun.tools.function import FunctionTool
 
-__all__ = ["ENTRY_POINTS", "ToolEntry", "ToolTable", "entry_point_tools"]
+__all__ = ["ENTRY_POINTS", "ToolTable", "build_function", "entry_point_tools"]
 
 ENTRY_POINTS: Final = "teamrun.tools"
 """The group under which an installed package offers tools."""
 
 _importing: Final = threading.RLock()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolEntry:
-    """A tool as the operator's file, or an installed package, describes it."""
-
-    name: str
-    function: str
-    """`package.module:name`."""
-    description: str | None = None
-    strict: bool = False
-    timeout_seconds: float | None = None
-    effects: Effects | None = None
-    """What a call does outside; None is what the tool itself says, for a function `none`."""
-    on_unknown: OnUnknown | None = None
-    session: Session | None = None
-    on_lost: OnLost | None = None
-    approval: bool | None = None
-    """Whether a person has to agree to each call."""
-    where: str = ""
-    """The pointer to it in the file; empty for a tool of an installed package."""
-
-    def content(self) -> dict[str, Any]:
-        """What the digest is taken of; how calls are made belongs to it where it is given."""
-        return {
-            "type": "function",
-            "function": self.function,
-            "description": self.description,
-            "strict": self.strict,
-            "timeout_seconds": self.timeout_seconds,
-            **self.conduct,
-        }
-
-    @property
-    def conduct(self) -> dict[str, Any]:
-        """How calls are made, as far as the operator says it."""
-        said = {
-            "effects": self.effects,
-            "on_unknown": self.on_unknown,
-            "session": self.session,
-            "on_lost": self.on_lost,
-            "approval": self.approval,
-        }
-        return {name: value for name, value in said.items() if value is not None}
 
 
 class ToolTable(Collection[str]):
@@ -82,7 +39,7 @@ class ToolTable(Collection[str]):
         tools: Iterable[Tool] = (),
     ) -> None:
         self._entries = {entry.name: entry for entry in entries}
-        self._code = OwnCode(folder)
+        self._code = OperatorCode(folder)
         self._tools = {tool.name: tool for tool in tools}
         self._given = frozenset(self._tools)
 
@@ -119,23 +76,30 @@ class ToolTable(Collection[str]):
                 code="unknown_tool",
             )
         with _importing:
-            return self._tools.setdefault(name, self._made(entry))
+            build = load(TOOLS[entry.type].build)
+            return self._tools.setdefault(name, build(entry, self._code))
 
-    def _made(self, entry: ToolEntry) -> Tool:
-        try:
-            found = self._code.find(entry.function)
-        except NotThere as error:
-            raise _at(entry, str(error)) from error
-        if isinstance(found, Tool):
-            if found.name != entry.name:
-                raise _at(entry, f"is the tool {found.name!r}; register it under that name")
-            if entry.conduct:
-                given = listed(entry.conduct)
-                raise _at(entry, f"is a Tool, whose class says {given}; take it out of the file")
-            return found
-        if not callable(found):
-            raise _at(entry, f"is a {type(found).__name__}, not a function or a Tool")
-        return _function_tool(found, entry)
+
+def build_function(entry: ToolEntry, code: OperatorCode) -> Tool:
+    """A tool of the operator's own code.
+
+    Raises:
+        DefinitionError: It cannot be imported, or is neither a function nor a tool of that name.
+    """
+    try:
+        found = code.find(entry.function)
+    except NotThere as error:
+        raise _at(entry, str(error)) from error
+    if isinstance(found, Tool):
+        if found.name != entry.name:
+            raise _at(entry, f"is the tool {found.name!r}; register it under that name")
+        if entry.conduct:
+            given = listed(entry.conduct)
+            raise _at(entry, f"is a Tool, whose class says {given}; take it out of the file")
+        return found
+    if not callable(found):
+        raise _at(entry, f"is a {type(found).__name__}, not a function or a Tool")
+    return _function_tool(found, entry)
 
 
 def entry_point_tools() -> list[ToolEntry]:

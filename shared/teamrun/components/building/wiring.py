@@ -9,7 +9,7 @@ from typing import Protocol
 
 from teamrun.agents.base import BaseChatAgent
 from teamrun.components.building.answers import input_with_form
-from teamrun.components.definitions.teams import UserProxyDefinition
+from teamrun.components.definitions.agents import UserProxyDefinition
 from teamrun.core.cancellation import CancellationToken
 from teamrun.models.base import ChatCompletionClient
 from teamrun.tools.base import Tool

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from teamrun.components.definitions.base import BaseConditionDefinition, ConditionDefinition
 
 __all__ = [
     "AndDefinition",
-    "ConditionDefinition",
     "ExternalDefinition",
     "FunctionCallDefinition",
     "HandoffTerminationDefinition",
@@ -23,11 +24,7 @@ __all__ = [
 _Tokens = Annotated[int, Field(ge=1)]
 
 
-class _Condition(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class TextMentionDefinition(_Condition):
+class TextMentionDefinition(BaseConditionDefinition):
     """Stops when a message contains a text."""
 
     type: Literal["text_mention"] = "text_mention"
@@ -37,7 +34,7 @@ class TextMentionDefinition(_Condition):
     ignore_case: bool = False
 
 
-class MaxMessagesDefinition(_Condition):
+class MaxMessagesDefinition(BaseConditionDefinition):
     """Stops after a number of messages, those of the task included."""
 
     type: Literal["max_messages"] = "max_messages"
@@ -45,13 +42,13 @@ class MaxMessagesDefinition(_Condition):
     include_agent_event: bool = False
 
 
-class StopMessageDefinition(_Condition):
+class StopMessageDefinition(BaseConditionDefinition):
     """Stops when an agent says so with a StopMessage."""
 
     type: Literal["stop_message"] = "stop_message"
 
 
-class TokenUsageDefinition(_Condition):
+class TokenUsageDefinition(BaseConditionDefinition):
     """Stops when the model calls of a run have used so many tokens."""
 
     type: Literal["token_usage"] = "token_usage"
@@ -68,74 +65,56 @@ class TokenUsageDefinition(_Condition):
         return self
 
 
-class HandoffTerminationDefinition(_Condition):
+class HandoffTerminationDefinition(BaseConditionDefinition):
     """Stops when an agent hands over to `target`."""
 
     type: Literal["handoff"] = "handoff"
     target: str = Field(min_length=1)
 
 
-class TimeoutDefinition(_Condition):
+class TimeoutDefinition(BaseConditionDefinition):
     """Stops at the end of the turn in which so many seconds have passed."""
 
     type: Literal["timeout"] = "timeout"
     timeout_seconds: float = Field(gt=0, allow_inf_nan=False)
 
 
-class ExternalDefinition(_Condition):
+class ExternalDefinition(BaseConditionDefinition):
     """Stops when the program around the team asks for it."""
 
     type: Literal["external"] = "external"
 
 
-class SourceMatchDefinition(_Condition):
+class SourceMatchDefinition(BaseConditionDefinition):
     """Stops when one of these agents has answered."""
 
     type: Literal["source_match"] = "source_match"
     sources: tuple[str, ...] = Field(min_length=1)
 
 
-class TextMessageDefinition(_Condition):
+class TextMessageDefinition(BaseConditionDefinition):
     """Stops when a text message was sent: by `source`, or by anyone, with the task included."""
 
     type: Literal["text_message"] = "text_message"
     source: str | None = None
 
 
-class FunctionCallDefinition(_Condition):
+class FunctionCallDefinition(BaseConditionDefinition):
     """Stops when a tool of that name was executed."""
 
     type: Literal["function_call"] = "function_call"
     function_name: str = Field(min_length=1)
 
 
-class OrDefinition(_Condition):
+class OrDefinition(BaseConditionDefinition):
     """Stops when any of the conditions does."""
 
     type: Literal["or"] = "or"
-    conditions: tuple["ConditionDefinition", ...] = Field(min_length=1)
+    conditions: tuple[ConditionDefinition, ...] = Field(min_length=1)
 
 
-class AndDefinition(_Condition):
+class AndDefinition(BaseConditionDefinition):
     """Stops when all of the conditions have stopped."""
 
     type: Literal["and"] = "and"
-    conditions: tuple["ConditionDefinition", ...] = Field(min_length=1)
-
-
-ConditionDefinition = Annotated[
-    TextMentionDefinition
-    | MaxMessagesDefinition
-    | StopMessageDefinition
-    | TokenUsageDefinition
-    | HandoffTerminationDefinition
-    | TimeoutDefinition
-    | ExternalDefinition
-    | SourceMatchDefinition
-    | TextMessageDefinition
-    | FunctionCallDefinition
-    | OrDefinition
-    | AndDefinition,
-    Field(discriminator="type"),
-]
-"""When a team stops."""
+    conditions: tuple[ConditionDefinition, ...] = Field(min_length=1)

@@ -2,13 +2,10 @@
 
 from collections.abc import Iterator
 
-from teamrun.components.definitions.teams import (
-    AssistantDefinition,
-    CustomDefinition,
+from teamrun.components.definitions.base import (
+    BaseTeamDefinition,
     ParticipantDefinition,
-    SelectorDefinition,
     TeamDefinition,
-    UserProxyDefinition,
 )
 
 __all__ = ["agents_of", "classes_of", "models_of", "tools_of"]
@@ -16,40 +13,26 @@ __all__ = ["agents_of", "classes_of", "models_of", "tools_of"]
 
 def models_of(team: TeamDefinition) -> set[str]:
     """The model profiles of all agents and selectors."""
-    models = {
-        part.model
-        for part in _parts(team)
-        if isinstance(part, (AssistantDefinition, CustomDefinition, SelectorDefinition))
-    }
-    return {model for model in models if model is not None}
+    return {model for part in _parts(team) for model in part.uses.models}
 
 
 def classes_of(team: TeamDefinition) -> set[str]:
     """The registered classes of all agents."""
-    return {part.agent for part in _parts(team) if isinstance(part, CustomDefinition)}
+    return {name for part in _parts(team) for name in part.uses.agents}
 
 
 def tools_of(team: TeamDefinition) -> set[str]:
     """The tools of all agents."""
-    return {
-        name
-        for part in _parts(team)
-        if isinstance(part, AssistantDefinition)
-        for name in part.tools
-    }
+    return {name for part in _parts(team) for name in part.uses.tools}
 
 
 def agents_of(team: TeamDefinition) -> list[str]:
     """The names of all agents, those of inner teams included, in their order."""
-    return [
-        part.name
-        for part in _parts(team)
-        if isinstance(part, (AssistantDefinition, CustomDefinition, UserProxyDefinition))
-    ]
+    return [part.name for part in _parts(team) if not isinstance(part, BaseTeamDefinition)]
 
 
 def _parts(part: ParticipantDefinition) -> Iterator[ParticipantDefinition]:
     yield part
-    if not isinstance(part, (AssistantDefinition, CustomDefinition, UserProxyDefinition)):
+    if isinstance(part, BaseTeamDefinition):
         for inner in part.participants:
             yield from _parts(inner)

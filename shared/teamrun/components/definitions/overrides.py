@@ -2,12 +2,10 @@
 
 from typing import Any, TypeVar
 
-from teamrun.components.definitions.teams import (
-    AssistantDefinition,
-    CustomDefinition,
+from teamrun.components.definitions.base import (
+    BaseTeamDefinition,
     ParticipantDefinition,
     TeamDefinition,
-    UserProxyDefinition,
 )
 
 __all__ = ["overridden"]
@@ -29,9 +27,7 @@ def overridden(team: TeamDefinition, *, model: str | None, max_turns: int | None
 
 
 def _with_model(part: PartT, model: str) -> PartT:
-    changes: dict[str, Any] = {}
-    if getattr(part, "model", None) is not None:
-        changes["model"] = model
-    if not isinstance(part, AssistantDefinition | CustomDefinition | UserProxyDefinition):
+    changes: dict[str, Any] = {"model": model} if part.uses.models else {}
+    if isinstance(part, BaseTeamDefinition):
         changes["participants"] = tuple(_with_model(each, model) for each in part.participants)
     return part.model_copy(update=changes)

@@ -1,29 +1,24 @@
-"""Model profiles: the names by which teams refer to models, each with one client per process."""
+"""Model profiles as data: the names by which teams refer to models."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from teamrun.components.definitions.digest import digest
 from teamrun.components.definitions.environment import MissingVariable, expand_all
-from teamrun.errors import DefinitionError, MissingPackage, UsageError
-from teamrun.models.base import ChatCompletionClient
 from teamrun.models.makers import BASE_URL, NO_KEY, NoAddress, access_to
 from teamrun.models.prices import Price
 
 __all__ = [
     "PROFILE_OPTIONS",
-    "Active",
     "AzureOpenAIOptions",
     "OpenAIOptions",
     "PriceOptions",
     "Profile",
     "ProfileOptions",
-    "Profiles",
     "ScriptedOptions",
 ]
 
@@ -198,147 +193,3 @@ class Profile:
         if key is None and variable is not None:
             raise MissingVariable(variable)
         return {"base_url": address, "api_key": key or NO_KEY}
-
-
-class Active(NamedTuple):
-    """Which profile stands behind a name in this environment."""
-
-    profile: Profile
-    missing: str | None
-    """The variable that even the last fallback lacks."""
-    unset: str | None
-    """The variable that the named profile itself lacks."""
-
-
-class Profiles(Collection[str]):
-    """All profiles of a process by name. Clients are made at first use and closed together."""
-
-    def __init__(
-        self,
-        profiles: Mapping[str, Profile],
-        *,
-        environ: Mapping[str, str],
-        clients: Mapping[str, ChatCompletionClient] | None = None,
-    ) -> None:
-        self._profiles = dict(profiles)
-        self._environ = environ
-        self._given = dict(clients or {})
-        self._clients: dict[str, ChatCompletionClient] = {}
-        self._prices: dict[str, Price | None] = {}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({**self._profiles, **self._given})
-
-    def __len__(self) -> int:
-        return len({**self._profiles, **self._given})
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._profiles or name in self._given
-
-    def active(self, name: str) -> Active | None:
-        """The profile that is used under a name here; None for a client that was handed in."""
-        if name in self._given:
-            return None
-        profile = self._profiles[name]
-        unset = missing = profile.missing(self._environ)
-        while missing is not None and profile.fallback is not None:
-            profile = self._profiles[profile.fallback]
-            missing = profile.missing(self._environ)
-        return Active(profile, missing, unset)
-
-    def model(self, name: str) -> str | None:
-        """The provider's name of the model that is used under a name here, if it is known."""
-        active = self.active(name)
-        return None if active is None else active.profile.model(self._environ)
-
-    def is_scripted(self, name: str) -> bool:
-        """Whether a script answers under a name here."""
-        if (active := self.active(name)) is None:
-            return self._given[name].is_scripted
-        return active.profile.type == "scripted"
-
-    def entry_points(self) -> list[str]:
-        """The profiles that are no fallback of another one."""
-        fallbacks = {profile.fallback for profile in self._profiles.values()}
-        return [name for name in self if name not in fallbacks]
-
-    def price(self, name: str) -> Price | None:
-        """What the operator says that the model behind a name costs here."""
-        if name not in self._prices:
-            active = self.active(name)
-            self._prices[name] = None if active is None else active.profile.price
-        return self._prices[name]
-
-    def digest(self, name: str) -> str:
-        """The digest of a profile with its fallbacks, the same in every environment."""
-        if name in self._given:
-            return digest({"type": type(self._given[name]).__name__})
-        chain: list[dict[str, Any]] = []
-        step: str | None = name
-        while step is not None:
-            chain.append(self._profiles[step].content())
-            step = self._profiles[step].fallback
-        return digest(chain)
-
-    def for_model(self, model: str) -> str | None:
-        """The profile of that name, or the first one that calls the provider's model `model`."""
-        if model in self:
-            return model
-        for name, profile in self._profiles.items():
-            ready = profile.missing(self._environ) is None
-            if ready and profile.arguments(self._environ).get("model") == model:
-                return name
-        return None
-
-    def client(self, name: str) -> ChatCompletionClient:
-        """The client behind a name.
-
-        Raises:
-            DefinitionError: There is no such profile, or a variable that it needs is not set.
-        """
-        if name in self._given:
-            return self._given[name]
-        if name not in self._profiles:
-            raise DefinitionError(f"There is no model profile {name!r}.", code="unknown_model")
-        active = self.active(name)
-        assert active is not None, "clients that were handed in are returned above"
-        profile, missing, _ = active
-        if missing is not None:
-            address = ", write its 'base_url'" if missing == BASE_URL else ""
-            raise DefinitionError(
-                f"The model profile {name!r} needs the environment variable {missing}; set it"
-                f"{address}, or give the profile a 'fallback'.",
-                pointer=profile.where,
-                code="model_not_ready",
-            )
-        if profile.name not in self._clients:
-            self._clients[profile.name] = self._made(profile)
-        return self._clients[profile.name]
-
-    def _made(self, profile: Profile) -> ChatCompletionClient:
-        # Imported here: a process that only accepts runs needs no model client.
-        from teamrun.models.providers import make_client
-
-        try:
-            arguments = profile.arguments(self._environ)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            raise DefinitionError(
-                f"The model profile {profile.name!r} does not hold: {first['msg']}.",
-                pointer="/".join([profile.where, *map(str, first["loc"])]),
-            ) from None
-        try:
-            return make_client(profile.type, **arguments)
-        except (DefinitionError, MissingPackage):
-            raise
-        except UsageError as error:
-            raise DefinitionError(
-                f"The model profile {profile.name!r} is invalid: {error.message}",
-                pointer=profile.where,
-            ) from error
-
-    async def close(self) -> None:
-        """Close the clients that were made here."""
-        clients, self._clients = self._clients, {}
-        for client in clients.values():
-            await client.close()

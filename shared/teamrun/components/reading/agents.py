@@ -1,54 +1,61 @@
 """Agents as people write them, read into the canonical form."""
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
-from teamrun.components.building.custom_agents import AgentEntry
-from teamrun.components.building.operator_code import DOTTED
-from teamrun.components.definitions.teams import (
-    AgentDefinition,
+from teamrun.components.definitions.agents import (
     AssistantDefinition,
-    ContextDefinition,
     CustomDefinition,
     HandoffDefinition,
     UserProxyDefinition,
 )
+from teamrun.components.definitions.base import AgentDefinition
+from teamrun.components.definitions.contexts import ContextDefinition
+from teamrun.components.definitions.custom_agents import DOTTED, CustomAgentEntry
+from teamrun.components.definitions.kinds import AGENTS, load
 from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
 from teamrun.components.reading.mentions import check_handoffs
 from teamrun.components.reading.people import check_person
-from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.reading.problems import (
+    Problems,
+    did_you_mean,
+    joined,
+    listed,
+    pointer,
+    shown,
+)
 from teamrun.components.reading.scope import Scope
 
-__all__ = ["AGENT_TYPES", "read_agent", "read_classes", "read_context", "read_handoffs"]
+__all__ = [
+    "read_agent",
+    "read_assistant",
+    "read_classes",
+    "read_context",
+    "read_custom",
+    "read_handoffs",
+    "read_user_proxy",
+]
 
-AGENT_TYPES: Final[Mapping[str, str]] = {
-    "assistant_agent": "assistant_agent",
-    "AssistantAgent": "assistant_agent",
-    "custom_agent": "custom_agent",
-    "user_proxy_agent": "user_proxy_agent",
-    "UserProxyAgent": "user_proxy_agent",
-}
-"""Names of agent types, and the canonical one of each."""
-
-_LATER: Final = frozenset(
-    {
-        "code_executor_agent",
-        "society_of_mind_agent",
-        "message_filter_agent",
-        "CodeExecutorAgent",
-        "SocietyOfMindAgent",
-        "MessageFilterAgent",
-    }
-)
-_ASSISTANT: Final = {name: name for name in AssistantDefinition.model_fields} | {
-    "max_tool_use_attempts": "max_tool_iterations"
-}
-_PERSON: Final = {name: name for name in UserProxyDefinition.model_fields}
-_CUSTOM: Final = {name: name for name in CustomDefinition.model_fields}
 _OWN: Final = {"class": "class", "options": "options"}
 """What only the operator's file may say of an agent, and `read_classes` reads."""
 _HANDOFF: Final = {name: name for name in HandoffDefinition.model_fields}
 _CONTEXT: Final = {name: name for name in ContextDefinition.model_fields}
+
+
+class ReadAgent(Protocol):
+    """What reads the agents of one kind; None: a problem was noted."""
+
+    def __call__(
+        self,
+        source: Mapping[str, Any],
+        where: str,
+        scope: Scope,
+        problems: Problems,
+        *,
+        name: str | None,
+    ) -> AgentDefinition | None:
+        """The agent; `name` is its name if the document gives none."""
+        ...
 
 
 def read_agent(
@@ -60,15 +67,12 @@ def read_agent(
         return None
     usual = "custom_agent" if "class" in source and scope.operator else "assistant_agent"
     written = source.get("type", usual)
-    kind = AGENT_TYPES.get(written) if isinstance(written, str) else None
+    kind = AGENTS.named(written)
     if kind is None:
         _note_type(written, pointer(where, "type"), problems)
         return None
-    if kind == "user_proxy_agent":
-        return _person(source, where, problems, name=name)
-    if kind == "custom_agent":
-        return _custom(source, where, scope, problems, name=name)
-    return _assistant(source, where, scope, problems, name=name)
+    read: ReadAgent = load(kind.read)
+    return read(source, where, scope, problems, name=name)
 
 
 def read_context(raw: Any, where: str, problems: Problems) -> ContextDefinition | None:
@@ -80,11 +84,14 @@ def read_context(raw: Any, where: str, problems: Problems) -> ContextDefinition 
     return construct(ContextDefinition, fields, fields.values, problems)
 
 
-def _assistant(
+def read_assistant(
     source: Mapping[str, Any], where: str, scope: Scope, problems: Problems, *, name: str | None
 ) -> AssistantDefinition | None:
+    """An agent that answers with a model."""
     before = len(problems.found)
-    fields = read_fields(source, where, _ASSISTANT, problems, what="an agent")
+    fields = read_fields(
+        source, where, AGENTS.by_model[AssistantDefinition].fields, problems, what="an agent"
+    )
     values = _values(fields, "assistant_agent", name)
     scope.check_model(values.get("model"), fields.place("model"), problems)
     if values.get("tools") is not None:
@@ -100,20 +107,24 @@ def _assistant(
     return agent if len(problems.found) == before else None
 
 
-def _person(
-    source: Mapping[str, Any], where: str, problems: Problems, *, name: str | None
+def read_user_proxy(
+    source: Mapping[str, Any], where: str, _scope: Scope, problems: Problems, *, name: str | None
 ) -> UserProxyDefinition | None:
+    """A person who takes part."""
     before = len(problems.found)
-    fields = read_fields(source, where, _PERSON, problems, what="a user proxy")
+    fields = read_fields(
+        source, where, AGENTS.by_model[UserProxyDefinition].fields, problems, what="a user proxy"
+    )
     check_person(fields, problems)
     values = _values(fields, "user_proxy_agent", name)
     person = construct(UserProxyDefinition, fields, values, problems)
     return person if len(problems.found) == before else None
 
 
-def _custom(
+def read_custom(
     source: Mapping[str, Any], where: str, scope: Scope, problems: Problems, *, name: str | None
 ) -> CustomDefinition | None:
+    """An agent of a class that the operator registered."""
     before = len(problems.found)
     if "class" in source and not scope.operator:
         problems.add(
@@ -123,7 +134,7 @@ def _custom(
             f" {listed(scope.agents)}.",
         )
         return None
-    known = _CUSTOM | _OWN if scope.operator else _CUSTOM
+    known = AGENTS.by_model[CustomDefinition].fields | (_OWN if scope.operator else {})
     fields = read_fields(source, where, known, problems, what="an agent of a class of its own")
     values = _values(fields, "custom_agent", name)
     own = {part: values.pop(part, None) for part in _OWN}
@@ -139,9 +150,9 @@ def _custom(
     return agent if len(problems.found) == before else None
 
 
-def read_classes(raw: Mapping[str, Any], where: str, problems: Problems) -> list[AgentEntry]:
+def read_classes(raw: Mapping[str, Any], where: str, problems: Problems) -> list[CustomAgentEntry]:
     """The classes among the agents of the operator's file, by the keys of the agents."""
-    read: list[AgentEntry] = []
+    read: list[CustomAgentEntry] = []
     for name, item in raw.items():
         if not isinstance(item, Mapping) or "class" not in item:
             continue
@@ -155,7 +166,9 @@ def read_classes(raw: Mapping[str, Any], where: str, problems: Problems) -> list
             if options is None
             else as_object(options, pointer(place, "options"), problems, what="'options'")
         )
-        read.append(AgentEntry(name=name, target=str(target), options=given or {}, where=place))
+        read.append(
+            CustomAgentEntry(name=name, target=str(target), options=given or {}, where=place)
+        )
     return read
 
 
@@ -207,13 +220,12 @@ def read_handoffs(raw: Any, where: str, problems: Problems) -> list[HandoffDefin
 
 
 def _note_type(written: Any, where: str, problems: Problems) -> None:
-    if isinstance(written, str) and written in _LATER:
+    if isinstance(written, str) and written in AGENTS.planned:
         problems.add(where, "not_available_yet", f"'type': {written!r} is not available yet.")
         return
-    hint = did_you_mean(str(written), AGENT_TYPES)
+    hint = did_you_mean(str(written), AGENTS.names)
     problems.add(
         where,
         "invalid_definition",
-        f"'type': no agent type {shown(written)}.{hint} There are 'assistant_agent',"
-        " 'user_proxy_agent' and 'custom_agent'.",
+        f"'type': no agent type {shown(written)}.{hint} There are {joined(AGENTS.types)}.",
     )

@@ -3,23 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel
-
-from teamrun.components.definitions.conditions import (
-    AndDefinition,
-    ConditionDefinition,
-    ExternalDefinition,
-    FunctionCallDefinition,
-    HandoffTerminationDefinition,
-    MaxMessagesDefinition,
-    OrDefinition,
-    SourceMatchDefinition,
-    StopMessageDefinition,
-    TextMentionDefinition,
-    TextMessageDefinition,
-    TimeoutDefinition,
-    TokenUsageDefinition,
-)
+from teamrun.components.definitions.base import ConditionDefinition
+from teamrun.components.definitions.conditions import OrDefinition
+from teamrun.components.definitions.kinds import CONDITIONS, ConditionKind
 from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
 from teamrun.components.reading.mentions import Mention
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
@@ -27,40 +13,6 @@ from teamrun.components.reading.problems import Problems, did_you_mean, listed, 
 __all__ = ["ConditionReader", "combined"]
 
 _MAX_DEPTH: Final = 16
-
-_Simple = (
-    TextMentionDefinition
-    | MaxMessagesDefinition
-    | StopMessageDefinition
-    | TokenUsageDefinition
-    | HandoffTerminationDefinition
-    | TimeoutDefinition
-    | ExternalDefinition
-    | SourceMatchDefinition
-    | TextMessageDefinition
-    | FunctionCallDefinition
-)
-_SIMPLE: Final[Mapping[str, type[_Simple]]] = {
-    "text_mention": TextMentionDefinition,
-    "max_messages": MaxMessagesDefinition,
-    "stop_message": StopMessageDefinition,
-    "token_usage": TokenUsageDefinition,
-    "handoff": HandoffTerminationDefinition,
-    "timeout": TimeoutDefinition,
-    "external": ExternalDefinition,
-    "source_match": SourceMatchDefinition,
-    "text_message": TextMessageDefinition,
-    "function_call": FunctionCallDefinition,
-}
-_COMBINED: Final[Mapping[str, type[OrDefinition] | type[AndDefinition]]] = {
-    "or": OrDefinition,
-    "any": OrDefinition,
-    "and": AndDefinition,
-    "all": AndDefinition,
-}
-_ALIASES: Final[Mapping[str, Mapping[str, str]]] = {
-    "timeout": {"seconds": "timeout_seconds", "timeout": "timeout_seconds"},
-}
 
 
 def combined(
@@ -93,40 +45,37 @@ class ConditionReader:
         if depth > _MAX_DEPTH:
             self._problems.add(where, "too_large", "Conditions are nested too deeply.")
             return None
-        kind = source.get("type")
-        if isinstance(kind, str) and kind in _COMBINED:
-            return self._combined(_COMBINED[kind], source, where, depth)
-        if isinstance(kind, str) and kind in _SIMPLE:
-            return self.simple(kind, source, where)
-        self._unknown(kind, where)
-        return None
+        kind = CONDITIONS.named(source.get("type"))
+        if kind is None:
+            self._unknown(source.get("type"), where)
+            return None
+        if kind.is_combined:
+            return self._combined(kind, source, where, depth)
+        return self.simple(kind, source, where)
 
     def simple(
-        self, kind: str, source: Mapping[str, Any], where: str
+        self, kind: ConditionKind, source: Mapping[str, Any], where: str
     ) -> ConditionDefinition | None:
-        """A condition without others inside; `source` may say `type`."""
-        model = _SIMPLE[kind]
-        known = {name: name for name in _names(model)} | dict(_ALIASES.get(kind, {}))
-        fields = read_fields(source, where, known, self._problems, what=f"{kind} termination")
-        values = {**fields.values, "type": kind}
-        condition = construct(model, fields, values, self._problems)
+        """A condition without others inside; `source` may give its `type`."""
+        fields = read_fields(
+            source, where, kind.fields, self._problems, what=f"{kind.type} termination"
+        )
+        values = {**fields.values, "type": kind.type}
+        condition = construct(kind.model, fields, values, self._problems)
         if condition is not None:
-            self.mentions += _mentions(condition, fields)
+            self.mentions += _mentions(kind, dict(condition), fields)
         return condition
 
     def _combined(
-        self,
-        model: type[OrDefinition] | type[AndDefinition],
-        source: Mapping[str, Any],
-        where: str,
-        depth: int,
+        self, kind: ConditionKind, source: Mapping[str, Any], where: str, depth: int
     ) -> ConditionDefinition | None:
-        known = {"type": "type", "conditions": "conditions"}
-        fields = read_fields(source, where, known, self._problems, what="a termination condition")
+        fields = read_fields(
+            source, where, kind.fields, self._problems, what="a termination condition"
+        )
         inner = self._several(
             fields.values.get("conditions"), fields.place("conditions"), depth + 1
         )
-        return model(conditions=tuple(inner)) if inner else None
+        return kind.model.model_validate({"conditions": tuple(inner)}) if inner else None
 
     def _several(self, raw: Any, where: str, depth: int) -> list[ConditionDefinition]:
         items = as_list(raw, where, self._problems, what="'conditions'")
@@ -143,28 +92,21 @@ class ConditionReader:
                 "'type': a functional condition is Python code, which a definition cannot hold."
             )
         else:
-            hint = did_you_mean(str(kind), [*_SIMPLE, *_COMBINED])
-            detail = (
-                f"'type': no condition {shown(kind)}.{hint or f' There are {listed(_SIMPLE)}.'}"
-            )
+            simple = listed(row.type for row in CONDITIONS if not row.is_combined)
+            hint = did_you_mean(str(kind), CONDITIONS.names) or f" There are {simple}."
+            detail = f"'type': no condition {shown(kind)}.{hint}"
         self._problems.add(pointer(where, "type"), "invalid_definition", detail)
 
 
-def _mentions(condition: _Simple, fields: Fields) -> list[Mention]:
-    match condition:
-        case TextMentionDefinition() | SourceMatchDefinition():
-            place = fields.place("sources")
-            sources = enumerate(condition.sources or ())
-            return [Mention("source", name, pointer(place, index)) for index, name in sources]
-        case TextMessageDefinition(source=str(source)):
-            return [Mention("source", source, fields.place("source"))]
-        case HandoffTerminationDefinition():
-            return [Mention("target", condition.target, fields.place("target"))]
-        case FunctionCallDefinition():
-            return [Mention("function", condition.function_name, fields.place("function_name"))]
-        case _:
-            return []
-
-
-def _names(model: type[BaseModel]) -> list[str]:
-    return list(model.model_fields)
+def _mentions(kind: ConditionKind, values: Mapping[str, Any], fields: Fields) -> list[Mention]:
+    """The names in a condition; each is a text or stands in a list."""
+    found: list[Mention] = []
+    for field, what in kind.mentions.items():
+        place, value = fields.place(field), values[field]
+        if isinstance(value, str):
+            found.append(Mention(what, value, place))
+        else:
+            found += [
+                Mention(what, name, pointer(place, index)) for index, name in enumerate(value or ())
+            ]
+    return found

@@ -1,22 +1,15 @@
 """Names that a team's conditions and handoffs mention, checked against what the team has."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-from teamrun.components.definitions.teams import (
-    AssistantDefinition,
-    CustomDefinition,
-    HandoffDefinition,
-    ParticipantDefinition,
-    RoundRobinDefinition,
-    SelectorDefinition,
-)
+from teamrun.components.definitions.agents import AssistantDefinition, HandoffDefinition
+from teamrun.components.definitions.base import BaseTeamDefinition, ParticipantDefinition
+from teamrun.components.definitions.kinds import MentionKind
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.reading.scope import Member
 
-__all__ = ["Mention", "MentionKind", "check_handoffs", "check_mentions"]
-
-MentionKind = Literal["source", "target", "function", "speaker"]
+__all__ = ["Mention", "check_handoffs", "check_mentions"]
 
 
 class Mention(NamedTuple):
@@ -45,7 +38,7 @@ def check_mentions(
     definition lists. In a team that has one, an unknown name is a warning.
     """
     agents = [agent for member in members for agent in _agents(member.definition)]
-    has_own_code = any(isinstance(agent, CustomDefinition) for agent in agents)
+    has_own_code = any(agent.uses.agents for agent in agents)
     known = _known(agents)
     known["speaker"] = {name for member in members for name in _names_in(member.definition)}
     for mention in mentions:
@@ -85,7 +78,7 @@ def _tool_name(handoff: HandoffDefinition) -> str:
 
 
 def _agents(part: ParticipantDefinition) -> Iterator[ParticipantDefinition]:
-    if isinstance(part, (RoundRobinDefinition, SelectorDefinition)):
+    if isinstance(part, BaseTeamDefinition):
         for inner in part.participants:
             yield from _agents(inner)
     else:
@@ -95,7 +88,7 @@ def _agents(part: ParticipantDefinition) -> Iterator[ParticipantDefinition]:
 def _names_in(part: ParticipantDefinition) -> Iterator[str]:
     """The names of a member, and of those inside of it."""
     yield part.name
-    if isinstance(part, (RoundRobinDefinition, SelectorDefinition)):
+    if isinstance(part, BaseTeamDefinition):
         for inner in part.participants:
             yield from _names_in(inner)
 
@@ -103,7 +96,7 @@ def _names_in(part: ParticipantDefinition) -> Iterator[str]:
 def _known(agents: Sequence[ParticipantDefinition]) -> dict[MentionKind, set[str]]:
     assistants = [agent for agent in agents if isinstance(agent, AssistantDefinition)]
     handoffs = [handoff for agent in assistants for handoff in agent.handoffs]
-    tools = {tool for agent in assistants for tool in agent.tools}
+    tools = {tool for agent in agents for tool in agent.uses.tools}
     return {
         # The messages of an inner team carry the names of its agents, not its own.
         "source": {"user", *(agent.name for agent in agents)},

@@ -13,6 +13,7 @@ __all__ = [
     "Source",
     "Warned",
     "did_you_mean",
+    "joined",
     "listed",
     "nearest",
     "pointer",
@@ -154,6 +155,12 @@ def shown(value: object) -> str:
     """A value of the document for a message, cut where it is long."""
     text = repr(value)
     return text if len(text) <= _LONG else text[:_LONG] + "…"
+
+
+def joined(names: Sequence[str], word: str = "and") -> str:
+    """Quoted names as a phrase: `'a', 'b' and 'c'`."""
+    *rest, last = [repr(name) for name in names]
+    return f"{', '.join(rest)} {word} {last}" if rest else last
 
 
 def listed(names: Iterable[str], *, none: str = "none") -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from teamrun.components.definitions.teams import ParticipantDefinition
+from teamrun.components.definitions.base import ParticipantDefinition
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, shown
 
 __all__ = ["Member", "Scope"]

@@ -5,16 +5,15 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from teamrun.components.building.operator_code import DOTTED
-from teamrun.components.building.tools import ToolEntry
-from teamrun.components.definitions.teams import ToolName
+from teamrun.components.definitions.base import ToolName
+from teamrun.components.definitions.custom_agents import DOTTED
+from teamrun.components.definitions.kinds import load
+from teamrun.components.definitions.tools import PLANNED_TOOLS, TOOLS, ToolEntry
 from teamrun.components.reading.fields import as_object, construct, read_fields
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
 
-__all__ = ["read_tools"]
-
-_LATER: Final = frozenset({"code_execution", "http", "mcp"})
+__all__ = ["read_function", "read_tools"]
 
 
 class _FunctionTool(BaseModel):
@@ -46,22 +45,26 @@ def read_tools(
     for name, item in (as_object(raw, where, problems, what="'tools'") or {}).items():
         place = pointer(where, name)
         source = as_object(item, place, problems, what="a tool")
-        entry = None if source is None else _tool(name, source, place, offered, problems)
+        if source is None:
+            continue
+        written = source.get("type", "function")
+        kind = TOOLS.get(written) if isinstance(written, str) else None
+        if kind is None:
+            _note_type(written, pointer(place, "type"), problems)
+            continue
+        entry = load(kind.read)(name, source, place, offered, problems)
         read += [entry] if entry else []
     return read
 
 
-def _tool(
+def read_function(
     name: str,
     source: Mapping[str, Any],
     where: str,
     offered: Mapping[str, ToolEntry],
     problems: Problems,
 ) -> ToolEntry | None:
-    kind = source.get("type", "function")
-    if kind != "function":
-        _note_type(kind, pointer(where, "type"), problems)
-        return None
+    """A Python function as a tool; None: a problem was noted."""
     fields = read_fields(source, where, _KNOWN, problems, what="a function tool")
     if fields.values.get("cache_results"):
         detail = "'cache_results' is not available yet; leave it out."
@@ -110,10 +113,10 @@ def _function(
 
 
 def _note_type(kind: Any, where: str, problems: Problems) -> None:
-    if isinstance(kind, str) and kind in _LATER:
+    if isinstance(kind, str) and kind in PLANNED_TOOLS:
         detail = f"'type': {kind!r} is not available yet; tools of type 'function' are."
         problems.add(where, "not_available_yet", detail)
         return
-    hint = did_you_mean(str(kind), ["function", *_LATER])
-    detail = f"'type': no tool type {shown(kind)}.{hint} There is {listed(['function'])}."
+    hint = did_you_mean(str(kind), [*TOOLS, *PLANNED_TOOLS])
+    detail = f"'type': no tool type {shown(kind)}.{hint} There is {listed(TOOLS)}."
     problems.add(where, "invalid_definition", detail)

@@ -5,10 +5,9 @@ from functools import partial
 from typing import Any
 
 from teamrun.components.building.teams import build_team
-from teamrun.components.definitions.teams import (
+from teamrun.components.definitions.base import (
+    BaseTeamDefinition,
     ParticipantDefinition,
-    RoundRobinDefinition,
-    SelectorDefinition,
     TeamDefinition,
 )
 from teamrun.components.registry import Registry
@@ -92,7 +91,7 @@ def _path_in(definition: ParticipantDefinition, agent: str) -> str | None:
     """The path of an agent of the team, or of a team in it."""
     if definition.name == agent:
         return agent
-    if not isinstance(definition, RoundRobinDefinition | SelectorDefinition):
+    if not isinstance(definition, BaseTeamDefinition):
         return None
     paths = (_path_in(member, agent) for member in definition.participants)
     return next((f"{definition.name}/{path}" for path in paths if path is not None), None)

@@ -6,7 +6,7 @@ from typing import Any
 
 from teamrun.agents.base import BaseChatAgent
 from teamrun.components.building.wiring import InputFunc
-from teamrun.components.definitions.teams import UserProxyDefinition
+from teamrun.components.definitions.agents import UserProxyDefinition
 from teamrun.core.cancellation import CancellationToken
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from weakref import WeakValueDictionary
 
-from teamrun.components.definitions.teams import TeamDefinition
+from teamrun.components.definitions.base import TeamDefinition
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher

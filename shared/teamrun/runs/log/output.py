@@ -4,10 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from teamrun.components.definitions.teams import (
+from teamrun.components.definitions.base import (
+    BaseTeamDefinition,
     ParticipantDefinition,
-    RoundRobinDefinition,
-    SelectorDefinition,
     TeamDefinition,
 )
 from teamrun.messages import BaseChatMessage, HandoffMessage, StructuredMessage
@@ -42,7 +41,7 @@ def output_of_message(message: BaseChatMessage) -> dict[str, Any]:
 
 
 def _speakers(part: ParticipantDefinition, name: str) -> set[str]:
-    if not isinstance(part, RoundRobinDefinition | SelectorDefinition):
+    if not isinstance(part, BaseTeamDefinition):
         return {part.name} if part.name == name else set()
     found: set[str] = set()
     for member in part.participants:
@@ -51,7 +50,7 @@ def _speakers(part: ParticipantDefinition, name: str) -> set[str]:
 
 
 def _all_of(part: ParticipantDefinition) -> set[str]:
-    if not isinstance(part, RoundRobinDefinition | SelectorDefinition):
+    if not isinstance(part, BaseTeamDefinition):
         return {part.name}
     if part.output is not None:
         return {agent for name in part.output for agent in _speakers(part, name)}

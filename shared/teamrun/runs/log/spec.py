@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from teamrun.components.definitions.teams import TeamDefinition
+from teamrun.components.definitions.base import TeamDefinition
 from teamrun.messages.recordable import encodable, recordable
 from teamrun.runs.log.limits import Limits
 

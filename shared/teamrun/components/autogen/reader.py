@@ -1,0 +1,60 @@
+"""Teams in either form: as people write them, or as AutoGen component JSON, mixed at will."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from teamrun.components.autogen.agents import read_component_agent, read_component_context
+from teamrun.components.autogen.components import is_component, model_profile, unwrap
+from teamrun.components.autogen.conditions import read_component_condition
+from teamrun.components.definitions.base import ConditionDefinition
+from teamrun.components.definitions.contexts import ContextDefinition
+from teamrun.components.definitions.kinds import TEAMS
+from teamrun.components.reading.conditions import ConditionReader
+from teamrun.components.reading.scope import Member
+from teamrun.components.reading.teams import Opened, TeamReader
+
+__all__ = ["DefinitionReader"]
+
+
+class DefinitionReader(TeamReader):
+    """Reads one document in either form."""
+
+    def opened(self, raw: Any, where: str) -> Opened | None:
+        """A team, in our form or as a component."""
+        if not is_component(raw):
+            return super().opened(raw, where)
+        component = unwrap(raw, where, "team", self.problems)
+        if component is None:
+            return None
+        kind = TEAMS.by_provider[component.provider]
+        known = {**kind.fields, "model_client": "model"}
+        known = {key: known[key] for key in known if key not in ("type", "system_message")}
+        return Opened(kind, component.config, component.where, known)
+
+    def member(self, raw: Any, where: str, depth: int) -> Member | None:
+        """A member of a team, in our form or as a component."""
+        if not is_component(raw):
+            return super().member(raw, where, depth)
+        if str(cast("Mapping[str, Any]", raw)["provider"]) in TEAMS.by_provider:
+            return self.team(raw, where, depth=depth + 1)
+        return read_component_agent(raw, where, self.scope, self.problems)
+
+    def condition(
+        self, raw: Any, where: str, reader: ConditionReader
+    ) -> ConditionDefinition | None:
+        """A condition, in our form or as a component."""
+        if is_component(raw):
+            return read_component_condition(raw, where, reader, self.problems)
+        return super().condition(raw, where, reader)
+
+    def context(self, raw: Any, where: str) -> ContextDefinition | None:
+        """A model context, in our form or as a component."""
+        if is_component(raw):
+            return read_component_context(raw, where, self.problems)
+        return super().context(raw, where)
+
+    def model(self, raw: Any, where: str, spelled: str) -> Any:
+        """A model profile, by its name or as a component."""
+        if spelled == "model_client":
+            return model_profile(raw, where, self.scope, self.problems)
+        return super().model(raw, where, spelled)

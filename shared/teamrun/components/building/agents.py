@@ -1,0 +1,64 @@
+"""Agents made of the canonical form."""
+
+from typing import Any
+
+from teamrun.agents import AssistantAgent, BaseChatAgent, Handoff, UserProxyAgent
+from teamrun.components.building.teams import TeamBuilder, build_context, given
+from teamrun.components.definitions.agents import (
+    AssistantDefinition,
+    CustomDefinition,
+    HandoffDefinition,
+    UserProxyDefinition,
+)
+
+__all__ = ["build_assistant", "build_custom", "build_user_proxy"]
+
+
+def build_assistant(
+    definition: AssistantDefinition, path: str, builder: TeamBuilder
+) -> AssistantAgent:
+    """An agent that answers with a model."""
+    client = builder.model(definition.model, definition.name, path)
+    options = given(
+        description=definition.description,
+        reflect_on_tool_use=definition.reflect_on_tool_use,
+        max_tool_iterations=definition.max_tool_iterations,
+        tool_call_summary_format=definition.tool_call_summary_format,
+        tool_choice=definition.tool_choice,
+        model_client_stream=definition.model_client_stream,
+        metadata=definition.metadata,
+    )
+    if definition.system_message is not None:
+        options["system_message"] = definition.system_message or None
+    if definition.model_context is not None:
+        options["model_context"] = build_context(definition.model_context, client)
+    return AssistantAgent(
+        definition.name,
+        client,
+        tools=[builder.tool(name, path) for name in definition.tools] or None,
+        handoffs=[_handoff(each) for each in definition.handoffs] or None,
+        **options,
+    )
+
+
+def build_user_proxy(
+    definition: UserProxyDefinition, path: str, builder: TeamBuilder
+) -> UserProxyAgent:
+    """A person who takes part."""
+    ask = builder.wiring.input(path, None, definition)
+    options = given(description=definition.description, input_func=ask)
+    return UserProxyAgent(definition.name, **options)
+
+
+def build_custom(definition: CustomDefinition, path: str, builder: TeamBuilder) -> BaseChatAgent:
+    """An agent of a class that the operator registered."""
+    options: dict[str, Any] = given(description=definition.description)
+    if (profile := definition.model) is not None:
+        client = builder.needs.model_client(profile).for_agent(definition.name)
+        options["model_client"] = builder.wiring.inner_model(path, profile, client)
+    agent = builder.needs.agent(definition.agent, name=definition.name, **options)
+    return builder.wiring.agent(path, agent)
+
+
+def _handoff(definition: HandoffDefinition) -> Handoff:
+    return Handoff.model_validate(definition.model_dump(exclude_none=True))

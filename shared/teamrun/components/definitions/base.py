@@ -1,0 +1,169 @@
+"""What all definitions share, and the unions that are formed of the rows of `kinds`.
+
+`TeamDefinition` and its siblings are the base class for a type checker, and for pydantic the
+discriminated union of all kinds that the tables hold. So a new kind needs no change here.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from string import Formatter
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+)
+from pydantic_core import CoreSchema
+
+__all__ = [
+    "AgentDefinition",
+    "AgentName",
+    "BaseAgentDefinition",
+    "BaseConditionDefinition",
+    "BaseParticipantDefinition",
+    "BaseTeamDefinition",
+    "ConditionDefinition",
+    "MemberName",
+    "ModelName",
+    "Part",
+    "ParticipantDefinition",
+    "SummaryFormat",
+    "TeamDefinition",
+    "TeamName",
+    "ToolName",
+    "Uses",
+]
+
+AgentName = Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w{0,63}$")]
+"""An identifier: models see it, and it is part of every call's id."""
+TeamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+MemberName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+def _is_plain_template(text: str) -> str:
+    """A format specification or an attribute could ask for a gigabyte, or for what is not meant."""
+    fields = [
+        (name, spec, sign) for _, name, spec, sign in Formatter().parse(text) if name is not None
+    ]
+    if any(name not in _SUMMARY_FIELDS or spec or sign for name, spec, sign in fields):
+        known = ", ".join(f"{{{name}}}" for name in _SUMMARY_FIELDS)
+        raise ValueError(f"only {known} are filled in; a literal brace is written twice")
+    return text
+
+
+_SUMMARY_FIELDS: Final = ("tool_name", "arguments", "result", "is_error")
+SummaryFormat = Annotated[str, AfterValidator(_is_plain_template)]
+
+
+class Part(BaseModel):
+    """A part of a definition."""
+
+    # Deferred: building a validator for each class alone is time that every start would pay.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class Uses(NamedTuple):
+    """The names that a part uses, without those of the parts inside of it."""
+
+    models: tuple[str, ...] = ()
+    """Model profiles."""
+    tools: tuple[str, ...] = ()
+    """Registered tools."""
+    agents: tuple[str, ...] = ()
+    """Registered classes of agents."""
+
+
+class BaseConditionDefinition(Part):
+    """A termination condition of any kind."""
+
+    if TYPE_CHECKING:  # each kind has the field itself; a `str` could not be narrowed to a Literal
+        type: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _OneOf:
+    """Stands for the union of all kinds of some tables; formed when a schema is first needed."""
+
+    models: Callable[[], Iterable[type[Part]]]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        union: Any = None
+        for model in self.models():
+            union = model if union is None else union | model
+        return handler.generate_schema(Annotated[union, Field(discriminator="type")])
+
+
+def _agents() -> list[type[Part]]:
+    from teamrun.components.definitions.kinds import AGENTS
+
+    return [kind.model for kind in AGENTS]
+
+
+def _teams() -> list[type[Part]]:
+    from teamrun.components.definitions.kinds import TEAMS
+
+    return [kind.model for kind in TEAMS]
+
+
+def _conditions() -> list[type[Part]]:
+    from teamrun.components.definitions.kinds import CONDITIONS
+
+    return [kind.model for kind in CONDITIONS]
+
+
+class BaseParticipantDefinition(Part):
+    """A member of a team: an agent, or another team.
+
+    A kind that calls a model names its profile in the field `model`.
+    """
+
+    if TYPE_CHECKING:  # each kind has the fields itself, in its own order; `type` is a Literal
+        type: Any
+        name: str
+        description: str | None
+
+    @property
+    def uses(self) -> Uses:
+        """The models, tools and agent classes that it names."""
+        return Uses()
+
+
+class BaseAgentDefinition(BaseParticipantDefinition):
+    """An agent of any kind."""
+
+
+ConditionDefinition = Annotated[BaseConditionDefinition, _OneOf(_conditions)]
+"""When a team stops."""
+
+AgentDefinition = Annotated[BaseAgentDefinition, _OneOf(_agents)]
+"""One agent."""
+
+ParticipantDefinition = Annotated[
+    BaseParticipantDefinition, _OneOf(lambda: [*_agents(), *_teams()])
+]
+"""A member of a team: an agent, or another team."""
+
+
+class BaseTeamDefinition(BaseParticipantDefinition):
+    """A team of any kind."""
+
+    name: TeamName = "team"
+    description: str | None = None
+    participants: tuple[ParticipantDefinition, ...] = Field(min_length=1)
+    termination: ConditionDefinition | None = None
+    max_turns: int | None = Field(default=None, ge=1)
+    emit_team_events: bool = False
+    output: Annotated[tuple[MemberName, ...], Field(min_length=1)] | None = None
+    """Agents, or teams in this one, whose last message is the output of a run; None: of all."""
+
+
+TeamDefinition = Annotated[BaseTeamDefinition, _OneOf(_teams)]
+"""A team."""

@@ -1,0 +1,80 @@
+"""The part of the conversation that a model sees, as data; one row per kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from teamrun.components.definitions.base import Part
+
+__all__ = ["CONTEXTS", "ContextDefinition", "ContextKind"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextKind:
+    """One kind of model context."""
+
+    build: str
+    """`module:class`, called with the sizes that are given."""
+    autogen: str
+    """The provider of the same context in AutoGen component JSON."""
+    sizes: frozenset[str] = frozenset()
+    """The sizes that must be given."""
+    optional: frozenset[str] = frozenset()
+    """The sizes that may be given."""
+    takes_client: bool = False
+    """Whether the class takes the model client, before the sizes."""
+
+
+CONTEXTS: Final[Mapping[str, ContextKind]] = {
+    "unbounded": ContextKind(
+        build="teamrun.context:UnboundedChatCompletionContext",
+        autogen="autogen_core.model_context.UnboundedChatCompletionContext",
+    ),
+    "buffered": ContextKind(
+        build="teamrun.context:BufferedChatCompletionContext",
+        autogen="autogen_core.model_context.BufferedChatCompletionContext",
+        sizes=frozenset({"buffer_size"}),
+    ),
+    "head_and_tail": ContextKind(
+        build="teamrun.context:HeadAndTailChatCompletionContext",
+        autogen="autogen_core.model_context.HeadAndTailChatCompletionContext",
+        sizes=frozenset({"head_size", "tail_size"}),
+    ),
+    "token_limited": ContextKind(
+        build="teamrun.context:TokenLimitedChatCompletionContext",
+        autogen="autogen_core.model_context.TokenLimitedChatCompletionContext",
+        optional=frozenset({"token_limit"}),
+        takes_client=True,
+    ),
+}
+"""The kinds of context by their type."""
+
+if TYPE_CHECKING:
+    _Type = str
+else:
+    _Type = Literal[tuple(CONTEXTS)]
+
+
+class ContextDefinition(Part):
+    """Which part of the conversation an agent's model sees."""
+
+    type: _Type = "unbounded"
+    buffer_size: int | None = Field(default=None, ge=1)
+    head_size: int | None = Field(default=None, ge=1)
+    tail_size: int | None = Field(default=None, ge=1)
+    token_limit: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _sizes_fit_the_type(self) -> Self:
+        kind = CONTEXTS[self.type]
+        if not kind.sizes <= self.sizes.keys() <= kind.sizes | kind.optional:
+            wanted = " and ".join(sorted(kind.sizes | kind.optional)) or "no size"
+            raise ValueError(f"a context of type {self.type!r} takes {wanted}")
+        return self
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes that are given."""
+        return self.model_dump(exclude={"type"}, exclude_none=True)

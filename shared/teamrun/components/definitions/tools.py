@@ -1,0 +1,80 @@
+"""Registered tools as data; one row per kind of tool."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
+
+__all__ = ["PLANNED_TOOLS", "TOOLS", "ToolEntry", "ToolKind"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolKind:
+    """One kind of tool."""
+
+    read: str
+    """What reads one of the operator's file: `module:function`."""
+    build: str
+    """What makes the tool of its entry."""
+    autogen: str | None = None
+    """Its provider in AutoGen component JSON."""
+
+
+TOOLS: Final[Mapping[str, ToolKind]] = {
+    "function": ToolKind(
+        read="teamrun.components.reading.tools:read_function",
+        build="teamrun.components.building.tools:build_function",
+        autogen="autogen_core.tools.FunctionTool",
+    ),
+}
+"""The kinds of tools by their type."""
+
+PLANNED_TOOLS: Final = frozenset({"code_execution", "http", "mcp"})
+"""Kinds of tools that are known, but not available in this release."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolEntry:
+    """A function as a tool, as the operator's file or an installed package describes it."""
+
+    type: ClassVar = "function"
+
+    name: str
+    function: str
+    """`package.module:name`."""
+    description: str | None = None
+    strict: bool = False
+    timeout_seconds: float | None = None
+    effects: Effects | None = None
+    """What a call does outside; None is what the tool itself says, for a function `none`."""
+    on_unknown: OnUnknown | None = None
+    session: Session | None = None
+    on_lost: OnLost | None = None
+    approval: bool | None = None
+    """Whether a person has to agree to each call."""
+    where: str = ""
+    """The pointer to it in the file; empty for a tool of an installed package."""
+
+    def content(self) -> dict[str, Any]:
+        """What the digest is taken of; how calls are made belongs to it where it is given."""
+        return {
+            "type": self.type,
+            "function": self.function,
+            "description": self.description,
+            "strict": self.strict,
+            "timeout_seconds": self.timeout_seconds,
+            **self.conduct,
+        }
+
+    @property
+    def conduct(self) -> dict[str, Any]:
+        """How calls are made, as far as the operator says it."""
+        said = {
+            "effects": self.effects,
+            "on_unknown": self.on_unknown,
+            "session": self.session,
+            "on_lost": self.on_lost,
+            "approval": self.approval,
+        }
+        return {name: value for name, value in said.items() if value is not None}

@@ -1,0 +1,215 @@
+"""Teams as people write them, in the operator's file or a request, read into the canonical form."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
+
+from teamrun.components.definitions.base import ConditionDefinition
+from teamrun.components.definitions.contexts import ContextDefinition
+from teamrun.components.definitions.kinds import AGENTS, TEAMS, TeamKind
+from teamrun.components.reading.agents import read_agent, read_context
+from teamrun.components.reading.conditions import ConditionReader
+from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
+from teamrun.components.reading.mentions import Mention, check_mentions
+from teamrun.components.reading.problems import (
+    Problems,
+    did_you_mean,
+    joined,
+    listed,
+    pointer,
+    shown,
+)
+from teamrun.components.reading.scope import Member, Scope
+
+__all__ = ["Opened", "TeamReader"]
+
+_MAX_DEPTH: Final = 8
+
+Json = Mapping[str, Any]
+
+
+class Opened(NamedTuple):
+    """A team whose kind is known and whose fields are not read yet."""
+
+    kind: TeamKind
+    source: Mapping[str, Any]
+    where: str
+    """The pointer to its fields."""
+    known: Mapping[str, str]
+    """The names that its fields have in this form, each with the field's own."""
+
+
+class TeamReader:
+    """Reads one document in our form; `autogen.reader` adds AutoGen's at the marked places."""
+
+    def __init__(self, scope: Scope, problems: Problems) -> None:
+        self.scope = scope
+        self.problems = problems
+
+    def team(
+        self, raw: Any, where: str, *, name: str | None = None, depth: int = 0
+    ) -> Member | None:
+        """A team; None: a problem was noted."""
+        if depth >= _MAX_DEPTH:
+            detail = f"Teams are nested more than {_MAX_DEPTH} levels deep."
+            self.problems.add(where, "too_large", detail)
+            return None
+        opened = self.opened(raw, where)
+        return None if opened is None else self._read(opened, name, depth)
+
+    def opened(self, raw: Any, where: str) -> Opened | None:
+        """A team whose kind is known; None: a problem was noted. Another form replaces this."""
+        source = as_object(raw, where, self.problems, what="a team")
+        kind = None if source is None else self._kind(source.get("type"), pointer(where, "type"))
+        return None if source is None or kind is None else Opened(kind, source, where, kind.fields)
+
+    def member(self, raw: Any, where: str, depth: int) -> Member | None:
+        """A member of a team; None: a problem was noted. Another form replaces this."""
+        if isinstance(raw, str):
+            return self._named(raw, where)
+        if isinstance(raw, Mapping) and TEAMS.named(cast("Json", raw).get("type")) is not None:
+            return self.team(raw, where, depth=depth + 1)
+        agent = read_agent(raw, where, self.scope, self.problems)
+        return None if agent is None else Member(agent, where)
+
+    def condition(
+        self, raw: Any, where: str, reader: ConditionReader
+    ) -> ConditionDefinition | None:
+        """A condition; None: a problem was noted. Another form replaces this."""
+        return reader.read(raw, where)
+
+    def context(self, raw: Any, where: str) -> ContextDefinition | None:
+        """A model context; None: a problem was noted. Another form replaces this."""
+        return read_context(raw, where, self.problems)
+
+    def model(self, raw: Any, where: str, spelled: str) -> Any:
+        """The name of a model profile, checked. Another form replaces this.
+
+        Args:
+            raw: What the document has.
+            where: The pointer to it.
+            spelled: The name of its field in the document.
+        """
+        self.scope.check_model(raw, where, self.problems)
+        return raw
+
+    def _read(self, opened: Opened, name: str | None, depth: int) -> Member | None:
+        kind, source, where, known = opened
+        before = len(self.problems.found)
+        fields = read_fields(source, where, known, self.problems, what=f"a {kind.type}")
+        values = {key: value for key, value in fields.values.items() if value is not None}
+        values["type"] = kind.type
+        if name is not None:
+            values.setdefault("name", name)
+        members = self._members(fields, depth)
+        known_members = [member for member in members if member is not None]
+        values["participants"] = tuple(member.definition for member in known_members)
+        unknown = () if len(known_members) == len(members) else ("participants",)
+        mentions = self._put_termination(fields, values) + self._put_output(fields, values)
+        self._put_model(fields, values)
+        self._put_context(fields, values)
+        team = construct(kind.model, fields, values, self.problems, unknown=unknown)
+        if not unknown:
+            check_mentions(known_members, mentions, self.problems)
+        if team is None or len(self.problems.found) > before:
+            return None
+        return Member(team, where)
+
+    def _members(self, fields: Fields, depth: int) -> list[Member | None]:
+        """The members; None stands for one that has a fault."""
+        where = fields.place("participants")
+        raw = fields.values.get("participants")
+        if raw is None:
+            self.problems.add(
+                pointer(fields.where, "agents"), "invalid_definition", "'agents' is needed."
+            )
+            return [None]
+        members: list[Member | None] = []
+        for index, item in enumerate(as_list(raw, where, self.problems, what="'agents'")):
+            place = pointer(where, index)
+            member = self.member(item, place, depth)
+            if member is not None and member.definition.name in _names(members):
+                detail = f"Two members are named {member.definition.name!r}; names are unique."
+                self.problems.add(place, "invalid_definition", detail)
+            members.append(member)
+        return members
+
+    def _named(self, name: str, where: str) -> Member | None:
+        if not self.scope.operator:
+            detail = "An agent is written out here as an object with 'name' and 'model'."
+            self.problems.add(where, "invalid_definition", detail)
+            return None
+        if name not in self.scope.member_names:
+            hint = did_you_mean(name, self.scope.member_names)
+            detail = (
+                f"There is no agent or team {shown(name)}.{hint} The file has"
+                f" {listed(self.scope.member_names)}."
+            )
+            self.problems.add(where, "invalid_definition", detail)
+            return None
+        return self.scope.member(name)
+
+    def _put_termination(self, fields: Fields, values: dict[str, Any]) -> list[Mention]:
+        """Put the condition where its source is; the names that it mentions."""
+        raw = values.pop("termination", None)
+        if raw is None:
+            return []
+        reader = ConditionReader(self.problems)
+        where = fields.place("termination")
+        values["termination"] = self.condition(raw, where, reader)
+        return reader.mentions
+
+    def _put_output(self, fields: Fields, values: dict[str, Any]) -> list[Mention]:
+        """Write one name as a list of one; the names that it mentions."""
+        raw, where = values.pop("output", None), fields.place("output")
+        if raw is None:
+            return []
+        if isinstance(raw, str):
+            values["output"] = (raw,)
+            return [Mention("speaker", raw, where)]
+        names = as_list(raw, where, self.problems, what="'output'")
+        if not names and not self.problems.is_in(where):
+            self.problems.add(where, "invalid_definition", "'output' names at least one agent.")
+        mentions: list[Mention] = []
+        for index, name in enumerate(names):
+            place = pointer(where, index)
+            if isinstance(name, str):
+                mentions.append(Mention("speaker", name, place))
+            else:
+                detail = f"'output' takes names of agents, not {shown(name)}."
+                self.problems.add(place, "invalid_definition", detail)
+        values["output"] = tuple(mention.name for mention in mentions)
+        return mentions
+
+    def _put_model(self, fields: Fields, values: dict[str, Any]) -> None:
+        raw, spelled = values.get("model"), fields.spelled.get("model", "model")
+        model = self.model(raw, fields.place("model"), spelled)
+        if model != raw:
+            values["model"] = model
+
+    def _put_context(self, fields: Fields, values: dict[str, Any]) -> None:
+        raw = values.get("model_context")
+        if raw is not None:
+            values["model_context"] = self.context(raw, fields.place("model_context"))
+
+    def _kind(self, written: Any, where: str) -> TeamKind | None:
+        kind = TEAMS.named(written)
+        if kind is not None:
+            return kind
+        if written is None:
+            detail = f"'type' is needed: {joined(TEAMS.types, 'or')}."
+            self.problems.add(where, "invalid_definition", detail)
+        elif isinstance(written, str) and written in TEAMS.planned:
+            detail = f"'type': {written!r} is not available yet; there are {joined(TEAMS.types)}."
+            self.problems.add(where, "not_available_yet", detail)
+        else:
+            name = written if isinstance(written, str) else ""
+            hint = did_you_mean(name, [*TEAMS.names, *TEAMS.planned, *AGENTS.names])
+            detail = (
+                f"'type': no team type {shown(written)}.{hint} There are {joined(TEAMS.types)}."
+            )
+            self.problems.add(where, "invalid_definition", detail)
+        return None
+
+
+def _names(members: Sequence[Member | None]) -> set[str]:
+    return {member.definition.name for member in members if member is not None}
