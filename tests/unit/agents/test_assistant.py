@@ -1,6 +1,5 @@
 """Turns of an assistant without tools."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -44,13 +43,13 @@ def kinds(items: Any) -> list[str]:
     return [type(item).__name__ for item in items]
 
 
-def test_an_answer_is_the_text_of_the_model() -> None:
+async def test_an_answer_is_the_text_of_the_model() -> None:
     model = ScriptedModel(
         [{"content": "hi", "usage": {"prompt_tokens": 3, "completion_tokens": 1}}], record=True
     )
     agent = AssistantAgent("ada", model)
 
-    response = asyncio.run(agent.on_messages([HELLO]))
+    response = await agent.on_messages([HELLO])
 
     assert isinstance(response.chat_message, TextMessage)
     assert (response.chat_message.content, response.chat_message.source) == ("hi", "ada")
@@ -66,12 +65,12 @@ def test_an_answer_is_the_text_of_the_model() -> None:
     assert (model.calls[0].tools, model.calls[0].tool_choice) == ((), "auto")
 
 
-def test_a_turn_remembers_what_was_said_before() -> None:
+async def test_a_turn_remembers_what_was_said_before() -> None:
     model = ScriptedModel(["one", "two"], record=True)
     agent = AssistantAgent("ada", model, system_message=None)
 
-    asyncio.run(agent.run("first"))
-    asyncio.run(agent.run("second"))
+    await agent.run("first")
+    await agent.run("second")
 
     assert model.calls[1].messages == (
         UserMessage(content="first", source="user"),
@@ -80,31 +79,31 @@ def test_a_turn_remembers_what_was_said_before() -> None:
     )
 
 
-def test_agents_that_hear_a_message_share_its_model_message() -> None:
+async def test_agents_that_hear_a_message_share_its_model_message() -> None:
     agents = [AssistantAgent(name, ScriptedModel(["x"])) for name in ("ada", "bob")]
 
     for agent in agents:
-        asyncio.run(agent.on_messages([HELLO]))
-    heard = [asyncio.run(agent.model_context.get_messages())[0] for agent in agents]
+        await agent.on_messages([HELLO])
+    heard = [(await agent.model_context.get_messages())[0] for agent in agents]
 
     assert heard[0] is heard[1]
 
 
-def test_a_thought_comes_before_the_answer_and_stays_in_the_context() -> None:
+async def test_a_thought_comes_before_the_answer_and_stays_in_the_context() -> None:
     agent = AssistantAgent("ada", ScriptedModel([{"content": "hi", "thought": "hm"}]))
 
-    items = asyncio.run(turn(agent))
+    items = await turn(agent)
 
     assert kinds(items) == ["ThoughtEvent", "Response"]
     assert items[1].inner_messages == [items[0]]
-    said = asyncio.run(agent.model_context.get_messages())[-1]
+    said = (await agent.model_context.get_messages())[-1]
     assert said == AssistantMessage(content="hi", source="ada", thought="hm")
 
 
-def test_chunks_are_streamed_and_belong_to_the_answer() -> None:
+async def test_chunks_are_streamed_and_belong_to_the_answer() -> None:
     agent = AssistantAgent("ada", ScriptedModel(["one two"]), model_client_stream=True)
 
-    items = asyncio.run(turn(agent))
+    items = await turn(agent)
 
     *chunks, response = items
     assert [chunk.content for chunk in chunks] == ["one ", "two"]
@@ -112,7 +111,7 @@ def test_chunks_are_streamed_and_belong_to_the_answer() -> None:
     assert response.inner_messages == []
 
 
-def test_a_stream_without_its_result_is_an_error() -> None:
+async def test_a_stream_without_its_result_is_an_error() -> None:
     class Cut(ScriptedModel):
         async def create_stream(  # pyright: ignore[reportIncompatibleMethodOverride] - shorter
             self, messages: Any, **options: Any
@@ -122,16 +121,16 @@ def test_a_stream_without_its_result_is_an_error() -> None:
     agent = AssistantAgent("ada", Cut([]), model_client_stream=True)
 
     with pytest.raises(RuntimeError, match=r"No final model result in streaming mode\."):
-        asyncio.run(turn(agent))
+        await turn(agent)
 
 
-def test_structured_output_is_asked_for_and_parsed() -> None:
+async def test_structured_output_is_asked_for_and_parsed() -> None:
     model = ScriptedModel([{"content": {"city": "Oslo", "people": 7}}], record=True)
     agent = AssistantAgent(
         "ada", model, output_content_type=Answer, output_content_type_format="{city}!"
     )
 
-    message: Any = asyncio.run(agent.run("where?")).messages[-1]
+    message: Any = (await agent.run("where?")).messages[-1]
 
     assert type(message) is StructuredMessage[Answer]
     assert message.content == Answer(city="Oslo", people=7)
@@ -141,12 +140,12 @@ def test_structured_output_is_asked_for_and_parsed() -> None:
     assert agent.produced_message_types == [StructuredMessage[Answer]]
 
 
-def test_memory_is_added_on_every_turn_and_reported() -> None:
+async def test_memory_is_added_on_every_turn_and_reported() -> None:
     fact = MemoryContent(content="likes tea", mime_type="text/plain")
     model = ScriptedModel(["one", "two"], record=True)
     agent = AssistantAgent("ada", model, memory=[ListMemory(memory_contents=[fact]), ListMemory()])
 
-    first, second = asyncio.run(turn(agent)), asyncio.run(turn(agent))
+    first, second = await turn(agent), await turn(agent)
 
     assert kinds(first) == kinds(second) == ["MemoryQueryEvent", "Response"]
     assert first[0].content == [fact]
@@ -155,17 +154,17 @@ def test_memory_is_added_on_every_turn_and_reported() -> None:
     assert len(remembered) == 2
 
 
-def test_the_context_of_a_handoff_comes_before_its_text() -> None:
+async def test_the_context_of_a_handoff_comes_before_its_text() -> None:
     model = ScriptedModel(["ok"], record=True)
     context = UserMessage(content="so far", source="bob")
     handoff = HandoffMessage(content="yours", source="bob", target="ada", context=[context])
 
-    asyncio.run(AssistantAgent("ada", model, system_message=None).on_messages([handoff]))
+    await AssistantAgent("ada", model, system_message=None).on_messages([handoff])
 
     assert model.calls[0].messages == (context, UserMessage(content="yours", source="bob"))
 
 
-def test_a_model_without_eyes_is_told_where_images_were() -> None:
+async def test_a_model_without_eyes_is_told_where_images_were() -> None:
     image = Image.from_bytes(b"\x89PNG\r\n\x1a\n-")
     message = MultiModalMessage(content=["look", image], source="user")
     blind, seeing = (
@@ -175,23 +174,20 @@ def test_a_model_without_eyes_is_told_where_images_were() -> None:
 
     for model in (blind, seeing):
         agent = AssistantAgent("ada", model, system_message=None)
-        asyncio.run(agent.on_messages([message]))
+        await agent.on_messages([message])
 
     assert blind.calls[0].messages == (UserMessage(content="look\n<image>", source="user"),)
     assert seeing.calls[0].messages == (UserMessage(content=["look", image], source="user"),)
 
 
-def test_reset_forgets_and_state_continues() -> None:
-    async def main() -> tuple[Any, ...]:
-        agent, other = (AssistantAgent("ada", ScriptedModel(["x"])) for _ in range(2))
-        await agent.run("hello")
-        state = await agent.save_state()
-        await other.load_state(state)
-        kept = await other.model_context.get_messages()
-        await agent.on_reset()
-        return state, kept, await agent.model_context.get_messages()
-
-    state, kept, after_reset = asyncio.run(main())
+async def test_reset_forgets_and_state_continues() -> None:
+    agent, other = (AssistantAgent("ada", ScriptedModel(["x"])) for _ in range(2))
+    await agent.run("hello")
+    state = await agent.save_state()
+    await other.load_state(state)
+    kept = await other.model_context.get_messages()
+    await agent.on_reset()
+    after_reset = await agent.model_context.get_messages()
     assert state["type"] == "AssistantAgentState"
     assert list(state["llm_context"]) == ["messages"]
     assert kept == [
@@ -201,10 +197,10 @@ def test_reset_forgets_and_state_continues() -> None:
     assert after_reset == []
 
 
-def test_a_response_is_a_fresh_one_on_every_turn() -> None:
+async def test_a_response_is_a_fresh_one_on_every_turn() -> None:
     agent = AssistantAgent("ada", ScriptedModel(["one", "two"]))
 
-    first, second = asyncio.run(turn(agent))[-1], asyncio.run(turn(agent))[-1]
+    first, second = (await turn(agent))[-1], (await turn(agent))[-1]
 
     assert isinstance(first, Response)
     assert first.chat_message.id != second.chat_message.id

@@ -72,7 +72,7 @@ def results(items: Sequence[Any]) -> list[tuple[str, bool | None]]:
     return [(result.content, result.is_error) for result in executed.content]
 
 
-def test_without_reflection_the_answer_is_a_summary_of_the_results() -> None:
+async def test_without_reflection_the_answer_is_a_summary_of_the_results() -> None:
     model = ScriptedModel(
         [
             ask(
@@ -86,7 +86,7 @@ def test_without_reflection_the_answer_is_a_summary_of_the_results() -> None:
     )
     agent = AssistantAgent("ada", model, tools=[add])
 
-    items = asyncio.run(turn(agent))
+    items = await turn(agent)
 
     assert kinds(items) == [
         "ThoughtEvent",
@@ -103,24 +103,24 @@ def test_without_reflection_the_answer_is_a_summary_of_the_results() -> None:
     assert summary.tool_calls == inner[1].content
     assert summary.results == inner[2].content
     assert model.calls[0].tools[0]["name"] == "add"
-    context = asyncio.run(agent.model_context.get_messages())
+    context = await agent.model_context.get_messages()
     assert context[1:] == [
         AssistantMessage(content=inner[1].content, source="ada", thought="sum up"),
         FunctionExecutionResultMessage(content=inner[2].content),
     ]
 
 
-def test_a_result_carries_the_name_and_the_id_of_its_call() -> None:
+async def test_a_result_carries_the_name_and_the_id_of_its_call() -> None:
     agent = AssistantAgent("ada", ScriptedModel([raw("add", '{"a":1,"b":1}')]), tools=[add])
 
-    response = asyncio.run(turn(agent))[-1]
+    response = (await turn(agent))[-1]
 
     assert response.chat_message.results == [
         FunctionExecutionResult(content="2", name="add", call_id="c1", is_error=False)
     ]
 
 
-def test_a_summary_is_written_by_a_format_or_a_function() -> None:
+async def test_a_summary_is_written_by_a_format_or_a_function() -> None:
     steps = [ask(("add", {"a": 1, "b": 2}), ("fail", {}))]
 
     def write(call: FunctionCall, result: FunctionExecutionResult) -> str:
@@ -136,19 +136,19 @@ def test_a_summary_is_written_by_a_format_or_a_function() -> None:
         "ada", ScriptedModel(steps), tools=[add, fail], tool_call_summary_formatter=write
     )
 
-    assert asyncio.run(turn(by_format))[-1].chat_message.content == (
+    assert (await turn(by_format))[-1].chat_message.content == (
         'add({"a": 1, "b": 2}) = 3 False\nfail({}) = no luck True'
     )
-    assert asyncio.run(turn(by_function))[-1].chat_message.content == "add -> 3\nfail -> no luck"
+    assert (await turn(by_function))[-1].chat_message.content == "add -> 3\nfail -> no luck"
 
 
-def test_the_model_is_asked_again_until_it_answers() -> None:
+async def test_the_model_is_asked_again_until_it_answers() -> None:
     model = ScriptedModel(
         [ask(("add", {"a": 1, "b": 2})), ask(("add", {"a": 3, "b": 4})), "done"], record=True
     )
     agent = AssistantAgent("ada", model, tools=[add], max_tool_iterations=3)
 
-    items = asyncio.run(turn(agent))
+    items = await turn(agent)
 
     assert kinds(items) == [
         *["ToolCallRequestEvent", "ToolCallExecutionEvent"] * 2,
@@ -161,20 +161,20 @@ def test_the_model_is_asked_again_until_it_answers() -> None:
     assert all(call.tools for call in model.calls)
 
 
-def test_after_the_last_iteration_only_the_last_results_are_summed_up() -> None:
+async def test_after_the_last_iteration_only_the_last_results_are_summed_up() -> None:
     model = ScriptedModel([ask(("add", {"a": 1, "b": 2})), ask(("add", {"a": 3, "b": 4}))])
     agent = AssistantAgent("ada", model, tools=[add], max_tool_use_attempts=2)
 
-    assert str(asyncio.run(turn(agent))[-1]) == "7"
+    assert str((await turn(agent))[-1]) == "7"
 
 
-def test_reflection_may_call_no_tools_and_has_the_results_in_sight() -> None:
+async def test_reflection_may_call_no_tools_and_has_the_results_in_sight() -> None:
     model = ScriptedModel(
         [ask(("add", {"a": 1, "b": 2})), {"content": "It is 3.", "thought": "hm"}], record=True
     )
     agent = AssistantAgent("ada", model, tools=[add], reflect_on_tool_use=True)
 
-    items = asyncio.run(turn(agent))
+    items = await turn(agent)
 
     assert kinds(items) == [
         "ToolCallRequestEvent",
@@ -184,11 +184,11 @@ def test_reflection_may_call_no_tools_and_has_the_results_in_sight() -> None:
     ]
     assert str(items[-1]) == "It is 3."
     assert (model.calls[1].tools, model.calls[1].tool_choice) == (model.calls[0].tools, "none")
-    last = asyncio.run(agent.model_context.get_messages())[-1]
+    last = (await agent.model_context.get_messages())[-1]
     assert last == AssistantMessage(content="It is 3.", source="ada", thought="hm")
 
 
-def test_streamed_chunks_belong_to_the_reflection_they_are_part_of() -> None:
+async def test_streamed_chunks_belong_to_the_reflection_they_are_part_of() -> None:
     agent = AssistantAgent(
         "ada",
         ScriptedModel([ask(("add", {"a": 1, "b": 2})), "It is"]),
@@ -197,7 +197,7 @@ def test_streamed_chunks_belong_to_the_reflection_they_are_part_of() -> None:
         model_client_stream=True,
     )
 
-    items = asyncio.run(turn(agent))
+    items = await turn(agent)
 
     assert kinds(items[2:]) == [*["ModelClientStreamingChunkEvent"] * 2, "Response"]
     assert {chunk.full_message_id for chunk in items[2:4]} == {items[-1].chat_message.id}
@@ -214,7 +214,7 @@ class Chatty(ScriptedModel):
         yield await self.create(messages, **options)
 
 
-def test_chunks_beside_tool_calls_are_not_part_of_the_answer() -> None:
+async def test_chunks_beside_tool_calls_are_not_part_of_the_answer() -> None:
     agent = AssistantAgent(
         "ada",
         Chatty([ask(("add", {"a": 1, "b": 2})), "It is 3."]),
@@ -223,7 +223,7 @@ def test_chunks_beside_tool_calls_are_not_part_of_the_answer() -> None:
         model_client_stream=True,
     )
 
-    items = asyncio.run(turn(agent))
+    items = await turn(agent)
 
     first, second = (item for item in items if "Chunk" in type(item).__name__)
     assert second.full_message_id == items[-1].chat_message.id
@@ -240,10 +240,12 @@ def insisting(content: Any = None, **options: Any) -> AssistantAgent:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_reflection_that_asks_for_tools_ends_with_the_text_beside_them(streamed: bool) -> None:
+async def test_a_reflection_that_asks_for_tools_ends_with_the_text_beside_them(
+    streamed: bool,
+) -> None:
     agent = insisting("It is 3.", model_client_stream=streamed)
 
-    items = [item for item in asyncio.run(turn(agent)) if "Chunk" not in type(item).__name__]
+    items = [item for item in await turn(agent) if "Chunk" not in type(item).__name__]
 
     assert kinds(items) == ["ToolCallRequestEvent", "ToolCallExecutionEvent", "Response"]
     answer = items[-1].chat_message
@@ -252,8 +254,8 @@ def test_a_reflection_that_asks_for_tools_ends_with_the_text_beside_them(streame
     assert answer.models_usage is not None
 
 
-def test_a_reflection_that_asks_for_tools_without_a_word_ends_with_the_results() -> None:
-    answer = asyncio.run(turn(insisting()))[-1].chat_message
+async def test_a_reflection_that_asks_for_tools_without_a_word_ends_with_the_results() -> None:
+    answer = (await turn(insisting()))[-1].chat_message
 
     assert type(answer) is ToolCallSummaryMessage
     assert answer.content == "3"
@@ -263,19 +265,18 @@ def test_a_reflection_that_asks_for_tools_without_a_word_ends_with_the_results()
 @pytest.mark.parametrize(
     ("text", "kind"), [('{"total": 3}', "StructuredMessage"), ("Three.", "ToolCallSummaryMessage")]
 )
-def test_the_text_beside_them_counts_only_if_it_fits_the_output_type(text: str, kind: str) -> None:
+async def test_the_text_beside_them_counts_only_if_it_fits_the_output_type(
+    text: str, kind: str
+) -> None:
     agent = insisting(text, output_content_type=Total)
 
-    assert asyncio.run(turn(agent))[-1].chat_message.type.startswith(kind)
+    assert (await turn(agent))[-1].chat_message.type.startswith(kind)
 
 
-def test_after_such_a_reflection_the_context_is_one_that_models_take() -> None:
-    async def main() -> list[str]:
-        agent = insisting("It is 3.")
-        await agent.run(task="add")
-        return [type(message).__name__ for message in await agent.model_context.get_messages()]
-
-    assert asyncio.run(main()) == [
+async def test_after_such_a_reflection_the_context_is_one_that_models_take() -> None:
+    agent = insisting("It is 3.")
+    await agent.run(task="add")
+    assert [type(message).__name__ for message in await agent.model_context.get_messages()] == [
         "UserMessage",
         "AssistantMessage",
         "FunctionExecutionResultMessage",
@@ -287,7 +288,7 @@ class Total(BaseModel):
     total: int
 
 
-def test_structured_output_reflects_unless_told_otherwise() -> None:
+async def test_structured_output_reflects_unless_told_otherwise() -> None:
     steps = [ask(("add", {"a": 1, "b": 2})), {"content": {"total": 3}}]
     reflecting = AssistantAgent("ada", ScriptedModel(steps), tools=[add], output_content_type=Total)
     summing_up = AssistantAgent(
@@ -298,13 +299,13 @@ def test_structured_output_reflects_unless_told_otherwise() -> None:
         reflect_on_tool_use=False,
     )
 
-    message = asyncio.run(turn(reflecting))[-1].chat_message
+    message = (await turn(reflecting))[-1].chat_message
     assert type(message) is StructuredMessage[Total]
     assert message.content == Total(total=3)
-    assert type(asyncio.run(turn(summing_up))[-1].chat_message) is ToolCallSummaryMessage
+    assert type((await turn(summing_up))[-1].chat_message) is ToolCallSummaryMessage
 
 
-def test_what_goes_wrong_in_a_call_is_told_to_the_model() -> None:
+async def test_what_goes_wrong_in_a_call_is_told_to_the_model() -> None:
     cases = [
         (
             raw("add", "{"),
@@ -318,48 +319,45 @@ def test_what_goes_wrong_in_a_call_is_told_to_the_model() -> None:
     for step, text in cases:
         agent = AssistantAgent("ada", ScriptedModel([step]), tools=[add, fail])
 
-        assert results(asyncio.run(turn(agent))) == [(text, True)]
+        assert results(await turn(agent)) == [(text, True)]
 
 
-def test_parallel_calls_overlap_and_keep_their_order() -> None:
-    async def main() -> list[tuple[str, bool | None]]:
-        met = asyncio.Barrier(2)
+async def test_parallel_calls_overlap_and_keep_their_order() -> None:
+    met = asyncio.Barrier(2)
 
-        async def meet(name: str, slow: bool) -> str:
-            await met.wait()  # hangs unless both are under way
-            if slow:
-                await asyncio.sleep(0)
-            return name
+    async def meet(name: str, slow: bool) -> str:
+        await met.wait()  # hangs unless both are under way
+        if slow:
+            await asyncio.sleep(0)
+        return name
 
-        model = ScriptedModel(
-            [ask(("meet", {"name": "a", "slow": True}), ("meet", {"name": "b", "slow": False}))]
-        )
-        return results(await turn(AssistantAgent("ada", model, tools=[meet])))
-
-    assert asyncio.run(main()) == [("a", False), ("b", False)]
-
-
-def test_a_single_call_is_awaited_in_the_agents_own_task() -> None:
-    async def main() -> bool:
-        seen: list[Any] = []
-
-        async def look() -> None:
-            seen.append(asyncio.current_task())
-
-        agent = AssistantAgent("ada", ScriptedModel([ask(("look", {}))]), tools=[look])
-        await turn(agent)
-        return seen == [asyncio.current_task()]
-
-    assert asyncio.run(main())
+    model = ScriptedModel(
+        [ask(("meet", {"name": "a", "slow": True}), ("meet", {"name": "b", "slow": False}))]
+    )
+    assert results(await turn(AssistantAgent("ada", model, tools=[meet]))) == [
+        ("a", False),
+        ("b", False),
+    ]
 
 
-def test_a_handover_ends_the_turn_before_reflection() -> None:
+async def test_a_single_call_is_awaited_in_the_agents_own_task() -> None:
+    seen: list[Any] = []
+
+    async def look() -> None:
+        seen.append(asyncio.current_task())
+
+    agent = AssistantAgent("ada", ScriptedModel([ask(("look", {}))]), tools=[look])
+    await turn(agent)
+    assert seen == [asyncio.current_task()]
+
+
+async def test_a_handover_ends_the_turn_before_reflection() -> None:
     model = ScriptedModel([ask(("transfer_to_bob", {}), thought="over to bob")])
     agent = AssistantAgent(
         "ada", model, handoffs=["bob"], reflect_on_tool_use=True, max_tool_iterations=5
     )
 
-    items = asyncio.run(turn(agent))
+    items = await turn(agent)
 
     assert kinds(items) == [
         "ThoughtEvent",
@@ -375,14 +373,14 @@ def test_a_handover_ends_the_turn_before_reflection() -> None:
     assert results(items) == [(message.content, False)]
 
 
-def test_the_other_calls_of_a_handover_are_its_context() -> None:
+async def test_the_other_calls_of_a_handover_are_its_context() -> None:
     handoff = Handoff(target="bob", message="all yours")
     model = ScriptedModel(
         [ask(("add", {"a": 1, "b": 2}), ("transfer_to_bob", {}), thought="hm")], record=True
     )
     agent = AssistantAgent("ada", model, tools=[add], handoffs=[handoff])
 
-    items = asyncio.run(turn(agent))
+    items = await turn(agent)
 
     request, execution, response = items[1:]
     assert response.chat_message.content == "all yours"
@@ -393,12 +391,12 @@ def test_the_other_calls_of_a_handover_are_its_context() -> None:
     assert [tool["name"] for tool in model.calls[0].tools] == ["add", "transfer_to_bob"]
 
 
-def test_of_several_handovers_the_first_one_wins() -> None:
+async def test_of_several_handovers_the_first_one_wins() -> None:
     model = ScriptedModel([ask(("transfer_to_bob", {}), ("transfer_to_cy", {}))])
     agent = AssistantAgent("ada", model, handoffs=["bob", "cy"])
 
     with pytest.warns(UserWarning, match="Multiple handoffs detected"):
-        response = asyncio.run(turn(agent))[-1]
+        response = (await turn(agent))[-1]
 
     assert response.chat_message.target == "bob"
 
@@ -423,12 +421,12 @@ class Changing(Workbench):
         return ToolResult(name=name, result=[TextResultContent(content="ok")], is_error=True)
 
 
-def test_a_workbench_is_asked_for_its_tools_before_each_model_call() -> None:
+async def test_a_workbench_is_asked_for_its_tools_before_each_model_call() -> None:
     bench = Changing()
     model = ScriptedModel([raw("tool0", '{"a":1}'), raw("tool0", "{}"), "done"], record=True)
     agent = AssistantAgent("ada", model, workbench=bench, max_tool_iterations=2)
 
-    items = asyncio.run(turn(agent))
+    items = await turn(agent)
 
     assert [call.tools for call in model.calls] == [
         ({"name": "tool0"},),
@@ -439,7 +437,7 @@ def test_a_workbench_is_asked_for_its_tools_before_each_model_call() -> None:
     assert bench.calls == [("tool0", {"a": 1}, "c1")]
 
 
-def test_fixed_workbenches_may_be_several() -> None:
+async def test_fixed_workbenches_may_be_several() -> None:
     model = ScriptedModel([ask(("plus", {"a": 1, "b": 1}), ("fail", {}))], record=True)
     agent = AssistantAgent(
         "ada",
@@ -450,18 +448,18 @@ def test_fixed_workbenches_may_be_several() -> None:
         ],
     )
 
-    assert results(asyncio.run(turn(agent))) == [("2", False), ("no luck", True)]
+    assert results(await turn(agent)) == [("2", False), ("no luck", True)]
     assert [tool["name"] for tool in model.calls[0].tools] == ["plus", "fail"]
 
 
-def test_an_agent_as_a_tool_reports_what_it_does() -> None:
+async def test_an_agent_as_a_tool_reports_what_it_does() -> None:
     inner = AssistantAgent(
         "helper", ScriptedModel([ask(("add", {"a": 1, "b": 2}))]), tools=[add], description="Adds."
     )
     model = ScriptedModel([ask(("helper", {"task": "1+2?"}), ("add", {"a": 5, "b": 5}))])
     agent = AssistantAgent("ada", model, tools=[AgentTool(inner), add])
 
-    items = asyncio.run(turn(agent))
+    items = await turn(agent)
 
     assert kinds(items) == [
         "ToolCallRequestEvent",
@@ -478,27 +476,27 @@ def test_an_agent_as_a_tool_reports_what_it_does() -> None:
     assert items[-1].inner_messages == items[:-1]
 
 
-def test_chunks_of_an_agent_tool_are_streamed_but_not_kept() -> None:
+async def test_chunks_of_an_agent_tool_are_streamed_but_not_kept() -> None:
     inner = AssistantAgent("helper", ScriptedModel(["one two"]), model_client_stream=True)
     model = ScriptedModel([ask(("helper", {"task": "go"}))])
     agent = AssistantAgent(
         "ada", model, tools=[AgentTool(inner, return_value_as_last_message=True)]
     )
 
-    items = asyncio.run(turn(agent))
+    items = await turn(agent)
 
     assert "ModelClientStreamingChunkEvent" in kinds(items)
     assert "ModelClientStreamingChunkEvent" not in kinds(items[-1].inner_messages)
     assert str(items[-1]) == "one two"
 
 
-def test_tool_choice_is_passed_on_and_required_only_at_first() -> None:
+async def test_tool_choice_is_passed_on_and_required_only_at_first() -> None:
     steps = [ask(("add", {"a": 1, "b": 2})), "done"]
     seen: dict[str, list[Any]] = {}
     for choice in ("auto", "required", "none"):
         model = ScriptedModel(steps, record=True)
         agent = AssistantAgent("ada", model, tools=[add], tool_choice=choice, max_tool_iterations=2)
-        asyncio.run(turn(agent))
+        await turn(agent)
         seen[choice] = [call.tool_choice for call in model.calls]
 
     assert seen == {
@@ -508,26 +506,26 @@ def test_tool_choice_is_passed_on_and_required_only_at_first() -> None:
     }
 
 
-def test_tool_choice_without_tools_is_not_sent() -> None:
+async def test_tool_choice_without_tools_is_not_sent() -> None:
     model = ScriptedModel(["x"], record=True)
 
-    asyncio.run(turn(AssistantAgent("ada", model, tool_choice="required")))
+    await turn(AssistantAgent("ada", model, tool_choice="required"))
 
     assert model.calls[0].tool_choice == "auto"
 
 
-def test_the_model_is_shown_its_own_words_unchanged() -> None:
+async def test_the_model_is_shown_its_own_words_unchanged() -> None:
     arguments = '{"a": 1,\n "b": 2}'
     agent = AssistantAgent("ada", ScriptedModel([raw("add", arguments)]), tools=[add])
 
-    asyncio.run(turn(agent))
-    said: Any = asyncio.run(agent.model_context.get_messages())[1]
+    await turn(agent)
+    said: Any = (await agent.model_context.get_messages())[1]
 
     assert said.content[0].arguments == arguments
     assert json.loads(arguments) == {"a": 1, "b": 2}
 
 
-def test_a_handover_can_be_continued_by_its_target() -> None:
+async def test_a_handover_can_be_continued_by_its_target() -> None:
     first = AssistantAgent(
         "ada",
         ScriptedModel([ask(("add", {"a": 1, "b": 2}), ("transfer_to_bob", {}))]),
@@ -537,8 +535,8 @@ def test_a_handover_can_be_continued_by_its_target() -> None:
     model = ScriptedModel(["thanks"], record=True)
     second = AssistantAgent("bob", model, system_message=None)
 
-    handover = asyncio.run(turn(first))[-1].chat_message
-    asyncio.run(second.on_messages([handover]))
+    handover = (await turn(first))[-1].chat_message
+    await second.on_messages([handover])
 
     assert kinds(model.calls[0].messages) == [
         "AssistantMessage",

@@ -1,6 +1,5 @@
 """What every agent does with a task."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,16 +50,16 @@ async def stream(agent: BaseChatAgent, *args: Any, **options: Any) -> list[Any]:
     return [item async for item in agent.run_stream(*args, **options)]
 
 
-def test_run_gives_the_task_the_inner_messages_and_the_answer() -> None:
-    result = asyncio.run(Echo().run(task="hello"))
+async def test_run_gives_the_task_the_inner_messages_and_the_answer() -> None:
+    result = await Echo().run(task="hello")
 
     assert [message.to_text() for message in result.messages] == ["hello", "hm", "hello"]
     assert result.messages[0].source == "user"
     assert result.stop_reason is None
 
 
-def test_run_stream_yields_the_same_in_order_and_the_result_last() -> None:
-    items = asyncio.run(stream(Echo(), "hello"))
+async def test_run_stream_yields_the_same_in_order_and_the_result_last() -> None:
+    items = await stream(Echo(), "hello")
 
     assert kinds(items) == [
         "TextMessage",
@@ -73,33 +72,33 @@ def test_run_stream_yields_the_same_in_order_and_the_result_last() -> None:
     assert all(message in items for message in items[-1].messages)
 
 
-def test_a_task_may_be_a_message_or_several() -> None:
+async def test_a_task_may_be_a_message_or_several() -> None:
     one, two = TextMessage(content="a", source="x"), StopMessage(content="b", source="y")
 
-    assert asyncio.run(Echo().run(one)).messages[0] is one
-    assert asyncio.run(Echo().run([one, two])).messages[-1].to_text() == "a b"
-    assert asyncio.run(Echo().run()).messages[-1].to_text() == ""
+    assert (await Echo().run(one)).messages[0] is one
+    assert (await Echo().run([one, two])).messages[-1].to_text() == "a b"
+    assert (await Echo().run()).messages[-1].to_text() == ""
 
 
-def test_the_task_can_be_left_out_of_what_comes_back() -> None:
-    result = asyncio.run(Echo().run("hello", output_task_messages=False))
-    items = asyncio.run(stream(Echo(), "hello", output_task_messages=False))
+async def test_the_task_can_be_left_out_of_what_comes_back() -> None:
+    result = await Echo().run("hello", output_task_messages=False)
+    items = await stream(Echo(), "hello", output_task_messages=False)
 
     assert kinds(result.messages)[0] == kinds(items)[0] == "ThoughtEvent"
     assert isinstance(items[-1], TaskResult)
 
 
-def test_an_empty_task_list_is_refused() -> None:
+async def test_an_empty_task_list_is_refused() -> None:
     for work in (Echo().run(task=[]), stream(Echo(), [])):
         with pytest.raises(ValueError, match=r"^Task list cannot be empty\.$"):
-            asyncio.run(work)
+            await work
 
 
-def test_what_is_no_chat_message_is_refused() -> None:
+async def test_what_is_no_chat_message_is_refused() -> None:
     tasks: Any = [TextMessage(content="a", source="x"), "b"]
 
     with pytest.raises(ValueError, match="Invalid message type in task list: str"):
-        asyncio.run(Echo().run(tasks))
+        await Echo().run(tasks)
 
 
 def test_names_are_identifiers() -> None:
@@ -107,14 +106,11 @@ def test_names_are_identifiers() -> None:
         Echo("two words")
 
 
-def test_an_agent_without_state_saves_an_empty_one() -> None:
-    async def main() -> Any:
-        agent = Echo()
-        state = await agent.save_state()
-        await agent.load_state(state)
-        await agent.on_pause(CancellationToken())
-        await agent.on_resume(CancellationToken())
-        await agent.close()
-        return state
-
-    assert asyncio.run(main()) == {"type": "BaseState", "version": "1.0.0"}
+async def test_an_agent_without_state_saves_an_empty_one() -> None:
+    agent = Echo()
+    state = await agent.save_state()
+    await agent.load_state(state)
+    await agent.on_pause(CancellationToken())
+    await agent.on_resume(CancellationToken())
+    await agent.close()
+    assert state == {"type": "BaseState", "version": "1.0.0"}

@@ -51,68 +51,53 @@ async def cancel_during(work: Callable[[CancellationToken], Any], started: async
 
 
 @pytest.mark.parametrize("names", [["hang"], ["hang", "hang"]], ids=["one call", "two calls"])
-def test_a_cancel_while_tools_run_ends_the_run(names: Sequence[str]) -> None:
-    async def main() -> int:
-        tool = Hanging()
-        agent = AssistantAgent("ada", ask(*names), tools=[tool.hang])
-        await cancel_during(lambda token: agent.run("go", cancellation_token=token), tool.started)
-        return tool.cancelled
-
-    assert asyncio.run(main()) == len(names)
+async def test_a_cancel_while_tools_run_ends_the_run(names: Sequence[str]) -> None:
+    tool = Hanging()
+    agent = AssistantAgent("ada", ask(*names), tools=[tool.hang])
+    await cancel_during(lambda token: agent.run("go", cancellation_token=token), tool.started)
+    assert tool.cancelled == len(names)
 
 
-def test_a_cancel_while_a_tool_runs_ends_the_team() -> None:
-    async def main() -> int:
-        tool = Hanging()
-        team = RoundRobinGroupChat([AssistantAgent("ada", ask("hang"), tools=[tool.hang])])
-        await cancel_during(lambda token: team.run("go", cancellation_token=token), tool.started)
-        return tool.cancelled
-
-    assert asyncio.run(main()) == 1
+async def test_a_cancel_while_a_tool_runs_ends_the_team() -> None:
+    tool = Hanging()
+    team = RoundRobinGroupChat([AssistantAgent("ada", ask("hang"), tools=[tool.hang])])
+    await cancel_during(lambda token: team.run("go", cancellation_token=token), tool.started)
+    assert tool.cancelled == 1
 
 
-def test_a_cancel_reaches_a_tool_inside_an_agent_tool() -> None:
-    async def main() -> int:
-        tool = Hanging()
-        inner = AssistantAgent("helper", ask("hang"), tools=[tool.hang])
-        model = ScriptedModel([{"tool_calls": [{"name": "helper", "arguments": {"task": "x"}}]}])
-        agent = AssistantAgent("ada", model, tools=[AgentTool(inner)])
-        await cancel_during(lambda token: agent.run("go", cancellation_token=token), tool.started)
-        return tool.cancelled
-
-    assert asyncio.run(main()) == 1
+async def test_a_cancel_reaches_a_tool_inside_an_agent_tool() -> None:
+    tool = Hanging()
+    inner = AssistantAgent("helper", ask("hang"), tools=[tool.hang])
+    model = ScriptedModel([{"tool_calls": [{"name": "helper", "arguments": {"task": "x"}}]}])
+    agent = AssistantAgent("ada", model, tools=[AgentTool(inner)])
+    await cancel_during(lambda token: agent.run("go", cancellation_token=token), tool.started)
+    assert tool.cancelled == 1
 
 
-def test_a_cancel_reaches_a_tool_beside_an_agent_tool() -> None:
-    async def main() -> int:
-        tool = Hanging()
-        calls = [{"name": "helper", "arguments": {"task": "x"}}, {"name": "hang"}]
-        agent = AssistantAgent(
-            "ada",
-            ScriptedModel([{"tool_calls": calls}]),
-            tools=[AgentTool(AssistantAgent("helper", ScriptedModel(["x"]))), tool.hang],
-        )
-        await cancel_during(lambda token: agent.run("go", cancellation_token=token), tool.started)
-        return tool.cancelled
-
-    assert asyncio.run(main()) == 1
+async def test_a_cancel_reaches_a_tool_beside_an_agent_tool() -> None:
+    tool = Hanging()
+    calls = [{"name": "helper", "arguments": {"task": "x"}}, {"name": "hang"}]
+    agent = AssistantAgent(
+        "ada",
+        ScriptedModel([{"tool_calls": calls}]),
+        tools=[AgentTool(AssistantAgent("helper", ScriptedModel(["x"]))), tool.hang],
+    )
+    await cancel_during(lambda token: agent.run("go", cancellation_token=token), tool.started)
+    assert tool.cancelled == 1
 
 
-def test_a_cancel_does_not_wait_for_a_thread() -> None:
-    async def main() -> None:
-        loop, started, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+async def test_a_cancel_does_not_wait_for_a_thread() -> None:
+    loop, started, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
-        def block() -> None:
-            loop.call_soon_threadsafe(started.set)
-            go_on.wait(30)
+    def block() -> None:
+        loop.call_soon_threadsafe(started.set)
+        go_on.wait(30)
 
-        agent = AssistantAgent("ada", ask("block"), tools=[block])
-        try:
-            await cancel_during(lambda token: agent.run("go", cancellation_token=token), started)
-        finally:
-            go_on.set()
-
-    asyncio.run(main())
+    agent = AssistantAgent("ada", ask("block"), tools=[block])
+    try:
+        await cancel_during(lambda token: agent.run("go", cancellation_token=token), started)
+    finally:
+        go_on.set()
 
 
 async def awaits_what_it_cancels() -> None:
@@ -138,77 +123,68 @@ FAILING = [awaits_what_it_cancels, raises_cancelled, leaves, groups]
 
 @pytest.mark.parametrize("tool", FAILING)
 @pytest.mark.parametrize("calls", [1, 2])
-def test_a_tool_that_is_cancelled_from_inside_has_failed_and_its_caller_goes_on(
+async def test_a_tool_that_is_cancelled_from_inside_has_failed_and_its_caller_goes_on(
     tool: Callable[[], Awaitable[None]], calls: int
 ) -> None:
-    async def main() -> None:
-        agent = AssistantAgent("ada", ask(*[tool.__name__, "fine"][:calls]), tools=[tool, fine])
-        result = await agent.run(task="go")
-        assert isinstance(result.messages[-1], ToolCallSummaryMessage)
-        assert [told.is_error for told in result.messages[-1].results] == [True, False][:calls]
-        task = asyncio.current_task()
-        assert task is not None
-        assert task.cancelling() == 0
-
-    asyncio.run(main())
+    agent = AssistantAgent("ada", ask(*[tool.__name__, "fine"][:calls]), tools=[tool, fine])
+    result = await agent.run(task="go")
+    assert isinstance(result.messages[-1], ToolCallSummaryMessage)
+    assert [told.is_error for told in result.messages[-1].results] == [True, False][:calls]
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
 
 
 @pytest.mark.parametrize("tool", FAILING)
 @pytest.mark.parametrize("kind", [StaticWorkbench, StaticStreamWorkbench])
-def test_so_it_has_in_a_workbench(
+async def test_so_it_has_in_a_workbench(
     tool: Callable[[], Awaitable[None]], kind: type[StaticWorkbench]
 ) -> None:
     workbench = kind([FunctionTool(tool, "Fail.")])
 
-    assert asyncio.run(workbench.call_tool(tool.__name__)).is_error
+    assert (await workbench.call_tool(tool.__name__)).is_error
 
 
-def test_a_model_client_that_is_cancelled_from_inside_fails_the_turn_with_an_error() -> None:
+async def test_a_model_client_that_is_cancelled_from_inside_fails_the_turn_with_an_error() -> None:
     class Broken(ScriptedModel):
         async def create(self, *args: Any, **options: Any) -> CreateResult:
             await awaits_what_it_cancels()
             raise AssertionError
 
     with pytest.raises(RunError):
-        asyncio.run(AssistantAgent("ada", Broken([])).run(task="go"))
+        await AssistantAgent("ada", Broken([])).run(task="go")
 
 
-def test_a_cancel_of_the_caller_while_a_tool_works_is_still_one() -> None:
-    async def main() -> None:
-        started = asyncio.Event()
+async def test_a_cancel_of_the_caller_while_a_tool_works_is_still_one() -> None:
+    started = asyncio.Event()
 
-        async def work() -> None:
-            started.set()
-            await asyncio.Event().wait()
+    async def work() -> None:
+        started.set()
+        await asyncio.Event().wait()
 
-        agent = AssistantAgent("ada", ask("work"), tools=[work])
-        running = asyncio.ensure_future(agent.run(task="go"))
-        await started.wait()
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-    asyncio.run(main())
+    agent = AssistantAgent("ada", ask("work"), tools=[work])
+    running = asyncio.ensure_future(agent.run(task="go"))
+    await started.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def fine() -> str:
     return "fine"
 
 
-def test_a_tool_that_swallows_the_cancel_does_not_keep_the_run_going() -> None:
-    async def main() -> None:
-        started = asyncio.Event()
+async def test_a_tool_that_swallows_the_cancel_does_not_keep_the_run_going() -> None:
+    started = asyncio.Event()
 
-        async def stubborn() -> str:
-            started.set()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.Event().wait()
-            return "went on"
+    async def stubborn() -> str:
+        started.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return "went on"
 
-        agent = AssistantAgent("ada", ask("stubborn"), tools=[stubborn])
-        await cancel_during(lambda token: agent.run("go", cancellation_token=token), started)
-
-    asyncio.run(main())
+    agent = AssistantAgent("ada", ask("stubborn"), tools=[stubborn])
+    await cancel_during(lambda token: agent.run("go", cancellation_token=token), started)
 
 
 class HangingModel(ScriptedModel):
@@ -227,18 +203,15 @@ class HangingModel(ScriptedModel):
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_a_cancel_ends_a_model_call(stream: bool) -> None:
-    async def main() -> int:
-        model = HangingModel()
-        client: ChatCompletionClient = model
-        agent = AssistantAgent("ada", client, model_client_stream=stream)
-        await cancel_during(lambda token: agent.on_messages([HELLO], token), model.inside.started)
-        return model.inside.cancelled
-
-    assert asyncio.run(main()) == 1
+async def test_a_cancel_ends_a_model_call(stream: bool) -> None:
+    model = HangingModel()
+    client: ChatCompletionClient = model
+    agent = AssistantAgent("ada", client, model_client_stream=stream)
+    await cancel_during(lambda token: agent.on_messages([HELLO], token), model.inside.started)
+    assert model.inside.cancelled == 1
 
 
-def test_a_cancel_ends_a_memory_that_is_slow() -> None:
+async def test_a_cancel_ends_a_memory_that_is_slow() -> None:
     class Slow(ListMemory):
         def __init__(self, inside: Hanging) -> None:
             super().__init__()
@@ -248,25 +221,19 @@ def test_a_cancel_ends_a_memory_that_is_slow() -> None:
             await self.inside.hang()
             raise AssertionError("not reached")
 
-    async def main() -> None:
-        inside = Hanging()
-        agent = AssistantAgent("ada", ScriptedModel([]), memory=[Slow(inside)])
-        await cancel_during(lambda token: agent.on_messages([HELLO], token), inside.started)
-
-    asyncio.run(main())
+    inside = Hanging()
+    agent = AssistantAgent("ada", ScriptedModel([]), memory=[Slow(inside)])
+    await cancel_during(lambda token: agent.on_messages([HELLO], token), inside.started)
 
 
-def test_leaving_a_stream_early_ends_its_tools() -> None:
-    async def main() -> int:
-        tool = Hanging()
-        inner = AssistantAgent("helper", ask("hang"), tools=[tool.hang])
-        model = ScriptedModel([{"tool_calls": [{"name": "helper", "arguments": {"task": "x"}}]}])
-        agent = AssistantAgent("ada", model, tools=[AgentTool(inner)])
-        stream = agent.on_messages_stream([HELLO])
-        kinds = [type(await anext(stream)).__name__ for _ in range(3)]
-        assert kinds == ["ToolCallRequestEvent", "TextMessage", "ToolCallRequestEvent"]
-        await tool.started.wait()
-        await stream.aclose()
-        return tool.cancelled
-
-    assert asyncio.run(main()) == 1
+async def test_leaving_a_stream_early_ends_its_tools() -> None:
+    tool = Hanging()
+    inner = AssistantAgent("helper", ask("hang"), tools=[tool.hang])
+    model = ScriptedModel([{"tool_calls": [{"name": "helper", "arguments": {"task": "x"}}]}])
+    agent = AssistantAgent("ada", model, tools=[AgentTool(inner)])
+    stream = agent.on_messages_stream([HELLO])
+    kinds = [type(await anext(stream)).__name__ for _ in range(3)]
+    assert kinds == ["ToolCallRequestEvent", "TextMessage", "ToolCallRequestEvent"]
+    await tool.started.wait()
+    await stream.aclose()
+    assert tool.cancelled == 1

@@ -1,7 +1,5 @@
 """Handoffs."""
 
-import asyncio
-
 import pytest
 
 from teamrun.agents import Handoff
@@ -16,7 +14,7 @@ def test_only_a_target_has_to_be_given() -> None:
     )
 
 
-def test_a_handoff_is_a_strict_tool_without_arguments() -> None:
+async def test_a_handoff_is_a_strict_tool_without_arguments() -> None:
     tool = Handoff(target="bob", message="over").handoff_tool
 
     assert tool.schema == {
@@ -30,7 +28,7 @@ def test_a_handoff_is_a_strict_tool_without_arguments() -> None:
         },
         "strict": True,
     }
-    assert asyncio.run(tool.run_json({})) == "over"
+    assert await tool.run_json({}) == "over"
 
 
 def test_names_are_identifiers() -> None:

@@ -18,14 +18,14 @@ async def turn(agent: UserProxyAgent, *messages: Any, token: Any = None) -> list
     return [item async for item in agent.on_messages_stream(messages, token)]
 
 
-def test_the_person_is_asked_and_answers() -> None:
+async def test_the_person_is_asked_and_answers() -> None:
     prompts: list[str] = []
 
     async def answer(prompt: str) -> str:
         prompts.append(prompt)
         return "fine"
 
-    request, response = asyncio.run(turn(UserProxyAgent("me", input_func=answer), HELLO))
+    request, response = await turn(UserProxyAgent("me", input_func=answer), HELLO)
 
     assert (type(request).__name__, request.source) == ("UserInputRequestedEvent", "me")
     assert isinstance(response.chat_message, TextMessage)
@@ -34,32 +34,32 @@ def test_the_person_is_asked_and_answers() -> None:
     assert prompts == ["Enter your response: "]
 
 
-def test_who_was_handed_the_conversation_hands_it_back() -> None:
+async def test_who_was_handed_the_conversation_hands_it_back() -> None:
     async def answer(prompt: str) -> str:
         return prompt
 
-    message = asyncio.run(turn(UserProxyAgent("me", input_func=answer), HELLO, OVER))[-1]
+    message = (await turn(UserProxyAgent("me", input_func=answer), HELLO, OVER))[-1]
 
     assert isinstance(message.chat_message, HandoffMessage)
     assert message.chat_message.target == "ada"
     assert message.chat_message.content == "Handoff received from ada. Enter your response: "
 
 
-def test_a_handoff_to_somebody_else_is_an_error() -> None:
+async def test_a_handoff_to_somebody_else_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="from 'ada' is for 'me', not for 'you'"):
-        asyncio.run(turn(UserProxyAgent("you"), OVER))
+        await turn(UserProxyAgent("you"), OVER)
 
 
-def test_a_function_that_is_not_async_is_asked_in_a_thread() -> None:
+async def test_a_function_that_is_not_async_is_asked_in_a_thread() -> None:
     def answer(prompt: str) -> str:
         return str(threading.current_thread() is threading.main_thread())
 
     agent = UserProxyAgent("me", input_func=answer)
 
-    assert str(asyncio.run(agent.on_messages([HELLO]))) == "False"
+    assert str(await agent.on_messages([HELLO])) == "False"
 
 
-def test_an_async_function_may_take_the_token() -> None:
+async def test_an_async_function_may_take_the_token() -> None:
     given: list[Any] = []
 
     async def answer(prompt: str, token: CancellationToken | None) -> str:
@@ -67,55 +67,52 @@ def test_an_async_function_may_take_the_token() -> None:
         return ""
 
     token = CancellationToken()
-    asyncio.run(turn(UserProxyAgent("me", input_func=answer), token=token))
+    await turn(UserProxyAgent("me", input_func=answer), token=token)
 
     assert given == [token]
 
 
-def test_a_function_knows_which_request_it_answers() -> None:
+async def test_a_function_knows_which_request_it_answers() -> None:
     def answer(prompt: str) -> str:
         return UserProxyAgent.InputRequestContext.request_id()
 
-    request, response = asyncio.run(turn(UserProxyAgent("me", input_func=answer)))
+    request, response = await turn(UserProxyAgent("me", input_func=answer))
 
     assert response.chat_message.content == request.request_id
     with pytest.raises(RuntimeError, match="no input request here"):
         UserProxyAgent.InputRequestContext.request_id()
 
 
-def test_a_failing_function_is_an_error_that_keeps_its_cause() -> None:
+async def test_a_failing_function_is_an_error_that_keeps_its_cause() -> None:
     async def answer(prompt: str) -> str:
         raise EOFError("closed")
 
     with pytest.raises(RuntimeError, match=r"^Failed to get user input: closed$") as caught:
-        asyncio.run(turn(UserProxyAgent("me", input_func=answer)))
+        await turn(UserProxyAgent("me", input_func=answer))
 
     assert isinstance(caught.value.__cause__, EOFError)
 
 
-def test_a_cancel_ends_the_waiting_for_a_person() -> None:
-    async def main() -> None:
-        asked = asyncio.Event()
+async def test_a_cancel_ends_the_waiting_for_a_person() -> None:
+    asked = asyncio.Event()
 
-        async def answer(prompt: str) -> str:
-            asked.set()
-            await asyncio.Event().wait()
-            return "never"
+    async def answer(prompt: str) -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        return "never"
 
-        token = CancellationToken()
-        agent: ChatAgent = UserProxyAgent("me", input_func=answer)
-        task = asyncio.create_task(agent.run("hello", cancellation_token=token))
-        await asked.wait()
-        token.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
+    token = CancellationToken()
+    agent: ChatAgent = UserProxyAgent("me", input_func=answer)
+    task = asyncio.create_task(agent.run("hello", cancellation_token=token))
+    await asked.wait()
+    token.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
-def test_a_person_is_described_as_one() -> None:
+async def test_a_person_is_described_as_one() -> None:
     agent = UserProxyAgent("me")
 
     assert agent.description == "A human user"
     assert agent.produced_message_types == (TextMessage, HandoffMessage)
-    asyncio.run(agent.on_reset())
+    await agent.on_reset()

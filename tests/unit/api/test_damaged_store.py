@@ -178,7 +178,7 @@ async def check_that_work_goes_on(here: Deployment, whole: Wreck, hurt: str | No
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.id)
-def test_damage_to_one_object_stops_no_other_run(damage: Damage, whole: Wreck) -> None:
+async def test_damage_to_one_object_stops_no_other_run(damage: Damage, whole: Wreck) -> None:
     # A view spares reading the bodies of entries, and so hides what is wrong in one alone.
     may_be_warm = damage.id != "events of a wrong shape"
 
@@ -204,39 +204,33 @@ def test_damage_to_one_object_stops_no_other_run(damage: Damage, whole: Wreck) -
             assert await here.objects_of(whole.runs[hurt].run_id) == before
         return seen
 
-    async def scenario() -> set[str | None]:
+    here = await Deployment.over(whole)
+    facts = await Facts.of(here, whole)
+    seen = set[str | None]()
+    for count, key in enumerate(whole.objects):
+        async with asyncio.timeout(10):
+            seen.add(await one(here, key, facts, is_warm=may_be_warm and count % 2 == 0))
+    await here.close()
+    assert "unreadable" in seen
+
+
+async def test_every_entry_but_the_last_is_missed_and_its_place_is_shown(whole: Wreck) -> None:
+    ref = whole.runs["ended"]
+    log = [key for key in whole.objects if f"{ref.run_id}/log/" in key]
+    for n, key in enumerate(log[:-1]):
         here = await Deployment.over(whole)
-        facts = await Facts.of(here, whole)
-        seen = set[str | None]()
-        for count, key in enumerate(whole.objects):
-            async with asyncio.timeout(10):
-                seen.add(await one(here, key, facts, is_warm=may_be_warm and count % 2 == 0))
+        await here.store.delete(key)
+        run = (await here.get(f"/v1/runs/{ref.run_id}")).json()
+        assert run["status"] == "unreadable"
+        assert run["unreadable"] == {"entry": n, "key": key}
+        if n:
+            assert run["metadata"] == {"kind": "ended"}
+        page = (await here.get("/v1/runs?status=unreadable")).json()
+        assert [each["id"] for each in page["data"]] == [ref.run_id]
+        answer = await here.client.post(f"/v1/runs/{ref.run_id}/cancel")
+        assert (answer.status_code, answer.json()["code"]) == (409, "unreadable_entry")
+        assert "retry-after" not in answer.headers
         await here.close()
-        return seen
-
-    assert "unreadable" in asyncio.run(scenario())
-
-
-def test_every_entry_but_the_last_is_missed_and_its_place_is_shown(whole: Wreck) -> None:
-    async def scenario() -> None:
-        ref = whole.runs["ended"]
-        log = [key for key in whole.objects if f"{ref.run_id}/log/" in key]
-        for n, key in enumerate(log[:-1]):
-            here = await Deployment.over(whole)
-            await here.store.delete(key)
-            run = (await here.get(f"/v1/runs/{ref.run_id}")).json()
-            assert run["status"] == "unreadable"
-            assert run["unreadable"] == {"entry": n, "key": key}
-            if n:
-                assert run["metadata"] == {"kind": "ended"}
-            page = (await here.get("/v1/runs?status=unreadable")).json()
-            assert [each["id"] for each in page["data"]] == [ref.run_id]
-            answer = await here.client.post(f"/v1/runs/{ref.run_id}/cancel")
-            assert (answer.status_code, answer.json()["code"]) == (409, "unreadable_entry")
-            assert "retry-after" not in answer.headers
-            await here.close()
-
-    asyncio.run(scenario())
 
 
 BAD_VIEWS = [
@@ -248,32 +242,26 @@ BAD_VIEWS = [
 
 
 @pytest.mark.parametrize("view", BAD_VIEWS, ids=range(len(BAD_VIEWS)))
-def test_a_damaged_view_is_made_anew_from_the_log(view: View, whole: Wreck) -> None:
-    async def scenario() -> None:
-        here = await Deployment.over(whole)
-        facts = await Facts.of(here, whole)
-        for ref in whole.runs.values():
-            await here.cluster.live.drop_view(view_key(ref))
-            await here.cluster.live.set_view(view_key(ref), view)
-        await check_the_others(here, whole, facts, None)
-        await here.close()
-
-    asyncio.run(scenario())
+async def test_a_damaged_view_is_made_anew_from_the_log(view: View, whole: Wreck) -> None:
+    here = await Deployment.over(whole)
+    facts = await Facts.of(here, whole)
+    for ref in whole.runs.values():
+        await here.cluster.live.drop_view(view_key(ref))
+        await here.cluster.live.set_view(view_key(ref), view)
+    await check_the_others(here, whole, facts, None)
+    await here.close()
 
 
-def test_the_view_of_another_run_is_not_served(whole: Wreck) -> None:
-    async def scenario() -> None:
-        here = await Deployment.over(whole)
-        facts = await Facts.of(here, whole)
-        [other] = await here.cluster.live.views([view_key(whole.runs["bystander that has ended"])])
-        assert other is not None
-        for ref in whole.runs.values():
-            await here.cluster.live.drop_view(view_key(ref))
-            await here.cluster.live.set_view(view_key(ref), other)
-        await check_the_others(here, whole, facts, None)
-        await here.close()
-
-    asyncio.run(scenario())
+async def test_the_view_of_another_run_is_not_served(whole: Wreck) -> None:
+    here = await Deployment.over(whole)
+    facts = await Facts.of(here, whole)
+    [other] = await here.cluster.live.views([view_key(whole.runs["bystander that has ended"])])
+    assert other is not None
+    for ref in whole.runs.values():
+        await here.cluster.live.drop_view(view_key(ref))
+        await here.cluster.live.set_view(view_key(ref), other)
+    await check_the_others(here, whole, facts, None)
+    await here.close()
 
 
 STRANGE = [
@@ -290,56 +278,47 @@ STRANGE = [
 
 
 @pytest.mark.parametrize("key", STRANGE)
-def test_an_object_whose_name_is_no_reference_is_skipped_with_one_warning(
+async def test_an_object_whose_name_is_no_reference_is_skipped_with_one_warning(
     key: str, whole: Wreck, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scenario() -> None:
-        here = await Deployment.over(whole)
-        facts = await Facts.of(here, whole)
-        await here.store.put(key, b"")
-        await check_the_others(here, whole, facts, None)
-        reaper = here.cluster.reaper()
-        await reaper.sweep()
-        await reaper.sweep()
-        assert await here.store.get(key) == b""
-        await check_that_work_goes_on(here, whole, None)
-        await here.close()
-
-    asyncio.run(scenario())
+    here = await Deployment.over(whole)
+    facts = await Facts.of(here, whole)
+    await here.store.put(key, b"")
+    await check_the_others(here, whole, facts, None)
+    reaper = here.cluster.reaper()
+    await reaper.sweep()
+    await reaper.sweep()
+    assert await here.store.get(key) == b""
+    await check_that_work_goes_on(here, whole, None)
+    await here.close()
     found = [r for r in caplog.records if vars(r).get("action") == "strange_marker"]
     assert len(found) == (2 if key.startswith(("open/", "due/2020")) else 0)  # one of each reaper
 
 
-def test_a_run_whose_folder_was_removed_is_not_found_anywhere(whole: Wreck) -> None:
-    async def scenario() -> None:
-        for name, ref in whole.runs.items():
-            here = await Deployment.over(whole)
-            facts = await Facts.of(here, whole)
-            for key in await here.objects_of(ref.run_id):
-                await here.store.delete(key)
-            run = f"/v1/runs/{ref.run_id}"
-            for path in (run, f"{run}/events", f"{run}/result", f"{run}/artifacts"):
-                assert (await here.get(path)).status_code == 404, (name, path)
-            assert (await here.client.post(f"{run}/cancel")).status_code == 404
-            listed = (await here.get("/v1/runs?limit=100")).json()["data"]
-            assert ref.run_id not in [each["id"] for each in listed]
-            await check_the_others(here, whole, facts, name)
-            await here.close()
-
-    asyncio.run(scenario())
-
-
-def test_a_stream_ends_without_its_end_if_the_log_becomes_unreadable(whole: Wreck) -> None:
-    async def scenario() -> None:
+async def test_a_run_whose_folder_was_removed_is_not_found_anywhere(whole: Wreck) -> None:
+    for name, ref in whole.runs.items():
         here = await Deployment.over(whole)
-        ref = whole.runs["bystander that is queued"]
-        following = here.cluster.service.follow(TENANT, ref.run_id)
-        async with aclosing(following) as items:
-            await anext(items)
-            await here.store.put(entry_key(ref, 1), b'{"v":1,"n":')
-            with pytest.raises(Exception) as raised:
-                await anext(items)
-            assert getattr(raised.value, "code", None) == "unreadable_entry"
+        facts = await Facts.of(here, whole)
+        for key in await here.objects_of(ref.run_id):
+            await here.store.delete(key)
+        run = f"/v1/runs/{ref.run_id}"
+        for path in (run, f"{run}/events", f"{run}/result", f"{run}/artifacts"):
+            assert (await here.get(path)).status_code == 404, (name, path)
+        assert (await here.client.post(f"{run}/cancel")).status_code == 404
+        listed = (await here.get("/v1/runs?limit=100")).json()["data"]
+        assert ref.run_id not in [each["id"] for each in listed]
+        await check_the_others(here, whole, facts, name)
         await here.close()
 
-    asyncio.run(scenario())
+
+async def test_a_stream_ends_without_its_end_if_the_log_becomes_unreadable(whole: Wreck) -> None:
+    here = await Deployment.over(whole)
+    ref = whole.runs["bystander that is queued"]
+    following = here.cluster.service.follow(TENANT, ref.run_id)
+    async with aclosing(following) as items:
+        await anext(items)
+        await here.store.put(entry_key(ref, 1), b'{"v":1,"n":')
+        with pytest.raises(Exception) as raised:
+            await anext(items)
+        assert getattr(raised.value, "code", None) == "unreadable_entry"
+    await here.close()

@@ -1,6 +1,5 @@
 """What the benchmarks measure is measured here once, on one run: it has to go on working."""
 
-import asyncio
 import gc
 import sys
 from collections.abc import Generator
@@ -21,23 +20,23 @@ def the_collector_as_it_was() -> Generator[None]:
     gc.set_threshold(*thresholds)
 
 
-def test_the_library_does_its_work() -> None:
-    asyncio.run(library.turn(runs=1, turns=2))
-    asyncio.run(library.tool_round(runs=1, rounds=2))
-    assert asyncio.run(library.at_once(runs=2, turns=2, delay_s=0.001))["done"] == 2
+async def test_the_library_does_its_work() -> None:
+    await library.turn(runs=1, turns=2)
+    await library.tool_round(runs=1, rounds=2)
+    assert (await library.at_once(runs=2, turns=2, delay_s=0.001))["done"] == 2
 
 
 @pytest.mark.parametrize("store", ["memory", "file"])
-def test_durable_runs_do_their_work(store: str) -> None:
-    assert asyncio.run(durable.turn(store=store, runs=1, turns=2))["puts_per_run"] == 6
-    asyncio.run(durable.tool_round(store=store, runs=1, rounds=2))
-    assert asyncio.run(durable.at_once(store=store, runs=2, turns=2, delay_s=0.001))["done"] == 2
+async def test_durable_runs_do_their_work(store: str) -> None:
+    assert (await durable.turn(store=store, runs=1, turns=2))["puts_per_run"] == 6
+    await durable.tool_round(store=store, runs=1, rounds=2)
+    assert (await durable.at_once(store=store, runs=2, turns=2, delay_s=0.001))["done"] == 2
 
 
 @needs_proc
-def test_runs_that_are_halted_halfway_are_completed_afterwards() -> None:
-    assert asyncio.run(library.halfway(runs=2, turns=4))["done"] == 2
-    assert asyncio.run(durable.halfway(store="file", runs=2, turns=4))["done"] == 2
+async def test_runs_that_are_halted_halfway_are_completed_afterwards() -> None:
+    assert (await library.halfway(runs=2, turns=4))["done"] == 2
+    assert (await durable.halfway(store="file", runs=2, turns=4))["done"] == 2
 
 
 def test_figures_are_compared_with_the_peer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 """`teamrun serve` says when the files that it has read are not those on disk any more."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ class Stop(Exception):
     pass
 
 
-def hints(config: Path, *changes: tuple[str, str | None]) -> list[str]:
+async def hints(config: Path, *changes: tuple[str, str | None]) -> list[str]:
     """What is told after each change of a file; None removes it."""
     told: list[str] = []
     left = list(changes)
@@ -28,11 +27,11 @@ def hints(config: Path, *changes: tuple[str, str | None]) -> list[str]:
             path.write_text(text, encoding="utf-8")
 
     with pytest.raises(Stop):
-        asyncio.run(hint_at_changes(config, tell=told.append, pause=pause))
+        await hint_at_changes(config, tell=told.append, pause=pause)
     return told
 
 
-def test_each_change_of_the_file_or_of_code_beside_it_is_told_once(tmp_path: Path) -> None:
+async def test_each_change_of_the_file_or_of_code_beside_it_is_told_once(tmp_path: Path) -> None:
     config = tmp_path / "teamrun.yaml"
     config.write_text("version: 1", encoding="utf-8")
     changes = [
@@ -43,7 +42,7 @@ def test_each_change_of_the_file_or_of_code_beside_it_is_told_once(tmp_path: Pat
         ("my_tools.py", None),
     ]
 
-    told = hints(config, *changes)
+    told = await hints(config, *changes)
 
     assert [each.partition(" ")[0] for each in told] == [
         "teamrun.yaml",
@@ -52,5 +51,5 @@ def test_each_change_of_the_file_or_of_code_beside_it_is_told_once(tmp_path: Pat
     ]
 
 
-def test_a_file_that_does_not_exist_stops_nothing(tmp_path: Path) -> None:
-    assert hints(tmp_path / "none.yaml", ("notes.txt", "x")) == []
+async def test_a_file_that_does_not_exist_stops_nothing(tmp_path: Path) -> None:
+    assert await hints(tmp_path / "none.yaml", ("notes.txt", "x")) == []

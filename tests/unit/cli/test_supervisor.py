@@ -19,13 +19,12 @@ def program(code: str, *arguments: object, name: str = "p") -> Program:
     return Program(name=name, argv=argv, environ=os.environ)
 
 
-def supervised(work: Callable[[Supervisor], Awaitable[None]], *, grace_s: float = WAIT_S) -> None:
-    async def run() -> None:
-        supervisor = Supervisor(grace_s=grace_s)
-        async with asyncio.timeout(2 * WAIT_S):
-            await work(supervisor)
-
-    asyncio.run(run())
+async def supervised(
+    work: Callable[[Supervisor], Awaitable[None]], *, grace_s: float = WAIT_S
+) -> None:
+    supervisor = Supervisor(grace_s=grace_s)
+    async with asyncio.timeout(2 * WAIT_S):
+        await work(supervisor)
 
 
 APPEND_PID = """
@@ -41,7 +40,7 @@ def pids(path: Path) -> list[int]:
     return [int(line) for line in path.read_text(encoding="ascii").split()] if path.exists() else []
 
 
-def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
+async def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
     path = tmp_path / "pids"
 
     async def work(supervisor: Supervisor) -> None:
@@ -51,12 +50,12 @@ def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
         assert await supervisor.until(lambda: len(pids(path)) == 2)
         await supervisor.stop("p")
 
-    supervised(work)
+    await supervised(work)
 
     assert not any(lives(pid) for pid in pids(path))
 
 
-def test_too_many_deaths_end_the_whole_with_1(tmp_path: Path) -> None:
+async def test_too_many_deaths_end_the_whole_with_1(tmp_path: Path) -> None:
     path = tmp_path / "pids"
 
     async def work(supervisor: Supervisor) -> None:
@@ -64,21 +63,21 @@ def test_too_many_deaths_end_the_whole_with_1(tmp_path: Path) -> None:
         assert await supervisor.wait() == 1
         await supervisor.stop("p")
 
-    supervised(work)
+    await supervised(work)
 
     assert len(pids(path)) == 5
 
 
-def test_a_child_whose_settings_do_not_hold_ends_the_whole_with_2() -> None:
+async def test_a_child_whose_settings_do_not_hold_ends_the_whole_with_2() -> None:
     async def work(supervisor: Supervisor) -> None:
         supervisor.keep(program("raise SystemExit(2)"))
         assert await supervisor.wait() == 2
         await supervisor.stop("p")
 
-    supervised(work)
+    await supervised(work)
 
 
-def test_a_child_that_ignores_sigterm_is_killed_after_the_grace_time(
+async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "pids"
@@ -89,19 +88,19 @@ def test_a_child_that_ignores_sigterm_is_killed_after_the_grace_time(
         assert await supervisor.until(lambda: len(pids(path)) == 1)
         await supervisor.stop("p")
 
-    supervised(work, grace_s=0.1)
+    await supervised(work, grace_s=0.1)
 
     assert not lives(pids(path)[0])
     assert [vars(record)["action"] for record in caplog.records] == ["serve.killed"]
 
 
-def test_the_end_interrupts_what_is_waited_for() -> None:
+async def test_the_end_interrupts_what_is_waited_for() -> None:
     async def work(supervisor: Supervisor) -> None:
         supervisor.end(0)
         assert not await supervisor.until(lambda: False)
         assert await supervisor.wait() == 0
 
-    supervised(work)
+    await supervised(work)
 
 
 def lives(pid: int) -> bool:

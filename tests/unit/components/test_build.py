@@ -1,6 +1,5 @@
 """Teams made of definitions: what they consist of, and what goes through the wiring."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -66,21 +65,21 @@ def pair(**fields: Any) -> dict[str, Any]:
     return {"type": "round_robin_group_chat", "agents": agents, **fields}
 
 
-def run(team: BaseGroupChat, task: str = "go") -> TaskResult:
-    return asyncio.run(team.run(task=task))
+async def run(team: BaseGroupChat, task: str = "go") -> TaskResult:
+    return await team.run(task=task)
 
 
 def words(result: TaskResult) -> list[str]:
     return [f"{message.source}: {message.to_text()}" for message in result.messages]
 
 
-def test_a_round_robin_team_runs_to_its_condition() -> None:
+async def test_a_round_robin_team_runs_to_its_condition() -> None:
     model = ScriptedModel({"writer": ["one", "three"], "editor": ["two", "done: END"]})
     ends = [{"type": "text_mention", "text": "END"}, {"type": "max_messages", "max_messages": 9}]
 
     team = build(registry(model, desk=pair(termination=ends)), "desk")
     with model:
-        result = run(team)
+        result = await run(team)
 
     assert isinstance(team, RoundRobinGroupChat)
     assert (team.name, team.stop_code) == ("desk", "text_mention")
@@ -93,7 +92,7 @@ def test_a_round_robin_team_runs_to_its_condition() -> None:
     ]
 
 
-def test_a_selector_team_asks_its_own_model() -> None:
+async def test_a_selector_team_asks_its_own_model() -> None:
     model = ScriptedModel({"selector": ["editor"], "editor": ["END"]})
     spec = {
         "type": "selector_group_chat",
@@ -104,7 +103,7 @@ def test_a_selector_team_asks_its_own_model() -> None:
 
     team = build(registry(model, desk=spec), "desk")
     with model:
-        result = run(team)
+        result = await run(team)
 
     assert isinstance(team, SelectorGroupChat)
     assert words(result) == ["user: go", "editor: END"]
@@ -135,17 +134,17 @@ def test_every_leaf_goes_through_the_wiring_under_its_path() -> None:
     ]
 
 
-def test_what_the_wiring_returns_is_what_the_team_uses() -> None:
+async def test_what_the_wiring_returns_is_what_the_team_uses() -> None:
     spec = pair(termination={"type": "text_mention", "text": "APPROVE"})
     spec["agents"][1] = {"type": "user_proxy_agent", "name": "boss"}
     model = ScriptedModel({"writer": ["is it right?"]})
 
     team = build(registry(model, desk=spec), "desk", Recording())
 
-    assert words(run(team))[-1] == "boss: yes, APPROVE"
+    assert words(await run(team))[-1] == "boss: yes, APPROVE"
 
 
-def test_the_fields_of_an_agent_reach_it() -> None:
+async def test_the_fields_of_an_agent_reach_it() -> None:
     model = ScriptedModel(
         {"writer": [{"tool_calls": [{"name": "look_up", "arguments": {"word": "team"}}]}, "END"]},
         record=True,
@@ -167,7 +166,7 @@ def test_the_fields_of_an_agent_reach_it() -> None:
 
     team = build(registry(model, desk=spec), "desk")
     with model:
-        result = run(team)
+        result = await run(team)
 
     assert words(result)[-1] == "writer: END"
     first = model.calls[0]
@@ -179,7 +178,7 @@ def test_the_fields_of_an_agent_reach_it() -> None:
     ("written", "heard"),
     [({}, True), ({"system_message": ""}, False), ({"system_message": "Hi."}, True)],
 )
-def test_an_empty_system_message_is_none_and_a_missing_one_the_usual(
+async def test_an_empty_system_message_is_none_and_a_missing_one_the_usual(
     written: dict[str, str], heard: bool
 ) -> None:
     model = ScriptedModel(["done"], record=True)
@@ -189,12 +188,12 @@ def test_an_empty_system_message_is_none_and_a_missing_one_the_usual(
         "max_rounds": 1,
     }
 
-    run(build(registry(model, desk=spec), "desk"))
+    await run(build(registry(model, desk=spec), "desk"))
 
     assert isinstance(model.calls[0].messages[0], SystemMessage) is heard
 
 
-def test_a_context_limits_what_the_model_sees() -> None:
+async def test_a_context_limits_what_the_model_sees() -> None:
     model = ScriptedModel({"a": ["1", "2", "3"]}, record=True)
     context = {"type": "buffered", "buffer_size": 2}
     spec = {
@@ -203,7 +202,7 @@ def test_a_context_limits_what_the_model_sees() -> None:
         "max_rounds": 3,
     }
 
-    run(build(registry(model, desk=spec), "desk"))
+    await run(build(registry(model, desk=spec), "desk"))
 
     assert [len(call.messages) for call in model.calls] == [1, 2, 2]
 
@@ -238,7 +237,7 @@ def test_a_context_limits_what_the_model_sees() -> None:
         ),
     ],
 )
-def test_each_condition_ends_the_team_in_its_way(condition: Any, stop_code: str) -> None:
+async def test_each_condition_ends_the_team_in_its_way(condition: Any, stop_code: str) -> None:
     wants = "transfer_to_editor" if stop_code == "handoff" else "look_up"
     call: dict[str, Any] = {"name": wants, "arguments": WORD if wants == "look_up" else {}}
     model = ScriptedModel({"writer": [{"tool_calls": [call]}, "one"], "editor": ["two", "two"]})
@@ -252,25 +251,25 @@ def test_each_condition_ends_the_team_in_its_way(condition: Any, stop_code: str)
     )
 
     team = build(registry(model, desk=spec), "desk")
-    run(team)
+    await run(team)
 
     assert team.stop_code == stop_code
 
 
-def test_two_teams_of_one_definition_share_nothing() -> None:
+async def test_two_teams_of_one_definition_share_nothing() -> None:
     model = ScriptedModel(["hi"], record=True)
     spec = {"type": "round_robin_group_chat", "agents": [agent("a")], "max_rounds": 1}
     known = registry(model, desk=spec)
 
     first = build(known, "desk")
-    run(first)
+    await run(first)
     model.rewind()
-    run(build(known, "desk"))
+    await run(build(known, "desk"))
 
     assert len(model.calls[0].messages) == 2  # the system message and the task
 
 
-def test_a_nested_team_speaks_as_one_participant() -> None:
+async def test_a_nested_team_speaks_as_one_participant() -> None:
     inner = {
         "type": "round_robin_group_chat",
         "name": "inner",
@@ -280,7 +279,7 @@ def test_a_nested_team_speaks_as_one_participant() -> None:
     spec = {"type": "round_robin_group_chat", "agents": [inner, agent("b")], "max_rounds": 2}
     model = ScriptedModel({"a": ["from inside"], "b": ["from outside"]})
 
-    result = run(build(registry(model, outer=spec), "outer"))
+    result = await run(build(registry(model, outer=spec), "outer"))
 
     assert "from inside" in "\n".join(words(result))
     assert words(result)[-1] == "b: from outside"

@@ -1,6 +1,5 @@
 """A script that answers only because a variable is not set is reported, or refused."""
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -102,23 +101,19 @@ def _nothing(settings: object) -> NoReturn:
 @pytest.mark.parametrize(
     ("host", "redis_url"), [("0.0.0.0", None), ("10.0.0.7", "redis://127.0.0.1:6379")]
 )
-def test_an_api_that_others_can_reach_does_not_start(
+async def test_an_api_that_others_can_reach_does_not_start(
     host: str, redis_url: str | None, tmp_path: Path
 ) -> None:
     settings = load_settings(
         ApiSettings, host=host, redis_url=redis_url, config=file_in(tmp_path), data_dir=tmp_path
     )
-
-    async def start() -> None:
+    with pytest.raises(UsageError, match="TEAMRUN_ALLOW_SCRIPTED"):
         async with parts_of(settings, environ={}, backends=_nothing):
             raise AssertionError("it has started")
 
-    with pytest.raises(UsageError, match="TEAMRUN_ALLOW_SCRIPTED"):
-        asyncio.run(start())
-
 
 @pytest.mark.parametrize("redis_url", ["redis://redis.example:6379", "rediss://:pw@10.0.0.7/0"])
-def test_a_worker_on_a_redis_of_another_machine_does_not_start(
+async def test_a_worker_on_a_redis_of_another_machine_does_not_start(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
@@ -126,5 +121,5 @@ def test_a_worker_on_a_redis_of_another_machine_does_not_start(
     settings = load_settings(WorkerSettings, redis_url=redis_url, config=file_in(tmp_path))
 
     with pytest.raises(UsageError, match="TEAMRUN_ALLOW_SCRIPTED") as refused:
-        asyncio.run(compose(settings, backends=_nothing))
+        await compose(settings, backends=_nothing)
     assert "pw" not in str(refused.value)

@@ -1,6 +1,5 @@
 """Model profiles: which one answers, with which options, and what their digests tell."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -124,7 +123,7 @@ def test_a_model_is_found_by_the_name_of_its_profile_or_of_its_provider() -> Non
     assert profiles.for_model("gpt-9") is None
 
 
-def test_closing_closes_what_was_made_and_nothing_that_was_handed_in() -> None:
+async def test_closing_closes_what_was_made_and_nothing_that_was_handed_in() -> None:
     closed: list[str] = []
 
     class Closing(ScriptedModel):
@@ -135,7 +134,7 @@ def test_closing_closes_what_was_made_and_nothing_that_was_handed_in() -> None:
     profiles = Profiles({"words": WORDS}, environ={}, clients=given)
     first = profiles.client("words")
 
-    asyncio.run(profiles.close())
+    await profiles.close()
 
     assert closed == []
     assert profiles.client("given") is given["given"]

@@ -1,6 +1,5 @@
 """Registered tools: where they are found, what they become, and what a mistake is called."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -59,11 +58,11 @@ def refused(tools: ToolTable, name: str) -> DefinitionError:
     return caught.value
 
 
-def test_a_function_beside_the_team_file_becomes_a_tool(folder: Path) -> None:
+async def test_a_function_beside_the_team_file_becomes_a_tool(folder: Path) -> None:
     tool = table(folder, "twice", "double").get("twice")
 
     assert (tool.name, tool.description) == ("twice", "Double a number.")
-    assert asyncio.run(tool.run_json({"number": 4})) == 8
+    assert await tool.run_json({"number": 4}) == 8
 
 
 def test_a_description_in_the_file_wins_over_the_docstring(folder: Path) -> None:
@@ -72,10 +71,10 @@ def test_a_description_in_the_file_wins_over_the_docstring(folder: Path) -> None
     assert tool.description == "Times two."
 
 
-def test_a_function_may_be_inside_a_class(folder: Path) -> None:
+async def test_a_function_may_be_inside_a_class(folder: Path) -> None:
     tool = table(folder, "thrice", "Group.triple").get("thrice")
 
-    assert asyncio.run(tool.run_json({"number": 4})) == 12
+    assert await tool.run_json({"number": 4}) == 12
 
 
 def test_a_tool_object_is_taken_as_it_is(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """`|` fires with the first, `&` with the last; both say which was first."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 
@@ -23,15 +22,15 @@ def say(text: str, source: str = "writer") -> TextMessage:
     return TextMessage(content=text, source=source)
 
 
-def ask(condition: TerminationCondition, *messages: AnyMessage) -> StopMessage | None:
-    return asyncio.run(condition(messages))
+async def ask(condition: TerminationCondition, *messages: AnyMessage) -> StopMessage | None:
+    return await condition(messages)
 
 
-def test_or_fires_with_the_first() -> None:
+async def test_or_fires_with_the_first() -> None:
     condition = TextMentionTermination("A") | MaxMessageTermination(2)
 
-    assert ask(condition, say("x")) is None
-    stop = ask(condition, say("y"))
+    assert await ask(condition, say("x")) is None
+    stop = await ask(condition, say("y"))
 
     assert stop is not None
     assert stop.content == "Maximum number of messages 2 reached, current message count: 2"
@@ -40,10 +39,10 @@ def test_or_fires_with_the_first() -> None:
     assert condition.terminated
 
 
-def test_or_joins_reasons_that_come_at_once_in_order() -> None:
+async def test_or_joins_reasons_that_come_at_once_in_order() -> None:
     condition = TextMentionTermination("A") | MaxMessageTermination(1)
 
-    stop = ask(condition, say("A"))
+    stop = await ask(condition, say("A"))
 
     assert stop is not None
     assert stop.content == (
@@ -53,13 +52,13 @@ def test_or_joins_reasons_that_come_at_once_in_order() -> None:
     assert condition.stop_code == "text_mention"
 
 
-def test_and_waits_for_all_and_keeps_the_earlier_reason() -> None:
+async def test_and_waits_for_all_and_keeps_the_earlier_reason() -> None:
     condition = MaxMessageTermination(3) & TextMentionTermination("A")
 
-    assert ask(condition, say("A")) is None
-    assert ask(condition, say("x")) is None
+    assert await ask(condition, say("A")) is None
+    assert await ask(condition, say("x")) is None
     assert not condition.terminated
-    stop = ask(condition, say("y"))
+    stop = await ask(condition, say("y"))
 
     assert stop is not None
     assert stop.content == (
@@ -69,21 +68,21 @@ def test_and_waits_for_all_and_keeps_the_earlier_reason() -> None:
     assert condition.terminated
 
 
-def test_combinations_that_have_fired_refuse_until_reset() -> None:
+async def test_combinations_that_have_fired_refuse_until_reset() -> None:
     either = TextMentionTermination("A") | MaxMessageTermination(9)
     both = TextMentionTermination("A") & MaxMessageTermination(1)
     for condition in (either, both):
-        assert ask(condition, say("A")) is not None
+        assert await ask(condition, say("A")) is not None
         with pytest.raises(TerminatedException):
-            ask(condition, say("A"))
+            await ask(condition, say("A"))
 
-        asyncio.run(condition.reset())
+        await condition.reset()
 
         assert not condition.terminated
-        assert ask(condition, say("A")) is not None
+        assert await ask(condition, say("A")) is not None
 
 
-def test_operators_nest_as_a_binary_tree() -> None:
+async def test_operators_nest_as_a_binary_tree() -> None:
     a, b, c = TextMentionTermination("A"), TextMentionTermination("B"), TextMentionTermination("C")
 
     condition = a | b & c
@@ -93,8 +92,8 @@ def test_operators_nest_as_a_binary_tree() -> None:
     assert left is a
     assert isinstance(right, AndTerminationCondition)
     assert right.conditions == (b, c)
-    assert ask(condition, say("B")) is None
-    stop = ask(condition, say("C"))
+    assert await ask(condition, say("B")) is None
+    stop = await ask(condition, say("C"))
     assert stop is not None
     assert stop.content == "Text 'B' mentioned, Text 'C' mentioned"
 
@@ -103,14 +102,14 @@ def _build() -> TerminationCondition:
     return (TextMentionTermination("A") & MaxMessageTermination(3)) | SourceMatchTermination(["z"])
 
 
-def test_a_half_fired_tree_survives_save_and_load() -> None:
+async def test_a_half_fired_tree_survives_save_and_load() -> None:
     first = _build()
-    assert ask(first, say("A")) is None
-    state = json.loads(json.dumps(asyncio.run(first.save_state())))
+    assert await ask(first, say("A")) is None
+    state = json.loads(json.dumps(await first.save_state()))
 
     second = _build()
-    asyncio.run(second.load_state(state))
-    stop = ask(second, say("x"), say("y"))
+    await second.load_state(state)
+    stop = await ask(second, say("x"), say("y"))
 
     assert stop is not None
     assert stop.content == (
@@ -119,7 +118,7 @@ def test_a_half_fired_tree_survives_save_and_load() -> None:
     assert second.stop_code == "text_mention"
 
 
-def test_a_condition_of_ones_own_combines_and_keeps_its_code() -> None:
+async def test_a_condition_of_ones_own_combines_and_keeps_its_code() -> None:
     class Never(TerminationCondition):
         stop_code = "never"
 
@@ -134,9 +133,9 @@ def test_a_condition_of_ones_own_combines_and_keeps_its_code() -> None:
 
     condition = Never() | TextMentionTermination("A")
 
-    asyncio.run(condition.load_state(asyncio.run(condition.save_state())))
-    assert ask(condition, say("x")) is None
-    assert ask(condition, say("x"), say("y")) is not None
+    await condition.load_state(await condition.save_state())
+    assert await ask(condition, say("x")) is None
+    assert await ask(condition, say("x"), say("y")) is not None
     assert condition.stop_code == "never"
 
 

@@ -1,6 +1,5 @@
 """Each condition fires when it should, in AutoGen's words, and says so by a stable code."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -44,14 +43,10 @@ def executed(name: str, content: str = "done") -> ToolCallExecutionEvent:
     return ToolCallExecutionEvent(content=[result], source="writer")
 
 
-def ask(condition: TerminationCondition, *deltas: Sequence[AnyMessage]) -> list[str | None]:
+async def ask(condition: TerminationCondition, *deltas: Sequence[AnyMessage]) -> list[str | None]:
     """The stop texts that the condition gives for each delta in turn."""
-
-    async def main() -> list[str | None]:
-        stops = [await condition(delta) for delta in deltas]
-        return [None if stop is None else stop.content for stop in stops]
-
-    return asyncio.run(main())
+    stops = [await condition(delta) for delta in deltas]
+    return [None if stop is None else stop.content for stop in stops]
 
 
 def external() -> ExternalTermination:
@@ -235,69 +230,69 @@ cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 
 
 @cases
-def test_a_condition_fires_with_the_words_and_the_code_of_its_kind(case: Case) -> None:
+async def test_a_condition_fires_with_the_words_and_the_code_of_its_kind(case: Case) -> None:
     condition = case.make()
     if case.quiet:
-        assert ask(condition, case.quiet) == [None]
+        assert await ask(condition, case.quiet) == [None]
     assert not condition.terminated
 
-    assert ask(condition, case.fires) == [case.text]
+    assert await ask(condition, case.fires) == [case.text]
     assert condition.terminated
     assert condition.stop_code == case.code
 
 
 @cases
-def test_a_condition_that_has_fired_refuses_until_it_is_reset(case: Case) -> None:
+async def test_a_condition_that_has_fired_refuses_until_it_is_reset(case: Case) -> None:
     condition = case.make()
     deltas = [case.quiet, case.fires] if case.quiet else [case.fires]
-    ask(condition, *deltas)
+    await ask(condition, *deltas)
 
     with pytest.raises(TerminatedException) as caught:
-        ask(condition, [])
+        await ask(condition, [])
     assert isinstance(caught.value, RuntimeError)
     assert isinstance(caught.value, TeamrunError)
 
-    asyncio.run(condition.reset())
+    await condition.reset()
     assert not condition.terminated
     if case.quiet:
-        assert ask(condition, case.quiet) == [None]
+        assert await ask(condition, case.quiet) == [None]
 
 
 @cases
-def test_counts_survive_save_and_load(case: Case) -> None:
+async def test_counts_survive_save_and_load(case: Case) -> None:
     first = case.make()
     if case.quiet:
-        ask(first, case.quiet)
-    state = json.loads(json.dumps(asyncio.run(first.save_state())))
+        await ask(first, case.quiet)
+    state = json.loads(json.dumps(await first.save_state()))
 
     second = case.make()
-    asyncio.run(second.load_state(state))
+    await second.load_state(state)
 
-    assert ask(second, case.fires) == [case.text]
+    assert await ask(second, case.fires) == [case.text]
 
 
 @cases
-def test_a_condition_that_has_fired_is_loaded_as_such(case: Case) -> None:
+async def test_a_condition_that_has_fired_is_loaded_as_such(case: Case) -> None:
     first = case.make()
-    ask(first, *([case.quiet, case.fires] if case.quiet else [case.fires]))
+    await ask(first, *([case.quiet, case.fires] if case.quiet else [case.fires]))
 
     second = case.make()
-    asyncio.run(second.load_state(asyncio.run(first.save_state())))
+    await second.load_state(await first.save_state())
 
     assert second.terminated
 
 
-def test_the_stop_message_comes_from_the_condition() -> None:
-    stop = asyncio.run(TextMentionTermination("x")([say("x")]))
+async def test_the_stop_message_comes_from_the_condition() -> None:
+    stop = await TextMentionTermination("x")([say("x")])
 
     assert stop is not None
     assert stop.source == "TextMentionTermination"
 
 
-def test_messages_are_limited_to_a_hundred_by_default() -> None:
+async def test_messages_are_limited_to_a_hundred_by_default() -> None:
     condition = MaxMessageTermination()
 
-    assert ask(condition, [say("x")] * 99, [say("x")]) == [
+    assert await ask(condition, [say("x")] * 99, [say("x")]) == [
         None,
         "Maximum number of messages 100 reached, current message count: 100",
     ]
@@ -308,45 +303,47 @@ def test_token_usage_needs_a_limit() -> None:
         TokenUsageTermination()
 
 
-def test_model_calls_of_the_team_itself_count_as_token_usage() -> None:
+async def test_model_calls_of_the_team_itself_count_as_token_usage() -> None:
     condition = MaxMessageTermination(9) | TokenUsageTermination(max_total_token=10)
 
     condition.count_usage(RequestUsage(6, 4))
 
-    assert ask(condition, [say("1")]) == [
+    assert await ask(condition, [say("1")]) == [
         "Token usage limit reached, total token count: 10, prompt token count: 6, "
         "completion token count: 4."
     ]
     assert condition.stop_code == "token_usage"
 
 
-def test_a_request_from_outside_is_forgotten_by_reset() -> None:
+async def test_a_request_from_outside_is_forgotten_by_reset() -> None:
     condition = external()
 
-    asyncio.run(condition.reset())
+    await condition.reset()
 
-    assert ask(condition, [say("1")]) == [None]
+    assert await ask(condition, [say("1")]) == [None]
 
 
-def test_the_state_of_another_kind_of_condition_is_a_reset() -> None:
+async def test_the_state_of_another_kind_of_condition_is_a_reset() -> None:
     other = MaxMessageTermination(2)
-    ask(other, [say("1")])
+    await ask(other, [say("1")])
     condition = MaxMessageTermination(2) | TextMentionTermination()
-    ask(condition, [say("1")])
+    await ask(condition, [say("1")])
 
-    asyncio.run(condition.load_state(asyncio.run(other.save_state())))
+    await condition.load_state(await other.save_state())
 
-    assert ask(condition, [say("1")], [say("2")])[0] is None
+    assert (await ask(condition, [say("1")], [say("2")]))[0] is None
 
 
-def test_a_function_may_return_an_awaitable_that_is_no_coroutine_function() -> None:
+async def test_a_function_may_return_an_awaitable_that_is_no_coroutine_function() -> None:
     def check(_messages: Sequence[AnyMessage]) -> Awaitable[bool]:
         return _says_bye([say("bye")])
 
-    assert ask(FunctionalTermination(check), [say("1")]) == ["Functional termination condition met"]
+    assert await ask(FunctionalTermination(check), [say("1")]) == [
+        "Functional termination condition met"
+    ]
 
 
-def test_composed_termination_is_an_or() -> None:
+async def test_composed_termination_is_an_or() -> None:
     condition = ComposedTermination(TextMentionTermination("A"), MaxMessageTermination(5))
 
-    assert ask(condition, [say("A")]) == ["Text 'A' mentioned"]
+    assert await ask(condition, [say("A")]) == ["Text 'A' mentioned"]

@@ -1,6 +1,5 @@
 """`TimeoutTermination` reads the clock of messages, from the first run's start on."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -36,63 +35,63 @@ def clock() -> Iterator[Stopwatch]:
     current_origin.reset(token)
 
 
-def ask(condition: TimeoutTermination) -> str | None:
-    stop = asyncio.run(condition([]))
+async def ask(condition: TimeoutTermination) -> str | None:
+    stop = await condition([])
     return None if stop is None else stop.content
 
 
-def test_it_fires_when_the_time_since_the_start_has_passed(clock: Stopwatch) -> None:
+async def test_it_fires_when_the_time_since_the_start_has_passed(clock: Stopwatch) -> None:
     condition = TimeoutTermination(60)
     clock.advance(1000)  # between construction and the first run
     condition.start()
 
     clock.advance(59)
-    assert ask(condition) is None
+    assert await ask(condition) is None
     clock.advance(1)
-    assert ask(condition) == "Timeout of 60 seconds reached"
+    assert await ask(condition) == "Timeout of 60 seconds reached"
     assert condition.stop_code == "timeout"
 
 
-def test_the_clock_starts_once(clock: Stopwatch) -> None:
+async def test_the_clock_starts_once(clock: Stopwatch) -> None:
     condition = TimeoutTermination(1.5)
     condition.start()
     clock.advance(1)
     condition.start()
     clock.advance(1)
 
-    assert ask(condition) == "Timeout of 1.5 seconds reached"
+    assert await ask(condition) == "Timeout of 1.5 seconds reached"
 
 
-def test_reset_starts_it_anew(clock: Stopwatch) -> None:
+async def test_reset_starts_it_anew(clock: Stopwatch) -> None:
     condition = TimeoutTermination(60)
     condition.start()
     clock.advance(100)
 
-    asyncio.run(condition.reset())
+    await condition.reset()
     condition.start()
 
-    assert ask(condition) is None
+    assert await ask(condition) is None
 
 
-def test_without_a_team_the_first_question_starts_it(clock: Stopwatch) -> None:
+async def test_without_a_team_the_first_question_starts_it(clock: Stopwatch) -> None:
     condition = TimeoutTermination(60)
 
-    assert ask(condition) is None
+    assert await ask(condition) is None
     clock.advance(60)
-    assert ask(condition) is not None
+    assert await ask(condition) is not None
 
 
-def test_seconds_spent_survive_save_and_load(clock: Stopwatch) -> None:
+async def test_seconds_spent_survive_save_and_load(clock: Stopwatch) -> None:
     first = TimeoutTermination(60) | TextMentionTermination("x")
     first.start()
     clock.advance(40)
-    state = json.loads(json.dumps(asyncio.run(first.save_state())))
+    state = json.loads(json.dumps(await first.save_state()))
 
     clock.advance(10_000)  # the state lay in a file
     second = TimeoutTermination(60) | TextMentionTermination("x")
-    asyncio.run(second.load_state(state))
+    await second.load_state(state)
     second.start()
     message = TextMessage(content="y", source="user")
-    assert asyncio.run(second([message])) is None
+    assert await second([message]) is None
     clock.advance(20)
-    assert asyncio.run(second([message])) is not None
+    assert await second([message]) is not None

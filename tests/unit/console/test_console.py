@@ -30,22 +30,21 @@ async def stream_of(
         yield item
 
 
-def printed(
+async def printed(
     capsys: pytest.CaptureFixture[str],
     items: Sequence[AnyMessage | TaskResult | Response],
     *,
     output_stats: bool = False,
 ) -> str:
-    asyncio.run(Console(stream_of(*items), output_stats=output_stats))
+    await Console(stream_of(*items), output_stats=output_stats)
     return capsys.readouterr().out
 
 
-def test_a_team_is_printed_and_its_result_returned(capsys: pytest.CaptureFixture[str]) -> None:
-    async def main() -> TaskResult:
-        team = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=2)
-        return await Console(team.run_stream("go"))
-
-    result = asyncio.run(main())
+async def test_a_team_is_printed_and_its_result_returned(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    team = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=2)
+    result = await Console(team.run_stream("go"))
 
     assert len(result.messages) == 3
     assert capsys.readouterr().out == (
@@ -58,12 +57,12 @@ def test_a_team_is_printed_and_its_result_returned(capsys: pytest.CaptureFixture
     )
 
 
-def test_the_response_of_an_agent_is_printed_and_returned(
+async def test_the_response_of_an_agent_is_printed_and_returned(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     response = Response(chat_message=TextMessage(content="hello", source="a"))
 
-    result = asyncio.run(Console(stream_of(ThoughtEvent(content="hm", source="a"), response)))
+    result = await Console(stream_of(ThoughtEvent(content="hm", source="a"), response))
 
     assert result is response
     assert capsys.readouterr().out == (
@@ -71,30 +70,30 @@ def test_the_response_of_an_agent_is_printed_and_returned(
     )
 
 
-def test_streamed_text_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_streamed_text_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     pieces = [ModelClientStreamingChunkEvent(content=text, source="a") for text in ("hel", "lo")]
     whole = TextMessage(content="hello", source="a")
     end = TaskResult(messages=[whole])
 
-    assert printed(capsys, [*pieces, whole, whole, end]) == (
+    assert await printed(capsys, [*pieces, whole, whole, end]) == (
         "---------- ModelClientStreamingChunkEvent (a) ----------\n"
         "hello\n"
         "---------- TextMessage (a) ----------\n"
         "hello\n"
     )
-    assert printed(capsys, [*pieces, Response(chat_message=whole)]) == (
+    assert await printed(capsys, [*pieces, Response(chat_message=whole)]) == (
         "---------- ModelClientStreamingChunkEvent (a) ----------\nhello\n"
     )
 
 
-def test_statistics_are_printed_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_statistics_are_printed_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     messages = [
         TextMessage(content="1", source="a", models_usage=RequestUsage(10, 2)),
         TextMessage(content="2", source="b", models_usage=RequestUsage(5, 1)),
     ]
     end = TaskResult(messages=messages, stop_reason="Text '2' mentioned")
 
-    text = printed(capsys, [*messages, end], output_stats=True)
+    text = await printed(capsys, [*messages, end], output_stats=True)
 
     assert "\n[Prompt tokens: 10, Completion tokens: 2]\n" in text
     summary, _, duration = text.partition("---------- Summary ----------\n")[2].rpartition(
@@ -109,7 +108,7 @@ def test_statistics_are_printed_on_request(capsys: pytest.CaptureFixture[str]) -
     assert duration.endswith(" seconds\n")
 
 
-def test_statistics_of_a_response_count_its_inner_messages(
+async def test_statistics_of_a_response_count_its_inner_messages(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     response = Response(
@@ -117,21 +116,23 @@ def test_statistics_of_a_response_count_its_inner_messages(
         inner_messages=[ThoughtEvent(content="hm", source="a")],
     )
 
-    text = printed(capsys, [response], output_stats=True)
+    text = await printed(capsys, [response], output_stats=True)
 
     assert "Number of inner messages: 1\nTotal prompt tokens: 10\n" in text
 
 
-def test_images_are_named_where_they_cannot_be_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_images_are_named_where_they_cannot_be_drawn(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     message = MultiModalMessage(content=["see", PNG], source="a")
 
-    assert printed(capsys, [message, TaskResult(messages=[message])]) == (
+    assert await printed(capsys, [message, TaskResult(messages=[message])]) == (
         "---------- MultiModalMessage (a) ----------\nsee\n<image>\n"
     )
 
 
 @pytest.mark.parametrize(("no_inline_images", "is_drawn"), [(False, True), (True, False)])
-def test_images_are_drawn_in_a_terminal_that_can(
+async def test_images_are_drawn_in_a_terminal_that_can(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     no_inline_images: bool,
@@ -144,19 +145,19 @@ def test_images_are_drawn_in_a_terminal_that_can(
     message = MultiModalMessage(content=["see", PNG], source="a")
     items = stream_of(message, TaskResult(messages=[message]))
 
-    asyncio.run(Console(items, no_inline_images=no_inline_images))
+    await Console(items, no_inline_images=no_inline_images)
 
     text = capsys.readouterr().out
     assert (PNG.to_base64() in text) is is_drawn
     assert ("<image>" in text) is not is_drawn
 
 
-def test_a_stream_without_a_result_is_an_error() -> None:
+async def test_a_stream_without_a_result_is_an_error() -> None:
     with pytest.raises(ValueError, match="No TaskResult or Response was processed"):
-        asyncio.run(Console(stream_of(TextMessage(content="1", source="a"))))
+        await Console(stream_of(TextMessage(content="1", source="a")))
 
 
-def test_a_request_for_input_is_announced_and_not_printed(
+async def test_a_request_for_input_is_announced_and_not_printed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked: list[str] = []
@@ -165,13 +166,10 @@ def test_a_request_for_input_is_announced_and_not_printed(
         asked.append(prompt)
         return "yes"
 
-    async def main() -> TaskResult:
-        manager = UserInputManager(ask)
-        person = UserProxyAgent("person", input_func=manager.get_wrapped_callback())
-        team = RoundRobinGroupChat([person], max_turns=1)
-        return await Console(team.run_stream("ok?"), user_input_manager=manager)
-
-    result = asyncio.run(main())
+    manager = UserInputManager(ask)
+    person = UserProxyAgent("person", input_func=manager.get_wrapped_callback())
+    team = RoundRobinGroupChat([person], max_turns=1)
+    result = await Console(team.run_stream("ok?"), user_input_manager=manager)
 
     assert asked == ["Enter your response: "]
     assert result.messages[-1].to_text() == "yes"
@@ -183,25 +181,20 @@ def test_a_request_for_input_is_announced_and_not_printed(
     )
 
 
-def test_a_prompt_waits_until_its_request_has_been_reached() -> None:
+async def test_a_prompt_waits_until_its_request_has_been_reached() -> None:
     log: list[str] = []
 
     async def ask(prompt: str) -> str:
         log.append("asked")
         return "yes"
 
-    async def main() -> None:
-        manager = UserInputManager(ask)
-        wrapped = manager.get_wrapped_callback()
-        with UserProxyAgent.InputRequestContext.populate_context("r1"):
-            asking = asyncio.ensure_future(wrapped("?", None))
-        await asyncio.sleep(0)
-        log.append("reached")
-        manager.notify_event_received(
-            UserInputRequestedEvent(request_id="r1", source="p").request_id
-        )
-        assert await asking == "yes"
-
-    asyncio.run(main())
+    manager = UserInputManager(ask)
+    wrapped = manager.get_wrapped_callback()
+    with UserProxyAgent.InputRequestContext.populate_context("r1"):
+        asking = asyncio.ensure_future(wrapped("?", None))
+    await asyncio.sleep(0)
+    log.append("reached")
+    manager.notify_event_received(UserInputRequestedEvent(request_id="r1", source="p").request_id)
+    assert await asking == "yes"
 
     assert log == ["reached", "asked"]

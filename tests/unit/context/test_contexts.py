@@ -1,6 +1,5 @@
 """What each model context remembers, and what it shows."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,97 +48,101 @@ def say(*words: str) -> list[LLMMessage]:
     return [UserMessage(content=word, source="u") for word in words]
 
 
-def shown(context: ChatCompletionContext) -> list[LLMMessage]:
-    return asyncio.run(context.get_messages())
+async def shown(context: ChatCompletionContext) -> list[LLMMessage]:
+    return await context.get_messages()
 
 
-def test_unbounded_shows_everything_and_copies_nothing() -> None:
+async def test_unbounded_shows_everything_and_copies_nothing() -> None:
     first, second = say("a", "b")
     context = UnboundedChatCompletionContext([first])
 
-    asyncio.run(context.add_message(second))
+    await context.add_message(second)
 
-    assert [id(message) for message in shown(context)] == [id(first), id(second)]
+    assert [id(message) for message in await shown(context)] == [id(first), id(second)]
 
 
-def test_the_initial_messages_stay_the_callers_own() -> None:
+async def test_the_initial_messages_stay_the_callers_own() -> None:
     initial = say("a")
     context = UnboundedChatCompletionContext(initial)
 
-    asyncio.run(context.add_message(RESULTS))
+    await context.add_message(RESULTS)
 
     assert initial == say("a")
 
 
-def test_clear_forgets_the_initial_messages_too() -> None:
+async def test_clear_forgets_the_initial_messages_too() -> None:
     context = UnboundedChatCompletionContext(say("a"))
 
-    asyncio.run(context.clear())
+    await context.clear()
 
-    assert shown(context) == []
+    assert await shown(context) == []
 
 
-def test_a_context_continues_from_its_state() -> None:
+async def test_a_context_continues_from_its_state() -> None:
     messages = [*say("a"), CALLS, RESULTS]
     context = UnboundedChatCompletionContext()
 
-    state = asyncio.run(BufferedChatCompletionContext(1, messages).save_state())
-    asyncio.run(context.load_state(state))
+    state = await BufferedChatCompletionContext(1, messages).save_state()
+    await context.load_state(state)
 
     assert list(state) == ["messages"]
-    assert shown(context) == messages
+    assert await shown(context) == messages
 
 
-def test_buffered_shows_the_last_messages() -> None:
-    assert shown(BufferedChatCompletionContext(2, say("a", "b", "c"))) == say("b", "c")
+async def test_buffered_shows_the_last_messages() -> None:
+    assert await shown(BufferedChatCompletionContext(2, say("a", "b", "c"))) == say("b", "c")
 
 
-def test_buffered_shows_no_results_without_their_request() -> None:
+async def test_buffered_shows_no_results_without_their_request() -> None:
     messages = [CALLS, RESULTS, *say("a")]
 
-    assert shown(BufferedChatCompletionContext(2, messages)) == say("a")
-    assert shown(BufferedChatCompletionContext(3, messages)) == messages
+    assert await shown(BufferedChatCompletionContext(2, messages)) == say("a")
+    assert await shown(BufferedChatCompletionContext(3, messages)) == messages
 
 
-def test_head_and_tail_says_how_many_it_leaves_out() -> None:
+async def test_head_and_tail_says_how_many_it_leaves_out() -> None:
     skipped = UserMessage(content="Skipped 2 messages.", source="System")
     context = HeadAndTailChatCompletionContext(1, 2, say("a", "b", "c", "d", "e"))
 
-    assert shown(context) == [*say("a"), skipped, *say("d", "e")]
-    assert shown(HeadAndTailChatCompletionContext(1, 2, say("a", "b", "c"))) == say("a", "b", "c")
+    assert await shown(context) == [*say("a"), skipped, *say("d", "e")]
+    assert await shown(HeadAndTailChatCompletionContext(1, 2, say("a", "b", "c"))) == say(
+        "a", "b", "c"
+    )
 
 
-def test_head_and_tail_separates_no_request_from_its_results() -> None:
+async def test_head_and_tail_separates_no_request_from_its_results() -> None:
     context = HeadAndTailChatCompletionContext(
         2, 2, [*say("a"), CALLS, RESULTS, CALLS, RESULTS, *say("b")]
     )
     skipped = UserMessage(content="Skipped 2 messages.", source="System")
 
-    assert shown(context) == [*say("a"), skipped, *say("b")]
+    assert await shown(context) == [*say("a"), skipped, *say("b")]
 
 
-def test_a_token_limit_leaves_out_the_middle() -> None:
+async def test_a_token_limit_leaves_out_the_middle() -> None:
     context = TokenLimitedChatCompletionContext(
         WordModel(), token_limit=3, initial_messages=say("a", "b", "c", "d", "e")
     )
 
-    assert shown(context) == say("a", "b", "e")
+    assert await shown(context) == say("a", "b", "e")
 
 
-def test_without_a_limit_the_room_of_the_model_counts() -> None:
+async def test_without_a_limit_the_room_of_the_model_counts() -> None:
     context = TokenLimitedChatCompletionContext(
         WordModel(room=3),
         tool_schema=[{"name": "t"}],
         initial_messages=[RESULTS, *say("a", "b")],
     )
 
-    assert shown(context) == say("b")
+    assert await shown(context) == say("b")
 
 
-def test_a_limit_that_nothing_fits_shows_nothing() -> None:
+async def test_a_limit_that_nothing_fits_shows_nothing() -> None:
     model = WordModel(room=-1)
 
-    assert shown(TokenLimitedChatCompletionContext(model, initial_messages=say("a", "b"))) == []
+    assert (
+        await shown(TokenLimitedChatCompletionContext(model, initial_messages=say("a", "b"))) == []
+    )
 
 
 def test_sizes_are_at_least_one() -> None:
@@ -199,12 +202,12 @@ def contexts(messages: list[LLMMessage], size: int, other: int) -> list[ChatComp
 
 
 @given(histories(), st.integers(1, 9), st.integers(1, 9))
-def test_no_context_shows_a_request_without_its_results_or_results_without_their_request(
+async def test_no_context_shows_a_request_without_its_results_or_results_without_their_request(
     messages: list[LLMMessage], size: int, other: int
 ) -> None:
     for context in contexts(messages, size, other):
         before: LLMMessage | None = None
-        view = shown(context)
+        view = await shown(context)
         for message in [*view, UserMessage(content="end", source="u")]:
             requested = _ids_requested(before)
             answered = _ids_answered(message)
@@ -225,21 +228,21 @@ def _ids_answered(message: LLMMessage) -> list[str]:
 
 
 @given(histories())
-def test_messages_that_belong_to_no_exchange_are_never_left_out_for_it(
+async def test_messages_that_belong_to_no_exchange_are_never_left_out_for_it(
     messages: list[LLMMessage],
 ) -> None:
-    view = shown(UnboundedChatCompletionContext(messages))
+    view = await shown(UnboundedChatCompletionContext(messages))
 
     assert [m for m in view if isinstance(m, UserMessage)] == [
         m for m in messages if isinstance(m, UserMessage)
     ]
 
 
-def test_results_may_stand_in_several_messages() -> None:
+async def test_results_may_stand_in_several_messages() -> None:
     [request, results] = exchange("1", "2")
     assert isinstance(results, FunctionExecutionResultMessage)
     [one, other] = [FunctionExecutionResultMessage(content=[each]) for each in results.content]
 
     whole: list[LLMMessage] = [request, one, other, *say("a")]
-    assert shown(UnboundedChatCompletionContext(whole)) == whole
-    assert shown(UnboundedChatCompletionContext([request, one, *say("a")])) == say("a")
+    assert await shown(UnboundedChatCompletionContext(whole)) == whole
+    assert await shown(UnboundedChatCompletionContext([request, one, *say("a")])) == say("a")

@@ -12,120 +12,94 @@ from teamrun.core import CancellationToken
 from teamrun.core.cancel_scope import cancelled_by
 
 
-def test_the_await_under_way_is_cancelled_and_the_task_goes_on() -> None:
-    async def main() -> tuple[str, int]:
-        token, reached = CancellationToken(), asyncio.Event()
+async def test_the_await_under_way_is_cancelled_and_the_task_goes_on() -> None:
+    token, reached = CancellationToken(), asyncio.Event()
 
-        async def work() -> str:
-            try:
-                with cancelled_by(token):
-                    reached.set()
-                    await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                await asyncio.sleep(0)  # raises if the task itself were still to be cancelled
-                return "ended"
-            return "not reached"
+    async def work() -> str:
+        try:
+            with cancelled_by(token):
+                reached.set()
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)  # raises if the task itself were still to be cancelled
+            return "ended"
+        return "not reached"
 
-        task = asyncio.create_task(work())
-        await reached.wait()
-        token.cancel()
-        return await task, task.cancelling()
-
-    assert asyncio.run(main()) == ("ended", 0)
+    task = asyncio.create_task(work())
+    await reached.wait()
+    token.cancel()
+    assert (await task, task.cancelling()) == ("ended", 0)
 
 
-def test_a_token_cancelled_before_lets_nothing_begin() -> None:
-    async def main() -> None:
-        token = CancellationToken()
-        token.cancel()
-        with pytest.raises(asyncio.CancelledError), cancelled_by(token):
-            raise AssertionError("not reached")
-
-    asyncio.run(main())
+async def test_a_token_cancelled_before_lets_nothing_begin() -> None:
+    token = CancellationToken()
+    token.cancel()
+    with pytest.raises(asyncio.CancelledError), cancelled_by(token):
+        raise AssertionError("not reached")
 
 
-def test_another_thread_may_cancel() -> None:
-    async def main() -> None:
-        token = CancellationToken()
+async def test_another_thread_may_cancel() -> None:
+    token = CancellationToken()
+    thread = threading.Thread(target=token.cancel)
+    with pytest.raises(asyncio.CancelledError), cancelled_by(token):
+        thread.start()
+        await asyncio.Event().wait()
+    thread.join()
+
+
+async def test_a_cancel_from_another_thread_that_comes_late_hits_nothing() -> None:
+    token = CancellationToken()
+    with pytest.raises(asyncio.CancelledError), cancelled_by(token):
         thread = threading.Thread(target=token.cancel)
-        with pytest.raises(asyncio.CancelledError), cancelled_by(token):
-            thread.start()
+        thread.start()
+        thread.join()  # asked, but the loop has not heard of it
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+async def test_work_that_swallows_the_cancel_does_not_go_on() -> None:
+    token = CancellationToken()
+
+    async def stubborn() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-        thread.join()
 
-    asyncio.run(main())
-
-
-def test_a_cancel_from_another_thread_that_comes_late_hits_nothing() -> None:
-    async def main() -> str:
-        token = CancellationToken()
-        with pytest.raises(asyncio.CancelledError), cancelled_by(token):
-            thread = threading.Thread(target=token.cancel)
-            thread.start()
-            thread.join()  # asked, but the loop has not heard of it
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        return "untouched"
-
-    assert asyncio.run(main()) == "untouched"
+    asyncio.get_running_loop().call_soon(token.cancel)
+    with pytest.raises(asyncio.CancelledError), cancelled_by(token):
+        await stubborn()
 
 
-def test_work_that_swallows_the_cancel_does_not_go_on() -> None:
-    async def main() -> None:
-        token = CancellationToken()
+async def test_an_error_that_the_cancel_caused_is_kept_as_its_cause() -> None:
+    token = CancellationToken()
 
-        async def stubborn() -> None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.Event().wait()
+    async def breaks() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("half done")
 
-        asyncio.get_running_loop().call_soon(token.cancel)
-        with pytest.raises(asyncio.CancelledError), cancelled_by(token):
-            await stubborn()
-
-    asyncio.run(main())
-
-
-def test_an_error_that_the_cancel_caused_is_kept_as_its_cause() -> None:
-    async def main() -> None:
-        token = CancellationToken()
-
-        async def breaks() -> None:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                raise ValueError("half done")
-
-        asyncio.get_running_loop().call_soon(token.cancel)
-        with pytest.raises(asyncio.CancelledError) as caught, cancelled_by(token):
-            await breaks()
-        assert isinstance(caught.value.__cause__, ValueError)
-
-    asyncio.run(main())
+    asyncio.get_running_loop().call_soon(token.cancel)
+    with pytest.raises(asyncio.CancelledError) as caught, cancelled_by(token):
+        await breaks()
+    assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_who_cancels_from_inside_ends_with_the_block() -> None:
-    async def main() -> str:
-        token = CancellationToken()
-        with pytest.raises(asyncio.CancelledError), cancelled_by(token):
-            token.cancel()
-        await asyncio.sleep(0)
-        return "untouched"
-
-    assert asyncio.run(main()) == "untouched"
+async def test_who_cancels_from_inside_ends_with_the_block() -> None:
+    token = CancellationToken()
+    with pytest.raises(asyncio.CancelledError), cancelled_by(token):
+        token.cancel()
+    await asyncio.sleep(0)
 
 
-def test_blocks_may_be_nested_and_cancel_once() -> None:
-    async def main() -> int:
-        token = CancellationToken()
-        asyncio.get_running_loop().call_soon(token.cancel)
-        with pytest.raises(asyncio.CancelledError), cancelled_by(token), cancelled_by(token):
-            await asyncio.gather(asyncio.Event().wait(), asyncio.Event().wait())
-        await asyncio.sleep(0)
-        task = asyncio.current_task()
-        assert task is not None
-        return task.cancelling()
-
-    assert asyncio.run(main()) == 0
+async def test_blocks_may_be_nested_and_cancel_once() -> None:
+    token = CancellationToken()
+    asyncio.get_running_loop().call_soon(token.cancel)
+    with pytest.raises(asyncio.CancelledError), cancelled_by(token), cancelled_by(token):
+        await asyncio.gather(asyncio.Event().wait(), asyncio.Event().wait())
+    await asyncio.sleep(0)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
 
 
 class Counting(CancellationToken):
@@ -144,21 +118,15 @@ class Counting(CancellationToken):
         self.held -= 1
 
 
-def test_a_token_forgets_work_that_has_ended() -> None:
-    async def main() -> int:
-        token = Counting()
-        with cancelled_by(token):
-            await asyncio.sleep(0)
-        token.cancel()
-        await asyncio.sleep(0)  # raises if the cancel reached what has ended
-        return token.held
-
-    assert asyncio.run(main()) == 0
+async def test_a_token_forgets_work_that_has_ended() -> None:
+    token = Counting()
+    with cancelled_by(token):
+        await asyncio.sleep(0)
+    token.cancel()
+    await asyncio.sleep(0)  # raises if the cancel reached what has ended
+    assert token.held == 0
 
 
-def test_without_a_token_nothing_changes() -> None:
-    async def main() -> None:
-        with pytest.raises(ZeroDivisionError), cancelled_by(None):
-            raise ZeroDivisionError
-
-    asyncio.run(main())
+async def test_without_a_token_nothing_changes() -> None:
+    with pytest.raises(ZeroDivisionError), cancelled_by(None):
+        raise ZeroDivisionError

@@ -1,7 +1,6 @@
 """`docs/reference/events.md` lists the events that runs tell, with their data."""
 
 import ast
-import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -132,23 +131,20 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
 }
 
 
-def events_of(team: dict[str, Any], script: dict[str, list[Any]]) -> list[Any]:
-    async def scenario() -> list[Any]:
-        tools = [FunctionTool(work, "Work."), FunctionTool(fail, "Fail.")]
-        registry = Registry.of(
-            teams={"team": team},
-            models={"m": Faltering(script)},
-            tools=tools,
-            agents={"parrot": Parrot},
-        )
-        cluster = Cluster(script, team=team, registry=registry)
-        ref = await cluster.submit()
-        worker = cluster.worker()
-        await worker.execute(ref)
-        await worker.close()
-        return (await cluster.service.events(TENANT, ref.run_id, limit=1000)).data
-
-    return asyncio.run(scenario())
+async def events_of(team: dict[str, Any], script: dict[str, list[Any]]) -> list[Any]:
+    tools = [FunctionTool(work, "Work."), FunctionTool(fail, "Fail.")]
+    registry = Registry.of(
+        teams={"team": team},
+        models={"m": Faltering(script)},
+        tools=tools,
+        agents={"parrot": Parrot},
+    )
+    cluster = Cluster(script, team=team, registry=registry)
+    ref = await cluster.submit()
+    worker = cluster.worker()
+    await worker.execute(ref)
+    await worker.close()
+    return (await cluster.service.events(TENANT, ref.run_id, limit=1000)).data
 
 
 BUSY = {"error": {"message": "busy", "status_code": 529, "retryable": True}}
@@ -161,19 +157,16 @@ BEFALLEN: dict[str, tuple[dict[str, Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("last", BEFALLEN)
-def test_the_data_of_what_befalls_a_run_is_as_listed(last: str) -> None:
-    async def scenario() -> list[Any]:
-        request, steps = BEFALLEN[last]
-        cluster = Cluster({"a": steps}, team=solo())
-        ref = await cluster.submit(**request)
-        cluster.clock.shift += timedelta(minutes=2)
-        for _ in range(2):
-            worker = cluster.worker()
-            await worker.execute(ref)
-            await worker.close()
-        return (await cluster.service.events(TENANT, ref.run_id, limit=1000)).data
-
-    events = asyncio.run(scenario())
+async def test_the_data_of_what_befalls_a_run_is_as_listed(last: str) -> None:
+    request, steps = BEFALLEN[last]
+    cluster = Cluster({"a": steps}, team=solo())
+    ref = await cluster.submit(**request)
+    cluster.clock.shift += timedelta(minutes=2)
+    for _ in range(2):
+        worker = cluster.worker()
+        await worker.execute(ref)
+        await worker.close()
+    events = (await cluster.service.events(TENANT, ref.run_id, limit=1000)).data
     assert events[-1].type == last
     check(events)
     told = {event.type for event in events}
@@ -181,8 +174,8 @@ def test_the_data_of_what_befalls_a_run_is_as_listed(last: str) -> None:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_data_of_events_is_as_listed(name: str) -> None:
-    check(events_of(*RUNS[name]))
+async def test_the_data_of_events_is_as_listed(name: str) -> None:
+    check(await events_of(*RUNS[name]))
 
 
 def check(events: list[Any]) -> None:
@@ -193,8 +186,8 @@ def check(events: list[Any]) -> None:
         assert event.data.keys() <= {key.rstrip("?") for key in listed}, event.type
 
 
-def test_the_types_of_every_run_are_among_those_seen() -> None:
-    seen = {event.type for run in RUNS.values() for event in events_of(*run)}
+async def test_the_types_of_every_run_are_among_those_seen() -> None:
+    seen = {event.type for run in RUNS.values() for event in await events_of(*run)}
 
     assert seen >= {type_ for type_ in ROWS if type_.startswith(("turn.", "model.", "artifact."))}
     assert seen >= {"tool.call.progressed", "tool.call.failed", "thought.created", "run.failed"}

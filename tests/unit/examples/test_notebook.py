@@ -1,7 +1,6 @@
 """The notebook of the examples, executed cell by cell as Jupyter does: on one event loop."""
 
 import ast
-import asyncio
 import inspect
 import json
 import sys
@@ -25,7 +24,7 @@ def cells() -> list[CodeType]:
     ]
 
 
-def test_the_cells_of_the_notebook_run_in_their_order(
+async def test_the_cells_of_the_notebook_run_in_their_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(EXAMPLES)
@@ -33,14 +32,10 @@ def test_the_cells_of_the_notebook_run_in_their_order(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     names: dict[str, Any] = {"__name__": "__main__"}
-
-    async def notebook() -> None:
-        for cell in cells():
-            value = FunctionType(cell, names)()
-            if inspect.isawaitable(value):
-                await value
-
-    asyncio.run(notebook())
+    for cell in cells():
+        value = FunctionType(cell, names)()
+        if inspect.isawaitable(value):
+            await value
 
     assert "APPROVE" in names["result"].messages[-1].to_text()
     assert "39.00 EUR" in names["paid"].messages[-1].to_text()

@@ -1,6 +1,5 @@
 """Credentials and addresses of models on Azure."""
 
-import asyncio
 import inspect
 from typing import Any
 
@@ -23,18 +22,14 @@ class Credential:
         return AccessToken("entra", 4_102_444_800)
 
 
-def test_the_identity_of_the_machine_gives_tokens_and_is_asked_once() -> None:
+async def test_the_identity_of_the_machine_gives_tokens_and_is_asked_once() -> None:
     credential = Credential()
     provider = identity_token_provider(credential)
-
-    async def body() -> list[str]:
-        tokens: list[str] = []
-        for _ in range(2):
-            token = provider()
-            tokens.append(await token if inspect.isawaitable(token) else token)
-        return tokens
-
-    assert asyncio.run(body()) == ["entra", "entra"]
+    tokens: list[str] = []
+    for _ in range(2):
+        token = provider()
+        tokens.append(await token if inspect.isawaitable(token) else token)
+    assert tokens == ["entra", "entra"]
     assert credential.scopes == ["https://cognitiveservices.azure.com/.default"]
 
 

@@ -53,47 +53,38 @@ class Spread:
         return [pool.requests for pool in self.made]
 
 
-def test_a_pool_takes_so_many_requests_and_the_next_one_the_rest() -> None:
-    async def body() -> None:
-        spread = Spread()
-        for _ in range(5):
-            await spread.open()
-        assert spread.requests == [2, 2, 1]
-
-    asyncio.run(body())
-
-
-def test_a_closed_response_makes_room_and_only_once() -> None:
-    async def body() -> None:
-        spread = Spread()
-        first = await spread.open()
+async def test_a_pool_takes_so_many_requests_and_the_next_one_the_rest() -> None:
+    spread = Spread()
+    for _ in range(5):
         await spread.open()
-        assert await first.aread() == b"ok"
-        await first.aclose()
-        await first.aclose()
-        await spread.open()
-        assert spread.requests == [3]
-        await spread.open()
-        assert spread.requests == [3, 1]
+    assert spread.requests == [2, 2, 1]
 
-    asyncio.run(body())
+
+async def test_a_closed_response_makes_room_and_only_once() -> None:
+    spread = Spread()
+    first = await spread.open()
+    await spread.open()
+    assert await first.aread() == b"ok"
+    await first.aclose()
+    await first.aclose()
+    await spread.open()
+    assert spread.requests == [3]
+    await spread.open()
+    assert spread.requests == [3, 1]
 
 
 @pytest.mark.parametrize("error", [httpx2.ConnectError("x"), asyncio.CancelledError()])
-def test_a_request_that_fails_makes_room(error: BaseException) -> None:
-    async def body() -> None:
-        spread = Spread()
-        await spread.open()
-        spread.made[0].fails = error
-        for _ in range(3):
-            with pytest.raises(type(error)):
-                await spread.open()
-        assert spread.requests == [4]
-
-    asyncio.run(body())
+async def test_a_request_that_fails_makes_room(error: BaseException) -> None:
+    spread = Spread()
+    await spread.open()
+    spread.made[0].fails = error
+    for _ in range(3):
+        with pytest.raises(type(error)):
+            await spread.open()
+    assert spread.requests == [4]
 
 
-def test_the_last_pool_is_closed_when_it_has_been_empty_for_long_enough() -> None:
+async def test_the_last_pool_is_closed_when_it_has_been_empty_for_long_enough() -> None:
     async def body(idle: timedelta) -> list[bool]:
         spread = Spread(idle=idle)
         responses = [await spread.open() for _ in range(3)]
@@ -102,16 +93,13 @@ def test_the_last_pool_is_closed_when_it_has_been_empty_for_long_enough() -> Non
         await spread.open()
         return [pool.closed for pool in spread.made]
 
-    assert asyncio.run(body(timedelta(days=1))) == [False, False]
-    assert asyncio.run(body(timedelta(seconds=-1))) == [False, True]
+    assert await body(timedelta(days=1)) == [False, False]
+    assert await body(timedelta(seconds=-1)) == [False, True]
 
 
-def test_closing_closes_every_pool() -> None:
-    async def body() -> None:
-        spread = Spread()
-        for _ in range(3):
-            await spread.open()
-        await spread.transport.aclose()
-        assert [pool.closed for pool in spread.made] == [True, True]
-
-    asyncio.run(body())
+async def test_closing_closes_every_pool() -> None:
+    spread = Spread()
+    for _ in range(3):
+        await spread.open()
+    await spread.transport.aclose()
+    assert [pool.closed for pool in spread.made] == [True, True]

@@ -1,6 +1,5 @@
 """Which address a model is called at, and which key goes there."""
 
-import asyncio
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -59,23 +58,20 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def ask(client: ChatCompletionClient) -> None:
-    async def body() -> None:
-        with pytest.raises(ModelError):
-            await client.create([UserMessage(content="Hi", source="user")])
-
-    asyncio.run(body())
+async def ask(client: ChatCompletionClient) -> None:
+    with pytest.raises(ModelError):
+        await client.create([UserMessage(content="Hi", source="user")])
 
 
-def request_of(**options: Any) -> httpx2.Request:
+async def request_of(**options: Any) -> httpx2.Request:
     wire = Wire()
-    ask(OpenAIChatCompletionClient(**options, http_client=wire.client(), max_retries=0))
+    await ask(OpenAIChatCompletionClient(**options, http_client=wire.client(), max_retries=0))
     (request,) = wire.requests
     return request
 
 
-def sent(**options: Any) -> Sent:
-    request = request_of(**options)
+async def sent(**options: Any) -> Sent:
+    request = await request_of(**options)
     return request.url.host, request.headers["authorization"].removeprefix("Bearer ")
 
 
@@ -94,11 +90,11 @@ MODELS = [
 
 
 @pytest.mark.parametrize(("model", "host", "variable"), MODELS)
-def test_a_model_is_called_at_its_company_with_that_companys_key(
+async def test_a_model_is_called_at_its_company_with_that_companys_key(
     model: str, host: str, variable: str
 ) -> None:
-    assert sent(model=model) == (host, KEYS[variable])
-    assert sent(model=model, api_key="mine") == (host, "mine")
+    assert await sent(model=model) == (host, KEYS[variable])
+    assert await sent(model=model, api_key="mine") == (host, "mine")
 
 
 @pytest.mark.parametrize(("model", "host", "variable"), MODELS)
@@ -120,45 +116,52 @@ def test_a_key_of_another_company_is_never_taken_in_its_place(
         (f"https://{GOOGLE}/v1beta/openai", "GEMINI_API_KEY"),
     ],
 )
-def test_base_url_wins_and_decides_the_key(model: str, base_url: str, variable: str) -> None:
-    host, key = sent(model=model, base_url=base_url)
+async def test_base_url_wins_and_decides_the_key(model: str, base_url: str, variable: str) -> None:
+    host, key = await sent(model=model, base_url=base_url)
 
     assert (host, key) == (urlsplit(base_url).hostname, KEYS[variable])
 
 
-def test_a_regional_host_of_a_company_gets_its_key() -> None:
+async def test_a_regional_host_of_a_company_gets_its_key() -> None:
     regional = "https://eu.api.openai.com/v1"
 
-    assert sent(model="gpt-4o", base_url=regional) == ("eu.api.openai.com", KEYS["OPENAI_API_KEY"])
+    assert await sent(model="gpt-4o", base_url=regional) == (
+        "eu.api.openai.com",
+        KEYS["OPENAI_API_KEY"],
+    )
 
 
-def test_another_companys_model_ignores_the_server_of_openai_base_url(
+async def test_another_companys_model_ignores_the_server_of_openai_base_url(
     environ: pytest.MonkeyPatch,
 ) -> None:
     environ.setenv("OPENAI_BASE_URL", "https://gateway.example/v1")
 
-    assert sent(model="gemini-2.0-flash") == (GOOGLE, KEYS["GEMINI_API_KEY"])
-    assert sent(model="gpt-4o") == ("gateway.example", KEYS["OPENAI_API_KEY"])
-    assert sent(model="llama3.2") == ("gateway.example", KEYS["OPENAI_API_KEY"])
+    assert await sent(model="gemini-2.0-flash") == (GOOGLE, KEYS["GEMINI_API_KEY"])
+    assert await sent(model="gpt-4o") == ("gateway.example", KEYS["OPENAI_API_KEY"])
+    assert await sent(model="llama3.2") == ("gateway.example", KEYS["OPENAI_API_KEY"])
 
 
 @pytest.mark.parametrize("model", ["llama3.2", "mistral-nemo", "gpt-oss:20b", "deepseek-r1:7b"])
-def test_a_model_of_an_open_family_needs_a_server(model: str) -> None:
+async def test_a_model_of_an_open_family_needs_a_server(model: str) -> None:
     with pytest.raises(UsageError, match="base_url"):
         OpenAIChatCompletionClient(model, api_key="k")
-    assert sent(model=model, base_url="http://127.0.0.1:9/v1", api_key="k")[0] == "127.0.0.1"
+    assert (await sent(model=model, base_url="http://127.0.0.1:9/v1", api_key="k"))[
+        0
+    ] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("model", ["gemini-2.0-flash", "claude-3-5-sonnet"])
-def test_the_names_of_an_openai_organization_stay_with_openai(
+async def test_the_names_of_an_openai_organization_stay_with_openai(
     model: str, environ: pytest.MonkeyPatch
 ) -> None:
     environ.setenv("OPENAI_ORG_ID", "org-1")
     environ.setenv("OPENAI_PROJECT_ID", "proj-1")
 
-    assert not {"openai-organization", "openai-project"} & set(request_of(model=model).headers)
-    assert request_of(model="gpt-4o").headers["openai-organization"] == "org-1"
-    own = request_of(model=model, organization="mine").headers
+    assert not {"openai-organization", "openai-project"} & set(
+        (await request_of(model=model)).headers
+    )
+    assert (await request_of(model="gpt-4o")).headers["openai-organization"] == "org-1"
+    own = (await request_of(model=model, organization="mine")).headers
     assert own["openai-organization"] == "mine"
 
 

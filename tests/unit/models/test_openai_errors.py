@@ -67,16 +67,15 @@ def client(handler: Callable[[httpx2.Request], httpx2.Response], **options: Any)
     return OpenAIChatCompletionClient("gpt-4o", **{**defaults, **options})
 
 
-def failure(handler: Callable[[httpx2.Request], httpx2.Response], **options: Any) -> ModelError:
-    async def body() -> None:
-        model = client(handler, **options)
+async def failure(
+    handler: Callable[[httpx2.Request], httpx2.Response], **options: Any
+) -> ModelError:
+    model = client(handler, **options)
+    with pytest.raises(ModelError) as raised:
         try:
             await model.create(ASK)
         finally:
             await model.close()
-
-    with pytest.raises(ModelError) as raised:
-        asyncio.run(body())
     return raised.value
 
 
@@ -92,11 +91,11 @@ def test_every_foreign_error_becomes_a_model_error_with_its_cause(kind: type[Exc
 @pytest.mark.parametrize(
     "kind", [kind for kind in exceptions_of(httpx2) if issubclass(kind, httpx2.RequestError)]
 )
-def test_what_the_transport_raises_comes_out_mapped(kind: type[Exception]) -> None:
+async def test_what_the_transport_raises_comes_out_mapped(kind: type[Exception]) -> None:
     def handler(request: httpx2.Request) -> httpx2.Response:
         raise kind("x")
 
-    assert failure(handler).__cause__ is not None
+    assert (await failure(handler)).__cause__ is not None
 
 
 def test_cancellation_and_our_own_errors_pass_unmapped() -> None:
@@ -122,21 +121,21 @@ def test_cancellation_and_our_own_errors_pass_unmapped() -> None:
         (529, {}, None, True),
     ],
 )
-def test_status_headers_and_code_say_whether_to_try_again(
+async def test_status_headers_and_code_say_whether_to_try_again(
     status: int, headers: dict[str, str], code: str | None, retryable: bool
 ) -> None:
     def handler(request: httpx2.Request) -> httpx2.Response:
         body = {"error": {"message": "no", "code": code}}
         return httpx2.Response(status, json=body, headers={**headers, "x-request-id": "r1"})
 
-    error = failure(handler)
+    error = await failure(handler)
     assert (error.status_code, error.retryable) == (status, retryable)
     assert error.data["request_id"] == "r1"
     assert error.data.get("provider_code") == code
 
 
-def test_the_wait_that_a_server_asks_for_is_kept() -> None:
-    error = failure(lambda _: httpx2.Response(429, headers={"retry-after": "7"}, json={}))
+async def test_the_wait_that_a_server_asks_for_is_kept() -> None:
+    error = await failure(lambda _: httpx2.Response(429, headers={"retry-after": "7"}, json={}))
     assert error.data["retry_after"] == 7.0
 
 
@@ -157,42 +156,39 @@ def test_the_wait_that_a_server_asks_for_is_kept() -> None:
     ],
     ids=range(9),
 )
-def test_an_answer_that_cannot_be_read_is_a_passing_failure(answer: httpx2.Response) -> None:
-    assert failure(lambda _: answer).retryable is True
+async def test_an_answer_that_cannot_be_read_is_a_passing_failure(answer: httpx2.Response) -> None:
+    assert (await failure(lambda _: answer)).retryable is True
 
 
-def test_a_key_with_a_line_end_is_taken_without_it_and_no_key_is_ever_in_a_message() -> None:
+async def test_a_key_with_a_line_end_is_taken_without_it_and_no_key_is_ever_in_a_message() -> None:
     seen: list[str] = []
 
     def handler(request: httpx2.Request) -> httpx2.Response:
         seen.append(request.headers["authorization"])
         raise httpx2.LocalProtocolError("Illegal header value b'Bearer sk-secret\\n'")
 
-    error = failure(handler, api_key="sk-secret\n")
+    error = await failure(handler, api_key="sk-secret\n")
     assert seen == ["Bearer sk-secret"]
     assert "sk-secret" not in json.dumps(error.as_json())
     assert error.retryable is False
 
 
-def test_an_address_without_a_scheme_is_named_and_not_tried_again() -> None:
-    async def body() -> None:
-        model = OpenAIChatCompletionClient("m", base_url="localhost:1/v1", max_retries=0)
+async def test_an_address_without_a_scheme_is_named_and_not_tried_again() -> None:
+    model = OpenAIChatCompletionClient("m", base_url="localhost:1/v1", max_retries=0)
+    with pytest.raises(ModelError, match="http://") as raised:
         try:
             await model.create(ASK)
         finally:
             await model.close()
-
-    with pytest.raises(ModelError, match="http://") as raised:
-        asyncio.run(body())
     assert raised.value.retryable is False
 
 
-def test_a_key_function_may_raise_anything() -> None:
+async def test_a_key_function_may_raise_anything() -> None:
     async def no_key() -> str:
         raise LookupError("vault sealed")
 
     assert isinstance(to_model_error(LookupError("x")), ModelError)
-    error = failure(lambda _: httpx2.Response(200, json={}), api_key=no_key)
+    error = await failure(lambda _: httpx2.Response(200, json={}), api_key=no_key)
     assert "vault sealed" in str(error)
 
 

@@ -1,6 +1,5 @@
 """Text that UTF-8 cannot encode does not fail a call of a model, in either direction."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -67,29 +66,25 @@ class Server:
 @pytest.mark.parametrize("streamed", [False, True])
 @given(text=TEXT)
 @settings(deadline=None, max_examples=50)
-def test_every_text_goes_to_a_model_and_back(text: str, streamed: bool) -> None:
+async def test_every_text_goes_to_a_model_and_back(text: str, streamed: bool) -> None:
     server = Server(text)
     asked = [UserMessage(content=f"?{text}", source="user")]
-
-    async def scenario() -> None:
-        client = server.client()
-        if streamed:
-            items = [item async for item in client.create_stream(asked)]
-            *pieces, result = items
-            assert "".join(map(str, pieces)) == encodable(text)
-        else:
-            result = await client.create(asked)
-        assert isinstance(result, CreateResult)
-        assert result.content == encodable(text)
-        [request] = server.asked
-        assert request["messages"][0]["content"] == encodable(f"?{text}")
-        await client.close()
-
-    asyncio.run(scenario())
+    client = server.client()
+    if streamed:
+        items = [item async for item in client.create_stream(asked)]
+        *pieces, result = items
+        assert "".join(map(str, pieces)) == encodable(text)
+    else:
+        result = await client.create(asked)
+    assert isinstance(result, CreateResult)
+    assert result.content == encodable(text)
+    [request] = server.asked
+    assert request["messages"][0]["content"] == encodable(f"?{text}")
+    await client.close()
 
 
 @pytest.mark.parametrize("text", ["half \ud83d", "\udcff", "\ud83d\ude00"], ids=ascii)
-def test_an_agent_without_a_run_passes_such_text_through_its_tools(text: str) -> None:
+async def test_an_agent_without_a_run_passes_such_text_through_its_tools(text: str) -> None:
     server = Server(text, calls=True)
     paths: list[str] = []
 
@@ -100,14 +95,11 @@ def test_an_agent_without_a_run_passes_such_text_through_its_tools(text: str) ->
             raise ValueError(text)
         return f"found {text}"
 
-    async def scenario() -> None:
-        client = server.client()
-        agent = AssistantAgent("a", client, tools=[use], reflect_on_tool_use=True)
-        result = await agent.run(task=f"open {text}")
-        assert paths == [encodable(text)]
-        message = result.messages[-1]
-        assert message.to_text() == encodable(text)
-        assert len(server.asked) == 2
-        await client.close()
-
-    asyncio.run(scenario())
+    client = server.client()
+    agent = AssistantAgent("a", client, tools=[use], reflect_on_tool_use=True)
+    result = await agent.run(task=f"open {text}")
+    assert paths == [encodable(text)]
+    message = result.messages[-1]
+    assert message.to_text() == encodable(text)
+    assert len(server.asked) == 2
+    await client.close()

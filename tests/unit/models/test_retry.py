@@ -1,6 +1,5 @@
 """When a model is asked again."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -46,19 +45,15 @@ def test_there_is_an_end_to_attempts_to_time_and_to_what_cannot_pass() -> None:
     assert seconds(PLAIN, 1, ModelError("no", status_code=400)) is None
 
 
-def test_each_retry_is_told_before_its_wait_and_the_last_failure_is_raised() -> None:
+async def test_each_retry_is_told_before_its_wait_and_the_last_failure_is_raised() -> None:
     told: list[tuple[int, timedelta, ModelError]] = []
     clock = FakeClock()
     errors = [passing() for _ in range(3)]
-
-    async def body() -> None:
-        on_retry.set(lambda attempt, delay, error: told.append((attempt, delay, error)))
-        retries = Retries(RetryPolicy(max_retries=2, jitter=0), clock)
+    on_retry.set(lambda attempt, delay, error: told.append((attempt, delay, error)))
+    retries = Retries(RetryPolicy(max_retries=2, jitter=0), clock)
+    with pytest.raises(ModelError) as raised:
         for error in errors:
             await retries.wait(error)
-
-    with pytest.raises(ModelError) as raised:
-        asyncio.run(body())
     assert raised.value is errors[2]
     assert raised.value.data["attempts"] == 3
     assert told == [
@@ -68,12 +63,12 @@ def test_each_retry_is_told_before_its_wait_and_the_last_failure_is_raised() -> 
     assert clock.sleeps == [0.5, 1]
 
 
-def test_the_time_that_attempts_take_counts_too() -> None:
+async def test_the_time_that_attempts_take_counts_too() -> None:
     clock = FakeClock()
     retries = Retries(RetryPolicy(max_elapsed=timedelta(seconds=10), jitter=0), clock)
     clock.advance(timedelta(seconds=9.6))
     with pytest.raises(ModelError):
-        asyncio.run(retries.wait(passing()))
+        await retries.wait(passing())
     assert clock.sleeps == []
 
 

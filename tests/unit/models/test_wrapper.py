@@ -1,6 +1,5 @@
 """Behaviour put around a model client."""
 
-import asyncio
 from typing import Any
 
 from teamrun.messages.llm import CreateResult, UserMessage
@@ -23,34 +22,28 @@ class Shouting(ModelWrapper):
         return result.model_copy(update={"content": str(result.content).upper()})
 
 
-def test_a_wrapper_hands_everything_on() -> None:
-    async def body() -> None:
-        model = ScriptedModel(["a", "b c"], record=True)
-        wrapper = ModelWrapper(model)
-        result = await wrapper.create(ASK, tool_choice="none", extra_create_args={"seed": 1})
-        *words, last = [piece async for piece in wrapper.create_stream(ASK)]
-        assert result.content == "a"
-        assert words == ["b ", "c"] and isinstance(last, CreateResult)
-        assert model.calls[0].tool_choice == "none"
-        assert model.calls[0].extra_create_args == {"seed": 1}
-        assert wrapper.model_info is model.model_info
-        assert wrapper.actual_usage() == wrapper.total_usage() == model.actual_usage()
-        assert wrapper.count_tokens(ASK) == model.count_tokens(ASK)
-        assert wrapper.remaining_tokens(ASK) == model.remaining_tokens(ASK)
-        await wrapper.close()
-
-    asyncio.run(body())
+async def test_a_wrapper_hands_everything_on() -> None:
+    model = ScriptedModel(["a", "b c"], record=True)
+    wrapper = ModelWrapper(model)
+    result = await wrapper.create(ASK, tool_choice="none", extra_create_args={"seed": 1})
+    *words, last = [piece async for piece in wrapper.create_stream(ASK)]
+    assert result.content == "a"
+    assert words == ["b ", "c"] and isinstance(last, CreateResult)
+    assert model.calls[0].tool_choice == "none"
+    assert model.calls[0].extra_create_args == {"seed": 1}
+    assert wrapper.model_info is model.model_info
+    assert wrapper.actual_usage() == wrapper.total_usage() == model.actual_usage()
+    assert wrapper.count_tokens(ASK) == model.count_tokens(ASK)
+    assert wrapper.remaining_tokens(ASK) == model.remaining_tokens(ASK)
+    await wrapper.close()
 
 
-def test_the_view_of_an_agent_is_wrapped_alike_and_shares_what_the_wrapper_keeps() -> None:
-    async def body() -> None:
-        wrapper = Shouting(ScriptedModel({"ann": ["a"], "bob": ["b"]}))
-        bob = wrapper.for_agent("bob")
-        assert (await bob.create(ASK)).content == "B"
-        assert (await wrapper.for_agent("ann").create(ASK)).content == "A"
-        assert wrapper.seen == ["b", "a"]
-
-    asyncio.run(body())
+async def test_the_view_of_an_agent_is_wrapped_alike_and_shares_what_the_wrapper_keeps() -> None:
+    wrapper = Shouting(ScriptedModel({"ann": ["a"], "bob": ["b"]}))
+    bob = wrapper.for_agent("bob")
+    assert (await bob.create(ASK)).content == "B"
+    assert (await wrapper.for_agent("ann").create(ASK)).content == "A"
+    assert wrapper.seen == ["b", "a"]
 
 
 def test_a_client_that_is_the_same_for_all_agents_is_not_wrapped_again() -> None:

@@ -31,57 +31,47 @@ class _Queue:
         """Nothing is open."""
 
 
-def test_what_was_refused_is_sent_once_when_the_queue_is_back() -> None:
-    async def go() -> None:
-        queue = _Queue()
-        dispatcher = PersistentDispatcher(queue, pause=timedelta(milliseconds=1))
-        refs = [RunRef("t", f"run_{number}") for number in range(3)]
-        for ref in (*refs, refs[0]):
-            with pytest.raises(DeliveryError):
-                await dispatcher.send(ref)
+async def test_what_was_refused_is_sent_once_when_the_queue_is_back() -> None:
+    queue = _Queue()
+    dispatcher = PersistentDispatcher(queue, pause=timedelta(milliseconds=1))
+    refs = [RunRef("t", f"run_{number}") for number in range(3)]
+    for ref in (*refs, refs[0]):
+        with pytest.raises(DeliveryError):
+            await dispatcher.send(ref)
 
-        async with asyncio.timeout(10):
-            await queue.arrived.wait()
-        await dispatcher.close()
+    async with asyncio.timeout(10):
+        await queue.arrived.wait()
+    await dispatcher.close()
 
-        assert queue.taken == refs
-
-    asyncio.run(go())
+    assert queue.taken == refs
 
 
-def test_a_second_time_without_the_queue_ends_like_the_first() -> None:
-    async def go() -> None:
-        queue = _Queue()
-        dispatcher = PersistentDispatcher(queue, pause=timedelta(milliseconds=1))
-        for refs in (["run_0"], ["run_1", "run_2"]):
-            queue.away, queue.attempts = True, 0
-            queue.arrived.clear()
-            queue.expected = len(queue.taken) + len(refs)
-            for name in refs:
-                with pytest.raises(DeliveryError):
-                    await dispatcher.send(RunRef("t", name))
-            async with asyncio.timeout(10):
-                await queue.arrived.wait()
-        await dispatcher.close()
-
-        assert [ref.run_id for ref in queue.taken] == ["run_0", "run_1", "run_2"]
-
-    asyncio.run(go())
-
-
-def test_more_than_it_keeps_is_left_to_the_reaper(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("teamrun.dispatch.persistent._MOST", 1)
-
-    async def go() -> None:
-        queue = _Queue(expected=1)
-        dispatcher = PersistentDispatcher(queue, pause=timedelta(milliseconds=1))
-        for name in ("run_0", "run_1"):
+async def test_a_second_time_without_the_queue_ends_like_the_first() -> None:
+    queue = _Queue()
+    dispatcher = PersistentDispatcher(queue, pause=timedelta(milliseconds=1))
+    for refs in (["run_0"], ["run_1", "run_2"]):
+        queue.away, queue.attempts = True, 0
+        queue.arrived.clear()
+        queue.expected = len(queue.taken) + len(refs)
+        for name in refs:
             with pytest.raises(DeliveryError):
                 await dispatcher.send(RunRef("t", name))
         async with asyncio.timeout(10):
             await queue.arrived.wait()
-        await dispatcher.close()
+    await dispatcher.close()
 
-        assert [ref.run_id for ref in queue.taken] == ["run_0"]
+    assert [ref.run_id for ref in queue.taken] == ["run_0", "run_1", "run_2"]
 
-    asyncio.run(go())
+
+async def test_more_than_it_keeps_is_left_to_the_reaper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("teamrun.dispatch.persistent._MOST", 1)
+    queue = _Queue(expected=1)
+    dispatcher = PersistentDispatcher(queue, pause=timedelta(milliseconds=1))
+    for name in ("run_0", "run_1"):
+        with pytest.raises(DeliveryError):
+            await dispatcher.send(RunRef("t", name))
+    async with asyncio.timeout(10):
+        await queue.arrived.wait()
+    await dispatcher.close()
+
+    assert [ref.run_id for ref in queue.taken] == ["run_0"]

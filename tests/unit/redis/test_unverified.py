@@ -1,6 +1,5 @@
 """An operator sees at start that the certificate of the Redis server is not verified."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -39,11 +38,11 @@ async def _open_worker(redis: str, store: str) -> None:
         ("redis://:s3cret@127.0.0.1:1/0", False),
     ],
 )
-def test_an_unverified_certificate_is_a_warning_at_start(
+async def test_an_unverified_certificate_is_a_warning_at_start(
     opens: Open, url: str, warned: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="teamrun"):
-        asyncio.run(opens(url, tmp_path.as_uri()))
+        await opens(url, tmp_path.as_uri())
     found = [r for r in caplog.records if getattr(r, "action", None) == "redis.unverified"]
     assert len(found) == warned
     assert all("s3cret" not in str(r.__dict__) for r in found)

@@ -137,19 +137,15 @@ async def executed(cluster: Cluster) -> tuple[RunRef, Run, list[CallRecord]]:
 
 @pytest.mark.parametrize("kind", tools(""))
 @pytest.mark.parametrize("name", RAISED)
-def test_what_a_tool_raises_is_told_to_the_model(name: str, kind: str) -> None:
+async def test_what_a_tool_raises_is_told_to_the_model(name: str, kind: str) -> None:
     script: dict[str, list[Any]] = {
         "a": [{"tool_calls": [{"name": "use", "arguments": {}}]}, "DONE"]
     }
     team = solo("use", reflect_on_tool_use=True)
     cluster = Cluster(script, team=team, tools=[tools(name)[kind]])
-
-    async def scenario() -> None:
-        _, run, [failed] = await executed(cluster)
-        assert (run.status, run.epoch, MADE) == ("completed", 1, [name])
-        assert (failed.kind, failed.error and bool(failed.error.message)) == ("tool", True)
-
-    asyncio.run(scenario())
+    _, run, [failed] = await executed(cluster)
+    assert (run.status, run.epoch, MADE) == ("completed", 1, [name])
+    assert (failed.kind, failed.error and bool(failed.error.message)) == ("tool", True)
 
 
 class Failing(FreeModel):
@@ -169,18 +165,14 @@ class Failing(FreeModel):
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("name", RAISED)
-def test_what_a_model_raises_fails_the_run_at_once(name: str, streamed: bool) -> None:
+async def test_what_a_model_raises_fails_the_run_at_once(name: str, streamed: bool) -> None:
     model = Failing(name)
     registry = Registry.of(teams={"team": solo(model_client_stream=streamed)}, models={"m": model})
-
-    async def scenario() -> None:
-        _, run, [failed] = await executed(Cluster({}, team={}, registry=registry))
-        assert (run.status, run.epoch, MADE) == ("failed", 1, [name])
-        assert (failed.kind, run.usage.model_calls) == ("model", 1)
-        assert run.error is not None
-        assert run.error.message
-
-    asyncio.run(scenario())
+    _, run, [failed] = await executed(Cluster({}, team={}, registry=registry))
+    assert (run.status, run.epoch, MADE) == ("failed", 1, [name])
+    assert (failed.kind, run.usage.model_calls) == ("model", 1)
+    assert run.error is not None
+    assert run.error.message
 
 
 class Falling(Speaker):
@@ -196,7 +188,7 @@ class Falling(Speaker):
 
 @pytest.mark.parametrize("where", ["agent", "model"])
 @pytest.mark.parametrize("name", RAISED)
-def test_what_an_agent_class_or_its_model_raises_fails_the_run_at_once(
+async def test_what_an_agent_class_or_its_model_raises_fails_the_run_at_once(
     name: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Falling, "falls", name if where == "agent" else "")
@@ -207,17 +199,13 @@ def test_what_an_agent_class_or_its_model_raises_fails_the_run_at_once(
     }
     model = Failing(name)
     registry = Registry.of(teams={"team": team}, models={"m": model}, agents={"x": Falling})
-
-    async def scenario() -> None:
-        _, run, failed = await executed(Cluster({}, team={}, registry=registry))
-        assert (run.status, run.epoch, MADE) == ("failed", 1, [name])
-        kinds = ["agent"] if where == "agent" else ["model", "agent"]
-        assert [call.kind for call in failed] == kinds
-
-    asyncio.run(scenario())
+    _, run, failed = await executed(Cluster({}, team={}, registry=registry))
+    assert (run.status, run.epoch, MADE) == ("failed", 1, [name])
+    kinds = ["agent"] if where == "agent" else ["model", "agent"]
+    assert [call.kind for call in failed] == kinds
 
 
-def test_a_cancelled_task_of_a_tool_is_the_tools_failure_and_not_the_runs_end() -> None:
+async def test_a_cancelled_task_of_a_tool_is_the_tools_failure_and_not_the_runs_end() -> None:
     async def use() -> str:
         task = asyncio.ensure_future(asyncio.sleep(60))
         task.cancel()
@@ -229,17 +217,13 @@ def test_a_cancelled_task_of_a_tool_is_the_tools_failure_and_not_the_runs_end() 
     }
     team = solo("use", reflect_on_tool_use=True)
     cluster = Cluster(script, team=team, tools=[FunctionTool(use, description="x")])
-
-    async def scenario() -> None:
-        _, run, [failed] = await executed(cluster)
-        assert run.status == "completed"
-        assert failed.error is not None
-        assert failed.error.type == "CancelledError"
-
-    asyncio.run(scenario())
+    _, run, [failed] = await executed(cluster)
+    assert run.status == "completed"
+    assert failed.error is not None
+    assert failed.error.type == "CancelledError"
 
 
-def test_an_agent_class_may_give_up_on_its_own_model() -> None:
+async def test_an_agent_class_may_give_up_on_its_own_model() -> None:
     class Impatient(Speaker):
         async def on_messages(self, *args: Any, **options: Any) -> Any:
             with pytest.raises(TimeoutError):
@@ -260,17 +244,15 @@ def test_an_agent_class_may_give_up_on_its_own_model() -> None:
     }
     model = Slow(lambda messages: answer("in time"))
     registry = Registry.of(teams={"team": team}, models={"m": model}, agents={"x": Impatient})
-
-    async def scenario() -> None:
-        _, run, failed = await executed(Cluster({}, team={}, registry=registry))
-        assert run.output is not None
-        assert (run.status, run.output.text, failed) == ("completed", "in time", [])
-
-    asyncio.run(scenario())
+    _, run, failed = await executed(Cluster({}, team={}, registry=registry))
+    assert run.output is not None
+    assert (run.status, run.output.text, failed) == ("completed", "in time", [])
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, Custom, GeneratorExit])
-def test_what_run_code_raises_ends_the_run_and_not_the_loop(kind: type[BaseException]) -> None:
+async def test_what_run_code_raises_ends_the_run_and_not_the_loop(
+    kind: type[BaseException],
+) -> None:
     async def program(journal: Any) -> Any:
         await asyncio.sleep(0)
         raise kind("out")
@@ -278,26 +260,23 @@ def test_what_run_code_raises_ends_the_run_and_not_the_loop(kind: type[BaseExcep
     def make(spec: Any) -> Any:
         return program
 
-    async def scenario() -> None:
-        cluster = Cluster({}, team=solo())
-        worker = cluster.worker(program=make)
-        ref = await cluster.submit()
-        assert await worker.execute(ref) is Finish.ENDED
-        await worker.close()
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert run.error is not None
-        assert (run.status, run.error.type, run.epoch) == ("failed", kind.__name__, 1)
-
-    asyncio.run(scenario())
+    cluster = Cluster({}, team=solo())
+    worker = cluster.worker(program=make)
+    ref = await cluster.submit()
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert run.error is not None
+    assert (run.status, run.error.type, run.epoch) == ("failed", kind.__name__, 1)
 
 
-def test_a_failure_of_the_engine_ends_the_run_with_its_reason_and_is_not_tried_again(
+async def test_a_failure_of_the_engine_ends_the_run_with_its_reason_and_is_not_tried_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def program(spec: Any) -> Any:
         raise ZeroDivisionError("a bug \ud83d")
 
-    async def scenario() -> None:
+    with caplog.at_level(logging.WARNING):
         cluster = Cluster({}, team=solo())
         ref = await cluster.submit()
         worker = cluster.worker(program=program)
@@ -308,34 +287,28 @@ def test_a_failure_of_the_engine_ends_the_run_with_its_reason_and_is_not_tried_a
         assert (run.status, run.stop_code) == ("failed", "engine_fault")
         assert run.stop_reason == "ZeroDivisionError: a bug \ufffd"
         assert await cluster.store.list("open/") == []
-
-    with caplog.at_level(logging.WARNING):
-        asyncio.run(scenario())
     actions = [vars(record)["action"] for record in caplog.records]
     assert actions == ["engine_fault", "run.failed"]
 
 
-def test_a_cancel_comes_before_a_failure_of_the_engine() -> None:
+async def test_a_cancel_comes_before_a_failure_of_the_engine() -> None:
     cluster = Cluster({}, team=solo())
 
     class Broken:
         def __init__(self, spec: Any) -> None:
             raise ZeroDivisionError
 
-    async def scenario() -> None:
-        ref = await cluster.submit()
-        await cluster.claim_and_die(ref)
-        await cluster.service.cancel(TENANT, ref.run_id, reason="enough")
-        worker = cluster.worker("dead", program=Broken)
-        assert await worker.execute(ref) is Finish.ENDED
-        await worker.close()
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.stop_code, run.stop_reason) == ("cancelled", "cancelled", "enough")
-
-    asyncio.run(scenario())
+    ref = await cluster.submit()
+    await cluster.claim_and_die(ref)
+    await cluster.service.cancel(TENANT, ref.run_id, reason="enough")
+    worker = cluster.worker("dead", program=Broken)
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.stop_code, run.stop_reason) == ("cancelled", "cancelled", "enough")
 
 
-def test_the_log_of_the_worker_has_the_traceback_of_a_tool_once(
+async def test_the_log_of_the_worker_has_the_traceback_of_a_tool_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def use() -> str:
@@ -346,13 +319,8 @@ def test_the_log_of_the_worker_has_the_traceback_of_a_tool_once(
     }
     team = solo("use", reflect_on_tool_use=True)
     cluster = Cluster(script, team=team, tools=[FunctionTool(use, description="x")])
-
-    async def scenario() -> RunRef:
-        ref, _, _ = await executed(cluster)
-        return ref
-
     with caplog.at_level(logging.WARNING):
-        ref = asyncio.run(scenario())
+        ref, _, _ = await executed(cluster)
     [record] = caplog.records
     said = vars(record)
     assert (said["action"], said["run_id"]) == ("call.failed", ref.run_id)
@@ -361,7 +329,7 @@ def test_the_log_of_the_worker_has_the_traceback_of_a_tool_once(
     assert isinstance(record.exc_info[1], LookupError)
 
 
-def test_a_failed_run_is_a_warning_with_its_code_and_the_traceback_of_its_agent_class(
+async def test_a_failed_run_is_a_warning_with_its_code_and_the_traceback_of_its_agent_class(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Falling, "falls", "LookupError")
@@ -372,12 +340,8 @@ def test_a_failed_run_is_a_warning_with_its_code_and_the_traceback_of_its_agent_
     }
     model = FreeModel(lambda messages: answer("x"))
     registry = Registry.of(teams={"team": team}, models={"m": model}, agents={"x": Falling})
-
-    async def scenario() -> None:
-        await executed(Cluster({}, team={}, registry=registry))
-
     with caplog.at_level(logging.WARNING):
-        asyncio.run(scenario())
+        await executed(Cluster({}, team={}, registry=registry))
     call, run = caplog.records
     assert (vars(call)["action"], vars(call)["agent"]) == ("call.failed", "team/s")
     assert call.exc_info is not None
@@ -385,7 +349,7 @@ def test_a_failed_run_is_a_warning_with_its_code_and_the_traceback_of_its_agent_
     assert (vars(run)["action"], vars(run)["code"]) == ("run.failed", "agent_failed")
 
 
-def test_an_error_raised_on_purpose_is_logged_without_a_traceback(
+async def test_an_error_raised_on_purpose_is_logged_without_a_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def use(size: int) -> str:
@@ -395,11 +359,7 @@ def test_an_error_raised_on_purpose_is_logged_without_a_traceback(
     script: dict[str, list[Any]] = {"a": [{"tool_calls": calls}, "DONE"]}
     team = solo("use", reflect_on_tool_use=True)
     cluster = Cluster(script, team=team, tools=[FunctionTool(use, description="x")])
-
-    async def scenario() -> None:
-        await executed(cluster)
-
     with caplog.at_level(logging.INFO, logger="teamrun.runs.engine.outcomes"):
-        asyncio.run(scenario())
+        await executed(cluster)
     [record] = [r for r in caplog.records if vars(r).get("action") == "call.failed"]
     assert (record.levelno, record.exc_info) == (logging.INFO, None)

@@ -1,6 +1,5 @@
 """Every text and value goes through every edge of a call, and the run goes on."""
 
-import asyncio
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -93,20 +92,16 @@ class Stage:
 
 @given(TEXT, st.booleans())
 @settings(deadline=None)
-def test_every_text_goes_through_every_edge_of_a_call(text: str, raises: bool) -> None:
+async def test_every_text_goes_through_every_edge_of_a_call(text: str, raises: bool) -> None:
     stage, mended = Stage(text, raises=raises), encodable(text)
-
-    async def scenario() -> None:
-        ref, run = await stage.played()
-        assert (run.status, run.stop_code, run.epoch) == ("completed", "max_turns", 2)
-        assert (stage.heard, stage.model.asked) == ([mended], 3)
-        result = await stage.cluster.service.result(TENANT, ref.run_id)
-        said = [message["content"] for message in result.messages]
-        assert said == [mended, mended, mended, f"!{mended}"]
-        to_json([run, result])
-        assert await difference(stage.cluster, ref) is None
-
-    asyncio.run(scenario())
+    ref, run = await stage.played()
+    assert (run.status, run.stop_code, run.epoch) == ("completed", "max_turns", 2)
+    assert (stage.heard, stage.model.asked) == ([mended], 3)
+    result = await stage.cluster.service.result(TENANT, ref.run_id)
+    said = [message["content"] for message in result.messages]
+    assert said == [mended, mended, mended, f"!{mended}"]
+    to_json([run, result])
+    assert await difference(stage.cluster, ref) is None
 
 
 class Heard(MemoryLive):
@@ -124,19 +119,15 @@ class Heard(MemoryLive):
 
 @given(TEXT)
 @settings(deadline=None, max_examples=30)
-def test_what_is_shown_live_adds_up_to_the_message(text: str) -> None:
+async def test_what_is_shown_live_adds_up_to_the_message(text: str) -> None:
     live = Heard()
     stage = Stage(text, raises=False, live=live)
-
-    async def scenario() -> None:
-        ref = await stage.cluster.submit("go")
-        worker = stage.cluster.worker()
-        await worker.execute(ref)
-        await worker.drained()
-        await worker.close()
-        assert "".join(live.shown) == encodable(text)
-
-    asyncio.run(scenario())
+    ref = await stage.cluster.submit("go")
+    worker = stage.cluster.worker()
+    await worker.execute(ref)
+    await worker.drained()
+    await worker.close()
+    assert "".join(live.shown) == encodable(text)
 
 
 def nested(levels: int) -> Any:
@@ -184,18 +175,15 @@ STATES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_a_state_that_is_no_json_is_the_failure_of_its_call(name: str) -> None:
+async def test_a_state_that_is_no_json_is_the_failure_of_its_call(name: str) -> None:
     def use(context: ToolContext) -> str:
         context.state = STATES[name]
         return "used"
 
-    async def scenario() -> None:
-        cluster = tool_cluster(use)
-        [call] = (await called_once(cluster, await cluster.submit())).calls
-        assert call.error is not None
-        assert (call.error.code, call.value, call.state) == ("usage", None, None)
-
-    asyncio.run(scenario())
+    cluster = tool_cluster(use)
+    [call] = (await called_once(cluster, await cluster.submit())).calls
+    assert call.error is not None
+    assert (call.error.code, call.value, call.state) == ("usage", None, None)
 
 
 RESULTS: dict[str, Any] = {
@@ -209,16 +197,13 @@ RESULTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_every_result_of_a_tool_is_text_for_the_model(name: str) -> None:
+async def test_every_result_of_a_tool_is_text_for_the_model(name: str) -> None:
     def use() -> Any:
         return RESULTS[name]
 
-    async def scenario() -> None:
-        cluster = tool_cluster(use)
-        [call] = (await called_once(cluster, await cluster.submit())).calls
-        assert (call.error, type(call.value)) == (None, str)
-
-    asyncio.run(scenario())
+    cluster = tool_cluster(use)
+    [call] = (await called_once(cluster, await cluster.submit())).calls
+    assert (call.error, type(call.value)) == (None, str)
 
 
 @pytest.mark.parametrize(
@@ -226,35 +211,31 @@ def test_every_result_of_a_tool_is_text_for_the_model(name: str) -> None:
     [("x" * (MAX_SIZE + 1), "unrecordable"), (nested(500), "tool_error")],
     ids=["large", "deep"],
 )
-def test_a_result_that_is_too_large_or_too_deep_is_the_failure_of_its_call(
+async def test_a_result_that_is_too_large_or_too_deep_is_the_failure_of_its_call(
     value: Any, code: str
 ) -> None:
-    async def scenario() -> None:
-        cluster = tool_cluster(lambda: value)
-        [call] = (await called_once(cluster, await cluster.submit())).calls
-        assert call.error is not None
-        assert call.error.code == code
-
-    asyncio.run(scenario())
+    cluster = tool_cluster(lambda: value)
+    [call] = (await called_once(cluster, await cluster.submit())).calls
+    assert call.error is not None
+    assert call.error.code == code
 
 
 @pytest.mark.parametrize(
     "media_type", ["text", "text/plain\r\nX-Evil: 1", "t\u00e9xt/plain", "a/\ud83d"]
 )
-def test_a_media_type_that_no_header_carries_is_the_failure_of_its_call(media_type: str) -> None:
+async def test_a_media_type_that_no_header_carries_is_the_failure_of_its_call(
+    media_type: str,
+) -> None:
     def use(context: ToolContext) -> str:
         context.artifacts.write("f.txt", "x", media_type)
         return "used"
 
-    async def scenario() -> None:
-        cluster = tool_cluster(use)
-        ref = await cluster.submit()
-        [call] = (await called_once(cluster, ref)).calls
-        assert call.error is not None
-        assert call.error.code == "usage"
-        assert await cluster.service.artifacts(TENANT, ref.run_id) == []
-
-    asyncio.run(scenario())
+    cluster = tool_cluster(use)
+    ref = await cluster.submit()
+    [call] = (await called_once(cluster, ref)).calls
+    assert call.error is not None
+    assert call.error.code == "usage"
+    assert await cluster.service.artifacts(TENANT, ref.run_id) == []
 
 
 def nested_arguments(levels: int) -> str:
@@ -266,7 +247,7 @@ def nested_arguments(levels: int) -> str:
     [nested_arguments(500), nested_arguments(100_000), '{"x": ' + "1" * 5000 + "}", "\ud83d"],
     ids=["deep", "deepest", "digits", "half"],
 )
-def test_arguments_that_cannot_be_read_are_told_to_the_model(arguments: str) -> None:
+async def test_arguments_that_cannot_be_read_are_told_to_the_model(arguments: str) -> None:
     made: list[Any] = []
 
     def answers(messages: Sequence[LLMMessage]) -> CreateResult:
@@ -282,17 +263,13 @@ def test_arguments_that_cannot_be_read_are_told_to_the_model(arguments: str) -> 
     tool = FunctionTool(use, description="Use.")
     team = solo("use", reflect_on_tool_use=True)
     registry = Registry.of(teams={"team": team}, models={"m": model}, tools=[tool])
-
-    async def scenario() -> None:
-        cluster = Cluster({}, team={}, registry=registry)
-        ref = await cluster.submit()
-        worker = cluster.worker()
-        await worker.execute(ref)
-        await worker.close()
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.epoch, model.asked, made) == ("completed", 1, 2, [])
-
-    asyncio.run(scenario())
+    cluster = Cluster({}, team={}, registry=registry)
+    ref = await cluster.submit()
+    worker = cluster.worker()
+    await worker.execute(ref)
+    await worker.close()
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.epoch, model.asked, made) == ("completed", 1, 2, [])
 
 
 @pytest.mark.parametrize(
@@ -307,34 +284,26 @@ def test_arguments_that_cannot_be_read_are_told_to_the_model(arguments: str) -> 
     ],
     ids=["text", "none", "no content", "arguments", "size", "depth"],
 )
-def test_an_answer_that_cannot_be_recorded_fails_the_run_at_once(given: Any) -> None:
+async def test_an_answer_that_cannot_be_recorded_fails_the_run_at_once(given: Any) -> None:
     model = FreeModel(lambda messages: given)
     registry = Registry.of(teams={"team": solo()}, models={"m": model})
+    cluster = Cluster({}, team={}, registry=registry)
+    ref = await cluster.submit()
+    worker = cluster.worker()
+    await worker.execute(ref)
+    await worker.close()
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.epoch, run.usage.model_calls, model.asked) == ("failed", 1, 1, 1)
 
-    async def scenario() -> None:
-        cluster = Cluster({}, team={}, registry=registry)
-        ref = await cluster.submit()
+
+async def test_text_of_a_definition_and_a_request_is_replaced_where_no_utf_8_encodes_it() -> None:
+    team = solo(system_message="half \ud83d")
+    cluster = Cluster({"a": ["DONE"]}, team=team)
+    request = RunRequest.model_validate({"team_spec": team, "input": "\udcff"})
+    submitted = await cluster.service.submit(TENANT, request)
+    for ref in (RunRef(TENANT, submitted.run.id), await cluster.submit("\ud83d")):
         worker = cluster.worker()
         await worker.execute(ref)
         await worker.close()
         run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.epoch, run.usage.model_calls, model.asked) == ("failed", 1, 1, 1)
-
-    asyncio.run(scenario())
-
-
-def test_text_of_a_definition_and_a_request_is_replaced_where_no_utf_8_encodes_it() -> None:
-    team = solo(system_message="half \ud83d")
-
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["DONE"]}, team=team)
-        request = RunRequest.model_validate({"team_spec": team, "input": "\udcff"})
-        submitted = await cluster.service.submit(TENANT, request)
-        for ref in (RunRef(TENANT, submitted.run.id), await cluster.submit("\ud83d")):
-            worker = cluster.worker()
-            await worker.execute(ref)
-            await worker.close()
-            run = await cluster.service.get(TENANT, ref.run_id)
-            assert (run.status, run.input) == ("completed", "\ufffd")
-
-    asyncio.run(scenario())
+        assert (run.status, run.input) == ("completed", "\ufffd")

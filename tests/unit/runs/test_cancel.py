@@ -39,79 +39,69 @@ def _cluster(work: Work) -> Cluster:
     return Cluster({"a": [CALL, "DONE"]}, team=solo("work", reflect_on_tool_use=True), tools=[tool])
 
 
-def test_a_graceful_cancel_lets_the_call_under_way_complete_and_begins_no_other() -> None:
-    async def scenario() -> None:
-        work = Work()
-        cluster = _cluster(work)
-        ref = await cluster.submit()
-        async with cluster.working(ref) as (_, finished):
-            await work.begun.wait()
-            run = await cluster.service.cancel(TENANT, ref.run_id, mode="graceful", reason="later")
-            assert run.status == "cancelling"
-            again = await cluster.service.cancel(TENANT, ref.run_id, mode="graceful")
-            assert again.revision == run.revision
-            work.may_end.set()
-            assert await finished is Finish.ENDED
+async def test_a_graceful_cancel_lets_the_call_under_way_complete_and_begins_no_other() -> None:
+    work = Work()
+    cluster = _cluster(work)
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (_, finished):
+        await work.begun.wait()
+        run = await cluster.service.cancel(TENANT, ref.run_id, mode="graceful", reason="later")
+        assert run.status == "cancelling"
+        again = await cluster.service.cancel(TENANT, ref.run_id, mode="graceful")
+        assert again.revision == run.revision
+        work.may_end.set()
+        assert await finished is Finish.ENDED
 
-        assert (work.times, work.interrupted) == (1, False)
-        calls = [
-            call
-            for entry in await cluster.entries(ref)
-            if isinstance(entry.body, Step)
-            for call in entry.body.calls
-        ]
-        assert [call.kind for call in calls] == ["model", "tool"]
-        assert calls[-1].error is None
-        result = await cluster.service.result(TENANT, ref.run_id)
-        assert (result.status, result.stop_reason) == ("cancelled", "later")
-        assert (await cluster.service.get(TENANT, ref.run_id)).unknown_outcomes == []
-
-    asyncio.run(scenario())
+    assert (work.times, work.interrupted) == (1, False)
+    calls = [
+        call
+        for entry in await cluster.entries(ref)
+        if isinstance(entry.body, Step)
+        for call in entry.body.calls
+    ]
+    assert [call.kind for call in calls] == ["model", "tool"]
+    assert calls[-1].error is None
+    result = await cluster.service.result(TENANT, ref.run_id)
+    assert (result.status, result.stop_reason) == ("cancelled", "later")
+    assert (await cluster.service.get(TENANT, ref.run_id)).unknown_outcomes == []
 
 
 @pytest.mark.parametrize("first", ["graceful", None])
-def test_now_interrupts_the_call_under_way_also_after_a_graceful_cancel(first: str | None) -> None:
-    async def scenario() -> None:
-        work = Work()
-        cluster = _cluster(work)
-        ref = await cluster.submit()
-        async with cluster.working(ref) as (_, finished):
-            await work.begun.wait()
-            if first is not None:
-                await cluster.service.cancel(TENANT, ref.run_id, mode="graceful", reason="later")
-            await cluster.service.cancel(TENANT, ref.run_id, mode="now")
-            assert await finished is Finish.ENDED
+async def test_now_interrupts_the_call_under_way_also_after_a_graceful_cancel(
+    first: str | None,
+) -> None:
+    work = Work()
+    cluster = _cluster(work)
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (_, finished):
+        await work.begun.wait()
+        if first is not None:
+            await cluster.service.cancel(TENANT, ref.run_id, mode="graceful", reason="later")
+        await cluster.service.cancel(TENANT, ref.run_id, mode="now")
+        assert await finished is Finish.ENDED
 
-        assert work.interrupted
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert run.status == "cancelled"
-        assert run.stop_reason == (None if first is None else "later")
-        modes = [e.body.mode for e in await cluster.entries(ref) if isinstance(e.body, Signal)]
-        assert modes == (["now"] if first is None else ["graceful", "now"])
-
-    asyncio.run(scenario())
-
-
-def test_a_graceful_cancel_does_not_outlast_the_runs_time_limit() -> None:
-    async def scenario() -> None:
-        work = Work()
-        cluster = _cluster(work)
-        ref = await cluster.submit(limits={"timeout_seconds": 0.2})
-        async with cluster.working(ref) as (_, finished):
-            await work.begun.wait()
-            await cluster.service.cancel(TENANT, ref.run_id, mode="graceful")
-            assert await asyncio.wait_for(finished, 20) is Finish.ENDED
-        assert work.interrupted
-        assert (await cluster.service.get(TENANT, ref.run_id)).status == "cancelled"
-
-    asyncio.run(scenario())
+    assert work.interrupted
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert run.status == "cancelled"
+    assert run.stop_reason == (None if first is None else "later")
+    modes = [e.body.mode for e in await cluster.entries(ref) if isinstance(e.body, Signal)]
+    assert modes == (["now"] if first is None else ["graceful", "now"])
 
 
-def test_a_graceful_cancel_of_a_run_that_nobody_executes_ends_it_at_once() -> None:
-    async def scenario() -> None:
-        cluster = _cluster(Work())
-        ref = await cluster.submit()
-        run = await cluster.service.cancel(TENANT, ref.run_id, mode="graceful")
-        assert run.status == "cancelled"
+async def test_a_graceful_cancel_does_not_outlast_the_runs_time_limit() -> None:
+    work = Work()
+    cluster = _cluster(work)
+    ref = await cluster.submit(limits={"timeout_seconds": 0.2})
+    async with cluster.working(ref) as (_, finished):
+        await work.begun.wait()
+        await cluster.service.cancel(TENANT, ref.run_id, mode="graceful")
+        assert await asyncio.wait_for(finished, 20) is Finish.ENDED
+    assert work.interrupted
+    assert (await cluster.service.get(TENANT, ref.run_id)).status == "cancelled"
 
-    asyncio.run(scenario())
+
+async def test_a_graceful_cancel_of_a_run_that_nobody_executes_ends_it_at_once() -> None:
+    cluster = _cluster(Work())
+    ref = await cluster.submit()
+    run = await cluster.service.cancel(TENANT, ref.run_id, mode="graceful")
+    assert run.status == "cancelled"

@@ -101,178 +101,159 @@ def later(cluster: Cluster, by: timedelta) -> Reaper:
     return cluster.reaper()
 
 
-def test_a_deleted_run_is_gone_for_every_reader_and_later_from_the_store(built: Built) -> None:
-    async def scenario() -> None:
-        store, cluster = await over(built)
-        ref = built.runs["ended"]
-        await shown(cluster, ref)  # leaves a view
+async def test_a_deleted_run_is_gone_for_every_reader_and_later_from_the_store(
+    built: Built,
+) -> None:
+    store, cluster = await over(built)
+    ref = built.runs["ended"]
+    await shown(cluster, ref)  # leaves a view
+    await cluster.service.delete(TENANT, ref.run_id)
+    assert is_gone(await shown(cluster, ref))
+    for key in await keys_of(store, ref):
+        assert b"kept" not in await store.get(key)
+        assert b"DONE" not in await store.get(key)
+    with pytest.raises(RunNotFound):
         await cluster.service.delete(TENANT, ref.run_id)
-        assert is_gone(await shown(cluster, ref))
-        for key in await keys_of(store, ref):
-            assert b"kept" not in await store.get(key)
-            assert b"DONE" not in await store.get(key)
-        with pytest.raises(RunNotFound):
-            await cluster.service.delete(TENANT, ref.run_id)
-        await later(cluster, timedelta(hours=26)).keep_up()
-        assert await keys_of(store, ref) == []
-
-    asyncio.run(scenario())
+    await later(cluster, timedelta(hours=26)).keep_up()
+    assert await keys_of(store, ref) == []
 
 
 @pytest.mark.parametrize("name", ["waiting", "begun", "later", "bystander that is queued"])
-def test_a_run_that_has_not_ended_is_not_deleted(name: str, built: Built) -> None:
-    async def scenario() -> None:
-        store, cluster = await over(built)
-        before = {key: await store.get(key) for key in await store.list("")}
-        with pytest.raises(RunNotFinished):
-            await cluster.service.delete(TENANT, built.runs[name].run_id)
-        assert {key: await store.get(key) for key in await store.list("")} == before
-
-    asyncio.run(scenario())
+async def test_a_run_that_has_not_ended_is_not_deleted(name: str, built: Built) -> None:
+    store, cluster = await over(built)
+    before = {key: await store.get(key) for key in await store.list("")}
+    with pytest.raises(RunNotFinished):
+        await cluster.service.delete(TENANT, built.runs[name].run_id)
+    assert {key: await store.get(key) for key in await store.list("")} == before
 
 
-def test_a_fork_outlives_its_parent(built: Built) -> None:
-    async def scenario() -> None:
-        _, cluster = await over(built)
-        await cluster.service.delete(TENANT, built.runs["ended"].run_id)
-        await later(cluster, timedelta(hours=26)).keep_up()
-        fork = built.runs["fork"]
-        await cluster.worker().execute(fork)
-        run = await cluster.service.get(TENANT, fork.run_id)
-        assert run.status == "completed"
-        assert run.parent_run_id == built.runs["ended"].run_id
-        assert violations_of(await cluster.entries(fork)) == []
-        _, data = await cluster.service.artifact(TENANT, fork.run_id, "note.txt")
-        assert data == b"kept"
-
-    asyncio.run(scenario())
+async def test_a_fork_outlives_its_parent(built: Built) -> None:
+    _, cluster = await over(built)
+    await cluster.service.delete(TENANT, built.runs["ended"].run_id)
+    await later(cluster, timedelta(hours=26)).keep_up()
+    fork = built.runs["fork"]
+    await cluster.worker().execute(fork)
+    run = await cluster.service.get(TENANT, fork.run_id)
+    assert run.status == "completed"
+    assert run.parent_run_id == built.runs["ended"].run_id
+    assert violations_of(await cluster.entries(fork)) == []
+    _, data = await cluster.service.artifact(TENANT, fork.run_id, "note.txt")
+    assert data == b"kept"
 
 
-def test_the_key_of_a_deleted_run_is_free_when_its_time_is_over(built: Built) -> None:
-    async def scenario() -> None:
-        _, cluster = await over(built)
-        await cluster.service.delete(TENANT, built.runs["ended"].run_id)
-        with pytest.raises(RunDeleted) as raised:
-            await cluster.service.submit(TENANT, SAME, idempotency_key=KEY)
-        assert raised.value.data["run_id"] == built.runs["ended"].run_id
-        assert is_gone(await shown(cluster, built.runs["ended"]))
-        await later(cluster, timedelta(hours=26)).keep_up()
-        again = await cluster.service.submit(TENANT, SAME, idempotency_key=KEY)
-        assert not again.replayed
-        assert again.run.id != built.runs["ended"].run_id
-
-    asyncio.run(scenario())
+async def test_the_key_of_a_deleted_run_is_free_when_its_time_is_over(built: Built) -> None:
+    _, cluster = await over(built)
+    await cluster.service.delete(TENANT, built.runs["ended"].run_id)
+    with pytest.raises(RunDeleted) as raised:
+        await cluster.service.submit(TENANT, SAME, idempotency_key=KEY)
+    assert raised.value.data["run_id"] == built.runs["ended"].run_id
+    assert is_gone(await shown(cluster, built.runs["ended"]))
+    await later(cluster, timedelta(hours=26)).keep_up()
+    again = await cluster.service.submit(TENANT, SAME, idempotency_key=KEY)
+    assert not again.replayed
+    assert again.run.id != built.runs["ended"].run_id
 
 
-def test_an_interrupted_deletion_leaves_nothing_half_there_and_is_finished(built: Built) -> None:
-    async def scenario() -> int:
-        ref, steps = built.runs["ended"], 0
-        while True:
-            store, cluster = await over(built)
-            before = await shown(cluster, ref)
-            store.left = steps
-            try:
-                await cluster.service.delete(TENANT, ref.run_id)
-                was_interrupted = False
-            except Unavailable:
-                was_interrupted = True
-            store.left = None
-            seen = await shown(cluster, ref)
-            assert is_gone(seen) or seen == before, steps
-            if steps:
-                await cluster.reaper().sweep()
-                await cluster.reaper().keep_up()
-                assert is_gone(await shown(cluster, ref)), steps
-                await later(cluster, timedelta(hours=26)).keep_up()
-                assert await keys_of(store, ref) == [], steps
-            if not was_interrupted:
-                return steps
-            steps += 1
-
-    assert asyncio.run(scenario()) > 10
-
-
-def test_an_interrupted_removal_of_the_last_traces_is_finished(built: Built) -> None:
-    async def scenario() -> int:
-        ref, steps = built.runs["ended"], 0
-        while True:
-            store, cluster = await over(built)
-            await cluster.service.delete(TENANT, ref.run_id)
-            reaper = later(cluster, timedelta(hours=26))
-            store.left = steps
-            try:
-                await reaper.keep_up()
-                was_interrupted = False
-            except Unavailable:
-                was_interrupted = True
-            store.left = None
-            assert is_gone(await shown(cluster, ref)), steps
-            await cluster.reaper().keep_up()
-            assert await keys_of(store, ref) == [], steps
-            if not was_interrupted:
-                return steps
-            steps += 1
-
-    assert asyncio.run(scenario()) > 10
-
-
-def test_a_worker_that_was_frozen_before_the_end_writes_nothing_into_a_deleted_log(
+async def test_an_interrupted_deletion_leaves_nothing_half_there_and_is_finished(
     built: Built,
 ) -> None:
-    async def scenario() -> None:
+    ref, steps = built.runs["ended"], 0
+    while True:
         store, cluster = await over(built)
-        ref = built.runs["ended"]
-        entries = await cluster.entries(ref)
-        log = cluster.log(ref, "frozen")
-        states = [log.folded(entries[:count]) for count in range(1, len(entries))]
-        ended = log.folded(entries)
-        assert ended is not None
-        await cluster.service.delete(TENANT, ref.run_id)
-        for state in states:
-            assert await log.append(state, Step(), [], epoch=1) is None
-        await archive(store, log, ended)
-        assert await cluster.worker().execute(ref) is Finish.ABSENT
-        assert is_gone(await shown(cluster, ref))
-        assert not [key for key in await keys_of(store, ref) if key.endswith((".jsonl", "t.json"))]
-
-    asyncio.run(scenario())
-
-
-def test_old_runs_are_deleted_after_the_retention_time_and_only_ended_ones(built: Built) -> None:
-    async def scenario() -> None:
-        _, cluster = await over(built)
-
-        def reaper() -> Reaper:
-            return Reaper(
-                store=cluster.store,
-                live=cluster.live,
-                dispatcher=cluster.queue,
-                owner="reaper",
-                clock=cluster.clock,
-                retention=timedelta(days=30),
-            )
-
-        cluster.clock.shift += timedelta(days=29)
-        await reaper().keep_up()
-        assert not is_gone(await shown(cluster, built.runs["ended"]))
-        cluster.clock.shift += timedelta(days=2)
-        await reaper().keep_up()
-        await reaper().keep_up()  # the page behind the last one: it begins anew
-        for name, ref in built.runs.items():
-            expected = name in ("ended", "bystander that has ended")
-            assert is_gone(await shown(cluster, ref)) == expected, name
-
-    asyncio.run(scenario())
-
-
-def test_a_run_that_cannot_be_read_is_not_deleted(built: Built) -> None:
-    async def scenario() -> None:
-        store, cluster = await over(built)
-        ref = built.runs["ended"]
-        await store.delete(entry_key(ref, 2))
-        before = await keys_of(store, ref)
-        with pytest.raises(UnreadableEntry):
+        before = await shown(cluster, ref)
+        store.left = steps
+        try:
             await cluster.service.delete(TENANT, ref.run_id)
-        assert await keys_of(store, ref) == before
+            was_interrupted = False
+        except Unavailable:
+            was_interrupted = True
+        store.left = None
+        seen = await shown(cluster, ref)
+        assert is_gone(seen) or seen == before, steps
+        if steps:
+            await cluster.reaper().sweep()
+            await cluster.reaper().keep_up()
+            assert is_gone(await shown(cluster, ref)), steps
+            await later(cluster, timedelta(hours=26)).keep_up()
+            assert await keys_of(store, ref) == [], steps
+        if not was_interrupted:
+            break
+        steps += 1
+    assert steps > 10
 
-    asyncio.run(scenario())
+
+async def test_an_interrupted_removal_of_the_last_traces_is_finished(built: Built) -> None:
+    ref, steps = built.runs["ended"], 0
+    while True:
+        store, cluster = await over(built)
+        await cluster.service.delete(TENANT, ref.run_id)
+        reaper = later(cluster, timedelta(hours=26))
+        store.left = steps
+        try:
+            await reaper.keep_up()
+            was_interrupted = False
+        except Unavailable:
+            was_interrupted = True
+        store.left = None
+        assert is_gone(await shown(cluster, ref)), steps
+        await cluster.reaper().keep_up()
+        assert await keys_of(store, ref) == [], steps
+        if not was_interrupted:
+            break
+        steps += 1
+    assert steps > 10
+
+
+async def test_a_worker_that_was_frozen_before_the_end_writes_nothing_into_a_deleted_log(
+    built: Built,
+) -> None:
+    store, cluster = await over(built)
+    ref = built.runs["ended"]
+    entries = await cluster.entries(ref)
+    log = cluster.log(ref, "frozen")
+    states = [log.folded(entries[:count]) for count in range(1, len(entries))]
+    ended = log.folded(entries)
+    assert ended is not None
+    await cluster.service.delete(TENANT, ref.run_id)
+    for state in states:
+        assert await log.append(state, Step(), [], epoch=1) is None
+    await archive(store, log, ended)
+    assert await cluster.worker().execute(ref) is Finish.ABSENT
+    assert is_gone(await shown(cluster, ref))
+    assert not [key for key in await keys_of(store, ref) if key.endswith((".jsonl", "t.json"))]
+
+
+async def test_old_runs_are_deleted_after_the_retention_time_and_only_ended_ones(
+    built: Built,
+) -> None:
+    _, cluster = await over(built)
+
+    def reaper() -> Reaper:
+        return Reaper(
+            store=cluster.store,
+            live=cluster.live,
+            dispatcher=cluster.queue,
+            owner="reaper",
+            clock=cluster.clock,
+            retention=timedelta(days=30),
+        )
+
+    cluster.clock.shift += timedelta(days=29)
+    await reaper().keep_up()
+    assert not is_gone(await shown(cluster, built.runs["ended"]))
+    cluster.clock.shift += timedelta(days=2)
+    await reaper().keep_up()
+    await reaper().keep_up()  # the page behind the last one: it begins anew
+    for name, ref in built.runs.items():
+        expected = name in ("ended", "bystander that has ended")
+        assert is_gone(await shown(cluster, ref)) == expected, name
+
+
+async def test_a_run_that_cannot_be_read_is_not_deleted(built: Built) -> None:
+    store, cluster = await over(built)
+    ref = built.runs["ended"]
+    await store.delete(entry_key(ref, 2))
+    before = await keys_of(store, ref)
+    with pytest.raises(UnreadableEntry):
+        await cluster.service.delete(TENANT, ref.run_id)
+    assert await keys_of(store, ref) == before

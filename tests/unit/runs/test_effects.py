@@ -55,46 +55,37 @@ async def crash_inside(cluster: Cluster, till: Till) -> Any:
     return ref
 
 
-def test_a_write_is_intended_before_it_begins() -> None:
-    async def scenario() -> None:
-        till = Till()
-        cluster = cluster_of(till, "write")
-        ref = await crash_inside(cluster, till)
-        [intent] = [e.body for e in await cluster.entries(ref) if isinstance(e.body, Intent)]
-        assert list(intent.calls) == ["team/a/tool:0"]
-
-    asyncio.run(scenario())
+async def test_a_write_is_intended_before_it_begins() -> None:
+    till = Till()
+    cluster = cluster_of(till, "write")
+    ref = await crash_inside(cluster, till)
+    [intent] = [e.body for e in await cluster.entries(ref) if isinstance(e.body, Intent)]
+    assert list(intent.calls) == ["team/a/tool:0"]
 
 
-def test_a_write_that_was_cut_off_is_not_repeated_and_the_agent_is_told() -> None:
-    async def scenario() -> None:
-        till = Till()
-        cluster = cluster_of(till, "write")
-        ref = await crash_inside(cluster, till)
-        worker = cluster.worker("w2")
-        assert await worker.execute(ref) is Finish.ENDED
-        await worker.close()
-        assert len(till.calls) == 1
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.unknown_outcomes) == ("completed", ["team/a/tool:0"])
-        result = await cluster.service.result(TENANT, ref.run_id)
-        assert any("not repeated" in str(message["content"]) for message in result.messages)
-
-    asyncio.run(scenario())
+async def test_a_write_that_was_cut_off_is_not_repeated_and_the_agent_is_told() -> None:
+    till = Till()
+    cluster = cluster_of(till, "write")
+    ref = await crash_inside(cluster, till)
+    worker = cluster.worker("w2")
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+    assert len(till.calls) == 1
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.unknown_outcomes) == ("completed", ["team/a/tool:0"])
+    result = await cluster.service.result(TENANT, ref.run_id)
+    assert any("not repeated" in str(message["content"]) for message in result.messages)
 
 
-def test_a_write_that_was_cut_off_fails_the_run_where_that_is_the_policy() -> None:
-    async def scenario() -> None:
-        till = Till()
-        cluster = cluster_of(till, "write", "fail")
-        ref = await crash_inside(cluster, till)
-        worker = cluster.worker("w2")
-        await worker.execute(ref)
-        await worker.close()
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.stop_code, len(till.calls)) == ("failed", "outcome_unknown", 1)
-
-    asyncio.run(scenario())
+async def test_a_write_that_was_cut_off_fails_the_run_where_that_is_the_policy() -> None:
+    till = Till()
+    cluster = cluster_of(till, "write", "fail")
+    ref = await crash_inside(cluster, till)
+    worker = cluster.worker("w2")
+    await worker.execute(ref)
+    await worker.close()
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.stop_code, len(till.calls)) == ("failed", "outcome_unknown", 1)
 
 
 @pytest.mark.parametrize(
@@ -106,69 +97,57 @@ def test_a_write_that_was_cut_off_fails_the_run_where_that_is_the_policy() -> No
     ],
     ids=["again", "leave", "result"],
 )
-def test_a_write_that_was_cut_off_is_put_to_a_person_where_that_is_the_policy(
+async def test_a_write_that_was_cut_off_is_put_to_a_person_where_that_is_the_policy(
     answer: dict[str, Any], calls: int, told: str
 ) -> None:
-    async def scenario() -> None:
-        till = Till()
-        cluster = cluster_of(till, "write", "ask")
-        ref = await crash_inside(cluster, till)
-        worker = cluster.worker("w2")
-        assert await worker.execute(ref) is Finish.WAITING
-        run = await cluster.service.get(TENANT, ref.run_id)
-        [action] = run.required_actions
-        assert "Approve to make the call again" in action.prompt
-        await cluster.service.answer(TENANT, ref.run_id, Answer(action_id=action.id, **answer))
-        assert await worker.execute(ref) is Finish.ENDED
-        await worker.close()
-        assert len(till.calls) == calls
-        result = await cluster.service.result(TENANT, ref.run_id)
-        assert told in [message["content"] for message in result.messages]
-
-    asyncio.run(scenario())
+    till = Till()
+    cluster = cluster_of(till, "write", "ask")
+    ref = await crash_inside(cluster, till)
+    worker = cluster.worker("w2")
+    assert await worker.execute(ref) is Finish.WAITING
+    run = await cluster.service.get(TENANT, ref.run_id)
+    [action] = run.required_actions
+    assert "Approve to make the call again" in action.prompt
+    await cluster.service.answer(TENANT, ref.run_id, Answer(action_id=action.id, **answer))
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+    assert len(till.calls) == calls
+    result = await cluster.service.result(TENANT, ref.run_id)
+    assert told in [message["content"] for message in result.messages]
 
 
-def test_an_idempotent_call_is_made_again_with_the_same_key() -> None:
-    async def scenario() -> None:
-        till = Till()
-        cluster = cluster_of(till, "idempotent")
-        ref = await crash_inside(cluster, till)
-        worker = cluster.worker("w2")
-        assert await worker.execute(ref) is Finish.ENDED
-        await worker.close()
-        assert till.calls == [f"{ref.run_id}:team/a/tool:0"] * 2
-        assert not any(isinstance(e.body, Intent) for e in await cluster.entries(ref))
-
-    asyncio.run(scenario())
+async def test_an_idempotent_call_is_made_again_with_the_same_key() -> None:
+    till = Till()
+    cluster = cluster_of(till, "idempotent")
+    ref = await crash_inside(cluster, till)
+    worker = cluster.worker("w2")
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+    assert till.calls == [f"{ref.run_id}:team/a/tool:0"] * 2
+    assert not any(isinstance(e.body, Intent) for e in await cluster.entries(ref))
 
 
-def test_a_write_that_was_cut_off_before_a_cancel_is_told_at_the_end() -> None:
-    async def scenario() -> None:
-        till = Till()
-        cluster = cluster_of(till, "write")
-        ref = await crash_inside(cluster, till)
-        run = await cluster.service.cancel(TENANT, ref.run_id)
-        assert (run.status, run.unknown_outcomes) == ("cancelled", ["team/a/tool:0"])
-        assert (await cluster.entries(ref))[-1].body == End(
-            status="cancelled", stop_code="cancelled", unknown_outcomes=["team/a/tool:0"]
-        )
-
-    asyncio.run(scenario())
+async def test_a_write_that_was_cut_off_before_a_cancel_is_told_at_the_end() -> None:
+    till = Till()
+    cluster = cluster_of(till, "write")
+    ref = await crash_inside(cluster, till)
+    run = await cluster.service.cancel(TENANT, ref.run_id)
+    assert (run.status, run.unknown_outcomes) == ("cancelled", ["team/a/tool:0"])
+    assert (await cluster.entries(ref))[-1].body == End(
+        status="cancelled", stop_code="cancelled", unknown_outcomes=["team/a/tool:0"]
+    )
 
 
-def test_a_cancel_in_the_middle_of_a_write_is_told_with_it() -> None:
-    async def scenario() -> None:
-        till = Till()
-        cluster = cluster_of(till, "write")
-        ref = await cluster.submit()
-        async with cluster.working(ref) as (_, task):
-            await asyncio.wait_for(till.entered.wait(), 10)
-            await cluster.service.cancel(TENANT, ref.run_id)
-            assert await asyncio.wait_for(task, 10) is Finish.ENDED
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.unknown_outcomes) == ("cancelled", ["team/a/tool:0"])
-
-    asyncio.run(scenario())
+async def test_a_cancel_in_the_middle_of_a_write_is_told_with_it() -> None:
+    till = Till()
+    cluster = cluster_of(till, "write")
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (_, task):
+        await asyncio.wait_for(till.entered.wait(), 10)
+        await cluster.service.cancel(TENANT, ref.run_id)
+        assert await asyncio.wait_for(task, 10) is Finish.ENDED
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.unknown_outcomes) == ("cancelled", ["team/a/tool:0"])
 
 
 class Payment(Tool):
@@ -216,65 +195,59 @@ class Beside:
         return End(status="completed", output={"text": await payment})
 
 
-def test_a_write_that_nobody_waited_for_is_not_made_again_by_the_next_attempt() -> None:
-    async def scenario() -> None:
-        store, code = FaultStore(MemoryStore()), Beside()
-        cluster = Cluster({}, team=solo(), store=store)
-        ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
-        failure = store.plan(Fault(outcome="held", method="put_new", key="*/log/000003.json"))
+async def test_a_write_that_nobody_waited_for_is_not_made_again_by_the_next_attempt() -> None:
+    store, code = FaultStore(MemoryStore()), Beside()
+    cluster = Cluster({}, team=solo(), store=store)
+    ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
+    failure = store.plan(Fault(outcome="held", method="put_new", key="*/log/000003.json"))
 
-        def worker(owner: str) -> Engine:
-            return Engine(
-                store=store,
-                live=cluster.live,
-                dispatcher=cluster.queue,
-                owner=owner,
-                program=lambda spec: code,
-            )
+    def worker(owner: str) -> Engine:
+        return Engine(
+            store=store,
+            live=cluster.live,
+            dispatcher=cluster.queue,
+            owner=owner,
+            program=lambda spec: code,
+        )
 
-        first = worker("w1")
-        task = asyncio.ensure_future(first.execute(ref))
-        await asyncio.wait_for(failure.reached.wait(), 10)
-        code.payment.go.set()  # it comes to its end while the failure is being recorded
-        for _ in range(5):
-            await asyncio.sleep(0)
-        failure.release.set()
-        assert await asyncio.wait_for(task, 10) is Finish.YIELDED
-        await first.close()
-        second = worker("w2")
-        assert await second.execute(ref) is Finish.ENDED
-        await second.close()
-        assert (code.payment.made, code.asked) == (["team/a/tool:0"], 2)
-        result = await cluster.service.result(TENANT, ref.run_id)
-        assert result.output is not None
-        assert result.output.text == "paid"
-
-    asyncio.run(scenario())
+    first = worker("w1")
+    task = asyncio.ensure_future(first.execute(ref))
+    await asyncio.wait_for(failure.reached.wait(), 10)
+    code.payment.go.set()  # it comes to its end while the failure is being recorded
+    for _ in range(5):
+        await asyncio.sleep(0)
+    failure.release.set()
+    assert await asyncio.wait_for(task, 10) is Finish.YIELDED
+    await first.close()
+    second = worker("w2")
+    assert await second.execute(ref) is Finish.ENDED
+    await second.close()
+    assert (code.payment.made, code.asked) == (["team/a/tool:0"], 2)
+    result = await cluster.service.result(TENANT, ref.run_id)
+    assert result.output is not None
+    assert result.output.text == "paid"
 
 
-def test_a_pause_that_comes_before_the_intent_keeps_a_write_from_beginning() -> None:
-    async def scenario() -> None:
-        till = Till()
-        till.calls.append("so that it does not hang")
-        tool = FunctionTool(till.pay, effects="write")
-        script: dict[str, list[Any]] = {
-            "a": [{"tool_calls": [{"name": "pay", "arguments": {}}]}, "DONE"]
-        }
-        store = FaultStore(MemoryStore())
-        cluster = Cluster(script, team=solo("pay"), tools=[tool], store=store)
-        ref = await cluster.submit()
-        intent = store.plan(Fault(outcome="held", method="put_new", key="*/log/000003.json"))
-        async with cluster.working(ref) as (_, task):
-            await asyncio.wait_for(intent.reached.wait(), 10)
-            await cluster.service.pause(TENANT, ref.run_id)
-            intent.release.set()
-            assert await asyncio.wait_for(task, 10) is Finish.WAITING
-        assert len(till.calls) == 1
-        assert not any(isinstance(entry.body, Intent) for entry in await cluster.entries(ref))
-        await cluster.service.resume(TENANT, ref.run_id)
-        worker = cluster.worker("w2")
-        assert await worker.execute(ref) is Finish.ENDED
-        await worker.close()
-        assert len(till.calls) == 2
-
-    asyncio.run(scenario())
+async def test_a_pause_that_comes_before_the_intent_keeps_a_write_from_beginning() -> None:
+    till = Till()
+    till.calls.append("so that it does not hang")
+    tool = FunctionTool(till.pay, effects="write")
+    script: dict[str, list[Any]] = {
+        "a": [{"tool_calls": [{"name": "pay", "arguments": {}}]}, "DONE"]
+    }
+    store = FaultStore(MemoryStore())
+    cluster = Cluster(script, team=solo("pay"), tools=[tool], store=store)
+    ref = await cluster.submit()
+    intent = store.plan(Fault(outcome="held", method="put_new", key="*/log/000003.json"))
+    async with cluster.working(ref) as (_, task):
+        await asyncio.wait_for(intent.reached.wait(), 10)
+        await cluster.service.pause(TENANT, ref.run_id)
+        intent.release.set()
+        assert await asyncio.wait_for(task, 10) is Finish.WAITING
+    assert len(till.calls) == 1
+    assert not any(isinstance(entry.body, Intent) for entry in await cluster.entries(ref))
+    await cluster.service.resume(TENANT, ref.run_id)
+    worker = cluster.worker("w2")
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+    assert len(till.calls) == 2

@@ -28,195 +28,168 @@ def call(name: str, /, **arguments: object) -> dict[str, object]:
     return {"tool_calls": [{"name": name, "arguments": arguments}]}
 
 
-def test_a_run_is_executed_to_its_end() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["one", "DONE"]}, team=solo())
-        ref = await cluster.submit()
-        worker = cluster.worker()
-        assert await cluster.queue.deliver(worker.execute) == 1
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.stop_code) == ("completed", "text_mention")
-        assert run.output is not None
-        assert run.output.text == "DONE"
-        assert run.usage.model_calls == 2
-        assert await cluster.event_types(ref) == [
-            "run.queued",
-            "run.started",
-            "message.created",
-            "turn.started",
-            "model.call.started",
-            "model.call.completed",
-            "message.created",
-            "turn.completed",
-            "turn.started",
-            "model.call.started",
-            "model.call.completed",
-            "message.created",
-            "turn.completed",
-            "run.completed",
-        ]
-        await worker.close()
-
-    asyncio.run(scenario())
+async def test_a_run_is_executed_to_its_end() -> None:
+    cluster = Cluster({"a": ["one", "DONE"]}, team=solo())
+    ref = await cluster.submit()
+    worker = cluster.worker()
+    assert await cluster.queue.deliver(worker.execute) == 1
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.stop_code) == ("completed", "text_mention")
+    assert run.output is not None
+    assert run.output.text == "DONE"
+    assert run.usage.model_calls == 2
+    assert await cluster.event_types(ref) == [
+        "run.queued",
+        "run.started",
+        "message.created",
+        "turn.started",
+        "model.call.started",
+        "model.call.completed",
+        "message.created",
+        "turn.completed",
+        "turn.started",
+        "model.call.started",
+        "model.call.completed",
+        "message.created",
+        "turn.completed",
+        "run.completed",
+    ]
+    await worker.close()
 
 
-def test_the_end_leaves_a_result_and_no_marker() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["DONE"]}, team=solo())
-        ref = await cluster.submit()
-        worker = cluster.worker()
-        await worker.execute(ref)
-        assert await cluster.store.list("open/") == []
-        result = await cluster.service.result(TENANT, ref.run_id)
-        assert [message["content"] for message in result.messages] == ["go", "DONE"]
-        await worker.close()
-
-    asyncio.run(scenario())
+async def test_the_end_leaves_a_result_and_no_marker() -> None:
+    cluster = Cluster({"a": ["DONE"]}, team=solo())
+    ref = await cluster.submit()
+    worker = cluster.worker()
+    await worker.execute(ref)
+    assert await cluster.store.list("open/") == []
+    result = await cluster.service.result(TENANT, ref.run_id)
+    assert [message["content"] for message in result.messages] == ["go", "DONE"]
+    await worker.close()
 
 
-def test_a_doubled_message_does_nothing() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["DONE"]}, team=solo())
-        ref = await cluster.submit()
-        one, two = cluster.worker("w1"), cluster.worker("w2")
-        finishes = await asyncio.gather(one.execute(ref), two.execute(ref), one.execute(ref))
-        assert sorted(finishes) == [Finish.ENDED, Finish.HELD, Finish.HELD]
-        claims = [e for e in await cluster.entries(ref) if isinstance(e.body, Claim)]
-        assert len(claims) == 1
-        await one.close()
-        await two.close()
-
-    asyncio.run(scenario())
+async def test_a_doubled_message_does_nothing() -> None:
+    cluster = Cluster({"a": ["DONE"]}, team=solo())
+    ref = await cluster.submit()
+    one, two = cluster.worker("w1"), cluster.worker("w2")
+    finishes = await asyncio.gather(one.execute(ref), two.execute(ref), one.execute(ref))
+    assert sorted(finishes) == [Finish.ENDED, Finish.HELD, Finish.HELD]
+    claims = [e for e in await cluster.entries(ref) if isinstance(e.body, Claim)]
+    assert len(claims) == 1
+    await one.close()
+    await two.close()
 
 
-def test_an_unknown_run_is_absent() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({}, team=solo())
-        worker = cluster.worker()
-        ref = await cluster.submit()
-        assert await worker.execute(ref._replace(run_id="run_0")) is Finish.ABSENT
-        await worker.close()
-
-    asyncio.run(scenario())
+async def test_an_unknown_run_is_absent() -> None:
+    cluster = Cluster({}, team=solo())
+    worker = cluster.worker()
+    ref = await cluster.submit()
+    assert await worker.execute(ref._replace(run_id="run_0")) is Finish.ABSENT
+    await worker.close()
 
 
-def test_a_stopped_worker_hands_over_and_nothing_is_called_again() -> None:
-    async def scenario() -> None:
-        entered, leave = threading.Event(), threading.Event()
+async def test_a_stopped_worker_hands_over_and_nothing_is_called_again() -> None:
+    entered, leave = threading.Event(), threading.Event()
 
-        def slow() -> str:
-            entered.set()
-            leave.wait(10)
-            return "result"
+    def slow() -> str:
+        entered.set()
+        leave.wait(10)
+        return "result"
 
-        script = {"a": [call("slow"), "after the tool", "DONE"]}
-        tool = FunctionTool(slow, description="Slow.")
-        cluster = Cluster(script, team=solo("slow"), tools=[tool])
-        ref = await cluster.submit()
-        cluster.queue.waiting.clear()
-        async with cluster.working(ref) as (engine, task):
-            await asyncio.to_thread(entered.wait, 10)
-            engine.stop()
-            leave.set()
-            assert await task is Finish.YIELDED
-        assert list(cluster.queue.waiting) == [ref]
-        assert (await cluster.service.get(TENANT, ref.run_id)).status == "queued"
+    script = {"a": [call("slow"), "after the tool", "DONE"]}
+    tool = FunctionTool(slow, description="Slow.")
+    cluster = Cluster(script, team=solo("slow"), tools=[tool])
+    ref = await cluster.submit()
+    cluster.queue.waiting.clear()
+    async with cluster.working(ref) as (engine, task):
+        await asyncio.to_thread(entered.wait, 10)
+        engine.stop()
+        leave.set()
+        assert await task is Finish.YIELDED
+    assert list(cluster.queue.waiting) == [ref]
+    assert (await cluster.service.get(TENANT, ref.run_id)).status == "queued"
 
-        entered.clear()
-        second = cluster.worker("w2")
-        assert await second.execute(ref) is Finish.ENDED
-        assert not entered.is_set(), "the tool call is on record"
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.epoch, run.usage.tool_calls) == ("completed", 2, 1)
-        seqs = [e.seq for e in (await cluster.service.events(TENANT, ref.run_id, limit=99)).data]
-        assert seqs == list(range(1, len(seqs) + 1))
-        await second.close()
-
-    asyncio.run(scenario())
+    entered.clear()
+    second = cluster.worker("w2")
+    assert await second.execute(ref) is Finish.ENDED
+    assert not entered.is_set(), "the tool call is on record"
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.epoch, run.usage.tool_calls) == ("completed", 2, 1)
+    seqs = [e.seq for e in (await cluster.service.events(TENANT, ref.run_id, limit=99)).data]
+    assert seqs == list(range(1, len(seqs) + 1))
+    await second.close()
 
 
-def test_an_aborted_worker_makes_only_the_calls_in_flight_again() -> None:
-    async def scenario() -> None:
-        calls: list[str] = []
-        entered = asyncio.Event()
+async def test_an_aborted_worker_makes_only_the_calls_in_flight_again() -> None:
+    calls: list[str] = []
+    entered = asyncio.Event()
 
-        async def gated(name: str) -> str:
-            calls.append(name)
-            entered.set()
-            if len(calls) == 2:
-                await asyncio.Event().wait()
-            return name
+    async def gated(name: str) -> str:
+        calls.append(name)
+        entered.set()
+        if len(calls) == 2:
+            await asyncio.Event().wait()
+        return name
 
-        script = {"a": [call("gated", name="x"), call("gated", name="y"), "DONE"]}
-        tool = FunctionTool(gated, description="Waits.")
-        cluster = Cluster(script, team=solo("gated"), tools=[tool])
-        ref = await cluster.submit()
-        async with cluster.working(ref) as (engine, task):
-            while len(calls) < 2:
-                entered.clear()
-                await asyncio.wait_for(entered.wait(), 10)
-            engine.abort()
-            assert await task is Finish.YIELDED
-        second = cluster.worker("w2")
-        assert await second.execute(ref) is Finish.ENDED
-        assert calls == ["x", "y", "y"]
-        await second.close()
-
-    asyncio.run(scenario())
-
-
-def test_a_cancel_reaches_a_tool_that_waits() -> None:
-    async def scenario() -> None:
-        entered, cancelled = asyncio.Event(), asyncio.Event()
-
-        async def endless() -> str:
-            entered.set()
-            try:
-                await asyncio.Event().wait()
-            finally:
-                cancelled.set()
-            return ""
-
-        tool = FunctionTool(endless, description="Never ends.")
-        cluster = Cluster({"a": [call("endless")]}, team=solo("endless"), tools=[tool])
-        ref = await cluster.submit()
-        async with cluster.working(ref) as (_, task):
+    script = {"a": [call("gated", name="x"), call("gated", name="y"), "DONE"]}
+    tool = FunctionTool(gated, description="Waits.")
+    cluster = Cluster(script, team=solo("gated"), tools=[tool])
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (engine, task):
+        while len(calls) < 2:
+            entered.clear()
             await asyncio.wait_for(entered.wait(), 10)
-            run = await cluster.service.cancel(TENANT, ref.run_id, reason="enough")
-            assert run.status == "cancelling"
-            assert await asyncio.wait_for(task, 10) is Finish.ENDED
-        assert cancelled.is_set()
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.stop_reason) == ("cancelled", "enough")
-        assert run.usage.model_calls == 1
-
-    asyncio.run(scenario())
+        engine.abort()
+        assert await task is Finish.YIELDED
+    second = cluster.worker("w2")
+    assert await second.execute(ref) is Finish.ENDED
+    assert calls == ["x", "y", "y"]
+    await second.close()
 
 
-def test_a_queued_run_is_cancelled_at_once_and_never_started() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["DONE"]}, team=solo())
-        ref = await cluster.submit()
-        assert (await cluster.service.cancel(TENANT, ref.run_id)).status == "cancelled"
-        worker = cluster.worker()
-        assert await worker.execute(ref) is Finish.ENDED
-        assert not any(isinstance(e.body, Claim) for e in await cluster.entries(ref))
-        await worker.close()
+async def test_a_cancel_reaches_a_tool_that_waits() -> None:
+    entered, cancelled = asyncio.Event(), asyncio.Event()
 
-    asyncio.run(scenario())
+    async def endless() -> str:
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return ""
+
+    tool = FunctionTool(endless, description="Never ends.")
+    cluster = Cluster({"a": [call("endless")]}, team=solo("endless"), tools=[tool])
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (_, task):
+        await asyncio.wait_for(entered.wait(), 10)
+        run = await cluster.service.cancel(TENANT, ref.run_id, reason="enough")
+        assert run.status == "cancelling"
+        assert await asyncio.wait_for(task, 10) is Finish.ENDED
+    assert cancelled.is_set()
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.stop_reason) == ("cancelled", "enough")
+    assert run.usage.model_calls == 1
 
 
-def test_a_claimer_that_finds_a_cancel_ends_the_run_before_anything_else() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["DONE"]}, team=solo())
-        ref = await cluster.submit()
-        await cluster.claim_and_die(ref)
-        assert (await cluster.service.cancel(TENANT, ref.run_id)).status == "cancelling"
-        await taken_over(cluster, ref)
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.epoch) == ("cancelled", 1)
+async def test_a_queued_run_is_cancelled_at_once_and_never_started() -> None:
+    cluster = Cluster({"a": ["DONE"]}, team=solo())
+    ref = await cluster.submit()
+    assert (await cluster.service.cancel(TENANT, ref.run_id)).status == "cancelled"
+    worker = cluster.worker()
+    assert await worker.execute(ref) is Finish.ENDED
+    assert not any(isinstance(e.body, Claim) for e in await cluster.entries(ref))
+    await worker.close()
 
-    asyncio.run(scenario())
+
+async def test_a_claimer_that_finds_a_cancel_ends_the_run_before_anything_else() -> None:
+    cluster = Cluster({"a": ["DONE"]}, team=solo())
+    ref = await cluster.submit()
+    await cluster.claim_and_die(ref)
+    assert (await cluster.service.cancel(TENANT, ref.run_id)).status == "cancelling"
+    await taken_over(cluster, ref)
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.epoch) == ("cancelled", 1)
 
 
 async def taken_over(cluster: Cluster, ref: RunRef) -> None:
@@ -228,92 +201,77 @@ async def taken_over(cluster: Cluster, ref: RunRef) -> None:
     await worker.close()
 
 
-def test_an_owner_that_finds_its_run_ended_by_another_writes_nothing_more() -> None:
-    async def scenario() -> None:
-        entered, release = asyncio.Event(), asyncio.Event()
+async def test_an_owner_that_finds_its_run_ended_by_another_writes_nothing_more() -> None:
+    entered, release = asyncio.Event(), asyncio.Event()
 
-        async def held() -> str:
-            entered.set()
-            await release.wait()
-            return "x"
+    async def held() -> str:
+        entered.set()
+        await release.wait()
+        return "x"
 
-        tool = FunctionTool(held, description="Waits.")
-        cluster = Cluster({"a": [call("held"), "DONE"]}, team=solo("held"), tools=[tool])
-        ref = await cluster.submit()
-        async with cluster.working(ref) as (_, task):
-            await asyncio.wait_for(entered.wait(), 10)
-            log = cluster.log(ref)
-            state = await log.state()
-            assert state is not None
-            await log.append(state, Signal(signal="cancel"), [], epoch=state.epoch)
-            await taken_over(cluster, ref)
-            release.set()
-            assert await asyncio.wait_for(task, 10) is Finish.ENDED
-        last = (await cluster.entries(ref))[-1]
-        assert (last.writer, last.body.kind) == ("heir", "end")
-
-    asyncio.run(scenario())
+    tool = FunctionTool(held, description="Waits.")
+    cluster = Cluster({"a": [call("held"), "DONE"]}, team=solo("held"), tools=[tool])
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (_, task):
+        await asyncio.wait_for(entered.wait(), 10)
+        log = cluster.log(ref)
+        state = await log.state()
+        assert state is not None
+        await log.append(state, Signal(signal="cancel"), [], epoch=state.epoch)
+        await taken_over(cluster, ref)
+        release.set()
+        assert await asyncio.wait_for(task, 10) is Finish.ENDED
+    last = (await cluster.entries(ref))[-1]
+    assert (last.writer, last.body.kind) == ("heir", "end")
 
 
-def test_a_run_is_taken_over_only_when_its_owner_has_been_silent_for_a_lease() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["DONE"]}, team=solo())
-        ref = await cluster.submit()
+async def test_a_run_is_taken_over_only_when_its_owner_has_been_silent_for_a_lease() -> None:
+    cluster = Cluster({"a": ["DONE"]}, team=solo())
+    ref = await cluster.submit()
+    await cluster.claim_and_die(ref)
+    worker = cluster.worker("w2")
+    assert await worker.execute(ref) is Finish.HELD
+    await worker.close()
+    await taken_over(cluster, ref)
+    assert (await cluster.service.get(TENANT, ref.run_id)).epoch == 2
+
+
+async def test_after_a_flush_nobody_takes_over_for_a_whole_lease() -> None:
+    cluster = Cluster({"a": ["DONE"]}, team=solo())
+    live = cluster.live
+    assert isinstance(live, MemoryLive)
+    ref = await cluster.submit()
+    await cluster.claim_and_die(ref)
+    await live.age()
+    cluster.clock.shift += 2 * cluster.lease
+    live.forget()
+    worker = cluster.worker("w2")
+    assert await worker.execute(ref) is Finish.HELD
+    assert await live.held([lease_name(ref)]) == [False]
+    await worker.close()
+    await taken_over(cluster, ref)
+
+
+async def test_a_run_that_kills_its_workers_is_given_up() -> None:
+    cluster = Cluster({"a": ["DONE"]}, team=solo())
+    ref = await cluster.submit()
+    for _ in range(5):
         await cluster.claim_and_die(ref)
-        worker = cluster.worker("w2")
-        assert await worker.execute(ref) is Finish.HELD
-        await worker.close()
-        await taken_over(cluster, ref)
-        assert (await cluster.service.get(TENANT, ref.run_id)).epoch == 2
-
-    asyncio.run(scenario())
+    await taken_over(cluster, ref)
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.stop_code, run.usage.model_calls) == ("failed", "poison", 0)
 
 
-def test_after_a_flush_nobody_takes_over_for_a_whole_lease() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["DONE"]}, team=solo())
-        live = cluster.live
-        assert isinstance(live, MemoryLive)
-        ref = await cluster.submit()
-        await cluster.claim_and_die(ref)
-        await live.age()
-        cluster.clock.shift += 2 * cluster.lease
-        live.forget()
-        worker = cluster.worker("w2")
-        assert await worker.execute(ref) is Finish.HELD
-        assert await live.held([lease_name(ref)]) == [False]
-        await worker.close()
-        await taken_over(cluster, ref)
-
-    asyncio.run(scenario())
-
-
-def test_a_run_that_kills_its_workers_is_given_up() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["DONE"]}, team=solo())
-        ref = await cluster.submit()
-        for _ in range(5):
-            await cluster.claim_and_die(ref)
-        await taken_over(cluster, ref)
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.stop_code, run.usage.model_calls) == ("failed", "poison", 0)
-
-    asyncio.run(scenario())
-
-
-def test_a_model_error_fails_the_run_with_its_code() -> None:
-    async def scenario() -> None:
-        error = {"error": {"message": "no quota", "status_code": 402, "retryable": False}}
-        cluster = Cluster({"a": [error]}, team=solo())
-        ref = await cluster.submit()
-        await ended(cluster, ref)
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.stop_code) == ("failed", "model_error")
-        assert run.error is not None
-        assert run.error.message.startswith("no quota")
-        assert "model.call.failed" in await cluster.event_types(ref)
-
-    asyncio.run(scenario())
+async def test_a_model_error_fails_the_run_with_its_code() -> None:
+    error = {"error": {"message": "no quota", "status_code": 402, "retryable": False}}
+    cluster = Cluster({"a": [error]}, team=solo())
+    ref = await cluster.submit()
+    await ended(cluster, ref)
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.stop_code) == ("failed", "model_error")
+    assert run.error is not None
+    assert run.error.message.startswith("no quota")
+    assert "model.call.failed" in await cluster.event_types(ref)
 
 
 async def ended(cluster: Cluster, ref: RunRef) -> None:
@@ -322,36 +280,30 @@ async def ended(cluster: Cluster, ref: RunRef) -> None:
     await worker.close()
 
 
-def test_a_tool_error_is_told_to_the_model() -> None:
-    async def scenario() -> None:
-        def broken() -> str:
-            raise ValueError("out of paper")
+async def test_a_tool_error_is_told_to_the_model() -> None:
+    def broken() -> str:
+        raise ValueError("out of paper")
 
-        tool = FunctionTool(broken, description="Breaks.")
-        cluster = Cluster({"a": [call("broken"), "DONE"]}, team=solo("broken"), tools=[tool])
-        ref = await cluster.submit()
-        await ended(cluster, ref)
-        result = await cluster.service.result(TENANT, ref.run_id)
-        assert result.status == "completed"
-        assert "out of paper" in [message["content"] for message in result.messages]
-        assert "tool.call.failed" in await cluster.event_types(ref)
-
-    asyncio.run(scenario())
+    tool = FunctionTool(broken, description="Breaks.")
+    cluster = Cluster({"a": [call("broken"), "DONE"]}, team=solo("broken"), tools=[tool])
+    ref = await cluster.submit()
+    await ended(cluster, ref)
+    result = await cluster.service.result(TENANT, ref.run_id)
+    assert result.status == "completed"
+    assert "out of paper" in [message["content"] for message in result.messages]
+    assert "tool.call.failed" in await cluster.event_types(ref)
 
 
-def test_a_tool_that_cancels_itself_fails_and_the_run_goes_on() -> None:
-    async def scenario() -> None:
-        async def rude() -> str:
-            raise asyncio.CancelledError("not today")
+async def test_a_tool_that_cancels_itself_fails_and_the_run_goes_on() -> None:
+    async def rude() -> str:
+        raise asyncio.CancelledError("not today")
 
-        tool = FunctionTool(rude, description="Cancels.")
-        cluster = Cluster({"a": [call("rude"), "DONE"]}, team=solo("rude"), tools=[tool])
-        ref = await cluster.submit()
-        await ended(cluster, ref)
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.usage.tool_calls) == ("completed", 1)
-
-    asyncio.run(scenario())
+    tool = FunctionTool(rude, description="Cancels.")
+    cluster = Cluster({"a": [call("rude"), "DONE"]}, team=solo("rude"), tools=[tool])
+    ref = await cluster.submit()
+    await ended(cluster, ref)
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.usage.tool_calls) == ("completed", 1)
 
 
 def counting(context: ToolContext) -> str:
@@ -360,143 +312,120 @@ def counting(context: ToolContext) -> str:
     return str(context.state["calls"])
 
 
-def test_tools_keep_state_and_files_across_a_change_of_worker() -> None:
-    async def scenario() -> None:
-        entered, release = asyncio.Event(), asyncio.Event()
+async def test_tools_keep_state_and_files_across_a_change_of_worker() -> None:
+    entered, release = asyncio.Event(), asyncio.Event()
 
-        async def held() -> str:
-            entered.set()
-            await release.wait()
-            return "released"
+    async def held() -> str:
+        entered.set()
+        await release.wait()
+        return "released"
 
-        script = {"a": [call("counting"), call("held"), call("counting"), "DONE"]}
-        tools = [
-            FunctionTool(counting, description="Counts."),
-            FunctionTool(held, description="Waits."),
-        ]
-        cluster = Cluster(script, team=solo("counting", "held"), tools=[*tools])
-        ref = await cluster.submit()
-        async with cluster.working(ref) as (engine, task):
-            await asyncio.wait_for(entered.wait(), 10)
-            engine.abort()
-            assert await asyncio.wait_for(task, 10) is Finish.YIELDED
-        release.set()
-        second = cluster.worker("w2")
-        assert await second.execute(ref) is Finish.ENDED
-        await second.close()
-        record, content = await cluster.service.artifact(TENANT, ref.run_id, "count.txt")
-        assert (record.version, content) == (2, b"2")
-        _, first = await cluster.service.artifact(TENANT, ref.run_id, "count.txt", version=1)
-        assert first == b"1"
-
-    asyncio.run(scenario())
+    script = {"a": [call("counting"), call("held"), call("counting"), "DONE"]}
+    tools = [
+        FunctionTool(counting, description="Counts."),
+        FunctionTool(held, description="Waits."),
+    ]
+    cluster = Cluster(script, team=solo("counting", "held"), tools=[*tools])
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (engine, task):
+        await asyncio.wait_for(entered.wait(), 10)
+        engine.abort()
+        assert await asyncio.wait_for(task, 10) is Finish.YIELDED
+    release.set()
+    second = cluster.worker("w2")
+    assert await second.execute(ref) is Finish.ENDED
+    await second.close()
+    record, content = await cluster.service.artifact(TENANT, ref.run_id, "count.txt")
+    assert (record.version, content) == (2, b"2")
+    _, first = await cluster.service.artifact(TENANT, ref.run_id, "count.txt", version=1)
+    assert first == b"1"
 
 
-def test_events_are_seen_while_a_call_is_under_way() -> None:
-    async def scenario() -> None:
-        release = asyncio.Event()
+async def test_events_are_seen_while_a_call_is_under_way() -> None:
+    release = asyncio.Event()
 
-        async def held(context: ToolContext) -> str:
-            context.progress("half", 50)
-            await release.wait()
-            return "released"
+    async def held(context: ToolContext) -> str:
+        context.progress("half", 50)
+        await release.wait()
+        return "released"
 
-        tool = FunctionTool(held, description="Waits.")
-        cluster = Cluster({"a": [call("held"), "DONE"]}, team=solo("held"), tools=[tool])
-        ref = await cluster.submit()
-        async with cluster.working(ref) as (_, task):
-            seen: list[str] = []
-            async for event in cluster.service.follow(TENANT, ref.run_id):
-                seen.append(event.type)
-                if {"tool.call.requested", "tool.call.progressed"} <= {*seen}:
-                    release.set()
-            assert await task is Finish.ENDED
-        assert seen[-1] == "run.completed"
-
-    asyncio.run(scenario())
+    tool = FunctionTool(held, description="Waits.")
+    cluster = Cluster({"a": [call("held"), "DONE"]}, team=solo("held"), tools=[tool])
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (_, task):
+        seen: list[str] = []
+        async for event in cluster.service.follow(TENANT, ref.run_id):
+            seen.append(event.type)
+            if {"tool.call.requested", "tool.call.progressed"} <= {*seen}:
+                release.set()
+        assert await task is Finish.ENDED
+    assert seen[-1] == "run.completed"
 
 
-def test_storage_that_is_away_for_a_while_only_delays_a_run() -> None:
-    async def scenario() -> None:
-        store = FaultStore(MemoryStore())
-        cluster = Cluster({"a": ["one", "two", "DONE"]}, team=solo(), store=store)
-        ref = await cluster.submit()
-        fault = store.plan(
-            Fault(outcome="unavailable", method="put_new", key="*/log/*", after=2, times=3)
-        )
-        lost = store.plan(Fault(outcome="reply_lost", method="put_new", key="*/log/*", after=2))
-        await ended(cluster, ref)
-        assert (fault.hits, lost.hits) == (3, 1)
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.usage.model_calls) == ("completed", 3)
-
-    asyncio.run(scenario())
+async def test_storage_that_is_away_for_a_while_only_delays_a_run() -> None:
+    store = FaultStore(MemoryStore())
+    cluster = Cluster({"a": ["one", "two", "DONE"]}, team=solo(), store=store)
+    ref = await cluster.submit()
+    fault = store.plan(
+        Fault(outcome="unavailable", method="put_new", key="*/log/*", after=2, times=3)
+    )
+    lost = store.plan(Fault(outcome="reply_lost", method="put_new", key="*/log/*", after=2))
+    await ended(cluster, ref)
+    assert (fault.hits, lost.hits) == (3, 1)
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.usage.model_calls) == ("completed", 3)
 
 
-def test_a_definition_that_has_lost_its_tool_fails_the_run_and_says_so() -> None:
-    async def scenario() -> None:
-        tool = FunctionTool(counting, description="Counts.")
-        cluster = Cluster({"a": ["DONE"]}, team=solo("counting"), tools=[tool])
-        ref = await cluster.submit()
-        elsewhere = Registry.of(teams={}, models={"m": cluster.model})
-        worker = cluster.worker(registry=elsewhere)
-        assert await worker.execute(ref) is Finish.ENDED
-        await worker.close()
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert run.status == "failed"
-        assert run.error is not None
-        assert "counting" in run.error.message
-
-    asyncio.run(scenario())
+async def test_a_definition_that_has_lost_its_tool_fails_the_run_and_says_so() -> None:
+    tool = FunctionTool(counting, description="Counts.")
+    cluster = Cluster({"a": ["DONE"]}, team=solo("counting"), tools=[tool])
+    ref = await cluster.submit()
+    elsewhere = Registry.of(teams={}, models={"m": cluster.model})
+    worker = cluster.worker(registry=elsewhere)
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert run.status == "failed"
+    assert run.error is not None
+    assert "counting" in run.error.message
 
 
-def test_live_subscribers_see_text_on_its_way() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["so it is DONE"]}, team=solo(model_client_stream=True))
-        ref = await cluster.submit()
-        async with cluster.working(ref) as (_, task):
-            items = [item async for item in cluster.service.follow(TENANT, ref.run_id)]
-            assert await task is Finish.ENDED
-        deltas = [item.data["text"] for item in items if isinstance(item, Delta)]
-        assert "".join(deltas) == "so it is DONE"
-        assert [e.seq for e in items if isinstance(e, Event)] == list(range(1, 10))
-
-    asyncio.run(scenario())
+async def test_live_subscribers_see_text_on_its_way() -> None:
+    cluster = Cluster({"a": ["so it is DONE"]}, team=solo(model_client_stream=True))
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (_, task):
+        items = [item async for item in cluster.service.follow(TENANT, ref.run_id)]
+        assert await task is Finish.ENDED
+    deltas = [item.data["text"] for item in items if isinstance(item, Delta)]
+    assert "".join(deltas) == "so it is DONE"
+    assert [e.seq for e in items if isinstance(e, Event)] == list(range(1, 10))
 
 
-def test_two_agents_share_a_run_of_many_turns() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["x"] * 10, "b": ["y"] * 10}, team=duo(20))
-        ref = await cluster.submit()
-        await ended(cluster, ref)
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.stop_code, run.progress.turn, run.progress.max_turns) == ("max_turns", 20, 20)
-        ends = [e for e in await cluster.entries(ref) if isinstance(e.body, End)]
-        assert len(ends) == 1
-
-    asyncio.run(scenario())
+async def test_two_agents_share_a_run_of_many_turns() -> None:
+    cluster = Cluster({"a": ["x"] * 10, "b": ["y"] * 10}, team=duo(20))
+    ref = await cluster.submit()
+    await ended(cluster, ref)
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.stop_code, run.progress.turn, run.progress.max_turns) == ("max_turns", 20, 20)
+    ends = [e for e in await cluster.entries(ref) if isinstance(e.body, End)]
+    assert len(ends) == 1
 
 
-def test_a_run_of_a_newer_release_is_left_alone() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["DONE"]}, team=solo())
-        ref = await cluster.submit()
-        [accepted] = await cluster.entries(ref)
-        assert isinstance(accepted.body, Accepted)
-        newer = accepted.body.spec.model_copy(
-            update={"behaviour": BEHAVIOUR + 1, "run_id": "run_9"}
-        )
-        other = RunRef(TENANT, "run_9")
-        await cluster.log(other).append(None, Accepted(spec=newer), [], epoch=0)
-        worker = cluster.worker()
-        assert await worker.execute(other) is Finish.HELD
-        assert len(await cluster.entries(other)) == 1
-        await worker.close()
-
-    asyncio.run(scenario())
+async def test_a_run_of_a_newer_release_is_left_alone() -> None:
+    cluster = Cluster({"a": ["DONE"]}, team=solo())
+    ref = await cluster.submit()
+    [accepted] = await cluster.entries(ref)
+    assert isinstance(accepted.body, Accepted)
+    newer = accepted.body.spec.model_copy(update={"behaviour": BEHAVIOUR + 1, "run_id": "run_9"})
+    other = RunRef(TENANT, "run_9")
+    await cluster.log(other).append(None, Accepted(spec=newer), [], epoch=0)
+    worker = cluster.worker()
+    assert await worker.execute(other) is Finish.HELD
+    assert len(await cluster.entries(other)) == 1
+    await worker.close()
 
 
-def test_no_call_begins_when_the_code_of_a_run_has_come_to_its_end() -> None:
+async def test_no_call_begins_when_the_code_of_a_run_has_come_to_its_end() -> None:
     made: list[str] = []
 
     async def perform(desk: CallContext) -> Outcome:
@@ -510,21 +439,18 @@ def test_no_call_begins_when_the_code_of_a_run_has_come_to_its_end() -> None:
         assert not left.done()
         return End(status="completed", output={"text": "done"})
 
-    async def scenario() -> None:
-        cluster = Cluster({}, team=solo())
-        ref = await cluster.submit()
-        worker = Engine(
-            store=cluster.store,
-            live=cluster.live,
-            dispatcher=cluster.queue,
-            owner="w1",
-            program=lambda spec: program,
-        )
-        assert await worker.execute(ref) is Finish.ENDED
-        await worker.close()
-        assert made == ["a/model:0"]
-
-    asyncio.run(scenario())
+    cluster = Cluster({}, team=solo())
+    ref = await cluster.submit()
+    worker = Engine(
+        store=cluster.store,
+        live=cluster.live,
+        dispatcher=cluster.queue,
+        owner="w1",
+        program=lambda spec: program,
+    )
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+    assert made == ["a/model:0"]
 
 
 class Held(ScriptedModel):
@@ -543,53 +469,47 @@ class Held(ScriptedModel):
         return await super().create(messages, **options)
 
 
-def test_runs_whose_claims_came_to_nothing_begin_one_at_a_time() -> None:
-    async def scenario() -> None:
-        model = Held()
-        cluster = Cluster({}, team=solo(), model=model)
-        first, second, innocent = [await cluster.submit() for _ in range(3)]
-        for ref in (first, second):
-            for _ in range(2):
-                await cluster.claim_and_die(ref)
-                await cluster.live.release(lease_name(ref), "dead")
-        await cluster.live.age()  # which begins now
-        cluster.clock.shift += timedelta(hours=1)
-        engine = cluster.worker()
-        works = [asyncio.ensure_future(engine.execute(ref)) for ref in (first, second, innocent)]
-        await asyncio.wait_for(model.asked.wait(), 10)
-        for _ in range(100):
-            await asyncio.sleep(0)
-        assert [await claims_of(cluster, ref) for ref in (first, second, innocent)] == [3, 2, 1]
-        model.go.set()
-        assert await asyncio.gather(*works) == [Finish.ENDED] * 3
-        await engine.close()
-
-    asyncio.run(scenario())
+async def test_runs_whose_claims_came_to_nothing_begin_one_at_a_time() -> None:
+    model = Held()
+    cluster = Cluster({}, team=solo(), model=model)
+    first, second, innocent = [await cluster.submit() for _ in range(3)]
+    for ref in (first, second):
+        for _ in range(2):
+            await cluster.claim_and_die(ref)
+            await cluster.live.release(lease_name(ref), "dead")
+    await cluster.live.age()  # which begins now
+    cluster.clock.shift += timedelta(hours=1)
+    engine = cluster.worker()
+    works = [asyncio.ensure_future(engine.execute(ref)) for ref in (first, second, innocent)]
+    await asyncio.wait_for(model.asked.wait(), 10)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert [await claims_of(cluster, ref) for ref in (first, second, innocent)] == [3, 2, 1]
+    model.go.set()
+    assert await asyncio.gather(*works) == [Finish.ENDED] * 3
+    await engine.close()
 
 
-def test_a_run_that_waits_for_its_turn_goes_back_to_the_queue_when_the_worker_stops() -> None:
-    async def scenario() -> None:
-        model = Held()
-        cluster = Cluster({}, team=solo(), model=model)
-        refs = [await cluster.submit() for _ in range(2)]
-        for ref in refs:
-            for _ in range(2):
-                await cluster.claim_and_die(ref)
-                await cluster.live.release(lease_name(ref), "dead")
-        await cluster.live.age()  # which begins now
-        cluster.clock.shift += timedelta(hours=1)
-        cluster.queue.waiting.clear()
-        engine = cluster.worker()
-        works = [asyncio.ensure_future(engine.execute(ref)) for ref in refs]
-        await asyncio.wait_for(model.asked.wait(), 10)
-        engine.abort()
-        finishes = await asyncio.wait_for(asyncio.gather(*works), 10)
-        assert finishes == [Finish.YIELDED, Finish.HELD]
-        assert sorted(map(str, cluster.queue.waiting)) == sorted(map(str, refs))
-        assert await claims_of(cluster, refs[1]) == 2
-        await engine.close()
-
-    asyncio.run(scenario())
+async def test_a_run_that_waits_for_its_turn_goes_back_to_the_queue_when_the_worker_stops() -> None:
+    model = Held()
+    cluster = Cluster({}, team=solo(), model=model)
+    refs = [await cluster.submit() for _ in range(2)]
+    for ref in refs:
+        for _ in range(2):
+            await cluster.claim_and_die(ref)
+            await cluster.live.release(lease_name(ref), "dead")
+    await cluster.live.age()  # which begins now
+    cluster.clock.shift += timedelta(hours=1)
+    cluster.queue.waiting.clear()
+    engine = cluster.worker()
+    works = [asyncio.ensure_future(engine.execute(ref)) for ref in refs]
+    await asyncio.wait_for(model.asked.wait(), 10)
+    engine.abort()
+    finishes = await asyncio.wait_for(asyncio.gather(*works), 10)
+    assert finishes == [Finish.YIELDED, Finish.HELD]
+    assert sorted(map(str, cluster.queue.waiting)) == sorted(map(str, refs))
+    assert await claims_of(cluster, refs[1]) == 2
+    await engine.close()
 
 
 async def claims_of(cluster: Cluster, ref: RunRef) -> int:

@@ -1,6 +1,5 @@
 """A handoff to a person in a run: what was counted counts on, and the answer is for who asked."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -106,40 +105,32 @@ async def ended(cluster: Cluster, *, waits: timedelta = timedelta()) -> tuple[Ru
     ],
     ids=["max_turns", "max_messages", "token_usage", "nested"],
 )
-def test_limits_count_on_and_who_asked_speaks_next(
+async def test_limits_count_on_and_who_asked_speaks_next(
     options: dict[str, Any], expected: list[str], stop_code: str
 ) -> None:
-    async def scenario() -> None:
-        cluster = Cluster(
-            {"a": WORDS, "b": [ASK, *WORDS]},
-            team=team(agent("a"), agent("b", asks=True), **options),
-        )
-        run, ref = await ended(cluster)
-        assert (run.status, run.stop_code) == ("completed", stop_code)
-        assert await turns(cluster, ref) == expected
-
-    asyncio.run(scenario())
+    cluster = Cluster(
+        {"a": WORDS, "b": [ASK, *WORDS]},
+        team=team(agent("a"), agent("b", asks=True), **options),
+    )
+    run, ref = await ended(cluster)
+    assert (run.status, run.stop_code) == ("completed", stop_code)
+    assert await turns(cluster, ref) == expected
 
 
-def test_seconds_count_on_without_those_of_waiting() -> None:
-    async def scenario() -> None:
-        def work() -> str:
-            cluster.clock.shift += timedelta(seconds=6)
-            return "worked"
+async def test_seconds_count_on_without_those_of_waiting() -> None:
+    def work() -> str:
+        cluster.clock.shift += timedelta(seconds=6)
+        return "worked"
 
-        toil: dict[str, Any] = {"tool_calls": [{"name": "work", "arguments": {}}]}
-        script: dict[str, list[Any]] = {"a": [toil, ASK, toil, *WORDS]}
-        cluster = Cluster(
-            script,
-            team=team(
-                agent("a", "work", asks=True), also=[{"type": "timeout", "timeout_seconds": 10}]
-            ),
-            tools=[FunctionTool(work)],
-        )
-        run, ref = await ended(cluster, waits=timedelta(hours=2))
-        assert (run.stop_code, await turns(cluster, ref)) == ("timeout", ["1 a", "2 a", "3 a"])
-
-    asyncio.run(scenario())
+    toil: dict[str, Any] = {"tool_calls": [{"name": "work", "arguments": {}}]}
+    script: dict[str, list[Any]] = {"a": [toil, ASK, toil, *WORDS]}
+    cluster = Cluster(
+        script,
+        team=team(agent("a", "work", asks=True), also=[{"type": "timeout", "timeout_seconds": 10}]),
+        tools=[FunctionTool(work)],
+    )
+    run, ref = await ended(cluster, waits=timedelta(hours=2))
+    assert (run.stop_code, await turns(cluster, ref)) == ("timeout", ["1 a", "2 a", "3 a"])
 
 
 @pytest.mark.parametrize(
@@ -149,68 +140,54 @@ def test_seconds_count_on_without_those_of_waiting() -> None:
         ({"also": [{"type": "max_messages", "max_messages": 2}]}, "max_messages"),
     ],
 )
-def test_a_run_that_has_reached_a_limit_asks_nothing(
+async def test_a_run_that_has_reached_a_limit_asks_nothing(
     options: dict[str, Any], stop_code: str
 ) -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": [ASK]}, team=team(agent("a", asks=True), **options))
-        ref = await cluster.submit()
-        run = await step(cluster, ref, "w")
-        assert (run.status, run.stop_code) == ("completed", stop_code)
-        assert "run.input_required" not in await cluster.event_types(ref)
-
-    asyncio.run(scenario())
+    cluster = Cluster({"a": [ASK]}, team=team(agent("a", asks=True), **options))
+    ref = await cluster.submit()
+    run = await step(cluster, ref, "w")
+    assert (run.status, run.stop_code) == ("completed", stop_code)
+    assert "run.input_required" not in await cluster.event_types(ref)
 
 
-def test_a_selector_is_not_asked_who_takes_the_answer() -> None:
-    async def scenario() -> None:
-        selector = {
-            **team(agent("a"), agent("b", asks=True), agent("c"), max_turns=4),
-            "type": "selector_group_chat",
-            "model": "m",
-        }
-        script: dict[str, list[Any]] = {
-            "a": WORDS,
-            "b": [ASK, *WORDS],
-            "c": WORDS,
-            "selector": ["a", "b", "c"],
-        }
-        cluster = Cluster(script, team=selector)
-        _, ref = await ended(cluster)
-        assert await turns(cluster, ref) == ["1 a", "2 b", "3 b", "4 c"]
-
-    asyncio.run(scenario())
+async def test_a_selector_is_not_asked_who_takes_the_answer() -> None:
+    selector = {
+        **team(agent("a"), agent("b", asks=True), agent("c"), max_turns=4),
+        "type": "selector_group_chat",
+        "model": "m",
+    }
+    script: dict[str, list[Any]] = {
+        "a": WORDS,
+        "b": [ASK, *WORDS],
+        "c": WORDS,
+        "selector": ["a", "b", "c"],
+    }
+    cluster = Cluster(script, team=selector)
+    _, ref = await ended(cluster)
+    assert await turns(cluster, ref) == ["1 a", "2 b", "3 b", "4 c"]
 
 
-def test_an_agent_of_an_inner_team_gets_the_answer_to_its_question() -> None:
-    async def scenario() -> None:
-        inner = team(agent("x"), agent("y", asks=True), name="inner", max_turns=3)
-        script: dict[str, list[Any]] = {"x": WORDS, "y": [ASK, *WORDS], "z": WORDS}
-        cluster = Cluster(script, team=team(inner, agent("z"), max_turns=3))
-        ref = await cluster.submit()
-        run = await step(cluster, ref, "w1")
-        [action] = run.required_actions
-        assert (action.id, action.agent) == ("team/inner/y/input:0", "y")
-        await cluster.service.answer(
-            TENANT, ref.run_id, Answer(action_id=action.id, content="go on")
-        )
-        run = await step(cluster, ref, "w2")
-        result = await cluster.service.result(TENANT, ref.run_id)
-        # The inner team has one turn left of its three.
-        assert [message["source"] for message in result.messages] == [
-            *("user", "x", "y", "human", "y"),
-            "z",
-        ]
-        assert (run.status, run.stop_code) == ("completed", "max_turns")
-
-    asyncio.run(scenario())
+async def test_an_agent_of_an_inner_team_gets_the_answer_to_its_question() -> None:
+    inner = team(agent("x"), agent("y", asks=True), name="inner", max_turns=3)
+    script: dict[str, list[Any]] = {"x": WORDS, "y": [ASK, *WORDS], "z": WORDS}
+    cluster = Cluster(script, team=team(inner, agent("z"), max_turns=3))
+    ref = await cluster.submit()
+    run = await step(cluster, ref, "w1")
+    [action] = run.required_actions
+    assert (action.id, action.agent) == ("team/inner/y/input:0", "y")
+    await cluster.service.answer(TENANT, ref.run_id, Answer(action_id=action.id, content="go on"))
+    run = await step(cluster, ref, "w2")
+    result = await cluster.service.result(TENANT, ref.run_id)
+    # The inner team has one turn left of its three.
+    assert [message["source"] for message in result.messages] == [
+        *("user", "x", "y", "human", "y"),
+        "z",
+    ]
+    assert (run.status, run.stop_code) == ("completed", "max_turns")
 
 
-def test_several_questions_of_one_run_share_its_limits() -> None:
-    async def scenario() -> None:
-        script: dict[str, list[Any]] = {"a": [ASK, ASK, ASK, ASK, *WORDS]}
-        cluster = Cluster(script, team=team(agent("a", asks=True), max_turns=3))
-        run, ref = await ended(cluster)
-        assert (run.stop_code, await turns(cluster, ref)) == ("max_turns", ["1 a", "2 a", "3 a"])
-
-    asyncio.run(scenario())
+async def test_several_questions_of_one_run_share_its_limits() -> None:
+    script: dict[str, list[Any]] = {"a": [ASK, ASK, ASK, ASK, *WORDS]}
+    cluster = Cluster(script, team=team(agent("a", asks=True), max_turns=3))
+    run, ref = await ended(cluster)
+    assert (run.stop_code, await turns(cluster, ref)) == ("max_turns", ["1 a", "2 a", "3 a"])

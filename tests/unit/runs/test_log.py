@@ -1,4 +1,3 @@
-import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -51,142 +50,109 @@ def log_of(store: ObjectStore, writer: str = "w", **options: timedelta) -> RunLo
     return RunLog(store, REF, writer=writer, clock=FakeClock(), **options)
 
 
-def test_an_appended_entry_is_read_back_whole() -> None:
-    async def scenario() -> None:
-        log = log_of(MemoryStore())
-        first = await log.append(None, Accepted(spec=spec()), [LoggedEvent("run.queued")], epoch=0)
-        state = await log.state()
-        assert state is not None
-        second = await log.append(state, Claim(owner="w"), [], epoch=1)
-        assert await log.read() == [first, second]
-        assert [(e["kind"], e["n"], e["seq"]) for e in await log.documents()] == [
-            ("accepted", 0, 1),
-            ("claim", 1, 2),
-        ]
-
-    asyncio.run(scenario())
+async def test_an_appended_entry_is_read_back_whole() -> None:
+    log = log_of(MemoryStore())
+    first = await log.append(None, Accepted(spec=spec()), [LoggedEvent("run.queued")], epoch=0)
+    state = await log.state()
+    assert state is not None
+    second = await log.append(state, Claim(owner="w"), [], epoch=1)
+    assert await log.read() == [first, second]
+    assert [(e["kind"], e["n"], e["seq"]) for e in await log.documents()] == [
+        ("accepted", 0, 1),
+        ("claim", 1, 2),
+    ]
 
 
-def test_only_one_of_two_writers_gets_a_number() -> None:
-    async def scenario() -> None:
-        store = MemoryStore()
-        one, two = log_of(store, "one"), log_of(store, "two")
-        await one.append(None, Accepted(spec=spec()), [], epoch=0)
-        state = await one.state()
-        assert await one.append(state, Claim(owner="one"), [], epoch=1) is not None
-        assert await two.append(state, Claim(owner="two"), [], epoch=1) is None
-        assert [entry.writer for entry in await one.read()] == ["one", "one"]
-
-    asyncio.run(scenario())
+async def test_only_one_of_two_writers_gets_a_number() -> None:
+    store = MemoryStore()
+    one, two = log_of(store, "one"), log_of(store, "two")
+    await one.append(None, Accepted(spec=spec()), [], epoch=0)
+    state = await one.state()
+    assert await one.append(state, Claim(owner="one"), [], epoch=1) is not None
+    assert await two.append(state, Claim(owner="two"), [], epoch=1) is None
+    assert [entry.writer for entry in await one.read()] == ["one", "one"]
 
 
-def test_a_success_whose_reply_was_lost_is_known_by_its_nonce() -> None:
-    async def scenario() -> None:
-        store = FaultStore(MemoryStore())
-        fault = store.plan(Fault(outcome="reply_lost", method="put_new", key="*/log/*"))
-        log = log_of(store)
-        assert await log.append(None, Accepted(spec=spec()), [], epoch=0) is not None
-        assert fault.hits == 1
-        assert len(await log.read()) == 1
-
-    asyncio.run(scenario())
+async def test_a_success_whose_reply_was_lost_is_known_by_its_nonce() -> None:
+    store = FaultStore(MemoryStore())
+    fault = store.plan(Fault(outcome="reply_lost", method="put_new", key="*/log/*"))
+    log = log_of(store)
+    assert await log.append(None, Accepted(spec=spec()), [], epoch=0) is not None
+    assert fault.hits == 1
+    assert len(await log.read()) == 1
 
 
-def test_a_patient_log_goes_on_until_storage_is_back() -> None:
-    async def scenario() -> None:
-        store = FaultStore(MemoryStore())
-        store.plan(Fault(outcome="unavailable", method="put_new", times=20))
-        assert await log_of(store).append(None, Accepted(spec=spec()), [], epoch=0) is not None
-
-    asyncio.run(scenario())
+async def test_a_patient_log_goes_on_until_storage_is_back() -> None:
+    store = FaultStore(MemoryStore())
+    store.plan(Fault(outcome="unavailable", method="put_new", times=20))
+    assert await log_of(store).append(None, Accepted(spec=spec()), [], epoch=0) is not None
 
 
-def test_an_impatient_log_says_that_storage_does_not_answer() -> None:
-    async def scenario() -> None:
-        store = FaultStore(MemoryStore())
-        store.plan(Fault(outcome="unavailable", method="put_new", times=None))
-        log = log_of(store, patience=timedelta(seconds=1))
-        with pytest.raises(Unavailable):
-            await log.append(None, Accepted(spec=spec()), [], epoch=0)
-
-    asyncio.run(scenario())
-
-
-def test_a_large_entry_lies_in_a_blob() -> None:
-    async def scenario() -> None:
-        store = MemoryStore()
-        log = log_of(store)
-        big = LoggedEvent("message.created", "a", {"message": "x" * 100_000})
-        entry = await log.append(None, Accepted(spec=spec()), [big], epoch=0)
-        stub = await store.get(entry_key(REF, 0))
-        assert len(stub) < 200
-        assert await log.read() == [entry]
-        assert await log.read_next(0) == entry
-
-    asyncio.run(scenario())
-
-
-def test_time_in_a_log_never_goes_back() -> None:
-    async def scenario() -> None:
-        store = MemoryStore()
-        ahead = FakeClock(datetime(2031, 1, 1, tzinfo=UTC))
-        await RunLog(store, REF, writer="a", clock=ahead).append(
-            None, Accepted(spec=spec()), [], epoch=0
-        )
-        behind = log_of(store)
-        entry = await behind.append(await behind.state(), Claim(owner="b"), [], epoch=1)
-        assert entry is not None
-        assert entry.at == datetime(2031, 1, 1, tzinfo=UTC)
-
-    asyncio.run(scenario())
-
-
-def test_an_entry_of_a_newer_format_is_not_read() -> None:
-    async def scenario() -> None:
-        store = MemoryStore()
-        await store.put_new(entry_key(REF, 0), b'{"v": 2, "n": 0, "kind": "accepted"}')
-        with pytest.raises(UnreadableEntry):
-            await log_of(store).read()
-
-    asyncio.run(scenario())
-
-
-def test_a_log_with_a_hole_is_not_read() -> None:
-    async def scenario() -> None:
-        store = MemoryStore()
-        log = log_of(store)
-        entry = await log.append(None, Accepted(spec=spec()), [], epoch=0)
-        assert entry is not None
-        await store.put_new(entry_key(REF, 2), b"{}")
-        with pytest.raises(UnreadableEntry):
-            await log.read()
-
-    asyncio.run(scenario())
-
-
-def test_nothing_follows_the_end() -> None:
-    async def scenario() -> None:
-        log = log_of(MemoryStore())
+async def test_an_impatient_log_says_that_storage_does_not_answer() -> None:
+    store = FaultStore(MemoryStore())
+    store.plan(Fault(outcome="unavailable", method="put_new", times=None))
+    log = log_of(store, patience=timedelta(seconds=1))
+    with pytest.raises(Unavailable):
         await log.append(None, Accepted(spec=spec()), [], epoch=0)
-        await log.append(await log.state(), End(status="cancelled"), [], epoch=0)
-        entries = await log.read()
-        late = replace(entries[1], n=2, body=Step())
-        with pytest.raises(ValueError, match="cannot follow"):
-            fold([*entries, late])
-
-    asyncio.run(scenario())
 
 
-def test_blobs_lie_beside_the_log() -> None:
-    async def scenario() -> None:
-        store = MemoryStore()
-        log = log_of(store)
-        digest = await log.put_blob(b"content")
-        assert await log.put_blob(b"content") == digest
-        assert await log.get_blob(digest) == b"content"
-        assert await store.list("") == [artifact_blob(REF, digest)]
+async def test_a_large_entry_lies_in_a_blob() -> None:
+    store = MemoryStore()
+    log = log_of(store)
+    big = LoggedEvent("message.created", "a", {"message": "x" * 100_000})
+    entry = await log.append(None, Accepted(spec=spec()), [big], epoch=0)
+    stub = await store.get(entry_key(REF, 0))
+    assert len(stub) < 200
+    assert await log.read() == [entry]
+    assert await log.read_next(0) == entry
 
-    asyncio.run(scenario())
+
+async def test_time_in_a_log_never_goes_back() -> None:
+    store = MemoryStore()
+    ahead = FakeClock(datetime(2031, 1, 1, tzinfo=UTC))
+    await RunLog(store, REF, writer="a", clock=ahead).append(
+        None, Accepted(spec=spec()), [], epoch=0
+    )
+    behind = log_of(store)
+    entry = await behind.append(await behind.state(), Claim(owner="b"), [], epoch=1)
+    assert entry is not None
+    assert entry.at == datetime(2031, 1, 1, tzinfo=UTC)
+
+
+async def test_an_entry_of_a_newer_format_is_not_read() -> None:
+    store = MemoryStore()
+    await store.put_new(entry_key(REF, 0), b'{"v": 2, "n": 0, "kind": "accepted"}')
+    with pytest.raises(UnreadableEntry):
+        await log_of(store).read()
+
+
+async def test_a_log_with_a_hole_is_not_read() -> None:
+    store = MemoryStore()
+    log = log_of(store)
+    entry = await log.append(None, Accepted(spec=spec()), [], epoch=0)
+    assert entry is not None
+    await store.put_new(entry_key(REF, 2), b"{}")
+    with pytest.raises(UnreadableEntry):
+        await log.read()
+
+
+async def test_nothing_follows_the_end() -> None:
+    log = log_of(MemoryStore())
+    await log.append(None, Accepted(spec=spec()), [], epoch=0)
+    await log.append(await log.state(), End(status="cancelled"), [], epoch=0)
+    entries = await log.read()
+    late = replace(entries[1], n=2, body=Step())
+    with pytest.raises(ValueError, match="cannot follow"):
+        fold([*entries, late])
+
+
+async def test_blobs_lie_beside_the_log() -> None:
+    store = MemoryStore()
+    log = log_of(store)
+    digest = await log.put_blob(b"content")
+    assert await log.put_blob(b"content") == digest
+    assert await log.get_blob(digest) == b"content"
+    assert await store.list("") == [artifact_blob(REF, digest)]
 
 
 def test_the_digest_of_arguments_is_stored_under_the_name_that_every_release_reads() -> None:

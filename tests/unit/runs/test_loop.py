@@ -126,21 +126,18 @@ def test_a_generator_that_was_left_behind_is_closed_with_the_loop() -> None:
     assert seen == ["closed"]
 
 
-def test_the_running_loop_is_given_back() -> None:
-    async def backends() -> bool:
-        real = asyncio.get_running_loop()
-        done = real.create_future()
+async def test_the_running_loop_is_given_back() -> None:
+    real = asyncio.get_running_loop()
+    done = real.create_future()
 
-        def drain() -> None:
-            loop = RunLoop()
-            loop.create_task(asyncio.sleep(0))
-            loop.drain(10)
-            done.set_result(asyncio.get_running_loop() is real)
+    def drain() -> None:
+        loop = RunLoop()
+        loop.create_task(asyncio.sleep(0))
+        loop.drain(10)
+        done.set_result(asyncio.get_running_loop() is real)
 
-        real.call_soon(drain)
-        return await done
-
-    assert asyncio.run(backends())
+    real.call_soon(drain)
+    assert await done
 
 
 def test_a_token_can_be_cancelled_inside_a_run() -> None:

@@ -1,6 +1,5 @@
 """Markers that are lost: who puts them back, and when."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -38,117 +37,92 @@ async def lose_markers(store: MemoryStore) -> None:
 
 
 @pytest.mark.parametrize("signal", SIGNALS.values(), ids=SIGNALS)
-def test_a_signal_to_a_claimed_run_puts_its_marker_again(signal: Speak) -> None:
-    async def scenario() -> None:
-        store, cluster, runs = await deployed()
-        await lose_markers(store)
-        await signal(cluster, runs["begun"])
-        assert await store.get_many([open_marker(runs["begun"])]) == [b""]
-
-    asyncio.run(scenario())
+async def test_a_signal_to_a_claimed_run_puts_its_marker_again(signal: Speak) -> None:
+    store, cluster, runs = await deployed()
+    await lose_markers(store)
+    await signal(cluster, runs["begun"])
+    assert await store.get_many([open_marker(runs["begun"])]) == [b""]
 
 
-def test_a_repeated_cancel_puts_the_marker_again() -> None:
-    async def scenario() -> None:
-        store, cluster, runs = await deployed()
-        await cluster.service.cancel(TENANT, runs["begun"].run_id)
-        await lose_markers(store)
-        await cluster.service.cancel(TENANT, runs["begun"].run_id)
-        assert await store.get_many([open_marker(runs["begun"])]) == [b""]
-
-    asyncio.run(scenario())
+async def test_a_repeated_cancel_puts_the_marker_again() -> None:
+    store, cluster, runs = await deployed()
+    await cluster.service.cancel(TENANT, runs["begun"].run_id)
+    await lose_markers(store)
+    await cluster.service.cancel(TENANT, runs["begun"].run_id)
+    assert await store.get_many([open_marker(runs["begun"])]) == [b""]
 
 
-def test_runs_whose_markers_are_lost_are_found_on_the_list() -> None:
-    async def scenario() -> None:
-        store, cluster, runs = await deployed()
-        await lose_markers(store)
-        await cluster.reaper().keep_up()
-        opened = {key.rpartition("/")[2] for key in await store.list("open/")}
-        going = ("begun", "fork", "bystander that is queued")
-        assert opened == {str(runs[name]) for name in going}
-        due = {key.rpartition("/")[2] for key in await store.list("due/")}
-        assert due == {str(runs["later"])}
-
-    asyncio.run(scenario())
+async def test_runs_whose_markers_are_lost_are_found_on_the_list() -> None:
+    store, cluster, runs = await deployed()
+    await lose_markers(store)
+    await cluster.reaper().keep_up()
+    opened = {key.rpartition("/")[2] for key in await store.list("open/")}
+    going = ("begun", "fork", "bystander that is queued")
+    assert opened == {str(runs[name]) for name in going}
+    due = {key.rpartition("/")[2] for key in await store.list("due/")}
+    assert due == {str(runs["later"])}
 
 
-def test_the_walk_over_the_list_goes_on_where_another_process_stopped(
+async def test_the_walk_over_the_list_goes_on_where_another_process_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("teamrun.runs.engine.upkeep._PAGE", 2)
-
-    async def scenario() -> None:
-        store, cluster, _ = await deployed()
-        await lose_markers(store)
-        found: list[int] = []
-        for _ in range(4):
-            await cluster.reaper().keep_up()  # each is a new process
-            found.append(len(await store.list("open/")) + len(await store.list("due/")))
-        assert found[-1] == 4
-        assert found[0] < 4
-
-    asyncio.run(scenario())
+    store, cluster, _ = await deployed()
+    await lose_markers(store)
+    found: list[int] = []
+    for _ in range(4):
+        await cluster.reaper().keep_up()  # each is a new process
+        found.append(len(await store.list("open/")) + len(await store.list("due/")))
+    assert found[-1] == 4
+    assert found[0] < 4
 
 
 @pytest.mark.parametrize("cursor", [b"", b"\xff", b"t/", b"nonsense", b"t/a/list/z", b"t//list/"])
-def test_a_damaged_cursor_begins_the_walk_anew(cursor: bytes) -> None:
-    async def scenario() -> None:
-        store, cluster, _ = await deployed()
-        await lose_markers(store)
-        await store.put("sweep/list", cursor)
-        await cluster.reaper().keep_up()
-        await cluster.reaper().keep_up()
-        assert len(await store.list("open/")) == 3
-
-    asyncio.run(scenario())
+async def test_a_damaged_cursor_begins_the_walk_anew(cursor: bytes) -> None:
+    store, cluster, _ = await deployed()
+    await lose_markers(store)
+    await store.put("sweep/list", cursor)
+    await cluster.reaper().keep_up()
+    await cluster.reaper().keep_up()
+    assert len(await store.list("open/")) == 3
 
 
-def test_a_run_that_had_ended_is_not_begun_again_if_its_last_entry_is_lost() -> None:
-    async def scenario() -> None:
-        store, cluster, runs = await deployed()
-        entries = await cluster.entries(runs["ended"])
-        await store.delete(entry_key(runs["ended"], len(entries) - 1))
-        await cluster.reaper().keep_up()
-        assert await store.get_many([open_marker(runs["ended"])]) == [None]
-
-    asyncio.run(scenario())
+async def test_a_run_that_had_ended_is_not_begun_again_if_its_last_entry_is_lost() -> None:
+    store, cluster, runs = await deployed()
+    entries = await cluster.entries(runs["ended"])
+    await store.delete(entry_key(runs["ended"], len(entries) - 1))
+    await cluster.reaper().keep_up()
+    assert await store.get_many([open_marker(runs["ended"])]) == [None]
 
 
-def test_the_list_marker_of_a_run_that_was_removed_goes_in_time() -> None:
-    async def scenario() -> None:
-        store, cluster, runs = await deployed()
-        ref = runs["ended"]
-        state = await cluster.log(ref).state()
-        assert state is not None
-        marker = list_marker(ref, state.spec.created_at)
-        for key in await store.list("t/"):
-            if "/runs/" in key and ref.run_id in key:
-                await store.delete(key)
-        cluster.clock.shift += timedelta(hours=2)
-        await cluster.reaper().keep_up()
-        assert await store.get_many([marker]) == [None]
-
-    asyncio.run(scenario())
+async def test_the_list_marker_of_a_run_that_was_removed_goes_in_time() -> None:
+    store, cluster, runs = await deployed()
+    ref = runs["ended"]
+    state = await cluster.log(ref).state()
+    assert state is not None
+    marker = list_marker(ref, state.spec.created_at)
+    for key in await store.list("t/"):
+        if "/runs/" in key and ref.run_id in key:
+            await store.delete(key)
+    cluster.clock.shift += timedelta(hours=2)
+    await cluster.reaper().keep_up()
+    assert await store.get_many([marker]) == [None]
 
 
-def test_the_second_time_within_an_hour_is_as_punctual_as_the_first() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({}, team=ASKING)
-        ref = await cluster.submit(delay_seconds=1)
-        reaper = cluster.reaper()
-        cluster.clock.shift += timedelta(seconds=1)
-        assert await reaper.sweep() == 1
-        await cluster.worker().execute(ref)
-        assert await reaper.sweep() == 0
-        cluster.clock.shift += timedelta(seconds=5)
-        assert await reaper.sweep() == 0
-        cluster.clock.shift += timedelta(seconds=5)
-        assert await reaper.sweep() == 1
-        await cluster.worker("w2").execute(ref)
-        assert (await cluster.service.get(TENANT, ref.run_id)).status == "completed"
-
-    asyncio.run(scenario())
+async def test_the_second_time_within_an_hour_is_as_punctual_as_the_first() -> None:
+    cluster = Cluster({}, team=ASKING)
+    ref = await cluster.submit(delay_seconds=1)
+    reaper = cluster.reaper()
+    cluster.clock.shift += timedelta(seconds=1)
+    assert await reaper.sweep() == 1
+    await cluster.worker().execute(ref)
+    assert await reaper.sweep() == 0
+    cluster.clock.shift += timedelta(seconds=5)
+    assert await reaper.sweep() == 0
+    cluster.clock.shift += timedelta(seconds=5)
+    assert await reaper.sweep() == 1
+    await cluster.worker("w2").execute(ref)
+    assert (await cluster.service.get(TENANT, ref.run_id)).status == "completed"
 
 
 ASKING = {

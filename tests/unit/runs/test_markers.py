@@ -1,6 +1,5 @@
 """Lists in both directions and within a range of time, against sorting everything."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
@@ -45,33 +44,29 @@ async def _all(markers: Markers, order: str, size: int) -> list[str]:
     listed=st.integers(6, 12),
     bounds=st.tuples(st.none() | st.integers(0, 400_000), st.none() | st.integers(0, 400_000)),
 )
-def test_every_marker_of_the_range_comes_once_and_in_order(
+async def test_every_marker_of_the_range_comes_once_and_in_order(
     ages: list[int], order: str, size: int, listed: int, bounds: tuple[int | None, int | None]
 ) -> None:
     newest, oldest = (None if age is None else _at(age) for age in bounds)
-
-    async def scenario() -> None:
-        store = MemoryStore()
-        folder = list_folder("default")
-        names: list[tuple[str, datetime]] = []
-        for n, age in enumerate(ages):
-            key = list_marker(RunRef("default", f"run_{n}"), _at(age))
-            await store.put_new(key, b"")
-            names.append((key.removeprefix(folder), _at(age)))
-        expected = sorted(
-            name
-            for name, at in names
-            if (newest is None or at <= newest) and (oldest is None or at >= oldest)
-        )
-        if order == "asc":
-            expected.reverse()
-        markers = Markers(store, folder, newest=newest, oldest=oldest, listed=listed)
-        assert await _all(markers, order, size) == expected
-
-    asyncio.run(scenario())
+    store = MemoryStore()
+    folder = list_folder("default")
+    names: list[tuple[str, datetime]] = []
+    for n, age in enumerate(ages):
+        key = list_marker(RunRef("default", f"run_{n}"), _at(age))
+        await store.put_new(key, b"")
+        names.append((key.removeprefix(folder), _at(age)))
+    expected = sorted(
+        name
+        for name, at in names
+        if (newest is None or at <= newest) and (oldest is None or at >= oldest)
+    )
+    if order == "asc":
+        expected.reverse()
+    markers = Markers(store, folder, newest=newest, oldest=oldest, listed=listed)
+    assert await _all(markers, order, size) == expected
 
 
-def test_the_oldest_of_many_runs_are_found_with_few_listings() -> None:
+async def test_the_oldest_of_many_runs_are_found_with_few_listings() -> None:
     class Counting(MemoryStore):
         listings = 0
 
@@ -79,15 +74,12 @@ def test_the_oldest_of_many_runs_are_found_with_few_listings() -> None:
             self.listings += 1
             return await super().list(prefix, after=after, limit=limit)
 
-    async def scenario() -> None:
-        store = Counting()
-        folder = list_folder("default")
-        for n in range(3_000):
-            await store.put_new(list_marker(RunRef("default", f"run_{n}"), _at(n * 60_000)), b"")
-        names, _ = await Markers(store, folder).newer("", 100)
-        assert [name.partition(".")[2] for name in names] == [
-            f"run_{n}" for n in range(2_999, 2_899, -1)
-        ]
-        assert store.listings <= 25
-
-    asyncio.run(scenario())
+    store = Counting()
+    folder = list_folder("default")
+    for n in range(3_000):
+        await store.put_new(list_marker(RunRef("default", f"run_{n}"), _at(n * 60_000)), b"")
+    names, _ = await Markers(store, folder).newer("", 100)
+    assert [name.partition(".")[2] for name in names] == [
+        f"run_{n}" for n in range(2_999, 2_899, -1)
+    ]
+    assert store.listings <= 25

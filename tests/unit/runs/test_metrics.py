@@ -1,6 +1,5 @@
 """What an engine has done, as Prometheus reads it."""
 
-import asyncio
 from typing import Any
 
 from tests.support.runs import Cluster, solo
@@ -20,19 +19,16 @@ def samples(engine: Engine) -> dict[str, str]:
     return {name: value for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
-def test_runs_calls_and_failures_are_counted_by_codes_that_are_bounded() -> None:
-    async def scenario() -> dict[str, str]:
-        calls: list[Any] = [{"name": "broken", "arguments": {}}]
-        script: dict[str, list[Any]] = {
-            "a": [{"tool_calls": calls}, {"error": {"message": "The provider is away."}}]
-        }
-        cluster = Cluster(script, team=solo("broken"), tools=[FunctionTool(broken, "Fails.")])
-        engine = cluster.worker()
-        await engine.execute(await cluster.submit())
-        await engine.close()
-        return samples(engine)
-
-    assert asyncio.run(scenario()) == {
+async def test_runs_calls_and_failures_are_counted_by_codes_that_are_bounded() -> None:
+    calls: list[Any] = [{"name": "broken", "arguments": {}}]
+    script: dict[str, list[Any]] = {
+        "a": [{"tool_calls": calls}, {"error": {"message": "The provider is away."}}]
+    }
+    cluster = Cluster(script, team=solo("broken"), tools=[FunctionTool(broken, "Fails.")])
+    engine = cluster.worker()
+    await engine.execute(await cluster.submit())
+    await engine.close()
+    assert samples(engine) == {
         "teamrun_runs_in_flight": "0",
         "teamrun_run_claims_total": "1",
         'teamrun_runs_ended_total{status="failed",stop_code="model_error"}': "1",
@@ -42,18 +38,15 @@ def test_runs_calls_and_failures_are_counted_by_codes_that_are_bounded() -> None
     }
 
 
-def test_a_replay_of_what_is_on_record_counts_nothing_again() -> None:
-    async def scenario() -> tuple[dict[str, str], dict[str, str]]:
-        cluster = Cluster({"a": ["DONE"]}, team=solo())
-        first, second = cluster.worker("w1"), cluster.worker("w2")
-        ref = await cluster.submit()
-        await first.execute(ref)
-        await second.execute(ref)
-        for engine in (first, second):
-            await engine.close()
-        return samples(first), samples(second)
-
-    first, second = asyncio.run(scenario())
+async def test_a_replay_of_what_is_on_record_counts_nothing_again() -> None:
+    cluster = Cluster({"a": ["DONE"]}, team=solo())
+    first, second = cluster.worker("w1"), cluster.worker("w2")
+    ref = await cluster.submit()
+    await first.execute(ref)
+    await second.execute(ref)
+    for engine in (first, second):
+        await engine.close()
+    first, second = samples(first), samples(second)
 
     assert first['teamrun_model_calls_total{profile="m",outcome="completed"}'] == "1"
     assert not [name for name in second if "model_calls" in name or "ended" in name]

@@ -35,35 +35,29 @@ async def ticks() -> None:
         await asyncio.sleep(0)
 
 
-def test_the_first_notice_goes_out_at_once_and_those_after_it_together() -> None:
-    async def main() -> list[int]:
-        ref, state = await a_run()
-        live = Hearing()
-        notices = Notices(live, gather=HOUR)
-        counts: list[int] = []
-        for _ in range(3):
-            notices.changed(ref, state, view=False)
-            await ticks()
-            counts.append(len(live.heard))
-        await notices.flushed()
-        return [*counts, len(live.heard)]
-
-    assert asyncio.run(main()) == [1, 1, 1, 2]
-
-
-def test_text_on_its_way_does_not_wait_and_takes_along_what_came_before_it() -> None:
-    async def main() -> list[bytes]:
-        ref, state = await a_run()
-        live = Hearing()
-        notices = Notices(live, gather=HOUR)
+async def test_the_first_notice_goes_out_at_once_and_those_after_it_together() -> None:
+    ref, state = await a_run()
+    live = Hearing()
+    notices = Notices(live, gather=HOUR)
+    counts: list[int] = []
+    for _ in range(3):
         notices.changed(ref, state, view=False)
         await ticks()
-        notices.changed(ref, state, view=False)
-        notices.delta(ref, {"agent": "a", "data": {"text": "word"}})
-        await ticks()
-        return live.heard
+        counts.append(len(live.heard))
+    await notices.flushed()
+    assert [*counts, len(live.heard)] == [1, 1, 1, 2]
 
-    first, second, delta = asyncio.run(main())
+
+async def test_text_on_its_way_does_not_wait_and_takes_along_what_came_before_it() -> None:
+    ref, state = await a_run()
+    live = Hearing()
+    notices = Notices(live, gather=HOUR)
+    notices.changed(ref, state, view=False)
+    await ticks()
+    notices.changed(ref, state, view=False)
+    notices.delta(ref, {"agent": "a", "data": {"text": "word"}})
+    await ticks()
+    first, second, delta = live.heard
     assert (first, second) == (b"", b"")
     assert b"word" in delta
 

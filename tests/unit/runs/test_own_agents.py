@@ -145,169 +145,136 @@ async def texts(cluster: Cluster, ref: RunRef) -> list[str]:
     return [message["content"] for message in result.messages]
 
 
-def test_a_turn_of_an_own_agent_is_one_call_with_its_models_calls_inside() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of(["trees", "a hut", "smoke", "a man"])
-        ref = await cluster.submit()
+async def test_a_turn_of_an_own_agent_is_one_call_with_its_models_calls_inside() -> None:
+    cluster = cluster_of(["trees", "a hut", "smoke", "a man"])
+    ref = await cluster.submit()
+    run = await executed(cluster, ref)
+    assert run.status == "completed"
+    assert await texts(cluster, ref) == ["go", "1: trees, a hut", "2: smoke, a man"]
+    steps = [entry.body for entry in await cluster.entries(ref)]
+    calls = [call for step in steps if isinstance(step, Step) for call in step.calls]
+    assert [(call.call_id, call.within) for call in calls] == [
+        ("team/s/agent:0/model:0", "team/s/agent:0"),
+        ("team/s/agent:0/model:1", "team/s/agent:0"),
+        ("team/s/agent:0", None),
+        ("team/s/agent:1/model:2", "team/s/agent:1"),
+        ("team/s/agent:1/model:3", "team/s/agent:1"),
+        ("team/s/agent:1", None),
+    ]
+    assert not any(call.unawaited for call in calls)
+    assert run.usage.model_calls == 4
+    assert run.usage.by_agent["s"].model_calls == 4
+    types = await cluster.event_types(ref)
+    assert types.count("model.call.started") == types.count("model.call.completed") == 4
+    assert types.count("agent.call.completed") == types.count("thought.created") == 2
+
+
+async def test_a_turn_that_was_cut_off_is_made_again_and_recorded_answers_are_free() -> None:
+    cluster = cluster_of(["trees", "a hut", "smoke", "a man"])
+    ref = await cut_off(cluster)
+    run = await executed(cluster, ref, "w2")
+    assert run.status == "completed"
+    assert await texts(cluster, ref) == ["go", "1: trees, a hut", "2: smoke, a man"]
+    assert run.usage.model_calls == 4
+    assert MET == ["trees", "trees", "smoke"]
+
+
+async def test_what_an_own_agent_remembers_goes_on_in_another_worker_and_in_forks() -> None:
+    cluster = cluster_of(["1a", "1b", "2a", "2b", "3a", "3b"], turns=3)
+    ref = await cluster.submit()
+    await executed(cluster, ref)
+    events = (await cluster.service.events(TENANT, ref.run_id, limit=99)).data
+    [first, *_] = [event.seq for event in events if event.type == "agent.call.completed"]
+    MET.clear()
+    request = ForkRequest(after_seq=first)
+    child = (await cluster.service.fork(TENANT, ref.run_id, request)).run
+    await executed(cluster, RunRef(TENANT, child.id), "w2")
+    told = await texts(cluster, RunRef(TENANT, child.id))
+    assert told == ["go", "1: 1a, 1b", "2: 2a, 2b", "3: 3a, 3b"]
+    assert MET == ["2a", "3a"]
+
+
+async def test_a_record_with_own_agents_can_be_replayed_for_nothing() -> None:
+    cluster = cluster_of(["trees", "a hut", "smoke", "a man"])
+    ref = await cluster.submit()
+    await executed(cluster, ref)
+    MET.clear()
+    state = await cluster.log(ref).state()
+    assert state is not None
+    spec, registry = state.spec, cluster.registry
+    found = await replay(
+        cluster.log(ref), lambda journal: run_team(journal, spec, registry), cluster.clock
+    )
+    assert (found, MET) == (None, [])
+
+
+async def test_an_own_agent_that_raises_fails_the_run() -> None:
+    Scout.fails = True
+    cluster = cluster_of(["trees"])
+    ref = await cluster.submit()
+    run = await executed(cluster, ref)
+    assert (run.status, run.stop_code) == ("failed", "agent_failed")
+    assert run.stop_reason == "fell into a ditch"
+
+
+async def test_a_model_that_fails_inside_of_a_turn_is_asked_again_with_the_run() -> None:
+    busy = {"error": {"message": "overloaded", "status_code": 529, "retryable": True}}
+    cluster = cluster_of(["trees", busy, "a hut"], turns=1)
+    ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
+    await executed(cluster, ref, "w1")
+    run = await executed(cluster, ref, "w2")
+    assert (run.status, run.usage.model_calls) == ("completed", 3)
+    assert await texts(cluster, ref) == ["go", "1: trees, a hut"]
+
+
+async def test_a_turn_that_writes_is_not_made_again() -> None:
+    cluster = cluster_of(["trees"], agent="writer")
+    ref = await cut_off(cluster)
+    run = await executed(cluster, ref, "w2")
+    assert (run.status, run.stop_code) == ("failed", "outcome_unknown")
+    assert run.unknown_outcomes == ["team/s/agent:0"]
+    assert MET == ["trees"]
+
+
+async def test_limits_hold_inside_of_a_turn() -> None:
+    cluster = cluster_of(["trees", "a hut"], turns=1)
+    ref = await cluster.submit(limits={"max_model_calls": 1, "on_limit": "pause"})
+    run = await executed(cluster, ref, "w1")
+    assert (run.status, run.usage.model_calls) == ("paused", 1)
+    limits = Limits(max_model_calls=2)
+    await cluster.service.resume(TENANT, ref.run_id, limits=limits)
+    run = await executed(cluster, ref, "w2")
+    assert (run.status, run.usage.model_calls) == ("completed", 2)
+
+    cluster = cluster_of(["trees", "a hut"])
+    ref = await cluster.submit(limits={"max_model_calls": 1})
+    run = await executed(cluster, ref)
+    assert (run.status, run.stop_code) == ("incomplete", "max_model_calls")
+
+
+async def test_a_call_that_is_cancelled_leaves_its_place_under_a_limit_to_the_next() -> None:
+    cluster = cluster_of(["fog", "smoke"], agent="chooser", turns=1, latency=0.05)
+    ref = await cluster.submit(limits={"max_model_calls": 1})
+    async with asyncio.timeout(10):
         run = await executed(cluster, ref)
-        assert run.status == "completed"
-        assert await texts(cluster, ref) == ["go", "1: trees, a hut", "2: smoke, a man"]
-        steps = [entry.body for entry in await cluster.entries(ref)]
-        calls = [call for step in steps if isinstance(step, Step) for call in step.calls]
-        assert [(call.call_id, call.within) for call in calls] == [
-            ("team/s/agent:0/model:0", "team/s/agent:0"),
-            ("team/s/agent:0/model:1", "team/s/agent:0"),
-            ("team/s/agent:0", None),
-            ("team/s/agent:1/model:2", "team/s/agent:1"),
-            ("team/s/agent:1/model:3", "team/s/agent:1"),
-            ("team/s/agent:1", None),
-        ]
-        assert not any(call.unawaited for call in calls)
-        assert run.usage.model_calls == 4
-        assert run.usage.by_agent["s"].model_calls == 4
-        types = await cluster.event_types(ref)
-        assert types.count("model.call.started") == types.count("model.call.completed") == 4
-        assert types.count("agent.call.completed") == types.count("thought.created") == 2
-
-    asyncio.run(scenario())
+    assert (run.status, run.usage.model_calls) == ("completed", 1)
 
 
-def test_a_turn_that_was_cut_off_is_made_again_and_what_was_answered_is_not_paid_again() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of(["trees", "a hut", "smoke", "a man"])
-        ref = await cut_off(cluster)
-        run = await executed(cluster, ref, "w2")
-        assert run.status == "completed"
-        assert await texts(cluster, ref) == ["go", "1: trees, a hut", "2: smoke, a man"]
-        assert run.usage.model_calls == 4
-        assert MET == ["trees", "trees", "smoke"]
-
-    asyncio.run(scenario())
-
-
-def test_what_an_own_agent_remembers_goes_on_in_another_worker_and_in_forks() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of(["1a", "1b", "2a", "2b", "3a", "3b"], turns=3)
-        ref = await cluster.submit()
-        await executed(cluster, ref)
-        events = (await cluster.service.events(TENANT, ref.run_id, limit=99)).data
-        [first, *_] = [event.seq for event in events if event.type == "agent.call.completed"]
-        MET.clear()
-        request = ForkRequest(after_seq=first)
-        child = (await cluster.service.fork(TENANT, ref.run_id, request)).run
-        await executed(cluster, RunRef(TENANT, child.id), "w2")
-        told = await texts(cluster, RunRef(TENANT, child.id))
-        assert told == ["go", "1: 1a, 1b", "2: 2a, 2b", "3: 3a, 3b"]
-        assert MET == ["2a", "3a"]
-
-    asyncio.run(scenario())
+async def test_a_cancel_reaches_into_a_turn() -> None:
+    Scout.hangs = asyncio.Event()
+    cluster = cluster_of(["trees"])
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (_, task):
+        await asyncio.wait_for(Scout.hangs.wait(), 10)
+        await cluster.service.cancel(TENANT, ref.run_id)
+        assert await asyncio.wait_for(task, 10) is Finish.ENDED
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.usage.model_calls) == ("cancelled", 1)
 
 
-def test_a_record_with_own_agents_can_be_replayed_for_nothing() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of(["trees", "a hut", "smoke", "a man"])
-        ref = await cluster.submit()
-        await executed(cluster, ref)
-        MET.clear()
-        state = await cluster.log(ref).state()
-        assert state is not None
-        spec, registry = state.spec, cluster.registry
-        found = await replay(
-            cluster.log(ref), lambda journal: run_team(journal, spec, registry), cluster.clock
-        )
-        assert (found, MET) == (None, [])
-
-    asyncio.run(scenario())
-
-
-def test_an_own_agent_that_raises_fails_the_run() -> None:
-    async def scenario() -> None:
-        Scout.fails = True
-        cluster = cluster_of(["trees"])
-        ref = await cluster.submit()
-        run = await executed(cluster, ref)
-        assert (run.status, run.stop_code) == ("failed", "agent_failed")
-        assert run.stop_reason == "fell into a ditch"
-
-    asyncio.run(scenario())
-
-
-def test_a_model_that_fails_inside_of_a_turn_is_asked_again_with_the_run() -> None:
-    async def scenario() -> None:
-        busy = {"error": {"message": "overloaded", "status_code": 529, "retryable": True}}
-        cluster = cluster_of(["trees", busy, "a hut"], turns=1)
-        ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
-        await executed(cluster, ref, "w1")
-        run = await executed(cluster, ref, "w2")
-        assert (run.status, run.usage.model_calls) == ("completed", 3)
-        assert await texts(cluster, ref) == ["go", "1: trees, a hut"]
-
-    asyncio.run(scenario())
-
-
-def test_a_turn_that_writes_is_not_made_again() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of(["trees"], agent="writer")
-        ref = await cut_off(cluster)
-        run = await executed(cluster, ref, "w2")
-        assert (run.status, run.stop_code) == ("failed", "outcome_unknown")
-        assert run.unknown_outcomes == ["team/s/agent:0"]
-        assert MET == ["trees"]
-
-    asyncio.run(scenario())
-
-
-def test_limits_hold_inside_of_a_turn() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of(["trees", "a hut"], turns=1)
-        ref = await cluster.submit(limits={"max_model_calls": 1, "on_limit": "pause"})
-        run = await executed(cluster, ref, "w1")
-        assert (run.status, run.usage.model_calls) == ("paused", 1)
-        limits = Limits(max_model_calls=2)
-        await cluster.service.resume(TENANT, ref.run_id, limits=limits)
-        run = await executed(cluster, ref, "w2")
-        assert (run.status, run.usage.model_calls) == ("completed", 2)
-
-        cluster = cluster_of(["trees", "a hut"])
-        ref = await cluster.submit(limits={"max_model_calls": 1})
-        run = await executed(cluster, ref)
-        assert (run.status, run.stop_code) == ("incomplete", "max_model_calls")
-
-    asyncio.run(scenario())
-
-
-def test_a_call_that_is_cancelled_leaves_its_place_under_a_limit_to_the_next() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of(["fog", "smoke"], agent="chooser", turns=1, latency=0.05)
-        ref = await cluster.submit(limits={"max_model_calls": 1})
-        async with asyncio.timeout(10):
-            run = await executed(cluster, ref)
-        assert (run.status, run.usage.model_calls) == ("completed", 1)
-
-    asyncio.run(scenario())
-
-
-def test_a_cancel_reaches_into_a_turn() -> None:
-    async def scenario() -> None:
-        Scout.hangs = asyncio.Event()
-        cluster = cluster_of(["trees"])
-        ref = await cluster.submit()
-        async with cluster.working(ref) as (_, task):
-            await asyncio.wait_for(Scout.hangs.wait(), 10)
-            await cluster.service.cancel(TENANT, ref.run_id)
-            assert await asyncio.wait_for(task, 10) is Finish.ENDED
-        run = await cluster.service.get(TENANT, ref.run_id)
-        assert (run.status, run.usage.model_calls) == ("cancelled", 1)
-
-    asyncio.run(scenario())
-
-
-def test_the_model_client_of_an_own_agent_is_for_its_turns() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of([])
-        journal = Journal(RunLoop(), RunOrigin("00", cluster.clock.now()))
-        client = JournalWiring(journal).inner_model("t/s", "m", cluster.model)
-        with pytest.raises(UsageError, match="use it in on_messages"):
-            await client.create([UserMessage(content="now?", source="user")])
-
-    asyncio.run(scenario())
+async def test_the_model_client_of_an_own_agent_is_for_its_turns() -> None:
+    cluster = cluster_of([])
+    journal = Journal(RunLoop(), RunOrigin("00", cluster.clock.now()))
+    client = JournalWiring(journal).inner_model("t/s", "m", cluster.model)
+    with pytest.raises(UsageError, match="use it in on_messages"):
+        await client.create([UserMessage(content="now?", source="user")])

@@ -12,30 +12,24 @@ from teamrun.runs.log.events import end_event
 DONE = {"a": ["DONE"]}
 
 
-def test_a_fresh_run_is_left_to_its_message() -> None:
-    async def scenario() -> None:
-        cluster = Cluster(DONE, team=solo())
-        await cluster.submit()
-        cluster.queue.sent.clear()
-        assert await cluster.reaper().sweep() == 0
-
-    asyncio.run(scenario())
+async def test_a_fresh_run_is_left_to_its_message() -> None:
+    cluster = Cluster(DONE, team=solo())
+    await cluster.submit()
+    cluster.queue.sent.clear()
+    assert await cluster.reaper().sweep() == 0
 
 
-def test_a_swallowed_message_is_sent_again_after_a_lease_and_once_per_lease() -> None:
-    async def scenario() -> None:
-        cluster = Cluster(DONE, team=solo())
-        ref = await cluster.submit()
-        cluster.queue.sent.clear()
-        reaper = cluster.reaper()
-        cluster.clock.shift += cluster.lease
-        assert await reaper.sweep() == 1
-        assert await reaper.sweep() == 0
-        cluster.clock.shift += cluster.lease
-        assert await reaper.sweep() == 1
-        assert cluster.queue.sent == [ref, ref]
-
-    asyncio.run(scenario())
+async def test_a_swallowed_message_is_sent_again_after_a_lease_and_once_per_lease() -> None:
+    cluster = Cluster(DONE, team=solo())
+    ref = await cluster.submit()
+    cluster.queue.sent.clear()
+    reaper = cluster.reaper()
+    cluster.clock.shift += cluster.lease
+    assert await reaper.sweep() == 1
+    assert await reaper.sweep() == 0
+    cluster.clock.shift += cluster.lease
+    assert await reaper.sweep() == 1
+    assert cluster.queue.sent == [ref, ref]
 
 
 async def sends_of_an_hour(cluster: Cluster, reaper: Reaper) -> int:
@@ -46,142 +40,115 @@ async def sends_of_an_hour(cluster: Cluster, reaper: Reaper) -> int:
     return count
 
 
-def test_a_run_that_waits_in_a_long_queue_is_sent_again_more_and_more_seldom() -> None:
-    async def scenario() -> None:
-        cluster = Cluster(DONE, team=solo())
-        await cluster.submit()
-        reaper = cluster.reaper()
-        # After 1, 2, 4, 8 and 16 minutes, then every ten.
-        assert await sends_of_an_hour(cluster, reaper) == 9
-        assert await sends_of_an_hour(cluster, reaper) == 6
-
-    asyncio.run(scenario())
+async def test_a_run_that_waits_in_a_long_queue_is_sent_again_more_and_more_seldom() -> None:
+    cluster = Cluster(DONE, team=solo())
+    await cluster.submit()
+    reaper = cluster.reaper()
+    # After 1, 2, 4, 8 and 16 minutes, then every ten.
+    assert await sends_of_an_hour(cluster, reaper) == 9
+    assert await sends_of_an_hour(cluster, reaper) == 6
 
 
-def test_a_flush_begins_the_sends_of_a_run_anew() -> None:
-    async def scenario() -> None:
-        cluster = Cluster(DONE, team=solo())
-        await cluster.submit()
-        reaper = cluster.reaper()
-        await sends_of_an_hour(cluster, reaper)
-        assert isinstance(cluster.live, MemoryLive)
-        cluster.live.forget()
-        cluster.clock.shift += timedelta(seconds=5)
-        assert await reaper.sweep() == 1
-        cluster.clock.shift += timedelta(minutes=1)
-        assert await reaper.sweep() == 1
-
-    asyncio.run(scenario())
+async def test_a_flush_begins_the_sends_of_a_run_anew() -> None:
+    cluster = Cluster(DONE, team=solo())
+    await cluster.submit()
+    reaper = cluster.reaper()
+    await sends_of_an_hour(cluster, reaper)
+    assert isinstance(cluster.live, MemoryLive)
+    cluster.live.forget()
+    cluster.clock.shift += timedelta(seconds=5)
+    assert await reaper.sweep() == 1
+    cluster.clock.shift += timedelta(minutes=1)
+    assert await reaper.sweep() == 1
 
 
-def test_a_message_that_never_left_is_sent_by_the_reaper() -> None:
-    async def scenario() -> None:
-        cluster = Cluster(DONE, team=solo())
-        cluster.queue.is_down = True
-        ref = await cluster.submit()
-        assert cluster.queue.sent == []
-        cluster.queue.is_down = False
-        cluster.clock.shift += cluster.lease
-        await cluster.reaper().sweep()
-        assert cluster.queue.sent == [ref]
-
-    asyncio.run(scenario())
+async def test_a_message_that_never_left_is_sent_by_the_reaper() -> None:
+    cluster = Cluster(DONE, team=solo())
+    cluster.queue.is_down = True
+    ref = await cluster.submit()
+    assert cluster.queue.sent == []
+    cluster.queue.is_down = False
+    cluster.clock.shift += cluster.lease
+    await cluster.reaper().sweep()
+    assert cluster.queue.sent == [ref]
 
 
-def test_a_run_whose_worker_lives_is_left_alone() -> None:
-    async def scenario() -> None:
-        cluster = Cluster(DONE, team=solo(), lease=timedelta(hours=1))
-        ref = await cluster.submit()
-        await cluster.claim_and_die(ref)
-        cluster.queue.sent.clear()
-        cluster.clock.shift += timedelta(minutes=59)
-        assert await cluster.reaper().sweep() == 0
-
-    asyncio.run(scenario())
+async def test_a_run_whose_worker_lives_is_left_alone() -> None:
+    cluster = Cluster(DONE, team=solo(), lease=timedelta(hours=1))
+    ref = await cluster.submit()
+    await cluster.claim_and_die(ref)
+    cluster.queue.sent.clear()
+    cluster.clock.shift += timedelta(minutes=59)
+    assert await cluster.reaper().sweep() == 0
 
 
-def test_a_killed_workers_run_is_sent_again_and_goes_on() -> None:
-    async def scenario() -> None:
-        cluster = Cluster(DONE, team=solo())
-        ref = await cluster.submit()
-        await cluster.claim_and_die(ref)
-        cluster.queue.waiting.clear()
-        reaper = cluster.reaper()
-        assert await reaper.sweep() == 0
-        cluster.clock.shift += cluster.lease + timedelta(seconds=1)
-        assert await reaper.sweep() == 1
-        worker = cluster.worker("heir")
-        assert await cluster.queue.deliver(worker.execute) == 1
-        await worker.close()
-        assert (await cluster.service.get(TENANT, ref.run_id)).status == "completed"
-
-    asyncio.run(scenario())
+async def test_a_killed_workers_run_is_sent_again_and_goes_on() -> None:
+    cluster = Cluster(DONE, team=solo())
+    ref = await cluster.submit()
+    await cluster.claim_and_die(ref)
+    cluster.queue.waiting.clear()
+    reaper = cluster.reaper()
+    assert await reaper.sweep() == 0
+    cluster.clock.shift += cluster.lease + timedelta(seconds=1)
+    assert await reaper.sweep() == 1
+    worker = cluster.worker("heir")
+    assert await cluster.queue.deliver(worker.execute) == 1
+    await worker.close()
+    assert (await cluster.service.get(TENANT, ref.run_id)).status == "completed"
 
 
-def test_after_a_flush_runs_are_found_by_their_markers() -> None:
-    async def scenario() -> None:
-        cluster = Cluster(DONE, team=solo())
-        ref = await cluster.submit()
-        cluster.queue.waiting.clear()
-        assert isinstance(cluster.live, MemoryLive)
-        cluster.live.forget()
-        cluster.clock.shift += cluster.lease
-        await cluster.reaper().sweep()
-        assert list(cluster.queue.waiting) == [ref]
-
-    asyncio.run(scenario())
+async def test_after_a_flush_runs_are_found_by_their_markers() -> None:
+    cluster = Cluster(DONE, team=solo())
+    ref = await cluster.submit()
+    cluster.queue.waiting.clear()
+    assert isinstance(cluster.live, MemoryLive)
+    cluster.live.forget()
+    cluster.clock.shift += cluster.lease
+    await cluster.reaper().sweep()
+    assert list(cluster.queue.waiting) == [ref]
 
 
-def test_an_ended_run_that_nobody_cleaned_up_after_is_settled() -> None:
-    async def scenario() -> None:
-        cluster = Cluster(DONE, team=solo())
-        ref = await cluster.submit()
-        log = cluster.log(ref)
-        end = End(status="failed", stop_code="poison")
-        await log.append(await log.state(), end, [end_event(end)], epoch=0)
-        cluster.queue.waiting.clear()
-        assert await cluster.reaper().sweep() == 1
-        worker = cluster.worker()
-        assert await worker.execute(ref) is Finish.ENDED
-        await worker.close()
-        assert await cluster.store.list("open/") == []
-        assert (await cluster.service.result(TENANT, ref.run_id)).status == "failed"
-
-    asyncio.run(scenario())
+async def test_an_ended_run_that_nobody_cleaned_up_after_is_settled() -> None:
+    cluster = Cluster(DONE, team=solo())
+    ref = await cluster.submit()
+    log = cluster.log(ref)
+    end = End(status="failed", stop_code="poison")
+    await log.append(await log.state(), end, [end_event(end)], epoch=0)
+    cluster.queue.waiting.clear()
+    assert await cluster.reaper().sweep() == 1
+    worker = cluster.worker()
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+    assert await cluster.store.list("open/") == []
+    assert (await cluster.service.result(TENANT, ref.run_id)).status == "failed"
 
 
-def test_an_ended_run_without_a_result_and_without_a_marker_is_found_when_it_is_due() -> None:
-    async def scenario() -> None:
-        cluster = Cluster(DONE, team=solo())
-        ref = await cluster.submit(delay_seconds=1)
-        log = cluster.log(ref)
-        end = End(status="failed", stop_code="poison")
-        await log.append(await log.state(), end, [end_event(end)], epoch=0)
-        assert await cluster.store.list("open/") == []
-        cluster.clock.shift += timedelta(seconds=2)
-        reaper = cluster.reaper()
-        await reaper.sweep()
-        assert await reaper.sweep() == 1
-        assert await cluster.queue.deliver(cluster.worker().execute) == 1
-        assert (await cluster.service.result(TENANT, ref.run_id)).status == "failed"
-        assert await cluster.store.list("open/") == await cluster.store.list("due/") == []
-
-    asyncio.run(scenario())
+async def test_an_ended_run_without_a_result_and_without_a_marker_is_found_when_it_is_due() -> None:
+    cluster = Cluster(DONE, team=solo())
+    ref = await cluster.submit(delay_seconds=1)
+    log = cluster.log(ref)
+    end = End(status="failed", stop_code="poison")
+    await log.append(await log.state(), end, [end_event(end)], epoch=0)
+    assert await cluster.store.list("open/") == []
+    cluster.clock.shift += timedelta(seconds=2)
+    reaper = cluster.reaper()
+    await reaper.sweep()
+    assert await reaper.sweep() == 1
+    assert await cluster.queue.deliver(cluster.worker().execute) == 1
+    assert (await cluster.service.result(TENANT, ref.run_id)).status == "failed"
+    assert await cluster.store.list("open/") == await cluster.store.list("due/") == []
 
 
-def test_one_reaper_at_a_time_sweeps() -> None:
-    async def scenario() -> None:
-        cluster = Cluster(DONE, team=solo())
-        await cluster.submit()
-        cluster.queue.sent.clear()
-        cluster.clock.shift += cluster.lease
-        assert await cluster.live.acquire("reaper", "another", timedelta(hours=1))
-        stop = asyncio.Event()
-        sweeping = asyncio.ensure_future(cluster.reaper().run(stop))
-        for _ in range(20):
-            await asyncio.sleep(0)
-        stop.set()
-        await asyncio.wait_for(sweeping, 10)
-        assert cluster.queue.sent == []
-
-    asyncio.run(scenario())
+async def test_one_reaper_at_a_time_sweeps() -> None:
+    cluster = Cluster(DONE, team=solo())
+    await cluster.submit()
+    cluster.queue.sent.clear()
+    cluster.clock.shift += cluster.lease
+    assert await cluster.live.acquire("reaper", "another", timedelta(hours=1))
+    stop = asyncio.Event()
+    sweeping = asyncio.ensure_future(cluster.reaper().run(stop))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    stop.set()
+    await asyncio.wait_for(sweeping, 10)
+    assert cluster.queue.sent == []

@@ -45,89 +45,74 @@ async def executed(cluster: Cluster, ref: RunRef) -> None:
     await worker.close()
 
 
-def test_a_replay_of_unchanged_code_differs_nowhere_and_calls_nothing() -> None:
-    async def scenario() -> None:
-        made: list[str] = []
+async def test_a_replay_of_unchanged_code_differs_nowhere_and_calls_nothing() -> None:
+    made: list[str] = []
 
-        def note() -> str:
-            """Note."""
-            made.append("note")
-            return "noted"
+    def note() -> str:
+        """Note."""
+        made.append("note")
+        return "noted"
 
-        script: dict[str, list[Any]] = {
-            "a": [{"tool_calls": [{"name": "note", "arguments": {}}]}, "DONE"]
-        }
-        cluster = Cluster(script, team=solo("note"), tools=[FunctionTool(note)])
-        ref = await cluster.submit()
-        await executed(cluster, ref)
-        before = await cluster.store.list("")
-        assert await difference(cluster, ref) is None
-        assert (made, await cluster.store.list("")) == (["note"], before)
-
-    asyncio.run(scenario())
+    script: dict[str, list[Any]] = {
+        "a": [{"tool_calls": [{"name": "note", "arguments": {}}]}, "DONE"]
+    }
+    cluster = Cluster(script, team=solo("note"), tools=[FunctionTool(note)])
+    ref = await cluster.submit()
+    await executed(cluster, ref)
+    before = await cluster.store.list("")
+    assert await difference(cluster, ref) is None
+    assert (made, await cluster.store.list("")) == (["note"], before)
 
 
-def test_a_replay_of_a_failed_run_and_of_a_fork_differs_nowhere() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["one", REFUSED]}, team=solo())
-        ref = await cluster.submit()
-        await executed(cluster, ref)
-        assert await difference(cluster, ref) is None
-        fork = await cluster.service.fork(TENANT, ref.run_id, ForkRequest(after_seq=7))
-        child = RunRef(TENANT, fork.run.id)
-        await executed(cluster, child)
-        assert await difference(cluster, child) is None
-
-    asyncio.run(scenario())
+async def test_a_replay_of_a_failed_run_and_of_a_fork_differs_nowhere() -> None:
+    cluster = Cluster({"a": ["one", REFUSED]}, team=solo())
+    ref = await cluster.submit()
+    await executed(cluster, ref)
+    assert await difference(cluster, ref) is None
+    fork = await cluster.service.fork(TENANT, ref.run_id, ForkRequest(after_seq=7))
+    child = RunRef(TENANT, fork.run.id)
+    await executed(cluster, child)
+    assert await difference(cluster, child) is None
 
 
-def test_a_replay_says_where_a_changed_team_differs() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["1", "3"], "b": ["2", "4"]}, team=duo(4))
-        ref = await cluster.submit()
-        await executed(cluster, ref)
-        shorter = await difference(cluster, ref, duo(2))
-        assert shorter is not None
-        assert "'team/a/model:1'" in shorter
-        longer = await difference(cluster, ref, duo(6))
-        assert longer is not None
-        assert "waits for team/a/model:2" in longer
-
-    asyncio.run(scenario())
+async def test_a_replay_says_where_a_changed_team_differs() -> None:
+    cluster = Cluster({"a": ["1", "3"], "b": ["2", "4"]}, team=duo(4))
+    ref = await cluster.submit()
+    await executed(cluster, ref)
+    shorter = await difference(cluster, ref, duo(2))
+    assert shorter is not None
+    assert "'team/a/model:1'" in shorter
+    longer = await difference(cluster, ref, duo(6))
+    assert longer is not None
+    assert "waits for team/a/model:2" in longer
 
 
 @pytest.mark.parametrize("end", ["cancel", "limit"])
-def test_a_replay_of_a_run_that_was_cut_short_differs_nowhere(end: str) -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["x"] * 3, "b": ["y"] * 3}, team=duo(6))
-        ref = await cluster.submit(limits={"max_model_calls": 3})
-        if end == "cancel":
-            await cluster.service.cancel(TENANT, ref.run_id)
-        else:
-            await executed(cluster, ref)
-        assert await difference(cluster, ref) is None
-
-    asyncio.run(scenario())
+async def test_a_replay_of_a_run_that_was_cut_short_differs_nowhere(end: str) -> None:
+    cluster = Cluster({"a": ["x"] * 3, "b": ["y"] * 3}, team=duo(6))
+    ref = await cluster.submit(limits={"max_model_calls": 3})
+    if end == "cancel":
+        await cluster.service.cancel(TENANT, ref.run_id)
+    else:
+        await executed(cluster, ref)
+    assert await difference(cluster, ref) is None
 
 
-def test_only_ended_runs_are_replayed() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["DONE"]}, team=solo())
-        ref = await cluster.submit()
-        with pytest.raises(RunNotFinished):
-            await difference(cluster, ref)
+async def test_only_ended_runs_are_replayed() -> None:
+    cluster = Cluster({"a": ["DONE"]}, team=solo())
+    ref = await cluster.submit()
+    with pytest.raises(RunNotFinished):
+        await difference(cluster, ref)
 
-        async def nothing(journal: Journal) -> End:
-            raise AssertionError
+    async def nothing(journal: Journal) -> End:
+        raise AssertionError
 
-        with pytest.raises(RunNotFound):
-            log = cluster.log(ref._replace(run_id="run_0"))
-            await replay(log, nothing, SystemClock())
-
-    asyncio.run(scenario())
+    with pytest.raises(RunNotFound):
+        log = cluster.log(ref._replace(run_id="run_0"))
+        await replay(log, nothing, SystemClock())
 
 
-def test_what_a_call_under_way_had_told_at_the_end_is_no_difference() -> None:
+async def test_what_a_call_under_way_had_told_at_the_end_is_no_difference() -> None:
     store = FaultStore(MemoryStore())
     step = store.plan(Fault(outcome="held", method="put_new", key="*/log/000002.json"))
 
@@ -148,20 +133,17 @@ def test_what_a_call_under_way_had_told_at_the_end_is_no_difference() -> None:
         digging.cancel()
         return End(status="completed", output={"text": "found"})
 
-    async def scenario() -> None:
-        cluster = Cluster({}, team=solo(), store=store)
-        ref = await cluster.submit()
-        worker = Engine(
-            store=cluster.store,
-            live=cluster.live,
-            dispatcher=cluster.queue,
-            owner="w",
-            program=lambda spec: program,
-        )
-        await worker.execute(ref)
-        await worker.close()
-        [*_, last] = await cluster.entries(ref)
-        assert "tool.call.progressed" in [event.type for event in last.events]
-        assert await replay(cluster.log(ref), program, SystemClock()) is None
-
-    asyncio.run(scenario())
+    cluster = Cluster({}, team=solo(), store=store)
+    ref = await cluster.submit()
+    worker = Engine(
+        store=cluster.store,
+        live=cluster.live,
+        dispatcher=cluster.queue,
+        owner="w",
+        program=lambda spec: program,
+    )
+    await worker.execute(ref)
+    await worker.close()
+    [*_, last] = await cluster.entries(ref)
+    assert "tool.call.progressed" in [event.type for event in last.events]
+    assert await replay(cluster.log(ref), program, SystemClock()) is None

@@ -1,4 +1,3 @@
-import asyncio
 import gc
 import json
 
@@ -17,62 +16,53 @@ CATCHES = 'a\n],"body":{"kind":"step"}}\n{"data":{"message":1}},\r\n'
 """A text that looks like the form in which entries are written."""
 
 
-def test_the_files_beside_the_log_say_what_the_log_says() -> None:
-    async def main() -> None:
-        cluster = Cluster({"a": [CATCHES], "b": ["plain"]}, team=duo(2))
-        ref = await cluster.submit(CATCHES)
-        await cluster.worker().execute(ref)
+async def test_the_files_beside_the_log_say_what_the_log_says() -> None:
+    cluster = Cluster({"a": [CATCHES], "b": ["plain"]}, team=duo(2))
+    ref = await cluster.submit(CATCHES)
+    await cluster.worker().execute(ref)
 
-        told = list(events_of(ref, await cluster.log(ref).documents()))
-        lines = (await cluster.store.get(events_key(ref))).splitlines()
-        assert [json.loads(line) for line in lines] == told
+    told = list(events_of(ref, await cluster.log(ref).documents()))
+    lines = (await cluster.store.get(events_key(ref))).splitlines()
+    assert [json.loads(line) for line in lines] == told
 
-        result = json.loads(await cluster.store.get(result_key(ref)))
-        messages = [e["data"]["message"] for e in told if e["type"] == "message.created"]
-        assert result["messages"] == messages
-        assert [message["content"] for message in messages] == [CATCHES, CATCHES, "plain"]
-
-    asyncio.run(main())
+    result = json.loads(await cluster.store.get(result_key(ref)))
+    messages = [e["data"]["message"] for e in told if e["type"] == "message.created"]
+    assert result["messages"] == messages
+    assert [message["content"] for message in messages] == [CATCHES, CATCHES, "plain"]
 
 
-def test_events_are_read_from_an_entry_in_whatever_form_it_is_written() -> None:
-    async def main() -> None:
-        cluster = Cluster({"a": []}, team=duo(1))
-        ref = await cluster.submit()
-        log = cluster.log(ref)
-        events = [LoggedEvent("said", "a", {"text": CATCHES}), LoggedEvent("done")]
-        state = await log.state()
-        entry = await log.append(state, Step(), events, epoch=0)
-        assert entry is not None
-        [_, stored] = await log.stored()
-        assert read_events(stored) == read_events(json.dumps(json.loads(stored)).encode())
-        assert read_events(stored).seq == entry.seq
-        assert [json.loads(event)["type"] for event in read_events(stored).events] == [
-            "said",
-            "done",
-        ]
-
-    asyncio.run(main())
+async def test_events_are_read_from_an_entry_in_whatever_form_it_is_written() -> None:
+    cluster = Cluster({"a": []}, team=duo(1))
+    ref = await cluster.submit()
+    log = cluster.log(ref)
+    events = [LoggedEvent("said", "a", {"text": CATCHES}), LoggedEvent("done")]
+    state = await log.state()
+    entry = await log.append(state, Step(), events, epoch=0)
+    assert entry is not None
+    [_, stored] = await log.stored()
+    assert read_events(stored) == read_events(json.dumps(json.loads(stored)).encode())
+    assert read_events(stored).seq == entry.seq
+    assert [json.loads(event)["type"] for event in read_events(stored).events] == [
+        "said",
+        "done",
+    ]
 
 
-def test_an_ended_run_leaves_nothing_to_the_garbage_collector() -> None:
-    async def main() -> list[object]:
-        cluster = Cluster({"a": ["1"], "b": ["2"]}, team=duo(2))
-        engine = cluster.worker()
-        ref = await cluster.submit()
-        gc.collect()
-        gc.disable()
-        try:
-            await engine.execute(ref)
-            return [o for o in gc.get_objects() if isinstance(o, Execution | Journal | RunLoop)]
-        finally:
-            gc.enable()
-            await engine.close()
-
-    assert asyncio.run(main()) == []
+async def test_an_ended_run_leaves_nothing_to_the_garbage_collector() -> None:
+    cluster = Cluster({"a": ["1"], "b": ["2"]}, team=duo(2))
+    engine = cluster.worker()
+    ref = await cluster.submit()
+    gc.collect()
+    gc.disable()
+    try:
+        await engine.execute(ref)
+        assert [o for o in gc.get_objects() if isinstance(o, Execution | Journal | RunLoop)] == []
+    finally:
+        gc.enable()
+        await engine.close()
 
 
-def test_runs_of_one_team_share_its_definition_in_a_worker() -> None:
+async def test_runs_of_one_team_share_its_definition_in_a_worker() -> None:
     specs: list[RunSpec] = []
 
     def program(spec: RunSpec) -> Program:
@@ -82,19 +72,16 @@ def test_runs_of_one_team_share_its_definition_in_a_worker() -> None:
         specs.append(spec)
         return code
 
-    async def main() -> None:
-        cluster = Cluster({}, team=duo(1))
-        engine = Engine(
-            store=cluster.store,
-            live=cluster.live,
-            dispatcher=cluster.queue,
-            owner="w1",
-            program=program,
-        )
-        for task in ("one", "two"):
-            await engine.execute(await cluster.submit(task))
-        await engine.close()
-
-    asyncio.run(main())
+    cluster = Cluster({}, team=duo(1))
+    engine = Engine(
+        store=cluster.store,
+        live=cluster.live,
+        dispatcher=cluster.queue,
+        owner="w1",
+        program=program,
+    )
+    for task in ("one", "two"):
+        await engine.execute(await cluster.submit(task))
+    await engine.close()
     assert specs[0].definition is specs[1].definition
     assert [spec.input for spec in specs] == ["one", "two"]

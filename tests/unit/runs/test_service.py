@@ -43,136 +43,106 @@ async def done(cluster: Cluster, ref: RunRef) -> None:
     await worker.close()
 
 
-def test_the_same_key_and_request_is_the_same_run() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        first = await cluster.service.submit(TENANT, request(), idempotency_key="k")
-        second = await cluster.service.submit(TENANT, request(), idempotency_key="k")
-        assert (first.replayed, second.replayed) == (False, True)
-        assert first.run.id == second.run.id
-        assert len(await cluster.store.list(list_folder(TENANT))) == 1
-
-    asyncio.run(scenario())
+async def test_the_same_key_and_request_is_the_same_run() -> None:
+    cluster = cluster_of()
+    first = await cluster.service.submit(TENANT, request(), idempotency_key="k")
+    second = await cluster.service.submit(TENANT, request(), idempotency_key="k")
+    assert (first.replayed, second.replayed) == (False, True)
+    assert first.run.id == second.run.id
+    assert len(await cluster.store.list(list_folder(TENANT))) == 1
 
 
-def test_the_same_key_with_another_request_is_refused() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
+async def test_the_same_key_with_another_request_is_refused() -> None:
+    cluster = cluster_of()
+    await cluster.service.submit(TENANT, request(), idempotency_key="k")
+    with pytest.raises(IdempotencyConflict):
+        await cluster.service.submit(TENANT, request("other"), idempotency_key="k")
+
+
+async def test_a_key_belongs_to_its_tenant() -> None:
+    cluster = cluster_of()
+    one = await cluster.service.submit("one", request(), idempotency_key="k")
+    two = await cluster.service.submit("two", request("other"), idempotency_key="k")
+    assert one.run.id != two.run.id
+    with pytest.raises(RunNotFound):
+        await cluster.service.get("two", one.run.id)
+
+
+async def test_a_repeated_request_finishes_an_acceptance_that_broke_off() -> None:
+    store = FaultStore(MemoryStore())
+    cluster = cluster_of(store=store)
+    store.plan(Fault(outcome="unavailable", method="put_new", key="*/log/*", times=None))
+    with pytest.raises(Unavailable):
         await cluster.service.submit(TENANT, request(), idempotency_key="k")
-        with pytest.raises(IdempotencyConflict):
-            await cluster.service.submit(TENANT, request("other"), idempotency_key="k")
-
-    asyncio.run(scenario())
-
-
-def test_a_key_belongs_to_its_tenant() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        one = await cluster.service.submit("one", request(), idempotency_key="k")
-        two = await cluster.service.submit("two", request("other"), idempotency_key="k")
-        assert one.run.id != two.run.id
-        with pytest.raises(RunNotFound):
-            await cluster.service.get("two", one.run.id)
-
-    asyncio.run(scenario())
+    store.heal()
+    again = await cluster.service.submit(TENANT, request(), idempotency_key="k")
+    assert again.replayed
+    [key] = await store.list(list_folder(TENANT))
+    assert key.endswith(again.run.id)
+    await done(cluster, RunRef(TENANT, again.run.id))
+    assert (await cluster.service.get(TENANT, again.run.id)).status == "completed"
 
 
-def test_a_repeated_request_finishes_an_acceptance_that_broke_off() -> None:
-    async def scenario() -> None:
-        store = FaultStore(MemoryStore())
-        cluster = cluster_of(store=store)
-        store.plan(Fault(outcome="unavailable", method="put_new", key="*/log/*", times=None))
-        with pytest.raises(Unavailable):
-            await cluster.service.submit(TENANT, request(), idempotency_key="k")
-        store.heal()
-        again = await cluster.service.submit(TENANT, request(), idempotency_key="k")
-        assert again.replayed
-        [key] = await store.list(list_folder(TENANT))
-        assert key.endswith(again.run.id)
-        await done(cluster, RunRef(TENANT, again.run.id))
-        assert (await cluster.service.get(TENANT, again.run.id)).status == "completed"
-
-    asyncio.run(scenario())
+async def test_nothing_is_accepted_where_storage_does_not_answer() -> None:
+    store = FaultStore(MemoryStore())
+    cluster = cluster_of(store=store)
+    store.plan(Fault(outcome="unavailable", method="put_new", times=None))
+    with pytest.raises(Unavailable):
+        await cluster.service.submit(TENANT, request())
+    store.heal()
+    assert cluster.queue.sent == []
+    assert await store.list("t/") == []
 
 
-def test_nothing_is_accepted_where_storage_does_not_answer() -> None:
-    async def scenario() -> None:
-        store = FaultStore(MemoryStore())
-        cluster = cluster_of(store=store)
-        store.plan(Fault(outcome="unavailable", method="put_new", times=None))
-        with pytest.raises(Unavailable):
-            await cluster.service.submit(TENANT, request())
-        store.heal()
-        assert cluster.queue.sent == []
-        assert await store.list("t/") == []
-
-    asyncio.run(scenario())
-
-
-def test_a_client_is_not_kept_by_storage_that_hangs() -> None:
-    async def scenario() -> None:
-        store = FaultStore(MemoryStore())
-        store.plan(Fault(outcome="held", method="put_new", times=None))
-        cluster = cluster_of(store=store)
-        acceptance = Acceptance(
-            store=store,
-            dispatcher=cluster.queue,
-            registry=cluster.registry,
-            clock=cluster.clock,
-            bound=timedelta(milliseconds=10),
-        )
-        with pytest.raises(Unavailable, match="Idempotency-Key"):
-            await acceptance.accept(TENANT, request(), key="k")
-        store.heal()
-
-    asyncio.run(scenario())
+async def test_a_client_is_not_kept_by_storage_that_hangs() -> None:
+    store = FaultStore(MemoryStore())
+    store.plan(Fault(outcome="held", method="put_new", times=None))
+    cluster = cluster_of(store=store)
+    acceptance = Acceptance(
+        store=store,
+        dispatcher=cluster.queue,
+        registry=cluster.registry,
+        clock=cluster.clock,
+        bound=timedelta(milliseconds=10),
+    )
+    with pytest.raises(Unavailable, match="Idempotency-Key"):
+        await acceptance.accept(TENANT, request(), key="k")
+    store.heal()
 
 
-def test_a_run_is_accepted_while_the_queue_is_down() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        cluster.queue.is_down = True
-        submitted = await cluster.service.submit(TENANT, request())
-        assert (await cluster.service.get(TENANT, submitted.run.id)).status == "queued"
-
-    asyncio.run(scenario())
+async def test_a_run_is_accepted_while_the_queue_is_down() -> None:
+    cluster = cluster_of()
+    cluster.queue.is_down = True
+    submitted = await cluster.service.submit(TENANT, request())
+    assert (await cluster.service.get(TENANT, submitted.run.id)).status == "queued"
 
 
-def test_an_unknown_team_is_refused_and_its_key_stays_free() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        with pytest.raises(DefinitionError):
-            await cluster.service.submit(TENANT, request(team="teem"), idempotency_key="k")
-        again = await cluster.service.submit(TENANT, request(), idempotency_key="k")
-        assert not again.replayed
-
-    asyncio.run(scenario())
+async def test_an_unknown_team_is_refused_and_its_key_stays_free() -> None:
+    cluster = cluster_of()
+    with pytest.raises(DefinitionError):
+        await cluster.service.submit(TENANT, request(team="teem"), idempotency_key="k")
+    again = await cluster.service.submit(TENANT, request(), idempotency_key="k")
+    assert not again.replayed
 
 
-def test_a_repeated_request_is_answered_though_its_team_is_gone() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        first = await cluster.service.submit(TENANT, request(), idempotency_key="k")
-        later = Cluster({}, team=solo(), store=cluster.store)
-        later.registry._teams.clear()  # pyright: ignore[reportPrivateUsage] - the operator removed it
-        again = await later.service.submit(TENANT, request(), idempotency_key="k")
-        assert (again.run.id, again.replayed) == (first.run.id, True)
-
-    asyncio.run(scenario())
+async def test_a_repeated_request_is_answered_though_its_team_is_gone() -> None:
+    cluster = cluster_of()
+    first = await cluster.service.submit(TENANT, request(), idempotency_key="k")
+    later = Cluster({}, team=solo(), store=cluster.store)
+    later.registry._teams.clear()  # pyright: ignore[reportPrivateUsage] - the operator removed it
+    again = await later.service.submit(TENANT, request(), idempotency_key="k")
+    assert (again.run.id, again.replayed) == (first.run.id, True)
 
 
-def test_a_read_follows_every_write_whatever_the_shared_view_says() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        ref = await cluster.submit()
-        await done(cluster, ref)
-        stale = View(1, (await fresh_state(cluster, ref)))
-        assert isinstance(cluster.live, MemoryLive)
-        cluster.live.forget()
-        await cluster.live.set_view(f"run:{ref}", stale)
-        assert (await cluster.service.get(TENANT, ref.run_id)).status == "completed"
-
-    asyncio.run(scenario())
+async def test_a_read_follows_every_write_whatever_the_shared_view_says() -> None:
+    cluster = cluster_of()
+    ref = await cluster.submit()
+    await done(cluster, ref)
+    stale = View(1, (await fresh_state(cluster, ref)))
+    assert isinstance(cluster.live, MemoryLive)
+    cluster.live.forget()
+    await cluster.live.set_view(f"run:{ref}", stale)
+    assert (await cluster.service.get(TENANT, ref.run_id)).status == "completed"
 
 
 async def fresh_state(cluster: Cluster, ref: RunRef) -> bytes:
@@ -183,120 +153,94 @@ async def fresh_state(cluster: Cluster, ref: RunRef) -> bytes:
     return state.to_json()
 
 
-def test_waiting_returns_at_the_end() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        ref = await cluster.submit()
-        waiting = asyncio.ensure_future(
-            cluster.service.wait(TENANT, ref.run_id, timeout=10 * SECOND)
-        )
-        await done(cluster, ref)
-        assert (await waiting).status == "completed"
-
-    asyncio.run(scenario())
+async def test_waiting_returns_at_the_end() -> None:
+    cluster = cluster_of()
+    ref = await cluster.submit()
+    waiting = asyncio.ensure_future(cluster.service.wait(TENANT, ref.run_id, timeout=10 * SECOND))
+    await done(cluster, ref)
+    assert (await waiting).status == "completed"
 
 
-def test_waiting_for_a_change_returns_at_the_next_revision() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        ref = await cluster.submit()
-        waiting = asyncio.ensure_future(
-            cluster.service.wait(TENANT, ref.run_id, timeout=10 * SECOND, revision=1)
-        )
-        await cluster.claim_and_die(ref)
-        assert (await waiting).revision == 2
-
-    asyncio.run(scenario())
+async def test_waiting_for_a_change_returns_at_the_next_revision() -> None:
+    cluster = cluster_of()
+    ref = await cluster.submit()
+    waiting = asyncio.ensure_future(
+        cluster.service.wait(TENANT, ref.run_id, timeout=10 * SECOND, revision=1)
+    )
+    await cluster.claim_and_die(ref)
+    assert (await waiting).revision == 2
 
 
-def test_waiting_in_vain_returns_the_run_as_it_is() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        ref = await cluster.submit()
-        run = await cluster.service.wait(TENANT, ref.run_id, timeout=timedelta())
-        assert run.status == "queued"
-
-    asyncio.run(scenario())
+async def test_waiting_in_vain_returns_the_run_as_it_is() -> None:
+    cluster = cluster_of()
+    ref = await cluster.submit()
+    run = await cluster.service.wait(TENANT, ref.run_id, timeout=timedelta())
+    assert run.status == "queued"
 
 
-def test_lists_are_newest_first_in_pages_without_gap_or_repeat() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        ids: list[str] = []
-        for k in range(7):
-            cluster.clock.shift += SECOND
-            ids.append((await cluster.submit(str(k))).run_id)
-        seen: list[str] = []
-        after = None
-        while True:
-            page = await cluster.service.list(TENANT, RunFilter(), limit=3, after=after)
-            seen += [run.id for run in page.data]
-            after = page.next_cursor
-            if not page.has_more:
-                break
-        assert seen == ids[::-1]
-
-    asyncio.run(scenario())
+async def test_lists_are_newest_first_in_pages_without_gap_or_repeat() -> None:
+    cluster = cluster_of()
+    ids: list[str] = []
+    for k in range(7):
+        cluster.clock.shift += SECOND
+        ids.append((await cluster.submit(str(k))).run_id)
+    seen: list[str] = []
+    after = None
+    while True:
+        page = await cluster.service.list(TENANT, RunFilter(), limit=3, after=after)
+        seen += [run.id for run in page.data]
+        after = page.next_cursor
+        if not page.has_more:
+            break
+    assert seen == ids[::-1]
 
 
-def test_lists_are_filtered() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        marked = await cluster.submit(metadata={"customer": "42"}, tags=["vip"])
-        await done(cluster, await cluster.submit())
-        service = cluster.service
+async def test_lists_are_filtered() -> None:
+    cluster = cluster_of()
+    marked = await cluster.submit(metadata={"customer": "42"}, tags=["vip"])
+    await done(cluster, await cluster.submit())
+    service = cluster.service
 
-        async def ids(where: RunFilter) -> list[str]:
-            return [run.id for run in (await service.list(TENANT, where)).data]
+    async def ids(where: RunFilter) -> list[str]:
+        return [run.id for run in (await service.list(TENANT, where)).data]
 
-        assert await ids(RunFilter(metadata={"customer": "42"})) == [marked.run_id]
-        assert await ids(RunFilter(tag="vip")) == [marked.run_id]
-        assert await ids(RunFilter(status="queued")) == [marked.run_id]
-        assert len(await ids(RunFilter(team="team"))) == 2
-        assert await ids(RunFilter(team="other")) == []
-        assert (await service.list("another", RunFilter())).data == []
-
-    asyncio.run(scenario())
+    assert await ids(RunFilter(metadata={"customer": "42"})) == [marked.run_id]
+    assert await ids(RunFilter(tag="vip")) == [marked.run_id]
+    assert await ids(RunFilter(status="queued")) == [marked.run_id]
+    assert len(await ids(RunFilter(team="team"))) == 2
+    assert await ids(RunFilter(team="other")) == []
+    assert (await service.list("another", RunFilter())).data == []
 
 
-def test_a_cursor_that_is_none_is_refused() -> None:
-    async def scenario() -> None:
-        with pytest.raises(UsageError, match="no cursor"):
-            await cluster_of().service.list(TENANT, RunFilter(), after="../../secret")
-
-    asyncio.run(scenario())
+async def test_a_cursor_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match="no cursor"):
+        await cluster_of().service.list(TENANT, RunFilter(), after="../../secret")
 
 
-def test_events_are_paged_and_filtered() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        ref = await cluster.submit()
-        await done(cluster, ref)
-        service = cluster.service
-        page = await service.events(TENANT, ref.run_id, limit=4)
-        assert ([e.seq for e in page.data], page.has_more) == ([1, 2, 3, 4], True)
-        assert page.next_cursor == f"{ref.run_id}-4"
-        rest = await service.events(TENANT, ref.run_id, after=4)
-        assert (rest.data[0].seq, rest.data[-1].type) == (5, "run.completed")
-        only = await service.events(TENANT, ref.run_id, types=frozenset({"run.started"}))
-        assert [e.type for e in only.data] == ["run.started"]
-
-    asyncio.run(scenario())
+async def test_events_are_paged_and_filtered() -> None:
+    cluster = cluster_of()
+    ref = await cluster.submit()
+    await done(cluster, ref)
+    service = cluster.service
+    page = await service.events(TENANT, ref.run_id, limit=4)
+    assert ([e.seq for e in page.data], page.has_more) == ([1, 2, 3, 4], True)
+    assert page.next_cursor == f"{ref.run_id}-4"
+    rest = await service.events(TENANT, ref.run_id, after=4)
+    assert (rest.data[0].seq, rest.data[-1].type) == (5, "run.completed")
+    only = await service.events(TENANT, ref.run_id, types=frozenset({"run.started"}))
+    assert [e.type for e in only.data] == ["run.started"]
 
 
-def test_following_goes_on_where_it_was_cut_off() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        ref = await cluster.submit()
-        follower = cluster.service.follow(TENANT, ref.run_id)
-        first = await anext(follower)
-        await follower.aclose()
-        await done(cluster, ref)
-        assert isinstance(first, Event)
-        rest = [e async for e in cluster.service.follow(TENANT, ref.run_id, after=first.seq)]
-        assert [e.seq for e in rest if isinstance(e, Event)] == list(range(2, len(rest) + 2))
-
-    asyncio.run(scenario())
+async def test_following_goes_on_where_it_was_cut_off() -> None:
+    cluster = cluster_of()
+    ref = await cluster.submit()
+    follower = cluster.service.follow(TENANT, ref.run_id)
+    first = await anext(follower)
+    await follower.aclose()
+    await done(cluster, ref)
+    assert isinstance(first, Event)
+    rest = [e async for e in cluster.service.follow(TENANT, ref.run_id, after=first.seq)]
+    assert [e.seq for e in rest if isinstance(e, Event)] == list(range(2, len(rest) + 2))
 
 
 class DeadLive(MemoryLive):
@@ -315,99 +259,78 @@ class DeadLive(MemoryLive):
         raise DeliveryError("gone")
 
 
-def test_without_live_state_everything_is_still_told() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of(live=DeadLive())
-        ref = await cluster.submit()
-        follow = asyncio.ensure_future(collected(cluster, ref))
-        await done(cluster, ref)
-        assert (await asyncio.wait_for(follow, 10))[-1] == "run.completed"
-        assert (await cluster.service.get(TENANT, ref.run_id)).status == "completed"
-
-    asyncio.run(scenario())
+async def test_without_live_state_everything_is_still_told() -> None:
+    cluster = cluster_of(live=DeadLive())
+    ref = await cluster.submit()
+    follow = asyncio.ensure_future(collected(cluster, ref))
+    await done(cluster, ref)
+    assert (await asyncio.wait_for(follow, 10))[-1] == "run.completed"
+    assert (await cluster.service.get(TENANT, ref.run_id)).status == "completed"
 
 
 async def collected(cluster: Cluster, ref: RunRef) -> list[str]:
     return [event.type async for event in cluster.service.follow(TENANT, ref.run_id)]
 
 
-def test_the_result_of_a_run_that_goes_on_is_refused() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        ref = await cluster.submit()
-        with pytest.raises(RunNotFinished):
-            await cluster.service.result(TENANT, ref.run_id)
-
-    asyncio.run(scenario())
+async def test_the_result_of_a_run_that_goes_on_is_refused() -> None:
+    cluster = cluster_of()
+    ref = await cluster.submit()
+    with pytest.raises(RunNotFinished):
+        await cluster.service.result(TENANT, ref.run_id)
 
 
-def test_a_cancel_is_the_end_of_a_queued_run_and_may_be_repeated() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        ref = await cluster.submit()
-        first = await cluster.service.cancel(TENANT, ref.run_id, reason="changed my mind")
-        again = await cluster.service.cancel(TENANT, ref.run_id)
-        assert (first.status, first.stop_reason) == ("cancelled", "changed my mind")
-        assert again.revision == first.revision
-        assert (await cluster.service.result(TENANT, ref.run_id)).status == "cancelled"
-        assert await cluster.store.list("open/") == []
-
-    asyncio.run(scenario())
+async def test_a_cancel_is_the_end_of_a_queued_run_and_may_be_repeated() -> None:
+    cluster = cluster_of()
+    ref = await cluster.submit()
+    first = await cluster.service.cancel(TENANT, ref.run_id, reason="changed my mind")
+    again = await cluster.service.cancel(TENANT, ref.run_id)
+    assert (first.status, first.stop_reason) == ("cancelled", "changed my mind")
+    assert again.revision == first.revision
+    assert (await cluster.service.result(TENANT, ref.run_id)).status == "cancelled"
+    assert await cluster.store.list("open/") == []
 
 
-def test_an_ended_run_is_not_cancelled() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        ref = await cluster.submit()
-        await done(cluster, ref)
-        with pytest.raises(RunEnded):
-            await cluster.service.cancel(TENANT, ref.run_id)
-
-    asyncio.run(scenario())
+async def test_an_ended_run_is_not_cancelled() -> None:
+    cluster = cluster_of()
+    ref = await cluster.submit()
+    await done(cluster, ref)
+    with pytest.raises(RunEnded):
+        await cluster.service.cancel(TENANT, ref.run_id)
 
 
-def test_a_cancel_that_loses_the_race_against_a_claim_decides_again() -> None:
-    async def scenario() -> None:
-        store = FaultStore(MemoryStore())
-        cluster = cluster_of(store=store)
-        ref = await cluster.submit()
-        held = store.plan(Fault(outcome="held", method="put_new", key=entry_key(ref, 1)))
-        cancelling = asyncio.ensure_future(cluster.service.cancel(TENANT, ref.run_id))
-        await held.reached.wait()
-        await cluster.claim_and_die(ref)
-        held.release.set()
-        assert (await cancelling).status == "cancelling"
-
-    asyncio.run(scenario())
+async def test_a_cancel_that_loses_the_race_against_a_claim_decides_again() -> None:
+    store = FaultStore(MemoryStore())
+    cluster = cluster_of(store=store)
+    ref = await cluster.submit()
+    held = store.plan(Fault(outcome="held", method="put_new", key=entry_key(ref, 1)))
+    cancelling = asyncio.ensure_future(cluster.service.cancel(TENANT, ref.run_id))
+    await held.reached.wait()
+    await cluster.claim_and_die(ref)
+    held.release.set()
+    assert (await cancelling).status == "cancelling"
 
 
 @pytest.mark.parametrize("run_id", ["run_0", "../x", "a.b", ""])
-def test_an_unknown_run_is_not_found(run_id: str) -> None:
-    async def scenario() -> None:
-        service = cluster_of().service
-        for reading in (
-            service.get(TENANT, run_id),
-            service.events(TENANT, run_id),
-            service.result(TENANT, run_id),
-            service.artifacts(TENANT, run_id),
-            service.cancel(TENANT, run_id),
-            service.wait(TENANT, run_id, timeout=SECOND),
-            anext(service.follow(TENANT, run_id)),
-        ):
-            with pytest.raises(RunNotFound):
-                await reading
-
-    asyncio.run(scenario())
+async def test_an_unknown_run_is_not_found(run_id: str) -> None:
+    service = cluster_of().service
+    for reading in (
+        service.get(TENANT, run_id),
+        service.events(TENANT, run_id),
+        service.result(TENANT, run_id),
+        service.artifacts(TENANT, run_id),
+        service.cancel(TENANT, run_id),
+        service.wait(TENANT, run_id, timeout=SECOND),
+        anext(service.follow(TENANT, run_id)),
+    ):
+        with pytest.raises(RunNotFound):
+            await reading
 
 
-def test_an_unknown_artifact_is_not_found() -> None:
-    async def scenario() -> None:
-        cluster = cluster_of()
-        ref = await cluster.submit()
-        with pytest.raises(ArtifactNotFound):
-            await cluster.service.artifact(TENANT, ref.run_id, "chart.svg")
-
-    asyncio.run(scenario())
+async def test_an_unknown_artifact_is_not_found() -> None:
+    cluster = cluster_of()
+    ref = await cluster.submit()
+    with pytest.raises(ArtifactNotFound):
+        await cluster.service.artifact(TENANT, ref.run_id, "chart.svg")
 
 
 def test_a_field_that_a_later_release_adds_changes_no_digest_of_today() -> None:

@@ -68,38 +68,29 @@ async def results(cluster: Cluster, ref: RunRef) -> list[str]:
     ]
 
 
-def test_an_agent_is_told_once_that_its_session_is_lost_and_begins_another() -> None:
-    async def scenario() -> None:
-        browser = Browser()
-        script = [visit("one"), visit("two"), visit("three"), READ, "DONE"]
-        cluster = cluster_of(browser, script)
-        run, ref = await over_two_workers(cluster, browser)
-        assert run.status == "completed"
-        told = await results(cluster, ref)
-        assert [told[0], *told[2:]] == ["shows one", "shows three", "text of three"]
-        assert "session of visit was lost" in told[1]
-        assert browser.opened == ["one", "three"]
-
-    asyncio.run(scenario())
+async def test_an_agent_is_told_once_that_its_session_is_lost_and_begins_another() -> None:
+    browser = Browser()
+    script = [visit("one"), visit("two"), visit("three"), READ, "DONE"]
+    cluster = cluster_of(browser, script)
+    run, ref = await over_two_workers(cluster, browser)
+    assert run.status == "completed"
+    told = await results(cluster, ref)
+    assert [told[0], *told[2:]] == ["shows one", "shows three", "text of three"]
+    assert "session of visit was lost" in told[1]
+    assert browser.opened == ["one", "three"]
 
 
-def test_a_lost_session_fails_the_run_where_that_is_the_policy() -> None:
-    async def scenario() -> None:
-        browser = Browser()
-        cluster = cluster_of(browser, [visit("one"), visit("two"), "DONE"], "fail")
-        run, _ = await over_two_workers(cluster, browser)
-        assert (run.status, run.stop_code) == ("failed", "session_lost")
-
-    asyncio.run(scenario())
+async def test_a_lost_session_fails_the_run_where_that_is_the_policy() -> None:
+    browser = Browser()
+    cluster = cluster_of(browser, [visit("one"), visit("two"), "DONE"], "fail")
+    run, _ = await over_two_workers(cluster, browser)
+    assert (run.status, run.stop_code) == ("failed", "session_lost")
 
 
 @pytest.mark.parametrize("script", [[visit("two"), READ, "DONE"]])
-def test_a_session_of_which_nothing_is_on_record_is_simply_begun(script: list[Any]) -> None:
-    async def scenario() -> None:
-        browser = Browser()
-        cluster = cluster_of(browser, script)
-        run, ref = await over_two_workers(cluster, browser)
-        assert run.status == "completed"
-        assert await results(cluster, ref) == ["shows two", "text of two"]
-
-    asyncio.run(scenario())
+async def test_a_session_of_which_nothing_is_on_record_is_simply_begun(script: list[Any]) -> None:
+    browser = Browser()
+    cluster = cluster_of(browser, script)
+    run, ref = await over_two_workers(cluster, browser)
+    assert run.status == "completed"
+    assert await results(cluster, ref) == ["shows two", "text of two"]

@@ -49,35 +49,29 @@ async def said(cluster: Cluster, run_id: str) -> list[str]:
     return [m["content"] for m in (await cluster.service.result(TENANT, run_id)).messages]
 
 
-def test_runs_that_share_a_stateful_tool_do_not_see_each_others_state() -> None:
-    async def scenario() -> None:
-        script: dict[str, list[Any]] = {"a": [COUNT, COUNT, "DONE"]}
-        cluster = Cluster(script, team=solo("counter"), tools=[Counter()])
-        refs = [await cluster.submit() for _ in range(5)]
-        worker = cluster.worker()
-        await asyncio.gather(*(worker.execute(ref) for ref in refs))
-        await worker.close()
-        for ref in refs:
-            assert await said(cluster, ref.run_id) == ["go", "11", "12", "DONE"]
-
-    asyncio.run(scenario())
+async def test_runs_that_share_a_stateful_tool_do_not_see_each_others_state() -> None:
+    script: dict[str, list[Any]] = {"a": [COUNT, COUNT, "DONE"]}
+    cluster = Cluster(script, team=solo("counter"), tools=[Counter()])
+    refs = [await cluster.submit() for _ in range(5)]
+    worker = cluster.worker()
+    await asyncio.gather(*(worker.execute(ref) for ref in refs))
+    await worker.close()
+    for ref in refs:
+        assert await said(cluster, ref.run_id) == ["go", "11", "12", "DONE"]
 
 
-def test_a_stateful_tool_goes_on_from_the_record_on_another_worker() -> None:
-    async def scenario() -> None:
-        tool = Counter()
-        tool.hang = True
-        script: dict[str, list[Any]] = {"a": [COUNT, COUNT, "DONE"]}
-        cluster = Cluster(script, team=solo("counter"), tools=[tool])
-        ref = await cluster.submit()
-        async with cluster.working(ref) as (engine, task):
-            await asyncio.wait_for(tool.entered.wait(), 10)
-            engine.abort()
-            assert await asyncio.wait_for(task, 10) is Finish.YIELDED
-        fresh = Cluster(script, team=solo("counter"), tools=[Counter()], store=cluster.store)
-        worker = fresh.worker("w2")
-        assert await worker.execute(ref) is Finish.ENDED
-        await worker.close()
-        assert await said(fresh, ref.run_id) == ["go", "11", "12", "DONE"]
-
-    asyncio.run(scenario())
+async def test_a_stateful_tool_goes_on_from_the_record_on_another_worker() -> None:
+    tool = Counter()
+    tool.hang = True
+    script: dict[str, list[Any]] = {"a": [COUNT, COUNT, "DONE"]}
+    cluster = Cluster(script, team=solo("counter"), tools=[tool])
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (engine, task):
+        await asyncio.wait_for(tool.entered.wait(), 10)
+        engine.abort()
+        assert await asyncio.wait_for(task, 10) is Finish.YIELDED
+    fresh = Cluster(script, team=solo("counter"), tools=[Counter()], store=cluster.store)
+    worker = fresh.worker("w2")
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+    assert await said(fresh, ref.run_id) == ["go", "11", "12", "DONE"]

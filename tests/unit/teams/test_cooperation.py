@@ -86,15 +86,12 @@ async def by_cancelling_the_task(team: Team) -> None:
 
 @pytest.mark.parametrize("make", TEAMS)
 @pytest.mark.parametrize("stop", [by_wait_for, by_the_token_in_a_timer, by_cancelling_the_task])
-def test_a_team_whose_members_never_suspend_can_be_stopped(
+async def test_a_team_whose_members_never_suspend_can_be_stopped(
     make: Callable[[], Team], stop: Callable[[Team], Awaitable[None]]
 ) -> None:
-    async def main() -> None:
-        team = make()
-        await stop(team)
-        await team.reset()  # and is free again
-
-    asyncio.run(main())
+    team = make()
+    await stop(team)
+    await team.reset()  # and is free again
 
 
 @pytest.mark.parametrize("make", TEAMS)

@@ -74,56 +74,44 @@ ITEMS = asyncio.run(whole_run())[1]
 
 @pytest.mark.parametrize("count", range(1, ITEMS + 1))
 @pytest.mark.parametrize("moves", [False, True], ids=["the same team", "another, by its state"])
-def test_a_run_that_is_left_anywhere_goes_on_to_the_same_end(count: int, moves: bool) -> None:
-    async def main() -> None:
+async def test_a_run_that_is_left_anywhere_goes_on_to_the_same_end(count: int, moves: bool) -> None:
+    team = workers()
+    state = await take(team, count, save=moves)
+    if moves:
         team = workers()
-        state = await take(team, count, save=moves)
-        if moves:
-            team = workers()
-            await team.load_state(state)
-        result = await team.run()
-        assert team.stop_code == "max_messages"
-        assert await said(team) == (await whole_run())[0]
-        assert result.stop_reason is not None
-
-    asyncio.run(main())
+        await team.load_state(state)
+    result = await team.run()
+    assert team.stop_code == "max_messages"
+    assert await said(team) == (await whole_run())[0]
+    assert result.stop_reason is not None
 
 
 @pytest.mark.parametrize("count", range(1, ITEMS + 1))
-def test_a_state_saved_anywhere_holds_no_request_without_its_results(count: int) -> None:
-    async def main() -> None:
-        state = await take(workers(), count, save=True)
-        for name in "ab":
-            context = UnboundedChatCompletionContext()
-            await context.load_state(state["agent_states"][name]["agent_state"]["llm_context"])
-            messages = context._messages  # pyright: ignore[reportPrivateUsage] - as it was saved
-            assert whole_exchanges(messages) is messages
-
-    asyncio.run(main())
+async def test_a_state_saved_anywhere_holds_no_request_without_its_results(count: int) -> None:
+    state = await take(workers(), count, save=True)
+    for name in "ab":
+        context = UnboundedChatCompletionContext()
+        await context.load_state(state["agent_states"][name]["agent_state"]["llm_context"])
+        messages = context._messages  # pyright: ignore[reportPrivateUsage] - as it was saved
+        assert whole_exchanges(messages) is messages
 
 
-def test_a_run_left_at_a_task_that_ends_it_is_over() -> None:
-    async def main() -> None:
-        team = workers()
-        stream = team.run_stream(task="STOP")
-        await anext(stream)
-        await stream.aclose()
+async def test_a_run_left_at_a_task_that_ends_it_is_over() -> None:
+    team = workers()
+    stream = team.run_stream(task="STOP")
+    await anext(stream)
+    await stream.aclose()
 
-        result = await team.run()
+    result = await team.run()
 
-        assert (texts(result.messages), team.stop_code) == ([], "text_mention")
-
-    asyncio.run(main())
+    assert (texts(result.messages), team.stop_code) == ([], "text_mention")
 
 
-def test_a_new_task_after_a_run_that_was_left_counts_anew() -> None:
-    async def main() -> None:
-        team = workers(until=2)
-        await take(team, 1, save=False)
-        result = await team.run(task="again")
-        assert len([m for m in result.messages if m.source in ("user", "a")]) > 1
-
-    asyncio.run(main())
+async def test_a_new_task_after_a_run_that_was_left_counts_anew() -> None:
+    team = workers(until=2)
+    await take(team, 1, save=False)
+    result = await team.run(task="again")
+    assert len([m for m in result.messages if m.source in ("user", "a")]) > 1
 
 
 def nested() -> RoundRobinGroupChat:
@@ -168,24 +156,23 @@ GARBAGE: list[Any] = [
 
 @pytest.mark.parametrize("make", [workers, nested, selecting])
 @pytest.mark.parametrize("garbage", GARBAGE, ids=str)
-def test_a_state_that_cannot_be_loaded_leaves_everything_as_it_was(make: Any, garbage: Any) -> None:
-    async def main() -> None:
-        other = make()
-        await other.run(task="something else")
-        wanted = await other.save_state()
-        for path in places(wanted):
-            team = make()
-            await team.run(task="go")
-            before = json.dumps(await team.save_state())
-            try:
-                await team.load_state(broken(wanted, path, garbage))
-            except Exception:
-                assert json.dumps(await team.save_state()) == before, path
+async def test_a_state_that_cannot_be_loaded_leaves_everything_as_it_was(
+    make: Any, garbage: Any
+) -> None:
+    other = make()
+    await other.run(task="something else")
+    wanted = await other.save_state()
+    for path in places(wanted):
+        team = make()
+        await team.run(task="go")
+        before = json.dumps(await team.save_state())
+        try:
+            await team.load_state(broken(wanted, path, garbage))
+        except Exception:
+            assert json.dumps(await team.save_state()) == before, path
 
-    asyncio.run(main())
 
-
-def test_a_workbench_whose_tool_cannot_take_its_state_keeps_that_of_all() -> None:
+async def test_a_workbench_whose_tool_cannot_take_its_state_keeps_that_of_all() -> None:
     def remember() -> None:
         """Remember."""
 
@@ -195,51 +182,42 @@ def test_a_workbench_whose_tool_cannot_take_its_state_keeps_that_of_all() -> Non
                 raise ValueError("no")
             await super().load_state_json(state)
 
-    async def main() -> None:
-        workbench = StaticWorkbench(
-            [FunctionTool(remember, name="first"), Strict(remember, name="second")]
-        )
-        await workbench.load_state({"tools": {"first": {"n": 1}, "second": {"n": 1}}})
-        before = await workbench.save_state()
-        with pytest.raises(ValueError, match="no"):
-            await workbench.load_state({"tools": {"first": {"n": 2}, "second": {"bad": 1}}})
-        assert await workbench.save_state() == before
-
-    asyncio.run(main())
+    workbench = StaticWorkbench(
+        [FunctionTool(remember, name="first"), Strict(remember, name="second")]
+    )
+    await workbench.load_state({"tools": {"first": {"n": 1}, "second": {"n": 1}}})
+    before = await workbench.save_state()
+    with pytest.raises(ValueError, match="no"):
+        await workbench.load_state({"tools": {"first": {"n": 2}, "second": {"bad": 1}}})
+    assert await workbench.save_state() == before
 
 
-def test_a_stream_that_was_dropped_leaves_the_team_free() -> None:
-    async def main() -> None:
-        team = workers()
-        async for _ in team.run_stream(task="go"):
-            break
+async def test_a_stream_that_was_dropped_leaves_the_team_free() -> None:
+    team = workers()
+    async for _ in team.run_stream(task="go"):
+        break
+    await team.run(task="again")
+    async for _ in team.run_stream(task="go"):
+        break
+    await team.reset()
+
+
+async def test_a_busy_team_is_free_again_as_its_error_says() -> None:
+    team = workers()
+    stream = team.run_stream(task="go")
+    await anext(stream)
+    with pytest.raises(TeamBusy) as caught:
         await team.run(task="again")
-        async for _ in team.run_stream(task="go"):
-            break
-        await team.reset()
+    assert "await stream.aclose()" in str(caught.value)
+    await stream.aclose()
+    await team.run(task="again")
 
-    asyncio.run(main())
-
-
-def test_a_busy_team_is_free_again_as_its_error_says() -> None:
-    async def main() -> None:
-        team = workers()
-        stream = team.run_stream(task="go")
-        await anext(stream)
-        with pytest.raises(TeamBusy) as caught:
-            await team.run(task="again")
-        assert "await stream.aclose()" in str(caught.value)
-        await stream.aclose()
-        await team.run(task="again")
-
-        stuck = Stuck("s")
-        other = RoundRobinGroupChat([stuck], max_turns=1)
-        running = asyncio.ensure_future(other.run(task="go"))
-        await stuck.started.wait()
-        with pytest.raises(TeamBusy):
-            await other.reset()
-        running.cancel()
-        await asyncio.wait([running])
+    stuck = Stuck("s")
+    other = RoundRobinGroupChat([stuck], max_turns=1)
+    running = asyncio.ensure_future(other.run(task="go"))
+    await stuck.started.wait()
+    with pytest.raises(TeamBusy):
         await other.reset()
-
-    asyncio.run(main())
+    running.cancel()
+    await asyncio.wait([running])
+    await other.reset()

@@ -266,33 +266,27 @@ async def left(make: Callable[[], AnyTeam], counts: Sequence[int], *, moves: boo
 
 @pytest.mark.parametrize(("make", "count"), PLACES)
 @MOVES
-def test_a_run_that_is_left_anywhere_goes_on_to_the_same_end(
+async def test_a_run_that_is_left_anywhere_goes_on_to_the_same_end(
     make: Callable[[], AnyTeam], count: int, moves: bool
 ) -> None:
-    async def main() -> None:
-        team = await left(make, [count], moves=moves)
-        await team.run()
-        said, codes, _ = WHOLE[make.__name__]
-        assert conversations(copied(await team.save_state())) == said
-        assert [team.stop_code] == codes
-
-    asyncio.run(main())
+    team = await left(make, [count], moves=moves)
+    await team.run()
+    said, codes, _ = WHOLE[make.__name__]
+    assert conversations(copied(await team.save_state())) == said
+    assert [team.stop_code] == codes
 
 
 @pytest.mark.parametrize("make", SHAPES)
 @MOVES
-def test_a_run_that_is_left_at_every_step_goes_on_to_the_same_end(
+async def test_a_run_that_is_left_at_every_step_goes_on_to_the_same_end(
     make: Callable[[], AnyTeam], moves: bool
 ) -> None:
-    async def main() -> None:
-        said, codes, _ = WHOLE[make.__name__]
-        for step in (4, 5, 7):
-            team = await left(make, [step] * 40, moves=moves)
-            await team.run() if team.stop_code is None else None
-            assert conversations(copied(await team.save_state())) == said
-            assert [team.stop_code] == codes
-
-    asyncio.run(main())
+    said, codes, _ = WHOLE[make.__name__]
+    for step in (4, 5, 7):
+        team = await left(make, [step] * 40, moves=moves)
+        await team.run() if team.stop_code is None else None
+        assert conversations(copied(await team.save_state())) == said
+        assert [team.stop_code] == codes
 
 
 def thread_of(state: Mapping[str, Any], *path: str) -> list[str]:
@@ -304,23 +298,20 @@ def thread_of(state: Mapping[str, Any], *path: str) -> list[str]:
 
 @pytest.mark.parametrize("count", range(1, 22))
 @MOVES
-def test_what_a_team_of_another_library_has_said_is_not_lost(count: int, moves: bool) -> None:
+async def test_what_a_team_of_another_library_has_said_is_not_lost(count: int, moves: bool) -> None:
     def make() -> RoundRobinGroupChat:
         return in_rounds(Foreign(pair()))
 
-    async def main() -> None:
-        other = make()
-        await other.run(task="go")
-        team = await left(make, [count], moves=moves)
-        await team.run()
-        assert thread_of(await team.save_state()) == thread_of(await other.save_state())
-
-    asyncio.run(main())
+    other = make()
+    await other.run(task="go")
+    team = await left(make, [count], moves=moves)
+    await team.run()
+    assert thread_of(await team.save_state()) == thread_of(await other.save_state())
 
 
 @pytest.mark.parametrize("wraps", [False, True], ids=["own", "foreign"])
 @MOVES
-def test_an_inner_run_that_ended_as_the_outer_one_was_cancelled_is_not_begun_again(
+async def test_an_inner_run_that_ended_as_the_outer_one_was_cancelled_is_not_begun_again(
     wraps: bool, moves: bool
 ) -> None:
     token = CancellationToken()
@@ -333,78 +324,63 @@ def test_an_inner_run_that_ended_as_the_outer_one_was_cancelled_is_not_begun_aga
         inner = RoundRobinGroupChat([Talker("x"), Last("y")], name="inner", max_turns=2)
         return RoundRobinGroupChat([Foreign(inner) if wraps else inner, Talker("z")], max_turns=2)  # pyright: ignore[reportArgumentType] - it has what it needs
 
-    async def main() -> None:
+    team = make()
+    with pytest.raises(asyncio.CancelledError):
+        await team.run(task="go", cancellation_token=token)
+    if moves:
+        state = copied(await team.save_state())
         team = make()
-        with pytest.raises(asyncio.CancelledError):
-            await team.run(task="go", cancellation_token=token)
-        if moves:
-            state = copied(await team.save_state())
-            team = make()
-            await team.load_state(state)
-        await team.run()
-        said = thread_of(await team.save_state())
-        shown = ["x 0"] if wraps else ["x 0", "y 0"]  # the other message got as far as the team
-        assert said == ["go", *shown, "z 0"]
-
-    asyncio.run(main())
+        await team.load_state(state)
+    await team.run()
+    said = thread_of(await team.save_state())
+    shown = ["x 0"] if wraps else ["x 0", "y 0"]  # the other message got as far as the team
+    assert said == ["go", *shown, "z 0"]
 
 
 @MOVES
-def test_a_new_task_comes_after_what_the_inner_team_had_said(moves: bool) -> None:
-    async def main() -> None:
-        team = await left(three_deep, [8], moves=moves)
-        result = await team.run(task="another")
-        state = copied(await team.save_state())
-        assert thread_of(state)[:4] == ["go", "x 0", "y 0", "another"]
-        assert thread_of(state, "middle")[:4] == ["go", "x 0", "y 0", "another"]
-        assert thread_of(state, "middle", "inner")[:4] == ["go", "x 0", "y 0", "another"]
-        later = [m.content for m in result.messages if isinstance(m, TextMessage)]
-        assert thread_of(state)[3:] == later
-
-    asyncio.run(main())
+async def test_a_new_task_comes_after_what_the_inner_team_had_said(moves: bool) -> None:
+    team = await left(three_deep, [8], moves=moves)
+    result = await team.run(task="another")
+    state = copied(await team.save_state())
+    assert thread_of(state)[:4] == ["go", "x 0", "y 0", "another"]
+    assert thread_of(state, "middle")[:4] == ["go", "x 0", "y 0", "another"]
+    assert thread_of(state, "middle", "inner")[:4] == ["go", "x 0", "y 0", "another"]
+    later = [m.content for m in result.messages if isinstance(m, TextMessage)]
+    assert thread_of(state)[3:] == later
 
 
-def test_the_turn_of_an_inner_team_goes_on_without_another_choice() -> None:
-    async def main() -> None:
-        model = ScriptedModel(["inner", "z"])
-        inner = RoundRobinGroupChat([Talker("x"), Talker("y")], name="inner", max_turns=2)
-        team = SelectorGroupChat([inner, Talker("z")], model, max_turns=2)
-        stream = team.run_stream(task="go")
+async def test_the_turn_of_an_inner_team_goes_on_without_another_choice() -> None:
+    model = ScriptedModel(["inner", "z"])
+    inner = RoundRobinGroupChat([Talker("x"), Talker("y")], name="inner", max_turns=2)
+    team = SelectorGroupChat([inner, Talker("z")], model, max_turns=2)
+    stream = team.run_stream(task="go")
+    await anext(stream)
+    await anext(stream)
+    await stream.aclose()
+    await team.run()
+    assert thread_of(await team.save_state()) == ["go", "x 0", "y 0", "z 0"]
+
+
+async def test_a_task_given_again_to_a_run_that_failed_goes_on_and_gives_the_whole_result() -> None:
+    x, task = Talker("x"), TextMessage(content="go", source="user")
+    team = RoundRobinGroupChat([x, Failing("y", LookupError("boom"))], max_turns=2)
+    with pytest.raises(LookupError):
+        await team.run(task=task)
+    result = await team.run(task=task)
+    assert (texts(result.messages), x.said) == (["user: go", "x: x 0", "y: y 0"], 1)
+    again = await team.run(task=task)  # that run has ended: it is another one
+    assert texts(again.messages) == ["user: go", "x: x 1", "y: y 1"]
+
+
+async def test_a_tool_that_is_a_team_is_as_before_after_a_turn_that_was_cut_short() -> None:
+    crew = pair()
+    agent = AssistantAgent("boss", Delegating(), tools=[TeamTool(crew, "crew", "Works.")])
+    before = copied(await crew.save_state())
+    stream = agent.run_stream(task="go")
+    for _ in range(6):
         await anext(stream)
-        await anext(stream)
-        await stream.aclose()
-        await team.run()
-        assert thread_of(await team.save_state()) == ["go", "x 0", "y 0", "z 0"]
-
-    asyncio.run(main())
-
-
-def test_a_task_given_again_to_a_run_that_failed_goes_on_and_gives_the_whole_result() -> None:
-    async def main() -> None:
-        x, task = Talker("x"), TextMessage(content="go", source="user")
-        team = RoundRobinGroupChat([x, Failing("y", LookupError("boom"))], max_turns=2)
-        with pytest.raises(LookupError):
-            await team.run(task=task)
-        result = await team.run(task=task)
-        assert (texts(result.messages), x.said) == (["user: go", "x: x 0", "y: y 0"], 1)
-        again = await team.run(task=task)  # that run has ended: it is another one
-        assert texts(again.messages) == ["user: go", "x: x 1", "y: y 1"]
-
-    asyncio.run(main())
-
-
-def test_a_tool_that_is_a_team_is_as_before_after_a_turn_that_was_cut_short() -> None:
-    async def main() -> None:
-        crew = pair()
-        agent = AssistantAgent("boss", Delegating(), tools=[TeamTool(crew, "crew", "Works.")])
-        before = copied(await crew.save_state())
-        stream = agent.run_stream(task="go")
-        for _ in range(6):
-            await anext(stream)
-        saved = copied(await agent.save_state())
-        assert crew.run_so_far()
-        await stream.aclose()
-        assert copied(await crew.save_state()) == before
-        assert copied(await agent.save_state()) == saved
-
-    asyncio.run(main())
+    saved = copied(await agent.save_state())
+    assert crew.run_so_far()
+    await stream.aclose()
+    assert copied(await crew.save_state()) == before
+    assert copied(await agent.save_state()) == saved

@@ -1,6 +1,5 @@
 """A team as a participant of a team."""
 
-import asyncio
 import json
 
 import pytest
@@ -12,7 +11,7 @@ from teamrun.messages import ThoughtEvent
 from teamrun.teams import RoundRobinGroupChat
 
 
-def test_what_a_nested_team_says_is_yielded_and_heard() -> None:
+async def test_what_a_nested_team_says_is_yielded_and_heard() -> None:
     def thought() -> list[ThoughtEvent]:
         return [ThoughtEvent(content="hm", source="a")]
 
@@ -20,7 +19,7 @@ def test_what_a_nested_team_says_is_yielded_and_heard() -> None:
     inner = RoundRobinGroupChat([a, b], name="inner", max_turns=2)
     team = RoundRobinGroupChat([inner, c], max_turns=3)
 
-    result = asyncio.run(team.run("go"))
+    result = await team.run("go")
 
     assert texts(result.messages) == [
         "user: go",
@@ -37,17 +36,17 @@ def test_what_a_nested_team_says_is_yielded_and_heard() -> None:
     assert result.stop_reason == "Maximum number of turns 3 reached."
 
 
-def test_a_turn_of_a_nested_team_is_one_turn_and_all_its_messages_count() -> None:
+async def test_a_turn_of_a_nested_team_is_one_turn_and_all_its_messages_count() -> None:
     inner = RoundRobinGroupChat([Talker("a"), Talker("b")], name="inner", max_turns=2)
     team = RoundRobinGroupChat([inner, Talker("c")], termination_condition=MaxMessageTermination(3))
 
-    result = asyncio.run(team.run("go"))
+    result = await team.run("go")
 
     assert texts(result.messages) == ["user: go", "a: a 0", "b: b 0"]
     assert team.stop_code == "max_messages"
 
 
-def test_a_nested_team_stops_by_its_own_condition_again_and_again() -> None:
+async def test_a_nested_team_stops_by_its_own_condition_again_and_again() -> None:
     inner = RoundRobinGroupChat(
         [Talker("a"), Talker("b", "x", "DONE", "x", "DONE")],
         name="inner",
@@ -55,69 +54,60 @@ def test_a_nested_team_stops_by_its_own_condition_again_and_again() -> None:
     )
     team = RoundRobinGroupChat([inner], max_turns=2)
 
-    result = asyncio.run(team.run("go"))
+    result = await team.run("go")
 
     assert [message.to_text() for message in result.messages] == [
         "go", "a 0", "x", "a 1", "DONE", "a 2", "x", "a 3", "DONE",
     ]  # fmt: skip
 
 
-def test_a_nested_team_that_heard_nothing_new_goes_on() -> None:
+async def test_a_nested_team_that_heard_nothing_new_goes_on() -> None:
     inner = RoundRobinGroupChat([Talker("a"), Talker("b")], name="inner", max_turns=1)
 
-    result = asyncio.run(RoundRobinGroupChat([inner], max_turns=2).run("go"))
+    result = await RoundRobinGroupChat([inner], max_turns=2).run("go")
 
     assert texts(result.messages) == ["user: go", "a: a 0", "b: b 0"]
 
 
-def test_reset_pause_and_resume_reach_the_inner_agents() -> None:
-    async def main() -> None:
-        a, b = Talker("a"), Talker("b")
-        inner = RoundRobinGroupChat([b], name="inner", max_turns=1)
-        team = RoundRobinGroupChat([a, inner], max_turns=1)
-        await team.run("go")
-        await team.pause()  # the inner team has not run, so there is nothing to pause
-        assert (a.log, b.log) == (["pause"], [])
-        await team.run()
-        await team.pause()
-        await team.resume()
-        await team.reset()
-        assert b.log == ["pause", "resume", "reset"]
-
-    asyncio.run(main())
+async def test_reset_pause_and_resume_reach_the_inner_agents() -> None:
+    a, b = Talker("a"), Talker("b")
+    inner = RoundRobinGroupChat([b], name="inner", max_turns=1)
+    team = RoundRobinGroupChat([a, inner], max_turns=1)
+    await team.run("go")
+    await team.pause()  # the inner team has not run, so there is nothing to pause
+    assert (a.log, b.log) == (["pause"], [])
+    await team.run()
+    await team.pause()
+    await team.resume()
+    await team.reset()
+    assert b.log == ["pause", "resume", "reset"]
 
 
-def test_the_state_of_a_nested_team_is_part_of_the_outer_state() -> None:
+async def test_the_state_of_a_nested_team_is_part_of_the_outer_state() -> None:
     def build() -> tuple[RoundRobinGroupChat, Talker]:
         b = Talker("b")
         inner = RoundRobinGroupChat([Talker("a"), b], name="inner", max_turns=1)
         return RoundRobinGroupChat([inner], max_turns=1), b
 
-    async def main() -> None:
-        first, _ = build()
-        await first.run("go")
-        state = json.loads(json.dumps(await first.save_state()))
-        assert state["agent_states"]["inner"]["agent_state"]["type"] == "TeamState"
+    first, _ = build()
+    await first.run("go")
+    state = json.loads(json.dumps(await first.save_state()))
+    assert state["agent_states"]["inner"]["agent_state"]["type"] == "TeamState"
 
-        second, b = build()
-        await second.load_state(state)
-        assert texts((await second.run()).messages) == ["b: b 0"]
-        assert b.heard == [["user: go", "a: a 0"]]
-
-    asyncio.run(main())
+    second, b = build()
+    await second.load_state(state)
+    assert texts((await second.run()).messages) == ["b: b 0"]
+    assert b.heard == [["user: go", "a: a 0"]]
 
 
-def test_a_nested_run_that_was_cut_short_goes_on_where_it_was() -> None:
-    async def main() -> list[str]:
-        a, b = Talker("a"), Failing("b", LookupError("boom"))
-        inner = RoundRobinGroupChat(
-            [a, b], name="inner", termination_condition=MaxMessageTermination(3)
-        )
-        team = RoundRobinGroupChat([inner], max_turns=1)
-        with pytest.raises(LookupError):
-            await team.run("go")
-        result = await team.run(cancellation_token=CancellationToken())
-        assert a.heard == [["user: go"]]
-        return texts(result.messages)
-
-    assert asyncio.run(main()) == ["b: b 0"]
+async def test_a_nested_run_that_was_cut_short_goes_on_where_it_was() -> None:
+    a, b = Talker("a"), Failing("b", LookupError("boom"))
+    inner = RoundRobinGroupChat(
+        [a, b], name="inner", termination_condition=MaxMessageTermination(3)
+    )
+    team = RoundRobinGroupChat([inner], max_turns=1)
+    with pytest.raises(LookupError):
+        await team.run("go")
+    result = await team.run(cancellation_token=CancellationToken())
+    assert a.heard == [["user: go"]]
+    assert texts(result.messages) == ["b: b 0"]

@@ -1,6 +1,5 @@
 """A round robin: who hears what, in what order things are yielded, and when it stops."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,11 +37,11 @@ async def collect(team: RoundRobinGroupChat, task: str | None = None) -> list[ob
     return [item async for item in team.run_stream(task)]
 
 
-def test_participants_speak_in_turn_and_hear_what_is_new_to_them() -> None:
+async def test_participants_speak_in_turn_and_hear_what_is_new_to_them() -> None:
     a, b, c = Talker("a"), Talker("b"), Talker("c")
     team = RoundRobinGroupChat([a, b, c], max_turns=4)
 
-    result = asyncio.run(team.run(task="go"))
+    result = await team.run(task="go")
 
     assert texts(result.messages) == ["user: go", "a: a 0", "b: b 0", "c: c 0", "a: a 1"]
     assert result.stop_reason == "Maximum number of turns 4 reached."
@@ -52,10 +51,10 @@ def test_participants_speak_in_turn_and_hear_what_is_new_to_them() -> None:
     assert c.heard == [["user: go", "a: a 0", "b: b 0"]]
 
 
-def test_a_stream_yields_the_task_then_each_thing_as_it_comes_then_the_result() -> None:
+async def test_a_stream_yields_the_task_then_each_thing_as_it_comes_then_the_result() -> None:
     team = RoundRobinGroupChat([Talker("a", before=thought), Talker("b")], max_turns=2)
 
-    *messages, result = asyncio.run(collect(team, "go"))
+    *messages, result = await collect(team, "go")
 
     assert [type(message).__name__ for message in messages] == [
         "TextMessage",
@@ -67,21 +66,21 @@ def test_a_stream_yields_the_task_then_each_thing_as_it_comes_then_the_result() 
     assert list(result.messages) == messages
 
 
-def test_the_task_can_be_left_out_of_the_output() -> None:
+async def test_the_task_can_be_left_out_of_the_output() -> None:
     a = Talker("a")
     team = RoundRobinGroupChat([a], max_turns=1)
 
-    result = asyncio.run(team.run(task="go", output_task_messages=False))
+    result = await team.run(task="go", output_task_messages=False)
 
     assert texts(result.messages) == ["a: a 0"]
     assert a.heard == [["user: go"]]
 
 
-def test_a_message_is_passed_on_as_the_object_it_is() -> None:
+async def test_a_message_is_passed_on_as_the_object_it_is() -> None:
     a, b = Talker("a"), Talker("b")
     task = TextMessage(content="go", source="user")
 
-    result = asyncio.run(RoundRobinGroupChat([a, b], max_turns=2).run(task=task))
+    result = await RoundRobinGroupChat([a, b], max_turns=2).run(task=task)
 
     assert result.messages[0] is task
     assert a.received[0] is task
@@ -89,35 +88,35 @@ def test_a_message_is_passed_on_as_the_object_it_is() -> None:
     assert b.received[1] is result.messages[1]
 
 
-def test_events_are_shown_and_never_heard_by_the_others() -> None:
+async def test_events_are_shown_and_never_heard_by_the_others() -> None:
     a, b = Talker("a", before=thought), Talker("b")
 
-    asyncio.run(RoundRobinGroupChat([a, b], max_turns=2).run("go"))
+    await RoundRobinGroupChat([a, b], max_turns=2).run("go")
 
     assert b.heard == [["user: go", "a: a 0"]]
 
 
-def test_inner_messages_reach_the_termination_condition_and_not_the_others() -> None:
+async def test_inner_messages_reach_the_termination_condition_and_not_the_others() -> None:
     def inner() -> Sequence[AnyMessage]:
         return [TextMessage(content="inner SECRET", source="a")]
 
     a, b = Talker("a", inner=inner), Talker("b")
     team = RoundRobinGroupChat([a, b], termination_condition=TextMentionTermination("SECRET"))
 
-    result = asyncio.run(team.run("go"))
+    result = await team.run("go")
 
     assert texts(result.messages) == ["user: go", "a: a 0"]  # what was not yielded is not shown
     assert result.stop_reason == "Text 'SECRET' mentioned"
     assert b.heard == []
 
 
-def test_pieces_of_a_streamed_answer_are_yielded_and_not_in_the_result() -> None:
+async def test_pieces_of_a_streamed_answer_are_yielded_and_not_in_the_result() -> None:
     def pieces() -> Sequence[AnyMessage]:
         return [ModelClientStreamingChunkEvent(content="a", source="a")]
 
     team = RoundRobinGroupChat([Talker("a", before=pieces)], max_turns=1)
 
-    items = asyncio.run(collect(team, "go"))
+    items = await collect(team, "go")
 
     assert [type(item).__name__ for item in items] == [
         "TextMessage",
@@ -186,26 +185,23 @@ class Stop:
     ],
     ids=lambda case: case.id,
 )
-def test_a_run_stops_with_a_reason_and_a_code_and_can_run_again(case: Stop) -> None:
-    async def main() -> list[TaskResult]:
-        team = RoundRobinGroupChat(
-            [Talker("a"), Talker("b")],
-            termination_condition=case.condition,
-            max_turns=case.max_turns,
-        )
-        first = await team.run("go")
-        assert team.stop_code == case.code
-        await team.reset()
-        return [first, await team.run("go")]
-
-    first, second = asyncio.run(main())
+async def test_a_run_stops_with_a_reason_and_a_code_and_can_run_again(case: Stop) -> None:
+    team = RoundRobinGroupChat(
+        [Talker("a"), Talker("b")],
+        termination_condition=case.condition,
+        max_turns=case.max_turns,
+    )
+    first = await team.run("go")
+    assert team.stop_code == case.code
+    await team.reset()
+    first, second = [first, await team.run("go")]
     assert texts(first.messages) == case.said
     assert first.stop_reason == case.reason
     assert texts(second.messages) == case.said
     assert second.stop_reason == case.reason
 
 
-def test_a_stop_message_of_an_agent_ends_the_run_only_with_a_condition_for_it() -> None:
+async def test_a_stop_message_of_an_agent_ends_the_run_only_with_a_condition_for_it() -> None:
     class Stopper(Talker):
         async def on_messages_stream(
             self,
@@ -214,26 +210,23 @@ def test_a_stop_message_of_an_agent_ends_the_run_only_with_a_condition_for_it() 
         ) -> AsyncGenerator[AnyMessage | Response, None]:
             yield Response(chat_message=StopMessage(content="enough", source=self.name))
 
-    result = asyncio.run(RoundRobinGroupChat([Stopper("a")], max_turns=2).run("go"))
+    result = await RoundRobinGroupChat([Stopper("a")], max_turns=2).run("go")
 
     assert texts(result.messages) == ["user: go", "a: enough", "a: enough"]
 
 
-def test_external_termination_ends_the_run_after_the_present_turn() -> None:
-    async def main() -> TaskResult | None:
-        stop = ExternalTermination()
-        team = RoundRobinGroupChat([Talker("a"), Talker("b")], termination_condition=stop)
-        async for item in team.run_stream("go"):
-            if isinstance(item, TaskResult):
-                assert team.stop_code == "external"
-                return item
-            if item.to_text() == "b 0":
-                stop.set()
-        return None
+async def test_external_termination_ends_the_run_after_the_present_turn() -> None:
+    stop = ExternalTermination()
+    team = RoundRobinGroupChat([Talker("a"), Talker("b")], termination_condition=stop)
+    items: list[object] = []
+    async for item in team.run_stream("go"):
+        items.append(item)
+        if isinstance(item, TextMessage) and item.content == "b 0":
+            stop.set()
 
-    result = asyncio.run(main())
-
-    assert result is not None
+    assert team.stop_code == "external"
+    result = items[-1]
+    assert isinstance(result, TaskResult)
     assert texts(result.messages) == ["user: go", "a: a 0", "b: b 0"]
     assert result.stop_reason == "External termination requested"
 
@@ -252,35 +245,29 @@ class Clock:
         return self.time
 
 
-def test_the_clock_of_a_timeout_starts_with_the_run() -> None:
-    async def main() -> TaskResult:
-        clock = Clock()
-        current_origin.set(clock)
-        team = RoundRobinGroupChat(
-            [Talker("a"), Talker("b")], termination_condition=TimeoutTermination(15)
-        )
-        clock.time += timedelta(hours=1)
-        return await team.run()
-
-    result = asyncio.run(main())
+async def test_the_clock_of_a_timeout_starts_with_the_run() -> None:
+    clock = Clock()
+    current_origin.set(clock)
+    team = RoundRobinGroupChat(
+        [Talker("a"), Talker("b")], termination_condition=TimeoutTermination(15)
+    )
+    clock.time += timedelta(hours=1)
+    result = await team.run()
 
     assert texts(result.messages) == ["a: a 0", "b: b 0"]
     assert result.stop_reason == "Timeout of 15 seconds reached"
 
 
-def test_the_order_carries_on_from_run_to_run_and_begins_anew_after_reset() -> None:
-    async def main() -> list[list[str]]:
-        a, b = Talker("a"), Talker("b")
-        team = RoundRobinGroupChat([a, b], max_turns=1)
-        runs = [await team.run("go"), await team.run(), await team.run("more")]
-        await team.reset()
-        runs.append(await team.run("again"))
-        assert a.log == ["reset"]
-        assert b.heard == [["user: go", "a: a 0"]]
-        assert a.heard[-1] == ["user: again"]
-        return [texts(run.messages) for run in runs]
-
-    assert asyncio.run(main()) == [
+async def test_the_order_carries_on_from_run_to_run_and_begins_anew_after_reset() -> None:
+    a, b = Talker("a"), Talker("b")
+    team = RoundRobinGroupChat([a, b], max_turns=1)
+    runs = [await team.run("go"), await team.run(), await team.run("more")]
+    await team.reset()
+    runs.append(await team.run("again"))
+    assert a.log == ["reset"]
+    assert b.heard == [["user: go", "a: a 0"]]
+    assert a.heard[-1] == ["user: again"]
+    assert [texts(run.messages) for run in runs] == [
         ["user: go", "a: a 0"],
         ["b: b 0"],
         ["user: more", "a: a 1"],
@@ -288,26 +275,22 @@ def test_the_order_carries_on_from_run_to_run_and_begins_anew_after_reset() -> N
     ]
 
 
-def test_a_condition_that_has_fired_before_ends_the_run_at_once() -> None:
-    async def main() -> TaskResult:
-        condition = TextMentionTermination("x")
-        await condition([TextMessage(content="x", source="user")])
-        team = RoundRobinGroupChat([Talker("a")], termination_condition=condition, max_turns=1)
-        result = await team.run("go")
-        assert team.stop_code == "text_mention"
-        assert await team.run("go") == result  # until somebody resets it
-        return result
-
-    result = asyncio.run(main())
+async def test_a_condition_that_has_fired_before_ends_the_run_at_once() -> None:
+    condition = TextMentionTermination("x")
+    await condition([TextMessage(content="x", source="user")])
+    team = RoundRobinGroupChat([Talker("a")], termination_condition=condition, max_turns=1)
+    result = await team.run("go")
+    assert team.stop_code == "text_mention"
+    assert await team.run("go") == result  # until somebody resets it
 
     assert list(result.messages) == []
     assert result.stop_reason == "The group chat has already terminated."
 
 
-def test_who_is_selected_is_yielded_on_request() -> None:
+async def test_who_is_selected_is_yielded_on_request() -> None:
     team = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=2, emit_team_events=True)
 
-    result = asyncio.run(team.run("go"))
+    result = await team.run("go")
 
     assert texts(result.messages) == [
         "user: go",
@@ -322,7 +305,7 @@ def test_who_is_selected_is_yielded_on_request() -> None:
     assert event.source == "RoundRobinGroupChatManager"
 
 
-def test_an_observer_is_told_of_each_turn_in_order() -> None:
+async def test_an_observer_is_told_of_each_turn_in_order() -> None:
     log: list[object] = []
 
     class Observer:
@@ -335,15 +318,12 @@ def test_an_observer_is_told_of_each_turn_in_order() -> None:
         def speaker_selected(self, speakers: list[str]) -> None:
             log.append(("selected", speakers))
 
-    async def main() -> None:
-        team = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=2)
-        team.observer = Observer()
-        async for item in team.run_stream("go"):
-            if isinstance(item, TaskResult):
-                return
-            log.append(item.to_text())
-
-    asyncio.run(main())
+    team = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=2)
+    team.observer = Observer()
+    async for item in team.run_stream("go"):
+        if isinstance(item, TaskResult):
+            break
+        log.append(item.to_text())
 
     assert log == [
         "go",
@@ -356,48 +336,43 @@ def test_an_observer_is_told_of_each_turn_in_order() -> None:
     ]
 
 
-def test_a_second_run_while_running_is_refused_in_autogens_words() -> None:
-    async def main() -> None:
-        team = RoundRobinGroupChat([Talker("a")], max_turns=2)
-        stream = team.run_stream("go")
-        await anext(stream)
+async def test_a_second_run_while_running_is_refused_in_autogens_words() -> None:
+    team = RoundRobinGroupChat([Talker("a")], max_turns=2)
+    stream = team.run_stream("go")
+    await anext(stream)
 
-        with pytest.raises(ValueError, match="it cannot run again until it is stopped") as caught:
-            await team.run("again")
-        assert str(caught.value).startswith(
-            "The team is already running, it cannot run again until it is stopped."
-        )
-        with pytest.raises(RuntimeError):
-            await team.reset()
-        with pytest.raises(TeamBusy):
-            await team.load_state(await team.save_state())
-
-        rest = [item async for item in stream]
-        assert isinstance(rest[-1], TaskResult)
+    with pytest.raises(ValueError, match="it cannot run again until it is stopped") as caught:
         await team.run("again")
+    assert str(caught.value).startswith(
+        "The team is already running, it cannot run again until it is stopped."
+    )
+    with pytest.raises(RuntimeError):
+        await team.reset()
+    with pytest.raises(TeamBusy):
+        await team.load_state(await team.save_state())
 
-    asyncio.run(main())
-
-
-def test_a_task_may_be_a_text_a_message_or_several() -> None:
-    async def main() -> list[list[str]]:
-        team = RoundRobinGroupChat([Talker("a")], termination_condition=MaxMessageTermination(1))
-        one = TextMessage(content="one", source="user")
-        two = TextMessage(content="two", source="boss")
-        tasks = ["go", one, [one, two]]
-        return [texts((await team.run(task)).messages) for task in tasks]
-
-    assert asyncio.run(main()) == [["user: go"], ["user: one"], ["user: one", "boss: two"]]
+    rest = [item async for item in stream]
+    assert isinstance(rest[-1], TaskResult)
+    await team.run("again")
 
 
-def test_an_empty_task_list_is_refused_and_the_team_stays_usable() -> None:
-    async def main() -> None:
-        team = RoundRobinGroupChat([Talker("a")], max_turns=1)
-        with pytest.raises(ValueError, match=r"Task list cannot be empty\."):
-            await team.run([])
-        await team.run("go")
+async def test_a_task_may_be_a_text_a_message_or_several() -> None:
+    team = RoundRobinGroupChat([Talker("a")], termination_condition=MaxMessageTermination(1))
+    one = TextMessage(content="one", source="user")
+    two = TextMessage(content="two", source="boss")
+    tasks = ["go", one, [one, two]]
+    assert [texts((await team.run(task)).messages) for task in tasks] == [
+        ["user: go"],
+        ["user: one"],
+        ["user: one", "boss: two"],
+    ]
 
-    asyncio.run(main())
+
+async def test_an_empty_task_list_is_refused_and_the_team_stays_usable() -> None:
+    team = RoundRobinGroupChat([Talker("a")], max_turns=1)
+    with pytest.raises(ValueError, match=r"Task list cannot be empty\."):
+        await team.run([])
+    await team.run("go")
 
 
 def test_participants_need_names_of_their_own() -> None:
@@ -425,23 +400,20 @@ def test_names_and_descriptions_have_defaults() -> None:
     assert (named.name, named.description) == ("analysts", "They analyse.")
 
 
-def test_participants_are_told_of_pause_and_resume_once_the_team_has_run() -> None:
-    async def main() -> None:
-        a, b = Talker("a"), Talker("b")
-        team = RoundRobinGroupChat([a, b], max_turns=1)
-        with pytest.raises(RuntimeError, match="must be run before it can be paused"):
-            await team.pause()
-        with pytest.raises(RuntimeError, match="must be run before it can be resumed"):
-            await team.resume()
-        await team.run("go")
+async def test_participants_are_told_of_pause_and_resume_once_the_team_has_run() -> None:
+    a, b = Talker("a"), Talker("b")
+    team = RoundRobinGroupChat([a, b], max_turns=1)
+    with pytest.raises(RuntimeError, match="must be run before it can be paused"):
         await team.pause()
+    with pytest.raises(RuntimeError, match="must be run before it can be resumed"):
         await team.resume()
-        assert a.log == b.log == ["pause", "resume"]
+    await team.run("go")
+    await team.pause()
+    await team.resume()
+    assert a.log == b.log == ["pause", "resume"]
 
-    asyncio.run(main())
 
-
-def test_an_agent_without_a_response_is_named() -> None:
+async def test_an_agent_without_a_response_is_named() -> None:
     class Mute(Talker):
         async def on_messages_stream(
             self,
@@ -451,47 +423,40 @@ def test_an_agent_without_a_response_is_named() -> None:
             yield ThoughtEvent(content="hm", source=self.name)
 
     with pytest.raises(RuntimeError, match="'mute' did not produce a final response"):
-        asyncio.run(RoundRobinGroupChat([Mute("mute")]).run("go"))
+        await RoundRobinGroupChat([Mute("mute")]).run("go")
 
 
-def test_the_exception_of_an_agent_comes_out_as_it_is() -> None:
+async def test_the_exception_of_an_agent_comes_out_as_it_is() -> None:
     error = LookupError("boom")
     a = Failing("a", error)
     team = RoundRobinGroupChat([a, Talker("b")], max_turns=2)
-
-    async def main() -> TaskResult:
-        with pytest.raises(LookupError) as caught:
-            await team.run("go")
-        assert caught.value is error
-        return await team.run()
-
-    result = asyncio.run(main())
+    with pytest.raises(LookupError) as caught:
+        await team.run("go")
+    assert caught.value is error
+    result = await team.run()
 
     assert texts(result.messages) == ["a: a 0", "b: b 0"]
     assert a.heard == [["user: go"], ["user: go"]]  # the turn was taken again
 
 
-def test_the_exception_of_a_condition_comes_out_as_it_is() -> None:
+async def test_the_exception_of_a_condition_comes_out_as_it_is() -> None:
     def check(_messages: Sequence[AnyMessage]) -> bool:
         raise LookupError("boom")
 
     team = RoundRobinGroupChat([Talker("a")], termination_condition=FunctionalTermination(check))
 
     with pytest.raises(LookupError, match="boom"):
-        asyncio.run(team.run("go"))
+        await team.run("go")
 
 
-def test_a_caller_that_leaves_the_stream_finds_what_it_saw_in_the_state() -> None:
-    async def main() -> list[str]:
-        a, b = Talker("a"), Talker("b")
-        team = RoundRobinGroupChat([a, b], max_turns=2)
-        stream = team.run_stream("go")
-        async for item in stream:
-            if isinstance(item, TextMessage) and item.source == "a":
-                break
-        await stream.aclose()
-        result = await team.run()
-        assert b.heard == [["user: go", "a: a 0"]]
-        return texts(result.messages)
-
-    assert asyncio.run(main()) == ["b: b 0"]
+async def test_a_caller_that_leaves_the_stream_finds_what_it_saw_in_the_state() -> None:
+    a, b = Talker("a"), Talker("b")
+    team = RoundRobinGroupChat([a, b], max_turns=2)
+    stream = team.run_stream("go")
+    async for item in stream:
+        if isinstance(item, TextMessage) and item.source == "a":
+            break
+    await stream.aclose()
+    result = await team.run()
+    assert b.heard == [["user: go", "a: a 0"]]
+    assert texts(result.messages) == ["b: b 0"]

@@ -70,23 +70,23 @@ def said_after_task(result: TaskResult) -> list[str]:
     return texts(result.messages)[1:]
 
 
-def test_the_model_chooses_who_speaks() -> None:
+async def test_the_model_chooses_who_speaks() -> None:
     client = model("bob", "ann", "cy_d")
 
-    result = asyncio.run(team_of(client, max_turns=3).run("go"))
+    result = await team_of(client, max_turns=3).run("go")
 
     assert said_after_task(result) == ["bob: bob 0", "ann: ann 0", "cy_d: cy_d 0"]
     assert result.stop_reason == "Maximum number of turns 3 reached."
     assert client.left_over() == {}
 
 
-def test_the_prompt_holds_roles_candidates_and_the_history() -> None:
+async def test_the_prompt_holds_roles_candidates_and_the_history() -> None:
     client = model("bob", "ann")
     team = team_of(
         client, max_turns=2, selector_prompt="R {roles}\nP {participants}\nH {history}{{x}}"
     )
 
-    asyncio.run(team.run("go\nnow"))
+    await team.run("go\nnow")
 
     roles = "ann: The agent ann.\nbob: The agent bob.\ncy_d: The agent cy_d."
     assert prompt_of(client.calls[0].messages) == (
@@ -98,10 +98,10 @@ def test_the_prompt_holds_roles_candidates_and_the_history() -> None:
     )
 
 
-def test_the_default_prompt_has_the_three_fields() -> None:
+async def test_the_default_prompt_has_the_three_fields() -> None:
     client = model("bob")
 
-    asyncio.run(team_of(client).run("THE TASK"))
+    await team_of(client).run("THE TASK")
 
     prompt = prompt_of(client.calls[0].messages)
     assert "bob: The agent bob." in prompt
@@ -110,11 +110,11 @@ def test_the_default_prompt_has_the_three_fields() -> None:
     assert "{" not in prompt
 
 
-def test_a_prompt_cannot_format_anything_but_its_fields() -> None:
+async def test_a_prompt_cannot_format_anything_but_its_fields() -> None:
     client = model("bob")
     team = team_of(client, selector_prompt="{history.__class__} {roles:>99999999} {other}")
 
-    asyncio.run(team.run("go"))
+    await team.run("go")
 
     assert prompt_of(client.calls[0].messages) == ("{history.__class__} {roles:>99999999} {other}")
 
@@ -122,12 +122,12 @@ def test_a_prompt_cannot_format_anything_but_its_fields() -> None:
 @pytest.mark.parametrize(
     ("family", "expected"), [("gpt-4o", SystemMessage), ("o3", SystemMessage), ("r1", UserMessage)]
 )
-def test_openai_models_are_asked_by_a_system_message_and_others_by_a_user(
+async def test_openai_models_are_asked_by_a_system_message_and_others_by_a_user(
     family: str, expected: type[LLMMessage]
 ) -> None:
     client = model("bob", family=family)
 
-    asyncio.run(team_of(client).run("go"))
+    await team_of(client).run("go")
 
     assert [type(message) for message in client.calls[0].messages] == [expected]
 
@@ -136,8 +136,8 @@ def test_openai_models_are_asked_by_a_system_message_and_others_by_a_user(
     "answer",
     ["cy_d", "I choose cy_d.", "**cy\\_d**", "cy d, please", "cy_d! Yes, cy_d", '"cy_d"'],
 )
-def test_a_name_is_found_as_a_word_in_any_spelling_of_its_underscores(answer: str) -> None:
-    result = asyncio.run(team_of(model(answer)).run("go"))
+async def test_a_name_is_found_as_a_word_in_any_spelling_of_its_underscores(answer: str) -> None:
+    result = await team_of(model(answer)).run("go")
 
     assert said_after_task(result) == ["cy_d: cy_d 0"]
 
@@ -158,12 +158,12 @@ def test_a_name_is_found_as_a_word_in_any_spelling_of_its_underscores(answer: st
         ),
     ],
 )
-def test_an_answer_that_is_no_choice_is_told_why_and_asked_again(
+async def test_an_answer_that_is_no_choice_is_told_why_and_asked_again(
     answer: str, feedback: str
 ) -> None:
     client = model("ann", answer, "bob")
 
-    result = asyncio.run(team_of(client, max_turns=2).run("go"))
+    result = await team_of(client, max_turns=2).run("go")
 
     assert said_after_task(result) == ["ann: ann 0", "bob: bob 0"]
     _, first, second = client.calls[2].messages
@@ -173,10 +173,10 @@ def test_an_answer_that_is_no_choice_is_told_why_and_asked_again(
     )
 
 
-def test_after_the_last_attempt_the_first_candidate_speaks_and_nobody_twice() -> None:
+async def test_after_the_last_attempt_the_first_candidate_speaks_and_nobody_twice() -> None:
     client = model("?", "?", "bob", "?", "?")
 
-    result = asyncio.run(team_of(client, max_turns=3, max_selector_attempts=2).run("go"))
+    result = await team_of(client, max_turns=3, max_selector_attempts=2).run("go")
 
     assert said_after_task(result) == ["ann: ann 0", "bob: bob 0", "ann: ann 1"]
 
@@ -191,7 +191,7 @@ NAMES = ("ann", "bob", "cy_d")
     ),
     may_repeat=st.booleans(),
 )
-def test_whatever_the_model_answers_the_speaker_is_one_that_the_rules_allow(
+async def test_whatever_the_model_answers_the_speaker_is_one_that_the_rules_allow(
     answers: list[str], candidates: list[str] | None, may_repeat: bool
 ) -> None:
     team = team_of(
@@ -202,7 +202,7 @@ def test_whatever_the_model_answers_the_speaker_is_one_that_the_rules_allow(
         candidate_func=None if candidates is None else always(candidates),
     )
 
-    speakers = [line.partition(":")[0] for line in said_after_task(asyncio.run(team.run("go")))]
+    speakers = [line.partition(":")[0] for line in said_after_task(await team.run("go"))]
 
     if candidates is not None:
         assert set(speakers) <= set(candidates)
@@ -222,10 +222,10 @@ def test_whatever_the_model_answers_the_speaker_is_one_that_the_rules_allow(
         ("a < b > c", "a < b > c"),
     ],
 )
-def test_names_among_the_thoughts_of_a_model_are_no_mentions(text: str, said: str) -> None:
+async def test_names_among_the_thoughts_of_a_model_are_no_mentions(text: str, said: str) -> None:
     assert spoken(text) == said
     if said == "bob":
-        result = asyncio.run(team_of(model(text), max_selector_attempts=1).run("go"))
+        result = await team_of(model(text), max_selector_attempts=1).run("go")
         assert said_after_task(result) == ["bob: bob 0"]
 
 
@@ -256,24 +256,24 @@ def test_names_are_found_in_sentences_of_every_script(
     assert mentioned(text, names) == found
 
 
-def test_a_speaker_may_be_repeated_where_that_is_allowed() -> None:
+async def test_a_speaker_may_be_repeated_where_that_is_allowed() -> None:
     client = model("bob", "bob")
 
-    result = asyncio.run(team_of(client, max_turns=2, allow_repeated_speaker=True).run("go"))
+    result = await team_of(client, max_turns=2, allow_repeated_speaker=True).run("go")
 
     assert said_after_task(result) == ["bob: bob 0", "bob: bob 1"]
     assert "['ann', 'bob', 'cy_d']" in prompt_of(client.calls[1].messages)
 
 
-def test_a_single_candidate_needs_no_model() -> None:
+async def test_a_single_candidate_needs_no_model() -> None:
     team = SelectorGroupChat([Talker("ann"), Talker("bob")], model("ann"), max_turns=3)
 
-    result = asyncio.run(team.run("go"))
+    result = await team.run("go")
 
     assert said_after_task(result) == ["ann: ann 0", "bob: bob 0", "ann: ann 1"]
 
 
-def test_a_function_chooses_in_place_of_the_model_or_leaves_it_to_it() -> None:
+async def test_a_function_chooses_in_place_of_the_model_or_leaves_it_to_it() -> None:
     threads: list[list[str]] = []
 
     def choose(messages: Sequence[AnyMessage]) -> str | None:
@@ -282,7 +282,7 @@ def test_a_function_chooses_in_place_of_the_model_or_leaves_it_to_it() -> None:
 
     client = model("bob")
 
-    result = asyncio.run(team_of(client, max_turns=3, selector_func=choose).run("go"))
+    result = await team_of(client, max_turns=3, selector_func=choose).run("go")
 
     # What the function chose is not remembered as the previous speaker, so bob is a candidate.
     assert said_after_task(result) == ["bob: bob 0", "bob: bob 1", "bob: bob 2"]
@@ -293,7 +293,7 @@ def test_a_function_chooses_in_place_of_the_model_or_leaves_it_to_it() -> None:
     ]
 
 
-def test_functions_may_be_async() -> None:
+async def test_functions_may_be_async() -> None:
     async def choose(messages: Sequence[AnyMessage]) -> str | None:
         return "bob" if len(messages) == 1 else None
 
@@ -302,14 +302,14 @@ def test_functions_may_be_async() -> None:
 
     team = team_of(model(), max_turns=2, selector_func=choose, candidate_func=candidates)
 
-    assert said_after_task(asyncio.run(team.run("go"))) == ["bob: bob 0", "cy_d: cy_d 0"]
+    assert said_after_task(await team.run("go")) == ["bob: bob 0", "cy_d: cy_d 0"]
 
 
-def test_candidates_by_function_replace_the_rule_against_repetition() -> None:
+async def test_candidates_by_function_replace_the_rule_against_repetition() -> None:
     client = model("bob", "ann", "bob")
     team = team_of(client, max_turns=2, candidate_func=always(["bob", "cy_d"]))
 
-    result = asyncio.run(team.run("go"))
+    result = await team.run("go")
 
     assert said_after_task(result) == ["bob: bob 0", "bob: bob 1"]
     assert "['bob', 'cy_d']" in prompt_of(client.calls[1].messages)
@@ -326,18 +326,20 @@ def test_candidates_by_function_replace_the_rule_against_repetition() -> None:
         ({"candidate_func": always(["eve"])}, "returned invalid participant names"),
     ],
 )
-def test_functions_must_return_names_of_participants(options: dict[str, Any], text: str) -> None:
+async def test_functions_must_return_names_of_participants(
+    options: dict[str, Any], text: str
+) -> None:
     with pytest.raises(ValueError, match=text):
-        asyncio.run(team_of(model(), **options).run("go"))
+        await team_of(model(), **options).run("go")
 
 
-def test_tokens_of_the_choice_count_for_token_usage() -> None:
+async def test_tokens_of_the_choice_count_for_token_usage() -> None:
     client = model(says("bob"), says("ann"), says("bob"))
     team = team_of(
         client, max_turns=9, termination_condition=TokenUsageTermination(max_total_token=24)
     )
 
-    result = asyncio.run(team.run("go"))
+    result = await team.run("go")
 
     assert said_after_task(result) == ["bob: bob 0", "ann: ann 0"]
     assert result.stop_reason == (
@@ -348,13 +350,13 @@ def test_tokens_of_the_choice_count_for_token_usage() -> None:
 
 
 @pytest.mark.parametrize("emit", [False, True])
-def test_an_outer_team_counts_the_choices_of_a_nested_team_once(emit: bool) -> None:
+async def test_an_outer_team_counts_the_choices_of_a_nested_team_once(emit: bool) -> None:
     inner = team_of(model(says("bob"), says("ann")), name="inner", emit_team_events=emit)
     team = RoundRobinGroupChat(
         [inner], termination_condition=TokenUsageTermination(max_total_token=24)
     )
 
-    result = asyncio.run(team.run("go"))
+    result = await team.run("go")
 
     assert [text for text in texts(result.messages) if ":" in text][1:] == [
         "bob: bob 0",
@@ -364,10 +366,10 @@ def test_an_outer_team_counts_the_choices_of_a_nested_team_once(emit: bool) -> N
     assert result.stop_reason.startswith("Token usage limit reached, total token count: 24,")
 
 
-def test_team_events_tell_what_the_model_said_and_used() -> None:
+async def test_team_events_tell_what_the_model_said_and_used() -> None:
     client = model(says("nobody"), says("bob"))
 
-    result = asyncio.run(team_of(client, emit_team_events=True).run("go"))
+    result = await team_of(client, emit_team_events=True).run("go")
 
     assert texts(result.messages) == [
         "user: go",
@@ -384,7 +386,7 @@ def test_team_events_tell_what_the_model_said_and_used() -> None:
     assert first.models_usage == RequestUsage(prompt_tokens=10, completion_tokens=2)
 
 
-def test_an_observer_is_told_who_was_chosen() -> None:
+async def test_an_observer_is_told_who_was_chosen() -> None:
     log: list[object] = []
 
     class Observer:
@@ -399,17 +401,14 @@ def test_an_observer_is_told_who_was_chosen() -> None:
     team = team_of(model("bob", "ann"), max_turns=2)
     team.observer = Observer()
 
-    asyncio.run(team.run("go"))
+    await team.run("go")
 
     assert log == [["bob"], (1, "bob"), ["ann"], (2, "ann")]
 
 
-def test_a_streamed_choice_is_shown_piece_by_piece_with_team_events() -> None:
-    async def main() -> list[object]:
-        team = team_of(model("bob it is"), emit_team_events=True, model_client_streaming=True)
-        return [item async for item in team.run_stream("go")]
-
-    items = asyncio.run(main())
+async def test_a_streamed_choice_is_shown_piece_by_piece_with_team_events() -> None:
+    team = team_of(model("bob it is"), emit_team_events=True, model_client_streaming=True)
+    items = [item async for item in team.run_stream("go")]
 
     pieces = [item for item in items if isinstance(item, ModelClientStreamingChunkEvent)]
     assert "".join(piece.content for piece in pieces) == "bob it is"
@@ -419,8 +418,8 @@ def test_a_streamed_choice_is_shown_piece_by_piece_with_team_events() -> None:
     assert said_after_task(result) == ["SelectorEvent", "SelectSpeakerEvent", "bob: bob 0"]
 
 
-def test_a_streamed_choice_is_silent_without_team_events() -> None:
-    result = asyncio.run(team_of(model("bob"), model_client_streaming=True).run("go"))
+async def test_a_streamed_choice_is_silent_without_team_events() -> None:
+    result = await team_of(model("bob"), model_client_streaming=True).run("go")
 
     assert said_after_task(result) == ["bob: bob 0"]
 
@@ -442,105 +441,90 @@ class SlowModel(ScriptedModel):
         return await super().create(messages)
 
 
-def test_the_choice_is_given_the_token_and_ends_when_it_is_cancelled() -> None:
-    async def main() -> None:
-        client, token = SlowModel(), CancellationToken()
-        team = SelectorGroupChat([Talker("ann"), Talker("bob")], client, max_turns=1)
-        running = asyncio.ensure_future(team.run("go", cancellation_token=token))
-        await client.asked.wait()
-        assert client.token is token
-        token.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        team2 = SelectorGroupChat([Talker("ann"), Talker("bob")], model("bob"), max_turns=1)
-        await team2.load_state(await team.save_state())
-        assert texts((await team2.run()).messages) == ["bob: bob 0"]
-
-    asyncio.run(main())
+async def test_the_choice_is_given_the_token_and_ends_when_it_is_cancelled() -> None:
+    client, token = SlowModel(), CancellationToken()
+    team = SelectorGroupChat([Talker("ann"), Talker("bob")], client, max_turns=1)
+    running = asyncio.ensure_future(team.run("go", cancellation_token=token))
+    await client.asked.wait()
+    assert client.token is token
+    token.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    team2 = SelectorGroupChat([Talker("ann"), Talker("bob")], model("bob"), max_turns=1)
+    await team2.load_state(await team.save_state())
+    assert texts((await team2.run()).messages) == ["bob: bob 0"]
 
 
-def test_a_turn_that_was_cut_short_leaves_the_previous_speaker_as_it_was() -> None:
-    async def main() -> list[str]:
-        ann, bob = Talker("ann"), Failing("bob", LookupError("boom"))
-        team = SelectorGroupChat([ann, bob, Talker("cy")], model("ann", "bob", "bob"), max_turns=2)
-        with pytest.raises(LookupError):
-            await team.run("go")
-        return texts((await team.run()).messages)
-
-    assert asyncio.run(main()) == ["bob: bob 0"]
+async def test_a_turn_that_was_cut_short_leaves_the_previous_speaker_as_it_was() -> None:
+    ann, bob = Talker("ann"), Failing("bob", LookupError("boom"))
+    team = SelectorGroupChat([ann, bob, Talker("cy")], model("ann", "bob", "bob"), max_turns=2)
+    with pytest.raises(LookupError):
+        await team.run("go")
+    assert texts((await team.run()).messages) == ["bob: bob 0"]
 
 
-def test_an_error_of_the_model_comes_out_as_it_is() -> None:
+async def test_an_error_of_the_model_comes_out_as_it_is() -> None:
     failing = ScriptedModel([{"error": {"message": "overloaded", "status_code": 529}}])
     team = SelectorGroupChat([Talker("ann"), Talker("bob")], failing)
 
     with pytest.raises(ModelError) as caught:
-        asyncio.run(team.run("go"))
+        await team.run("go")
     assert caught.value.status_code == 529
 
 
-def test_the_previous_speaker_and_the_history_survive_save_and_load() -> None:
-    async def main() -> None:
-        first = team_of(model("bob"))
-        await first.run("go")
-        state = json.loads(json.dumps(await first.save_state()))
-        manager = state["agent_states"]["SelectorGroupChatManager"]
-        assert manager["type"] == "SelectorManagerState"
-        assert manager["previous_speaker"] == "bob"
+async def test_the_previous_speaker_and_the_history_survive_save_and_load() -> None:
+    first = team_of(model("bob"))
+    await first.run("go")
+    state = json.loads(json.dumps(await first.save_state()))
+    manager = state["agent_states"]["SelectorGroupChatManager"]
+    assert manager["type"] == "SelectorManagerState"
+    assert manager["previous_speaker"] == "bob"
 
-        client = model("ann")
-        second = team_of(client)
-        await second.load_state(state)
-        await second.run()
+    client = model("ann")
+    second = team_of(client)
+    await second.load_state(state)
+    await second.run()
 
-        prompt = prompt_of(client.calls[0].messages)
-        assert "['ann', 'cy_d']" in prompt
-        assert "user: go\n\n\nbob: bob 0" in prompt
-
-    asyncio.run(main())
+    prompt = prompt_of(client.calls[0].messages)
+    assert "['ann', 'cy_d']" in prompt
+    assert "user: go\n\n\nbob: bob 0" in prompt
 
 
-def test_loading_replaces_the_history_that_the_model_sees() -> None:
-    async def main() -> None:
-        fresh = await team_of(model()).save_state()
-        client = model("bob", "bob")
-        team = team_of(client)
-        await team.run("old task")
-        await team.load_state(fresh)
-        await team.run("new task")
-        prompt = prompt_of(client.calls[1].messages)
-        assert "old task" not in prompt
-        assert "['ann', 'bob', 'cy_d']" in prompt
-
-    asyncio.run(main())
+async def test_loading_replaces_the_history_that_the_model_sees() -> None:
+    fresh = await team_of(model()).save_state()
+    client = model("bob", "bob")
+    team = team_of(client)
+    await team.run("old task")
+    await team.load_state(fresh)
+    await team.run("new task")
+    prompt = prompt_of(client.calls[1].messages)
+    assert "old task" not in prompt
+    assert "['ann', 'bob', 'cy_d']" in prompt
 
 
-def test_reset_forgets_the_speaker_and_the_history() -> None:
-    async def main() -> None:
-        client = model("bob", "bob")
-        team = team_of(client)
-        await team.run("old task")
-        await team.reset()
-        await team.run("new task")
-        prompt = prompt_of(client.calls[1].messages)
-        assert "['ann', 'bob', 'cy_d']" in prompt
-        assert "old task" not in prompt
-
-    asyncio.run(main())
+async def test_reset_forgets_the_speaker_and_the_history() -> None:
+    client = model("bob", "bob")
+    team = team_of(client)
+    await team.run("old task")
+    await team.reset()
+    await team.run("new task")
+    prompt = prompt_of(client.calls[1].messages)
+    assert "['ann', 'bob', 'cy_d']" in prompt
+    assert "old task" not in prompt
 
 
-def test_a_model_context_decides_how_much_of_the_history_the_model_sees() -> None:
+async def test_a_model_context_decides_how_much_of_the_history_the_model_sees() -> None:
     client = model("bob", "ann")
     team = team_of(client, max_turns=2, model_context=BufferedChatCompletionContext(buffer_size=1))
 
-    asyncio.run(team.run("the task"))
+    await team.run("the task")
 
     prompt = prompt_of(client.calls[1].messages)
     assert "bob: bob 0" in prompt
     assert "the task" not in prompt
 
 
-def test_the_context_of_a_handoff_is_part_of_the_history() -> None:
+async def test_the_context_of_a_handoff_is_part_of_the_history() -> None:
     client = model("bob")
     handoff = HandoffMessage(
         content="over to you",
@@ -549,19 +533,19 @@ def test_the_context_of_a_handoff_is_part_of_the_history() -> None:
         context=[UserMessage(content="background", source="desk")],
     )
 
-    asyncio.run(team_of(client).run(handoff))
+    await team_of(client).run(handoff)
 
     assert "desk: background\n\n\nuser: over to you" in prompt_of(client.calls[0].messages)
 
 
-def test_arguments_go_by_the_names_that_people_write() -> None:
+async def test_arguments_go_by_the_names_that_people_write() -> None:
     client = model("bob")
     people = [Talker("ann"), Talker("bob"), Talker("cy")]
     team = SelectorGroupChat(
         agents=people, model_client=client, system_message="Pick from {participants}", max_turns=1
     )
 
-    asyncio.run(team.run("go"))
+    await team.run("go")
 
     assert prompt_of(client.calls[0].messages) == "Pick from ['ann', 'bob', 'cy']"
 
@@ -573,28 +557,25 @@ def test_a_selector_needs_two_participants_and_a_model() -> None:
         SelectorGroupChat([Talker("ann"), Talker("bob")])
 
 
-def test_a_nested_team_can_be_chosen() -> None:
+async def test_a_nested_team_can_be_chosen() -> None:
     inner = RoundRobinGroupChat([Talker("x"), Talker("y")], name="inner", max_turns=2)
     team = SelectorGroupChat([Talker("ann"), inner], model("inner"), max_turns=2)
 
-    result = asyncio.run(team.run("go"))
+    result = await team.run("go")
 
     assert said_after_task(result) == ["x: x 0", "y: y 0", "ann: ann 0"]
 
 
-def test_a_stuck_speaker_that_is_cancelled_does_not_count_as_having_spoken() -> None:
-    async def main() -> list[str]:
-        ann, bob = Talker("ann"), Stuck("bob")
-        token = CancellationToken()
-        team = SelectorGroupChat([ann, bob, Talker("cy")], model("bob", "bob"), max_turns=1)
-        running = asyncio.ensure_future(
-            team.run(TextMessage(content="go", source="user"), cancellation_token=token)
-        )
-        await bob.started.wait()
-        token.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        bob.go.set()
-        return texts((await team.run()).messages)
-
-    assert asyncio.run(main()) == ["bob: bob 0"]
+async def test_a_stuck_speaker_that_is_cancelled_does_not_count_as_having_spoken() -> None:
+    ann, bob = Talker("ann"), Stuck("bob")
+    token = CancellationToken()
+    team = SelectorGroupChat([ann, bob, Talker("cy")], model("bob", "bob"), max_turns=1)
+    running = asyncio.ensure_future(
+        team.run(TextMessage(content="go", source="user"), cancellation_token=token)
+    )
+    await bob.started.wait()
+    token.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    bob.go.set()
+    assert texts((await team.run()).messages) == ["bob: bob 0"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -27,13 +27,10 @@ async def saved(team: RoundRobinGroupChat) -> dict[str, Any]:
     return json.loads(json.dumps(await team.save_state()))
 
 
-def test_the_state_has_autogens_layout() -> None:
-    async def main() -> dict[str, Any]:
-        team, _, _ = build()
-        await team.run(TextMessage(content="go", source="user", id="m1"))
-        return await saved(team)
-
-    state = asyncio.run(main())
+async def test_the_state_has_autogens_layout() -> None:
+    team, _, _ = build()
+    await team.run(TextMessage(content="go", source="user", id="m1"))
+    state = await saved(team)
 
     assert {key: state[key] for key in ("type", "version")} == {
         "type": "TeamState",
@@ -56,134 +53,106 @@ def test_the_state_has_autogens_layout() -> None:
     assert manager["message_thread"][0]["id"] == "m1"
 
 
-def test_a_loaded_team_goes_on_with_the_next_speaker_who_hears_what_was_said() -> None:
-    async def main() -> None:
-        first, _, _ = build()
-        await first.run("go")
-        second, a, b = build()
-        await second.load_state(await saved(first))
-        assert a.said == 1
+async def test_a_loaded_team_goes_on_with_the_next_speaker_who_hears_what_was_said() -> None:
+    first, _, _ = build()
+    await first.run("go")
+    second, a, b = build()
+    await second.load_state(await saved(first))
+    assert a.said == 1
 
-        result = await second.run()
+    result = await second.run()
 
-        assert texts(result.messages) == ["b: b 0"]
-        assert b.heard == [["user: go", "a: a 0"]]
-        assert (await second.save_state())["agent_states"]["a"]["message_buffer"][0][
-            "source"
-        ] == "b"
-
-    asyncio.run(main())
+    assert texts(result.messages) == ["b: b 0"]
+    assert b.heard == [["user: go", "a: a 0"]]
+    assert (await second.save_state())["agent_states"]["a"]["message_buffer"][0]["source"] == "b"
 
 
-def test_counts_of_a_run_that_was_cut_short_are_saved_and_go_on() -> None:
-    async def main() -> list[str]:
-        a, b = Talker("a"), Stuck("b")
-        condition = MaxMessageTermination(4)
-        team = RoundRobinGroupChat([a, b], termination_condition=condition, max_turns=9)
-        token = CancellationToken()
-        running = asyncio.ensure_future(team.run("go", cancellation_token=token))
-        await b.started.wait()
-        token.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        state = await saved(team)
-        assert state["agent_states"]["RoundRobinGroupChatManager"]["current_turn"] == 1
+async def test_counts_of_a_run_that_was_cut_short_are_saved_and_go_on() -> None:
+    a, b = Talker("a"), Stuck("b")
+    condition = MaxMessageTermination(4)
+    team = RoundRobinGroupChat([a, b], termination_condition=condition, max_turns=9)
+    token = CancellationToken()
+    running = asyncio.ensure_future(team.run("go", cancellation_token=token))
+    await b.started.wait()
+    token.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    state = await saved(team)
+    assert state["agent_states"]["RoundRobinGroupChatManager"]["current_turn"] == 1
 
-        second, _, _ = build(max_turns=9, condition=MaxMessageTermination(4))
-        await second.load_state(state)
-        result = await second.run()
-        assert result.stop_reason == (
-            "Maximum number of messages 4 reached, current message count: 4"
-        )
-        return texts(result.messages)
-
-    assert asyncio.run(main()) == ["b: b 0", "a: a 1"]
+    second, _, _ = build(max_turns=9, condition=MaxMessageTermination(4))
+    await second.load_state(state)
+    result = await second.run()
+    assert result.stop_reason == ("Maximum number of messages 4 reached, current message count: 4")
+    assert texts(result.messages) == ["b: b 0", "a: a 1"]
 
 
-def test_turns_of_a_run_that_was_cut_short_are_saved_and_go_on() -> None:
-    async def main() -> list[str]:
-        first, _, _ = build(max_turns=2)
-        stream = first.run_stream("go")
-        await anext(stream)
-        await anext(stream)
-        state = await saved(first)
-        await stream.aclose()
+async def test_turns_of_a_run_that_was_cut_short_are_saved_and_go_on() -> None:
+    first, _, _ = build(max_turns=2)
+    stream = first.run_stream("go")
+    await anext(stream)
+    await anext(stream)
+    state = await saved(first)
+    await stream.aclose()
 
-        second, _, _ = build(max_turns=2)
-        await second.load_state(state)
-        return texts((await second.run()).messages)
-
-    assert asyncio.run(main()) == ["b: b 0"]
+    second, _, _ = build(max_turns=2)
+    await second.load_state(state)
+    assert texts((await second.run()).messages) == ["b: b 0"]
 
 
-def test_a_new_task_for_a_loaded_team_counts_anew() -> None:
-    async def main() -> list[str]:
-        first, _, _ = build(max_turns=9, condition=MaxMessageTermination(4))
-        stream = first.run_stream("go")
-        await anext(stream)
-        await anext(stream)  # a has spoken, and the run goes on
-        state = await saved(first)
-        await stream.aclose()
+async def test_a_new_task_for_a_loaded_team_counts_anew() -> None:
+    first, _, _ = build(max_turns=9, condition=MaxMessageTermination(4))
+    stream = first.run_stream("go")
+    await anext(stream)
+    await anext(stream)  # a has spoken, and the run goes on
+    state = await saved(first)
+    await stream.aclose()
 
-        second, _, _ = build(max_turns=9, condition=MaxMessageTermination(4))
-        await second.load_state(state)
-        return texts((await second.run("new")).messages)
-
-    assert asyncio.run(main()) == ["user: new", "b: b 0", "a: a 1", "b: b 1"]
+    second, _, _ = build(max_turns=9, condition=MaxMessageTermination(4))
+    await second.load_state(state)
+    assert texts((await second.run("new")).messages) == ["user: new", "b: b 0", "a: a 1", "b: b 1"]
 
 
-def test_turns_of_a_loaded_team_count_anew_with_a_new_task() -> None:
-    async def main() -> list[str]:
-        first, _, _ = build(max_turns=2)
-        stream = first.run_stream("go")
-        await anext(stream)
-        await anext(stream)
-        state = await saved(first)
-        await stream.aclose()
+async def test_turns_of_a_loaded_team_count_anew_with_a_new_task() -> None:
+    first, _, _ = build(max_turns=2)
+    stream = first.run_stream("go")
+    await anext(stream)
+    await anext(stream)
+    state = await saved(first)
+    await stream.aclose()
 
-        second, _, _ = build(max_turns=2)
-        await second.load_state(state)
-        return texts((await second.run("new")).messages)
-
-    assert asyncio.run(main()) == ["user: new", "b: b 0", "a: a 1"]
+    second, _, _ = build(max_turns=2)
+    await second.load_state(state)
+    assert texts((await second.run("new")).messages) == ["user: new", "b: b 0", "a: a 1"]
 
 
-def test_state_without_counts_resets_the_condition() -> None:
-    async def main() -> None:
-        first, _, _ = build()
-        await first.run("go")
-        state = await saved(first)
-        del state["agent_states"]["RoundRobinGroupChatManager"]["termination"]  # as AutoGen writes
+async def test_state_without_counts_resets_the_condition() -> None:
+    first, _, _ = build()
+    await first.run("go")
+    state = await saved(first)
+    del state["agent_states"]["RoundRobinGroupChatManager"]["termination"]  # as AutoGen writes
 
-        condition = MaxMessageTermination(2)
-        await condition([TextMessage(content="x", source="user")])
-        second, _, _ = build(max_turns=None, condition=condition)
-        await second.load_state(state)
+    condition = MaxMessageTermination(2)
+    await condition([TextMessage(content="x", source="user")])
+    second, _, _ = build(max_turns=None, condition=condition)
+    await second.load_state(state)
 
-        assert texts((await second.run()).messages) == ["b: b 0", "a: a 1"]
-
-    asyncio.run(main())
+    assert texts((await second.run()).messages) == ["b: b 0", "a: a 1"]
 
 
-def test_a_run_that_has_ended_saves_no_counts() -> None:
-    async def main() -> Mapping[str, Any]:
-        team, _, _ = build(condition=TimeoutTermination(60))
-        await team.run("go")
-        return await team.save_state()
-
-    state = asyncio.run(main())
+async def test_a_run_that_has_ended_saves_no_counts() -> None:
+    team, _, _ = build(condition=TimeoutTermination(60))
+    await team.run("go")
+    state = await team.save_state()
 
     assert state["agent_states"]["RoundRobinGroupChatManager"]["termination"] is None
 
 
-def test_the_state_of_another_team_is_refused() -> None:
-    async def main() -> None:
-        first, _, _ = build()
-        other = RoundRobinGroupChat([Talker("a"), Talker("c")])
-        with pytest.raises(ValueError, match="Agent state for c not found in the saved state"):
-            await other.load_state(await first.save_state())
-
-    asyncio.run(main())
+async def test_the_state_of_another_team_is_refused() -> None:
+    first, _, _ = build()
+    other = RoundRobinGroupChat([Talker("a"), Talker("c")])
+    with pytest.raises(ValueError, match="Agent state for c not found in the saved state"):
+        await other.load_state(await first.save_state())
 
 
 class Verdict(BaseModel):
@@ -196,40 +165,34 @@ class Judge(Talker):
         return (TextMessage, StructuredMessage[Verdict])
 
 
-def test_structured_messages_are_loaded_as_the_class_that_the_agents_produce() -> None:
-    async def main() -> None:
-        task = StructuredMessage[Verdict](content=Verdict(approved=True), source="user")
-        first = RoundRobinGroupChat([Judge("a"), Judge("b")], max_turns=1)
-        await first.run(task)
+async def test_structured_messages_are_loaded_as_the_class_that_the_agents_produce() -> None:
+    task = StructuredMessage[Verdict](content=Verdict(approved=True), source="user")
+    first = RoundRobinGroupChat([Judge("a"), Judge("b")], max_turns=1)
+    await first.run(task)
 
-        b = Judge("b")
-        second = RoundRobinGroupChat([Judge("a"), b], max_turns=1)
-        await second.load_state(await saved(first))
-        await second.run()
+    b = Judge("b")
+    second = RoundRobinGroupChat([Judge("a"), b], max_turns=1)
+    await second.load_state(await saved(first))
+    await second.run()
 
-        assert b.received[0] == task
-        assert type(b.received[0]) is StructuredMessage[Verdict]
-
-    asyncio.run(main())
+    assert b.received[0] == task
+    assert type(b.received[0]) is StructuredMessage[Verdict]
 
 
-def test_custom_message_types_are_loaded() -> None:
+async def test_custom_message_types_are_loaded() -> None:
     class Memo(TextMessage):
         type: str = "Memo"  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride] - as users do
 
-    async def main() -> None:
-        first = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=1)
-        await first.run(Memo(content="go", source="user"))
-        state = await saved(first)
+    first = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=1)
+    await first.run(Memo(content="go", source="user"))
+    state = await saved(first)
 
-        plain = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=1)
-        with pytest.raises(ValueError, match="Unknown message type: Memo"):
-            await plain.load_state(state)
-        b = Talker("b")
-        second = RoundRobinGroupChat([Talker("a"), b], max_turns=1, custom_message_types=[Memo])
-        await second.load_state(state)
-        await second.run()
+    plain = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=1)
+    with pytest.raises(ValueError, match="Unknown message type: Memo"):
+        await plain.load_state(state)
+    b = Talker("b")
+    second = RoundRobinGroupChat([Talker("a"), b], max_turns=1, custom_message_types=[Memo])
+    await second.load_state(state)
+    await second.run()
 
-        assert isinstance(b.received[0], Memo)
-
-    asyncio.run(main())
+    assert isinstance(b.received[0], Memo)

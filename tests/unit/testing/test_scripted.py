@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -17,23 +16,19 @@ from teamrun.testing import FakeClock, ScriptedModel
 ASK = [UserMessage(content="Hi", source="user")]
 
 
-def run(work: Coroutine[Any, Any, CreateResult]) -> CreateResult:
-    return asyncio.run(work)
+async def said(model: ChatCompletionClient) -> object:
+    return (await model.create(ASK)).content
 
 
-def said(model: ChatCompletionClient) -> object:
-    return run(model.create(ASK)).content
-
-
-def in_run(model: ChatCompletionClient, agent: str, position: int) -> object:
+async def in_run(model: ChatCompletionClient, agent: str, position: int) -> object:
     async def body() -> CreateResult:
         current_call.set(CallInfo(f"{agent}/model:{position}", agent, position, "run_1"))
         return await model.create(ASK)
 
-    return run(body()).content
+    return (await body()).content
 
 
-def test_steps_come_in_order_in_all_their_forms() -> None:
+async def test_steps_come_in_order_in_all_their_forms() -> None:
     whole = CreateResult(
         finish_reason="length", content="cut", usage=RequestUsage(1, 2), thought="hm"
     )
@@ -48,14 +43,14 @@ def test_steps_come_in_order_in_all_their_forms() -> None:
             },
         ]
     )
-    assert run(model.create(ASK)) == CreateResult(
+    assert await model.create(ASK) == CreateResult(
         finish_reason="stop", content="one two", usage=RequestUsage(0, 2), model="scripted"
     )
-    assert run(model.create(ASK)) is whole
-    third = run(model.create(ASK))
+    assert await model.create(ASK) is whole
+    third = await model.create(ASK)
     assert json.loads(str(third.content)) == {"approved": True}
     assert third.usage == RequestUsage(7, 1)
-    fourth = run(model.create(ASK))
+    fourth = await model.create(ASK)
     assert fourth.content == [
         FunctionCall(id="call_step_3_0", arguments='{"x": 1}', name="f"),
         FunctionCall(id="call_step_3_1", arguments="{}", name="g"),
@@ -63,58 +58,58 @@ def test_steps_come_in_order_in_all_their_forms() -> None:
     assert (fourth.finish_reason, fourth.thought) == ("function_calls", "I look.")
 
 
-def test_an_error_step_is_raised_anew_each_time() -> None:
+async def test_an_error_step_is_raised_anew_each_time() -> None:
     error = {"error": {"message": "busy", "status_code": 503, "retryable": True}}
     model = ScriptedModel([error, error])
     raised: list[ModelError] = []
     for _ in range(2):
         with pytest.raises(ModelError, match="busy") as info:
-            said(model)
+            await said(model)
         raised.append(info.value)
     assert [(e.status_code, e.retryable) for e in raised] == [(503, True)] * 2
     assert raised[0] is not raised[1]
 
 
-def test_agents_of_a_map_have_their_own_steps_and_counters() -> None:
+async def test_agents_of_a_map_have_their_own_steps_and_counters() -> None:
     model = ScriptedModel({"ann": ["a1", "a2"], "bob": ["b1"]})
     ann, bob = model.for_agent("ann"), model.for_agent("bob")
-    assert [said(ann), said(bob), said(ann)] == ["a1", "b1", "a2"]
+    assert [await said(ann), await said(bob), await said(ann)] == ["a1", "b1", "a2"]
     assert model.for_agent("ann") is ann
 
 
-def test_a_list_is_played_from_its_start_by_each_agent_and_together_without_agents() -> None:
+async def test_a_list_is_played_from_its_start_by_each_agent_and_together_without_agents() -> None:
     model = ScriptedModel(["1", "2"])
-    assert [said(model.for_agent("ann")), said(model.for_agent("bob"))] == ["1", "1"]
-    assert [said(model), said(model)] == ["1", "2"]
+    assert [await said(model.for_agent("ann")), await said(model.for_agent("bob"))] == ["1", "1"]
+    assert [await said(model), await said(model)] == ["1", "2"]
 
 
-def test_in_a_run_the_answer_is_that_of_the_position_whoever_asked_before() -> None:
+async def test_in_a_run_the_answer_is_that_of_the_position_whoever_asked_before() -> None:
     model = ScriptedModel({"ann": ["a1", "a2"], "bob": ["b1"]})
-    assert in_run(model, "team/ann", 1) == "a2"
-    assert in_run(model, "team/ann", 0) == "a1"
-    assert in_run(model, "team/ann", 1) == "a2"
-    assert in_run(model.for_agent("ann"), "outer/inner/bob", 0) == "b1"
+    assert await in_run(model, "team/ann", 1) == "a2"
+    assert await in_run(model, "team/ann", 0) == "a1"
+    assert await in_run(model, "team/ann", 1) == "a2"
+    assert await in_run(model.for_agent("ann"), "outer/inner/bob", 0) == "b1"
 
 
-def test_a_step_that_is_missing_names_the_agent_and_the_number() -> None:
+async def test_a_step_that_is_missing_names_the_agent_and_the_number() -> None:
     model = ScriptedModel({"ann": ["a1"]})
     with pytest.raises(ModelError, match=r"1 steps for agent 'ann'.*number 2") as raised:
-        in_run(model, "team/ann", 1)
+        await in_run(model, "team/ann", 1)
     assert raised.value.data["agent"] == "ann"
     assert raised.value.data["position"] == 1
     assert raised.value.retryable is False
     with pytest.raises(ModelError, match="It has agents 'ann'"):
-        said(model.for_agent("anne"))
+        await said(model.for_agent("anne"))
 
 
-def test_a_step_left_over_is_an_error_at_the_end() -> None:
+async def test_a_step_left_over_is_an_error_at_the_end() -> None:
     with (
         pytest.raises(UsageError, match="1 of ann, 1 of bob"),
         ScriptedModel({"ann": ["a1", "a2"], "bob": ["b1"]}) as model,
     ):
-        said(model.for_agent("ann"))
+        await said(model.for_agent("ann"))
     with ScriptedModel(["1"]) as model:
-        said(model)
+        await said(model)
     with pytest.raises(UsageError, match="1 of the script"):
         ScriptedModel(["1"]).finish()
 
@@ -124,20 +119,20 @@ def test_a_failing_test_is_not_hidden_by_steps_left_over() -> None:
         raise ZeroDivisionError
 
 
-def test_rewound_it_plays_from_the_start() -> None:
+async def test_rewound_it_plays_from_the_start() -> None:
     model = ScriptedModel(["1", "2"], record=True)
-    assert [said(model), said(model)] == ["1", "2"]
+    assert [await said(model), await said(model)] == ["1", "2"]
     model.rewind()
-    assert said(model) == "1"
+    assert await said(model) == "1"
     assert len(model.calls) == 1
 
 
-def test_it_keeps_what_it_was_asked_only_on_request() -> None:
+async def test_it_keeps_what_it_was_asked_only_on_request() -> None:
     async def body(model: ScriptedModel) -> None:
         await model.for_agent("ann").create(ASK, json_output=True, tool_choice="none")
 
     recording = ScriptedModel(["1"], record=True)
-    asyncio.run(body(recording))
+    await body(recording)
     [call] = recording.calls
     assert (call.agent, call.position, call.json_output, call.tool_choice) == (
         "ann",
@@ -147,38 +142,32 @@ def test_it_keeps_what_it_was_asked_only_on_request() -> None:
     )
     assert call.messages[0] is ASK[0]
     silent = ScriptedModel(["1"])
-    asyncio.run(body(silent))
+    await body(silent)
     assert silent.calls == []
 
 
-def test_a_stream_keeps_every_space() -> None:
+async def test_a_stream_keeps_every_space() -> None:
     text = "  one\n\ntwo  three "
-
-    async def body() -> list[Any]:
-        return [piece async for piece in ScriptedModel([text]).create_stream(ASK)]
-
-    *words, last = asyncio.run(body())
+    pieces: list[Any] = [piece async for piece in ScriptedModel([text]).create_stream(ASK)]
+    *words, last = pieces
     assert "".join(words) == text
     assert len(words) == 4
     assert last.content == text
 
 
-def test_latency_lets_other_work_go_on() -> None:
-    async def body() -> list[str]:
-        order: list[str] = []
-        slow = ScriptedModel(["x"], latency=timedelta(milliseconds=5))
+async def test_latency_lets_other_work_go_on() -> None:
+    order: list[str] = []
+    slow = ScriptedModel(["x"], latency=timedelta(milliseconds=5))
 
-        async def call() -> None:
-            await slow.create(ASK)
-            order.append("answered")
+    async def call() -> None:
+        await slow.create(ASK)
+        order.append("answered")
 
-        task = asyncio.ensure_future(call())
-        await asyncio.sleep(0)
-        order.append("meanwhile")
-        await task
-        return order
-
-    assert asyncio.run(body()) == ["meanwhile", "answered"]
+    task = asyncio.ensure_future(call())
+    await asyncio.sleep(0)
+    order.append("meanwhile")
+    await task
+    assert order == ["meanwhile", "answered"]
 
 
 WRONG: list[tuple[Any, str]] = [
@@ -196,10 +185,10 @@ def test_a_step_that_does_not_hold_is_found_before_the_first_call(script: Any, w
         ScriptedModel(script)
 
 
-def test_a_fake_clock_moves_when_slept_on() -> None:
+async def test_a_fake_clock_moves_when_slept_on() -> None:
     clock = FakeClock()
     start = clock.now()
-    asyncio.run(clock.sleep(90))
+    await clock.sleep(90)
     clock.advance(timedelta(seconds=1))
     assert clock.now() - start == timedelta(seconds=91)
     assert clock.sleeps == [90]

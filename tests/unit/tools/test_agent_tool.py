@@ -1,6 +1,5 @@
 """Agents and teams as tools."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -42,43 +41,39 @@ def test_an_agent_is_presented_under_its_own_name() -> None:
     }
 
 
-def test_the_value_is_the_result_and_the_task_is_no_part_of_its_text() -> None:
+async def test_the_value_is_the_result_and_the_task_is_no_part_of_its_text() -> None:
     tool = AgentTool(helper("done"))
 
-    value = asyncio.run(tool.run_json({"task": "work"}))
+    value = await tool.run_json({"task": "work"})
 
     assert isinstance(value, TaskResult)
     assert [message.to_text() for message in value.messages] == ["work", "done"]
     assert tool.return_value_as_string(value) == "helper: done"
 
 
-def test_of_a_team_all_who_spoke_are_named_but_the_user() -> None:
+async def test_of_a_team_all_who_spoke_are_named_but_the_user() -> None:
     team = RoundRobinGroupChat(
         [helper("one", "two"), UserProxyAgent("user", input_func=answer)], max_turns=3
     )
     tool = TeamTool(team, "both", "Two of them.")
 
-    value = asyncio.run(tool.run_json({"task": "work"}))
+    value = await tool.run_json({"task": "work"})
 
     assert (tool.name, tool.description) == ("both", "Two of them.")
     assert tool.return_value_as_string(value) == "helper: one\n\nhelper: two"
 
 
-def test_the_last_message_alone_can_be_the_value() -> None:
+async def test_the_last_message_alone_can_be_the_value() -> None:
     tool = AgentTool(helper("done"), return_value_as_last_message=True)
 
-    assert tool.return_value_as_string(asyncio.run(tool.run_json({"task": "work"}))) == "done"
+    assert tool.return_value_as_string(await tool.run_json({"task": "work"})) == "done"
     assert tool.return_value_as_string(TaskResult(messages=[])) == ""
 
 
-def test_what_happens_inside_is_streamed_before_the_result() -> None:
+async def test_what_happens_inside_is_streamed_before_the_result() -> None:
     call = {"name": "add", "arguments": {"a": 1, "b": 2}}
     tool = AgentTool(helper({"tool_calls": [call]}, tools=[add]))
-
-    async def main() -> list[str]:
-        return [type(item).__name__ async for item in tool.run_json_stream({"task": "work"})]
-
-    assert asyncio.run(main()) == [
+    assert [type(item).__name__ async for item in tool.run_json_stream({"task": "work"})] == [
         "TextMessage",
         "ToolCallRequestEvent",
         "ToolCallExecutionEvent",
@@ -87,7 +82,7 @@ def test_what_happens_inside_is_streamed_before_the_result() -> None:
     ]
 
 
-def test_leaving_early_ends_what_runs_inside() -> None:
+async def test_leaving_early_ends_what_runs_inside() -> None:
     ended: list[str] = []
 
     class Slow(AssistantAgent):
@@ -100,48 +95,39 @@ def test_leaving_early_ends_what_runs_inside() -> None:
             finally:
                 ended.append(self.name)
 
-    async def main() -> None:
-        tool = AgentTool(Slow("helper", ScriptedModel(["done"])))
-        stream = tool.run_json_stream({"task": "work"})
-        await anext(stream)  # the task
-        await anext(stream)
-        await stream.aclose()
-        assert ended == ["helper"]
-
-    asyncio.run(main())
+    tool = AgentTool(Slow("helper", ScriptedModel(["done"])))
+    stream = tool.run_json_stream({"task": "work"})
+    await anext(stream)  # the task
+    await anext(stream)
+    await stream.aclose()
+    assert ended == ["helper"]
 
 
-def test_a_task_must_be_given() -> None:
+async def test_a_task_must_be_given() -> None:
     with pytest.raises(ToolError, match="task: Field required"):
-        asyncio.run(AgentTool(helper()).run_json({}))
+        await AgentTool(helper()).run_json({})
 
 
-def test_it_runs_with_checked_arguments_like_any_tool_class() -> None:
-    async def main() -> tuple[TaskResult, list[str]]:
-        tool = AgentTool(helper("one", "two"))
-        args = tool.args_type()(task="work")
-        result = await tool.run(args)
-        return result, [type(item).__name__ async for item in tool.run_stream(args)]
-
-    result, streamed = asyncio.run(main())
+async def test_it_runs_with_checked_arguments_like_any_tool_class() -> None:
+    tool = AgentTool(helper("one", "two"))
+    args = tool.args_type()(task="work")
+    result = await tool.run(args)
+    streamed = [type(item).__name__ async for item in tool.run_stream(args)]
     assert [message.source for message in result.messages] == ["user", "helper"]
     assert streamed == ["TextMessage", "TextMessage", "TaskResult"]
     assert AgentTool(helper()).args_type() is TaskRunnerToolArgs
     assert AgentTool(helper()).return_type() is TaskResult
 
 
-def test_a_workbench_saves_and_loads_the_conversation_inside() -> None:
+async def test_a_workbench_saves_and_loads_the_conversation_inside() -> None:
     def workbench() -> StaticWorkbench:
         team = RoundRobinGroupChat([helper("three", "four")], max_turns=1)
         return StaticWorkbench([AgentTool(helper("one", "two")), TeamTool(team, "team", "A team.")])
 
-    async def main() -> None:
-        first, second = workbench(), workbench()
-        for name in ("helper", "team"):
-            await first.call_tool(name, {"task": "work"})
-        state = await first.save_state()
-        assert "work" in str(state["tools"]["helper"])
-        await second.load_state(state)
-        assert await second.save_state() == state
-
-    asyncio.run(main())
+    first, second = workbench(), workbench()
+    for name in ("helper", "team"):
+        await first.call_tool(name, {"task": "work"})
+    state = await first.save_state()
+    assert "work" in str(state["tools"]["helper"])
+    await second.load_state(state)
+    assert await second.save_state() == state

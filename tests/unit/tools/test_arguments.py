@@ -1,6 +1,5 @@
 """The schema that a model sees, and the arguments that a function gets."""
 
-import asyncio
 import functools
 from enum import Enum
 from typing import Annotated, Any, Literal, Optional
@@ -32,8 +31,8 @@ def parameters(func: Any, **options: Any) -> Any:
     return FunctionTool(func, "test", **options).schema.get("parameters")
 
 
-def call(func: Any, **args: Any) -> Any:
-    return asyncio.run(FunctionTool(func, "test").run_json(args))
+async def call(func: Any, **args: Any) -> Any:
+    return await FunctionTool(func, "test").run_json(args)
 
 
 def test_a_schema_is_made_from_the_annotations() -> None:
@@ -105,7 +104,7 @@ def test_strict_tools_take_no_defaults() -> None:
         FunctionTool(loose, "d", strict=True)
 
 
-def test_what_is_filled_in_here_is_hidden_from_the_model() -> None:
+async def test_what_is_filled_in_here_is_hidden_from_the_model() -> None:
     async def tool(
         a: int,
         token: CancellationToken,
@@ -118,33 +117,33 @@ def test_what_is_filled_in_here_is_hidden_from_the_model() -> None:
     given = ToolContext(call_id="c7")
 
     assert list(parameters(tool)["properties"]) == ["a"]
-    value = asyncio.run(FunctionTool(tool, "d").run_json({"a": 1}, context=given))
+    value = await FunctionTool(tool, "d").run_json({"a": 1}, context=given)
     assert value == "1 c7"
 
 
-def test_a_token_is_known_by_its_usual_name_too() -> None:
+async def test_a_token_is_known_by_its_usual_name_too() -> None:
     token = CancellationToken()
 
     async def tool(a: int, cancellation_token) -> bool:  # type: ignore[no-untyped-def]
         return cancellation_token is token  # pyright: ignore[reportUnknownVariableType]
 
-    value = asyncio.run(FunctionTool(tool, "d").run_json({"a": 1}, token))  # pyright: ignore[reportUnknownArgumentType]
+    value = await FunctionTool(tool, "d").run_json({"a": 1}, token)  # pyright: ignore[reportUnknownArgumentType]
     assert value is True
 
 
-def test_arguments_arrive_as_the_types_that_were_asked_for() -> None:
+async def test_arguments_arrive_as_the_types_that_were_asked_for() -> None:
     async def tool(place: Place, unit: Unit, n: int = 2) -> tuple[Any, ...]:
         return place, unit, n
 
-    assert call(tool, place={"city": "Oslo"}, unit="km") == (Place(city="Oslo"), Unit.KM, 2)
+    assert await call(tool, place={"city": "Oslo"}, unit="km") == (Place(city="Oslo"), Unit.KM, 2)
 
 
-def test_arguments_that_do_not_fit_are_named() -> None:
+async def test_arguments_that_do_not_fit_are_named() -> None:
     async def tool(place: Place, n: int) -> None:
         raise NotImplementedError
 
     with pytest.raises(ToolError) as caught:
-        call(tool, place={}, n="many")
+        await call(tool, place={}, n="many")
 
     assert caught.value.message == (
         "The arguments of 'tool' do not fit its schema. place.city: Field required; "
@@ -152,13 +151,13 @@ def test_arguments_that_do_not_fit_are_named() -> None:
     )
 
 
-def test_names_that_pydantic_keeps_for_itself_are_just_names() -> None:
+async def test_names_that_pydantic_keeps_for_itself_are_just_names() -> None:
     async def tool(schema: str, json: int, _private: int, model_config: str) -> Any:
         return schema, json, _private, model_config
 
     names = ["schema", "json", "_private", "model_config"]
     assert list(parameters(tool)["properties"]) == names
-    assert call(tool, schema="s", json=1, _private=2, model_config="m") == ("s", 1, 2, "m")
+    assert await call(tool, schema="s", json=1, _private=2, model_config="m") == ("s", 1, 2, "m")
 
 
 class Shop:
@@ -170,28 +169,28 @@ class Shop:
         return f"sold {item}"
 
 
-def test_methods_partials_and_callable_objects_are_functions_too() -> None:
+async def test_methods_partials_and_callable_objects_are_functions_too() -> None:
     def add(a: int, b: int) -> int:
         return a + b
 
     shop = Shop()
 
-    assert call(shop.price, item="tea") == "tea: 7"
+    assert await call(shop.price, item="tea") == "tea: 7"
     assert FunctionTool(shop.price).description == "The price of an item."
-    assert call(functools.partial(add, b=2), a=1) == 3
+    assert await call(functools.partial(add, b=2), a=1) == 3
     assert FunctionTool(functools.partial(add, b=2), "d").name == "add"
-    assert call(shop, item="tea") == "sold tea"
+    assert await call(shop, item="tea") == "sold tea"
     assert FunctionTool(shop, "d").name == "Shop"
 
 
-def test_a_function_that_returns_a_coroutine_is_awaited() -> None:
+async def test_a_function_that_returns_a_coroutine_is_awaited() -> None:
     async def slow(a: int) -> int:
         return a
 
     def quick(a: int) -> Any:
         return slow(a)
 
-    assert call(quick, a=3) == 3
+    assert await call(quick, a=3) == 3
 
 
 def test_functions_that_a_model_cannot_call_are_refused() -> None:

@@ -1,27 +1,21 @@
 """The surroundings of a tool call."""
 
-import asyncio
-from typing import Any
-
 import pytest
 
 from teamrun.errors import ArtifactNotFound, UsageError
 from teamrun.tools import FunctionTool, MemoryArtifacts, ToolContext, use_artifacts
 
 
-def test_what_one_tool_writes_another_reads() -> None:
+async def test_what_one_tool_writes_another_reads() -> None:
     def load(context: ToolContext) -> None:
         context.artifacts.write("rows.csv", "a,b\n1,2\n", "text/csv")
 
     async def count(context: ToolContext) -> int:
         return len((await context.artifacts.load("rows.csv")).splitlines())
 
-    async def main() -> Any:
-        await FunctionTool(load).run_json({})
-        return await FunctionTool(count).run_json({})
-
     with use_artifacts(MemoryArtifacts()) as artifacts:
-        assert asyncio.run(main()) == 2
+        await FunctionTool(load).run_json({})
+        assert await FunctionTool(count).run_json({}) == 2
         assert artifacts.names() == ["rows.csv"]
 
 

@@ -5,7 +5,6 @@ import json
 import threading
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -19,20 +18,17 @@ class Sum(BaseModel):
     total: int
 
 
-def test_what_is_not_async_runs_in_a_thread_with_the_callers_context() -> None:
+async def test_what_is_not_async_runs_in_a_thread_with_the_callers_context() -> None:
     here: ContextVar[str] = ContextVar("here")
 
     def work() -> tuple[bool, str]:
         return threading.current_thread() is threading.main_thread(), here.get()
 
-    async def main() -> Any:
-        here.set("caller")
-        return await FunctionTool(work, "d").run_json({})
-
-    assert asyncio.run(main()) == (False, "caller")
+    here.set("caller")
+    assert await FunctionTool(work, "d").run_json({}) == (False, "caller")
 
 
-def test_what_a_function_raises_is_raised() -> None:
+async def test_what_a_function_raises_is_raised() -> None:
     error = KeyError("k")
 
     def sync() -> None:
@@ -43,7 +39,7 @@ def test_what_a_function_raises_is_raised() -> None:
 
     for func in (sync, asynchronous):
         with pytest.raises(KeyError) as caught:
-            asyncio.run(FunctionTool(func, "d").run_json({}))
+            await FunctionTool(func, "d").run_json({})
         assert caught.value is error
 
 
@@ -56,59 +52,53 @@ def test_models_are_shown_as_json_and_the_rest_as_python_prints_it() -> None:
     assert tool.return_value_as_string(None) == "None"
 
 
-def test_a_cancel_ends_the_waiting_for_a_thread() -> None:
+async def test_a_cancel_ends_the_waiting_for_a_thread() -> None:
     started, go_on = threading.Event(), threading.Event()
 
     def hang() -> None:
         started.set()
         go_on.wait(30)
 
-    async def main() -> None:
+    try:
         token = CancellationToken()
         task = asyncio.create_task(FunctionTool(hang, "d").run_json({}, token))
         await asyncio.to_thread(started.wait, 30)
         token.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-
-    try:
-        asyncio.run(main())
     finally:
         go_on.set()
 
 
-def test_a_call_that_takes_too_long_fails_and_says_so() -> None:
+async def test_a_call_that_takes_too_long_fails_and_says_so() -> None:
     async def forever() -> None:
         await asyncio.Event().wait()
 
     tool = FunctionTool(forever, "d", timeout=timedelta(milliseconds=1))
 
     with pytest.raises(ToolError, match=r"'forever' did not finish within 0\.001 seconds"):
-        asyncio.run(tool.run_json({}))
+        await tool.run_json({})
 
 
-def test_a_timeout_of_the_functions_own_is_its_own() -> None:
+async def test_a_timeout_of_the_functions_own_is_its_own() -> None:
     async def late() -> None:
         raise TimeoutError("upstream")
 
     tool = FunctionTool(late, "d", timeout=timedelta(seconds=30))
 
     with pytest.raises(TimeoutError, match="upstream"):
-        asyncio.run(tool.run_json({}))
+        await tool.run_json({})
 
 
-def test_outside_a_run_a_tool_keeps_its_state_between_calls() -> None:
+async def test_outside_a_run_a_tool_keeps_its_state_between_calls() -> None:
     def count(context: ToolContext) -> int:
         context.state["n"] = context.state.get("n", 0) + 1
         return context.state["n"]
 
-    async def main() -> list[Any]:
-        tool, other = FunctionTool(count), FunctionTool(count)
-        values = [await tool.run_json({}), await tool.run_json({}), await other.run_json({})]
-        await other.load_state_json(await tool.save_state_json())
-        return [*values, await other.run_json({})]
-
-    assert asyncio.run(main()) == [1, 2, 1, 3]
+    tool, other = FunctionTool(count), FunctionTool(count)
+    values = [await tool.run_json({}), await tool.run_json({}), await other.run_json({})]
+    await other.load_state_json(await tool.save_state_json())
+    assert [*values, await other.run_json({})] == [1, 2, 1, 3]
 
 
 class Args(BaseModel):
@@ -135,14 +125,11 @@ class Adder(BaseToolWithState[Args, int, State]):
         self.total = state.total
 
 
-def test_a_tool_may_be_a_class_with_state() -> None:
-    async def main() -> list[Any]:
-        first, second = Adder(), Adder()
-        values = [await first.run_json({"by": 2}), await first.run_json({"by": 3})]
-        await second.load_state_json(await first.save_state_json())
-        return [*values, await second.run_json({"by": 1})]
-
-    assert asyncio.run(main()) == [2, 5, 6]
+async def test_a_tool_may_be_a_class_with_state() -> None:
+    first, second = Adder(), Adder()
+    values = [await first.run_json({"by": 2}), await first.run_json({"by": 3})]
+    await second.load_state_json(await first.save_state_json())
+    assert [*values, await second.run_json({"by": 1})] == [2, 5, 6]
     assert Adder().schema["name"] == "adder"
     assert Adder().args_type() is Args
     assert Adder().return_type() is int

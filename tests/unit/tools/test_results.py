@@ -1,6 +1,5 @@
 """What a tool returned, as the text that a model is told: the same in the library and in a run."""
 
-import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
@@ -169,11 +168,11 @@ def iter_(value: Any) -> Any:
 
 
 @given(values())
-def test_whatever_a_tool_returns_is_a_result_or_a_failed_call(value: Any) -> None:
+async def test_whatever_a_tool_returns_is_a_result_or_a_failed_call(value: Any) -> None:
     tool = returning(value)
 
     for workbench in (StaticWorkbench([tool]), StaticStreamWorkbench([tool])):
-        result = asyncio.run(workbench.call_tool("look"))
+        result = await workbench.call_tool("look")
         assert result.to_text().encode("utf-8", "surrogatepass") or value in ("", b"")
 
 
@@ -190,13 +189,10 @@ class Streaming(StreamTool):
         yield LOOP
 
 
-def test_a_tool_that_streams_fails_like_any_other() -> None:
-    async def main() -> Any:
-        workbench: Workbench = StaticStreamWorkbench([Streaming("look", "Look.")])
-        assert isinstance(workbench, StaticStreamWorkbench)
-        return [item async for item in workbench.call_tool_stream("look")]
-
-    [result] = asyncio.run(main())
+async def test_a_tool_that_streams_fails_like_any_other() -> None:
+    workbench: Workbench = StaticStreamWorkbench([Streaming("look", "Look.")])
+    assert isinstance(workbench, StaticStreamWorkbench)
+    [result] = [item async for item in workbench.call_tool_stream("look")]
     assert result.is_error
 
 
@@ -229,5 +225,5 @@ async def in_a_run(value: Any) -> tuple[str, bool]:
 @pytest.mark.parametrize(
     "value", [each for each, _ in [*TEXTS, *DATA]] + [LOOP], ids=lambda each: repr(each)[:30]
 )
-def test_a_durable_run_tells_the_model_the_same_as_the_library(value: Any) -> None:
-    assert asyncio.run(in_a_run(value)) == asyncio.run(in_the_library(value))
+async def test_a_durable_run_tells_the_model_the_same_as_the_library(value: Any) -> None:
+    assert await in_a_run(value) == await in_the_library(value)

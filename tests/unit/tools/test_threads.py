@@ -29,103 +29,81 @@ async def until(event: threading.Event) -> None:
     await asyncio.to_thread(event.wait, 30)
 
 
-def test_calls_overlap_up_to_the_size_of_the_pool() -> None:
-    async def main() -> bool:
-        pool, gates = ThreadPool(2), [Gate() for _ in range(3)]
-        tasks = [asyncio.create_task(pool.run(gate)) for gate in gates]
-        await until(gates[0].began)
-        await until(gates[1].began)
-        third_waits = not gates[2].began.is_set()
-        for gate in gates:
-            gate.may_go_on.set()
-        assert await asyncio.gather(*tasks) == ["done"] * 3
-        return third_waits
-
-    assert asyncio.run(main())
+async def test_calls_overlap_up_to_the_size_of_the_pool() -> None:
+    pool, gates = ThreadPool(2), [Gate() for _ in range(3)]
+    tasks = [asyncio.create_task(pool.run(gate)) for gate in gates]
+    await until(gates[0].began)
+    await until(gates[1].began)
+    third_waits = not gates[2].began.is_set()
+    for gate in gates:
+        gate.may_go_on.set()
+    assert await asyncio.gather(*tasks) == ["done"] * 3
+    assert third_waits
 
 
-def test_threads_are_used_again() -> None:
-    async def main() -> set[int]:
-        pool = ThreadPool(64)
-        return {await pool.run(threading.get_ident) for _ in range(20)}
-
-    assert len(asyncio.run(main())) == 1
+async def test_threads_are_used_again() -> None:
+    pool = ThreadPool(64)
+    assert len({await pool.run(threading.get_ident) for _ in range(20)}) == 1
 
 
-def test_a_thread_that_was_replaced_ends_when_its_call_does() -> None:
+async def test_a_thread_that_was_replaced_ends_when_its_call_does() -> None:
     replaced: list[threading.Thread] = []
+    pool, hanging = ThreadPool(1), Gate()
 
-    async def main() -> None:
-        pool, hanging = ThreadPool(1), Gate()
+    def hang() -> None:
+        replaced.append(threading.current_thread())
+        hanging()
 
-        def hang() -> None:
-            replaced.append(threading.current_thread())
-            hanging()
-
-        task = asyncio.create_task(pool.run(hang))
-        await until(hanging.began)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await pool.run(lambda: None)  # in another thread
-        hanging.may_go_on.set()
-
-    asyncio.run(main())
+    task = asyncio.create_task(pool.run(hang))
+    await until(hanging.began)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await pool.run(lambda: None)  # in another thread
+    hanging.may_go_on.set()
     replaced[0].join(30)
 
     assert not replaced[0].is_alive()
 
 
-def test_calls_that_hang_and_were_cancelled_make_room_for_others() -> None:
-    async def main() -> str:
-        pool, hanging = ThreadPool(1), Gate()
-        task = asyncio.create_task(pool.run(hanging))
-        await until(hanging.began)
-        waiting = asyncio.create_task(pool.run(lambda: "served"))
-        await asyncio.sleep(0)
-        task.cancel()
-        try:
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            return await waiting
-        finally:
-            hanging.may_go_on.set()
-
-    assert asyncio.run(main()) == "served"
-
-
-def test_a_call_cancelled_before_it_began_never_begins() -> None:
-    async def main() -> bool:
-        pool, first, second = ThreadPool(1), Gate(), Gate()
-        running = asyncio.create_task(pool.run(first))
-        await until(first.began)
-        waiting = asyncio.create_task(pool.run(second))
-        await asyncio.sleep(0)
-        waiting.cancel()
+async def test_calls_that_hang_and_were_cancelled_make_room_for_others() -> None:
+    pool, hanging = ThreadPool(1), Gate()
+    task = asyncio.create_task(pool.run(hanging))
+    await until(hanging.began)
+    waiting = asyncio.create_task(pool.run(lambda: "served"))
+    await asyncio.sleep(0)
+    task.cancel()
+    try:
         with pytest.raises(asyncio.CancelledError):
-            await waiting
-        first.may_go_on.set()
-        await running
-        await pool.run(lambda: None)
-        return second.began.is_set()
-
-    assert asyncio.run(main()) is False
+            await task
+        assert await waiting == "served"
+    finally:
+        hanging.may_go_on.set()
 
 
-def test_sys_exit_in_a_function_is_an_error_of_the_function() -> None:
-    async def main() -> None:
-        with pytest.raises(ToolError, match="SystemExit"):
-            await ThreadPool(1).run(lambda: sys.exit(3))
+async def test_a_call_cancelled_before_it_began_never_begins() -> None:
+    pool, first, second = ThreadPool(1), Gate(), Gate()
+    running = asyncio.create_task(pool.run(first))
+    await until(first.began)
+    waiting = asyncio.create_task(pool.run(second))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    first.may_go_on.set()
+    await running
+    await pool.run(lambda: None)
+    assert second.began.is_set() is False
 
-    asyncio.run(main())
+
+async def test_sys_exit_in_a_function_is_an_error_of_the_function() -> None:
+    with pytest.raises(ToolError, match="SystemExit"):
+        await ThreadPool(1).run(lambda: sys.exit(3))
 
 
-def test_stop_iteration_arrives_as_an_error_too() -> None:
-    async def main() -> None:
-        with pytest.raises(RuntimeError, match="StopIteration"):
-            await ThreadPool(1).run(lambda: next(iter(())))
-
-    asyncio.run(main())
+async def test_stop_iteration_arrives_as_an_error_too() -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await ThreadPool(1).run(lambda: next(iter(())))
 
 
 def test_a_loop_that_is_gone_does_not_disturb_the_pool() -> None:

@@ -62,34 +62,27 @@ def text(name: str, content: str, *, is_error: bool = False) -> ToolResult:
     return ToolResult(name=name, result=[TextResultContent(content=content)], is_error=is_error)
 
 
-def test_a_call_gives_a_result_also_where_it_fails() -> None:
-    async def main() -> list[ToolResult]:
-        async with StaticWorkbench([FunctionTool(add, "Adds."), FunctionTool(fail, "d")]) as bench:
-            return [
-                await bench.call_tool("add", {"a": 1, "b": 2}),
-                await bench.call_tool("fail"),
-                await bench.call_tool("none"),
-            ]
-
-    assert asyncio.run(main()) == [
-        text("add", "3"),
-        text("fail", "first\n'second'", is_error=True),
-        text("none", "Tool none not found.", is_error=True),
-    ]
+async def test_a_call_gives_a_result_also_where_it_fails() -> None:
+    async with StaticWorkbench([FunctionTool(add, "Adds."), FunctionTool(fail, "d")]) as bench:
+        assert [
+            await bench.call_tool("add", {"a": 1, "b": 2}),
+            await bench.call_tool("fail"),
+            await bench.call_tool("none"),
+        ] == [
+            text("add", "3"),
+            text("fail", "first\n'second'", is_error=True),
+            text("none", "Tool none not found.", is_error=True),
+        ]
 
 
-def test_tools_may_go_by_other_names() -> None:
+async def test_tools_may_go_by_other_names() -> None:
     bench = StaticStreamWorkbench(
         [FunctionTool(add, "Adds."), Thinker()],
         {"add": ToolOverride(name="plus", description="Sums."), "think": ToolOverride(name="mull")},
     )
-
-    async def main() -> tuple[Any, ...]:
-        tools = [(tool["name"], tool.get("description")) for tool in await bench.list_tools()]
-        streamed = [item async for item in bench.call_tool_stream("mull")]
-        return tools, await bench.call_tool("plus", {"a": 1, "b": 1}), streamed[-1]
-
-    assert asyncio.run(main()) == (
+    tools = [(tool["name"], tool.get("description")) for tool in await bench.list_tools()]
+    streamed = [item async for item in bench.call_tool_stream("mull")]
+    assert (tools, await bench.call_tool("plus", {"a": 1, "b": 1}), streamed[-1]) == (
         [("plus", "Sums."), ("mull", "Thinks.")],
         text("plus", "2"),
         text("mull", "42"),
@@ -105,55 +98,47 @@ def test_names_that_collide_or_are_not_there_are_refused() -> None:
         StaticWorkbench(tools, {"sub": ToolOverride(name="minus")})
 
 
-def test_what_a_tool_reports_is_streamed_before_its_result() -> None:
+async def test_what_a_tool_reports_is_streamed_before_its_result() -> None:
     bench = StaticStreamWorkbench([Thinker(), FunctionTool(add, "d")])
 
     async def items(name: str, args: Mapping[str, Any]) -> list[Any]:
         return [item async for item in bench.call_tool_stream(name, args)]
 
-    async def first() -> Any:
-        stream = bench.call_tool_stream("think", {"hang": True})
-        return await anext(stream), await stream.aclose()
-
-    assert asyncio.run(first())[0].content == "hm"
-    thought, result = asyncio.run(items("think", {}))
+    stream = bench.call_tool_stream("think", {"hang": True})
+    assert (await anext(stream)).content == "hm"
+    await stream.aclose()
+    thought, result = await items("think", {})
     assert (thought.content, result) == ("hm", text("think", "42"))
-    assert asyncio.run(items("add", {"a": 1, "b": 2})) == [text("add", "3")]
-    failed = asyncio.run(items("think", {"fail": True}))
+    assert await items("add", {"a": 1, "b": 2}) == [text("add", "3")]
+    failed = await items("think", {"fail": True})
     assert failed[-1] == text("think", "no idea", is_error=True)
 
 
-def test_a_stream_tool_may_be_called_for_its_value_alone() -> None:
-    assert asyncio.run(Thinker().run_json({})) == "42"
+async def test_a_stream_tool_may_be_called_for_its_value_alone() -> None:
+    assert await Thinker().run_json({}) == "42"
 
 
-def test_the_state_of_tools_is_saved_by_their_names() -> None:
-    async def main() -> tuple[Any, Any]:
-        first, second = (
-            StaticWorkbench([FunctionTool(count)]),
-            StaticWorkbench([FunctionTool(count)]),
-        )
-        await first.call_tool("count")
-        state = await first.save_state()
-        await second.load_state(state)
-        return state, await second.call_tool("count")
-
-    state, result = asyncio.run(main())
+async def test_the_state_of_tools_is_saved_by_their_names() -> None:
+    first, second = (
+        StaticWorkbench([FunctionTool(count)]),
+        StaticWorkbench([FunctionTool(count)]),
+    )
+    await first.call_tool("count")
+    state = await first.save_state()
+    await second.load_state(state)
+    result = await second.call_tool("count")
     assert state == {"type": "StaticWorkbenchState", "tools": {"count": {"n": 1}}}
     assert result == text("count", "2")
 
 
-def test_a_cancel_ends_a_call() -> None:
+async def test_a_cancel_ends_a_call() -> None:
     async def hang() -> None:
         await asyncio.Event().wait()
 
-    async def main() -> None:
-        token = CancellationToken()
-        asyncio.get_running_loop().call_soon(token.cancel)
-        with pytest.raises(asyncio.CancelledError):
-            await StaticWorkbench([FunctionTool(hang, "d")]).call_tool("hang", {}, token)
-
-    asyncio.run(main())
+    token = CancellationToken()
+    asyncio.get_running_loop().call_soon(token.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await StaticWorkbench([FunctionTool(hang, "d")]).call_tool("hang", {}, token)
 
 
 def test_images_in_a_result_can_be_replaced() -> None:
