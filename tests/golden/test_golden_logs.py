@@ -1,6 +1,6 @@
-import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.golden.recording import FOLDER, TOOLS, cases
@@ -20,27 +20,27 @@ from teamrun.storage.memory import MemoryStore
 LOGS = sorted(FOLDER.glob("behaviour-*/*.json"))
 
 
+def content(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("file", LOGS, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_the_log_of_a_release_is_replayed_without_a_difference(file: Path) -> None:
-    golden = json.loads(file.read_text(encoding="utf-8"))
+async def test_the_log_of_a_release_is_replayed_without_a_difference(file: Path) -> None:
+    golden = content(file)
+    spec = golden["log"][0]["body"]["spec"]
+    ref, store = RunRef(spec["tenant"], spec["run_id"]), MemoryStore()
+    for n, entry in enumerate(golden["log"]):
+        await store.put_new(entry_key(ref, n), json.dumps(entry).encode())
+    log = RunLog(store, ref, writer="test", clock=SystemClock())
+    [first, *_] = await log.read()
+    assert isinstance(first.body, Accepted)
+    pinned = first.body.spec
+    registry = Cluster({}, team=golden["team"], tools=[*TOOLS]).registry
 
-    async def scenario() -> None:
-        spec = golden["log"][0]["body"]["spec"]
-        ref, store = RunRef(spec["tenant"], spec["run_id"]), MemoryStore()
-        for n, entry in enumerate(golden["log"]):
-            await store.put_new(entry_key(ref, n), json.dumps(entry).encode())
-        log = RunLog(store, ref, writer="test", clock=SystemClock())
-        [first, *_] = await log.read()
-        assert isinstance(first.body, Accepted)
-        pinned = first.body.spec
-        registry = Cluster({}, team=golden["team"], tools=[*TOOLS]).registry
+    async def program(journal: Journal) -> End:
+        return await run_team(journal, pinned, registry)
 
-        async def program(journal: Journal) -> End:
-            return await run_team(journal, pinned, registry)
-
-        assert await replay(log, program, SystemClock()) is None
-
-    asyncio.run(scenario())
+    assert await replay(log, program, SystemClock()) is None
 
 
 def test_this_release_has_golden_logs_of_every_case() -> None:

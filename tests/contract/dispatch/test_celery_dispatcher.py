@@ -42,17 +42,14 @@ def _stored(server: Valkey, name: str = QUEUE) -> list[dict[str, Any]]:
         return [json.loads(item) for item in cast("Any", client).lrange(name, 0, -1)]
 
 
-def _send(server: Valkey, *refs: RunRef) -> None:
-    async def body() -> None:
-        dispatcher = CeleryDispatcher(server.url)
-        for ref in refs:
-            await dispatcher.send(ref)
-        await dispatcher.close()
-
-    asyncio.run(body())
+async def _send(server: Valkey, *refs: RunRef) -> None:
+    dispatcher = CeleryDispatcher(server.url)
+    for ref in refs:
+        await dispatcher.send(ref)
+    await dispatcher.close()
 
 
-def test_a_celery_worker_runs_the_task_with_the_reference(valkey_server: Valkey) -> None:
+async def test_a_celery_worker_runs_the_task_with_the_reference(valkey_server: Valkey) -> None:
     app = _app(valkey_server)
     received: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
@@ -63,15 +60,17 @@ def test_a_celery_worker_runs_the_task_with_the_reference(valkey_server: Valkey)
     with start_worker(
         app, pool="threads", concurrency=4, perform_ping_check=False, loglevel="ERROR"
     ):
-        _send(valkey_server, *REFS, ODD)
+        await _send(valkey_server, *REFS, ODD)
         found = [received.get(timeout=30) for _ in range(len(REFS) + 1)]
     assert {RunRef.parse(ref) for ref, _ in found} == {*REFS, ODD}
     assert len({task_id for _, task_id in found}) == len(found)
     assert _stored(valkey_server) == []
 
 
-def test_a_kombu_consumer_takes_acknowledges_and_keeps_the_order(valkey_server: Valkey) -> None:
-    _send(valkey_server, *REFS)
+async def test_a_kombu_consumer_takes_acknowledges_and_keeps_the_order(
+    valkey_server: Valkey,
+) -> None:
+    await _send(valkey_server, *REFS)
     bodies: list[Any] = []
 
     def take(body: Any, message: Any) -> None:
@@ -106,14 +105,11 @@ def test_the_message_has_what_celery_itself_would_write(valkey_server: Valkey) -
     assert ours["content-encoding"] == theirs["content-encoding"]
 
 
-def test_many_references_are_sent_with_one_command(valkey_server: Valkey) -> None:
-    async def body() -> None:
-        dispatcher = CeleryDispatcher(valkey_server.url, queue="batch%s")
-        await dispatcher.send_many([])
-        await dispatcher.send_many(REFS)
-        await dispatcher.close()
-
-    asyncio.run(body())
+async def test_many_references_are_sent_with_one_command(valkey_server: Valkey) -> None:
+    dispatcher = CeleryDispatcher(valkey_server.url, queue="batch%s")
+    await dispatcher.send_many([])
+    await dispatcher.send_many(REFS)
+    await dispatcher.close()
     stored = _stored(valkey_server, "batch%s")
     assert {message["properties"]["delivery_info"]["routing_key"] for message in stored} == {
         "batch%s"
@@ -121,50 +117,41 @@ def test_many_references_are_sent_with_one_command(valkey_server: Valkey) -> Non
     assert len({message["properties"]["delivery_tag"] for message in stored}) == len(REFS)
 
 
-def test_a_dead_server_is_a_delivery_error_and_the_next_one_is_used() -> None:
-    async def body() -> None:
-        with valkey() as server:
-            dispatcher = CeleryDispatcher(server.url)
-            server.kill()
-            async with asyncio.timeout(5):
-                with pytest.raises(DeliveryError):
-                    await dispatcher.send(REFS[0])
-            server.start()
-            await dispatcher.send(REFS[0])
-            server.kill()
-            server.start()
-            await dispatcher.send(REFS[1])
-            assert len(_stored(server)) == 1
-            await dispatcher.close()
-
-    asyncio.run(body())
-
-
-def test_a_hanging_server_is_a_delivery_error_in_time() -> None:
-    async def body() -> None:
-        with valkey() as server:
-            connected = CeleryDispatcher(server.url)
-            await connected.send(REFS[0])
-            server.freeze()
-            fresh = CeleryDispatcher(server.url)
-            async with asyncio.timeout(5):
-                results = await asyncio.gather(
-                    connected.send(REFS[1]), fresh.send(REFS[1]), return_exceptions=True
-                )
-            assert [type(result) for result in results] == [DeliveryError, DeliveryError]
-            await connected.close()
-            await fresh.close()
-
-    asyncio.run(body())
-
-
-def test_a_pipe_of_the_caller_is_shared_and_left_open(valkey_server: Valkey) -> None:
-    async def body() -> None:
-        pipe = RedisPipe(valkey_server.url, timeout=timedelta(seconds=5))
-        dispatcher = CeleryDispatcher(pipe)
+async def test_a_dead_server_is_a_delivery_error_and_the_next_one_is_used() -> None:
+    with valkey() as server:
+        dispatcher = CeleryDispatcher(server.url)
+        server.kill()
+        async with asyncio.timeout(5):
+            with pytest.raises(DeliveryError):
+                await dispatcher.send(REFS[0])
+        server.start()
         await dispatcher.send(REFS[0])
+        server.kill()
+        server.start()
+        await dispatcher.send(REFS[1])
+        assert len(_stored(server)) == 1
         await dispatcher.close()
-        assert await pipe.call("LLEN", QUEUE) == 1
-        await pipe.close()
 
-    asyncio.run(body())
+
+async def test_a_hanging_server_is_a_delivery_error_in_time() -> None:
+    with valkey() as server:
+        connected = CeleryDispatcher(server.url)
+        await connected.send(REFS[0])
+        server.freeze()
+        fresh = CeleryDispatcher(server.url)
+        async with asyncio.timeout(5):
+            results = await asyncio.gather(
+                connected.send(REFS[1]), fresh.send(REFS[1]), return_exceptions=True
+            )
+        assert [type(result) for result in results] == [DeliveryError, DeliveryError]
+        await connected.close()
+        await fresh.close()
+
+
+async def test_a_pipe_of_the_caller_is_shared_and_left_open(valkey_server: Valkey) -> None:
+    pipe = RedisPipe(valkey_server.url, timeout=timedelta(seconds=5))
+    dispatcher = CeleryDispatcher(pipe)
+    await dispatcher.send(REFS[0])
+    await dispatcher.close()
+    assert await pipe.call("LLEN", QUEUE) == 1
+    await pipe.close()

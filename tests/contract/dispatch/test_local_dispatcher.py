@@ -10,77 +10,65 @@ from teamrun.dispatch.local import LocalDispatcher
 ONE, TWO = RunRef("default", "one"), RunRef("default", "two")
 
 
-def test_runs_are_executed_side_by_side() -> None:
-    async def body() -> None:
-        both = asyncio.Barrier(2)
+async def test_runs_are_executed_side_by_side() -> None:
+    both = asyncio.Barrier(2)
 
-        async def execute(ref: RunRef) -> None:
-            await both.wait()
-            executed.add(ref)
+    async def execute(ref: RunRef) -> None:
+        await both.wait()
+        executed.add(ref)
 
-        executed: set[RunRef] = set()
-        dispatcher = LocalDispatcher(execute)
-        await dispatcher.send(ONE)
-        await dispatcher.send(TWO)
-        await dispatcher.idle()
-        assert executed == {ONE, TWO}
-
-    asyncio.run(body())
+    executed: set[RunRef] = set()
+    dispatcher = LocalDispatcher(execute)
+    await dispatcher.send(ONE)
+    await dispatcher.send(TWO)
+    await dispatcher.idle()
+    assert executed == {ONE, TWO}
 
 
-def test_what_a_run_sends_meanwhile_is_executed_before_it_is_idle() -> None:
-    async def body() -> None:
-        async def execute(ref: RunRef) -> None:
-            executed.append(ref)
-            if ref == ONE:
-                await dispatcher.send(TWO)
+async def test_what_a_run_sends_meanwhile_is_executed_before_it_is_idle() -> None:
+    async def execute(ref: RunRef) -> None:
+        executed.append(ref)
+        if ref == ONE:
+            await dispatcher.send(TWO)
 
-        executed: list[RunRef] = []
-        dispatcher = LocalDispatcher(execute)
-        await dispatcher.send(ONE)
-        await dispatcher.idle()
-        assert executed == [ONE, TWO]
-
-    asyncio.run(body())
+    executed: list[RunRef] = []
+    dispatcher = LocalDispatcher(execute)
+    await dispatcher.send(ONE)
+    await dispatcher.idle()
+    assert executed == [ONE, TWO]
 
 
-def test_a_failure_is_logged_with_the_run_and_stops_nothing(
+async def test_a_failure_is_logged_with_the_run_and_stops_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def body() -> None:
-        async def execute(ref: RunRef) -> None:
-            if ref == ONE:
-                raise OSError("broken")
-            executed.append(ref)
+    async def execute(ref: RunRef) -> None:
+        if ref == ONE:
+            raise OSError("broken")
+        executed.append(ref)
 
-        executed: list[RunRef] = []
-        dispatcher = LocalDispatcher(execute)
-        await dispatcher.send(ONE)
-        await dispatcher.send(TWO)
-        await dispatcher.idle()
-        assert executed == [TWO]
-
-    asyncio.run(body())
+    executed: list[RunRef] = []
+    dispatcher = LocalDispatcher(execute)
+    await dispatcher.send(ONE)
+    await dispatcher.send(TWO)
+    await dispatcher.idle()
+    assert executed == [TWO]
     (record,) = caplog.records
     assert vars(record)["run_id"] == "one"
     assert vars(record)["action"] == "execute_failed"
 
 
-def test_closing_cancels_what_is_executed() -> None:
-    async def body() -> None:
-        started, cancelled = asyncio.Event(), asyncio.Event()
+async def test_closing_cancels_what_is_executed() -> None:
+    started, cancelled = asyncio.Event(), asyncio.Event()
 
-        async def execute(ref: RunRef) -> None:
-            started.set()
-            try:
-                await asyncio.Event().wait()
-            finally:
-                cancelled.set()
+    async def execute(ref: RunRef) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
 
-        dispatcher = LocalDispatcher(execute)
-        await dispatcher.send(ONE)
-        await started.wait()
-        await dispatcher.close()
-        assert cancelled.is_set()
-
-    asyncio.run(body())
+    dispatcher = LocalDispatcher(execute)
+    await dispatcher.send(ONE)
+    await started.wait()
+    await dispatcher.close()
+    assert cancelled.is_set()

@@ -22,12 +22,9 @@ SOON = timedelta(milliseconds=200)
 BOUND_S = 20
 
 
-def _run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(BOUND_S):
-            await body()
-
-    asyncio.run(bounded())
+async def _run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async with asyncio.timeout(BOUND_S):
+        await body()
 
 
 def _admin(server: Valkey, *command: str) -> Any:
@@ -55,7 +52,7 @@ async def _every_call_fails(live: RedisLive) -> None:
     assert [type(result) for result in results] == [DeliveryError] * len(calls)
 
 
-def test_a_killed_server_is_a_delivery_error_and_the_next_one_is_used() -> None:
+async def test_a_killed_server_is_a_delivery_error_and_the_next_one_is_used() -> None:
     async def body() -> None:
         with valkey() as server:
             live = RedisLive(server.url)
@@ -71,10 +68,10 @@ def test_a_killed_server_is_a_delivery_error_and_the_next_one_is_used() -> None:
                 assert await anext(messages) == b"back"
             await live.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_a_server_restarted_between_two_calls_is_not_noticed() -> None:
+async def test_a_server_restarted_between_two_calls_is_not_noticed() -> None:
     async def body() -> None:
         with valkey() as server:
             live = RedisLive(server.url)
@@ -84,10 +81,10 @@ def test_a_server_restarted_between_two_calls_is_not_noticed() -> None:
             await live.ping()
             await live.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_a_hanging_server_fails_every_call_together_then_at_once() -> None:
+async def test_a_hanging_server_fails_every_call_together_then_at_once() -> None:
     async def body() -> None:
         with valkey() as server:
             pipe = RedisPipe(server.url, timeout=SOON, cool_down=MINUTE)
@@ -102,10 +99,10 @@ def test_a_hanging_server_fails_every_call_together_then_at_once() -> None:
             await live.close()
             await pipe.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_a_server_that_hangs_from_the_beginning_is_a_delivery_error() -> None:
+async def test_a_server_that_hangs_from_the_beginning_is_a_delivery_error() -> None:
     async def body() -> None:
         with valkey() as server:
             server.freeze()
@@ -113,10 +110,10 @@ def test_a_server_that_hangs_from_the_beginning_is_a_delivery_error() -> None:
             await _every_call_fails(live)
             await live.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_a_server_that_goes_on_after_a_pause_is_used_again() -> None:
+async def test_a_server_that_goes_on_after_a_pause_is_used_again() -> None:
     async def body() -> None:
         with valkey() as server:
             pipe = RedisPipe(server.url, timeout=SOON, cool_down=timedelta(0))
@@ -135,10 +132,10 @@ def test_a_server_that_goes_on_after_a_pause_is_used_again() -> None:
             await live.close()
             await pipe.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_a_silent_server_ends_the_iteration() -> None:
+async def test_a_silent_server_ends_the_iteration() -> None:
     async def body() -> None:
         with valkey() as server:
             live = RedisLive(server.url, silence=timedelta(milliseconds=50))
@@ -150,10 +147,10 @@ def test_a_silent_server_ends_the_iteration() -> None:
             server.thaw()
             await live.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_a_quiet_topic_is_not_a_silent_server(valkey_server: Valkey) -> None:
+async def test_a_quiet_topic_is_not_a_silent_server(valkey_server: Valkey) -> None:
     async def body() -> None:
         live = RedisLive(valkey_server.url, silence=timedelta(milliseconds=20))
         async with live.subscribe("t") as messages:
@@ -164,10 +161,10 @@ def test_a_quiet_topic_is_not_a_silent_server(valkey_server: Valkey) -> None:
             assert await waiting == b"at last"
         await live.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_many_readers_of_a_topic_are_one_subscription_and_it_ends_with_them(
+async def test_many_readers_of_a_topic_are_one_subscription_and_it_ends_with_them(
     valkey_server: Valkey,
 ) -> None:
     channel = "teamrun:topic:t"
@@ -180,10 +177,10 @@ def test_many_readers_of_a_topic_are_one_subscription_and_it_ends_with_them(
             await live.ping()
         await live.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_two_processes_see_the_same_state(valkey_server: Valkey) -> None:
+async def test_two_processes_see_the_same_state(valkey_server: Valkey) -> None:
     async def body() -> None:
         one, two = RedisLive(valkey_server.url), RedisLive(valkey_server.url)
         assert await one.acquire("run", "ann", MINUTE) is True
@@ -194,10 +191,10 @@ def test_two_processes_see_the_same_state(valkey_server: Valkey) -> None:
         await one.close()
         await two.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_a_flushed_server_counts_as_new(valkey_server: Valkey) -> None:
+async def test_a_flushed_server_counts_as_new(valkey_server: Valkey) -> None:
     async def body() -> None:
         live = RedisLive(valkey_server.url)
         await live.age()
@@ -207,10 +204,10 @@ def test_a_flushed_server_counts_as_new(valkey_server: Valkey) -> None:
         assert await live.age() is not None
         await live.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_a_server_that_came_back_with_its_data_counts_as_new() -> None:
+async def test_a_server_that_came_back_with_its_data_counts_as_new() -> None:
     async def body() -> None:
         with valkey(persist=True) as server:
             live = RedisLive(server.url)
@@ -226,10 +223,10 @@ def test_a_server_that_came_back_with_its_data_counts_as_new() -> None:
             assert await live.age() is not None
             await live.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_everything_lies_under_one_prefix_and_views_expire(valkey_server: Valkey) -> None:
+async def test_everything_lies_under_one_prefix_and_views_expire(valkey_server: Valkey) -> None:
     async def body() -> None:
         live = RedisLive(valkey_server.url)
         await live.age()
@@ -237,14 +234,14 @@ def test_everything_lies_under_one_prefix_and_views_expire(valkey_server: Valkey
         await live.set_view("run", View(1, b"x"))
         await live.close()
 
-    _run(body)
+    await _run(body)
     keys = sorted(_admin(valkey_server, "KEYS", "*"))
     assert keys == [b"teamrun:boot", b"teamrun:lease:run", b"teamrun:view:run"]
     assert 0 < _admin(valkey_server, "TTL", "teamrun:view:run") <= 86_400
     assert 0 < _admin(valkey_server, "TTL", "teamrun:lease:run") <= 60
 
 
-def test_a_refusal_is_a_delivery_error_of_that_call_alone(valkey_server: Valkey) -> None:
+async def test_a_refusal_is_a_delivery_error_of_that_call_alone(valkey_server: Valkey) -> None:
     async def body() -> None:
         _admin(valkey_server, "LPUSH", "teamrun:lease:odd", "x")
         live = RedisLive(valkey_server.url)
@@ -259,10 +256,10 @@ def test_a_refusal_is_a_delivery_error_of_that_call_alone(valkey_server: Valkey)
         assert results[2] is True
         await live.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_a_server_out_of_memory_is_a_delivery_error(valkey_server: Valkey) -> None:
+async def test_a_server_out_of_memory_is_a_delivery_error(valkey_server: Valkey) -> None:
     async def body() -> None:
         live = RedisLive(valkey_server.url)
         _admin(valkey_server, "CONFIG", "SET", "maxmemory", "1")
@@ -273,10 +270,10 @@ def test_a_server_out_of_memory_is_a_delivery_error(valkey_server: Valkey) -> No
             _admin(valkey_server, "CONFIG", "SET", "maxmemory", "0")
         await live.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_scripts_that_the_server_has_forgotten_are_sent_again(valkey_server: Valkey) -> None:
+async def test_scripts_that_the_server_has_forgotten_are_sent_again(valkey_server: Valkey) -> None:
     async def body() -> None:
         live = RedisLive(valkey_server.url)
         assert await live.acquire("run", "ann", MINUTE) is True
@@ -284,10 +281,10 @@ def test_scripts_that_the_server_has_forgotten_are_sent_again(valkey_server: Val
         assert await live.acquire("run", "bob", MINUTE) is False
         await live.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_a_password_is_used_and_never_shown(valkey_server: Valkey) -> None:
+async def test_a_password_is_used_and_never_shown(valkey_server: Valkey) -> None:
     async def body() -> None:
         wrong = RedisLive(f"unix://:hunter2@{valkey_server.socket}")
         right = RedisLive(f"unix://:opensesame@{valkey_server.socket}")
@@ -305,10 +302,10 @@ def test_a_password_is_used_and_never_shown(valkey_server: Valkey) -> None:
         assert "hunter2" not in caught.value.message
         await wrong.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_a_cancelled_caller_does_not_disturb_the_others(valkey_server: Valkey) -> None:
+async def test_a_cancelled_caller_does_not_disturb_the_others(valkey_server: Valkey) -> None:
     async def body() -> None:
         live = RedisLive(valkey_server.url)
         tasks = [asyncio.create_task(live.views([f"{n}"])) for n in range(20)]
@@ -321,10 +318,10 @@ def test_a_cancelled_caller_does_not_disturb_the_others(valkey_server: Valkey) -
         await live.ping()
         await live.close()
 
-    _run(body)
+    await _run(body)
 
 
-def test_closing_fails_what_is_on_its_way() -> None:
+async def test_closing_fails_what_is_on_its_way() -> None:
     async def body() -> None:
         with valkey() as server:
             live = RedisLive(server.url)
@@ -337,7 +334,7 @@ def test_closing_fails_what_is_on_its_way() -> None:
             with pytest.raises(DeliveryError):
                 await waiting
 
-    _run(body)
+    await _run(body)
 
 
 @pytest.mark.parametrize("url", ["http://x", "x", "redis://host:port/0", "unix:///s?colour=red"])
@@ -349,7 +346,7 @@ def test_what_is_no_redis_url_is_refused(url: str) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("state", REFUSING)
-def test_a_server_that_refuses_writes_is_not_ready(state: str) -> None:
+async def test_a_server_that_refuses_writes_is_not_ready(state: str) -> None:
     async def body() -> None:
         with valkey() as server:
             live = RedisLive(server.url)
@@ -361,4 +358,4 @@ def test_a_server_that_refuses_writes_is_not_ready(state: str) -> None:
             await live.ping()
             await live.close()
 
-    _run(body)
+    await _run(body)

@@ -1,6 +1,5 @@
 """What a provider attaches to an answer goes back to it, through agents, saved state and runs."""
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -133,38 +132,31 @@ def turn_in(request: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_it_goes_back_to_the_same_provider_and_to_no_other(
+async def test_it_goes_back_to_the_same_provider_and_to_no_other(
     case: Case, client: str, streamed: bool
 ) -> None:
-    async def body() -> None:
-        async with served(reply(case, streamed=streamed)) as server, served(Reply()) as other:
-            async with connected(client, server) as model:
-                result = await asked(model, ASK, streamed=streamed)
-                await asked(model, continued(result), streamed=streamed)
-            async with connected(client, other) as stranger:
-                await stranger.create(continued(result), tools=[ADD])
-            own, foreign = turn_in(server.requests[1]), turn_in(other.requests[0])
-        [call] = own.pop("tool_calls")
-        assert call == {**PLAIN, "type": "function", **case.on_call}
-        assert {name: own.get(name) for name in case.on_turn} == case.on_turn
-        assert own.keys() == {"role", "content", *case.on_turn}
-        assert foreign.keys() == {"role", "content", "tool_calls"}
-        assert foreign["tool_calls"] == [{**PLAIN, "type": "function"}]
-
-    asyncio.run(body())
+    async with served(reply(case, streamed=streamed)) as server, served(Reply()) as other:
+        async with connected(client, server) as model:
+            result = await asked(model, ASK, streamed=streamed)
+            await asked(model, continued(result), streamed=streamed)
+        async with connected(client, other) as stranger:
+            await stranger.create(continued(result), tools=[ADD])
+        own, foreign = turn_in(server.requests[1]), turn_in(other.requests[0])
+    [call] = own.pop("tool_calls")
+    assert call == {**PLAIN, "type": "function", **case.on_call}
+    assert {name: own.get(name) for name in case.on_turn} == case.on_turn
+    assert own.keys() == {"role", "content", *case.on_turn}
+    assert foreign.keys() == {"role", "content", "tool_calls"}
+    assert foreign["tool_calls"] == [{**PLAIN, "type": "function"}]
 
 
-def test_thoughts_beside_text_do_not_go_back() -> None:
+async def test_thoughts_beside_text_do_not_go_back() -> None:
     message = {"content": "Three.", "reasoning_content": "Hm.", **SIGNATURE}
-
-    async def body() -> None:
-        said = Reply(body=completion(message), media_type="application/json")
-        async with served(said) as server, connected("openai", server) as model:
-            result = await model.create(ASK)
-        assert result.provider_data is not None
-        assert result.provider_data.data == SIGNATURE
-
-    asyncio.run(body())
+    said = Reply(body=completion(message), media_type="application/json")
+    async with served(said) as server, connected("openai", server) as model:
+        result = await model.create(ASK)
+    assert result.provider_data is not None
+    assert result.provider_data.data == SIGNATURE
 
 
 def test_a_message_without_it_is_stored_as_autogen_stores_it() -> None:
@@ -198,21 +190,18 @@ async def calling(case: Case) -> AsyncGenerator[tuple[ModelServer, OpenAIChatCom
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_it_survives_the_saved_state_of_an_agent(case: Case) -> None:
-    async def body() -> None:
-        async with calling(case) as (server, client):
-            first = AssistantAgent("helper", client, tools=[add])
-            await first.on_messages([TextMessage(content="Go", source="user")])
-            state = json.loads(json.dumps(await first.save_state()))
-            second = AssistantAgent("helper", client, tools=[add])
-            await second.load_state(state)
-            await second.on_messages([TextMessage(content="On", source="user")])
-            own = turn_in(server.requests[1])
-        [call] = own["tool_calls"]
-        assert call == {**PLAIN, "type": "function", **case.on_call}
-        assert {name: own.get(name) for name in case.on_turn} == case.on_turn
-
-    asyncio.run(body())
+async def test_it_survives_the_saved_state_of_an_agent(case: Case) -> None:
+    async with calling(case) as (server, client):
+        first = AssistantAgent("helper", client, tools=[add])
+        await first.on_messages([TextMessage(content="Go", source="user")])
+        state = json.loads(json.dumps(await first.save_state()))
+        second = AssistantAgent("helper", client, tools=[add])
+        await second.load_state(state)
+        await second.on_messages([TextMessage(content="On", source="user")])
+        own = turn_in(server.requests[1])
+    [call] = own["tool_calls"]
+    assert call == {**PLAIN, "type": "function", **case.on_call}
+    assert {name: own.get(name) for name in case.on_turn} == case.on_turn
 
 
 def test_it_is_in_the_log_of_a_run_and_goes_back_from_there() -> None:

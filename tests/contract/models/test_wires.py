@@ -4,7 +4,6 @@ Cases are in `wires_answers.py`, `wires_calls.py`, `wires_errors.py` and `wires_
 Everything goes over real HTTP.
 """
 
-import asyncio
 import json
 from typing import Any, cast
 
@@ -52,48 +51,41 @@ STREAMED = [case for case in CASES if case.stream is not None]
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", WHOLE, ids=lambda case: case.id)
-def test_a_whole_answer_is_read_right(client: str, case: AnswerCase) -> None:
+async def test_a_whole_answer_is_read_right(client: str, case: AnswerCase) -> None:
     reply = Reply(body=case.whole, status=case.status, media_type=case.whole_type)
-    asyncio.run(_check(client, case, reply, streamed=False))
+    await _check(client, case, reply, streamed=False)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", STREAMED, ids=lambda case: case.id)
-def test_a_streamed_answer_is_read_right(client: str, case: AnswerCase) -> None:
+async def test_a_streamed_answer_is_read_right(client: str, case: AnswerCase) -> None:
     reply = Reply(body=case.stream, status=case.status, media_type=case.stream_type)
-    asyncio.run(_check(client, case, reply, streamed=True))
+    await _check(client, case, reply, streamed=True)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", REQUESTS, ids=lambda case: case.id)
-def test_a_request_is_what_servers_take(client: str, case: RequestCase) -> None:
-    async def body() -> None:
-        async with served(Reply(content="Yes.")) as server:
-            async with connected(client, server, **case.options) as model:
-                await model.create(case.messages, **case.call)
-            [request] = server.requests
-        received = {name: request["body"].get(name, ...) for name in case.sent}
-        assert received == dict(case.sent)
-
-    asyncio.run(body())
+async def test_a_request_is_what_servers_take(client: str, case: RequestCase) -> None:
+    async with served(Reply(content="Yes.")) as server:
+        async with connected(client, server, **case.options) as model:
+            await model.create(case.messages, **case.call)
+        [request] = server.requests
+    received = {name: request["body"].get(name, ...) for name in case.sent}
+    assert received == dict(case.sent)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize("written", STREAM_OPTIONS_REFUSED)
-def test_a_server_that_refuses_stream_options_gets_none_from_then_on(
+async def test_a_server_that_refuses_stream_options_gets_none_from_then_on(
     client: str, status: int, written: str
 ) -> None:
     refusal = Reply(status=status, body=written)
-
-    async def body() -> None:
-        async with served(refusal, Reply(content="Three.")) as server:
-            async with connected(client, server, retry=RetryPolicy(max_retries=0)) as model:
-                results = [(await _streamed(model))[0].content for _ in range(2)]
-            sent = ["stream_options" in request["body"] for request in server.requests]
-        assert (results, sent) == (["Three."] * 2, [True, False, False])
-
-    asyncio.run(body())
+    async with served(refusal, Reply(content="Three.")) as server:
+        async with connected(client, server, retry=RetryPolicy(max_retries=0)) as model:
+            results = [(await _streamed(model))[0].content for _ in range(2)]
+        sent = ["stream_options" in request["body"] for request in server.requests]
+    assert (results, sent) == (["Three."] * 2, [True, False, False])
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -108,54 +100,43 @@ def test_a_server_that_refuses_stream_options_gets_none_from_then_on(
         ({"stream_options": {"x": 1}}, {}, {"include_usage": True, "x": 1}),
     ],
 )
-def test_usage_of_a_stream_is_asked_for_unless_it_is_not_wanted(
+async def test_usage_of_a_stream_is_asked_for_unless_it_is_not_wanted(
     client: str, options: dict[str, Any], call: dict[str, Any], sent: object
 ) -> None:
-    async def body() -> None:
-        async with served(Reply(content="Three.")) as server:
-            async with connected(client, server, **options) as model:
-                pieces = [piece async for piece in cast(Any, model).create_stream(ASK, **call)]
-            assert pieces[-1].content == "Three."
-            assert server.requests[0]["body"].get("stream_options") == sent
-
-    asyncio.run(body())
+    async with served(Reply(content="Three.")) as server:
+        async with connected(client, server, **options) as model:
+            pieces = [piece async for piece in cast(Any, model).create_stream(ASK, **call)]
+        assert pieces[-1].content == "Three."
+        assert server.requests[0]["body"].get("stream_options") == sent
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_an_id_of_an_earlier_call_is_not_given_to_another(client: str) -> None:
+async def test_an_id_of_an_earlier_call_is_not_given_to_another(client: str) -> None:
     earlier = AssistantMessage(
         content=[FunctionCall(id="call_0", arguments="{}", name="add")], source="a"
     )
     results = FunctionExecutionResultMessage(
         content=[FunctionExecutionResult(content="0", name="add", call_id="call_0")]
     )
-
-    async def body() -> None:
-        reply = Reply(tool_calls=[ToolCall(name="add", id="call_0")])
-        async with served(reply) as server, connected(client, server) as model:
-            result = await model.create([*ASK, earlier, results], tools=[ADD])
-        assert isinstance(result.content, list)
-        assert result.content[0].id not in ("call_0", "")
-
-    asyncio.run(body())
+    reply = Reply(tool_calls=[ToolCall(name="add", id="call_0")])
+    async with served(reply) as server, connected(client, server) as model:
+        result = await model.create([*ASK, earlier, results], tools=[ADD])
+    assert isinstance(result.content, list)
+    assert result.content[0].id not in ("call_0", "")
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("status", [200, 401])
-def test_a_key_that_a_server_repeats_is_not_in_the_error(client: str, status: int) -> None:
+async def test_a_key_that_a_server_repeats_is_not_in_the_error(client: str, status: int) -> None:
     options = {"api_key": "key-12345", "default_headers": {"x-own": "own-23456"}}
     written = {"error": {"message": "no key-12345, nor own-23456", "code": 401}}
-
-    async def body() -> None:
-        reply = Reply(status=status, body=json.dumps(written))
-        async with served(reply) as server, connected(client, server, **options) as model:
-            for asked in (_whole(model), _streamed(model)):
-                with pytest.raises(ModelError) as raised:
-                    await asked
-                assert "12345" not in json.dumps(raised.value.as_json())
-                assert "23456" not in json.dumps(raised.value.as_json())
-
-    asyncio.run(body())
+    reply = Reply(status=status, body=json.dumps(written))
+    async with served(reply) as server, connected(client, server, **options) as model:
+        for asked in (_whole(model), _streamed(model)):
+            with pytest.raises(ModelError) as raised:
+                await asked
+            assert "12345" not in json.dumps(raised.value.as_json())
+            assert "23456" not in json.dumps(raised.value.as_json())
 
 
 async def _check(client: str, case: AnswerCase, reply: Reply, *, streamed: bool) -> None:

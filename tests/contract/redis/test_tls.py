@@ -18,8 +18,8 @@ from teamrun_worker.app import make_app
 pytestmark = pytest.mark.integration
 
 
-def _run(body: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(body)
+async def _run(body: Coroutine[Any, Any, None]) -> None:
+    await body
 
 
 async def _live_connects(url: str) -> bool:
@@ -64,7 +64,7 @@ async def _attempt(
 
 @CLIENTS
 @pytest.mark.parametrize("signer", ["other", "wrong name"])
-def test_a_server_with_a_wrong_certificate_gets_nothing(
+async def test_a_server_with_a_wrong_certificate_gets_nothing(
     valkey_server: Valkey, tmp_path: Path, connects: Any, signer: str
 ) -> None:
     ours, other = Authority(tmp_path, "ours"), Authority(tmp_path, "other")
@@ -74,11 +74,11 @@ def test_a_server_with_a_wrong_certificate_gets_nothing(
         options = f"?password=hunter2&ssl_ca_certs={ours.ca_file}"
         assert await _attempt(valkey_server, tls, connects, options) == (False, b"")
 
-    _run(body())
+    await _run(body())
 
 
 @CLIENTS
-def test_a_certificate_that_no_trusted_authority_signed_is_refused_by_default(
+async def test_a_certificate_that_no_trusted_authority_signed_is_refused_by_default(
     valkey_server: Valkey, tmp_path: Path, connects: Any
 ) -> None:
     async def body() -> None:
@@ -86,12 +86,12 @@ def test_a_certificate_that_no_trusted_authority_signed_is_refused_by_default(
         found = await _attempt(valkey_server, tls, connects, "?password=hunter2")
         assert found == (False, b"")
 
-    _run(body())
+    await _run(body())
 
 
 @CLIENTS
 @pytest.mark.parametrize("trust", ["ssl_ca_certs={}", "ssl_cert_reqs=none"])
-def test_a_trusted_certificate_or_an_explicit_setting_connects(
+async def test_a_trusted_certificate_or_an_explicit_setting_connects(
     valkey_server: Valkey, tmp_path: Path, connects: Any, trust: str
 ) -> None:
     async def body() -> None:
@@ -100,4 +100,4 @@ def test_a_trusted_certificate_or_an_explicit_setting_connects(
         connected, _ = await _attempt(valkey_server, ours.server(), connects, options)
         assert connected
 
-    _run(body())
+    await _run(body())

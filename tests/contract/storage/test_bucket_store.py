@@ -1,6 +1,5 @@
 """Stores in buckets: faults of the network, and servers that do not honour conditions."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -72,8 +71,10 @@ def _server(answers: dict[str, int], *, honest: bool = False) -> Generator[str, 
 
 
 @pytest.mark.integration
-def test_a_server_that_is_gone_is_unavailable_for_every_call() -> None:
-    async def body(url: str) -> None:
+async def test_a_server_that_is_gone_is_unavailable_for_every_call() -> None:
+    with moto() as server:
+        url = server.url("bucket")
+        server.kill()
         store = open_store(url)
         for call in (
             store.put_new("a", b"x"),
@@ -89,50 +90,38 @@ def test_a_server_that_is_gone_is_unavailable_for_every_call() -> None:
             assert caught.value.__cause__ is not None
         await store.close()
 
-    with moto() as server:
-        url = server.url("bucket")
-        server.kill()
-        asyncio.run(body(url))
 
-
-def test_a_failing_server_is_unavailable() -> None:
-    async def body(url: str) -> None:
+async def test_a_failing_server_is_unavailable() -> None:
+    with _server({"PUT": 503}) as url:
         store = open_store(url)
         with pytest.raises(Unavailable):
             await store.put_new("a", b"x")
         await store.close()
 
-    with _server({"PUT": 503}) as url:
-        asyncio.run(body(url))
 
-
-def test_a_server_that_ignores_the_condition_is_refused() -> None:
-    async def body(url: str) -> None:
+async def test_a_server_that_ignores_the_condition_is_refused() -> None:
+    with _server({}) as url:
         store = open_store(url)
         with pytest.raises(StorageError, match="If-None-Match") as caught:
             await store.check()
         assert caught.value.code == "storage"
         await store.close()
 
+
+async def test_a_server_that_ignores_the_condition_is_not_written_to_even_without_a_check() -> None:
     with _server({}) as url:
-        asyncio.run(body(url))
-
-
-def test_a_server_that_ignores_the_condition_is_not_written_to_even_without_a_check() -> None:
-    async def body(url: str) -> None:
         store = open_store(url)
         for _ in range(2):
             with pytest.raises(StorageError, match="If-None-Match"):
                 await store.put_new("a", b"x")
         await store.close()
 
-    with _server({}) as url:
-        asyncio.run(body(url))
-
 
 @pytest.mark.integration
-def test_a_server_whose_answers_are_lost_is_not_taken_for_one_that_ignores_the_condition() -> None:
-    async def body(endpoint: str) -> None:
+async def test_a_server_whose_answers_are_lost_is_not_one_that_ignores_the_condition() -> None:
+    with moto() as server:
+        server.make_bucket("runs")
+        endpoint = server.endpoint
         async with FaultyProxy(endpoint, Rates(lost=0.3)) as proxy:
             for _ in range(20):
                 store = open_store(f"s3://runs/x?endpoint={proxy.endpoint}&region=us-east-1")
@@ -141,72 +130,56 @@ def test_a_server_whose_answers_are_lost_is_not_taken_for_one_that_ignores_the_c
                 await store.close()
             assert proxy.counts["lost"] > 10
 
-    with moto() as server:
-        server.make_bucket("runs")
-        asyncio.run(body(server.endpoint))
 
-
-def test_two_creations_that_meet_are_not_taken_for_an_object_that_exists() -> None:
-    async def body(url: str) -> None:
+async def test_two_creations_that_meet_are_not_taken_for_an_object_that_exists() -> None:
+    with _server({"PUT": 409, "HEAD": 404}, honest=True) as url:
         store = open_store(url)
         with pytest.raises(Unavailable, match="under way"):
             await store.put_new("a", b"x")
         await store.close()
 
-    with _server({"PUT": 409, "HEAD": 404}, honest=True) as url:
-        asyncio.run(body(url))
 
-
-def test_an_object_that_exists_is_said_to_exist() -> None:
-    async def body(url: str) -> bool:
+async def test_an_object_that_exists_is_said_to_exist() -> None:
+    with _server({"PUT": 412, "HEAD": 200}, honest=True) as url:
         store = open_store(url)
         try:
-            return await store.put_new("a", b"x")
+            assert await store.put_new("a", b"x") is False
         finally:
             await store.close()
 
-    with _server({"PUT": 412, "HEAD": 200}, honest=True) as url:
-        assert asyncio.run(body(url)) is False
 
-
-def test_credentials_that_are_refused_are_no_passing_fault() -> None:
-    async def body(url: str) -> None:
+async def test_credentials_that_are_refused_are_no_passing_fault() -> None:
+    with _server({"PUT": 403}) as url:
         store = open_store(url)
         with pytest.raises(StorageError) as caught:
             await store.put_new("a", b"x")
         assert caught.value.code == "storage"
         await store.close()
 
-    with _server({"PUT": 403}) as url:
-        asyncio.run(body(url))
-
 
 @pytest.mark.integration
-def test_a_bucket_that_does_not_exist_is_refused(bucket_url: str) -> None:
-    async def body() -> None:
-        store = open_store(bucket_url.replace("bucket-", "absent-"))
+async def test_a_bucket_that_does_not_exist_is_refused(bucket_url: str) -> None:
+    store = open_store(bucket_url.replace("bucket-", "absent-"))
+    with pytest.raises(StorageError, match="create it first") as caught:
+        await store.check()
+    assert caught.value.code == "storage"
+    # A missing bucket is not a missing object: a run must not be reported as not found.
+    for call in (
+        store.get("a"),
+        store.get_many(["a"]),
+        store.put("a", b""),
+        store.put_new("a", b""),
+        store.list("a/"),
+    ):
         with pytest.raises(StorageError, match="create it first") as caught:
-            await store.check()
+            await call
         assert caught.value.code == "storage"
-        # A missing bucket is not a missing object: a run must not be reported as not found.
-        for call in (
-            store.get("a"),
-            store.get_many(["a"]),
-            store.put("a", b""),
-            store.put_new("a", b""),
-            store.list("a/"),
-        ):
-            with pytest.raises(StorageError, match="create it first") as caught:
-                await call
-            assert caught.value.code == "storage"
-        await store.close()
-
-    asyncio.run(body())
+    await store.close()
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_bucket_that_refuses_or_is_gone_is_503_for_every_request(
+async def test_a_bucket_that_refuses_or_is_gone_is_503_for_every_request(
     status: int, bucket_url: str
 ) -> None:
     async def ask(url: str) -> None:
@@ -224,24 +197,21 @@ def test_a_bucket_that_refuses_or_is_gone_is_503_for_every_request(
                 assert "127.0.0.1" not in answer.text
 
     if status == 404:
-        asyncio.run(ask(bucket_url.replace("bucket-", "absent-")))
+        await ask(bucket_url.replace("bucket-", "absent-"))
     else:
         with _server({"PUT": 403, "GET": 403, "HEAD": 403}) as url:
-            asyncio.run(ask(url))
+            await ask(url)
 
 
 @pytest.mark.integration
-def test_two_prefixes_of_a_bucket_do_not_see_each_other(bucket_url: str) -> None:
-    async def body() -> None:
-        one, two = open_store(bucket_url), open_store(bucket_url.replace("folder", "other"))
-        assert await one.put_new("a", b"1") is True
-        assert await two.put_new("a", b"2") is True
-        assert await one.list("") == ["a"]
-        assert await one.get("a") == b"1"
-        await one.close()
-        await two.close()
-
-    asyncio.run(body())
+async def test_two_prefixes_of_a_bucket_do_not_see_each_other(bucket_url: str) -> None:
+    one, two = open_store(bucket_url), open_store(bucket_url.replace("folder", "other"))
+    assert await one.put_new("a", b"1") is True
+    assert await two.put_new("a", b"2") is True
+    assert await one.list("") == ["a"]
+    assert await one.get("a") == b"1"
+    await one.close()
+    await two.close()
 
 
 @pytest.mark.integration
@@ -282,7 +252,7 @@ def test_no_exception_of_obstore_is_left_unmapped() -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("by", ["variable", "profile"])
-def test_an_endpoint_with_http_and_a_profile_reach_the_bucket(
+async def test_an_endpoint_with_http_and_a_profile_reach_the_bucket(
     bucket_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     address, _, query = bucket_url.partition("?")
@@ -300,11 +270,7 @@ def test_an_endpoint_with_http_and_a_profile_reach_the_bucket(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     if by == "variable":
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-
-    async def body() -> None:
-        store = open_store(address)
-        await store.check()
-        assert await store.put_new("a", b"x")
-        await store.close()
-
-    asyncio.run(body())
+    store = open_store(address)
+    await store.check()
+    assert await store.put_new("a", b"x")
+    await store.close()

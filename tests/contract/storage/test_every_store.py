@@ -3,9 +3,8 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,131 +12,98 @@ from teamrun.errors import NotFound, StorageError
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
 
-Body = Callable[[ObjectStore], Coroutine[Any, Any, None]]
-Run = Callable[[Body], None]
-
 
 @pytest.fixture(
     params=["memory", "file", "file-fsync", pytest.param("s3", marks=pytest.mark.integration)]
 )
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    """Calls the body with an empty store of each kind, and closes it."""
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[ObjectStore]:
+    """An empty store of each kind."""
     kind: str = request.param
     url = {"memory": "memory://", "s3": ""}.get(kind, f"file://{tmp_path}/store")
     url = url or request.getfixturevalue("bucket_url")
-
-    async def with_store(body: Body) -> None:
-        store = open_store(url, fsync=kind == "file-fsync")
-        try:
-            await body(store)
-        finally:
-            await store.close()
-
-    return lambda body: asyncio.run(with_store(body))
+    opened = open_store(url, fsync=kind == "file-fsync")
+    yield opened
+    await opened.close()
 
 
 async def _fill(store: ObjectStore, keys: list[str]) -> None:
     await asyncio.gather(*(store.put_new(key, key.encode()) for key in keys))
 
 
-def test_it_is_an_object_store(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        assert isinstance(store, ObjectStore)
-
-    run(body)
+async def test_it_is_an_object_store(store: ObjectStore) -> None:
+    assert isinstance(store, ObjectStore)
 
 
-def test_a_key_is_created_once_and_its_object_stays_as_it_is(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        assert await store.put_new("log/000000.json", b"first") is True
-        assert await store.put_new("log/000000.json", b"second") is False
-        found = await store.get("log/000000.json")
-        assert found == b"first"
-        assert type(found) is bytes
-
-    run(body)
+async def test_a_key_is_created_once_and_its_object_stays_as_it_is(store: ObjectStore) -> None:
+    assert await store.put_new("log/000000.json", b"first") is True
+    assert await store.put_new("log/000000.json", b"second") is False
+    found = await store.get("log/000000.json")
+    assert found == b"first"
+    assert type(found) is bytes
 
 
-def test_of_eight_racing_writers_exactly_one_creates_each_key(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        keys = [f"race/{n:06d}" for n in range(200)]
-        winners: dict[str, list[int]] = {key: [] for key in keys}
-        overtakings = 0
+async def test_of_eight_racing_writers_exactly_one_creates_each_key(store: ObjectStore) -> None:
+    keys = [f"race/{n:06d}" for n in range(200)]
+    winners: dict[str, list[int]] = {key: [] for key in keys}
+    overtakings = 0
 
-        async def write(writer: int) -> None:
-            nonlocal overtakings
-            for key in keys:
-                if await store.put_new(key, b"%d" % writer):
-                    winners[key].append(writer)
-                else:
-                    overtakings += 1
-                await asyncio.sleep(0)
+    async def write(writer: int) -> None:
+        nonlocal overtakings
+        for key in keys:
+            if await store.put_new(key, b"%d" % writer):
+                winners[key].append(writer)
+            else:
+                overtakings += 1
+            await asyncio.sleep(0)
 
-        await asyncio.gather(*(write(writer) for writer in range(8)))
-        assert Counter(len(wins) for wins in winners.values()) == {1: 200}
-        assert overtakings == 1400
-        for key, stored in zip(keys, await store.get_many(keys), strict=True):
-            assert stored == b"%d" % winners[key][0]
-
-    run(body)
+    await asyncio.gather(*(write(writer) for writer in range(8)))
+    assert Counter(len(wins) for wins in winners.values()) == {1: 200}
+    assert overtakings == 1400
+    for key, stored in zip(keys, await store.get_many(keys), strict=True):
+        assert stored == b"%d" % winners[key][0]
 
 
-def test_put_replaces_the_whole_object(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        await store.put("result.json", b"a longer body than the next one")
-        await store.put("result.json", b"short")
-        assert await store.get("result.json") == b"short"
-        assert await store.put_new("result.json", b"late") is False
-
-    run(body)
+async def test_put_replaces_the_whole_object(store: ObjectStore) -> None:
+    await store.put("result.json", b"a longer body than the next one")
+    await store.put("result.json", b"short")
+    assert await store.get("result.json") == b"short"
+    assert await store.put_new("result.json", b"late") is False
 
 
-def test_a_missing_object_is_not_found(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        await store.put_new("a/b", b"")
-        for key in ("nothing", "a", "a/b/c", "a/c", "x/y/z"):
-            with pytest.raises(NotFound):
-                await store.get(key)
-
-    run(body)
+async def test_a_missing_object_is_not_found(store: ObjectStore) -> None:
+    await store.put_new("a/b", b"")
+    for key in ("nothing", "a", "a/b/c", "a/c", "x/y/z"):
+        with pytest.raises(NotFound):
+            await store.get(key)
 
 
-def test_an_empty_object_is_an_object(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        assert await store.put_new("open/00/default.run", b"") is True
-        assert await store.put_new("open/00/default.run", b"") is False
-        assert await store.get("open/00/default.run") == b""
-        assert await store.list("open/") == ["open/00/default.run"]
-
-    run(body)
+async def test_an_empty_object_is_an_object(store: ObjectStore) -> None:
+    assert await store.put_new("open/00/default.run", b"") is True
+    assert await store.put_new("open/00/default.run", b"") is False
+    assert await store.get("open/00/default.run") == b""
+    assert await store.list("open/") == ["open/00/default.run"]
 
 
-def test_a_large_body_comes_back_byte_for_byte(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        data = random.Random(7).randbytes(7 * 1024 * 1024 + 1)
-        assert await store.put_new("blob/new", data) is True
-        assert await store.put_new("blob/new", data[::-1]) is False
-        await store.put("blob/replaced", data)
-        assert await store.get("blob/new") == data
-        assert await store.get("blob/replaced") == data
-
-    run(body)
+async def test_a_large_body_comes_back_byte_for_byte(store: ObjectStore) -> None:
+    data = random.Random(7).randbytes(7 * 1024 * 1024 + 1)
+    assert await store.put_new("blob/new", data) is True
+    assert await store.put_new("blob/new", data[::-1]) is False
+    await store.put("blob/replaced", data)
+    assert await store.get("blob/new") == data
+    assert await store.get("blob/replaced") == data
 
 
-def test_get_many_keeps_the_order_of_the_keys(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        await _fill(store, [f"k/{n}" for n in range(150)])
-        asked = [f"k/{n}" for n in range(149, -1, -1)] + ["k/none", "k/3", "k/3"]
-        expected = [key.encode() for key in asked]
-        expected_or_none: list[bytes | None] = [*expected]
-        expected_or_none[150] = None
-        assert await store.get_many(asked) == expected_or_none
-        assert await store.get_many([]) == []
-
-    run(body)
+async def test_get_many_keeps_the_order_of_the_keys(store: ObjectStore) -> None:
+    await _fill(store, [f"k/{n}" for n in range(150)])
+    asked = [f"k/{n}" for n in range(149, -1, -1)] + ["k/none", "k/3", "k/3"]
+    expected = [key.encode() for key in asked]
+    expected_or_none: list[bytes | None] = [*expected]
+    expected_or_none[150] = None
+    assert await store.get_many(asked) == expected_or_none
+    assert await store.get_many([]) == []
 
 
-def test_keys_of_any_script_come_back_as_they_were(run: Run) -> None:
+async def test_keys_of_any_script_come_back_as_they_were(store: ObjectStore) -> None:
     keys = [
         "u/%20",
         "u/.hidden",
@@ -157,111 +123,87 @@ def test_keys_of_any_script_come_back_as_they_were(run: Run) -> None:
         "u/日本/語.json",
         "u/\U0001f600",
     ]
-
-    async def body(store: ObjectStore) -> None:
-        await _fill(store, keys)
-        assert await store.list("u/") == sorted(keys)
-        assert await store.get_many(keys) == [key.encode() for key in keys]
-
-    run(body)
+    await _fill(store, keys)
+    assert await store.list("u/") == sorted(keys)
+    assert await store.get_many(keys) == [key.encode() for key in keys]
 
 
 @pytest.mark.parametrize(
     "key", ["", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\x00b", "a\nb", "k" * 901]
 )
-def test_what_is_no_key_is_refused(run: Run, key: str) -> None:
-    async def body(store: ObjectStore) -> None:
-        calls: list[Awaitable[object]] = [
-            store.put_new(key, b"x"),
-            store.put(key, b"x"),
-            store.get(key),
-            store.delete(key),
-        ]
-        for call in calls:
-            with pytest.raises(StorageError) as caught:
-                await call
-            assert caught.value.code == "storage"
-        assert await store.list("") == []
-
-    run(body)
+async def test_what_is_no_key_is_refused(store: ObjectStore, key: str) -> None:
+    calls: list[Awaitable[object]] = [
+        store.put_new(key, b"x"),
+        store.put(key, b"x"),
+        store.get(key),
+        store.delete(key),
+    ]
+    for call in calls:
+        with pytest.raises(StorageError) as caught:
+            await call
+        assert caught.value.code == "storage"
+    assert await store.list("") == []
 
 
-def test_a_prefix_is_a_folder_not_the_beginning_of_a_name(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        await _fill(store, ["run/1/a", "run/1/b/c", "run/10/a", "run/1-x", "runs/1/a"])
-        assert await store.list("run/1/") == ["run/1/a", "run/1/b/c"]
-        assert await store.list("run/") == ["run/1-x", "run/1/a", "run/1/b/c", "run/10/a"]
-        assert await store.list("nothing/") == []
-        with pytest.raises(StorageError):
-            await store.list("run")
-
-    run(body)
+async def test_a_prefix_is_a_folder_not_the_beginning_of_a_name(store: ObjectStore) -> None:
+    await _fill(store, ["run/1/a", "run/1/b/c", "run/10/a", "run/1-x", "runs/1/a"])
+    assert await store.list("run/1/") == ["run/1/a", "run/1/b/c"]
+    assert await store.list("run/") == ["run/1-x", "run/1/a", "run/1/b/c", "run/10/a"]
+    assert await store.list("nothing/") == []
+    with pytest.raises(StorageError):
+        await store.list("run")
 
 
-def test_a_list_is_sorted_by_whole_keys_and_goes_on_after_any_of_them(run: Run) -> None:
+async def test_a_list_is_sorted_by_whole_keys_and_goes_on_after_any_of_them(
+    store: ObjectStore,
+) -> None:
     generator = random.Random(11)
     names = ["a", "a-", "a.b", "a0", "b", "ab", "é", "z", "m=1", "0"]
     folders = {"/".join(generator.choices(names, k=depth)) for depth in (1, 2, 3) for _ in range(9)}
     keys = sorted({f"{folder}/-{generator.randrange(5)}" for folder in folders for _ in range(3)})
     prefixes = ["", *sorted({key.rpartition("/")[0] + "/" for key in keys})]
-
-    async def body(store: ObjectStore) -> None:
-        await _fill(store, keys)
-        for _ in range(60):
-            prefix = generator.choice(prefixes)
-            after = generator.choice(["", *keys, *prefixes, "a", "a/a0/", "zz"])
-            limit = generator.choice([1, 2, 5, 1000])
-            expected = [key for key in keys if key.startswith(prefix) and key > after][:limit]
-            assert await store.list(prefix, after=after, limit=limit) == expected
-
-    run(body)
+    await _fill(store, keys)
+    for _ in range(60):
+        prefix = generator.choice(prefixes)
+        after = generator.choice(["", *keys, *prefixes, "a", "a/a0/", "zz"])
+        limit = generator.choice([1, 2, 5, 1000])
+        expected = [key for key in keys if key.startswith(prefix) and key > after][:limit]
+        assert await store.list(prefix, after=after, limit=limit) == expected
 
 
-def test_pages_cover_a_folder_of_more_than_a_thousand(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        keys = [f"list/{n:05d}.run" for n in range(1203)]
-        await _fill(store, keys)
-        found: list[str] = []
-        while page := await store.list("list/", after=found[-1] if found else "", limit=400):
-            found += page
-        assert found == keys
-        assert len(await store.list("list/")) == 1000
-        assert await store.list("list/", limit=2000) == keys
-
-    run(body)
+async def test_pages_cover_a_folder_of_more_than_a_thousand(store: ObjectStore) -> None:
+    keys = [f"list/{n:05d}.run" for n in range(1203)]
+    await _fill(store, keys)
+    found: list[str] = []
+    while page := await store.list("list/", after=found[-1] if found else "", limit=400):
+        found += page
+    assert found == keys
+    assert len(await store.list("list/")) == 1000
+    assert await store.list("list/", limit=2000) == keys
 
 
-def test_a_deleted_object_is_gone_and_its_key_free(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        await _fill(store, ["open/00/x", "open/00/y"])
-        await store.delete("open/00/x")
-        await store.delete("open/00/x")
-        await store.delete("open/99/never")
-        assert await store.list("") == ["open/00/y"]
-        await store.delete("open/00/y")
-        assert await store.list("open/") == []
-        assert await store.put_new("open/00/x", b"again") is True
-        assert await store.get("open/00/x") == b"again"
-
-    run(body)
+async def test_a_deleted_object_is_gone_and_its_key_free(store: ObjectStore) -> None:
+    await _fill(store, ["open/00/x", "open/00/y"])
+    await store.delete("open/00/x")
+    await store.delete("open/00/x")
+    await store.delete("open/99/never")
+    assert await store.list("") == ["open/00/y"]
+    await store.delete("open/00/y")
+    assert await store.list("open/") == []
+    assert await store.put_new("open/00/x", b"again") is True
+    assert await store.get("open/00/x") == b"again"
 
 
-def test_a_check_passes_and_leaves_nothing_behind(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        await store.check()
-        await store.check()
-        assert await store.list("") == []
-
-    run(body)
+async def test_a_check_passes_and_leaves_nothing_behind(store: ObjectStore) -> None:
+    await store.check()
+    await store.check()
+    assert await store.list("") == []
 
 
-def test_a_cancelled_caller_leaves_the_store_working(run: Run) -> None:
-    async def body(store: ObjectStore) -> None:
-        task = asyncio.create_task(store.put_new("c/1", b"one"))
-        await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        assert await store.put_new("c/2", b"two") is True
-        assert await store.get("c/2") == b"two"
-
-    run(body)
+async def test_a_cancelled_caller_leaves_the_store_working(store: ObjectStore) -> None:
+    task = asyncio.create_task(store.put_new("c/1", b"one"))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await store.put_new("c/2", b"two") is True
+    assert await store.get("c/2") == b"two"

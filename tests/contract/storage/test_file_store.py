@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -27,10 +27,10 @@ SEGMENTS = st.text(
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "fsync"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileStore]:
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FileStore]:
     opened = FileStore(tmp_path / "store", fsync=request.param)
     yield opened
-    asyncio.run(opened.close())
+    await opened.close()
 
 
 def _python(program: str, *arguments: str) -> subprocess.Popen[str]:
@@ -53,7 +53,7 @@ def test_every_segment_has_a_safe_name_of_its_own(segment: str) -> None:
     assert not name.startswith(".")
 
 
-def test_of_eight_racing_threads_exactly_one_creates_each_key(tmp_path: Path) -> None:
+async def test_of_eight_racing_threads_exactly_one_creates_each_key(tmp_path: Path) -> None:
     wins: list[list[int]] = [[] for _ in range(200)]
     together = threading.Barrier(8)
 
@@ -73,7 +73,7 @@ def test_of_eight_racing_threads_exactly_one_creates_each_key(tmp_path: Path) ->
     for thread in threads:
         thread.join(timeout=60)
     assert all(len(won) == 1 for won in wins)
-    stored = asyncio.run(FileStore(tmp_path).get_many([f"race/{n}" for n in range(200)]))
+    stored = await FileStore(tmp_path).get_many([f"race/{n}" for n in range(200)])
     assert stored == [b"%d" % won[0] * 50 for won in wins]
 
 
@@ -91,7 +91,7 @@ def test_many_processes_may_open_a_folder_at_once(tmp_path: Path) -> None:
     assert len(opened) == 600
 
 
-def test_folders_that_vanish_under_a_writer_are_made_again(tmp_path: Path) -> None:
+async def test_folders_that_vanish_under_a_writer_are_made_again(tmp_path: Path) -> None:
     stop = threading.Event()
 
     async def churn(store: FileStore) -> None:
@@ -101,30 +101,23 @@ def test_folders_that_vanish_under_a_writer_are_made_again(tmp_path: Path) -> No
 
     thread = threading.Thread(target=lambda: asyncio.run(churn(FileStore(tmp_path))))
     thread.start()
-
-    async def body() -> None:
+    try:
         store = FileStore(tmp_path)
         for n in range(500):
             assert await store.put_new(f"due/2026/b{n}", b"some body") is True
             await store.delete(f"due/2026/b{n}")
-
-    try:
-        asyncio.run(body())
     finally:
         stop.set()
         thread.join(timeout=30)
 
 
-def test_an_empty_folder_goes_with_its_last_object(store: FileStore) -> None:
-    async def body() -> None:
-        await store.put_new("due/2026112100/07/default.run", b"")
-        await store.delete("due/2026112100/07/default.run")
-
-    asyncio.run(body())
+async def test_an_empty_folder_goes_with_its_last_object(store: FileStore) -> None:
+    await store.put_new("due/2026112100/07/default.run", b"")
+    await store.delete("due/2026112100/07/default.run")
     assert [path.name for path in store.root.iterdir()] == [".tmp"]
 
 
-def test_nothing_torn_is_seen_after_writers_are_killed(tmp_path: Path) -> None:
+async def test_nothing_torn_is_seen_after_writers_are_killed(tmp_path: Path) -> None:
     program = """
         import asyncio, itertools, sys
         from teamrun.storage.file import FileStore
@@ -146,35 +139,30 @@ def test_nothing_torn_is_seen_after_writers_are_killed(tmp_path: Path) -> None:
         writer.send_signal(signal.SIGKILL)
         writer.wait(timeout=30)
         writer.stdout.close()
-
-    async def body() -> None:
-        store = FileStore(tmp_path)
-        for key in await store.list("log/", limit=100_000):
-            assert await store.get(key) == b"x" * 3_000_000 + b"end"
-
-    asyncio.run(body())
+    store = FileStore(tmp_path)
+    for key in await store.list("log/", limit=100_000):
+        assert await store.get(key) == b"x" * 3_000_000 + b"end"
 
 
-def test_leftovers_of_killed_writers_are_not_listed_and_go_after_an_hour(tmp_path: Path) -> None:
+async def test_leftovers_of_killed_writers_are_not_listed_and_go_after_an_hour(
+    tmp_path: Path,
+) -> None:
     FileStore(tmp_path)
     old, new = tmp_path / ".tmp" / "123-abc-0", tmp_path / ".tmp" / "123-abc-1"
     for leftover in (old, new):
         leftover.write_bytes(b"half of a bo")
     os.utime(old, (time.time() - 7200, time.time() - 7200))
     store = FileStore(tmp_path)
-    assert asyncio.run(store.list("")) == []
+    assert await store.list("") == []
     assert not old.exists()
     assert new.exists()
 
 
-def test_a_put_leaves_nothing_in_the_folder_of_drafts(store: FileStore) -> None:
-    async def body() -> None:
-        await store.put_new("a", b"1")
-        await store.put_new("a", b"2")
-        await store.put("b", b"3")
-        await store.put_new("large", b"x" * 1_000_000)
-
-    asyncio.run(body())
+async def test_a_put_leaves_nothing_in_the_folder_of_drafts(store: FileStore) -> None:
+    await store.put_new("a", b"1")
+    await store.put_new("a", b"2")
+    await store.put("b", b"3")
+    await store.put_new("large", b"x" * 1_000_000)
     assert [*(store.root / ".tmp").iterdir()] == []
 
 
@@ -271,154 +259,133 @@ def test_a_full_file_system_is_unavailable_and_recovers(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_store_whose_folder_is_gone_is_unavailable_and_is_not_made_anew(tmp_path: Path) -> None:
-    async def body() -> None:
-        store = FileStore(tmp_path / "mounted")
-        await store.put_new("a/b", b"x")
-        (tmp_path / "mounted").rename(tmp_path / "unmounted")
-        for call in (
-            store.get("a/b"),
-            store.put_new("a/c", b"x"),
-            store.put_new("a/d", b""),
-            store.put("a/b", b"x"),
-            store.check(),
-        ):
-            with pytest.raises(Unavailable):
-                await call
-        assert not (tmp_path / "mounted").exists()
-        (tmp_path / "unmounted").rename(tmp_path / "mounted")
-        assert await store.get("a/b") == b"x"
+async def test_a_store_whose_folder_is_gone_is_unavailable_and_is_not_made_anew(
+    tmp_path: Path,
+) -> None:
+    store = FileStore(tmp_path / "mounted")
+    await store.put_new("a/b", b"x")
+    (tmp_path / "mounted").rename(tmp_path / "unmounted")
+    for call in (
+        store.get("a/b"),
+        store.put_new("a/c", b"x"),
+        store.put_new("a/d", b""),
+        store.put("a/b", b"x"),
+        store.check(),
+    ):
+        with pytest.raises(Unavailable):
+            await call
+    assert not (tmp_path / "mounted").exists()
+    (tmp_path / "unmounted").rename(tmp_path / "mounted")
+    assert await store.get("a/b") == b"x"
 
-    asyncio.run(body())
 
-
-def test_symbolic_links_lead_nowhere(store: FileStore, tmp_path: Path) -> None:
+async def test_symbolic_links_lead_nowhere(store: FileStore, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret").write_bytes(b"secret")
     (store.root / "folder").symlink_to(outside)
     (store.root / "file").symlink_to(outside / "secret")
-
-    async def body() -> None:
-        for call in (
-            store.get("file"),
-            store.get("folder/secret"),
-            store.put_new("folder/new", b"x"),
-            store.put_new("folder/empty", b""),
-            store.put("folder/secret", b"x"),
-        ):
-            with pytest.raises(StorageError) as caught:
-                await call
-            assert caught.value.code == "storage"
-        assert await store.list("") == []
-        assert await store.list("folder/") == []
-
-    asyncio.run(body())
+    for call in (
+        store.get("file"),
+        store.get("folder/secret"),
+        store.put_new("folder/new", b"x"),
+        store.put_new("folder/empty", b""),
+        store.put("folder/secret", b"x"),
+    ):
+        with pytest.raises(StorageError) as caught:
+            await call
+        assert caught.value.code == "storage"
+    assert await store.list("") == []
+    assert await store.list("folder/") == []
     assert [path.name for path in outside.iterdir()] == ["secret"]
     assert (outside / "secret").read_bytes() == b"secret"
 
 
-def test_a_store_may_itself_be_reached_through_a_symbolic_link(tmp_path: Path) -> None:
+async def test_a_store_may_itself_be_reached_through_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "name").symlink_to(tmp_path / "real")
     store = FileStore(tmp_path / "name")
-    assert asyncio.run(store.put_new("a/b", b"x")) is True
+    assert await store.put_new("a/b", b"x") is True
     assert (tmp_path / "real" / "a" / "b").read_bytes() == b"x"
 
 
-def test_a_key_is_no_folder_of_other_keys(store: FileStore) -> None:
-    async def body() -> None:
-        await store.put_new("a/b", b"x")
-        for call in (store.put_new("a", b"x"), store.put("a", b"x"), store.put_new("a/b/c", b"x")):
-            with pytest.raises(StorageError) as caught:
-                await call
-            assert caught.value.code == "storage"
-        with pytest.raises(NotFound):
-            await store.get("a")
-
-    asyncio.run(body())
+async def test_a_key_is_no_folder_of_other_keys(store: FileStore) -> None:
+    await store.put_new("a/b", b"x")
+    for call in (store.put_new("a", b"x"), store.put("a", b"x"), store.put_new("a/b/c", b"x")):
+        with pytest.raises(StorageError) as caught:
+            await call
+        assert caught.value.code == "storage"
+    with pytest.raises(NotFound):
+        await store.get("a")
 
 
-def test_files_of_others_are_not_listed(store: FileStore) -> None:
+async def test_files_of_others_are_not_listed(store: FileStore) -> None:
     for name in (".DS_Store", "Thumbs.db", "50%", "%zz", "%ff", "%41%2"):
         (store.root / name).write_bytes(b"x")
-    assert asyncio.run(store.list("")) == []
+    assert await store.list("") == []
 
 
-def test_files_are_not_readable_for_everybody(store: FileStore) -> None:
-    asyncio.run(store.put_new("t/default/log", b"a prompt"))
+async def test_files_are_not_readable_for_everybody(store: FileStore) -> None:
+    await store.put_new("t/default/log", b"a prompt")
     for path in (store.root / "t", store.root / "t" / "default", store.root / "t/default/log"):
         assert path.stat().st_mode & 0o007 == 0
 
 
-def test_a_large_folder_is_listed_right_while_it_changes(tmp_path: Path) -> None:
-    async def body() -> None:
-        store = FileStore(tmp_path)
-        keys = [f"list/{n:05d}" for n in range(1500)]
-        for key in keys:
-            await store.put_new(key, b"")
-        old = time.time() - 3600
-        os.utime(tmp_path / "list", (old, old))  # nobody has touched it for an hour
-        assert await store.list("list/", limit=9999) == keys
-        assert await store.list("list/", after=keys[700], limit=2) == keys[701:703]
-        await store.put_new("list/00000a", b"")
-        assert await store.list("list/", limit=2) == ["list/00000", "list/00000a"]
-        await store.delete("list/00000")
-        await store.put_new("list/00000b", b"")
-        assert await store.list("list/", limit=2) == ["list/00000a", "list/00000b"]
-
-    asyncio.run(body())
+async def test_a_large_folder_is_listed_right_while_it_changes(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    keys = [f"list/{n:05d}" for n in range(1500)]
+    for key in keys:
+        await store.put_new(key, b"")
+    old = time.time() - 3600
+    os.utime(tmp_path / "list", (old, old))  # nobody has touched it for an hour
+    assert await store.list("list/", limit=9999) == keys
+    assert await store.list("list/", after=keys[700], limit=2) == keys[701:703]
+    await store.put_new("list/00000a", b"")
+    assert await store.list("list/", limit=2) == ["list/00000", "list/00000a"]
+    await store.delete("list/00000")
+    await store.put_new("list/00000b", b"")
+    assert await store.list("list/", limit=2) == ["list/00000a", "list/00000b"]
 
 
-def test_a_list_is_not_kept_while_the_clock_of_the_folder_may_stand_still(tmp_path: Path) -> None:
-    async def body() -> None:
-        store = FileStore(tmp_path)
-        for n in range(600):
-            await store.put_new(f"list/{n:05d}", b"")
-        stamp = (tmp_path / "list").stat().st_mtime_ns
-        await store.list("list/")
-        await store.put_new("list/00000a", b"")
-        os.utime(tmp_path / "list", ns=(stamp, stamp))  # within one tick of a coarse clock
-        assert await store.list("list/", limit=2) == ["list/00000", "list/00000a"]
-
-    asyncio.run(body())
-
-
-def test_a_synced_store_goes_on_after_it_was_closed(tmp_path: Path) -> None:
-    async def body() -> None:
-        store = FileStore(tmp_path, fsync=True)
-        assert await store.put_new("a", b"1") is True
-        await store.close()
-        assert await store.put_new("b", b"2") is True
-        await store.close()
-
-    asyncio.run(body())
+async def test_a_list_is_not_kept_while_the_clock_of_the_folder_may_stand_still(
+    tmp_path: Path,
+) -> None:
+    store = FileStore(tmp_path)
+    for n in range(600):
+        await store.put_new(f"list/{n:05d}", b"")
+    stamp = (tmp_path / "list").stat().st_mtime_ns
+    await store.list("list/")
+    await store.put_new("list/00000a", b"")
+    os.utime(tmp_path / "list", ns=(stamp, stamp))  # within one tick of a coarse clock
+    assert await store.list("list/", limit=2) == ["list/00000", "list/00000a"]
 
 
-def test_synced_puts_that_gather_all_succeed_and_keep_their_order(tmp_path: Path) -> None:
-    async def body() -> None:
-        store = FileStore(tmp_path, fsync=True)
-        puts = [store.put_new(f"log/{n % 100}", b"%d" % n) for n in range(600)]
-        created = await asyncio.gather(*puts)
-        assert created == [True] * 100 + [False] * 500
-        assert await store.get("log/42") == b"42"
-        await store.close()
-
-    asyncio.run(body())
+async def test_a_synced_store_goes_on_after_it_was_closed(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, fsync=True)
+    assert await store.put_new("a", b"1") is True
+    await store.close()
+    assert await store.put_new("b", b"2") is True
+    await store.close()
 
 
-def test_a_folder_on_a_full_disk_is_still_read(tmp_path: Path) -> None:
+async def test_synced_puts_that_gather_all_succeed_and_keep_their_order(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, fsync=True)
+    puts = [store.put_new(f"log/{n % 100}", b"%d" % n) for n in range(600)]
+    created = await asyncio.gather(*puts)
+    assert created == [True] * 100 + [False] * 500
+    assert await store.get("log/42") == b"42"
+    await store.close()
+
+
+async def test_a_folder_on_a_full_disk_is_still_read(tmp_path: Path) -> None:
     def full(_: str, __: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    async def body() -> None:
-        store = FileStore(tmp_path)
-        await store.put_new("a", b"x")
-        again = FileStore(tmp_path, link=full)
-        assert await again.get("a") == b"x"
-        with pytest.raises(Unavailable):
-            await again.put_new("b", b"y")
-        with pytest.raises(Unavailable):
-            await again.check()
-
-    asyncio.run(body())
+    store = FileStore(tmp_path)
+    await store.put_new("a", b"x")
+    again = FileStore(tmp_path, link=full)
+    assert await again.get("a") == b"x"
+    with pytest.raises(Unavailable):
+        await again.put_new("b", b"y")
+    with pytest.raises(Unavailable):
+        await again.check()

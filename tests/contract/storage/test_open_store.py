@@ -1,6 +1,5 @@
 """URLs of stores."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -36,10 +35,10 @@ def test_a_folder_url_may_be_percent_encoded(tmp_path: Path) -> None:
     "url",
     ["s3://bucket", "s3://bucket/a/b?region=eu-central-1", "az://container/x?account=acc"],
 )
-def test_a_bucket_url_opens_without_asking_the_network(url: str) -> None:
+async def test_a_bucket_url_opens_without_asking_the_network(url: str) -> None:
     store = open_store(url)
     assert isinstance(store, BucketStore)
-    asyncio.run(store.close())
+    await store.close()
 
 
 @pytest.mark.parametrize(
