@@ -32,6 +32,7 @@ class EventView:
         self._console = console
         self._streaming: str | None = None
         self._streamed = ""
+        self._kept: dict[str, str] = {}  # text of others, until the message under way has come
         self._is_waiting = False
         self._seq: int | None = None
 
@@ -66,6 +67,9 @@ class EventView:
                 self._run(event_type, data)
             case _:
                 pass
+        if self._streaming is None and self._kept:
+            who = next(iter(self._kept))
+            self._delta(who, self._kept.pop(who))
 
     def summary(self, run: Run) -> None:
         """Print what an ended run has used and what it cost."""
@@ -89,6 +93,10 @@ class EventView:
         self._is_waiting = True
 
     def _delta(self, who: str, text: str) -> None:
+        if self._streaming not in (None, who):
+            # Text is live, while a message comes some milliseconds after its last piece.
+            self._kept[who] = self._kept.get(who, "") + text
+            return
         if self._streaming != who:
             self.end_line()
             self._console.print(Text(f"{who}: ", style="bold"), end="")
@@ -98,6 +106,7 @@ class EventView:
 
     def _message(self, who: str, message: dict[str, Any]) -> None:
         text = _text_of(message.get("content", ""))
+        self._kept.pop(who, None)
         seen = self._streaming == who and self._streamed.strip() == text.strip()
         if not seen:
             seq, self._seq = self._seq, None  # it is the number of the line below

@@ -42,6 +42,31 @@ def test_text_whose_stream_was_cut_is_shown_whole() -> None:
     assert out == "a: Hel\na: Hello you.\n"
 
 
+def test_text_of_the_next_agent_that_overtakes_a_message_comes_after_it() -> None:
+    out = shown(
+        ("message.delta", "a", {"text": "One"}),
+        ("message.delta", "b", {"text": "Tw"}),
+        ("message.delta", "c", {"text": "Three"}),
+        ("message.created", "a", message("One")),
+        ("message.delta", "b", {"text": "o"}),
+        ("message.created", "b", message("Two", "b")),
+        ("message.created", "c", message("Three", "c")),
+    )
+
+    assert out == "a: One\nb: Two\nc: Three\n"
+
+
+def test_text_that_waits_for_another_agents_is_shown_when_that_one_fails() -> None:
+    out = shown(
+        ("message.delta", "a", {"text": "Half"}),
+        ("message.delta", "b", {"text": "Whole"}),
+        ("model.call.failed", "a", {"model": "m", "error": {"message": "No."}}),
+        ("message.created", "b", message("Whole", "b")),
+    )
+
+    assert out == "a: Half\na model m failed: No.\nb: Whole\n"
+
+
 def test_tool_calls_and_what_they_return_are_shown() -> None:
     out = shown(
         ("tool.call.requested", "a", {"tool": "add", "arguments": '{"x": 1}'}),

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import math
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -72,6 +73,7 @@ class Notices:
         self._gather_s = gather.total_seconds()
         self._waiting: dict[tuple[str, str | int], RunState | bytes] = {}
         self._count = 0
+        self._pieces = Counter[str]()  # of text, in the batch that waits, by topic
         self._task: asyncio.Task[None] | None = None
         self._urgent = False
         self._pausing: asyncio.Future[None] | None = None
@@ -81,11 +83,15 @@ class Notices:
         """A log has grown; with `view`, its state is shared too."""
         if view:
             self._add(("view", view_key(ref)), state)  # written down when it is sent
-        self._add(("topic", run_topic(ref)), GROWN)
+        # One notice stands for several, but not across a piece of text: subscribers get both in
+        # the order in which they came about.
+        topic = run_topic(ref)
+        self._add((topic, -1 - self._pieces[topic]), GROWN)
 
     def delta(self, ref: RunRef, data: dict[str, Any]) -> None:
         """Text is on its way."""
         self._count += 1
+        self._pieces[run_topic(ref)] += 1
         message = to_json({"type": "message.delta", "run_id": ref.run_id, **data})
         self._add((run_topic(ref), self._count), message)
         self._begin()
@@ -127,6 +133,7 @@ class Notices:
             self._urgent = False
             while self._waiting:
                 batch, self._waiting = self._waiting, {}
+                self._pieces.clear()
                 for (kind, name), message in batch.items():
                     await self._send_one(kind, name, message)
         except DeliveryError as error:
@@ -156,4 +163,4 @@ class Notices:
         if isinstance(message, RunState):
             await self._live.set_view(str(name), view_of(message))
         else:
-            await self._live.publish(str(name) if kind == "topic" else kind, message)
+            await self._live.publish(kind, message)
