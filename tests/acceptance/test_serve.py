@@ -1,15 +1,18 @@
 """`teamrun serve` as a subprocess, stopped in every way there is."""
 
+import asyncio
 import json
 import os
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.support.service import Served, Timeline, example, serving, until
-from tests.support.services import valkey
+from tests.support.loading_redis import LoadingRedis
+from tests.support.service import Served, Timeline, example, free_port, serving, until
+from tests.support.services import Valkey, valkey
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -158,6 +161,32 @@ def test_a_given_redis_is_used_in_place_of_the_embedded_one(tmp_path: Path) -> N
         run_to_end(served)
         assert served.stop(signal.SIGTERM) == 0
         nothing_is_left_of(served)
+
+
+def test_serve_waits_for_a_given_redis_that_loads_its_data(tmp_path: Path) -> None:
+    config = example(tmp_path / "example", latency_ms=0)
+
+    async def go(server: Valkey) -> None:
+        async with LoadingRedis(server) as loading:
+            environ = {"TEAMRUN_REDIS_URL": loading.url}
+            port = free_port()
+            with serving(
+                tmp_path / "data", config=config, environ=environ, ready=False, port=port
+            ) as served:
+                served.url = f"http://127.0.0.1:{port}"
+                assert served.process.stdout is not None
+                until_refused = partial(until, lambda: loading.refused >= 5, "Redis was asked")
+                await asyncio.to_thread(until_refused)
+                assert served.process.poll() is None
+                loading.loaded()
+                said = await asyncio.to_thread(served.process.stdout.readline)
+                assert said.strip() == served.url
+                await asyncio.to_thread(run_to_end, served)
+                assert await asyncio.to_thread(served.stop, signal.SIGTERM) == 0
+                nothing_is_left_of(served)
+
+    with valkey() as server:
+        asyncio.run(go(server))
 
 
 def test_settings_that_do_not_hold_end_it_with_2_and_say_why(tmp_path: Path) -> None:

@@ -1,5 +1,10 @@
+import hashlib
+
 import pytest
 from tests.support.api import serve, world
+
+from teamrun.core.refs import RunRef
+from teamrun.runs.log.keys import artifact_blob
 
 
 def test_every_version_of_a_file_is_listed_with_where_to_get_it() -> None:
@@ -68,5 +73,20 @@ def test_a_version_that_cannot_be_is_400(version: str) -> None:
             answer = await w.client.get(url)
             (fault,) = answer.json()["errors"]
             assert (answer.status_code, fault["parameter"]) == (400, "version")
+
+    serve(scenario())
+
+
+@pytest.mark.parametrize("data", [b"Second", b"second!", b""], ids=["byte", "longer", "empty"])
+def test_bytes_that_were_changed_in_the_store_are_not_served(data: bytes) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            run_id = await w.ended()
+            url = f"/v1/runs/{run_id}/artifacts/note.txt"
+            key = artifact_blob(RunRef("default", run_id), hashlib.sha256(b"second").hexdigest())
+            assert await w.store.get(key) == b"second"
+            await w.store.put(key, data)
+            answer = await w.client.get(url)
+            assert (answer.status_code, answer.json()["code"]) == (409, "damaged_blob")
 
     serve(scenario())

@@ -1,10 +1,14 @@
 import asyncio
 import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
 
 import pytest
-from tests.support.api import Exchange, frames_of, serve, world
+from tests.support.api import SCRIPT, Exchange, frames_of, serve, world
 
 from teamrun.errors import Unavailable
+from teamrun.testing import ScriptedModel
 
 STREAM = {"Accept": "text/event-stream"}
 LINES = {"Accept": "application/x-ndjson"}
@@ -173,14 +177,39 @@ async def _head_of_stream(exchange: Exchange) -> None:
         found += await exchange.chunk()
 
 
+def halting(was_read: asyncio.Event) -> ScriptedModel:
+    """A model that stops after the first piece of a text until it was read."""
+
+    class Halting(ScriptedModel):
+        async def create_stream(self, *args: Any, **options: Any) -> AsyncGenerator[Any, None]:
+            async with aclosing(super().create_stream(*args, **options)) as pieces:
+                async for piece in pieces:
+                    yield piece
+                    if isinstance(piece, str):
+                        await was_read.wait()
+
+    return Halting(SCRIPT)
+
+
+async def _up_to_a_delta(exchange: Exchange) -> bytes:
+    found = b""
+    while b"message.delta" not in found:
+        found += await exchange.chunk()
+    return found
+
+
 def test_events_come_as_they_happen_with_deltas_between_and_the_end_at_the_end() -> None:
     async def scenario() -> None:
-        async with world() as w:
+        was_read = asyncio.Event()
+        async with world(model=halting(was_read)) as w:
             run_id = await w.submit()
             exchange = Exchange(w.app, f"/v1/runs/{run_id}/events", headers=STREAM)
             await _head_of_stream(exchange)
-            await w.execute()
-            *frames, end = frames_of(await exchange.rest())
+            execution = asyncio.ensure_future(w.execute())
+            head = await _up_to_a_delta(exchange)
+            was_read.set()
+            await execution
+            *frames, end = frames_of(head + await exchange.rest())
             deltas = [frame for frame in frames if frame["event"] == "message.delta"]
             events = [frame for frame in frames if frame["event"] != "message.delta"]
             assert deltas and all("id" not in frame for frame in deltas)
@@ -193,7 +222,8 @@ def test_events_come_as_they_happen_with_deltas_between_and_the_end_at_the_end()
 
 def test_a_stream_of_certain_types_carries_deltas_only_where_they_are_named() -> None:
     async def scenario() -> None:
-        async with world() as w:
+        was_read = asyncio.Event()
+        async with world(model=halting(was_read)) as w:
             run_id = await w.submit()
             path = f"/v1/runs/{run_id}/events"
             without = Exchange(w.app, path, query="types=run.completed", headers=STREAM)
@@ -205,10 +235,13 @@ def test_a_stream_of_certain_types_carries_deltas_only_where_they_are_named() ->
                 await exchange.chunk()
             for _ in range(2):
                 await w.service.opened.acquire()
-            await w.execute()
+            execution = asyncio.ensure_future(w.execute())
+            head = await _up_to_a_delta(with_deltas)
+            was_read.set()
+            await execution
             kinds = [frame["event"] for frame in frames_of(await without.rest())]
             assert kinds == ["run.completed", "end"]
-            kinds = [frame["event"] for frame in frames_of(await with_deltas.rest())]
+            kinds = [frame["event"] for frame in frames_of(head + await with_deltas.rest())]
             assert set(kinds) == {"message.delta", "run.completed", "end"}
 
     serve(scenario())
