@@ -70,7 +70,6 @@ async def _serve(settings: ApiSettings, backends: OpenBackends) -> int:
     async with parts_of(settings, environ=os.environ, backends=backends) as parts:
         app = create_app(
             service=parts.service,
-            registry=parts.registry,
             settings=settings,
             checks=parts.checks,
             live=parts.live,

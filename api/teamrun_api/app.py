@@ -12,7 +12,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from teamrun.components.registry import Registry
 from teamrun.core.exposition import MetricLines
 from teamrun.errors import DeliveryError, StorageError, TeamrunError
 from teamrun.runs.service.service import RunService
@@ -59,7 +58,6 @@ _EXPOSED = (
 def create_app(
     *,
     service: RunService,
-    registry: Registry,
     settings: ApiSettings,
     checks: Mapping[str, Check] | None = None,
     live: bool = True,
@@ -69,7 +67,6 @@ def create_app(
 
     Args:
         service: Does what the routes ask for.
-        registry: The teams that there are.
         settings: Keys and limits.
         checks: What readiness depends on, by the name that a client is told.
         live: Whether news from the worker reaches this process.
@@ -77,7 +74,6 @@ def create_app(
     """
     api = Api(
         service=service,
-        registry=registry,
         settings=settings,
         keyring=Keyring(settings.api_keys),
         metrics=Metrics(version=VERSION, runs=run_metrics),

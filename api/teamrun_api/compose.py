@@ -57,7 +57,6 @@ class Parts:
     """What `create_app` takes, beside settings."""
 
     service: RunService
-    registry: Registry
     checks: Mapping[str, Check]
     live: bool
     run_metrics: MetricLines | None = None
@@ -112,7 +111,7 @@ async def parts_of(
             stack.push_async_callback(dispatcher.close)
         service = RunService(store=store, live=live, dispatcher=dispatcher, registry=registry)
         stack.push_async_callback(service.close)
-        yield Parts(service, registry, checks, live=True, run_metrics=run_metrics)
+        yield Parts(service, checks, live=True, run_metrics=run_metrics)
 
 
 @asynccontextmanager

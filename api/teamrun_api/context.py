@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from starlette.requests import Request
 
-from teamrun.components.registry import Registry
 from teamrun.runs.service.service import RunService
 from teamrun_api.auth import Caller, Keyring
 from teamrun_api.disconnect import while_present
@@ -31,7 +30,6 @@ class Api:
     """The parts of one application."""
 
     service: RunService
-    registry: Registry
     settings: ApiSettings
     keyring: Keyring
     metrics: Metrics

@@ -11,6 +11,7 @@ import httpx2
 from fastapi import FastAPI
 from starlette.types import Message
 
+from teamrun.components.catalog import Catalog
 from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
@@ -129,6 +130,7 @@ class World:
         latency_s: float = 0,
         model: ChatCompletionClient | None = None,
         registry: Registry | None = None,
+        catalog: Catalog | None = None,
         **given: Any,
     ) -> None:
         self.store = store
@@ -140,7 +142,11 @@ class World:
             tools=[FunctionTool(note, description="Write a note.")],
         )
         self.service = CountingService(
-            store=store, live=self.live, dispatcher=self.mailbox, registry=self.registry
+            store=store,
+            live=self.live,
+            dispatcher=self.mailbox,
+            registry=self.registry,
+            catalog=catalog,
         )
         self.engine = Engine(
             store=store,
@@ -151,7 +157,6 @@ class World:
         )
         self.app: FastAPI = create_app(
             service=self.service,
-            registry=self.registry,
             settings=ApiSettings(**given),
             checks=checks,
         )
@@ -186,6 +191,7 @@ async def world(
     latency_s: float = 0,
     model: ChatCompletionClient | None = None,
     registry: Registry | None = None,
+    catalog: Catalog | None = None,
     **given: Any,
 ) -> AsyncGenerator[World, None]:
     """An API; what is `given` are its settings."""
@@ -195,6 +201,7 @@ async def world(
         latency_s=latency_s,
         model=model,
         registry=registry,
+        catalog=catalog,
         **given,
     )
     try:

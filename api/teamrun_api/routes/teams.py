@@ -26,7 +26,7 @@ router = APIRouter(tags=["teams"], default_response_class=Response)
 )
 async def list_teams(call: TeamReader) -> Response:
     """List the teams of the operator's file, and the models that stand behind them here."""
-    return json_answer(TeamPage(data=call.api.registry.teams()))
+    return json_answer(TeamPage(data=await call.service.teams.all(call.tenant)))
 
 
 @router.get(
@@ -45,10 +45,10 @@ async def get_team(
     ],
 ) -> Response:
     """Read one team."""
-    for team in call.api.registry.teams():
-        if team.name == name:
-            return json_answer(team)
-    raise TeamNotFound(f"There is no team {name!r}; GET /v1/teams lists them.")
+    team = await call.service.teams.get(call.tenant, name)
+    if team is None:
+        raise TeamNotFound(f"There is no team {name!r}; GET /v1/teams lists them.")
+    return json_answer(team)
 
 
 @router.post(
@@ -74,4 +74,7 @@ async def validate_team(
 ) -> Response:
     """Check a team as a submit would. The answer is 200 also where it does not hold."""
     call.idempotency_key()  # nothing is changed, so a right one makes no difference
-    return json_answer(call.api.registry.validate(team=request.team, team_spec=request.team_spec))
+    teams = call.service.teams
+    return json_answer(
+        await teams.validate(call.tenant, team=request.team, team_spec=request.team_spec)
+    )

@@ -175,7 +175,7 @@ class Registry:
         definition = self._read(team, team_spec, problems)
         warnings = [Note(pointer=place, detail=text) for place, text in problems.warnings]
         if definition is not None:
-            warnings += self._about_models(definition, team_spec is None)
+            warnings += self.notes(definition, "/team" if team_spec is None else "/team_spec")
         return Validation(
             valid=not problems.found,
             errors=[Fault(**problem._asdict()) for problem in problems.found],
@@ -184,7 +184,36 @@ class Registry:
 
     def teams(self) -> list[TeamSummary]:
         """The registered teams, by name."""
-        return [self._summary(name, definition) for name, definition in sorted(self._teams.items())]
+        return [self.summary(team) for team in self.registered()]
+
+    def registered(self) -> list[Resolved]:
+        """The registered teams as runs pin them, by name."""
+        return [
+            self._resolved(name, definition) for name, definition in sorted(self._teams.items())
+        ]
+
+    def summary(self, team: Resolved) -> TeamSummary:
+        """What clients see of a team, with the models that answer in this process."""
+        definition = team.definition
+        return TeamSummary(
+            id=team.name,
+            name=team.name,
+            version=version_of(team.digest),
+            digest=team.digest,
+            type=definition.type,
+            description=definition.description,
+            agents=agents_of(definition),
+            models=self.model_uses(definition),
+            tools=sorted(tools_of(definition)),
+        )
+
+    def notes(self, definition: TeamDefinition, where: str) -> list[Note]:
+        """What is worth knowing about the models of a valid definition; `where` points to it."""
+        return [
+            Note(pointer=where, detail=use.note)
+            for use in self.model_uses(definition)
+            if use.missing is not None or use.active != use.profile
+        ]
 
     def model_client(self, profile: str) -> ChatCompletionClient:
         """The client of a profile, made once per process.
@@ -365,27 +394,6 @@ class Registry:
         )
         member = DefinitionReader(scope, problems).team(spec, where)
         return None if member is None else _team(member.definition)
-
-    def _about_models(self, definition: TeamDefinition, registered: bool) -> list[Note]:
-        where = "/team" if registered else "/team_spec"
-        return [
-            Note(pointer=where, detail=use.note)
-            for use in self.model_uses(definition)
-            if use.missing is not None or use.active != use.profile
-        ]
-
-    def _summary(self, name: str, definition: TeamDefinition) -> TeamSummary:
-        return TeamSummary(
-            id=name,
-            name=name,
-            version=version_of(digest(definition)),
-            digest=digest(definition),
-            type=definition.type,
-            description=definition.description,
-            agents=agents_of(definition),
-            models=self.model_uses(definition),
-            tools=sorted(tools_of(definition)),
-        )
 
 
 def _team(definition: Any) -> TeamDefinition:

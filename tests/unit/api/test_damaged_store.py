@@ -39,7 +39,6 @@ class Deployment:
         self.store = store
         app = create_app(
             service=self.cluster.service,
-            registry=self.cluster.registry,
             settings=ApiSettings(),
             checks={},
         )

@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
+from teamrun.components.catalog import Teams
 from teamrun.core.refs import RunRef
 from teamrun.errors import (
     ArtifactNotFound,
@@ -101,7 +102,7 @@ async def test_a_client_is_not_kept_by_storage_that_hangs() -> None:
     acceptance = Acceptance(
         store=store,
         dispatcher=cluster.queue,
-        registry=cluster.registry,
+        teams=Teams(cluster.registry),
         clock=cluster.clock,
         bound=timedelta(milliseconds=10),
     )

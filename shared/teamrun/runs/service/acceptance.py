@@ -16,8 +16,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
+from teamrun.components.catalog import Teams
 from teamrun.components.definitions.digest import version_of
-from teamrun.components.registry import Registry, Resolved
+from teamrun.components.registry import Resolved
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
@@ -73,14 +74,14 @@ class Acceptance:
         *,
         store: ObjectStore,
         dispatcher: Dispatcher,
-        registry: Registry,
+        teams: Teams,
         clock: Clock,
         bound: timedelta = timedelta(seconds=5),
     ) -> None:
         self._bound = bound
         self._store = store
         self._dispatcher = dispatcher
-        self._registry = registry
+        self._teams = teams
         self._clock = clock
 
     async def accept(
@@ -97,7 +98,9 @@ class Acceptance:
             run_id=new_run_id(), request_hash=request_digest(request), at=self._clock.now()
         )
         try:
-            resolved = self._registry.resolve(team=request.team, team_spec=request.team_spec)
+            resolved = await self._teams.resolve(
+                tenant, team=request.team, team_spec=request.team_spec
+            )
             registered = TeamRef(
                 name=resolved.name,
                 digest=resolved.digest,
@@ -105,7 +108,7 @@ class Acceptance:
                 version=version_of(resolved.digest),
             )
             if (changes := request.overrides).model or changes.max_turns:
-                resolved = self._registry.overridden(
+                resolved = self._teams.overridden(
                     resolved.name,
                     resolved.definition,
                     model=changes.model,
@@ -177,7 +180,7 @@ class Acceptance:
         Raises:
             DefinitionError: There is no such model profile.
         """
-        resolved = self._registry.overridden(
+        resolved = self._teams.overridden(
             spec.team.name, spec.definition, model=changes.model, max_turns=changes.max_turns
         )
         own: dict[str, Any] = {

@@ -7,10 +7,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pydantic
 
+from teamrun.components.catalog import Catalog, Teams
 from teamrun.components.registry import Registry
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.refs import RunRef
@@ -78,6 +79,7 @@ class RunService:
         live: Live,
         dispatcher: Dispatcher,
         registry: Registry,
+        catalog: Catalog | None = None,
         clock: Clock | None = None,
     ) -> None:
         clock = clock or SystemClock()
@@ -94,8 +96,13 @@ class RunService:
             dispatcher=dispatcher,
             clock=clock,
         )
+        self.teams: Final = Teams(registry, catalog)
+        """The teams that runs can be made of."""
         self._acceptance = Acceptance(
-            store=store, dispatcher=dispatcher, registry=registry, clock=clock
+            store=store,
+            dispatcher=dispatcher,
+            teams=self.teams,
+            clock=clock,
         )
         self._forks = Forks(self._reader, self._acceptance)
         self._erasure = Erasure(store=store, live=live, reader=self._reader, clock=clock)
