@@ -78,24 +78,31 @@ class AnswerBody:
     def _take(self, events: list[Event]) -> Iterator[str]:
         for event in events:
             self._had_events = True
-            if event.data.startswith(_DONE):
-                self.answer.ended = True
-                yield from self.answer.close()
-                return
-            if event.name == "error":
-                raise in_band_error(read_error(event.data), self.answer.secrets)
-            for value in self._values(event.data):
-                yield from self._add(value)
+            yield from self._take_data(event.name, event.data)
 
-    def _values(self, data: str) -> list[object]:
+    def _take_data(self, name: str, data: str) -> Iterator[str]:
+        if self.answer.ended:
+            return
+        if data.startswith(_DONE):
+            self.answer.ended = True
+            yield from self.answer.close()
+        elif name == "error":
+            raise in_band_error(read_error(data), self.answer.secrets)
+        else:
+            yield from self._take_json(name, data)
+
+    def _take_json(self, name: str, data: str) -> Iterator[str]:
         try:
-            return [json.loads(data)]
+            value: object = json.loads(data)
         except (ValueError, RecursionError) as error:
-            if "\n" in data:  # events that no blank line divides
-                return [value for line in data.split("\n") for value in self._values(line)]
+            if "\n" in data:  # several events without a blank line between them
+                for line in data.split("\n"):
+                    yield from self._take_data(name, line)
+                return
             if data.startswith(("{", "[")):
                 raise unreadable(str(error)) from error
-            return [data]
+            value = data
+        yield from self._add(value)
 
     def _add(self, value: object) -> Iterator[str]:
         match value:

@@ -1,5 +1,6 @@
 """Text, thoughts and usage in the untyped JSON of chat completions, in every form that was seen."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ Json = dict[str, Any]
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking")
 """DeepSeek and vLLM use the first, Ollama and OpenRouter the second. OpenAI sends none."""
 _THOUGHT_PARTS = frozenset({"thinking", "reasoning", "reasoning_content", "thought"})
+_OF_PART = frozenset({"type", "text"})
 _DEPTH = 8
 
 
@@ -23,6 +25,8 @@ class Content:
     text: str
     thought: str
     refusal: str
+    unread: str = ""
+    """The kind of a part that has none of the three, such as an image."""
 
 
 def content_of(message: Json) -> Content:
@@ -34,19 +38,24 @@ def content_of(message: Json) -> Content:
     thoughts = [_flat(message[name]) for name in _THOUGHT_FIELDS if message.get(name)][:1]
     texts: list[str] = []
     refusals = [_flat(message.get("refusal"))]
+    unread = "audio" if message.get("audio") else ""
     content = message.get("content")
     if isinstance(content, str):  # nearly always
         texts.append(content)
+    elif isinstance(content, dict) and not content.keys() & _OF_PART:  # JSON that was asked for
+        texts.append(json.dumps(content, ensure_ascii=False))
     elif content is not None:
-        for part in _parts(content):
+        for part in _parts(cast(object, content)):
             kind = str(part.get("type"))
             if kind in _THOUGHT_PARTS:
                 thoughts.append(_flat(part))
             elif kind == "refusal":
                 refusals.append(_flat(part.get("refusal")))
+            elif "text" in part:
+                texts.append(_flat(part["text"]))
             else:  # images, references and other parts have no text
-                texts.append(_flat(part.get("text")))
-    return Content("".join(texts), "".join(thoughts), "".join(refusals))
+                unread = kind
+    return Content("".join(texts), "".join(thoughts), "".join(refusals), unread)
 
 
 def usage_with(usage: RequestUsage, block: Json) -> RequestUsage:

@@ -21,9 +21,9 @@ from teamrun.models.error_bodies import ErrorBody, is_error, read_error
 from teamrun.models.families import ModelFamily
 from teamrun.models.openai_attached import attached_to_message, merged, provider_data
 from teamrun.models.openai_content import content_of, member, members, usage_with
-from teamrun.models.openai_errors import in_band_error
+from teamrun.models.openai_errors import in_band_error, unreadable
 from teamrun.models.openai_request import Request
-from teamrun.models.openai_tool_calls import ToolCalls
+from teamrun.models.openai_tool_calls import ToolCalls, calls_of
 
 __all__ = ["Answer", "AnswerReader"]
 
@@ -119,6 +119,8 @@ class AnswerReader:
     """Whether there was a delta."""
     _thinking: bool = False
     """Whether the last text of the stream was a thought."""
+    _unread: str = ""
+    """The last part of an answer that could not be read."""
     _several: bool = False
     """Whether several answers were asked for."""
     _other: ErrorBody | None = None
@@ -170,6 +172,8 @@ class AnswerReader:
             raise in_band_error(ErrorBody(words=f"finish_reason {self._finish_reason!r}"), ())
         if not self._answered or not (self.complete or self.ended):
             raise self._missing()
+        if lost := self._lost():
+            raise unreadable(lost)
         return Answer(
             finish_reason=self._finish_reason,
             text="".join(self._text),
@@ -203,7 +207,10 @@ class AnswerReader:
             self._answered = True
             return self._add_message(message, whole=True)
         self._answered = self._answered or "message" not in choice
-        return []
+        if choice.get("delta") and not isinstance(choice["delta"], dict):
+            self._unread = "delta"
+        # OpenAI's older completions have a text in place of the message.
+        return self._add_message({"content": choice["text"]}, whole=True) if _texted(choice) else []
 
     def _add_message(self, message: Json, *, whole: bool) -> list[str]:
         content = content_of(message)
@@ -216,7 +223,10 @@ class AnswerReader:
             self._thinking = True
         if content.refusal:
             self._refusal.append(content.refusal)
-        called = [self._calls.add(call, whole=whole) for call in members(message, "tool_calls")]
+        called = [self._calls.add(call, whole=whole) for call in calls_of(message)]
+        if not any(called) and (message.get("tool_calls") or message.get("function_call")):
+            self._unread = "tool_calls"
+        self._unread = content.unread or self._unread
         if content.text or any(called):
             pieces += self._close_thought()
         if content.text:
@@ -233,6 +243,16 @@ class AnswerReader:
             return []
         self._thinking = False
         return ["</think>"]
+
+    def _lost(self) -> str:
+        """Why an answer that seems to be empty is not: a part of it was not read."""
+        if self._text or self._refusal or self._calls:
+            return ""
+        if self._unread:
+            return f"it has nothing but {self._unread!r}, in a form that is not known"
+        if _FINISH.get(self._finish_reason) == "function_calls":
+            return f"its finish_reason is {self._finish_reason!r}, and it has no tool call"
+        return ""
 
     def _missing(self) -> ModelError:
         if self._other is not None:
@@ -254,6 +274,10 @@ def _finish_reason(value: object) -> str | None:
     if isinstance(value, dict):  # SGLang's own form
         value = cast(Json, value).get("type")
     return value.lower() if isinstance(value, str) and value else None
+
+
+def _texted(choice: Json) -> bool:
+    return isinstance(choice.get("text"), str) and not choice.get("message")
 
 
 def _string(value: object) -> str | None:

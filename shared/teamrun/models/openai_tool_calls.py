@@ -8,15 +8,15 @@ import json
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from teamrun.messages.llm import FunctionCall
 from teamrun.models.openai_attached import attached_to_call, merged, provider_data
-from teamrun.models.openai_content import member
+from teamrun.models.openai_content import member, members
 from teamrun.models.openai_errors import unreadable
 from teamrun.models.openai_request import Request
 
-__all__ = ["ToolCalls"]
+__all__ = ["ToolCalls", "calls_of"]
 
 Json = dict[str, Any]
 
@@ -139,6 +139,17 @@ class ToolCalls:
             # arguments before it, shows another call.
             return None if part.name or not part.arguments or call.whole else call
         return None if _is_another(part, call) else call
+
+
+def calls_of(message: Json) -> list[Json]:
+    """The elements of a message's `tool_calls`, or its `function_call`, the form before them."""
+    listed = message.get("tool_calls")
+    if isinstance(listed, dict):  # a single one, without a list around it
+        return [cast(Json, listed)]
+    if calls := members(message, "tool_calls"):
+        return calls
+    function = member(message, "function_call")
+    return [{"index": 0, "function": function}] if function else []
 
 
 def _is_another(part: _Part, call: _Call) -> bool:

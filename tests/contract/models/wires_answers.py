@@ -98,6 +98,27 @@ TEXTS = [
         right=Said(content="Three."),
     ),
     AnswerCase(
+        id="content_that_is_the_json_asked_for",
+        whole=completion({"content": {"answer": "Zwölf"}}),
+        stream=sse(chunk({"content": {"answer": "Zwölf"}}), chunk(finish="stop")),
+        right=Said(content='{"answer": "Zwölf"}'),
+    ),
+    AnswerCase(
+        id="a_text_in_place_of_the_message",
+        whole=json.dumps({"choices": [{"text": "Three.", "index": 0, "finish_reason": "stop"}]}),
+        stream=sse(
+            {"choices": [{"text": "Thr", "index": 0, "finish_reason": None}]},
+            {"choices": [{"text": "ee.", "index": 0, "finish_reason": "stop"}]},
+        ),
+        right=Said(content="Three.", finish_reason="stop"),
+    ),
+    AnswerCase(
+        id="an_empty_answer",
+        whole=completion({"content": [{"type": "text", "text": ""}], "tool_calls": []}),
+        stream=sse(chunk({"content": ""}), chunk({"tool_calls": None}, finish="stop")),
+        right=Said(content="", finish_reason="stop"),
+    ),
+    AnswerCase(
         id="a_part_whose_type_is_no_text",
         whole=completion({"content": [{"type": ["x"], "text": "Three."}]}),
         right=Said(content="Three."),
@@ -244,6 +265,8 @@ STREAMS = [
     text("byte_order_mark", f"\ufeff{HI}{STOP}"),
     text("no_space_after_the_colon", f"{HI}{STOP}".replace("data: ", "data:")),
     text("no_blank_lines", f"{HI}{STOP}".replace("\n\n", "\n")),
+    text("no_blank_lines_but_done", f"{HI}{STOP}data: [DONE]\n\n".replace("\n\n", "\n")),
+    text("nothing_but_line_ends_until_done", f"{HI}data: [DONE]\n\n".replace("\n\n", "\n")),
     text("no_blank_line_at_the_end", f"{HI}{STOP}".rstrip("\n")),
     text("no_done", HI + STOP, finish_reason="stop"),
     text("no_finish_reason_but_done", f"{HI}data: [DONE]\n\n"),

@@ -176,6 +176,30 @@ CALLS = [
         right=Said(calls=TWO[:1], call_ids=["c1"]),
     ),
     AnswerCase(
+        id="one_call_without_a_list",
+        whole=completion({"tool_calls": call('{"a": 2, "b": 3}', name="add", id="c1")}),
+        stream=sse(
+            chunk({"tool_calls": call('{"a": 2, ', name="add", id="c1", at=0)}),
+            chunk({"tool_calls": call('"b": 3}', at=0)}),
+            chunk(finish="tool_calls"),
+        ),
+        right=Said(calls=TWO[:1], call_ids=["c1"], finish_reason="function_calls"),
+    ),
+    AnswerCase(
+        id="a_function_call",
+        whole=completion(
+            {"content": None, "function_call": {"name": "add", "arguments": '{"a": 2, "b": 3}'}},
+            finish="function_call",
+        ),
+        stream=sse(
+            chunk({"function_call": {"name": "add", "arguments": ""}}),
+            chunk({"function_call": {"arguments": '{"a": 2, '}}),
+            chunk({"function_call": {"arguments": '"b": 3}'}}),
+            chunk(finish="function_call"),
+        ),
+        right=Said(calls=TWO[:1], finish_reason="function_calls"),
+    ),
+    AnswerCase(
         id="a_call_in_the_second_choice",
         whole=completion(
             {"content": "I add."},

@@ -261,6 +261,31 @@ WITHIN = [
     ),
 ]
 
+
+def unread(case: str, part: Json, *, finish: str = "stop") -> AnswerCase:
+    """An answer that is not empty, with nothing in it that can be read."""
+    return AnswerCase(
+        id=case,
+        whole=completion(part, finish=finish),
+        stream=sse(chunk(part), chunk(finish=finish)),
+        right=Failure(retryable=True, data={"unreadable": True}),
+    )
+
+
+UNREAD = [
+    unread("a_call_of_another_kind", {"tool_calls": [{"type": "custom", "custom": {}}]}),
+    unread("calls_that_are_texts", {"tool_calls": ["add"]}),
+    unread("a_call_that_is_a_text", {"function_call": "add"}),
+    unread("a_reason_without_its_call", {"content": ""}, finish="tool_calls"),
+    unread("an_image_alone", {"content": [{"type": "image_url", "image_url": {}}]}),
+    unread("speech_alone", {"content": None, "audio": {"data": "AA=="}}),
+    AnswerCase(
+        id="a_delta_that_is_a_text",
+        stream=sse({"choices": [{"delta": "Three.", "finish_reason": "stop"}]}),
+        right=Failure(retryable=True, data={"unreadable": True}),
+    ),
+]
+
 FINISHED = [
     *(
         AnswerCase(
@@ -310,4 +335,4 @@ FINISHED = [
     AnswerCase(id="an_empty_stream", stream="", right=Failure(retryable=True)),
 ]
 
-ERRORS = [*STATUSES, *WITHIN, *FINISHED]
+ERRORS = [*STATUSES, *WITHIN, *UNREAD, *FINISHED]
