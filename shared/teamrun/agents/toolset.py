@@ -1,7 +1,6 @@
 """The tools of one agent: what the model is offered, and how its calls are carried out."""
 
 import asyncio
-import json
 from asyncio import Queue, Task
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -12,11 +11,12 @@ from teamrun.core.cancel_scope import cancelled_by, is_failure_of_work
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage
 from teamrun.core.saved import Loading, load_all
-from teamrun.errors import FatalToolError, Unrecordable
+from teamrun.errors import FatalToolError
+from teamrun.messages.arguments import read_arguments
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.events import BaseAgentEvent
 from teamrun.messages.llm import FunctionCall, FunctionExecutionResult
-from teamrun.messages.recordable import encodable, recordable
+from teamrun.messages.recordable import encodable
 from teamrun.tools.approval import with_approval
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.function import FunctionTool
@@ -193,7 +193,7 @@ class Toolset:
         report: Report | None = None,
     ) -> FunctionExecutionResult:
         try:
-            arguments = _parse(call.arguments)
+            arguments = read_arguments(call.arguments)
         except ValueError as error:
             return _result(call, f"Error: {error}", is_error=True)
         handoff = self._handoffs.get(call.name)
@@ -245,19 +245,6 @@ class Toolset:
             return _result(call, result.to_text(), is_error=result.is_error)
         text = f"Error: tool '{call.name}' not found in any workbench"
         return _result(call, text, is_error=True)
-
-
-def _parse(arguments: str) -> dict[str, Any]:
-    # Some servers send no text at all for a tool without arguments.
-    try:
-        parsed: Any = json.loads(arguments) if arguments else {}
-        if "\\u" in arguments:  # an escape may stand for half of a surrogate pair
-            parsed = recordable(parsed)
-    except (RecursionError, Unrecordable) as error:
-        raise ValueError("the arguments are too large or nested too deeply") from error
-    if not isinstance(parsed, dict):
-        raise ValueError(f"the arguments must be a JSON object, not {arguments!r}")
-    return cast("dict[str, Any]", parsed)
 
 
 def _result(call: FunctionCall, text: str, *, is_error: bool = False) -> FunctionExecutionResult:

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never, cast
 
-from pydantic_core import from_json
-
 from teamrun.errors import UsageError
+from teamrun.messages.arguments import read_arguments, sendable_arguments
 from teamrun.messages.image import Image
 from teamrun.messages.llm import (
     AssistantMessage,
@@ -104,8 +103,7 @@ class MessageWriter:
         return {**attached, "role": "assistant", "content": message.thought, "tool_calls": calls}
 
     def _call(self, call: FunctionCall) -> Json:
-        # A server that is sent what a model wrote by mistake refuses the whole request.
-        arguments = call.arguments if _is_object(call.arguments) else "{}"
+        arguments = sendable_arguments(call.arguments) or "{}"
         attached = self._attached(call.provider_data)
         function: Json = {"name": normalize_name(call.name), "arguments": arguments}
         if isinstance(inner := attached.get("function"), dict):
@@ -131,21 +129,14 @@ def _part(part: str | Image) -> Json:
     return {"type": "image_url", "image_url": {"url": part.data_uri, "detail": "auto"}}
 
 
-def _is_object(arguments: str) -> bool:
-    try:
-        return isinstance(from_json(arguments, allow_inf_nan=False), dict)
-    except ValueError:
-        return False
-
-
 def _broken_calls(messages: Sequence[LLMMessage]) -> dict[str, str]:
-    """The arguments that are not sent back, by the ids of their calls."""
+    """What the model is told of arguments that are not sent back, by the ids of their calls."""
     return {
-        call.id: call.arguments
+        call.id: _hint(call.arguments)
         for message in messages
         if isinstance(message, AssistantMessage) and isinstance(message.content, list)
         for call in message.content
-        if call.arguments.strip() and not _is_object(call.arguments)
+        if call.arguments.strip() and sendable_arguments(call.arguments) is None
     }
 
 
@@ -154,20 +145,25 @@ def _results(message: FunctionExecutionResultMessage, broken: dict[str, str]) ->
         {
             "role": "tool",
             "tool_call_id": result.call_id,
-            "content": result.content + _hint(broken.get(result.call_id)),
+            "content": result.content + broken.get(result.call_id, ""),
         }
         for result in message.content
     ]
 
 
-def _hint(arguments: str | None) -> str:
-    """What the model is told of arguments that it no longer sees in its call."""
-    if arguments is None:
-        return ""
+def _hint(arguments: str) -> str:
     cut = arguments if len(arguments) <= _SHOWN else f"{arguments[:_SHOWN]}..."
+    try:
+        read_arguments(arguments)
+    except ValueError:
+        return (
+            "\nThe arguments of this call could not be read as a JSON object, so they are shown as"
+            f" {{}} above. You wrote: {cut}\n"
+            "To try again, call the tool with a complete JSON object."
+        )
     return (
-        "\nThe arguments of this call were not a JSON object, so they are shown as {} above."
-        f" You wrote: {cut}\nTo try again, call the tool with a complete JSON object."
+        "\nThe arguments of this call are too large or nested too deeply to be repeated, so they"
+        f" are shown as {{}} above. You wrote: {cut}"
     )
 
 

@@ -69,11 +69,14 @@ INNER = ToolSchema(
 )
 
 
+DEEP = f'{{"a": {"[" * 300}{"]" * 300}}}'
+
+
 def broken(id: str, arguments: str) -> RequestCase:
     """Arguments that are no JSON object go back as `{}`, and the model is told."""
     hint = (
-        "\nThe arguments of this call were not a JSON object, so they are shown as {} above."
-        f" You wrote: {arguments}\nTo try again, call the tool with a complete JSON object."
+        "\nThe arguments of this call could not be read as a JSON object, so they are shown as {}"
+        f" above. You wrote: {arguments}\nTo try again, call the tool with a complete JSON object."
     )
     return RequestCase(
         id=id,
@@ -89,7 +92,38 @@ def broken(id: str, arguments: str) -> RequestCase:
     )
 
 
+def rewritten(id: str, arguments: str, sent: str) -> RequestCase:
+    """Arguments that a tool was called with, but that are not strict JSON."""
+    return RequestCase(
+        id=id,
+        messages=[*ASK, called(arguments), resulted("5")],
+        call={"tools": [ADD]},
+        sent={"messages": [USER, call_on_wire(sent, content=None), result_on_wire("5")]},
+    )
+
+
 REQUESTS = [
+    rewritten("half_a_surrogate_pair", '{"a": "half \\ud83d"}', '{"a": "half \ufffd"}'),
+    rewritten(
+        "numbers_that_json_does_not_have",
+        '{"a": [NaN, 1e999], "b": {"c": -Infinity}}',
+        '{"a": ["NaN", "Infinity"], "b": {"c": "-Infinity"}}',
+    ),
+    RequestCase(
+        id="arguments_that_are_too_deep",
+        messages=[*ASK, called(DEEP), resulted("5")],
+        call={"tools": [ADD]},
+        sent={
+            "messages": [
+                USER,
+                call_on_wire("{}", content=None),
+                result_on_wire(
+                    "5\nThe arguments of this call are too large or nested too deeply to be"
+                    f" repeated, so they are shown as {{}} above. You wrote: {DEEP[:300]}..."
+                ),
+            ]
+        },
+    ),
     RequestCase(
         id="a_question",
         sent={
@@ -107,7 +141,6 @@ REQUESTS = [
     ),
     broken("arguments_that_were_cut", '{"a": '),
     broken("arguments_that_are_a_list", "[1]"),
-    broken("arguments_with_a_number_that_json_lacks", '{"a": NaN}'),
     broken("arguments_that_are_two_objects", '{"a": 1}{"a": 2}'),
     broken("no_arguments_at_all", ""),
     RequestCase(
