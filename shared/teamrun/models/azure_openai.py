@@ -151,11 +151,11 @@ def _connect(
 ) -> Any:
     from openai import AsyncAzureOpenAI
 
-    from teamrun.models import http_pool, openai_calls
+    from teamrun.models import http_pool, openai_calls, redirects
 
     return AsyncAzureOpenAI(
         **options,
         max_retries=0,
         timeout=openai_calls.timeouts(timeout.total_seconds()),
-        http_client=http_client or http_pool.http_client(),
+        http_client=redirects.guarded(http_client or http_pool.http_client()),
     )

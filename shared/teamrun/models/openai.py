@@ -384,7 +384,7 @@ def _connect(
 ) -> Any:
     from openai import AsyncOpenAI
 
-    from teamrun.models import http_pool, openai_calls
+    from teamrun.models import http_pool, openai_calls, redirects
 
     client = AsyncOpenAI(
         **options,
@@ -392,7 +392,7 @@ def _connect(
         organization=organization,
         max_retries=0,
         timeout=openai_calls.timeouts(timeout.total_seconds()),
-        http_client=http_client or http_pool.http_client(),
+        http_client=redirects.guarded(http_client or http_pool.http_client()),
     )
     if not access.is_openai:  # the SDK takes OPENAI_ORG_ID and OPENAI_PROJECT_ID for every server
         client.organization, client.project = organization, None

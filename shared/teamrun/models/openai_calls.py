@@ -9,6 +9,7 @@ client of its own, since connections belong to the loop that opened them.
 import asyncio
 import contextlib
 import hashlib
+import json
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -26,9 +27,10 @@ from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult
 from teamrun.messages.recordable import PairJoiner, recordable, recordable_result
 from teamrun.models.openai_body import AnswerBody
-from teamrun.models.openai_errors import mapped_errors, secrets_of
+from teamrun.models.openai_errors import mapped_errors, secrets_of, unwritable
 from teamrun.models.openai_request import Request
 from teamrun.models.openai_response import AnswerReader
+from teamrun.models.redirects import on_same_server
 
 __all__ = ["Connect", "OpenAICalls", "timeouts"]
 
@@ -126,10 +128,22 @@ class OpenAICalls:
 
 async def _sent(send: Callable[[Request], Awaitable[T]], request: Request) -> T:
     """Send a request; lone surrogates in its history are replaced, since nothing can send them."""
+    with on_same_server():
+        try:
+            return await send(request)
+        except UnicodeEncodeError:  # before anything was sent
+            return await send(replace(request, body=recordable(request.body)))
+        except ValueError as error:
+            _check_writable(request)
+            raise error
+
+
+def _check_writable(request: Request) -> None:
+    """Raise a `ModelError` if it is the request that no attempt can write."""
     try:
-        return await send(request)
-    except UnicodeEncodeError:  # before anything was sent
-        return await send(replace(request, body=recordable(request.body)))
+        json.dumps(request.body, allow_nan=False)
+    except ValueError as error:
+        raise unwritable(error) from error
 
 
 async def _texts(

@@ -12,7 +12,15 @@ from teamrun.errors import ModelError, TeamrunError
 from teamrun.models.error_bodies import ErrorBody, read_error, tidy
 from teamrun.models.retry import retry_after
 
-__all__ = ["in_band_error", "mapped_errors", "secrets_of", "to_model_error", "unreadable"]
+__all__ = [
+    "in_band_error",
+    "mapped_errors",
+    "redirected",
+    "secrets_of",
+    "to_model_error",
+    "unreadable",
+    "unwritable",
+]
 
 _PASSING_STATUS = frozenset({408, 409, 425, 429})
 _NEVER_PASSING = frozenset(
@@ -117,7 +125,7 @@ def to_model_error(error: Exception) -> ModelError:
 def _other_error(error: Exception) -> ModelError:
     match error:
         case UnicodeEncodeError() | TypeError():
-            return ModelError(f"The request cannot be written: {error}")
+            return unwritable(error)
         case openai.OpenAIError() | ValueError() | AttributeError() | LookupError():
             return unreadable(str(error))
         case OSError():
@@ -148,6 +156,32 @@ def unreadable(why: str) -> ModelError:
     return ModelError(f"The model's answer cannot be read: {why}", retryable=True, unreadable=True)
 
 
+def unwritable(error: Exception) -> ModelError:
+    """The failure of a request that JSON cannot express; another attempt would fail as well."""
+    return ModelError(
+        f"The request cannot be written as JSON: {error}. Check the tools' schemas, the model's "
+        "arguments and extra_body for values that JSON does not have, such as NaN or Infinity."
+    )
+
+
+def redirected(url: httpx2.URL, request: httpx2.Request, status: int | None = None) -> ModelError:
+    """The failure of a request that the server redirects to an address where it is not sent.
+
+    Args:
+        url: The address that the server named.
+        request: What was to be sent; its keys are left out of the message.
+        status: Of the redirect, if it is known.
+    """
+    address = url.copy_with(username="", password="", query=None, fragment=None)
+    place = tidy(str(address), secrets_of(request))
+    return ModelError(
+        f"The model's server redirects the request to {place}, where it was not sent. If that "
+        "server is to have the conversation and the key, set base_url (azure_endpoint for Azure) "
+        "to its address.",
+        status_code=status,
+    )
+
+
 def secrets_of(request: httpx2.Request | None) -> list[str]:
     """The values of a request's headers that must not appear in a message."""
     if request is None:
@@ -167,6 +201,10 @@ def _connection_error(cause: BaseException, request: httpx2.Request | None) -> M
             return ModelError(
                 "The request cannot be sent: a header has characters that HTTP does not allow; "
                 "check api_key and default_headers for a line end."
+            )
+        case httpx2.TooManyRedirects():
+            return ModelError(
+                "The model's server redirects the request in a circle; check base_url."
             )
         case httpx2.DecodingError():
             return unreadable(str(cause))
@@ -193,6 +231,8 @@ def _status_error(error: openai.APIStatusError) -> ModelError:
     headers = cast(Mapping[str, str], error.response.headers)
     body = read_error(_body_of(error), is_one=True)
     status = error.status_code
+    if (target := _target(error.response)) is not None:
+        return redirected(target, error.request, status)
     words = tidy(body.words, secrets_of(error.request)) or error.response.reason_phrase
     remedy = f" ({_REMEDIES[status]})" if status in _REMEDIES else ""
     data = _code(body)
@@ -207,6 +247,16 @@ def _status_error(error: openai.APIStatusError) -> ModelError:
         retryable=_is_passing(body, status=status, should_retry=headers.get("x-should-retry")),
         **data,
     )
+
+
+def _target(response: httpx2.Response) -> httpx2.URL | None:
+    """The address to which the response redirects, if the client did not follow it itself."""
+    if not response.has_redirect_location:
+        return None
+    try:
+        return response.request.url.join(response.headers["location"])
+    except httpx2.InvalidURL:
+        return None
 
 
 def _body_of(error: openai.APIStatusError) -> object:

@@ -1,5 +1,7 @@
 """The arguments of a tool: their JSON schema, made from a pydantic class, and the check."""
 
+import json
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
@@ -13,12 +15,17 @@ __all__ = ["checked_arguments", "parameters_of"]
 
 ArgsT = TypeVar("ArgsT", bound=BaseModel)
 
+_SCHEMAS_BY_NAME = frozenset({"$defs", "properties"})
+_VALUES = frozenset({"const", "default", "enum", "examples"})
+"""Keywords of JSON Schema whose value is data and not a schema."""
+
 
 def parameters_of(args_type: type[BaseModel], *, strict: bool = False) -> ParametersSchema:
     """The schema of the arguments, in the form that all model APIs take.
 
-    Titles are left out and definitions are written where they are used, since not every
-    provider follows `$ref`; only a class that contains itself keeps its `$defs`.
+    Titles and numbers that JSON does not have are left out. Definitions are written where they
+    are used, since not every provider follows `$ref`; only a class that contains itself keeps its
+    `$defs`.
 
     Args:
         args_type: The class with one field per argument.
@@ -28,7 +35,7 @@ def parameters_of(args_type: type[BaseModel], *, strict: bool = False) -> Parame
         ValueError: `strict`, and an argument has a default, further ones are allowed, or the
             schema has something that strict mode cannot express.
     """
-    schema = args_type.model_json_schema()
+    schema = _finite(args_type.model_json_schema())
     definitions = cast("dict[str, Any]", schema.get("$defs", {}))
     if "$ref" in schema:  # a class that contains itself
         schema = definitions[schema["$ref"].removeprefix("#/$defs/")]
@@ -81,6 +88,36 @@ def _check_strict(parameters: ParametersSchema) -> None:
         strict_schema(cast("dict[str, Any]", parameters))
     except NotStrict as error:
         raise ValueError(f"Strict mode is enabled, but: {error.message}") from error
+
+
+def _finite(schema: Any, *, named: bool = False) -> Any:
+    """Without the keywords whose value JSON does not have: NaN and the infinities (RFC 8259, 6).
+
+    An argument whose default is infinite stays optional; the model is not shown the default.
+
+    Args:
+        schema: A schema, or a list of them.
+        named: The members are schemas by name, not keywords.
+    """
+    if isinstance(schema, list):
+        return [_finite(item) for item in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _finite(value, named=not named and key in _SCHEMAS_BY_NAME)
+        for key, value in cast("dict[str, Any]", schema).items()
+        if named or _is_json(value, deep=key in _VALUES)
+    }
+
+
+def _is_json(value: Any, *, deep: bool) -> bool:
+    if not deep:
+        return not isinstance(value, float) or math.isfinite(value)
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_title(schema: Any) -> Any:

@@ -1,6 +1,8 @@
 """The schema that a model sees, and the arguments that a function gets."""
 
 import functools
+import json
+import math
 from enum import Enum
 from typing import Annotated, Any, Literal, Optional
 
@@ -79,6 +81,30 @@ def test_definitions_are_written_where_they_are_used() -> None:
     assert "$defs" not in found
     assert found["properties"]["start"]["properties"]["city"] == {"type": "string"}
     assert found["properties"]["unit"] == {"enum": ["m", "km"], "type": "string"}
+
+
+class Bounds(BaseModel):
+    default: float = math.inf
+    low: float = Field(default=0, le=math.inf, ge=-math.inf)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_number_that_json_does_not_have_is_left_out_of_a_schema(value: float) -> None:
+    def f(
+        a: float = value,
+        b: Annotated[list[float], Field(examples=[[value]])] = [value],  # noqa: B006
+        c: Bounds = Bounds(),  # noqa: B008
+        default: float = value,
+    ) -> list[float]:
+        return [a, *b, c.default, default]
+
+    schema = parameters(f)
+    json.dumps(schema, allow_nan=False)
+    assert list(schema["properties"]) == ["a", "b", "c", "default"]
+    assert list(schema["properties"]["c"]["properties"]) == ["default", "low"]
+    assert schema["properties"]["a"] == {"type": "number"}
+    assert schema["required"] == []
+    assert repr(call(f)) == repr([value, value, math.inf, value])
 
 
 def test_a_class_that_contains_itself_keeps_its_definition() -> None:
