@@ -2,7 +2,7 @@
 
 They are run code, not outside calls: in a run only the model and tool calls inside them are
 recorded. An agent or team keeps what it has heard from call to call, and does one task at a
-time; so let the outer model make no parallel calls of the same one.
+time: parallel calls of the same one happen one after the other.
 """
 
 from collections.abc import AsyncGenerator, Mapping
@@ -17,6 +17,7 @@ from teamrun.core.protocols import AnyMessage, ChatAgent, TaskResult, TaskRunner
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.tools.arguments import checked_arguments, parameters_of
 from teamrun.tools.base import StreamTool
+from teamrun.tools.exclusive import Exclusive
 from teamrun.tools.schema import ParametersSchema, ToolSchema
 
 __all__ = ["AgentTool", "TaskRunnerTool", "TaskRunnerToolArgs", "TeamTool"]
@@ -60,6 +61,7 @@ class TaskRunnerTool(StreamTool):
     ) -> None:
         super().__init__(name, description)
         self._task_runner = task_runner
+        self._exclusive = Exclusive.of(task_runner, name)
         self._last_only = return_value_as_last_message
         self._schema = ToolSchema(
             name=name, description=description, parameters=_parameters(), strict=False
@@ -87,16 +89,23 @@ class TaskRunnerTool(StreamTool):
         self, args: TaskRunnerToolArgs, cancellation_token: CancellationToken | None = None
     ) -> TaskResult:
         """Run the task with arguments that have been checked."""
-        return await self._task_runner.run(args.task, cancellation_token=cancellation_token)
+        async with self._exclusive.entered(cancellation_token):
+            with self._exclusive.inside():
+                return await self._task_runner.run(args.task, cancellation_token=cancellation_token)
 
     async def run_stream(
         self, args: TaskRunnerToolArgs, cancellation_token: CancellationToken | None = None
     ) -> AsyncGenerator[AnyMessage | TaskResult, None]:
         """Run the task; yields the task and each message, then the `TaskResult`."""
-        stream = self._task_runner.run_stream(args.task, cancellation_token=cancellation_token)
-        async with aclosing(stream):
-            async for item in stream:
-                yield item
+        async with self._exclusive.entered(cancellation_token):
+            stream = self._task_runner.run_stream(args.task, cancellation_token=cancellation_token)
+            async with aclosing(stream):
+                while True:
+                    with self._exclusive.inside():  # the caller shares the context
+                        item = await anext(stream, None)
+                    if item is None:
+                        return
+                    yield item
 
     def args_type(self) -> type[TaskRunnerToolArgs]:
         """The class that the arguments are checked with."""

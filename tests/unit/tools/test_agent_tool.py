@@ -1,16 +1,19 @@
 """Agents and teams as tools."""
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 from teamrun.agents import AssistantAgent, UserProxyAgent
-from teamrun.core import AnyMessage, Response, TaskResult
+from teamrun.core import AnyMessage, CancellationToken, Response, TaskResult
 from teamrun.errors import ToolError
+from teamrun.messages import ToolCallExecutionEvent
 from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
-from teamrun.tools import AgentTool, StaticWorkbench, TeamTool
+from teamrun.tools import AgentTool, BaseTool, StaticWorkbench, TeamTool
 from teamrun.tools.agent_tool import TaskRunnerToolArgs
 
 
@@ -131,3 +134,151 @@ async def test_a_workbench_saves_and_loads_the_conversation_inside() -> None:
     assert "work" in str(state["tools"]["helper"])
     await second.load_state(state)
     assert await second.save_state() == state
+
+
+def twice(name: str) -> dict[str, Any]:
+    """A model's answer: two parallel calls of that tool."""
+    return {"tool_calls": [{"name": name, "arguments": {"task": task}} for task in ("A", "B")]}
+
+
+def results_of(result: TaskResult, source: str) -> list[tuple[bool, str]]:
+    return [
+        (bool(part.is_error), part.content)
+        for message in result.messages
+        if isinstance(message, ToolCallExecutionEvent) and message.source == source
+        for part in message.content
+    ]
+
+
+async def one_more(a: int) -> int:
+    """Adds one."""
+    if a < 0:
+        raise ValueError("no number below 0")
+    return a + 1
+
+
+def counting(*steps: Any) -> AssistantAgent:
+    """An agent whose steps take time, so that calls at the same time would interleave."""
+    model = ScriptedModel(steps, latency=0.005)
+    return AssistantAgent(
+        "helper", model, description="Helps.", tools=[one_more], reflect_on_tool_use=True
+    )
+
+
+COUNT = {"tool_calls": [{"name": "one_more", "arguments": {"a": 1}}]}
+
+
+def around(inner: AssistantAgent) -> dict[str, Any]:
+    return {
+        "agent": AgentTool(inner),
+        "team": TeamTool(RoundRobinGroupChat([inner], max_turns=1), "helper", "Helps."),
+    }
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", ["agent", "team"])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_parallel_calls_of_one_agent_take_turns(kind: str, streamed: bool) -> None:
+    inner = counting(COUNT, "A is 2", COUNT, "B is 2")
+    steps = [twice("helper"), "end"]
+    outer = AssistantAgent(
+        "outer", ScriptedModel(steps), tools=[around(inner)[kind]], reflect_on_tool_use=True
+    )
+    if streamed:
+        result = [item async for item in outer.run_stream(task="x")][-1]
+    else:
+        result = await outer.run(task="x")
+    assert isinstance(result, TaskResult)
+    assert results_of(result, "outer") == [(False, "helper: A is 2"), (False, "helper: B is 2")]
+    heard = await inner.model_context.get_messages()
+    assert [message.content for message in heard if isinstance(message.content, str)] == [
+        *("A", "A is 2"),
+        *("B", "B is 2"),
+    ]
+
+
+@pytest.mark.anyio
+async def test_the_failure_of_one_call_leaves_the_memory_of_the_other() -> None:
+    failure = {"error": {"message": "no", "status_code": 400}}
+    inner = counting(COUNT, "A is 2", failure, "C is 3")
+    outer = AssistantAgent("outer", ScriptedModel([twice("helper")]), tools=[AgentTool(inner)])
+    first, second = results_of(await outer.run(task="x"), "outer")
+    assert (first, second[0]) == ((False, "helper: A is 2"), True)
+    heard = await inner.model_context.get_messages()
+    assert [message.content for message in heard if isinstance(message.content, str)] == [
+        *("A", "A is 2"),
+    ]
+
+
+@pytest.mark.anyio
+async def test_two_tools_around_one_agent_take_turns_too() -> None:
+    inner = counting(COUNT, "A is 2", COUNT, "B is 2")
+    one, other = AgentTool(inner), AgentTool(inner)
+    values = await asyncio.gather(one.run_json({"task": "A"}), other.run_json({"task": "B"}))
+    assert [one.return_value_as_string(value) for value in values] == [
+        "helper: A is 2",
+        "helper: B is 2",
+    ]
+
+
+@pytest.mark.anyio
+async def test_a_call_that_waits_can_be_cancelled() -> None:
+    inner = counting("A", "B")
+    tool, token = AgentTool(inner), CancellationToken()
+    async with aclosing(tool.run_json_stream({"task": "A"})) as stream:
+        await anext(stream)
+        waiting = asyncio.ensure_future(tool.run_json({"task": "B"}, token))
+        await asyncio.sleep(0)
+        token.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert tool.return_value_as_string(await tool.run_json({"task": "C"})) == "helper: A"
+
+
+def calls_of(*names: str) -> dict[str, Any]:
+    return {"tool_calls": [{"name": name, "arguments": {"task": "go"}} for name in names]}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("first", [["a"], ["a", "b"], ["a", "a", "b", "b"]])
+async def test_agents_that_are_tools_of_each_other_do_not_wait_for_ever(first: list[str]) -> None:
+    tools: dict[str, list[Any]] = {"a": [], "b": []}
+    agents: dict[str, AssistantAgent] = {}
+    for name, other in (("a", "b"), ("b", "a")):
+        steps = [calls_of(other), "done"] * 8
+        model = ScriptedModel(steps, latency=0.001)
+        wrapped = AgentTool(agents[other]) if other in agents else Late(tools[name], other)
+        agents[name] = AssistantAgent(name, model, tools=[wrapped], reflect_on_tool_use=True)
+    tools["a"].append(AgentTool(agents["b"]))
+    outer = AssistantAgent(
+        "outer", ScriptedModel([calls_of(*first)]), tools=[AgentTool(a) for a in agents.values()]
+    )
+    async with asyncio.timeout(20):
+        results = results_of(await outer.run(task="x"), "outer")
+    assert [is_error for is_error, _ in results] == [False] * len(first)
+
+
+class Late(BaseTool[TaskRunnerToolArgs, str]):
+    """A tool that is known only after the agent that has it."""
+
+    def __init__(self, tools: list[Any], name: str) -> None:
+        super().__init__(TaskRunnerToolArgs, str, name, "Works.")
+        self._tools = tools
+
+    async def run(self, args: TaskRunnerToolArgs, cancellation_token: CancellationToken) -> str:
+        [tool] = self._tools
+        value = await tool.run_json(args.model_dump(), cancellation_token)
+        return str(tool.return_value_as_string(value))
+
+
+def test_calls_wait_in_one_event_loop_after_the_other() -> None:
+    inner = counting("A", "B", "C", "D")
+    tool = AgentTool(inner)
+
+    async def both() -> list[Any]:
+        return await asyncio.gather(*(tool.run_json({"task": task}) for task in "xy"))
+
+    values = [*asyncio.run(both()), *asyncio.run(both())]
+    assert [tool.return_value_as_string(value) for value in values] == [
+        f"helper: {text}" for text in "ABCD"
+    ]
