@@ -33,8 +33,8 @@ class _Signature:
     args_type: type[BaseModel]
     arguments: tuple[tuple[str, str], ...]
     """Name of the field and name of the parameter."""
-    token: str | None
-    context: str | None
+    injected: tuple[tuple[str, type], ...]
+    """Name and kind of each parameter that is filled in here."""
     hints: Mapping[str, Any]
 
     @property
@@ -142,12 +142,12 @@ class FunctionTool(BaseTool[BaseModel, Any]):
     ) -> Any:
         signature, values = self._signature, vars(args)
         kwargs = {parameter: values[field] for field, parameter in signature.arguments}
-        if signature.token is not None:
-            kwargs[signature.token] = cancellation_token or CancellationToken()
-        if signature.context is not None:
-            kwargs[signature.context] = context or ToolContext(
-                state=self._state, call_id=call_id or ""
-            )
+        if signature.injected:
+            filled_in: dict[type, Any] = {
+                CancellationToken: cancellation_token or CancellationToken(),
+                ToolContext: context or ToolContext(state=self._state, call_id=call_id or ""),
+            }
+            kwargs |= {parameter: filled_in[kind] for parameter, kind in signature.injected}
         if self._timeout is None:
             return await self._invoke(kwargs, cancellation_token)
         timer = asyncio.timeout(self._timeout.total_seconds())
@@ -244,15 +244,15 @@ def _read_signature(func: Callable[..., Any]) -> _Signature:
         ) from error
     fields: dict[str, Any] = {}
     arguments: list[tuple[str, str]] = []
-    injected: dict[type, str] = {}
+    injected: list[tuple[str, type]] = []
     for name, parameter in inspect.signature(func).parameters.items():
         special = _injected(name, hints.get(name))
         if special is not None:
-            injected[special] = name
+            injected.append((name, special))
             continue
         _check_parameter(_name_of(func), parameter, annotated=name in hints)
-        field, info = _field(name, hints[name], parameter)
-        fields[field] = (hints[name], info)
+        field, definition = _field(name, hints[name], parameter)
+        fields[field] = definition
         arguments.append((field, name))
     try:
         args_type = create_model(f"{_name_of(func)}args", **fields)
@@ -262,8 +262,7 @@ def _read_signature(func: Callable[..., Any]) -> _Signature:
     return _Signature(
         args_type=args_type,
         arguments=tuple(arguments),
-        token=injected.get(CancellationToken),
-        context=injected.get(ToolContext),
+        injected=tuple(injected),
         hints=hints,
     )
 
@@ -275,7 +274,8 @@ def _without_schema(func: str, hints: Mapping[str, Any], error: Exception) -> Us
     cause = str(error).partition("\n")[0].partition(". ")[0]
     return UsageError(
         f"Function {func!r} cannot be a tool: {which} has no JSON schema. Use str, int, float, "
-        f"bool, list, dict, Literal, a dataclass, a TypedDict or a pydantic model. ({cause})"
+        "bool, list, dict, Literal, a dataclass, a TypedDict (from typing_extensions before Python "
+        f"3.12) or a pydantic model. ({cause})"
     )
 
 
@@ -310,14 +310,24 @@ def _check_parameter(func: str, parameter: inspect.Parameter, *, annotated: bool
 
 
 def _injected(name: str, hint: Any) -> type | None:
-    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    kinds = _alternatives(hint)
     for special in (CancellationToken, ToolContext):
         if special in kinds:
             return special
     return CancellationToken if name == "cancellation_token" else None
 
 
-def _field(name: str, hint: Any, parameter: inspect.Parameter) -> tuple[str, FieldInfo]:
+def _alternatives(hint: Any) -> list[Any]:
+    """The types of a union, without what `Annotated` adds to them."""
+    if get_origin(hint) is Annotated:
+        return _alternatives(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        return [kind for inner in get_args(hint) for kind in _alternatives(inner)]
+    return [hint]
+
+
+def _field(name: str, hint: Any, parameter: inspect.Parameter) -> tuple[str, tuple[Any, FieldInfo]]:
+    """The name of the parameter's field, and its type and details for `create_model`."""
     details: dict[str, Any] = {}
     if get_origin(hint) is Annotated:
         texts = [note for note in get_args(hint)[1:] if isinstance(note, str)]
@@ -326,5 +336,9 @@ def _field(name: str, hint: Any, parameter: inspect.Parameter) -> tuple[str, Fie
     taken = name.startswith(("_", "model_")) or hasattr(BaseModel, name)
     if taken:
         details["alias"] = name
-    default = ... if parameter.default is parameter.empty else parameter.default
-    return (f"argument_{name}" if taken else name), Field(default, **details)
+    given = parameter.default
+    if isinstance(given, FieldInfo):  # `= Field(7, description="...")`, as in a pydantic class
+        hint = Annotated[hint, given]
+    elif given is not parameter.empty:
+        details["default"] = given
+    return (f"argument_{name}" if taken else name), (hint, Field(**details))

@@ -16,7 +16,7 @@ from asyncio import AbstractEventLoop, CancelledError, Future
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from teamrun.errors import ToolError
+from teamrun.messages.recordable import exception_text
 
 __all__ = ["ThreadPool", "run_in_thread"]
 
@@ -45,7 +45,7 @@ class _Job:
         except (Exception, CancelledError) as raised:
             self.error = raised
         except BaseException as raised:  # sys.exit() in a tool must not end the process
-            self.error = ToolError(f"The function ended with {type(raised).__name__}.")
+            self.error = RuntimeError(exception_text(raised))
             self.error.__cause__ = raised
 
     def deliver(self) -> None:

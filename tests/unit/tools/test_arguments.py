@@ -89,7 +89,7 @@ class Bounds(BaseModel):
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
-def test_a_number_that_json_does_not_have_is_left_out_of_a_schema(value: float) -> None:
+async def test_a_number_that_json_does_not_have_is_left_out_of_a_schema(value: float) -> None:
     def f(
         a: float = value,
         b: Annotated[list[float], Field(examples=[[value]])] = [value],  # noqa: B006
@@ -104,7 +104,7 @@ def test_a_number_that_json_does_not_have_is_left_out_of_a_schema(value: float) 
     assert list(schema["properties"]["c"]["properties"]) == ["default", "low"]
     assert schema["properties"]["a"] == {"type": "number"}
     assert schema["required"] == []
-    assert repr(call(f)) == repr([value, value, math.inf, value])
+    assert repr(await call(f)) == repr([value, value, math.inf, value])
 
 
 def test_a_class_that_contains_itself_keeps_its_definition() -> None:
@@ -145,6 +145,48 @@ async def test_what_is_filled_in_here_is_hidden_from_the_model() -> None:
     assert list(parameters(tool)["properties"]) == ["a"]
     value = await FunctionTool(tool, "d").run_json({"a": 1}, context=given)
     assert value == "1 c7"
+
+
+async def test_every_parameter_of_such_a_type_is_filled_in_whatever_is_written_around_it() -> None:
+    async def tool(
+        a: int,
+        first: Annotated[ToolContext, "what it is"],
+        second: Annotated[ToolContext | None, Field(description="the same")] = None,
+        third: Optional[Annotated[CancellationToken, "x"]] = None,  # noqa: UP045
+        fourth: CancellationToken = CancellationToken(),  # noqa: B008
+    ) -> list[Any]:
+        return [a, first, second, third, fourth]
+
+    given, token = ToolContext(call_id="c7"), CancellationToken()
+
+    assert list(parameters(tool)["properties"]) == ["a"]
+    value = await FunctionTool(tool, "d").run_json({"a": 1}, token, context=given)
+    assert value == [1, given, given, token, token]
+
+
+async def test_a_field_as_the_default_describes_its_parameter() -> None:
+    def tool(
+        a: int = Field(7, description="How many.", ge=3),
+        b: list[str] = Field(default_factory=list),  # noqa: B008 - what is tested
+        c: str = Field(description="Needed."),
+        schema: int = Field(2, description="A name that pydantic has."),
+        d: Annotated[int, "Words."] = Field(5, le=9),
+    ) -> Any:
+        return a, b, c, schema, d
+
+    assert parameters(tool)["required"] == ["c"]
+    properties = parameters(tool)["properties"]
+    assert properties["a"] == {
+        "type": "integer",
+        "description": "How many.",
+        "default": 7,
+        "minimum": 3,
+    }
+    assert properties["schema"]["description"] == "A name that pydantic has."
+    assert (properties["d"]["description"], properties["d"]["maximum"]) == ("Words.", 9)
+    assert await call(tool, c="x") == (7, [], "x", 2, 5)
+    with pytest.raises(ToolError):
+        await call(tool, a=2, c="x")
 
 
 async def test_a_token_is_known_by_its_usual_name_too() -> None:

@@ -8,7 +8,6 @@ import threading
 
 import pytest
 
-from teamrun.errors import ToolError
 from teamrun.tools.threads import ThreadPool
 
 
@@ -97,8 +96,10 @@ async def test_a_call_cancelled_before_it_began_never_begins() -> None:
 
 
 async def test_sys_exit_in_a_function_is_an_error_of_the_function() -> None:
-    with pytest.raises(ToolError, match="SystemExit"):
-        await ThreadPool(1).run(lambda: sys.exit(3))
+    with pytest.raises(RuntimeError) as raised:
+        await ThreadPool(1).run(lambda: sys.exit("no such order"))
+    assert str(raised.value) == "no such order"
+    assert isinstance(raised.value.__cause__, SystemExit)
 
 
 async def test_stop_iteration_arrives_as_an_error_too() -> None:
