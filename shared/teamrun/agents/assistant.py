@@ -10,12 +10,15 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from teamrun.agents.assistant_checks import (
+    checked_content_type,
     checked_iterations,
     checked_memory,
+    checked_model,
     checked_workbenches,
+    read_content,
     without_images,
 )
 from teamrun.agents.base import BaseChatAgent, last_response
@@ -28,7 +31,8 @@ from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.protocols import AnyMessage, Response
-from teamrun.core.saved import Loading, load_all
+from teamrun.core.saved import Loading, check_version, load_all
+from teamrun.errors import ModelError
 from teamrun.memory.base import Memory
 from teamrun.messages.chat import (
     BaseChatMessage,
@@ -122,7 +126,7 @@ class AssistantAgent(BaseChatAgent):
 
     Raises:
         ValueError: The arguments do not fit together; the text says which.
-        TypeError: `memory` is not a list.
+        TypeError: An argument is of the wrong type.
     """
 
     def __init__(
@@ -152,7 +156,7 @@ class AssistantAgent(BaseChatAgent):
         max_tool_use_attempts: int | None = None,
     ) -> None:
         super().__init__(name, description)
-        self._model_client = model_client
+        self._model_client = checked_model(model_client, parameter="model_client")
         self._turn_began: int | None = None
         self._vision = model_client.model_info["vision"]
         self._model_client_stream = model_client_stream
@@ -175,7 +179,7 @@ class AssistantAgent(BaseChatAgent):
         )
         self._summary_template = tool_call_summary_format
         self._summary_formatter = tool_call_summary_formatter
-        self._output_content_type = output_content_type
+        self._output_content_type = checked_content_type(output_content_type)
         self._output_format = output_content_type_format
         self._structured_message = (
             None if output_content_type is None else StructuredMessage[output_content_type]
@@ -292,6 +296,7 @@ class AssistantAgent(BaseChatAgent):
 
     async def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from what `save_state` gave; AutoGen's states have no tools."""
+        check_version(state)
         context, toolset = self._model_context, self._toolset
         await load_all(
             [
@@ -385,7 +390,7 @@ class AssistantAgent(BaseChatAgent):
         else:
             message = self._structured_message(
                 id=turn.message_id or new_id(),
-                content=self._output_content_type.model_validate_json(text),
+                content=read_content(self._output_content_type, text, agent=self._name),
                 source=self._name,
                 models_usage=result.usage,
                 format_string=self._output_format,
@@ -462,8 +467,8 @@ class AssistantAgent(BaseChatAgent):
         if self._output_content_type is None:
             return True
         try:
-            self._output_content_type.model_validate_json(text)
-        except ValidationError:
+            read_content(self._output_content_type, text, agent=self._name)
+        except ModelError:
             return False
         return True
 

@@ -1,13 +1,32 @@
 """What the arguments of an assistant must fulfil, and what a model is able to see."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from teamrun.agents.toolset import AnyTool
+from teamrun.core.checks import checked_count, checked_instance, wrong_type
+from teamrun.errors import ModelError
 from teamrun.memory.base import Memory
 from teamrun.messages.llm import LLMMessage, UserMessage
+from teamrun.models.base import ChatCompletionClient
 from teamrun.tools.workbench import Workbench
 
-__all__ = ["checked_iterations", "checked_memory", "checked_workbenches", "without_images"]
+__all__ = [
+    "checked_content_type",
+    "checked_iterations",
+    "checked_memory",
+    "checked_model",
+    "checked_workbenches",
+    "read_content",
+    "without_images",
+]
+
+ContentT = TypeVar("ContentT", bound=BaseModel)
+
+_FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n\s*```\s*", re.DOTALL | re.IGNORECASE)
 
 
 def checked_memory(memory: Sequence[Memory] | None) -> list[Memory]:
@@ -17,8 +36,55 @@ def checked_memory(memory: Sequence[Memory] | None) -> list[Memory]:
         TypeError: It is not a list.
     """
     if memory is not None and not isinstance(memory, list):
-        raise TypeError(f"memory must be a list of Memory or None, not {type(memory).__name__}.")
+        raise wrong_type("memory", "a list of Memory or None", memory)
     return memory or []
+
+
+def checked_model(model_client: ChatCompletionClient, *, parameter: str) -> ChatCompletionClient:
+    """The model client; a class of the user's own needs only the same methods.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(getattr(model_client, "model_info", None), Mapping):
+        expected = "a model client, such as OpenAIChatCompletionClient(model=...)"
+        raise wrong_type(parameter, expected, model_client)
+    return model_client
+
+
+def checked_content_type(content_type: type[BaseModel] | None) -> type[BaseModel] | None:
+    """The class of an agent's structured answers.
+
+    Raises:
+        TypeError: It is no pydantic class.
+    """
+    if content_type is None or (
+        isinstance(content_type, type) and issubclass(content_type, BaseModel)  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+    ):
+        return content_type
+    raise wrong_type("output_content_type", "a class derived from BaseModel", content_type)
+
+
+def read_content(content_type: type[ContentT], text: str, *, agent: str) -> ContentT:
+    """A model's answer as the class that was asked for; a Markdown fence around it is removed.
+
+    Raises:
+        ModelError: The answer does not fit the class.
+    """
+    fenced = _FENCED.fullmatch(text)
+    try:
+        return content_type.model_validate_json(fenced[1] if fenced else text)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'the answer'}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        raise ModelError(
+            f"The model's answer to agent {agent!r} does not fit {content_type.__name__}. "
+            f"{problems}.",
+            retryable=True,
+            unreadable=True,
+        ) from error
 
 
 def checked_workbenches(
@@ -33,7 +99,10 @@ def checked_workbenches(
         return ()
     if tools:
         raise ValueError("Tools cannot be used with a workbench.")
-    return (workbench,) if isinstance(workbench, Workbench) else workbench
+    benches = (workbench,) if isinstance(workbench, Workbench) else workbench
+    for bench in benches:
+        checked_instance(bench, Workbench, parameter="workbench", expected="a Workbench or several")
+    return benches
 
 
 def checked_iterations(iterations: int, attempts: int | None) -> int:
@@ -51,11 +120,7 @@ def checked_iterations(iterations: int, attempts: int | None) -> int:
             "max_tool_use_attempts is another name for max_tool_iterations; give one of them."
         )
     chosen = iterations if attempts is None else attempts
-    if chosen < 1:
-        raise ValueError(
-            f"Maximum number of tool iterations must be greater than or equal to 1, got {chosen}"
-        )
-    return chosen
+    return checked_count(chosen, parameter="max_tool_iterations")
 
 
 def without_images(messages: list[LLMMessage]) -> list[LLMMessage]:

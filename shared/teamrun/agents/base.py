@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.checks import checked_instance, checked_list
 from teamrun.core.protocols import AnyMessage, Response, Task, TaskResult
 from teamrun.messages.chat import BaseChatMessage, TextMessage
 from teamrun.messages.events import ModelClientStreamingChunkEvent
@@ -27,6 +28,7 @@ class BaseChatAgent(ABC):
     """
 
     def __init__(self, name: str, description: str) -> None:
+        checked_instance(name, str, parameter="name", expected="a text")
         if not name.isidentifier():
             raise ValueError(f"The agent name must be a valid Python identifier, not {name!r}.")
         self._name = name
@@ -161,6 +163,7 @@ def messages_of_task(task: Task | None) -> list[BaseChatMessage]:
 
     Raises:
         ValueError: It is an empty list, or holds something that is no chat message.
+        TypeError: It is neither a text nor a message nor a list.
     """
     if task is None:
         return []
@@ -168,9 +171,13 @@ def messages_of_task(task: Task | None) -> list[BaseChatMessage]:
         return [TextMessage(content=task, source="user")]
     if isinstance(task, BaseChatMessage):
         return [task]
-    if not task:
+    messages = checked_list(task, parameter="task", of="messages, or a text or one message")
+    if not messages:
         raise ValueError("Task list cannot be empty.")
-    for message in task:
-        if not isinstance(message, BaseChatMessage):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
-            raise ValueError(f"Invalid message type in task list: {type(message).__name__}")
-    return list(task)
+    for message in messages:
+        if not isinstance(message, BaseChatMessage):
+            raise ValueError(
+                f"Invalid message type in task list: {type(message).__name__}. A list holds "
+                'messages, such as TextMessage(content="...", source="user").'
+            )
+    return messages

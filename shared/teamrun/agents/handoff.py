@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, model_validator
 
+from teamrun.core.checks import checked_list
 from teamrun.tools.function import FunctionTool
 
 __all__ = ["Handoff", "handoffs_by_name"]
@@ -56,10 +57,13 @@ def handoffs_by_name(handoffs: Sequence[Handoff | str]) -> dict[str, Handoff]:
         ValueError: Something is neither, or two go by the same name.
     """
     named: dict[str, Handoff] = {}
-    for handoff in handoffs:
+    for handoff in checked_list(handoffs, parameter="handoffs", of="names and Handoff objects"):
         made = Handoff(target=handoff) if isinstance(handoff, str) else handoff
-        if not isinstance(made, Handoff):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
-            raise ValueError(f"Unsupported handoff type: {type(handoff)}")
+        if not isinstance(made, Handoff):
+            raise ValueError(
+                f"Unsupported handoff type: {type(handoff)}. handoffs takes names of agents and "
+                "Handoff objects."
+            )
         if named.setdefault(made.name, made) is not made:
             raise ValueError(f"Handoff names must be unique; {made.name!r} is there twice.")
     return named

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, cast
 from teamrun.agents.handoff import Handoff
 from teamrun.core.cancel_scope import cancelled_by, is_failure_of_work
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.checks import checked_list
 from teamrun.core.protocols import AnyMessage
 from teamrun.core.saved import Loading, load_all
 from teamrun.errors import FatalToolError
@@ -43,15 +44,18 @@ def as_tools(tools: Sequence[AnyTool]) -> list[Tool]:
 
     Raises:
         ValueError: Something is neither, or two go by the same name.
+        TypeError: It is no list.
     """
     made: list[Tool] = []
-    for tool in tools:
+    for tool in checked_list(tools, parameter="tools", of="tools and functions"):
         if isinstance(tool, Tool):
             made.append(with_approval(tool))
         elif callable(tool):
             made.append(FunctionTool(tool))
         else:
-            raise ValueError(f"Unsupported tool type: {type(tool)}")
+            raise ValueError(
+                f"Unsupported tool type: {type(tool)}. tools takes functions and Tool objects."
+            )
     names = [tool.name for tool in made]
     if len(set(names)) < len(names):
         raise ValueError(f"Tool names must be unique: {names}")

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from teamrun.core.checks import wrong_type
 from teamrun.core.protocols import AnyMessage
 from teamrun.errors import TerminatedException
 from teamrun.messages import RequestUsage, StopMessage
@@ -76,9 +77,13 @@ class TerminationCondition(ABC):
             )
 
     def __or__(self, other: "TerminationCondition") -> "OrTerminationCondition":
+        if not isinstance(other, TerminationCondition):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+            return NotImplemented
         return OrTerminationCondition(self, other)
 
     def __and__(self, other: "TerminationCondition") -> "AndTerminationCondition":
+        if not isinstance(other, TerminationCondition):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+            return NotImplemented
         return AndTerminationCondition(self, other)
 
 
@@ -143,6 +148,9 @@ class _Combination(TerminationCondition):
     def __init__(self, *conditions: TerminationCondition) -> None:
         if not conditions:
             raise ValueError("A combination needs at least one condition.")
+        for condition in conditions:
+            if not isinstance(condition, TerminationCondition):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+                raise wrong_type("conditions", "termination conditions", condition)
         self._conditions = conditions
 
     @property

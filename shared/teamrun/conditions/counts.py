@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from teamrun.conditions.base import SimpleTermination
+from teamrun.core.checks import checked_count, checked_instance
 from teamrun.core.protocols import AnyMessage
 from teamrun.messages import BaseChatMessage, RequestUsage
 from teamrun.messages.origin import now
@@ -24,7 +25,7 @@ class MaxMessageTermination(SimpleTermination):
 
     def __init__(self, max_messages: int = 100, include_agent_event: bool = False) -> None:
         super().__init__()
-        self._max_messages = max_messages
+        self._max_messages = checked_count(max_messages, parameter="max_messages")
         self._include_agent_event = include_agent_event
         self._message_count = 0
 
@@ -73,9 +74,9 @@ class TokenUsageTermination(SimpleTermination):
                 "At least one of max_total_token, max_prompt_token, or max_completion_token "
                 "must be provided"
             )
-        self._max_total_token = max_total_token
-        self._max_prompt_token = max_prompt_token
-        self._max_completion_token = max_completion_token
+        self._max_total_token = _limit(max_total_token, "max_total_token")
+        self._max_prompt_token = _limit(max_prompt_token, "max_prompt_token")
+        self._max_completion_token = _limit(max_completion_token, "max_completion_token")
         self._prompt_tokens = 0
         self._completion_tokens = 0
 
@@ -112,6 +113,10 @@ class TokenUsageTermination(SimpleTermination):
         self._completion_tokens = int(state.get("completion_tokens", 0))
 
 
+def _limit(value: int | None, parameter: str) -> int | None:
+    return None if value is None else checked_count(value, parameter=parameter)
+
+
 def _reached(count: int, limit: int | None) -> bool:
     return limit is not None and count >= limit
 
@@ -127,6 +132,11 @@ class TimeoutTermination(SimpleTermination):
 
     def __init__(self, timeout_seconds: float) -> None:
         super().__init__()
+        checked_instance(
+            timeout_seconds, (int, float), parameter="timeout_seconds", expected="a number"
+        )
+        if not timeout_seconds >= 0:
+            raise ValueError(f"timeout_seconds must be 0 or more, not {timeout_seconds}.")
         self._timeout_seconds = timeout_seconds
         self._started_at: datetime | None = None
         self._spent = timedelta()

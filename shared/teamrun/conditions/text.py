@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from teamrun.conditions.base import SimpleTermination
+from teamrun.core.checks import checked_instance, checked_list
 from teamrun.core.protocols import AnyMessage
 from teamrun.messages import StopMessage, TextMessage
 
@@ -33,9 +34,16 @@ class TextMentionTermination(SimpleTermination):
         ignore_case: bool = False,
     ) -> None:
         super().__init__()
+        checked_instance(text, str, parameter="text", expected="a text")
+        if not text:
+            raise ValueError("text must not be empty: every message contains an empty text.")
         self._text = text
         self._needle = text.casefold() if ignore_case else text
-        self._sources = None if sources is None else frozenset(sources)
+        self._sources = (
+            None
+            if sources is None
+            else frozenset(checked_list(sources, parameter="sources", of="names"))
+        )
         self._ignore_case = ignore_case
 
     def _check(self, messages: Sequence[AnyMessage]) -> str | None:
@@ -82,7 +90,7 @@ class SourceMatchTermination(SimpleTermination):
 
     def __init__(self, sources: Sequence[str]) -> None:
         super().__init__()
-        self._sources = frozenset(sources)
+        self._sources = frozenset(checked_list(sources, parameter="sources", of="names"))
 
     def _check(self, messages: Sequence[AnyMessage]) -> str | None:
         for message in messages:

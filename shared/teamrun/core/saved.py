@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-__all__ = ["Loading", "load_all"]
+from teamrun.errors import UsageError
+
+__all__ = ["Loading", "check_version", "load_all"]
 
 
 class Loading(NamedTuple):
@@ -13,6 +15,21 @@ class Loading(NamedTuple):
     save: Callable[[], Awaitable[Mapping[str, Any]]]
     load: Callable[[Mapping[str, Any]], Awaitable[None]]
     state: Mapping[str, Any]
+
+
+def check_version(state: Mapping[str, Any]) -> None:
+    """Refuse the state of a later release, whose members may mean something else.
+
+    Raises:
+        UsageError: Its `version` is not 1.something; AutoGen's states are 1.0.0 as well.
+    """
+    version = str(state.get("version", "1.0.0"))
+    if version.partition(".")[0] != "1":
+        raise UsageError(
+            f"The state has version {version!r}, and this release reads 1.x. Load it with the "
+            "release that saved it, or a later one.",
+            argument="state",
+        )
 
 
 async def load_all(loadings: Sequence[Loading]) -> None:

@@ -16,7 +16,7 @@ from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.protocols import AnyMessage, ChatAgent, Task, TaskResult, Team
-from teamrun.core.saved import Loading, load_all
+from teamrun.core.saved import Loading, check_version, load_all
 from teamrun.errors import TeamBusy
 from teamrun.messages import (
     BaseAgentEvent,
@@ -80,7 +80,7 @@ class BaseGroupChat(Turns):
         if participants is not None and agents is not None:
             raise TypeError("`agents` is another name of `participants`; give one of them.")
         super().__init__(
-            participants or agents or (),
+            (agents if participants is None else participants) or (),
             name=name,
             termination_condition=termination_condition,
             max_turns=max_turns,
@@ -258,6 +258,7 @@ class BaseGroupChat(Turns):
                 participants have the state that they had.
         """
         await self._refuse_when_running("its state cannot be loaded until it is stopped")
+        check_version(state)
         states = TeamState.model_validate(state).agent_states
         for name in (*self._seats, self._manager_name):
             if name not in states:

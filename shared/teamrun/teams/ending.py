@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from teamrun.conditions.base import OrTerminationCondition, TerminationCondition
+from teamrun.core.checks import checked_count, wrong_type
 from teamrun.core.protocols import AnyMessage
 from teamrun.messages import RequestUsage
 
@@ -32,6 +33,11 @@ class Ending:
     )
 
     def __init__(self, condition: TerminationCondition | None, max_turns: int | None) -> None:
+        if not (condition is None or isinstance(condition, TerminationCondition)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+            expected = "a condition, such as MaxMessageTermination(10)"
+            raise wrong_type("termination_condition", expected, condition)
+        if max_turns is not None:
+            checked_count(max_turns, parameter="max_turns")
         self._condition = condition
         self._is_cut_short = False
         self._handed_over: _Counts | None = None

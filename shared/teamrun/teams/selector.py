@@ -5,10 +5,12 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from teamrun.agents.assistant_checks import checked_model
 from teamrun.conditions.base import TerminationCondition
 from teamrun.context import ChatCompletionContext, UnboundedChatCompletionContext
 from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.checks import checked_count
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
 from teamrun.messages import (
     AssistantMessage,
@@ -117,10 +119,12 @@ class SelectorGroupChat(BaseGroupChat):
             raise ValueError("At least two participants are required for SelectorGroupChat.")
         if model_client is None:
             raise TypeError("SelectorGroupChat needs `model_client`, the model that chooses.")
-        self._model_client = model_client
+        self._model_client = checked_model(model_client, parameter="model_client")
         self._selector_prompt = system_message or selector_prompt
         self._allow_repeated_speaker = allow_repeated_speaker
-        self._max_selector_attempts = max_selector_attempts
+        self._max_selector_attempts = checked_count(
+            max_selector_attempts, parameter="max_selector_attempts"
+        )
         self._selector_func = selector_func
         self._candidate_func = candidate_func
         self._model_client_streaming = model_client_streaming
@@ -185,6 +189,7 @@ class SelectorGroupChat(BaseGroupChat):
         names = self._candidate_func(self._thread)
         if isinstance(names, Awaitable):
             names = await names
+        names = [names] if isinstance(names, str) else list(dict.fromkeys(names or ()))
         if not names:
             raise ValueError(
                 "Candidate function must return a non-empty list of participant names."

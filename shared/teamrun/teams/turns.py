@@ -12,6 +12,7 @@ from typing import Protocol
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.checks import checked_list
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.protocols import AnyMessage, ChatAgent, Response, TaskResult, Team
 from teamrun.messages import BaseAgentEvent, BaseChatMessage, RequestUsage, SelectSpeakerEvent
@@ -55,7 +56,9 @@ class Turns(ABC):
         max_turns: int | None,
         emit_team_events: bool,
     ) -> None:
-        self._members = tuple(members)
+        self._members = tuple(
+            checked_list(members, parameter="participants", of="agents and teams")
+        )
         self._seats: dict[str, Participant] = {}
         for seat in map(participant, self._members):
             if self._seats.setdefault(seat.name, seat) is not seat:
