@@ -33,7 +33,6 @@ async def asked(model: ChatCompletionClient, streamed: bool) -> object:
     return await model.create(ASK)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("http", HTTP_CLIENTS)
 @pytest.mark.parametrize("streamed", [False, True])
@@ -55,7 +54,6 @@ async def test_nothing_is_sent_to_another_server(
     assert "secret-in-the-query" not in raised.value.message
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("status", [307, 308])
@@ -72,7 +70,6 @@ async def test_another_path_of_the_same_server_is_asked(
     assert second["headers"]["x-api-key"] == KEYS["x-api-key"]
 
 
-@pytest.mark.anyio
 async def test_a_server_that_redirects_in_circles_is_asked_in_one_attempt_only() -> None:
     circle = redirect(307, "/v1/chat/completions")
     async with served(circle) as server, connected("openai", server) as model:
@@ -104,7 +101,6 @@ HOPS = [
 ]
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("hop", HOPS, ids=lambda hop: hop.id)
 async def test_only_the_same_server_counts(hop: Hop) -> None:
     sent: list[httpx2.URL] = []
@@ -125,7 +121,6 @@ async def test_only_the_same_server_counts(hop: Hop) -> None:
     assert len(sent) == (2 if hop.followed else 1)
 
 
-@pytest.mark.anyio
 async def test_other_requests_of_a_callers_own_client_are_left_alone() -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         if request.url.host == "b.example":

@@ -136,25 +136,22 @@ async def test_an_id_of_an_earlier_call_is_not_given_to_another(client: str) -> 
         (True, {}),
     ],
 )
-def test_a_request_that_json_cannot_express_is_not_tried_again(
+async def test_a_request_that_json_cannot_express_is_not_tried_again(
     client: str, streamed: bool, bad_tool: bool, extra: dict[str, Any]
 ) -> None:
     bad: Any = {**ADD, "parameters": {"type": "object", "properties": {"a": {"const": math.inf}}}}
     tools = [bad if bad_tool else ADD]
 
-    async def body() -> None:
-        async with served(Reply(content="Three.")) as server, connected(client, server) as model:
-            with pytest.raises(ModelError) as raised:
-                if streamed:
-                    stream = model.create_stream(ASK, tools=tools, extra_create_args=extra)
-                    [_ async for _ in stream]
-                else:
-                    await model.create(ASK, tools=tools, extra_create_args=extra)
-            assert server.calls == 0
-        assert not raised.value.retryable
-        assert "unreadable" not in raised.value.data
-
-    asyncio.run(body())
+    async with served(Reply(content="Three.")) as server, connected(client, server) as model:
+        with pytest.raises(ModelError) as raised:
+            if streamed:
+                stream = model.create_stream(ASK, tools=tools, extra_create_args=extra)
+                [_ async for _ in stream]
+            else:
+                await model.create(ASK, tools=tools, extra_create_args=extra)
+        assert server.calls == 0
+    assert not raised.value.retryable
+    assert "unreadable" not in raised.value.data
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -149,7 +149,7 @@ async def test_what_a_tool_raises_is_told_to_the_model(name: str, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", tools(""))
-def test_what_a_tool_says_when_it_leaves_is_told_and_logged(
+async def test_what_a_tool_says_when_it_leaves_is_told_and_logged(
     kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(RAISED, "exit", lambda: SystemExit("no such order"))
@@ -160,11 +160,8 @@ def test_what_a_tool_says_when_it_leaves_is_told_and_logged(
         script, team=solo("use", reflect_on_tool_use=True), tools=[tools("exit")[kind]]
     )
 
-    async def scenario() -> None:
-        _, _, [failed] = await executed(cluster)
-        assert failed.error and failed.error.message == "no such order"
-
-    asyncio.run(scenario())
+    _, _, [failed] = await executed(cluster)
+    assert failed.error and failed.error.message == "no such order"
     [logged] = [record for record in caplog.records if record.exc_info]
     assert "in fail" in logging.Formatter().format(logged)
 

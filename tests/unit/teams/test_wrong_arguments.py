@@ -86,7 +86,6 @@ def test_a_wrong_argument_is_refused_by_name(
     assert parameter in str(raised.value).partition(" must ")[0]
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("task", [5, {"a": 1}, b"x", 2.5, object()])
 @pytest.mark.parametrize("make", [agent, team])
 async def test_a_task_that_is_none_is_refused_by_name(make: Callable[[], Any], task: Any) -> None:
@@ -94,7 +93,6 @@ async def test_a_task_that_is_none_is_refused_by_name(make: Callable[[], Any], t
         await make().run(task=task)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(
     "names", ["b", ("b",), {"b"}, iter(["b"]), (name for name in "b"), ["b", "b"]]
 )
@@ -104,7 +102,6 @@ async def test_candidates_may_be_any_collection_of_names(names: Any) -> None:
     assert [message.source for message in result.messages] == ["user", "b"]
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("version", ["9.9", "2.0.0", "", None, 3])
 @pytest.mark.parametrize("make", [agent, team])
 async def test_a_state_of_a_later_release_is_refused(make: Callable[[], Any], version: Any) -> None:
@@ -119,7 +116,6 @@ class Verdict(BaseModel):
     approved: bool
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(
     "text",
     [
@@ -134,7 +130,6 @@ async def test_a_fence_around_a_structured_answer_is_no_part_of_it(text: str) ->
     assert message.content == Verdict(approved=True)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("text", ["Yes.", '{"approved": "perhaps"}', "```json\nYes\n```", ""])
 async def test_a_structured_answer_that_does_not_fit_is_an_error_of_the_model(text: str) -> None:
     asked = agent(model=ScriptedModel([text]), output_content_type=Verdict)

@@ -175,7 +175,6 @@ def around(inner: AssistantAgent) -> dict[str, Any]:
     }
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("kind", ["agent", "team"])
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_parallel_calls_of_one_agent_take_turns(kind: str, streamed: bool) -> None:
@@ -197,7 +196,6 @@ async def test_parallel_calls_of_one_agent_take_turns(kind: str, streamed: bool)
     ]
 
 
-@pytest.mark.anyio
 async def test_the_failure_of_one_call_leaves_the_memory_of_the_other() -> None:
     failure = {"error": {"message": "no", "status_code": 400}}
     inner = counting(COUNT, "A is 2", failure, "C is 3")
@@ -210,7 +208,6 @@ async def test_the_failure_of_one_call_leaves_the_memory_of_the_other() -> None:
     ]
 
 
-@pytest.mark.anyio
 async def test_two_tools_around_one_agent_take_turns_too() -> None:
     inner = counting(COUNT, "A is 2", COUNT, "B is 2")
     one, other = AgentTool(inner), AgentTool(inner)
@@ -221,7 +218,6 @@ async def test_two_tools_around_one_agent_take_turns_too() -> None:
     ]
 
 
-@pytest.mark.anyio
 async def test_a_call_that_waits_can_be_cancelled() -> None:
     inner = counting("A", "B")
     tool, token = AgentTool(inner), CancellationToken()
@@ -239,7 +235,6 @@ def calls_of(*names: str) -> dict[str, Any]:
     return {"tool_calls": [{"name": name, "arguments": {"task": "go"}} for name in names]}
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("first", [["a"], ["a", "b"], ["a", "a", "b", "b"]])
 async def test_agents_that_are_tools_of_each_other_do_not_wait_for_ever(first: list[str]) -> None:
     tools: dict[str, list[Any]] = {"a": [], "b": []}
