@@ -243,6 +243,8 @@ class BaseGroupChat(Turns):
         create = partial(_message, factory)
         self._thread = [create(data) for data in manager.message_thread]
         self._run = RunRecord.load(manager.run, self._thread, create)
+        if self._run.nested is not None and not self._goes_on(self._run.nested):
+            raise ValueError(f"The state names {self._run.nested!r}, which is no team in this one.")
         undecided = self._thread[len(self._thread) - manager.undecided :]
         await self._ending.load_state(manager.current_turn, manager.termination, undecided)
         if manager.run is not None:

@@ -251,6 +251,10 @@ class Turns(ABC):
         self._run.complete_turn(turn.delta if turn.closing is None else [*shown, turn.closing])
         self._turn_over()
 
+    def _goes_on(self, name: str) -> bool:
+        """Whether this is a team in this one, whose turn goes on after it was cut short."""
+        return name in self._seats and self._seats[name].goes_on
+
     def _tell_others(self, speaker: str, said: Sequence[BaseChatMessage]) -> None:
         for name, seat in self._seats.items():
             if name != speaker:

@@ -384,3 +384,16 @@ async def test_a_tool_that_is_a_team_is_as_before_after_a_turn_that_was_cut_shor
     await stream.aclose()
     assert copied(await crew.save_state()) == before
     assert copied(await agent.save_state()) == saved
+
+
+@pytest.mark.parametrize("name", ["nobody", "z"], ids=["unknown", "an agent"])
+async def test_a_state_whose_turn_under_way_is_of_no_inner_team_is_refused(name: str) -> None:
+    team = await left(nested, [6], moves=False)
+    state = copied(await team.save_state())
+    manager = state["agent_states"]["RoundRobinGroupChatManager"]
+    assert manager["run"]["nested"] == "inner"
+    manager["run"]["nested"] = name
+    with pytest.raises(ValueError, match=name):
+        await team.load_state(state)
+    await team.run()
+    assert conversations(copied(await team.save_state())) == WHOLE["nested"][0]
