@@ -67,77 +67,65 @@ SLOW = {
 
 
 @pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW.keys())
-def test_a_client_that_does_not_send_a_whole_head_is_cut_off(sent: bytes) -> None:
-    async def scenario() -> None:
-        async with world(head_timeout_seconds=0.2) as w, serving(w) as port:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(sent)
+async def test_a_client_that_does_not_send_a_whole_head_is_cut_off(sent: bytes) -> None:
+    async with world(head_timeout_seconds=0.2) as w, serving(w) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
 
-            async def drip() -> None:
-                while True:  # further bytes must not extend the time
-                    await asyncio.sleep(0.05)
-                    if sent:
-                        writer.write(b"x")
+        async def drip() -> None:
+            while True:  # further bytes must not extend the time
+                await asyncio.sleep(0.05)
+                if sent:
+                    writer.write(b"x")
 
-            dripping = asyncio.create_task(drip())
-            answered = await read_all(reader, writer)
-            dripping.cancel()
-            assert answered.count(b"HTTP/1.1") == sent.count(b"\r\n\r\n")
-
-    asyncio.run(scenario())
+        dripping = asyncio.create_task(drip())
+        answered = await read_all(reader, writer)
+        dripping.cancel()
+        assert answered.count(b"HTTP/1.1") == sent.count(b"\r\n\r\n")
 
 
-def test_a_client_that_does_not_send_its_body_is_answered_408_and_cut_off() -> None:
-    async def scenario() -> None:
-        async with world(body_timeout_seconds=0.2) as w, serving(w) as port:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(POST + b'Content-Length: 1000\r\n\r\n{"team"')
-            answered = await read_all(reader, writer)
-            head, _, body = answered.partition(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 408 ")
-            assert json.loads(body)["code"] == "request_timeout"
-            assert not w.mailbox.refs
-
-    asyncio.run(scenario())
+async def test_a_client_that_does_not_send_its_body_is_answered_408_and_cut_off() -> None:
+    async with world(body_timeout_seconds=0.2) as w, serving(w) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(POST + b'Content-Length: 1000\r\n\r\n{"team"')
+        answered = await read_all(reader, writer)
+        head, _, body = answered.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(body)["code"] == "request_timeout"
+        assert not w.mailbox.refs
 
 
-def test_slow_clients_keep_nobody_else_waiting_and_a_held_answer_is_not_slow() -> None:
-    async def scenario() -> None:
-        limited = world(head_timeout_seconds=0.2, body_timeout_seconds=0.2)
-        async with limited as w, serving(w) as port:
-            slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            body = b'{"team": "writers", "input": "Go"}'
-            head = b"Prefer: wait=1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
-            writer.write(POST + head + body)
-            assert (await read_all(reader, writer)).startswith(b"HTTP/1.1 202 ")
-            for connection in slow:
-                assert await read_all(*connection) == b""
-
-    asyncio.run(scenario())
+async def test_slow_clients_keep_nobody_else_waiting_and_a_held_answer_is_not_slow() -> None:
+    limited = world(head_timeout_seconds=0.2, body_timeout_seconds=0.2)
+    async with limited as w, serving(w) as port:
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        body = b'{"team": "writers", "input": "Go"}'
+        head = b"Prefer: wait=1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+        writer.write(POST + head + body)
+        assert (await read_all(reader, writer)).startswith(b"HTTP/1.1 202 ")
+        for connection in slow:
+            assert await read_all(*connection) == b""
 
 
-def test_a_request_with_two_lengths_does_not_keep_its_connection() -> None:
-    async def scenario() -> None:
-        async with world() as w, serving(w) as port:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(
-                POST
-                + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-                + GET
-                + b"\r\n"
-            )
-            answered = await read_all(reader, writer)
-            assert answered.startswith(b"HTTP/1.1 400 ")
-            assert answered.count(b"HTTP/1.1") == 1
-
-    asyncio.run(scenario())
+async def test_a_request_with_two_lengths_does_not_keep_its_connection() -> None:
+    async with world() as w, serving(w) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            POST
+            + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            + GET
+            + b"\r\n"
+        )
+        answered = await read_all(reader, writer)
+        assert answered.startswith(b"HTTP/1.1 400 ")
+        assert answered.count(b"HTTP/1.1") == 1
 
 
-def test_a_client_that_hangs_up_in_a_burst_of_events_leaves_no_warnings(
+async def test_a_client_that_hangs_up_in_a_burst_of_events_leaves_no_warnings(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def scenario() -> None:
+    with caplog.at_level(logging.WARNING, "asyncio"):
         async with world() as w, serving(w) as port:
             run_id = await w.ended()
             client = socket.create_connection(("127.0.0.1", port))
@@ -160,7 +148,4 @@ def test_a_client_that_hangs_up_in_a_burst_of_events_leaves_no_warnings(
             writer.write(GET + b"Connection: close\r\n\r\n")
             assert (await read_all(reader, writer)).startswith(b"HTTP/1.1 200 ")
             assert client.fileno() == -1
-
-    with caplog.at_level(logging.WARNING, "asyncio"):
-        asyncio.run(scenario())
     assert [record.message for record in caplog.records if record.name == "asyncio"] == []

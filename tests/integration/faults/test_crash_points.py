@@ -115,16 +115,12 @@ def test_nothing_is_lost_or_done_twice_after_a_death(
         assert outcome.lines == (case.point not in ("after entry:intent", "before effect"))
 
 
-def test_every_point_on_the_way_of_a_run_is_a_case(tmp_path: Path) -> None:
+async def test_every_point_on_the_way_of_a_run_is_a_case(tmp_path: Path) -> None:
     ways = {Case(case.journey, case.process) for case in CASES if case.point}
-
-    async def passed() -> set[str]:
-        async with CountingModel() as model:
-            found = await asyncio.gather(*(travel(way, tmp_path / way.id, model) for way in ways))
-        return {
-            f"{outcome.case.process} {point.partition(' #')[0]}"
-            for outcome in found
-            for point in outcome.passed
-        }
-
-    assert asyncio.run(passed()) == {f"{case.process} {case.point}" for case in CASES if case.point}
+    async with CountingModel() as model:
+        found = await asyncio.gather(*(travel(way, tmp_path / way.id, model) for way in ways))
+    assert {
+        f"{outcome.case.process} {point.partition(' #')[0]}"
+        for outcome in found
+        for point in outcome.passed
+    } == {f"{case.process} {case.point}" for case in CASES if case.point}

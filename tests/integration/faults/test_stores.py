@@ -1,6 +1,5 @@
 """A store that fails, lies about it, goes away, or is full."""
 
-import asyncio
 import os
 import shutil
 import subprocess
@@ -19,10 +18,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 ILL = Rates(error=0.2, slow=0.05, lost=0.1)
 
 
-def test_a_bucket_that_fails_and_is_away_for_a_time_loses_and_doubles_nothing(
+async def test_a_bucket_that_fails_and_is_away_for_a_time_loses_and_doubles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figures: Figures
 ) -> None:
-    async def body(endpoint: str) -> None:
+    with moto() as server:
+        for name, value in server.environ().items():
+            monkeypatch.setenv(name, value)
+        server.make_bucket("runs")
+        endpoint = server.endpoint
         async with FaultyProxy(endpoint, ILL) as proxy, CountingModel(latency_seconds=0.2) as model:
             store = f"s3://runs/x?endpoint={proxy.endpoint}&region=us-east-1"
             given = {"store_url": store, "environ": dict(os.environ)}
@@ -32,12 +35,6 @@ def test_a_bucket_that_fails_and_is_away_for_a_time_loses_and_doubles_nothing(
         tally.check()
         assert statuses == {503: 1}
         assert tally.extra_calls <= tally.claims - tally.runs
-
-    with moto() as server:
-        for name, value in server.environ().items():
-            monkeypatch.setenv(name, value)
-        server.make_bucket("runs")
-        asyncio.run(body(server.endpoint))
 
 
 @pytest.mark.skipif(

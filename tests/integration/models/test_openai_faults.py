@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import threading
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -55,139 +55,112 @@ async def streamed(model: ChatCompletionClient, **options: Any) -> list[str | Cr
     return [piece async for piece in model.create_stream(ASK, **options)]
 
 
-def run(body: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(body)
-
-
 @pytest.mark.parametrize("fault", ["drop", "cut", "malformed", "not_json"])
-def test_an_answer_that_breaks_off_is_asked_for_again(fault: Fault) -> None:
-    async def body() -> None:
-        async with scene(Reply(fault=fault), Reply(fault=fault), OK) as (server, model, clock):
-            assert (await model.create(ASK)).content == "all is well"
-        assert server.calls == 3
-        assert clock.sleeps == [0.5, 1]
-
-    run(body())
+async def test_an_answer_that_breaks_off_is_asked_for_again(fault: Fault) -> None:
+    async with scene(Reply(fault=fault), Reply(fault=fault), OK) as (server, model, clock):
+        assert (await model.create(ASK)).content == "all is well"
+    assert server.calls == 3
+    assert clock.sleeps == [0.5, 1]
 
 
 @pytest.mark.parametrize("fault", ["drop", "cut", "end_early", "malformed", "error_event"])
-def test_a_stream_that_breaks_off_before_any_text_is_asked_for_again(fault: Fault) -> None:
-    async def body() -> None:
-        async with scene(Reply(content="x y z", fault=fault, after=1), OK) as (server, model, _):
-            *words, last = await streamed(model)
-        assert "".join(map(str, words)) == "all is well"
-        assert isinstance(last, CreateResult) and last.content == "all is well"
-        assert server.calls == 2
-
-    run(body())
+async def test_a_stream_that_breaks_off_before_any_text_is_asked_for_again(fault: Fault) -> None:
+    async with scene(Reply(content="x y z", fault=fault, after=1), OK) as (server, model, _):
+        *words, last = await streamed(model)
+    assert "".join(map(str, words)) == "all is well"
+    assert isinstance(last, CreateResult) and last.content == "all is well"
+    assert server.calls == 2
 
 
 @pytest.mark.parametrize("fault", ["cut", "end_early", "malformed", "error_event"])
-def test_a_stream_that_breaks_off_after_text_is_a_retryable_error(fault: Fault) -> None:
-    async def body() -> None:
-        pieces: list[str | CreateResult] = []
-        async with scene(Reply(content="x y z", fault=fault, after=3), OK) as (server, model, _):
-            with pytest.raises(ModelError) as raised:
-                async for piece in model.create_stream(ASK):
-                    pieces.append(piece)  # noqa: PERF401 - they are there when it raises
-        assert raised.value.retryable
-        assert pieces == ["x ", "y "]
-        assert server.calls == 1
-
-    run(body())
+async def test_a_stream_that_breaks_off_after_text_is_a_retryable_error(fault: Fault) -> None:
+    pieces: list[str | CreateResult] = []
+    async with scene(Reply(content="x y z", fault=fault, after=3), OK) as (server, model, _):
+        with pytest.raises(ModelError) as raised:
+            async for piece in model.create_stream(ASK):
+                pieces.append(piece)  # noqa: PERF401 - they are there when it raises
+    assert raised.value.retryable
+    assert pieces == ["x ", "y "]
+    assert server.calls == 1
 
 
-def test_a_stream_whose_answer_is_whole_is_not_paid_for_again_for_its_usage() -> None:
-    async def body() -> None:
-        # Chunks: the role, one word, the reason to stop; then the connection goes.
-        async with scene(Reply(content="x", fault="cut", after=3)) as (server, model, _):
-            *words, last = await streamed(model)
-        assert words == ["x"]
-        assert isinstance(last, CreateResult)
-        assert (last.content, last.usage) == ("x", RequestUsage(0, 0))
-        assert server.calls == 1
-
-    run(body())
+async def test_a_stream_whose_answer_is_whole_is_not_paid_for_again_for_its_usage() -> None:
+    # Chunks: the role, one word, the reason to stop; then the connection goes.
+    async with scene(Reply(content="x", fault="cut", after=3)) as (server, model, _):
+        *words, last = await streamed(model)
+    assert words == ["x"]
+    assert isinstance(last, CreateResult)
+    assert (last.content, last.usage) == ("x", RequestUsage(0, 0))
+    assert server.calls == 1
 
 
-def test_a_limited_server_is_asked_again_when_it_says_and_not_for_longer_than_allowed() -> None:
+async def test_a_limited_server_is_asked_again_when_it_says_and_not_for_longer_than_allowed() -> (
+    None
+):
     def limited(**headers: str) -> Reply:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         return Reply(status=429, headers=sent)
 
-    async def body() -> None:
-        waits = (limited(retry_after_ms="20"), limited(retry_after="3"))
-        async with scene(*waits, OK) as (_, model, clock):
-            assert (await model.create(ASK)).content == "all is well"
-        assert clock.sleeps == [0.02, 3]
-        async with scene(limited(retry_after="3600")) as (server, model, clock):
-            with pytest.raises(ModelError) as raised:
-                await model.create(ASK)
-        assert (raised.value.status_code, raised.value.data["retry_after"]) == (429, 3600)
-        assert (clock.sleeps, server.calls) == ([], 1)
-        async with scene(limited(x_should_retry="false")) as (server, model, _):
-            with pytest.raises(ModelError):
-                await model.create(ASK)
-        assert server.calls == 1
-
-    run(body())
+    waits = (limited(retry_after_ms="20"), limited(retry_after="3"))
+    async with scene(*waits, OK) as (_, model, clock):
+        assert (await model.create(ASK)).content == "all is well"
+    assert clock.sleeps == [0.02, 3]
+    async with scene(limited(retry_after="3600")) as (server, model, clock):
+        with pytest.raises(ModelError) as raised:
+            await model.create(ASK)
+    assert (raised.value.status_code, raised.value.data["retry_after"]) == (429, 3600)
+    assert (clock.sleeps, server.calls) == ([], 1)
+    async with scene(limited(x_should_retry="false")) as (server, model, _):
+        with pytest.raises(ModelError):
+            await model.create(ASK)
+    assert server.calls == 1
 
 
-def test_attempts_are_bounded_and_their_number_is_told() -> None:
-    async def body() -> None:
-        async with scene(*[Reply(status=500)] * 9, max_retries=2) as (server, model, _):
-            with pytest.raises(ModelError) as raised:
-                await model.create(ASK)
-        assert raised.value.data["attempts"] == 3
-        assert server.calls == 3
-
-    run(body())
+async def test_attempts_are_bounded_and_their_number_is_told() -> None:
+    async with scene(*[Reply(status=500)] * 9, max_retries=2) as (server, model, _):
+        with pytest.raises(ModelError) as raised:
+            await model.create(ASK)
+    assert raised.value.data["attempts"] == 3
+    assert server.calls == 3
 
 
-def test_a_request_that_is_wrong_is_not_repeated() -> None:
-    async def body() -> None:
-        async with scene(Reply(status=400, content="no such tool")) as (server, model, _):
-            with pytest.raises(ModelError, match="no such tool"):
-                await streamed(model)
-        assert server.calls == 1
-
-    run(body())
+async def test_a_request_that_is_wrong_is_not_repeated() -> None:
+    async with scene(Reply(status=400, content="no such tool")) as (server, model, _):
+        with pytest.raises(ModelError, match="no such tool"):
+            await streamed(model)
+    assert server.calls == 1
 
 
 @pytest.mark.parametrize("how", ["token", "token of another thread", "task"])
 @pytest.mark.parametrize("kind", ["create", "stream", "stream after text"])
-def test_cancelling_closes_the_request(how: str, kind: str) -> None:
+async def test_cancelling_closes_the_request(how: str, kind: str) -> None:
     reply = Reply(content="x y", fault="hang", after=2) if kind == "stream after text" else SLOW
+    async with scene(reply) as (server, model, _):
+        token, text = CancellationToken(), asyncio.Event()
 
-    async def body() -> None:
-        async with scene(reply) as (server, model, _):
-            token, text = CancellationToken(), asyncio.Event()
+        async def call() -> None:
+            if kind == "create":
+                await model.create(ASK, cancellation_token=token)
+            async for _ in model.create_stream(ASK, cancellation_token=token):
+                text.set()
 
-            async def call() -> None:
-                if kind == "create":
-                    await model.create(ASK, cancellation_token=token)
-                async for _ in model.create_stream(ASK, cancellation_token=token):
-                    text.set()
-
-            task = asyncio.ensure_future(call())
-            await server.until(calls=1)
-            if kind == "stream after text":
-                await text.wait()
-            if how == "task":
-                task.cancel()
-            elif how == "token":
-                token.cancel()
-            else:
-                threading.Thread(target=token.cancel).start()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            await server.until(abandoned=1)
-            assert server.in_flight == 0
-
-    run(body())
+        task = asyncio.ensure_future(call())
+        await server.until(calls=1)
+        if kind == "stream after text":
+            await text.wait()
+        if how == "task":
+            task.cancel()
+        elif how == "token":
+            token.cancel()
+        else:
+            threading.Thread(target=token.cancel).start()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await server.until(abandoned=1)
+        assert server.in_flight == 0
 
 
-def test_cancelling_ends_the_wait_for_a_retry() -> None:
+async def test_cancelling_ends_the_wait_for_a_retry() -> None:
     class Patient:
         """Never wakes."""
 
@@ -200,70 +173,54 @@ def test_cancelling_ends_the_wait_for_a_retry() -> None:
             self.asleep.set()
             await asyncio.get_running_loop().create_future()
 
-    async def body() -> None:
-        clock, token = Patient(), CancellationToken()
-        async with scene(Reply(status=503), clock=clock) as (_, model, _):
-            task = asyncio.ensure_future(model.create(ASK, cancellation_token=token))
-            await clock.asleep.wait()
-            token.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-
-    run(body())
+    clock, token = Patient(), CancellationToken()
+    async with scene(Reply(status=503), clock=clock) as (_, model, _):
+        task = asyncio.ensure_future(model.create(ASK, cancellation_token=token))
+        await clock.asleep.wait()
+        token.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
 
 @pytest.mark.parametrize("reply", [SLOW, Reply(content="x y", fault="hang", after=1)])
-def test_silence_ends_with_the_timeout(reply: Reply) -> None:
-    async def body() -> None:
-        async with scene(reply, reply, timeout=timedelta(seconds=0.2), max_retries=0) as (
-            server,
-            model,
-            _,
-        ):
-            for call in (model.create(ASK), streamed(model)):
-                with pytest.raises(ModelError, match="in time") as raised:
-                    await call
-                assert raised.value.retryable
-            await server.until(abandoned=2)
-
-    run(body())
+async def test_silence_ends_with_the_timeout(reply: Reply) -> None:
+    async with scene(reply, reply, timeout=timedelta(seconds=0.2), max_retries=0) as (
+        server,
+        model,
+        _,
+    ):
+        for call in (model.create(ASK), streamed(model)):
+            with pytest.raises(ModelError, match="in time") as raised:
+                await call
+            assert raised.value.retryable
+        await server.until(abandoned=2)
 
 
-def test_an_answer_that_drips_ends_with_the_timeout() -> None:
+async def test_an_answer_that_drips_ends_with_the_timeout() -> None:
     drip = Reply(content="x" * 1000, fault="drip", gap_seconds=0.02)
-
-    async def body() -> None:
-        timeout = timedelta(seconds=0.2)
-        async with scene(drip, timeout=timeout, max_retries=0) as (server, model, _):
-            with pytest.raises(ModelError, match="in time"):
-                await model.create(ASK)
-            await server.until(abandoned=1)
-
-    run(body())
+    timeout = timedelta(seconds=0.2)
+    async with scene(drip, timeout=timeout, max_retries=0) as (server, model, _):
+        with pytest.raises(ModelError, match="in time"):
+            await model.create(ASK)
+        await server.until(abandoned=1)
 
 
-def test_a_stream_that_is_left_early_closes_its_request_without_a_trace() -> None:
-    async def body() -> None:
-        async with scene(Reply(content="x y", fault="hang", after=2)) as (server, model, _):
-            stream = model.create_stream(ASK)
-            assert await anext(stream) == "x "
-            await stream.aclose()
-            await server.until(abandoned=1)
-        gc.collect()
-
-    run(body())
+async def test_a_stream_that_is_left_early_closes_its_request_without_a_trace() -> None:
+    async with scene(Reply(content="x y", fault="hang", after=2)) as (server, model, _):
+        stream = model.create_stream(ASK)
+        assert await anext(stream) == "x "
+        await stream.aclose()
+        await server.until(abandoned=1)
+    gc.collect()
 
 
-def test_calls_at_the_same_time_do_not_wait_for_each_other() -> None:
-    async def body() -> None:
-        async with scene(*[SLOW] * 300) as (server, model, _):
-            tasks = [asyncio.ensure_future(model.create(ASK)) for _ in range(300)]
-            await server.until(in_flight=300)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    run(body())
+async def test_calls_at_the_same_time_do_not_wait_for_each_other() -> None:
+    async with scene(*[SLOW] * 300) as (server, model, _):
+        tasks = [asyncio.ensure_future(model.create(ASK)) for _ in range(300)]
+        await server.until(in_flight=300)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def test_a_client_on_two_event_loops_keeps_their_connections_apart() -> None:
@@ -287,97 +244,84 @@ def test_a_client_on_two_event_loops_keeps_their_connections_apart() -> None:
             await asyncio.to_thread(elsewhere)
             assert server.connections == 2
 
-    run(body())
+    asyncio.run(body())
     assert answers == ["all is well"] * 4
 
 
-def test_a_call_of_a_run_carries_the_same_key_at_every_attempt_and_no_other_does() -> None:
+async def test_a_call_of_a_run_carries_the_same_key_at_every_attempt_and_no_other_does() -> None:
     async def call(model: ChatCompletionClient, call_id: str) -> None:
         current_call.set(CallInfo(call_id, "team/änn", 0, "run_1"))
         await model.create(ASK)
 
-    async def body() -> None:
-        async with scene(Reply(status=503), OK, OK, OK) as (server, model, _):
-            await asyncio.gather(call(model, "team/änn/model:0"))
-            await asyncio.gather(call(model, "team/änn/model:1"))
-            await model.create(ASK)
-        keys = [request["headers"].get("idempotency-key") for request in server.requests]
-        assert keys[0] is not None and keys[0] == keys[1] != keys[2]
-        assert keys[3] is None
-
-    run(body())
+    async with scene(Reply(status=503), OK, OK, OK) as (server, model, _):
+        await asyncio.gather(call(model, "team/änn/model:0"))
+        await asyncio.gather(call(model, "team/änn/model:1"))
+        await model.create(ASK)
+    keys = [request["headers"].get("idempotency-key") for request in server.requests]
+    assert keys[0] is not None and keys[0] == keys[1] != keys[2]
+    assert keys[3] is None
 
 
-def test_what_is_sent_and_counted() -> None:
+async def test_what_is_sent_and_counted() -> None:
     reply = Reply(
         content="x", prompt_tokens=9, completion_tokens=4, cached_tokens=5, reasoning_tokens=2
     )
-
-    async def body() -> None:
-        async with scene(
-            reply,
-            reply,
-            organization="org",
-            default_headers={"x-team": "a"},
-            temperature=0.1,
-            stream_options={"include_obfuscation": False},
-            extra_body={"top_k": 3},
-        ) as (server, model, _):
-            await model.create(ASK, extra_create_args={"seed": 7})
-            await streamed(model)
-            used = model.actual_usage()
-        assert used == RequestUsage(18, 8, cached_tokens=10, reasoning_tokens=4)
-        created, stream = (request["body"] for request in server.requests)
-        assert created["messages"] == [{"role": "user", "content": "Hi", "name": "user"}]
-        assert (created["model"], created["temperature"], created["seed"]) == ("gpt-4o", 0.1, 7)
-        assert (created["top_k"], created["stream"]) == (3, False)
-        assert "stream_options" not in created
-        assert stream["stream_options"] == {"include_usage": True, "include_obfuscation": False}
-        headers = server.requests[0]["headers"]
-        assert headers["authorization"] == "Bearer k"
-        assert (headers["openai-organization"], headers["x-team"]) == ("org", "a")
-        assert headers["x-stainless-retry-count"] == "0"
-
-    run(body())
+    async with scene(
+        reply,
+        reply,
+        organization="org",
+        default_headers={"x-team": "a"},
+        temperature=0.1,
+        stream_options={"include_obfuscation": False},
+        extra_body={"top_k": 3},
+    ) as (server, model, _):
+        await model.create(ASK, extra_create_args={"seed": 7})
+        await streamed(model)
+        used = model.actual_usage()
+    assert used == RequestUsage(18, 8, cached_tokens=10, reasoning_tokens=4)
+    created, stream = (request["body"] for request in server.requests)
+    assert created["messages"] == [{"role": "user", "content": "Hi", "name": "user"}]
+    assert (created["model"], created["temperature"], created["seed"]) == ("gpt-4o", 0.1, 7)
+    assert (created["top_k"], created["stream"]) == (3, False)
+    assert "stream_options" not in created
+    assert stream["stream_options"] == {"include_usage": True, "include_obfuscation": False}
+    headers = server.requests[0]["headers"]
+    assert headers["authorization"] == "Bearer k"
+    assert (headers["openai-organization"], headers["x-team"]) == ("org", "a")
+    assert headers["x-stainless-retry-count"] == "0"
 
 
-def test_a_server_of_ones_own_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def body() -> None:
-        async with ModelServer() as server:
-            monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-            monkeypatch.setenv("OPENAI_MODEL", "qwen3:8b")
-            model = OpenAIChatCompletionClient()
-            assert (await model.create(ASK)).content == "You said: Hi"
-            await model.close()
-        assert server.requests[0]["body"]["model"] == "qwen3:8b"
-        assert model.model_info["family"] == "unknown"
-
-    run(body())
+async def test_a_server_of_ones_own_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ModelServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_MODEL", "qwen3:8b")
+        model = OpenAIChatCompletionClient()
+        assert (await model.create(ASK)).content == "You said: Hi"
+        await model.close()
+    assert server.requests[0]["body"]["model"] == "qwen3:8b"
+    assert model.model_info["family"] == "unknown"
 
 
-def test_a_builder_makes_the_same_client() -> None:
-    async def body() -> None:
-        async with ModelServer() as server:
-            model = (
-                OpenAIChatCompletionClient.builder()
-                .with_model("gpt-5")
-                .with_api_key("k")
-                .with_base_url(server.base_url)
-                .with_temperature(0.5)
-                .with_max_tokens(9)
-                .build()
-            )
-            await model.create(ASK)
-            await model.close()
-        sent = server.requests[0]["body"]
-        assert (sent["model"], sent["temperature"]) == ("gpt-5", 0.5)
-        assert sent["max_completion_tokens"] == 9
-
-    run(body())
+async def test_a_builder_makes_the_same_client() -> None:
+    async with ModelServer() as server:
+        model = (
+            OpenAIChatCompletionClient.builder()
+            .with_model("gpt-5")
+            .with_api_key("k")
+            .with_base_url(server.base_url)
+            .with_temperature(0.5)
+            .with_max_tokens(9)
+            .build()
+        )
+        await model.create(ASK)
+        await model.close()
+    sent = server.requests[0]["body"]
+    assert (sent["model"], sent["temperature"]) == ("gpt-5", 0.5)
+    assert sent["max_completion_tokens"] == 9
 
 
 @pytest.mark.parametrize("credential", ["key", "token", "provider"])
-def test_azure_is_asked_at_its_deployment_with_key_or_token(credential: str) -> None:
+async def test_azure_is_asked_at_its_deployment_with_key_or_token(credential: str) -> None:
     async def token() -> str:
         return "entra"
 
@@ -386,26 +330,22 @@ def test_azure_is_asked_at_its_deployment_with_key_or_token(credential: str) -> 
         "token": {"azure_ad_token": "entra"},
         "provider": {"azure_ad_token_provider": token},
     }
-
-    async def body() -> None:
-        async with ModelServer() as server:
-            model = AzureOpenAIChatCompletionClient(
-                "gpt-4o",
-                endpoint=server.address,
-                azure_deployment="mine",
-                api_version="2024-10-21",
-                **options[credential],
-            )
-            assert (await model.create(ASK)).content == "You said: Hi"
-            *words, _ = await streamed(model)
-            assert words
-            await model.close()
-        sent = server.requests[0]
-        path = "/openai/deployments/mine/chat/completions?api-version=2024-10-21"
-        assert sent["path"] == path
-        if credential == "key":
-            assert sent["headers"]["api-key"] == "k"
-        else:
-            assert sent["headers"]["authorization"] == "Bearer entra"
-
-    run(body())
+    async with ModelServer() as server:
+        model = AzureOpenAIChatCompletionClient(
+            "gpt-4o",
+            endpoint=server.address,
+            azure_deployment="mine",
+            api_version="2024-10-21",
+            **options[credential],
+        )
+        assert (await model.create(ASK)).content == "You said: Hi"
+        *words, _ = await streamed(model)
+        assert words
+        await model.close()
+    sent = server.requests[0]
+    path = "/openai/deployments/mine/chat/completions?api-version=2024-10-21"
+    assert sent["path"] == path
+    if credential == "key":
+        assert sent["headers"]["api-key"] == "k"
+    else:
+        assert sent["headers"]["authorization"] == "Bearer entra"

@@ -1,6 +1,5 @@
 """A run whose model is behind HTTP: what goes wrong there is seen, survived, and paid once."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -44,69 +43,50 @@ async def executed(*queue: Reply, **agent: Any) -> AsyncGenerator[tuple[Run, lis
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_limited_server_delays_the_run_and_the_retry_is_an_event(streamed: bool) -> None:
+async def test_a_limited_server_delays_the_run_and_the_retry_is_an_event(streamed: bool) -> None:
     limited = Reply(status=429, headers={"retry-after": "2"})
-
-    async def body() -> None:
-        answers = (limited, Reply(content="so it is DONE"))
-        async with executed(*answers, model_client_stream=streamed) as (run, events, server):
-            assert run.status == "completed"
-            [retried] = [event for event in events if event.type == "model.call.retried"]
-            assert (retried.data["attempt"], retried.data["delay_seconds"]) == (1, 2.0)
-            assert retried.data["error"]["status_code"] == 429
-            keys = {request["headers"]["idempotency-key"] for request in server.requests}
-            assert (len(server.requests), len(keys)) == (2, 1)
-
-    asyncio.run(body())
+    answers = (limited, Reply(content="so it is DONE"))
+    async with executed(*answers, model_client_stream=streamed) as (run, events, server):
+        assert run.status == "completed"
+        [retried] = [event for event in events if event.type == "model.call.retried"]
+        assert (retried.data["attempt"], retried.data["delay_seconds"]) == (1, 2.0)
+        assert retried.data["error"]["status_code"] == 429
+        keys = {request["headers"]["idempotency-key"] for request in server.requests}
+        assert (len(server.requests), len(keys)) == (2, 1)
 
 
-def test_a_stream_that_is_cut_after_text_does_not_fail_the_run() -> None:
+async def test_a_stream_that_is_cut_after_text_does_not_fail_the_run() -> None:
     cut = Reply(content="a long answer that never comes to its end", fault="cut", after=4)
-
-    async def body() -> None:
-        answers = (cut, Reply(content="so it is DONE"))
-        async with executed(*answers, model_client_stream=True) as (run, events, server):
-            assert run.status == "completed"
-            assert run.output is not None and run.output.text == "so it is DONE"
-            assert [event.type for event in events].count("model.call.retried") == 1
-            assert server.calls == 2
-
-    asyncio.run(body())
+    answers = (cut, Reply(content="so it is DONE"))
+    async with executed(*answers, model_client_stream=True) as (run, events, server):
+        assert run.status == "completed"
+        assert run.output is not None and run.output.text == "so it is DONE"
+        assert [event.type for event in events].count("model.call.retried") == 1
+        assert server.calls == 2
 
 
-def test_a_wrong_request_fails_the_run_with_the_servers_words() -> None:
-    async def body() -> None:
-        wrong = Reply(status=400, content="no such tool")
-        async with executed(wrong, model_client_stream=True) as (run, _, server):
-            assert run.status == "failed"
-            assert run.error is not None and "no such tool" in run.error.message
-            assert server.calls == 1
-
-    asyncio.run(body())
+async def test_a_wrong_request_fails_the_run_with_the_servers_words() -> None:
+    wrong = Reply(status=400, content="no such tool")
+    async with executed(wrong, model_client_stream=True) as (run, _, server):
+        assert run.status == "failed"
+        assert run.error is not None and "no such tool" in run.error.message
+        assert server.calls == 1
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_an_error_under_status_200_that_no_wait_mends_fails_the_run_after_one_call(
+async def test_an_error_under_status_200_that_no_wait_mends_fails_the_run_after_one_call(
     streamed: bool,
 ) -> None:
     broke = Reply(body='{"error": {"message": "No credits", "code": 402}}')
-
-    async def body() -> None:
-        async with executed(broke, model_client_stream=streamed) as (run, _, server):
-            assert run.status == "failed"
-            assert run.error is not None and "No credits" in run.error.message
-            assert server.calls == 1
-
-    asyncio.run(body())
+    async with executed(broke, model_client_stream=streamed) as (run, _, server):
+        assert run.status == "failed"
+        assert run.error is not None and "No credits" in run.error.message
+        assert server.calls == 1
 
 
-def test_half_an_answer_that_ends_with_an_error_is_asked_for_again() -> None:
+async def test_half_an_answer_that_ends_with_an_error_is_asked_for_again() -> None:
     half = Reply(body=completion({"content": "Half an"}, finish="error"))
-
-    async def body() -> None:
-        async with executed(half, Reply(content="so it is DONE")) as (run, events, server):
-            assert run.output is not None and run.output.text == "so it is DONE"
-            assert [event.type for event in events].count("model.call.retried") == 1
-            assert server.calls == 2
-
-    asyncio.run(body())
+    async with executed(half, Reply(content="so it is DONE")) as (run, events, server):
+        assert run.output is not None and run.output.text == "so it is DONE"
+        assert [event.type for event in events].count("model.call.retried") == 1
+        assert server.calls == 2

@@ -1,6 +1,5 @@
 """The OpenAI client through the real SDK, over HTTP, against a server that we did not write."""
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -112,11 +111,11 @@ def ask(text: str) -> list[LLMMessage]:
     return [SystemMessage(content="Be exact."), UserMessage(content=text, source="user")]
 
 
-def run(body: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(body)
+async def run(body: Coroutine[Any, Any, None]) -> None:
+    await body
 
 
-def test_an_answer_with_its_usage(base_url: str) -> None:
+async def test_an_answer_with_its_usage(base_url: str) -> None:
     async def body() -> None:
         async with model_on(base_url) as model:
             result = await model.create(ask("rows"))
@@ -124,10 +123,10 @@ def test_an_answer_with_its_usage(base_url: str) -> None:
         assert result.usage == RequestUsage(**USAGE)
         assert result.finish_reason == "stop"
 
-    run(body())
+    await run(body())
 
 
-def test_a_streamed_answer_with_its_usage(base_url: str) -> None:
+async def test_a_streamed_answer_with_its_usage(base_url: str) -> None:
     async def body() -> None:
         async with model_on(base_url) as model:
             *pieces, last = [piece async for piece in model.create_stream(ask("rows"))]
@@ -136,11 +135,13 @@ def test_a_streamed_answer_with_its_usage(base_url: str) -> None:
         assert isinstance(last, CreateResult)
         assert (last.content, last.usage) == (TEXT, RequestUsage(**USAGE))
 
-    run(body())
+    await run(body())
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_parallel_tool_calls_and_the_turn_with_their_results(base_url: str, streamed: bool) -> None:
+async def test_parallel_tool_calls_and_the_turn_with_their_results(
+    base_url: str, streamed: bool
+) -> None:
     async def body() -> None:
         async with model_on(base_url) as model:
             messages = ask("both")
@@ -158,7 +159,7 @@ def test_parallel_tool_calls_and_the_turn_with_their_results(base_url: str, stre
             answer = await model.create([*messages, *answered(calls)], tools=[LOAD])
         assert answer.content == "Loaded both."
 
-    run(body())
+    await run(body())
 
 
 def answered(calls: list[FunctionCall]) -> list[LLMMessage]:
@@ -171,16 +172,16 @@ def answered(calls: list[FunctionCall]) -> list[LLMMessage]:
     ]
 
 
-def test_structured_output(base_url: str) -> None:
+async def test_structured_output(base_url: str) -> None:
     async def body() -> None:
         async with model_on(base_url) as model:
             result = await model.create(ask("verdict"), json_output=Verdict)
         assert Verdict.model_validate_json(str(result.content)) == Verdict.model_validate(VERDICT)
 
-    run(body())
+    await run(body())
 
 
-def test_a_429_is_waited_out_for_as_long_as_the_server_asks(base_url: str) -> None:
+async def test_a_429_is_waited_out_for_as_long_as_the_server_asks(base_url: str) -> None:
     clock = FakeClock()
     told: list[tuple[int, timedelta, int | None]] = []
 
@@ -190,12 +191,12 @@ def test_a_429_is_waited_out_for_as_long_as_the_server_asks(base_url: str) -> No
             result = await model.create(ask("limited"))
         assert result.content == "Here you are."
 
-    run(body())
+    await run(body())
     assert clock.sleeps == [7]
     assert told == [(1, timedelta(seconds=7), 429)]
 
 
-def test_a_stream_that_is_cut_before_any_text_is_asked_for_again(base_url: str) -> None:
+async def test_a_stream_that_is_cut_before_any_text_is_asked_for_again(base_url: str) -> None:
     clock = FakeClock()
 
     async def body() -> None:
@@ -203,11 +204,11 @@ def test_a_stream_that_is_cut_before_any_text_is_asked_for_again(base_url: str) 
             *pieces, _ = [piece async for piece in model.create_stream(ask("cut once"))]
         assert "".join(map(str, pieces)) == TEXT
 
-    run(body())
+    await run(body())
     assert clock.sleeps == [0.5]
 
 
-def test_a_stream_that_is_cut_after_text_is_an_error_and_never_a_short_answer(
+async def test_a_stream_that_is_cut_after_text_is_an_error_and_never_a_short_answer(
     base_url: str,
 ) -> None:
     pieces: list[str | CreateResult] = []
@@ -220,7 +221,7 @@ def test_a_stream_that_is_cut_after_text_is_an_error_and_never_a_short_answer(
                 pieces.append(piece)  # noqa: PERF401 - they are there when it raises
 
     with pytest.raises(ModelError) as raised:
-        run(body())
+        await run(body())
     assert raised.value.retryable
     assert raised.value.__cause__ is not None
     assert not any(isinstance(piece, CreateResult) for piece in pieces)
@@ -228,7 +229,7 @@ def test_a_stream_that_is_cut_after_text_is_an_error_and_never_a_short_answer(
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_reasoning_is_the_thought(base_url: str, streamed: bool) -> None:
+async def test_reasoning_is_the_thought(base_url: str, streamed: bool) -> None:
     async def body() -> None:
         async with model_on(base_url, name="o4-mini") as model:
             if streamed:
@@ -238,14 +239,16 @@ def test_reasoning_is_the_thought(base_url: str, streamed: bool) -> None:
         assert isinstance(result, CreateResult)
         assert (result.content, result.thought) == ("Four.", "2 + 2")
 
-    run(body())
+    await run(body())
 
 
-def test_a_request_that_the_server_does_not_know_is_an_error_with_its_status(base_url: str) -> None:
+async def test_a_request_that_the_server_does_not_know_is_an_error_with_its_status(
+    base_url: str,
+) -> None:
     async def body() -> None:
         async with model_on(base_url, FakeClock()) as model:
             await model.create(ask("nothing fits this"))
 
     with pytest.raises(ModelError) as raised:
-        run(body())
+        await run(body())
     assert raised.value.status_code is not None

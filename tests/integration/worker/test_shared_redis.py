@@ -35,10 +35,9 @@ def refused(server: Valkey, state: str) -> int:
 
 
 @pytest.mark.parametrize("state", REFUSING)
-def test_a_worker_outlasts_a_redis_that_refuses_writes(tmp_path: Path, state: str) -> None:
+async def test_a_worker_outlasts_a_redis_that_refuses_writes(tmp_path: Path, state: str) -> None:
     example(tmp_path / "example", latency_ms=0)
-
-    async def go(server: Valkey) -> None:
+    with valkey() as server:
         async with service(tmp_path, server) as runs:
             with worker(tmp_path, server.url, TEAMRUN_LEASE_SECONDS="1") as process:
                 await asyncio.to_thread(until, (tmp_path / "alive").exists, "it consumes")
@@ -56,14 +55,12 @@ def test_a_worker_outlasts_a_redis_that_refuses_writes(tmp_path: Path, state: st
                     assert run.status == "completed"
                 assert process.poll() is None
 
-    with valkey() as server:
-        asyncio.run(go(server))
 
-
-def test_a_worker_that_starts_while_redis_loads_its_data_waits_and_goes_on(tmp_path: Path) -> None:
+async def test_a_worker_that_starts_while_redis_loads_its_data_waits_and_goes_on(
+    tmp_path: Path,
+) -> None:
     example(tmp_path / "example", latency_ms=0)
-
-    async def go(server: Valkey) -> None:
+    with valkey() as server:
         async with LoadingRedis(server) as loading, service(tmp_path, server) as runs:
             with worker(tmp_path, loading.url, TEAMRUN_LEASE_SECONDS="1") as process:
                 await sometime(
@@ -77,16 +74,13 @@ def test_a_worker_that_starts_while_redis_loads_its_data_waits_and_goes_on(tmp_p
                 assert run.status == "completed"
                 assert process.poll() is None
 
-    with valkey() as server:
-        asyncio.run(go(server))
 
-
-def test_two_deployments_in_one_redis_do_not_take_each_others_runs(tmp_path: Path) -> None:
+async def test_two_deployments_in_one_redis_do_not_take_each_others_runs(tmp_path: Path) -> None:
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         example(folder / "example", latency_ms=0)
 
-    async def go(server: Valkey) -> None:
+    with valkey() as server:
         async with AsyncExitStack() as stack:
             services = [
                 await stack.enter_async_context(service(folder, server)) for folder in folders
@@ -103,17 +97,13 @@ def test_two_deployments_in_one_redis_do_not_take_each_others_runs(tmp_path: Pat
             assert len(prefixes) == len(folders)
             assert all(key.startswith(b"teamrun:") for key in admin(server, "KEYS", "*"))
 
-    with valkey() as server:
-        asyncio.run(go(server))
 
-
-def test_a_worker_with_a_lasting_name_takes_up_its_runs_at_once_after_kill_9(
+async def test_a_worker_with_a_lasting_name_takes_up_its_runs_at_once_after_kill_9(
     tmp_path: Path,
 ) -> None:
     example(tmp_path / "example", latency_ms=500)
     name = {"TEAMRUN_WORKER_NAME": "one"}
-
-    async def go(server: Valkey) -> None:
+    with valkey() as server:
         async with service(tmp_path, server) as runs:
             with worker(tmp_path, server.url, **name) as first:
                 run_id = (await runs.submit("default", REQUEST)).run.id
@@ -126,14 +116,10 @@ def test_a_worker_with_a_lasting_name_takes_up_its_runs_at_once_after_kill_9(
                 # WITHIN is less than a lease.
                 assert (await runs.wait("default", run_id, timeout=WITHIN)).status == "completed"
 
-    with valkey() as server:
-        asyncio.run(go(server))
 
-
-def test_a_run_submitted_before_redis_is_up_begins_when_it_is(tmp_path: Path) -> None:
+async def test_a_run_submitted_before_redis_is_up_begins_when_it_is(tmp_path: Path) -> None:
     example(tmp_path / "example", latency_ms=0)
-
-    async def go(server: Valkey) -> None:
+    with valkey() as server:
         server.kill()
         async with service(tmp_path, server) as runs:
             run_id = (await runs.submit("default", REQUEST)).run.id
@@ -141,21 +127,16 @@ def test_a_run_submitted_before_redis_is_up_begins_when_it_is(tmp_path: Path) ->
                 server.start()
                 assert (await runs.wait("default", run_id, timeout=WITHIN)).status == "completed"
 
-    with valkey() as server:
-        asyncio.run(go(server))
 
-
-def test_a_worker_warns_of_a_run_that_its_store_lacks_and_logs_json_alone(tmp_path: Path) -> None:
+async def test_a_worker_warns_of_a_run_that_its_store_lacks_and_logs_json_alone(
+    tmp_path: Path,
+) -> None:
     example(tmp_path / "example", latency_ms=0)
-
-    async def send(server: Valkey) -> None:
+    with valkey() as server:
         url = (tmp_path / "store").as_uri()
         queue = CeleryDispatcher(server.url, prefix=key_prefix(store_namespace(url)))
         await queue.send(RunRef("default", "run_of_others"))
         await queue.close()
-
-    with valkey() as server:
-        asyncio.run(send(server))
         with worker(tmp_path, server.url, TEAMRUN_MAX_RUN="1") as process:
             lines: list[dict[str, str]] = []
             assert process.stderr is not None

@@ -77,10 +77,9 @@ async def completed_within(runs: RunService, run_id: str) -> int:
     return run.epoch
 
 
-def test_sigterm_hands_a_run_over_to_the_next_worker(tmp_path: Path) -> None:
+async def test_sigterm_hands_a_run_over_to_the_next_worker(tmp_path: Path) -> None:
     example(tmp_path / "example", latency_ms=300)
-
-    async def go(server: Valkey) -> None:
+    with valkey() as server:
         async with service(tmp_path, server) as runs:
             with worker(tmp_path, server.url) as first:
                 run_id = (await runs.submit("default", REQUEST)).run.id
@@ -93,14 +92,12 @@ def test_sigterm_hands_a_run_over_to_the_next_worker(tmp_path: Path) -> None:
             with worker(tmp_path, server.url):
                 assert await completed_within(runs, run_id) == 2
 
-    with valkey() as server:
-        asyncio.run(go(server))
 
-
-def test_a_worker_that_starts_before_redis_takes_runs_when_it_is_there(tmp_path: Path) -> None:
+async def test_a_worker_that_starts_before_redis_takes_runs_when_it_is_there(
+    tmp_path: Path,
+) -> None:
     example(tmp_path / "example", latency_ms=0)
-
-    async def go(server: Valkey) -> None:
+    with valkey() as server:
         server.kill()
         async with service(tmp_path, server) as runs:
             with worker(tmp_path, server.url, TEAMRUN_LEASE_SECONDS="1"):
@@ -108,14 +105,10 @@ def test_a_worker_that_starts_before_redis_takes_runs_when_it_is_there(tmp_path:
                 server.start()
                 assert await completed_within(runs, run_id) == 1
 
-    with valkey() as server:
-        asyncio.run(go(server))
 
-
-def test_cancel_reaches_a_run_inside_a_model_call(tmp_path: Path) -> None:
+async def test_cancel_reaches_a_run_inside_a_model_call(tmp_path: Path) -> None:
     example(tmp_path / "example", latency_ms=60_000)
-
-    async def go(server: Valkey) -> None:
+    with valkey() as server:
         async with service(tmp_path, server) as runs:
             with worker(tmp_path, server.url):
                 run_id = (await runs.submit("default", REQUEST)).run.id
@@ -126,14 +119,10 @@ def test_cancel_reaches_a_run_inside_a_model_call(tmp_path: Path) -> None:
                 run = await runs.wait("default", run_id, timeout=WITHIN)
                 assert run.status == "cancelled"
 
-    with valkey() as server:
-        asyncio.run(go(server))
 
-
-def test_sigterm_gives_calls_up_that_outlast_the_grace_time(tmp_path: Path) -> None:
+async def test_sigterm_gives_calls_up_that_outlast_the_grace_time(tmp_path: Path) -> None:
     example(tmp_path / "example", latency_ms=60_000)
-
-    async def go(server: Valkey) -> None:
+    with valkey() as server:
         async with service(tmp_path, server) as runs:
             with worker(tmp_path, server.url, TEAMRUN_GRACE_SECONDS="0.1") as process:
                 run_id = (await runs.submit("default", REQUEST)).run.id
@@ -142,9 +131,6 @@ def test_sigterm_gives_calls_up_that_outlast_the_grace_time(tmp_path: Path) -> N
                         break
                 process.send_signal(signal.SIGTERM)
                 assert await asyncio.to_thread(process.wait, 30) == 0
-
-    with valkey() as server:
-        asyncio.run(go(server))
 
 
 def test_the_heartbeat_begins_when_the_worker_consumes(tmp_path: Path) -> None:
@@ -249,10 +235,11 @@ def leaving(folder: Path, tool: str) -> None:
 
 
 @pytest.mark.parametrize("tool", ["leave", "send_one_away", "group"])
-def test_a_tool_that_leaves_fails_alone_and_the_worker_goes_on(tmp_path: Path, tool: str) -> None:
+async def test_a_tool_that_leaves_fails_alone_and_the_worker_goes_on(
+    tmp_path: Path, tool: str
+) -> None:
     leaving(tmp_path / "example", tool)
-
-    async def go(server: Valkey) -> None:
+    with valkey() as server:
         async with service(tmp_path, server) as runs:
             with worker(tmp_path, server.url) as process:
                 for _ in range(2):
@@ -264,20 +251,15 @@ def test_a_tool_that_leaves_fails_alone_and_the_worker_goes_on(tmp_path: Path, t
                 process.send_signal(signal.SIGTERM)
                 assert await asyncio.to_thread(process.wait, 30) == 0
 
-    with valkey() as server:
-        asyncio.run(go(server))
 
-
-def test_a_worker_whose_loop_has_ended_ends_with_1_and_a_line_in_its_log(tmp_path: Path) -> None:
+async def test_a_worker_whose_loop_has_ended_ends_with_1_and_a_line_in_its_log(
+    tmp_path: Path,
+) -> None:
     leaving(tmp_path / "example", "stop")
-
-    async def go(server: Valkey) -> None:
+    with valkey() as server:
         async with service(tmp_path, server) as runs:
             with worker(tmp_path, server.url) as process:
                 await runs.submit("default", RunRequest(team="leavers", input="Go"))
                 _, said = await asyncio.to_thread(process.communicate, timeout=60)
                 assert process.returncode == 1
                 assert '"action": "worker.loop_ended"' in said
-
-    with valkey() as server:
-        asyncio.run(go(server))

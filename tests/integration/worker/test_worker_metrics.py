@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.integration.worker.test_worker import REQUEST, service, worker
 from tests.support.service import example
-from tests.support.services import Valkey, valkey
+from tests.support.services import valkey
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -24,10 +24,9 @@ def get(url: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_a_worker_shows_its_runs_their_calls_and_the_queue(tmp_path: Path) -> None:
+async def test_a_worker_shows_its_runs_their_calls_and_the_queue(tmp_path: Path) -> None:
     example(tmp_path / "example", latency_ms=0)
-
-    async def go(server: Valkey) -> None:
+    with valkey() as server:
         async with service(tmp_path, server) as runs:
             with worker(tmp_path, server.url, TEAMRUN_METRICS_PORT="0") as process:
                 assert process.stderr is not None
@@ -43,9 +42,6 @@ def test_a_worker_shows_its_runs_their_calls_and_the_queue(tmp_path: Path) -> No
         assert 'teamrun_runs_ended_total{status="completed"' in text
         assert 'teamrun_model_calls_total{profile="' in text
         assert 'teamrun_queue_messages{queue="teamrun"} 0' in text
-
-    with valkey() as server:
-        asyncio.run(go(server))
 
 
 def test_a_port_that_is_in_use_is_a_wrong_setting(tmp_path: Path) -> None:

@@ -93,90 +93,80 @@ COUNTING: list[Callable[..., Any]] = [
 
 @pytest.mark.parametrize("function", COUNTING, ids=str)
 @pytest.mark.parametrize("timeout", [None, timedelta(seconds=30)])
-def test_the_result_of_a_generator_is_the_list_of_its_values(
+async def test_the_result_of_a_generator_is_the_list_of_its_values(
     function: Callable[..., Any], timeout: timedelta | None
 ) -> None:
     tool = FunctionTool(function, "Counts.", name="count", timeout=timeout)
 
-    assert asyncio.run(tool.run_json({"count": 3})) == [0, 1, 2]
+    assert await tool.run_json({"count": 3}) == [0, 1, 2]
     assert tool.return_value_as_string([0, 1, 2]) == "[0, 1, 2]"
 
 
 @pytest.mark.parametrize("function", COUNTING, ids=str)
-def test_a_generator_that_does_not_end_is_stopped(
+async def test_a_generator_that_does_not_end_is_stopped(
     function: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_YIELDED", 100)
     tool = FunctionTool(function, "Counts.", name="count")
 
     with pytest.raises(ToolError):
-        asyncio.run(tool.run_json({"count": 101}))
+        await tool.run_json({"count": 101})
 
 
-def test_the_model_is_told_the_values() -> None:
-    async def main() -> list[str]:
-        step = {"tool_calls": [{"name": "later", "arguments": {"count": 2}}]}
-        agent = AssistantAgent("a", ScriptedModel([step]), tools=[later])
-        result = await agent.run(task="go")
-        return [
-            each.content
-            for message in result.messages
-            if isinstance(message, ToolCallExecutionEvent)
-            for each in message.content
-        ]
-
-    assert asyncio.run(main()) == ["[0, 1]"]
+async def test_the_model_is_told_the_values() -> None:
+    step = {"tool_calls": [{"name": "later", "arguments": {"count": 2}}]}
+    agent = AssistantAgent("a", ScriptedModel([step]), tools=[later])
+    result = await agent.run(task="go")
+    assert [
+        each.content
+        for message in result.messages
+        if isinstance(message, ToolCallExecutionEvent)
+        for each in message.content
+    ] == ["[0, 1]"]
 
 
-def test_a_generator_that_is_not_async_runs_in_a_thread() -> None:
+async def test_a_generator_that_is_not_async_runs_in_a_thread() -> None:
     def where() -> Iterator[bool]:
         yield threading.current_thread() is threading.main_thread()
 
-    assert asyncio.run(FunctionTool(where, "Where.").run_json({})) == [False]
+    assert await FunctionTool(where, "Where.").run_json({}) == [False]
 
 
-def test_what_a_generator_raises_is_the_failure_of_the_call() -> None:
+async def test_what_a_generator_raises_is_the_failure_of_the_call() -> None:
     async def half() -> AsyncIterator[int]:
         yield 1
         raise LookupError("no more")
 
     with pytest.raises(LookupError):
-        asyncio.run(FunctionTool(half, "Half.").run_json({}))
+        await FunctionTool(half, "Half.").run_json({})
 
 
-def test_a_cancel_closes_an_async_generator() -> None:
+async def test_a_cancel_closes_an_async_generator() -> None:
     closed: list[bool] = []
+    started = asyncio.Event()
 
-    async def main() -> None:
-        started = asyncio.Event()
+    async def waits() -> AsyncIterator[int]:
+        try:
+            yield 1
+            started.set()
+            await asyncio.Event().wait()
+        finally:
+            closed.append(True)
 
-        async def waits() -> AsyncIterator[int]:
-            try:
-                yield 1
-                started.set()
-                await asyncio.Event().wait()
-            finally:
-                closed.append(True)
-
-        token = CancellationToken()
-        call = asyncio.ensure_future(FunctionTool(waits, "Waits.").run_json({}, token))
-        await started.wait()
-        token.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await call
-
-    asyncio.run(main())
+    token = CancellationToken()
+    call = asyncio.ensure_future(FunctionTool(waits, "Waits.").run_json({}, token))
+    await started.wait()
+    token.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
     assert closed == [True]
 
 
-def test_a_tool_class_that_returns_an_async_generator_is_told_so() -> None:
+async def test_a_tool_class_that_returns_an_async_generator_is_told_so() -> None:
     class Own(BaseTool[Arguments, Any]):
         async def run(self, args: Arguments, cancellation_token: CancellationToken) -> Any:
             return later(1)
 
-    async def main() -> None:
-        tool = Own(Arguments, object, "own", "Counts.")
-        with pytest.raises(ToolError):
-            tool.return_value_as_string(await tool.run_json({}))
-
-    asyncio.run(main())
+    tool = Own(Arguments, object, "own", "Counts.")
+    with pytest.raises(ToolError):
+        tool.return_value_as_string(await tool.run_json({}))
