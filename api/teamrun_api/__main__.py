@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
+from teamrun.runtime import OpenBackends, open_backends
 from teamrun.settings import load_settings, unknown_variables
 from teamrun_api.app import create_app
 from teamrun_api.auth import Keyring
-from teamrun_api.compose import OpenBackends, open_backends, parts_of
+from teamrun_api.compose import open_api
 from teamrun_api.hosts import check_bind
 from teamrun_api.server import Server
 from teamrun_api.settings import ApiSettings
@@ -67,13 +68,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(settings: ApiSettings, backends: OpenBackends) -> int:
-    async with parts_of(settings, environ=os.environ, backends=backends) as parts:
+    async with open_api(settings, environ=os.environ, backends=backends) as runtime:
         app = create_app(
-            service=parts.service,
+            service=runtime.service,
             settings=settings,
-            checks=parts.checks,
-            live=parts.live,
-            run_metrics=parts.run_metrics,
+            checks=runtime.checks(),
+            run_metrics=runtime.metric_lines,
         )
         gc.collect()
         gc.freeze()

@@ -70,6 +70,11 @@ class ApiSettings(CommonSettings):
     themselves over when it stops."""
 
     @property
+    def grace(self) -> timedelta:
+        """`grace_seconds` as a duration."""
+        return timedelta(seconds=self.grace_seconds)
+
+    @property
     def wait_limit(self) -> timedelta:
         """`wait_limit_seconds` as a duration."""
         return timedelta(seconds=self.wait_limit_seconds)

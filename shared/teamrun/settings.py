@@ -27,7 +27,7 @@ _NAMES = """
     file_version force from fsync grace_seconds graceful head_timeout_seconds heartbeat
     host idempotency_key ids json lease_seconds limit log_format log_level max_cost_usd
     max_runs max_turns metadata metrics_host metrics_port model
-    namespace output ping_seconds port reason redis_url
+    namespace output ping_seconds port queue_url reason redis_url
     retention_days root_path run_id say source status store_url tag team tenant
     threads timeout_seconds url venv wait_limit_seconds watch worker_name yes
 """
@@ -69,6 +69,10 @@ class CommonSettings(BaseSettings):
     `ssl_ca_certs`, `ssl_ca_path`, `ssl_certfile`, `ssl_keyfile`, `ssl_check_hostname`,
     `ssl_cert_reqs`. Certificates are verified unless `ssl_cert_reqs=none`."""
 
+    queue_url: str | None = Field(default=None, repr=False)
+    """Where workers take runs from; by default `redis_url`. A URL of Redis, in the same form. With
+    neither, the API executes the runs itself."""
+
     namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
     """What separates this deployment from others in the same Redis database; by default derived
     from `store_url`. Set it, equally for all processes, if two deployments have the same store URL
@@ -87,6 +91,9 @@ class CommonSettings(BaseSettings):
     """How many days runs are kept after their end; then they are deleted. By default they are kept
     until `DELETE /v1/runs/{run_id}`."""
 
+    max_runs: int = Field(default=200, ge=1, le=10_000)
+    """How many runs a process executes at once; a full worker stops consuming."""
+
     allow_scripted: bool = False
     """Whether a process that other machines can reach may start although a script answers for a
     model profile whose environment variable is not set."""
@@ -96,6 +103,11 @@ class CommonSettings(BaseSettings):
 
     log_format: Literal["json", "text"] = "json"
     """One JSON object per line, or lines for people."""
+
+    @property
+    def queue(self) -> str | None:
+        """The URL of the queue; None if there is none."""
+        return self.queue_url or self.redis_url
 
     @property
     def lease(self) -> timedelta:

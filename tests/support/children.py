@@ -26,6 +26,8 @@ from tests.support.crash_points import (
 )
 
 from teamrun.live.memory import MemoryLive
+from teamrun.runtime import Backends, open_backends
+from teamrun.settings import CommonSettings
 
 __all__ = ["Child", "start_api", "start_worker"]
 
@@ -113,11 +115,11 @@ def _worker(
 ) -> None:
     _settle_in(environ, log)
     from teamrun_worker.__main__ import main
-    from teamrun_worker.compose import Backends, open_backends
-    from teamrun_worker.settings import WorkerSettings
 
-    def backends(settings: WorkerSettings) -> Backends:
+    def backends(settings: CommonSettings) -> Backends:
         opened = open_backends(settings)
+        queue = opened.dispatcher
+        assert queue is not None
         if lonely:
             opened = opened._replace(live=MemoryLive())
         if note is None:
@@ -127,7 +129,7 @@ def _worker(
         return Backends(
             store=WatchedStore(opened.store, points),
             live=WatchedLive(opened.live, points),
-            dispatcher=WatchedDispatcher(opened.dispatcher, points, in_worker=True),
+            dispatcher=WatchedDispatcher(queue, points, in_worker=True),
         )
 
     sys.exit(main(backends=backends))
@@ -136,10 +138,8 @@ def _worker(
 def _api(environ: dict[str, str], log: Path, note: Path | None, crash: Crash | None) -> None:
     _settle_in(environ, log)
     from teamrun_api.__main__ import main
-    from teamrun_api.compose import Backends, open_backends
-    from teamrun_api.settings import ApiSettings
 
-    def watched(settings: ApiSettings) -> Backends:
+    def watched(settings: CommonSettings) -> Backends:
         backends = open_backends(settings)
         if note is None or backends.dispatcher is None:
             return backends

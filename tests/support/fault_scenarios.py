@@ -149,7 +149,7 @@ async def frozen(deployment: Deployment, *, runs: int) -> tuple[Tally, Counter[s
     zombie.thaw()
 
     def let_go() -> bool:
-        return zombie.actions().count("run.left") >= runs
+        return zombie.actions().count("executor.run_finished") >= runs
 
     await sometime(let_go, "the zombie has let go of its runs")
     return await load.tally(), Counter(zombie.actions())

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,10 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.local import LocalDispatcher
 from teamrun.live.memory import MemoryLive
 from teamrun.messages import BaseChatMessage
-from teamrun.runs.durable.team import team_program
-from teamrun.runs.engine.engine import Engine
 from teamrun.runs.log.status import RequiredAction
 from teamrun.runs.service.requests import Answer, RunRequest
 from teamrun.runs.service.service import RunService
+from teamrun.runtime import Backends, compose
 from teamrun.storage.open import open_store
 
 __all__ = ["Case", "calls", "case", "check_same_in_every_way", "run_by_library", "written"]
@@ -208,12 +208,10 @@ def run_by_command(
 
 async def run_as_a_job(case: Case, config: Path, folder: Path) -> list[dict[str, Any]]:
     registry = load_registry(config, environ={})
-    store, live = open_store(folder.as_uri()), MemoryLive()
-    dispatcher = LocalDispatcher(lambda ref: engine.execute(ref))
-    engine = Engine(
-        store=store, live=live, dispatcher=dispatcher, program=team_program(registry), owner="w"
-    )
-    service = RunService(store=store, live=live, dispatcher=dispatcher, registry=registry)
+    store = open_store(folder.as_uri())
+    runtime = compose(Backends(store, MemoryLive(), None), registry)
+    service, dispatcher = runtime.service, runtime.dispatcher
+    assert isinstance(dispatcher, LocalDispatcher)
     body: dict[str, Any] = {"team": "t", "input": "go", "limits": case.limits or {}}
     if "--max-turns" in case.options:
         body["overrides"] = {"max_turns": int(case.options[-1])}
@@ -221,10 +219,7 @@ async def run_as_a_job(case: Case, config: Path, folder: Path) -> list[dict[str,
         submitted = await service.submit("default", RunRequest.model_validate(body))
         return await _followed(service, submitted.run.id, case, dispatcher)
     finally:
-        engine.abort()
-        await dispatcher.close()
-        await engine.close()
-        await service.close()
+        await runtime.shutdown(timedelta())
         await store.close()
         await registry.close()
 

@@ -30,6 +30,7 @@ LINES = (
     {"storage", "dispatch", "live"},
     {"runs"},
     {"webhooks", "batches", "schedules"},
+    {"runtime"},
     {"testing"},
     {"cli"},
 )

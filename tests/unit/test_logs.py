@@ -8,19 +8,25 @@ from teamrun.logs import JsonFormatter, RepetitionFilter, TextFormatter
 
 def record(**extra: object) -> logging.LogRecord:
     return logging.makeLogRecord(
-        {"name": "teamrun.x", "levelname": "INFO", "msg": "A run was left", "created": 0.0, **extra}
+        {
+            "name": "teamrun.x",
+            "levelname": "INFO",
+            "msg": "The execution of a run is over",
+            "created": 0.0,
+            **extra,
+        }
     )
 
 
 def test_a_line_is_one_json_object_with_the_data_of_the_record() -> None:
-    line = JsonFormatter().format(record(action="run.left", run_id="run_1"))
+    line = JsonFormatter().format(record(action="executor.run_finished", run_id="run_1"))
 
     assert json.loads(line) == {
         "time": "1970-01-01T00:00:00.000+00:00",
         "level": "info",
         "logger": "teamrun.x",
-        "message": "A run was left",
-        "action": "run.left",
+        "message": "The execution of a run is over",
+        "action": "executor.run_finished",
         "run_id": "run_1",
     }
 
@@ -38,7 +44,7 @@ def test_an_exception_stays_on_its_line() -> None:
 def test_a_line_for_people_has_the_data_behind_the_message() -> None:
     line = TextFormatter().format(record(run_id="run_1"))
 
-    assert line == "00:00:00 info    teamrun.x: A run was left run_id=run_1"
+    assert line == "00:00:00 info    teamrun.x: The execution of a run is over run_id=run_1"
 
 
 def test_a_library_that_repeats_itself_is_cut_short_and_what_was_dropped_is_counted() -> None:

@@ -13,9 +13,10 @@ from celery import signals
 
 from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
+from teamrun.runtime import OpenBackends, namespace_of, open_backends
 from teamrun.settings import load_settings, unknown_variables
 from teamrun_worker.app import end_on_signals, make_app, touch_while_consuming
-from teamrun_worker.compose import OpenBackends, compose, open_backends, prefix_of, redis_of
+from teamrun_worker.compose import open_worker, redis_of
 from teamrun_worker.host import Host
 from teamrun_worker.settings import WorkerSettings
 
@@ -61,12 +62,12 @@ def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
     # Celery's warning to root is about pickled messages; here they are JSON, and hold one name.
     warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
     host = Host(
-        lambda: compose(settings, backends=backends),
+        lambda: open_worker(settings, backends=backends),
         capacity=settings.max_runs,
         grace=settings.grace,
         on_lost=_end_process,
     )
-    app = make_app(redis, accept=host.submit, prefix=prefix_of(settings))
+    app = make_app(redis, accept=host.submit, prefix=namespace_of(settings))
     host.start()
     if settings.heartbeat is not None:
         touch_while_consuming(app, settings.heartbeat, beat=host.beat)

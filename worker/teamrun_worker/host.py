@@ -1,85 +1,48 @@
 """One real event loop in a thread of its own; every run of the process is a coroutine on it.
 
-Above it: the Celery task, which hands over a run and returns. Below it: the engine and the reaper,
-reached through the small protocols here.
+Above it: the Celery task, which hands over a run and returns. Below it: the runtime of the process.
 """
 
 import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError
+from teamrun.runs.engine.executor import Executor
+from teamrun.runtime import Runtime
 
-__all__ = ["Executor", "Host", "Parts", "Sweeper"]
+__all__ = ["Host", "OpenRuntime"]
 
 logger = logging.getLogger(__name__)
 
 ADMISSION_POLL_S = 0.2
-ABSENT = "absent"
-"""The outcome if the store has no such run."""
 
-
-class Executor(Protocol):
-    """What the host needs of the engine."""
-
-    async def execute(self, ref: RunRef) -> object:
-        """Execute the run until it ends, is handed over, or turns out to be somebody else's."""
-        ...
-
-    def stop(self) -> None:
-        """Have every run in flight hand itself over once its calls under way have completed."""
-        ...
-
-    def abort(self) -> None:
-        """Have every run in flight hand itself over now; calls under way are given up."""
-        ...
-
-    async def drained(self) -> None:
-        """Return when no run is in flight."""
-        ...
-
-
-class Sweeper(Protocol):
-    """What the host needs of the reaper."""
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Sweep again and again until `stop` is set."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What lives on the loop; made on it, closed on it."""
-
-    engine: Executor
-    reaper: Sweeper
-    dispatcher: Dispatcher
-    close: Callable[[], Awaitable[None]]
+OpenRuntime = Callable[[], AbstractAsyncContextManager[Runtime]]
+"""Opens the runtime on the loop; the runs have handed themselves over when it is closed."""
 
 
 class Host:
     """Runs up to `capacity` runs at once on one event loop.
 
     Args:
-        compose: Makes the parts; awaited on the loop.
+        open_runtime: Opens the runtime; entered and left on the loop.
         capacity: How many runs may be in flight.
         grace: How long calls under way may take to complete when the host closes.
-        patience: How long anything else may take then; and the pause after a fault of the reaper.
+        patience: How long anything else may take then.
         on_lost: Called in the loop's thread when the loop has ended by itself. The process is of
             no use any more, so it should end.
     """
 
     def __init__(
         self,
-        compose: Callable[[], Awaitable[Parts]],
+        open_runtime: OpenRuntime,
         *,
         capacity: int,
         grace: timedelta,
@@ -89,25 +52,24 @@ class Host:
         self._on_lost = on_lost
         self.is_lost = False
         """The loop has ended though the host was not asked to stop."""
-        self._compose = compose
-        self._grace_s = grace.total_seconds()
+        self._open = open_runtime
         self._patience_s = patience.total_seconds()
-        self.close_s = self._grace_s + 3 * self._patience_s
+        self.close_s = grace.total_seconds() + 3 * self._patience_s
         """The longest time that `close` takes."""
         self._places = threading.BoundedSemaphore(capacity)
         self._stopping = threading.Event()
         self._started: Future[None] = Future()
         self._thread = threading.Thread(target=self._main, name="teamrun-runs", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._parts: Parts | None = None
+        self._runtime: Runtime | None = None
         self._stop: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
-        """Start the loop and make the parts.
+        """Start the loop and open the runtime.
 
         Raises:
-            TeamrunError: What `compose` raised.
+            TeamrunError: The runtime could not be opened.
         """
         self._thread.start()
         self._started.result()
@@ -138,7 +100,7 @@ class Host:
                 self._running().call_soon_threadsafe(self._begin_stop)
 
     def close(self) -> None:
-        """Stop, let the runs hand themselves over, close the parts."""
+        """Stop, let the runs hand themselves over, close the runtime."""
         self.stop()
         self._thread.join(self.close_s)
 
@@ -169,43 +131,19 @@ class Host:
 
     async def _live(self) -> None:
         self._stop = asyncio.Event()
-        self._parts = parts = await self._compose()
-        self._loop = asyncio.get_running_loop()
-        reaper = asyncio.create_task(self._reap(parts.reaper, self._stop))
-        self._started.set_result(None)
-        await self._stop.wait()
-        await self._drain(parts.engine)
-        reaper.cancel()
-        await asyncio.gather(reaper, return_exceptions=True)
-        await parts.close()
+        async with self._open() as runtime:
+            self._runtime, self._loop = runtime, asyncio.get_running_loop()
+            self._started.set_result(None)
+            await self._stop.wait()
 
-    async def _drain(self, engine: Executor) -> None:
-        """Let calls under way complete; towards the end of the grace time, give them up."""
-        if await self._drained(engine, self._grace_s):
-            return
-        logger.warning(
-            "Calls under way are given up at the end of the grace time",
-            extra={"action": "worker.grace_over", "runs": len(self._tasks)},
-        )
-        engine.abort()
-        if not await self._drained(engine, self._patience_s):
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks, timeout=self._patience_s)
-
-    async def _drained(self, engine: Executor, within_s: float) -> bool:
-        try:
-            async with asyncio.timeout(within_s):
-                while self._tasks:
-                    await asyncio.wait(self._tasks)
-                await engine.drained()
-        except TimeoutError:
-            return False
-        return True
+    @property
+    def _executor(self) -> Executor:
+        assert self._runtime is not None and self._runtime.executor is not None
+        return self._runtime.executor
 
     def _begin_stop(self) -> None:
-        assert self._parts is not None and self._stop is not None
-        self._parts.engine.stop()
+        assert self._stop is not None
+        self._executor.stop()
         self._stop.set()
 
     def _spawn(self, ref: RunRef) -> None:
@@ -218,41 +156,15 @@ class Host:
         self._places.release()
 
     async def _execute(self, ref: RunRef) -> None:
-        assert self._parts is not None
-        if self._stopping.is_set():
+        if (await self._executor.handle(ref)).is_refused:
             await self._send_back(ref)
-            return
-        ids = {"tenant": ref.tenant, "run_id": ref.run_id}
-        try:
-            outcome = await self._parts.engine.execute(ref)
-        except Exception:
-            # The log has all that was durable; the reaper sends the run again.
-            logger.exception("A run was let go", extra={"action": "run.let_go", **ids})
-        else:
-            if str(outcome) == ABSENT:
-                logger.warning(
-                    "The queue named a run that this worker's store does not have: another "
-                    "deployment may use the same namespace (TEAMRUN_NAMESPACE)",
-                    extra={"action": "run.absent", **ids},
-                )
-            logger.info(
-                "A run was left", extra={"action": "run.left", "outcome": str(outcome), **ids}
-            )
 
     async def _send_back(self, ref: RunRef) -> None:
-        assert self._parts is not None
+        assert self._runtime is not None
         try:
-            await self._parts.dispatcher.send(ref)
+            await self._runtime.dispatcher.send(ref)
         except DeliveryError:
             _not_sent_back(ref)
-
-    async def _reap(self, reaper: Sweeper, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            try:
-                await reaper.run(stop)
-            except Exception:
-                logger.exception("The reaper failed", extra={"action": "reaper.failed"})
-                await asyncio.sleep(self._patience_s)
 
 
 def _run_through(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:

@@ -14,9 +14,6 @@ __all__ = ["WorkerSettings"]
 class WorkerSettings(CommonSettings):
     """What one worker process is told."""
 
-    max_runs: int = Field(default=200, ge=1, le=10_000)
-    """Runs in flight at once; a full worker stops consuming."""
-
     threads: int = Field(default=4, ge=1, le=64)
     """Threads that take messages from the queue; each may hold one while the worker is full."""
 

@@ -6,20 +6,17 @@ service.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import suppress
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from teamrun.components.registry import Registry
-from teamrun.core.refs import RunRef
 from teamrun.errors import UsageError
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.durable.team import team_program
-from teamrun.runs.engine.engine import Engine
-from teamrun.runs.engine.execution import Finish
 from teamrun.runs.log.status import RequiredAction
 from teamrun.runs.service.requests import Answer, RunRequest
 from teamrun.runs.service.resources import Delta, Event, Run
 from teamrun.runs.service.service import RunService
+from teamrun.runtime import Backends, compose
 from teamrun.storage.memory import MemoryStore
 
 __all__ = ["RunHere", "run_here"]
@@ -27,32 +24,8 @@ __all__ = ["RunHere", "run_here"]
 ResultT = TypeVar("ResultT")
 
 _TENANT: Final = "default"
-_LOOK_S: Final = 1.0
-"""Seconds between looks at a run that waits: a question may expire, a retry may be due."""
-_ABORT_S: Final = 5.0
-"""Seconds that calls under way get to end after Ctrl-C."""
-
-
-class _Knock:
-    """Implements `Dispatcher` for one run: asks for another look at it."""
-
-    def __init__(self) -> None:
-        self._knocked = asyncio.Event()
-
-    async def send(self, ref: RunRef) -> None:
-        """Ask for a look."""
-        self._knocked.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Return when a look was asked for, at the latest after `seconds`."""
-        # Not `wait_for`: before Python 3.12 it loses a cancel that comes together with the event.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._knocked.wait()
-        self._knocked.clear()
-
-    async def close(self) -> None:
-        """There is nothing to release."""
+_SWEEP: Final = timedelta(seconds=1)
+"""The pause between looks at a run that waits: a question may expire, a retry may be due."""
 
 
 class RunHere:
@@ -121,39 +94,15 @@ async def run_here(
     Raises:
         DefinitionError: The team is unknown, or its definition is invalid.
     """
-    store, live, knock = MemoryStore(), MemoryLive(), _Knock()
-    service = RunService(store=store, live=live, dispatcher=knock, registry=registry)
-    engine = Engine(
-        store=store, live=live, dispatcher=knock, program=team_program(registry), owner="run"
-    )
+    runtime = compose(Backends(MemoryStore(), MemoryLive(), None), registry, sweep=_SWEEP)
+    assert runtime.executor is not None, "a process without a queue executes its runs"
+    runtime.executor.start()
     try:
-        run = (await service.submit(_TENANT, request)).run
-        here = RunHere(service, run.id)
-        executing = asyncio.create_task(_execute(engine, RunRef(_TENANT, run.id), knock))
-        attending = asyncio.ensure_future(attend(here))
+        run = (await runtime.service.submit(_TENANT, request)).run
+        here = RunHere(runtime.service, run.id)
         try:
-            await asyncio.wait({executing, attending}, return_when=asyncio.FIRST_EXCEPTION)
-            if executing.done():
-                executing.result()
-            return attending.result()
+            return await attend(here)
         finally:
             here.close()
-            await _end(engine, executing, attending)
     finally:
-        await engine.close()
-        await service.close()
-
-
-async def _execute(engine: Engine, ref: RunRef, knock: _Knock) -> None:
-    while await engine.execute(ref) is not Finish.ENDED:
-        await knock.wait(_LOOK_S)
-
-
-async def _end(engine: Engine, *tasks: asyncio.Future[Any]) -> None:
-    engine.abort()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_ABORT_S):
-            await engine.drained()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        await runtime.shutdown(timedelta())

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 from teamrun.core.refs import RunRef
 
@@ -16,10 +17,18 @@ class LocalDispatcher:
 
     Args:
         execute: Called with each run; what it raises is logged, for the reaper asks again.
+        capacity: How many runs are executed at once; others wait in the order in which they were
+            sent. None: as many as are sent.
     """
 
-    def __init__(self, execute: Callable[[RunRef], Awaitable[object]]) -> None:
+    def __init__(
+        self,
+        execute: Callable[[RunRef], Awaitable[object]],
+        *,
+        capacity: int | None = None,
+    ) -> None:
         self._execute = execute
+        self._places = nullcontext() if capacity is None else asyncio.Semaphore(capacity)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def send(self, ref: RunRef) -> None:
@@ -42,7 +51,8 @@ class LocalDispatcher:
 
     async def _run(self, ref: RunRef) -> None:
         try:
-            await self._execute(ref)
+            async with self._places:
+                await self._execute(ref)
         except Exception:
             logger.exception(
                 "a run could not be executed",

@@ -142,9 +142,12 @@ async def test_a_worker_warns_of_a_run_that_its_store_lacks_and_logs_json_alone(
             assert process.stderr is not None
             for line in process.stderr:
                 lines.append(json.loads(line))
-                if lines[-1].get("action") == "run.absent":
+                if lines[-1].get("action") == "executor.run_absent":
                     process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
     actions = [line.get("action") for line in lines]
-    assert {"settings.unknown", "run.absent"} <= set(actions)
-    assert next(line for line in lines if line.get("action") == "run.absent")["level"] == "warning"
+    assert {"settings.unknown", "executor.run_absent"} <= set(actions)
+    assert (
+        next(line for line in lines if line.get("action") == "executor.run_absent")["level"]
+        == "warning"
+    )

@@ -11,9 +11,9 @@ from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
 from teamrun.errors import UsageError
 from teamrun.settings import load_settings
-from teamrun_api.compose import parts_of
+from teamrun_api.compose import open_api
 from teamrun_api.settings import ApiSettings
-from teamrun_worker.compose import compose
+from teamrun_worker.compose import open_worker
 from teamrun_worker.settings import WorkerSettings
 
 FILE = """\
@@ -108,7 +108,7 @@ async def test_an_api_that_others_can_reach_does_not_start(
         ApiSettings, host=host, redis_url=redis_url, config=file_in(tmp_path), data_dir=tmp_path
     )
     with pytest.raises(UsageError, match="TEAMRUN_ALLOW_SCRIPTED"):
-        async with parts_of(settings, environ={}, backends=_nothing):
+        async with open_api(settings, environ={}, backends=_nothing):
             raise AssertionError("it has started")
 
 
@@ -121,5 +121,6 @@ async def test_a_worker_on_a_redis_of_another_machine_does_not_start(
     settings = load_settings(WorkerSettings, redis_url=redis_url, config=file_in(tmp_path))
 
     with pytest.raises(UsageError, match="TEAMRUN_ALLOW_SCRIPTED") as refused:
-        await compose(settings, backends=_nothing)
+        async with open_worker(settings, backends=_nothing):
+            raise AssertionError("it has started")
     assert "pw" not in str(refused.value)

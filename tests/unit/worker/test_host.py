@@ -1,15 +1,22 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError, UsageError
-from teamrun_worker.host import Host, Parts
+from teamrun.live.memory import MemoryLive
+from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.executor import Executor
+from teamrun.runtime import Runtime
+from teamrun.storage.memory import MemoryStore
+from teamrun_worker.host import Host
 
 WAIT_S = 10
 
@@ -32,7 +39,7 @@ class Engine:
     cancelled: int = 0
     loop: asyncio.AbstractEventLoop | None = None
 
-    async def execute(self, ref: RunRef) -> str:
+    async def execute(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
         self.loop = asyncio.get_running_loop()
         self.live[ref] = asyncio.Event()
         self._tell(ref)
@@ -45,7 +52,7 @@ class Engine:
             raise
         finally:
             del self.live[ref]
-        return "ended"
+        return Finish.ENDED
 
     def stop(self) -> None:
         if not self.stubborn:
@@ -59,6 +66,9 @@ class Engine:
                 event.set()
 
     async def drained(self) -> None:
+        pass
+
+    async def close(self) -> None:
         pass
 
     def finish(self, ref: RunRef) -> None:
@@ -109,11 +119,24 @@ class Bench:
     queue: Queue = field(default_factory=Queue)
     closed: threading.Event = field(default_factory=threading.Event)
 
-    async def compose(self) -> Parts:
-        async def close() -> None:
-            self.closed.set()
-
-        return Parts(engine=self.engine, reaper=self.reaper, dispatcher=self.queue, close=close)
+    @asynccontextmanager
+    async def open(
+        self,
+        grace: timedelta = timedelta(seconds=5),
+        patience: timedelta = timedelta(seconds=5),
+    ) -> AsyncGenerator[Runtime]:
+        runtime = Runtime(
+            registry=Registry.of(teams={}),
+            store=MemoryStore(),
+            live=MemoryLive(),
+            dispatcher=self.queue,
+            executor=Executor(self.engine, self.reaper, patience=patience),
+        )
+        assert runtime.executor is not None
+        runtime.executor.start()
+        yield runtime
+        await runtime.shutdown(grace)
+        self.closed.set()
 
     def host(
         self,
@@ -122,7 +145,9 @@ class Bench:
         grace: timedelta = timedelta(seconds=5),
         patience: timedelta = timedelta(seconds=5),
     ) -> Host:
-        host = Host(self.compose, capacity=capacity, grace=grace, patience=patience)
+        host = Host(
+            lambda: self.open(grace, patience), capacity=capacity, grace=grace, patience=patience
+        )
         host.start()
         return host
 
@@ -256,10 +281,12 @@ def test_a_reaper_that_fails_is_started_again(caplog: pytest.LogCaptureFixture) 
 
 
 def test_what_composing_raises_reaches_whoever_starts_the_host() -> None:
-    async def compose() -> Parts:
+    @asynccontextmanager
+    async def fails() -> AsyncGenerator[Runtime]:
         raise UsageError("no store")
+        yield
 
-    host = Host(compose, capacity=1, grace=timedelta(seconds=1))
+    host = Host(fails, capacity=1, grace=timedelta(seconds=1))
 
     with pytest.raises(UsageError, match="no store"):
         host.start()
@@ -269,7 +296,7 @@ def test_an_exit_raised_by_a_task_of_a_tool_does_not_end_the_loop(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench, lost = Bench(), threading.Event()
-    host = Host(bench.compose, capacity=2, grace=timedelta(seconds=5), on_lost=lost.set)
+    host = Host(bench.open, capacity=2, grace=timedelta(seconds=5), on_lost=lost.set)
     host.start()
     host.submit(ref(1))
     bench.engine.await_begun(1)
@@ -296,7 +323,7 @@ def test_a_host_whose_loop_has_ended_says_so_and_can_be_stopped(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench, lost = Bench(), threading.Event()
-    host = Host(bench.compose, capacity=2, grace=timedelta(seconds=5), on_lost=lost.set)
+    host = Host(bench.open, capacity=2, grace=timedelta(seconds=5), on_lost=lost.set)
     host.start()
     host.submit(ref(1))
     bench.engine.await_begun(1)

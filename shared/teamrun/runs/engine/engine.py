@@ -112,7 +112,9 @@ class Engine:
         Raises:
             StorageError: The log cannot be read; the reaper will send the run again.
         """
-        if ref in self._starting or self._stopping:
+        if self._stopping:
+            return Finish.REFUSED
+        if ref in self._starting:
             return Finish.HELD
         self._starting.add(ref)
         self._idle.clear()

@@ -78,6 +78,15 @@ class Finish(StrEnum):
     """Somebody else executes the run."""
     ABSENT = "absent"
     """There is no such run, or not yet."""
+    REFUSED = "refused"
+    """This process is stopping; another one should execute the run."""
+    FAILED = "failed"
+    """An error kept the run from being executed; the reaper sends it again."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the message belongs back in the queue."""
+        return self is Finish.REFUSED
 
 
 class ExecutionObserver(Protocol):

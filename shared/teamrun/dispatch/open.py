@@ -1,0 +1,26 @@
+"""Makes the queue from a setting."""
+
+from teamrun.dispatch.base import Dispatcher
+from teamrun.dispatch.persistent import PersistentDispatcher
+from teamrun.redis.address import RedisAddress, read_redis_url
+
+__all__ = ["open_dispatcher"]
+
+
+def open_dispatcher(queue: str | RedisAddress | None, *, prefix: str) -> Dispatcher | None:
+    """A queue for Celery workers in that Redis; None if there is none.
+
+    Args:
+        queue: The server, as a URL or already read.
+        prefix: The namespace: the queue's name begins with it.
+
+    Raises:
+        UsageError: The URL is invalid.
+        MissingPackage: Celery is not installed.
+    """
+    if queue is None:
+        return None
+    from teamrun.dispatch.celery import CeleryDispatcher
+
+    address = read_redis_url(queue) if isinstance(queue, str) else queue
+    return PersistentDispatcher(CeleryDispatcher(address, prefix=prefix))

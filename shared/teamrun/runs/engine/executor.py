@@ -1,0 +1,160 @@
+"""The execution of runs by one process: messages come in, sweeps go on, and the end is bounded."""
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from teamrun.core.refs import RunRef
+from teamrun.runs.engine.execution import Finish
+
+__all__ = ["Executor", "RunEngine", "Sweeper"]
+
+logger = logging.getLogger(__name__)
+
+
+class RunEngine(Protocol):
+    """What an executor needs of the engine."""
+
+    async def execute(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
+        """Execute the run as far as it goes here."""
+        ...
+
+    def stop(self) -> None:
+        """Have each run hand itself over once its calls under way have completed."""
+        ...
+
+    def abort(self) -> None:
+        """Have each run hand itself over now; calls under way are cancelled."""
+        ...
+
+    async def drained(self) -> None:
+        """Return when no run is executed."""
+        ...
+
+    async def close(self) -> None:
+        """End the background work."""
+        ...
+
+
+class Sweeper(Protocol):
+    """What an executor needs of the reaper."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep again and again until `stop` is set."""
+        ...
+
+
+class Executor:
+    """Executes the runs that messages name, and finds those whose message was lost.
+
+    Args:
+        engine: Executes them.
+        sweeper: Finds lost ones.
+        patience: The pause after a fault of the sweeper, and the longest time that `shutdown`
+            waits for runs after it has cancelled their calls, and again after it has cancelled the
+            runs.
+    """
+
+    def __init__(
+        self,
+        engine: RunEngine,
+        sweeper: Sweeper,
+        *,
+        patience: timedelta = timedelta(seconds=5),
+    ) -> None:
+        self._engine = engine
+        self._sweeper = sweeper
+        self._patience_s = patience.total_seconds()
+        self._handling: set[asyncio.Task[Any]] = set()
+        self._stop = asyncio.Event()
+        self._sweeping: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to sweep, on the running event loop."""
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+
+    async def handle(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
+        """Do what a queue message asks for: execute its run.
+
+        Args:
+            ref: The run.
+            deadline: When the platform ends this process, if it does.
+
+        Returns:
+            What came of it. An adapter of a queue returns the message if `Finish.is_refused`, and
+            acknowledges it otherwise.
+        """
+        if self._stop.is_set():
+            return Finish.REFUSED
+        task = asyncio.current_task()
+        assert task is not None, "a message is handled in a task"
+        self._handling.add(task)
+        ids = {"tenant": ref.tenant, "run_id": ref.run_id}
+        try:
+            finish = await self._engine.execute(ref, deadline=deadline)
+        except Exception:
+            # The log has all that was durable; the reaper sends the run again.
+            logger.exception(
+                "A run could not be executed", extra={"action": "executor.run_failed", **ids}
+            )
+            return Finish.FAILED
+        finally:
+            self._handling.discard(task)
+        if finish is Finish.ABSENT:
+            logger.warning(
+                "The queue named a run that the store does not have: another deployment may use "
+                "the same namespace (TEAMRUN_NAMESPACE)",
+                extra={"action": "executor.run_absent", **ids},
+            )
+        logger.info(
+            "The execution of a run is over",
+            extra={"action": "executor.run_finished", "outcome": str(finish), **ids},
+        )
+        return finish
+
+    def stop(self) -> None:
+        """Refuse new messages, and have each run hand itself over; does not wait."""
+        self._stop.set()
+        self._engine.stop()
+
+    async def shutdown(self, grace: timedelta) -> None:
+        """Stop within `grace` and three times the patience, whatever the calls of runs do.
+
+        Args:
+            grace: How long calls under way may take to complete; then they are cancelled.
+        """
+        self.stop()
+        if not await self._drained(grace.total_seconds()):
+            if grace:
+                logger.warning(
+                    "Calls under way are cancelled at the end of the grace time",
+                    extra={"action": "executor.grace_over", "runs": len(self._handling)},
+                )
+            self._engine.abort()
+            if not await self._drained(self._patience_s):
+                for task in self._handling:
+                    task.cancel()
+                await asyncio.wait(self._handling, timeout=self._patience_s)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await self._engine.close()
+
+    async def _drained(self, within_s: float) -> bool:
+        try:
+            async with asyncio.timeout(within_s):
+                while self._handling:
+                    await asyncio.wait(self._handling)
+                await self._engine.drained()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _sweep(self) -> None:
+        while not self._stop.is_set():
+            try:
+                await self._sweeper.run(self._stop)
+            except Exception:
+                logger.exception("The reaper failed", extra={"action": "reaper.failed"})
+                await asyncio.sleep(self._patience_s)

@@ -1,0 +1,272 @@
+"""The parts of one process, composed in one place for every host.
+
+The API, the worker, the command line and embedding programs open a `Runtime`; each says only
+whether it executes runs, and what wakes it.
+"""
+
+import os
+import platform
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from teamrun.components.fallbacks import check_fallbacks
+from teamrun.components.registry import Registry
+from teamrun.components.team_file import load_registry
+from teamrun.core.clock import Clock
+from teamrun.core.exposition import MetricLines
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
+from teamrun.dispatch.local import LocalDispatcher
+from teamrun.dispatch.open import open_dispatcher
+from teamrun.live.base import Live
+from teamrun.live.open import open_live
+from teamrun.redis.address import key_prefix
+from teamrun.settings import CommonSettings
+from teamrun.storage.address import store_namespace
+from teamrun.storage.base import ObjectStore
+from teamrun.storage.open import open_store
+from teamrun.storage.proof import prove_store
+
+if TYPE_CHECKING:
+    from teamrun.runs.engine.executor import Executor
+    from teamrun.runs.service.service import RunService
+
+__all__ = [
+    "Backends",
+    "OpenBackends",
+    "Runtime",
+    "compose",
+    "namespace_of",
+    "open_backends",
+    "open_runtime",
+]
+
+_CAPACITY = 200
+
+
+class Backends(NamedTuple):
+    """What the processes of one deployment share."""
+
+    store: ObjectStore
+    live: Live
+    dispatcher: Dispatcher | None
+    """None if there is no queue: the process executes its runs itself."""
+
+
+OpenBackends = Callable[[CommonSettings], Backends]
+"""Opens the backends that settings name; a test may put its own in their place."""
+
+
+def namespace_of(settings: CommonSettings) -> str:
+    """What every key and queue of the deployment begins with.
+
+    Raises:
+        UsageError: The store URL is invalid.
+    """
+    return key_prefix(settings.namespace or store_namespace(settings.store_url))
+
+
+def open_backends(settings: CommonSettings) -> Backends:
+    """Open the store, the live state and the queue that settings name.
+
+    Raises:
+        UsageError: A setting is invalid.
+        StorageError: The store cannot be opened.
+    """
+    prefix = namespace_of(settings)
+    return Backends(
+        store=open_store(settings.store_url, fsync=settings.fsync),
+        live=open_live(settings.redis_url, prefix=prefix),
+        dispatcher=open_dispatcher(settings.queue, prefix=prefix),
+    )
+
+
+@dataclass(kw_only=True)
+class Runtime:
+    """The parts of one process."""
+
+    registry: Registry
+    store: ObjectStore
+    live: Live
+    dispatcher: Dispatcher
+    executor: "Executor | None" = None
+    """None if other processes execute the runs."""
+    metric_lines: MetricLines | None = None
+    """What this process has executed, in the Prometheus text format."""
+    clock: Clock | None = None
+
+    @cached_property
+    def service(self) -> "RunService":
+        """Accepts, lists, follows and steers runs; imported at first use, as workers need none."""
+        from teamrun.runs.service.service import RunService
+
+        return RunService(
+            store=self.store,
+            live=self.live,
+            dispatcher=self.dispatcher,
+            registry=self.registry,
+            clock=self.clock,
+        )
+
+    def checks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What has to answer for the process to be ready, by name."""
+        checks: dict[str, Callable[[], Awaitable[None]]] = {"storage": self.store.check}
+        if not isinstance(self.dispatcher, LocalDispatcher):
+            checks["redis"] = self.live.ping
+        return checks
+
+    async def shutdown(self, grace: timedelta) -> None:
+        """Stop executing, send the notices that wait, and close the queue.
+
+        Store, live state and registry stay open: they belong to whoever opened them.
+
+        Args:
+            grace: How long calls under way may take to complete.
+        """
+        if self.executor is not None:
+            await self.executor.shutdown(grace)
+        if "service" in self.__dict__:
+            await self.service.close()
+        await self.dispatcher.close()
+
+
+def compose(
+    backends: Backends,
+    registry: Registry,
+    *,
+    executes: bool = True,
+    name: str | None = None,
+    lease: timedelta = timedelta(seconds=60),
+    retention: timedelta | None = None,
+    capacity: int = _CAPACITY,
+    sweep: timedelta = timedelta(seconds=5),
+    clock: Clock | None = None,
+) -> Runtime:
+    """Make the parts of a process over backends that are open.
+
+    Args:
+        backends: Where runs are kept and queued. Without a dispatcher, runs are executed here.
+        registry: Models, tools and teams.
+        executes: Whether this process executes runs although there is a queue.
+        name: A lasting name of this process that no other has at the same time. With one, it takes
+            up at start what it was doing when it died.
+        lease: How long a silent process keeps its runs.
+        retention: How long runs are kept after their end; None keeps them.
+        capacity: How many runs are executed at once if there is no queue.
+        sweep: How long the pause between two looks at all open runs is.
+        clock: The machine's, unless a test has one.
+    """
+    if backends.dispatcher is not None and not executes:
+        return Runtime(
+            registry=registry,
+            store=backends.store,
+            live=backends.live,
+            dispatcher=backends.dispatcher,
+            clock=clock,
+        )
+    from teamrun.runs.durable.team import team_program
+    from teamrun.runs.engine.engine import Engine
+    from teamrun.runs.engine.executor import Executor, Sweeper
+    from teamrun.runs.engine.reaper import Reaper
+    from teamrun.runs.engine.reclaim import ReclaimingSweeper
+
+    async def handle(ref: RunRef) -> None:
+        await executor.handle(ref)
+
+    dispatcher = backends.dispatcher or LocalDispatcher(handle, capacity=capacity)
+    owner = name or f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    engine = Engine(
+        store=backends.store,
+        live=backends.live,
+        dispatcher=dispatcher,
+        program=team_program(registry),
+        owner=owner,
+        lease=lease,
+        clock=clock,
+    )
+    sweeper: Sweeper = Reaper(
+        store=backends.store,
+        live=backends.live,
+        dispatcher=dispatcher,
+        owner=owner,
+        lease=lease,
+        interval=sweep,
+        clock=clock,
+        retention=retention,
+    )
+    if name is not None:
+        sweeper = ReclaimingSweeper(
+            sweeper,
+            owner=owner,
+            store=backends.store,
+            live=backends.live,
+            dispatcher=dispatcher,
+        )
+    executor = Executor(engine, sweeper)
+    return Runtime(
+        registry=registry,
+        store=backends.store,
+        live=backends.live,
+        dispatcher=dispatcher,
+        executor=executor,
+        metric_lines=engine.metric_lines,
+        clock=clock,
+    )
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: CommonSettings,
+    *,
+    environ: Mapping[str, str],
+    executes: bool,
+    grace: timedelta,
+    reachable_by: str | None = None,
+    name: str | None = None,
+    backends: OpenBackends = open_backends,
+) -> AsyncGenerator[Runtime, None]:
+    """Open everything that a process needs, start what goes on in the background, close it all.
+
+    Args:
+        settings: Of the process.
+        environ: Where the operator's file takes its variables from.
+        executes: Whether this process executes runs although there is a queue.
+        grace: How long calls under way may take to complete at the end.
+        reachable_by: By what other machines reach the process; None if they do not. Then a script
+            may answer in place of a model whose variables are not set.
+        name: See `compose`.
+        backends: Opens store, live state and queue.
+
+    Raises:
+        UsageError: A setting or the operator's file is invalid, or the store cannot be used.
+        StorageError: The store cannot be opened.
+    """
+    async with AsyncExitStack() as stack:
+        imports = executes or settings.queue is None
+        registry = load_registry(settings.config, environ=environ, imports=imports)
+        stack.push_async_callback(registry.close)
+        check_fallbacks(registry, reachable_by=reachable_by, allowed=settings.allow_scripted)
+        opened = backends(settings)
+        stack.push_async_callback(opened.store.close)
+        stack.push_async_callback(opened.live.close)
+        if executes or opened.dispatcher is None:
+            registry.preload()  # a tool that cannot be imported ends the start, not the first run
+        await prove_store(opened.store)
+        runtime = compose(
+            opened,
+            registry,
+            executes=executes,
+            name=name,
+            lease=settings.lease,
+            retention=settings.retention,
+            capacity=settings.max_runs,
+        )
+        stack.push_async_callback(runtime.shutdown, grace)
+        if runtime.executor is not None:
+            runtime.executor.start()
+        yield runtime
