@@ -285,7 +285,7 @@ class EngineFault(RunError):
 
 
 class StorageError(TeamrunError):
-    """Object storage went wrong; use the children where one fits."""
+    """Object storage refused a request, or answered in an unexpected way."""
 
     code = "storage"
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from teamrun.components.fallbacks import check_fallbacks
@@ -30,7 +30,7 @@ from teamrun.settings import CommonSettings
 from teamrun.storage.address import store_namespace
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
-from teamrun.storage.proof import prove_store
+from teamrun.storage.proof import prove_store, store_identity
 
 if TYPE_CHECKING:
     from teamrun.runs.engine.executor import Executor
@@ -198,6 +198,7 @@ def compose(
         interval=sweep,
         clock=clock,
         retention=retention,
+        identify=partial(store_identity, backends.store),
     )
     if name is not None:
         sweeper = ReclaimingSweeper(

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import secrets
 from datetime import timedelta
 
 from teamrun.errors import StorageError, Unavailable, UsageError
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["prove_store"]
+__all__ = ["prove_store", "store_identity"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,3 +37,19 @@ async def prove_store(store: ObjectStore, *, patience: timedelta = _PATIENCE) ->
         raise UsageError(
             f"The store (TEAMRUN_STORE_URL) cannot be used: {error}", setting="store"
         ) from error
+
+
+_IDENTITY = "store-id"
+
+
+async def store_identity(store: ObjectStore) -> str:
+    """What tells this store from every other one, made by whoever asks first.
+
+    Processes that share a namespace in Redis need not share a store, by mistake. What they do for
+    their store alone must then not keep the others from doing it for theirs.
+
+    Raises:
+        StorageError: The store cannot be read or written.
+    """
+    await store.put_new(_IDENTITY, secrets.token_hex(8).encode())
+    return (await store.get(_IDENTITY)).decode(errors="replace")

@@ -105,3 +105,36 @@ async def test_a_graceful_cancel_of_a_run_that_nobody_executes_ends_it_at_once()
     ref = await cluster.submit()
     run = await cluster.service.cancel(TENANT, ref.run_id, mode="graceful")
     assert run.status == "cancelled"
+
+
+async def _types_after(interrupt: str) -> list[str]:
+    """The events of a run that is interrupted in a tool, after which its agent asks the model."""
+    work = Work()
+    cluster = _cluster(work)
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (_, finished):
+        await work.begun.wait()
+        if interrupt == "pause":
+            await cluster.service.pause(TENANT, ref.run_id)
+        else:
+            await cluster.service.cancel(TENANT, ref.run_id, mode="graceful")
+        work.may_end.set()
+        await finished
+    types = await cluster.event_types(ref)
+    if interrupt == "pause":
+        await cluster.service.resume(TENANT, ref.run_id)
+        worker = cluster.worker("w2")
+        await worker.execute(ref)
+        await worker.close()
+        whole = await cluster.event_types(ref)
+        assert whole[: len(types)] == types
+        assert whole.count("model.call.started") == whole.count("model.call.completed") == 2
+    return types
+
+
+@pytest.mark.parametrize("interrupt", ["graceful cancel", "pause"])
+async def test_no_call_is_announced_that_does_not_begin(interrupt: str) -> None:
+    types = await _types_after(interrupt)
+
+    assert types.count("model.call.started") == types.count("model.call.completed") == 1
+    assert types[-1] in ("run.cancelled", "run.paused")

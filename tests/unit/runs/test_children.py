@@ -338,6 +338,6 @@ async def test_overrides_that_cannot_be_are_refused() -> None:
     await executed(cluster, ref)
     at = await seq_of(cluster, ref, "3")
     request = ForkRequest(after_seq=at, overrides=Overrides(max_turns=2))
-    with pytest.raises(DefinitionError, match="3 turns already") as caught:
+    with pytest.raises(DefinitionError) as caught:
         await cluster.service.fork(TENANT, ref.run_id, request)
     assert caught.value.pointer == "/overrides/max_turns"

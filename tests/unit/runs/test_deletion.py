@@ -1,6 +1,7 @@
 """Deleting runs: whole before, gone after, and never half there, wherever it is interrupted."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.archive import archive
 from teamrun.runs.log.entries import Step
 from teamrun.runs.log.keys import entry_key
+from teamrun.runs.log.reader import RunReader
 from teamrun.runs.service.listing import RunFilter
 from teamrun.runs.service.requests import RunRequest
 from teamrun.storage.memory import MemoryStore
@@ -257,3 +259,27 @@ async def test_a_run_that_cannot_be_read_is_not_deleted(built: Built) -> None:
     with pytest.raises(UnreadableEntry):
         await cluster.service.delete(TENANT, ref.run_id)
     assert await keys_of(store, ref) == before
+
+
+async def test_what_is_read_while_a_run_is_being_deleted_is_whole_or_not_found(
+    built: Built,
+) -> None:
+    """A reader may have seen the run just before the first write of its deletion."""
+    ref, gone = built.runs["ended"], 0
+    for writes in range(30):
+        store, cluster = await over(built)
+        reader = RunReader(store=store, live=cluster.live, clock=cluster.clock)
+        [file] = await cluster.service.artifacts(TENANT, ref.run_id)
+        whole = await reader.documents(ref)
+        store.left = writes
+        with suppress(Unavailable):
+            await cluster.service.delete(TENANT, ref.run_id)
+        store.left = None
+        try:
+            assert await reader.documents(ref) == whole
+            async with reader.unless_erased(ref):
+                assert await reader.log(ref).get_blob(file.sha256) == b"kept"
+        except RunNotFound:
+            gone += 1
+        await cluster.service.close()
+    assert 5 < gone < 30

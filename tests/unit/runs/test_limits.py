@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,13 +12,14 @@ from tests.support.runs import TENANT, Cluster, ShiftedClock, duo, solo
 
 from teamrun.components.team_file import load_registry
 from teamrun.core.refs import RunRef
+from teamrun.errors import DefinitionError
 from teamrun.messages.llm import CreateResult, RequestUsage
 from teamrun.models.prices import price_of
 from teamrun.runs.engine.execution import Finish
 from teamrun.runs.log.entries import Signal
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.usage import Level
-from teamrun.runs.service.requests import RunRequest
+from teamrun.runs.service.requests import ForkRequest, RunRequest
 from teamrun.runs.service.resources import Run
 from teamrun.tools.function import FunctionTool
 
@@ -413,3 +415,28 @@ def test_a_limit_is_written_out() -> None:
     assert Level("max_tokens", 1_234_567, 1_234_567).limit_text == "1234567"
     assert Level("max_cost_usd", 1.5, 1.5).limit_text == "1.5"
     assert Level("timeout_seconds", 60.0, 60.0).limit_text == "60"
+
+
+def test_a_limit_of_an_agent_that_the_team_does_not_have_is_refused_wherever_it_is_given() -> None:
+    async def scenario() -> None:
+        cluster = Cluster({"a": ["one", "two"]}, team=solo())
+        misspelt = {"agents": {"b": {"max_tokens": 1}}}
+        ref = await cluster.submit()
+        given = Limits.model_validate(misspelt)
+        attempts: list[Callable[[], Awaitable[object]]] = [
+            lambda: cluster.submit(limits=misspelt),
+            lambda: cluster.service.resume(TENANT, ref.run_id, limits=given),
+            lambda: cluster.service.fork(
+                TENANT, ref.run_id, ForkRequest(after_seq=1, limits=given)
+            ),
+        ]
+        for attempt in attempts:
+            with pytest.raises(DefinitionError) as caught:
+                await attempt()
+            assert (caught.value.code, caught.value.pointer) == (
+                "unknown_agent",
+                "/limits/agents/b",
+            )
+        await cluster.submit(limits={"agents": {"a": {"max_tokens": 1}}})
+
+    asyncio.run(scenario())

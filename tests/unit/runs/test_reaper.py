@@ -1,13 +1,18 @@
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from tests.support.runs import TENANT, Cluster, solo
 
+from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine.execution import Finish
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.entries import End
 from teamrun.runs.log.events import end_event
+from teamrun.storage.memory import MemoryStore
+from teamrun.storage.proof import store_identity
+from teamrun.testing import MemoryQueue
 
 DONE = {"a": ["DONE"]}
 
@@ -152,3 +157,50 @@ async def test_one_reaper_at_a_time_sweeps() -> None:
     stop.set()
     await asyncio.wait_for(sweeping, 10)
     assert cluster.queue.sent == []
+
+
+class Asked(MemoryQueue):
+    """A queue that tells when a run was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_asked = asyncio.Event()
+
+    async def send(self, ref: RunRef) -> None:
+        await super().send(ref)
+        self.was_asked.set()
+
+
+async def test_a_reaper_of_another_store_does_not_keep_one_from_its_own() -> None:
+    """Two deployments may share a namespace by mistake; each store needs its reaper."""
+    live, stop = MemoryLive(), asyncio.Event()
+    mine, other = Cluster(DONE, team=solo(), live=live), Cluster(DONE, team=solo(), live=live)
+    ref = await mine.submit()
+    queue = Asked()
+    mine.clock.shift += mine.lease
+    reapers = [
+        Reaper(
+            store=each.store,
+            live=live,
+            dispatcher=each.queue if each is other else queue,
+            owner=owner,
+            lease=each.lease,
+            clock=each.clock,
+            identify=partial(store_identity, each.store),
+        )
+        for owner, each in (("foreign", other), ("ours", mine))
+    ]
+    sweeping = [asyncio.create_task(reaper.run(stop)) for reaper in reapers]
+    async with asyncio.timeout(10):
+        await queue.was_asked.wait()
+    stop.set()
+    await asyncio.gather(*sweeping)
+    assert queue.sent == [ref]
+
+
+async def test_every_process_gives_a_store_the_same_identity() -> None:
+    store = MemoryStore()
+    first = await store_identity(store)
+
+    assert await store_identity(store) == first
+    assert await store_identity(MemoryStore()) != first

@@ -8,7 +8,7 @@ from teamrun.components.definitions.base import (
     TeamDefinition,
 )
 
-__all__ = ["agents_of", "classes_of", "models_of", "tools_of"]
+__all__ = ["agents_of", "classes_of", "models_of", "names_of", "tools_of"]
 
 
 def models_of(team: TeamDefinition) -> set[str]:
@@ -29,6 +29,11 @@ def tools_of(team: TeamDefinition) -> set[str]:
 def agents_of(team: TeamDefinition) -> list[str]:
     """The names of all agents, those of inner teams included, in their order."""
     return [part.name for part in _parts(team) if not isinstance(part, BaseTeamDefinition)]
+
+
+def names_of(team: TeamDefinition) -> set[str]:
+    """The names of the team, its agents and inner teams."""
+    return {part.name for part in _parts(team)}
 
 
 def _parts(part: ParticipantDefinition) -> Iterator[ParticipantDefinition]:

@@ -1,5 +1,7 @@
 """What stands between a call that run code asks for and its beginning: limits, pause, intents."""
 
+from collections.abc import Iterator
+
 from teamrun.core.call import agent_name
 from teamrun.errors import Diverged
 from teamrun.runs.engine.calls import Calls
@@ -36,12 +38,13 @@ class Gate:
         Raises:
             Diverged: A call that was begun before is asked for with other arguments.
         """
-        self.reached = None
+        self.reached = self._refused = None
         if not (self._journal.fresh or self.intended):
             return
         pending = self._journal.pending
         self.intended = [call for call in self.intended if pending.get(call.call_id) is call]
         if self._state.is_paused or self._state.cancel is not None:
+            self._refused = next(self._unbegun(), None)
             return
         fresh, waiting = self._journal.fresh, list[PendingCall]()
         for call in fresh:
@@ -59,20 +62,28 @@ class Gate:
             return self.reached
         return None
 
-    def announced(self) -> list[LoggedEvent]:
-        """What run code has reported, up to the call that a limit keeps from beginning.
+    def _unbegun(self) -> Iterator[PendingCall]:
+        """The calls that a pause or a cancel keeps from beginning."""
+        pending = self._journal.pending
+        for call in self._journal.fresh:
+            if call.perform is not None and pending.get(call.call_id) is call:
+                yield call
 
-        A turn whose first call does not begin is not announced either. A run that goes on under a
-        higher limit reports the rest then.
+    def announced(self) -> list[LoggedEvent]:
+        """What run code has reported, up to the first call that does not begin.
+
+        A limit, a pause or a cancel keeps it from beginning. A turn whose first call does not begin
+        is not announced either. A run that goes on later reports the rest then.
         """
         events, level, refused = self._journal.events, self.reached, self._refused
-        if level is None or refused is None:
+        if refused is None:
             return events[:]
+        is_turn = level is not None and level.kind == "max_turns"
         for n in range(len(events) - 1, -1, -1):
             event = events[n]
-            if event.type == "turn.started" and level.kind == "max_turns":
+            if event.type == "turn.started" and is_turn:
                 return events[:n]
-            if level.kind != "max_turns" and event.data.get("call_id") == refused.call_id:
+            if not is_turn and event.data.get("call_id") == refused.call_id:
                 begins_turn = n > 0 and events[n - 1].type == "turn.started"
                 return events[: n - begins_turn]
         return events[:]

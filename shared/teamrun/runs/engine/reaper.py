@@ -6,6 +6,7 @@ which runs are open. Sending one run too often is harmless, since the log and th
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError, StorageError, UnreadableEntry
 from teamrun.live.base import Live
-from teamrun.runs.engine.upkeep import Upkeep
+from teamrun.runs.engine.upkeep import Upkeep, contained
 from teamrun.runs.log.announcer import lease_name
 from teamrun.runs.log.entries import End
 from teamrun.runs.log.erasure import Erasure
@@ -83,6 +84,7 @@ class Reaper:
         interval: timedelta = timedelta(seconds=5),
         clock: Clock | None = None,
         retention: timedelta | None = None,
+        identify: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         """Make a reaper.
 
@@ -95,6 +97,8 @@ class Reaper:
             interval: How long a pause between sweeps is.
             clock: The machine's, unless a test has one.
             retention: How long runs are kept after their end; None keeps them.
+            identify: Tells the store from every other one, since one reaper at a time sweeps a
+                store. By default all reapers of the live state have the same.
         """
         self._store = store
         self._live = live
@@ -118,12 +122,14 @@ class Reaper:
         self._kept_up_at = self._clock.now()
         self._later: dict[str, datetime] = {}
         self._strange: set[str] = set()
+        self._identify = identify
+        self._lock = _LOCK if identify is None else None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until `stop` is set."""
         while not stop.is_set():
             try:
-                if await self._live.acquire(_LOCK, self._owner, 3 * self._interval):
+                if await self._live.acquire(await self._name(), self._owner, 3 * self._interval):
                     await self.sweep()
                     await self._keep_up()
             except (DeliveryError, StorageError) as error:
@@ -135,6 +141,13 @@ class Reaper:
             await asyncio.wait([sleep, stopped], return_when=asyncio.FIRST_COMPLETED)
             sleep.cancel()
             stopped.cancel()
+
+    async def _name(self) -> str:
+        """The name of the lock."""
+        if self._lock is None:
+            assert self._identify is not None
+            self._lock = f"{_LOCK}:{await self._identify()}"
+        return self._lock
 
     async def _keep_up(self) -> None:
         now = self._clock.now()
@@ -223,24 +236,35 @@ class Reaper:
                 continue
             if (ref := self._ref_of(key)) is None:
                 continue
-            [state] = await self._reader.states([ref])
-            if isinstance(state, UnreadableEntry):
-                self._set_apart(ref, state, now)
-                later[key] = now + _LONGEST_REST
-            elif state is None:
-                await self._void(ref, key, now)
-            elif state.end is not None:
-                # Its open marker may have been taken away by a worker that had it put aside.
-                if await self._store.get_many([result_key(ref)]) == [None]:
-                    await self._store.put_new(open_marker(ref), b"")
-                await self._store.delete(key)
-            else:
-                count += await self._look(ref, state, now, is_over=key < due_folder(now))
-                if key < due_folder(now):
-                    await self._store.delete(key)
-                else:
-                    later[key] = _next_look(state, now, self._lease)
+            later[key] = now + _LONGEST_REST  # unless the look at it comes to something else
+            with contained(ref):
+                count += await self._look_at_due(ref, key, now, later)
         self._later = later
+        return count
+
+    async def _look_at_due(
+        self, ref: RunRef, key: str, now: datetime, later: dict[str, datetime]
+    ) -> int:
+        """Look at the run of a due marker, and note when to look again; 1 if it was sent."""
+        [state] = await self._reader.states([ref])
+        if isinstance(state, UnreadableEntry):
+            self._set_apart(ref, state, now)
+            return 0
+        del later[key]
+        if state is None:
+            await self._void(ref, key, now)
+            return 0
+        if state.end is not None:
+            # Its open marker may have been taken away by a worker that had it suspended.
+            if await self._store.get_many([result_key(ref)]) == [None]:
+                await self._store.put_new(open_marker(ref), b"")
+            await self._store.delete(key)
+            return 0
+        count = await self._look(ref, state, now, is_over=key < due_folder(now))
+        if key < due_folder(now):
+            await self._store.delete(key)
+        else:
+            later[key] = _next_look(state, now, self._lease)
         return count
 
     async def _look(self, ref: RunRef, state: RunState, now: datetime, *, is_over: bool) -> int:
@@ -278,7 +302,8 @@ class Reaper:
                 self._set_apart(ref, state, now)
                 continue
             if state is None:
-                await self._void(ref, open_marker(ref), now)
+                with contained(ref):
+                    await self._void(ref, open_marker(ref), now)
                 continue
             if state.end is None and now - state.at < self._lease:
                 continue

@@ -7,12 +7,12 @@ too, and runs that are older than the retention time are deleted.
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from datetime import datetime, timedelta
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
-from teamrun.errors import NotFound, StorageError, UnreadableEntry
+from teamrun.errors import NotFound, StorageError, Unavailable, UnreadableEntry
 from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import (
     due_marker,
@@ -25,7 +25,7 @@ from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["Upkeep"]
+__all__ = ["Upkeep", "contained"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,24 @@ _PAGE = 500
 
 _TOGETHER = 50
 """How many runs are read at the same time."""
+
+
+@contextlib.contextmanager
+def contained(ref: RunRef) -> Generator[None]:
+    """Keep a store's refusal of one run's object from ending a sweep over all runs.
+
+    Raises:
+        Unavailable: The store does not answer, which concerns all runs.
+    """
+    try:
+        yield
+    except Unavailable:
+        raise
+    except StorageError as error:
+        logger.warning(
+            "An object of a run cannot be read or written",
+            extra={"action": "reaper.object_refused", "run": str(ref), "error": error.message},
+        )
 
 
 Close = Callable[[RunRef, str, datetime], Awaitable[None]]
@@ -106,10 +124,11 @@ class Upkeep:
                 named[ref_of_list_marker(key.split("/")[1], key)] = key
         states = await self._reader.states([*named])
         for (ref, key), state in zip(named.items(), states, strict=True):
-            if state is None:
-                await self._close(ref, key, self._clock.now())
-            elif isinstance(state, RunState):
-                await self._see_to(ref, state)
+            with contained(ref):
+                if state is None:
+                    await self._close(ref, key, self._clock.now())
+                elif isinstance(state, RunState):
+                    await self._see_to(ref, state)
 
     async def _see_to(self, ref: RunRef, state: RunState) -> None:
         now = self._clock.now()

@@ -16,7 +16,6 @@ from teamrun.runs.log.entries import (
     End,
     ErrorRecord,
     WrittenEvents,
-    read_entry,
     read_events,
 )
 from teamrun.runs.log.keys import events_key, open_marker, result_key
@@ -128,7 +127,7 @@ async def archive(store: ObjectStore, log: RunLog, state: RunState) -> None:
     lines: list[bytes] = []
     messages: list[bytes] = []
     stored = await log.stored()
-    if stored and isinstance(read_entry(stored[0]).body, End):  # it was deleted meanwhile
+    if stored and isinstance(log.parsed(stored[0], 0).body, End):  # it was deleted meanwhile
         await store.delete(open_marker(log.ref))
         return
     if len(stored) != state.entries:

@@ -8,7 +8,8 @@ so the nonce is compared; where storage did not answer, the same bytes go to the
 import hashlib
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from pydantic_core import from_json, to_json
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
-from teamrun.errors import DamagedBlob, NotFound, Unavailable, UnreadableEntry
+from teamrun.errors import DamagedBlob, NotFound, StorageError, Unavailable, UnreadableEntry
 from teamrun.runs.log.entries import FORMAT, KINDS, Body, Entry, LoggedEvent, read_entry
 from teamrun.runs.log.keys import artifact_blob, entry_name, log_folder
 from teamrun.runs.log.state import RunState, fold
@@ -83,8 +84,20 @@ class RunLog:
         return documents
 
     async def stored(self) -> list[bytes]:
-        """All entries as they are stored."""
+        """All entries as they are stored.
+
+        Raises:
+            UnreadableEntry: One is missing.
+        """
         return await self._fetch(0)
+
+    def parsed(self, data: bytes, n: int) -> Entry:
+        """Entry `n`, as `stored` gives it.
+
+        Raises:
+            UnreadableEntry: It is damaged or of a newer release.
+        """
+        return self._parse(data, n)
 
     async def next_document(self, n: int) -> dict[str, Any] | None:
         """The same as `read_next`, as plain JSON data."""
@@ -184,6 +197,11 @@ class RunLog:
             data = await self._store.get(key)
         except NotFound as error:
             raise DamagedBlob(f"The object {key!r} is missing.", key=key) from error
+        except Unavailable:
+            raise
+        except StorageError as error:
+            text = f"The object {key!r} cannot be read: {error.message}"
+            raise DamagedBlob(text, key=key) from error
         if hashlib.sha256(data).hexdigest() != sha256:
             raise DamagedBlob(f"The object {key!r} differs from what was stored.", key=key)
         return data
@@ -223,8 +241,9 @@ class RunLog:
         found: list[bytes] = []
         while True:
             n = start + len(found)
-            keys = await self._store.list(self._folder, after=self._key(n - 1) if n else "")
-            present = await self._store.get_many(keys)
+            with self._refused(n):
+                keys = await self._store.list(self._folder, after=self._key(n - 1) if n else "")
+            present = await self._get_all(keys, n)
             for number, (key, data) in enumerate(zip(keys, present, strict=True), n):
                 if data is None or key != self._key(number):
                     raise self.unreadable(number, "is missing")
@@ -233,8 +252,37 @@ class RunLog:
                 return found
 
     async def _fetch_one(self, n: int) -> bytes | None:
-        [data] = await self._store.get_many([self._key(n)])
+        with self._refused(n):
+            [data] = await self._store.get_many([self._key(n)])
         return None if data is None else await self._whole(data, n)
+
+    async def _get_all(self, keys: list[str], n: int) -> list[bytes | None]:
+        """The objects of entries from number `n` on."""
+        try:
+            return await self._store.get_many(keys)
+        except Unavailable:
+            raise
+        except StorageError:  # one by one, to find the entry that the store refuses
+            found: list[bytes | None] = []
+            for number, key in enumerate(keys, n):
+                with self._refused(number):
+                    found += await self._store.get_many([key])
+            return found
+
+    @contextmanager
+    def _refused(self, n: int) -> Generator[None]:
+        """A store that refuses one object, but not others, makes one run unreadable.
+
+        Raises:
+            UnreadableEntry: The store refuses the object of entry `n`, whatever the reason.
+            Unavailable: The store does not answer, which concerns all runs.
+        """
+        try:
+            yield
+        except (Unavailable, UnreadableEntry):
+            raise
+        except StorageError as error:
+            raise self.unreadable(n, f"cannot be read: {error.message}") from error
 
     async def _whole(self, data: bytes, n: int) -> bytes:
         """The entry itself, if what is stored under its number only names a blob."""

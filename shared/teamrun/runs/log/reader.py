@@ -6,14 +6,23 @@ read never goes back and follows every acknowledged write, whatever the shared s
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from enum import Enum, auto
+from typing import Any
 
 import pydantic
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
-from teamrun.errors import DeliveryError, RunNotFound, UnreadableEntry
+from teamrun.errors import (
+    DamagedBlob,
+    DeliveryError,
+    NotFound,
+    RunNotFound,
+    StorageError,
+    Unavailable,
+    UnreadableEntry,
+)
 from teamrun.live.base import Live, View
 from teamrun.runs.log.announcer import view_key, view_of
 from teamrun.runs.log.entries import End
@@ -49,7 +58,7 @@ class RunReader:
         if isinstance(state, UnreadableEntry):
             raise state
         if state is None:
-            raise RunNotFound(f"There is no run {ref.run_id!r}.", run_id=ref.run_id)
+            raise _not_found(ref)
         return state
 
     async def states(self, refs: Sequence[RunRef]) -> list[RunState | UnreadableEntry | None]:
@@ -60,6 +69,34 @@ class RunReader:
         views = await self._views(refs)
         pairs = zip(refs, views, strict=True)
         return list(await asyncio.gather(*(self._read(ref, view) for ref, view in pairs)))
+
+    async def documents(self, ref: RunRef) -> list[dict[str, Any]]:
+        """The entries of a log as JSON data.
+
+        Raises:
+            RunNotFound: There is no such run, or it is being deleted.
+            UnreadableEntry: Its log cannot be read.
+        """
+        async with self.unless_erased(ref):
+            documents = await self.log(ref).documents()
+        if not documents or documents[0]["kind"] == "end":  # closed unaccepted, or deleted
+            raise _not_found(ref)
+        return documents
+
+    @contextlib.asynccontextmanager
+    async def unless_erased(self, ref: RunRef) -> AsyncGenerator[None, None]:
+        """Read what lies beside a view: a fault in a run that is being deleted is none.
+
+        Raises:
+            RunNotFound: Something could not be read because the run is being deleted.
+        """
+        try:
+            yield
+        except (UnreadableEntry, DamagedBlob, NotFound):
+            await self.forget(ref)  # so that the run, too, is read from its log next
+            if await self._is_erased(ref):
+                raise _not_found(ref) from None
+            raise
 
     async def _views(self, refs: Sequence[RunRef]) -> list[RunState | None]:
         try:
@@ -98,7 +135,14 @@ class RunReader:
         numbers = [0, state.entries - 1]
         if state.end is None:
             numbers.append(state.entries)
-        first, newest, *following = await self._store.get_many([entry_key(ref, n) for n in numbers])
+        try:
+            first, newest, *following = await self._store.get_many(
+                [entry_key(ref, n) for n in numbers]
+            )
+        except Unavailable:
+            raise
+        except StorageError:  # the log says which entry it is
+            return _Found.OTHER
         if first is None or _IS_RUN not in first[:200] or newest is None or newest[-1:] != b"}":
             return _Found.OTHER
         return _Found.LONGER if any(each is not None for each in following) else _Found.SAME
@@ -114,6 +158,10 @@ class RunReader:
             first = await self.log(ref).read_next(0)
             return first is not None and isinstance(first.body, End)
         return False
+
+
+def _not_found(ref: RunRef) -> RunNotFound:
+    return RunNotFound(f"There is no run {ref.run_id!r}.", run_id=ref.run_id)
 
 
 class _Found(Enum):

@@ -37,7 +37,7 @@ from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.prefix import prefix_events, write_prefix
 from teamrun.runs.log.spec import RunSpec, TeamRef
 from teamrun.runs.log.state import RunState
-from teamrun.runs.service.requests import Overrides, RunRequest, request_digest
+from teamrun.runs.service.requests import Overrides, RunRequest, check_limits, request_digest
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Acceptance"]
@@ -114,6 +114,7 @@ class Acceptance:
                     model=changes.model,
                     max_turns=changes.max_turns,
                 )
+            check_limits(request.limits, resolved.definition)
         except DefinitionError:
             # A repeated request is answered as it was, though the operator's file has changed.
             accepted = await self._accepted_before(tenant, key, record)

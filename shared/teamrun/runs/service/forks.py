@@ -10,7 +10,7 @@ from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import ForkPoint
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.acceptance import Acceptance
-from teamrun.runs.service.requests import ForkRequest, Overrides, RetryRequest
+from teamrun.runs.service.requests import ForkRequest, Overrides, RetryRequest, check_limits
 
 __all__ = ["Forks", "not_finished"]
 
@@ -38,8 +38,8 @@ class Forks:
         spec, most = state.spec, request.overrides.max_turns
         if most is not None and most < turns_of(prefix):
             raise DefinitionError(
-                f"What the fork shares has {turns_of(prefix)} turns already; give it as many, or "
-                "take an earlier event.",
+                f"The shared history already has {turns_of(prefix)} turns; set max_turns to at "
+                f"least {turns_of(prefix)}, or fork after an earlier event.",
                 pointer="/overrides/max_turns",
             )
         if request.overrides != Overrides():
@@ -53,9 +53,11 @@ class Forks:
                 "forked_from": point,
             }
         )
-        return await self._acceptance.accept_child(
-            parent, spec, prefix, scope=_scope(parent, "fork"), key=key, request=request
-        )
+        check_limits(request.limits, spec.definition)
+        async with self._reader.unless_erased(parent):
+            return await self._acceptance.accept_child(
+                parent, spec, prefix, scope=_scope(parent, "fork"), key=key, request=request
+            )
 
     async def retry(
         self, parent: RunRef, request: RetryRequest, key: str | None
@@ -70,18 +72,20 @@ class Forks:
         else:
             anew = {"seed": secrets.token_hex(16), "forked_from": None}
             spec = spec.model_copy(update=anew)
-        return await self._acceptance.accept_child(
-            parent, spec, prefix, scope=_scope(parent, "retry"), key=key, request=request
-        )
+        async with self._reader.unless_erased(parent):
+            return await self._acceptance.accept_child(
+                parent, spec, prefix, scope=_scope(parent, "retry"), key=key, request=request
+            )
 
     async def _whole(self, ref: RunRef) -> tuple[list[Entry], RunState]:
         """A log behind what it shares with a parent of its own; and its state."""
         log = self._reader.log(ref)
-        entries = await log.read()
-        state = log.folded(entries)
-        if state is None:
-            raise RunNotFound(f"There is no run {ref.run_id!r}.", run_id=ref.run_id)
-        shared = await read_prefix(log, entries)
+        async with self._reader.unless_erased(ref):
+            entries = await log.read()
+            state = log.folded(entries)
+            if state is None:
+                raise RunNotFound(f"There is no run {ref.run_id!r}.", run_id=ref.run_id)
+            shared = await read_prefix(log, entries)
         return [*shared, *(entries[1:] if shared else entries)], state
 
 

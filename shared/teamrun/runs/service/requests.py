@@ -17,6 +17,10 @@ from pydantic import (
     model_validator,
 )
 
+from teamrun.components.definitions.names import names_of
+from teamrun.components.definitions.teams import TeamDefinition
+from teamrun.components.reading.problems import did_you_mean, listed, pointer
+from teamrun.errors import DefinitionError
 from teamrun.messages.recordable import recordable
 from teamrun.runs.log.entries import Decision
 from teamrun.runs.log.limits import Limits
@@ -30,6 +34,7 @@ __all__ = [
     "Overrides",
     "RetryRequest",
     "RunRequest",
+    "check_limits",
     "request_digest",
 ]
 
@@ -110,6 +115,23 @@ class RunRequest(BaseModel):
         if self.delay_seconds is not None and self.run_at is not None:
             raise ValueError("give delay_seconds or run_at, not both")
         return self
+
+
+def check_limits(limits: Limits, definition: TeamDefinition) -> None:
+    """Refuse a limit of an agent that the team does not have.
+
+    Raises:
+        DefinitionError: There is one; has `pointer`.
+    """
+    known = names_of(definition)
+    for name in limits.agents:
+        if name not in known:
+            raise DefinitionError(
+                f"The team has no agent {name!r}.{did_you_mean(name, known)} Its agents are "
+                f"{listed(known)}.",
+                pointer=pointer("/limits/agents", name),
+                code="unknown_agent",
+            )
 
 
 def request_digest(request: BaseModel) -> str:

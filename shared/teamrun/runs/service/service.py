@@ -175,7 +175,7 @@ class RunService:
         """
         ref = _ref(tenant, run_id)
         await self._reader.state(ref)  # a log that cannot be folded is not shown either
-        documents = await self._documents(ref)
+        documents = await self._reader.documents(ref)
         found = [
             event
             for event in events_of(ref, documents)
@@ -195,7 +195,7 @@ class RunService:
         ref = _ref(tenant, run_id)
         log = self._reader.log(ref)
         async with self._hearing(ref) as heard:
-            documents = await self._documents(ref)
+            documents = await self._reader.documents(ref)
             n = 0
             while True:
                 for entry in documents:
@@ -223,7 +223,8 @@ class RunService:
             raise not_finished(state)
         result = await self._stored_result(ref)
         if result is None:  # missing or damaged: it is derived from the log
-            await archive(self._store, self._reader.log(ref), state)
+            async with self._reader.unless_erased(ref):
+                await archive(self._store, self._reader.log(ref), state)
             result = await self._stored_result(ref)
         if result is None:  # deleted meanwhile
             raise _not_found(run_id)
@@ -234,16 +235,6 @@ class RunService:
             result = RunResult.model_validate_json(await self._store.get(result_key(ref)))
             return result if result.run_id == ref.run_id else None
         return None
-
-    async def _documents(self, ref: RunRef) -> list[dict[str, Any]]:
-        try:
-            documents = await self._reader.log(ref).documents()
-        except UnreadableEntry:
-            await self._reader.forget(ref)  # so that the run, too, is read from its log next
-            raise
-        if not documents or documents[0]["kind"] == "end":  # closed unaccepted, or deleted
-            raise _not_found(ref.run_id)
-        return documents
 
     async def artifacts(self, tenant: str, run_id: str) -> list[ArtifactRecord]:
         """Every version of every file that the run has left so far.
@@ -266,7 +257,8 @@ class RunService:
         for record in reversed(await self.artifacts(tenant, run_id)):
             if record.name == name and version in (None, record.version):
                 log = self._reader.log(_ref(tenant, run_id))
-                data = await log.get_blob(record.sha256)
+                async with self._reader.unless_erased(log.ref):
+                    data = await log.get_blob(record.sha256)
                 if len(data) != record.size:
                     key = artifact_blob(log.ref, record.sha256)
                     raise DamagedBlob(f"The object {key!r} has another size.", key=key)

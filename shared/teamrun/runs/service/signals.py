@@ -39,7 +39,7 @@ from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.status import RequiredAction
-from teamrun.runs.service.requests import Answer, request_digest
+from teamrun.runs.service.requests import Answer, check_limits, request_digest
 from teamrun.runs.service.resources import Run, public_run
 from teamrun.storage.base import ObjectStore
 
@@ -167,6 +167,8 @@ class Signals:
         raised = limits and limits.model_dump(mode="json", exclude_unset=True)
 
         def decide(state: RunState) -> _Said:
+            if limits is not None:
+                check_limits(limits, state.spec.definition)
             if not state.is_paused:
                 changes = limits is not None and state.limits.raised(limits) != state.limits
                 signal = Signal(signal="resume", limits=raised) if changes else None
