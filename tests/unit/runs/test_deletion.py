@@ -21,7 +21,7 @@ from teamrun.errors import (
 )
 from teamrun.runs.engine.execution import Finish
 from teamrun.runs.engine.reaper import Reaper
-from teamrun.runs.log.archive import archive
+from teamrun.runs.log.archive import conclude
 from teamrun.runs.log.entries import Step
 from teamrun.runs.log.keys import entry_key
 from teamrun.runs.log.reader import RunReader
@@ -219,7 +219,7 @@ async def test_a_worker_that_was_frozen_before_the_end_writes_nothing_into_a_del
     await cluster.service.delete(TENANT, ref.run_id)
     for state in states:
         assert await log.append(state, Step(), [], epoch=1) is None
-    await archive(store, log, ended)
+    await conclude(store, log, ended)
     assert await cluster.worker().execute(ref) is Finish.ABSENT
     assert is_gone(await shown(cluster, ref))
     assert not [key for key in await keys_of(store, ref) if key.endswith((".jsonl", "t.json"))]

@@ -7,7 +7,7 @@ same process. Leases say who is at work, to save money; no safety hangs on them.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 from weakref import WeakValueDictionary
@@ -23,7 +23,7 @@ from teamrun.runs.engine.decision import failure
 from teamrun.runs.engine.execution import Execution, Finish, Program
 from teamrun.runs.engine.metrics import RunMetrics
 from teamrun.runs.log.announcer import Notices, lease_name, owner_topic
-from teamrun.runs.log.archive import archive
+from teamrun.runs.log.archive import DUTIES, Duty, conclude
 from teamrun.runs.log.endings import ending, ending_of_cancel
 from teamrun.runs.log.entries import Entry
 from teamrun.runs.log.keys import due_marker, idle_marker, open_marker
@@ -61,6 +61,7 @@ class Engine:
         owner: A name that no other process has.
         lease: How long a run belongs to an owner that is not heard of.
         clock: The machine's, unless a test has one.
+        duties: What is due after the end of a run.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Engine:
         owner: str,
         lease: timedelta = timedelta(seconds=60),
         clock: Clock | None = None,
+        duties: Sequence[Duty] = DUTIES,
     ) -> None:
         self._store = store
         self._live = live
@@ -81,6 +83,7 @@ class Engine:
         self.owner = owner
         self._lease = lease
         self._clock = clock or SystemClock()
+        self._duties = duties
         self._notices = Notices(live)
         self.metrics = RunMetrics()
         self._definitions = WeakValueDictionary[str, TeamDefinition]()
@@ -198,7 +201,7 @@ class Engine:
             if finish is not Finish.ENDED:
                 return finish
             _warn_of_failure(ref, state)
-        await archive(self._store, log, state)
+        await conclude(self._store, log, state, duties=self._duties)
         self._notices.changed(ref, state, view=True)
         return Finish.ENDED
 
@@ -227,7 +230,7 @@ class Engine:
                 break
         state.apply(entry)
         _warn_of_failure(ref, state)
-        await archive(self._store, log, state)
+        await conclude(self._store, log, state, duties=self._duties)
         self._notices.changed(ref, state, view=True)
         return Finish.ENDED
 

@@ -3,7 +3,7 @@
 Both are derived from the log; whoever finds an ended run without them makes them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ from teamrun.runs.log.status import RunStatus
 from teamrun.runs.log.usage import RunUsage
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["RunResult", "archive", "events_of", "output_of"]
+__all__ = ["DUTIES", "Duty", "RunResult", "archive", "conclude", "events_of", "output_of"]
 
 
 class RunResult(BaseModel):
@@ -114,13 +114,13 @@ def _message_in(event: bytes) -> bytes | None:
 
 
 async def archive(store: ObjectStore, log: RunLog, state: RunState) -> None:
-    """Write the derived objects of an ended run, and take its marker away.
+    """Write the derived objects of an ended run.
 
     What the log holds is copied, not read and written again: that would be a fifth of the cost of
     a whole run.
 
     Raises:
-        Unavailable: Storage does not answer; the marker is still there, so it is tried again.
+        Unavailable: Storage does not answer.
         UnreadableEntry: The log was damaged since it was folded; nothing is written.
     """
     run_id = log.ref.run_id
@@ -128,7 +128,6 @@ async def archive(store: ObjectStore, log: RunLog, state: RunState) -> None:
     messages: list[bytes] = []
     stored = await log.stored()
     if stored and isinstance(log.parsed(stored[0], 0).body, End):  # it was deleted meanwhile
-        await store.delete(open_marker(log.ref))
         return
     if len(stored) != state.entries:
         raise log.unreadable(min(len(stored), state.entries), "is not what it was")
@@ -143,4 +142,26 @@ async def archive(store: ObjectStore, log: RunLog, state: RunState) -> None:
                 messages.append(message)
     await store.put(events_key(log.ref), b"".join(lines))
     await store.put(result_key(log.ref), _result_json(state, messages))
+
+
+Duty = Callable[[ObjectStore, RunLog, RunState], Awaitable[None]]
+"""Something that is due after the end of a run; it may be done twice, and must allow it."""
+
+DUTIES: tuple[Duty, ...] = (archive,)
+"""What is due after the end of every run, in this order."""
+
+
+async def conclude(
+    store: ObjectStore, log: RunLog, state: RunState, *, duties: Sequence[Duty] = DUTIES
+) -> None:
+    """Do what is due after the end of a run, then remove its marker.
+
+    Whoever finds an ended run whose marker is there does it again, so nothing of it is lost.
+
+    Raises:
+        Unavailable: Storage does not answer.
+        UnreadableEntry: The log was damaged since it was folded.
+    """
+    for duty in duties:
+        await duty(store, log, state)
     await store.delete(open_marker(log.ref))

@@ -5,7 +5,7 @@ Everything here works on the log; `live` and `dispatcher` only make it quick.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
@@ -26,7 +26,7 @@ from teamrun.errors import (
 )
 from teamrun.live.base import Live
 from teamrun.runs.log.announcer import GROWN, Notices, run_topic
-from teamrun.runs.log.archive import RunResult, archive, events_of
+from teamrun.runs.log.archive import DUTIES, Duty, RunResult, conclude, events_of
 from teamrun.runs.log.entries import ArtifactRecord, CancelMode
 from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import artifact_blob, result_key
@@ -81,8 +81,10 @@ class RunService:
         registry: Registry,
         catalog: Catalog | None = None,
         clock: Clock | None = None,
+        duties: Sequence[Duty] = DUTIES,
     ) -> None:
         clock = clock or SystemClock()
+        self._duties = duties
         self._store = store
         self._live = live
         self._clock = clock
@@ -95,6 +97,7 @@ class RunService:
             notices=self._notices,
             dispatcher=dispatcher,
             clock=clock,
+            duties=duties,
         )
         self.teams: Final = Teams(registry, catalog)
         """The teams that runs can be made of."""
@@ -224,7 +227,7 @@ class RunService:
         result = await self._stored_result(ref)
         if result is None:  # missing or damaged: it is derived from the log
             async with self._reader.unless_erased(ref):
-                await archive(self._store, self._reader.log(ref), state)
+                await conclude(self._store, self._reader.log(ref), state, duties=self._duties)
             result = await self._stored_result(ref)
         if result is None:  # deleted meanwhile
             raise _not_found(run_id)

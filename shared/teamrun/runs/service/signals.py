@@ -7,7 +7,7 @@ folds again and decides again. What was acknowledged here is in the log.
 import contextlib
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ from teamrun.errors import (
 )
 from teamrun.messages.recordable import encodable
 from teamrun.runs.log.announcer import Notices
-from teamrun.runs.log.archive import archive
+from teamrun.runs.log.archive import Duty, conclude
 from teamrun.runs.log.endings import cancelled, ending
 from teamrun.runs.log.entries import Body, CancelMode, Decision, LoggedEvent, Signal
 from teamrun.runs.log.events import paused_event, received_event, resumed_event
@@ -90,12 +90,14 @@ class Signals:
         notices: Notices,
         dispatcher: Dispatcher,
         clock: Clock,
+        duties: Sequence[Duty],
     ) -> None:
         self._store = store
         self._reader = reader
         self._notices = notices
         self._dispatcher = dispatcher
         self._clock = clock
+        self._duties = duties
 
     async def cancel(self, ref: RunRef, reason: str | None, mode: CancelMode = "now") -> Run:
         """See `RunService.cancel`."""
@@ -125,7 +127,7 @@ class Signals:
                 self._tell(ref, state, owner)
                 if state.end is not None:
                     with contextlib.suppress(StorageError):
-                        await archive(self._store, log, state)
+                        await conclude(self._store, log, state, duties=self._duties)
                 return public_run(state)
 
     async def answer(self, ref: RunRef, answer: Answer, key: str | None) -> SignalResult:
