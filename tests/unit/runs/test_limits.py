@@ -417,26 +417,21 @@ def test_a_limit_is_written_out() -> None:
     assert Level("timeout_seconds", 60.0, 60.0).limit_text == "60"
 
 
-def test_a_limit_of_an_agent_that_the_team_does_not_have_is_refused_wherever_it_is_given() -> None:
-    async def scenario() -> None:
-        cluster = Cluster({"a": ["one", "two"]}, team=solo())
-        misspelt = {"agents": {"b": {"max_tokens": 1}}}
-        ref = await cluster.submit()
-        given = Limits.model_validate(misspelt)
-        attempts: list[Callable[[], Awaitable[object]]] = [
-            lambda: cluster.submit(limits=misspelt),
-            lambda: cluster.service.resume(TENANT, ref.run_id, limits=given),
-            lambda: cluster.service.fork(
-                TENANT, ref.run_id, ForkRequest(after_seq=1, limits=given)
-            ),
-        ]
-        for attempt in attempts:
-            with pytest.raises(DefinitionError) as caught:
-                await attempt()
-            assert (caught.value.code, caught.value.pointer) == (
-                "unknown_agent",
-                "/limits/agents/b",
-            )
-        await cluster.submit(limits={"agents": {"a": {"max_tokens": 1}}})
-
-    asyncio.run(scenario())
+async def test_a_limit_of_an_agent_that_the_team_does_not_have_is_refused() -> None:
+    cluster = Cluster({"a": ["one", "two"]}, team=solo())
+    misspelt = {"agents": {"b": {"max_tokens": 1}}}
+    ref = await cluster.submit()
+    given = Limits.model_validate(misspelt)
+    attempts: list[Callable[[], Awaitable[object]]] = [
+        lambda: cluster.submit(limits=misspelt),
+        lambda: cluster.service.resume(TENANT, ref.run_id, limits=given),
+        lambda: cluster.service.fork(TENANT, ref.run_id, ForkRequest(after_seq=1, limits=given)),
+    ]
+    for attempt in attempts:
+        with pytest.raises(DefinitionError) as caught:
+            await attempt()
+        assert (caught.value.code, caught.value.pointer) == (
+            "unknown_agent",
+            "/limits/agents/b",
+        )
+    await cluster.submit(limits={"agents": {"a": {"max_tokens": 1}}})

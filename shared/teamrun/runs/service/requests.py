@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.definitions.names import names_of
-from teamrun.components.definitions.teams import TeamDefinition
 from teamrun.components.reading.problems import did_you_mean, listed, pointer
 from teamrun.errors import DefinitionError
 from teamrun.messages.recordable import recordable
