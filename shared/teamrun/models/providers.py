@@ -1,57 +1,130 @@
 """The table of providers: a name in data picks a class here, and nothing else is imported.
 
-A row holds where its class lives and which option names are written differently in a
-configuration file; the class itself checks that its package is there.
+A new provider is one row, its client and its class of options. The client itself checks that its
+package is installed. Companies that serve OpenAI's protocol are no rows here, but in `makers`.
 """
 
 import inspect
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, Final, Protocol
 
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
+from teamrun.models.makers import Access, access_to
 from teamrun.models.openai_request import CreateArgs
+from teamrun.models.options import (
+    AzureOpenAIOptions,
+    OpenAIOptions,
+    ProfileOptions,
+    ScriptedOptions,
+)
 
-__all__ = ["make_client", "option_names", "provider_names", "split_model_id"]
+__all__ = [
+    "PLANNED",
+    "PROVIDERS",
+    "FindAccess",
+    "PlannedProvider",
+    "Provider",
+    "make_client",
+    "option_names",
+    "provider_names",
+    "split_model_id",
+]
+
+
+class FindAccess(Protocol):
+    """Finds the address at which a model is called, and the key that belongs to it."""
+
+    def __call__(self, model: str, base_url: str | None, environ: Mapping[str, str], /) -> Access:
+        """The address, and the key of the environment."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Provider:
-    module: str
-    name: str
-    """Of the class in that module; its constructor's arguments are the options."""
+class Provider:
+    """One type of model profile."""
+
+    client: str
+    """Its class as `module:name`; the constructor's arguments are the options."""
+    options: type[ProfileOptions]
+    """The options that a profile of the operator's file takes."""
     needs: tuple[str, ...] = ()
     """Options that must be given: a profile never falls back on a variable for them."""
-    aliases: dict[str, str] = field(default_factory=dict[str, str])
     switches: tuple[str, ...] = ()
     """Options that are fields of `model_info`."""
     hidden: tuple[str, ...] = ("self", "clock", "http_client", "retry", "create_args")
     """Arguments that data cannot give."""
+    access: FindAccess | None = None
+    """Finds address and key if a profile does not give them; `type:model` is a profile then."""
+    is_scripted: bool = False
+    """Whether a script answers, and no model."""
+    autogen: tuple[str, ...] = ()
+    """Clients of AutoGen component JSON that a profile of this provider can replace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedProvider:
+    """A provider that is known, but not available in this release."""
+
+    remedy: str = ""
+    """What to write meanwhile."""
+    autogen: tuple[str, ...] = ()
+    """Clients of AutoGen component JSON: each is replaced by a profile for the same model."""
 
 
 _SWITCHES = ("alternate_roles", "multiple_system_messages", "empty_content")
+_AUTOGEN = "autogen_ext.models"
 
-_PROVIDERS = {
-    "openai": _Provider(
-        module="teamrun.models.openai",
-        name="OpenAIChatCompletionClient",
+PROVIDERS: Final[Mapping[str, Provider]] = {
+    "openai": Provider(
+        client="teamrun.models.openai:OpenAIChatCompletionClient",
+        options=OpenAIOptions,
         needs=("model",),
         switches=_SWITCHES,
-        aliases={"model_id": "model", "endpoint": "base_url"},
+        access=access_to,
+        autogen=(
+            f"{_AUTOGEN}.openai.OpenAIChatCompletionClient",
+            "openai_chat_completion_client",
+            "OpenAIChatCompletionClient",
+        ),
     ),
-    "azure_openai": _Provider(
-        module="teamrun.models.azure_openai",
-        name="AzureOpenAIChatCompletionClient",
+    "azure_openai": Provider(
+        client="teamrun.models.azure_openai:AzureOpenAIChatCompletionClient",
+        options=AzureOpenAIOptions,
         needs=("model",),
         switches=_SWITCHES,
-        aliases={"model_id": "model"},
+        autogen=(
+            f"{_AUTOGEN}.openai.AzureOpenAIChatCompletionClient",
+            f"{_AUTOGEN}.azure.AzureAIChatCompletionClient",
+            "azure_openai_chat_completion_client",
+            "AzureOpenAIChatCompletionClient",
+        ),
     ),
-    "scripted": _Provider(
-        module="teamrun.testing.scripted",
-        name="ScriptedModel",
+    "scripted": Provider(
+        client="teamrun.testing.scripted:ScriptedModel",
+        options=ScriptedOptions,
         needs=("script",),
+        is_scripted=True,
+    ),
+}
+"""The types of model profiles."""
+
+PLANNED: Final[Mapping[str, PlannedProvider]] = {
+    "bedrock": PlannedProvider(
+        autogen=(f"{_AUTOGEN}.anthropic.AnthropicBedrockChatCompletionClient",)
+    ),
+    "anthropic": PlannedProvider(autogen=(f"{_AUTOGEN}.anthropic.AnthropicChatCompletionClient",)),
+    "google": PlannedProvider(),
+    "mistral": PlannedProvider(),
+    "ollama": PlannedProvider(
+        remedy="Ollama speaks OpenAI's protocol: use type 'openai' with its 'base_url'.",
+        autogen=(
+            f"{_AUTOGEN}.ollama.OllamaChatCompletionClient",
+            "OllamaChatCompletionClient",
+        ),
     ),
 }
 
@@ -86,7 +159,7 @@ def make_client(provider: str, **options: Any) -> ChatCompletionClient:
 
 def provider_names() -> list[str]:
     """The providers that `make_client` knows."""
-    return sorted(_PROVIDERS)
+    return sorted(PROVIDERS)
 
 
 def option_names(provider: str) -> list[str]:
@@ -96,47 +169,48 @@ def option_names(provider: str) -> list[str]:
         DefinitionError: There is no such provider.
     """
     row = _row(provider)
-    return sorted({*_options_of(row), *row.aliases})
+    return sorted({*_options_of(row), *row.options.aliases})
 
 
 def split_model_id(model_id: str) -> tuple[str, str]:
     """`provider:model` in its two parts; without a known provider in front it is OpenAI's."""
     provider, sign, model = model_id.partition(":")
-    if sign and provider in _PROVIDERS:
+    if sign and provider in PROVIDERS:
         return provider, model
     return "openai", model_id
 
 
-def _row(provider: str) -> _Provider:
-    row = _PROVIDERS.get(provider)
+def _row(provider: str) -> Provider:
+    row = PROVIDERS.get(provider)
     if row is None:
         raise DefinitionError(
-            f"There is no model provider {provider!r}.{_hint(provider, _PROVIDERS)} "
+            f"There is no model provider {provider!r}.{_hint(provider, PROVIDERS)} "
             f"Known: {', '.join(provider_names())}.",
             pointer="/provider",
         )
     return row
 
 
-def _known_option(name: str, provider: str, row: _Provider, known: set[str]) -> str:
-    name_of_argument = row.aliases.get(name, name)
+def _known_option(name: str, provider: str, row: Provider, known: set[str]) -> str:
+    name_of_argument = row.options.aliases.get(name, name)
     if name_of_argument not in known:
         raise DefinitionError(
             f"A model of provider {provider!r} has no option {name!r}."
-            f"{_hint(name, {*known, *row.aliases})} Known: {', '.join(sorted(known))}.",
+            f"{_hint(name, {*known, *row.options.aliases})} Known: {', '.join(sorted(known))}.",
             pointer=f"/{name}",
         )
     return name_of_argument
 
 
-def _options_of(row: _Provider) -> set[str]:
+def _options_of(row: Provider) -> set[str]:
     parameters = inspect.signature(_load(row)).parameters
     names = set(parameters) - set(row.hidden) | set(row.switches)
     return names | set(CreateArgs.__annotations__) if "create_args" in parameters else names
 
 
-def _load(row: _Provider) -> Any:
-    return getattr(import_module(row.module), row.name)  # a name of our own table, never of data
+def _load(row: Provider) -> Any:
+    module, _, name = row.client.partition(":")
+    return getattr(import_module(module), name)  # a name of our own table, never of data
 
 
 def _hint(name: str, known: Any) -> str:

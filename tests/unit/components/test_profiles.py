@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from teamrun.components.building.models import Profiles
-from teamrun.components.definitions.profiles import PROFILE_OPTIONS, Profile
+from teamrun.components.definitions.profiles import Profile
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
-from teamrun.models.providers import option_names, provider_names
+from teamrun.models.providers import PLANNED, PROVIDERS, option_names
 from teamrun.testing import ScriptedModel
 
 MAIN = Profile("main", "openai", {"model": "gpt-4o", "api_key": "${KEY}"}, "local")
@@ -144,7 +144,17 @@ async def test_closing_closes_what_was_made_and_nothing_that_was_handed_in() -> 
 def test_every_type_of_profile_and_each_of_its_options_is_known_to_the_clients() -> None:
     renamed: dict[str, Any] = {"latency_ms": "latency"}
 
-    assert set(PROFILE_OPTIONS) <= set(provider_names())
-    for kind, options in PROFILE_OPTIONS.items():
-        names = {renamed.get(name, name) for name in options.model_fields}
+    for kind, row in PROVIDERS.items():
+        names = {renamed.get(name, name) for name in row.options.model_fields}
         assert names <= set(option_names(kind)), kind
+        assert set(row.options.aliases.values()) <= row.options.model_fields.keys(), kind
+        assert row.options.secret | row.options.verbatim <= row.options.model_fields.keys(), kind
+        assert set(row.needs) <= names, kind
+
+
+def test_no_provider_is_both_available_and_planned_and_no_client_of_autogen_has_two() -> None:
+    rows = [*PROVIDERS.values(), *PLANNED.values()]
+    paths = [path for row in rows for path in row.autogen]
+
+    assert not PROVIDERS.keys() & PLANNED.keys()
+    assert len(paths) == len(set(paths))

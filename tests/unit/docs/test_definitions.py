@@ -17,16 +17,18 @@ from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
 from teamrun.errors import DefinitionError
+from teamrun.models import options
+from teamrun.models.providers import PROVIDERS
 from teamrun.testing import ScriptedModel
 
 PAGE = page("docs/reference/definitions.md")
 SHARED = set(teams.RoundRobinDefinition.model_fields)
-OPENAI = set(profiles.OpenAIOptions.model_fields)
+OPENAI = set(options.OpenAIOptions.model_fields)
 
 CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
-    "### `openai`": (profiles.OpenAIOptions, set()),
-    "### `azure_openai`": (profiles.AzureOpenAIOptions, OPENAI),
-    "### `scripted`": (profiles.ScriptedOptions, set()),
+    "### `openai`": (options.OpenAIOptions, set()),
+    "### `azure_openai`": (options.AzureOpenAIOptions, OPENAI),
+    "### `scripted`": (options.ScriptedOptions, set()),
     "### Price": (profiles.PriceOptions, set()),
     "### `assistant_agent`": (agents.AssistantDefinition, {"type"}),
     "### `user_proxy_agent`": (agents.UserProxyDefinition, {"type"}),
@@ -99,7 +101,7 @@ def faults_of_file(folder: Path, content: dict[str, Any]) -> Iterable[dict[str, 
     return []
 
 
-@pytest.mark.parametrize("kind", profiles.PROFILE_OPTIONS)
+@pytest.mark.parametrize("kind", PROVIDERS)
 def test_profiles_take_every_name_of_their_fields(kind: str, tmp_path: Path) -> None:
     names = {name for row in PAGE.table(f"### `{kind}`") for name in names_in(row[0])}
 

@@ -10,6 +10,7 @@ from teamrun.components.definitions import kinds
 from teamrun.components.definitions.contexts import CONTEXTS
 from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, TEAMS, Table
 from teamrun.components.definitions.tools import TOOLS
+from teamrun.models.providers import PLANNED, PROVIDERS
 
 __all__ = ["KINDS", "MODELS", "UNSUPPORTED", "Kind", "Known"]
 
@@ -48,19 +49,7 @@ KINDS: Final[Mapping[Kind, Mapping[str, Known]]] = {
 """Components that are converted, by kind; those of teams, agents and conditions are their rows."""
 
 MODELS: Final = frozenset(
-    {
-        f"{_EXT}.models.openai.OpenAIChatCompletionClient",
-        f"{_EXT}.models.openai.AzureOpenAIChatCompletionClient",
-        f"{_EXT}.models.anthropic.AnthropicChatCompletionClient",
-        f"{_EXT}.models.anthropic.AnthropicBedrockChatCompletionClient",
-        f"{_EXT}.models.azure.AzureAIChatCompletionClient",
-        f"{_EXT}.models.ollama.OllamaChatCompletionClient",
-        "openai_chat_completion_client",
-        "OpenAIChatCompletionClient",
-        "azure_openai_chat_completion_client",
-        "AzureOpenAIChatCompletionClient",
-        "OllamaChatCompletionClient",
-    }
+    path for row in (*PROVIDERS.values(), *PLANNED.values()) for path in row.autogen
 )
 """Model clients: each is replaced by the operator's profile for the same model."""
 

@@ -70,7 +70,7 @@ class Profiles(Collection[str]):
         """Whether a script answers under a name here."""
         if (active := self.active(name)) is None:
             return self._given[name].is_scripted
-        return active.profile.type == "scripted"
+        return active.profile.provider.is_scripted
 
     def entry_points(self) -> list[str]:
         """The profiles that are no fallback of another one."""

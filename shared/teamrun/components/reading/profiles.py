@@ -6,13 +6,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from teamrun.components.definitions.environment import MissingVariable, expand_all, malformed
-from teamrun.components.definitions.profiles import (
-    PROFILE_OPTIONS,
-    OpenAIOptions,
-    PriceOptions,
-    Profile,
-    ProfileOptions,
-)
+from teamrun.components.definitions.profiles import PriceOptions, Profile
 from teamrun.components.reading.fields import Fields, as_object, construct, read_fields
 from teamrun.components.reading.json_text import load_json
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
@@ -20,22 +14,11 @@ from teamrun.components.reading.yaml_text import load_yaml
 from teamrun.errors import DefinitionError
 from teamrun.models.makers import KEY_VARIABLES, OPENAI, variable_of
 from teamrun.models.prices import Price
+from teamrun.models.providers import PLANNED, PROVIDERS, Provider
 
 __all__ = ["implicit_profile", "read_profiles"]
 
 _COMMON: Final = ("type", "fallback", "price")
-_LATER: Final[Mapping[str, str]] = {
-    "bedrock": "",
-    "anthropic": "",
-    "google": "",
-    "mistral": "",
-    "ollama": " Ollama speaks OpenAI's protocol: use type 'openai' with its 'base_url'.",
-}
-_ALIASES: Final[Mapping[str, Mapping[str, str]]] = {
-    "openai": {"model_id": "model", "endpoint": "base_url", "org_id": "organization"},
-    "azure_openai": {"model_id": "model", "endpoint": "azure_endpoint"},
-    "scripted": {"script_file": "script_file"},
-}
 
 
 def read_profiles(
@@ -64,7 +47,8 @@ def read_profiles(
 def implicit_profile(name: str) -> Profile | None:
     """The profile that `provider:model` stands for in the operator's file."""
     provider, _, model = name.partition(":")
-    if provider != "openai" or not model:
+    row = PROVIDERS.get(provider)
+    if row is None or row.access is None or not model:
         return None
     variable = variable_of(model)
     options = {"model": model, "api_key": f"${{{variable}}}"}
@@ -112,13 +96,14 @@ def _profile(
     environ: Mapping[str, str],
 ) -> Profile | None:
     kind = source.get("type", _type_of(source))
-    options = PROFILE_OPTIONS.get(kind) if isinstance(kind, str) else None
-    if options is None:
+    row = PROVIDERS.get(kind) if isinstance(kind, str) else None
+    if row is None:
         _note_type(kind, pointer(where, "type"), problems)
         return None
     before = len(problems.found)
-    known = {key: key for key in (*_COMMON, *options.model_fields)}
-    known |= _ALIASES[str(kind)]
+    options = row.options
+    known = {key: key for key in (*_COMMON, *options.model_fields, *options.file_only)}
+    known |= options.aliases
     fields = read_fields(source, where, known, problems, what=f"a profile of type {kind!r}")
     values = {
         key: value
@@ -128,7 +113,7 @@ def _profile(
     _load_script(fields, values, folder, problems)
     _check_texts(fields, values, problems)
     price = _price(fields, problems)
-    _check_options(options, fields, values, environ, problems)
+    _check_options(row, fields, values, environ, problems)
     if len(problems.found) > before:
         return None
     fallback = fields.values.get("fallback")
@@ -184,7 +169,7 @@ def _check_texts(fields: Fields, values: Mapping[str, Any], problems: Problems) 
 
 
 def _check_options(
-    options: type[ProfileOptions],
+    row: Provider,
     fields: Fields,
     values: Mapping[str, Any],
     environ: Mapping[str, str],
@@ -194,13 +179,13 @@ def _check_options(
     expanded: dict[str, Any] = {}
     for name, value in values.items():
         with contextlib.suppress(MissingVariable):
-            expanded[name] = value if name == "script" else expand_all(value, environ)
+            expanded[name] = value if name in row.options.verbatim else expand_all(value, environ)
     unknown = values.keys() - expanded.keys()
     if problems.is_in(fields.place("script_file")):
         unknown |= {"script"}
     given = {name: value for name, value in expanded.items() if value != ""}
-    construct(options, fields, given, problems, unknown=unknown)
-    if options is OpenAIOptions:
+    construct(row.options, fields, given, problems, unknown=unknown)
+    if row.access is not None:
         _check_key(fields, values, expanded, problems)
 
 
@@ -243,12 +228,13 @@ def _check_fallbacks(profiles: Mapping[str, Profile | None], problems: Problems)
 
 
 def _note_type(kind: Any, where: str, problems: Problems) -> None:
-    if isinstance(kind, str) and kind in _LATER:
-        detail = f"'type': {kind!r} is not available yet.{_LATER[kind]}"
+    planned = PLANNED.get(kind) if isinstance(kind, str) else None
+    if planned is not None:
+        detail = f"'type': {kind!r} is not available yet. {planned.remedy}".rstrip()
         problems.add(where, "not_available_yet", detail)
         return
-    hint = did_you_mean(str(kind), PROFILE_OPTIONS)
-    detail = f"'type': no model type {shown(kind)}.{hint} There are {listed(PROFILE_OPTIONS)}."
+    hint = did_you_mean(str(kind), PROVIDERS)
+    detail = f"'type': no model type {shown(kind)}.{hint} There are {listed(PROVIDERS)}."
     if kind is None:
-        detail = f"'type' is needed: one of {listed(PROFILE_OPTIONS)}."
+        detail = f"'type' is needed: one of {listed(PROVIDERS)}."
     problems.add(where, "unknown_provider", detail)

@@ -1,0 +1,102 @@
+"""The options of model profiles, by the names of the operator's file; one class per provider."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["AzureOpenAIOptions", "OpenAIOptions", "ProfileOptions", "ScriptedOptions"]
+
+
+class ProfileOptions(BaseModel):
+    """What every type of profile takes."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        defer_build=True,
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+    )
+
+    secret: ClassVar[frozenset[str]] = frozenset()
+    """Options that are no part of the profile's digest."""
+    verbatim: ClassVar[frozenset[str]] = frozenset()
+    """Options whose texts are not expanded."""
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Other names of options, each with the option's own."""
+    file_only: ClassVar[frozenset[str]] = frozenset()
+    """Names in the operator's file that are replaced while it is read."""
+
+    model_info: dict[str, Any] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """What the client's constructor takes."""
+        return self.model_dump(exclude_none=True)
+
+
+class _ChatOptions(ProfileOptions):
+    secret = frozenset({"api_key", "default_headers"})
+
+    model: str = Field(min_length=1)
+    api_key: str | None = None
+    default_headers: dict[str, str] | None = None
+    temperature: float | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    reasoning_effort: str | None = None
+    parallel_tool_calls: bool | None = None
+    add_name_prefixes: bool | None = None
+    include_name_in_message: bool | None = None
+    alternate_roles: bool | None = None
+    multiple_system_messages: bool | None = None
+    empty_content: bool | None = None
+    include_usage: bool | None = None
+    """Whether usage is asked for in streams; some servers refuse the field that does it."""
+    extra_body: dict[str, Any] | None = None
+    """What the server takes beyond OpenAI's own arguments."""
+    timeout: float | None = Field(default=None, gt=0)
+    """Seconds for one attempt."""
+    max_retries: int | None = Field(default=None, ge=0)
+
+
+class OpenAIOptions(_ChatOptions):
+    """Options of a profile of type `openai`."""
+
+    aliases = {"model_id": "model", "endpoint": "base_url", "org_id": "organization"}
+
+    base_url: str | None = None
+    organization: str | None = None
+
+
+class AzureOpenAIOptions(_ChatOptions):
+    """Options of a profile of type `azure_openai`."""
+
+    aliases = {"model_id": "model", "endpoint": "azure_endpoint"}
+
+    azure_endpoint: str | None = None
+    azure_deployment: str | None = None
+    api_version: str | None = None
+
+
+class ScriptedOptions(ProfileOptions):
+    """Options of a profile of type `scripted`: written answers, for demonstrations and tests."""
+
+    verbatim = frozenset({"script"})
+    file_only = frozenset({"script_file"})
+
+    script: dict[str, list[Any]] | list[Any]
+    """The answers in order, of each agent or of all together."""
+    latency_ms: float = Field(default=0, ge=0, allow_inf_nan=False)
+    """How long each answer takes."""
+
+    def arguments(self) -> dict[str, Any]:
+        """What the client's constructor takes."""
+        rest = self.model_dump(exclude={"latency_ms"}, exclude_none=True)
+        return {**rest, "latency": timedelta(milliseconds=self.latency_ms)}
