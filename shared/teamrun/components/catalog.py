@@ -106,7 +106,8 @@ class Teams:
         try:
             resolved = await self._catalog.resolve(tenant, team)
         except DefinitionError as error:
-            return Validation(valid=False, errors=[Fault(**Problem.of(error)._asdict())])
+            problems = error.data.get("problems") or [Problem.of(error)._asdict()]
+            return Validation(valid=False, errors=[Fault(**problem) for problem in problems])
         notes = self._registry.notes(resolved.definition, "/team")
         return Validation(valid=True, warnings=notes)
 

@@ -108,6 +108,20 @@ async def test_a_catalog_that_does_not_answer_is_503_and_accepts_nothing() -> No
         assert w.mailbox.refs == []
 
 
+async def test_every_fault_of_a_stored_team_is_given() -> None:
+    class Damaged(StoredTeams):
+        async def resolve(self, tenant: str, name: str) -> Resolved:
+            broken = {**SONGS, "participants": [AGENT, AGENT], "max_turns": 0}
+            return self.tenants[tenant].resolve(team_spec=broken)
+
+    async with two_tenants(Damaged()) as w:
+        _, validated, run = await asked(w, "their-key")
+
+        places = [fault["pointer"] for fault in validated.json()["errors"]]
+        assert places == ["/team_spec/participants/1", "/team_spec/max_turns"]
+        assert (run.status_code, len(run.json()["errors"])) == (422, 2)
+
+
 @pytest.mark.parametrize("name", ["letters@latest", "letters@2", "Letters", "@", ""])
 async def test_a_team_is_read_by_exactly_its_name(name: str) -> None:
     async with two_tenants(StoredTeams()) as w:
