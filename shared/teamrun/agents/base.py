@@ -171,7 +171,9 @@ def messages_of_task(task: Task | None) -> list[BaseChatMessage]:
         return [TextMessage(content=task, source="user")]
     if isinstance(task, BaseChatMessage):
         return [task]
-    messages = checked_list(task, parameter="task", of="messages, or a text or one message")
+    messages = checked_list(
+        task, parameter="task", expected="a text, a message or a list of messages"
+    )
     if not messages:
         raise ValueError("Task list cannot be empty.")
     for message in messages:

@@ -57,7 +57,9 @@ def handoffs_by_name(handoffs: Sequence[Handoff | str]) -> dict[str, Handoff]:
         ValueError: Something is neither, or two go by the same name.
     """
     named: dict[str, Handoff] = {}
-    for handoff in checked_list(handoffs, parameter="handoffs", of="names and Handoff objects"):
+    for handoff in checked_list(
+        handoffs, parameter="handoffs", expected="a list of names and Handoff objects"
+    ):
         made = Handoff(target=handoff) if isinstance(handoff, str) else handoff
         if not isinstance(made, Handoff):
             raise ValueError(

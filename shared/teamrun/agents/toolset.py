@@ -47,7 +47,7 @@ def as_tools(tools: Sequence[AnyTool]) -> list[Tool]:
         TypeError: It is no list.
     """
     made: list[Tool] = []
-    for tool in checked_list(tools, parameter="tools", of="tools and functions"):
+    for tool in checked_list(tools, parameter="tools", expected="a list of tools and functions"):
         if isinstance(tool, Tool):
             made.append(with_approval(tool))
         elif callable(tool):

@@ -42,7 +42,7 @@ class TextMentionTermination(SimpleTermination):
         self._sources = (
             None
             if sources is None
-            else frozenset(checked_list(sources, parameter="sources", of="names"))
+            else frozenset(checked_list(sources, parameter="sources", expected="a list of names"))
         )
         self._ignore_case = ignore_case
 
@@ -90,7 +90,9 @@ class SourceMatchTermination(SimpleTermination):
 
     def __init__(self, sources: Sequence[str]) -> None:
         super().__init__()
-        self._sources = frozenset(checked_list(sources, parameter="sources", of="names"))
+        self._sources = frozenset(
+            checked_list(sources, parameter="sources", expected="a list of names")
+        )
 
     def _check(self, messages: Sequence[AnyMessage]) -> str | None:
         for message in messages:

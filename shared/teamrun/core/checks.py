@@ -34,7 +34,7 @@ def checked_instance(
     return value
 
 
-def checked_list(value: Any, *, parameter: str, of: str) -> list[Any]:
+def checked_list(value: Any, *, parameter: str, expected: str) -> list[Any]:
     """The items of the argument as a list; None and an empty value are no items.
 
     A text is refused, although Python would take its letters for items.
@@ -46,7 +46,7 @@ def checked_list(value: Any, *, parameter: str, of: str) -> list[Any]:
         return []
     has_other_items = isinstance(value, str | bytes | bytearray | Mapping)
     if has_other_items or not isinstance(value, Iterable):
-        raise wrong_type(parameter, f"a list of {of}, {parameter}=[...]", cast("object", value))
+        raise wrong_type(parameter, expected, cast("object", value))
     return list(cast("Iterable[Any]", value))
 
 

@@ -11,6 +11,7 @@ from teamrun.core.optional import require
 from teamrun.errors import UsageError
 from teamrun.models.base import ModelInfo
 from teamrun.models.families import known_or_given
+from teamrun.models.makers import address_and_query
 from teamrun.models.openai import (
     ApiKey,
     BaseOpenAIClient,
@@ -153,8 +154,11 @@ def _connect(
 
     from teamrun.models import http_pool, openai_calls, redirects
 
+    address = address_and_query(options.pop("azure_endpoint"))
     return AsyncAzureOpenAI(
         **options,
+        azure_endpoint=address.url,
+        default_query=address.query,
         max_retries=0,
         timeout=openai_calls.timeouts(timeout.total_seconds()),
         http_client=redirects.guarded(http_client or http_pool.http_client()),

@@ -85,10 +85,20 @@ def read_error(body: object, *, is_one: bool = False) -> ErrorBody:
     codes = [str(node[name]) for node in nodes for name in _CODE if _is_name(node.get(name))]
     kinds = [str(node[name]) for node in nodes for name in _KIND if _is_name(node.get(name))]
     return ErrorBody(
-        words=_words(body) or (json.dumps(body, ensure_ascii=False) if is_one and body else ""),
+        words=_words_with_parameter(body, nodes)
+        or (json.dumps(body, ensure_ascii=False) if is_one and body else ""),
         status=next(_statuses(nodes), None),
         code=next(iter(codes + kinds), None),
         kinds=frozenset(kind.lower() for kind in codes + kinds),
+    )
+
+
+def _words_with_parameter(body: object, nodes: Sequence[Json]) -> str:
+    """The words, and OpenAI's `param` if it names something that they do not."""
+    words = _words(body)
+    named = next((node["param"] for node in nodes if _is_name(node.get("param"))), None)
+    return (
+        f"{words} ({named})" if words and named is not None and str(named) not in words else words
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from teamrun.errors import UsageError
 from teamrun.models.families import ModelFamily, family_of
@@ -19,9 +19,11 @@ __all__ = [
     "NO_KEY",
     "OPENAI",
     "Access",
+    "Address",
     "Maker",
     "NoAddress",
     "access_to",
+    "address_and_query",
     "address_of",
     "maker_at",
     "provider_of",
@@ -151,6 +153,22 @@ def access_to(model: str, base_url: str | None, environ: Mapping[str, str]) -> A
     # The two variables belong together: they describe one server.
     is_configured = address == environ.get(BASE_URL)
     return Access(address, None, (environ.get(OPENAI.variable) or None) if is_configured else None)
+
+
+class Address(NamedTuple):
+    """A server's address in the two parts that a client takes."""
+
+    url: str
+    query: dict[str, str] | None
+    """Sent with every request, such as the signature of a gateway; None if there is none."""
+
+
+def address_and_query(address: str) -> Address:
+    """The parts of an address, to which the paths of requests are added."""
+    url, sign, query = address.partition("?")
+    if not sign:
+        return Address(address, None)
+    return Address(url, dict(parse_qsl(query.partition("#")[0], keep_blank_values=True)))
 
 
 def maker_at(base_url: str) -> Maker | None:

@@ -22,7 +22,14 @@ from teamrun.errors import ModelError, UsageError
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.base import ChatCompletionClient, ModelInfo
 from teamrun.models.families import context_window, is_reasoning, known_or_given
-from teamrun.models.makers import NO_KEY, OPENAI, Access, access_to, provider_of
+from teamrun.models.makers import (
+    NO_KEY,
+    OPENAI,
+    Access,
+    access_to,
+    address_and_query,
+    provider_of,
+)
 from teamrun.models.openai_request import CreateArgs, HasSchema, RequestBuilder, checked
 from teamrun.models.retry import Retries, RetryPolicy
 from teamrun.tools.schema import ToolSchema
@@ -37,6 +44,8 @@ __all__ = ["BaseOpenAIClient", "OpenAIChatCompletionClient", "OpenAIClientBuilde
 ApiKey = str | Callable[[], Awaitable[str]]
 """A key, or a function that is asked for one before each request."""
 
+_USAGE_NAMES = ("stream_options", "streamOptions", "include_usage", "includeUsage")
+"""By which servers name what they refuse if they do not know `stream_options`."""
 _TIMEOUT = timedelta(minutes=10)
 
 
@@ -194,7 +203,9 @@ class BaseOpenAIClient(ChatCompletionClient):
 
     def _goes_without_usage(self, body: dict[str, Any], error: ModelError) -> bool:
         """Whether the server refused `stream_options`: it gets none from now on."""
-        refused = error.status_code in (400, 422) and "stream_options" in error.message
+        refused = error.status_code in (400, 422) and any(
+            name in error.message for name in _USAGE_NAMES
+        )
         if refused and "stream_options" in body:
             self._refuses_stream_options = True
             del body["stream_options"]
@@ -386,9 +397,11 @@ def _connect(
 
     from teamrun.models import http_pool, openai_calls, redirects
 
+    address = address_and_query(access.base_url)
     client = AsyncOpenAI(
         **options,
-        base_url=access.base_url,
+        base_url=address.url,
+        default_query=address.query,
         organization=organization,
         max_retries=0,
         timeout=openai_calls.timeouts(timeout.total_seconds()),

@@ -120,7 +120,7 @@ class AnswerReader:
     _thinking: bool = False
     """Whether the last text of the stream was a thought."""
     _unread: str = ""
-    """The last part of an answer that could not be read."""
+    """The last part of an answer that could not be read; a tool call counts most."""
     _several: bool = False
     """Whether several answers were asked for."""
     _other: ErrorBody | None = None
@@ -226,7 +226,8 @@ class AnswerReader:
         called = [self._calls.add(call, whole=whole) for call in calls_of(message)]
         if not any(called) and (message.get("tool_calls") or message.get("function_call")):
             self._unread = "tool_calls"
-        self._unread = content.unread or self._unread
+        if self._unread != "tool_calls":
+            self._unread = content.unread or self._unread
         if content.text or any(called):
             pieces += self._close_thought()
         if content.text:
@@ -246,11 +247,13 @@ class AnswerReader:
 
     def _lost(self) -> str:
         """Why an answer that seems to be empty is not: a part of it was not read."""
-        if self._text or self._refusal or self._calls:
+        asks_for_tools = _FINISH.get(self._finish_reason) == "function_calls"
+        is_call_lost = asks_for_tools and self._unread == "tool_calls"
+        if self._calls or ((self._text or self._refusal) and not is_call_lost):
             return ""
         if self._unread:
-            return f"it has nothing but {self._unread!r}, in a form that is not known"
-        if _FINISH.get(self._finish_reason) == "function_calls":
+            return f"its {self._unread!r} has a form that is not known"
+        if asks_for_tools:
             return f"its finish_reason is {self._finish_reason!r}, and it has no tool call"
         return ""
 

@@ -57,7 +57,7 @@ class Turns(ABC):
         emit_team_events: bool,
     ) -> None:
         self._members = tuple(
-            checked_list(members, parameter="participants", of="agents and teams")
+            checked_list(members, parameter="participants", expected="a list of agents and teams")
         )
         self._seats: dict[str, Participant] = {}
         for seat in map(participant, self._members):

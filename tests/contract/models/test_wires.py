@@ -7,6 +7,7 @@ Everything goes over real HTTP.
 import json
 import math
 from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from tests.contract.models.wires import (
@@ -43,6 +44,9 @@ STREAM_OPTIONS_REFUSED = [
         {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}]},
         {"error_code": "BAD_REQUEST", "message": 'json: unknown field "stream_options"'},
         {"error": {"message": "Unrecognized request argument supplied: stream_options"}},
+        {"error": {"message": "Unrecognized argument supplied", "param": "stream_options"}},
+        {"error": 'json: unknown field "include_usage"'},
+        {"error": {"message": 'Unknown name "streamOptions": Cannot find field.'}},
     )
 ]
 CASES = (*ANSWERS, *CALLS, *ERRORS)
@@ -152,6 +156,23 @@ async def test_a_request_that_json_cannot_express_is_not_tried_again(
         assert server.calls == 0
     assert not raised.value.retryable
     assert "unreadable" not in raised.value.data
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("query", ["sig=a%2Fb%3D&empty=", "sig=a%2Fb%3D&empty=#part"])
+async def test_the_query_of_an_address_is_sent_behind_the_path(client: str, query: str) -> None:
+    async with served(Reply(content="Three.")) as server:
+        addresses = {
+            "openai": {"base_url": f"{server.base_url}?{query}"},
+            "azure": {"azure_endpoint": f"{server.address}/?{query}"},
+        }
+        model = CLIENTS[client](server, model="gpt-4o", api_key="key-1", **addresses[client])
+        await model.create(ASK)
+        await model.close()
+        path = urlsplit(str(server.requests[0]["path"]))
+    assert path.path.endswith("/chat/completions")
+    sent = dict(parse_qsl(path.query, keep_blank_values=True))
+    assert {name: sent.get(name) for name in ("sig", "empty")} == {"sig": "a/b=", "empty": ""}
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -50,12 +50,15 @@ _QUICK = RetryPolicy(max_retries=1, first_delay=timedelta(0), jitter=0)
 
 
 def _openai(server: ModelServer, **options: Any) -> ChatCompletionClient:
-    return OpenAIChatCompletionClient(base_url=server.base_url, **options)
+    return OpenAIChatCompletionClient(
+        base_url=options.pop("base_url", None) or server.base_url, **options
+    )
 
 
 def _azure(server: ModelServer, **options: Any) -> ChatCompletionClient:
+    address = options.pop("azure_endpoint", None) or server.address
     return AzureOpenAIChatCompletionClient(
-        azure_endpoint=server.address, api_version="2024-10-21", **options
+        azure_endpoint=address, api_version="2024-10-21", **options
     )
 
 

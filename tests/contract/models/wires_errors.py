@@ -280,6 +280,14 @@ UNREAD = [
     unread("an_image_alone", {"content": [{"type": "image_url", "image_url": {}}]}),
     unread("speech_alone", {"content": None, "audio": {"data": "AA=="}}),
     AnswerCase(
+        id="a_call_of_another_kind_beside_text",
+        whole=completion(
+            {"content": "I add.", "tool_calls": [{"type": "custom", "custom": {}}]},
+            finish="tool_calls",
+        ),
+        right=Failure(retryable=True, data={"unreadable": True}),
+    ),
+    AnswerCase(
         id="a_delta_that_is_a_text",
         stream=sse({"choices": [{"delta": "Three.", "finish_reason": "stop"}]}),
         right=Failure(retryable=True, data={"unreadable": True}),
