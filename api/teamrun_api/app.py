@@ -7,6 +7,7 @@ from typing import Any, cast
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from teamrun.core.exposition import MetricLines
 from teamrun.errors import DeliveryError, StorageError, TeamrunError
 from teamrun.runs.service.service import RunService
+from teamrun.validation import misfit_of
 from teamrun.version import VERSION
 from teamrun_api.auth import Keyring
 from teamrun_api.context import Api
@@ -175,15 +177,17 @@ async def _failed(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [_parameter_fault(detail) for detail in error.errors()]
-    message = "; ".join(f"{fault.parameter or fault.header}: {fault.detail}" for fault in faults)
+    message = " ".join(fault.detail for fault in faults)
     return problem_response(InvalidParameter(message, faults=faults), request.scope)
 
 
 def _parameter_fault(detail: Mapping[str, Any]) -> RequestFault:
-    place, name = str(detail["loc"][0]), str(detail["loc"][-1])
+    misfit = misfit_of(cast("ErrorDetails", detail))
+    place, name = misfit.path[0], str(misfit.path[-1])
+    text = misfit.sentence(f"`{name}`")
     if place == "header":
-        return RequestFault(detail["msg"], detail["type"], header=name)
-    return RequestFault(detail["msg"], detail["type"], parameter=name)
+        return RequestFault(text, misfit.kind, header=name)
+    return RequestFault(text, misfit.kind, parameter=name)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -1,14 +1,15 @@
 """Request bodies: from bytes to a model, and from what is wrong to faults with pointers."""
 
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import from_json
 from starlette.requests import Request
 
 from teamrun.components.reading.json_text import load_json
 from teamrun.components.reading.problems import did_you_mean, listed, pointer
+from teamrun.validation import Misfit, misfits
 from teamrun_api.faults import InvalidBody, InvalidJson, RequestFault
 from teamrun_api.limits import check_shape
 
@@ -78,22 +79,20 @@ def _check_names(data: bytes) -> None:
 
 
 def _invalid(error: ValidationError, value: object, model: type[BaseModel]) -> InvalidBody:
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    faults = list(dict.fromkeys(_fault_of(detail, value, model) for detail in details))
+    faults = [_fault_of(misfit, model) for misfit in misfits(error, value)]
     first = faults[0]
     where = first.pointer or "the body"
     more = f" ({len(faults) - 1} more in `errors`)" if len(faults) > 1 else ""
     return InvalidBody(f"{where}: {first.detail}{more}", faults=faults[:MAX_FAULTS])
 
 
-def _fault_of(detail: ErrorDetails, value: object, model: type[BaseModel]) -> RequestFault:
-    kind = detail["type"]
-    text = detail["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        text = _unknown_field(detail["loc"], model)
-    return RequestFault(
-        text, kind, pointer=_pointer(detail["loc"], value, missing=kind == "missing")
-    )
+def _fault_of(misfit: Misfit, model: type[BaseModel]) -> RequestFault:
+    path = misfit.path
+    if misfit.kind == "extra_forbidden":
+        text = _unknown_field(path, model)
+    else:
+        text = misfit.sentence(f"`{path[-1]}`" if path else "The body")
+    return RequestFault(text, misfit.kind, pointer=pointer("", *path))
 
 
 def _unknown_field(loc: Sequence[int | str], model: type[BaseModel]) -> str:
@@ -104,29 +103,3 @@ def _unknown_field(loc: Sequence[int | str], model: type[BaseModel]) -> str:
     return f"There is no field {name!r}; leave it out, or use one of {listed(known)}." + (
         did_you_mean(name, known)
     )
-
-
-def _pointer(loc: Sequence[int | str], value: object, *, missing: bool) -> str:
-    """The place in the body; a location of pydantic also names branches of unions."""
-    path: list[int | str] = []
-    for place, part in enumerate(loc):
-        found = _member(value, part)
-        if found is not _NOTHING:
-            path.append(part)
-            value = found
-        elif missing and place == len(loc) - 1:
-            path.append(part)
-    return pointer("", *path)
-
-
-_NOTHING = object()
-
-
-def _member(value: object, part: int | str) -> object:
-    match value, part:
-        case dict(), str():
-            return cast("dict[str, Any]", value).get(part, _NOTHING)
-        case list(), int() if part < len(cast("list[Any]", value)):
-            return cast("list[Any]", value)[part]
-        case _:
-            return _NOTHING

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from teamrun.errors import UsageError
+from teamrun.validation import misfit_of
 
 __all__ = ["PREFIX", "VARIABLES", "CommonSettings", "load_settings", "unknown_variables"]
 
@@ -142,11 +143,11 @@ def load_settings(kind: type[Settings], **given: Any) -> Settings:
     try:
         return kind(**chosen)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{PREFIX}{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
-            for fault in error.errors(include_input=False, include_url=False)
+        faults = " ".join(
+            misfit.sentence(f"{PREFIX}{'.'.join(map(str, misfit.path)).upper()}")
+            for misfit in map(misfit_of, error.errors(include_input=False, include_url=False))
         )
-        raise UsageError(f"Settings do not hold: {faults}.") from None
+        raise UsageError(f"Settings do not hold: {faults}") from None
     except SettingsError as error:
         # Its text names the field and no value; the cause holds the value and stays here.
         field = _QUOTED.search(str(error))

@@ -21,7 +21,7 @@ ALLOWED = {
     "teamrun_infra": set(PACKAGES),
 }
 LINES = (
-    {"errors", "version", "logs", "settings", "messages"},
+    {"errors", "version", "validation", "logs", "settings", "messages"},
     {"core"},
     {"models", "context", "memory", "code", "tools"},
     {"agents", "conditions", "teams", "console"},

@@ -22,7 +22,7 @@ EXAMPLE = (
 def command(
     run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="The run.")],
     approve: Annotated[
-        bool | None,
+        list[bool] | None,
         typer.Option(
             "--approve/--reject",
             "--approve/--no-approve",
@@ -52,10 +52,11 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Answer a question of a run that waits for a person, and print the run's status."""
-    said = _said(approve, content, data)
+    approves = _one_decision(approve or [])
+    said = _said(approves, content, data)
     server = ApiClient(url, api_key=api_key)
     asked = _action(server, run_id, action)
-    if asked.type == "approval" and approve is None and "answer" not in asked.decisions:
+    if asked.type == "approval" and approves is None and "answer" not in asked.decisions:
         raise UsageError(
             f"{asked.id} is an approval ({asked.prompt.strip()}): give --approve or --reject; "
             "--content is then the reason."
@@ -66,6 +67,12 @@ def command(
         print_json(answer)
     else:
         result(Run.model_validate_json(answer).status)
+
+
+def _one_decision(given: list[bool]) -> bool | None:
+    if len(set(given)) > 1:
+        raise UsageError("--approve and --reject exclude each other; give one of them.")
+    return given[0] if given else None
 
 
 def _said(approve: bool | None, content: str | None, data: str | None) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The HTTP API as the commands use it: plain requests, problems turned into errors."""
 
+import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -27,6 +29,8 @@ CONNECT_S = 5.0
 # The server sends a comment every 15 s; silence of three of them is a lost connection.
 SILENCE_S = 45.0
 _REMEDY = f"Set --url or TEAMRUN_URL to one such as {DEFAULT_URL}."
+_USER = re.compile(r"//.*@", re.DOTALL)
+_SEGMENT = re.compile(r"(?!\.+$)[A-Za-z0-9._:-]+")
 RETRIES = 30
 RETRY_S = 1.0
 
@@ -87,7 +91,7 @@ class ApiClient:
                 "TEAMRUN_API_KEY."
             )
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self.url = url
+        self.url = _without_password(url)
         self.has_key = bool(api_key)
         self._sleep = sleep
         self._has_answered = False
@@ -103,7 +107,7 @@ class ApiClient:
     def get(self, path: str, **query: Any) -> str:
         """The JSON text of a resource."""
         params = {name: value for name, value in query.items() if value is not None}
-        return self._request("GET", path, params=params).text
+        return self._request("GET", _checked(path), params=params).text
 
     def fetch(self, path: str) -> bytes:
         """The bytes of a resource."""
@@ -111,11 +115,15 @@ class ApiClient:
 
     def post(self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] = {}) -> str:
         """The JSON text that a POST answers."""
-        return self._request("POST", path, json=dict(body), headers=dict(headers)).text
+        for name, value in headers.items():
+            if not (value.isascii() and value.isprintable()):
+                raise UsageError(f"{name} must have printable ASCII characters only.")
+        given = {"Content-Type": "application/json", **headers}
+        return self._request("POST", _checked(path), content=_json(body), headers=given).text
 
     def delete(self, path: str) -> None:
         """Delete a resource."""
-        self._request("DELETE", path)
+        self._request("DELETE", _checked(path))
 
     def follow(self, run_id: str, *, after: str | None = None) -> Iterator[ServerSentEvent]:
         """The events of a run as they happen, to the last; a cut stream is resumed where it was."""
@@ -140,7 +148,8 @@ class ApiClient:
 
     def _stream(self, run_id: str, last: str | None) -> Iterator[ServerSentEvent]:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
-        with self._http.stream("GET", f"/v1/runs/{run_id}/events", headers=headers) as response:
+        path = _checked(f"/v1/runs/{run_id}/events")
+        with self._http.stream("GET", path, headers=headers) as response:
             self._has_answered = True
             if response.is_error:
                 response.read()
@@ -167,14 +176,46 @@ class ApiClient:
         )
 
 
+def _checked(path: str) -> str:
+    """A path that was made with an id or a name of the user's: it must lead nowhere else.
+
+    Raises:
+        UsageError: It has a part that is no id and no name.
+    """
+    for part in path.removeprefix("/").split("/"):
+        if not _SEGMENT.fullmatch(part):
+            raise UsageError(
+                f"{part!r} is not the id of a run; it has letters, digits, '_' and '-' only."
+            )
+    return path
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    """A body as JSON.
+
+    Raises:
+        UsageError: A number in it is not finite.
+    """
+    try:
+        return json.dumps(dict(body), allow_nan=False).encode()
+    except ValueError as error:
+        raise UsageError("A number must be finite: `nan` and `inf` cannot be sent.") from error
+
+
+def _without_password(url: str) -> str:
+    """A URL for messages."""
+    return _USER.sub("//", url)
+
+
 def _host(url: str) -> str:
+    shown = _without_password(url)
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port  # a port beyond 65535 raises
     except ValueError as error:
-        raise UsageError(f"{url!r} is not a URL: {error}. {_REMEDY}") from error
+        raise UsageError(f"{shown!r} is not a URL: {error}. {_REMEDY}") from error
     if parts.scheme not in {"http", "https"} or not host:
-        raise UsageError(f"{url!r} is not the URL of an HTTP service. {_REMEDY}")
+        raise UsageError(f"{shown!r} is not the URL of an HTTP service. {_REMEDY}")
     return host
 
 

@@ -99,6 +99,8 @@ def _save(data: bytes, file: Artifact, output: str, *, force: bool) -> None:
         with path.open("wb" if force else "xb") as target:
             target.write(data)
     except FileExistsError as error:
+        if not path.exists():  # a file stands in the folder's place
+            raise UsageError(f"{path.parent} is not a folder; name one with --output.") from error
         raise UsageError(f"{path} exists already; replace it with --force.") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error}") from error

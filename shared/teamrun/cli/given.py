@@ -1,13 +1,18 @@
 """What commands take from files and from stdin."""
 
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from teamrun.components.reading.file_text import read_text
 from teamrun.components.reading.json_text import load_json
-from teamrun.errors import UsageError
+from teamrun.components.reading.problems import Problem, Source
+from teamrun.components.reading.yaml_text import load_yaml
+from teamrun.errors import DefinitionError, TeamrunError, UsageError
 
-__all__ = ["named_team", "task_text"]
+__all__ = ["in_file", "named_team", "task_text"]
 
 
 def named_team(name: str) -> dict[str, Any]:
@@ -19,9 +24,27 @@ def named_team(name: str) -> dict[str, Any]:
     if not name.endswith(".json"):
         return {"team": name}
     try:
-        return {"team_spec": load_json(Path(name).read_text(encoding="utf-8"))}
+        return {"team_spec": load_json(read_text(Path(name)))}
     except (OSError, ValueError) as error:
         raise UsageError(f"The team file {name!r} cannot be read: {error}") from error
+
+
+def in_file(error: DefinitionError, name: str) -> DefinitionError:
+    """The faults of a `.json` file, each with its line and place; other errors as they are."""
+    found = [Problem(**problem) for problem in error.data.get("problems", [])]
+    if not name.endswith(".json") or not found:
+        return error
+    path, root = Path(name), "/team_spec"
+    lines: Mapping[str, int] = {}
+    with suppress(TeamrunError, OSError):  # JSON is YAML, with few exceptions
+        lines = load_yaml(read_text(path), source=path.name).source.lines
+    inside = [each._replace(pointer=each.pointer.removeprefix(root)) for each in found]
+    return DefinitionError(
+        Source(path.name, lines).message(inside),
+        pointer=error.pointer,
+        code=error.code,
+        problems=error.data["problems"],
+    )
 
 
 def task_text(given: str) -> str:

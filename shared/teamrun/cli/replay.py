@@ -10,12 +10,14 @@ from teamrun.cli.options import ConfigOption, DataDirOption, StoreUrlOption
 from teamrun.components.team_file import load_registry
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
+from teamrun.errors import RunNotFound, UsageError
 from teamrun.runs.durable.team import run_team
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.replay import replay
 from teamrun.runs.log.entries import Accepted, End
 from teamrun.runs.log.log import RunLog
 from teamrun.settings import CommonSettings, load_settings
+from teamrun.storage.address import read_store_url
 from teamrun.storage.open import open_store
 
 __all__ = ["EXAMPLE", "command"]
@@ -32,6 +34,14 @@ def command(
 ) -> None:
     """Drive an ended run against its record, calling nothing. Status 1 where it differs."""
     settings = load_settings(CommonSettings, config=config, data_dir=data_dir, store_url=store_url)
+    folder = read_store_url(settings.store_url).folder
+    if folder is not None and not folder.is_dir():
+        raise UsageError(
+            f"There is no folder {str(folder)!r}; name that of the service with --data-dir or"
+            " --store-url."
+        )
+    if not run_id.replace("_", "").isalnum():
+        raise RunNotFound(f"There is no run {run_id!r}.", run_id=run_id)
     difference = asyncio.run(_replay(settings, RunRef(tenant, run_id)))
     typer.echo(difference or "The code says and does what the record holds.")
     raise typer.Exit(0 if difference is None else 1)

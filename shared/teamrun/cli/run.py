@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from pydantic import ValidationError
 
-from teamrun.cli.given import named_team, task_text
+from teamrun.cli.given import in_file, named_team, task_text
 from teamrun.cli.in_process import RunHere, run_here
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ConfigOption, JsonOption
@@ -22,10 +22,11 @@ from teamrun.components.building.teams import build_team
 from teamrun.components.reading.problems import pointer
 from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
-from teamrun.errors import UsageError
+from teamrun.errors import DefinitionError, UsageError
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runs.service.resources import Run
 from teamrun.settings import CommonSettings, load_settings
+from teamrun.validation import misfits
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -69,7 +70,11 @@ def command(
         **limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
     }
     view = None if json_ else view_on_stdout()
-    run = asyncio.run(_run(settings.config, _request(body), _Person(at_terminal(), yes), view))
+    person = _Person(at_terminal(), yes)
+    try:
+        run = asyncio.run(_run(settings.config, _request(body), person, view))
+    except DefinitionError as error:
+        raise in_file(error, team) from error
     if view is not None:
         view.summary(run)
     if run.status != "completed":
@@ -80,8 +85,8 @@ def _request(body: dict[str, Any]) -> RunRequest:
     try:
         return RunRequest.model_validate(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise UsageError(f"{pointer('', *first['loc'])}: {first['msg']}.") from None
+        first = misfits(error, body)[0]
+        raise UsageError(first.sentence(pointer("", *first.path))) from None
 
 
 class _Person(NamedTuple):

@@ -39,7 +39,12 @@ class EventView:
     def take(self, item: Event | Delta) -> None:
         """Print an event or a piece of text as it comes from a run."""
         seq = item.seq if isinstance(item, Event) else None
-        self.show(item.type, item.agent, item.data, seq=seq)
+        try:
+            self.show(item.type, item.agent, item.data, seq=seq)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            # Of another release of the service, perhaps: the run is to be watched all the same.
+            text = _short(json.dumps(item.data, ensure_ascii=False, default=str))
+            self._line(item.agent or "team", f"{item.type}: {text}", "dim")
 
     def show(
         self, event_type: str, agent: str | None, data: dict[str, Any], *, seq: int | None = None
@@ -183,13 +188,18 @@ def _model_trouble(event_type: str, data: dict[str, Any]) -> str:
         return f"model {model} failed: {error}"
     return (
         f"model {model} failed, attempt {data.get('attempt')}; tried again in "
-        f"{data.get('delay_seconds', 0):g} s: {error}"
+        f"{_number(data.get('delay_seconds', 0))} s: {error}"
     )
 
 
 def _progress(data: dict[str, Any]) -> str:
     note, percent = str(data.get("note") or ""), data.get("percent")
-    return note if percent is None else f"{note} ({percent:g} %)".strip()
+    return note if percent is None else f"{note} ({_number(percent)} %)".strip()
+
+
+def _number(value: object) -> str:
+    """A number in few digits; what is none is printed as it is."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _time(text: object) -> str:
@@ -205,7 +215,9 @@ def _used(usage: RunUsage) -> str:
 
 
 def _level(data: dict[str, Any]) -> str:
-    return f"{data['kind']}: {data['used']:g} of {data['limit']:g}" if "kind" in data else ""
+    if "kind" not in data:
+        return ""
+    return f"{data['kind']}: {_number(data.get('used'))} of {_number(data.get('limit'))}"
 
 
 def _outcome(data: dict[str, Any]) -> str:

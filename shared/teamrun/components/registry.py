@@ -5,7 +5,7 @@ it: `Profiles`, `ToolTable` and the readers. `config.load_registry` makes one of
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from teamrun.components.autogen.reader import DefinitionReader
 from teamrun.components.building.custom_agents import CustomAgentTable, MakeAgent
@@ -17,10 +17,12 @@ from teamrun.components.definitions.environment import expand, variables
 from teamrun.components.definitions.names import agents_of, classes_of, models_of, tools_of
 from teamrun.components.definitions.overrides import overridden
 from teamrun.components.reading.bounds import within_bounds
+from teamrun.components.reading.fields import version_is_known
 from teamrun.components.reading.problems import (
     Problem,
     Problems,
     Source,
+    Warned,
     did_you_mean,
     listed,
     pointer,
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
     from teamrun.agents.base import BaseChatAgent
 
 __all__ = ["Registry", "Resolved"]
-
-_VERSIONS: Final = (1, "1", "1.0", 1.0)
 
 
 class Resolved(NamedTuple):
@@ -73,6 +73,7 @@ class Registry:
         environ: Mapping[str, str],
         texts: frozenset[str] = frozenset(),
         source: Source | None = None,
+        warnings: Sequence[Warned] = (),
     ) -> None:
         self._models = models
         self._tools = tools
@@ -81,6 +82,7 @@ class Registry:
         self._environ = {name: environ[name] for name in texts if name in environ}
         self._texts = texts
         self._source = source
+        self._warnings = tuple(warnings)
 
     @classmethod
     def of(
@@ -181,6 +183,17 @@ class Registry:
             errors=[Fault(**problem._asdict()) for problem in problems.found],
             warnings=warnings,
         )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the operator's file has that is valid, though perhaps not as it was meant."""
+        if self._source is None:
+            return [warned.detail for warned in self._warnings]
+        return [self._source.line_of(*warned) for warned in self._warnings]
+
+    def profiles(self) -> list[str]:
+        """The names of all model profiles."""
+        return sorted(self._models)
 
     def teams(self) -> list[TeamSummary]:
         """The registered teams, by name."""
@@ -379,11 +392,8 @@ class Registry:
         where = "/team_spec"
         if not within_bounds(spec, where, problems):
             return None
-        version = spec.get("version")
-        if "provider" not in spec and version is not None:
-            if version not in _VERSIONS:
-                detail = f"'version' is {shown(version)}; the version of this form is 1."
-                problems.add(pointer(where, "version"), "unknown_version", detail)
+        if "provider" not in spec:
+            if not version_is_known(spec.get("version"), pointer(where, "version"), problems):
                 return None
             spec = {key: value for key, value in spec.items() if key != "version"}
         scope = Scope(

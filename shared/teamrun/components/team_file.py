@@ -10,10 +10,12 @@ from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable, entry_point_tools
 from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.definitions.environment import MissingVariable, expand, malformed, variables
+from teamrun.components.definitions.names import agents_of
 from teamrun.components.definitions.profiles import Profile
 from teamrun.components.reading.agents import read_agent, read_classes
-from teamrun.components.reading.fields import as_object, read_fields
-from teamrun.components.reading.problems import Problems, pointer, shown
+from teamrun.components.reading.fields import Fields, as_object, read_fields, version_is_known
+from teamrun.components.reading.file_text import read_text
+from teamrun.components.reading.problems import MALFORMED, Problems, did_you_mean, pointer, shown
 from teamrun.components.reading.profiles import implicit_profile, read_profiles
 from teamrun.components.reading.scope import Member, Scope
 from teamrun.components.reading.tools import read_tools
@@ -38,7 +40,6 @@ teams:
 """
 """What a message shows to whoever has no file yet."""
 
-_VERSIONS: Final = (None, 1, "1", "1.0", 1.0)
 _KNOWN: Final = {name: name for name in ("version", "models", "tools", "agents", "teams")}
 
 
@@ -56,14 +57,12 @@ def load_registry(path: Path, *, environ: Mapping[str, str], imports: bool = Fal
         MissingPackage: PyYAML is not installed.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError as error:
         raise DefinitionError(
             f"There is no team file {str(path)!r}. Name yours with --config or TEAMRUN_CONFIG, or "
             f"begin with this one:\n\n{FIRST_FILE}"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"The team file {str(path)!r} cannot be read: {error}.") from error
     problems = Problems()
     read = load_yaml(text, source=path.name)
     if not read.value:
@@ -91,14 +90,13 @@ class _File:
         self._raw_teams: dict[str, Any] = {}
         self._teams: dict[str, Member | None] = {}
         self._open: list[str] = []
+        self._unread: frozenset[str] = frozenset()
 
     def registry(self, read: YamlText) -> Registry:
         source = as_object(read.value, "", self._problems, what="a team file") or {}
         fields = read_fields(source, "", _KNOWN, self._problems, what="a team file")
         top = {name: fields.values.get(name) for name in _KNOWN}
-        if top["version"] not in _VERSIONS:
-            detail = f"'version' is {shown(top['version'])}; the version of this form is 1."
-            self._problems.add("/version", "unknown_version", detail)
+        version_is_known(top["version"], "/version", self._problems)
         offered = {entry.name: entry for entry in entry_point_tools()}
         own = read_tools(top["tools"], "/tools", offered, self._problems)
         tools = ToolTable([*offered.values(), *own], folder=self._folder)
@@ -111,12 +109,17 @@ class _File:
         )
         self._profiles = {name: profile for name, profile in profiles.items() if profile}
         # A name that is given in the file is known even if what it stands for has a fault.
-        self._models, self._tools = set(profiles), {*tools, *self._keys(top["tools"])}
+        self._models = {*profiles, *self._keys(top["models"])}
+        self._tools = {*tools, *self._keys(top["tools"])}
         texts = self._variables({"agents": top["agents"], "teams": top["teams"]})
-        own_agents = read_classes(self._map(top["agents"], "/agents"), "/agents", self._problems)
+        raw_agents = self._map(top["agents"], "/agents")
+        own_agents = read_classes(raw_agents, "/agents", self._problems)
         agents = CustomAgentTable(own_agents, folder=self._folder)
-        self._read_agents(top["agents"], agents)
-        self._read_teams(top["teams"], agents)
+        self._raw_teams = self._map(top["teams"], "/teams")
+        self._unread = self._unread_sections(fields)
+        self._read_agents(raw_agents, agents)
+        self._read_teams(agents)
+        self._note_strange_scripts()
         return Registry(
             models=Profiles(self._profiles, environ=self._environ),
             tools=tools,
@@ -129,23 +132,33 @@ class _File:
             environ=self._environ,
             texts=texts,
             source=read.source,
+            warnings=self._problems.warnings,
         )
 
-    def _read_agents(self, raw: Any, agents: CustomAgentTable) -> None:
+    def _unread_sections(self, fields: Fields) -> frozenset[str]:
+        """The sections that are misspelt, or that have faults and no keys to know names by."""
+        keyless = [
+            name
+            for name in ("models", "tools", "agents", "teams")
+            if not isinstance(fields.values.get(name), dict) and self._problems.is_in(f"/{name}")
+        ]
+        return fields.meant.union(keyless)
+
+    def _read_agents(self, raw: dict[str, Any], agents: CustomAgentTable) -> None:
         scope = Scope(
             models=self._models,
             tools=self._tools,
             agents=agents,
             model_is_known=self._take_implicit,
             operator=True,
+            unread=self._unread,
         )
-        for key, item in self._map(raw, "/agents").items():
+        for key, item in raw.items():
             place = pointer("/agents", key)
             agent = read_agent(item, place, scope, self._problems, name=key)
             self._agents[key] = None if agent is None else Member(agent, place)
 
-    def _read_teams(self, raw: Any, agents: CustomAgentTable) -> None:
-        self._raw_teams = self._map(raw, "/teams")
+    def _read_teams(self, agents: CustomAgentTable) -> None:
         scope = Scope(
             models=self._models,
             tools=self._tools,
@@ -155,6 +168,7 @@ class _File:
             member=lambda name: self._member(name, scope),
             member_names={**self._agents, **self._raw_teams},
             operator=True,
+            unread=self._unread,
         )
         for name in self._raw_teams:
             self._team(name, scope)
@@ -177,6 +191,19 @@ class _File:
             self._teams[name] = reader.team(self._raw_teams[name], place, name=name)
             self._open.pop()
         return self._teams[name]
+
+    def _note_strange_scripts(self) -> None:
+        """Warn of answers in a script for an agent that the file does not have."""
+        known = {*self._agents, *self._raw_teams, "selector"}
+        for member in filter(None, self._teams.values()):
+            known |= set(agents_of(cast("TeamDefinition", member.definition)))
+        for profile in self._profiles.values():
+            script = profile.options.get("script")
+            for name in cast("dict[str, Any]", script if isinstance(script, dict) else {}):
+                if name not in known:
+                    detail = f"No agent of this file is named {shown(name)}."
+                    where = pointer(profile.where, "script", name)
+                    self._problems.warn(where, detail + did_you_mean(name, known))
 
     def _take_implicit(self, name: str) -> bool:
         profile = implicit_profile(name)
@@ -207,8 +234,8 @@ class _File:
         if not isinstance(raw, str) or "${" not in raw:
             return frozenset()
         if malformed(raw):
-            detail = "A '${' that is no '${NAME}' or '${NAME:-default}' is written '$${'."
-            self._problems.add(where, "invalid_definition", detail)
+            self._problems.add(where, "invalid_definition", MALFORMED)
+            return frozenset()
         try:
             expand(raw, self._environ)
         except MissingVariable as error:

@@ -209,8 +209,8 @@ def _connection_error(cause: BaseException, request: httpx2.Request | None) -> M
         case httpx2.DecodingError():
             return unreadable(str(cause))
         case httpx2.UnsupportedProtocol():
-            url = "" if request is None else str(request.url)
-            return ModelError(f"base_url must begin with http:// or https://, not {url!r}.")
+            # The address is not repeated: it may have a password in it.
+            return ModelError("base_url must begin with http:// or https://.")
         case httpx2.RemoteProtocolError() | httpx2.ReadError():
             return ModelError(
                 f"The model's server broke the connection off: {cause}", retryable=True, cut=True

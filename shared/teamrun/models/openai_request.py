@@ -15,6 +15,7 @@ from teamrun.models.base import ModelInfo
 from teamrun.models.openai_messages import MessageWriter, normalize_name
 from teamrun.models.structured import response_format, strict_schema
 from teamrun.tools.schema import ToolSchema
+from teamrun.validation import misfits
 
 __all__ = [
     "CreateArgs",
@@ -74,10 +75,10 @@ def checked(args: Mapping[str, Any]) -> CreateArgs:
     try:
         return _create_args().validate_python(args)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
+        first = misfits(error, args)[0]
+        name = ".".join(map(str, first.path))
         raise UsageError(
-            f"The argument {name!r} cannot be {first['input']!r}: {first['msg']}.", argument=name
+            first.sentence(f"The argument {name!r}"), argument=str(first.path[0])
         ) from error
 
 

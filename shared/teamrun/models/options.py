@@ -6,6 +6,16 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from teamrun.models.scalars import (
+    LONGEST_S,
+    MOST,
+    Address,
+    Number,
+    SwitchOption,
+    WholeNumber,
+)
+from teamrun.models.script import ScriptStep
+
 __all__ = ["AzureOpenAIOptions", "OpenAIOptions", "ProfileOptions", "ScriptedOptions"]
 
 
@@ -42,28 +52,28 @@ class _ChatOptions(ProfileOptions):
     model: str = Field(min_length=1)
     api_key: str | None = None
     default_headers: dict[str, str] | None = None
-    temperature: float | None = Field(default=None, ge=0)
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    seed: int | None = None
+    temperature: Number | None = Field(default=None, ge=0)
+    max_tokens: WholeNumber | None = Field(default=None, ge=1, le=MOST)
+    max_completion_tokens: WholeNumber | None = Field(default=None, ge=1, le=MOST)
+    top_p: Number | None = Field(default=None, gt=0, le=1)
+    frequency_penalty: Number | None = None
+    presence_penalty: Number | None = None
+    seed: WholeNumber | None = Field(default=None, ge=-(2**63), lt=2**63)
     stop: str | list[str] | None = None
     reasoning_effort: str | None = None
-    parallel_tool_calls: bool | None = None
-    add_name_prefixes: bool | None = None
-    include_name_in_message: bool | None = None
-    alternate_roles: bool | None = None
-    multiple_system_messages: bool | None = None
-    empty_content: bool | None = None
-    include_usage: bool | None = None
+    parallel_tool_calls: SwitchOption | None = None
+    add_name_prefixes: SwitchOption | None = None
+    include_name_in_message: SwitchOption | None = None
+    alternate_roles: SwitchOption | None = None
+    multiple_system_messages: SwitchOption | None = None
+    empty_content: SwitchOption | None = None
+    include_usage: SwitchOption | None = None
     """Whether usage is asked for in streams; some servers refuse the field that does it."""
     extra_body: dict[str, Any] | None = None
     """What the server takes beyond OpenAI's own arguments."""
-    timeout: float | None = Field(default=None, gt=0)
+    timeout: Number | None = Field(default=None, gt=0, le=LONGEST_S)
     """Seconds for one attempt."""
-    max_retries: int | None = Field(default=None, ge=0)
+    max_retries: WholeNumber | None = Field(default=None, ge=0, le=1000)
 
 
 class OpenAIOptions(_ChatOptions):
@@ -71,7 +81,7 @@ class OpenAIOptions(_ChatOptions):
 
     aliases = {"model_id": "model", "endpoint": "base_url", "org_id": "organization"}
 
-    base_url: str | None = None
+    base_url: Address | None = None
     organization: str | None = None
 
 
@@ -80,7 +90,7 @@ class AzureOpenAIOptions(_ChatOptions):
 
     aliases = {"model_id": "model", "endpoint": "azure_endpoint"}
 
-    azure_endpoint: str | None = None
+    azure_endpoint: Address | None = None
     azure_deployment: str | None = None
     api_version: str | None = None
 
@@ -91,12 +101,13 @@ class ScriptedOptions(ProfileOptions):
     verbatim = frozenset({"script"})
     file_only = frozenset({"script_file"})
 
-    script: dict[str, list[Any]] | list[Any]
+    script: dict[str, list[str | ScriptStep]] | list[str | ScriptStep]
     """The answers in order, of each agent or of all together."""
-    latency_ms: float = Field(default=0, ge=0, allow_inf_nan=False)
+    latency_ms: Number = Field(default=0, ge=0, le=LONGEST_S * 1000)
     """How long each answer takes."""
 
     def arguments(self) -> dict[str, Any]:
         """What the client's constructor takes."""
-        rest = self.model_dump(exclude={"latency_ms"}, exclude_none=True)
-        return {**rest, "latency": timedelta(milliseconds=self.latency_ms)}
+        rest = self.model_dump(exclude={"latency_ms", "script"}, exclude_none=True)
+        latency = timedelta(milliseconds=self.latency_ms)
+        return {**rest, "script": self.script, "latency": latency}

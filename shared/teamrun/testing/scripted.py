@@ -13,7 +13,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from teamrun.core.call import current_call
 from teamrun.core.cancel_scope import cancelled_by
@@ -21,13 +21,14 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError, UsageError
 from teamrun.messages.llm import (
     CreateResult,
-    FinishReason,
     FunctionCall,
     LLMMessage,
     RequestUsage,
 )
 from teamrun.models.base import ChatCompletionClient, ModelInfo, ToolChoice
+from teamrun.models.script import ScriptedError, ScriptedToolCall, ScriptStep
 from teamrun.tools.schema import ToolSchema
+from teamrun.validation import misfits
 
 __all__ = [
     "RecordedCall",
@@ -38,41 +39,6 @@ __all__ = [
     "ScriptedToolCall",
     "Step",
 ]
-
-
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class ScriptedToolCall(_Data):
-    """A tool call that the model asks for."""
-
-    name: str
-    arguments: dict[str, Any] = {}
-    id: str | None = None
-    """Made from the step's place where it is not given."""
-
-
-class ScriptedError(_Data):
-    """A failure of the model."""
-
-    message: str
-    status_code: int | None = None
-    retryable: bool = False
-
-
-class ScriptStep(_Data):
-    """One answer."""
-
-    content: str | dict[str, Any] | None = None
-    """The text; an object is written as JSON, as a model with structured output would."""
-    tool_calls: list[ScriptedToolCall] = []
-    thought: str | None = None
-    usage: RequestUsage | None = None
-    """Without it: nothing for the prompt, and a token per word of the answer."""
-    finish_reason: FinishReason | None = None
-    error: ScriptedError | None = None
-    """Raised as `ModelError`, in place of an answer."""
 
 
 Step = str | CreateResult | ScriptStep | Mapping[str, Any]
@@ -342,10 +308,10 @@ def _prepare(step: Step, place: str) -> CreateResult | ScriptedError:
     try:
         parsed = _STEP.validate_python(step)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the step"
+        first = misfits(error, step)[0]
+        subject = repr(".".join(map(str, first.path))) if first.path else "A step"
         raise UsageError(
-            f"Step {place!r} of the script does not hold: {where}: {first['msg']}."
+            f"Step {place!r} of the script is invalid: {first.sentence(subject)}"
         ) from error
     return parsed.error or _result(parsed, place)
 

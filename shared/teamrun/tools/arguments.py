@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from teamrun.errors import ToolError
 from teamrun.models.structured import NotStrict, strict_schema
 from teamrun.tools.schema import ParametersSchema
+from teamrun.validation import misfits
 
 __all__ = ["checked_arguments", "parameters_of"]
 
@@ -65,12 +66,11 @@ def checked_arguments(args_type: type[ArgsT], args: Mapping[str, Any], *, tool: 
     try:
         return args_type.model_validate(args)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}"
-            for problem in found
+        found = " ".join(
+            misfit.sentence(repr(".".join(map(str, misfit.path))) if misfit.path else "The object")
+            for misfit in misfits(error, args)
         )
-        raise ToolError(f"The arguments of {tool!r} do not fit its schema. {problems}.") from error
+        raise ToolError(f"The arguments of {tool!r} do not fit its schema. {found}") from error
 
 
 def _check_strict(parameters: ParametersSchema) -> None:

@@ -1,5 +1,7 @@
 """What a tool gets beside its arguments: its memory, its files, and a way to report progress."""
 
+import logging
+import math
 import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ __all__ = [
     "current_artifacts",
     "use_artifacts",
 ]
+
+logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _MEDIA_TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+[ ]*(;[ -~]*)?", re.ASCII)
@@ -183,7 +187,21 @@ class ToolContext:
 
         Args:
             note: One line for people.
-            percent: 0 to 100, where it is known.
+            percent: 0 to 100, where it is known. A `Decimal`, or a text with a number, is taken
+                too. What is no finite number is left out and logged: a report must not fail a
+                call that may have had its effect.
         """
         if self.on_progress is not None:
-            self.on_progress(note, percent)
+            self.on_progress(note, _finite(percent))
+
+
+def _finite(percent: Any) -> float | None:
+    try:
+        number = None if percent is None else float(percent)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if number is None or math.isfinite(number):
+        return number
+    data = {"action": "tool.progress.invalid", "percent": type(percent).__name__}
+    logger.warning("A tool reported a percentage that is not a finite number", extra=data)
+    return None

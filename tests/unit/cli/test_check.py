@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from teamrun.cli.app import app
-from teamrun.errors import UsageError
+from teamrun.errors import DefinitionError, UsageError
 
 GOOD = """\
 version: 1
@@ -117,3 +117,63 @@ def test_each_command_prints_all_faults_of_the_file_at_once(
     assert isinstance(done.exception, UsageError)
     places = [*IMPORTS, *(["teamrun.yaml:7: /agents/b/modle"] if form else [])]
     assert [place for place in places if place not in str(done.exception)] == []
+
+
+def check(folder: Path, text: str) -> Result:
+    path = folder / "teamrun.yaml"
+    path.write_text(text, encoding="utf-8")
+    return CliRunner().invoke(app, ["check", "--config", str(path)])
+
+
+TEAMS = "".join(
+    f"  t{number}: {{type: round_robin_group_chat, agents: [a], max_turns: 1}}\n"
+    for number in range(3)
+)
+SEVERAL = "models:\n  m: {}\nagents:\n  a: {{model: m}}\nteams:\n" + TEAMS.replace(
+    "{", "{{"
+).replace("}", "}}")
+
+
+@pytest.mark.parametrize(
+    ("profile", "where"),
+    [
+        ("{type: scripted, script: {a: [{content: z, latency_ms: 5}]}}", "/script/a/0/latency_ms"),
+        ("{type: scripted, script: {a: [{tool_calls: [{}]}]}}", "/script/a/0/tool_calls/0/name"),
+        ("{type: scripted, script: [x, 5]}", "/script/1"),
+        ("{type: scripted, script: {a: x}}", "/script/a"),
+        ("{type: scripted, script: []}", "/script"),
+        ("{type: openai, model: m, api_key: x, model_info: {visio: true}}", ""),
+        ("{type: openai, model: m, api_key: x, base_url: '${NOPE:-htp://h/Pa55}'}", "/base_url"),
+        ("{type: openai, model: m, api_key: x, base_url: 'u:Pa55@h/v1'}", "/base_url"),
+    ],
+)
+def test_a_fault_of_a_model_profile_is_printed_once_at_the_profile_however_many_teams_use_it(
+    tmp_path: Path, profile: str, where: str
+) -> None:
+    done = check(tmp_path, SEVERAL.format(profile))
+
+    assert isinstance(done.exception, DefinitionError)
+    problems = done.exception.data["problems"]
+    assert [problem["pointer"] for problem in problems] == [f"/models/m{where}"]
+    assert str(done.exception).startswith(f"teamrun.yaml:2: /models/m{where}: ")
+    assert "Pa55" not in str(done.exception)
+
+
+def test_a_fault_of_a_script_file_is_at_the_profile_with_its_place_in_the_script(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "words.yaml").write_text("a: [{contnt: x}]\n", encoding="utf-8")
+
+    done = check(tmp_path, SEVERAL.format("{type: scripted, script_file: words.yaml}"))
+
+    assert isinstance(done.exception, DefinitionError)
+    assert str(done.exception).startswith("teamrun.yaml:2: /models/m/script_file/a/0/contnt: ")
+
+
+def test_answers_for_an_agent_that_the_file_does_not_have_are_a_warning_with_its_line(
+    tmp_path: Path,
+) -> None:
+    done = check(tmp_path, SEVERAL.format("{type: scripted, script: {a: [x], b: [y]}}"))
+
+    assert done.exit_code == 0
+    assert "teamrun.yaml:2: /models/m/script/b: " in done.stderr

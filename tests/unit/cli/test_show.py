@@ -3,12 +3,15 @@ from decimal import Decimal
 from io import StringIO
 from typing import Any
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 from teamrun.cli.show import EventView
 from teamrun.runs.log.spec import TeamRef
 from teamrun.runs.log.usage import RunUsage
-from teamrun.runs.service.resources import Run
+from teamrun.runs.service.resources import Delta, Event, Run
 
 
 def shown(*events: tuple[str, str | None, dict[str, Any]]) -> str:
@@ -36,7 +39,8 @@ def test_text_that_was_streamed_is_not_said_twice() -> None:
 
 def test_text_whose_stream_was_cut_is_shown_whole() -> None:
     out = shown(
-        ("message.delta", "a", {"text": "Hel"}), ("message.created", "a", message("Hello you."))
+        ("message.delta", "a", {"text": "Hel"}),
+        ("message.created", "a", message("Hello you.")),
     )
 
     assert out == "a: Hel\na: Hello you.\n"
@@ -195,3 +199,52 @@ def run_that_used(usage: RunUsage) -> Run:
         usage=usage,
         created_at=datetime(2026, 3, 31, tzinfo=UTC),
     )
+
+
+TYPES = [
+    *("message.delta", "message.created", "model.call.started", "model.call.failed"),
+    *("model.call.retried", "artifact.created", "run.input_required", "run.retried"),
+    *("run.scheduled", "run.failed", "limit.warned", "tool.call.requested", "tool.call.completed"),
+    *("tool.call.failed", "tool.call.progressed", "run.of_a_later_release"),
+]
+NAMES = st.sampled_from(
+    [
+        *("message", "content", "source", "text", "error", "result", "note", "percent", "attempt"),
+        *("delay_seconds", "kind", "used", "limit", "retry_at", "run_at", "prompt", "stop_code"),
+    ]
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    kind=st.sampled_from(TYPES),
+    data=st.dictionaries(NAMES, ANYTHING, max_size=4),
+    seq=st.booleans(),
+)
+def test_whatever_an_event_has_in_it_the_view_goes_on(
+    kind: str, data: dict[str, Any], seq: bool
+) -> None:
+    view = EventView(Console(file=StringIO(), highlight=False, soft_wrap=True, width=200))
+    event = Event(
+        id="run_1-1", seq=1, type=kind, time=datetime.now(UTC), run_id="run_1", agent="a", data=data
+    )
+    view.take(event if seq else Delta(run_id="run_1", agent="a", data=data))
+    view.end_line()
+
+
+@pytest.mark.parametrize("percent", [50, 33.25, "33.3", "half", None, [1], {"of": 2}])
+def test_progress_is_shown_whatever_the_percentage_is(percent: Any) -> None:
+    data = {"tool": "t", "note": "Reading", "percent": percent}
+    event = Event(
+        id="r-1", seq=1, type="tool.call.progressed", time=datetime.now(UTC), run_id="r", data=data
+    )
+    file = StringIO()
+    EventView(Console(file=file, width=200)).take(event)
+
+    assert "Reading" in file.getvalue()
+    assert percent is None or not isinstance(percent, str) or percent in file.getvalue()

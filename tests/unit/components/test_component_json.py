@@ -287,7 +287,7 @@ CASES = [
          "unknown_provider", "/config/termination_condition/config/conditions/1/provider", "Known"),
     Case("a condition's field", team(termination_condition=component(
         "autogen_agentchat.conditions.MaxMessageTermination", {"max_messages": 0})),
-         "invalid_definition", "/config/termination_condition/config/max_messages", "greater"),
+         "invalid_definition", "/config/termination_condition/config/max_messages", "at least 1"),
 ]  # fmt: skip
 
 

@@ -50,7 +50,11 @@ def test_all_texts_of_a_value_are_expanded_and_its_keys_are_not() -> None:
 
 @pytest.mark.parametrize(
     ("text", "is_malformed"),
-    [("${A}", False), ("$${ A", False), ("${A", True), ("${A B}", True), ("${1}", True)],
+    [
+        *(("${A}", False), ("$${ A", False), ("$$${A}", False), ("${B:-}${A}", False)),
+        *(("${A", True), ("${A B}", True), ("${1}", True)),
+        *(("${A:-${B:-x}}", True), ("${A:-$${x}", True), ("a ${A:-b${C}", True)),
+    ],
 )
 def test_an_opening_that_is_no_reference_is_seen(text: str, is_malformed: bool) -> None:
     assert malformed(text) is is_malformed

@@ -401,10 +401,10 @@ CASES = [
          "invalid_definition", "/models/m/price/output", "'output' is needed"),
     Case("a negative price", "models: {m: {type: scripted, script: [], "
          "price: {input: 1, output: '-2'}}}", "invalid_definition", "/models/m/price/output",
-         "greater"),
+         "at least 0"),
     Case("a price in words", "models: {m: {type: scripted, script: [], "
          "price: {input: cheap, output: 1}}}", "invalid_definition", "/models/m/price/input",
-         "decimal"),
+         "number"),
     Case("a price without bounds", "models: {m: {type: scripted, script: [], "
          "price: {input: 1, output: .inf}}}", "invalid_definition", "/models/m/price/output",
          "finite"),
@@ -457,7 +457,7 @@ CASES = [
          changed("editor: {model: main}", "editor: {type: custom_agent}"),
          "invalid_definition", "/agents/editor", "'class' is needed"),
     Case("an approval by name", changed('"builtins:len"', '"builtins:len", approval: boss'),
-         "invalid_definition", "/tools/size/approval", "boolean"),
+         "invalid_definition", "/tools/size/approval", "true or false"),
     Case("a schema of the file",
          changed("{model: main}", "{type: user_proxy_agent, input_schema: {type: 1}}"),
          "invalid_definition", "/agents/editor/input_schema/type", "No JSON Schema"),

@@ -282,5 +282,5 @@ def test_an_unknown_argument_is_named_with_the_one_that_was_meant() -> None:
         checked({"temprature": 1})
     with pytest.raises(UsageError, match="extra_body"):
         checked({"zzz": 1})
-    with pytest.raises(UsageError, match="'max_tokens' cannot be 'many'"):
+    with pytest.raises(UsageError, match="'max_tokens' must be a whole number"):
         checked({"max_tokens": "many"})

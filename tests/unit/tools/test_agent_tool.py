@@ -107,7 +107,7 @@ async def test_leaving_early_ends_what_runs_inside() -> None:
 
 
 async def test_a_task_must_be_given() -> None:
-    with pytest.raises(ToolError, match="task: Field required"):
+    with pytest.raises(ToolError, match="'task' is needed"):
         await AgentTool(helper()).run_json({})
 
 

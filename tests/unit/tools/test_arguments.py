@@ -214,8 +214,8 @@ async def test_arguments_that_do_not_fit_are_named() -> None:
         await call(tool, place={}, n="many")
 
     assert caught.value.message == (
-        "The arguments of 'tool' do not fit its schema. place.city: Field required; "
-        "n: Input should be a valid integer, unable to parse string as an integer."
+        "The arguments of 'tool' do not fit its schema. 'place.city' is needed. "
+        "'n' must be a whole number, not a text."
     )
 
 

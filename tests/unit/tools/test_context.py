@@ -1,5 +1,10 @@
 """The surroundings of a tool call."""
 
+import math
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
 import pytest
 
 from teamrun.errors import ArtifactNotFound, UsageError
@@ -59,3 +64,23 @@ def test_progress_is_reported_to_whoever_listens() -> None:
     ToolContext().progress("to nobody")
 
     assert notes == [("half", 50), ("more", None)]
+
+
+@pytest.mark.parametrize(
+    ("percent", "reported"),
+    [
+        *((0, 0.0), (33.5, 33.5), (Decimal("33.5"), 33.5), (Fraction(1, 2), 0.5), ("12", 12.0)),
+        *((None, None), ("half", None), (math.nan, None), (math.inf, None), ([1], None)),
+        *((10**400, None), ({}, None), (Decimal("NaN"), None)),
+    ],
+)
+def test_progress_is_a_finite_number_whatever_the_tool_gives(
+    percent: Any, reported: float | None
+) -> None:
+    heard: list[tuple[str, float | None]] = []
+    context = ToolContext(on_progress=lambda note, done: heard.append((note, done)))
+
+    context.progress("Reading", percent)
+
+    assert heard == [("Reading", reported)]
+    assert type(heard[0][1]) is type(reported)

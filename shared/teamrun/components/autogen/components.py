@@ -166,7 +166,8 @@ def _version_is_known(
 ) -> bool:
     for key in ("version", "component_version"):
         version = source.get(key)
-        if version is not None and version not in range(1, known.version + 1):
+        is_known = type(version) is int and 1 <= version <= known.version  # `true` equals 1
+        if version is not None and not is_known:
             problems.add(
                 pointer(where, key),
                 "unknown_version",

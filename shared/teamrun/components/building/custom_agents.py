@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from teamrun.components.building.operator_code import NotThere, OperatorCode
 from teamrun.components.definitions.custom_agents import CustomAgentEntry
 from teamrun.components.definitions.digest import digest
-from teamrun.components.reading.problems import did_you_mean, listed
+from teamrun.components.reading.problems import did_you_mean, ended, listed
 from teamrun.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -106,6 +106,6 @@ class CustomAgentTable(Collection[str]):
 
 def _at(entry: CustomAgentEntry, what: str) -> DefinitionError:
     return DefinitionError(
-        f"The agent class {entry.name!r}: {entry.target!r} {what.rstrip('.')}.",
+        f"The agent class {entry.name!r}: {entry.target!r} {ended(what)}",
         pointer=entry.where + "/class" if entry.where else "",
     )

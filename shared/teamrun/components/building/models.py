@@ -11,6 +11,7 @@ from teamrun.errors import DefinitionError, MissingPackage, UsageError
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.makers import BASE_URL
 from teamrun.models.prices import Price
+from teamrun.validation import misfits
 
 __all__ = ["Active", "Profiles"]
 
@@ -137,15 +138,22 @@ class Profiles(Collection[str]):
         try:
             arguments = profile.arguments(self._environ)
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
+            first = misfits(error, profile.options)[0]
+            subject = f"Option {'.'.join(map(str, first.path))!r} of the model profile"
             raise DefinitionError(
-                f"The model profile {profile.name!r} does not hold: {first['msg']}.",
-                pointer="/".join([profile.where, *map(str, first["loc"])]),
+                first.sentence(f"{subject} {profile.name!r}"),
+                pointer="/".join([profile.where, *map(str, first.path)]),
             ) from None
         try:
             return make_client(profile.type, **arguments)
-        except (DefinitionError, MissingPackage):
+        except MissingPackage:
             raise
+        except DefinitionError as error:
+            raise DefinitionError(
+                f"The model profile {profile.name!r} is invalid: {error.message}",
+                pointer=profile.where + error.pointer,
+                code=error.code,
+            ) from error
         except UsageError as error:
             raise DefinitionError(
                 f"The model profile {profile.name!r} is invalid: {error.message}",

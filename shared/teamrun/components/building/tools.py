@@ -12,7 +12,7 @@ from teamrun.components.building.operator_code import NotThere, OperatorCode
 from teamrun.components.definitions.digest import digest
 from teamrun.components.definitions.kinds import load
 from teamrun.components.definitions.tools import TOOLS, ToolEntry
-from teamrun.components.reading.problems import did_you_mean, listed
+from teamrun.components.reading.problems import did_you_mean, ended, listed
 from teamrun.errors import DefinitionError, UsageError
 from teamrun.tools.base import Tool
 from teamrun.tools.function import FunctionTool
@@ -146,6 +146,6 @@ def _first_paragraph(text: str | None) -> str:
 
 def _at(entry: ToolEntry, what: str) -> DefinitionError:
     return DefinitionError(
-        f"The tool {entry.name!r}: {entry.function!r} {what.rstrip('.')}.",
+        f"The tool {entry.name!r}: {entry.function!r} {ended(what)}",
         pointer=entry.where + "/function" if entry.where else "",
     )

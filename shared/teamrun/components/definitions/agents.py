@@ -14,6 +14,7 @@ from teamrun.components.definitions.base import (
     Uses,
 )
 from teamrun.components.definitions.contexts import ContextDefinition
+from teamrun.models.scalars import Count, Seconds, Switch
 
 __all__ = ["AssistantDefinition", "CustomDefinition", "HandoffDefinition", "UserProxyDefinition"]
 
@@ -39,11 +40,11 @@ class AssistantDefinition(BaseAgentDefinition):
     description: str | None = None
     tools: tuple[ToolName, ...] = ()
     handoffs: tuple[HandoffDefinition, ...] = ()
-    reflect_on_tool_use: bool | None = None
-    max_tool_iterations: int = Field(default=1, ge=1, le=1000)
+    reflect_on_tool_use: Switch | None = None
+    max_tool_iterations: Count = Field(default=1, le=1000)
     tool_call_summary_format: SummaryFormat | None = None
     tool_choice: Literal["auto", "required", "none"] | None = None
-    model_client_stream: bool = False
+    model_client_stream: Switch = False
     model_context: ContextDefinition | None = None
     metadata: dict[str, str] | None = None
 
@@ -61,9 +62,7 @@ class UserProxyDefinition(BaseAgentDefinition):
     description: str | None = None
     input_schema: dict[str, Any] | None = None
     """JSON Schema of the answer's `data`, whose JSON text is what the agent says then."""
-    expires_in_seconds: float | None = Field(
-        default=None, gt=0, le=366 * 24 * 3600, allow_inf_nan=False
-    )
+    expires_in_seconds: Seconds | None = Field(default=None, le=366 * 24 * 3600)
     """How long the run waits for each answer; None is for ever."""
     default_answer: Any = None
     """The answer where nobody gave one in time: a text, or data that fits `input_schema`."""

@@ -4,7 +4,7 @@
 discriminated union of all kinds that the tables hold. So a new kind needs no change here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
@@ -19,7 +19,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from teamrun.models.scalars import Count, Switch
+
 __all__ = [
+    "NAME_RULES",
     "AgentDefinition",
     "AgentName",
     "BaseAgentDefinition",
@@ -38,12 +41,22 @@ __all__ = [
     "Uses",
 ]
 
-AgentName = Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w{0,63}$")]
+_AGENT: Final = r"^[^\W\d]\w{0,63}$"
+_TEAM: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_TOOL: Final = r"^[A-Za-z0-9_-]{1,64}$"
+NAME_RULES: Final[Mapping[str, str]] = {
+    _AGENT: "use letters, digits and '_', at most 64 of them, and begin with no digit",
+    _TEAM: "use A-Z, a-z, digits, '_' and '-', at most 64 of them, and begin with no sign",
+    _TOOL: "use A-Z, a-z, digits, '_' and '-', at most 64 of them",
+}
+"""What each pattern of names asks for, in words."""
+
+AgentName = Annotated[str, StringConstraints(pattern=_AGENT)]
 """An identifier: models see it, and it is part of every call's id."""
-TeamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+TeamName = Annotated[str, StringConstraints(pattern=_TEAM)]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 MemberName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+ToolName = Annotated[str, StringConstraints(pattern=_TOOL)]
 
 
 def _is_plain_template(text: str) -> str:
@@ -159,8 +172,8 @@ class BaseTeamDefinition(BaseParticipantDefinition):
     description: str | None = None
     participants: tuple[ParticipantDefinition, ...] = Field(min_length=1)
     termination: ConditionDefinition | None = None
-    max_turns: int | None = Field(default=None, ge=1)
-    emit_team_events: bool = False
+    max_turns: Count | None = None
+    emit_team_events: Switch = False
     output: Annotated[tuple[MemberName, ...], Field(min_length=1)] | None = None
     """Agents, or teams in this one, whose last message is the output of a run; None: of all."""
 

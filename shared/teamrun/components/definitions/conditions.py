@@ -1,10 +1,11 @@
 """Termination conditions as data."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from teamrun.components.definitions.base import BaseConditionDefinition, ConditionDefinition
+from teamrun.models.scalars import Count, Seconds, Switch
 
 __all__ = [
     "AndDefinition",
@@ -21,8 +22,6 @@ __all__ = [
     "TokenUsageDefinition",
 ]
 
-_Tokens = Annotated[int, Field(ge=1)]
-
 
 class TextMentionDefinition(BaseConditionDefinition):
     """Stops when a message contains a text."""
@@ -31,15 +30,15 @@ class TextMentionDefinition(BaseConditionDefinition):
     text: str = Field(default="TERMINATE", min_length=1)
     sources: tuple[str, ...] | None = None
     """Only messages of these agents count."""
-    ignore_case: bool = False
+    ignore_case: Switch = False
 
 
 class MaxMessagesDefinition(BaseConditionDefinition):
     """Stops after a number of messages, those of the task included."""
 
     type: Literal["max_messages"] = "max_messages"
-    max_messages: int = Field(default=100, ge=1)
-    include_agent_event: bool = False
+    max_messages: Count = 100
+    include_agent_event: Switch = False
 
 
 class StopMessageDefinition(BaseConditionDefinition):
@@ -52,9 +51,9 @@ class TokenUsageDefinition(BaseConditionDefinition):
     """Stops when the model calls of a run have used so many tokens."""
 
     type: Literal["token_usage"] = "token_usage"
-    max_total_token: _Tokens | None = None
-    max_prompt_token: _Tokens | None = None
-    max_completion_token: _Tokens | None = None
+    max_total_token: Count | None = None
+    max_prompt_token: Count | None = None
+    max_completion_token: Count | None = None
 
     @model_validator(mode="after")
     def _one_is_given(self) -> Self:
@@ -76,7 +75,7 @@ class TimeoutDefinition(BaseConditionDefinition):
     """Stops at the end of the turn in which so many seconds have passed."""
 
     type: Literal["timeout"] = "timeout"
-    timeout_seconds: float = Field(gt=0, allow_inf_nan=False)
+    timeout_seconds: Seconds
 
 
 class ExternalDefinition(BaseConditionDefinition):

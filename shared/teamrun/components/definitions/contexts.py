@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from teamrun.components.definitions.base import Part
+from teamrun.models.scalars import Count
 
 __all__ = ["CONTEXTS", "ContextDefinition", "ContextKind"]
 
@@ -61,10 +62,10 @@ class ContextDefinition(Part):
     """Which part of the conversation an agent's model sees."""
 
     type: _Type = "unbounded"
-    buffer_size: int | None = Field(default=None, ge=1)
-    head_size: int | None = Field(default=None, ge=1)
-    tail_size: int | None = Field(default=None, ge=1)
-    token_limit: int | None = Field(default=None, ge=1)
+    buffer_size: Count | None = None
+    head_size: Count | None = None
+    tail_size: Count | None = None
+    token_limit: Count | None = None
 
     @model_validator(mode="after")
     def _sizes_fit_the_type(self) -> Self:

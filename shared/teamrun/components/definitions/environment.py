@@ -1,6 +1,7 @@
 """`${NAME}` and `${NAME:-default}` in the texts of the operator's file.
 
 `$${` stands for a plain `${`. As in a shell, a variable that is set but empty counts as absent.
+Unlike in a shell, a default is plain text: one that has a `${` in it is malformed.
 """
 
 import re
@@ -11,7 +12,7 @@ from teamrun.errors import UsageError
 
 __all__ = ["MissingVariable", "expand", "expand_all", "malformed", "variables"]
 
-_REFERENCE = re.compile(r"\$(?:(\$)(?=\{)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
+_REFERENCE = re.compile(r"\$(?:(\$)(?=\{)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:(?!\$\{)[^}])*))?\})")
 _OPENING = re.compile(r"\$\{")
 
 
@@ -72,5 +73,5 @@ def variables(text: str) -> set[str]:
 
 
 def malformed(text: str) -> bool:
-    """Whether a `${` of the text is neither a reference nor escaped."""
-    return bool(_OPENING.search(_REFERENCE.sub("", text.replace("$${", ""))))
+    """Whether a `${` of the text is neither a reference nor escaped, or is in a default."""
+    return bool(_OPENING.search(_REFERENCE.sub(" ", text)))

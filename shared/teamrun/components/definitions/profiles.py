@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from teamrun.components.definitions.environment import MissingVariable, expand_all
 from teamrun.models.makers import BASE_URL, NO_KEY, NoAddress
 from teamrun.models.prices import Price
 from teamrun.models.providers import PROVIDERS, FindAccess, Provider
+from teamrun.models.scalars import no_switch
 
 __all__ = ["PriceOptions", "Profile"]
 
-Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
+Dollars = Annotated[Decimal, BeforeValidator(no_switch), Field(ge=0, le=1_000_000)]
 
 
 class PriceOptions(BaseModel):

@@ -16,6 +16,7 @@ from teamrun.components.definitions.base import (
     Uses,
 )
 from teamrun.components.definitions.contexts import ContextDefinition
+from teamrun.models.scalars import Count, Switch
 
 __all__ = ["RoundRobinDefinition", "SelectorDefinition"]
 
@@ -34,9 +35,9 @@ class SelectorDefinition(BaseTeamDefinition):
     """The profile of the model that chooses."""
     participants: tuple[ParticipantDefinition, ...] = Field(min_length=2)
     selector_prompt: str | None = None
-    allow_repeated_speaker: bool = False
-    max_selector_attempts: int = Field(default=3, ge=1, le=100)
-    model_client_streaming: bool = False
+    allow_repeated_speaker: Switch = False
+    max_selector_attempts: Count = Field(default=3, le=100)
+    model_client_streaming: Switch = False
     model_context: ContextDefinition | None = None
 
     @model_validator(mode="after")

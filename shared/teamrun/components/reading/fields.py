@@ -1,11 +1,12 @@
 """Reading one object of a definition: its fields by any name, each fault with its place."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
+from teamrun.components.definitions.base import NAME_RULES
 from teamrun.components.reading.problems import (
     ProblemCode,
     Problems,
@@ -15,8 +16,9 @@ from teamrun.components.reading.problems import (
     pointer,
     shown,
 )
+from teamrun.validation import Misfit, kind_of, misfits
 
-__all__ = ["Fields", "as_list", "as_object", "construct", "read_fields"]
+__all__ = ["Fields", "as_list", "as_object", "construct", "read_fields", "version_is_known"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -26,6 +28,7 @@ _PROVIDER = (
     "a provider is named in AutoGen component JSON only; say `type` here, and for a model the name"
     " of a profile in 'model'"
 )
+_IN_TEXTS = "'${NAME}' is replaced in texts only; write the value itself."
 _REFUSED: Mapping[str, tuple[ProblemCode, str]] = {
     **dict.fromkeys(
         ("source_code", "source", "code", "function", "module", "global_imports", "import"),
@@ -60,7 +63,7 @@ def as_object(raw: Any, where: str, problems: Problems, *, what: str) -> dict[st
     """The value as an object, or None with a problem noted."""
     if isinstance(raw, Mapping):
         return {str(key): value for key, value in cast("Mapping[Any, Any]", raw).items()}
-    problems.add(where, "invalid_definition", f"{what} is an object here, not {_kind_of(raw)}.")
+    problems.add(where, "invalid_definition", f"{what} must be an object, not {kind_of(raw)}.")
     return None
 
 
@@ -68,8 +71,18 @@ def as_list(raw: Any, where: str, problems: Problems, *, what: str) -> list[Any]
     """The value as a list; empty with a problem noted where it is none."""
     if isinstance(raw, (list, tuple)):
         return list(cast("list[Any]", raw))
-    problems.add(where, "invalid_definition", f"{what} is a list here, not {_kind_of(raw)}.")
+    problems.add(where, "invalid_definition", f"{what} must be a list, not {kind_of(raw)}.")
     return []
+
+
+def version_is_known(version: object, where: str, problems: Problems) -> bool:
+    """Whether a definition has the version of this form, or gives none; otherwise it is noted."""
+    # `true` equals 1 in Python, and a version may be written as a number or as a text.
+    if version is None or (not isinstance(version, bool) and version in (1, "1", "1.0")):
+        return True
+    detail = f"'version' is {shown(version)}; the version of this form is 1."
+    problems.add(where, "unknown_version", detail)
+    return False
 
 
 def read_fields(
@@ -123,16 +136,41 @@ def construct(
     try:
         made = model.model_validate(dict(values))
     except ValidationError as error:
-        for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            name, *rest = fault["loc"] or ("",)
-            if name in faulty:
-                continue
-            place = pointer(fields.place(str(name)), *rest) if name else fields.where
-            problems.add(
-                place, "invalid_definition", _sentence(fault["type"], str(name), fault["msg"])
-            )
+        for misfit in misfits(error, values):
+            if not misfit.path or misfit.path[0] not in faulty:
+                _note_misfit(misfit, fields, values, problems)
         return None
     return None if faulty else made
+
+
+def _note_misfit(
+    misfit: Misfit, fields: Fields, values: Mapping[str, Any], problems: Problems
+) -> None:
+    place, subject = fields.where, ""
+    if misfit.path:
+        name, *rest = misfit.path
+        place = pointer(fields.place(str(name)), *rest)
+        subject = _subject(fields.spelled.get(str(name), str(name)), rest)
+    if misfit.path == ("name",) and "name" not in fields.spelled and "name" in values:
+        place, subject = fields.where, shown(values["name"])  # the key of the object is its name
+    problems.add(place, "invalid_definition", _sentence(misfit, subject))
+
+
+def _subject(name: str, rest: Sequence[int | str]) -> str:
+    inner = [part for part in rest if isinstance(part, str)]
+    subject = repr(inner[-1] if inner else name)
+    if rest and isinstance(rest[-1], int):
+        return f"Item {rest[-1] + 1} of {subject}"
+    return subject
+
+
+def _sentence(misfit: Misfit, subject: str) -> str:
+    pattern = NAME_RULES.get(misfit.text.rpartition(" ")[2])
+    if misfit.kind == "string_pattern_mismatch" and pattern is not None:
+        return f"{subject} is not a valid name: {pattern}."
+    sentence = misfit.sentence(subject)
+    is_reference = isinstance(misfit.value, str) and "${" in misfit.value
+    return f"{sentence} {_IN_TEXTS}" if misfit.is_other_kind and is_reference else sentence
 
 
 def _note_unknown(
@@ -144,16 +182,3 @@ def _note_unknown(
         return
     hint = did_you_mean(name, known) or f" It takes {listed(known)}."
     problems.add(where, code, f"{what} has no field {shown(name)}.{hint}")
-
-
-def _sentence(kind: str, name: str, message: str) -> str:
-    if kind == "missing":
-        return f"{name!r} is needed."
-    if kind == "string_pattern_mismatch":
-        return f"{name!r} is no name: use letters, digits and '_', at most 64 of them."
-    text = message.removeprefix("Value error, ")
-    return f"{name!r}: {text}." if name else f"{text[:1].upper()}{text[1:]}."
-
-
-def _kind_of(raw: Any) -> str:
-    return "nothing" if raw is None else type(raw).__name__

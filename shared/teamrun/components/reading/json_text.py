@@ -5,7 +5,8 @@ YAML is read by the same rule in `yaml_text`.
 """
 
 import json
-from typing import Any
+import math
+from typing import Any, NoReturn
 
 __all__ = ["load_json"]
 
@@ -14,9 +15,37 @@ def load_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: It is not JSON, or an object has a name twice.
+        ValueError: It is not JSON, or an object has a name twice; also if a number has too many
+            digits, or if values are nested too deeply.
     """
-    return json.loads(text, object_pairs_hook=_unique)
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=_no_number,
+        )
+    except RecursionError:
+        raise ValueError("the values are nested too deeply") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:  # Python bounds the digits, because converting them takes long
+        raise ValueError(f"the number {text[:16]}... has too many digits") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text[:16]} is too large")
+    return number
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number in JSON")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def check_mentions(
 
 
 def check_handoffs(agent: AssistantDefinition, where: str, problems: Problems) -> None:
-    """Note handoffs that the model could not tell from another one, or from a tool.
+    """Note handoffs to the agent itself, and those that are named like another one or a tool.
 
     Args:
         agent: The agent.
@@ -65,6 +65,9 @@ def check_handoffs(agent: AssistantDefinition, where: str, problems: Problems) -
     """
     taken = {tool.lower(): f"the tool {tool!r}" for tool in agent.tools}
     for index, handoff in enumerate(agent.handoffs):
+        if handoff.target == agent.name:
+            detail = f"{agent.name!r} cannot hand over to itself; name another agent, or a person."
+            problems.add(pointer(where, index), "invalid_definition", detail)
         name = _tool_name(handoff)
         other = taken.get(name.lower())
         if other is not None:

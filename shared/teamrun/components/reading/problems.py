@@ -2,17 +2,19 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple, Self, cast
+from typing import Final, Literal, NamedTuple, Self, cast
 
 from teamrun.errors import DefinitionError
 
 __all__ = [
+    "MALFORMED",
     "Problem",
     "ProblemCode",
     "Problems",
     "Source",
     "Warned",
     "did_you_mean",
+    "ended",
     "joined",
     "listed",
     "nearest",
@@ -40,6 +42,12 @@ ProblemCode = Literal[
 
 
 _LONG = 100
+
+MALFORMED: Final = (
+    "A '${' must be part of '${NAME}' or '${NAME:-default}', and a default is plain text without"
+    " another '${'; write '$${' for a literal one."
+)
+"""A text with a broken reference to a variable."""
 
 
 class Problem(NamedTuple):
@@ -76,12 +84,14 @@ class Source(NamedTuple):
             where = where.rpartition("/")[0]
         return self.lines.get(where, 1)
 
+    def line_of(self, where: str, detail: str) -> str:
+        """What is to be known about a place, as one line."""
+        return f"{self.name}:{self.line(where)}: {_printable(where) or '/'}: {detail}"
+
     def message(self, found: Sequence[Problem]) -> str:
         """Every fault on a line of its own, as `file:line: pointer: what is wrong`."""
-        texts = [
-            f"{self.name}:{self.line(problem.pointer)}: {problem.pointer or '/'}: {problem.detail}"
-            for problem in sorted(found, key=lambda problem: self.line(problem.pointer))
-        ]
+        ordered = sorted(found, key=lambda problem: self.line(problem.pointer))
+        texts = [self.line_of(problem.pointer, problem.detail) for problem in ordered]
         if len(texts) == 1:
             return texts[0]
         return f"{self.name} has {len(texts)} faults:\n" + "\n".join(f"  {text}" for text in texts)
@@ -149,6 +159,17 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that a misspelt one was probably meant to be."""
     near = difflib.get_close_matches(name, list(known), n=1) if len(name) <= _LONG else []
     return near[0] if near else None
+
+
+def _printable(where: str) -> str:
+    """A pointer for a message: a key may have line breaks, or commands for a terminal."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in where)
+    return text if len(text) <= 2 * _LONG else text[: 2 * _LONG] + "…"
+
+
+def ended(text: str) -> str:
+    """The text with a mark at its end."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def shown(value: object) -> str:

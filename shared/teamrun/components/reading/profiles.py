@@ -1,15 +1,24 @@
 """The `models` of the operator's file: a map from name to profile, or a list of profiles."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
 from teamrun.components.definitions.environment import MissingVariable, expand_all, malformed
 from teamrun.components.definitions.profiles import PriceOptions, Profile
 from teamrun.components.reading.fields import Fields, as_object, construct, read_fields
+from teamrun.components.reading.file_text import read_text
 from teamrun.components.reading.json_text import load_json
-from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.reading.problems import (
+    MALFORMED,
+    Problems,
+    did_you_mean,
+    listed,
+    pointer,
+    shown,
+)
 from teamrun.components.reading.yaml_text import load_yaml
 from teamrun.errors import DefinitionError
 from teamrun.models.makers import KEY_VARIABLES, OPENAI, variable_of
@@ -110,7 +119,7 @@ def _profile(
         for key, value in fields.values.items()
         if key not in _COMMON and value is not None
     }
-    _load_script(fields, values, folder, problems)
+    fields = _with_script(fields, values, folder, problems)
     _check_texts(fields, values, problems)
     price = _price(fields, problems)
     _check_options(row, fields, values, environ, problems)
@@ -136,19 +145,25 @@ def _price(fields: Fields, problems: Problems) -> Price | None:
     return None if options is None else options.price()
 
 
-def _load_script(fields: Fields, values: dict[str, Any], folder: Path, problems: Problems) -> None:
-    """Put the content of `script_file`, which lies beside the team file, in its place."""
+def _with_script(
+    fields: Fields, values: dict[str, Any], folder: Path, problems: Problems
+) -> Fields:
+    """Put the content of `script_file`, which lies beside the team file, in its place.
+
+    Returns:
+        The fields, by which a fault of the script is one at its place in `script_file`.
+    """
     written = values.pop("script_file", None)
     if written is None:
-        return
+        return fields
     place = fields.place("script_file")
     if "script" in values:
         detail = "'script' and 'script_file' mean the same; give one of them."
         problems.add(place, "invalid_definition", detail)
-        return
+        return fields
     path = folder / str(written)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         is_json = path.suffix == ".json"
         values["script"] = load_json(text) if is_json else load_yaml(text, source=path.name).value
     except (OSError, ValueError) as error:
@@ -156,16 +171,29 @@ def _load_script(fields: Fields, values: dict[str, Any], folder: Path, problems:
         problems.add(place, "invalid_definition", detail)
     except DefinitionError as error:
         problems.add(place, "invalid_definition", f"'script_file': {error.message}")
+    return replace(fields, spelled={**fields.spelled, "script": "script_file"})
 
 
 def _check_texts(fields: Fields, values: Mapping[str, Any], problems: Problems) -> None:
     for name, value in values.items():
-        if isinstance(value, str) and malformed(value):
-            detail = (
-                f"{name!r} has a '${{' that is no '${{NAME}}' or '${{NAME:-default}}'; write"
-                " '$${' for a literal one."
-            )
-            problems.add(fields.place(name), "invalid_definition", detail)
+        if name != "script":  # its answers are taken as they are written
+            for place in _malformed(value, fields.place(name)):
+                problems.add(place, "invalid_definition", MALFORMED)
+
+
+def _malformed(value: Any, where: str) -> Iterator[str]:
+    """The pointers to the texts in a value that have a broken reference."""
+    match value:
+        case str() if malformed(value):
+            yield where
+        case dict():
+            for key, item in cast("dict[str, Any]", value).items():
+                yield from _malformed(item, pointer(where, key))
+        case list():
+            for index, item in enumerate(cast("list[Any]", value)):
+                yield from _malformed(item, pointer(where, index))
+        case _:
+            return
 
 
 def _check_options(

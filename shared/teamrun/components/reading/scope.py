@@ -48,10 +48,15 @@ class Scope:
     member_names: Collection[str] = ()
     operator: bool = False
     """Whether the document is the operator's own file."""
+    unread: Collection[str] = ()
+    """Sections of the file (`models`, `tools`, `agents`, `teams`) whose names are not all known
+    because of a fault in the section itself; a name that is not found there is no other fault."""
 
     def check_model(self, name: object, where: str, problems: Problems) -> None:
         """Note a problem where no such profile exists."""
         if not isinstance(name, str) or name in self.models or self.model_is_known(name):
+            return
+        if "models" in self.unread or problems.is_in(where):
             return
         hint = did_you_mean(name, self.models)
         problems.add(
@@ -62,7 +67,7 @@ class Scope:
 
     def check_agent(self, name: object, where: str, problems: Problems) -> None:
         """Note a problem where no such agent class is registered."""
-        if not isinstance(name, str) or name in self.agents:
+        if not isinstance(name, str) or name in self.agents or problems.is_in(where):
             return
         hint = did_you_mean(name, self.agents)
         problems.add(
@@ -73,7 +78,7 @@ class Scope:
 
     def check_tool(self, name: object, where: str, problems: Problems) -> None:
         """Note a problem where no such tool is registered."""
-        if not isinstance(name, str) or name in self.tools:
+        if not isinstance(name, str) or name in self.tools or problems.is_in(where):
             return
         if ":" in name or "." in name:
             problems.add(
@@ -82,6 +87,8 @@ class Scope:
                 f"{shown(name)} names a module; only tools that the operator registered are taken:"
                 f" {listed(self.tools)}.",
             )
+            return
+        if "tools" in self.unread:
             return
         hint = did_you_mean(name, self.tools)
         problems.add(

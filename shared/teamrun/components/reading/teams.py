@@ -108,7 +108,7 @@ class TeamReader:
         self._put_model(fields, values)
         self._put_context(fields, values)
         team = construct(kind.model, fields, values, self.problems, unknown=unknown)
-        if not unknown:
+        if members and not unknown:
             check_mentions(known_members, mentions, self.problems)
         if team is None or len(self.problems.found) > before:
             return None
@@ -123,8 +123,11 @@ class TeamReader:
                 pointer(fields.where, "agents"), "invalid_definition", "'agents' is needed."
             )
             return [None]
+        items = as_list(raw, where, self.problems, what="'agents'")
+        if self.problems.is_in(where) and not items:
+            return [None]
         members: list[Member | None] = []
-        for index, item in enumerate(as_list(raw, where, self.problems, what="'agents'")):
+        for index, item in enumerate(items):
             place = pointer(where, index)
             member = self.member(item, place, depth)
             if member is not None and member.definition.name in _names(members):
@@ -139,6 +142,8 @@ class TeamReader:
             self.problems.add(where, "invalid_definition", detail)
             return None
         if name not in self.scope.member_names:
+            if self.problems.is_in(where) or {"agents", "teams"} & set(self.scope.unread):
+                return None
             hint = did_you_mean(name, self.scope.member_names)
             detail = (
                 f"There is no agent or team {shown(name)}.{hint} The file has"

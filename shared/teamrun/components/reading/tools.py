@@ -11,6 +11,7 @@ from teamrun.components.definitions.kinds import load
 from teamrun.components.definitions.tools import PLANNED_TOOLS, TOOLS, ToolEntry
 from teamrun.components.reading.fields import as_object, construct, read_fields
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.models.scalars import Seconds, Switch
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
 
 __all__ = ["read_function", "read_tools"]
@@ -22,13 +23,13 @@ class _FunctionTool(BaseModel):
     name: ToolName
     function: str
     description: str | None = Field(default=None, min_length=1)
-    strict: bool = False
-    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    strict: Switch = False
+    timeout: Seconds | None = None
     effects: Effects | None = None
     on_unknown: OnUnknown | None = None
     session: Session | None = None
     on_lost: OnLost | None = None
-    approval: bool | None = None
+    approval: Switch | None = None
 
 
 _KNOWN: Final = {name: name for name in ("type", *_FunctionTool.model_fields, "cache_results")}

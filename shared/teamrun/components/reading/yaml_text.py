@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from teamrun.components.reading.problems import Problems, Source, pointer
+from teamrun.components.reading.problems import Problems, Source, pointer, shown
 from teamrun.core.optional import install_command
 from teamrun.errors import DefinitionError, MissingPackage
 from teamrun.messages.recordable import encodable
@@ -12,6 +12,9 @@ __all__ = ["YamlText", "load_yaml"]
 
 _MAX_CHARS = 1_000_000
 _PLAIN = "tag:yaml.org,2002:"
+_MAX_BITS = 64
+"""Of a whole number: what the stores and every client of the API can hold."""
+_UNREADABLE = object()
 _SCALARS = frozenset({"str", "int", "float", "bool", "null"})
 
 
@@ -40,20 +43,24 @@ def load_yaml(text: str, *, source: str) -> YamlText:
 
     if len(text) > _MAX_CHARS:
         raise DefinitionError(
-            f"{source} has {len(text)} characters; at most {_MAX_CHARS} are read.", code="too_large"
+            f"{source}:1: /: The file has {len(text)} characters; at most {_MAX_CHARS} are read.",
+            code="too_large",
         )
+    refused = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if refused is not None:
+        raise DefinitionError(_unprintable(text, refused.start(), source))
     # Not the loader in C: a deep nesting ends the process there.
     loader = yaml.SafeLoader(text)
     reader = _Reader(loader)
     try:
         root = loader.get_single_node()
         value = None if root is None else reader.value(root, "")
-    except yaml.YAMLError as error:
+    except yaml.MarkedYAMLError as error:
         raise DefinitionError(_syntax(error, source)) from error
-    except ValueError as error:  # a number of too many digits
-        raise DefinitionError(f"{source} is not valid YAML: {error}.") from error
     except RecursionError as error:
-        raise DefinitionError(f"{source} is nested too deeply.", code="too_large") from error
+        raise DefinitionError(
+            f"{source}:{loader.line + 1}: /: The values are nested too deeply.", code="too_large"
+        ) from error
     finally:
         loader.dispose()
     read = YamlText(value, Source(source, reader.lines))
@@ -61,13 +68,21 @@ def load_yaml(text: str, *, source: str) -> YamlText:
     return read
 
 
+def _unprintable(text: str, at: int, source: str) -> str:
+    line = text.count("\n", 0, at) + 1
+    return (
+        f"{source}:{line}: /: The character U+{ord(text[at]):04X} is not allowed in YAML;"
+        ' remove it, or write it as an escape such as "\\x1b" in double quotes.'
+    )
+
+
 def _syntax(error: Any, source: str) -> str:
     """A message for a text that is not YAML, on one line."""
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:  # a character that YAML does not allow
-        return f"{source} is not valid YAML: {' '.join(str(error).split())}"
+    mark = error.problem_mark or error.context_mark
     what = ", ".join(part for part in (error.context, error.problem) if part)
-    return f"{source}:{mark.line + 1}: not valid YAML: {what} (column {mark.column + 1})."
+    place = f"{source}:{mark.line + 1}" if mark else source
+    column = f" (column {mark.column + 1})" if mark else ""
+    return f"{place}: /: This is not valid YAML: {' '.join(what.split())}{column}."
 
 
 class _Reader:
@@ -95,9 +110,21 @@ class _Reader:
             case "scalar", "int" | "float" if ":" in node.value:
                 return node.value  # YAML 1.1 would read 1:30 as ninety
             case "scalar", _ if kind in _SCALARS:
-                return self._loader.construct_object(node)
+                return self._scalar(node, where)
             case _:
                 return self._refuse(where, f"has the tag {node.tag!r}; write plain data")
+
+    def _scalar(self, node: Any, where: str) -> Any:
+        try:
+            value = self._loader.construct_object(node)
+        except (ValueError, KeyError, IndexError):  # `0b_` looks like a number and is none
+            value = _UNREADABLE
+        is_huge = isinstance(value, int) and value.bit_length() > _MAX_BITS
+        if value is not _UNREADABLE and not is_huge:
+            return value
+        kind = node.tag.removeprefix(_PLAIN)
+        why = f"cannot be read as {kind!r}: {shown(node.value)}; write another one, or put it in"
+        return self._refuse(where, f"{why} quotes if it is a text")
 
     def _mapping(self, node: Any, where: str) -> dict[str, Any]:
         result: dict[str, Any] = {}

@@ -1,0 +1,173 @@
+"""Whatever bytes a definition, a script or a team's JSON consist of: one sentence, no traceback."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from teamrun.cli.app import app
+from teamrun.errors import UsageError
+
+FILE = """\
+version: 1
+models:
+  m: {type: scripted, script_file: script.yaml}
+  n: {type: scripted, script_file: script.json}
+agents:
+  a: {model: m, system_message: "Say ${X:-hello}."}
+  b: {model: n}
+teams:
+  t: {type: round_robin_group_chat, agents: [a, b], max_turns: 2}
+"""
+SCRIPT = 'a: ["one", {content: two, usage: {prompt_tokens: 1, completion_tokens: 1}}]\n'
+SCRIPT_JSON = '{"b": ["one", {"content": {"x": [1, 2.5e3, null]}}]}'
+TEAM = """{"type": "round_robin_group_chat", "name": "t", "max_turns": 1,
+ "agents": [{"name": "a", "model": "m", "system_message": "Say hello."}]}"""
+FILES = {
+    "teamrun.yaml": FILE,
+    "script.yaml": SCRIPT,
+    "script.json": SCRIPT_JSON,
+    "team.json": TEAM,
+}
+ODD: list[bytes] = [
+    *(b"\0", b"\x01", b"\x1b[31m", b"\x7f", b"\xc2\x85", b"\xff", b"\xc3", b"\xef\xbb\xbf"),
+    *(b"\xed\xa0\xbd", b'"\\ud83d"', b'"\\0"', b'"\\e[2J"', b"\xff\xfe", b"\xe2\x80\xa8", b"\r"),
+    *(b"9" * 5000, b"0x" + b"f" * 5000, b"1e999", b".inf", b".nan", b"NaN", b"-0", b"0b_", b"1:30"),
+    *(b"[" * 5000, b"{" * 5000, b"{a: " * 3000, b"- " * 3000, b"? " * 3000, b"&a ", b"*a", b"<<: "),
+    *(b"!!int x", b"!!int ''", b"!!bool maybe", b"!!float y", b"!!binary _", b"!!python/name:os"),
+    *(b"---\n", b"...\n", b"%YAML 9.9\n", b"%TAG ! x\n", b"\t", b"${", b"${A:-${B}}", b"#", b"'"),
+    *(b"2026-13-45", b"yes", b"null", b"[]", b"{}", b"~", b": ", b"|\n", b">\n", b"@", b"`"),
+]  # fmt: skip
+
+spliced = st.tuples(
+    st.integers(0, 400), st.integers(0, 6), st.sampled_from(ODD) | st.binary(max_size=6)
+)
+
+
+def splice(data: bytes, at: int, length: int, new: bytes) -> bytes:
+    at %= len(data) + 1
+    return data[:at] + new + data[at + length :]
+
+
+def invoked(files: dict[str, bytes], *arguments: str) -> None:
+    """Run a command beside these files; what it refuses must be wrong use in one sentence each."""
+    with TemporaryDirectory() as folder:
+        for name, data in files.items():
+            (Path(folder) / name).write_bytes(data)
+        given = [f"{folder}/{part}" if part in files else part for part in arguments]
+        done = CliRunner(env={"TEAMRUN_CONFIG": f"{folder}/teamrun.yaml"}).invoke(app, given)
+    if isinstance(done.exception, UsageError):
+        text = str(done.exception)
+        assert text.isprintable() or text.replace("\n", "").isprintable()
+        assert not re.search(r"pydantic|Input should|codec|set_int_max|Traceback|NoneType", text)
+    elif done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+
+
+def unchanged() -> dict[str, bytes]:
+    return {name: text.encode() for name, text in FILES.items()}
+
+
+COMMANDS = {"check": ("check",), "run": ("run", "t", "Go"), "json": ("run", "team.json", "Go")}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_the_unchanged_files_are_taken(command: tuple[str, ...]) -> None:
+    invoked(unchanged(), *command)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("odd", ODD, ids=[repr(odd[:12]) for odd in ODD])
+def test_an_odd_piece_at_the_beginning_and_at_the_end_gives_no_traceback(
+    name: str, odd: bytes
+) -> None:
+    command = COMMANDS["json" if name == "team.json" else "check"]
+    text = FILES[name].encode()
+
+    for data in (odd, odd + text, text + odd):
+        invoked({**unchanged(), name: data}, *command)
+
+
+@pytest.mark.parametrize("name", FILES)
+@settings(max_examples=60, deadline=None)
+@given(changes=st.lists(spliced, min_size=1, max_size=3))
+def test_a_damaged_file_gives_no_traceback(
+    name: str, changes: list[tuple[int, int, bytes]]
+) -> None:
+    data = FILES[name].encode()
+    for change in changes:
+        data = splice(data, *change)
+
+    invoked({**unchanged(), name: data}, *COMMANDS["json" if name == "team.json" else "check"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_any_bytes_are_a_definition_or_wrong_use(data: bytes) -> None:
+    invoked({**unchanged(), "teamrun.yaml": data}, "check")
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(UsageError) as caught:
+        invoked_or_raise(data)
+    return str(caught.value)
+
+
+def invoked_or_raise(data: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "teamrun.yaml").write_bytes(data)
+        done = CliRunner().invoke(app, ["check", "-c", f"{folder}/teamrun.yaml"])
+    if done.exception is not None:
+        raise done.exception
+
+
+PLACES: dict[str, tuple[Callable[[bytes], bytes], int]] = {
+    "a NUL": (lambda text: text.replace(b"max_turns", b"max\0turns"), 9),
+    "not UTF-8": (lambda text: text.replace(b"agents: [", b"\xfc: ["), 9),
+    "UTF-16": (lambda text: text.decode().encode("utf-16"), 1),
+    "digits": (lambda text: text.replace(b"max_turns: 2", b"max_turns: " + b"9" * 5000), 9),
+    "hex digits": (lambda text: text.replace(b"max_turns: 2", b"max_turns: 0x" + b"f" * 40), 9),
+    "a number that is none": (lambda text: text.replace(b"max_turns: 2", b"max_turns: 0b_"), 9),
+    "a default in a default": (lambda text: text.replace(b"${X:-hello}", b"${X:-${Y:-hi}}"), 6),
+    "deep": (lambda text: text + b"more: " + b"[" * 5000, 10),
+    "a key with a line break": (lambda text: text + b'"a\\nb": 1', 10),
+    "a key for a terminal": (lambda text: text + b'"\\e[31mred": 1', 10),
+}
+
+
+@pytest.mark.parametrize(("change", "line"), PLACES.values(), ids=PLACES)
+def test_what_cannot_be_read_is_given_with_its_line(
+    change: Callable[[bytes], bytes], line: int
+) -> None:
+    text = FILE.replace("script_file: script.yaml", "script: [x]")
+    message = refused(change(text.replace("script_file: script.json", "script: [x]").encode()))
+
+    assert re.match(rf"teamrun\.yaml:{line}: /[^\n]*: [^\n]+\.$", message), message
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+    files = {name: b"\xef\xbb\xbf" + data for name, data in unchanged().items()}
+
+    for command in COMMANDS.values():
+        invoked(files, *command)
+
+
+def test_every_fault_of_a_json_team_is_given_with_its_line(tmp_path: Path) -> None:
+    team = TEAM.replace('"m"', '"n0"').replace('"max_turns": 1', '"max_turns": true')
+    for name, data in {**unchanged(), "team.json": team.encode()}.items():
+        (tmp_path / name).write_bytes(data)
+
+    done = CliRunner(env={"TEAMRUN_CONFIG": f"{tmp_path}/teamrun.yaml"}).invoke(
+        app, ["run", f"{tmp_path}/team.json", "Go"]
+    )
+
+    lines = str(done.exception).splitlines()[1:]
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["  team.json:1", "/max_turns"],
+        ["  team.json:2", "/agents/0/model"],
+    ]
