@@ -7,12 +7,13 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 
+from teamrun.core.main_loop import run_main
 from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError
 from teamrun.runs.engine.executor import Executor
@@ -115,8 +116,7 @@ class Host:
 
     def _main(self) -> None:
         try:
-            with asyncio.Runner() as runner:
-                _run_through(runner.get_loop(), self._live())
+            run_main(self._live())
         except BaseException as error:
             if not self._started.done():
                 self._started.set_exception(error)
@@ -165,26 +165,6 @@ class Host:
             await self._runtime.dispatcher.send(ref)
         except DeliveryError:
             _not_sent_back(ref)
-
-
-def _run_through(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end of `work`, whatever a task or callback of a tool raises.
-
-    asyncio gives an exception of a task to the code that awaits it; but a SystemExit or a
-    KeyboardInterrupt it raises out of the loop as well, which would end every run of the process.
-    """
-    main = loop.create_task(work)
-    while True:
-        try:
-            return loop.run_until_complete(main)
-        except (SystemExit, KeyboardInterrupt) as error:
-            if main.done():
-                raise
-            logger.error(
-                "A task or callback raised out of the event loop; the worker goes on",
-                exc_info=error,
-                extra={"action": "worker.stray_exit", "error": type(error).__name__},
-            )
 
 
 def _not_sent_back(ref: RunRef) -> None:

@@ -203,12 +203,13 @@ class Toolset:
         handoff = self._handoffs.get(call.name)
         if handoff is not None:
             return _result(call, handoff.message)
+        caller = asyncio.current_task()
         try:
             return await self._carry_out(call, arguments, token, report)
         except FatalToolError:
             raise
         except BaseException as error:
-            if not is_failure_of_work(error, token):
+            if not is_failure_of_work(error, token, caller=caller):
                 raise
             return _result(call, error_text(error), is_error=True)
 

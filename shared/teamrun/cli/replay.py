@@ -1,6 +1,5 @@
 """`teamrun replay`: an ended run, driven once more against its record."""
 
-import asyncio
 import os
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 from teamrun.cli.options import ConfigOption, DataDirOption, StoreUrlOption
 from teamrun.components.team_file import load_registry
 from teamrun.core.clock import SystemClock
+from teamrun.core.main_loop import run_main
 from teamrun.core.refs import RunRef
 from teamrun.errors import RunNotFound, UsageError
 from teamrun.runs.durable.team import run_team
@@ -42,7 +42,7 @@ def command(
         )
     if not run_id.replace("_", "").isalnum():
         raise RunNotFound(f"There is no run {run_id!r}.", run_id=run_id)
-    difference = asyncio.run(_replay(settings, RunRef(tenant, run_id)))
+    difference = run_main(_replay(settings, RunRef(tenant, run_id)))
     typer.echo(difference or "The code says and does what the record holds.")
     raise typer.Exit(0 if difference is None else 1)
 

@@ -22,6 +22,7 @@ from teamrun.components.building.teams import build_team
 from teamrun.components.reading.problems import pointer
 from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
+from teamrun.core.main_loop import run_main
 from teamrun.errors import DefinitionError, UsageError
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runs.service.resources import Run
@@ -72,7 +73,7 @@ def command(
     view = None if json_ else view_on_stdout()
     person = _Person(at_terminal(), yes)
     try:
-        run = asyncio.run(_run(settings.config, _request(body), person, view))
+        run = run_main(_run(settings.config, _request(body), person, view))
     except DefinitionError as error:
         raise in_file(error, team) from error
     if view is not None:

@@ -3,7 +3,7 @@
 import asyncio
 from asyncio import CancelledError
 from types import TracebackType
-from typing import cast
+from typing import Any
 
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import RunError
@@ -11,23 +11,45 @@ from teamrun.errors import RunError
 __all__ = ["cancelled_by", "is_failure_of_work"]
 
 
-def is_failure_of_work(error: BaseException, token: CancellationToken | None) -> bool:
+def is_failure_of_work(
+    error: BaseException,
+    token: CancellationToken | None,
+    *,
+    caller: "asyncio.Task[Any] | None" = None,
+) -> bool:
     """Whether an exception is the failure of the work that was awaited, and of nothing around it.
 
     Ctrl-C is not, nor is a cancellation of the present task or of the token. A `CancelledError`
-    without either comes from inside of the work, which awaited a task that was cancelled. Nor is
-    `GeneratorExit`: it closes the caller.
+    without either comes from inside of the work, which awaited a task that was cancelled. asyncio
+    raises Ctrl-C by itself and never in a group, so such a group is the work's own. A
+    `GeneratorExit` that closes the caller comes while the caller's task does not run.
+
+    Args:
+        error: What was raised.
+        token: Cancels the work.
+        caller: The task that awaited the work; None if it is not known.
     """
-    if isinstance(error, asyncio.CancelledError):
-        return not _is_cancelled(token)
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return all(is_failure_of_work(part, token) for part in group.exceptions)
-    return not isinstance(error, KeyboardInterrupt | GeneratorExit)
+    match error:
+        case asyncio.CancelledError():
+            return not _is_cancelled(token)
+        case BaseExceptionGroup():
+            cancelled, _ = error.split(asyncio.CancelledError)
+            return cancelled is None or not _is_cancelled(token)
+        case GeneratorExit():
+            return caller is not None and _present_task() is caller
+        case _:
+            return not isinstance(error, KeyboardInterrupt)
+
+
+def _present_task() -> "asyncio.Task[Any] | None":
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs
+        return None
 
 
 def _is_cancelled(token: CancellationToken | None) -> bool:
-    task = asyncio.current_task()
+    task = _present_task()
     by_task = task is None or task.cancelling() > 0
     return by_task or (token is not None and token.is_cancelled())
 

@@ -11,7 +11,7 @@ from teamrun.core.optional import require
 from teamrun.errors import UsageError
 from teamrun.models.base import ModelInfo
 from teamrun.models.families import known_or_given
-from teamrun.models.makers import address_and_query
+from teamrun.models.makers import address_and_query, check_address
 from teamrun.models.openai import (
     ApiKey,
     BaseOpenAIClient,
@@ -81,6 +81,7 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
         require("openai", extra="azure", needed_by=type(self).__name__, lowest=(3,))
         model = _given(model, "AZURE_OPENAI_MODEL", "model")
         address = _given(azure_endpoint or endpoint, "AZURE_OPENAI_ENDPOINT", "azure_endpoint")
+        check_address(address, "azure_endpoint")
         options = {
             "azure_endpoint": address,
             "api_version": _given(api_version, "OPENAI_API_VERSION", "api_version"),

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+from teamrun.core.urls import http_url_fault, public_url
 from teamrun.errors import UsageError
 from teamrun.models.families import ModelFamily, family_of
 
@@ -25,6 +26,7 @@ __all__ = [
     "access_to",
     "address_and_query",
     "address_of",
+    "check_address",
     "maker_at",
     "provider_of",
     "variable_of",
@@ -171,6 +173,20 @@ def address_and_query(address: str) -> Address:
     return Address(url, dict(parse_qsl(query.partition("#")[0], keep_blank_values=True)))
 
 
+def check_address(address: str, argument: str) -> None:
+    """Refuse what is not the URL of an HTTP server.
+
+    Args:
+        address: The URL; no part of it is repeated, since it may contain a password.
+        argument: The name under which the caller gave it.
+
+    Raises:
+        UsageError: The scheme is not `http` or `https`, or the URL is malformed.
+    """
+    if (fault := http_url_fault(address)) is not None:
+        raise UsageError(f"{argument} {fault}.", argument=argument)
+
+
 def maker_at(base_url: str) -> Maker | None:
     """The company behind an address; None for every other server."""
     try:
@@ -184,7 +200,7 @@ def provider_of(base_url: str) -> str:
     """A name for the server at an address that does not disclose the address of a private one."""
     if (maker := maker_at(base_url)) is not None:
         return maker.name
-    return f"server-{sha256(base_url.rstrip('/').encode()).hexdigest()[:12]}"
+    return f"server-{sha256(public_url(base_url).rstrip('/').encode()).hexdigest()[:12]}"
 
 
 def variable_of(model: str) -> str:

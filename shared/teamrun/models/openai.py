@@ -18,6 +18,7 @@ from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.optional import require
+from teamrun.core.urls import public_url
 from teamrun.errors import ModelError, UsageError
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.base import ChatCompletionClient, ModelInfo
@@ -28,6 +29,7 @@ from teamrun.models.makers import (
     Access,
     access_to,
     address_and_query,
+    check_address,
     provider_of,
 )
 from teamrun.models.openai_request import CreateArgs, HasSchema, RequestBuilder, checked
@@ -278,6 +280,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
         if not model:
             raise UsageError("No model: pass model=, or set OPENAI_MODEL.", argument="model")
         access = access_to(model, base_url, os.environ)
+        check_address(access.base_url, "base_url")
         self._base_url = access.base_url
         key = _key(api_key, access)
         seconds = as_timedelta(timeout)
@@ -378,8 +381,8 @@ def _key(api_key: ApiKey | None, access: Access) -> ApiKey:
         key = stripped(os.environ.get(OPENAI.variable)) or NO_KEY
     if not key:
         raise UsageError(
-            f"No API key for {access.base_url}: pass api_key=, or set {access.variable}; a server"
-            " of your own (base_url=) may need none.",
+            f"No API key for {public_url(access.base_url)}: pass api_key=, or set "
+            f"{access.variable}; a server of your own (base_url=) may need none.",
             argument="api_key",
         )
     return key

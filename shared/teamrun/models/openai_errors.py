@@ -129,7 +129,9 @@ def _other_error(error: Exception) -> ModelError:
         case openai.OpenAIError() | ValueError() | AttributeError() | LookupError():
             return unreadable(str(error))
         case OSError():
-            return ModelError(f"The connection to the model broke: {error}", retryable=True)
+            return ModelError(
+                f"The connection to the model broke: {_text_of(error)}", retryable=True
+            )
         case _:
             return ModelError(f"The model call failed: {type(error).__name__}: {error}")
 
@@ -192,7 +194,8 @@ def secrets_of(request: httpx2.Request | None) -> list[str]:
         for name, value in headers.items()
         if name.lower() not in _HARMLESS_HEADERS and not name.lower().startswith("x-stainless-")
     ]
-    return [value for value in values if len(value) >= _SECRET_CHARS]
+    password = request.url.password
+    return [value for value in (*values, password) if len(value) >= _SECRET_CHARS]
 
 
 def _connection_error(cause: BaseException, request: httpx2.Request | None) -> ModelError:
@@ -213,11 +216,20 @@ def _connection_error(cause: BaseException, request: httpx2.Request | None) -> M
             return ModelError("base_url must begin with http:// or https://.")
         case httpx2.RemoteProtocolError() | httpx2.ReadError():
             return ModelError(
-                f"The model's server broke the connection off: {cause}", retryable=True, cut=True
+                f"The model's server broke the connection off: {_text_of(cause)}",
+                retryable=True,
+                cut=True,
             )
         case _:
             where = "" if request is None else request.url.netloc.decode("ascii", "replace")
-            return ModelError(f"The model cannot be reached at {where}: {cause}", retryable=True)
+            return ModelError(
+                f"The model cannot be reached at {where}: {_text_of(cause)}", retryable=True
+            )
+
+
+def _text_of(error: BaseException) -> str:
+    """What an error says; some of the HTTP library's have no text."""
+    return str(error) or type(error).__name__
 
 
 def _request_of(error: httpx2.RequestError) -> httpx2.Request | None:

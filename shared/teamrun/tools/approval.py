@@ -5,23 +5,33 @@ A run asks through its journal. A script or a notebook asks on its terminal, or 
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, Final, Self, TypeAlias, cast
 
 from pydantic_core import to_json
 
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import FatalToolError, ToolError
-from teamrun.tools.base import Tool
+from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.context import ToolContext
 from teamrun.tools.schema import ToolSchema
 from teamrun.tools.threads import run_in_thread
 
 __all__ = ["ApprovalFunc", "ApprovedTool", "with_approval"]
 
-ApprovalFunc: TypeAlias = Callable[[str], bool] | Callable[[str], Awaitable[bool]]
-"""Takes the question, and returns whether the call may be made."""
+ApprovalFunc: TypeAlias = Callable[[str], bool | str] | Callable[[str], Awaitable[bool | str]]
+"""Takes the question, and returns whether the call may be made: True, or a text that means yes."""
+
+_YES: Final = frozenset({"approve", "y", "yes"})
+
+
+def _is_yes(answer: object) -> bool:
+    """Whether an answer approves a call: only True, and `yes`, `y` or `approve` in any case, do."""
+    if isinstance(answer, str):
+        return answer.strip().lower() in _YES
+    return answer is True
 
 
 class ApprovedTool(Tool):
@@ -29,9 +39,15 @@ class ApprovedTool(Tool):
 
     Args:
         tool: The tool.
-        approve: Asks the person. A function that is not async is called in a thread. By default the
-            question comes on the terminal.
+        approve: Asks the person. A function that is not async is called in a thread. Only True and
+            the texts `yes`, `y` and `approve`, in any case, approve the call; anything else rejects
+            it. By default the question comes on the terminal.
     """
+
+    def __new__(cls, tool: Tool, approve: ApprovalFunc | None = None) -> Self:
+        """An object that is a `StreamTool` if the tool is one."""
+        reports = cls is ApprovedTool and isinstance(tool, StreamTool)
+        return cast("Self", object.__new__(_ApprovedStreamTool if reports else cls))
 
     def __init__(self, tool: Tool, approve: ApprovalFunc | None = None) -> None:
         super().__init__(tool.name, tool.description)
@@ -60,21 +76,26 @@ class ApprovedTool(Tool):
             FatalToolError: There is no terminal to ask on.
             Exception: Whatever the tool raises.
         """
-        question = f"May {self.name}({to_json(args).decode()}) be called?"
-        if not await self._is_approved(question, cancellation_token):
-            raise ToolError("The call was not approved.")
+        await self._check_approval(args, cancellation_token)
         return await self._inner.run_json(
             args, cancellation_token, call_id=call_id, context=context
         )
 
+    async def _check_approval(
+        self, args: Mapping[str, Any], token: CancellationToken | None
+    ) -> None:
+        question = f"May {self.name}({to_json(args).decode()}) be called?"
+        if not await self._is_approved(question, token):
+            raise ToolError("The call was not approved.")
+
     async def _is_approved(self, question: str, token: CancellationToken | None) -> bool:
         with cancelled_by(token):
             if inspect.iscoroutinefunction(self._approve):
-                return bool(await self._approve(question))
+                return _is_yes(await self._approve(question))
             answer = await run_in_thread(lambda: self._approve(question))
             if inspect.isawaitable(answer):
                 answer = await cast("Awaitable[object]", answer)
-            return bool(answer)
+            return _is_yes(answer)
 
     def return_value_as_string(self, value: Any) -> str:
         """The tool's own text for a value."""
@@ -87,6 +108,26 @@ class ApprovedTool(Tool):
     async def load_state_json(self, state: Mapping[str, Any]) -> None:
         """Continue from that state."""
         await self._inner.load_state_json(state)
+
+
+class _ApprovedStreamTool(ApprovedTool, StreamTool):
+    """An agent or a team as a tool that needs approval; what it reports is passed on."""
+
+    async def run_json_stream(
+        self,
+        args: Mapping[str, Any],
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Ask, then call the tool; yields what the tool yields."""
+        await self._check_approval(args, cancellation_token)
+        inner = cast("StreamTool", self._inner)
+        async with aclosing(
+            inner.run_json_stream(args, cancellation_token, call_id=call_id)
+        ) as stream:
+            async for item in stream:
+                yield item
 
 
 def with_approval(tool: Tool) -> Tool:
@@ -102,4 +143,4 @@ def _ask_at_terminal(question: str) -> bool:
         )
     while (line := input(f"{question} [y/n] ").strip().lower()) not in {"y", "yes", "n", "no"}:
         pass
-    return line in {"y", "yes"}
+    return _is_yes(line)

@@ -1,6 +1,5 @@
 """Python functions as tools."""
 
-import asyncio
 import functools
 import inspect
 import itertools
@@ -16,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.patience import Expired, within
 from teamrun.errors import ToolError, UsageError
 from teamrun.tools.arguments import checked_arguments
 from teamrun.tools.base import BaseTool, Effects, OnLost, OnUnknown, Session
@@ -150,16 +150,12 @@ class FunctionTool(BaseTool[BaseModel, Any]):
             kwargs |= {parameter: filled_in[kind] for parameter, kind in signature.injected}
         if self._timeout is None:
             return await self._invoke(kwargs, cancellation_token)
-        timer = asyncio.timeout(self._timeout.total_seconds())
+        seconds = self._timeout.total_seconds()
         try:
-            async with timer:
-                return await self._invoke(kwargs, cancellation_token)
-        except TimeoutError as error:
-            if not timer.expired():
-                raise  # the function's own
+            return await within(seconds, self._invoke(kwargs, cancellation_token))
+        except Expired as error:
             raise ToolError(
-                f"Tool {self.name!r} did not finish within "
-                f"{self._timeout.total_seconds():g} seconds."
+                f"Tool {self.name!r} did not finish within {seconds:g} seconds."
             ) from error
 
     async def _invoke(

@@ -1,5 +1,6 @@
 """Tools that belong together, share state, and may change while an agent works."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -205,6 +206,7 @@ class StaticWorkbench(Workbench):
         tool = self._by_name.get(name)
         if tool is None:
             return _text_result(name, f"Tool {name} not found.", is_error=True)
+        caller = asyncio.current_task()
         with cancelled_by(cancellation_token):
             try:
                 value = await tool.run_json(arguments or {}, cancellation_token, call_id=call_id)
@@ -212,7 +214,7 @@ class StaticWorkbench(Workbench):
             except FatalToolError:
                 raise
             except BaseException as error:
-                if not is_failure_of_work(error, cancellation_token):
+                if not is_failure_of_work(error, cancellation_token, caller=caller):
                     raise
                 return _text_result(name, error_text(error), is_error=True)
 

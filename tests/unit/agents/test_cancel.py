@@ -118,7 +118,15 @@ async def groups() -> None:
     raise BaseExceptionGroup("both", [asyncio.CancelledError(), ValueError("no")])
 
 
-FAILING = [awaits_what_it_cancels, raises_cancelled, leaves, groups]
+async def closes() -> None:
+    raise GeneratorExit
+
+
+async def interrupts() -> None:
+    raise BaseExceptionGroup("both", [KeyboardInterrupt(), ValueError("no")])
+
+
+FAILING = [awaits_what_it_cancels, raises_cancelled, leaves, groups, closes, interrupts]
 
 
 @pytest.mark.parametrize("tool", FAILING)

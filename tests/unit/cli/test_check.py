@@ -177,3 +177,28 @@ def test_answers_for_an_agent_that_the_file_does_not_have_are_a_warning_with_its
 
     assert done.exit_code == 0
     assert "teamrun.yaml:2: /models/m/script/b: " in done.stderr
+
+
+@pytest.mark.parametrize("url", ["htps://svc:{}@gw/v1", "svc:{}@gw/v1", "http://svc:{}#@gw/v1"])
+@pytest.mark.parametrize("way", ["written", "variable", "default"])
+def test_an_address_that_is_no_url_is_a_fault_and_is_not_repeated(
+    url: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = url.format("s3cr3tPW")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setenv("OPENAI_BASE_URL" if way == "default" else "GATEWAY", address)
+    option = {"written": f", base_url: '{address}'", "variable": ", base_url: '${GATEWAY}'"}
+    path = tmp_path / "teamrun.yaml"
+    path.write_text(
+        "version: 1\n"
+        f"models: {{m: {{type: openai, model: gpt-4o, api_key: k{option.get(way, '')}}}}}\n"
+        "agents: {a: {model: m}}\n"
+        "teams: {t: {type: round_robin_group_chat, agents: [a], max_turns: 1}}\n",
+        encoding="utf-8",
+    )
+
+    done = CliRunner().invoke(app, ["check", "--config", str(path)])
+
+    assert isinstance(done.exception, UsageError)
+    assert "/models/m" in str(done.exception)
+    assert "s3cr3tPW" not in f"{done.exception} {done.output}"

@@ -157,3 +157,61 @@ def test_with_the_extra_cli_alone_a_team_runs(tmp_path: Path) -> None:
     done = teamrun("run", "t", "x", folder=tmp_path, code=f"ABSENT = {absent}\n{BLOCKED}")
 
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+TOOLS = """
+import asyncio
+import threading
+
+async def ignores_cancel():
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+async def swallows() -> str:
+    "Never end."
+    await ignores_cancel()
+    return "never"
+
+async def leaves_task() -> str:
+    "Leave a task."
+    asyncio.get_running_loop().kept = asyncio.create_task(ignores_cancel())
+    await asyncio.sleep(0)
+    return "left"
+
+async def leaves_pool() -> str:
+    "Leave a thread of the default pool."
+    await asyncio.to_thread(threading.Event().wait)
+    return "never"
+
+def leaves_thread() -> str:
+    "Leave a thread."
+    threading.Thread(target=threading.Event().wait).start()
+    return "left"
+"""
+
+
+@pytest.mark.parametrize("tool", ["swallows", "leaves_task", "leaves_pool", "leaves_thread"])
+def test_a_run_ends_and_prints_its_usage_whatever_a_tool_leaves_behind(
+    tool: str, tmp_path: Path
+) -> None:
+    (tmp_path / "leaving.py").write_text(TOOLS, encoding="utf-8")
+    (tmp_path / "own.yaml").write_text(
+        "version: 1\n"
+        "models:\n"
+        "  m:\n"
+        "    type: scripted\n"
+        f"    script: [{{tool_calls: [{{name: {tool}, arguments: {{}}}}]}}, ok]\n"
+        f"tools: {{{tool}: {{type: function, function: 'leaving:{tool}', timeout: 0.1}}}}\n"
+        f"agents: {{a: {{model: m, tools: [{tool}], reflect_on_tool_use: true}}}}\n"
+        "teams: {t: {type: round_robin_group_chat, agents: [a], max_turns: 1}}\n",
+        encoding="utf-8",
+    )
+
+    done = teamrun("run", "t", "Go", "--config", "own.yaml", folder=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert b"Model calls: 2" in done.stdout
+    assert b"Traceback" not in done.stderr

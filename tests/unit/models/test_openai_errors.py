@@ -173,14 +173,22 @@ async def test_a_key_with_a_line_end_is_taken_without_it_and_no_key_is_ever_in_a
     assert error.retryable is False
 
 
-async def test_an_address_without_a_scheme_is_named_and_not_tried_again() -> None:
-    model = OpenAIChatCompletionClient("m", base_url="localhost:1/v1", max_retries=0)
-    with pytest.raises(ModelError, match="http://") as raised:
-        try:
-            await model.create(ASK)
-        finally:
-            await model.close()
-    assert raised.value.retryable is False
+@pytest.mark.parametrize(
+    "url", ["localhost:1/v1", "htps://u:{}@gw/v1", "u:{}@gw/v1", "http://u:{}#x@gw", "http://h:x{}"]
+)
+def test_an_address_that_is_no_url_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        OpenAIChatCompletionClient("m", base_url=url.format("s3cr3tPW"), api_key="k")
+    assert raised.value.as_json()["argument"] == "base_url"
+    assert "s3cr3tPW" not in str(raised.value)
+
+
+async def test_a_password_in_the_address_is_in_no_error() -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(500, text=f"cannot proxy {request.url}")
+
+    error = await failure(handler, base_url="http://svc:s3cr3tPW@gw/v1", api_key="k")
+    assert "s3cr3tPW" not in json.dumps(error.as_json())
 
 
 async def test_a_key_function_may_raise_anything() -> None:

@@ -1,11 +1,13 @@
 """The two modes of a cancel: calls under way complete, or are interrupted."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
+from teamrun.runs.engine import calls
 from teamrun.runs.engine.execution import Finish
 from teamrun.runs.log.entries import Signal, Step
 from teamrun.tools.function import FunctionTool
@@ -138,3 +140,42 @@ async def test_no_call_is_announced_that_does_not_begin(interrupt: str) -> None:
 
     assert types.count("model.call.started") == types.count("model.call.completed") == 1
     assert types[-1] in ("run.cancelled", "run.paused")
+
+
+class Stubborn(Work):
+    """A tool that ignores its cancellation until the test lets it go on."""
+
+    async def work(self) -> str:
+        """Do it."""
+        self.times += 1
+        self.begun.set()
+        while not self.may_end.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.may_end.wait()
+        return "late"
+
+
+@pytest.mark.parametrize("end", ["cancel", "timeout", "abort"])
+async def test_a_call_that_ignores_its_cancellation_does_not_keep_its_run(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "_PATIENCE_S", 0.01)
+    work = Stubborn()
+    cluster = _cluster(work)
+    limits: dict[str, Any] = {"limits": {"timeout_seconds": 0.05}} if end == "timeout" else {}
+    ref = await cluster.submit(**limits)
+    async with cluster.working(ref) as (engine, finished):
+        await work.begun.wait()
+        if end == "cancel":
+            await cluster.service.cancel(TENANT, ref.run_id, mode="now")
+        elif end == "abort":
+            engine.abort()
+        assert await finished is (Finish.YIELDED if end == "abort" else Finish.ENDED)
+        entries = await cluster.entries(ref)
+        work.may_end.set()
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    assert await cluster.entries(ref) == entries  # the late outcome is dropped
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert run.status == {"cancel": "cancelled", "timeout": "incomplete"}.get(end, "queued")

@@ -13,7 +13,7 @@ from teamrun.errors import ToolError
 from teamrun.messages import ToolCallExecutionEvent
 from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
-from teamrun.tools import AgentTool, BaseTool, StaticWorkbench, TeamTool
+from teamrun.tools import AgentTool, ApprovedTool, BaseTool, StaticWorkbench, TeamTool
 from teamrun.tools.agent_tool import TaskRunnerToolArgs
 
 
@@ -277,3 +277,19 @@ def test_calls_wait_in_one_event_loop_after_the_other() -> None:
     assert [tool.return_value_as_string(value) for value in values] == [
         f"helper: {text}" for text in "ABCD"
     ]
+
+
+@pytest.mark.parametrize("kind", ["agent", "team"])
+async def test_approval_passes_on_what_an_agent_or_a_team_reports(kind: str) -> None:
+    agent = helper("inner words")
+    tool = AgentTool(agent)
+    if kind == "team":
+        tool = TeamTool(RoundRobinGroupChat([agent], max_turns=1), "helper", "Helps.")
+    call = {"tool_calls": [{"name": "helper", "arguments": {"task": "work"}}]}
+    boss = AssistantAgent(
+        "boss", ScriptedModel([call]), tools=[ApprovedTool(tool, lambda question: True)]
+    )
+
+    result = await boss.run(task="go")
+
+    assert "inner words" in [message.to_text() for message in result.messages]

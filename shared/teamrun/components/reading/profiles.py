@@ -20,8 +20,16 @@ from teamrun.components.reading.problems import (
     shown,
 )
 from teamrun.components.reading.yaml_text import load_yaml
+from teamrun.core.urls import http_url_fault
 from teamrun.errors import DefinitionError
-from teamrun.models.makers import KEY_VARIABLES, OPENAI, variable_of
+from teamrun.models.makers import (
+    BASE_URL,
+    KEY_VARIABLES,
+    OPENAI,
+    NoAddress,
+    address_of,
+    variable_of,
+)
 from teamrun.models.prices import Price
 from teamrun.models.providers import PLANNED, PROVIDERS, Provider
 
@@ -215,6 +223,23 @@ def _check_options(
     construct(row.options, fields, given, problems, unknown=unknown)
     if row.access is not None:
         _check_key(fields, values, expanded, problems)
+        _check_default_address(fields, given, environ, problems)
+
+
+def _check_default_address(
+    fields: Fields, given: Mapping[str, Any], environ: Mapping[str, str], problems: Problems
+) -> None:
+    """Note an address of the environment that is no URL; the profile gives none itself."""
+    model = given.get("model")
+    if not isinstance(model, str) or ("base_url" in fields.values and given.get("base_url")):
+        return
+    try:
+        fault = http_url_fault(address_of(model, None, environ))
+    except NoAddress:
+        return
+    if fault is not None:
+        detail = f"'base_url' is not given, and the variable {BASE_URL} {fault}."
+        problems.add(fields.place("model"), "invalid_definition", detail)
 
 
 def _check_key(

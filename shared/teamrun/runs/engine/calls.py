@@ -1,6 +1,7 @@
 """Calls under way: model calls and tool calls of one run, on the worker's real event loop."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.state import RunState
 
 __all__ = ["Calls", "Done", "record_of"]
+
+logger = logging.getLogger(__name__)
 
 Publish = Callable[[dict[str, Any]], None]
 """Shows a delta to live subscribers."""
@@ -67,6 +70,9 @@ def _is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+_PATIENCE_S = 3.0
+"""Seconds that a call gets to end after it was cancelled."""
+
 _UNKNOWN = (
     "The call was begun, and the worker was lost before its outcome was known. "
     "It may have been made or not; it is not repeated."
@@ -99,6 +105,8 @@ class Calls:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._kinds: dict[str, str] = {}
         self._unwanted: set[str] = set()
+        self._given_up: set[str] = set()
+        """Calls that did not end when they were cancelled; what they still do is dropped."""
         self.inside: list[PendingCall] = []
         """Calls inside of others that a limit kept from beginning, so far."""
         self._room = asyncio.Event()
@@ -170,7 +178,23 @@ class Calls:
         if task is not None and call_id not in self._unwanted:
             self._unwanted.add(call_id)
             task.cancel()
+            late = task.get_loop().call_later(_PATIENCE_S, self._give_up, call_id)
+            task.add_done_callback(lambda _: late.cancel())
             task.add_done_callback(lambda _: self._finished(call_id))
+
+    def _give_up(self, call_id: str) -> None:
+        """Go on without a call whose code ignores that it was cancelled."""
+        logger.warning(
+            "A call does not end although it was cancelled; the run goes on without it",
+            extra={
+                "action": "call.given_up",
+                "run_id": self._log.ref.run_id,
+                "call_id": call_id,
+                "seconds": _PATIENCE_S,
+            },
+        )
+        self._given_up.add(call_id)
+        self._finished(call_id)
 
     def abandon_all(self) -> None:
         """Cancel every call."""
@@ -192,6 +216,8 @@ class Calls:
             if call_context.is_cancelled and isinstance(error, asyncio.CancelledError):
                 raise
             outcome = _failed(call, error, call_context.info)
+        if call.call_id in self._given_up:
+            return
         call_context.end()
         self.done.append(Done(call, outcome, (monotonic() - started) * 1000))
         self._finished(call.call_id)
@@ -199,7 +225,12 @@ class Calls:
     async def make_inside(
         self, call: PendingCall, call_context: "OpenCall", *, within: str
     ) -> Outcome:
-        """Make a call inside of another one, when it may begin."""
+        """Make a call inside of another one, when it may begin.
+
+        Raises:
+            asyncio.CancelledError: Also if the engine has gone on without the outer call.
+        """
+        self._refuse_after(within)
         await self._admitted(call, within)
         started, perform = monotonic(), call.perform
         assert perform is not None, "a question is not performed"
@@ -214,10 +245,15 @@ class Calls:
             self._kinds.pop(call.call_id, None)
             call_context.end()
             self._make_room()
+        self._refuse_after(within)
         milliseconds = (monotonic() - started) * 1000
         self.done.append(Done(call, outcome, milliseconds, within))
         self._nudge()
         return outcome
+
+    def _refuse_after(self, within: str) -> None:
+        if within in self._given_up:
+            raise asyncio.CancelledError
 
     async def _admitted(self, call: PendingCall, within: str) -> None:
         """Return when no limit keeps a call inside of another one from beginning.
@@ -245,7 +281,7 @@ class Calls:
 
     def is_cancelled(self, call_id: str) -> bool:
         """Whether the engine has asked for the end of this call."""
-        return call_id in self._unwanted
+        return call_id in self._unwanted or call_id in self._given_up
 
     def _finished(self, call_id: str) -> None:
         self._tasks.pop(call_id, None)
@@ -256,6 +292,8 @@ class Calls:
 
     def emit(self, type: str, info: CallInfo, data: dict[str, Any]) -> None:
         """Add an event from inside a call."""
+        if info.call_id in self._given_up:
+            return
         self.events.append(
             LoggedEvent(
                 type=type,

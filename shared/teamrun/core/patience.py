@@ -1,0 +1,64 @@
+"""Awaiting code that may ignore its own cancellation."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+__all__ = ["PATIENCE_S", "Expired", "within"]
+
+T = TypeVar("T")
+
+PATIENCE_S: Final = 2.0
+"""Seconds that cancelled code gets to end."""
+
+
+class Expired(TimeoutError):
+    """The time of `within` is over; a `TimeoutError` of the work itself is another one."""
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Await work for a limited time, and no longer than `PATIENCE_S` after that.
+
+    Unlike `asyncio.timeout`, it does not depend on the work to let its cancellation pass: work that
+    goes on all the same is left alone and its outcome is dropped.
+
+    Args:
+        seconds: After this time the work is cancelled.
+        work: Runs as a task of its own. What it raises is raised here.
+
+    Raises:
+        Expired: The work was cancelled and has not returned anything.
+        asyncio.CancelledError: The caller was cancelled, and so was the work.
+    """
+    task = asyncio.create_task(_captured(work))
+    expired = False
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        expired = not task.done()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=PATIENCE_S)
+    if not task.done() or (expired and task.cancelled()):
+        raise Expired
+    outcome = task.result()
+    if isinstance(outcome, _Raised):
+        raise outcome.error
+    return outcome
+
+
+class _Raised:
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+async def _captured(work: Coroutine[Any, Any, T]) -> T | _Raised:
+    """The outcome of work: an exit raised inside of a task would end the event loop."""
+    try:
+        return await work
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return _Raised(error)

@@ -1,0 +1,41 @@
+"""URLs that may contain a password: how they are checked and how they are shown."""
+
+import re
+from urllib.parse import urlsplit
+
+__all__ = ["http_url_fault", "public_url"]
+
+
+def http_url_fault(url: str) -> str | None:
+    """What keeps a text from being the address of an HTTP server; None if nothing does.
+
+    The result continues a sentence and contains no part of the URL.
+    """
+    if re.match(r"https?://", url.strip(), re.IGNORECASE) is None:
+        return "must begin with http:// or https://"
+    try:
+        parts = urlsplit(url.strip())
+        host, _ = parts.hostname, parts.port  # a port beyond 65535 raises
+    except ValueError:
+        host = None
+    if not host or re.search(r"[\x00-\x20\x7f]", url.strip()):
+        return (
+            "is malformed: write https://host:port/path, and percent-encode special characters in "
+            "a user name or a password"
+        )
+    return None
+
+
+def public_url(url: str) -> str:
+    """The URL without user name, password, query and fragment, for messages and logs.
+
+    It takes any text, because a mistyped URL has to be shown too. If an `@` comes after a `?` or a
+    `#`, either side may be secret, and only the scheme is shown.
+    """
+    scheme, separator, rest = url.strip().rpartition("://")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,20}", scheme):
+        scheme = separator = ""
+    head, _, tail = re.sub("[#]", "?", rest).partition("?")
+    if "@" in tail:
+        return f"{scheme}{separator}..."
+    return f"{scheme}{separator}{head.rpartition('@')[2]}"
