@@ -12,8 +12,11 @@ from typing import Any
 
 from tests.support.runs import TENANT, Cluster, duo, solo
 
+from teamrun.agents import AssistantAgent
 from teamrun.runs.log.spec import BEHAVIOUR
 from teamrun.runs.service.requests import Answer
+from teamrun.testing import ScriptedModel
+from teamrun.tools.agent_tool import AgentTool
 from teamrun.tools.context import ToolContext
 from teamrun.tools.function import FunctionTool
 
@@ -34,17 +37,27 @@ def broken() -> str:
     raise ValueError("out of paper")
 
 
+def _calls(*names: str) -> dict[str, Any]:
+    return {"tool_calls": [{"name": name, "arguments": {}} for name in names]}
+
+
+COUNT = FunctionTool(count, effects="write")
 TOOLS = [
-    FunctionTool(count, effects="write"),
+    COUNT,
     FunctionTool(broken),
     FunctionTool(lambda: "signed", "Sign.", "sign", needs_approval=True),
+    AgentTool(
+        AssistantAgent(
+            "helper", ScriptedModel([_calls("count"), "counted", "again"]), tools=[COUNT]
+        )
+    ),
 ]
 
 Case = tuple[dict[str, Any], dict[str, list[Any]]]
 
 
-def _calls(*names: str) -> dict[str, Any]:
-    return {"tool_calls": [{"name": name, "arguments": {}} for name in names]}
+def _delegate(task: str) -> dict[str, Any]:
+    return {"tool_calls": [{"name": "helper", "arguments": {"task": task}}]}
 
 
 def cases() -> dict[str, Case]:
@@ -70,6 +83,10 @@ def cases() -> dict[str, Case]:
         "failure": (
             solo(),
             {"a": ["one", {"error": {"message": "no", "status_code": 400, "retryable": False}}]},
+        ),
+        "delegate": (
+            solo("helper", reflect_on_tool_use=True),
+            {"a": [_delegate("one"), "so", _delegate("two"), "DONE"]},
         ),
         "approval": (solo("sign"), {"a": [_calls("sign"), "DONE"]}),
         "handoff": (asking, {**lines, "a": [_calls("transfer_to_human"), *lines["a"]]}),

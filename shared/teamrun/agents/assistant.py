@@ -5,6 +5,7 @@ for and ask again, up to `max_tool_iterations` times; then answer with the model
 a handover, with a reflection on the results, or with the results themselves.
 """
 
+import copy
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from teamrun.agents.assistant_checks import (
     without_images,
 )
 from teamrun.agents.base import BaseChatAgent, last_response
+from teamrun.agents.copies import Leaves
 from teamrun.agents.handoff import Handoff, handoffs_by_name
 from teamrun.agents.tool_results import SummaryFormatter, handoff_message, summary_message
 from teamrun.agents.toolset import AnyTool, Toolset, as_tools
@@ -32,7 +34,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.protocols import AnyMessage, Response
 from teamrun.core.saved import Loading, check_version, load_all
-from teamrun.errors import ModelError
+from teamrun.errors import ModelError, UsageError
 from teamrun.memory.base import Memory
 from teamrun.messages.chat import (
     BaseChatMessage,
@@ -59,6 +61,7 @@ from teamrun.messages.llm import (
 )
 from teamrun.messages.origin import new_id
 from teamrun.models.base import ChatCompletionClient, ToolChoice
+from teamrun.tools.approval import without_terminal
 from teamrun.tools.workbench import Workbench
 
 __all__ = ["AssistantAgent"]
@@ -168,9 +171,8 @@ class AssistantAgent(BaseChatAgent):
         self._metadata = dict(metadata or {})
         self._tools = as_tools(tools or ())
         self._handoffs = handoffs_by_name(handoffs or ())
-        self._toolset = Toolset(
-            self._tools, checked_workbenches(self._tools, workbench), self._handoffs
-        )
+        self._workbenches = checked_workbenches(self._tools, workbench)
+        self._toolset = Toolset(self._tools, self._workbenches, self._handoffs)
         self._check_tools(has_workbench=workbench is not None)
         self._tool_choice: ToolChoice = tool_choice
         self._max_tool_iterations = checked_iterations(max_tool_iterations, max_tool_use_attempts)
@@ -215,6 +217,21 @@ class AssistantAgent(BaseChatAgent):
         if self._handoffs:
             types.append(HandoffMessage)
         return types
+
+    def copy_for(self, path: str, leaves: Leaves) -> "AssistantAgent":
+        """A copy with other leaves; it has heard what the agent has heard, and goes its own way.
+
+        Raises:
+            UsageError: The agent has memories or workbenches, of which there can be no copy.
+        """
+        if self._memory or self._workbenches:
+            raise UsageError(f"Agent {self._name!r} has a memory or a workbench.")
+        made = copy.copy(self)
+        made._model_client = leaves.model(path, self._model_client.for_agent(self._name))
+        made._model_context = self._model_context.copied()
+        made._tools = as_tools([leaves.tool(path, without_terminal(each)) for each in self._tools])
+        made._toolset = Toolset(made._tools, (), self._handoffs)
+        return made
 
     async def on_messages(
         self,
@@ -276,8 +293,9 @@ class AssistantAgent(BaseChatAgent):
         yield turn.response
 
     async def on_reset(self, cancellation_token: CancellationToken | None = None) -> None:
-        """Forget everything heard and said."""
+        """Forget everything; agents and teams among the tools do as well."""
         await self._model_context.clear()
+        await self._toolset.reset()
 
     async def save_state(self) -> Mapping[str, Any]:
         """The model context, and agents and teams among the tools, as JSON data.

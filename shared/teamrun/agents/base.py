@@ -3,15 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_instance, checked_list
 from teamrun.core.protocols import AnyMessage, Response, Task, TaskResult
+from teamrun.errors import AgentFailed
 from teamrun.messages.chat import BaseChatMessage, TextMessage
 from teamrun.messages.events import ModelClientStreamingChunkEvent
 
-__all__ = ["BaseChatAgent", "last_response", "messages_of_task"]
+__all__ = ["BaseChatAgent", "checked_response", "last_response", "messages_of_task"]
 
 
 class BaseChatAgent(ABC):
@@ -63,7 +64,8 @@ class BaseChatAgent(ABC):
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[AnyMessage | Response, None]:
         """Answer what is new since the last call; yields inner messages, the `Response` last."""
-        response = await self.on_messages(messages, cancellation_token or CancellationToken())
+        answer = await self.on_messages(messages, cancellation_token or CancellationToken())
+        response = checked_response(answer, agent=self._name)
         for message in response.inner_messages or ():
             yield message
         yield response
@@ -106,7 +108,8 @@ class BaseChatAgent(ABC):
             ValueError: The list of messages is empty, or holds something else.
         """
         heard = messages_of_task(task)
-        response = await self.on_messages(heard, cancellation_token or CancellationToken())
+        answer = await self.on_messages(heard, cancellation_token or CancellationToken())
+        response = checked_response(answer, agent=self._name)
         produced: list[AnyMessage] = [*heard] if output_task_messages else []
         produced.extend(
             message
@@ -155,6 +158,26 @@ async def last_response(turn: AsyncGenerator[AnyMessage | Response, None]) -> Re
         if isinstance(item, Response):
             response = item
     assert response is not None  # it is what a turn ends with
+    return response
+
+
+def checked_response(response: object, *, agent: str) -> Response:
+    """What an agent of any class has answered.
+
+    Raises:
+        AgentFailed: It is not a `Response` with a chat message.
+    """
+    if not isinstance(response, Response):
+        raise AgentFailed(
+            f"on_messages of agent {agent!r} returned {type(response).__name__}, not a Response. "
+            "Return Response(chat_message=TextMessage(content=..., source=self.name))."
+        )
+    message = cast("object", response.chat_message)
+    if not isinstance(message, BaseChatMessage):
+        raise AgentFailed(
+            f"The Response of agent {agent!r} has a chat_message of type "
+            f"{type(message).__name__}, not a chat message such as TextMessage."
+        )
     return response
 
 

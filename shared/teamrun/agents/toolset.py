@@ -120,6 +120,11 @@ class Toolset:
         for name, state in before.items():
             await self._tools[name].load_state_json(state)
 
+    async def reset(self) -> None:
+        """Let agents and teams among the tools forget everything."""
+        for name in sorted(self._reporting):
+            await cast("StreamTool", self._tools[name]).reset()
+
     async def save_state(self) -> dict[str, Any]:
         """The states of agents and teams among the tools, as of the beginning of the turn."""
         return {

@@ -5,9 +5,10 @@ import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 from teamrun.agents.base import BaseChatAgent, last_response
+from teamrun.agents.copies import Leaves
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage, Response
@@ -79,6 +80,12 @@ class UserProxyAgent(BaseChatAgent):
         self._input_func: Callable[..., object] = input_func or input
         self._is_async = _is_async(self._input_func)
         self._takes_token = self._is_async and _count_positional(self._input_func) > 1
+
+    def copy_for(self, path: str, leaves: Leaves) -> "UserProxyAgent":
+        """The agent with another input function."""
+        own: Any = None if self._input_func is input else self._input_func
+        func = leaves.input(path, self._name, own)
+        return UserProxyAgent(self._name, description=self._description, input_func=func)
 
     @property
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:

@@ -5,10 +5,11 @@ Above it: agents. Below it: `unbounded.py`, `buffered.py`, `head_and_tail.py`,
 never copied or changed.
 """
 
+import copy
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from pydantic import BaseModel
 
@@ -62,6 +63,12 @@ class ChatCompletionContext(ABC):
     async def clear(self) -> None:
         """Forget everything."""
         self._messages = []
+
+    def copied(self) -> Self:
+        """A context with the same conversation, to which other messages can be added."""
+        made = copy.copy(self)
+        made._messages = list(self._messages)
+        return made
 
     def mark(self) -> int:
         """Where the conversation stands, for `rewind`."""

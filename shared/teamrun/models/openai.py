@@ -116,6 +116,8 @@ class BaseOpenAIClient(ChatCompletionClient):
         )
         request.body.pop("stream_options", None)
         retries = Retries(self._retry, self._clock)
+        with cancelled_by(cancellation_token):
+            await retries.begin()
         while True:
             try:
                 return self._counted(await self._calls.create(request, cancellation_token))
@@ -172,6 +174,7 @@ class BaseOpenAIClient(ChatCompletionClient):
                 return
             except ModelError as error:
                 if spoken:
+                    error.data["attempts"] = retries.attempts + 1
                     raise
                 if self._goes_without_usage(request.body, error):
                     continue

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.errors import ModelError
 
-__all__ = ["OnRetry", "Retries", "RetryPolicy", "on_retry", "retry_after"]
+__all__ = ["OnRetry", "Retries", "RetryPolicy", "broken_off", "on_retry", "retry_after"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,10 @@ OnRetry = Callable[[int, timedelta, ModelError], None]
 
 on_retry: ContextVar[OnRetry | None] = ContextVar("teamrun_on_retry", default=None)
 """Who is told about retries of the calls in this context; the engine makes events of them."""
+
+
+broken_off: ContextVar[ModelError | None] = ContextVar("teamrun_broken_off", default=None)
+"""What a stream of the same model call failed with after it had yielded text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,18 @@ class Retries:
 
     def __post_init__(self) -> None:
         self._start = self.clock.now()
+
+    async def begin(self) -> None:
+        """Return when the first attempt may start: at once, unless a stream has broken off before.
+
+        Raises:
+            ModelError: What broke the stream off, if there is to be no other attempt.
+        """
+        if (error := broken_off.get()) is None:
+            return
+        broken_off.set(None)
+        self.attempts = error.data.get("attempts", 1) - 1
+        await self.wait(error)
 
     async def wait(self, error: ModelError) -> None:
         """Return when the next attempt may start.

@@ -1,5 +1,6 @@
 """When a run of a team ends: the termination condition, the number of turns, and the verdict."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -49,6 +50,10 @@ class Ending:
         """Why the last run has ended; None as long as it goes on."""
         self.code: str | None = None
         """The same for machines."""
+
+    def fresh_condition(self) -> TerminationCondition | None:
+        """A copy of the condition for another team."""
+        return copy.deepcopy(self._condition)
 
     async def begin(self, *, is_new: bool) -> None:
         """Begin a run, or go on with the one that was cut short where the task is not new."""

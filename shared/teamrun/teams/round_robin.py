@@ -1,7 +1,7 @@
 """A team whose participants speak one after another, again and again."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancellation import CancellationToken
@@ -44,6 +44,12 @@ class RoundRobinGroupChat(BaseGroupChat):
         )
         self._order = tuple(self._seats)
         self._next_speaker_index = 0
+
+    def copy_with(self, participants: Sequence[ChatAgent | Team]) -> Self:
+        """A team like this one, before its first run, of other participants of the same names."""
+        made = self._copied(participants)
+        made._next_speaker_index = 0
+        return made
 
     def _select_speaker(self, token: CancellationToken) -> str:
         return self._order[self._next_speaker_index]

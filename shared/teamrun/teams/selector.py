@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from teamrun.agents.assistant_checks import checked_model
 from teamrun.conditions.base import TerminationCondition
@@ -138,6 +138,22 @@ class SelectorGroupChat(BaseGroupChat):
             re.sub(r"\s+", " ", f"{seat.name}: {seat.description}").strip()
             for seat in self._seats.values()
         )
+
+    @property
+    def model_client(self) -> ChatCompletionClient:
+        """The model that chooses."""
+        return self._model_client
+
+    def copy_with(
+        self, participants: Sequence[ChatAgent | Team], *, model_client: ChatCompletionClient
+    ) -> Self:
+        """A team like this one, before its first run, of other participants of the same names."""
+        made = self._copied(participants)
+        made._model_client = model_client
+        made._model_context = self._model_context.copied()
+        made._known = 0
+        made._previous_speaker = made._chosen = made._given = None
+        return made
 
     def _give_turn(self, name: str) -> None:
         self._given = name

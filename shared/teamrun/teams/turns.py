@@ -4,10 +4,11 @@ Above it: `base.py`, which adds what users call. Below it: `participant.py` (one
 (when to stop) and `run_record.py` (what a run that is cut short goes on from).
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Protocol
+from typing import Protocol, Self
 
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.behaviour import has_behaviour
@@ -74,6 +75,19 @@ class Turns(ABC):
         self._thread: list[AnyMessage] = []
         self._run = RunRecord(is_over=True)
         self._unseen_usage: RequestUsage | None = None
+
+    def _copied(self, members: Sequence[ChatAgent | Team]) -> Self:
+        """A team of the same kind with other members of the same names, before its first run."""
+        made = copy.copy(self)
+        Turns.__init__(
+            made,
+            members,
+            name=self._name,
+            termination_condition=self._ending.fresh_condition(),
+            max_turns=self._ending.max_turns,
+            emit_team_events=self._emit_team_events,
+        )
+        return made
 
     @abstractmethod
     def _select_speaker(

@@ -68,6 +68,17 @@ class TaskRunnerTool(StreamTool):
         )
 
     @property
+    def task_runner(self) -> TaskRunner:
+        """The agent or team."""
+        return self._task_runner
+
+    def with_runner(self, runner: TaskRunner) -> "TaskRunnerTool":
+        """The same tool around another agent or team."""
+        made = TaskRunnerTool(runner, self.name, self.description, self._last_only)
+        made.needs_approval = self.needs_approval
+        return made
+
+    @property
     def schema(self) -> ToolSchema:
         """The tool as a model sees it."""
         return self._schema
@@ -124,6 +135,16 @@ class TaskRunnerTool(StreamTool):
         """Let the agent or team continue from that state."""
         if state and isinstance(self._task_runner, _Saved):
             await self._task_runner.load_state(state)
+
+    async def reset(self) -> None:
+        """Let the agent or team forget everything heard and said."""
+        match self._task_runner:
+            case ChatAgent() as agent:
+                await agent.on_reset(CancellationToken())
+            case Team() as team:
+                await team.reset()
+            case _:
+                pass
 
     def return_value_as_string(self, value: Any) -> str:
         """The chat messages as `source: text`, or the last of them."""

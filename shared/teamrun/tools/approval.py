@@ -19,7 +19,7 @@ from teamrun.tools.context import ToolContext
 from teamrun.tools.schema import ToolSchema
 from teamrun.tools.threads import run_in_thread
 
-__all__ = ["ApprovalFunc", "ApprovedTool", "with_approval"]
+__all__ = ["ApprovalFunc", "ApprovedTool", "with_approval", "without_terminal"]
 
 ApprovalFunc: TypeAlias = Callable[[str], bool | str] | Callable[[str], Awaitable[bool | str]]
 """Takes the question, and returns whether the call may be made: True, or a text that means yes."""
@@ -55,6 +55,16 @@ class ApprovedTool(Tool):
         self._approve: Callable[[str], object] = approve or _ask_at_terminal
         self.effects, self.on_unknown = tool.effects, tool.on_unknown
         self.session, self.on_lost = tool.session, tool.on_lost
+
+    @property
+    def given(self) -> Tool:
+        """The tool that is called."""
+        return self._inner
+
+    @property
+    def asks_terminal(self) -> bool:
+        """Whether the question comes on the terminal."""
+        return self._approve is _ask_at_terminal
 
     @property
     def schema(self) -> ToolSchema:
@@ -129,10 +139,19 @@ class _ApprovedStreamTool(ApprovedTool, StreamTool):
             async for item in stream:
                 yield item
 
+    async def reset(self) -> None:
+        """Let the agent or team forget everything."""
+        await cast("StreamTool", self._inner).reset()
+
 
 def with_approval(tool: Tool) -> Tool:
     """The tool, asking on the terminal before each call if it needs approval."""
     return ApprovedTool(tool) if tool.needs_approval else tool
+
+
+def without_terminal(tool: Tool) -> Tool:
+    """The tool that `with_approval` was given."""
+    return tool.given if isinstance(tool, ApprovedTool) and tool.asks_terminal else tool
 
 
 def _ask_at_terminal(question: str) -> bool:

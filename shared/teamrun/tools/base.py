@@ -111,6 +111,9 @@ class Tool(ABC):
 class StreamTool(Tool):
     """A tool that reports messages while it works, such as an agent."""
 
+    async def reset(self) -> None:
+        """Forget what earlier calls have left."""
+
     @abstractmethod
     def run_json_stream(
         self,

@@ -7,10 +7,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from teamrun.errors import ArtifactNotFound, UsageError
-from teamrun.messages.recordable import encodable
+from teamrun.errors import ArtifactNotFound, Unrecordable, UsageError
+from teamrun.messages.recordable import encodable, recordable
 
 __all__ = [
     "Artifacts",
@@ -19,6 +19,7 @@ __all__ = [
     "artifact_bytes",
     "check_artifact_name",
     "check_media_type",
+    "checked_state",
     "current_artifacts",
     "use_artifacts",
 ]
@@ -205,3 +206,23 @@ def _finite(percent: Any) -> float | None:
     data = {"action": "tool.progress.invalid", "percent": type(percent).__name__}
     logger.warning("A tool reported a percentage that is not a finite number", extra=data)
     return None
+
+
+def checked_state(state: object, *, tool: str) -> dict[str, Any]:
+    """What a tool has left in `ToolContext.state`, as a copy.
+
+    Raises:
+        UsageError: It is not a dict, or it contains something that is not JSON data.
+    """
+    try:
+        kept = recordable(state, exact=True)
+    except Unrecordable as error:
+        raise UsageError(
+            f"Tool {tool!r} left something in ToolContext.state that is no JSON: {error} "
+            "Keep JSON data there, and files in ToolContext.artifacts."
+        ) from error
+    if not isinstance(kept, dict):
+        raise UsageError(
+            f"Tool {tool!r} replaced ToolContext.state by a {type(state).__name__}; it is a dict."
+        )
+    return cast("dict[str, Any]", kept)

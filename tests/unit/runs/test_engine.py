@@ -514,3 +514,22 @@ async def test_a_run_that_waits_for_its_turn_goes_back_to_the_queue_when_the_wor
 
 async def claims_of(cluster: Cluster, ref: RunRef) -> int:
     return sum(isinstance(entry.body, Claim) for entry in await cluster.entries(ref))
+
+
+async def test_each_write_of_a_files_name_in_one_call_is_a_version() -> None:
+    def drafts(context: ToolContext) -> str:
+        for text in ("one", "two", "three"):
+            context.artifacts.write("draft.txt", text)
+        return context.artifacts.read("draft.txt").decode()
+
+    tool = FunctionTool(drafts, description="Write drafts.")
+    cluster = Cluster({"a": [call("drafts"), "DONE"]}, team=solo("drafts"), tools=[tool])
+    ref = await cluster.submit()
+    await ended(cluster, ref)
+
+    files = (await cluster.service.result(TENANT, ref.run_id)).artifacts
+    assert [(file.name, file.version, file.size) for file in files] == [
+        ("draft.txt", 1, 3),
+        ("draft.txt", 2, 3),
+        ("draft.txt", 3, 5),
+    ]

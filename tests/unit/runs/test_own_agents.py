@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.support.runs import TENANT, Cluster
@@ -10,7 +10,7 @@ from teamrun.components.registry import Registry
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import Response
 from teamrun.core.refs import RunRef
-from teamrun.errors import UsageError
+from teamrun.errors import AgentFailed, UsageError
 from teamrun.messages import BaseChatMessage, TextMessage
 from teamrun.messages.events import ThoughtEvent
 from teamrun.messages.llm import UserMessage
@@ -25,6 +25,7 @@ from teamrun.runs.log.entries import Step
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.service.requests import ForkRequest
 from teamrun.runs.service.resources import Run
+from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
 
 MET: list[str] = []
@@ -278,3 +279,49 @@ async def test_the_model_client_of_an_own_agent_is_for_its_turns() -> None:
     client = JournalWiring(journal).inner_model("t/s", "m", cluster.model)
     with pytest.raises(UsageError, match="use it in on_messages"):
         await client.create([UserMessage(content="now?", source="user")])
+
+
+class Odd(BaseChatAgent):
+    """Answers with what the test says."""
+
+    answer: Any = None
+
+    def __init__(self, name: str, description: str = "Odd.") -> None:
+        super().__init__(name, description)
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        return (TextMessage,)
+
+    async def on_messages(self, messages: Any, cancellation_token: Any = None) -> Any:
+        return Odd.answer
+
+    async def on_reset(self, cancellation_token: Any = None) -> None: ...
+
+
+@pytest.mark.parametrize("where", ["run", "team", "agent"])
+@pytest.mark.parametrize(
+    "answer",
+    [None, "text", 7, Response(chat_message=cast("Any", "text"))],
+    ids=lambda answer: type(answer).__name__,
+)
+async def test_an_own_agent_that_returns_no_response_fails_with_its_name(
+    answer: Any, where: str
+) -> None:
+    Odd.answer = answer
+    agent = Odd("odd", "Odd.")
+    if where != "run":
+        runner = agent if where == "agent" else RoundRobinGroupChat([agent], max_turns=1)
+        with pytest.raises(AgentFailed, match="odd"):
+            await runner.run(task="go")
+        return
+    team = {
+        "type": "round_robin_group_chat",
+        "participants": [{"type": "custom_agent", "name": "odd", "agent": "odd"}],
+        "max_turns": 1,
+    }
+    registry = Registry.of(teams={"team": team}, agents={"odd": Odd})
+    cluster = Cluster({}, team=team, registry=registry)
+    run = await executed(cluster, await cluster.submit())
+    assert (run.status, run.stop_code) == ("failed", "agent_failed")
+    assert "'odd'" in str(run.stop_reason)

@@ -1,6 +1,7 @@
 """Agents and teams as tools."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -15,6 +16,7 @@ from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
 from teamrun.tools import AgentTool, ApprovedTool, BaseTool, StaticWorkbench, TeamTool
 from teamrun.tools.agent_tool import TaskRunnerToolArgs
+from teamrun.tools.base import Tool
 
 
 async def add(a: int, b: int) -> int:
@@ -293,3 +295,24 @@ async def test_approval_passes_on_what_an_agent_or_a_team_reports(kind: str) -> 
     result = await boss.run(task="go")
 
     assert "inner words" in [message.to_text() for message in result.messages]
+
+
+@pytest.mark.parametrize("kind", ["agent", "team", "approved"])
+async def test_what_is_inside_is_saved_loaded_and_reset_with_the_team(kind: str) -> None:
+    def made() -> tuple[RoundRobinGroupChat, AssistantAgent]:
+        inner = helper("in1", "in2")
+        tool: Tool = AgentTool(inner)
+        if kind == "team":
+            tool = TeamTool(RoundRobinGroupChat([inner], max_turns=1), "helper", "Helps.")
+        if kind == "approved":
+            tool = ApprovedTool(tool, lambda question: True)
+        call = {"tool_calls": [{"name": "helper", "arguments": {"task": "work"}}]}
+        boss = AssistantAgent("boss", ScriptedModel([call] * 9), tools=[tool])
+        return RoundRobinGroupChat([boss], max_turns=1), inner
+
+    (first, _), (second, inner) = made(), made()
+    await first.run(task="go")
+    await second.load_state(json.loads(json.dumps(await first.save_state())))
+    assert len(await inner.model_context.get_messages()) == 2
+    await second.reset()
+    assert await inner.model_context.get_messages() == []

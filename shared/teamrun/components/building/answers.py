@@ -56,7 +56,7 @@ def input_with_form(
         try:
             async with asyncio.timeout(person.expires_in_seconds):
                 return await _asked(prompt, person, read_line)
-        except TimeoutError as error:
+        except (TimeoutError, EOFError) as error:  # or there is no terminal, or it was closed
             if person.default_answer is None:
                 raise Unanswered(f"{person.name} did not answer in time.") from error
             return _as_text(person.default_answer, person)

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from teamrun.agents.base import BaseChatAgent
 from teamrun.components.building.conditions import build_condition
+from teamrun.components.building.delegates import wired_tool
 from teamrun.components.building.wiring import PlainWiring, Wiring
 from teamrun.components.definitions.base import (
     BaseTeamDefinition,
@@ -109,7 +110,7 @@ class TeamBuilder:
 
     def tool(self, name: str, path: str) -> Tool:
         """A tool for the agent at a path."""
-        return self.wiring.tool(path, self.needs.tool(name))
+        return wired_tool(path, self.needs.tool(name), self.wiring)
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from teamrun.components.definitions.kinds import load
 from teamrun.components.definitions.tools import TOOLS, ToolEntry
 from teamrun.components.reading.problems import did_you_mean, ended, listed
 from teamrun.errors import DefinitionError, UsageError
-from teamrun.tools.base import Tool
+from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.function import FunctionTool
 
 __all__ = ["ENTRY_POINTS", "ToolTable", "build_function", "entry_point_tools"]
@@ -96,6 +96,8 @@ def build_function(entry: ToolEntry, code: OperatorCode) -> Tool:
         if entry.conduct:
             given = listed(entry.conduct)
             raise _at(entry, f"is a Tool, whose class says {given}; take it out of the file")
+        if isinstance(found, StreamTool):
+            _check_delegate(found, entry)
         return found
     if not callable(found):
         raise _at(entry, f"is a {type(found).__name__}, not a function or a Tool")
@@ -108,6 +110,16 @@ def entry_point_tools() -> list[ToolEntry]:
         ToolEntry(name=point.name, function=point.value)
         for point in metadata.entry_points(group=ENTRY_POINTS)
     ]
+
+
+def _check_delegate(tool: Tool, entry: ToolEntry) -> None:
+    # Imported here: a process that only accepts runs makes no agent.
+    from teamrun.components.building.delegates import check_delegate
+
+    try:
+        check_delegate(tool)
+    except DefinitionError as error:
+        raise _at(entry, f"cannot be used in runs: {error}") from error
 
 
 def _function_tool(function: Callable[..., Any], entry: ToolEntry) -> Tool:

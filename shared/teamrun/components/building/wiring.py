@@ -4,20 +4,20 @@ A path names a leaf by its position: `analysts/analyst`, `outer/inner/agent`,
 `analysts/selector` for the model that chooses the speaker.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 from teamrun.agents.base import BaseChatAgent
+from teamrun.agents.user_proxy import InputFunc
 from teamrun.components.building.answers import input_with_form
 from teamrun.components.definitions.agents import UserProxyDefinition
-from teamrun.core.cancellation import CancellationToken
 from teamrun.models.base import ChatCompletionClient
+from teamrun.tools.agent_tool import TaskRunnerTool
 from teamrun.tools.base import Tool
+from teamrun.tools.function import FunctionTool
+from teamrun.tools.own_state import OwnStateTool
 
 __all__ = ["InputFunc", "PlainWiring", "Wiring"]
-
-InputFunc = Callable[[str], str] | Callable[[str, CancellationToken | None], Awaitable[str]]
-"""Asks a person: gets the prompt, gives the answer."""
 
 
 class Wiring(Protocol):
@@ -39,6 +39,18 @@ class Wiring(Protocol):
 
     def tool(self, path: str, tool: Tool) -> Tool:
         """A tool of the agent at `path`."""
+        ...
+
+    def delegate(
+        self, path: str, tool: TaskRunnerTool, copied: "Callable[[Wiring], TaskRunnerTool]"
+    ) -> Tool:
+        """An agent or a team as a tool of the agent at `path`.
+
+        Args:
+            path: Of the agent that calls it.
+            tool: As it is registered; it may be shared.
+            copied: Copies it, with leaves as a wiring returns them.
+        """
         ...
 
     def input(
@@ -69,13 +81,20 @@ class PlainWiring:
         return agent
 
     def tool(self, path: str, tool: Tool) -> Tool:
-        """The tool as it is; the agent asks on the terminal if the tool needs approval."""
-        return tool
+        """The tool with a state of this agent; the agent asks on the terminal for approval."""
+        return OwnStateTool(tool, path=path) if isinstance(tool, FunctionTool) else tool
+
+    def delegate(
+        self, path: str, tool: TaskRunnerTool, copied: Callable[[Wiring], TaskRunnerTool]
+    ) -> Tool:
+        """A copy; the agent asks on the terminal if it needs approval."""
+        return copied(self)
 
     def input(
         self, path: str, func: InputFunc | None, person: UserProxyDefinition
     ) -> InputFunc | None:
         """The function as it is; without one, the terminal asks for what the person promises."""
-        if func is not None or (person.input_schema is None and person.expires_in_seconds is None):
+        promises = (person.input_schema, person.expires_in_seconds, person.default_answer)
+        if func is not None or promises == (None, None, None):
             return func
         return input_with_form(person, input)

@@ -12,11 +12,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import to_json
 
-from teamrun.agents.base import BaseChatAgent, last_response
+from teamrun.agents.base import BaseChatAgent, checked_response, last_response
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage, Response
 from teamrun.errors import AgentFailed, ModelError, UnknownOutcome, UsageError
@@ -194,11 +194,14 @@ class JournaledAgent(BaseChatAgent):
                     response = item
                 elif isinstance(item, ModelClientStreamingChunkEvent):
                     call_context.publish_delta(item.content)
-                else:
+                elif isinstance(cast("object", item), BaseAgentEvent | BaseChatMessage):
                     told.append(item)
+                else:
+                    kind = type(item).__name__
+                    raise AgentFailed(f"Agent {self.name!r} yielded {kind}, which is no message.")
         if response is None:
             raise AgentFailed(f"The turn of agent {self.name!r} ended without a Response.")
-        return response, told
+        return checked_response(response, agent=self.name), told
 
 
 def _raised(error: ErrorRecord, agent: str) -> Exception:

@@ -18,12 +18,14 @@ class RunArtifacts:
     def __init__(self, call_context: CallContext) -> None:
         self._call = call_context
         self._real = asyncio.get_running_loop()
-        self._written: dict[str, tuple[bytes, str]] = {}
+        self._written: dict[str, list[tuple[bytes, str]]] = {}
+        """By name, the versions in the order in which they were written."""
 
     def write(self, name: str, data: bytes | str, media_type: str | None = None) -> None:
         """Leave a file; it is kept when the call has completed."""
         kind = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        self._written[check_artifact_name(name)] = (artifact_bytes(data), check_media_type(kind))
+        version = (artifact_bytes(data), check_media_type(kind))
+        self._written.setdefault(check_artifact_name(name), []).append(version)
 
     def read(self, name: str) -> bytes:
         """The newest version of a file; for tools that run in a thread.
@@ -46,7 +48,7 @@ class RunArtifacts:
             ArtifactNotFound: No tool of the run has left a file of this name.
         """
         if name in self._written:
-            return self._written[name][0]
+            return self._written[name][-1][0]
         record = self._call.artifact(name)
         if record is None:
             raise ArtifactNotFound(f"There is no artifact {name!r}; there are {self.names()}.")
@@ -59,7 +61,8 @@ class RunArtifacts:
     async def store(self) -> tuple[ArtifactRecord, ...]:
         """Make what was written durable; the log refers to it afterwards."""
         records: list[ArtifactRecord] = []
-        for name, (content, media_type) in self._written.items():
+        versions = [(name, *each) for name, all_ in self._written.items() for each in all_]
+        for name, content, media_type in versions:
             await self._call.put_blob(content)
             records.append(
                 ArtifactRecord(

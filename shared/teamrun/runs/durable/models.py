@@ -13,7 +13,7 @@ from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.messages.recordable import recordable_result
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.models.prices import Price
-from teamrun.models.retry import on_retry
+from teamrun.models.retry import broken_off, on_retry
 from teamrun.models.wrapper import ModelWrapper
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.outcomes import error_record
@@ -125,8 +125,7 @@ class JournaledModel(ModelWrapper):
                 if not (spoken and error.retryable):  # else the client has made its retries
                     raise
                 # A client cannot take back text that it gave out; here it was shown live only.
-                if (tell := on_retry.get()) is not None:
-                    tell(1, timedelta(), error)
+                broken_off.set(error)
                 return await self.wrapped.create(messages, **arguments)
 
         asked = [messages, tools, tool_choice, _name_of(json_output), extra_create_args]

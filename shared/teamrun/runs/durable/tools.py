@@ -2,27 +2,29 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any
 
 from pydantic_core import to_json
 
 from teamrun.core.call import agent_name
 from teamrun.core.cancellation import CancellationToken
-from teamrun.errors import SessionLost, ToolError, UnknownOutcome, Unrecordable, UsageError
-from teamrun.messages.recordable import encodable, exception_text, recordable
+from teamrun.errors import SessionLost, ToolError, UnknownOutcome
+from teamrun.messages.recordable import encodable, exception_text
 from teamrun.runs.durable.artifacts import RunArtifacts
 from teamrun.runs.durable.stateful import borrowed
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.outcomes import failed_outcome, log_failure, recorded
 from teamrun.runs.engine.protocol import CallContext, Outcome, Question
 from teamrun.runs.log.entries import CallRecord, Decision, ErrorRecord
-from teamrun.tools.base import Tool
-from teamrun.tools.context import ToolContext
+from teamrun.tools.agent_tool import TaskRunnerTool
+from teamrun.tools.base import StreamTool, Tool
+from teamrun.tools.context import ToolContext, checked_state
 from teamrun.tools.schema import ToolSchema
 
-__all__ = ["JournaledTool"]
+__all__ = ["ApprovedDelegate", "JournaledTool"]
 
 
 class JournaledTool(Tool):
@@ -59,7 +61,7 @@ class JournaledTool(Tool):
         if call_id is not None:
             self._journal.journaled_tools.add(call_id)
         if self._inner.needs_approval:
-            await self._approval(args, call_id)
+            await _approval(self._journal, self._path, self.name, args, call_id)
         record = await self._call(args, call_id)
         if record.error is not None and record.error.code == "outcome_unknown":
             return await self._after_unknown(record.error, args, call_id)
@@ -87,21 +89,8 @@ class JournaledTool(Tool):
             self._journal.sessions.setdefault(self._path, False)  # what a replay is told of
         return record
 
-    async def _approval(self, args: Mapping[str, Any], call_id: str | None) -> None:
-        text = to_json(args).decode()
-        prompt = f"May {self._agent} call {self.name}({text})?"
-        record = await self._ask(prompt, "approve", "reject")
-        approved = record.error is None and record.value["decision"] == "approve"
-        told = "tool.call.approved" if approved else "tool.call.denied"
-        data = {"tool_call_id": call_id, "tool": self.name}
-        self._journal.emit(told, agent=self._agent, data=data)
-        if not approved:
-            said = record.error.message if record.error else record.value["content"]
-            raise ToolError(f"The call was not approved. {said or ''}".rstrip())
-
     async def _ask(self, prompt: str, *decisions: Decision) -> CallRecord:
-        question = Question(agent=self._path, type="approval", prompt=prompt, decisions=decisions)
-        return await self._journal.ask(question)
+        return await _ask(self._journal, self._path, prompt, *decisions)
 
     async def _after_unknown(
         self, error: ErrorRecord, args: Mapping[str, Any], call_id: str | None
@@ -162,7 +151,7 @@ class JournaledTool(Tool):
             async with borrowed(self._inner, context.state):
                 value = await self._inner.run_json(args, call_id=call_id, context=context)
             text = encodable(str(self._inner.return_value_as_string(value)))
-            after = _checked_state(context.state, self.name)
+            after = checked_state(context.state, tool=self.name)
             outcome = recorded(
                 Outcome(
                     value=text,
@@ -184,6 +173,79 @@ class JournaledTool(Tool):
         return str(value)
 
 
+class ApprovedDelegate(StreamTool):
+    """An agent or a team as a tool of one agent of one run; a person has to agree to each call."""
+
+    def __init__(self, tool: TaskRunnerTool, journal: Journal, *, path: str) -> None:
+        super().__init__(tool.name, tool.description)
+        self._inner = tool
+        self._journal = journal
+        self._path = path
+
+    @property
+    def schema(self) -> ToolSchema:
+        """The tool as a model sees it."""
+        return self._inner.schema
+
+    async def run_json_stream(
+        self,
+        args: Mapping[str, Any],
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Ask a person, then run the task.
+
+        Raises:
+            ToolError: The person rejected the call.
+        """
+        await _approval(self._journal, self._path, self.name, args, call_id)
+        stream = self._inner.run_json_stream(args, cancellation_token, call_id=call_id)
+        async with aclosing(stream):
+            async for item in stream:
+                yield item
+
+    def return_value_as_string(self, value: Any) -> str:
+        """The tool's own text for a value."""
+        return self._inner.return_value_as_string(value)
+
+    async def save_state_json(self) -> Mapping[str, Any]:
+        """The state of the agent or team."""
+        return await self._inner.save_state_json()
+
+    async def load_state_json(self, state: Mapping[str, Any]) -> None:
+        """Let the agent or team continue from that state."""
+        await self._inner.load_state_json(state)
+
+    async def reset(self) -> None:
+        """Let the agent or team forget everything."""
+        await self._inner.reset()
+
+
+async def _ask(journal: Journal, path: str, prompt: str, *decisions: Decision) -> CallRecord:
+    question = Question(agent=path, type="approval", prompt=prompt, decisions=decisions)
+    return await journal.ask(question)
+
+
+async def _approval(
+    journal: Journal, path: str, tool: str, args: Mapping[str, Any], call_id: str | None
+) -> None:
+    """Return when a person has approved the call.
+
+    Raises:
+        ToolError: The person rejected it, or did not answer in time.
+    """
+    agent = agent_name(path)
+    prompt = f"May {agent} call {tool}({to_json(args).decode()})?"
+    record = await _ask(journal, path, prompt, "approve", "reject")
+    approved = record.error is None and record.value["decision"] == "approve"
+    told = "tool.call.approved" if approved else "tool.call.denied"
+    journal.emit(told, agent=agent, data={"tool_call_id": call_id, "tool": tool})
+    if not approved:
+        said = record.error.message if record.error else record.value["content"]
+        raise ToolError(f"The call was not approved. {said or ''}".rstrip())
+
+
 def _reporter(call_context: CallContext, tool: str) -> Any:
     real = asyncio.get_running_loop()
 
@@ -192,18 +254,3 @@ def _reporter(call_context: CallContext, tool: str) -> Any:
         real.call_soon_threadsafe(call_context.emit, "tool.call.progressed", data)
 
     return report
-
-
-def _checked_state(state: Any, tool: str) -> dict[str, Any]:
-    try:
-        kept = recordable(state, exact=True)
-    except Unrecordable as error:
-        raise UsageError(
-            f"Tool {tool!r} left something in ToolContext.state that is no JSON: {error} "
-            "Keep JSON data there, and files in ToolContext.artifacts."
-        ) from error
-    if not isinstance(kept, dict):
-        raise UsageError(
-            f"Tool {tool!r} replaced ToolContext.state by a {type(state).__name__}; it is a dict."
-        )
-    return cast("dict[str, Any]", kept)

@@ -1,21 +1,23 @@
 """The wrappers that make a team durable; the team itself does not know of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from teamrun.agents.base import BaseChatAgent
-from teamrun.components.building.wiring import InputFunc
+from teamrun.components.building.wiring import InputFunc, PlainWiring, Wiring
 from teamrun.components.definitions.agents import UserProxyDefinition
+from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of
 from teamrun.runs.durable.agents import InnerModel, JournaledAgent
 from teamrun.runs.durable.models import JournaledModel, PriceOf
 from teamrun.runs.durable.people import ask_person
-from teamrun.runs.durable.tools import JournaledTool
+from teamrun.runs.durable.tools import ApprovedDelegate, JournaledTool
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import Question
+from teamrun.tools.agent_tool import TaskRunnerTool
 from teamrun.tools.base import Tool
 
 __all__ = ["JournalWiring"]
@@ -73,6 +75,18 @@ class JournalWiring:
     def tool(self, path: str, tool: Tool) -> Tool:
         """A tool whose calls are recorded."""
         return JournaledTool(tool, self._journal, path=path)
+
+    def delegate(
+        self, path: str, tool: TaskRunnerTool, copied: Callable[[Wiring], TaskRunnerTool]
+    ) -> Tool:
+        """A copy that is run code: the calls inside of it are recorded, as those of the team are.
+
+        In behaviour 1 a call of it was one call, and what happened inside of it was not recorded.
+        """
+        if not has_behaviour(2):
+            return JournaledTool(copied(PlainWiring()), self._journal, path=path)
+        made = copied(JournalWiring(self._journal))
+        return ApprovedDelegate(made, self._journal, path=path) if tool.needs_approval else made
 
     def input(
         self, path: str, func: InputFunc | None, person: UserProxyDefinition

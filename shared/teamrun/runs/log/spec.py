@@ -27,7 +27,8 @@ BEHAVIOUR = 2
 
 1: the first. 2: turns and termination counts go on over a handoff to a person, and the answer
 goes to the agent that asked; a selector that cannot decide keeps to its candidates; names inside
-`<think>` are no mentions. Code asks `teamrun.core.behaviour.has_behaviour`.
+`<think>` are no mentions; agents and teams that are tools are run code, and not one call.
+Code asks `teamrun.core.behaviour.has_behaviour`.
 """
 
 

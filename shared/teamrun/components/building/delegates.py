@@ -1,0 +1,112 @@
+"""Agents and teams as tools: each team that is built gets its own, whose leaves are its own too.
+
+An `AgentTool` or `TeamTool` is registered as an object, which all runs of a process would share:
+one run would read what another one has said. In a run its model calls and tool calls are recorded,
+limited and counted one by one, as those of the team's own agents are.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from teamrun.agents import AssistantAgent, UserProxyAgent
+from teamrun.agents.user_proxy import InputFunc
+from teamrun.components.building.wiring import PlainWiring, Wiring
+from teamrun.components.definitions.agents import UserProxyDefinition
+from teamrun.core.protocols import ChatAgent, Team
+from teamrun.errors import DefinitionError, UsageError
+from teamrun.models.base import ChatCompletionClient
+from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
+from teamrun.tools.agent_tool import TaskRunnerTool
+from teamrun.tools.approval import ApprovedTool
+from teamrun.tools.base import StreamTool, Tool
+
+__all__ = ["check_delegate", "wired_tool"]
+
+_REMEDY: Final = (
+    "Register a function in its place, `async def {name}(task: str) -> str`, that makes the agent "
+    "or the team, runs it and returns its answer"
+)
+
+
+def wired_tool(path: str, tool: Tool, wiring: Wiring) -> Tool:
+    """A tool as the agent at `path` uses it; an agent or a team is copied.
+
+    Raises:
+        DefinitionError: The agent or team cannot be copied.
+    """
+    if isinstance(tool, ApprovedTool) and isinstance(tool, StreamTool):
+        raise DefinitionError(
+            f"The tool {tool.name!r} is an agent or a team in an ApprovedTool, which asks outside "
+            "of the run. Register the AgentTool or TeamTool itself, with its attribute "
+            "needs_approval set to True."
+        )
+    if not isinstance(tool, TaskRunnerTool):
+        return wiring.tool(path, tool)
+    return wiring.delegate(path, tool, lambda leaves: _copy(path, tool, leaves))
+
+
+def check_delegate(tool: Tool) -> None:
+    """Refuse an agent or a team that cannot be copied; other tools are not looked at.
+
+    Raises:
+        DefinitionError: It is, or contains, something that cannot be copied.
+    """
+    if isinstance(tool, StreamTool):
+        wired_tool("", tool, PlainWiring())
+
+
+def _copy(path: str, tool: TaskRunnerTool, wiring: Wiring) -> TaskRunnerTool:
+    runner, leaves = tool.task_runner, _Leaves(tool.name, wiring)
+    try:
+        return tool.with_runner(_copied(runner, f"{path}/{tool.name}", leaves))
+    except UsageError as error:
+        if isinstance(error, DefinitionError):
+            raise
+        remedy = _REMEDY.format(name=tool.name)
+        raise DefinitionError(f"The tool {tool.name!r}: {error} {remedy}.") from error
+
+
+def _copied(runner: object, path: str, leaves: "_Leaves") -> Any:
+    """The copy of an agent or a team.
+
+    The exact class counts: code of a class of one's own may do what a run cannot record.
+    """
+    kind = type(runner)
+    if kind is AssistantAgent:
+        assert isinstance(runner, AssistantAgent)
+        return runner.copy_for(path, leaves)
+    if kind is UserProxyAgent:
+        assert isinstance(runner, UserProxyAgent)
+        return runner.copy_for(path, leaves)
+    if kind is RoundRobinGroupChat:
+        assert isinstance(runner, RoundRobinGroupChat)
+        return runner.copy_with(_members(runner.participants, path, leaves))
+    if kind is SelectorGroupChat:
+        assert isinstance(runner, SelectorGroupChat)
+        members = _members(runner.participants, path, leaves)
+        chooser = leaves.model(f"{path}/selector", runner.model_client.for_agent("selector"))
+        return runner.copy_with(members, model_client=chooser)
+    raise UsageError(f"{kind.__name__} is a class of your own, which runs cannot share.")
+
+
+def _members(
+    participants: Sequence[ChatAgent | Team], path: str, leaves: "_Leaves"
+) -> list[ChatAgent | Team]:
+    return [_copied(each, f"{path}/{each.name}", leaves) for each in participants]
+
+
+class _Leaves:
+    """Implements `teamrun.agents.copies.Leaves` over a `Wiring`."""
+
+    def __init__(self, profile: str, wiring: Wiring) -> None:
+        self._profile = profile
+        self._wiring = wiring
+
+    def model(self, path: str, client: ChatCompletionClient) -> ChatCompletionClient:
+        return self._wiring.model(path, self._profile, client)
+
+    def tool(self, path: str, tool: Tool) -> Tool:
+        return wired_tool(path, tool, self._wiring)
+
+    def input(self, path: str, agent: str, func: InputFunc | None) -> InputFunc | None:
+        return self._wiring.input(path, func, UserProxyDefinition(name=agent))
