@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import signals
 
-from teamrun.core.main_loop import end_process
+from teamrun.core.main_loop import exit_after
 from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
 from teamrun.runtime import OpenBackends, namespace_of, open_backends
@@ -117,4 +117,4 @@ def _connect(host: Host) -> None:
 
 
 if __name__ == "__main__":
-    end_process(main())
+    exit_after(main)

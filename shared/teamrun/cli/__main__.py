@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from teamrun.core.main_loop import end_process
+from teamrun.core.main_loop import exit_after
 from teamrun.core.optional import install_command
 from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
@@ -15,13 +15,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command that the arguments name; status 0, 1 (the run failed) or 2 (wrong use)."""
-    try:
-        _main()
-    except SystemExit as error:
-        if isinstance(error.code, str):
-            sys.stderr.write(f"{error.code}\n")
-            end_process(1)
-        end_process(error.code or 0)
+    exit_after(_main)
 
 
 def _main() -> None:

@@ -8,20 +8,17 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 import threading
-import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, NoReturn, TypeVar
 
-__all__ = ["LEAVE_S", "end_process", "run_main"]
+__all__ = ["LEAVE_S", "end_process", "exit_after", "run_main"]
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
-
-_INTERRUPTED: Final = 130
-"""The exit status after Ctrl-C: 128 + SIGINT."""
 
 LEAVE_S: Final = 2.0
 """Seconds that leftover tasks get to end, and after that leftover threads."""
@@ -87,23 +84,32 @@ async def _end_tasks() -> None:
             await asyncio.get_running_loop().shutdown_asyncgens()
 
 
-def end_process(status: int) -> NoReturn:
-    """End the process, also if threads are left that the interpreter would wait for."""
-    deadline = time.monotonic() + LEAVE_S
+def exit_after(main: Callable[[], int | None]) -> NoReturn:
+    """Call `main` and end the process with its status, however `main` ends; see `end_process`."""
     try:
-        for thread in _awaited_threads():
-            thread.join(max(0.0, deadline - time.monotonic()))
-    except KeyboardInterrupt:
-        status = _INTERRUPTED
-    if not _awaited_threads():
-        sys.exit(status)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    logging.shutdown()
-    os._exit(status)
+        status = main()
+    except SystemExit as error:
+        if isinstance(error.code, str):
+            sys.stderr.write(f"{error.code}\n")
+        status = 1 if isinstance(error.code, str) else error.code
+    end_process(status or 0)
 
 
-def _awaited_threads() -> list[threading.Thread]:
-    own = (threading.current_thread(), threading.main_thread())
-    return [each for each in threading.enumerate() if not each.daemon and each not in own]
+def end_process(status: int) -> NoReturn:
+    """End the process within `LEAVE_S` seconds, whatever threads and exit handlers there are.
+
+    The interpreter joins threads that are not daemons, and every thread of `concurrent.futures`.
+    """
+
+    def force() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+
+    watchdog = threading.Timer(LEAVE_S, force)
+    watchdog.daemon = True
+    watchdog.start()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C meanwhile: at once, no traceback
+    sys.exit(status)
