@@ -87,7 +87,10 @@ def _test(options: argparse.Namespace, rest: list[str]) -> int:
     environment.ensure(TESTS)
     skipped = ("integration", "acceptance", "node", "benchmark") if options.fast else ("benchmark",)
     expression = " and ".join(f"not {marker}" for marker in skipped)
-    return _call(environment.python, "-m", "pytest", "--durations=10", "-m", expression, *rest)
+    # A whole run tries every property with more examples.
+    profile = f"--hypothesis-profile={'fast' if options.fast else 'full'}"
+    pytest = (environment.python, "-m", "pytest", "--durations=10", profile)
+    return _call(*pytest, "-m", expression, *rest)
 
 
 def _soak(_: argparse.Namespace, rest: list[str]) -> int:

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from tests.support.examples import use_profiles
 from tests.support.figures import Figures, figures_of
 
 from teamrun.logs import JsonFormatter, TextFormatter
@@ -29,6 +30,8 @@ OURS = (
     "MODEL_",
     "SCRIPTED_",
 )
+
+use_profiles()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would every process that a test starts.

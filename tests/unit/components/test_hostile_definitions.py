@@ -4,8 +4,9 @@ import copy
 import json
 from typing import Any, cast
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from teamrun.components.registry import Registry
 from teamrun.errors import DefinitionError
@@ -114,13 +115,13 @@ def test_the_unchanged_documents_hold() -> None:
     assert REGISTRY.resolve(team_spec=COMPONENT).definition.type == "round_robin_group_chat"
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(raw=st.dictionaries(names, anything, max_size=6))
 def test_an_arbitrary_object_is_a_team_or_a_definition_error(raw: dict[str, Any]) -> None:
     check(raw)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(
     document=st.sampled_from([VALID, COMPONENT]),
     pick=st.integers(min_value=0),

@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult
@@ -115,7 +116,7 @@ def read(*pieces: bytes) -> tuple[list[str], CreateResult | str]:
         return texts, error.message
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(ANSWERS | JSON, st.booleans())
 def test_an_answer_of_any_json_is_a_result_or_a_model_error(answer: object, streamed: bool) -> None:
     text = json.dumps(answer).encode()

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from teamrun.messages.image import Image
 from teamrun.messages.llm import (
@@ -70,7 +71,7 @@ def texts_of(content: Any) -> list[str]:
     return [part["text"] for part in content if part["type"] == "text"]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(conversations())
 def test_every_conversation_fits_a_strict_template(messages: list[LLMMessage]) -> None:
     wire = written(messages)
@@ -86,7 +87,7 @@ def test_every_conversation_fits_a_strict_template(messages: list[LLMMessage]) -
         assert all(text.strip() for text in texts_of(part.get("content", [])))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(conversations())
 def test_nothing_that_was_said_is_lost(messages: list[LLMMessage]) -> None:
     def words(wire: list[dict[str, Any]]) -> list[str]:
@@ -97,7 +98,7 @@ def test_nothing_that_was_said_is_lost(messages: list[LLMMessage]) -> None:
     assert words(written(messages)) == words(written(messages, strict=False))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(conversations())
 def test_results_follow_their_calls(messages: list[LLMMessage]) -> None:
     wire = written(messages)

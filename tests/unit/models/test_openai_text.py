@@ -5,8 +5,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import examples
 from tests.support.foreign import halves
 
 from teamrun.agents import AssistantAgent
@@ -65,7 +66,7 @@ class Server:
 
 @pytest.mark.parametrize("streamed", [False, True])
 @given(text=TEXT)
-@settings(deadline=None, max_examples=50)
+@examples(50)
 async def test_every_text_goes_to_a_model_and_back(text: str, streamed: bool) -> None:
     server = Server(text)
     asked = [UserMessage(content=f"?{text}", source="user")]

@@ -6,8 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from teamrun.models.openai_request import Request, ToolNames
 from teamrun.models.openai_tool_calls import ToolCalls
@@ -80,7 +81,7 @@ def read(parts: Iterator[Json]) -> list[Made]:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=40)
+@examples(40)
 @given(data=st.data(), made=st.lists(MADE, min_size=1, max_size=4))
 def test_calls_are_put_together_from_any_parts(
     dialect: str, data: st.DataObject, made: list[Made]

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal, Union, cast
 
 import jsonschema_rs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, create_model
+from tests.support.examples import examples
 
 from teamrun.errors import UsageError
 from teamrun.models.structured import NotStrict, response_format, strict_schema
@@ -275,7 +276,7 @@ def _model(fields: list[Typed]) -> Typed:
 MODELS = st.lists(st.recursive(LEAVES, _grown, max_leaves=8), min_size=1, max_size=4).map(_model)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(MODELS)
 def test_every_model_gives_a_strict_schema_that_its_instances_fit(made: Typed) -> None:
     model, instance = made

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import to_json
+from tests.support.examples import examples
 from tests.support.foreign import FreeModel, Speaker, answer
 from tests.support.runs import TENANT, Cluster, solo
 from tests.unit.runs.test_recorded import difference
@@ -91,7 +92,6 @@ class Stage:
 
 
 @given(TEXT, st.booleans())
-@settings(deadline=None)
 async def test_every_text_goes_through_every_edge_of_a_call(text: str, raises: bool) -> None:
     stage, mended = Stage(text, raises=raises), encodable(text)
     ref, run = await stage.played()
@@ -118,7 +118,7 @@ class Heard(MemoryLive):
 
 
 @given(TEXT)
-@settings(deadline=None, max_examples=30)
+@examples(30)
 async def test_what_is_shown_live_adds_up_to_the_message(text: str) -> None:
     live = Heard()
     stage = Stage(text, raises=False, live=live)
@@ -267,7 +267,6 @@ async def test_arguments_that_cannot_be_read_are_told_to_the_model(arguments: st
     ref = await cluster.submit()
     worker = cluster.worker()
     await worker.execute(ref)
-    await worker.close()
     run = await cluster.service.get(TENANT, ref.run_id)
     assert (run.status, run.epoch, model.asked, made) == ("completed", 1, 2, [])
 
@@ -291,7 +290,6 @@ async def test_an_answer_that_cannot_be_recorded_fails_the_run_at_once(given: An
     ref = await cluster.submit()
     worker = cluster.worker()
     await worker.execute(ref)
-    await worker.close()
     run = await cluster.service.get(TENANT, ref.run_id)
     assert (run.status, run.epoch, run.usage.model_calls, model.asked) == ("failed", 1, 1, 1)
 

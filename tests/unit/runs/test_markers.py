@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from teamrun.core.refs import RunRef
 from teamrun.runs.log.keys import list_folder, list_marker
@@ -36,7 +37,7 @@ async def _all(markers: Markers, order: str, size: int) -> list[str]:
         assert names, "a page that is not the last has something to go on from"
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     ages=AGES,
     order=st.sampled_from(["asc", "desc"]),

@@ -1,0 +1,25 @@
+"""How many examples a property is tried with: fewer in a fast run, all in a whole one."""
+
+import os
+
+from hypothesis import settings
+
+__all__ = ["examples", "use_profiles"]
+
+_FULL = 100
+
+
+def use_profiles() -> None:
+    """Make the profiles `fast`, which is the default, and `full` (`--hypothesis-profile=full`).
+
+    CI tries the same examples each time. Time limits per example would fail on a busy machine.
+    """
+    same = bool(os.environ.get("CI"))
+    settings.register_profile("fast", max_examples=30, deadline=None, derandomize=same)
+    settings.register_profile("full", max_examples=_FULL, deadline=None, derandomize=same)
+    settings.load_profile("fast")
+
+
+def examples(full: int) -> settings:
+    """Settings of a test that tries `full` examples in a whole run, in proportion in a fast one."""
+    return settings(max_examples=max(1, full * settings().max_examples // _FULL))
