@@ -25,7 +25,7 @@ from teamrun.storage.memory import MemoryStore
 from teamrun.testing import MemoryQueue, ScriptedModel
 from teamrun.tools.base import Tool
 
-__all__ = ["TENANT", "Cluster", "ShiftedClock", "duo", "solo"]
+__all__ = ["TENANT", "Cluster", "ShiftedClock", "closing_clusters", "duo", "solo"]
 
 TENANT = "default"
 
@@ -56,6 +56,21 @@ class ShiftedClock(SystemClock):
 
     def now(self) -> datetime:
         return super().now() + self.shift
+
+
+_blocks: list[list["Cluster"]] = []
+"""The clusters that were made inside each block of `closing_clusters` that is open."""
+
+
+@asynccontextmanager
+async def closing_clusters() -> AsyncGenerator[None]:
+    """Close the clusters that were made inside the block, also when it fails."""
+    _blocks.append([])
+    try:
+        yield
+    finally:
+        for cluster in _blocks.pop():
+            await cluster.close()
 
 
 class Cluster:
@@ -89,12 +104,21 @@ class Cluster:
             registry=self.registry,
             clock=self.clock,
         )
+        self._workers: list[Engine] = []
+        if _blocks:
+            _blocks[-1].append(self)
+
+    async def close(self) -> None:
+        """Close the workers and the service. A test in `tests/unit/runs` need not call it."""
+        for worker in self._workers:
+            await worker.close()
+        await self.service.close()
 
     def worker(
         self, owner: str = "w1", *, registry: Registry | None = None, **options: Any
     ) -> Engine:
         options.setdefault("program", team_program(registry or self.registry))
-        return Engine(
+        engine = Engine(
             store=self.store,
             live=self.live,
             dispatcher=self.queue,
@@ -103,6 +127,8 @@ class Cluster:
             clock=self.clock,
             **options,
         )
+        self._workers.append(engine)
+        return engine
 
     def reaper(self) -> Reaper:
         return Reaper(

@@ -282,7 +282,6 @@ async def test_what_run_code_raises_ends_the_run_and_not_the_loop(
     worker = cluster.worker(program=make)
     ref = await cluster.submit()
     assert await worker.execute(ref) is Finish.ENDED
-    await worker.close()
     run = await cluster.service.get(TENANT, ref.run_id)
     assert run.error is not None
     assert (run.status, run.error.type, run.epoch) == ("failed", kind.__name__, 1)
@@ -321,7 +320,6 @@ async def test_a_cancel_comes_before_a_failure_of_the_engine() -> None:
     await cluster.service.cancel(TENANT, ref.run_id, reason="enough")
     worker = cluster.worker("dead", program=Broken)
     assert await worker.execute(ref) is Finish.ENDED
-    await worker.close()
     run = await cluster.service.get(TENANT, ref.run_id)
     assert (run.status, run.stop_code, run.stop_reason) == ("cancelled", "cancelled", "enough")
 

@@ -187,7 +187,7 @@ async def test_a_fork_is_at_an_event_of_the_run(after_seq: int) -> None:
         child = RunRef(TENANT, (await forking).run.id)
         assert (await executed(cluster, child)).usage.model_calls == 2
         return
-    with pytest.raises(NoSuchPoint, match="no event 999") as caught:
+    with pytest.raises(NoSuchPoint) as caught:
         await forking
     assert caught.value.pointer == "/after_seq"
 
@@ -263,7 +263,7 @@ async def test_what_cannot_be_retried_says_why() -> None:
     with pytest.raises(RunNotFinished):
         await cluster.service.retry(TENANT, ref.run_id, here)
     await executed(cluster, ref)
-    with pytest.raises(NoSuchPoint, match="No call failed") as caught:
+    with pytest.raises(NoSuchPoint) as caught:
         await cluster.service.retry(TENANT, ref.run_id, here)
     assert caught.value.pointer == "/from"
     with pytest.raises(RunNotFound):
@@ -331,9 +331,9 @@ async def test_the_temperature_of_a_run_goes_with_every_call() -> None:
 
 async def test_overrides_that_cannot_be_are_refused() -> None:
     cluster = Cluster(numbers(), team=duo(4))
-    with pytest.raises(DefinitionError, match="no model profile 'mm'") as caught:
+    with pytest.raises(DefinitionError) as caught:
         await cluster.submit(overrides={"model": "mm"})
-    assert caught.value.pointer == "/overrides/model"
+    assert (caught.value.code, caught.value.pointer) == ("unknown_model", "/overrides/model")
     ref = await cluster.submit()
     await executed(cluster, ref)
     at = await seq_of(cluster, ref, "3")

@@ -128,4 +128,3 @@ async def test_before_a_platforms_deadline_the_run_is_handed_over_and_nothing_is
     assert await asyncio.wait_for(late, 10) in (Finish.YIELDED, Finish.ENDED)
     assert (await executed(cluster, ref, "w2", None)).status == "completed"
     assert made == ["held"]
-    await engine.close()

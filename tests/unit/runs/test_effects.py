@@ -69,7 +69,6 @@ async def test_a_write_that_was_cut_off_is_not_repeated_and_the_agent_is_told() 
     ref = await crash_inside(cluster, till)
     worker = cluster.worker("w2")
     assert await worker.execute(ref) is Finish.ENDED
-    await worker.close()
     assert len(till.calls) == 1
     run = await cluster.service.get(TENANT, ref.run_id)
     assert (run.status, run.unknown_outcomes) == ("completed", ["team/a/tool:0"])
@@ -83,7 +82,6 @@ async def test_a_write_that_was_cut_off_fails_the_run_where_that_is_the_policy()
     ref = await crash_inside(cluster, till)
     worker = cluster.worker("w2")
     await worker.execute(ref)
-    await worker.close()
     run = await cluster.service.get(TENANT, ref.run_id)
     assert (run.status, run.stop_code, len(till.calls)) == ("failed", "outcome_unknown", 1)
 
@@ -110,7 +108,6 @@ async def test_a_write_that_was_cut_off_is_put_to_a_person_where_that_is_the_pol
     assert "Approve to make the call again" in action.prompt
     await cluster.service.answer(TENANT, ref.run_id, Answer(action_id=action.id, **answer))
     assert await worker.execute(ref) is Finish.ENDED
-    await worker.close()
     assert len(till.calls) == calls
     result = await cluster.service.result(TENANT, ref.run_id)
     assert told in [message["content"] for message in result.messages]
@@ -122,7 +119,6 @@ async def test_an_idempotent_call_is_made_again_with_the_same_key() -> None:
     ref = await crash_inside(cluster, till)
     worker = cluster.worker("w2")
     assert await worker.execute(ref) is Finish.ENDED
-    await worker.close()
     assert till.calls == [f"{ref.run_id}:team/a/tool:0"] * 2
     assert not any(isinstance(e.body, Intent) for e in await cluster.entries(ref))
 
@@ -249,5 +245,4 @@ async def test_a_pause_that_comes_before_the_intent_keeps_a_write_from_beginning
     await cluster.service.resume(TENANT, ref.run_id)
     worker = cluster.worker("w2")
     assert await worker.execute(ref) is Finish.ENDED
-    await worker.close()
     assert len(till.calls) == 2

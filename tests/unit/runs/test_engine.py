@@ -54,7 +54,6 @@ async def test_a_run_is_executed_to_its_end() -> None:
         "turn.completed",
         "run.completed",
     ]
-    await worker.close()
 
 
 async def test_the_end_leaves_a_result_and_no_marker() -> None:
@@ -65,7 +64,6 @@ async def test_the_end_leaves_a_result_and_no_marker() -> None:
     assert await cluster.store.list("open/") == []
     result = await cluster.service.result(TENANT, ref.run_id)
     assert [message["content"] for message in result.messages] == ["go", "DONE"]
-    await worker.close()
 
 
 async def test_a_doubled_message_does_nothing() -> None:
@@ -76,8 +74,6 @@ async def test_a_doubled_message_does_nothing() -> None:
     assert sorted(finishes) == [Finish.ENDED, Finish.HELD, Finish.HELD]
     claims = [e for e in await cluster.entries(ref) if isinstance(e.body, Claim)]
     assert len(claims) == 1
-    await one.close()
-    await two.close()
 
 
 async def test_an_unknown_run_is_absent() -> None:
@@ -85,7 +81,6 @@ async def test_an_unknown_run_is_absent() -> None:
     worker = cluster.worker()
     ref = await cluster.submit()
     assert await worker.execute(ref._replace(run_id="run_0")) is Finish.ABSENT
-    await worker.close()
 
 
 async def test_a_stopped_worker_hands_over_and_nothing_is_called_again() -> None:
@@ -117,7 +112,6 @@ async def test_a_stopped_worker_hands_over_and_nothing_is_called_again() -> None
     assert (run.status, run.epoch, run.usage.tool_calls) == ("completed", 2, 1)
     seqs = [e.seq for e in (await cluster.service.events(TENANT, ref.run_id, limit=99)).data]
     assert seqs == list(range(1, len(seqs) + 1))
-    await second.close()
 
 
 async def test_an_aborted_worker_makes_only_the_calls_in_flight_again() -> None:
@@ -144,7 +138,6 @@ async def test_an_aborted_worker_makes_only_the_calls_in_flight_again() -> None:
     second = cluster.worker("w2")
     assert await second.execute(ref) is Finish.ENDED
     assert calls == ["x", "y", "y"]
-    await second.close()
 
 
 async def test_a_cancel_reaches_a_tool_that_waits() -> None:
@@ -179,7 +172,6 @@ async def test_a_queued_run_is_cancelled_at_once_and_never_started() -> None:
     worker = cluster.worker()
     assert await worker.execute(ref) is Finish.ENDED
     assert not any(isinstance(e.body, Claim) for e in await cluster.entries(ref))
-    await worker.close()
 
 
 async def test_a_claimer_that_finds_a_cancel_ends_the_run_before_anything_else() -> None:
@@ -198,7 +190,6 @@ async def taken_over(cluster: Cluster, ref: RunRef) -> None:
     cluster.clock.shift += cluster.lease + timedelta(seconds=1)
     worker = cluster.worker("heir")
     assert await worker.execute(ref) is Finish.ENDED
-    await worker.close()
 
 
 async def test_an_owner_that_finds_its_run_ended_by_another_writes_nothing_more() -> None:
@@ -231,7 +222,6 @@ async def test_a_run_is_taken_over_only_when_its_owner_has_been_silent_for_a_lea
     await cluster.claim_and_die(ref)
     worker = cluster.worker("w2")
     assert await worker.execute(ref) is Finish.HELD
-    await worker.close()
     await taken_over(cluster, ref)
     assert (await cluster.service.get(TENANT, ref.run_id)).epoch == 2
 
@@ -248,7 +238,6 @@ async def test_after_a_flush_nobody_takes_over_for_a_whole_lease() -> None:
     worker = cluster.worker("w2")
     assert await worker.execute(ref) is Finish.HELD
     assert await live.held([lease_name(ref)]) == [False]
-    await worker.close()
     await taken_over(cluster, ref)
 
 
@@ -277,7 +266,6 @@ async def test_a_model_error_fails_the_run_with_its_code() -> None:
 async def ended(cluster: Cluster, ref: RunRef) -> None:
     worker = cluster.worker()
     assert await worker.execute(ref) is Finish.ENDED
-    await worker.close()
 
 
 async def test_a_tool_error_is_told_to_the_model() -> None:
@@ -334,7 +322,6 @@ async def test_tools_keep_state_and_files_across_a_change_of_worker() -> None:
     release.set()
     second = cluster.worker("w2")
     assert await second.execute(ref) is Finish.ENDED
-    await second.close()
     record, content = await cluster.service.artifact(TENANT, ref.run_id, "count.txt")
     assert (record.version, content) == (2, b"2")
     _, first = await cluster.service.artifact(TENANT, ref.run_id, "count.txt", version=1)
@@ -383,7 +370,6 @@ async def test_a_definition_that_has_lost_its_tool_fails_the_run_and_says_so() -
     elsewhere = Registry.of(teams={}, models={"m": cluster.model})
     worker = cluster.worker(registry=elsewhere)
     assert await worker.execute(ref) is Finish.ENDED
-    await worker.close()
     run = await cluster.service.get(TENANT, ref.run_id)
     assert run.status == "failed"
     assert run.error is not None
@@ -422,7 +408,6 @@ async def test_a_run_of_a_newer_release_is_left_alone() -> None:
     worker = cluster.worker()
     assert await worker.execute(other) is Finish.HELD
     assert len(await cluster.entries(other)) == 1
-    await worker.close()
 
 
 async def test_no_call_begins_when_the_code_of_a_run_has_come_to_its_end() -> None:
@@ -487,7 +472,6 @@ async def test_runs_whose_claims_came_to_nothing_begin_one_at_a_time() -> None:
     assert [await claims_of(cluster, ref) for ref in (first, second, innocent)] == [3, 2, 1]
     model.go.set()
     assert await asyncio.gather(*works) == [Finish.ENDED] * 3
-    await engine.close()
 
 
 async def test_a_run_that_waits_for_its_turn_goes_back_to_the_queue_when_the_worker_stops() -> None:
@@ -509,7 +493,6 @@ async def test_a_run_that_waits_for_its_turn_goes_back_to_the_queue_when_the_wor
     assert finishes == [Finish.YIELDED, Finish.HELD]
     assert sorted(map(str, cluster.queue.waiting)) == sorted(map(str, refs))
     assert await claims_of(cluster, refs[1]) == 2
-    await engine.close()
 
 
 async def claims_of(cluster: Cluster, ref: RunRef) -> int:

@@ -185,7 +185,6 @@ async def test_raising_limits_does_not_wake_a_run_that_waits() -> None:
     assert (run.status, run.limits.max_turns) == ("input_required", 5)
     worker = cluster.worker("w2")
     assert await worker.execute(ref) is Finish.WAITING
-    await worker.close()
     assert (await cluster.service.get(TENANT, ref.run_id)).revision == run.revision
 
 

@@ -27,7 +27,6 @@ async def test_runs_calls_and_failures_are_counted_by_codes_that_are_bounded() -
     cluster = Cluster(script, team=solo("broken"), tools=[FunctionTool(broken, "Fails.")])
     engine = cluster.worker()
     await engine.execute(await cluster.submit())
-    await engine.close()
     assert samples(engine) == {
         "teamrun_runs_in_flight": "0",
         "teamrun_run_claims_total": "1",

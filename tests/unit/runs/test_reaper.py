@@ -98,7 +98,6 @@ async def test_a_killed_workers_run_is_sent_again_and_goes_on() -> None:
     assert await reaper.sweep() == 1
     worker = cluster.worker("heir")
     assert await cluster.queue.deliver(worker.execute) == 1
-    await worker.close()
     assert (await cluster.service.get(TENANT, ref.run_id)).status == "completed"
 
 
@@ -123,7 +122,6 @@ async def test_an_ended_run_that_nobody_cleaned_up_after_is_settled() -> None:
     assert await cluster.reaper().sweep() == 1
     worker = cluster.worker()
     assert await worker.execute(ref) is Finish.ENDED
-    await worker.close()
     assert await cluster.store.list("open/") == []
     assert (await cluster.service.result(TENANT, ref.run_id)).status == "failed"
 

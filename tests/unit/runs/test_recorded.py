@@ -42,7 +42,6 @@ async def difference(
 async def executed(cluster: Cluster, ref: RunRef) -> None:
     worker = cluster.worker()
     await worker.execute(ref)
-    await worker.close()
 
 
 async def test_a_replay_of_unchanged_code_differs_nowhere_and_calls_nothing() -> None:

@@ -55,7 +55,6 @@ async def test_runs_that_share_a_stateful_tool_do_not_see_each_others_state() ->
     refs = [await cluster.submit() for _ in range(5)]
     worker = cluster.worker()
     await asyncio.gather(*(worker.execute(ref) for ref in refs))
-    await worker.close()
     for ref in refs:
         assert await said(cluster, ref.run_id) == ["go", "11", "12", "DONE"]
 
