@@ -36,5 +36,5 @@ def test_the_best_liked_offer_is_chosen(case: Case) -> None:
 
 @pytest.mark.parametrize("header", ["text/html", "application/json;q=0", "nonsense"])
 def test_nothing_is_chosen_where_all_offers_are_refused(header: str) -> None:
-    with pytest.raises(NotAcceptable, match="text/event-stream"):
+    with pytest.raises(NotAcceptable):
         choose(header, OFFERS)

@@ -102,8 +102,10 @@ def test_a_key_of_another_company_is_never_taken_in_its_place(
     model: str, host: str, variable: str, environ: pytest.MonkeyPatch
 ) -> None:
     environ.delenv(variable)
-    with pytest.raises(UsageError, match=variable):
+    with pytest.raises(UsageError) as caught:
         OpenAIChatCompletionClient(model)
+    assert caught.value.data["argument"] == "api_key"
+    assert variable in caught.value.message
 
 
 @pytest.mark.parametrize("model", [model for model, _, _ in MODELS])
@@ -199,8 +201,9 @@ def test_the_environment_alone_gives_a_client_of_the_right_company(
     client = model_client_from_env({"OPENAI_MODEL": model, variable: "mine"})
     assert isinstance(client, OpenAIChatCompletionClient)
     assert urlsplit(client.base_url).hostname == host
-    with pytest.raises(UsageError, match=variable):
+    with pytest.raises(UsageError) as caught:
         model_client_from_env({"OPENAI_MODEL": model, "LLM_PROVIDER": "openai", "HOME": "/"})
+    assert caught.value.data["variable"] == variable
 
 
 def profile(given: dict[str, Any], environ: Mapping[str, str]) -> Sent | str | None:

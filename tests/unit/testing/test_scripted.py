@@ -21,11 +21,11 @@ async def said(model: ChatCompletionClient) -> object:
 
 
 async def in_run(model: ChatCompletionClient, agent: str, position: int) -> object:
-    async def body() -> CreateResult:
-        current_call.set(CallInfo(f"{agent}/model:{position}", agent, position, "run_1"))
-        return await model.create(ASK)
-
-    return (await body()).content
+    token = current_call.set(CallInfo(f"{agent}/model:{position}", agent, position, "run_1"))
+    try:
+        return await said(model)
+    finally:
+        current_call.reset(token)
 
 
 async def test_steps_come_in_order_in_all_their_forms() -> None:
@@ -63,7 +63,7 @@ async def test_an_error_step_is_raised_anew_each_time() -> None:
     model = ScriptedModel([error, error])
     raised: list[ModelError] = []
     for _ in range(2):
-        with pytest.raises(ModelError, match="busy") as info:
+        with pytest.raises(ModelError) as info:
             await said(model)
         raised.append(info.value)
     assert [(e.status_code, e.retryable) for e in raised] == [(503, True)] * 2
@@ -93,25 +93,28 @@ async def test_in_a_run_the_answer_is_that_of_the_position_whoever_asked_before(
 
 async def test_a_step_that_is_missing_names_the_agent_and_the_number() -> None:
     model = ScriptedModel({"ann": ["a1"]})
-    with pytest.raises(ModelError, match=r"1 steps for agent 'ann'.*number 2") as raised:
+    with pytest.raises(ModelError) as raised:
         await in_run(model, "team/ann", 1)
     assert raised.value.data["agent"] == "ann"
     assert raised.value.data["position"] == 1
     assert raised.value.retryable is False
-    with pytest.raises(ModelError, match="It has agents 'ann'"):
+    with pytest.raises(ModelError) as raised:
         await said(model.for_agent("anne"))
+    assert (raised.value.data["agent"], raised.value.data["position"]) == ("anne", 0)
 
 
 async def test_a_step_left_over_is_an_error_at_the_end() -> None:
     with (
-        pytest.raises(UsageError, match="1 of ann, 1 of bob"),
+        pytest.raises(UsageError) as raised,
         ScriptedModel({"ann": ["a1", "a2"], "bob": ["b1"]}) as model,
     ):
         await said(model.for_agent("ann"))
+    assert raised.value.data["left_over"] == {"ann": 1, "bob": 1}
     with ScriptedModel(["1"]) as model:
         await said(model)
-    with pytest.raises(UsageError, match="1 of the script"):
+    with pytest.raises(UsageError) as raised:
         ScriptedModel(["1"]).finish()
+    assert raised.value.data["left_over"] == {"": 1}
 
 
 def test_a_failing_test_is_not_hidden_by_steps_left_over() -> None:
