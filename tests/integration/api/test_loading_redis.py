@@ -9,13 +9,13 @@ import pytest
 from tests.integration.api.test_served import SUBMIT
 from tests.support.api_server import api_server
 from tests.support.loading_redis import LoadingRedis
-from tests.support.services import Valkey, valkey
+from tests.support.services import valkey
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 
-def test_the_api_is_not_ready_while_redis_loads_and_ready_afterwards(tmp_path: Path) -> None:
-    async def go(server: Valkey) -> None:
+async def test_the_api_is_not_ready_while_redis_loads_and_ready_afterwards(tmp_path: Path) -> None:
+    with valkey() as server:
         async with LoadingRedis(server) as loading, httpx2.AsyncClient(timeout=30) as client:
             with ExitStack() as stack:
                 start = api_server(tmp_path, settings={"redis_url": loading.url})
@@ -39,6 +39,3 @@ def test_the_api_is_not_ready_while_redis_loads_and_ready_afterwards(tmp_path: P
                 run = await client.get(api.url + submitted.json()["urls"]["self"])
                 assert run.status_code == 200
                 assert api.process.poll() is None
-
-    with valkey() as server:
-        asyncio.run(go(server))

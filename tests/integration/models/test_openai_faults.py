@@ -94,9 +94,7 @@ async def test_a_stream_whose_answer_is_whole_is_not_paid_for_again_for_its_usag
     assert server.calls == 1
 
 
-async def test_a_limited_server_is_asked_again_when_it_says_and_not_for_longer_than_allowed() -> (
-    None
-):
+async def test_a_limited_server_is_asked_again_when_it_says_and_within_the_limit() -> None:
     def limited(**headers: str) -> Reply:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         return Reply(status=429, headers=sent)

@@ -268,14 +268,14 @@ class Late(BaseTool[TaskRunnerToolArgs, str]):
         return str(tool.return_value_as_string(value))
 
 
-def test_calls_wait_in_one_event_loop_after_the_other() -> None:
+async def test_calls_wait_in_one_event_loop_after_the_other() -> None:
     inner = counting("A", "B", "C", "D")
     tool = AgentTool(inner)
 
     async def both() -> list[Any]:
         return await asyncio.gather(*(tool.run_json({"task": task}) for task in "xy"))
 
-    values = [*asyncio.run(both()), *asyncio.run(both())]
+    values = [*await both(), *await both()]
     assert [tool.return_value_as_string(value) for value in values] == [
         f"helper: {text}" for text in "ABCD"
     ]
