@@ -1,7 +1,9 @@
-"""The seam to shared state that may vanish at any time: live subscribers, leases, views.
+"""The seam to shared state that may vanish at any time, split by what it does.
 
-Above it: the engine, the reaper and the API, which stay correct when all of this is empty or
-unreachable. Below it: `memory.py` (one process) and `redis.py`.
+`PubSub` reaches live subscribers, `Leases` keep processes from doing the same work twice, and
+`Views` cache the states of runs. `Live` is all three on one server. The engine, the reaper and the
+API stay correct if all of it is empty or unreachable. `memory.py` (one process) and `redis.py`
+implement it.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -9,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import NamedTuple, Protocol
 
-__all__ = ["Live", "View"]
+__all__ = ["Leases", "Live", "PubSub", "View", "Views"]
 
 
 class View(NamedTuple):
@@ -19,14 +21,14 @@ class View(NamedTuple):
     state: bytes
 
 
-class Live(Protocol):
-    """Volatile state shared by the processes of one deployment.
+class PubSub(Protocol):
+    """Messages to subscribers of this moment.
 
-    Methods raise `DeliveryError` where the server cannot be reached; callers go on without.
+    Methods raise `DeliveryError` if the server cannot be reached; callers continue without it.
     """
 
     async def publish(self, topic: str, message: bytes) -> None:
-        """Send to whoever subscribes at this moment."""
+        """Send to the subscribers of this moment."""
         ...
 
     def subscribe(self, topic: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
@@ -36,24 +38,39 @@ class Live(Protocol):
         """
         ...
 
+
+class Leases(Protocol):
+    """Names that one owner has for a time.
+
+    They only avoid duplicate work; correctness does not depend on them. Methods raise
+    `DeliveryError` if the server cannot be reached.
+    """
+
     async def acquire(self, name: str, owner: str, lease: timedelta) -> bool:
-        """Take the lease, or renew it where `owner` has it; False where another holds it."""
+        """Take the lease, or renew it if `owner` has it; False if another owner has it."""
         ...
 
     async def release(self, name: str, owner: str) -> None:
-        """Give the lease up, where `owner` has it."""
+        """Give the lease up if `owner` has it."""
         ...
 
     async def held(self, names: Sequence[str]) -> list[bool]:
-        """Which of the leases somebody holds."""
+        """Which of the leases have an owner."""
         ...
 
     async def age(self) -> timedelta | None:
-        """How long this state has existed; None where it has just been made (flushed, replaced).
+        """How long this state has existed; None if it is new (flushed, replaced).
 
         The first call after a loss starts the count.
         """
         ...
+
+
+class Views(Protocol):
+    """Cached states of runs.
+
+    Methods raise `DeliveryError` if the server cannot be reached; callers read the log instead.
+    """
 
     async def set_view(self, key: str, view: View) -> None:
         """Store the view unless one of as many or more entries is there."""
@@ -66,6 +83,10 @@ class Live(Protocol):
     async def drop_view(self, key: str) -> None:
         """Remove a stored view; nothing happens if there is none."""
         ...
+
+
+class Live(PubSub, Leases, Views, Protocol):
+    """Volatile state shared by the processes of one deployment."""
 
     async def ping(self) -> None:
         """Prove that the server answers and takes writes."""

@@ -23,7 +23,7 @@ from teamrun.errors import (
     Unavailable,
     UnreadableEntry,
 )
-from teamrun.live.base import Live, View
+from teamrun.live.base import View, Views
 from teamrun.runs.log.announcer import view_key, view_of
 from teamrun.runs.log.entries import End
 from teamrun.runs.log.keys import entry_key
@@ -37,7 +37,7 @@ __all__ = ["RunReader"]
 class RunReader:
     """Reads runs, and leaves views behind for the next reader."""
 
-    def __init__(self, *, store: ObjectStore, live: Live, clock: Clock) -> None:
+    def __init__(self, *, store: ObjectStore, live: Views, clock: Clock) -> None:
         self._store = store
         self._live = live
         self._clock = clock
