@@ -1,36 +1,38 @@
 """One tree of errors; each class says when it is raised and carries its data as attributes.
 
-    TeamrunError           the base of all
-      UsageError           the caller's mistake: fix the code, the request or the configuration
-        DefinitionError    a team, agent, model or tool definition does not hold
-        TeamBusy           a team was asked for something that it can do only at rest
-        TerminatedException  a termination condition was asked again after it had fired
-        MissingPackage     an optional package is not installed
-        IdempotencyConflict  a key was used again with another request
-        RunNotFound        no such run of this tenant
-        RunDeleted         an Idempotency-Key was used for a run that has been deleted
-        RunNotFinished     the result of a run that goes on
-        RunEnded           a request to a run that has ended
-        StaleAction        an answer to a question that is not open
-        UnfitAnswer        an answer that does not fit its question
-        NoSuchPoint        a run cannot go on from the point that was asked for
-        ArtifactNotFound   the run has left no such file
-      RunError             a run went wrong
-        ModelError         a model call failed for good
-        ToolError          a tool failed; the message is what the model is told
-        FatalToolError     a tool failed in a way that ends the run
-          UnknownOutcome   nobody knows whether a call with outside effects was made
-        Unanswered         a question to a person expired, and had no default answer
-        Diverged           replay met a call that the log does not have at this place
-        Runaway            a run kept its own loop busy without awaiting anything
-        Unrecordable       a call returned what the run's log cannot hold
-        EngineFault        the engine itself failed while it executed a run
-      StorageError         object storage
-        NotFound           no object under that key
-        UnreadableEntry    an entry of a run's log is damaged, missing, or of a newer release
-        DamagedBlob        stored bytes are missing, or are not those that were recorded
-        Unavailable        storage did not answer, or answered with a passing fault
-      DeliveryError        a queue or a webhook receiver did not take what was sent
+    TeamrunError                 the base of all
+      UsageError                 the caller's mistake: fix the code, request or configuration
+        DefinitionError          a team, agent, model or tool definition is invalid
+        TeamBusy                 a team was asked for something that it can do only at rest
+        TerminatedException      a termination condition was asked again after it had fired
+        MissingPackage           an optional package is not installed
+        IdempotencyConflict      a key was used again with another request
+        RunNotFound              there is no such run of this tenant
+        RunDeleted               an Idempotency-Key was used for a run that has been deleted
+        RunNotFinished           the result of a run that has not ended
+        RunEnded                 a request to a run that has ended
+        StaleAction              an answer to a question that is not open
+        UnfitAnswer              an answer that does not fit its question
+        NoSuchPoint              a run cannot continue from the point that was asked for
+        ArtifactNotFound         the run has left no such file
+      RunError                   a run failed
+        ModelError               a model call failed for good
+        ToolError                a tool failed; the model receives the message
+        FatalToolError           a tool failed in a way that ends the run
+          UnknownOutcome         it is not known whether a call with outside effects was made
+          SessionLost            a tool's session was in a worker that has lost the run
+        AgentFailed              an agent of the operator's own code raised
+        Unanswered               a question to a person expired, and had no default answer
+        Diverged                 replay met a call that the log does not have at this place
+        Runaway                  a run kept its own loop busy without awaiting anything
+        Unrecordable             a call returned what the run's log cannot store
+        EngineFault              the engine itself failed while it executed a run
+      StorageError               object storage refused a request
+        NotFound                 there is no object under that key
+        UnreadableEntry          an entry of a run's log is damaged, missing, or of a newer release
+        DamagedBlob              stored bytes are missing, or differ from those that were recorded
+        Unavailable              storage did not answer, or answered with a passing fault
+      DeliveryError              a queue or a webhook receiver did not take what was sent
 
 `code` is stable: the HTTP API, the run log and the event stream use it as it stands.
 """
