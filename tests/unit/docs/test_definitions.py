@@ -139,6 +139,6 @@ def test_every_condition_is_listed_with_its_fields() -> None:
 
 
 def test_every_code_of_a_fault_is_listed() -> None:
-    rows = {names_in(cells[0])[0] for cells in PAGE.table("## What can be wrong")}
+    rows = {names_in(cells[0])[0] for cells in PAGE.table("## Error codes")}
 
     assert rows == set(get_args(ProblemCode))

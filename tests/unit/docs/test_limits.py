@@ -20,7 +20,7 @@ def test_the_page_lists_every_limit_with_its_stop_code() -> None:
 
 
 def test_the_page_lists_the_times_of_a_run() -> None:
-    rows = PAGE.table("## Later, and not too late")
+    rows = PAGE.table("## Schedules and deadlines")
 
     assert re.findall(r"`(\w+)`", " ".join(cells[0] for cells in rows)) == [
         "delay_seconds",
