@@ -3,7 +3,6 @@
 One dependency does it all, since each costs every request some 20 microseconds.
 """
 
-import re
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Security
@@ -13,6 +12,7 @@ from fastapi.security.base import SecurityBase
 from pydantic import AfterValidator
 from starlette.requests import Request
 
+from teamrun.core.refs import is_run_id
 from teamrun.errors import RunNotFound
 from teamrun_api.auth import LOCAL
 from teamrun_api.context import Call, api_of
@@ -28,8 +28,6 @@ __all__ = [
     "TeamReader",
     "Wait",
 ]
-
-_RUN_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 class KeyAuth(SecurityBase):
@@ -75,7 +73,7 @@ TeamReader = Annotated[Call, Security(_key, scopes=["teams:read"])]
 
 def _of_known_form(run_id: str) -> str:
     # Not a validation error: to a client, an id that cannot exist is like one that does not.
-    if not _RUN_ID.fullmatch(run_id):
+    if not is_run_id(run_id):
         raise RunNotFound(f"There is no run {run_id[:80]!r}; GET /v1/runs lists yours.")
     return run_id
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from teamrun.cli.api_client import DEFAULT_URL, ApiClient
+from teamrun.cli.given import json_value
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
-from teamrun.components.reading.json_text import load_json
 from teamrun.errors import UsageError
 from teamrun.runs.log.status import RequiredAction
 from teamrun.runs.service.resources import Run
@@ -62,7 +62,7 @@ def command(
             "--content is then the reason."
         )
     body = {"action_id": asked.id, **said}
-    answer = server.post(f"/v1/runs/{run_id}/input", body)
+    answer = server.post("runs", run_id, "input", body=body)
     if json_:
         print_json(answer)
     else:
@@ -83,14 +83,14 @@ def _said(approve: bool | None, content: str | None, data: str | None) -> dict[s
         said["decision"] = "approve" if approve else "reject"
     if data is not None:
         try:
-            said["data"] = load_json(data)
+            said["data"] = json_value(data)
         except ValueError as error:
-            raise UsageError(f"--data {data!r} is no JSON: {error}") from error
+            raise UsageError(f"--data is not JSON that can be sent: {error}.") from error
     return said
 
 
 def _action(server: ApiClient, run_id: str, action_id: str | None) -> RequiredAction:
-    run = Run.model_validate_json(server.get(f"/v1/runs/{run_id}"))
+    run = Run.model_validate_json(server.get("runs", run_id))
     found = [each for each in run.required_actions if action_id in (None, each.id)]
     match found:
         case [only]:

@@ -1,9 +1,8 @@
 """The HTTP API as the commands use it: plain requests, problems turned into errors."""
 
 import json
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ import httpx2
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from teamrun.cli.sse import ServerSentEvent, parse
+from teamrun.core.urls import path_segment, public_url
 from teamrun.errors import (
     RunEnded,
     RunNotFound,
@@ -21,7 +21,7 @@ from teamrun.errors import (
     UsageError,
 )
 
-__all__ = ["DEFAULT_URL", "ApiClient"]
+__all__ = ["DEFAULT_URL", "ApiClient", "is_header_text"]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -29,8 +29,6 @@ CONNECT_S = 5.0
 # The server sends a comment every 15 s; silence of three of them is a lost connection.
 SILENCE_S = 45.0
 _REMEDY = f"Set --url or TEAMRUN_URL to one such as {DEFAULT_URL}."
-_USER = re.compile(r"//.*@", re.DOTALL)
-_SEGMENT = re.compile(r"(?!\.+$)[A-Za-z0-9._:-]+")
 RETRIES = 30
 RETRY_S = 1.0
 
@@ -67,6 +65,9 @@ _problem: TypeAdapter[_Problem] = TypeAdapter(_Problem)
 class ApiClient:
     """A client of one API.
 
+    Resources are named by the segments of their path below the version, such as
+    `get("runs", run_id)`. Each is percent-encoded, so that no id is taken for another resource.
+
     Args:
         url: Where the API is.
         api_key: Sent as `Authorization: Bearer`.
@@ -85,45 +86,52 @@ class ApiClient:
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if api_key and not (api_key.isascii() and api_key.isprintable()):
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        if api_key and not is_header_text(api_key):
             raise UsageError(
                 "The API key has characters that no HTTP header takes; look at --api-key or "
                 "TEAMRUN_API_KEY."
             )
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self.url = _without_password(url)
+        trust_env = _host(url) not in {"127.0.0.1", "::1", "localhost"}
+        self.shown_url = public_url(url)
+        """Where the API is, without credentials; for messages."""
         self.has_key = bool(api_key)
         self._sleep = sleep
         self._has_answered = False
-        self._http = httpx2.Client(
-            base_url=url,
-            headers=headers,
-            transport=transport,
-            # A proxy of the environment is not for this machine itself.
-            trust_env=_host(url) not in {"127.0.0.1", "::1", "localhost"},
-            timeout=httpx2.Timeout(SILENCE_S, connect=CONNECT_S),
-        )
+        try:
+            self._http = httpx2.Client(
+                base_url=url,
+                headers=headers,
+                transport=transport,
+                # A proxy of the environment is not for this machine itself.
+                trust_env=trust_env,
+                timeout=httpx2.Timeout(SILENCE_S, connect=CONNECT_S),
+            )
+        except (httpx2.InvalidURL, ValueError):  # their texts repeat parts of the URL
+            raise UsageError(f"{self.shown_url} is not a URL. {_REMEDY}") from None
 
-    def get(self, path: str, **query: Any) -> str:
+    def get(self, *segments: str, **query: Any) -> str:
         """The JSON text of a resource."""
         params = {name: value for name, value in query.items() if value is not None}
-        return self._request("GET", _checked(path), params=params).text
+        return self._request("GET", _path(segments), params=params).text
 
-    def fetch(self, path: str) -> bytes:
+    def fetch(self, *segments: str) -> bytes:
         """The bytes of a resource."""
-        return self._request("GET", path).content
+        return self._request("GET", _path(segments)).content
 
-    def post(self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] = {}) -> str:
-        """The JSON text that a POST answers."""
-        for name, value in headers.items():
-            if not (value.isascii() and value.isprintable()):
-                raise UsageError(f"{name} must have printable ASCII characters only.")
-        given = {"Content-Type": "application/json", **headers}
-        return self._request("POST", _checked(path), content=_json(body), headers=given).text
+    def post(self, *segments: str, body: Mapping[str, Any], headers: Mapping[str, str] = {}) -> str:
+        """The JSON text that a POST answers.
 
-    def delete(self, path: str) -> None:
+        Raises:
+            UsageError: The body cannot be written as JSON in UTF-8.
+        """
+        content = _encoded(body)
+        sent = {"Content-Type": "application/json", **headers}
+        return self._request("POST", _path(segments), content=content, headers=sent).text
+
+    def delete(self, *segments: str) -> None:
         """Delete a resource."""
-        self._request("DELETE", _checked(path))
+        self._request("DELETE", _path(segments))
 
     def follow(self, run_id: str, *, after: str | None = None) -> Iterator[ServerSentEvent]:
         """The events of a run as they happen, to the last; a cut stream is resumed where it was."""
@@ -144,11 +152,11 @@ class ApiClient:
                 cause = f" {error}"
             failures += 1
             self._sleep(RETRY_S)
-        raise Unavailable(f"The event stream of {run_id} at {self.url} is lost.{cause}")
+        raise Unavailable(f"The event stream of {run_id} at {self.shown_url} is lost.{cause}")
 
     def _stream(self, run_id: str, last: str | None) -> Iterator[ServerSentEvent]:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
-        path = _checked(f"/v1/runs/{run_id}/events")
+        path = _path(("runs", run_id, "events"))
         with self._http.stream("GET", path, headers=headers) as response:
             self._has_answered = True
             if response.is_error:
@@ -164,59 +172,49 @@ class ApiClient:
         except httpx2.ConnectError as error:
             raise Unavailable(self._no_answer(error)) from error
         except httpx2.TransportError as error:
-            raise Unavailable(f"{self.url} does not answer: {error}") from error
+            raise Unavailable(f"{self.shown_url} does not answer: {error}") from error
         self._has_answered = True
         _raise_problem(response)
         return response
 
     def _no_answer(self, error: httpx2.ConnectError) -> str:
         return (
-            f"No API answers at {self.url}: start one with `teamrun serve`, or say where it "
-            f"is with --url or TEAMRUN_URL ({error})."
+            f"No API answers at {self.shown_url}: start one with `teamrun serve`, or give "
+            f"its URL with --url or TEAMRUN_URL ({error})."
         )
 
 
-def _checked(path: str) -> str:
-    """A path that was made with an id or a name of the user's: it must lead nowhere else.
-
-    Raises:
-        UsageError: It has a part that is no id and no name.
-    """
-    for part in path.removeprefix("/").split("/"):
-        if not _SEGMENT.fullmatch(part):
-            raise UsageError(
-                f"{part!r} is not the id of a run; it has letters, digits, '_' and '-' only."
-            )
-    return path
-
-
-def _json(body: Mapping[str, Any]) -> bytes:
-    """A body as JSON.
-
-    Raises:
-        UsageError: A number in it is not finite.
-    """
-    try:
-        return json.dumps(dict(body), allow_nan=False).encode()
-    except ValueError as error:
-        raise UsageError("A number must be finite: `nan` and `inf` cannot be sent.") from error
-
-
-def _without_password(url: str) -> str:
-    """A URL for messages."""
-    return _USER.sub("//", url)
-
-
 def _host(url: str) -> str:
-    shown = _without_password(url)
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port  # a port beyond 65535 raises
-    except ValueError as error:
-        raise UsageError(f"{shown!r} is not a URL: {error}. {_REMEDY}") from error
+        (host or "").encode("idna")  # as the resolver does; a UnicodeError is a ValueError
+    except ValueError:  # its text repeats parts of the URL
+        raise UsageError(f"{public_url(url)} is not a URL. {_REMEDY}") from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise UsageError(f"{shown!r} is not the URL of an HTTP service. {_REMEDY}")
+        raise UsageError(f"{public_url(url)} is not the URL of an HTTP service. {_REMEDY}")
+    if "@" in parts.path or "?" in url or "#" in url:
+        raise UsageError(
+            f"{public_url(url)}: the URL has a query or a fragment, or a password with characters "
+            "that must be percent-encoded: # is %23, / is %2F, ? is %3F, @ is %40."
+        )
     return host
+
+
+def is_header_text(value: str) -> bool:
+    """Whether an HTTP header carries the value unchanged (RFC 9110, 5.5)."""
+    return value.isascii() and value.isprintable() and value == value.strip()
+
+
+def _path(segments: Iterable[str]) -> str:
+    return "/".join(("/v1", *map(path_segment, segments)))
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"The request cannot be written as JSON in UTF-8: {error}.") from None
 
 
 def _raise_problem(response: httpx2.Response) -> None:

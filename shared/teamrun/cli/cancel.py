@@ -35,7 +35,7 @@ def command(
     body = {"mode": "graceful" if graceful else "now"}
     if reason is not None:
         body["reason"] = reason
-    answer = ApiClient(url, api_key=api_key).post(f"/v1/runs/{run_id}/cancel", body)
+    answer = ApiClient(url, api_key=api_key).post("runs", run_id, "cancel", body=body)
     if json_:
         print_json(answer)
     else:

@@ -23,5 +23,5 @@ def command(
     """Delete runs that have ended, with their events, results and files; print the id of each."""
     server = ApiClient(url, api_key=api_key)
     for run_id in run_ids:
-        server.delete(f"/v1/runs/{run_id}")
+        server.delete("runs", run_id)
         result(run_id)

@@ -60,14 +60,16 @@ def command(
 ) -> None:
     """List the files of a run, or download some or all of them."""
     server = ApiClient(url, api_key=api_key)
-    answer = server.get(f"/v1/runs/{run_id}/artifacts")
+    answer = server.get("runs", run_id, "artifacts")
     files = _Page.model_validate_json(answer).data
     wanted = sorted({file.name for file in files}) if all_ else names or []
     if not wanted and not all_:
         _list(answer, files, as_json=json_)
         return
     for file in [_chosen(files, name, version, run_id) for name in wanted]:
-        _save(server.fetch(file.url), file, output, force=force)
+        version_ = str(file.version)
+        data = server.fetch("runs", run_id, "artifacts", file.name, "versions", version_)
+        _save(data, file, output, force=force)
 
 
 def _list(answer: str, files: list[Artifact], *, as_json: bool) -> None:
@@ -96,11 +98,16 @@ def _save(data: bytes, file: Artifact, output: str, *, force: bool) -> None:
     path = Path(output) / check_artifact_name(file.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UsageError(
+            f"{error.filename} is not a folder; choose another one with --output."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"The folder {path.parent} cannot be made: {error}") from error
+    try:
         with path.open("wb" if force else "xb") as target:
             target.write(data)
     except FileExistsError as error:
-        if not path.exists():  # a file stands in the folder's place
-            raise UsageError(f"{path.parent} is not a folder; name one with --output.") from error
         raise UsageError(f"{path} exists already; replace it with --force.") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error}") from error

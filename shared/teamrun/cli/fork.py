@@ -1,5 +1,6 @@
 """`teamrun fork`: a new run that shares another's past."""
 
+import re
 import uuid
 from typing import Annotated, Any
 
@@ -53,7 +54,7 @@ def command(
     if say is not None:
         body["input"] = {"content": say}
     answer = ApiClient(url, api_key=api_key).post(
-        f"/v1/runs/{run_id}/fork", body, headers={"Idempotency-Key": uuid.uuid4().hex}
+        "runs", run_id, "fork", body=body, headers={"Idempotency-Key": uuid.uuid4().hex}
     )
     if json_:
         print_json(answer)
@@ -63,7 +64,7 @@ def command(
 
 def _number(event: str, run_id: str) -> int:
     digits = event.removeprefix(f"{run_id}-").removeprefix("#")
-    if not (digits.isascii() and digits.isdigit()):
+    if not re.fullmatch("[0-9]{1,18}", digits):
         raise UsageError(
             f"--after {event!r} is neither the number of an event nor the id of one of {run_id}. "
             f"`teamrun watch {run_id}` shows the numbers."

@@ -1,5 +1,6 @@
 """What commands take from files and from stdin."""
 
+import json
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,7 +13,19 @@ from teamrun.components.reading.problems import Problem, Source
 from teamrun.components.reading.yaml_text import load_yaml
 from teamrun.errors import DefinitionError, TeamrunError, UsageError
 
-__all__ = ["in_file", "named_team", "task_text"]
+__all__ = ["in_file", "json_value", "named_team", "task_text"]
+
+
+def json_value(text: str) -> Any:
+    """The value of a JSON text that a request can carry.
+
+    Raises:
+        ValueError: The text is not JSON, or has a number beyond all floats or half of a surrogate
+            pair.
+    """
+    value = load_json(text)
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return value
 
 
 def named_team(name: str) -> dict[str, Any]:
@@ -24,7 +37,7 @@ def named_team(name: str) -> dict[str, Any]:
     if not name.endswith(".json"):
         return {"team": name}
     try:
-        return {"team_spec": load_json(read_text(Path(name)))}
+        return {"team_spec": json_value(read_text(Path(name)))}
     except (OSError, ValueError) as error:
         raise UsageError(f"The team file {name!r} cannot be read: {error}") from error
 

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from teamrun.cli.values import finite
+
 __all__ = ["MaxCostOption", "TimeoutOption", "limits"]
 
 MaxCostOption = Annotated[
@@ -11,6 +13,7 @@ MaxCostOption = Annotated[
     typer.Option(
         "--max-cost-usd",
         envvar="TEAMRUN_MAX_COST_USD",
+        callback=finite,
         help="The run may cost so much, where prices are known.",
     ),
 ]
@@ -19,6 +22,7 @@ TimeoutOption = Annotated[
     typer.Option(
         "--timeout-seconds",
         envvar="TEAMRUN_TIMEOUT_SECONDS",
+        callback=finite,
         help="The run may work so long; waiting does not count.",
     ),
 ]

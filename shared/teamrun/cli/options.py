@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from teamrun.cli.values import header_text
+
 __all__ = [
     "ApiKeyOption",
     "ConfigOption",
@@ -23,7 +25,12 @@ __all__ = [
 UrlOption = Annotated[str, typer.Option("--url", envvar="TEAMRUN_URL", help="Where the API is.")]
 ApiKeyOption = Annotated[
     str | None,
-    typer.Option("--api-key", envvar="TEAMRUN_API_KEY", help="A key, where the API wants one."),
+    typer.Option(
+        "--api-key",
+        envvar="TEAMRUN_API_KEY",
+        callback=header_text,
+        help="A key, if the API needs one.",
+    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json/--no-json", envvar="TEAMRUN_JSON", help="Print JSON.")

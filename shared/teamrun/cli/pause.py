@@ -21,7 +21,7 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Pause a run and print its status: calls under way complete first, none begins."""
-    answer = ApiClient(url, api_key=api_key).post(f"/v1/runs/{run_id}/pause", {})
+    answer = ApiClient(url, api_key=api_key).post("runs", run_id, "pause", body={})
     if json_:
         print_json(answer)
     else:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from teamrun.cli.api_client import ApiClient
+from teamrun.cli.given import json_value
 from teamrun.cli.screen import talk
 from teamrun.cli.terminal import NoLongerAsked, ReadLine
-from teamrun.components.reading.json_text import load_json
 from teamrun.errors import RunEnded, StaleAction, Unavailable, UnfitAnswer
 from teamrun.runs.log.status import RequiredAction
 from teamrun.runs.service.resources import Run
@@ -55,12 +55,12 @@ class ApiPrompter:
 
     def action(self, action_id: str) -> RequiredAction | None:
         """The question; None if it is not open."""
-        run = Run.model_validate_json(self._server.get(f"/v1/runs/{self._run_id}"))
+        run = Run.model_validate_json(self._server.get("runs", self._run_id))
         return next((each for each in run.required_actions if each.id == action_id), None)
 
     def answer(self, action_id: str, answer: dict[str, Any]) -> None:
         """Send the answer."""
-        self._server.post(f"/v1/runs/{self._run_id}/input", {"action_id": action_id, **answer})
+        self._server.post("runs", self._run_id, "input", body={"action_id": action_id, **answer})
 
     def left_open(self, action: RequiredAction) -> None:
         """Show how to answer from elsewhere."""
@@ -71,7 +71,7 @@ class ApiPrompter:
             said = {"data": {}}
         body = json.dumps({"action_id": action.id, **said}, ensure_ascii=False)
         key = ' -H "Authorization: Bearer $TEAMRUN_API_KEY"' if self._server.has_key else ""
-        url = shlex.quote(f"{self._server.url}/v1/runs/{self._run_id}/input")
+        url = shlex.quote(f"{self._server.shown_url}/v1/runs/{self._run_id}/input")
         self._tell(
             "The run waits for an answer. Give it with `teamrun answer`, or:\n"
             f"  curl {url}{key} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
@@ -157,7 +157,7 @@ class Attendant:
     def _data(self, action: RequiredAction) -> dict[str, Any] | None:
         while (line := self._line(action, "JSON> ")) is not None:
             try:
-                return {"data": load_json(line)}
+                return {"data": json_value(line)}
             except ValueError as error:
                 self._tell(f"That is no JSON: {error}.")
         return None

@@ -22,7 +22,7 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Print the output of an ended run. The status is 1 if the run did not complete."""
-    answer = ApiClient(url, api_key=api_key).get(f"/v1/runs/{run_id}/result")
+    answer = ApiClient(url, api_key=api_key).get("runs", run_id, "result")
     found = RunResult.model_validate_json(answer)
     if json_:
         print_json(answer)

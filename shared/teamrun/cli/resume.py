@@ -28,7 +28,7 @@ def command(
     A run that is not paused goes on as it does; its limits are changed, too.
     """
     body = limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds)
-    answer = ApiClient(url, api_key=api_key).post(f"/v1/runs/{run_id}/resume", body)
+    answer = ApiClient(url, api_key=api_key).post("runs", run_id, "resume", body=body)
     if json_:
         print_json(answer)
     else:

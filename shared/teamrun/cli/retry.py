@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Make a new run from the specification of one that has ended, and print its id."""
     answer = ApiClient(url, api_key=api_key).post(
-        f"/v1/runs/{run_id}/retry", {"from": from_}, headers={"Idempotency-Key": uuid.uuid4().hex}
+        "runs", run_id, "retry", body={"from": from_}, headers={"Idempotency-Key": uuid.uuid4().hex}
     )
     if json_:
         print_json(answer)

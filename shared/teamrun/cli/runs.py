@@ -42,9 +42,9 @@ def command(
     """List runs, newest first."""
     server = ApiClient(url, api_key=api_key)
     if run_id is not None:
-        print_json(server.get(f"/v1/runs/{run_id}"))
+        print_json(server.get("runs", run_id))
         return
-    answer = server.get("/v1/runs", status=status, team=team, tag=tag, limit=limit)
+    answer = server.get("runs", status=status, team=team, tag=tag, limit=limit)
     if json_:
         print_json(answer)
         return

@@ -30,7 +30,7 @@ def command(
     """Say something that the team hears before its next turn, and print the run's status."""
     content = task_text(text)
     body = {"content": content, "source": source}
-    answer = ApiClient(url, api_key=api_key).post(f"/v1/runs/{run_id}/messages", body)
+    answer = ApiClient(url, api_key=api_key).post("runs", run_id, "messages", body=body)
     if json_:
         print_json(answer)
     else:

@@ -27,6 +27,7 @@ from teamrun.cli.screen import result, talk, warn
 from teamrun.cli.serving.changes import hint_at_changes
 from teamrun.cli.serving.imports import check_imports
 from teamrun.cli.serving.service import ServeSettings, serve
+from teamrun.cli.values import finite
 from teamrun.components.fallbacks import refuse_fallbacks
 from teamrun.components.registry import Registry
 from teamrun.components.resources import TeamSummary
@@ -55,6 +56,7 @@ def command(
         typer.Option(
             "--grace-seconds",
             envvar="TEAMRUN_GRACE_SECONDS",
+            callback=finite,
             help="How long calls under way may take at the end [5].",
         ),
     ] = None,

@@ -11,6 +11,7 @@ from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.screen import print_json, result
+from teamrun.cli.values import finite, header_text
 from teamrun.cli.watch import watch_to_end
 from teamrun.errors import UsageError
 from teamrun.runs.service.resources import Run
@@ -50,6 +51,7 @@ def command(
         typer.Option(
             "--delay-seconds",
             envvar="TEAMRUN_DELAY_SECONDS",
+            callback=finite,
             help="The run begins after that time.",
         ),
     ] = None,
@@ -58,6 +60,7 @@ def command(
         typer.Option(
             "--idempotency-key",
             envvar="TEAMRUN_IDEMPOTENCY_KEY",
+            callback=header_text,
             help="The same key and request make one run only.",
         ),
     ] = None,
@@ -79,7 +82,7 @@ def command(
         body["delay_seconds"] = delay_seconds
     # With a key of our own a lost answer costs nothing: the same request finds the same run.
     headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-    answer = server.post("/v1/runs", body, headers=headers)
+    answer = server.post("runs", body=body, headers=headers)
     run_id = Run.model_validate_json(answer).id
     if json_:
         print_json(answer)

@@ -28,7 +28,7 @@ def command(
     url: UrlOption = DEFAULT_URL, api_key: ApiKeyOption = None, json_: JsonOption = False
 ) -> None:
     """List the teams that a run can name."""
-    answer = ApiClient(url, api_key=api_key).get("/v1/teams")
+    answer = ApiClient(url, api_key=api_key).get("teams")
     if json_:
         print_json(answer)
         return

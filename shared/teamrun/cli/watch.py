@@ -12,6 +12,7 @@ from teamrun.cli.questions import ApiPrompter, Attendant
 from teamrun.cli.screen import print_json
 from teamrun.cli.show import view_on_stdout
 from teamrun.cli.terminal import at_terminal
+from teamrun.cli.values import header_text
 from teamrun.runs.service.resources import Delta, Event, Run
 
 __all__ = ["EXAMPLE", "command", "watch_to_end"]
@@ -28,7 +29,10 @@ def command(
     after: Annotated[
         str | None,
         typer.Option(
-            "--after", envvar="TEAMRUN_AFTER", help="Begin after this event: its id or number."
+            "--after",
+            envvar="TEAMRUN_AFTER",
+            callback=header_text,
+            help="Begin after this event: its id or number.",
         ),
     ] = None,
     url: UrlOption = DEFAULT_URL,
@@ -63,6 +67,6 @@ def watch_to_end(
         if event.type == "run.input_required":
             attendant.attend(event.data["id"])
     if not as_json:
-        view.summary(Run.model_validate_json(server.get(f"/v1/runs/{run_id}")))
+        view.summary(Run.model_validate_json(server.get("runs", run_id)))
     if last in FAILED:
         sys.exit(1)

@@ -14,6 +14,7 @@ from teamrun.cli.options import (
     RedisUrlOption,
     StoreUrlOption,
 )
+from teamrun.cli.values import finite
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -33,6 +34,7 @@ def command(
         typer.Option(
             "--grace-seconds",
             envvar="TEAMRUN_GRACE_SECONDS",
+            callback=finite,
             help="How long calls under way may take after SIGTERM [20].",
         ),
     ] = None,

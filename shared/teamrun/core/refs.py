@@ -1,8 +1,22 @@
 """References: how a run is named outside of its log."""
 
+import re
 from typing import NamedTuple, Self
 
-__all__ = ["RunRef"]
+__all__ = ["RunRef", "is_run_id", "is_tenant"]
+
+_RUN_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
+_TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def is_run_id(text: str) -> bool:
+    """Whether the text has the form of a run's id."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
+def is_tenant(text: str) -> bool:
+    """Whether the text has the form of a tenant's name."""
+    return _TENANT.fullmatch(text) is not None
 
 
 class RunRef(NamedTuple):

@@ -1,9 +1,13 @@
-"""URLs that may contain a password: how they are checked and how they are shown."""
+"""URLs that may contain a password: how they are checked and shown; and segments of their paths."""
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-__all__ = ["http_url_fault", "public_url"]
+from teamrun.errors import UsageError
+
+__all__ = ["http_url_fault", "path_segment", "public_url"]
+
+_UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
 
 
 def http_url_fault(url: str) -> str | None:
@@ -39,3 +43,18 @@ def public_url(url: str) -> str:
     if "@" in tail:
         return f"{scheme}{separator}..."
     return f"{scheme}{separator}{head.rpartition('@')[2]}"
+
+
+def path_segment(text: str) -> str:
+    """The text as one segment of a URL's path, percent-encoded (RFC 3986, 3.3).
+
+    Raises:
+        UsageError: The text would change the path: it is empty, `.` or `..`, or contains a slash,
+            which servers decode before they look at the path.
+    """
+    if text in {"", ".", ".."} or _UNSAFE.search(text):
+        raise UsageError(
+            f"{text!r} cannot be part of a path: an id is not empty, '.' or '..', and contains no "
+            "slash and no control character. `teamrun runs` lists the ids of runs."
+        )
+    return quote(text, safe="")

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from teamrun.errors import UsageError
+from teamrun.errors import StorageError, UsageError
+from teamrun.storage.keys import check_prefix
 
-__all__ = ["StoreAddress", "read_store_url", "store_namespace"]
+__all__ = ["StoreAddress", "check_endpoint", "read_store_url", "store_namespace"]
 
 _FORMS = "memory://, file:///path, s3://bucket/prefix or az://container/prefix"
 _KINDS: dict[str, Literal["memory", "file", "s3", "az"]] = {
@@ -30,6 +31,9 @@ _IN_THE_ENVIRONMENT = {
     "az": "AZURE_STORAGE_ACCOUNT_KEY",
 }
 _NAMESPACE_LENGTH = 12
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+"""Two characters at least: one is a drive of Windows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,14 @@ def read_store_url(url: str) -> StoreAddress:
     Raises:
         UsageError: It is none of the known forms. The message repeats no part that could be secret.
     """
+    if _CONTROL.search(unquote(url, errors="replace")):
+        _refuse("it contains a control character")
     if "://" not in url and url:
+        if scheme := _SCHEME.match(url):
+            _refuse(
+                f"after {scheme[0]!r} two slashes are missing: write {_FORMS}. For a folder of "
+                "that name, begin with ./"
+            )
         return _folder(url)
     try:
         parts = urlsplit(url)
@@ -63,6 +74,29 @@ def read_store_url(url: str) -> StoreAddress:
     if kind == "memory":
         return StoreAddress(kind="memory")
     return _file(url, parts) if kind == "file" else _bucket(kind, url, parts)
+
+
+def check_endpoint(endpoint: str, *, source: str) -> None:
+    """Check that an endpoint is the URL of an HTTP server.
+
+    Args:
+        endpoint: The URL. No message repeats it: it may contain credentials.
+        source: What the message calls it.
+
+    Raises:
+        UsageError: It is none, or contains credentials, a query or a fragment.
+    """
+    try:
+        parts = urlsplit(endpoint)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = parts = None
+    if parts is None or parts.scheme not in {"http", "https"} or not host or port == 0:
+        _refuse(f"{source} is not the URL of a server: write http://host:9000 or https://host")
+    if "@" in endpoint:
+        _refuse(f"{source} contains credentials: set them in the environment instead")
+    if parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", endpoint):
+        _refuse(f"{source} has a query, a fragment or a character that is not ASCII: remove it")
 
 
 def store_namespace(url: str) -> str:
@@ -110,10 +144,15 @@ def _bucket(kind: Literal["s3", "az"], url: str, parts: SplitResult) -> StoreAdd
         _refuse("write # as %23")
     if not re.fullmatch(r"[A-Za-z0-9$][A-Za-z0-9._-]*", parts.netloc):
         _refuse(f"the bucket's name is missing or invalid: write {kind}://bucket/prefix")
+    prefix = unquote(parts.path).strip("/")
+    try:
+        check_prefix(f"{prefix}/" if prefix else "")
+    except StorageError:
+        _refuse("its prefix must be names joined by /, none of them empty, . or ..")
     return StoreAddress(
         kind=kind,
         bucket=parts.netloc,
-        prefix=unquote(parts.path).strip("/"),
+        prefix=prefix,
         options=tuple(sorted(_options(parts, _OPTIONS[kind]).items())),
     )
 
@@ -131,8 +170,11 @@ def _options(parts: SplitResult, known: Set[str]) -> dict[str, str]:
         if name in options:
             _refuse(f"the option {name!r} is given twice")
         options[name] = value
-    if "@" in options.get("endpoint", ""):
-        _refuse("the endpoint contains credentials: set them in the environment instead")
+    if (endpoint := options.get("endpoint")) is not None:
+        check_endpoint(endpoint, source="the endpoint")
+    for name in ("account", "region"):
+        if not re.fullmatch("[A-Za-z0-9_-]{1,64}", options.get(name, "x")):
+            _refuse(f"the option {name!r} must be 1 to 64 letters, digits, - or _")
     return options
 
 

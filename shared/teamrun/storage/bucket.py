@@ -8,9 +8,9 @@ import asyncio
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,7 +18,8 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, JoinError
 from obstore.store import AzureStore, S3Store
 
-from teamrun.errors import NotFound, StorageError, Unavailable
+from teamrun.errors import NotFound, StorageError, Unavailable, UsageError
+from teamrun.storage.address import check_endpoint
 from teamrun.storage.aws import AwsProfile, aws_endpoint, boto3_credentials, read_profile
 from teamrun.storage.keys import check_key, check_prefix
 
@@ -36,6 +37,7 @@ _THREADS = 64
 _PAGE = 1000
 _REGIONS = {"AWS_REGION", "AWS_DEFAULT_REGION"}
 _QUERY = re.compile(r"\?\S*")
+_URL = re.compile(r"\S*://\S*")
 
 
 # A server that is down is known as such after about a second, one that hangs after these.
@@ -72,7 +74,8 @@ def open_s3(
         environ: In place of the environment of the process; obstore reads that in any case.
 
     Raises:
-        UsageError: `AWS_PROFILE` names a profile that does not exist or gives no credentials.
+        UsageError: `AWS_PROFILE` names a profile that does not exist or gives no credentials, the
+            endpoint is no URL, or a variable has a value that obstore refuses.
     """
     environ = os.environ if environ is None else environ
     profile = read_profile(environ)
@@ -82,6 +85,7 @@ def open_s3(
         "disable_bulk_delete": True,  # not every server has it
     }
     if endpoint is not None:
+        check_endpoint(endpoint, source="the endpoint (AWS_ENDPOINT_URL, or that of the profile)")
         config["endpoint"] = endpoint
     if region is not None:
         config["region"] = region
@@ -90,14 +94,15 @@ def open_s3(
     provider = None
     if profile and not environ.get("AWS_ACCESS_KEY_ID"):
         provider = _add_profile(config, profile)
-    store = S3Store(
-        bucket,
-        prefix=prefix or None,
-        config=config,
-        client_options=_client(endpoint),
-        retry_config=_RETRIES,
-        credential_provider=provider,
-    )
+    with _refusals("AWS"):
+        store = S3Store(
+            bucket,
+            prefix=prefix or None,
+            config=config,
+            client_options=_client(endpoint),
+            retry_config=_RETRIES,
+            credential_provider=provider,
+        )
     return BucketStore(store, name=f"the bucket {bucket!r}")
 
 
@@ -121,21 +126,46 @@ def open_azure(
         container: Its name.
         prefix: A folder of the container that holds everything.
         account: The storage account; without it `AZURE_STORAGE_ACCOUNT_NAME` names it.
-        endpoint: The server, where it is not Microsoft's.
+        endpoint: The server, if it is not Microsoft's.
+
+    Raises:
+        UsageError: The account is not known, the endpoint is no URL, or a variable has a value that
+            obstore refuses.
     """
     config: AzureConfig = {}
     if endpoint is not None:
         config["endpoint"] = endpoint
+    endpoint = endpoint or os.environ.get("AZURE_STORAGE_ENDPOINT")
+    if endpoint is not None:
+        check_endpoint(endpoint, source="the endpoint (AZURE_STORAGE_ENDPOINT)")
     if account is not None:
         config["account_name"] = account
-    store = AzureStore(
-        container,
-        prefix=prefix or None,
-        config=config,
-        client_options=_client(endpoint or os.environ.get("AZURE_STORAGE_ENDPOINT")),
-        retry_config=_RETRIES,
-    )
+    with _refusals("AZURE"):
+        store = AzureStore(
+            container,
+            prefix=prefix or None,
+            config=config,
+            client_options=_client(endpoint),
+            retry_config=_RETRIES,
+        )
     return BucketStore(store, name=f"the container {container!r}")
+
+
+@contextmanager
+def _refusals(variables: str) -> Generator[None]:
+    """Turn what obstore refuses before any request into a usage error."""
+    try:
+        yield
+    except (BaseError, ValueError) as error:
+        if "Account must be specified" in str(error):
+            reason = "the storage account is not known: add ?account=NAME to the URL, or set "
+            reason += "AZURE_STORAGE_ACCOUNT_NAME"
+        else:  # the further lines repeat the configuration
+            text = _URL.sub("(a URL)", str(error).partition("\n")[0])[:200]
+            reason = f"{text} Look at the variables {variables}_*"
+        raise UsageError(
+            f"The store (TEAMRUN_STORE_URL) cannot be used: {reason}.", setting="store"
+        ) from None
 
 
 def _client(endpoint: str | None) -> "ClientConfig":

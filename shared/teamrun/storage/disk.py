@@ -18,7 +18,7 @@ from contextlib import suppress
 from datetime import timedelta
 from itertools import count
 
-from teamrun.errors import StorageError, Unavailable
+from teamrun.errors import NotFound, StorageError, Unavailable
 from teamrun.storage.file_names import key_to_path
 
 __all__ = ["Disk", "map_os_error"]
@@ -78,15 +78,17 @@ class Disk:
     """Files below one folder; every method may block.
 
     Args:
-        root: The folder; it is made where it is missing.
+        root: The folder.
         sync: Survive the loss of power, too.
+        make: Make the folder if it is missing, and prove that it can be written to.
         link: How a complete file gets its name; a parameter for tests alone.
 
     Raises:
+        NotFound: There is no such folder, and `make` is false.
         StorageError: The folder cannot be used, or its file system has no hard links.
     """
 
-    def __init__(self, root: str, *, sync: bool, link: Link = os.link) -> None:
+    def __init__(self, root: str, *, sync: bool, make: bool = True, link: Link = os.link) -> None:
         self._sync = sync
         self._link = link
         self._token = secrets.token_hex(6)
@@ -94,6 +96,11 @@ class Disk:
         self._known: set[str] = set()
         self.unsynced: set[str] = set()
         """Folders with a new name in them that is not on the disk yet; only with `sync`."""
+        if not make:
+            self.root = os.path.realpath(root)
+            if not os.path.isdir(root):
+                raise NotFound(f"there is no folder {root!r}", key="")
+            return
         try:
             os.makedirs(root, _FOLDER_MODE, exist_ok=True)
             self.root = os.path.realpath(root)

@@ -35,16 +35,20 @@ class FileStore:
     the process.
 
     Args:
-        root: The folder; it is made where it is missing.
+        root: The folder.
         fsync: Survive the loss of power: each put waits for the disk.
+        make: Make the folder if it is missing; without it nothing is written until the first put.
         link: How a complete file gets its name; a parameter for tests alone.
 
     Raises:
+        NotFound: There is no such folder, and `make` is false.
         StorageError: The folder cannot be used, or its file system has no hard links.
     """
 
-    def __init__(self, root: Path | str, *, fsync: bool = False, link: Link = os.link) -> None:
-        self._disk = Disk(str(root), sync=fsync, link=link)
+    def __init__(
+        self, root: Path | str, *, fsync: bool = False, make: bool = True, link: Link = os.link
+    ) -> None:
+        self._disk = Disk(str(root), sync=fsync, make=make, link=link)
         self._lists = FolderList(self._disk.root)
         self._writer = BatchWriter(self._disk) if fsync else None
 

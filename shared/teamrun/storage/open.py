@@ -1,6 +1,9 @@
 """Makes a store from a URL, as settings name it."""
 
+from pathlib import Path
+
 from teamrun.core.optional import require
+from teamrun.errors import NotFound, StorageError, Unavailable, UsageError
 from teamrun.storage.address import StoreAddress, read_store_url
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.file import FileStore
@@ -9,7 +12,7 @@ from teamrun.storage.memory import MemoryStore
 __all__ = ["open_store"]
 
 
-def open_store(url: str, *, fsync: bool = False) -> ObjectStore:
+def open_store(url: str, *, fsync: bool = False, make: bool = True) -> ObjectStore:
     """A store for one of these URLs.
 
         memory://
@@ -20,18 +23,37 @@ def open_store(url: str, *, fsync: bool = False) -> ObjectStore:
     Args:
         url: Which store; credentials of S3 and Azure are in the environment, never in here.
         fsync: For `file://`: survive the loss of power, too.
+        make: For `file://`: make the folder if it is missing. Commands that only read do not.
 
     Raises:
-        UsageError: The URL is none of these.
+        UsageError: The URL is none of these, or its store cannot be used.
         MissingPackage: `obstore` is not installed, for S3 and Azure.
-        StorageError: The folder cannot be used.
+        Unavailable: The folder cannot be used now; it may be later.
     """
     address = read_store_url(url)
     if address.kind == "memory":
         return MemoryStore()
     if address.folder is not None:
-        return FileStore(address.folder, fsync=fsync)
+        return _open_folder(address.folder, fsync=fsync, make=make)
     return _open_bucket(address)
+
+
+def _open_folder(folder: Path, *, fsync: bool, make: bool) -> ObjectStore:
+    try:
+        return FileStore(folder, fsync=fsync, make=make)
+    except Unavailable:
+        raise
+    except NotFound:
+        raise UsageError(
+            f"There is no folder {str(folder)!r}: correct the data folder (--data-dir or "
+            "TEAMRUN_DATA_DIR) or the store URL (--store-url or TEAMRUN_STORE_URL).",
+            setting="store",
+        ) from None
+    except StorageError as error:
+        raise UsageError(
+            f"The store (TEAMRUN_STORE_URL) cannot be used: {error}. Choose another folder.",
+            setting="store",
+        ) from error
 
 
 def _open_bucket(address: StoreAddress) -> ObjectStore:

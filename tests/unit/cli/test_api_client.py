@@ -56,7 +56,7 @@ def test_only_a_server_that_has_answered_is_asked_again_for_a_stream(
 
     asked = server(answer)
     if answers_first:
-        asked.post("/v1/runs", {})
+        asked.post("runs", body={})
 
     with pytest.raises(Unavailable, match="TEAMRUN_URL"):
         list(asked.follow("r"))
@@ -93,7 +93,7 @@ def test_a_problem_becomes_an_error_that_names_the_field(
     problem = {"detail": "No.", "errors": [{"pointer": "/team", "detail": "There is no such."}]}
 
     with pytest.raises(expected) as caught:
-        server(lambda _: httpx2.Response(status, json=problem)).get("/v1/runs")
+        server(lambda _: httpx2.Response(status, json=problem)).get("runs")
 
     assert "/team" in str(caught.value)
 
@@ -103,14 +103,14 @@ def test_a_single_fault_is_told_once_with_its_place() -> None:
     problem = {"detail": "No such status.", "errors": [fault]}
 
     with pytest.raises(UsageError) as caught:
-        server(lambda _: httpx2.Response(400, json=problem)).get("/v1/runs")
+        server(lambda _: httpx2.Response(400, json=problem)).get("runs")
 
     assert str(caught.value) == "status: No such status."
 
 
 def test_an_answer_of_something_else_is_an_error_with_its_status() -> None:
     with pytest.raises(Unavailable, match="502"):
-        server(lambda _: httpx2.Response(502, text="<html>")).get("/v1/runs")
+        server(lambda _: httpx2.Response(502, text="<html>")).get("runs")
 
 
 def test_where_nobody_listens_the_message_names_the_setting() -> None:
@@ -118,7 +118,7 @@ def test_where_nobody_listens_the_message_names_the_setting() -> None:
         raise httpx2.ConnectError("refused", request=request)
 
     with pytest.raises(Unavailable, match="TEAMRUN_URL"):
-        server(answer).post("/v1/runs", {})
+        server(answer).post("runs", body={})
 
 
 def test_the_key_and_the_body_are_sent() -> None:
@@ -131,7 +131,7 @@ def test_the_key_and_the_body_are_sent() -> None:
     client = ApiClient(
         "http://127.0.0.1:1", api_key="key_1", transport=httpx2.MockTransport(answer)
     )
-    client.post("/v1/runs", {"team": "t"}, headers={"Idempotency-Key": "k"})
+    client.post("runs", body={"team": "t"}, headers={"Idempotency-Key": "k"})
 
     assert seen[0].headers["Authorization"] == "Bearer key_1"
     assert seen[0].headers["Idempotency-Key"] == "k"

@@ -22,7 +22,7 @@ def artifact(name: str, version: int) -> dict[str, Any]:
         "media_type": "text/plain",
         "size": 3,
         "sha256": "0",
-        "url": f"/files/{version}",
+        "url": f"http://elsewhere.invalid/{version}",
     }
 
 
@@ -57,9 +57,9 @@ def url() -> Generator[str]:
     page = {"data": [artifact("a.txt", 1), artifact("a.txt", 2), artifact("../b.txt", 3)]}
     answers = {
         "/v1/runs/run_1/artifacts": json.dumps(page).encode(),
-        "/files/1": b"one",
-        "/files/2": b"\xff\x00",
-        "/files/3": b"bad",
+        "/v1/runs/run_1/artifacts/a.txt/versions/1": b"one",
+        "/v1/runs/run_1/artifacts/a.txt/versions/2": b"\xff\x00",
+        "/v1/runs/run_1/artifacts/..%2Fb.txt/versions/3": b"bad",
     }
     with answering(answers) as url:
         yield url
