@@ -12,6 +12,7 @@
       InvalidParameter         a query parameter, path part or header does not hold
         InvalidIdempotencyKey  not 1 to 255 printable ASCII characters
       NotAcceptable            no representation that `Accept` allows
+      InvalidRequest           not HTTP/1.1
       AmbiguousLength          the body's length is given in two ways
       RequestTimeout           the body does not arrive
       RouteNotFound            no such path
@@ -37,6 +38,7 @@ __all__ = [
     "InvalidIdempotencyKey",
     "InvalidJson",
     "InvalidParameter",
+    "InvalidRequest",
     "MethodNotAllowed",
     "MissingScope",
     "NotAcceptable",
@@ -133,6 +135,12 @@ class NotAcceptable(UsageError):
     """None of the representations of the resource is in the request's Accept header."""
 
     code = "not_acceptable"
+
+
+class InvalidRequest(UsageError):
+    """The request is not valid HTTP/1.1."""
+
+    code = "invalid_request"
 
 
 class AmbiguousLength(UsageError):

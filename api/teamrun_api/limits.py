@@ -46,12 +46,13 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in _WITHOUT_BODY:
             await self._app(scope, receive, send)
             return
+        refusal = _Refusal(scope, receive, send)
         fault = self._fault_of(Headers(scope=scope))
         if fault is not None:
-            await _drain(scope, receive)
-            await problem_response(fault, scope)(scope, receive, send)
+            refusal.leaves_body = True
+            await problem_response(fault, scope)(scope, receive, refusal.send)
             return
-        await self._app(scope, self._counted(scope, receive), send)
+        await self._app(scope, self._counted(receive, refusal), refusal.send)
 
     def _fault_of(self, headers: Headers) -> UsageError | None:
         encoding = ", ".join(headers.getlist("content-encoding"))
@@ -85,7 +86,7 @@ class BodyLimit:
             " have the operator raise TEAMRUN_BODY_TIMEOUT_SECONDS."
         )
 
-    def _counted(self, scope: Scope, receive: Receive) -> Receive:
+    def _counted(self, receive: Receive, refusal: "_Refusal") -> Receive:
         left, complete = self._limit, False
         latest = asyncio.get_running_loop().time() + self._seconds
 
@@ -102,12 +103,35 @@ class BodyLimit:
                 complete = not message.get("more_body", False)
                 left -= len(message.get("body", b""))
                 if left < 0:
-                    if message.get("more_body", False):
-                        await _drain(scope, receive)
+                    refusal.leaves_body = not complete
                     raise self._too_large()
             return message
 
         return counting
+
+
+class _Refusal:
+    """Sends an answer at once, and only then reads the rest of a body that was refused.
+
+    A server that closes a connection while its client still sends resets it, and the client may
+    never see the answer. One that reads first lets a slow client wait for its answer.
+    """
+
+    __slots__ = ("_receive", "_scope", "_send", "leaves_body")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self.leaves_body = False
+        """Whether some of the body has not been read."""
+
+    async def send(self, message: Message) -> None:
+        if self.leaves_body and message["type"] == "http.response.body":
+            await self._send({**message, "more_body": True})
+            await _drain(self._scope, self._receive)
+            message = {"type": "http.response.body"}
+        await self._send(message)
 
 
 def check_shape(value: object) -> None:

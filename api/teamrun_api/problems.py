@@ -27,6 +27,7 @@ RETRY_AFTER_SECONDS = 1
 _STATUS: dict[type[TeamrunError], int] = {
     faults.InvalidJson: 400,
     faults.InvalidParameter: 400,
+    faults.InvalidRequest: 400,
     faults.AmbiguousLength: 400,
     errors.UsageError: 400,
     faults.Unauthenticated: 401,

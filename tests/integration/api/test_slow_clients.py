@@ -122,6 +122,68 @@ async def test_a_request_with_two_lengths_does_not_keep_its_connection() -> None
         assert answered.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        POST + b"Content-Length: 99999999999999\r\n\r\n{",
+        POST + b"Content-Length: 2000000\r\n\r\n{",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n200000\r\n" + b" " * 0x200000 + b"\r\n",
+        POST.replace(b"json", b"xml") + b"Content-Length: 100\r\n\r\n",
+    ],
+    ids=["beyond all sizes", "too large", "in chunks", "of another type"],
+)
+async def test_a_body_that_is_refused_is_answered_before_the_rest_has_arrived(
+    sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("teamrun_api.limits._DRAIN_SECONDS", 3600.0)
+    async with world() as w, serving(w) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        async with asyncio.timeout(10):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            body = json.loads(await reader.readexactly(length))
+        assert body["code"] in {"body_too_large", "unsupported_media_type"}
+        writer.close()
+
+
+NOT_HTTP = {
+    "garbage": b"\x16\x03\x01 hello\r\n\r\n",
+    "no version": b"GET /healthz\r\n\r\n",
+    "a header without a colon": GET + b"no colon\r\n\r\n",
+    "a header with a blank before the colon": GET + b"X : 1\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    "a length that is no number": POST + b"Content-Length: five\r\n\r\n",
+    "no host": b"GET /healthz HTTP/1.1\r\n\r\n",
+    "an endless head": GET + b"X: " + b"x" * 100_000,
+    "an unknown coding": POST + b"Transfer-Encoding: gzip\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", NOT_HTTP.values(), ids=NOT_HTTP.keys())
+async def test_what_is_not_http_is_answered_as_a_problem(sent: bytes) -> None:
+    async with world() as w, serving(w) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        head, _, body = (await read_all(reader, writer)).partition(b"\r\n\r\n")
+    problem = json.loads(body)
+    assert b"content-type: application/problem+json" in head.lower()
+    assert (problem["status"], problem["code"]) == (400, "invalid_request")
+    assert f"x-request-id: {problem['request_id']}".encode() in head.lower()
+
+
+async def test_a_request_for_another_protocol_is_answered_and_advises_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    upgrade = b"Connection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n"
+    with caplog.at_level(logging.WARNING):
+        async with world() as w, serving(w) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET + upgrade)
+            assert (await read_all(reader, writer)).startswith(b"HTTP/1.1 200 ")
+    assert [record.message for record in caplog.records] == []
+
+
 async def test_a_client_that_hangs_up_in_a_burst_of_events_leaves_no_warnings(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -53,8 +53,9 @@ def test_what_is_no_json_is_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"[]", b'"x"', b"1", b"null"])
 def test_json_that_is_no_object_is_an_invalid_body(data: bytes) -> None:
-    with pytest.raises(InvalidBody):
+    with pytest.raises(InvalidBody) as caught:
         parse_body(data, CancelRequest)
+    assert not {word for word in ("dictionary", "instance") if word in str(caught.value)}
 
 
 def test_a_field_that_is_unknown_is_named_with_the_one_that_was_meant() -> None:
