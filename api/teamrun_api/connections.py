@@ -17,9 +17,7 @@ from teamrun_api.problems import MEDIA_TYPE, problem_of
 
 __all__ = ["Connection"]
 
-_INVALID = InvalidRequest(
-    "The request is not valid HTTP/1.1, or its head is longer than 64 KiB."
-)
+_INVALID = InvalidRequest("The request is not valid HTTP/1.1, or its head is longer than 64 KiB.")
 
 
 class Connection(H11Protocol):

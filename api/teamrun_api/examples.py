@@ -48,7 +48,7 @@ _SUBMIT_WITHIN: dict[str, Any] = {
     "retry": {"max_attempts": 3, "backoff_seconds": 10, "max_backoff_seconds": 600},
     "delay_seconds": 60,
     "expires_in_seconds": 3600,
-    "deadline": "2026-03-31T18:00:00Z",
+    "deadline": "2036-03-31T18:00:00Z",
 }
 
 _RUN_QUEUED: dict[str, Any] = {

@@ -52,6 +52,7 @@ _STATUS: dict[type[TeamrunError], int] = {
     errors.IdempotencyConflict: 422,
     errors.UnfitAnswer: 422,
     errors.NoSuchPoint: 422,
+    errors.ImpossibleTime: 422,
     errors.MissingPackage: 500,
     faults.NotReady: 503,
     errors.UnreadableEntry: 409,
@@ -165,7 +166,7 @@ def _detail_of(error: TeamrunError) -> str:
 def _faults_of(error: TeamrunError) -> tuple[RequestFault, ...]:
     if isinstance(error, errors.DefinitionError):
         return _definition_faults(error)
-    if isinstance(error, errors.UnfitAnswer | errors.NoSuchPoint):
+    if isinstance(error, errors.UnfitAnswer | errors.NoSuchPoint | errors.ImpossibleTime):
         return (RequestFault(error.message, error.code, pointer=error.pointer),)
     if isinstance(error, faults.InvalidBody | faults.InvalidParameter | faults.NotReady):
         return error.faults

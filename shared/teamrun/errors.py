@@ -13,6 +13,7 @@
         RunEnded                 a request to a run that has ended
         StaleAction              an answer to a question that is not open
         UnfitAnswer              an answer that does not fit its question
+        ImpossibleTime           a run could not begin at the times asked for
         NoSuchPoint              a run cannot continue from the point that was asked for
         ArtifactNotFound         the run has left no such file
       RunError                   a run failed
@@ -48,6 +49,7 @@ __all__ = [
     "EngineFault",
     "FatalToolError",
     "IdempotencyConflict",
+    "ImpossibleTime",
     "MissingPackage",
     "ModelError",
     "NoSuchPoint",
@@ -195,6 +197,16 @@ class NoSuchPoint(UsageError):
     """A run cannot go on from the point asked for. `pointer` names the field (RFC 6901)."""
 
     code = "no_such_point"
+
+    def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
+        super().__init__(message, pointer=pointer, **data)
+        self.pointer = pointer
+
+
+class ImpossibleTime(UsageError):
+    """A run could not begin at the times asked for. `pointer` names the field (RFC 6901)."""
+
+    code = "impossible_time"
 
     def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
         super().__init__(message, pointer=pointer, **data)

@@ -13,7 +13,7 @@ from tests.simulation.deployment import TENANT, Api, Deployment
 from tests.simulation.ledger import Said
 from tests.simulation.world import Died, VirtualClock
 
-from teamrun.errors import RunEnded, StaleAction, TeamrunError, Unavailable
+from teamrun.errors import ImpossibleTime, RunEnded, StaleAction, TeamrunError, Unavailable
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.status import TERMINAL, RequiredAction
@@ -122,16 +122,19 @@ class Clients:
     async def _submit_without_key(self, request: RunRequest) -> None:
         try:
             submitted = await self._request(lambda service: service.submit(TENANT, request))
-        except NoAnswer:
+        except (NoAnswer, ImpossibleTime):
             return
         self._accepted(submitted.run, attend=True)
 
     async def _submit_with_key(
         self, request: RunRequest, key: str, *, attend: bool = False
     ) -> None:
-        submitted = await self._insist(
-            lambda service: service.submit(TENANT, request, idempotency_key=key)
-        )
+        try:
+            submitted = await self._insist(
+                lambda service: service.submit(TENANT, request, idempotency_key=key)
+            )
+        except ImpossibleTime:
+            return
         self._ledger.by_key[key].add(submitted.run.id)
         self._accepted(submitted.run, attend=attend)
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from teamrun.errors import (
     DefinitionError,
     IdempotencyConflict,
+    ImpossibleTime,
     RunDeleted,
     RunEnded,
     RunNotFinished,
@@ -74,7 +75,15 @@ _SUBMITTED: Responses = {
             "Idempotency-Replayed",
         )
     ),
-    **problems(*BODY, InvalidIdempotencyKey, DefinitionError, IdempotencyConflict, RunDeleted),
+    **problems(
+        *BODY,
+        InvalidIdempotencyKey,
+        DefinitionError,
+        ImpossibleTime,
+        IdempotencyConflict,
+        ImpossibleTime,
+        RunDeleted,
+    ),
 }
 
 

@@ -359,3 +359,38 @@ def test_a_client_that_leaves_a_held_submit_leaves_the_run_behind_and_nothing_el
             assert [run["status"] for run in runs] == ["queued"]
 
     serve(scenario())
+
+
+IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
+    ({"deadline": "2001-01-01T00:00:00Z"}, "/deadline"),
+    ({"deadline": "2001-01-01T00:00:00Z", "delay_seconds": 5}, "/deadline"),
+    ({"deadline": "2101-01-01T00:00:00Z", "run_at": "2101-01-01T00:00:00Z"}, "/deadline"),
+    ({"deadline": "2101-01-01T00:00:00Z", "run_at": "2101-01-01T00:00:01Z"}, "/deadline"),
+    ({"expires_in_seconds": 59, "delay_seconds": 60}, "/expires_in_seconds"),
+    ({"expires_in_seconds": 59, "run_at": "2101-01-01T00:00:00Z"}, "/expires_in_seconds"),
+]
+
+
+@pytest.mark.parametrize(("times", "pointer"), IMPOSSIBLE)
+async def test_times_at_which_a_run_could_not_begin_are_refused(
+    times: dict[str, Any], pointer: str
+) -> None:
+    async with world() as w:
+        answer = await w.client.post("/v1/runs", json={**SUBMIT, **times})
+
+        assert (answer.status_code, answer.json()["code"]) == (422, "impossible_time")
+        assert [fault["pointer"] for fault in answer.json()["errors"]] == [pointer]
+        assert (await w.client.get("/v1/runs")).json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"deadline": "2101-01-01T00:00:00Z", "run_at": "2001-01-01T00:00:00Z"},
+        {"expires_in_seconds": 60, "delay_seconds": 60},
+        {"expires_in_seconds": 1, "run_at": "2001-01-01T00:00:00Z"},
+    ],
+)
+async def test_times_at_which_a_run_can_begin_are_accepted(times: dict[str, Any]) -> None:
+    async with world() as w:
+        assert (await w.client.post("/v1/runs", json={**SUBMIT, **times})).status_code == 202

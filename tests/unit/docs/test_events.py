@@ -151,7 +151,7 @@ BUSY = {"error": {"message": "busy", "status_code": 529, "retryable": True}}
 BEFALLEN: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "run.incomplete": ({"limits": {"max_model_calls": 5}}, ["1", "2", "3", "4", "5"]),
     "run.failed": ({"retry": {"max_attempts": 2, "backoff_seconds": 0}}, [BUSY]),
-    "run.expired": ({"delay_seconds": 90, "expires_in_seconds": 60}, []),
+    "run.expired": ({"delay_seconds": 60, "expires_in_seconds": 60}, []),
 }
 """By the last event: what is asked for, and what the model says."""
 

@@ -11,6 +11,7 @@ from teamrun.errors import (
     DefinitionError,
     DeliveryError,
     IdempotencyConflict,
+    ImpossibleTime,
     RunEnded,
     RunNotFinished,
     RunNotFound,
@@ -50,6 +51,19 @@ async def test_the_same_key_and_request_is_the_same_run() -> None:
     assert (first.replayed, second.replayed) == (False, True)
     assert first.run.id == second.run.id
     assert len(await cluster.store.list(list_folder(TENANT))) == 1
+
+
+async def test_a_request_that_is_repeated_after_its_deadline_finds_its_run() -> None:
+    cluster = cluster_of()
+    asked = request(deadline=(cluster.clock.now() + timedelta(hours=1)).isoformat())
+    first = await cluster.service.submit(TENANT, asked, idempotency_key="k")
+    cluster.clock.shift = timedelta(hours=2)
+
+    second = await cluster.service.submit(TENANT, asked, idempotency_key="k")
+
+    assert (second.replayed, second.run.id) == (True, first.run.id)
+    with pytest.raises(ImpossibleTime):
+        await cluster.service.submit(TENANT, asked, idempotency_key="other")
 
 
 async def test_the_same_key_with_another_request_is_refused() -> None:

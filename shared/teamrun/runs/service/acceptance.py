@@ -26,6 +26,7 @@ from teamrun.errors import (
     DefinitionError,
     DeliveryError,
     IdempotencyConflict,
+    ImpossibleTime,
     NotFound,
     RunDeleted,
     Unavailable,
@@ -91,6 +92,7 @@ class Acceptance:
 
         Raises:
             DefinitionError: The team is unknown, or its definition does not hold.
+            ImpossibleTime: The run could never begin.
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not answer; nothing was accepted.
         """
@@ -98,6 +100,7 @@ class Acceptance:
             run_id=new_run_id(), request_hash=request_digest(request), at=self._clock.now()
         )
         try:
+            _check_times(request, record.at)
             resolved = await self._teams.resolve(
                 tenant, team=request.team, team_spec=request.team_spec
             )
@@ -115,8 +118,9 @@ class Acceptance:
                     max_turns=changes.max_turns,
                 )
             check_limits(request.limits, resolved.definition)
-        except DefinitionError:
-            # A repeated request is answered as it was, though the operator's file has changed.
+        except (DefinitionError, ImpossibleTime):
+            # A repeated request is answered as it was, though the operator's file has changed or
+            # its deadline has passed.
             accepted = await self._accepted_before(tenant, key, record)
             if accepted is None:
                 raise
@@ -332,6 +336,29 @@ def _spec(
         created_at=record.at,
         request_hash=record.request_hash,
     )
+
+
+def _check_times(request: RunRequest, now: datetime) -> None:
+    """Refuse a run that would end before it begins, rather than accept it and never run it.
+
+    Raises:
+        ImpossibleTime: The deadline or the expiry comes before the beginning.
+    """
+    begins = _run_at(request, now) or now
+    if request.deadline is not None and request.deadline <= begins:
+        what = "is in the past" if request.deadline <= now else "is not after the run begins"
+        raise ImpossibleTime(
+            f"deadline {request.deadline.isoformat()} {what}: give a time after "
+            f"{begins.isoformat(timespec='seconds')}.",
+            pointer="/deadline",
+        )
+    expires_at = _after(now, request.expires_in_seconds)
+    if expires_at is not None and expires_at < begins:
+        raise ImpossibleTime(
+            f"The run would expire before it begins: give expires_in_seconds of more than "
+            f"{(begins - now).total_seconds():g}, or let the run begin earlier.",
+            pointer="/expires_in_seconds",
+        )
 
 
 def _run_at(request: RunRequest, now: datetime) -> datetime | None:

@@ -106,9 +106,10 @@ class RunRequest(BaseModel):
     run_at: Moment | None = None
     """When the run begins; exclusive with `delay_seconds`."""
     expires_in_seconds: float | None = Field(default=None, gt=0, le=_A_YEAR, strict=True)
-    """If the run has not begun after that time, it expires at no cost."""
+    """If the run has not begun after that time, it expires at no cost. At least as long as
+    the run is delayed."""
     deadline: Moment | None = None
-    """When the run ends at the latest, including the time that it waits."""
+    """When the run ends at the latest, including the time that it waits. After the run begins."""
 
     @model_validator(mode="after")
     def _one_beginning(self) -> Self:

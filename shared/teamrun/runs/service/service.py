@@ -117,6 +117,7 @@ class RunService:
 
         Raises:
             DefinitionError: Unknown team, or a definition that does not hold; has `pointer`.
+            ImpossibleTime: The run could never begin; has `pointer`.
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not answer; nothing was accepted.
         """
