@@ -114,7 +114,7 @@ def _worker(
     environ: dict[str, str], log: Path, note: Path | None, crash: Crash | None, lonely: bool
 ) -> None:
     _settle_in(environ, log)
-    from teamrun_worker.__main__ import main
+    from teamrun_worker.process import main
 
     def backends(settings: CommonSettings) -> Backends:
         opened = open_backends(settings)
@@ -137,7 +137,7 @@ def _worker(
 
 def _api(environ: dict[str, str], log: Path, note: Path | None, crash: Crash | None) -> None:
     _settle_in(environ, log)
-    from teamrun_api.__main__ import main
+    from teamrun_api.process import main
 
     def watched(settings: CommonSettings) -> Backends:
         backends = open_backends(settings)

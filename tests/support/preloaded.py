@@ -29,8 +29,8 @@ _MODULES = (
     "openai.resources.chat.completions",
     "teamrun.live.redis",
     "teamrun.models.openai_calls",
-    "teamrun_api.__main__",
-    "teamrun_worker.__main__",
+    "teamrun_api.process",
+    "teamrun_worker.process",
     "tests.support.crash_points",
     "truststore",
 )

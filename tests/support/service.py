@@ -173,7 +173,7 @@ def serving(
     full = {**os.environ, MARK: uuid.uuid4().hex, **(environ or {})}
     command = [sys.executable, "-m", "teamrun", "serve", "--data-dir", str(data_dir)]
     process = subprocess.Popen(
-        [*command, "--config", str(config), "--port", str(port or free_port())],
+        [*command, "--config", str(config), "--port", str(port or 0)],
         env=full,
         stdout=subprocess.PIPE,
         stderr=None if ready else subprocess.PIPE,

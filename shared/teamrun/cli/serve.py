@@ -26,7 +26,7 @@ from teamrun.cli.options import (
 from teamrun.cli.screen import result, talk, warn
 from teamrun.cli.serving.changes import hint_at_changes
 from teamrun.cli.serving.imports import check_imports
-from teamrun.cli.serving.service import ServeSettings, serve
+from teamrun.cli.serving.service import ServeSettings, serve, with_port
 from teamrun.cli.values import finite
 from teamrun.components.fallbacks import refuse_fallbacks
 from teamrun.components.registry import Registry
@@ -73,7 +73,7 @@ def command(
     given["log_level"] = log_level or "warning"
     given["log_format"] = log_format or ("text" if sys.stderr.isatty() else "json")
     check_packages("api", "worker", command="serve")
-    settings = load_settings(ServeSettings, **given)
+    settings = with_port(load_settings(ServeSettings, **given))
     configure_logging(level=settings.log_level, form=settings.log_format)
     read_store_url(settings.store_url)
     if settings.redis_url is not None:

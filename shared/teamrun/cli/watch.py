@@ -41,7 +41,8 @@ def command(
 ) -> None:
     """Show a run's events from its beginning to its end; status 1 where it did not complete.
 
-    What the run asks a person is asked here, and answered.
+    What the run asks a person is asked here, and answered. Without a terminal, and with --json,
+    `watch` prints how to answer from elsewhere and waits on.
     """
     watch_to_end(ApiClient(url, api_key=api_key), run_id, after=after, as_json=json_)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from teamrun.cli import hand_over
+from teamrun.cli.serving.service import ServeSettings, with_port
 from teamrun.errors import MissingPackage
 
 
@@ -24,3 +25,12 @@ def test_one_command_installs_every_extra_that_is_missing(
 
     assert raised.value.data["extra"] == extra
     assert f"[{extra}]" in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_port_0_is_a_free_port_that_stays(host: str) -> None:
+    settings = with_port(ServeSettings(host=host, port=0))
+
+    assert settings.port > 0
+    assert settings.url.endswith(f":{settings.port}")
+    assert with_port(settings) == settings

@@ -7,7 +7,7 @@ import pytest
 
 from teamrun.errors import UsageError
 from teamrun.storage.open import open_store
-from teamrun_api.__main__ import main
+from teamrun_api.process import main
 
 UNUSABLE = [
     "file:relative",
@@ -98,7 +98,7 @@ def test_the_api_ends_with_2(
     config.write_text("models: {}\n", encoding="utf-8")
     monkeypatch.setenv("TEAMRUN_CONFIG", str(config))
     monkeypatch.setenv("TEAMRUN_STORE_URL", url)
-    monkeypatch.setattr("teamrun_api.__main__.configure_logging", _nothing)
+    monkeypatch.setattr("teamrun_api.process.configure_logging", _nothing)
 
     with caplog.at_level(logging.ERROR):
         assert main([]) == 2

@@ -21,7 +21,7 @@ from teamrun.cli.serving.supervisor import Program, Supervisor
 from teamrun.errors import UsageError
 from teamrun.settings import CommonSettings
 
-__all__ = ["ServeSettings", "serve"]
+__all__ = ["ServeSettings", "serve", "with_port"]
 
 SLOW_START_S = 20.0
 FIRST_START_BYTES = 65_536
@@ -38,8 +38,8 @@ class ServeSettings(CommonSettings):
     host: str = "127.0.0.1"
     """The address of the HTTP API."""
 
-    port: int = Field(default=8080, ge=1, le=65_535)
-    """The port of the HTTP API."""
+    port: int = Field(default=8080, ge=0, le=65_535)
+    """The port of the HTTP API; 0 takes a free one."""
 
     grace_seconds: float = Field(default=5.0, ge=0, le=3600)
     """How long calls under way may take to complete at the end."""
@@ -109,6 +109,22 @@ def _prepare(folder: Path) -> None:
     finally:
         probe.unlink(missing_ok=True)
     ignore.write_text("*\n", encoding="utf-8")
+
+
+def with_port(settings: ServeSettings) -> ServeSettings:
+    """The settings, with the number of a free port in place of 0.
+
+    It is chosen here and not by the API, so that an API which is started again has the same URL.
+    """
+    if settings.port != 0:
+        return settings
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        try:
+            probe.bind((settings.host, 0))
+        except OSError:
+            return settings  # `serve` reports the address
+        return settings.model_copy(update={"port": probe.getsockname()[1]})
 
 
 def _check_port(settings: ServeSettings) -> None:

@@ -1,0 +1,115 @@
+"""Executes runs, from the settings of the worker to its exit status."""
+
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from typing import Any
+
+from celery import signals
+
+from teamrun.errors import TeamrunError, UsageError
+from teamrun.logs import configure_logging
+from teamrun.runtime import OpenBackends, namespace_of, open_backends
+from teamrun.settings import load_settings, unknown_variables
+from teamrun_worker.app import end_on_signals, make_app, touch_while_consuming
+from teamrun_worker.compose import open_worker, redis_of
+from teamrun_worker.host import Host
+from teamrun_worker.settings import WorkerSettings
+
+__all__ = ["main"]
+
+logger = logging.getLogger(__name__)
+
+# Walking the live runs is half of the cost of a thousand at once; what a run leaves is few cycles.
+GC_THRESHOLDS = (50_000, 20, 100)
+
+
+def main(*, backends: OpenBackends = open_backends) -> int:
+    """Execute runs until SIGTERM; the exit status is 2 where settings do not hold.
+
+    Args:
+        backends: Opens store, live state and queue.
+    """
+    try:
+        settings = load_settings(WorkerSettings)
+    except UsageError as error:
+        sys.stderr.write(f"teamrun worker: {error}\n")
+        return 2
+    configure_logging(level=settings.log_level, form=settings.log_format)
+    for fault in unknown_variables(os.environ):
+        logger.warning("An unknown variable", extra={"action": "settings.unknown", "error": fault})
+    try:
+        return _work(settings, backends)
+    except UsageError as error:
+        logger.error(
+            "The worker is not configured correctly",
+            extra={"action": "worker.misconfigured", "error": str(error)},
+        )
+        return 2
+    except TeamrunError as error:
+        logger.error(
+            "The worker cannot start", extra={"action": "worker.failed", "error": str(error)}
+        )
+        return 1
+
+
+def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
+    redis = redis_of(settings)
+    # Celery's warning to root is about pickled messages; here they are JSON, and hold one name.
+    warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
+    host = Host(
+        lambda: open_worker(settings, backends=backends),
+        capacity=settings.max_runs,
+        grace=settings.grace,
+        on_lost=_end_process,
+    )
+    app = make_app(redis, accept=host.submit, prefix=namespace_of(settings))
+    host.start()
+    if settings.heartbeat is not None:
+        touch_while_consuming(app, settings.heartbeat, beat=host.beat)
+    _connect(host)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    # Workers say nothing to one another: the log and the leases are between them.
+    worker = app.Worker(
+        pool="threads",
+        concurrency=settings.threads,
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    end_on_signals(worker)
+    try:
+        worker.start()
+    finally:
+        host.close()
+    return 1 if host.is_lost else worker.exitcode or 0
+
+
+def _end_process() -> None:
+    """Have Celery shut down as on SIGTERM; `_work` then returns 1."""
+    os.kill(os.getpid(), signal.SIGTERM)  # to the process: the main thread has to wake up
+
+
+def _connect(host: Host) -> None:
+    def keep_ours(**_: Any) -> None:
+        """Celery configures no logging where somebody listens to this signal."""
+
+    def ready(**_: Any) -> None:
+        logger.info("The worker consumes", extra={"action": "worker.ready", "pid": os.getpid()})
+
+    def shutting_down(**_: Any) -> None:
+        host.stop()
+        hard = threading.Timer(host.close_s + 5, os._exit, (1,))
+        hard.daemon = True
+        hard.start()
+
+    signals.setup_logging.connect(keep_ours, weak=False)
+    signals.worker_ready.connect(ready, weak=False)
+    signals.worker_shutting_down.connect(shutting_down, weak=False)
