@@ -50,8 +50,8 @@ _CLI_HEAD = """\
 Made from the code by `scripts/reference_pages.py`.
 
 `teamrun` and `python -m teamrun` are the same. Results go to stdout, everything else to stderr. The
-status is 0; 1 if the run failed or a service did not answer; 2 for wrong use; 130 after Ctrl-C. Every option
-has an environment variable; the option goes before it.
+status is 0; 1 if the run failed or a service did not answer; 2 for wrong use; 130 after Ctrl-C.
+Every option has an environment variable; the option goes before it.
 
 Some commands work on this machine (`serve`, `api`, `worker`, `run`), the others speak to a server
 over HTTP: `--url` or `TEAMRUN_URL` says where it is, `--api-key` or `TEAMRUN_API_KEY` holds a key
