@@ -4,6 +4,7 @@ The API, the worker, the command line and embedding programs open a `Runtime`; e
 whether it executes runs, and what wakes it.
 """
 
+import asyncio
 import os
 import platform
 import uuid
@@ -26,6 +27,7 @@ from teamrun.dispatch.open import open_dispatcher
 from teamrun.live.base import Live
 from teamrun.live.open import open_live
 from teamrun.redis.address import key_prefix
+from teamrun.redis.watch import watch_redis
 from teamrun.settings import CommonSettings
 from teamrun.storage.address import store_namespace
 from teamrun.storage.base import ObjectStore
@@ -270,4 +272,7 @@ async def open_runtime(
         stack.push_async_callback(runtime.shutdown, grace)
         if runtime.executor is not None:
             runtime.executor.start()
+        if settings.redis_url is not None:
+            watching = asyncio.create_task(watch_redis(runtime.live.ping))
+            stack.callback(watching.cancel)
         yield runtime

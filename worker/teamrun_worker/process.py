@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 from celery import signals
+from celery.exceptions import CPendingDeprecationWarning
 
 from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
@@ -61,6 +62,9 @@ def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
     redis = redis_of(settings)
     # Celery's warning to root is about pickled messages; here they are JSON, and hold one name.
     warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
+    # Tasks are acknowledged before they begin, so a lost connection cancels none.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
+    logging.getLogger("celery.worker.consumer.consumer").addFilter(_is_no_attempt)
     host = Host(
         lambda: open_worker(settings, backends=backends),
         capacity=settings.max_runs,
@@ -90,6 +94,11 @@ def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
     finally:
         host.close()
     return 1 if host.is_lost else worker.exitcode or 0
+
+
+def _is_no_attempt(record: logging.LogRecord) -> bool:
+    """Leave out each failed attempt to connect: `watch_redis` logs an outage once."""
+    return not str(record.msg).startswith("consumer: Cannot connect")
 
 
 def _end_process() -> None:

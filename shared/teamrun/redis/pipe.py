@@ -124,7 +124,20 @@ class RedisPipe:
     def failure(self, error: BaseException) -> DeliveryError:
         """The error of this project for one of redis-py; the caller raises it."""
         reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-        return DeliveryError(f"Redis at {self.where} cannot be reached: {reason}")
+        return DeliveryError(
+            f"Redis at {self.where} cannot be used: {reason}{self._tls_hint(error)}"
+        )
+
+    def _tls_hint(self, error: BaseException) -> str:
+        """What else an error may mean if one side speaks TLS and the other does not."""
+        text = str(error)
+        if self._address.kind == "tls" and (
+            isinstance(error, TimeoutError) or "SSL" in text or "closed" in text
+        ):
+            return "; does the server speak TLS? If not, write redis://"
+        if self._address.kind == "tcp" and "closed" in text:
+            return "; does the server need TLS? If so, write rediss://"
+        return ""
 
     async def close(self) -> None:
         """End the connection; commands on their way fail."""

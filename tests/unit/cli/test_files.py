@@ -111,6 +111,20 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(
     assert not (tmp_path / "b.txt").exists()
 
 
+def test_an_output_that_is_a_file_is_no_folder_and_force_does_not_help(
+    url: str, tmp_path: Path
+) -> None:
+    output = tmp_path / "there"
+    output.write_bytes(b"kept")
+
+    for more in ((), ("--force",)):
+        refused = files(url, "a.txt", "--output", str(output), *more)
+        assert isinstance(refused.exception, UsageError)
+        assert "--output" in str(refused.exception)
+        assert "--force" not in str(refused.exception)
+    assert output.read_bytes() == b"kept"
+
+
 def test_a_file_that_the_run_does_not_have_is_named_with_those_it_has(url: str) -> None:
     refused = files(url, "c.txt")
 
