@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from teamrun.cli.api_client import ApiClient
 from teamrun.cli.app import COMMANDS, app
 from teamrun.cli.questions import ApiPrompter
-from teamrun.errors import TeamrunError, Unavailable, UsageError
+from teamrun.errors import RunNotFound, TeamrunError, Unavailable, UsageError
 from teamrun.runs.log.status import RequiredAction
 
 root = typer.main.get_command(app)
@@ -119,7 +119,10 @@ def test_an_id_that_would_change_the_path_is_refused(name: str, run_id: str) -> 
     assert isinstance(ended(name, run_id, *MORE.get(name, [])), UsageError)
 
 
-@given(run_id=st.text(st.characters(codec="utf-8")), team=st.text(st.characters(codec="utf-8")))
+@given(
+    run_id=st.text(st.sampled_from("?#%&;=:@+ .é2Fa") | st.characters(codec="utf-8")),
+    team=st.text(st.characters(codec="utf-8")),
+)
 def test_an_id_is_one_segment_of_the_path_and_nothing_else(run_id: str, team: str) -> None:
     asked: list[httpx2.URL] = []
 
@@ -156,6 +159,25 @@ def test_no_text_of_an_option_ends_a_command_in_a_traceback(
     ended(name, *arguments_of(name), f"{max(option.opts, key=len)}={value}")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replay_from_a_folder_that_does_not_exist_makes_none(tmp_path: Path) -> None:
+    config, absent = tmp_path / "teamrun.yaml", tmp_path / "absent"
+    config.write_text("models: {}\n", encoding="utf-8")
+
+    error = ended("replay", "run_1", "--config", str(config), "--data-dir", str(absent))
+
+    assert isinstance(error, UsageError)
+    assert str(absent) in str(error)
+    assert list(tmp_path.iterdir()) == [config]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [(["../../x"], RunNotFound), (["."], RunNotFound), (["r", "--tenant", "../x"], UsageError)],
+)
+def test_a_replay_of_what_is_no_run_says_so(arguments: list[str], kind: type[UsageError]) -> None:
+    assert isinstance(ended("replay", *arguments), kind)
 
 
 @pytest.mark.parametrize("order", [("--approve", "--reject"), ("--reject", "--approve")])

@@ -30,6 +30,12 @@ def test_a_name_that_an_object_has_twice_is_refused_at_any_depth(
         load_json(text)
 
 
+@pytest.mark.parametrize("text", ["NaN", "[-Infinity]", '{"a": Infinity}', "[" * 200_000])
+def test_what_only_python_reads_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        load_json(text)
+
+
 def test_a_team_file_with_a_name_twice_is_refused(tmp_path: Any) -> None:
     file = tmp_path / "team.json"
     file.write_text('{"type": "a", "type": "b"}', encoding="utf-8")
