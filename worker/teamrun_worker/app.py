@@ -51,6 +51,9 @@ def make_app(
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # Only tasks that are acknowledged late are cancelled, and there are none; without it
+        # Celery logs several lines of advice at each loss.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_transport="teamrun_worker.broker:Transport",
         broker_transport_options=transport_options(address, prefix=prefix),
         task_default_queue=QUEUE,

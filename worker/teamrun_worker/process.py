@@ -10,7 +10,6 @@ import warnings
 from typing import Any
 
 from celery import signals
-from celery.exceptions import CPendingDeprecationWarning
 
 from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
@@ -62,8 +61,6 @@ def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
     redis = redis_of(settings)
     # Celery's warning to root is about pickled messages; here they are JSON, and hold one name.
     warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
-    # Tasks are acknowledged before they begin, so a lost connection cancels none.
-    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     logging.getLogger("celery.worker.consumer.consumer").addFilter(_is_no_attempt)
     host = Host(
         lambda: open_worker(settings, backends=backends),

@@ -25,7 +25,9 @@ def silent_server() -> Generator[int]:
 
 
 @contextmanager
-def process(module: str, folder: Path, redis_url: str) -> Generator["subprocess.Popen[str]"]:
+def process(
+    module: str, folder: Path, redis_url: str, *, level: str = "warning"
+) -> Generator["subprocess.Popen[str]"]:
     config = folder / "teamrun.yaml"
     config.write_text("models: {}\n", encoding="utf-8")
     running = subprocess.Popen(
@@ -37,7 +39,7 @@ def process(module: str, folder: Path, redis_url: str) -> Generator["subprocess.
             "TEAMRUN_STORE_URL": str(folder / "store"),
             "TEAMRUN_REDIS_URL": redis_url,
             "TEAMRUN_PORT": "0",
-            "TEAMRUN_LOG_LEVEL": "warning",
+            "TEAMRUN_LOG_LEVEL": level,
         },
         stderr=subprocess.PIPE,
         text=True,
@@ -54,13 +56,19 @@ def process(module: str, folder: Path, redis_url: str) -> Generator["subprocess.
         running.stderr.close()
 
 
-def warning(running: "subprocess.Popen[str]", action: str) -> dict[str, str]:
+def records_until(running: "subprocess.Popen[str]", action: str) -> list[dict[str, str]]:
+    """What is logged up to that action."""
     assert running.stderr is not None
+    records: list[dict[str, str]] = []
     for line in running.stderr:
-        record = json.loads(line)
-        if record.get("action") == action:
-            return record
-    raise AssertionError("no warning")
+        records.append(json.loads(line))
+        if records[-1].get("action") == action:
+            return records
+    raise AssertionError(f"{action} was not logged; {records}")
+
+
+def logged(running: "subprocess.Popen[str]", action: str) -> dict[str, str]:
+    return records_until(running, action)[-1]
 
 
 Make = Callable[[int, int], str]
@@ -79,7 +87,7 @@ def test_a_process_warns_of_a_redis_that_cannot_be_used(
     with silent_server() as silent:
         url = make(silent, free_port())
         with process(module, tmp_path, url) as running:
-            record = warning(running, "redis.away")
+            record = logged(running, "redis.away")
 
     assert reason in record["error"]
     assert "HUNTER2" not in json.dumps(record)
@@ -94,7 +102,7 @@ def test_a_process_warns_of_a_redis_that_refuses_it(
     module: str, option: str, reason: str, tmp_path: Path
 ) -> None:
     with valkey() as server, process(module, tmp_path, f"unix://{server.socket}?{option}") as it:
-        record = warning(it, "redis.away")
+        record = logged(it, "redis.away")
 
     assert reason in record["error"]
     assert "HUNTER2" not in json.dumps(record)
@@ -107,6 +115,23 @@ def test_a_process_that_has_waited_for_redis_logs_that_it_is_back(
     with valkey() as server:
         server.kill()
         with process(module, tmp_path, f"unix://{server.socket}") as running:
-            warning(running, "redis.away")
+            logged(running, "redis.away")
             server.start()
-            assert warning(running, "redis.back")["level"] == "warning"
+            assert logged(running, "redis.back")["level"] == "warning"
+
+
+def test_the_log_of_a_worker_in_an_outage_has_no_advice_and_no_line_per_attempt(
+    tmp_path: Path,
+) -> None:
+    with valkey() as server:
+        url = f"unix://{server.socket}"
+        with process("teamrun_worker", tmp_path, url, level="info") as running:
+            logged(running, "worker.ready")
+            server.kill()
+            lines = records_until(running, "redis.away")
+            server.start()
+            lines += records_until(running, "redis.back")
+
+    assert [line for line in lines if line["logger"] == "py.warnings"] == []
+    assert [line for line in lines if "Cannot connect" in line["message"]] == []
+    assert [line for line in lines if line["message"].count("\n") > 0] == []

@@ -6,7 +6,7 @@ from typing import get_args, get_type_hints
 import httpx2
 import pytest
 import typer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.testing import CliRunner
@@ -123,6 +123,9 @@ def test_an_id_that_would_change_the_path_is_refused(name: str, run_id: str) -> 
     run_id=st.text(st.sampled_from("?#%&;=:@+ .é2Fa") | st.characters(codec="utf-8")),
     team=st.text(st.characters(codec="utf-8")),
 )
+@example(run_id="a?b", team="x")
+@example(run_id="a#b", team="x")
+@example(run_id="a%2Fb", team="x")
 def test_an_id_is_one_segment_of_the_path_and_nothing_else(run_id: str, team: str) -> None:
     asked: list[httpx2.URL] = []
 
