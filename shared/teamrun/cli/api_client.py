@@ -213,8 +213,11 @@ def _path(segments: Iterable[str]) -> str:
 def _encoded(body: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"The request cannot be written as JSON in UTF-8: {error}.") from None
+    except (ValueError, RecursionError):
+        raise UsageError(
+            "The request cannot be sent: a number is not finite, a text contains half of a "
+            "surrogate pair, or values are nested too deeply."
+        ) from None
 
 
 def _raise_problem(response: httpx2.Response) -> None:

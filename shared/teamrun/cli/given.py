@@ -24,7 +24,10 @@ def json_value(text: str) -> Any:
             pair.
     """
     value = load_json(text)
-    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text contains half of a surrogate pair; write the character") from None
     return value
 
 
