@@ -106,7 +106,7 @@ async def _replaced(place: Place, seconds: float) -> Tally:
 async def _frozen(place: Place, _: float) -> Tally:
     async with place.deployment("frozen") as deployment:
         tally, said = await scenarios.frozen(deployment, runs=150)
-    _say(f"  the zombie was fenced {said['fenced']} times")
+    _say(f"  the zombie was fenced {said['engine.fenced']} times")
     return tally
 
 

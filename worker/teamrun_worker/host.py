@@ -169,6 +169,6 @@ class Host:
 
 def _not_sent_back(ref: RunRef) -> None:
     logger.warning(
-        "A run could not be sent back; the reaper will find it",
-        extra={"action": "run.not_sent_back", "tenant": ref.tenant, "run_id": ref.run_id},
+        "A run could not be returned to the queue; the reaper will send it",
+        extra={"action": "worker.requeue_failed", **ref.log_fields()},
     )

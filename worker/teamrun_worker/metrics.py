@@ -71,8 +71,8 @@ async def listen(render: Callable[[], Awaitable[str]], *, host: str, port: int) 
             f"{error.strerror}. Set TEAMRUN_METRICS_PORT to a free port."
         ) from error
     bound = server.sockets[0].getsockname()[1]
-    data = {"action": "worker.metrics", "url": f"http://{host}:{bound}/metrics"}
-    logger.info("Metrics are served", extra=data)
+    data = {"action": "worker.metrics_ready", "url": f"http://{host}:{bound}/metrics"}
+    logger.info("Metrics are available", extra=data)
     return server
 
 

@@ -1,4 +1,4 @@
-"""References: how a run is named outside of its log."""
+"""References: the name of a run in queue messages, markers and log lines."""
 
 import re
 from typing import NamedTuple, Self
@@ -29,12 +29,16 @@ class RunRef(NamedTuple):
         """The form on the wire."""
         return f"{self.tenant}.{self.run_id}"
 
+    def log_fields(self) -> dict[str, str]:
+        """The fields that identify the run on a log line."""
+        return {"tenant": self.tenant, "run_id": self.run_id}
+
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the form on the wire; neither part may hold `.` or `/`.
+        """Parse the form on the wire; neither part may contain `.` or `/`.
 
         Raises:
-            ValueError: The text is not of the form.
+            ValueError: The text does not have that form.
         """
         tenant, dot, run_id = text.partition(".")
         if not (tenant and dot and run_id) or "/" in text or "." in run_id:

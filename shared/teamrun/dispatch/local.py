@@ -55,6 +55,6 @@ class LocalDispatcher:
                 await self._execute(ref)
         except Exception:
             logger.exception(
-                "a run could not be executed",
-                extra={"action": "execute_failed", "tenant": ref.tenant, "run_id": ref.run_id},
+                "A run could not be executed",
+                extra={"action": "dispatch.execution_failed", **ref.log_fields()},
             )

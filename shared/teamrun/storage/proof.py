@@ -1,4 +1,4 @@
-"""The proof, when a process starts, that its store can hold runs."""
+"""The check, at the start of a process, that its store works."""
 
 import asyncio
 import logging
@@ -16,10 +16,10 @@ _PATIENCE = timedelta(seconds=5)
 
 
 async def prove_store(store: ObjectStore, *, patience: timedelta = _PATIENCE) -> None:
-    """Prove that the store exists and honours put-if-absent.
+    """Check that the store exists and honours put-if-absent.
 
-    A store that does not answer within `patience` is only logged: it may come up later than this
-    process. A bucket proves itself before its first write in any case.
+    If the store does not answer within `patience`, this only logs a warning, because the store may
+    start later than this process. A bucket is checked again before its first write in any case.
 
     Raises:
         UsageError: The store cannot be used: it ignores put-if-absent, does not exist or refuses
@@ -31,7 +31,8 @@ async def prove_store(store: ObjectStore, *, patience: timedelta = _PATIENCE) ->
     except (TimeoutError, Unavailable) as error:
         reason = str(error) or "no answer in time"
         logger.warning(
-            "The store does not answer yet", extra={"action": "store.away", "error": reason}
+            "The store does not respond yet",
+            extra={"action": "storage.unavailable", "error": reason},
         )
     except StorageError as error:
         raise UsageError(

@@ -54,7 +54,7 @@ async def test_a_failure_is_logged_with_the_run_and_stops_nothing(
     assert executed == [TWO]
     (record,) = caplog.records
     assert vars(record)["run_id"] == "one"
-    assert vars(record)["action"] == "execute_failed"
+    assert vars(record)["action"] == "dispatch.execution_failed"
 
 
 async def test_closing_cancels_what_is_executed() -> None:

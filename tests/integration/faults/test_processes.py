@@ -53,7 +53,7 @@ async def test_a_worker_that_wakes_up_past_its_leases_writes_nothing(
         tally, said = await scenarios.frozen(deployment, runs=runs)
         figures.add(tally.line("zombie"))
         tally.check()
-        assert said["fenced"] == runs
+        assert said["engine.fenced"] == runs
         assert tally.claims == 2 * runs
         assert tally.extra_calls <= runs
 
@@ -69,7 +69,7 @@ async def test_a_message_that_went_to_a_frozen_worker_is_sent_again(
         figures.add(tally.line("frozen in BRPOP"))
         tally.check()
         assert tally.extra_calls == 0
-        assert "resent" in deployment.children[1].actions(), "no message was swallowed"
+        assert "reaper.run_resent" in deployment.children[1].actions(), "no message was swallowed"
 
 
 async def test_eight_workers_without_leases_execute_a_run_once(

@@ -27,7 +27,7 @@ async def test_a_flush_every_second_costs_nothing_but_time(
         tally.check()
         assert tally.extra_calls == 0
         said = [action for worker in deployment.children for action in worker.actions()]
-        assert "resent" in said, "no message was lost"
+        assert "reaper.run_resent" in said, "no message was lost"
 
 
 async def test_runs_are_accepted_while_redis_is_away_and_begin_when_it_is_back_empty(

@@ -290,7 +290,7 @@ async def test_an_object_whose_name_is_no_reference_is_skipped_with_one_warning(
     assert await here.store.get(key) == b""
     await check_that_work_goes_on(here, whole, None)
     await here.close()
-    found = [r for r in caplog.records if vars(r).get("action") == "strange_marker"]
+    found = [r for r in caplog.records if vars(r).get("action") == "reaper.marker_invalid"]
     assert len(found) == (2 if key.startswith(("open/", "due/2020")) else 0)  # one of each reaper
 
 

@@ -305,7 +305,7 @@ async def test_a_failure_of_the_engine_ends_the_run_with_its_reason_and_is_not_t
         assert run.stop_reason == "ZeroDivisionError: a bug \ufffd"
         assert await cluster.store.list("open/") == []
     actions = [vars(record)["action"] for record in caplog.records]
-    assert actions == ["engine_fault", "run.failed"]
+    assert actions == ["engine.fault", "engine.run_failed"]
 
 
 async def test_a_cancel_comes_before_a_failure_of_the_engine() -> None:
@@ -339,7 +339,7 @@ async def test_the_log_of_the_worker_has_the_traceback_of_a_tool_once(
         ref, _, _ = await executed(cluster)
     [record] = caplog.records
     said = vars(record)
-    assert (said["action"], said["run_id"]) == ("call.failed", ref.run_id)
+    assert (said["action"], said["run_id"]) == ("engine.call_failed", ref.run_id)
     assert (said["agent"], said["tool"]) == ("team/a", "use")
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], LookupError)
@@ -359,10 +359,10 @@ async def test_a_failed_run_is_a_warning_with_its_code_and_the_traceback_of_its_
     with caplog.at_level(logging.WARNING):
         await executed(Cluster({}, team={}, registry=registry))
     call, run = caplog.records
-    assert (vars(call)["action"], vars(call)["agent"]) == ("call.failed", "team/s")
+    assert (vars(call)["action"], vars(call)["agent"]) == ("engine.call_failed", "team/s")
     assert call.exc_info is not None
     assert isinstance(call.exc_info[1], LookupError)
-    assert (vars(run)["action"], vars(run)["code"]) == ("run.failed", "agent_failed")
+    assert (vars(run)["action"], vars(run)["code"]) == ("engine.run_failed", "agent_failed")
 
 
 async def test_an_error_raised_on_purpose_is_logged_without_a_traceback(
@@ -377,5 +377,5 @@ async def test_an_error_raised_on_purpose_is_logged_without_a_traceback(
     cluster = Cluster(script, team=team, tools=[FunctionTool(use, description="x")])
     with caplog.at_level(logging.INFO, logger="teamrun.runs.engine.outcomes"):
         await executed(cluster)
-    [record] = [r for r in caplog.records if vars(r).get("action") == "call.failed"]
+    [record] = [r for r in caplog.records if vars(r).get("action") == "engine.call_failed"]
     assert (record.levelno, record.exc_info) == (logging.INFO, None)

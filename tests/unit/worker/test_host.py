@@ -239,7 +239,7 @@ def test_a_run_that_comes_after_the_end_is_left_to_the_reaper(
     with caplog.at_level(logging.WARNING):
         host.submit(ref(1))
 
-    assert [vars(record)["action"] for record in caplog.records] == ["run.not_sent_back"]
+    assert [vars(record)["action"] for record in caplog.records] == ["worker.requeue_failed"]
     assert (bench.engine.begun, bench.queue.sent) == ([], [])
 
 

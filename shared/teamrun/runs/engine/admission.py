@@ -1,4 +1,9 @@
-"""What stands between a call that run code asks for and its beginning: limits, pause, intents."""
+"""Admission: whether a call that run code requests may start, given pauses, limits and intents.
+
+Requesting a call and starting it are separate, because run code is a pure function of the log. It
+must not observe that a run is paused or at its limit, or a replay under other limits would take
+another path. A call that may not start stays pending; run code simply waits.
+"""
 
 from collections.abc import Iterator
 
@@ -16,7 +21,7 @@ __all__ = ["Gate"]
 
 
 class Gate:
-    """Lets the calls of one execution begin, each when it may."""
+    """Admits the calls of one execution."""
 
     def __init__(self, state: RunState, journal: Journal, calls: Calls) -> None:
         self._state = state
@@ -26,17 +31,17 @@ class Gate:
         self._limits = state.limits
         self._has_limits = has_counts(state.limits)
         self.intended: list[PendingCall] = []
-        """Calls with outside effects that wait for their intent to be durable."""
+        """Calls with outside effects that wait until their intent is durable."""
         self.reached: Level | None = None
-        """The limit that keeps the next call from beginning."""
+        """The limit that prevents the next call from starting."""
         self._refused: PendingCall | None = None
         calls.is_limited = self._is_limited
 
     def open(self) -> None:
-        """Let every call begin that may; the others stay.
+        """Start every call that may start; the others stay pending.
 
         Raises:
-            Diverged: A call that was begun before is asked for with other arguments.
+            Diverged: A call that had already started is requested with other arguments.
         """
         self.reached = self._refused = None
         if not (self._journal.fresh or self.intended):
@@ -50,30 +55,37 @@ class Gate:
         for call in fresh:
             if pending.get(call.call_id) is not call:
                 continue
+            # Once a limit is reached, no later call starts, even one that the limit does not
+            # concern: calls start in the order in which run code requested them.
             if self.reached is not None or self._is_limited(call):
                 waiting.append(call)
-            elif call.perform is not None:  # a question waits for its answer by itself
+            elif call.perform is not None:  # a question has nothing to start
                 self._admit(call)
         self._journal.fresh = waiting
 
     def exceeded(self) -> Level | None:
-        """The limit that keeps a call inside of another one from beginning, which waits for it."""
+        """The limit that prevents a call inside a custom agent's turn from starting.
+
+        The turn waits for that call, so it cannot complete and has to be cut short.
+        """
         if any(self._is_limited(call) for call in self._calls.inside):
             return self.reached
         return None
 
     def _unbegun(self) -> Iterator[PendingCall]:
-        """The calls that a pause or a cancel keeps from beginning."""
+        """The calls that a pause or a cancel prevents from starting."""
         pending = self._journal.pending
         for call in self._journal.fresh:
             if call.perform is not None and pending.get(call.call_id) is call:
                 yield call
 
     def announced(self) -> list[LoggedEvent]:
-        """What run code has reported, up to the first call that does not begin.
+        """The events of run code, up to the first call that does not start.
 
-        A limit, a pause or a cancel keeps it from beginning. A turn whose first call does not begin
-        is not announced either. A run that goes on later reports the rest then.
+        Run code emits an event before it requests the call. If a limit, a pause or a cancel
+        prevents the call, its event would describe something that has not happened. A turn whose
+        first call does not start is left out too. If the run continues later, the replay emits the
+        rest.
         """
         events, level, refused = self._journal.events, self.reached, self._refused
         if refused is None:
@@ -89,7 +101,11 @@ class Gate:
         return events[:]
 
     def begin(self, calls: tuple[PendingCall, ...]) -> None:
-        """The intent of these calls is durable."""
+        """Start these calls, whose intent is now durable.
+
+        Not earlier: if the worker died, nothing would show that the call may have taken effect, and
+        it would be made again.
+        """
         for call in calls:
             self.intended.remove(call)
             if self._journal.pending.get(call.call_id) is call:
@@ -103,19 +119,23 @@ class Gate:
         if begun is None:
             self.intended.append(call)
         elif begun == call.arguments_digest:
+            # A previous worker started it and recorded no outcome. It may have taken effect, so it
+            # is not repeated.
             self._calls.leave_unknown(call)
         else:
             raise Diverged(
-                f"{call.call_id!r} was begun with other arguments than this code gives it; "
-                "use the release and definitions that began the run."
+                f"{call.call_id!r} was started with arguments that differ from those of this code; "
+                "use the release and definitions that the run was started with."
             )
 
     def _is_limited(self, call: PendingCall) -> bool:
-        if self._state.limits is not self._limits:  # raised when the run was resumed
+        if self._state.limits is not self._limits:  # a resume has raised them
             self._limits = self._state.limits
             self._has_limits = has_counts(self._limits)
         if not self._has_limits:
             return False
+        # Usage counts recorded calls only. Calls in flight count as well, or calls that are
+        # requested together would all pass a limit that has room for one.
         under_way = self._calls.under_way()
         for waiting in self.intended:
             under_way[waiting.kind] = under_way.get(waiting.kind, 0) + 1

@@ -1,4 +1,4 @@
-"""Calls under way: model calls and tool calls of one run, on the worker's real event loop."""
+"""The calls of one run that are in flight, on the worker's real event loop."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ __all__ = ["Calls", "Done", "record_of"]
 logger = logging.getLogger(__name__)
 
 Publish = Callable[[dict[str, Any]], None]
-"""Shows a delta to live subscribers."""
+"""Publishes a delta to live subscribers."""
 
 
 @dataclass(slots=True)
@@ -32,11 +32,11 @@ class Done:
     outcome: Outcome
     duration_ms: float
     within: str | None = None
-    """The call inside which it was made."""
+    """The call that it was made inside, if any."""
 
 
 def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallRecord:
-    """What the log keeps of a completed call; counts the versions of its artifacts up."""
+    """The record of a completed call; increments the versions of its artifacts."""
     outcome, artifacts = done.outcome, list[ArtifactRecord]()
     for artifact in outcome.artifacts:
         versions[artifact.name] = versions.get(artifact.name, 0) + 1
@@ -74,8 +74,8 @@ _PATIENCE_S = 3.0
 """Seconds that a call gets to end after it was cancelled."""
 
 _UNKNOWN = (
-    "The call was begun, and the worker was lost before its outcome was known. "
-    "It may have been made or not; it is not repeated."
+    "The call was started, and its worker was lost before the outcome was recorded. "
+    "It may or may not have taken effect, so it is not repeated."
 )
 
 
@@ -88,7 +88,7 @@ def _unlimited(call: PendingCall) -> bool:
 
 
 class Calls:
-    """Starts calls, collects what they come to, and cancels those that nobody waits for."""
+    """Starts calls, collects their outcomes, and cancels those that run code stopped awaiting."""
 
     def __init__(
         self,
@@ -108,30 +108,30 @@ class Calls:
         self._given_up: set[str] = set()
         """Calls that did not end when they were cancelled; what they still do is dropped."""
         self.inside: list[PendingCall] = []
-        """Calls inside of others that a limit kept from beginning, so far."""
+        """Calls inside other calls that a limit currently prevents from starting."""
         self._room = asyncio.Event()
-        """Set, and replaced, when a call has ended."""
+        """Set, and then replaced, when a call has ended."""
         self.is_limited: Callable[[PendingCall], bool] = _unlimited
-        """Whether a limit is reached that keeps a call from beginning."""
+        """Whether a limit prevents a call from starting."""
         self.done: list[Done] = []
-        """Completed, in the order in which they completed."""
+        """Completed calls that are not yet in the log, in the order of completion."""
         self.events: list[LoggedEvent] = []
-        """From inside of calls, not yet in the log."""
+        """Events from inside calls that are not yet in the log."""
 
     @property
     def in_flight(self) -> int:
-        """How many calls are under way."""
+        """The number of calls in flight."""
         return len(self._tasks)
 
     def under_way(self) -> dict[str, int]:
-        """Calls that have begun and are not on record, by kind."""
+        """The number of calls that have started and are not yet recorded, by kind."""
         counts = dict[str, int]()
         for kind in [*self._kinds.values(), *(done.call.kind for done in self.done)]:
             counts[kind] = counts.get(kind, 0) + 1
         return counts
 
     def start(self, call: PendingCall) -> None:
-        """Make a call, in a context of its own that holds nothing but `current_call`."""
+        """Start a call, in a fresh context that contains only `current_call`."""
         info = CallInfo(
             call_id=call.call_id,
             agent=call.agent,
@@ -147,14 +147,13 @@ class Calls:
         self._kinds[call.call_id] = call.kind
 
     def expire(self, call: PendingCall) -> None:
-        """Take a question as answered by nobody in time."""
-        error = ErrorRecord(
-            type="RunError", code="expired", message="Nobody answered in time.", agent=call.agent
-        )
+        """Conclude a question that was not answered in time."""
+        message = "The question was not answered in time."
+        error = ErrorRecord(type="RunError", code="expired", message=message, agent=call.agent)
         self._conclude(call, Outcome(error=error))
 
     def forget_expiries(self, pending: Mapping[str, PendingCall]) -> None:
-        """Questions that were answered or withdrawn before their expiry was on record."""
+        """Drop expiries of questions that were answered or withdrawn before they were recorded."""
         self.done = [
             done
             for done in self.done
@@ -162,7 +161,7 @@ class Calls:
         ]
 
     def leave_unknown(self, call: PendingCall) -> None:
-        """Conclude a call that a worker began before it was lost; run code decides what follows."""
+        """Conclude a call that a lost worker had started; run code decides what happens next."""
         error = ErrorRecord(
             type="ToolError", code="outcome_unknown", message=_UNKNOWN, agent=call.agent
         )
@@ -173,7 +172,7 @@ class Calls:
             self.done.append(Done(call, outcome, 0.0))
 
     def abandon(self, call_id: str) -> None:
-        """Cancel a call; one that completes all the same is recorded as unawaited."""
+        """Cancel a call; if it completes nevertheless, it is recorded as unawaited."""
         task = self._tasks.get(call_id)
         if task is not None and call_id not in self._unwanted:
             self._unwanted.add(call_id)
@@ -202,9 +201,9 @@ class Calls:
             self.abandon(call_id)
 
     def close(self) -> None:
-        """Cancel every call, and tell nobody of what still happens."""
+        """Cancel every call; their completion is not reported any more."""
         self.abandon_all()
-        # Or these would keep each other alive.
+        # Breaks a reference cycle with the execution.
         self._nudge, self.is_limited = _nothing, _unlimited
 
     async def _perform(self, call: PendingCall, call_context: "OpenCall") -> None:
@@ -225,10 +224,10 @@ class Calls:
     async def make_inside(
         self, call: PendingCall, call_context: "OpenCall", *, within: str
     ) -> Outcome:
-        """Make a call inside of another one, when it may begin.
+        """Make a call inside another one, as soon as it may start.
 
         Raises:
-            asyncio.CancelledError: Also if the engine has gone on without the outer call.
+            asyncio.CancelledError: Also if the engine has continued without the outer call.
         """
         self._refuse_after(within)
         await self._admitted(call, within)
@@ -239,7 +238,7 @@ class Calls:
             outcome = recorded(await perform(call_context))
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
-                raise  # by the engine, or by the code that asked for this call
+                raise  # cancelled by the engine, or by the code that requested this call
             outcome = _failed(call, error, call_context.info)
         finally:
             self._kinds.pop(call.call_id, None)
@@ -256,10 +255,10 @@ class Calls:
             raise asyncio.CancelledError
 
     async def _admitted(self, call: PendingCall, within: str) -> None:
-        """Return when no limit keeps a call inside of another one from beginning.
+        """Return when no limit prevents a call inside another one from starting.
 
-        A limit that is reached for good cuts the run short meanwhile. But the call that took the
-        last place may be cancelled, because nothing waits for it any more, and then leaves it.
+        If the limit stays reached, the engine cuts the run short in the meantime. But the call that
+        used the last place may be cancelled because it is no longer awaited, which frees the place.
         """
         if not self.is_limited(call):
             return
@@ -269,18 +268,18 @@ class Calls:
             while self.is_limited(call):
                 await self._room.wait()
         except asyncio.CancelledError:
-            if not self.is_cancelled(within):  # the code that made the call has given it up
+            if not self.is_cancelled(within):  # cancelled by the code that requested the call
                 self.inside.remove(call)
             raise
         self.inside.remove(call)
 
     def _make_room(self) -> None:
-        """Let the calls that wait for a place look again."""
+        """Let the calls that wait at a limit check it again."""
         self._room.set()
         self._room = asyncio.Event()
 
     def is_cancelled(self, call_id: str) -> bool:
-        """Whether the engine has asked for the end of this call."""
+        """Whether the engine has cancelled this call."""
         return call_id in self._unwanted or call_id in self._given_up
 
     def _finished(self, call_id: str) -> None:
@@ -305,7 +304,7 @@ class Calls:
 
 
 class OpenCall:
-    """What one call may use while it is under way."""
+    """Implements `CallContext` for one call in flight."""
 
     __slots__ = ("_calls", "_joiner", "_log", "_state", "info")
 
@@ -318,7 +317,7 @@ class OpenCall:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the engine has asked for the end of the call; an outcome is not awaited then."""
+        """Whether the engine has cancelled the call; its outcome is then not awaited."""
         return self._calls.is_cancelled(self.info.call_id)
 
     def emit(self, type: str, data: dict[str, Any]) -> None:
@@ -326,11 +325,11 @@ class OpenCall:
         self._calls.emit(type, self.info, data)
 
     def publish_delta(self, text: str) -> None:
-        """Show a piece of text to live subscribers; nothing is kept."""
+        """Publish a piece of text to live subscribers; it is not stored."""
         self._publish(self._joiner.add(text))
 
     def end(self) -> None:
-        """The call has ended: show what was left of its text."""
+        """Publish the rest of the text when the call has ended."""
         self._publish(self._joiner.rest())
 
     def _publish(self, text: str) -> None:
@@ -340,7 +339,7 @@ class OpenCall:
     async def make(
         self, kind: CallKind, name: str, position: int, perform: Perform, arguments: str
     ) -> Outcome:
-        """Make a call inside of this one, with a record, limits and events of its own."""
+        """Make a call inside this one, with its own record, limits and events."""
         outer = self.info
         call = PendingCall(
             f"{outer.call_id}/{kind}:{position}",
@@ -360,7 +359,7 @@ class OpenCall:
             current_call.reset(token)
 
     async def put_blob(self, data: bytes) -> str:
-        """Store bytes beside the log; returns their sha256 in hexadecimal."""
+        """Store bytes beside the log; returns their hexadecimal sha256."""
         return await self._log.put_blob(data)
 
     async def get_blob(self, sha256: str) -> bytes:

@@ -1,7 +1,15 @@
-"""What the owner of a run writes next: decided from the state, never remembered.
+"""Decides what the owner of a run writes next.
 
-The order of the questions matters: a cancel comes before everything else, calls that have
-completed before the end, the end before a limit of time, and that before a hand-over.
+Nothing is remembered from one decision to the next: each is made from the folded state, the journal
+and the calls. After a lost race, the decision is made again with the foreign entry applied, and
+must not depend on the one that was dropped.
+
+The order of the checks matters:
+
+1. A cancel comes first. Once it is acknowledged, clients must not see the run complete.
+2. Completed calls are recorded before the run ends, because they have been paid for.
+3. If run code has ended, the run ends, even if a time limit has passed in the meantime.
+4. A time limit comes before a hand-over, which would otherwise extend it.
 """
 
 import asyncio
@@ -25,11 +33,14 @@ from teamrun.runs.log.usage import Level
 __all__ = ["Decision", "failure"]
 
 _SHOW_EVENTS_AFTER = 0.05
-"""Seconds that an event waits for a call to end and share its entry."""
+"""How long an event waits, in seconds, so that it can share the entry of a call that completes.
+
+Each entry costs a write to object storage.
+"""
 
 
 _SHOW_PROGRESS_AFTER = 1.0
-"""Seconds between entries that hold only progress from inside of calls."""
+"""The minimum number of seconds between entries that contain only progress of calls in flight."""
 
 
 class _TimeLimit(NamedTuple):
@@ -38,7 +49,7 @@ class _TimeLimit(NamedTuple):
 
 
 def failure(error: BaseException) -> End:
-    """The end of a run that an exception has ended."""
+    """The end of a run that failed with this exception."""
     record = error_record(error)
     return End(status="failed", stop_reason=record.message, stop_code=record.code, error=record)
 
@@ -68,8 +79,11 @@ class Decision:
 
         Args:
             root: The task of run code.
-            is_stopping: The worker lets go.
-            show: What was said has waited long enough.
+            is_stopping: The worker is shutting down.
+            show: The new events have waited long enough.
+
+        Returns:
+            None if nothing is to be written until a call completes or the log grows.
         """
         self._now = self._clock.now()
         if (cancel := self._state.cancel) is not None:
@@ -94,10 +108,10 @@ class Decision:
         return None if self._calls.in_flight else self._idle()
 
     def wakes_at(self) -> float | None:
-        """Seconds until there may be something to decide though nothing happens.
+        """Seconds until there may be a decision to make even if nothing happens.
 
-        What has been decided upon already wakes nobody: a call that is slow to be cancelled would
-        else keep the worker busy with asking.
+        Times that have passed do not count, because the decision that they led to has been made.
+        Otherwise a call that is slow to cancel would keep the worker in a busy loop.
         """
         waits: list[float] = []
         if self._journal.events:
@@ -122,25 +136,28 @@ class Decision:
         return self._cut_short(self._drafts.closing(cancelled(cancel)))
 
     def _cut_short(self, draft: Draft) -> Draft | None:
-        """Calls under way are cancelled first, and what they came to is put on record."""
+        """Cancel the calls in flight and record their outcomes, then write the draft.
+
+        A cancelled call may have used tokens, and a write may have taken effect.
+        """
         self._calls.abandon_all()
         if self._calls.in_flight:
             return None
         return self._drafts.step() if self._calls.done else draft
 
     def _idle(self) -> Draft:
-        """Nothing is under way: the run is at a limit, is paused, asks, or waits for nothing."""
+        """No call is in flight: the run is at a limit, is paused, waits for people, or is stuck."""
         if self._gate.reached is not None:
             return self._at_limit(self._gate.reached)
         if self._state.is_paused:
             return self._drafts.closing(Wait(why="paused"), paused_event())
         if any(call.perform is not None for call in self._journal.pending.values()):
-            # It was cut off at a limit that has been raised since: it is made in a new execution,
-            # which knows what was begun.
+            # The call was cut short at a limit that has been raised since. A new execution makes
+            # it, because this one no longer knows whether it had started.
             return self._drafts.closing(Yield(why="shutdown"))
         if not self._journal.pending:
             stalled = RunError(
-                "The team waits for something that is no model, tool or person of this run."
+                "The team awaits something other than a model, tool or person of this run."
             )
             return self._drafts.closing(failure(stalled))
         until = min(self._expiries(), default=None)
@@ -168,6 +185,7 @@ class Decision:
         end = failure(error)
         assert end.error is not None, "a failure has an error"
         undo = self._journal.undo(end.error)
+        # Without an undo, a retry would replay to the same failure.
         if undo is not None and end.error.retryable:
             policy, attempts = self._state.spec.retry, self._state.attempts
             if attempts < policy.max_attempts:
@@ -180,7 +198,10 @@ class Decision:
         return self._drafts.closing(self._with_unread(end.model_copy(update={"undo": undo})))
 
     def _expire(self) -> bool:
-        """Take questions whose time is over as answered by nobody; True where there are some."""
+        """Record the expiry of questions whose time is over; True if there are any.
+
+        The expiry is an outcome in the log, so that the log decides between it and a late answer.
+        """
         for call in self._journal.pending.values():
             if call.expires_at is not None and call.expires_at <= self._now:
                 self._calls.expire(call)
@@ -191,7 +212,10 @@ class Decision:
         return [time for time in times if time is not None]
 
     def _time_limit(self) -> _TimeLimit | None:
-        """The first of the times at which the run is cut short."""
+        """The earliest time at which a limit ends the run.
+
+        `timeout_seconds` counts execution time only; the deadline is wall-clock time.
+        """
         state, found = self._state, list[_TimeLimit]()
         if (seconds := state.limits.timeout_seconds) is not None:
             at = state.at + timedelta(seconds=seconds - state.seconds)

@@ -1,7 +1,9 @@
-"""Forming the next entry of a run out of what waits to be written.
+"""Drafts: forming the next entry of a run from outcomes and events that are not yet in the log.
 
-A draft says how much of that it holds, so that nothing is lost where another writer was first: the
-entry is then formed anew, with what has come since.
+A draft takes nothing out of the queues that it was formed from. Another writer may append first (a
+signal, for example). Then the draft is dropped, the foreign entry is applied, and the decision is
+made again: after a cancel, the same entry would be wrong. Only when a draft is durable does
+`discard` remove what it contains.
 """
 
 from dataclasses import dataclass
@@ -20,14 +22,18 @@ __all__ = ["Draft", "Drafts"]
 
 @dataclass(slots=True)
 class Draft:
-    """An entry as it is to be written, and how much of what waits it holds."""
+    """An entry to write, and how much of each queue it contains."""
 
     body: Body
     events: list[LoggedEvent]
-    said: int = 0
+    emitted: int = 0
+    """Events of run code."""
     done: int = 0
+    """Completed calls."""
     progress: int = 0
+    """Events from inside calls in flight."""
     intents: tuple[PendingCall, ...] = ()
+    """Calls to start once the entry is durable."""
 
 
 class Drafts:
@@ -40,9 +46,13 @@ class Drafts:
         self._gate = gate
 
     def step(self) -> Draft:
-        """Calls that have completed, and events."""
+        """An entry with the calls that have completed, and the new events.
+
+        Events of run code come first: run code emitted them before it received these outcomes, and
+        a replay drops them by their number.
+        """
         done, progress = self._calls.done[:], self._calls.events[:]
-        said = self._gate.announced()
+        emitted = self._gate.announced()
         versions = {artifact.name: artifact.version for artifact in self._state.artifacts}
         records = [
             record_of(
@@ -52,34 +62,43 @@ class Drafts:
             )
             for item in done
         ]
-        events = said + progress
+        events = emitted + progress
         for item, record in zip(done, records, strict=True):
             agent = agent_name(item.call.agent)
             events += call_events(record, agent=agent, detail=item.outcome.detail)
-        body = Step(calls=records, emitted=len(said))
-        return Draft(body, events, said=len(said), done=len(done), progress=len(progress))
+        body = Step(calls=records, emitted=len(emitted))
+        return Draft(body, events, emitted=len(emitted), done=len(done), progress=len(progress))
 
     def intent(self, calls: list[PendingCall]) -> Draft:
-        """Calls with outside effects are about to begin."""
+        """An entry that announces calls with outside effects, which start when it is durable."""
         body = Intent(calls={call.call_id: call.arguments_digest or "" for call in calls})
         draft = self.closing(body)
         draft.intents = tuple(calls)
         return draft
 
     def closing(self, body: End | Intent | Wait | Yield, *own: LoggedEvent) -> Draft:
-        """An entry that completes no call; `own` are events of its own, told last."""
-        said, progress = self._gate.announced(), self._calls.events[:]
+        """An entry that completes no call.
+
+        Args:
+            body: The entry's body; the counts are filled in here.
+            own: Events of the entry itself, which come last.
+        """
+        emitted, progress = self._gate.announced(), self._calls.events[:]
         if isinstance(body, End):
             own = (*own, end_event(body))
             body = body.model_copy(
-                update={"emitted": len(said), "unknown_outcomes": self._state.doubtful()}
+                update={"emitted": len(emitted), "unknown_outcomes": self._state.doubtful()}
             )
         else:
-            body = body.model_copy(update={"emitted": len(said)})
-        return Draft(body, [*said, *progress, *own], said=len(said), progress=len(progress))
+            body = body.model_copy(update={"emitted": len(emitted)})
+        events = [*emitted, *progress, *own]
+        return Draft(body, events, emitted=len(emitted), progress=len(progress))
 
     def discard(self, draft: Draft) -> None:
-        """The draft is durable: what it holds waits no longer."""
+        """Remove what a durable draft contains from the queues.
+
+        By number, because more may have arrived at the ends of the queues while it was written.
+        """
         del self._calls.done[: draft.done]
         del self._calls.events[: draft.progress]
-        del self._journal.events[: draft.said]
+        del self._journal.events[: draft.emitted]

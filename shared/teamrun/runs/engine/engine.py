@@ -1,7 +1,7 @@
 """Executes runs: many at once, on one event loop.
 
-`execute(ref)` is what every queue message comes to, whatever brought it: Celery, a Lambda, the
-same process. Leases say who is at work, to save money; no safety hangs on them.
+Every queue message leads to `execute(ref)`, whether it came from Celery, Lambda or the same
+process. Leases only avoid duplicate work; correctness does not depend on them.
 """
 
 import asyncio
@@ -39,29 +39,29 @@ logger = logging.getLogger(__name__)
 
 
 _STOP_BEFORE, _ABORT_BEFORE = 30.0, 10.0
-"""Seconds before a platform's deadline."""
+"""Seconds before the platform's deadline at which calls stop starting, and are cancelled."""
 
 
 _SUSPECT_CLAIMS = 2
-"""Claims in a row that came to nothing before a run begins apart from others of that kind."""
+"""Consecutive claims without progress after which a run starts apart from other such runs."""
 
 
 _PROBE = 5.0
-"""Seconds between looks at the log where the live channel is not to be relied on."""
+"""Seconds between reads of the log while the live channel is unavailable."""
 
 
 class Engine:
-    """Executes runs in the name of one owner.
+    """Executes runs as one owner.
 
     Args:
-        store: Where the logs are.
+        store: The object store with the logs.
         live: Leases and notices.
-        dispatcher: Where runs go that this engine lets go of.
+        dispatcher: The queue that this engine returns runs to.
         program: Makes the code of a run from its specification.
-        owner: A name that no other process has.
-        lease: How long a run belongs to an owner that is not heard of.
-        clock: The machine's, unless a test has one.
-        duties: What is due after the end of a run.
+        owner: The name of this process, which must be unique.
+        lease: How long a run belongs to an owner that does not respond.
+        clock: The clock; tests pass their own.
+        duties: The steps to perform after the end of a run.
     """
 
     def __init__(
@@ -97,20 +97,21 @@ class Engine:
 
     @property
     def in_flight(self) -> int:
-        """How many runs are being executed here."""
+        """The number of runs that this engine is executing."""
         return len(self._starting)
 
     def metric_lines(self) -> Iterator[str]:
-        """What this engine has done, in the Prometheus text format."""
+        """The metrics of this engine, in the Prometheus text format."""
         return self.metrics.lines(in_flight=self.in_flight)
 
     async def execute(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
-        """Execute a run, as far as it goes here.
+        """Execute a run as far as this process can.
 
         Args:
             ref: The run.
-            deadline: When the platform ends this process. Half a minute before, no more calls
-                begin; ten seconds before, those under way are given up and the run is handed over.
+            deadline: When the platform ends this process. From 30 seconds before it, no more calls
+                start; 10 seconds before it, calls in flight are cancelled and the run is handed
+                over.
 
         Raises:
             StorageError: The log cannot be read; the reaper will send the run again.
@@ -126,8 +127,12 @@ class Engine:
             return await self._execute(ref, deadline)
         except UnreadableEntry as error:
             logger.warning(
-                "a run was set apart: its log cannot be read",
-                extra={"action": "unreadable", "run": str(ref), "error": error.message},
+                "A run was skipped because its log is unreadable",
+                extra={
+                    "action": "engine.run_unreadable",
+                    **ref.log_fields(),
+                    "error": error.message,
+                },
             )
             return Finish.HELD
         except (StorageError, DeliveryError):
@@ -140,24 +145,24 @@ class Engine:
                 self._idle.set()
 
     def stop(self) -> None:
-        """Start no more calls; every run yields once its calls under way have completed."""
+        """Start no more calls; every run yields once its calls in flight have completed."""
         self._stopping = True
         for execution in self._executions.values():
             execution.stop()
 
     def abort(self) -> None:
-        """Yield every run now; calls under way are cancelled and will be made again."""
+        """Yield every run now; calls in flight are cancelled and will be made again."""
         self._stopping = True
         for execution in self._executions.values():
             execution.abort()
 
     async def drained(self) -> None:
-        """Return when no run is being executed here."""
+        """Return when this engine executes no run."""
         await self._idle.wait()
         await self._notices.flushed()
 
     async def close(self) -> None:
-        """End the background work of an engine that executes nothing any more."""
+        """End the background tasks of an engine that executes no run any more."""
         for task in self._attendants:
             task.cancel()
         await asyncio.gather(*self._attendants, return_exceptions=True)
@@ -167,7 +172,7 @@ class Engine:
     # One run
 
     def _with_shared_definition(self, spec: RunSpec) -> RunSpec:
-        # Of a team that runs often: its definition is a seventh of what a run keeps in memory.
+        # Runs of the same team share its definition, which is a seventh of a run's memory.
         known = self._definitions.setdefault(spec.team.digest, spec.definition)
         if known is spec.definition or known != spec.definition:
             return spec
@@ -181,8 +186,8 @@ class Engine:
             return Finish.ABSENT
         if state.spec.behaviour > BEHAVIOUR:
             logger.warning(
-                "a run of a newer release was left to it",
-                extra={"action": "newer_behaviour", "run": str(ref)},
+                "A run was skipped because a newer release accepted it",
+                extra={"action": "engine.run_newer", **ref.log_fields()},
             )
             return Finish.HELD
         if state.is_waiting(self._clock.now()):
@@ -196,7 +201,7 @@ class Engine:
                         await self._hand_over(ref)
                         return Finish.HELD
                 taken = self._take(log, entries, state, turn, deadline)
-                del entries  # it lets go of them when it has read them
+                del entries  # so that the execution can free them after the replay
                 finish, state = await taken
             if finish is not Finish.ENDED:
                 return finish
@@ -206,15 +211,15 @@ class Engine:
         return Finish.ENDED
 
     async def _give_up(self, ref: RunRef, error: Exception) -> Finish:
-        """End a run on which the engine itself has failed: another attempt would fail alike.
+        """End a run on which the engine itself failed: another attempt would fail in the same way.
 
         Raises:
             Exception: `error` itself, if the run has ended or its log cannot be read.
         """
         logger.error(
-            "The engine failed while it executed a run",
+            "The engine failed while executing a run",
             exc_info=error,
-            extra={"action": "engine_fault", "run": str(ref)},
+            extra={"action": "engine.fault", **ref.log_fields()},
         )
         log = RunLog(self._store, ref, writer=self.owner, clock=self._clock)
         while True:
@@ -242,7 +247,7 @@ class Engine:
         turn: "_SuspectTurn",
         deadline: datetime | None,
     ) -> tuple[Finish, RunState]:
-        """Execute a run that has not ended, where nobody else does."""
+        """Execute a run that has not ended, unless another worker does."""
         ref = log.ref
         if not await self._may_take(ref, state):
             return Finish.HELD, state
@@ -274,8 +279,12 @@ class Engine:
         return finish, state
 
     async def _may_take(self, ref: RunRef, state: RunState) -> bool:
-        """Whether nobody else is at work, as far as can be told."""
-        if state.owner == self.owner:  # this process began it and lost track, or it is a duplicate
+        """Whether no other worker appears to execute the run.
+
+        A claimed run is taken over only if its lease is gone, its log has not grown for a lease,
+        and the live state is older than a lease: after a flush, live owners renew first.
+        """
+        if state.owner == self.owner:  # claimed by this worker's previous process
             return True
         try:
             if not await self._live.acquire(lease_name(ref), self.owner, self._lease):
@@ -302,10 +311,11 @@ class Engine:
         ]
 
     async def _suspend(self, log: RunLog, state: RunState) -> None:
-        """Nobody needs to look after a run that waits, unless somebody has spoken meanwhile.
+        """Delete the open marker of a run that waits, unless a signal has arrived in the meantime.
 
-        Whoever speaks puts the marker back, before and after; but an API process may be lost in
-        between, just when the marker is taken away here. So another one is left for later.
+        The writer of a signal puts the marker before and after it appends. But that process may be
+        lost between the two, just when the marker is deleted here. The idle marker covers this: it
+        makes the reaper check the run some hours later.
         """
         await self._store.put_new(idle_marker(log.ref, self._clock.now()), b"")
         await self._store.delete(open_marker(log.ref))
@@ -322,11 +332,13 @@ class Engine:
             await self._dispatcher.send(ref)
         except DeliveryError as error:
             logger.warning(
-                "a run could not be handed over; the reaper will send it",
-                extra={"action": "hand_over_failed", "run": str(ref), "error": str(error)},
+                "A run could not be handed over; the reaper will send it to the queue",
+                extra={
+                    "action": "engine.hand_over_failed",
+                    **ref.log_fields(),
+                    "error": str(error),
+                },
             )
-
-    # Background: leases, and news for runs in flight
 
     def _attend(self) -> None:
         if not self._attendants:
@@ -364,11 +376,10 @@ def _warn_of_failure(ref: RunRef, state: RunState) -> None:
     end = state.end
     if end is not None and end.status == "failed":
         logger.warning(
-            "A run has failed",
+            "A run failed",
             extra={
-                "action": "run.failed",
-                "tenant": ref.tenant,
-                "run_id": ref.run_id,
+                "action": "engine.run_failed",
+                **ref.log_fields(),
                 "code": end.stop_code,
                 "error": end.error and end.error.type,
                 "agent": end.error and end.error.agent,
@@ -377,10 +388,10 @@ def _warn_of_failure(ref: RunRef, state: RunState) -> None:
 
 
 class _SuspectTurn:
-    """The turn of a run whose last claims came to nothing, until it has come further.
+    """Serializes the start of runs whose last claims made no progress, until they make some.
 
-    One such run may take the process along, again and again; the others that were there each time
-    must not be given up with it.
+    A run that crashes its worker would otherwise take unrelated runs with it: each crash also
+    counts as a claim without progress of every other run in the process.
     """
 
     def __init__(self, lock: asyncio.Lock) -> None:
@@ -388,7 +399,7 @@ class _SuspectTurn:
         self._is_ours = False
 
     async def acquire(self) -> None:
-        """Wait for it."""
+        """Wait for the turn."""
         await self._lock.acquire()
         self._is_ours = True
 
@@ -399,14 +410,14 @@ class _SuspectTurn:
         self.end()
 
     def end(self) -> None:
-        """Let the next one begin."""
+        """Let the next run start."""
         if self._is_ours:
             self._is_ours = False
             self._lock.release()
 
 
 class _EngineObserver:
-    """Passes on what an execution tells; views are shared where the status changes."""
+    """Publishes the progress of an execution; a view is shared when the status changes."""
 
     def __init__(
         self,
@@ -424,7 +435,7 @@ class _EngineObserver:
         self._status: str | None = None
 
     def changed(self, state: RunState) -> None:
-        """The log has grown."""
+        """Publish that the log has grown."""
         if not state.idle_claims:
             self._turn.end()
         status = state.status
@@ -432,9 +443,9 @@ class _EngineObserver:
         self._status = status
 
     async def will_wait(self, until: datetime) -> None:
-        """Leave a marker for the hour in which the run has to be looked at again."""
+        """Put the marker that makes the reaper check the run at that time."""
         await self._store.put_new(due_marker(self._ref, until), b"")
 
     def delta(self, data: dict[str, Any]) -> None:
-        """A piece of text came from a model."""
+        """Publish a piece of text from a model."""
         self._notices.delta(self._ref, data)

@@ -1,9 +1,15 @@
-"""One execution of one run: claim, replay, then live until the end, a yield or a newer owner.
+"""One execution of one run: claim it, replay its log, then run live.
 
-The order is what makes a run a pure function of its log. Run code moves only in a drain. After
-each drain the queue is empty; then one entry is formed, made durable, and delivered. Entries of
-others (a cancel) are delivered in their place in the log, before anything of this worker's own.
-A call without a record starts only when the whole log has been delivered.
+An execution ends when the run ends or waits, when this worker yields, or when another worker has
+claimed the run. Four rules make a run a pure function of its log:
+
+- Run code continues only in a drain, and a drain lasts until its queue is empty. What it emits and
+  requests then depends on what was delivered, and not on timing.
+- One entry at a time is formed, made durable and delivered, live and in a replay alike.
+- Entries of other writers (a cancel, an answer) are delivered at their place in the log, before any
+  further entry of this worker.
+- A call without a record starts only when the whole log has been delivered. Otherwise it could be
+  made a second time although its record follows.
 """
 
 import asyncio
@@ -38,79 +44,83 @@ logger = logging.getLogger(__name__)
 
 
 _SLICE = 2_000
-"""Callbacks of one run before the others get their turn."""
+"""Callbacks that one run may execute before the event loop serves the others."""
 
 
 _RUNAWAY = 1_000_000
-"""Callbacks without the queue ever being empty."""
+"""Callbacks in one drain after which a run fails: its code probably never awaits a call."""
 
 
 _POISON_CLAIMS = 5
-"""Claims in a row that came to nothing before a run is given up."""
+"""Consecutive claims without progress after which a run fails."""
 
 
 _DIVERGED_PAUSE = timedelta(minutes=1)
-"""The wait before another worker tries a run whose record this one's code does not fit."""
+"""The wait before another worker tries a run whose log does not match this worker's code."""
 
 
 _DIVERGED_PATIENCE = timedelta(hours=1)
-"""How long that is tried before the run is paused."""
+"""How long other workers try such a run before it is paused; a deployment may take that long."""
 
 
 _IDLE_YIELDS = 20
-"""Hand-overs in a row without a completed call before a run is given up."""
+"""Consecutive hand-overs without a completed call after which a run fails."""
 
 
 Program = Callable[[Journal], Awaitable[End]]
-"""The code of a run: runs on the run's own loop and awaits only the journal."""
+"""The code of a run; it runs on the run's own loop and awaits only the journal."""
 
 
 class Finish(StrEnum):
-    """Why an execution is over."""
+    """How an execution finished."""
 
     ENDED = "ended"
-    """The run has its end."""
+    """The run has ended."""
     YIELDED = "yielded"
-    """This worker let go on purpose; somebody should go on."""
+    """This worker released the run; another worker should continue it."""
     WAITING = "waiting"
-    """The run waits for a person; there is nothing to do until somebody speaks."""
+    """The run waits for a person or a time and needs no worker until then."""
     HELD = "held"
-    """Somebody else executes the run."""
+    """Another worker executes the run, or this one may not."""
     ABSENT = "absent"
-    """There is no such run, or not yet."""
+    """The run does not exist, or does not exist yet."""
     REFUSED = "refused"
-    """This process is stopping; another one should execute the run."""
+    """This process is shutting down; another one should execute the run."""
     FAILED = "failed"
-    """An error kept the run from being executed; the reaper sends it again."""
+    """An error prevented the execution; the reaper will send the run again."""
 
     @property
     def is_refused(self) -> bool:
-        """Whether the message belongs back in the queue."""
+        """Whether the message should be returned to the queue."""
         return self is Finish.REFUSED
 
 
 class ExecutionObserver(Protocol):
-    """Who is told while a run goes on; nothing depends on it."""
+    """Receives the progress of an execution."""
 
     def changed(self, state: RunState) -> None:
-        """The log has grown."""
+        """Called when the log has grown."""
         ...
 
     def wrote(self, entry: Entry) -> None:
-        """This execution has added an entry to the log."""
+        """Called when this execution has appended an entry."""
         ...
 
     def delta(self, data: dict[str, Any]) -> None:
-        """A piece of text came from a model."""
+        """Called when a model has streamed a piece of text."""
         ...
 
     async def will_wait(self, until: datetime) -> None:
-        """The run is about to wait, and has to be looked at again at that time."""
+        """Called before the run starts to wait; the run needs a worker again at `until`.
+
+        Raises:
+            Unavailable: That could not be stored; it is tried again before the wait is written.
+        """
         ...
 
 
 class _Fenced(Exception):
-    """A newer epoch is in the log: this worker must not write any more."""
+    """The log has a newer epoch, so this worker must not write to it any more."""
 
 
 class Execution:
@@ -146,7 +156,7 @@ class Execution:
         self._nudged = self._poked = self._stopping = self._show = False
 
     def poke(self) -> None:
-        """Look at the log: it may have grown."""
+        """Read the log again: it may have grown."""
         self._poked = True
         self._nudge()
 
@@ -156,20 +166,23 @@ class Execution:
         self._nudge()
 
     def abort(self) -> None:
-        """Yield without waiting for calls under way: they are cancelled, and will be repeated."""
+        """Cancel the calls in flight and yield; the next worker makes those calls again."""
         self._stopping = True
         self._calls.abandon_all()
         self._nudge()
 
     async def run(self) -> Finish:
-        """Execute until nothing more is to be done here."""
+        """Execute the run as far as this worker can."""
         try:
             claimed = await self._claim()
             if claimed is not None:
                 return claimed
             return await self._drive()
         except _Fenced:
-            logger.info("fenced", extra={"action": "fenced", "run": str(self._log.ref)})
+            logger.info(
+                "Another worker has claimed the run; this worker stopped executing it",
+                extra={"action": "engine.fenced", **self._log.ref.log_fields()},
+            )
             return Finish.HELD
         finally:
             await self._close()
@@ -185,9 +198,10 @@ class Execution:
             )
             claiming = isinstance(draft.body, Claim)
             entry = await self._put(draft, self.state.epoch + claiming)
-            for news in [entry] if entry else await self._read_on():
-                self._apply(news)
-                self._entries.append(news)
+            # If another writer was first, its entry may be a cancel or a claim: decide again.
+            for new in [entry] if entry else await self._read_on():
+                self._apply(new)
+                self._entries.append(new)
             if entry is not None and claiming:
                 self._epoch = entry.epoch
                 return None
@@ -196,7 +210,7 @@ class Execution:
         return Finish.ENDED
 
     def _first_duty(self) -> Draft | None:
-        """What comes before everything else: a cancel, and runs that are not to be executed."""
+        """The end of a run that is cancelled, has expired or makes no progress; None otherwise."""
         state, now = self.state, self._clock.now()
         if (cancelling := ending_of_cancel(state)) is not None:
             return Draft(*cancelling)
@@ -207,15 +221,15 @@ class Execution:
             return _given_up(
                 state,
                 "poison",
-                f"{_POISON_CLAIMS} workers in a row ended while they executed this run; "
-                "see their logs, then retry the run.",
+                f"{_POISON_CLAIMS} workers in a row stopped while executing this run; "
+                "check their logs, then retry the run.",
             )
         if state.idle_yields >= _IDLE_YIELDS:
             return _given_up(
                 state,
                 "no_progress",
                 f"The run was handed over {_IDLE_YIELDS} times without completing a call; "
-                "give its workers more time.",
+                "increase the grace period of its workers.",
             )
         return None
 
@@ -234,8 +248,8 @@ class Execution:
             assert self._root is not None, "an execution has claimed its run"
             if journal.unspoken:
                 raise Diverged(
-                    f"The log holds {journal.unspoken} events that this code did not say again; "
-                    "use the release and definitions that began the run."
+                    f"The log has {journal.unspoken} events that this code did not emit again; "
+                    "use the release and definitions that the run was started with."
                 )
             return await self._live(journal, self._root)
         except Runaway as error:
@@ -246,14 +260,17 @@ class Execution:
             return await self._write_last(partial(self._diverged, error))
 
     def _record(self) -> list[Entry]:
-        """What a replay takes into account: all, unless the run was told to begin anew."""
+        """The entries to replay: all, unless a resume has restarted the run."""
         since = self.state.replay_from
         if since:
             return latest_attempt(entry for entry in self._entries if entry.n >= since)
         return latest_attempt([*self._prefix, *self._entries])
 
     def _diverged(self, error: Diverged) -> Draft:
-        """Other workers may have the code of the record; after an hour a person has to see."""
+        """Hand the run over to workers whose code may match the log; after an hour, pause it.
+
+        During a rolling deployment, workers of the previous release can still continue the run.
+        """
         now, since = self._clock.now(), self.state.diverged_since
         if since is not None and now - since >= _DIVERGED_PATIENCE:
             return Draft(Wait(why="diverged"), [paused_event(error_record(error))])
@@ -262,7 +279,10 @@ class Execution:
         return Draft(Yield(why="diverged", until=until), [event])
 
     def _begin(self, journal: Journal) -> asyncio.Task[End]:
-        """Start the code of the run: at its first claim, having heard what came before."""
+        """Start run code, at the first claim, after the entries before it have been delivered.
+
+        The context is empty, so that run code cannot depend on the context of this worker.
+        """
         context = Context()
         context.run(current_origin.set, self._origin)
         root = journal.loop.create_task(_run_program(self._program, journal), context=context)
@@ -294,27 +314,29 @@ class Execution:
                 return finish
             gate.begin(draft.intents)
             await self._deliver(journal, entry, live=True)
-        return Finish.ENDED  # by somebody else: a cancel needs no claim
+        return Finish.ENDED  # by another writer: the API may end a cancelled run without a claim
 
     async def _write_end(self, end: End) -> Finish:
-        """End the run from outside of `_live`."""
+        """End the run outside `_live`."""
         return await self._write_last(lambda: Draft(*ending(end, self.state)))
 
     async def _write_last(self, form: Callable[[], Draft]) -> Finish:
-        """Let go of the run from outside of `_live`; a cancel or another owner comes first."""
+        """Write the last entry outside `_live`; a cancel or another owner takes precedence."""
         self._calls.abandon_all()
         while self.state.end is None:
             draft = self._first_duty() or form()
             entry = await self._append(draft)
-            for news in [entry] if entry else await self._read_on():
-                self._apply(news)
+            for new in [entry] if entry else await self._read_on():
+                self._apply(new)
             if entry is not None:
                 return _FINISHES[type(draft.body)]
         return Finish.ENDED
 
     async def _append(self, draft: Draft) -> Entry | None:
-        """Write an entry of the owner; waits for storage as long as it takes."""
+        """Write an entry as the owner; waits indefinitely while storage is unavailable."""
         body = draft.body
+        # The marker for the time comes first. If the worker died in between, a marker too many
+        # would do no harm, but a wait without a marker would never end.
         while isinstance(body, Wait | Yield) and body.until is not None:
             try:
                 await self._observer.will_wait(body.until)
@@ -338,12 +360,12 @@ class Execution:
         self._observer.changed(self.state)
 
     async def _deliver(self, journal: Journal, entry: Entry, *, live: bool = False) -> None:
-        """Give the outcomes of an entry to run code.
+        """Deliver the outcomes of an entry to run code, one at a time, with a drain after each.
 
         Args:
-            journal: Of the run.
-            entry: Its calls are delivered one after another.
-            live: It is the newest entry, so calls may start as soon as it is delivered.
+            journal: The journal of the run.
+            entry: The entry.
+            live: The entry is the newest one, so calls may start as soon as it is delivered.
         """
         self._origin.time = entry.at
         if isinstance(entry.body, Signal):
@@ -354,8 +376,8 @@ class Execution:
         for record in records:
             if not (record.unawaited or (record.within or record.call_id) in journal.pending):
                 raise Diverged(
-                    f"The log has the outcome of {record.call_id!r}, which this code does not ask "
-                    "for; use the release and definitions that began the run."
+                    f"The log has the outcome of {record.call_id!r}, which this code does not "
+                    "request; use the release and definitions that the run was started with."
                 )
         for left, record in enumerate(records, start=1 - len(records)):
             journal.deliver(record)
@@ -369,11 +391,14 @@ class Execution:
             await self._drain(journal)
 
     async def _drain(self, journal: Journal, *, start: bool = False) -> None:
-        """Let run code go on until it waits for calls; other runs get their turns in between.
+        """Run the run's loop until its code waits for calls; other runs are served in between.
+
+        The slices are plain callbacks of the real loop, because a task of the run's loop must not
+        execute inside a task of the real one.
 
         Args:
-            journal: Of the run.
-            start: Start what it asks for at once, and not a tick of the real loop later.
+            journal: The journal of the run.
+            start: Start the requested calls at once, and not one tick of the real loop later.
         """
         real = asyncio.get_running_loop()
         drained: asyncio.Future[None] = real.create_future()
@@ -386,28 +411,28 @@ class Execution:
     def _drain_slice(
         self, journal: Journal, drained: asyncio.Future[None], start: bool, budget: int
     ) -> None:
-        # A method: a closure that calls itself would leave a cycle behind in each turn.
+        # A method, because a closure that refers to itself would leave a reference cycle each time.
         if drained.cancelled():
             return
         try:
             is_drained = journal.loop.drain(_SLICE)
             if is_drained and start:
                 self._begin_calls()
-        except Exception as error:  # or the execution would wait for ever
+        except Exception as error:  # otherwise the execution would wait forever
             drained.set_exception(error)
             return
         if is_drained:
             drained.set_result(None)
         elif budget <= 0:
             drained.set_exception(
-                Runaway("Team code runs on and on without awaiting a model, tool or person.")
+                Runaway("Team code does not stop running to await a model, tool or person.")
             )
         else:
             again = (journal, drained, start, budget - _SLICE)
             asyncio.get_running_loop().call_soon(self._drain_slice, *again)
 
     def _begin_calls(self) -> None:
-        """Let the calls begin that may; none where the run's code has come to its end."""
+        """Start the calls that may start; none if run code has ended."""
         over = self._stopping or self._root is None or self._root.done()
         if self._gate is not None and not over:
             self._gate.open()
@@ -420,7 +445,7 @@ class Execution:
         self._calls.forget_expiries(journal.pending)
 
     async def _read_on(self) -> list[Entry]:
-        """The entries after the folded ones; waits for storage as long as it takes."""
+        """The entries after the folded ones; waits indefinitely while storage is unavailable."""
         while True:
             try:
                 return await self._log.read(self.state.entries)
@@ -430,7 +455,7 @@ class Execution:
     # Waiting
 
     async def _rest(self, until: float | None) -> None:
-        """Wait for news of calls, of the log, or for that many seconds."""
+        """Wait until a call completes, the log may have grown, or `until` seconds have passed."""
         if self._nudged:
             self._nudged = False
             return
@@ -464,7 +489,7 @@ class Execution:
 
         def close() -> None:
             journal.close()
-            if not closed.done():  # a cancel may have come meanwhile
+            if not closed.done():  # the task that awaits it may have been cancelled
                 closed.set_result(None)
 
         asyncio.get_running_loop().call_soon(close)
@@ -483,7 +508,7 @@ async def _run_program(program: Program, journal: Journal) -> End:
 
 
 def _stopped_here(journal: Journal) -> End:
-    """How the drive of a record ends where the record does, and run code does not."""
+    """The end of a replay whose log is over before run code is."""
     waits = ", ".join(sorted(journal.pending)) or "nothing of this run"
     return End(
         status="failed", stop_code="stopped_here", stop_reason=f"The code waits for {waits}."

@@ -1,4 +1,4 @@
-"""The execution of runs by one process: messages come in, sweeps go on, and the end is bounded."""
+"""The part of a process that executes runs: it handles messages, sweeps, and shuts down in time."""
 
 import asyncio
 import logging
@@ -17,23 +17,23 @@ class RunEngine(Protocol):
     """What an executor needs of the engine."""
 
     async def execute(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
-        """Execute the run as far as it goes here."""
+        """Execute the run as far as this process can."""
         ...
 
     def stop(self) -> None:
-        """Have each run hand itself over once its calls under way have completed."""
+        """Hand every run over once its calls in flight have completed."""
         ...
 
     def abort(self) -> None:
-        """Have each run hand itself over now; calls under way are cancelled."""
+        """Hand every run over now; calls in flight are cancelled."""
         ...
 
     async def drained(self) -> None:
-        """Return when no run is executed."""
+        """Return when no run is being executed."""
         ...
 
     async def close(self) -> None:
-        """End the background work."""
+        """End the background tasks."""
         ...
 
 
@@ -41,17 +41,17 @@ class Sweeper(Protocol):
     """What an executor needs of the reaper."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sweep again and again until `stop` is set."""
+        """Sweep repeatedly until `stop` is set."""
         ...
 
 
 class Executor:
-    """Executes the runs that messages name, and finds those whose message was lost.
+    """Executes the runs that messages name, and finds runs whose message was lost.
 
     Args:
-        engine: Executes them.
-        sweeper: Finds lost ones.
-        patience: The pause after a fault of the sweeper, and the longest time that `shutdown`
+        engine: Executes the runs.
+        sweeper: Finds the lost ones.
+        patience: The pause after a failure of the sweeper, and the longest time that `shutdown`
             waits for runs after it has cancelled their calls, and again after it has cancelled the
             runs.
     """
@@ -71,30 +71,30 @@ class Executor:
         self._sweeping: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to sweep, on the running event loop."""
+        """Start to sweep, on the running event loop."""
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
 
     async def handle(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
-        """Do what a queue message asks for: execute its run.
+        """Handle a queue message: execute the run that it names.
 
         Args:
             ref: The run.
             deadline: When the platform ends this process, if it does.
 
         Returns:
-            What came of it. An adapter of a queue returns the message if `Finish.is_refused`, and
-            acknowledges it otherwise.
+            How the execution finished. If `Finish.is_refused`, the queue adapter returns the
+            message to the queue; otherwise it acknowledges the message.
         """
         if self._stop.is_set():
             return Finish.REFUSED
         task = asyncio.current_task()
         assert task is not None, "a message is handled in a task"
         self._handling.add(task)
-        ids = {"tenant": ref.tenant, "run_id": ref.run_id}
+        ids = ref.log_fields()
         try:
             finish = await self._engine.execute(ref, deadline=deadline)
         except Exception:
-            # The log has all that was durable; the reaper sends the run again.
+            # The log has everything that was durable; the reaper sends the run again.
             logger.exception(
                 "A run could not be executed", extra={"action": "executor.run_failed", **ids}
             )
@@ -103,8 +103,8 @@ class Executor:
             self._handling.discard(task)
         if finish is Finish.ABSENT:
             logger.warning(
-                "The queue named a run that the store does not have: another deployment may use "
-                "the same namespace (TEAMRUN_NAMESPACE)",
+                "The queue named a run that is not in the store; another deployment may use the "
+                "same namespace (TEAMRUN_NAMESPACE)",
                 extra={"action": "executor.run_absent", **ids},
             )
         logger.info(
@@ -114,7 +114,7 @@ class Executor:
         return finish
 
     def stop(self) -> None:
-        """Refuse new messages, and have each run hand itself over; does not wait."""
+        """Refuse new messages and hand every run over; does not wait."""
         self._stop.set()
         self._engine.stop()
 
@@ -122,14 +122,14 @@ class Executor:
         """Stop within `grace` and three times the patience, whatever the calls of runs do.
 
         Args:
-            grace: How long calls under way may take to complete; then they are cancelled.
+            grace: How long calls in flight may take to complete before they are cancelled.
         """
         self.stop()
         if not await self._drained(grace.total_seconds()):
             if grace:
                 logger.warning(
-                    "Calls under way are cancelled at the end of the grace time",
-                    extra={"action": "executor.grace_over", "runs": len(self._handling)},
+                    "The grace period is over; calls in flight are cancelled",
+                    extra={"action": "executor.grace_exceeded", "runs": len(self._handling)},
                 )
             self._engine.abort()
             if not await self._drained(self._patience_s):

@@ -1,10 +1,11 @@
-"""The event loop that one run's code lives on.
+"""The event loop that the code of one run executes on.
 
-A queue of callbacks and nothing else: timers, threads, sockets and child processes raise, since
-whatever comes from outside has to go through the journal. The engine drains the queue; between
-drains the run stands still, so its code is a pure function of what it was given, and in which
-order. (A drain sets the running loop of the thread: it must be called from a plain callback of
-the real loop, never inside one of that loop's tasks.)
+It is a queue of callbacks and nothing else. Timers, threads, sockets and child processes raise,
+because everything from outside must go through the journal. The engine drains the queue. Between
+drains run code does not execute, so it is a pure function of what was delivered to it, in order.
+
+A drain sets the running loop of the thread. It must therefore be called from a plain callback of
+the real loop, never inside one of that loop's tasks.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 
 class RunLoop(asyncio.AbstractEventLoop):
-    """A ready queue; see the module's docstring."""
+    """A queue of ready callbacks; see the module docstring."""
 
     def __init__(self) -> None:
         self._ready: deque[asyncio.Handle] = deque()
@@ -32,7 +33,7 @@ class RunLoop(asyncio.AbstractEventLoop):
         self._left_behind: list[AsyncGenerator[Any, Any]] = []
         self._closed = False
         self.failure: BaseException | None = None
-        """The first error of a callback that nobody awaits."""
+        """The first error of a callback that is not awaited."""
 
     def drain(self, most: int) -> bool:
         """Run up to `most` callbacks; True when the queue is empty."""
@@ -56,12 +57,12 @@ class RunLoop(asyncio.AbstractEventLoop):
         try:
             handle._run()
         except BaseException as error:
-            # SystemExit and KeyboardInterrupt leave a task's step though the task has them too;
-            # they would end the loop of the whole process.
+            # asyncio raises SystemExit and KeyboardInterrupt out of a task as well as storing them
+            # in it. They would end the event loop of the whole process.
             self.failure = self.failure or error
 
     def close(self) -> None:
-        """Cancel every task, close every generator, and let them finish what they do then."""
+        """Cancel every task, close every generator, and drain what they still do."""
         if self._closed:
             return
         self._closed = True
@@ -79,10 +80,8 @@ class RunLoop(asyncio.AbstractEventLoop):
         self._left_behind.clear()
 
     def _keep(self, generator: AsyncGenerator[Any, Any]) -> None:
-        # By reference: each turn finishes some, and those are not to be kept until the run ends.
+        # Weakly: each turn finishes some generators, which must not be kept until the run ends.
         self._generators.add(weakref.ref(generator, self._generators.discard))
-
-    # What asyncio asks of a loop
 
     def call_soon(
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
@@ -95,11 +94,11 @@ class RunLoop(asyncio.AbstractEventLoop):
     def call_soon_threadsafe(
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        """Queue a callback: run code has no other threads."""
+        """Queue a callback; run code has no other threads."""
         return self.call_soon(callback, *args, context=context)
 
     def create_future(self) -> asyncio.Future[Any]:
-        """A future of this loop."""
+        """Create a future of this loop."""
         return asyncio.Future(loop=self)
 
     def create_task(
@@ -121,19 +120,19 @@ class RunLoop(asyncio.AbstractEventLoop):
         return False
 
     def is_running(self) -> bool:
-        """True as long as the run may go on."""
+        """True until the loop is closed."""
         return not self._closed
 
     def is_closed(self) -> bool:
-        """Callbacks may be queued until the last of `close`."""
+        """Always False: callbacks may be queued until `close` has returned."""
         return False
 
     def time(self) -> float:
-        """Zero for ever: time in a run comes from its log."""
+        """Always zero: the time in a run comes from its log."""
         return 0.0
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Keep the first failure for the engine; a task's own is raised where it is awaited."""
+        """Keep the first failure for the engine; a task raises its own when it is awaited."""
         failure = context.get("exception")
         if self.failure is None and "never retrieved" not in context.get("message", ""):
             self.failure = failure or RunError(str(context.get("message")))
@@ -160,7 +159,7 @@ class RunLoop(asyncio.AbstractEventLoop):
 
     async def getaddrinfo(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: see `_refuse`."""
-        _refuse("a name look-up")
+        _refuse("a name lookup")
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: see `_refuse`."""
@@ -169,8 +168,8 @@ class RunLoop(asyncio.AbstractEventLoop):
 
 def _refuse(what: str) -> NoReturn:
     raise RunError(
-        f"Team code inside a run asked for {what}. Only tools, model clients and input functions "
-        "reach outside a run: move the work into a tool."
+        f"Team code inside a run tried to use {what}. Only tools, model clients and input "
+        "functions can reach outside a run; move the work into a tool."
     )
 
 

@@ -1,7 +1,7 @@
-"""What the runs of this process have come to, counted from the entries that it writes.
+"""Counters of the runs of this process, from the entries that it writes.
 
-Labels are names of the operator's (model profiles) and codes, never identifiers or texts of users,
-so the number of series is bounded.
+Labels are codes and names that the operator chose (model profiles), never ids or user text, so the
+number of time series is bounded.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ class RunMetrics:
         self._claims = 0
 
     def wrote(self, entry: Entry) -> None:
-        """Count what an entry of this process records."""
+        """Count an entry that this process has written."""
         match entry.body:
             case Step(calls=calls):
                 for call in calls:
@@ -47,10 +47,10 @@ class RunMetrics:
             self._tool_calls[outcome] += 1
 
     def lines(self, *, in_flight: int) -> Iterator[str]:
-        """The lines that Prometheus reads.
+        """The metrics in the Prometheus text format.
 
         Args:
-            in_flight: How many runs are being executed now.
+            in_flight: The number of runs that are being executed now.
         """
         yield from head("teamrun_runs_in_flight", "gauge", "Runs that are being executed.")
         yield sample("teamrun_runs_in_flight", in_flight)

@@ -1,7 +1,7 @@
-"""What calls return, in the form in which the log holds it.
+"""Outcomes of calls, in the form that the log stores.
 
-Everything that a call returns or raises passes through here at the edge of the call, before run
-code receives it: so run code sees the same live and in a replay, and the entry can be written.
+Everything that a call returns or raises is converted here before run code receives it. Run code
+then sees the same values live and in a replay, and the entry can always be written.
 """
 
 import logging
@@ -26,20 +26,20 @@ logger = logging.getLogger(__name__)
 
 
 def error_record(error: BaseException, *, agent: str | None = None) -> ErrorRecord:
-    """An exception of any class as data, without its traceback."""
+    """Convert an exception of any class to data, without its traceback."""
     try:
         return _described(error, agent)
-    except Exception:  # attributes of a foreign class may raise, or have any type
+    except Exception:  # attributes of an unknown class may raise or have any type
         return ErrorRecord(
             type=encodable(type(error).__name__),
             code="run_failed",
-            message="An exception was raised whose attributes cannot be read.",
+            message="An exception was raised, and reading its attributes failed.",
             agent=agent,
         )
 
 
 def _described(error: BaseException, agent: str | None) -> ErrorRecord:
-    # A UserProxyAgent raises RuntimeError, as AutoGen's users expect; the reason is its cause.
+    # A UserProxyAgent raises RuntimeError, as AutoGen's users expect, with the reason as its cause.
     known = error if isinstance(error, TeamrunError) else error.__cause__
     model = error if isinstance(error, ModelError) else None
     return ErrorRecord(
@@ -53,10 +53,10 @@ def _described(error: BaseException, agent: str | None) -> ErrorRecord:
 
 
 def recorded(outcome: Outcome) -> Outcome:
-    """The outcome with everything in it made recordable, in place.
+    """Make everything in the outcome recordable, in place.
 
     Raises:
-        Unrecordable: Its value or its state is too large, too deep, or no JSON.
+        Unrecordable: The value or the state is too large, too deep, or not JSON.
     """
     if isinstance(outcome.value, CreateResult):
         outcome.value = recordable_result(outcome.value)
@@ -70,26 +70,26 @@ def recorded(outcome: Outcome) -> Outcome:
 
 
 def failed_outcome(error: BaseException, *, agent: str, **detail: Any) -> Outcome:
-    """What a call has come to that raised `error`, of whatever class."""
+    """The outcome of a call that raised `error`, an exception of any class."""
     return Outcome(error=error_record(error, agent=agent), detail=reportable(detail))
 
 
 def log_failure(error: BaseException, info: CallInfo, **names: str) -> None:
-    """Log that code of the operator's own has raised, with its traceback.
+    """Log that the operator's code raised an exception, with its traceback.
 
     Args:
-        error: What it raised. Errors raised on purpose (`TeamrunError`) are logged at info level,
+        error: The exception. Errors raised on purpose (`TeamrunError`) are logged at info level,
             without a traceback.
         info: The call.
-        names: What failed: `tool`, `model`, or the `kind` of call.
+        names: What failed: the `tool` or the `model`, by name.
     """
     on_purpose = isinstance(error, TeamrunError)
     logger.log(
         logging.INFO if on_purpose else logging.WARNING,
-        "A call has failed",
+        "A call failed",
         exc_info=None if on_purpose else error,
         extra={
-            "action": "call.failed",
+            "action": "engine.call_failed",
             "run_id": info.run_id,
             "agent": info.agent,
             "call_id": info.call_id,
@@ -104,5 +104,5 @@ def _recorded_state(state: Any) -> dict[str, Any] | None:
         return None
     kept = recordable(state, exact=True)
     if not isinstance(kept, dict):
-        raise Unrecordable("A state is a JSON object, so it has to be a dict.")
+        raise Unrecordable("A state must be a dict, because it is stored as a JSON object.")
     return cast("dict[str, Any]", kept)

@@ -1,4 +1,4 @@
-"""The protocol of calls: run code asks for them, and the engine makes them."""
+"""The protocol of calls: run code requests them, and the engine makes them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,12 +14,12 @@ from teamrun.runs.log.entries import ArtifactRecord, CallRecord, Decision, Error
 __all__ = ["CallContext", "CallKind", "Outcome", "PendingCall", "Perform", "Question"]
 
 CallKind = Literal["model", "tool", "memory", "input", "agent"]
-"""What is outside of run code."""
+"""What run code can request from outside."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a call came to, as its performer reports it."""
+    """The outcome of a call, as the code that made it returns it."""
 
     value: Any = None
     error: ErrorRecord | None = None
@@ -27,16 +27,16 @@ class Outcome:
     cost_usd: Decimal | None = None
     model: str | None = None
     artifacts: tuple[ArtifactRecord, ...] = ()
-    """Without versions: those are given when the entry is formed."""
+    """Without versions; those are assigned when the entry is formed."""
     state: dict[str, Any] | None = None
     scripted: bool = False
     """A script answered in place of a model."""
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What the event that tells of the call says besides."""
+    """Additional data for the event of the call."""
 
 
 class CallContext(Protocol):
-    """What a call may use while it is under way, on the real loop."""
+    """What a call can use while it is in flight, on the real loop."""
 
     info: CallInfo
 
@@ -46,29 +46,29 @@ class CallContext(Protocol):
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the engine has asked for the end of the call."""
+        """Whether the engine has cancelled the call."""
         ...
 
     def publish_delta(self, text: str) -> None:
-        """Show a piece of text to live subscribers; nothing is kept."""
+        """Publish a piece of text to live subscribers; it is not stored."""
         ...
 
     async def make(
         self, kind: CallKind, name: str, position: int, perform: "Perform", arguments: str
     ) -> Outcome:
-        """Make a call inside of this one, with a record, limits and events of its own.
+        """Make a call inside this one, with its own record, limits and events.
 
         Args:
-            kind: What sort of call it is.
-            name: Of the model profile.
-            position: Its number inside of this call.
-            perform: Makes it.
-            arguments: sha256 of what is asked, by which it is known again.
+            kind: The kind of call.
+            name: The name of the model profile.
+            position: Its number inside this call.
+            perform: Makes the call.
+            arguments: The sha256 of the request. A turn that is repeated finds the record by it.
         """
         ...
 
     async def put_blob(self, data: bytes) -> str:
-        """Store bytes beside the log; returns their sha256 in hexadecimal."""
+        """Store bytes beside the log; returns their hexadecimal sha256."""
         ...
 
     async def get_blob(self, sha256: str) -> bytes:
@@ -85,22 +85,22 @@ class CallContext(Protocol):
 
 
 Perform = Callable[[CallContext], Awaitable[Outcome]]
-"""Makes a call, on the real loop; what it raises becomes the recorded error."""
+"""Makes a call, on the real loop; an exception becomes the recorded error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What run code asks a person."""
+    """A question from run code to a person."""
 
     agent: str
-    """Path of the agent that asks."""
+    """The path of the agent that asks."""
     type: Literal["input", "approval"]
     prompt: str
     schema: dict[str, Any] | None = None
     """JSON Schema of the answer's `data`."""
     expires_in: timedelta | None = None
     decisions: tuple[Decision, ...] = ("answer",)
-    """The values that `decision` of the answer may have."""
+    """The allowed values of the answer's `decision`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -113,9 +113,9 @@ class PendingCall:
     agent: str
     position: int
     perform: Perform | None
-    """None for a question: its answer comes from outside of the worker."""
+    """None for a question, whose answer is a signal in the log."""
     future: asyncio.Future[CallRecord] | None = None
-    """None for a call inside another one, which waits for it by itself."""
+    """None for a call inside another one, which awaits it directly."""
     arguments_digest: str | None = None
-    """sha256 of the arguments of a call with outside effects, which needs an intent first."""
+    """The sha256 of the arguments if the call has outside effects and so needs an intent."""
     expires_at: datetime | None = None

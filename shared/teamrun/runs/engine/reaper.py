@@ -1,7 +1,8 @@
-"""Finds runs that nobody executes though somebody should, and sends them to the queue again.
+"""Finds runs that need a worker and have none, and sends them to the queue again.
 
-A message may be lost, a worker killed, Redis emptied: the markers in object storage still say
-which runs are open. Sending one run too often is harmless, since the log and the leases decide.
+A message may be lost, a worker killed or Redis flushed. The markers in object storage still list
+the open runs. Sending a run too often is harmless, because the log and the leases decide which
+worker executes it.
 """
 
 import asyncio
@@ -48,30 +49,30 @@ _PAGE = 1_000
 
 
 _CLOCKS_DIFFER = timedelta(seconds=1)
-"""By how much two measurements of the same time may differ."""
+"""Tolerance when the age of the live state is compared with the time since the last sweep."""
 
 
 _ORPHAN = timedelta(hours=1)
-"""The age of a marker without a log at which its acceptance counts as broken off."""
+"""The age at which a marker without a log means that the acceptance was interrupted."""
 
 
 _UPKEEP = timedelta(minutes=5)
-"""How often a page of all runs is looked at."""
+"""The interval at which the next page of all runs is checked."""
 
 
 _LONGEST_REST = timedelta(minutes=10)
-"""How seldom a run is sent again that still waits in a long queue."""
+"""The longest interval between two messages for a run that still waits in a long queue."""
 
 
 class _Hint(NamedTuple):
     at: datetime
     rest: timedelta
-    """How long the next one waits, should nothing come of it."""
+    """The time until the run may be sent again, if it makes no progress."""
     entries: int
 
 
 class Reaper:
-    """Sweeps the open markers; one process of a deployment at a time does it."""
+    """Sweeps the open markers; only one process of a deployment does so at a time."""
 
     def __init__(
         self,
@@ -90,13 +91,13 @@ class Reaper:
 
         Args:
             store: Where the markers are.
-            live: Leases, and the lock by which one reaper at a time sweeps.
-            dispatcher: Where runs are sent.
-            owner: A name that no other process has.
-            lease: How long a silent worker keeps its runs.
-            interval: How long a pause between sweeps is.
-            clock: The machine's, unless a test has one.
-            retention: How long runs are kept after their end; None keeps them.
+            live: The leases, and the lock that lets one reaper sweep at a time.
+            dispatcher: The queue.
+            owner: The name of this process, which must be unique.
+            lease: How long a worker that does not respond keeps its runs.
+            interval: The pause between two sweeps.
+            clock: The clock; tests pass their own.
+            retention: How long runs are kept after their end; None keeps them forever.
             identify: Tells the store from every other one, since one reaper at a time sweeps a
                 store. By default all reapers of the live state have the same.
         """
@@ -134,7 +135,7 @@ class Reaper:
                     await self._keep_up()
             except (DeliveryError, StorageError) as error:
                 logger.warning(
-                    "a sweep failed", extra={"action": "sweep_failed", "error": str(error)}
+                    "A sweep failed", extra={"action": "reaper.sweep_failed", "error": str(error)}
                 )
             sleep = asyncio.ensure_future(self._clock.sleep(self._interval.total_seconds()))
             stopped = asyncio.ensure_future(stop.wait())
@@ -156,7 +157,7 @@ class Reaper:
             await self.keep_up()
 
     async def keep_up(self) -> None:
-        """Put lost markers back, delete old runs, finish deletions; a page of all runs per call.
+        """Restore lost markers, delete old runs and finish deletions, for one page of all runs.
 
         Raises:
             StorageError: Storage cannot be read.
@@ -164,14 +165,15 @@ class Reaper:
         await self._upkeep.sweep()
 
     async def sweep(self) -> int:
-        """Look at every open run once; returns how many were sent.
+        """Check every open run once; returns the number of runs that were sent.
 
         Raises:
             DeliveryError: The queue or the live state cannot be reached.
             StorageError: Storage cannot be read.
         """
         now, count = self._clock.now(), 0
-        # Where this is new (flushed, replaced), the grace of a lease begins; the queue is lost.
+        # If the live state is new (flushed or replaced), the queue is lost as well: forget which
+        # runs were sent. Owners get one lease to renew before their runs are taken over.
         age = await self._live.age()
         if age is None or age < self._age or age + _CLOCKS_DIFFER < now - self._swept_at:
             self._sent.clear()
@@ -198,23 +200,28 @@ class Reaper:
             if marker not in self._strange:
                 self._strange.add(marker)
                 logger.warning(
-                    "an object was skipped: its name is no reference to a run",
-                    extra={"action": "strange_marker", "key": marker},
+                    "A marker was skipped because its name is not a valid run reference",
+                    extra={"action": "reaper.marker_invalid", "key": marker},
                 )
             return None
 
     def _set_apart(self, ref: RunRef, error: UnreadableEntry, now: datetime) -> None:
-        """Leave a run alone whose log cannot be read, and read it again after a while."""
+        """Skip a run whose log is unreadable, and try it again later."""
         self._sent[ref] = _Hint(now, _LONGEST_REST, -1)
         logger.warning(
-            "a run was set apart: its log cannot be read",
-            extra={"action": "unreadable", "run": str(ref), "error": error.message},
+            "A run was skipped because its log is unreadable",
+            extra={
+                "action": "reaper.run_unreadable",
+                **ref.log_fields(),
+                "error": error.message,
+            },
         )
 
     async def _void(self, ref: RunRef, marker: str, now: datetime) -> None:
-        """Close a log that was never begun, so that its acceptance cannot be finished any more.
+        """Close a log that has no entries, so that its acceptance can no longer complete.
 
-        Taking the marker away alone would lose a run whose API was only paused meanwhile.
+        Deleting only the marker would lose the run if the API process was merely paused and wrote
+        entry 0 later.
         """
         if now - created_at(ref.run_id) < _ORPHAN:
             return
@@ -226,8 +233,8 @@ class Reaper:
     async def _sweep_due(self) -> int:
         """Send runs whose time has come.
 
-        A marker of this hour stays until the run has ended, since a worker that puts the run aside
-        may rely on it. One of an hour that is over goes when there is another one.
+        A marker of the current hour stays until the run has ended, because a worker that suspends
+        the run may rely on it. A marker of a past hour is deleted once another one replaces it.
         """
         now, count, later = self._clock.now(), 0, dict[str, datetime]()
         for key in await self._due_keys(now):
@@ -255,7 +262,8 @@ class Reaper:
             await self._void(ref, key, now)
             return 0
         if state.end is not None:
-            # Its open marker may have been taken away by a worker that had it suspended.
+            # A worker that suspended the run may have deleted its open marker. Without it, the
+            # derived objects would never be written.
             if await self._store.get_many([result_key(ref)]) == [None]:
                 await self._store.put_new(open_marker(ref), b"")
             await self._store.delete(key)
@@ -268,7 +276,7 @@ class Reaper:
         return count
 
     async def _look(self, ref: RunRef, state: RunState, now: datetime, *, is_over: bool) -> int:
-        """See to a run whose hour has come, or is over; 1 where it was sent."""
+        """Check a run whose hour has come or is over; returns 1 if it was sent."""
         if state.is_waiting(now):
             if is_over:
                 await self._store.put_new(idle_marker(ref, now), b"")
@@ -282,7 +290,7 @@ class Reaper:
         return 1
 
     async def _due_keys(self, now: datetime) -> list[str]:
-        later = f"{due_time(now)}0"  # behind the markers of this millisecond
+        later = f"{due_time(now)}0"  # sorts after the markers of this millisecond
         keys: list[str] = []
         while page := await self._store.list("due/", after=keys[-1] if keys else "", limit=_PAGE):
             keys += [key for key in page if key < later]
@@ -296,8 +304,9 @@ class Reaper:
         free = [ref for ref, taken in zip(refs, held, strict=True) if not taken]
         due = [ref for ref in free if not self._rests(ref, now)]
         for ref, state in zip(due, await self._reader.states(due), strict=True):
-            # A queued run may wait in a long queue, and a begun one may be taken over only when its
-            # log has been silent for a lease; an ended one wants its derived objects.
+            # A queued run may wait in a long queue, and a claimed run may be taken over only after
+            # its log has not grown for a lease. A run that has ended still needs its derived
+            # objects.
             if isinstance(state, UnreadableEntry):
                 self._set_apart(ref, state, now)
                 continue
@@ -309,7 +318,10 @@ class Reaper:
                 continue
             await self._send(ref, state, now)
             count += 1
-            logger.info("a run was sent again", extra={"action": "resent", "run": str(ref)})
+            logger.info(
+                "A run was sent to the queue again",
+                extra={"action": "reaper.run_resent", **ref.log_fields()},
+            )
         return count
 
     def _rests(self, ref: RunRef, now: datetime) -> bool:
@@ -317,7 +329,10 @@ class Reaper:
         return hint is not None and now - hint.at < hint.rest
 
     async def _send(self, ref: RunRef, state: RunState, now: datetime) -> None:
-        """Send a run, ever more seldom while nothing comes of it: a long queue must not grow."""
+        """Send a run, with increasing intervals while it makes no progress.
+
+        Otherwise a long queue would fill with repeated messages for the same runs.
+        """
         last, rest = self._sent.get(ref), self._lease
         if last is not None and last.entries == state.entries:
             rest = max(min(2 * last.rest, _LONGEST_REST), self._lease)

@@ -1,4 +1,4 @@
-"""A worker that has a lasting name takes up at once what it was doing when it died."""
+"""A worker with a stable name reclaims the runs of its previous process when it starts."""
 
 import asyncio
 import contextlib
@@ -28,14 +28,14 @@ _PAUSE_S = 1.0
 
 
 _ATTEMPTS = 100
-"""Afterwards the reaper finds the runs, when their leases are over."""
+"""After these attempts the runs are left to the reaper, which finds them when leases expire."""
 
 
 async def reclaim(owner: str, *, store: ObjectStore, live: Live, dispatcher: Dispatcher) -> int:
-    """Send the open runs that `owner` had claimed; returns how many.
+    """Send the open runs that `owner` had claimed to the queue; returns how many.
 
-    Only for a name whose former process has ended. The engine takes such a run up without waiting
-    for the lease, since it is its own.
+    Call this only if the previous process of that name has ended. The engine continues such a run
+    without waiting for the lease to expire, because it is the owner.
 
     Raises:
         DeliveryError: The queue cannot be reached.
@@ -58,7 +58,7 @@ async def reclaim(owner: str, *, store: ObjectStore, live: Live, dispatcher: Dis
 
 def _refs(keys: list[str]) -> Iterator[RunRef]:
     for key in keys:
-        with contextlib.suppress(ValueError):  # no marker; the reaper reports it
+        with contextlib.suppress(ValueError):  # not a marker; the reaper reports it
             yield ref_of_marker(key)
 
 
@@ -67,13 +67,13 @@ class _Sweeper(Protocol):
 
 
 class ReclaimingSweeper:
-    """Reclaims what `owner` had, then sweeps.
+    """Reclaims the runs of `owner` while it sweeps.
 
     Args:
-        sweeper: What sweeps.
-        owner: The lasting name of the worker.
-        store: Where the runs are.
-        live: The shared state.
+        sweeper: The reaper.
+        owner: The stable name of the worker.
+        store: The object store with the runs.
+        live: The shared live state.
         dispatcher: The queue.
     """
 
@@ -93,7 +93,7 @@ class ReclaimingSweeper:
         self._dispatcher = dispatcher
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Reclaim as soon as queue and store answer, and sweep meanwhile, until `stop` is set."""
+        """Sweep until `stop` is set; reclaim once, as soon as the queue and the store respond."""
         reclaiming = asyncio.create_task(self._reclaim())
         try:
             await self._sweeper.run(stop)
@@ -113,6 +113,6 @@ class ReclaimingSweeper:
             except (DeliveryError, StorageError):
                 await asyncio.sleep(_PAUSE_S)
             else:
-                data = {"action": "worker.reclaimed", "runs": count}
-                logger.info("The worker takes up the runs of its former process", extra=data)
+                data = {"action": "worker.runs_reclaimed", "runs": count}
+                logger.info("The worker reclaimed the runs of its previous process", extra=data)
                 return

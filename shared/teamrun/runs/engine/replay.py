@@ -1,4 +1,4 @@
-"""Driving an ended run once more against its record: for nothing, and to see where code differs."""
+"""Replays an ended run against its log, without making calls, to find where the code differs."""
 
 from datetime import datetime
 from typing import Any
@@ -16,23 +16,23 @@ __all__ = ["replay"]
 
 
 async def replay(log: RunLog, program: Program, clock: Clock) -> str | None:
-    """Where the code of today differs from the record; None where it says and does the same.
+    """Where the current code differs from the recorded run; None if it does not.
 
-    Nothing is called and nothing is written: the copy that is driven lies in memory.
+    Nothing is called and nothing is written: a copy in memory is replayed.
 
     Raises:
-        RunNotFound: There is no such run.
-        RunNotFinished: It has not ended.
+        RunNotFound: The run does not exist.
+        RunNotFinished: The run has not ended.
     """
     entries = await log.read()
     state = log.folded(entries)
     run_id = log.ref.run_id
     if state is None:
-        raise RunNotFound(f"There is no run {run_id!r}.", run_id=run_id)
+        raise RunNotFound(f"Run {run_id!r} does not exist.", run_id=run_id)
     if state.end is None:
         raise RunNotFinished(f"Run {run_id!r} is {state.status}.", run_id=run_id)
     if state.epoch == 0:
-        return None  # it never began
+        return None  # it never started
     again = await _driven(log, entries, program, clock)
     return _difference(entries[-1], again)
 
@@ -48,7 +48,7 @@ async def _driven(log: RunLog, entries: list[Entry], program: Program, clock: Cl
         state=before,
         program=program,
         clock=clock,
-        observer=_Nobody(),
+        observer=_NoObserver(),
         calls_nothing=True,
     )
     await execution.run()
@@ -59,34 +59,35 @@ def _difference(recorded: Entry, again: Entry) -> str | None:
     was, now = recorded.body, again.body
     assert isinstance(was, End) and isinstance(now, End)
     if was.status in ("cancelled", "incomplete", "expired"):
-        return None if now.stop_code in ("stopped_here", was.stop_code) else _told(was, now)
+        return None if now.stop_code in ("stopped_here", was.stop_code) else _change(was, now)
     if (was.status, was.stop_code, was.output) != (now.status, now.stop_code, now.output):
-        return _told(was, now)
-    events, said = _said(recorded, was), _said(again, now)
-    return None if events == said else f"The last events differ: {events} is now {said}."
+        return _change(was, now)
+    events, emitted = _emitted(recorded, was), _emitted(again, now)
+    return None if events == emitted else f"The last events differ: {events} is now {emitted}."
 
 
-def _told(was: End, now: End) -> str:
+def _change(was: End, now: End) -> str:
     return (
-        f"The record ends {was.status} ({was.stop_reason}); now: {now.status} ({now.stop_reason})."
+        f"The run ended as {was.status} ({was.stop_reason}); the replay ended as {now.status} "
+        f"({now.stop_reason})."
     )
 
 
-def _said(entry: Entry, end: End) -> list[Any]:
-    """What run code said, and the end; what calls under way had told is left out."""
+def _emitted(entry: Entry, end: End) -> list[Any]:
+    """The events of run code and the end; events of calls in flight are left out."""
     events = [*entry.events[: end.emitted], entry.events[-1]]
     return [(event.type, event.agent) for event in events]
 
 
-class _Nobody:
+class _NoObserver:
     def changed(self, state: RunState) -> None:
-        """Nobody listens."""
+        """Ignore it."""
 
     def wrote(self, entry: Entry) -> None:
-        """Nothing counts it."""
+        """Ignore it."""
 
     def delta(self, data: dict[str, Any]) -> None:
-        """Nobody listens."""
+        """Ignore it."""
 
     async def will_wait(self, until: datetime) -> None:
-        """Nobody comes back."""
+        """Ignore it."""

@@ -1,8 +1,8 @@
-"""The slow part of keeping a deployment in order: lost markers, old runs, unfinished deletions.
+"""Slow maintenance of a deployment: lost markers, old runs, unfinished deletions.
 
-The reaper looks only where markers point. This walks over the list of all runs, a page at a time
-and on from where it stopped, whichever process does it; so a run whose marker was lost is found,
-too, and runs that are older than the retention time are deleted.
+The reaper only checks runs that have a marker. This module walks over the list of all runs, one
+page at a time. The position is stored, so that any process continues where the last one stopped.
+Runs whose marker was lost are found again, and runs past the retention period are deleted.
 """
 
 import contextlib
@@ -42,10 +42,10 @@ _TOGETHER = 50
 
 @contextlib.contextmanager
 def contained(ref: RunRef) -> Generator[None]:
-    """Keep a store's refusal of one run's object from ending a sweep over all runs.
+    """Log that the store refused an object of one run, so that a sweep over all runs continues.
 
     Raises:
-        Unavailable: The store does not answer, which concerns all runs.
+        Unavailable: The store does not respond, which affects all runs.
     """
     try:
         yield
@@ -53,17 +53,17 @@ def contained(ref: RunRef) -> Generator[None]:
         raise
     except StorageError as error:
         logger.warning(
-            "An object of a run cannot be read or written",
-            extra={"action": "reaper.object_refused", "run": str(ref), "error": error.message},
+            "An object of a run could not be read or written",
+            extra={"action": "reaper.object_refused", **ref.log_fields(), "error": error.message},
         )
 
 
 Close = Callable[[RunRef, str, datetime], Awaitable[None]]
-"""Closes a log that was never begun, and then removes the marker that names it."""
+"""Closes a log that has no entries, then deletes the marker that names its run."""
 
 
 class Upkeep:
-    """Looks at one page of all runs per call."""
+    """Checks one page of all runs per call."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Upkeep:
         self._retention = retention
 
     async def sweep(self) -> None:
-        """Finish deletions, and look at the next page of runs.
+        """Finish deletions, and check the next page of runs.
 
         Raises:
             StorageError: Storage cannot be read.
@@ -91,7 +91,7 @@ class Upkeep:
         await self._erasure.sweep()
         keys = await self._next_page(await self._cursor())
         for start in range(0, len(keys), _TOGETHER):
-            await self._look_at(keys[start : start + _TOGETHER])
+            await self._check(keys[start : start + _TOGETHER])
         await self._store.put(_CURSOR, keys[-1].encode() if keys else b"")
 
     async def _cursor(self) -> str:
@@ -102,7 +102,7 @@ class Upkeep:
         return ""
 
     async def _next_page(self, cursor: str) -> list[str]:
-        """List markers behind the cursor; none at the end of the last tenant's."""
+        """The list markers after the cursor, across tenants; none at the end."""
         tenant = cursor.split("/")[1] if cursor else await self._tenant_after("")
         while tenant:
             folder = list_folder(tenant)
@@ -117,7 +117,7 @@ class Upkeep:
         keys = await self._store.list("t/", after=after, limit=1)
         return keys[0].split("/")[1] if keys else ""
 
-    async def _look_at(self, keys: list[str]) -> None:
+    async def _check(self, keys: list[str]) -> None:
         named = dict[RunRef, str]()
         for key in keys:
             with contextlib.suppress(ValueError):
@@ -138,25 +138,33 @@ class Upkeep:
             try:
                 await self._erasure.delete(ref)
             except (UnreadableEntry, StorageError) as error:
-                extra = {"action": "delete_failed", "run": str(ref), "error": error.message}
-                logger.warning("an old run could not be deleted", extra=extra)
+                extra = {"action": "reaper.delete_failed", "error": error.message}
+                logger.warning(
+                    "An expired run could not be deleted", extra={**extra, **ref.log_fields()}
+                )
 
     def _is_old(self, state: RunState, now: datetime) -> bool:
         ended = state.finished_at
         return self._retention is not None and ended is not None and ended + self._retention <= now
 
     async def _mark(self, ref: RunRef, state: RunState, now: datetime) -> None:
-        """Put back the marker that an open run needs."""
+        """Restore the marker that an open run needs."""
         due = state.due_at()
         marker = open_marker(ref)
         if state.is_waiting(now):
             if due is None:
-                return  # the next signal to it puts its marker
+                return  # the next signal puts its marker
             marker = due_marker(ref, due)
         found, result = await self._store.get_many([marker, result_key(ref)])
-        extra = {"run": str(ref), "marker": marker}
+        extra = {**ref.log_fields(), "key": marker}
         if result is not None:
-            # It had ended: the newest entries of its log are lost.
-            logger.warning("a run has a result and no end", extra={"action": "lost_end", **extra})
+            # The run had ended, so the newest entries of its log are lost. Executing it again
+            # could repeat calls that it has already made.
+            logger.warning(
+                "A run has a result but its log has no end",
+                extra={"action": "reaper.end_lost", **extra},
+            )
         elif found is None and await self._store.put_new(marker, b""):
-            logger.warning("a lost marker was put back", extra={"action": "marked", **extra})
+            logger.warning(
+                "A lost marker was restored", extra={"action": "reaper.marker_restored", **extra}
+            )

@@ -215,8 +215,12 @@ class RunLog:
                 if self._patience is not None and waited >= self._patience.total_seconds():
                     raise
                 logger.warning(
-                    "storage did not answer, trying again",
-                    extra={"action": "put_retry", "run": str(self.ref), "delay_s": delay},
+                    "Storage did not respond; the write will be retried",
+                    extra={
+                        "action": "storage.put_retried",
+                        **self.ref.log_fields(),
+                        "delay_s": delay,
+                    },
                 )
             await self._clock.sleep(delay)
             waited, delay = waited + delay, min(delay * 2, _LONGEST_DELAY)

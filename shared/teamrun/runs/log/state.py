@@ -1,6 +1,9 @@
-"""The state of a run: a pure function of its log, never stored as truth.
+"""The state of a run: a pure function of its log.
 
-`fold(entries)` makes it; `RunState.apply` is one step of that, for whoever follows a log.
+`fold(entries)` computes it from the whole log. `RunState.apply` adds one entry, for code that
+follows a log. The state is cached but never stored as truth: two writers that read the same entries
+must reach the same state, and a cache that was lost or is stale must not change what a run does.
+For the same reason nothing here reads a clock; times come from the entries.
 """
 
 from collections.abc import Iterable
@@ -32,54 +35,55 @@ from teamrun.runs.log.usage import RunUsage, count
 __all__ = ["RunState", "fold"]
 
 _FOLLOWED = frozenset({"run.input_required", "run.input_received", "limit.warned", "turn.started"})
-"""Types of events that change a state; few of all."""
+"""The event types that change the state. Checked first, because most events do not."""
 
 
 @with_config(ConfigDict(defer_build=True))
 @dataclass(slots=True)
 class RunState:
-    """What the first `entries` entries of a log say."""
+    """The state of a run after the first `entries` entries of its log."""
 
     spec: RunSpec
     at: datetime
     """The time of the newest entry."""
     entries: int = 0
     epoch: int = 0
-    """The number of claims so far; the one in force."""
+    """The number of claims so far. A writer with a lower epoch has lost the run."""
     owner: str | None = None
-    """Who executes; None where nobody has claimed the run or its owner has let go."""
+    """The worker that executes the run; None if it is unclaimed or was released."""
     seq: int = 1
-    """The number of the next event."""
+    """The sequence number of the next event."""
     emitted: int = 0
-    """How many of the events came from run code."""
+    """The number of events that run code has emitted. A replay drops that many."""
     idle_claims: int = 0
-    """Claims in a row that ended without a step or a yield."""
+    """Consecutive claims without progress, counting the current one. Each probably crashed."""
     idle_yields: int = 0
-    """Hand-overs in a row without a call that was completed."""
+    """Consecutive hand-overs without a completed call."""
     cancel: Signal | None = None
     actions: list[RequiredAction] = field(default_factory=list[RequiredAction])
-    """Questions without an answer."""
+    """Open questions to people."""
     waiting: Wait | None = None
-    """Set while the run waits and nothing has come since."""
+    """The wait that the run is in; None once a signal or a claim has followed it."""
     is_paused: bool = False
     limits: Limits = field(default_factory=Limits)
-    """As raised since."""
+    """The limits in force, including those raised by a resume."""
     warned: list[str] = field(default_factory=list[str])
-    """Limits that a warning has been given of."""
+    """Limits that `limit.warned` was emitted for. Each is warned about once."""
     attempts: int = 1
-    """Which attempt at the run this is: one more than its retries."""
+    """The number of the current attempt: one more than the number of retries."""
     not_before: datetime | None = None
-    """When a scheduled run, or the next attempt, may begin."""
+    """When a scheduled run, or the next attempt, may start."""
     diverged_since: datetime | None = None
-    """Since when replays of the run have met other code than made its record."""
+    """When a replay first failed because the code does not match the log."""
     replay_from: int = 0
-    """The first entry that a replay takes into account."""
+    """The first entry that a replay delivers; greater than 0 after a resume from the start."""
     seconds: float = 0.0
-    """Time at work, up to the newest entry."""
+    """Execution time up to the newest entry; time in the queue or in a wait does not count."""
     intents: dict[str, str] = field(default_factory=dict[str, str])
-    """Calls with outside effects that were begun and have no outcome yet."""
+    """Calls with outside effects that have started and have no outcome yet, with the digest of
+    their arguments."""
     unknown: list[str] = field(default_factory=list[str])
-    """Calls with outside effects of which nobody knows whether they were made."""
+    """Calls with outside effects that may or may not have taken effect."""
     signal_keys: list[str] = field(default_factory=list[str])
     end: End | None = None
     started_at: datetime | None = None
@@ -91,15 +95,15 @@ class RunState:
     progress: Progress = field(default_factory=Progress)
 
     def to_json(self) -> bytes:
-        """The form in which states are shared between processes."""
+        """Serialize the state, to share it between processes."""
         return _STATE.dump_json(self)
 
     @staticmethod
     def from_json(data: bytes) -> "RunState":
-        """Read the shared form.
+        """Parse the shared form.
 
         Raises:
-            pydantic.ValidationError: Another release wrote it.
+            pydantic.ValidationError: Another release wrote it, in another form.
         """
         return _STATE.validate_json(data)
 
@@ -119,7 +123,7 @@ class RunState:
         return "queued" if self.owner is None else "running"
 
     def is_waiting(self, now: datetime) -> bool:
-        """Whether there is nothing to do until somebody speaks, or a question expires."""
+        """Whether the run has nothing to do until a signal arrives or a time is reached."""
         if self.end is not None or self.cancel is not None or self.owner is not None:
             return False
         due = self.due_at()
@@ -127,33 +131,33 @@ class RunState:
         return waits and (due is None or now < due)
 
     def due_at(self) -> datetime | None:
-        """When something has to be done though nobody speaks; None where nothing has."""
+        """When the run needs a worker even if no signal arrives; None if it never does."""
         times = [self.spec.deadline, self.spec.expires_at if self.epoch == 0 else None]
         if not self.is_paused:
             times += [self.not_before, self.waiting and self.waiting.until]
         return min((time for time in times if time is not None), default=None)
 
     def doubtful(self) -> list[str]:
-        """Calls of which nobody would know whether they were made, should the run end here."""
+        """Calls whose effect would be unknown if the run ended now."""
         return [*self.unknown, *self.intents]
 
     def apply(self, entry: Entry) -> None:
-        """Take the next entry into account.
+        """Apply the next entry.
 
         Raises:
-            ValueError: It is not the next one, or follows the end.
+            ValueError: The entry is not the next one, or the run has ended.
         """
         if entry.n != self.entries or self.end is not None:
             raise ValueError(f"entry {entry.n} cannot follow {self.entries} entries")
         self.entries += 1
-        if self.owner is not None:
+        if self.owner is not None:  # the time since the last entry was spent executing
             self.seconds += (entry.at - self.at).total_seconds()
         self.at = entry.at
         self.seq = entry.seq + len(entry.events)
         self._apply_body(entry)
         for event in entry.events:
             if event.type in _FOLLOWED:
-                self._follow(event)
+                self._apply_event(event)
 
     def _apply_body(self, entry: Entry) -> None:
         body = entry.body
@@ -161,37 +165,40 @@ class RunState:
             case Claim():
                 self.epoch, self.owner = entry.epoch, body.owner
                 self.waiting = self.not_before = None
+                # Counted before any progress is known: a run that kills its worker writes nothing
+                # after its claim. A step, intent, wait or yield resets the count.
                 self.idle_claims += 1
                 self.started_at = self.started_at or entry.at
             case Step():
                 self.idle_claims = 0
-                if body.calls:
+                if body.calls:  # a step of events alone is no progress: a hand-over repeats it
                     self.idle_yields, self.diverged_since = 0, None
                 self.emitted += body.emitted
                 for call in body.calls:
-                    self._count(call)
+                    self._apply_call(call)
             case Intent():
                 self.idle_claims = 0
                 self.intents.update(body.calls)
                 self.emitted += body.emitted
             case Signal():
-                self._hear(body)
+                self._apply_signal(body)
             case Wait() | Yield():
-                self._let_go(body)
+                self._apply_release(body)
             case End():
                 self.owner, self.end, self.finished_at = None, body, entry.at
+                # An intent without an outcome can get none after the end.
                 self.unknown = self.doubtful()
                 self.emitted += body.emitted
             case Accepted():
                 self._inherit(body.prefix)
 
     def _inherit(self, prefix: Prefix | None) -> None:
-        if prefix is not None:
+        if prefix is not None:  # its usage was paid by the parent and does not count here
             self.emitted = prefix.emitted
             self.artifacts = list(prefix.artifacts)
             self.scripted = prefix.scripted
 
-    def _let_go(self, body: Wait | Yield) -> None:
+    def _apply_release(self, body: Wait | Yield) -> None:
         self.owner, self.idle_claims = None, 0
         self.emitted += body.emitted
         if isinstance(body, Wait):
@@ -201,13 +208,15 @@ class RunState:
             self.idle_yields += 1
         elif body.why == "diverged":
             self.not_before = body.until
+            # The first time counts: the patience is for all workers together.
             self.diverged_since = self.diverged_since or self.at
         else:
             self.attempts += 1
             self.not_before = body.until
+            # The replay leaves out the failure, so run code emits again from that point.
             self.emitted = self.emitted if body.undo is None else body.undo.said
 
-    def _hear(self, signal: Signal) -> None:
+    def _apply_signal(self, signal: Signal) -> None:
         if signal.key is not None:
             self.signal_keys.append(signal.key)
         match signal.signal:
@@ -216,18 +225,19 @@ class RunState:
             case "pause":
                 self.is_paused = True
             case "resume":
-                if self.is_paused:  # else it only raises limits
+                if self.is_paused:  # otherwise the resume only raises limits
                     self.is_paused, self.waiting, self.diverged_since = False, None, None
-                if signal.anew:
+                if signal.anew:  # run code starts over, and emits all of its events again
                     self.replay_from, self.emitted, self.actions = self.entries, 0, []
                 if signal.limits is not None:
                     self.limits = self.limits.raised(Limits.model_validate(signal.limits))
             case "input":
+                # An answer wakes a waiting run, but a paused one waits for its resume.
                 self.waiting = self.waiting if self.is_paused else None
             case "message":
                 pass
 
-    def _count(self, call: CallRecord) -> None:
+    def _apply_call(self, call: CallRecord) -> None:
         self.artifacts.extend(call.artifacts)
         self.scripted = self.scripted or call.scripted
         self.intents.pop(call.call_id, None)
@@ -235,7 +245,7 @@ class RunState:
             self.unknown.append(call.call_id)
         count(self.usage, call)
 
-    def _follow(self, event: LoggedEvent) -> None:
+    def _apply_event(self, event: LoggedEvent) -> None:
         if event.type == "run.input_required":
             self.actions.append(RequiredAction.model_validate(event.data))
         elif event.type == "run.input_received":
@@ -255,18 +265,21 @@ _STATE = TypeAdapter(RunState)
 
 
 def fold(entries: Iterable[Entry]) -> RunState | None:
-    """The state after these entries, the first of which is entry 0; None where there are none.
+    """The state after these entries, starting with entry 0; None if there is no run.
+
+    There is no run without entries, or if entry 0 is an `end`: an unfinished acceptance that the
+    reaper closed, or the tombstone of a deleted run.
 
     Raises:
-        ValueError: They do not form a log.
+        ValueError: The entries do not form a log.
     """
     state: RunState | None = None
     for entry in entries:
         if state is None:
             if isinstance(entry.body, End):
-                return None  # void: its acceptance broke off, and nobody was told of it
+                return None
             if not isinstance(entry.body, Accepted):
-                raise ValueError("a log begins with entry 0, `accepted`")
+                raise ValueError("a log starts with entry 0, `accepted`")
             spec = entry.body.spec
             state = RunState(spec, entry.at, limits=spec.limits, not_before=spec.run_at)
         state.apply(entry)

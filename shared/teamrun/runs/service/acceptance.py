@@ -228,8 +228,8 @@ class Acceptance:
                 except ValidationError:
                     # Which run it named is lost. All repeats find the same record behind it.
                     logger.warning(
-                        "the record of an Idempotency-Key is damaged and was replaced",
-                        extra={"action": "key_damaged", "key": place},
+                        "The record of an Idempotency-Key was damaged and has been replaced",
+                        extra={"action": "idempotency.record_damaged", "key": place},
                     )
                     place = f"{place}.damaged"
                     continue
@@ -296,8 +296,8 @@ class Acceptance:
             await self._dispatcher.send(ref)
         except DeliveryError as error:
             logger.warning(
-                "the queue did not take a run; the reaper will send it",
-                extra={"action": "dispatch_failed", "run": str(ref), "error": str(error)},
+                "A run could not be sent to the queue; the reaper will send it",
+                extra={"action": "dispatch.send_failed", **ref.log_fields(), "error": str(error)},
             )
 
     def _log(self, ref: RunRef) -> RunLog:

@@ -225,8 +225,8 @@ class Signals:
             await self._dispatcher.send(ref)
         except DeliveryError as error:
             logger.warning(
-                "the queue did not take a run; the reaper will send it",
-                extra={"action": "dispatch_failed", "run": str(ref), "error": str(error)},
+                "A run could not be sent to the queue; the reaper will send it",
+                extra={"action": "dispatch.send_failed", **ref.log_fields(), "error": str(error)},
             )
 
     def _tell(self, ref: RunRef, state: RunState, owner: str | None) -> None:
