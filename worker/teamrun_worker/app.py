@@ -28,7 +28,7 @@ def make_app(
     """The application, whose task gives each run reference to `accept`.
 
     Args:
-        redis: The server, as a URL or already read.
+        redis: The server, as a URL or as a parsed address.
         accept: Takes the runs.
         prefix: The namespace: put before every key.
 

@@ -14,7 +14,7 @@ class Clock(Protocol):
     """A clock that can be read and slept on."""
 
     def now(self) -> datetime:
-        """The present time, with time zone UTC."""
+        """The current time in UTC."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -26,7 +26,7 @@ class SystemClock:
     """The clock of the machine and of the running event loop."""
 
     def now(self) -> datetime:
-        """The present time, with time zone UTC."""
+        """The current time in UTC."""
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:

@@ -1,7 +1,7 @@
-"""The event loop and the end of a process that executes code of its operator's.
+"""The event loop of a process that executes the operator's code, and the end of that process.
 
-Tools may leave anything behind: tasks that ignore their cancellation, threads that never end.
-Neither may keep the process alive.
+Tools may leave tasks that ignore cancellation and threads that never end. Neither may keep the
+process alive.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ LEAVE_S: Final = 2.0
 
 
 def run_main(main: Coroutine[Any, Any, T]) -> T:
-    """Like `asyncio.run`, whatever tasks and threads were begun meanwhile.
+    """Like `asyncio.run`, but leftover tasks and threads cannot block or end it.
 
-    A `SystemExit` or `KeyboardInterrupt` of another task than `main` does not end the loop. After
-    `main` leftover tasks are cancelled. They get `LEAVE_S` seconds to end; threads get none.
+    A `SystemExit` or `KeyboardInterrupt` in a task other than `main` does not end the loop. After
+    `main`, leftover tasks are cancelled and get `LEAVE_S` seconds to end; threads get none.
 
     Raises:
         BaseException: What `main` raised; `KeyboardInterrupt` after Ctrl-C in the main thread.
@@ -45,9 +45,9 @@ def run_main(main: Coroutine[Any, Any, T]) -> T:
                 if task.done() or task.cancelling():
                     raise
                 logger.error(
-                    "A task or callback raised out of the event loop, which goes on",
+                    "A task or callback tried to exit the process; the event loop continues",
                     exc_info=error,
-                    extra={"action": "loop.stray_exit", "error": type(error).__name__},
+                    extra={"action": "loop.exit_ignored", "error": type(error).__name__},
                 )
     finally:
         with contextlib.suppress(BaseException):  # the outcome of `main` is what counts
@@ -74,10 +74,10 @@ async def _end_tasks() -> None:
         _, endless = await asyncio.wait(leftover, timeout=LEAVE_S)
         for task in endless:
             logger.warning(
-                "A task does not end although it was cancelled",
-                extra={"action": "task.left_behind", "task": repr(task)},
+                "A task did not end after it was cancelled",
+                extra={"action": "loop.task_abandoned", "task": repr(task)},
             )
-    # What is left is destroyed with the loop, which asyncio would report once more.
+    # The remaining tasks are destroyed with the loop, which asyncio would report once more.
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LEAVE_S):
@@ -85,7 +85,7 @@ async def _end_tasks() -> None:
 
 
 def exit_after(main: Callable[[], int | None]) -> NoReturn:
-    """Call `main` and end the process with its status, however `main` ends; see `end_process`."""
+    """Call `main`, then end the process with its exit status; see `end_process`."""
     try:
         status = main()
     except SystemExit as error:
@@ -96,9 +96,10 @@ def exit_after(main: Callable[[], int | None]) -> NoReturn:
 
 
 def end_process(status: int) -> NoReturn:
-    """End the process within `LEAVE_S` seconds, whatever threads and exit handlers there are.
+    """End the process within `LEAVE_S` seconds, regardless of threads and exit handlers.
 
-    The interpreter joins threads that are not daemons, and every thread of `concurrent.futures`.
+    Otherwise the interpreter would wait for threads that are not daemons, and for every thread of
+    `concurrent.futures`.
     """
 
     def force() -> None:
@@ -111,5 +112,5 @@ def end_process(status: int) -> NoReturn:
     watchdog.daemon = True
     watchdog.start()
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C meanwhile: at once, no traceback
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C now ends it without a traceback
     sys.exit(status)

@@ -11,7 +11,7 @@ def open_dispatcher(queue: str | RedisAddress | None, *, prefix: str) -> Dispatc
     """A queue for Celery workers in that Redis; None if there is none.
 
     Args:
-        queue: The server, as a URL or already read.
+        queue: The server, as a URL or as a parsed address.
         prefix: The namespace: the queue's name begins with it.
 
     Raises:

@@ -73,7 +73,7 @@ class Views(Protocol):
     """
 
     async def set_view(self, key: str, view: View) -> None:
-        """Store the view unless one of as many or more entries is there."""
+        """Store the view unless the stored one has as many entries or more."""
         ...
 
     async def views(self, keys: Sequence[str]) -> list[View | None]:
@@ -81,7 +81,7 @@ class Views(Protocol):
         ...
 
     async def drop_view(self, key: str) -> None:
-        """Remove a stored view; nothing happens if there is none."""
+        """Remove a stored view; does nothing if there is none."""
         ...
 
 
@@ -89,7 +89,7 @@ class Live(PubSub, Leases, Views, Protocol):
     """Volatile state shared by the processes of one deployment."""
 
     async def ping(self) -> None:
-        """Prove that the server answers and takes writes."""
+        """Check that the server responds and accepts writes."""
         ...
 
     async def close(self) -> None:

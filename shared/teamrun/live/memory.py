@@ -34,7 +34,7 @@ class MemoryLive:
         self._since: float | None = None
 
     async def publish(self, topic: str, message: bytes) -> None:
-        """Send to whoever subscribes at this moment."""
+        """Send a message to the current subscribers."""
         self._fanout.deliver(topic, message)
 
     @asynccontextmanager
@@ -47,7 +47,7 @@ class MemoryLive:
             self._fanout.leave(topic, reader)
 
     async def acquire(self, name: str, owner: str, lease: timedelta) -> bool:
-        """Take the lease, or renew it where `owner` has it; False where another holds it."""
+        """Take or renew the lease; returns False if another owner has it."""
         now = self._clock()
         held = self._leases.get(name)
         if held is not None and held.until > now and held.owner != owner:
@@ -56,13 +56,13 @@ class MemoryLive:
         return True
 
     async def release(self, name: str, owner: str) -> None:
-        """Give the lease up, where `owner` has it."""
+        """Release the lease if `owner` has it."""
         held = self._leases.get(name)
         if held is not None and held.owner == owner:
             del self._leases[name]
 
     async def held(self, names: Sequence[str]) -> list[bool]:
-        """Which of the leases somebody holds."""
+        """Which of the leases are held."""
         now = self._clock()
         return [(held := self._leases.get(name)) is not None and held.until > now for name in names]
 
@@ -75,7 +75,7 @@ class MemoryLive:
         return timedelta(seconds=now - self._since)
 
     async def set_view(self, key: str, view: View) -> None:
-        """Store the view unless one of as many or more entries is there."""
+        """Store the view unless the stored one has as many entries or more."""
         stored = self._views.get(key)
         if stored is not None and stored.entries >= view.entries:
             return
@@ -89,7 +89,7 @@ class MemoryLive:
         return [self._views.get(key) for key in keys]
 
     async def drop_view(self, key: str) -> None:
-        """Remove a stored view; nothing happens if there is none."""
+        """Remove a stored view; does nothing if there is none."""
         self._views.pop(key, None)
 
     async def ping(self) -> None:

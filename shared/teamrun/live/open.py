@@ -18,7 +18,7 @@ def open_live(redis: str | RedisAddress | None, *, prefix: str = "teamrun:") -> 
     Every process opens it once, at start, so a certificate that is not verified is logged here.
 
     Args:
-        redis: The server, as a URL or already read.
+        redis: The server, as a URL or as a parsed address.
         prefix: The namespace: put before every key and channel.
 
     Raises:

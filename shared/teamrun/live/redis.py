@@ -79,7 +79,7 @@ class RedisLive:
         self._topics = RedisTopics(self._pipe, prefix=f"{prefix}topic:", silence=silence)
 
     async def publish(self, topic: str, message: bytes) -> None:
-        """Send to whoever subscribes at this moment."""
+        """Send a message to the current subscribers."""
         await self._pipe.call(b"PUBLISH", f"{self._prefix}topic:{topic}", message)
 
     def subscribe(self, topic: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
@@ -87,15 +87,15 @@ class RedisLive:
         return self._topics.subscribe(topic)
 
     async def acquire(self, name: str, owner: str, lease: timedelta) -> bool:
-        """Take the lease, or renew it where `owner` has it; False where another holds it."""
+        """Take or renew the lease; returns False if another owner has it."""
         return await self._pipe.run(_ACQUIRE, [self._lease(name)], owner, _ms(lease)) == 1
 
     async def release(self, name: str, owner: str) -> None:
-        """Give the lease up, where `owner` has it."""
+        """Release the lease if `owner` has it."""
         await self._pipe.run(_RELEASE, [self._lease(name)], owner)
 
     async def held(self, names: Sequence[str]) -> list[bool]:
-        """Which of the leases somebody holds."""
+        """Which of the leases are held."""
         values = await self._values([self._lease(name) for name in names])
         return [value is not None for value in values]
 
@@ -105,7 +105,7 @@ class RedisLive:
         return None if age_ms < 0 else timedelta(milliseconds=age_ms)
 
     async def set_view(self, key: str, view: View) -> None:
-        """Store the view unless one of as many or more entries is there."""
+        """Store the view unless the stored one has as many entries or more."""
         await self._pipe.run(
             _SET_VIEW, [self._view(key)], view.entries, view.state, _ms(_VIEW_LIFE)
         )
@@ -115,11 +115,11 @@ class RedisLive:
         return [_parse(value) for value in await self._values([self._view(key) for key in keys])]
 
     async def drop_view(self, key: str) -> None:
-        """Remove a stored view; nothing happens if there is none."""
+        """Remove a stored view; does nothing if there is none."""
         await self._pipe.call(b"DEL", self._view(key))
 
     async def ping(self) -> None:
-        """Prove that the server answers and takes writes.
+        """Check that the server responds and accepts writes.
 
         Raises:
             DeliveryError: It does not: it is away, a replica, full, or cannot save.

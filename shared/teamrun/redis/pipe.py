@@ -59,7 +59,7 @@ class RedisPipe:
     """One connection to Redis, shared by everything that runs on one event loop.
 
     Args:
-        redis: The server, as a URL or already read.
+        redis: The server, as a URL or as a parsed address.
         timeout: How long a command may take, including the making of a connection.
         cool_down: After a timeout, how long commands are refused at once: so a server that
             hangs does not hold every request for the whole timeout.
@@ -122,7 +122,7 @@ class RedisPipe:
         )
 
     def failure(self, error: BaseException) -> DeliveryError:
-        """The error of this project for one of redis-py; the caller raises it."""
+        """Convert an error of redis-py; the caller raises the result."""
         reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
         return DeliveryError(
             f"Redis at {self.where} cannot be used: {reason}{self._tls_hint(error)}"

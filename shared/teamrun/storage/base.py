@@ -22,7 +22,7 @@ class ObjectStore(Protocol):
     """
 
     async def put_new(self, key: str, data: bytes) -> bool:
-        """Create the object; False where one exists already, which is then left as it is."""
+        """Create the object; returns False and changes nothing if it already exists."""
         ...
 
     async def put(self, key: str, data: bytes) -> None:
@@ -33,12 +33,12 @@ class ObjectStore(Protocol):
         """The bytes of the object.
 
         Raises:
-            NotFound: There is none.
+            NotFound: The object does not exist.
         """
         ...
 
     async def get_many(self, keys: list[str]) -> list[bytes | None]:
-        """The objects in the order of `keys`, read together; None where there is none."""
+        """The objects in the order of `keys`, read together; None for a missing one."""
         ...
 
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
@@ -49,7 +49,7 @@ class ObjectStore(Protocol):
         ...
 
     async def delete(self, key: str) -> None:
-        """Remove the object; nothing happens where there is none."""
+        """Remove the object; does nothing if it does not exist."""
         ...
 
     async def check(self) -> None:

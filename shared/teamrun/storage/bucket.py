@@ -181,7 +181,7 @@ _NO_BUCKET = ("<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>")
 
 
 def map_bucket_error(error: Exception, what: str) -> StorageError:
-    """The error of this project for one of obstore; the caller raises it."""
+    """Convert an error of obstore; the caller raises the result."""
     # A query string may hold a signature.
     reason = _QUERY.sub("", str(error).partition("\n")[0])[:500]
     if isinstance(error, FileNotFoundError):
@@ -206,7 +206,7 @@ class BucketStore:
         self._proven = False
 
     async def put_new(self, key: str, data: bytes) -> bool:
-        """Create the object; False where one exists already, which is then left as it is.
+        """Create the object; returns False and changes nothing if it already exists.
 
         The first call proves that the server honours put-if-absent.
 
@@ -230,7 +230,7 @@ class BucketStore:
         """The bytes of the object.
 
         Raises:
-            NotFound: There is none.
+            NotFound: The object does not exist.
         """
         check_key(key)
         data = await self._call(lambda: self._read(key), f"cannot read {key!r}")
@@ -239,7 +239,7 @@ class BucketStore:
         return data
 
     async def get_many(self, keys: list[str]) -> list[bytes | None]:
-        """The objects in the order of `keys`, read together; None where there is none."""
+        """The objects in the order of `keys`, read together; None for a missing one."""
         return await asyncio.gather(*map(self._find, keys))
 
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
@@ -250,7 +250,7 @@ class BucketStore:
         )
 
     async def delete(self, key: str) -> None:
-        """Remove the object; nothing happens where there is none."""
+        """Remove the object; does nothing if it does not exist."""
         check_key(key)
         with suppress(NotFound):
             await self._call(lambda: obstore.delete(self._bucket, key), f"cannot delete {key!r}")

@@ -65,7 +65,7 @@ Link = Callable[[str, str], None]
 
 
 def map_os_error(error: OSError, what: str) -> StorageError:
-    """The error of this project for one of the operating system; the caller raises it."""
+    """Convert an error of the operating system; the caller raises the result."""
     text = f"{what}: {error.strerror or error}"
     if error.errno in _FULL:
         return Unavailable(f"{text}; free space in the data folder", errno=error.errno)
@@ -81,7 +81,7 @@ class Disk:
         root: The folder.
         sync: Survive the loss of power, too.
         make: Make the folder if it is missing, and prove that it can be written to.
-        link: How a complete file gets its name; a parameter for tests alone.
+        link: Gives a complete file its name; a parameter for tests.
 
     Raises:
         NotFound: There is no such folder, and `make` is false.

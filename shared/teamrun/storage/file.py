@@ -38,7 +38,7 @@ class FileStore:
         root: The folder.
         fsync: Survive the loss of power: each put waits for the disk.
         make: Make the folder if it is missing; without it nothing is written until the first put.
-        link: How a complete file gets its name; a parameter for tests alone.
+        link: Gives a complete file its name; a parameter for tests.
 
     Raises:
         NotFound: There is no such folder, and `make` is false.
@@ -58,7 +58,7 @@ class FileStore:
         return Path(self._disk.root)
 
     async def put_new(self, key: str, data: bytes) -> bool:
-        """Create the object; False where one exists already, which is then left as it is."""
+        """Create the object; returns False and changes nothing if it already exists."""
         check_key(key)
         path = self._disk.path(key)
         if self._writer is not None:
@@ -78,7 +78,7 @@ class FileStore:
         """The bytes of the object.
 
         Raises:
-            NotFound: There is none.
+            NotFound: The object does not exist.
         """
         data = await self._read(key)
         if data is None:
@@ -86,7 +86,7 @@ class FileStore:
         return data
 
     async def get_many(self, keys: list[str]) -> list[bytes | None]:
-        """The objects in the order of `keys`; None where there is none."""
+        """The objects in the order of `keys`; None for a missing one."""
         found: list[bytes | None] = []
         for place, key in enumerate(keys, start=1):
             found.append(await self._read(key))
@@ -109,7 +109,7 @@ class FileStore:
             raise map_os_error(error, f"cannot list {prefix!r}") from error
 
     async def delete(self, key: str) -> None:
-        """Remove the object; nothing happens where there is none."""
+        """Remove the object; does nothing if it does not exist."""
         check_key(key)
         path = self._disk.path(key)
         await _act(lambda: self._disk.remove(path), key, 0)

@@ -17,7 +17,7 @@ class MemoryStore:
         self._keys: list[str] = []
 
     async def put_new(self, key: str, data: bytes) -> bool:
-        """Create the object; False where one exists already."""
+        """Create the object; returns False if it already exists."""
         check_key(key)
         if key in self._objects:
             return False
@@ -33,7 +33,7 @@ class MemoryStore:
         """The bytes of the object.
 
         Raises:
-            NotFound: There is none.
+            NotFound: The object does not exist.
         """
         try:
             return self._objects[key]
@@ -42,7 +42,7 @@ class MemoryStore:
             raise NotFound(f"no object under {key!r}", key=key) from None
 
     async def get_many(self, keys: list[str]) -> list[bytes | None]:
-        """The objects in the order of `keys`; None where there is none."""
+        """The objects in the order of `keys`; None for a missing one."""
         return [self._objects.get(key) for key in keys]
 
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
@@ -55,7 +55,7 @@ class MemoryStore:
         return [*takewhile(lambda key: key.startswith(prefix), page)]
 
     async def delete(self, key: str) -> None:
-        """Remove the object; nothing happens where there is none."""
+        """Remove the object; does nothing if it does not exist."""
         check_key(key)
         if self._objects.pop(key, None) is not None:
             del self._keys[bisect_left(self._keys, key)]

@@ -15,7 +15,7 @@ class FakeClock:
         """Seconds slept, in order."""
 
     def now(self) -> datetime:
-        """The present time, with time zone UTC."""
+        """The current time in UTC."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:

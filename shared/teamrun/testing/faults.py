@@ -90,7 +90,7 @@ class FaultStore:
             fault.release.set()
 
     async def put_new(self, key: str, data: bytes) -> bool:
-        """Create the object; False where one exists already."""
+        """Create the object; returns False if it already exists."""
         return await self._do("put_new", key, lambda: self._store.put_new(key, data))
 
     async def put(self, key: str, data: bytes) -> None:

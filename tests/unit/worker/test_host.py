@@ -315,7 +315,7 @@ def test_an_exit_raised_by_a_task_of_a_tool_does_not_end_the_loop(
         bench.engine.await_begun(2)
         host.close()
 
-    assert [vars(record)["action"] for record in caplog.records] == ["loop.stray_exit"] * 2
+    assert [vars(record)["action"] for record in caplog.records] == ["loop.exit_ignored"] * 2
     assert (host.is_lost, lost.is_set(), bench.closed.is_set()) == (False, False, True)
 
 

@@ -71,7 +71,7 @@ def _is_being_cancelled() -> bool:
 
 
 _PATIENCE_S = 3.0
-"""Seconds that a call gets to end after it was cancelled."""
+"""How long a cancelled call may take to end, in seconds."""
 
 _UNKNOWN = (
     "The call was started, and its worker was lost before the outcome was recorded. "
@@ -106,7 +106,7 @@ class Calls:
         self._kinds: dict[str, str] = {}
         self._unwanted: set[str] = set()
         self._given_up: set[str] = set()
-        """Calls that did not end when they were cancelled; what they still do is dropped."""
+        """Calls that did not end after they were cancelled; their outcomes are dropped."""
         self.inside: list[PendingCall] = []
         """Calls inside other calls that a limit currently prevents from starting."""
         self._room = asyncio.Event()
@@ -182,12 +182,12 @@ class Calls:
             task.add_done_callback(lambda _: self._finished(call_id))
 
     def _give_up(self, call_id: str) -> None:
-        """Go on without a call whose code ignores that it was cancelled."""
+        """Continue without a call whose code ignores its cancellation."""
         logger.warning(
-            "A call does not end although it was cancelled; the run goes on without it",
+            "A call did not end after it was cancelled; the run continues without it",
             extra={
-                "action": "call.given_up",
-                "run_id": self._log.ref.run_id,
+                "action": "engine.call_abandoned",
+                **self._log.ref.log_fields(),
                 "call_id": call_id,
                 "seconds": _PATIENCE_S,
             },

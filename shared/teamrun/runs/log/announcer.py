@@ -1,8 +1,8 @@
-"""Telling live subscribers that a log has grown, and showing them text on its way.
+"""Notices to live subscribers: a log has grown, or a model is streaming text.
 
-Everything here may be lost: a subscriber that hears nothing looks at the log by itself. A notice
-goes out at once where the last ones are some milliseconds ago; else it is gathered with others, so
-that a busy worker sends one for several entries.
+Any notice may be lost: a subscriber that receives none reads the log by itself. A notice is sent at
+once if none was sent in the last milliseconds. Otherwise it is combined with others, so that a busy
+worker sends one for several entries.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 GROWN = b""
-"""The message that says only: look at the log. Others are deltas, as JSON."""
+"""The message that means: read the log. All other messages are deltas, as JSON."""
 
 
 _MOST_WAITING = 10_000
@@ -36,36 +36,36 @@ _GATHER = timedelta(milliseconds=5)
 
 
 def run_topic(ref: RunRef) -> str:
-    """Where the followers of a run listen."""
+    """The topic that followers of a run subscribe to."""
     return f"run:{ref}"
 
 
 def owner_topic(owner: str) -> str:
-    """Where a worker listens for what concerns its runs; messages are run references."""
+    """The topic that a worker subscribes to; its messages are references to the worker's runs."""
     return f"owner:{owner}"
 
 
 def lease_name(ref: RunRef) -> str:
-    """The lease of whoever executes a run."""
+    """The name of the lease on a run."""
     return f"run:{ref}"
 
 
 def view_key(ref: RunRef) -> str:
-    """The folded state of a run."""
+    """The key of the view of a run."""
     return f"run:{ref}"
 
 
 def view_of(state: RunState) -> View:
-    """A state as it is shared."""
+    """A state in its shared form."""
     return View(state.entries, state.to_json())
 
 
 class Notices:
-    """Sends notices in the order in which they were given, in the background.
+    """Sends notices in order, in the background.
 
     Args:
-        live: Where they go.
-        gather: The least time between one batch and the next; text on its way does not wait.
+        live: The live state.
+        gather: The minimum time between two batches; streamed text does not wait for it.
     """
 
     def __init__(self, live: Live, *, gather: timedelta = _GATHER) -> None:
@@ -80,16 +80,16 @@ class Notices:
         self._sent_at = -math.inf
 
     def changed(self, ref: RunRef, state: RunState, *, view: bool) -> None:
-        """A log has grown; with `view`, its state is shared too."""
+        """Announce that a log has grown; with `view`, its state is shared too."""
         if view:
-            self._add(("view", view_key(ref)), state)  # written down when it is sent
-        # One notice stands for several, but not across a piece of text: subscribers get both in
-        # the order in which they came about.
+            self._add(("view", view_key(ref)), state)  # serialized when it is sent
+        # One notice stands for several, but not across a piece of text: subscribers must receive
+        # both in the order in which they occurred.
         topic = run_topic(ref)
         self._add((topic, -1 - self._pieces[topic]), GROWN)
 
     def delta(self, ref: RunRef, data: dict[str, Any]) -> None:
-        """Text is on its way."""
+        """Publish a piece of streamed text."""
         self._count += 1
         self._pieces[run_topic(ref)] += 1
         message = to_json({"type": "message.delta", "run_id": ref.run_id, **data})
@@ -97,20 +97,20 @@ class Notices:
         self._begin()
 
     def poke(self, owner: str, ref: RunRef) -> None:
-        """The owner of a run should look at its log."""
+        """Ask the owner of a run to read its log."""
         self._count += 1
         self._add((owner_topic(owner), self._count), str(ref).encode())
         self._begin()
 
     async def flushed(self) -> None:
-        """Return when everything given so far has been sent, or given up."""
+        """Return when every notice so far has been sent or dropped."""
         if self._waiting:
             self._begin()
         while self._task is not None:
             await asyncio.wait([self._task])
 
     async def close(self) -> None:
-        """Send what waits."""
+        """Send the notices that are still waiting."""
         with contextlib.suppress(asyncio.CancelledError):
             await self.flushed()
 
@@ -146,8 +146,8 @@ class Notices:
     async def _pause(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait until the next batch is due.
 
-        The task that sends waits itself, rather than a timer that starts it, because a task that
-        a timer starts while its loop closes is never cancelled.
+        The sending task waits itself. If a timer started it instead, a task started while the loop
+        closes would never be cancelled.
         """
         due = self._sent_at + self._gather_s
         if loop.time() < due and not self._urgent:

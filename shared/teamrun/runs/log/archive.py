@@ -1,6 +1,6 @@
-"""What lies beside the log of an ended run: its result, and all its events in one object.
+"""The objects beside the log of an ended run: its result, and all its events in one object.
 
-Both are derived from the log; whoever finds an ended run without them makes them.
+Both are derived from the log, and are written again if they are missing.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ __all__ = ["DUTIES", "Duty", "RunResult", "archive", "conclude", "events_of", "o
 
 
 class RunResult(BaseModel):
-    """The whole result of a finished run; the same document as `result.json` beside its log."""
+    """The full result of a finished run; the same document as `result.json` beside its log."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -107,7 +107,7 @@ _MESSAGE = b'"data":{"message":'
 
 
 def _message_in(event: bytes) -> bytes | None:
-    """The message that an event tells of, as it is written in the event."""
+    """The message in a `message.created` event, as stored; None for other events."""
     if not event.startswith(_MESSAGE_CREATED):
         return None
     return event[event.index(_MESSAGE) + len(_MESSAGE) : -2]
@@ -116,21 +116,21 @@ def _message_in(event: bytes) -> bytes | None:
 async def archive(store: ObjectStore, log: RunLog, state: RunState) -> None:
     """Write the derived objects of an ended run.
 
-    What the log holds is copied, not read and written again: that would be a fifth of the cost of
-    a whole run.
+    The stored bytes are copied. Parsing and serializing them again would take a fifth of the cost
+    of a whole run.
 
     Raises:
-        Unavailable: Storage does not answer.
+        Unavailable: Storage does not respond.
         UnreadableEntry: The log was damaged since it was folded; nothing is written.
     """
     run_id = log.ref.run_id
     lines: list[bytes] = []
     messages: list[bytes] = []
     stored = await log.stored()
-    if stored and isinstance(log.parsed(stored[0], 0).body, End):  # it was deleted meanwhile
+    if stored and isinstance(log.parsed(stored[0], 0).body, End):  # deleted in the meantime
         return
     if len(stored) != state.entries:
-        raise log.unreadable(min(len(stored), state.entries), "is not what it was")
+        raise log.unreadable(min(len(stored), state.entries), "has changed")
     for n, data in enumerate(stored):
         written = _events_in(log, data, n=n, seq=len(lines) + 1)
         for seq, event in enumerate(written.events, written.seq):
@@ -145,21 +145,21 @@ async def archive(store: ObjectStore, log: RunLog, state: RunState) -> None:
 
 
 Duty = Callable[[ObjectStore, RunLog, RunState], Awaitable[None]]
-"""Something that is due after the end of a run; it may be done twice, and must allow it."""
+"""A step to perform after the end of a run. It may be performed twice, so it must be idempotent."""
 
 DUTIES: tuple[Duty, ...] = (archive,)
-"""What is due after the end of every run, in this order."""
+"""The steps to perform after the end of every run, in this order."""
 
 
 async def conclude(
     store: ObjectStore, log: RunLog, state: RunState, *, duties: Sequence[Duty] = DUTIES
 ) -> None:
-    """Do what is due after the end of a run, then remove its marker.
+    """Perform the steps that are due after the end of a run, then delete its marker.
 
-    Whoever finds an ended run whose marker is there does it again, so nothing of it is lost.
+    The reaper sends an ended run again while its marker exists, so no step is lost in a crash.
 
     Raises:
-        Unavailable: Storage does not answer.
+        Unavailable: Storage does not respond.
         UnreadableEntry: The log was damaged since it was folded.
     """
     for duty in duties:

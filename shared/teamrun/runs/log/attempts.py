@@ -1,9 +1,9 @@
-"""A log with retries, read as the record of one attempt.
+"""Reads a log with retries as the log of a single attempt.
 
-A failure that is tried again has to be as if it had never been: the call that failed is left out,
-and so is what run code said after it was told. Calls that completed after that are kept, since
-they were paid for and some must not be made twice; but without the failure run code may go
-another way, so perhaps nobody waits for them.
+A failure that is retried must leave no trace for run code: the failed call is left out, and so are
+the events that run code emitted after the failure was delivered. Calls that completed later are
+kept, because they were paid for and writes must not be repeated. But without the failure, run code
+may take another path, so those calls may no longer be awaited.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ __all__ = ["latest_attempt", "undone"]
 
 
 def latest_attempt(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries as the newest attempt takes them."""
+    """The entries as the newest attempt replays them."""
     latest: list[Entry] = []
     for entry in entries:
         latest.append(entry)
@@ -33,7 +33,7 @@ def undone(entries: Iterable[Entry], undo: Undo) -> list[Entry]:
         emitted = int(getattr(body, "emitted", 0))
         said = min(emitted, left)
         left -= said
-        own = [event for event in entry.events[emitted:] if not _tells_of(event, undo)]
+        own = [event for event in entry.events[emitted:] if not _reports_undone(event, undo)]
         if isinstance(body, Step):
             calls = list(body.calls)
             for n, call in enumerate(calls):
@@ -47,8 +47,8 @@ def undone(entries: Iterable[Entry], undo: Undo) -> list[Entry]:
     return kept
 
 
-def _tells_of(event: LoggedEvent, undo: Undo) -> bool:
-    """Whether it tells that a call failed which is left out."""
+def _reports_undone(event: LoggedEvent, undo: Undo) -> bool:
+    """Whether the event reports the failure of a call that is left out."""
     if event.type == "run.input_received":
         return event.data["action_id"] in undo.calls and event.data["decision"] == "expired"
     return event.data.get("call_id") in undo.calls and event.type.endswith(".failed")

@@ -1,4 +1,4 @@
-"""The last entry of a run whose code does not run, formed from the state alone."""
+"""The last entry of a run whose code is not executing, formed from the state alone."""
 
 from typing import NamedTuple
 
@@ -17,18 +17,18 @@ class Ending(NamedTuple):
 
 
 def ending(end: End, state: RunState) -> Ending:
-    """The end of a run whose code does not run."""
+    """The end of a run whose code is not executing."""
     end = end.model_copy(update={"unknown_outcomes": state.doubtful()})
     return Ending(end, [end_event(end)])
 
 
 def ending_of_cancel(state: RunState) -> Ending | None:
-    """The end of a run whose cancel was requested; it comes before anything else."""
+    """The end of a run that is being cancelled; it takes precedence over any other entry."""
     if state.cancel is None:
         return None
     return ending(cancelled(state.cancel), state)
 
 
 def cancelled(signal: Signal) -> End:
-    """The end that a cancel asks for."""
+    """The end that a cancel requests."""
     return End(status="cancelled", stop_reason=signal.reason, stop_code="cancelled")

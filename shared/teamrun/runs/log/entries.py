@@ -1,4 +1,4 @@
-"""The entries of a run's log: what may be appended, and how it is written down.
+"""The entries of a run's log: what may be appended, and how it is stored.
 
 An entry is a JSON object `{v, n, kind, epoch, writer, nonce, at, seq, events[], body}`.
 `docs/design/log.md` has the rules of appending.
@@ -53,11 +53,11 @@ EndStatus = Literal["completed", "failed", "cancelled", "incomplete", "expired"]
 
 
 CancelMode = Literal["graceful", "now"]
-"""`graceful` lets calls under way complete; `now` interrupts them."""
+"""`graceful` lets calls in flight complete; `now` interrupts them."""
 
 
 Decision = Literal["approve", "reject", "answer"]
-"""What a person says to a question."""
+"""A person's decision on a question."""
 
 
 _LATER = ConfigDict(defer_build=True, serialize_by_alias=True)
@@ -70,9 +70,9 @@ class _Body(BaseModel):
 @with_config(_LATER)
 @dataclass(slots=True)
 class LoggedEvent:
-    """An event as it lies in an entry; `seq`, `time` and `run_id` come from the envelope."""
+    """An event in an entry; `seq`, `time` and `run_id` come from the envelope."""
 
-    # A dataclass: there are several in each turn, and a model costs ten times as much to make.
+    # A dataclass, because each turn makes several, and a pydantic model costs ten times as much.
     type: str
     agent: str | None = None
     data: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -86,12 +86,12 @@ class ErrorRecord(_Body):
     message: str
     retryable: bool = False
     status_code: int | None = None
-    """HTTP status of the service that failed, where there was one."""
+    """HTTP status of the service that failed, if there was one."""
     agent: str | None = None
 
 
 class ArtifactRecord(_Body):
-    """A file that a tool left; its bytes are the blob of that digest."""
+    """A file that a tool stored; its content is the blob with that digest."""
 
     name: str
     version: int
@@ -102,12 +102,12 @@ class ArtifactRecord(_Body):
     agent: str | None = None
 
 
-# Entries, steps and records are dataclasses, too: all three are made in each turn.
+# Entries, steps and records are dataclasses for the same reason.
 
 
 @dataclass(slots=True, kw_only=True)
 class CallRecord:
-    """A call that has completed: its outcome is what a replay gives back."""
+    """A completed call, whose outcome a replay delivers again."""
 
     call_id: str
     kind: Literal["model", "tool", "memory", "input", "agent"]
@@ -116,45 +116,45 @@ class CallRecord:
     error: ErrorRecord | None = None
     usage: RequestUsage | None = None
     cost_usd: Decimal | None = None
-    """None where the price of the model is not known."""
+    """None if the price of the model is unknown."""
     model: str | None = None
     scripted: bool = False
     """A script answered in place of a model."""
     artifacts: list[ArtifactRecord] = field(default_factory=list[ArtifactRecord])
     state: dict[str, Any] | None = None
-    """The tool's `ToolContext.state` after the call, where the call changed it."""
+    """The tool's `ToolContext.state` after the call, if the call changed it."""
     unawaited: bool = False
-    """Nobody in the run waited for the outcome any more when it was written."""
+    """Run code no longer awaited the outcome when it was written."""
     arguments_digest: Annotated[str | None, Field(alias="intent")] = None
     """sha256 of the arguments, if the call has outside effects or was made inside another."""
     within: str | None = None
-    """The call of an agent's own code in which this one was made."""
+    """The id of the custom agent's turn in which this call was made."""
     duration_ms: float = 0
 
 
 class Prefix(_Body):
-    """What a fork or retry shares with its parent."""
+    """The part of its parent's log that a fork or retry shares."""
 
     blob: str
-    """sha256 of the blob that holds the shared entries, as a JSON array."""
+    """sha256 of the blob with the shared entries, a JSON array."""
     emitted: int
-    """How many of the shared events came from run code."""
+    """How many of the shared events run code emitted."""
     artifacts: list[ArtifactRecord] = []
     scripted: bool = False
     """A script answered a shared model call."""
 
 
 class Undo(_Body):
-    """What another attempt does without: a failure that ended the run, and what came of it."""
+    """What the next attempt leaves out: the failure that ended the run, and its consequences."""
 
     calls: list[str]
-    """The calls that failed, which are made again."""
+    """The failed calls, which are made again."""
     said: int
-    """How many events run code had said before it was told."""
+    """How many events run code had emitted before the failure was delivered."""
 
 
 class Accepted(_Body):
-    """Entry 0: the run exists from here on."""
+    """Entry 0: the run is accepted."""
 
     kind: Literal["accepted"] = "accepted"
     spec: RunSpec
@@ -162,7 +162,7 @@ class Accepted(_Body):
 
 
 class Claim(_Body):
-    """A worker executes now; the epoch grows by one."""
+    """A worker claims the run; the epoch increases by one."""
 
     kind: Literal["claim"] = "claim"
     owner: str
@@ -176,11 +176,11 @@ class Step:
     kind: Literal["step"] = "step"
     calls: list[CallRecord] = field(default_factory=list[CallRecord])
     emitted: int = 0
-    """How many of `events` came from run code (they come first); the rest belong to the calls."""
+    """How many of `events` run code emitted (they come first); the rest belong to the calls."""
 
 
 class Intent(_Body):
-    """Calls with outside effects that are about to start: they start when this is durable."""
+    """Calls with outside effects that are about to start; they start once this is durable."""
 
     kind: Literal["intent"] = "intent"
     calls: dict[str, str]
@@ -189,13 +189,13 @@ class Intent(_Body):
 
 
 class Signal(_Body):
-    """A person or program speaks to the run."""
+    """A request from a person or program to the run."""
 
     kind: Literal["signal"] = "signal"
     signal: Literal["cancel", "input", "pause", "resume", "message"]
     reason: str | None = None
     mode: CancelMode = "now"
-    """How a cancel ends the calls under way."""
+    """How a cancel treats the calls in flight."""
     action_id: str | None = None
     """The question that an input answers."""
     decision: Decision | None = None
@@ -205,13 +205,13 @@ class Signal(_Body):
     limits: dict[str, Any] | None = None
     """Limits that a resume raises."""
     anew: bool = False
-    """A resume lets the run begin anew: what is on record is left out."""
+    """A resume restarts the run: a replay leaves out the entries before it."""
     key: str | None = None
-    """`{sha256 of the Idempotency-Key}.{sha256 of the body}`: a repeated request is known by it."""
+    """`{sha256 of the Idempotency-Key}.{sha256 of the body}`, to recognize a repeated request."""
 
 
 class Wait(_Body):
-    """The run waits for somebody outside; its owner lets go, and it costs nothing."""
+    """The run waits for a person; its owner releases it, and it uses no worker meanwhile."""
 
     kind: Literal["wait"] = "wait"
     why: Literal["input", "paused", "limit", "diverged"]
@@ -221,14 +221,14 @@ class Wait(_Body):
 
 
 class Yield(_Body):
-    """The owner lets go on purpose; somebody else goes on."""
+    """The owner releases the run so that another worker continues it."""
 
     kind: Literal["yield"] = "yield"
     why: Literal["shutdown", "retry", "diverged"]
     until: datetime | None = None
-    """When the next attempt begins."""
+    """When the next attempt starts."""
     undo: Undo | None = None
-    """Set where the next attempt begins from what came before a failure."""
+    """Set if the next attempt continues from before a failure."""
     emitted: int = 0
 
 
@@ -242,11 +242,11 @@ class End(_Body):
     output: dict[str, Any] | None = None
     error: ErrorRecord | None = None
     unread: list[str] = []
-    """Messages to the team that came too late for it to hear them."""
+    """Messages that arrived too late for the team to read them."""
     unknown_outcomes: list[str] = []
-    """Calls with outside effects of which nobody knows whether they were made."""
+    """Calls with outside effects that may or may not have taken effect."""
     undo: Undo | None = None
-    """Set where the failure of a call was the cause, for whoever retries."""
+    """Set if the failure of a call was the cause; a later retry uses it."""
     emitted: int = 0
 
 
@@ -273,16 +273,16 @@ class Entry:
     nonce: str
     at: datetime
     seq: Annotated[int, Field(ge=1)]
-    """The number of the first of `events`, or of the next event where there are none."""
+    """The number of the first of `events`, or of the next event if there are none."""
     events: list[LoggedEvent] = field(default_factory=list[LoggedEvent])
     body: Annotated[Body, Field(discriminator="kind")]
 
     def to_json(self) -> bytes:
-        """The stored form: the kind outside the body too, each event on a line of its own.
+        """The stored form, with the kind in the envelope too, and each event on its own line.
 
         Raises:
-            ValueError: It holds text that UTF-8 cannot encode, or a value that is no JSON; see
-                `mended`.
+            ValueError: The entry contains text that UTF-8 cannot encode, or a value that is not
+                JSON; see `mended`.
         """
         envelope = {
             "v": self.v,
@@ -295,19 +295,19 @@ class Entry:
             "seq": self.seq,
         }
         events = b",\n".join(map(_EVENT.serializer.to_json, self.events))
-        # What has a type is written twice as fast as what has to be looked at.
+        # Serializing with a known type is twice as fast as inspecting the value.
         step = isinstance(self.body, Step)
         body = _STEP.serializer.to_json(self.body) if step else _to_json(self.body)
         return b"".join((to_json(envelope)[:-1], _EVENTS, events, _BODY, body, b"}"))
 
     def mended(self) -> "Entry":
-        """The entry with its text made encodable and its values JSON.
+        """The entry with encodable text and JSON values only.
 
-        What calls return is recordable by then. This is for what run code adds: names and texts of
-        a definition that was made in Python, say.
+        Outcomes of calls are recordable already. This is for what run code adds, such as names and
+        texts of a definition that was made in Python.
 
         Raises:
-            ValueError: That is not possible: it is too large, or too deep.
+            ValueError: The entry is too large or too deep.
         """
         return read_entry(_to_json(recordable(_ENTRY.dump_python(self))))
 
@@ -331,16 +331,16 @@ def read_entry(data: bytes) -> Entry:
     """Parse stored bytes.
 
     Raises:
-        pydantic.ValidationError: They are not an entry of a kind and format known here.
+        pydantic.ValidationError: They are not an entry of a known kind and format.
     """
     return _ENTRY.validate_json(data)
 
 
 class WrittenEvents(NamedTuple):
-    """The events of a stored entry, as they are written there."""
+    """The events of a stored entry, in their stored form."""
 
     seq: int
-    """The number of the first."""
+    """The number of the first event."""
     at: str
     events: list[bytes]
     """Each is a JSON object: `{"type":...,"agent":...,"data":...}`."""
@@ -348,9 +348,9 @@ class WrittenEvents(NamedTuple):
 
 def read_events(data: bytes) -> WrittenEvents:
     """The events of a stored entry, copied without being parsed."""
-    if _EVENTS not in data:  # formed by something else
+    if _EVENTS not in data:  # formatted by another program
         data = read_entry(data).to_json()
-    # JSON writes the newlines of a text as \\n, so these are the only ones.
+    # JSON escapes newlines in text, so these are the only ones.
     head, *lines, _ = data.split(b"\n")
     envelope = from_json(head.removesuffix(_EVENTS[:-1]) + b"}")
     return WrittenEvents(

@@ -1,10 +1,10 @@
-"""Deleting runs that have ended, so that an interruption at any moment leaves nothing half done.
+"""Deletes runs that have ended; an interruption at any moment leaves nothing half done.
 
-One write makes a run vanish: its entry 0 is replaced by a tombstone, an `end` with the code
-`deleted`. Readers see the whole run before it and no run after it. Everything else is clean-up,
-which a plan, written first, lets any process finish. The numbers of the log stay taken by
-tombstones until a worker that was frozen before the end cannot write any more, and the
-Idempotency-Key until its time is over.
+A single write deletes the run for all readers: its entry 0 is replaced by a tombstone, an `end`
+with the code `deleted`. Readers see the whole run before it and no run after it. The rest is
+clean-up. A plan is written first, so that any process can finish it. Tombstones keep the numbers of
+the log taken until a worker that was frozen before the end can no longer write. The Idempotency-Key
+stays until its lifetime is over.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ _KEY_LIFE = timedelta(hours=24)
 
 
 _FENCE = timedelta(hours=1)
-"""How long the numbers of a deleted log stay taken."""
+"""How long the numbers of a deleted log stay taken by tombstones."""
 
 
 _PAGE = 1_000
@@ -50,7 +50,7 @@ class _Plan(BaseModel):
     markers: list[str]
     idempotency: str | None
     until: datetime
-    """When the last traces go."""
+    """When the last traces are removed."""
 
 
 class Erasure:
@@ -66,16 +66,16 @@ class Erasure:
         """Delete a run that has ended.
 
         Raises:
-            RunNotFound: There is no such run.
-            RunNotFinished: It has not ended.
-            UnreadableEntry: Its log cannot be read.
-            Unavailable: Storage does not answer; the deletion may be finished later.
+            RunNotFound: The run does not exist.
+            RunNotFinished: The run has not ended.
+            UnreadableEntry: The log of the run is unreadable.
+            Unavailable: Storage does not respond; the deletion may be finished later.
         """
         state = await self._reader.state(ref)
         if state.end is None:
             raise RunNotFinished(
-                f"Run {ref.run_id!r} is {state.status}; cancel it, or wait for its end, and delete "
-                "it then.",
+                f"Run {ref.run_id!r} is {state.status}; cancel it or wait for its end, then "
+                "delete it.",
                 run_id=ref.run_id,
             )
         marker = gone_marker(ref)
@@ -83,7 +83,7 @@ class Erasure:
         await self._resume(marker, ref)
 
     async def sweep(self) -> None:
-        """Finish interrupted deletions, and remove the last traces whose time has come.
+        """Finish interrupted deletions, and remove the last traces that are due.
 
         Raises:
             StorageError: Storage cannot be read.
@@ -117,8 +117,8 @@ class Erasure:
             plan = _Plan.model_validate_json(data)
         except NotFound:
             return
-        except ValidationError:  # damaged: made anew, if the run is still there
-            plan = await self._planned_anew(ref)
+        except ValidationError:  # damaged: make it again, if the run still exists
+            plan = await self._remade_plan(ref)
         if marker != gone_marker(ref):
             await self._remove_traces(ref, plan)
         else:
@@ -128,7 +128,7 @@ class Erasure:
             await self._store.put_new(last, plan.model_dump_json().encode())
         await self._store.delete(marker)
 
-    async def _planned_anew(self, ref: RunRef) -> _Plan:
+    async def _remade_plan(self, ref: RunRef) -> _Plan:
         with contextlib.suppress(UnreadableEntry):
             [state] = await self._reader.states([ref])
             if isinstance(state, RunState):
@@ -137,7 +137,7 @@ class Erasure:
         return _Plan(markers=[open_marker(ref)], idempotency=None, until=until)
 
     async def _clean(self, ref: RunRef, plan: _Plan) -> None:
-        """Remove what the run consists of; its log keeps its numbers, and nothing else."""
+        """Remove the content of the run; of its log only the numbers remain, as tombstones."""
         for key in plan.markers:
             await self._store.delete(key)
         with contextlib.suppress(DeliveryError):
@@ -153,7 +153,7 @@ class Erasure:
     async def _remove_traces(self, ref: RunRef, plan: _Plan) -> None:
         await self._clean(ref, plan)
         place = ""
-        for part in (plan.idempotency or "").split("."):  # a place leads on to the next one
+        for part in (plan.idempotency or "").split("."):  # each record leads to the next one
             place = f"{place}.{part}" if place else part
             if place:
                 await self._store.delete(place)

@@ -1,6 +1,6 @@
-"""The events that mark a run and its calls (`docs/reference/events.md` lists the types).
+"""The events of a run and its calls (`docs/reference/events.md` lists the types).
 
-Those of the conversation come from run code: see `teamrun.runs.durable.narrator`.
+Run code emits the events of the conversation; see `teamrun.runs.durable.narrator`.
 """
 
 from datetime import datetime
@@ -29,44 +29,44 @@ def _event(type: str, agent: str | None = None, /, **data: Any) -> LoggedEvent:
 
 
 def accepted_event(spec: RunSpec) -> LoggedEvent:
-    """The run was accepted: it is queued, or begins at a time of its own."""
+    """The run was accepted: it is queued, or scheduled for a later time."""
     if spec.run_at is not None:
         return _event("run.scheduled", team=spec.team.name, run_at=spec.run_at)
     return _event("run.queued", team=spec.team.name)
 
 
 def retried_event(error: ErrorRecord, attempt: int, until: datetime) -> LoggedEvent:
-    """The run failed for a reason that may pass, and is tried again."""
+    """The run had a transient failure and will be retried."""
     return _event("run.retried", attempt=attempt, retry_at=until, error=error)
 
 
 def limit_event(type: Literal["limit.warned", "limit.reached"], level: Level) -> LoggedEvent:
-    """A limit is near, or reached."""
+    """A limit is nearly reached, or reached."""
     return _event(type, kind=level.kind, used=level.used, limit=level.limit)
 
 
 def started_event(state: RunState) -> LoggedEvent:
-    """A worker took the run up for the first time."""
+    """A worker claimed the run for the first time."""
     return _event("run.started", team=state.spec.team.name)
 
 
 def received_event(agent: str | None, action_id: str, decision: str) -> LoggedEvent:
-    """Somebody has answered a question."""
+    """A question was answered, withdrawn or has expired."""
     return _event("run.input_received", agent, action_id=action_id, decision=decision)
 
 
 def resumed_event() -> LoggedEvent:
-    """A paused run may go on."""
+    """A paused run was resumed."""
     return _event("run.resumed")
 
 
 def paused_event(error: ErrorRecord | None = None) -> LoggedEvent:
-    """The run stands still until it is resumed; `error` says why, where something is wrong."""
+    """The run is paused until it is resumed; `error` is the reason if something is wrong."""
     return _event("run.paused") if error is None else _event("run.paused", error=error)
 
 
 def end_event(end: End) -> LoggedEvent:
-    """The run has ended, one way or another."""
+    """The run has ended, with any status."""
     data: dict[str, Any] = {"stop_reason": end.stop_reason, "stop_code": end.stop_code}
     if end.output is not None:
         data["output"] = end.output
@@ -76,14 +76,14 @@ def end_event(end: End) -> LoggedEvent:
 
 
 def call_events(record: CallRecord, *, agent: str, detail: dict[str, Any]) -> list[LoggedEvent]:
-    """A call has completed, and these are the files that it left.
+    """A call has completed, and has stored these files.
 
     Args:
-        record: Of the call.
-        agent: Name of the agent that made it.
-        detail: What the event says about the call besides.
+        record: The record of the call.
+        agent: The name of the agent that made it.
+        detail: Additional data for the event.
     """
-    if record.kind == "input":  # nobody answered; an answer is told with the signal that brings it
+    if record.kind == "input":  # expired; the entry of an answer has its own event
         return [received_event(agent, record.call_id, "expired")]
     data: dict[str, Any] = {
         "call_id": record.call_id,
@@ -99,7 +99,7 @@ def call_events(record: CallRecord, *, agent: str, detail: dict[str, Any]) -> li
         data["cost_usd"] = record.cost_usd
     if record.unawaited:
         data["unawaited"] = True
-    told = "failed" if record.error is not None else "completed"
+    ended = "failed" if record.error is not None else "completed"
     events = [
         _event(
             "artifact.created",
@@ -112,5 +112,5 @@ def call_events(record: CallRecord, *, agent: str, detail: dict[str, Any]) -> li
         )
         for artifact in record.artifacts
     ]
-    events.append(LoggedEvent(type=f"{record.kind}.call.{told}", agent=agent, data=data))
+    events.append(LoggedEvent(type=f"{record.kind}.call.{ended}", agent=agent, data=data))
     return events

@@ -1,7 +1,7 @@
-"""The keys of objects: the one place that knows how they are made.
+"""The keys of objects. No other module builds them.
 
-Every key of a tenant's data begins with that tenant, and none holds text that a client chose
-apart from names that were checked before.
+Every key of a tenant's data starts with that tenant. Text from clients is part of a key only if it
+was validated before.
 """
 
 import hashlib
@@ -44,14 +44,14 @@ SHARDS = tuple(f"{shard:x}" for shard in range(16))
 
 
 _IDLE = timedelta(hours=6)
-"""How long a run may wait before somebody looks whether it still does."""
+"""How long a run may wait before the reaper checks it again."""
 
 
 _LAST_MS = 10**13 - 1  # 13 digits of milliseconds reach the year 2286
 
 
 def new_run_id() -> str:
-    """A fresh run id: `run_` and a UUIDv7 (RFC 9562) in hexadecimal, sortable by time."""
+    """A new run id: `run_` and a UUIDv7 (RFC 9562) in hexadecimal, sortable by time."""
     ms = time.time_ns() // 1_000_000
     tail = int.from_bytes(os.urandom(10), "big")
     rand_a, rand_b = tail >> 68, tail & ((1 << 62) - 1)
@@ -60,7 +60,7 @@ def new_run_id() -> str:
 
 
 def created_at(run_id: str) -> datetime:
-    """When an id of `new_run_id` was made, to the millisecond; long ago for any other id."""
+    """When `new_run_id` made this id, to the millisecond; `datetime.min` for any other id."""
     try:
         ms = int(run_id.removeprefix("run_")[:12], 16)
         return datetime.fromtimestamp(ms / 1000, UTC)
@@ -69,7 +69,7 @@ def created_at(run_id: str) -> datetime:
 
 
 def run_folder(ref: RunRef) -> str:
-    """The folder of everything that a run consists of."""
+    """The folder of all objects of a run."""
     spread = hashlib.sha256(ref.run_id.encode()).hexdigest()[:2]
     return f"t/{ref.tenant}/runs/{spread}/{ref.run_id}/"
 
@@ -80,17 +80,17 @@ def log_folder(ref: RunRef) -> str:
 
 
 def entry_name(n: int) -> str:
-    """The object of log entry `n`, in the folder of the log."""
+    """The name of log entry `n` in the folder of the log."""
     return f"{n:06d}.json"
 
 
 def entry_key(ref: RunRef, n: int) -> str:
-    """The object of log entry `n`."""
+    """The key of log entry `n`."""
     return log_folder(ref) + entry_name(n)
 
 
 def artifact_blob(ref: RunRef, sha256: str) -> str:
-    """The object that holds bytes of that digest: an artifact, or a very large entry."""
+    """The key of the bytes with that digest: an artifact, or a very large entry."""
     return f"{run_folder(ref)}blob/{sha256}"
 
 
@@ -110,7 +110,7 @@ def open_folder(shard: str) -> str:
 
 
 def open_marker(ref: RunRef) -> str:
-    """Says that a run should be executed."""
+    """The marker of a run that should be executed now."""
     return f"open/{hashlib.sha256(ref.run_id.encode()).hexdigest()[2]}/{ref}"
 
 
@@ -120,7 +120,7 @@ def list_folder(tenant: str) -> str:
 
 
 def list_place(created_at: datetime) -> int:
-    """The number that names of list markers begin with, 13 digits: lower for newer runs."""
+    """The number that the names of list markers start with, 13 digits: lower for newer runs."""
     return min(max(_LAST_MS - int(created_at.timestamp() * 1000), 0), _LAST_MS)
 
 
@@ -130,31 +130,31 @@ def list_cursor(run_id: str, created_at: datetime) -> str:
 
 
 def list_marker(ref: RunRef, created_at: datetime) -> str:
-    """Says that a run exists, in the order of lists."""
+    """The marker by which a run is listed."""
     return list_folder(ref.tenant) + list_cursor(ref.run_id, created_at)
 
 
 def due_marker(ref: RunRef, at: datetime) -> str:
-    """Says that a run should be looked at then: a question expires, or its time comes."""
+    """The marker of a run that needs a worker at that time: a question expires, or it is due."""
     return f"{due_time(at)}/{open_marker(ref).removeprefix('open/')}"
 
 
 def idle_marker(ref: RunRef, now: datetime) -> str:
-    """Says that a run that waits should be looked at in some hours, for good measure."""
+    """The marker of a waiting run that the reaper should check in some hours, as a precaution."""
     hour = due_folder(now + _IDLE).removesuffix("/")
-    return f"{hour}~/{open_marker(ref).removeprefix('open/')}"  # behind the hour, before the next
+    return f"{hour}~/{open_marker(ref).removeprefix('open/')}"  # sorts between two hours
 
 
 def due_time(at: datetime) -> str:
-    """What the due markers of that millisecond begin with; those of later times sort behind it.
+    """The prefix of the due markers of that millisecond; those of later times sort after it.
 
-    Each time has a marker of its own: another time in the same hour would go unnoticed otherwise.
+    Each time has its own marker. Otherwise a second time in the same hour would be missed.
     """
     return f"{due_folder(at)}{at.astimezone(UTC):%M%S%f}"[:-3]
 
 
 def due_folder(at: datetime) -> str:
-    """The markers of one hour."""
+    """The folder of the due markers of one hour."""
     return f"due/{at.astimezone(UTC):%Y%m%d%H}/"
 
 
@@ -163,7 +163,7 @@ GONE = "gone/"
 
 
 def gone_marker(ref: RunRef, at: datetime | None = None) -> str:
-    """The plan of a deletion that is under way, or whose last traces go after that hour."""
+    """The plan of a deletion: in progress, or with traces to remove after the hour of `at`."""
     hour = "0000000000" if at is None else f"{at.astimezone(UTC):%Y%m%d%H}"
     return f"{GONE}{hour}/{ref}"
 
@@ -177,7 +177,7 @@ def ref_of_list_marker(tenant: str, key: str) -> RunRef:
     """The run that a list marker names.
 
     Raises:
-        ValueError: It names none.
+        ValueError: The key names no run.
     """
     return RunRef.parse(f"{tenant}.{key.rpartition('/')[2].partition('.')[2]}")
 

@@ -1,7 +1,7 @@
-"""Limits of a run: what may be used at most, checked before each call.
+"""The limits of a run, checked before each call.
 
-A limit that is reached ends the run as `incomplete`, with the output so far, or pauses it. What is
-under way then completes, so that what was paid for is on record.
+If a limit is reached, the run ends as `incomplete` with the output so far, or is paused. Calls in
+flight complete first, so that what was paid for is recorded.
 """
 
 from decimal import Decimal
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["AgentLimits", "Limits"]
 
-# Bounds, so that reckoning with what a client sends cannot overflow. `true` is no number.
+# The bounds prevent overflow in calculations with values from clients. `strict` rejects `true`.
 Count = Annotated[int, Field(ge=1, le=1_000_000_000_000, strict=True)]
 
 
@@ -31,23 +31,23 @@ class AgentLimits(BaseModel, defer_build=True):
     max_input_tokens: Count | None = None
     max_output_tokens: Count | None = None
     max_tokens: Count | None = None
-    """Input and output together."""
+    """Input and output tokens together."""
     max_cost_usd: Dollars | None = None
-    """Counted for models whose price is known."""
+    """Counts models whose price is known."""
 
 
 class Limits(AgentLimits):
-    """What a run may use; calls of a team itself (a selector's) count too."""
+    """What a run may use; calls of the team itself, such as a selector's, count too."""
 
     max_turns: Count | None = None
     timeout_seconds: Seconds | None = None
-    """Time at work: it stands still while the run waits, is paused or queued."""
+    """Maximum execution time; time in which the run waits, is paused or queued does not count."""
     on_limit: Literal["stop", "pause"] = "stop"
     agents: dict[str, AgentLimits] = {}
-    """Further limits by the name of an agent."""
+    """Additional limits of single agents, by name."""
 
     def raised(self, by: "Limits") -> "Limits":
-        """These limits with what `by` sets put in place, for each agent that it names as well."""
+        """These limits, with the values that `by` sets in their place, also for single agents."""
         agents = dict(self.agents)
         for name, own in by.agents.items():
             agents[name] = agents.get(name, AgentLimits()).model_copy(update=_given(own))
@@ -55,5 +55,5 @@ class Limits(AgentLimits):
 
 
 def _given(limits: AgentLimits) -> dict[str, Any]:
-    """The fields that were set; None where a limit is taken away."""
+    """The fields that were set; None removes a limit."""
     return {name: value for name, value in limits if name in limits.model_fields_set}

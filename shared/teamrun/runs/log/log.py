@@ -1,8 +1,11 @@
-"""One run's log in object storage: reading it, and appending by put-if-absent.
+"""The log of one run in object storage: reading it, and appending to it by put-if-absent.
 
-The rules (`docs/design/log.md`): write entry n only after folding 0..n-1; after a lost race fold
-again and form the entry anew; "exists already" may be one's own success whose answer was lost,
-so the nonce is compared; where storage did not answer, the same bytes go to the same place again.
+The rules (`docs/design/log.md`):
+
+- Entry n is written only after entries 0 to n-1 have been folded.
+- After a lost race, the writer folds again and forms its entry anew.
+- "Already exists" may be the writer's own success whose response was lost; the nonce decides.
+- If storage did not respond, the same bytes are written to the same key again.
 """
 
 import hashlib
@@ -40,7 +43,7 @@ _FIRST_DELAY, _LONGEST_DELAY = 0.05, 5.0
 
 
 class RunLog:
-    """Appends to and reads from one log, in the name of one writer."""
+    """Reads one log, and appends to it as one writer."""
 
     __slots__ = ("_clock", "_folder", "_patience", "_store", "ref", "writer")
 
@@ -64,18 +67,18 @@ class RunLog:
         """The entries from number `start` to the last.
 
         Raises:
-            UnreadableEntry: One is missing, damaged or of a newer release.
-            Unavailable: Storage does not answer.
+            UnreadableEntry: An entry is missing, damaged or was written by a newer release.
+            Unavailable: Storage does not respond.
         """
         return [self._parse(data, n) for n, data in enumerate(await self._fetch(start), start)]
 
     async def read_next(self, n: int) -> Entry | None:
-        """Entry `n` alone, where it exists: the cheap way to ask whether a log has grown."""
+        """Entry `n`, or None if it does not exist: a cheap check whether a log has grown."""
         data = await self._fetch_one(n)
         return None if data is None else self._parse(data, n)
 
     async def documents(self, start: int = 0) -> list[dict[str, Any]]:
-        """The same as `read`, as plain JSON data: for whoever only wants the events."""
+        """The same as `read`, as plain JSON data, for callers that only need the events."""
         found = await self._fetch(start)
         documents = [self._document(data, n) for n, data in enumerate(found, start)]
         for before, document in pairwise(documents):
@@ -92,10 +95,10 @@ class RunLog:
         return await self._fetch(0)
 
     def parsed(self, data: bytes, n: int) -> Entry:
-        """Entry `n`, as `stored` gives it.
+        """Parse entry `n` from the bytes that `stored` returned.
 
         Raises:
-            UnreadableEntry: It is damaged or of a newer release.
+            UnreadableEntry: It is damaged or was written by a newer release.
         """
         return self._parse(data, n)
 
@@ -108,7 +111,7 @@ class RunLog:
         """Fold the whole log; None if there is no run.
 
         Raises:
-            UnreadableEntry: The log cannot be read.
+            UnreadableEntry: The log is unreadable.
         """
         return self.folded(await self.read())
 
@@ -121,14 +124,14 @@ class RunLog:
         try:
             return fold(entries)
         except _MISFITS as error:
-            # Only now is it worth finding out which one does not fit.
+            # The search for the invalid entry is slow, so it is only made after a failure.
             raise self.unreadable(_first_misfit(entries)) from error
 
     def apply(self, state: RunState, entry: Entry) -> None:
         """Apply the next entry of this log to a state.
 
         Raises:
-            UnreadableEntry: It does not fit.
+            UnreadableEntry: The entry does not fit.
         """
         try:
             state.apply(entry)
@@ -139,7 +142,7 @@ class RunLog:
         """The error to raise if entry `n` cannot be read."""
         return UnreadableEntry(
             f"Entry {n} of run {self.ref.run_id!r} ({self._key(n)}) {what}. Nothing is written to "
-            "the run. Restore the object, or read the run with the release that wrote it.",
+            "the run. Restore the object, or use the release that wrote it.",
             run_id=self.ref.run_id,
             entry=n,
             key=self._key(n),
@@ -148,11 +151,11 @@ class RunLog:
     async def append(
         self, state: RunState | None, body: Body, events: list[LoggedEvent], *, epoch: int
     ) -> Entry | None:
-        """Write the entry that follows `state`; None where another writer was first.
+        """Write the entry that follows `state`; returns None if another writer was first.
 
         Raises:
-            Unavailable: Storage did not answer for longer than this log's patience, so it is not
-                known whether the entry was written.
+            Unavailable: Storage did not respond for longer than this log's patience, so it is
+                unknown whether the entry was written.
         """
         assert state is None or state.end is None, "nothing follows the end"
         now = self._clock.now()
@@ -176,10 +179,10 @@ class RunLog:
         return entry if mine else None
 
     async def put_blob(self, data: bytes) -> str:
-        """Store bytes beside the log under their sha256, which is returned in hexadecimal.
+        """Store bytes beside the log; returns their hexadecimal sha256, which is their name.
 
         Raises:
-            Unavailable: Storage did not answer for longer than this log's patience.
+            Unavailable: Storage did not respond for longer than this log's patience.
         """
         digest = hashlib.sha256(data).hexdigest()
         key = artifact_blob(self.ref, digest)
@@ -187,10 +190,10 @@ class RunLog:
         return digest
 
     async def get_blob(self, sha256: str) -> bytes:
-        """Bytes stored by `put_blob`.
+        """Read bytes that `put_blob` stored.
 
         Raises:
-            DamagedBlob: They are missing, or not those of that digest.
+            DamagedBlob: They are missing, or do not match the digest.
         """
         key = artifact_blob(self.ref, sha256)
         try:
@@ -289,7 +292,7 @@ class RunLog:
             raise self.unreadable(n, f"cannot be read: {error.message}") from error
 
     async def _whole(self, data: bytes, n: int) -> bytes:
-        """The entry itself, if what is stored under its number only names a blob."""
+        """The whole entry: the object itself, or the blob that it names."""
         if not data.startswith(_STUB):
             return data
         try:
@@ -324,7 +327,7 @@ _STUBS = pydantic.TypeAdapter(_Stub)
 
 
 _MISFITS = (ValueError, KeyError, TypeError, AttributeError)
-"""What reading data of a wrong shape raises; pydantic's errors are ValueErrors."""
+"""The errors of reading data of the wrong shape; pydantic's errors are ValueErrors."""
 
 
 def _check_envelope(document: dict[str, Any], n: int) -> None:

@@ -1,4 +1,4 @@
-"""What a run has produced: the words of the agents that its definition names in `output`."""
+"""The output of a run: the last message of the agents that its definition names in `output`."""
 
 from typing import Any
 
@@ -25,9 +25,9 @@ def output_sources(definition: TeamDefinition) -> frozenset[str] | None:
 
 
 def counts_as_output(message: BaseChatMessage, sources: frozenset[str] | None) -> bool:
-    """Whether a message is one of those of which the last is the output.
+    """Whether a message counts as output; the last such message is the output of the run.
 
-    A handoff is not: its text is the announcement to the next agent.
+    A handoff does not count: its text addresses the next agent.
     """
     if sources is None:
         return True

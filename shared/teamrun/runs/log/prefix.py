@@ -1,8 +1,8 @@
-"""Runs that begin where another one was: forks and retries.
+"""Runs that continue from a point of another run: forks and retries.
 
-The child's entry 0 names a blob with the part of the parent's log that it shares, its prefix. A
-replay delivers that first, so nothing of it is called again; its events come first among the
-child's, numbered anew. Claims, cancels and limits of the parent are left out.
+Entry 0 of the child names a blob with its prefix, the part of the parent's log that it shares. A
+replay delivers the prefix first, so none of its calls is made again. Its events are renumbered and
+come first among the child's events. Claims, cancels and limits of the parent are left out.
 """
 
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ _SHARED = ("run.input_required", "run.input_received")
 
 
 def cut_at(entries: Iterable[Entry], after_seq: int) -> list[Entry]:
-    """The part of a log up to one of its events, as a child shares it."""
+    """The part of a log up to one of its events, as the prefix of a child."""
     kept = [entry for entry in entries if entry.seq <= after_seq]
     kept[-1] = _trimmed(kept[-1], after_seq)
     return _shared(_before_open_intent(latest_attempt(kept)))
@@ -58,12 +58,13 @@ def without_failure(entries: list[Entry]) -> list[Entry]:
     """A failed run's log without the calls whose failure ended it.
 
     Raises:
-        NoSuchPoint: No call failed the run.
+        NoSuchPoint: The run did not fail because of a call.
     """
     end = entries[-1].body
     if not isinstance(end, End) or end.undo is None:
         raise NoSuchPoint(
-            "No call failed this run, so there is nothing to go on from; use 'start'.",
+            "The run did not fail because of a call, so it cannot continue from there; use "
+            "'start'.",
             pointer="/from",
         )
     said = replace(entries[-1], body=Step(emitted=end.emitted))
@@ -71,7 +72,7 @@ def without_failure(entries: list[Entry]) -> list[Entry]:
 
 
 async def write_prefix(log: RunLog, entries: list[Entry], parent: RunLog) -> Prefix:
-    """Store a prefix, and the files that it tells of, beside the child's log."""
+    """Store a prefix and its artifacts beside the child's log."""
     calls = [call for entry in entries if isinstance(entry.body, Step) for call in entry.body.calls]
     artifacts = [artifact for call in calls for artifact in call.artifacts]
     for digest in {artifact.sha256 for artifact in artifacts}:
@@ -85,10 +86,10 @@ async def write_prefix(log: RunLog, entries: list[Entry], parent: RunLog) -> Pre
 
 
 async def read_prefix(log: RunLog, entries: list[Entry]) -> list[Entry]:
-    """What the run shares with its parent; nothing for most runs.
+    """The prefix of a run; empty for a run without a parent.
 
     Raises:
-        UnreadableEntry: It is missing or damaged.
+        UnreadableEntry: The prefix is missing or damaged.
     """
     accepted = entries[0].body
     if not isinstance(accepted, Accepted) or accepted.prefix is None:
@@ -100,10 +101,11 @@ async def read_prefix(log: RunLog, entries: list[Entry]) -> list[Entry]:
 
 
 def with_message(entries: list[Entry], given: str | InputMessage) -> list[Entry]:
-    """What a child shares, with something said to the team in time for its next turn.
+    """A prefix with a message to the team, in time for its next turn.
 
-    It is heard when the last outcome comes, which leads on to that turn. What run code said after
-    it is left out here: it says it again, and goes on otherwise.
+    The message comes before the last entry that run code continues from, which leads to that turn.
+    Steps after that entry are left out: run code emits their events again, and may then take
+    another path.
     """
     message = InputMessage(content=given) if isinstance(given, str) else given
     driving = [n for n, entry in enumerate(entries) if _drives(entry)]
@@ -115,17 +117,17 @@ def with_message(entries: list[Entry], given: str | InputMessage) -> list[Entry]
 
 
 def turns_of(entries: Iterable[Entry]) -> int:
-    """How many turns have begun in what a child shares."""
+    """The number of turns that have started in a prefix."""
     return sum(event.type == "turn.started" for entry in entries for event in entry.events)
 
 
 def prefix_events(entries: Iterable[Entry]) -> list[LoggedEvent]:
-    """The events that a child tells first."""
+    """The events of a prefix, which come first among the child's."""
     return [event for entry in entries for event in entry.events]
 
 
 def _drives(entry: Entry) -> bool:
-    """Whether run code goes on when it is given the entry."""
+    """Whether run code continues when the entry is delivered."""
     match entry.body:
         case Claim():
             return True
@@ -138,16 +140,16 @@ def _drives(entry: Entry) -> bool:
 
 
 def _trimmed(entry: Entry, after_seq: int) -> Entry:
-    """The entry without the events after that number, and the calls that they tell of."""
+    """The entry without the events after that number, and without the calls that they report."""
     kept, body = entry.events[: after_seq - entry.seq + 1], entry.body
     match body:
         case Step():
-            told = {
+            reported = {
                 event.data.get("call_id") or event.data.get("action_id")
                 for event in kept[body.emitted :]
                 if event.type.endswith((".completed", ".failed", ".input_received"))
             }
-            calls = [call for call in body.calls if call.call_id in told]
+            calls = [call for call in body.calls if call.call_id in reported]
             emitted = min(body.emitted, len(kept))
             return replace(entry, events=kept, body=Step(calls=calls, emitted=emitted))
         case Intent() | Wait() | Yield():
@@ -158,7 +160,10 @@ def _trimmed(entry: Entry, after_seq: int) -> Entry:
 
 
 def _before_open_intent(entries: list[Entry]) -> list[Entry]:
-    """Nothing after an intent whose call has no outcome here: the child must not be in doubt."""
+    """The entries before the first intent without an outcome.
+
+    Otherwise the child could not know whether that call has taken effect.
+    """
     begun = dict[str, int]()
     for n, entry in enumerate(entries):
         if isinstance(entry.body, Intent):
@@ -170,7 +175,7 @@ def _before_open_intent(entries: list[Entry]) -> list[Entry]:
 
 
 def _shared(entries: list[Entry]) -> list[Entry]:
-    """What the child is given, with the events numbered as they will be there."""
+    """The entries as the child shares them, with the events renumbered."""
     shared: list[Entry] = []
     claimed, seq = False, 1
     for entry in entries:

@@ -1,7 +1,7 @@
 """The state of runs for readers: a shared view if it is current, otherwise the log itself.
 
-A view of n entries is current if the store has its first and its last entry, and no entry n. So a
-read never goes back and follows every acknowledged write, whatever the shared state holds.
+A view of n entries is current if the store has its first and its last entry, and no entry n. Reads
+are therefore monotonic and include every acknowledged write, whatever the shared state contains.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ __all__ = ["RunReader"]
 
 
 class RunReader:
-    """Reads runs, and leaves views behind for the next reader."""
+    """Reads runs, and shares views for the next reader."""
 
     def __init__(self, *, store: ObjectStore, live: Views, clock: Clock) -> None:
         self._store = store
@@ -43,16 +43,16 @@ class RunReader:
         self._clock = clock
 
     def log(self, ref: RunRef) -> RunLog:
-        """The log, for reading."""
+        """The log of a run, for reading."""
         return RunLog(self._store, ref, writer="reader", clock=self._clock)
 
     async def state(self, ref: RunRef) -> RunState:
-        """The state as the log says now.
+        """The current state of a run.
 
         Raises:
-            RunNotFound: There is no such run.
-            UnreadableEntry: Its log cannot be read.
-            Unavailable: Storage does not answer.
+            RunNotFound: The run does not exist.
+            UnreadableEntry: The log of the run is unreadable.
+            Unavailable: Storage does not respond.
         """
         [state] = await self.states([ref])
         if isinstance(state, UnreadableEntry):
@@ -62,9 +62,10 @@ class RunReader:
         return state
 
     async def states(self, refs: Sequence[RunRef]) -> list[RunState | UnreadableEntry | None]:
-        """The states of several runs, read together; None if there is no such run.
+        """The states of several runs, read together; None for a run that does not exist.
 
-        An unreadable run gives its error as a value, so that it does not affect the others.
+        For an unreadable run, the error is returned in place of the state, so that the others are
+        not affected.
         """
         views = await self._views(refs)
         pairs = zip(refs, views, strict=True)
@@ -75,7 +76,7 @@ class RunReader:
 
         Raises:
             RunNotFound: There is no such run, or it is being deleted.
-            UnreadableEntry: Its log cannot be read.
+            UnreadableEntry: The log of the run is unreadable.
         """
         async with self.unless_erased(ref):
             documents = await self.log(ref).documents()
@@ -131,7 +132,7 @@ class RunReader:
         return state
 
     async def _compare(self, ref: RunRef, state: RunState) -> "_Found":
-        """What the stored log is to a view: its first, last and next entries, read together."""
+        """Compare a view with the stored log: its first, last and next entries, read together."""
         numbers = [0, state.entries - 1]
         if state.end is None:
             numbers.append(state.entries)
@@ -141,19 +142,19 @@ class RunReader:
             )
         except Unavailable:
             raise
-        except StorageError:  # the log says which entry it is
+        except StorageError:  # reading the log finds out which entry it is
             return _Found.OTHER
         if first is None or _IS_RUN not in first[:200] or newest is None or newest[-1:] != b"}":
             return _Found.OTHER
         return _Found.LONGER if any(each is not None for each in following) else _Found.SAME
 
     async def forget(self, ref: RunRef) -> None:
-        """Remove the shared view of a run, so that the next read is from its log."""
+        """Remove the shared view of a run, so that the next read uses its log."""
         with contextlib.suppress(DeliveryError):
             await self._live.drop_view(view_key(ref))
 
     async def _is_erased(self, ref: RunRef) -> bool:
-        """Whether the log cannot be read because the run is being deleted."""
+        """Whether the log is unreadable because the run is being deleted."""
         with contextlib.suppress(UnreadableEntry):
             first = await self.log(ref).read_next(0)
             return first is not None and isinstance(first.body, End)
@@ -161,7 +162,7 @@ class RunReader:
 
 
 def _not_found(ref: RunRef) -> RunNotFound:
-    return RunNotFound(f"There is no run {ref.run_id!r}.", run_id=ref.run_id)
+    return RunNotFound(f"Run {ref.run_id!r} does not exist.", run_id=ref.run_id)
 
 
 class _Found(Enum):
@@ -172,11 +173,11 @@ class _Found(Enum):
 
 
 _IS_RUN = b'"kind":"accepted"'
-"""What the envelope of every run's first entry contains."""
+"""Part of the envelope of every run's first entry."""
 
 
 def _state_in(view: View | None, ref: RunRef) -> RunState | None:
-    """The state that a view holds; None if it was damaged, or written by another release."""
+    """The state in a view; None if it is damaged or was written by another release."""
     try:
         state = view and RunState.from_json(view.state)
     except pydantic.ValidationError:

@@ -23,12 +23,12 @@ __all__ = [
 ]
 
 BEHAVIOUR = 2
-"""The engine's own version: it changes when replay would make calls in another order.
+"""The version of the engine's behaviour; it increases when a replay would make other calls.
 
-1: the first. 2: turns and termination counts go on over a handoff to a person, and the answer
-goes to the agent that asked; a selector that cannot decide keeps to its candidates; names inside
-`<think>` are no mentions; agents and teams that are tools are run code, and not one call.
-Code asks `teamrun.core.behaviour.has_behaviour`.
+1: the first version. 2: turns and termination counts continue after a handoff to a person, and the
+answer goes to the agent that asked; a selector that cannot decide chooses among its candidates;
+names inside `<think>` are not mentions; agents and teams used as tools are run code instead of a
+single call. Code checks it with `teamrun.core.behaviour.has_behaviour`.
 """
 
 
@@ -37,7 +37,7 @@ Text = Annotated[str, AfterValidator(encodable)]
 
 
 JsonData = Annotated[Any, AfterValidator(recordable)]
-"""JSON data that a log can hold; see `teamrun.messages.recordable`."""
+"""JSON data that a log can store; see `teamrun.messages.recordable`."""
 
 
 Metadata = Annotated[
@@ -47,7 +47,7 @@ Metadata = Annotated[
     ],
     Field(max_length=16),
 ]
-"""Up to 16 pairs of a client's own, by which runs can be filtered."""
+"""Up to 16 key-value pairs of the client, by which runs can be filtered."""
 
 
 class InputMessage(BaseModel):
@@ -84,7 +84,7 @@ class Retry(BaseModel):
 
 
 class TeamRef(BaseModel):
-    """Which team a run executes."""
+    """The team that a run executes."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -92,7 +92,8 @@ class TeamRef(BaseModel):
     digest: str
     """sha256 of the canonical definition, in hexadecimal."""
     id: str | None = None
-    """What a request names the team by; null if the definition came with the request."""
+    """The name by which a request refers to the team; null if the request contained the
+    definition."""
     version: str | None = None
     """The version of the registered team, before `overrides`: the first 12 digits of its digest."""
 
@@ -107,7 +108,7 @@ class ForkPoint(BaseModel):
 
 
 class RunSpec(BaseModel):
-    """Everything that decides what a run does, pinned when it was accepted; never a secret."""
+    """Everything that determines what a run does, pinned when it is accepted; never a secret."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -116,18 +117,18 @@ class RunSpec(BaseModel):
     team: TeamRef
     definition: TeamDefinition
     models: dict[str, str]
-    """Model profiles that the definition names, with the digest of each."""
+    """The model profiles that the definition uses, with their digests."""
     tools: dict[str, str]
-    """Registered tools that the definition names, with the digest of each."""
+    """The registered tools that the definition uses, with their digests."""
     agents: dict[str, str] = {}
-    """Registered agent classes that the definition names, with the digest of each."""
+    """The registered custom agents that the definition uses, with their digests."""
     input: str | RunInput
     metadata: Metadata = {}
     tags: list[str] = []
     temperature: float | None = None
     """Sent to the model with every call."""
     seed: str
-    """Hexadecimal; identifiers and random numbers of the run are made from it."""
+    """Hexadecimal; the ids and random numbers of the run are derived from it."""
     behaviour: int = BEHAVIOUR
     limits: Limits = Limits()
     retry: Retry = Retry()
@@ -139,6 +140,6 @@ class RunSpec(BaseModel):
     forked_from: ForkPoint | None = None
     created_at: datetime
     request_hash: str
-    """`request_digest` of the request, to tell a repeated request from another one."""
+    """`request_digest` of the request, to recognize a repeated request."""
     idempotency: str | None = None
-    """The object of the Idempotency-Key that the run was submitted with; it goes with the run."""
+    """The key of the Idempotency-Key's record; the record is deleted with the run."""

@@ -1,4 +1,4 @@
-"""Where a run stands, as its log says and clients see it."""
+"""The status of a run, as clients see it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,20 +24,20 @@ RunStatus = Literal[
     "expired",
     "unreadable",
 ]
-"""Where a run stands; `completed` to `expired` are final.
+"""The status of a run; `completed` to `expired` are final.
 
-`unreadable`: this server cannot read the run's log (`unreadable` of the run has the place). That is
-not final: it passes if the object is restored, or a newer release is used.
+`unreadable`: this server cannot read the run's log (the run's `unreadable` field has the place).
+That is not final: it ends when the object is restored or a newer release is used.
 """
 
 
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled", "incomplete", "expired"})
-"""The statuses that nothing follows."""
+"""The final statuses."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """How far a run has come."""
+    """The progress of a run."""
 
     turn: int = 0
     max_turns: int | None = None
@@ -54,7 +54,7 @@ class RequiredAction(BaseModel):
     agent: str | None = None
     prompt: str
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
-    """JSON Schema that `data` of the answer has to fit, where there is one."""
+    """JSON Schema of the answer's `data`, if the answer needs data."""
     expires_at: datetime | None = None
     decisions: tuple[Decision, ...] = ()
-    """The values that `decision` of the answer may have."""
+    """The allowed values of the answer's `decision`."""

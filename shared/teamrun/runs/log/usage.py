@@ -1,4 +1,4 @@
-"""What a run has used, counted from its log, and how far that is from its limits."""
+"""The usage of a run, counted from its log, and how close it is to the limits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ class Usage:
     model_calls: int = 0
     tool_calls: int = 0
     cost_usd: Decimal | None = None
-    """US dollars, for models whose price is known; None where none is."""
+    """US dollars, for models whose price is known; None if no price is known."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RunUsage(Usage):
-    """What a run has used, and which agents and models used it."""
+    """What a run has used, by agent and by model."""
 
     by_agent: dict[str, Usage] = field(default_factory=dict[str, Usage])
     by_model: dict[str, Usage] = field(default_factory=dict[str, Usage])
@@ -35,11 +35,11 @@ class RunUsage(Usage):
 
 
 WARN_AT = 0.8
-"""The part of a limit at which `limit.warned` tells."""
+"""The fraction of a limit at which `limit.warned` is emitted."""
 
 
 CODES = {"max_cost_usd": "budget_exceeded", "timeout_seconds": "timeout"}
-"""Stop codes that are not the name of the limit itself."""
+"""Stop codes that differ from the name of the limit."""
 
 
 def count(usage: RunUsage, call: CallRecord) -> None:
@@ -65,27 +65,27 @@ def _add(usage: Usage, call: CallRecord) -> None:
 
 
 class Level(NamedTuple):
-    """How far a limit is used up."""
+    """The usage of one limit."""
 
     kind: str
-    """Name of the limit; with the agent before it where it is an agent's: `writer.max_tokens`."""
+    """The name of the limit, after the agent's name if it is an agent's: `writer.max_tokens`."""
     used: float
     """A whole number for counts; US dollars or seconds for the rest."""
     limit: float
 
     @property
     def is_reached(self) -> bool:
-        """Nothing is left."""
+        """Whether the limit is used up."""
         return self.used >= self.limit
 
     @property
     def is_near(self) -> bool:
-        """It is time to warn."""
+        """Whether `limit.warned` is due."""
         return self.used >= WARN_AT * self.limit
 
     @property
     def limit_text(self) -> str:
-        """The limit for people: a count in full, an amount without needless zeros."""
+        """The limit as text: a count in full, an amount without trailing zeros."""
         return str(self.limit) if isinstance(self.limit, int) else f"{self.limit:g}"
 
     @property
@@ -96,7 +96,7 @@ class Level(NamedTuple):
 
 
 def has_counts(limits: Limits) -> bool:
-    """Whether anything is limited that is counted call by call."""
+    """Whether there is a limit on anything that is counted per call."""
     counted = (value for name, value in limits if name.startswith("max_"))
     return bool(limits.agents) or any(value is not None for value in counted)
 
@@ -104,18 +104,18 @@ def has_counts(limits: Limits) -> bool:
 def levels(
     limits: Limits, usage: RunUsage, *, agent: str, kind: str, turn: int, under_way: dict[str, int]
 ) -> Iterator[Level]:
-    """The limits that a call about to begin is subject to.
+    """The limits that apply to a call about to start.
 
     Args:
-        limits: Of the run.
-        usage: What is on record.
-        agent: Name of the agent that calls.
-        kind: `model`, `tool` or another.
-        turn: The turn that the team is in, from 1.
-        under_way: Calls that have begun and are not on record, by kind.
+        limits: The limits of the run.
+        usage: The recorded usage.
+        agent: The name of the agent that makes the call.
+        kind: The kind of call: `model`, `tool` or another.
+        turn: The current turn of the team, from 1.
+        under_way: The number of calls that have started and are not yet recorded, by kind.
     """
     if limits.max_turns is not None:
-        yield Level("max_turns", max(turn - 1, 0), limits.max_turns)  # those before this one
+        yield Level("max_turns", max(turn - 1, 0), limits.max_turns)  # completed turns
     yield from _levels(limits, usage, kind, under_way, "")
     own = limits.agents.get(agent)
     if own is not None:

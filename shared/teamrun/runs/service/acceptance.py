@@ -1,9 +1,10 @@
-"""Accepting a run: durable before anybody is told.
+"""Acceptance: a run is durable before the client receives a response.
 
-The order makes it safe: the record of the Idempotency-Key, the markers, then entry 0 of the log,
-whose writing is the acceptance; only then a hint to the queue. A request that is repeated with its
-key goes through the same steps and finds what is there. Where an acceptance broke off and its run
-was closed for that, the key leads on to another record, and so to another run.
+The order makes it safe: first the record of the Idempotency-Key, then the markers, then entry 0 of
+the log. Writing entry 0 is the acceptance. Only then is a message sent to the queue. A repeated
+request with the same key goes through the same steps and finds the existing objects. If an
+acceptance was interrupted and the reaper has closed its run, the key leads to another record, and
+so to another run.
 """
 
 import asyncio
@@ -50,7 +51,7 @@ _SCOPE = "POST /v1/runs"
 
 
 _PATIENCE = timedelta(seconds=0.5)
-"""How long a client is kept while storage does not answer, before it is told so."""
+"""How long a request waits for storage that does not respond."""
 
 
 class _KeyRecord(BaseModel, defer_build=True):
@@ -60,11 +61,11 @@ class _KeyRecord(BaseModel, defer_build=True):
 
 
 class _Voided(Exception):
-    """The reaper has closed the run, of which nobody was told, before its entry 0 was written."""
+    """The reaper closed the run before its entry 0 was written; no client knows of it."""
 
 
 _Write = Callable[[RunRef, _KeyRecord, str | None], Awaitable[RunState]]
-"""Writes the markers and entry 0 of a run, whose Idempotency-Key has its record in that place."""
+"""Writes the markers and entry 0 of a run; the last argument is the key of its key record."""
 
 
 class Acceptance:
@@ -88,13 +89,13 @@ class Acceptance:
     async def accept(
         self, tenant: str, request: RunRequest, *, key: str | None
     ) -> tuple[RunState, bool]:
-        """The state of the accepted run, and whether the key had been used for it before.
+        """Accept a run; returns its state, and whether the key had been used for it before.
 
         Raises:
             DefinitionError: The team is unknown, or its definition does not hold.
             ImpossibleTime: The run could never begin.
             IdempotencyConflict: The key was used with another request.
-            Unavailable: Storage does not answer; nothing was accepted.
+            Unavailable: Storage does not respond; nothing was accepted.
         """
         record = _KeyRecord(
             run_id=new_run_id(), request_hash=request_digest(request), at=self._clock.now()
@@ -143,19 +144,19 @@ class Acceptance:
         key: str | None,
         request: BaseModel,
     ) -> tuple[RunState, bool]:
-        """The state of a run that begins with what it shares with another; see `accept`.
+        """Accept a run that shares a prefix with its parent; see `accept`.
 
         Args:
             parent: The run that it is a fork or a retry of.
-            spec: What the new run does; its id and times are set here.
-            prefix: What is shared.
-            scope: Of the Idempotency-Key: method and path.
+            spec: The specification of the new run; its id and times are set here.
+            prefix: The shared entries.
+            scope: The scope of the Idempotency-Key: method and path.
             key: The Idempotency-Key.
-            request: What the client asked for.
+            request: The client's request.
 
         Raises:
             IdempotencyConflict: The key was used with another request.
-            Unavailable: Storage does not answer; nothing was accepted.
+            Unavailable: Storage does not respond; nothing was accepted.
         """
         record = _KeyRecord(
             run_id=new_run_id(), request_hash=request_digest(request), at=self._clock.now()
@@ -180,10 +181,10 @@ class Acceptance:
         return await self._once(parent.tenant, scope, key, record, write)
 
     def overridden(self, spec: RunSpec, changes: Overrides) -> RunSpec:
-        """What a run does, with some of it replaced.
+        """The specification with the overrides applied.
 
         Raises:
-            DefinitionError: There is no such model profile.
+            DefinitionError: The model profile does not exist.
         """
         resolved = self._teams.overridden(
             spec.team.name, spec.definition, model=changes.model, max_turns=changes.max_turns
@@ -210,7 +211,7 @@ class Acceptance:
                 state, replayed = await self._begun(tenant, scope, key, record, write)
         except TimeoutError as error:
             raise Unavailable(
-                "Storage did not answer in time; repeat the request with the same Idempotency-Key."
+                "Storage did not respond in time; repeat the request with the same Idempotency-Key."
             ) from error
         if state.not_before is None and not replayed:
             await self._hint(RunRef(tenant, state.spec.run_id))
@@ -226,7 +227,7 @@ class Acceptance:
                 try:
                     record = await self._first_use(str(place), record)
                 except ValidationError:
-                    # Which run it named is lost. All repeats find the same record behind it.
+                    # The run that it named is lost. All repeated requests find the same new record.
                     logger.warning(
                         "The record of an Idempotency-Key was damaged and has been replaced",
                         extra={"action": "idempotency.record_damaged", "key": place},
@@ -241,7 +242,7 @@ class Acceptance:
             try:
                 state = await write(ref, record, place or None)
             except _Voided:
-                # It was begun long ago and never finished: the key is for another run now.
+                # It was started long ago and never completed, so the key now names another run.
                 place = f"{place}.{ref.run_id}" if place else None
                 record = record.model_copy(update={"run_id": new_run_id(), "at": self._clock.now()})
                 continue
@@ -264,7 +265,7 @@ class Acceptance:
         first = _KeyRecord.model_validate_json(await self._store.get(place))
         if first.request_hash != record.request_hash:
             raise IdempotencyConflict(
-                "The Idempotency-Key was used with another request; use a fresh key.",
+                "The Idempotency-Key was used with another request; use a new key.",
                 run_id=first.run_id,
             )
         return first
@@ -281,7 +282,7 @@ class Acceptance:
         entry = await log.append(None, accepted, [*events, accepted_event(spec)], epoch=0)
         state = log.folded([entry]) if entry else await log.state()
         if state is None:
-            if await self._is_deleted(ref):  # it was accepted, ended and deleted meanwhile
+            if await self._is_deleted(ref):  # it was accepted, ended and deleted in the meantime
                 await asyncio.gather(*(self._store.delete(marker) for marker in markers))
                 raise _deleted(ref)
             raise _Voided
@@ -306,7 +307,7 @@ class Acceptance:
 
 def _deleted(ref: RunRef) -> RunDeleted:
     return RunDeleted(
-        f"The Idempotency-Key was used for run {ref.run_id!r}, which has been deleted; use a fresh "
+        f"The Idempotency-Key was used for run {ref.run_id!r}, which has been deleted; use a new "
         "key to run it again.",
         run_id=ref.run_id,
     )

@@ -1,4 +1,4 @@
-"""New runs out of old ones: forks, and retries of runs that have ended."""
+"""New runs from existing ones: forks, and retries of runs that have ended."""
 
 import secrets
 
@@ -16,7 +16,7 @@ __all__ = ["Forks", "not_finished"]
 
 
 class Forks:
-    """Accepts runs that begin where another was; each method returns a state as `accept` does."""
+    """Accepts forks and retries; each method returns the same as `Acceptance.accept`."""
 
     def __init__(self, reader: RunReader, acceptance: Acceptance) -> None:
         self._reader = reader
@@ -29,7 +29,7 @@ class Forks:
         entries, state = await self._whole(parent)
         if request.after_seq >= state.seq:
             raise NoSuchPoint(
-                f"The run has no event {request.after_seq}; take the `seq` of one of its events.",
+                f"The run has no event {request.after_seq}; use the `seq` of one of its events.",
                 pointer="/after_seq",
             )
         prefix = cut_at(entries, request.after_seq)
@@ -78,19 +78,19 @@ class Forks:
             )
 
     async def _whole(self, ref: RunRef) -> tuple[list[Entry], RunState]:
-        """A log behind what it shares with a parent of its own; and its state."""
+        """The prefix of a run followed by its own entries, and its state."""
         log = self._reader.log(ref)
         async with self._reader.unless_erased(ref):
             entries = await log.read()
             state = log.folded(entries)
             if state is None:
-                raise RunNotFound(f"There is no run {ref.run_id!r}.", run_id=ref.run_id)
+                raise RunNotFound(f"Run {ref.run_id!r} does not exist.", run_id=ref.run_id)
             shared = await read_prefix(log, entries)
         return [*shared, *(entries[1:] if shared else entries)], state
 
 
 def not_finished(state: RunState) -> RunNotFinished:
-    """The error of a request that takes an ended run."""
+    """The error of a request that requires an ended run."""
     run_id = state.spec.run_id
     return RunNotFinished(f"Run {run_id!r} is {state.status}; wait for its end.", run_id=run_id)
 

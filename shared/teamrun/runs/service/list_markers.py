@@ -1,8 +1,8 @@
-"""Reading the list markers of a tenant in both directions.
+"""Reads the list markers of a tenant in both directions.
 
-A store lists keys in ascending order only, and the names of markers sort newest first. For the
-other direction a window of time is searched for that one listing can read whole: it is widened
-while it is empty, and narrowed while it holds too many markers.
+A store lists keys in ascending order only, and marker names sort newest first. For the other
+direction, this module searches for a time window that fits into one listing. The window is widened
+while it has too few markers and narrowed while it has too many.
 """
 
 from datetime import datetime
@@ -23,15 +23,15 @@ _WIDER = 16
 
 
 class Found(NamedTuple):
-    """Names of markers in the order that was asked for."""
+    """Names of markers in the requested order."""
 
     names: list[str]
     is_last: bool
-    """Nothing follows."""
+    """Whether no markers follow."""
 
 
 class Markers:
-    """The markers of the runs that were created within a range of time."""
+    """The markers of the runs that were created within a time range."""
 
     def __init__(
         self,
@@ -46,25 +46,25 @@ class Markers:
         self._listed = listed
         self._store = store
         self._folder = folder
-        # Markers are as fine as milliseconds, so those of the outermost ones are read as well.
+        # Markers have millisecond precision, so the outermost milliseconds are included.
         self._first = 0 if newest is None else list_place(newest)
         self._last = _LAST_PLACE if oldest is None else list_place(oldest)
 
     async def older(self, after: str, size: int) -> Found:
-        """The next `size` markers of older runs; an empty `after` begins with the newest."""
+        """The next `size` markers of older runs; an empty `after` starts with the newest."""
         names = await self._list(max(after, _name(self._first)), size)
         inside = [name for name in names if _place(name) <= self._last]
         return Found(inside, len(names) < size or len(inside) < len(names))
 
     async def newer(self, after: str, size: int) -> Found:
-        """The next `size` markers of newer runs; an empty `after` begins with the oldest."""
-        upper = after or f"{_name(self._last)}~"  # behind every marker of that place
+        """The next `size` markers of newer runs; an empty `after` starts with the oldest."""
+        upper = after or f"{_name(self._last)}~"  # sorts after every marker of that place
         window = await self._window_before(upper, size)
         taken = window.names[::-1][:size]
         return Found(taken, window.start <= self._first and len(taken) == len(window.names))
 
     async def _window_before(self, upper: str, size: int) -> "_Window":
-        """All markers from some place up to `upper`: at least `size` of them, if there are."""
+        """All markers from some place up to `upper`; at least `size`, if there are that many."""
         width, few, many = _FIRST_WINDOW_MS, _place(upper) + 1, self._first - 1
         is_crowded = False
         start = max(few - width, self._first)
@@ -78,7 +78,7 @@ class Markers:
                 return whole
             else:
                 few, width = start, width * _WIDER
-            if few - many <= 1:  # more in one millisecond than one listing returns
+            if few - many <= 1:  # one millisecond has more markers than one listing returns
                 return await self._walked(many, upper)
             start = (many + few) // 2 if is_crowded else max(few - width, self._first)
 
@@ -102,7 +102,7 @@ class _Window(NamedTuple):
 
 
 def _name(place: int) -> str:
-    """Sorts before every marker of that place."""
+    """A name that sorts before every marker of that place."""
     return f"{place:013d}"
 
 

@@ -1,4 +1,4 @@
-"""Lists of runs, from the markers by which runs are found."""
+"""Lists of runs, from their list markers."""
 
 import contextlib
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _MOST_SCANNED = 1_000
 
 
 class RunFilter(NamedTuple):
-    """Which runs a list shows."""
+    """Which runs a list contains."""
 
     status: str | None = None
     team: str | None = None
@@ -47,7 +47,7 @@ class RunFilter(NamedTuple):
 
     @property
     def takes_unreadable(self) -> bool:
-        """Whether runs whose log cannot be read belong in the list: they only have a status."""
+        """Whether unreadable runs belong in the list; their status is all that is known."""
         return self._replace(status=None) == RunFilter() and self.status in (None, "unreadable")
 
 
@@ -61,10 +61,10 @@ class RunList:
     async def page(
         self, tenant: str, where: RunFilter, *, limit: int, after: str | None, order: Order = "desc"
     ) -> RunPage:
-        """One page; it may be short and still have a `next_cursor`, since scans are bounded.
+        """One page; it may be short and still have a `next_cursor`, because scans are bounded.
 
         Raises:
-            UsageError: `after` is no cursor.
+            UsageError: `after` is not a cursor.
         """
         markers = Markers(
             self._store,
@@ -101,7 +101,7 @@ class RunList:
 
 
 def _named(tenant: str, names: list[str]) -> dict[str, RunRef]:
-    """The runs that list markers name; an object that names none is skipped."""
+    """The runs that list markers name; an invalid marker is skipped."""
     named = dict[str, RunRef]()
     for name in names:
         with contextlib.suppress(ValueError):
@@ -126,5 +126,5 @@ def _checked(after: str | None) -> str:
         return ""
     time, dot, run_id = after.partition(".")
     if not (len(time) == 13 and time.isdecimal() and dot and run_id and "/" not in run_id):
-        raise UsageError(f"{after!r} is no cursor of a list; take `next_cursor` of a page.")
+        raise UsageError(f"{after!r} is not a list cursor; use `next_cursor` of a page.")
     return after

@@ -1,4 +1,4 @@
-"""What clients ask for: the bodies of requests, the same over HTTP and in process."""
+"""The bodies of requests, the same over HTTP and in process."""
 
 import hashlib
 import json
@@ -42,10 +42,10 @@ _A_YEAR = 366 * 86_400
 
 
 def _written_out(value: object) -> object:
-    """Leave out what pydantic takes as well: seconds since 1970."""
+    """Reject seconds since 1970, which pydantic would accept."""
     if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
         return value
-    raise ValueError("give a time of RFC 3339, such as 2026-03-31T08:00:00Z")
+    raise ValueError("use an RFC 3339 timestamp, such as 2026-03-31T08:00:00Z")
 
 
 Moment = Annotated[
@@ -53,31 +53,31 @@ Moment = Annotated[
     Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC)),
     BeforeValidator(_written_out),
 ]
-"""A time that has a place in every time zone."""
+"""A time that can be represented in every time zone."""
 
 
 ONE_TEAM: list[JsonValue] = [
     {"required": ["team"], "properties": {"team": {"type": "string"}}},
     {"required": ["team_spec"], "properties": {"team_spec": {"type": "object"}}},
 ]
-"""JSON Schema's `oneOf` of a body that names a team or brings one along, and not both."""
+"""The JSON Schema `oneOf` of a body that either names a team or contains one."""
 
 
 class Overrides(BaseModel):
-    """Settings of a team that one run replaces."""
+    """Settings of the team that a single run overrides."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     model: str | None = Field(default=None, min_length=1, max_length=128)
-    """The model profile of all agents and selectors."""
+    """The model profile to use for all agents and selectors."""
     temperature: float | None = Field(default=None, ge=0, le=2, strict=True)
     """Sent to the model with every call."""
     max_turns: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
-    """After how many turns of its agents the team stops."""
+    """Maximum number of turns of the team's agents."""
 
 
 class RunRequest(BaseModel):
-    """The body of `POST /v1/runs`; exactly one of `team` and `team_spec` is given."""
+    """The body of `POST /v1/runs`; exactly one of `team` and `team_spec` is required."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, defer_build=True, json_schema_extra={"oneOf": ONE_TEAM}
@@ -86,35 +86,36 @@ class RunRequest(BaseModel):
     team: str | None = Field(default=None, min_length=1, max_length=256, examples=["analysts"])
     """The name of a team that the operator registered."""
     team_spec: Annotated[dict[str, Any], AfterValidator(recordable)] | None = None
-    """A definition of the client's own, made of registered models and tools."""
+    """A team definition that uses registered models and tools."""
     input: Text | RunInput = Field(examples=["Which region sold most in March?"])
     """The task."""
     overrides: Overrides = Overrides()
-    """Settings of the team that this run replaces."""
+    """Settings of the team that this run overrides."""
     metadata: Metadata = {}
-    """Pairs of the client's own, by which lists can be filtered."""
+    """Key-value pairs of the client, by which lists can be filtered."""
     tags: list[Annotated[str, StringConstraints(min_length=1, max_length=64)]] = Field(
         default=[], max_length=16
     )
-    """Labels of the client's own, by which lists can be filtered."""
+    """Labels of the client, by which lists can be filtered."""
     limits: Limits = Limits()
-    """The most that the run may use."""
+    """The limits of the run."""
     retry: Retry = Retry()
-    """How often a transient failure is retried."""
+    """How the run is retried after a transient failure."""
     delay_seconds: float | None = Field(default=None, ge=0, le=_A_YEAR, strict=True)
-    """How long to wait before the run begins."""
+    """Delay before the run starts."""
     run_at: Moment | None = None
-    """When the run begins; exclusive with `delay_seconds`."""
+    """When the run starts; cannot be combined with `delay_seconds`."""
     expires_in_seconds: float | None = Field(default=None, gt=0, le=_A_YEAR, strict=True)
     """If the run has not begun after that time, it expires at no cost. At least as long as
     the run is delayed."""
     deadline: Moment | None = None
-    """When the run ends at the latest, including the time that it waits. After the run begins."""
+    """When the run must end at the latest; time in which it waits counts too. Must be after the
+    start of the run."""
 
     @model_validator(mode="after")
     def _one_beginning(self) -> Self:
         if self.delay_seconds is not None and self.run_at is not None:
-            raise ValueError("give delay_seconds or run_at, not both")
+            raise ValueError("use either delay_seconds or run_at, not both")
         return self
 
 
@@ -136,10 +137,10 @@ def check_limits(limits: Limits, definition: TeamDefinition) -> None:
 
 
 def request_digest(request: BaseModel) -> str:
-    """sha256 of what a request asks for, in hexadecimal, to recognize its repetition.
+    """The hexadecimal sha256 of a request, to recognize a repeated one.
 
-    JSON objects have no order (RFC 8259, 4) and a default may be written or left out, so neither
-    makes another request.
+    JSON objects are unordered (RFC 8259, section 4), and a default value may be present or left
+    out. Neither makes it a different request.
     """
     asked = request.model_dump(mode="json", exclude_defaults=True)
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
@@ -152,14 +153,14 @@ class ForkRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     after_seq: Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]
-    """The last event that the new run shares, and with it the call that it tells the end of."""
+    """The last event that the new run shares, with the call whose end it reports."""
     input: Text | InputMessage | None = None
     """A message to the team at that point, which it reads before its next turn; plain text is a
     message of `user`."""
     overrides: Overrides = Overrides()
-    """What is to be another way from there on."""
+    """Settings of the team that the new run overrides."""
     limits: Limits = Limits()
-    """Of the new run; those of the parent are not taken over."""
+    """The limits of the new run; it does not inherit those of its parent."""
 
 
 class RetryRequest(BaseModel):
@@ -168,19 +169,20 @@ class RetryRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     from_: Annotated[Literal["here", "start"], Field(alias="from")] = "start"
-    """`here` shares everything before the call that failed; `start` shares nothing."""
+    """`here` continues from before the failed call; `start` starts over."""
 
 
 class Answer(BaseModel):
-    """What a person says to a question: the body of `POST /v1/runs/{id}/input`."""
+    """A person's answer to a question: the body of `POST /v1/runs/{id}/input`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     action_id: str
     """The `id` of one of the run's `required_actions`."""
     decision: Decision = "answer"
-    """`approve` or `reject` for an approval, `answer` for a question; see `decisions` of it."""
+    """`approve` or `reject` for an approval, `answer` for a question; the action's `decisions`
+    lists the allowed values."""
     content: Text | None = None
-    """The answer in words."""
+    """The answer as text."""
     data: JsonData = None
-    """The answer as data, where the question has a schema."""
+    """The answer as data, if the question has a schema."""

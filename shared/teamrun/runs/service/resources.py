@@ -50,12 +50,12 @@ class Artifact(_Resource):
 
 
 class UnreadablePlace(_Resource):
-    """Where a run's log cannot be read."""
+    """The place at which a run's log is unreadable."""
 
     entry: int
-    """The number of the first entry that is damaged, missing or of a newer release."""
+    """The number of the first entry that is damaged, missing or from a newer release."""
     key: str
-    """Its object, below the root of the store."""
+    """The key of its object in the store."""
 
 
 class Run(_Resource):
@@ -73,35 +73,35 @@ class Run(_Resource):
     output: Output | None = None
     error: ErrorRecord | None = None
     unreadable: UnreadablePlace | None = None
-    """Where its log cannot be read, if the status is `unreadable`."""
+    """The place at which the log is unreadable, if the status is `unreadable`."""
     required_actions: list[RequiredAction] = []
-    """What the run waits for, where its status is `input_required`."""
+    """The questions that the run waits for, if the status is `input_required`."""
     unread: list[str] = []
-    """Messages to the team that came too late for it to hear them."""
+    """Messages that arrived too late for the team to read them."""
     unknown_outcomes: list[str] = []
-    """Calls with outside effects of which nobody knows whether they were made."""
+    """Calls with outside effects that may or may not have taken effect."""
     attempt: int = 1
-    """Which attempt this is, from 1: one more than the retries of the run's `retry` policy."""
+    """The number of the current attempt under the run's `retry` policy, from 1."""
     epoch: int = 0
-    """How many times a worker has claimed the run: begun, resumed, or taken it over."""
+    """How many times a worker has claimed the run: to start, resume or take it over."""
     progress: Progress = Progress()
     usage: RunUsage = Field(default_factory=RunUsage)
     scripted: bool = False
     """A script has answered at least one model call, so the output is not a model's work."""
     limits: Limits = Limits()
-    """What it may use at most, as raised since."""
+    """The limits in force, including those raised by a resume."""
     parent_run_id: str | None = None
     """The run that this one is a retry or a fork of."""
     forked_from: ForkPoint | None = None
     created_at: datetime
     queued_at: datetime | None = None
-    """When the run could first begin; null while it is scheduled."""
+    """When the run could first start; null while it is scheduled."""
     run_at: datetime | None = None
-    """When a scheduled run may begin."""
+    """When a scheduled run may start."""
     expires_at: datetime | None = None
-    """When a run that has not begun is given up."""
+    """When the run expires if it has not started."""
     deadline: datetime | None = None
-    """When it ends at the latest."""
+    """When the run must end at the latest."""
     started_at: datetime | None = None
     finished_at: datetime | None = None
     artifacts_count: int = 0
@@ -111,12 +111,12 @@ class Run(_Resource):
 
 
 class Event(_Resource):
-    """Something that happened in a run, durable from the moment anybody sees it."""
+    """Something that happened in a run; it is durable before any client receives it."""
 
     id: str
     """`{run_id}-{seq}`."""
     seq: int
-    """From 1, without gaps."""
+    """The sequence number, from 1, without gaps."""
     type: str
     time: datetime
     run_id: str
@@ -125,7 +125,7 @@ class Event(_Resource):
 
 
 class Delta(_Resource):
-    """A piece of text on its way; live only, without an id."""
+    """A piece of streamed text; live only, without an id."""
 
     type: Literal["message.delta"] = "message.delta"
     run_id: str
@@ -188,7 +188,7 @@ def public_run(state: RunState) -> Run:
 
 
 async def unreadable_run(log: RunLog, error: UnreadableEntry) -> Run:
-    """A run whose log cannot be read, as clients see it: what its first entry says, if anything."""
+    """An unreadable run as clients see it, with the data of its first entry if that is readable."""
     run_id = log.ref.run_id
     shown = Run(
         id=run_id,

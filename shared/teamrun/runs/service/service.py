@@ -1,6 +1,6 @@
-"""What the HTTP API and the command line do with runs: accept, read, follow, cancel.
+"""The operations on runs of the HTTP API and the command line: accept, read, follow, cancel.
 
-Everything here works on the log; `live` and `dispatcher` only make it quick.
+Everything here works on the log; `live` and `dispatcher` only make it faster.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ from teamrun.storage.base import ObjectStore
 __all__ = ["RunService", "Submitted"]
 
 _POLL = 1.0
-"""Seconds between looks at a log by a follower that hears nothing."""
+"""Seconds between reads of a log while a follower receives no notices."""
 
 
 _AT_REST = frozenset({"input_required", "paused", "unreadable"})
@@ -66,11 +66,11 @@ class Submitted(NamedTuple):
 
     run: Run
     replayed: bool
-    """The same Idempotency-Key had been used for it before."""
+    """The Idempotency-Key had been used for it before."""
 
 
 class RunService:
-    """Runs of all tenants; every method takes the tenant, and none reads another's."""
+    """The runs of all tenants; each method takes a tenant and only accesses its runs."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class RunService:
             duties=duties,
         )
         self.teams: Final = Teams(registry, catalog)
-        """The teams that runs can be made of."""
+        """The teams that runs can use."""
         self._acceptance = Acceptance(
             store=store,
             dispatcher=dispatcher,
@@ -113,22 +113,22 @@ class RunService:
     async def submit(
         self, tenant: str, request: RunRequest, *, idempotency_key: str | None = None
     ) -> Submitted:
-        """Accept a run: durable when this returns.
+        """Accept a run; it is durable when this returns.
 
         Raises:
             DefinitionError: Unknown team, or a definition that does not hold; has `pointer`.
             ImpossibleTime: The run could never begin; has `pointer`.
             IdempotencyConflict: The key was used with another request.
-            Unavailable: Storage does not answer; nothing was accepted.
+            Unavailable: Storage does not respond; nothing was accepted.
         """
         accepted = await self._acceptance.accept(tenant, request, key=idempotency_key)
         return self._accepted(tenant, accepted)
 
     async def get(self, tenant: str, run_id: str) -> Run:
-        """The run as its log says now.
+        """The current state of a run.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
+            RunNotFound: The tenant has no such run.
         """
         return await self._run(_ref(tenant, run_id))
 
@@ -143,13 +143,13 @@ class RunService:
     async def wait(
         self, tenant: str, run_id: str, *, timeout: timedelta, revision: int | None = None
     ) -> Run:
-        """The run when its revision differs from `revision`, or (None) when it has come to rest.
+        """Wait until the run's revision differs from `revision`, or until the run is at rest.
 
-        At rest it has ended, or nothing more happens until somebody speaks to it: it waits for
-        input, or is paused. At `timeout` it is the run as it is then.
+        A run is at rest if it has ended, waits for input or is paused. Without `revision`, this
+        waits for that. At `timeout`, the run is returned as it is then.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
+            RunNotFound: The tenant has no such run.
         """
         ref = _ref(tenant, run_id)
         with contextlib.suppress(TimeoutError):
@@ -175,7 +175,7 @@ class RunService:
         """Logged events with a `seq` greater than `after`.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
+            RunNotFound: The tenant has no such run.
         """
         ref = _ref(tenant, run_id)
         await self._reader.state(ref)  # a log that cannot be folded is not shown either
@@ -191,10 +191,10 @@ class RunService:
     async def follow(
         self, tenant: str, run_id: str, *, after: int = 0, deltas: bool = True
     ) -> AsyncGenerator[Event | Delta, None]:
-        """Events after `after` as they become durable, to the last; deltas between them.
+        """Yield the events after `after` as they become durable, up to the last, and deltas.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
+            RunNotFound: The tenant has no such run.
         """
         ref = _ref(tenant, run_id)
         log = self._reader.log(ref)
@@ -218,8 +218,8 @@ class RunService:
         """The result of an ended run.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
-            RunNotFinished: It has not ended.
+            RunNotFound: The tenant has no such run.
+            RunNotFinished: The run has not ended.
         """
         ref = _ref(tenant, run_id)
         state = await self._reader.state(ref)
@@ -241,22 +241,22 @@ class RunService:
         return None
 
     async def artifacts(self, tenant: str, run_id: str) -> list[ArtifactRecord]:
-        """Every version of every file that the run has left so far.
+        """Every version of every artifact that the run has stored so far.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
+            RunNotFound: The tenant has no such run.
         """
         return (await self._reader.state(_ref(tenant, run_id))).artifacts
 
     async def artifact(
         self, tenant: str, run_id: str, name: str, *, version: int | None = None
     ) -> tuple[ArtifactRecord, bytes]:
-        """One file, the newest version unless said otherwise.
+        """One artifact; by default its newest version.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
-            ArtifactNotFound: The run has left no such file.
-            DamagedBlob: Its bytes are missing, or not those that the run has left.
+            RunNotFound: The tenant has no such run.
+            ArtifactNotFound: The run has no such artifact.
+            DamagedBlob: Its bytes are missing or damaged.
         """
         for record in reversed(await self.artifacts(tenant, run_id)):
             if record.name == name and version in (None, record.version):
@@ -268,7 +268,7 @@ class RunService:
                     raise DamagedBlob(f"The object {key!r} has another size.", key=key)
                 return record, data
         wanted = name if version is None else f"{name} version {version}"
-        raise ArtifactNotFound(f"Run {run_id!r} has left no file {wanted!r}.", run_id=run_id)
+        raise ArtifactNotFound(f"Run {run_id!r} has no artifact {wanted!r}.", run_id=run_id)
 
     async def cancel(
         self,
@@ -278,28 +278,28 @@ class RunService:
         reason: str | None = None,
         mode: CancelMode = "now",
     ) -> Run:
-        """Ask for the run's end; from here on it ends `cancelled`. Repeating it changes nothing.
+        """Cancel the run; it will end as `cancelled`. Repeating this changes nothing.
 
-        With `graceful` no more calls begin and those under way complete. A later `now` interrupts
-        them all the same.
+        With `graceful`, no more calls start and those in flight complete. A later `now` still
+        interrupts them.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
-            RunEnded: It has ended otherwise.
+            RunNotFound: The tenant has no such run.
+            RunEnded: The run has ended with another status.
         """
         return await self._signals.cancel(_ref(tenant, run_id), reason, mode)
 
     async def delete(self, tenant: str, run_id: str) -> None:
-        """Delete a run that has ended, with its events, result and files.
+        """Delete a run that has ended, with its events, result and artifacts.
 
-        Forks and retries of it stay: what they share with it is theirs. Once this has been asked
-        for, an interrupted deletion is finished by a worker.
+        Its forks and retries are kept, because they have their own copies. If the deletion is
+        interrupted, a worker finishes it.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
-            RunNotFinished: It has not ended.
-            UnreadableEntry: Its log cannot be read.
-            Unavailable: Storage does not answer.
+            RunNotFound: The tenant has no such run.
+            RunNotFinished: The run has not ended.
+            UnreadableEntry: The log of the run is unreadable.
+            Unavailable: Storage does not respond.
         """
         await self._erasure.delete(_ref(tenant, run_id))
 
@@ -309,47 +309,46 @@ class RunService:
         """Answer a question that the run waits for.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
-            RunEnded: It has ended.
-            StaleAction: Nobody asks that, or not any more.
+            RunNotFound: The tenant has no such run.
+            RunEnded: The run has ended.
+            StaleAction: The question does not exist or is no longer open.
             UnfitAnswer: The answer does not fit the question.
             IdempotencyConflict: The key was used with another answer.
         """
         return await self._signals.answer(_ref(tenant, run_id), answer, idempotency_key)
 
     async def pause(self, tenant: str, run_id: str) -> Run:
-        """Let no more calls begin; repeating it changes nothing.
+        """Pause the run: no more calls start. Repeating this changes nothing.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
-            RunEnded: It has ended.
+            RunNotFound: The tenant has no such run.
+            RunEnded: The run has ended.
         """
         return await self._signals.pause(_ref(tenant, run_id))
 
     async def resume(
         self, tenant: str, run_id: str, *, limits: Limits | None = None, anew: bool = False
     ) -> Run:
-        """Let a paused run go on; repeating it changes nothing.
+        """Resume a paused run. Repeating this changes nothing.
 
-        Limits that are given hold from now on, for a run that is not paused as well. With `anew`
-        it begins from its start and leaves its record out: for a run whose record the code of
-        today does not fit any more.
+        `limits` take effect at once, even if the run is not paused. With `anew`, the run starts
+        over without its recorded calls: for a run whose log no longer matches the current code.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
-            RunEnded: It has ended.
-            NoSuchPoint: `anew` was asked for, and the run is paused for another reason.
+            RunNotFound: The tenant has no such run.
+            RunEnded: The run has ended.
+            NoSuchPoint: `anew` is set, but the run was not paused because it diverged.
         """
         return await self._signals.resume(_ref(tenant, run_id), limits, anew=anew)
 
     async def speak(
         self, tenant: str, run_id: str, message: InputMessage, *, idempotency_key: str | None = None
     ) -> SignalResult:
-        """Say something to the team, which hears it before its next turn.
+        """Send a message to the team, which reads it before its next turn.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
-            RunEnded: It has ended.
+            RunNotFound: The tenant has no such run.
+            RunEnded: The run has ended.
             IdempotencyConflict: The key was used with another message.
         """
         return await self._signals.speak(_ref(tenant, run_id), message, idempotency_key)
@@ -357,13 +356,13 @@ class RunService:
     async def fork(
         self, tenant: str, run_id: str, request: ForkRequest, *, idempotency_key: str | None = None
     ) -> Submitted:
-        """A new run that shares another's past up to an event; nothing of it is called again.
+        """Accept a run that shares another's history up to an event, without repeating its calls.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
-            NoSuchPoint: It has no such event.
+            RunNotFound: The tenant has no such run.
+            NoSuchPoint: The run has no such event.
             IdempotencyConflict: The key was used with another request.
-            Unavailable: Storage does not answer; nothing was accepted.
+            Unavailable: Storage does not respond; nothing was accepted.
         """
         ref = _ref(tenant, run_id)
         return self._accepted(tenant, await self._forks.fork(ref, request, idempotency_key))
@@ -371,14 +370,14 @@ class RunService:
     async def retry(
         self, tenant: str, run_id: str, request: RetryRequest, *, idempotency_key: str | None = None
     ) -> Submitted:
-        """A new run from the same specification as one that has ended.
+        """Accept a run with the same specification as one that has ended.
 
         Raises:
-            RunNotFound: There is no such run of this tenant.
-            RunNotFinished: It has not ended.
-            NoSuchPoint: `here` was asked for, and no call failed the run.
+            RunNotFound: The tenant has no such run.
+            RunNotFinished: The run has not ended.
+            NoSuchPoint: `from` is `here`, but the run did not fail because of a call.
             IdempotencyConflict: The key was used with another request.
-            Unavailable: Storage does not answer; nothing was accepted.
+            Unavailable: Storage does not respond; nothing was accepted.
         """
         ref = _ref(tenant, run_id)
         return self._accepted(tenant, await self._forks.retry(ref, request, idempotency_key))
@@ -389,12 +388,12 @@ class RunService:
         return Submitted(public_run(state), replayed)
 
     async def close(self) -> None:
-        """Send the notices that wait."""
+        """Send the notices that are still waiting."""
         await self._notices.close()
 
     @contextlib.asynccontextmanager
     async def _hearing(self, ref: RunRef) -> AsyncGenerator[AsyncIterator[bytes], None]:
-        """Live messages of a run; where there are none, `GROWN` once a second."""
+        """The live messages of a run, and `GROWN` after each second without one."""
         async with contextlib.AsyncExitStack() as stack:
             messages: AsyncIterator[bytes] | None = None
             with contextlib.suppress(DeliveryError):
@@ -415,7 +414,7 @@ class RunService:
         """A page of runs, newest first unless `order` is `asc`.
 
         Raises:
-            UsageError: `after` is no cursor.
+            UsageError: `after` is not a cursor.
         """
         return await self._list.page(tenant, where, limit=limit, after=after, order=order)
 
@@ -423,7 +422,7 @@ class RunService:
 async def _or_poll(
     messages: AsyncIterator[bytes] | None, clock: Clock
 ) -> AsyncGenerator[bytes, None]:
-    """The messages; `GROWN` after each second without one, so that a loss is made good."""
+    """The messages, and `GROWN` after each second without one, in case a message was lost."""
     upcoming: asyncio.Task[bytes] | None = None
     try:
         while True:
@@ -460,4 +459,4 @@ def _ref(tenant: str, run_id: str) -> RunRef:
 
 
 def _not_found(run_id: str) -> RunNotFound:
-    return RunNotFound(f"There is no run {run_id!r}.", run_id=run_id)
+    return RunNotFound(f"Run {run_id!r} does not exist.", run_id=run_id)

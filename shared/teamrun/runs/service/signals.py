@@ -1,7 +1,8 @@
-"""Speaking to a run that goes on: cancel, answer, pause, resume, a message to its team.
+"""Signals to a run: cancel, answer, pause, resume, and messages to its team.
 
-Each is an entry of the log, in competition with the run's owner: who loses the race for a number
-folds again and decides again. What was acknowledged here is in the log.
+Each signal is an entry of the log and competes with the run's owner for the next number. If it
+loses the race, the log is folded again and the decision is made again. A signal is acknowledged
+only once it is in the log.
 """
 
 import contextlib
@@ -55,32 +56,32 @@ _DECISIONS: dict[str, tuple[Decision, ...]] = {
     "input": ("answer",),
     "approval": ("approve", "reject"),
 }
-"""For questions that an older release asked, which did not record their decisions."""
+"""For questions from older releases, which did not record the allowed decisions."""
 
 
 _NOUNS = {"input": "question", "approval": "approval"}
 
 
 class SignalResult(NamedTuple):
-    """What came of saying something to a run."""
+    """The result of a signal."""
 
     run: Run
     replayed: bool
-    """The same Idempotency-Key had brought it before; the log has it once."""
+    """The Idempotency-Key had been used for it before; the log has the signal once."""
 
 
 class _Said:
-    """What is to be appended for a state, or nothing where all is said already."""
+    """The signal to append for a state, or None if there is nothing to append."""
 
     def __init__(self, signal: Signal | None, *events: LoggedEvent, wakes: bool = False) -> None:
         self.signal = signal
         self.events = list(events)
         self.wakes = wakes
-        """The run has something to do again, should it have been waiting."""
+        """Whether the signal gives a waiting run something to do."""
 
 
 class Signals:
-    """Appends signals to logs, and wakes whoever has to look."""
+    """Appends signals to logs, and wakes the workers concerned."""
 
     def __init__(
         self,
@@ -115,8 +116,8 @@ class Signals:
             asked = Signal(signal="cancel", reason=reason and encodable(reason), mode=mode)
             body: Body = asked
             events: list[LoggedEvent] = []
-            # A run that waits has no marker, that of a claimed one may be lost; and it may be
-            # needed after the end.
+            # A waiting run has no marker, the marker of a claimed run may be lost, and the marker
+            # may be needed after the end.
             await self._store.put_new(open_marker(ref), b"")
             if state.owner is None:
                 body, events = ending(cancelled(asked), state)
@@ -137,7 +138,7 @@ class Signals:
         def decide(state: RunState) -> _Said:
             action = _open_action(state, answer.action_id)
             if action.expires_at is not None and action.expires_at <= self._clock.now():
-                raise StaleAction(f"The time for {answer.action_id!r} is over.", run_id=ref.run_id)
+                raise StaleAction(f"{answer.action_id!r} has expired.", run_id=ref.run_id)
             _check(answer, action)
             signal = Signal(
                 signal="input",
@@ -158,7 +159,7 @@ class Signals:
         def decide(state: RunState) -> _Said:
             if state.is_paused:
                 return _Said(None)
-            # An owner says it itself, once the calls under way have completed.
+            # The owner emits the event itself, once the calls in flight have completed.
             events = [] if state.owner is not None else [paused_event()]
             return _Said(Signal(signal="pause"), *events)
 
@@ -174,11 +175,11 @@ class Signals:
             if not state.is_paused:
                 changes = limits is not None and state.limits.raised(limits) != state.limits
                 signal = Signal(signal="resume", limits=raised) if changes else None
-                # Whoever resumed it before may have been lost before it woke anybody.
+                # The process that resumed it may have been lost before it woke a worker.
                 return _Said(signal, wakes=state.owner is None)
             if anew and (state.waiting is None or state.waiting.why != "diverged"):
                 raise NoSuchPoint(
-                    "The run has not diverged from its record, so it goes on from 'here'.",
+                    "The run has not diverged from its log, so it can only be resumed from 'here'.",
                     pointer="/from",
                     run_id=ref.run_id,
                 )
@@ -219,7 +220,7 @@ class Signals:
             return SignalResult(public_run(state), repeated)
 
     async def _wake(self, ref: RunRef) -> None:
-        # Whoever put the run aside may have taken the first marker away meanwhile.
+        # The worker that suspended the run may have deleted the first marker in the meantime.
         await self._store.put_new(open_marker(ref), b"")
         try:
             await self._dispatcher.send(ref)
@@ -239,7 +240,7 @@ class Signals:
 
 
 def _is_stronger(mode: CancelMode, before: Signal | None) -> bool:
-    """Whether a cancel changes anything after another one."""
+    """Whether a cancel changes anything after a previous one."""
     return before is None or (mode == "now" and before.mode == "graceful")
 
 
@@ -249,7 +250,7 @@ def _ended(state: RunState) -> RunEnded:
 
 
 def _digest(route: str, key: str | None, body: BaseModel) -> str | None:
-    """An Idempotency-Key as the log holds it: what is repeated, and with which body."""
+    """An Idempotency-Key as the log stores it: a digest of route and key, and one of the body."""
     return key and f"{_sha256(f'{route} {key}')}.{request_digest(body)}"
 
 
@@ -261,14 +262,14 @@ def _is_repeated(digest: str, state: RunState) -> bool:
     """Whether the log has this request already.
 
     Raises:
-        IdempotencyConflict: It has another one under the same key.
+        IdempotencyConflict: The log has another request with the same key.
     """
     if digest in state.signal_keys:
         return True
     key = digest.partition(".")[0]
     if any(each.startswith(key) for each in state.signal_keys):
         raise IdempotencyConflict(
-            "The Idempotency-Key was used with another body; use a fresh key.",
+            "The Idempotency-Key was used with another body; use a new key.",
             run_id=state.spec.run_id,
         )
     return False
@@ -279,8 +280,8 @@ def _open_action(state: RunState, action_id: str) -> RequiredAction:
         if action.id == action_id:
             return action
     raise StaleAction(
-        f"The run does not ask {action_id!r}, or not any more; `required_actions` of the run "
-        "lists what it asks.",
+        f"The run has no open question {action_id!r}; its `required_actions` field lists the "
+        "open questions.",
         run_id=state.spec.run_id,
     )
 
@@ -289,18 +290,18 @@ def _check(answer: Answer, action: RequiredAction) -> None:
     """Refuse an answer that does not fit the question.
 
     Raises:
-        UnfitAnswer: It does not.
+        UnfitAnswer: The answer does not fit.
     """
     decisions = action.decisions or _DECISIONS[action.type]
     if answer.decision not in decisions:
         taken = " or ".join(repr(each) for each in decisions)
         raise UnfitAnswer(
-            f"`decision` is {answer.decision!r}, but this {_NOUNS[action.type]} takes {taken}.",
+            f"`decision` is {answer.decision!r}, but this {_NOUNS[action.type]} requires {taken}.",
             pointer="/decision",
         )
     if action.schema_ is not None:
         check_data(answer.data, action.schema_)
     elif answer.decision == "answer" and not (answer.content or "").strip():
         raise UnfitAnswer(
-            "`content` is missing or blank; write the answer there.", pointer="/content"
+            "`content` is missing or blank; put the answer there.", pointer="/content"
         )
