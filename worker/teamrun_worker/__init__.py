@@ -1,1 +1,1 @@
-"""The worker: takes run references from the queue and executes the runs, many at once."""
+"""The worker: consumes run references from the queue and executes the runs, many at once."""

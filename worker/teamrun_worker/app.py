@@ -1,7 +1,8 @@
 """The Celery application: its settings, its one task, its heartbeat.
 
-The settings were measured; `docs/design/queue.md` has the reasons. A message is a hint that names
-a run, acknowledged before the run has begun: the run log and the reaper own recovery.
+The settings are based on measurements; `docs/design/queue.md` has the reasons. A message is a hint
+that names a run. It is acknowledged before the run starts, because recovery is up to the run log
+and the reaper.
 """
 
 import signal
@@ -25,12 +26,12 @@ HEARTBEAT_S = 10.0
 def make_app(
     redis: str | RedisAddress, *, accept: Callable[[RunRef], None], prefix: str = ""
 ) -> Celery:
-    """The application, whose task gives each run reference to `accept`.
+    """Make the application; its task passes each run reference to `accept`.
 
     Args:
         redis: The server, as a URL or as a parsed address.
-        accept: Takes the runs.
-        prefix: The namespace: put before every key.
+        accept: Called with each run reference.
+        prefix: The namespace, a prefix of every key.
 
     Raises:
         UsageError: The URL is invalid.
@@ -68,9 +69,9 @@ def make_app(
 
 
 def end_on_signals(worker: Any) -> None:
-    """Have SIGTERM and SIGINT end the worker in order.
+    """Make SIGTERM and SIGINT shut the worker down gracefully.
 
-    In place of Celery's handlers, which write lines of text into a log of JSON.
+    This replaces Celery's handlers, which write plain text into a JSON log.
     """
 
     def install(_: object) -> None:
@@ -88,10 +89,10 @@ def end_on_signals(worker: Any) -> None:
 def touch_while_consuming(
     app: Celery, path: Path, *, beat: Callable[[Callable[[], None]], None]
 ) -> None:
-    """Touch `path` when the worker begins to consume, and every ten seconds while its loops turn.
+    """Touch `path` when the worker starts to consume, then every ten seconds.
 
-    The timer is the consumer's own, and `beat` passes through the loop of the runs: a process that
-    lives but does no work grows old.
+    The timer belongs to the consumer, and `beat` goes through the event loop of the runs. The file
+    is therefore not touched by a process that is alive but does no work.
     """
 
     def touch() -> None:

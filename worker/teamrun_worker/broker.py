@@ -1,8 +1,8 @@
-"""Celery's link to Redis, made from the address that everything else uses.
+"""Celery's connection to Redis, made from the same address as all other connections.
 
-kombu reads URLs in its own way and does not verify certificates unless told to. It also takes a
-server that refuses writes (a replica after a failover, full memory, a failed save) for a defect of
-the program, which ends the worker. Here such a server is one that is away: the worker waits.
+kombu parses URLs differently and does not verify certificates by default. It also treats a server
+that refuses writes (a replica after a failover, full memory, a failed save) as a program error,
+which ends the worker. Here such a server counts as unavailable, and the worker waits for it.
 """
 
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ _PROBE_LIFE_S = 60
 
 
 def transport_options(address: RedisAddress, *, prefix: str) -> Mapping[str, Any]:
-    """What `Transport` needs; for `broker_transport_options`.
+    """The options of `Transport`, for `broker_transport_options`.
 
     Args:
         address: The server.
-        prefix: Put before every key, those of kombu included.
+        prefix: The prefix of every key, including kombu's own.
     """
     return {
         "address": address,
@@ -35,19 +35,19 @@ def transport_options(address: RedisAddress, *, prefix: str) -> Mapping[str, Any
         "socket_timeout": 5,
         "socket_connect_timeout": 2,
         "socket_keepalive": True,
-        "health_check_interval": 5,  # with 15, a silent connection was left after 32 s
+        "health_check_interval": 5,  # with 15, a dead connection was only detected after 32 s
     }
 
 
 class Channel(kombu_redis.Channel):  # pyright: ignore[reportUntypedBaseClass] - kombu is untyped
-    """A channel whose connections go to the address, and which begins with a write."""
+    """A channel that connects to the address and starts with a write."""
 
     def __init__(self, connection: Any, *arguments: Any, **options: Any) -> None:
         self._address: RedisAddress = connection.client.transport_options["address"]
         self.connection_class = _KINDS[self._address.kind]
         super().__init__(connection, *arguments, **options)
-        # A server that answers a ping may still refuse every BRPOP: wait for it here, where kombu
-        # waits between attempts.
+        # A server that responds to PING may still refuse every BRPOP. An error here makes kombu
+        # wait and try again.
         try:
             self.client.set(_PROBE, 1, ex=_PROBE_LIFE_S)
         except BaseException:
@@ -68,7 +68,7 @@ class Transport(kombu_redis.Transport):  # pyright: ignore[reportUntypedBaseClas
 
     Channel = Channel
     can_parse_url = True
-    """kombu leaves the URL alone; it is for logs and names no credentials."""
+    """kombu does not parse the URL, which is only for logs and contains no credentials."""
 
     connection_errors = (*kombu_redis.Transport.connection_errors, ResponseError)
 

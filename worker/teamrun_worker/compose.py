@@ -1,4 +1,4 @@
-"""What a worker process opens: its runtime, and the endpoint of its metrics."""
+"""Opens what a worker process needs: its runtime, and its metrics endpoint."""
 
 import os
 from collections.abc import AsyncGenerator
@@ -15,15 +15,15 @@ __all__ = ["open_worker", "redis_of"]
 
 
 def redis_of(settings: WorkerSettings) -> RedisAddress:
-    """Where the queue is.
+    """The address of the queue.
 
     Raises:
         UsageError: The setting is missing or invalid.
     """
     if settings.queue is None:
         raise UsageError(
-            "TEAMRUN_REDIS_URL is not set: a worker takes its runs from Redis. Set it, for "
-            "example to redis://127.0.0.1:6379/0, or use `teamrun serve`, which brings its own."
+            "TEAMRUN_REDIS_URL is not set: a worker needs Redis as its queue. Set it, for example "
+            "to redis://127.0.0.1:6379/0, or use `teamrun serve`, which starts its own."
         )
     return read_redis_url(settings.queue)
 

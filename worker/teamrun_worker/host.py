@@ -1,6 +1,6 @@
-"""One real event loop in a thread of its own; every run of the process is a coroutine on it.
+"""One event loop in its own thread; every run of the process is a coroutine on it.
 
-Above it: the Celery task, which hands over a run and returns. Below it: the runtime of the process.
+Above it: the Celery task, which submits a run and returns. Below it: the runtime of the process.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ logger = logging.getLogger(__name__)
 ADMISSION_POLL_S = 0.2
 
 OpenRuntime = Callable[[], AbstractAsyncContextManager[Runtime]]
-"""Opens the runtime on the loop; the runs have handed themselves over when it is closed."""
+"""Opens the runtime on the loop; when it is closed, all runs have been handed over."""
 
 
 class Host:
-    """Runs up to `capacity` runs at once on one event loop.
+    """Executes up to `capacity` runs at once on one event loop.
 
     Args:
         open_runtime: Opens the runtime; entered and left on the loop.
-        capacity: How many runs may be in flight.
-        grace: How long calls under way may take to complete when the host closes.
+        capacity: Maximum number of runs in flight.
+        grace: How long calls in flight may take to complete when the host closes.
         patience: How long anything else may take then.
-        on_lost: Called in the loop's thread when the loop has ended by itself. The process is of
-            no use any more, so it should end.
+        on_lost: Called in the loop's thread if the loop ends unexpectedly. The process cannot
+            execute runs any more and should exit.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Host:
     ) -> None:
         self._on_lost = on_lost
         self.is_lost = False
-        """The loop has ended though the host was not asked to stop."""
+        """Whether the loop has ended unexpectedly."""
         self._open = open_runtime
         self._patience_s = patience.total_seconds()
         self.close_s = grace.total_seconds() + 3 * self._patience_s
@@ -76,9 +76,9 @@ class Host:
         self._started.result()
 
     def submit(self, ref: RunRef) -> None:
-        """Wait for a free place, then start the run; callable from any thread.
+        """Wait until there is capacity, then start the run; callable from any thread.
 
-        A host that is stopping sends the reference back to the queue instead.
+        A host that is stopping returns the reference to the queue instead.
         """
         loop, sending = self._running(), None
         try:
@@ -88,25 +88,25 @@ class Host:
                     return
             sending = self._send_back(ref)
             asyncio.run_coroutine_threadsafe(sending, loop).result(self._patience_s)
-        except (RuntimeError, TimeoutError, CancelledError):  # the loop has ended meanwhile
+        except (RuntimeError, TimeoutError, CancelledError):  # the loop has ended in the meantime
             if sending is not None and loop.is_closed():
                 sending.close()
             _not_sent_back(ref)
 
     def stop(self) -> None:
-        """Take no more runs, and have those in flight hand themselves over; does not wait."""
+        """Accept no more runs, and hand over those in flight; does not wait."""
         if not self._stopping.is_set():
             self._stopping.set()
-            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            with contextlib.suppress(RuntimeError):  # the loop has ended unexpectedly
                 self._running().call_soon_threadsafe(self._begin_stop)
 
     def close(self) -> None:
-        """Stop, let the runs hand themselves over, close the runtime."""
+        """Stop, hand the runs over, and close the runtime."""
         self.stop()
         self._thread.join(self.close_s)
 
     def beat(self, beaten: Callable[[], None]) -> None:
-        """Call `beaten` on the loop; it is never called while the loop hangs or has ended."""
+        """Call `beaten` on the loop; it is not called while the loop is blocked or has ended."""
         with contextlib.suppress(RuntimeError):
             self._running().call_soon_threadsafe(beaten)
 
@@ -123,7 +123,7 @@ class Host:
                 return
             self.is_lost = True
             logger.critical(
-                "The event loop of the runs has ended; the worker ends",
+                "The event loop ended unexpectedly; the worker exits",
                 exc_info=error,
                 extra={"action": "worker.loop_ended"},
             )

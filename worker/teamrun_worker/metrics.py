@@ -14,13 +14,13 @@ __all__ = ["listen", "rendered"]
 logger = logging.getLogger(__name__)
 
 _PATIENCE_S = 5.0
-"""How long a client may take to send the head of its request."""
+"""How long a client may take to send its request headers."""
 
 
 async def rendered(runs: MetricLines, dispatcher: Dispatcher) -> str:
-    """All metrics of a worker; the depth of the queue is left out while it cannot be asked."""
+    """All metrics of a worker; the queue depth is left out while the queue is unreachable."""
     lines = [
-        *head("teamrun_build_info", "gauge", "The version that runs."),
+        *head("teamrun_build_info", "gauge", "The running version."),
         sample("teamrun_build_info", 1, {"version": VERSION}),
         *runs(),
         *await _queue_lines(dispatcher),
@@ -37,16 +37,16 @@ async def _queue_lines(dispatcher: Dispatcher) -> list[str]:
     except DeliveryError:
         return []
     samples = [sample(name, count, {"queue": queue}) for queue, count in sorted(depths.items())]
-    return [*head(name, "gauge", "Messages that wait in a queue."), *samples]
+    return [*head(name, "gauge", "Messages waiting in a queue."), *samples]
 
 
 async def listen(render: Callable[[], Awaitable[str]], *, host: str, port: int) -> asyncio.Server:
-    """Answer `GET /metrics` until the server is closed.
+    """Serve `GET /metrics` until the server is closed.
 
     Args:
-        render: Gives the text.
+        render: Returns the text.
         host: The address to bind to.
-        port: The port; 0 takes a free one.
+        port: The port; 0 selects a free one.
 
     Raises:
         UsageError: The address cannot be bound.
@@ -59,7 +59,7 @@ async def listen(render: Callable[[], Awaitable[str]], *, host: str, port: int) 
                 writer.write(await _response(request, render))
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # the client has left, or is none of HTTP
+            pass  # the client has disconnected or does not speak HTTP
         finally:
             writer.close()
 

@@ -1,4 +1,4 @@
-"""Executes runs, from the settings of the worker to its exit status."""
+"""The worker process, from its settings to its exit status."""
 
 import gc
 import logging
@@ -24,15 +24,15 @@ __all__ = ["main"]
 
 logger = logging.getLogger(__name__)
 
-# Walking the live runs is half of the cost of a thousand at once; what a run leaves is few cycles.
+# Garbage collection would take half of the CPU time with a thousand runs; runs leave few cycles.
 GC_THRESHOLDS = (50_000, 20, 100)
 
 
 def main(*, backends: OpenBackends = open_backends) -> int:
-    """Execute runs until SIGTERM; the exit status is 2 where settings do not hold.
+    """Execute runs until SIGTERM; returns the exit status, which is 2 if a setting is invalid.
 
     Args:
-        backends: Opens store, live state and queue.
+        backends: Opens the store, the live state and the queue.
     """
     try:
         settings = load_settings(WorkerSettings)
@@ -41,25 +41,28 @@ def main(*, backends: OpenBackends = open_backends) -> int:
         return 2
     configure_logging(level=settings.log_level, form=settings.log_format)
     for fault in unknown_variables(os.environ):
-        logger.warning("An unknown variable", extra={"action": "settings.unknown", "error": fault})
+        logger.warning(
+            "An environment variable is unknown",
+            extra={"action": "settings.unknown", "error": fault},
+        )
     try:
         return _work(settings, backends)
     except UsageError as error:
         logger.error(
-            "The worker is not configured correctly",
+            "The configuration of the worker is invalid",
             extra={"action": "worker.misconfigured", "error": str(error)},
         )
         return 2
     except TeamrunError as error:
         logger.error(
-            "The worker cannot start", extra={"action": "worker.failed", "error": str(error)}
+            "The worker could not start", extra={"action": "worker.failed", "error": str(error)}
         )
         return 1
 
 
 def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
     redis = redis_of(settings)
-    # Celery's warning to root is about pickled messages; here they are JSON, and hold one name.
+    # Celery warns root because of pickled messages; these messages are JSON with a single name.
     warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
     logging.getLogger("celery.worker.consumer.consumer").addFilter(_is_no_attempt)
     host = Host(
@@ -76,7 +79,7 @@ def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-    # Workers say nothing to one another: the log and the leases are between them.
+    # Workers do not communicate with one another: they coordinate by the log and the leases.
     worker = app.Worker(
         pool="threads",
         concurrency=settings.threads,
@@ -94,21 +97,21 @@ def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
 
 
 def _is_no_attempt(record: logging.LogRecord) -> bool:
-    """Leave out each failed attempt to connect: `watch_redis` logs an outage once."""
+    """Drop the log line of each failed connection attempt; `watch_redis` logs an outage once."""
     return not str(record.msg).startswith("consumer: Cannot connect")
 
 
 def _end_process() -> None:
-    """Have Celery shut down as on SIGTERM; `_work` then returns 1."""
-    os.kill(os.getpid(), signal.SIGTERM)  # to the process: the main thread has to wake up
+    """Make Celery shut down as on SIGTERM; `_work` then returns 1."""
+    os.kill(os.getpid(), signal.SIGTERM)  # to the process, so that the main thread wakes up
 
 
 def _connect(host: Host) -> None:
     def keep_ours(**_: Any) -> None:
-        """Celery configures no logging where somebody listens to this signal."""
+        """Do nothing: a receiver of this signal prevents Celery from configuring logging."""
 
     def ready(**_: Any) -> None:
-        logger.info("The worker consumes", extra={"action": "worker.ready", "pid": os.getpid()})
+        logger.info("The worker is ready", extra={"action": "worker.ready", "pid": os.getpid()})
 
     def shutting_down(**_: Any) -> None:
         host.stop()

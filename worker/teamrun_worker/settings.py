@@ -12,30 +12,31 @@ __all__ = ["WorkerSettings"]
 
 
 class WorkerSettings(CommonSettings):
-    """What one worker process is told."""
+    """The settings of one worker process."""
 
     threads: int = Field(default=4, ge=1, le=64)
-    """Threads that take messages from the queue; each may hold one while the worker is full."""
+    """Threads that consume the queue; while the worker is full, each may keep one message."""
 
     grace_seconds: float = Field(default=20.0, ge=0, le=3600)
-    """How long calls under way may take to complete after SIGTERM; then they are given up, and made
-    again by the next worker. Allow ten seconds more before you kill the process."""
+    """How long calls in flight may take to complete after SIGTERM; then they are cancelled, and the
+    next worker makes them again. Wait ten seconds longer before you kill the process."""
 
     worker_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")] | None = None
-    """A name that lasts over restarts and that no other worker has at the same time, such as that
-    of a StatefulSet's pod. A worker with one takes up its former process's runs at once, without
-    waiting for their lease; `teamrun serve` gives its worker one."""
+    """A name that is stable across restarts and unique among running workers, such as the name of a
+    StatefulSet's pod. A named worker continues the runs of its previous process at once, without
+    waiting for their leases to expire; `teamrun serve` names its worker."""
 
     heartbeat: Path | None = None
-    """A file that is touched while the worker consumes; older than a minute means it hangs."""
+    """A file that is touched while the worker consumes; if it is older than a minute, the worker
+    hangs."""
 
     metrics_port: int | None = Field(default=None, ge=0, le=65_535)
-    """A port on which the worker answers `GET /metrics` in the Prometheus text format; 0 takes a
-    free one and logs it. Without it nothing is served."""
+    """A port on which the worker serves `GET /metrics` in the Prometheus text format; 0 selects a
+    free port and logs it. By default, no metrics are served."""
 
     metrics_host: str = "127.0.0.1"
-    """The address of that port. The metrics have no key, so bind only to a network that may read
-    them."""
+    """The address to bind the metrics port to. The metrics need no key, so bind only to a network
+    that may read them."""
 
     @property
     def grace(self) -> timedelta:

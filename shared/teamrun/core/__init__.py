@@ -1,4 +1,4 @@
-"""The protocols of agents and teams, cancellation, and the place of a call in its run."""
+"""The protocols of agents and teams, cancellation, and the position of a call in its run."""
 
 from teamrun.core.call import CallInfo, current_call
 from teamrun.core.cancellation import CancellationToken

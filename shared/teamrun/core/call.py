@@ -1,4 +1,4 @@
-"""Which outside call is being made: set by the engine around every call of a run."""
+"""The outside call that is being made; the engine sets it around every call of a run."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ __all__ = ["CallInfo", "agent_name", "current_call"]
 
 @dataclass(frozen=True, slots=True)
 class CallInfo:
-    """The place of one outside call (model, tool, memory, input) in its run."""
+    """The position of one outside call (model, tool, memory, input) in its run."""
 
     call_id: str
     """Unique in the run, and the same in every replay: `{path of the agent}/{kind}:{position}`."""
     agent: str
     """The path of the agent that makes the call, such as `analysts/analyst`."""
     position: int
-    """How many calls of this kind the agent has made before in this run."""
+    """The number of earlier calls of this kind by the agent in this run."""
     run_id: str
 
 

@@ -17,11 +17,11 @@ def is_failure_of_work(
     *,
     caller: "asyncio.Task[Any] | None" = None,
 ) -> bool:
-    """Whether an exception is the failure of the work that was awaited, and of nothing around it.
+    """Whether an exception is a failure of the awaited work itself.
 
-    Ctrl-C is not, nor is a cancellation of the present task or of the token. A `CancelledError`
-    without either comes from inside of the work, which awaited a task that was cancelled. asyncio
-    raises Ctrl-C by itself and never in a group, so such a group is the work's own. A
+    Ctrl-C is not, nor is a cancellation of the current task or of the token. A `CancelledError`
+    without such a cancellation is a failure: the work awaited a task that was cancelled. asyncio
+    raises Ctrl-C alone and never in a group, so such a group comes from the work. A
     `GeneratorExit` that closes the caller comes while the caller's task does not run.
 
     Args:
@@ -55,20 +55,20 @@ def _is_cancelled(token: CancellationToken | None) -> bool:
 
 
 class cancelled_by:
-    """Inside the block, `token.cancel()` raises `CancelledError` at the await under way.
+    """Inside the block, `token.cancel()` raises `CancelledError` at the current await.
 
-    Like `asyncio.timeout`: no task is made, and the task around goes on where the error is
-    caught. The token may be cancelled from any thread. The block ends with the error even if
-    what it awaits swallows it or fails because of it. A block must not be left open across a
-    `yield`, or the error would reach the code that iterates.
+    Like `asyncio.timeout`, it creates no task, and the surrounding task continues after the error
+    is caught. The token may be cancelled from any thread. The block ends with the error even if
+    the awaited work suppresses it or fails because of it. Do not `yield` inside the block, or the
+    error would reach the code that iterates.
 
     Args:
         token: Ends the block; None never does.
-        work: What is awaited inside, for the error when it ends as cancelled by itself: that is
-            its failure, not a cancellation of the caller. None lets such an error pass.
+        work: The name of the awaited work, for the error if the work is cancelled from inside,
+            which is a failure of the work. None lets such a `CancelledError` pass.
 
     Raises:
-        RunError: The work ended as cancelled by itself.
+        RunError: The work was cancelled from inside.
     """
 
     __slots__ = ("_active", "_fired", "_loop", "_requested", "_task", "_token", "_work")
@@ -121,8 +121,8 @@ class cancelled_by:
             self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
-        # The block may have been left since another thread asked. And who cancels the token
-        # from inside needs no interruption: the end of the block raises.
+        # The block may have ended since another thread cancelled the token. Code that cancels the
+        # token from inside the block is not interrupted, because the end of the block raises.
         task = self._task
         if self._active and task is not None and asyncio.current_task() is not task:
             self._requested = True

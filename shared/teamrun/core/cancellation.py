@@ -1,4 +1,4 @@
-"""A token through which a caller ends work that it started."""
+"""A token with which a caller cancels work that it started."""
 
 import threading
 from asyncio import Future
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class CancellationToken:
-    """Cancels once; what is linked afterwards is cancelled at once. Safe to use across threads."""
+    """Cancels everything linked to it, once; later links are cancelled at once. Thread-safe."""
 
     __slots__ = ("_callbacks", "_cancelled", "_lock")
 
@@ -21,7 +21,7 @@ class CancellationToken:
         self._lock = threading.Lock()
 
     def cancel(self) -> None:
-        """Cancel everything linked so far and from now on."""
+        """Cancel everything that is linked now or later."""
         with self._lock:
             if self._cancelled:
                 return
@@ -35,7 +35,7 @@ class CancellationToken:
         return self._cancelled
 
     def add_callback(self, callback: Callable[[], Any]) -> None:
-        """Call `callback` when cancelled, now if that was already."""
+        """Call `callback` on cancellation, or at once if the token is already cancelled."""
         with self._lock:
             if not self._cancelled:
                 self._callbacks.append(callback)
@@ -43,7 +43,7 @@ class CancellationToken:
         callback()
 
     def remove_callback(self, callback: Callable[[], Any]) -> None:
-        """Forget a callback, so that a token that lives long does not collect finished work."""
+        """Remove a callback, so that a long-lived token does not keep finished work."""
         with self._lock:
             if callback in self._callbacks:
                 self._callbacks.remove(callback)

@@ -1,6 +1,6 @@
-"""Checks of arguments that a type checker would have refused, for callers without one.
+"""Argument checks at run time, for callers without a type checker.
 
-Each error names the parameter, what it takes and what it was given; never the value itself.
+Each error names the parameter, the expected type and the actual type, but never the value itself.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,6 +1,6 @@
-"""Time as a dependency, so that tests of waiting need not wait.
+"""Time as a dependency, so that tests need not wait.
 
-`SystemClock` is the real one, `teamrun.testing.FakeClock` the double.
+`SystemClock` is the real clock, `teamrun.testing.FakeClock` the test double.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ __all__ = ["Clock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """A clock that can be read and slept on."""
+    """A clock that can be read and that can sleep."""
 
     def now(self) -> datetime:
         """The current time in UTC."""

@@ -9,7 +9,7 @@ from typing import TypeAlias
 __all__ = ["CONTENT_TYPE", "MetricLines", "head", "sample"]
 
 MetricLines: TypeAlias = Callable[[], Iterator[str]]
-"""Gives the present lines of some metrics."""
+"""Returns the current lines of some metrics."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -1,4 +1,4 @@
-"""Which host names and addresses mean this machine."""
+"""Recognizes host names and addresses of this machine."""
 
 import ipaddress
 from functools import lru_cache
@@ -8,7 +8,7 @@ __all__ = ["is_loopback"]
 
 @lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address, without port, means this machine."""
+    """Whether a host name or address, without port, is a loopback address."""
     host = host.strip("[]").rstrip(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True

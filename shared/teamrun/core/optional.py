@@ -1,4 +1,4 @@
-"""Packages that only some features need: checked where such a feature is first used."""
+"""Optional packages, which are checked when a feature that needs one is first used."""
 
 import json
 import re
@@ -24,12 +24,12 @@ def require(package: str, *, extra: str, needed_by: str, lowest: tuple[int, ...]
 
     Args:
         package: The distribution; dashes become underscores or dots in its module's name.
-        extra: The extra of this project that brings it.
-        needed_by: The class or command that the message names.
-        lowest: The lowest version that works, as far as it matters: `(3,)` or `(9, 1)`.
+        extra: The extra of this project that installs it.
+        needed_by: The class or command to name in the message.
+        lowest: The lowest version that works, with the digits that matter: `(3,)` or `(9, 1)`.
 
     Raises:
-        MissingPackage: It is absent or too old; the message holds the `pip install` line.
+        MissingPackage: The package is missing or too old; the message has the `pip install` line.
     """
     remedy = install_command(extra)
     if not _is_importable(package):
@@ -47,9 +47,9 @@ def require(package: str, *, extra: str, needed_by: str, lowest: tuple[int, ...]
 
 
 def install_command(extra: str) -> str:
-    """The command that installs an extra from where this package came from.
+    """The command that installs an extra from the same source as this package.
 
-    It names the interpreter, since the virtual environment may not be active.
+    It names the interpreter, because the virtual environment may not be active.
     """
     pip = f"{shlex.quote(sys.executable)} -m pip install"
     if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "shared").is_dir():

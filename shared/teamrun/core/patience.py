@@ -9,18 +9,18 @@ __all__ = ["PATIENCE_S", "Expired", "within"]
 T = TypeVar("T")
 
 PATIENCE_S: Final = 2.0
-"""Seconds that cancelled code gets to end."""
+"""How long cancelled code may take to end, in seconds."""
 
 
 class Expired(TimeoutError):
-    """The time of `within` is over; a `TimeoutError` of the work itself is another one."""
+    """The time limit of `within` has passed; the work itself raises a plain `TimeoutError`."""
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     """Await work for a limited time, and no longer than `PATIENCE_S` after that.
 
-    Unlike `asyncio.timeout`, it does not depend on the work to let its cancellation pass: work that
-    goes on all the same is left alone and its outcome is dropped.
+    Unlike `asyncio.timeout`, this does not depend on the work to end when it is cancelled. Work
+    that continues nevertheless is abandoned, and its outcome is dropped.
 
     Args:
         seconds: After this time the work is cancelled.

@@ -1,7 +1,7 @@
-"""What agents, teams and conditions promise each other.
+"""The protocols of agents, teams and conditions.
 
-Above this seam: AgentTool and TeamTool, teams, and everything that runs one of them. Below
-it: `agents/`, `teams/`, `conditions/`, and classes of the user's own.
+Above this seam: AgentTool and TeamTool, teams, and everything that runs one of them. Below it:
+`agents/`, `teams/`, `conditions/`, and custom classes of users.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -36,9 +36,9 @@ class Response:
     """An agent's answer; `str(response)` is the text of its chat message."""
 
     chat_message: BaseChatMessage
-    """The answer; what the other agents hear."""
+    """The answer, which the other agents receive."""
     inner_messages: Sequence[AnyMessage] | None = None
-    """What the agent did on the way to it, in order."""
+    """The agent's intermediate messages and events, in order."""
 
     def __str__(self) -> str:
         return self.chat_message.to_text()
@@ -48,14 +48,14 @@ class TaskResult(BaseModel, defer_build=True):
     """The result of running a task."""
 
     messages: Sequence[SerializeAsAny[BaseAgentEvent] | SerializeAsAny[BaseChatMessage]]
-    """Everything that was produced, in order; the task first."""
+    """All messages and events, in order, starting with the task."""
     stop_reason: str | None = None
-    """Why it stopped, where somebody stopped it."""
+    """Why the run stopped, if a condition or a limit stopped it."""
 
 
 @runtime_checkable
 class TaskRunner(Protocol):
-    """Something that a task can be given to."""
+    """Something that can work on a task."""
 
     async def run(
         self,
@@ -80,7 +80,7 @@ class TaskRunner(Protocol):
 
 @runtime_checkable
 class ChatAgent(TaskRunner, Protocol):
-    """One participant of a conversation; it keeps what it heard and is told only what is new."""
+    """A participant of a conversation; it keeps the history and receives only new messages."""
 
     @property
     def name(self) -> str:
@@ -89,7 +89,7 @@ class ChatAgent(TaskRunner, Protocol):
 
     @property
     def description(self) -> str:
-        """What the agent is good for, as other agents and selecting models read it."""
+        """What the agent can do, for other agents and for models that select a speaker."""
         ...
 
     @property
@@ -102,7 +102,7 @@ class ChatAgent(TaskRunner, Protocol):
         messages: Sequence[BaseChatMessage],
         cancellation_token: CancellationToken | None = None,
     ) -> Response:
-        """Answer what is new since the last call."""
+        """Answer the messages that are new since the last call."""
         ...
 
     def on_messages_stream(
@@ -110,19 +110,19 @@ class ChatAgent(TaskRunner, Protocol):
         messages: Sequence[BaseChatMessage],
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[AnyMessage | Response, None]:
-        """Answer what is new since the last call; yields inner messages, the `Response` last."""
+        """Answer the new messages; yields inner messages, then the `Response`."""
         ...
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
-        """Forget everything heard and said."""
+        """Clear the history and all other state."""
         ...
 
     async def on_pause(self, cancellation_token: CancellationToken) -> None:
-        """The team is paused while this agent works."""
+        """Called when the team is paused while this agent works."""
         ...
 
     async def on_resume(self, cancellation_token: CancellationToken) -> None:
-        """The team goes on."""
+        """Called when the team is resumed."""
         ...
 
     async def save_state(self) -> Mapping[str, Any]:
@@ -149,19 +149,19 @@ class Team(TaskRunner, Protocol):
 
     @property
     def description(self) -> str:
-        """What the team is good for."""
+        """What the team can do."""
         ...
 
     async def reset(self) -> None:
-        """Forget everything heard and said."""
+        """Clear the history and all other state."""
         ...
 
     async def pause(self) -> None:
-        """Tell the participants that the team is paused."""
+        """Notify the participants that the team is paused."""
         ...
 
     async def resume(self) -> None:
-        """Tell the participants that the team goes on."""
+        """Notify the participants that the team is resumed."""
         ...
 
     async def save_state(self) -> Mapping[str, Any]:
@@ -183,9 +183,9 @@ class TerminationCondition(Protocol):
         ...
 
     async def __call__(self, messages: Sequence[AnyMessage]) -> StopMessage | None:
-        """Look at what is new; a message that says why, where the run should end."""
+        """Check the new messages; returns a message with the reason if the run should end."""
         ...
 
     async def reset(self) -> None:
-        """Begin anew."""
+        """Reset the condition for a new run."""
         ...

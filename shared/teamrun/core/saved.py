@@ -1,4 +1,4 @@
-"""Loading the saved states of several parts: all of them, or none."""
+"""Loads the saved states of several parts: either all of them or none."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
@@ -10,7 +10,7 @@ __all__ = ["Loading", "check_version", "load_all"]
 
 
 class Loading(NamedTuple):
-    """A part of something, and the state that it is to load."""
+    """One part, and the state to load into it."""
 
     save: Callable[[], Awaitable[Mapping[str, Any]]]
     load: Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -18,25 +18,25 @@ class Loading(NamedTuple):
 
 
 def check_version(state: Mapping[str, Any]) -> None:
-    """Refuse the state of a later release, whose members may mean something else.
+    """Refuse the state of a later release, whose fields may have another meaning.
 
     Raises:
-        UsageError: Its `version` is not 1.something; AutoGen's states are 1.0.0 as well.
+        UsageError: The major version is not 1. AutoGen's states have version 1.0.0 too.
     """
     version = str(state.get("version", "1.0.0"))
     if version.partition(".")[0] != "1":
         raise UsageError(
-            f"The state has version {version!r}, and this release reads 1.x. Load it with the "
-            "release that saved it, or a later one.",
+            f"The state has version {version!r}, but this release reads 1.x. Load it with the "
+            "release that saved it, or with a later one.",
             argument="state",
         )
 
 
 async def load_all(loadings: Sequence[Loading]) -> None:
-    """Load every state; if one of them fails, give all parts back the state they had.
+    """Load every state; if one fails, restore the previous states of all parts.
 
     Raises:
-        Exception: What the `load` that failed has raised.
+        Exception: The error of the `load` that failed.
     """
     before = [deepcopy(await each.save()) for each in loadings]
     begun: list[tuple[Loading, Mapping[str, Any]]] = []

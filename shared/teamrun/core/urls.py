@@ -11,9 +11,9 @@ _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
 
 
 def http_url_fault(url: str) -> str | None:
-    """What keeps a text from being the address of an HTTP server; None if nothing does.
+    """Why a text is not a valid URL of an HTTP server; None if it is valid.
 
-    The result continues a sentence and contains no part of the URL.
+    The result is the rest of a sentence and contains no part of the URL.
     """
     if re.match(r"https?://", url.strip(), re.IGNORECASE) is None:
         return "must begin with http:// or https://"
@@ -50,7 +50,7 @@ def path_segment(text: str) -> str:
 
     Raises:
         UsageError: The text would change the path: it is empty, `.` or `..`, or contains a slash,
-            which servers decode before they look at the path.
+            which servers decode before they resolve the path.
     """
     if text in {"", ".", ".."} or _UNSAFE.search(text):
         raise UsageError(

@@ -1,1 +1,1 @@
-"""Telling whatever executes runs to look at one."""
+"""The queue: asks workers to execute runs."""

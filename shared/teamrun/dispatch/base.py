@@ -1,7 +1,7 @@
-"""The seam to a queue: "look at this run", said to whatever executes runs.
+"""The seam to a queue that asks workers to execute runs.
 
-A message is a hint that may be lost, doubled or late; the reaper sends it again. Above it: the
-API, the engine and the reaper. Below it: `local.py` (same process) and `celery.py` (Redis).
+A message is a hint: it may be lost, duplicated or late, and the reaper sends it again. Above it:
+the API, the engine and the reaper. Below it: `local.py` (same process) and `celery.py` (Redis).
 """
 
 from typing import Protocol, runtime_checkable
@@ -15,10 +15,10 @@ class Dispatcher(Protocol):
     """Sends hints."""
 
     async def send(self, ref: RunRef) -> None:
-        """Ask for `execute(ref)` soon.
+        """Ask a worker to execute the run soon.
 
         Raises:
-            DeliveryError: The queue did not take it, within 2 seconds.
+            DeliveryError: The queue did not accept the message within 2 seconds.
         """
         ...
 
@@ -29,12 +29,12 @@ class Dispatcher(Protocol):
 
 @runtime_checkable
 class QueueDepth(Protocol):
-    """A dispatcher that can count the messages that wait."""
+    """A dispatcher that can count the waiting messages."""
 
     async def depths(self) -> dict[str, int]:
-        """How many messages wait, by the name of the queue.
+        """The number of waiting messages, by the name of the queue.
 
         Raises:
-            DeliveryError: The queue cannot be asked.
+            DeliveryError: The queue cannot be reached.
         """
         ...

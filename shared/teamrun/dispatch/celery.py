@@ -1,9 +1,9 @@
 """Sends hints to Celery workers over Redis, without Celery.
 
 The message is what Celery's own `apply_async` writes (message protocol 2, in the envelope of
-kombu's Redis transport), pushed to the list that is named as the queue. `apply_async` would take
-some 400 microseconds and block the event loop; this takes a tenth of it and shares its write with
-whatever else is sent to Redis at that moment.
+kombu's Redis transport), pushed to the list with the queue's name. `apply_async` would block the
+event loop for about 400 microseconds. This takes a tenth of that, and shares one write with other
+commands that are sent to Redis at the same time.
 """
 
 import json
@@ -55,33 +55,33 @@ class CeleryDispatcher:
         self._key = f"{prefix}{queue}"
 
     async def send(self, ref: RunRef) -> None:
-        """Ask a worker for `execute(ref)`.
+        """Ask a worker to execute the run.
 
         Raises:
-            DeliveryError: Redis did not take it, within 2 seconds.
+            DeliveryError: Redis did not accept the message within 2 seconds.
         """
         await self._pipe.call(b"LPUSH", self._key, encode_message(ref, queue=self._queue))
 
     async def send_many(self, refs: Iterable[RunRef]) -> None:
-        """Ask for many runs with one command.
+        """Send many messages with one command.
 
         Raises:
-            DeliveryError: As with `send`; then none of them was taken, or all.
+            DeliveryError: As for `send`; either all messages were accepted or none.
         """
         messages = [encode_message(ref, queue=self._queue) for ref in refs]
         if messages:
             await self._pipe.call(b"LPUSH", self._key, *messages)
 
     async def depths(self) -> dict[str, int]:
-        """How many messages wait for a worker.
+        """The number of messages that wait for a worker.
 
         Raises:
-            DeliveryError: Redis does not answer.
+            DeliveryError: Redis does not respond.
         """
         return {self._queue: int(await self._pipe.call(b"LLEN", self._key))}
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._own_pipe:
             await self._pipe.close()
 
@@ -101,7 +101,7 @@ def encode_message(ref: RunRef, *, queue: str = QUEUE) -> bytes:
 
 @lru_cache(maxsize=8)
 def _template(queue: str) -> str:
-    # Formatting it takes 3 microseconds; building and dumping the message each time took 15.
+    # Formatting a template takes 3 microseconds; serializing the message each time took 15.
     message = {
         "body": "<body>",
         "content-encoding": "utf-8",

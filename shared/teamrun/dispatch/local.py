@@ -16,9 +16,9 @@ class LocalDispatcher:
     """Implements `Dispatcher` with tasks on the running event loop.
 
     Args:
-        execute: Called with each run; what it raises is logged, for the reaper asks again.
-        capacity: How many runs are executed at once; others wait in the order in which they were
-            sent. None: as many as are sent.
+        execute: Called with each run. An exception is logged; the reaper sends the run again.
+        capacity: Maximum number of runs executed at once; the others wait in the order in which
+            they were sent. None for no limit.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class LocalDispatcher:
         task.add_done_callback(self._tasks.discard)
 
     async def idle(self) -> None:
-        """Return when nothing is being executed, what was sent meanwhile included."""
+        """Return when no run is being executed, including those sent in the meantime."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Cancel what is being executed; its runs go on elsewhere or later."""
+        """Cancel the executions; their runs continue elsewhere or later."""
         tasks = [*self._tasks]
         for task in tasks:
             task.cancel()

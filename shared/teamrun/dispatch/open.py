@@ -1,4 +1,4 @@
-"""Makes the queue from a setting."""
+"""Opens the queue that a setting names."""
 
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.persistent import PersistentDispatcher
@@ -12,7 +12,7 @@ def open_dispatcher(queue: str | RedisAddress | None, *, prefix: str) -> Dispatc
 
     Args:
         queue: The server, as a URL or as a parsed address.
-        prefix: The namespace: the queue's name begins with it.
+        prefix: The namespace, which the queue's name starts with.
 
     Raises:
         UsageError: The URL is invalid.

@@ -1,4 +1,4 @@
-"""A queue that is tried again: for the time in which Redis is away."""
+"""Retries messages that the queue did not accept, for times in which Redis is unavailable."""
 
 import asyncio
 import logging
@@ -13,18 +13,18 @@ __all__ = ["PersistentDispatcher"]
 logger = logging.getLogger(__name__)
 
 _MOST = 10_000
-"""Further runs are left to the reaper."""
+"""Maximum number of messages to retry; further runs are left to the reaper."""
 
 
 class PersistentDispatcher:
-    """Implements `Dispatcher` over another one; sends what was refused as soon as it is taken.
+    """Implements `Dispatcher` over another one, and retries messages that were not accepted.
 
-    Without it a run that was submitted while Redis was away would begin a lease later, when the
+    Without it, a run submitted while Redis is unavailable would start a lease later, when the
     reaper may assume that its message is lost.
 
     Args:
-        inner: Sends; closed with this one.
-        pause: How long to wait between attempts.
+        inner: Sends the messages; closed together with this one.
+        pause: The pause between attempts.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class PersistentDispatcher:
         self._sender: asyncio.Task[None] | None = None
 
     async def send(self, ref: RunRef) -> None:
-        """Ask for the run; if the queue does not take it, try again in the background.
+        """Send the message; if the queue does not accept it, retry in the background.
 
         Raises:
-            DeliveryError: The queue did not take it yet.
+            DeliveryError: The queue did not accept the message yet.
         """
         try:
             await self._inner.send(ref)
@@ -51,15 +51,15 @@ class PersistentDispatcher:
             raise
 
     async def depths(self) -> dict[str, int]:
-        """How many messages wait in the other one's queues.
+        """The number of waiting messages in the queues of the inner dispatcher.
 
         Raises:
-            DeliveryError: The queue cannot be asked.
+            DeliveryError: The queue cannot be reached.
         """
         return await self._inner.depths() if isinstance(self._inner, QueueDepth) else {}
 
     async def close(self) -> None:
-        """Give up what was refused, and close the other one."""
+        """Drop the messages that were not accepted, and close the inner dispatcher."""
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.gather(self._sender, return_exceptions=True)

@@ -1,1 +1,1 @@
-"""State that processes share and may lose: live messages, leases, views."""
+"""Volatile shared state: live messages, leases, views."""

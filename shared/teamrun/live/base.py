@@ -1,4 +1,4 @@
-"""The seam to shared state that may vanish at any time, split by what it does.
+"""The seam to volatile shared state, split by purpose.
 
 `PubSub` reaches live subscribers, `Leases` keep processes from doing the same work twice, and
 `Views` cache the states of runs. `Live` is all three on one server. The engine, the reaper and the
@@ -15,26 +15,26 @@ __all__ = ["Leases", "Live", "PubSub", "View", "Views"]
 
 
 class View(NamedTuple):
-    """A folded state beside the number of log entries it was folded from."""
+    """A folded state, and the number of log entries that it was folded from."""
 
     entries: int
     state: bytes
 
 
 class PubSub(Protocol):
-    """Messages to subscribers of this moment.
+    """Messages to the current subscribers.
 
     Methods raise `DeliveryError` if the server cannot be reached; callers continue without it.
     """
 
     async def publish(self, topic: str, message: bytes) -> None:
-        """Send to the subscribers of this moment."""
+        """Send a message to the current subscribers."""
         ...
 
     def subscribe(self, topic: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Messages published from the time the context is entered until it is left.
+        """The messages published while the context is entered.
 
-        A slow reader loses the oldest; a lost connection ends the iteration.
+        A slow reader loses the oldest messages; a lost connection ends the iteration.
         """
         ...
 
@@ -47,11 +47,11 @@ class Leases(Protocol):
     """
 
     async def acquire(self, name: str, owner: str, lease: timedelta) -> bool:
-        """Take the lease, or renew it if `owner` has it; False if another owner has it."""
+        """Take or renew the lease; returns False if another owner has it."""
         ...
 
     async def release(self, name: str, owner: str) -> None:
-        """Give the lease up if `owner` has it."""
+        """Release the lease if `owner` has it."""
         ...
 
     async def held(self, names: Sequence[str]) -> list[bool]:

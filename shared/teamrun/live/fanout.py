@@ -1,4 +1,4 @@
-"""Messages of topics, handed to every reader within one process."""
+"""Delivers the messages of topics to all readers within one process."""
 
 import asyncio
 from collections import deque
@@ -9,7 +9,7 @@ _CAPACITY = 1024
 
 
 class Reader:
-    """Iterates over the messages of one topic; of more than `capacity` the oldest are dropped."""
+    """Iterates over the messages of one topic; beyond `capacity` the oldest are dropped."""
 
     __slots__ = ("_ended", "_messages", "_waiter")
 
@@ -24,7 +24,7 @@ class Reader:
         self._wake()
 
     def end(self) -> None:
-        """Let the iteration end after what is there already."""
+        """End the iteration after the messages that are already there."""
         self._ended = True
         self._wake()
 
@@ -48,20 +48,20 @@ class Reader:
 
 
 class Fanout:
-    """Who reads which topic."""
+    """The readers of each topic."""
 
     def __init__(self, *, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity
         self._topics: dict[str, set[Reader]] = {}
 
     def join(self, topic: str) -> Reader:
-        """A new reader of the topic."""
+        """Add a reader of the topic."""
         reader = Reader(self._capacity)
         self._topics.setdefault(topic, set()).add(reader)
         return reader
 
     def leave(self, topic: str, reader: Reader) -> bool:
-        """Remove a reader; True where it was the last one of the topic."""
+        """Remove a reader; returns True if it was the last one of the topic."""
         readers = self._topics.get(topic)
         if readers is None or reader not in readers:
             return False
@@ -72,12 +72,12 @@ class Fanout:
         return True
 
     def deliver(self, topic: str, message: bytes) -> None:
-        """Give a message to the readers of its topic."""
+        """Deliver a message to the readers of its topic."""
         for reader in self._topics.get(topic, ()):
             reader.give(message)
 
     def end(self) -> None:
-        """End every iteration, and forget the readers."""
+        """End every iteration and remove all readers."""
         topics, self._topics = self._topics, {}
         for readers in topics.values():
             for reader in readers:

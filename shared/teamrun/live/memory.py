@@ -23,7 +23,7 @@ class MemoryLive:
     """Implements `Live` with dictionaries.
 
     Args:
-        clock: Seconds that only grow; a parameter for tests.
+        clock: A monotonic clock, in seconds; a parameter for tests.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,7 +39,7 @@ class MemoryLive:
 
     @asynccontextmanager
     async def subscribe(self, topic: str) -> AsyncGenerator[AsyncIterator[bytes], None]:
-        """Messages published from the time the context is entered until it is left."""
+        """The messages published while the context is entered."""
         reader = self._fanout.join(topic)
         try:
             yield reader
@@ -81,7 +81,7 @@ class MemoryLive:
             return
         self._views.pop(key, None)
         self._views[key] = view
-        if len(self._views) > _VIEWS:  # they can be made again: the oldest go
+        if len(self._views) > _VIEWS:  # views can be rebuilt, so the oldest are dropped
             del self._views[next(iter(self._views))]
 
     async def views(self, keys: Sequence[str]) -> list[View | None]:
@@ -93,14 +93,14 @@ class MemoryLive:
         self._views.pop(key, None)
 
     async def ping(self) -> None:
-        """It answers always."""
+        """Do nothing: this state is always available."""
 
     async def close(self) -> None:
         """End every subscription."""
         self._fanout.end()
 
     def forget(self) -> None:
-        """Lose everything, as a flushed or replaced server does."""
+        """Lose everything, like a flushed or replaced server."""
         self._leases.clear()
         self._views.clear()
         self._since = None

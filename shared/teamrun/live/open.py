@@ -1,4 +1,4 @@
-"""Makes the shared state from a setting."""
+"""Opens the live state that a setting names."""
 
 import logging
 
@@ -15,11 +15,11 @@ logger = logging.getLogger(__name__)
 def open_live(redis: str | RedisAddress | None, *, prefix: str = "teamrun:") -> Live:
     """Shared state in that Redis, or in this process if there is none.
 
-    Every process opens it once, at start, so a certificate that is not verified is logged here.
+    Every process calls this once, at start, so a certificate that is not verified is logged here.
 
     Args:
         redis: The server, as a URL or as a parsed address.
-        prefix: The namespace: put before every key and channel.
+        prefix: The namespace, a prefix of every key and channel.
 
     Raises:
         UsageError: The URL is invalid.
@@ -33,8 +33,8 @@ def open_live(redis: str | RedisAddress | None, *, prefix: str = "teamrun:") -> 
     address = read_redis_url(redis) if isinstance(redis, str) else redis
     if not address.verified:
         logger.warning(
-            "The certificate of the Redis server is not fully verified: remove ssl_cert_reqs and "
-            "ssl_check_hostname from TEAMRUN_REDIS_URL, and name the CA with ssl_ca_certs",
+            "The certificate of the Redis server is not fully verified; remove ssl_cert_reqs and "
+            "ssl_check_hostname from TEAMRUN_REDIS_URL and set ssl_ca_certs to the CA file",
             extra={"action": "redis.unverified", "redis": address.where},
         )
     return RedisLive(address, prefix=prefix)

@@ -1,7 +1,7 @@
-"""Shared state in Redis or Valkey. All keys and channels begin with one prefix.
+"""Shared state in Redis or Valkey. All keys and channels start with one prefix.
 
-Leases and ages go by the clock of the server, never by those of the workers. Scripts touch one key
-each. Views expire after a day, since they can be made again from the log.
+Leases and ages use the clock of the server, never those of the workers. Each script uses one key.
+Views expire after a day, because they can be rebuilt from the log.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -32,7 +32,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 0
 """)
 
-# A view lies as `<entries>:<state>`.
+# A view is stored as `<entries>:<state>`.
 _SET_VIEW = Script.of("""
 local stored = redis.call('GETRANGE', KEYS[1], 0, 19)
 local entries = tonumber(string.match(stored, '^(%d+):'))
@@ -41,8 +41,8 @@ redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'PX', ARGV[3])
 return 1
 """)
 
-# The boot key holds the identity of the server process, too: a server that came back with its data
-# could not be renewed at while it was away, so it counts as new.
+# The boot key contains the identity of the server process as well. A server that restarted with its
+# data counts as new, because leases could not be renewed while it was down.
 _AGE = Script.of("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -58,12 +58,12 @@ return -1
 class RedisLive:
     """Implements `Live` over one connection for commands and one for subscriptions.
 
-    Both belong to the event loop on which they are first used.
+    Both belong to the event loop on which they are used first.
 
     Args:
         redis: The server, or a pipe that the caller closes.
-        prefix: Put before every key and channel.
-        silence: How often the server must give a sign of life to subscribers.
+        prefix: The prefix of every key and channel.
+        silence: The interval in which subscribers must receive a sign of life from the server.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class RedisLive:
         await self._pipe.call(b"PUBLISH", f"{self._prefix}topic:{topic}", message)
 
     def subscribe(self, topic: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Messages published from the time the context is entered until it is left."""
+        """The messages published while the context is entered."""
         return self._topics.subscribe(topic)
 
     async def acquire(self, name: str, owner: str, lease: timedelta) -> bool:
@@ -100,7 +100,7 @@ class RedisLive:
         return [value is not None for value in values]
 
     async def age(self) -> timedelta | None:
-        """How long this server has held this state; None where that begins now."""
+        """How long this server has had this state; None if it is new."""
         age_ms: int = await self._pipe.run(_AGE, [f"{self._prefix}boot"])
         return None if age_ms < 0 else timedelta(milliseconds=age_ms)
 
@@ -122,12 +122,12 @@ class RedisLive:
         """Check that the server responds and accepts writes.
 
         Raises:
-            DeliveryError: It does not: it is away, a replica, full, or cannot save.
+            DeliveryError: The server is unreachable, a replica, out of memory, or cannot save.
         """
         await self._pipe.call(b"SET", f"{self._prefix}probe", 1, b"EX", _PROBE_LIFE_S)
 
     async def close(self) -> None:
-        """End every subscription and the connections."""
+        """End every subscription and close the connections."""
         await self._topics.close()
         if self._own_pipe:
             await self._pipe.close()

@@ -19,13 +19,13 @@ _CONFIRMATION = timedelta(seconds=2)
 
 
 class RedisLink:
-    """Reads until the connection breaks or falls silent; then it is lost, once and for all.
+    """Reads until the connection breaks or is silent for too long; it is not reopened.
 
     Args:
-        connection: Connected, and used for nothing else.
-        deliver: Takes the channel and the message.
-        lost: Called once.
-        silence: How often the server is asked for a sign of life, and must have given one.
+        connection: An open connection, used for nothing else.
+        deliver: Called with the channel and the message.
+        lost: Called once, when the connection is lost.
+        silence: The interval of pings; the server must have responded by the next one.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class RedisLink:
         """Return when Redis has confirmed the subscription.
 
         Raises:
-            DeliveryError: The connection is lost, or Redis does not confirm.
+            DeliveryError: The connection is lost, or Redis does not confirm the subscription.
         """
         if self._ended:
             raise _LOST
@@ -65,15 +65,15 @@ class RedisLink:
                 await asyncio.shield(confirmation)
         except TimeoutError as error:
             self._end()
-            raise DeliveryError("Redis does not confirm a subscription") from error
+            raise DeliveryError("Redis did not confirm a subscription") from error
 
     def unsubscribe(self, channel: str) -> None:
-        """Let go of a channel."""
+        """Unsubscribe from a channel, without waiting."""
         if not self._ended and self._channels.pop(channel, None) is not None:
             self._ask(b"UNSUBSCRIBE", channel)
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._end()
         tasks = [task for task in (self._reader, self._watch, self._writer) if task is not None]
         for task in tasks:
@@ -142,7 +142,7 @@ class RedisLink:
             confirmation = self._confirmations.popleft()
             if not confirmation.done():
                 confirmation.set_exception(_LOST)
-                confirmation.exception()  # most of them nobody waits for
+                confirmation.exception()  # most are not awaited
         self._lost(self)
 
 

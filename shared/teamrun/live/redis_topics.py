@@ -1,8 +1,8 @@
 """Subscriptions of one process over one connection.
 
-A thousand readers of one run cost Redis one subscription and one message each time; the message
-is handed on in process. When the connection is lost every iteration ends, and whoever still wants
-to read subscribes again, after a look at the log: silence must not pass for "nothing happened".
+A thousand readers of one run cost Redis one subscription and one message each time; the message is
+delivered to the readers in process. If the connection is lost, every iteration ends. Readers then
+subscribe again and read the log, because silence may mean that messages were lost.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ class RedisTopics:
     """Subscribes to channels of Redis.
 
     Args:
-        pipe: Where connections come from.
-        prefix: Put before each topic to make the name of its channel.
-        silence: How often the server must give a sign of life.
+        pipe: Makes the connections.
+        prefix: The prefix of the channel names.
+        silence: The interval in which the server must give a sign of life.
     """
 
     def __init__(self, pipe: RedisPipe, *, prefix: str, silence: timedelta = _SILENCE) -> None:
@@ -41,7 +41,7 @@ class RedisTopics:
 
     @asynccontextmanager
     async def subscribe(self, topic: str) -> AsyncGenerator[Reader, None]:
-        """Messages from the time the context is entered, when Redis has confirmed it.
+        """The messages published while the context is entered; Redis has confirmed it by then.
 
         Raises:
             DeliveryError: Redis cannot be reached.
@@ -56,7 +56,7 @@ class RedisTopics:
                 link.unsubscribe(self._prefix + topic)
 
     async def close(self) -> None:
-        """End every subscription and the connection."""
+        """End every subscription and close the connection."""
         opening, self._opening = self._opening, None
         if opening is not None:
             opening.cancel()

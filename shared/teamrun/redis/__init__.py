@@ -1,1 +1,1 @@
-"""The link to Redis or Valkey that the queue and the live state share."""
+"""The connection to Redis or Valkey that the queue and the live state share."""

@@ -1,7 +1,7 @@
-"""The one reader of Redis URLs, for every process and every client library.
+"""The parser of Redis URLs for every process and every client library.
 
-redis-py and kombu read the same URL differently (`?db=`, `?protocol=`, `unix://`, certificates).
-Here a URL is read once; both libraries are then configured from the result.
+redis-py and kombu interpret the same URL differently (`?db=`, `?protocol=`, `unix://`,
+certificates). Here a URL is parsed once, and both libraries are configured from the result.
 """
 
 import re
@@ -43,18 +43,18 @@ _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisAddress:
-    """Which server and database, and how to reach and trust it."""
+    """A server and database, and how to connect to it and verify it."""
 
     kind: Literal["tcp", "tls", "unix"]
     host: str = ""
     port: int = DEFAULT_PORT
     path: str = ""
-    """The socket, for `unix`."""
+    """The path of the socket, for `unix`."""
     db: int = 0
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     tls: tuple[tuple[str, str | bool], ...] = ()
-    """Options of redis-py's TLS connections, complete."""
+    """All options of redis-py's TLS connections."""
 
     @property
     def where(self) -> str:

@@ -1,11 +1,11 @@
-"""Commands of one process to Redis, sent together.
+"""Sends the commands of one process to Redis in batches.
 
-Commands that are asked for while others are on their way gather, and go out as one write; redis-py
-makes the connection (TLS, passwords, databases) and reads the replies. One command at a time costs
-two thirds of what it costs through redis-py's client, ten together an eighth.
+Commands that are requested while others are in flight are collected and sent as one write. redis-py
+makes the connection (TLS, passwords, databases) and parses the replies. A single command costs two
+thirds of what it costs with redis-py's client; ten together cost an eighth.
 
-A command whose connection breaks is sent once more, so it may be carried out twice: everything
-that Teamrun sends may be.
+If the connection breaks, a command is sent once more, so it may be executed twice. All commands
+that Teamrun sends are safe to repeat.
 """
 
 import asyncio
@@ -60,9 +60,9 @@ class RedisPipe:
 
     Args:
         redis: The server, as a URL or as a parsed address.
-        timeout: How long a command may take, including the making of a connection.
-        cool_down: After a timeout, how long commands are refused at once: so a server that
-            hangs does not hold every request for the whole timeout.
+        timeout: How long a command may take, including the time to connect.
+        cool_down: How long commands fail at once after a timeout, so that a server that hangs
+            does not delay every request by the whole timeout.
 
     Raises:
         UsageError: The URL is invalid.
@@ -89,7 +89,7 @@ class RedisPipe:
         """The reply to one command.
 
         Raises:
-            DeliveryError: Redis cannot be reached, does not answer in time, or refuses.
+            DeliveryError: Redis is unreachable, does not respond in time, or returns an error.
         """
         try:
             return await self._enqueue(pack(command))
@@ -100,7 +100,7 @@ class RedisPipe:
         """The reply of a script.
 
         Raises:
-            DeliveryError: As with `call`.
+            DeliveryError: As for `call`.
         """
         rest = (len(keys), *keys, *arguments)
         try:
@@ -112,7 +112,7 @@ class RedisPipe:
             raise self._refused(error) from error
 
     def new_connection(self) -> AbstractConnection:
-        """A connection of the caller's own, not connected yet."""
+        """A new connection for the caller, not connected yet."""
         make: type[AbstractConnection] = _KINDS[self._address.kind]
         return make(
             **self._address.options(),
@@ -140,7 +140,7 @@ class RedisPipe:
         return ""
 
     async def close(self) -> None:
-        """End the connection; commands on their way fail."""
+        """Close the connection; commands in flight fail."""
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.cancel()
@@ -186,7 +186,7 @@ class RedisPipe:
         for command in commands:
             if not command.reply.done():
                 command.reply.set_exception(self.failure(error))
-                command.reply.exception()  # whoever asked may be gone
+                command.reply.exception()  # the caller may have been cancelled
 
     async def _exchange(self, batch: list[_Command]) -> None:
         if self._connection is not None:
@@ -195,7 +195,7 @@ class RedisPipe:
             except (RedisError, OSError) as error:
                 if isinstance(error, TimeoutError):
                     raise
-                await self._disconnect()  # it broke while idle, most likely: once more
+                await self._disconnect()  # it probably broke while idle, so try once more
         self._connection = self.new_connection()
         await self._connection.connect()
         return await self._talk(self._connection, batch)
@@ -215,7 +215,7 @@ class RedisPipe:
             else:
                 if not command.reply.done():
                     command.reply.set_result(reply)
-        if demoted:  # a replica now: the name may lead to the new primary
+        if demoted:  # the server is now a replica; the name may resolve to the new primary
             await self._disconnect()
 
     async def _disconnect(self) -> None:
@@ -228,7 +228,7 @@ class RedisPipe:
 
 
 def pack(command: Sequence[Argument]) -> bytes:
-    """One command in the protocol of Redis."""
+    """Serialize one command in the Redis protocol (RESP)."""
     parts = [b"*%d\r\n" % len(command)]
     for argument in command:
         if isinstance(argument, str):

@@ -32,12 +32,12 @@ async def watch_redis(ping: Callable[[], Awaitable[None]], *, pause: timedelta =
             if not is_away:
                 is_away = True
                 logger.warning(
-                    "Redis cannot be used; this process waits for it",
+                    "Redis is unavailable; this process waits for it",
                     extra={"action": "redis.away", "error": str(error)},
                 )
         else:
             if is_away:
                 is_away = False
                 # A warning, so that a log of warnings does not end with the outage.
-                logger.warning("Redis can be used again", extra={"action": "redis.back"})
+                logger.warning("Redis is available again", extra={"action": "redis.back"})
         await asyncio.sleep(pause.total_seconds())

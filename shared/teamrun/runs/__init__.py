@@ -1,1 +1,1 @@
-"""One run, executed durably: its log, the engine, the durable team, and what clients ask."""
+"""Durable runs: the log, the engine, the durable team, and the operations that clients use."""

@@ -1,1 +1,1 @@
-"""Object storage behind one seam: memory, a folder, S3 and what speaks like it."""
+"""Object storage behind one seam: memory, a folder, S3 and compatible servers, Azure Blob."""

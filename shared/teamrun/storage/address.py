@@ -1,4 +1,4 @@
-"""The one reader of store URLs; `open.py` makes a store of what it returns."""
+"""The parser of store URLs; `open.py` makes a store from the result."""
 
 import hashlib
 import os
@@ -38,7 +38,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreAddress:
-    """Which store; it holds no credentials."""
+    """The address of a store, without credentials."""
 
     kind: Literal["memory", "file", "s3", "az"]
     folder: Path | None = None
@@ -53,7 +53,7 @@ def read_store_url(url: str) -> StoreAddress:
     """Read the URL, or the path, of a store. `~` is the home folder.
 
     Raises:
-        UsageError: It is none of the known forms. The message repeats no part that could be secret.
+        UsageError: The URL is invalid. The message never contains a part that could be secret.
     """
     if _CONTROL.search(unquote(url, errors="replace")):
         _refuse("it contains a control character")
@@ -103,7 +103,7 @@ def store_namespace(url: str) -> str:
     """A short name that differs between stores and is equal for every spelling of one store URL.
 
     Raises:
-        UsageError: As `read_store_url`.
+        UsageError: As for `read_store_url`.
     """
     address = read_store_url(url)
     options = sorted(
@@ -137,8 +137,8 @@ def _file(url: str, parts: SplitResult) -> StoreAddress:
 def _bucket(kind: Literal["s3", "az"], url: str, parts: SplitResult) -> StoreAddress:
     if "@" in parts.netloc or "@" in parts.path:
         _refuse(
-            f"it contains credentials (or an @, which is written %40). Remove them from the URL "
-            f"and set {_IN_THE_ENVIRONMENT[kind]} instead"
+            f"it contains credentials (or an @, which must be written as %40). Remove them "
+            f"from the URL and set {_IN_THE_ENVIRONMENT[kind]} instead"
         )
     if "#" in url:
         _refuse("write # as %23")

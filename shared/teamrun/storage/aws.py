@@ -1,7 +1,7 @@
-"""What the environment and the profile files of the AWS tools say about S3.
+"""The S3 configuration in the environment and in the AWS profile files.
 
-obstore reads variables alone. Profiles with static keys are read here; for the others (SSO, an
-assumed role, a process) boto3 is used if it is installed.
+obstore only reads variables. Profiles with static keys are read here. For the others (SSO, an
+assumed role, a process), boto3 is used if it is installed.
 Source: https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 """
 
@@ -26,7 +26,7 @@ _OTHER_SOURCES = ("sso_session", "sso_start_url", "role_arn", "credential_proces
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsProfile:
-    """One profile; what it does not set is None."""
+    """One profile; fields that it does not set are None."""
 
     name: str
     access_key_id: str | None = None
@@ -35,11 +35,11 @@ class AwsProfile:
     region: str | None = None
     endpoint: str | None = None
     needs_boto3: bool = False
-    """Whether its credentials come from elsewhere than the files."""
+    """Whether its credentials are not in the files."""
 
 
 def aws_endpoint(environ: Mapping[str, str]) -> str | None:
-    """The endpoint for S3 that the environment names."""
+    """The S3 endpoint in the environment."""
     return next((value for name in _ENDPOINTS if (value := environ.get(name))), None)
 
 
@@ -59,8 +59,8 @@ def read_profile(environ: Mapping[str, str]) -> AwsProfile | None:
     if in_config is None and in_credentials is None:
         if asked:
             raise UsageError(
-                f"AWS_PROFILE names {asked!r}, and neither AWS file has such a profile: correct "
-                "it, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+                f"AWS_PROFILE is {asked!r}, but the AWS files have no such profile: correct it, or "
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
                 setting="store",
             )
         return None
@@ -78,11 +78,11 @@ def read_profile(environ: Mapping[str, str]) -> AwsProfile | None:
 
 
 def boto3_credentials(profile: AwsProfile) -> "Boto3CredentialProvider":
-    """Credentials of a profile that is more than static keys; boto3 renews them.
+    """The credentials of a profile without static keys; boto3 renews them.
 
     Raises:
         MissingPackage: boto3 is not installed.
-        UsageError: The profile gives none.
+        UsageError: The profile has no credentials.
     """
     require("boto3", extra="bedrock", needed_by=f"The AWS profile {profile.name!r}", lowest=(1, 40))
     import boto3
@@ -93,7 +93,7 @@ def boto3_credentials(profile: AwsProfile) -> "Boto3CredentialProvider":
         return Boto3CredentialProvider(boto3.Session(profile_name=profile.name))
     except (BotoCoreError, ValueError) as error:
         raise UsageError(
-            f"The AWS profile {profile.name!r} gives no credentials ({type(error).__name__}): "
+            f"The AWS profile {profile.name!r} has no credentials ({type(error).__name__}): "
             "sign in again, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
             setting="store",
         ) from error
@@ -109,7 +109,7 @@ def _sections(
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
     except (ConfigError, UnicodeDecodeError, OSError):
-        # Not the parser's words: they repeat lines of a file of secrets.
+        # Without the parser's message, which would repeat lines of a file of secrets.
         raise UsageError(
             f"{variable.removeprefix('AWS_')} cannot be read: {str(path)!r} is not a valid file "
             "of AWS profiles.",

@@ -2,7 +2,7 @@
 
 Above it: the run log and everything derived from it. Below it: `memory.py`, `file.py` and
 `bucket.py` (S3 and Azure Blob); `open.py` makes one from a URL.
-One primitive carries all safety: `put_new`, put-if-absent (RFC 9110 `If-None-Match: *`).
+All safety depends on one primitive: `put_new`, put-if-absent (RFC 9110 `If-None-Match: *`).
 """
 
 from typing import Protocol, runtime_checkable
@@ -12,13 +12,13 @@ __all__ = ["ObjectStore"]
 
 @runtime_checkable
 class ObjectStore(Protocol):
-    """Bytes under keys.
+    """Objects, which are bytes under keys.
 
     A key is one or more segments joined by `/`; no segment is empty, `.` or `..`, and no key is
     also the folder of another one.
 
-    Every method raises `Unavailable` where storage cannot be reached, or did not say whether it did
-    what was asked: the caller may repeat the call.
+    Every method raises `Unavailable` if storage cannot be reached, or if its response was lost so
+    that the outcome is unknown. The caller may repeat the call.
     """
 
     async def put_new(self, key: str, data: bytes) -> bool:
@@ -53,11 +53,11 @@ class ObjectStore(Protocol):
         ...
 
     async def check(self) -> None:
-        """Prove that storage answers and honours put-if-absent; for readiness probes.
+        """Check that storage responds and honours put-if-absent; for readiness probes.
 
         Raises:
-            Unavailable: It does not answer.
-            StorageError: It ignores the condition, and cannot be used.
+            Unavailable: Storage does not respond.
+            StorageError: It ignores the condition, so it cannot be used.
         """
         ...
 

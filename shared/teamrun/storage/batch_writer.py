@@ -1,8 +1,8 @@
 """One thread that makes puts durable, many at a time.
 
-`fsync` takes milliseconds and blocks, but brings to the disk whatever has gathered meanwhile. So
-the puts of all coroutines queue here; each round stages and syncs all the files, gives them their
-names in order, and then syncs each folder once.
+`fsync` blocks for milliseconds, but one call covers everything written before it. The puts of all
+coroutines are therefore queued here. Each round stages and syncs all files, gives them their names
+in order, and then syncs each folder once.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class _Job:
 
 
 class BatchWriter:
-    """Writes through one thread, which starts with the first put and ends with `close`."""
+    """Writes in one thread, which starts with the first put and ends with `close`."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -40,15 +40,15 @@ class BatchWriter:
         self._lock = threading.Lock()
 
     async def create(self, path: str, data: bytes) -> bool:
-        """As `Disk.create`, durable on return."""
+        """Like `Disk.create`, but durable on return."""
         return await self._put(path, data, self._disk.place_new)
 
     async def replace(self, path: str, data: bytes) -> None:
-        """As `Disk.replace`, durable on return."""
+        """Like `Disk.replace`, but durable on return."""
         await self._put(path, data, self._replace)
 
     async def close(self) -> None:
-        """Finish what is queued, and end the thread."""
+        """Finish the queued puts and end the thread."""
         with self._lock:
             thread, self._thread = self._thread, None
             if thread is not None:
@@ -129,7 +129,7 @@ def _attempt(job: _Job, act: Callable[[_Job], None]) -> None:
 
 def _report(job: _Job) -> None:
     def settle() -> None:
-        if job.done.done():  # whoever waited was cancelled
+        if job.done.done():  # the caller was cancelled
             return
         if isinstance(job.result, StorageError):
             job.done.set_exception(job.result)
@@ -138,5 +138,5 @@ def _report(job: _Job) -> None:
 
     try:
         job.loop.call_soon_threadsafe(settle)
-    except RuntimeError:  # the loop was closed; nobody waits any more
+    except RuntimeError:  # the loop was closed, so no caller waits
         return

@@ -1,7 +1,7 @@
-"""A store in a bucket: S3, what speaks like it, and Azure Blob, all through obstore.
+"""A store in a bucket: S3, compatible servers, and Azure Blob, all through obstore.
 
 obstore's blocking calls run in threads of this store. Its coroutines would save a fifth of the
-CPU time, but with 0.12 they abort the process now and then when it exits soon after one.
+CPU time, but with 0.12 they sometimes abort the process if it exits soon after a call.
 """
 
 import asyncio
@@ -33,14 +33,14 @@ __all__ = ["BucketStore", "map_bucket_error", "open_azure", "open_s3"]
 T = TypeVar("T")
 
 _THREADS = 64
-"""Requests in flight; they wait for the network."""
+"""Maximum number of requests in flight."""
 _PAGE = 1000
 _REGIONS = {"AWS_REGION", "AWS_DEFAULT_REGION"}
 _QUERY = re.compile(r"\?\S*")
 _URL = re.compile(r"\S*://\S*")
 
 
-# A server that is down is known as such after about a second, one that hangs after these.
+# A server that is down is detected after about a second, one that hangs after these retries.
 _RETRIES: "RetryConfig" = {
     "max_retries": 3,
     "retry_timeout": timedelta(seconds=10),
@@ -60,29 +60,29 @@ def open_s3(
     region: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> "BucketStore":
-    """A store in an S3 bucket; credentials come from where the AWS tools take them.
+    """Open a store in an S3 bucket, with the same sources of credentials as the AWS tools.
 
-    That is: `AWS_ACCESS_KEY_ID` and its companions, else the profile `AWS_PROFILE` or `default`,
-    else the role of the machine.
+    These are `AWS_ACCESS_KEY_ID` and related variables, then the profile `AWS_PROFILE` or
+    `default`, then the role of the machine.
 
     Args:
-        bucket: Its name.
-        prefix: A folder of the bucket that holds everything.
+        bucket: The name of the bucket.
+        prefix: The folder of the bucket for all objects.
         endpoint: The server, if it is not Amazon's; by default that of `AWS_ENDPOINT_URL`. It must
             honour `If-None-Match: *`.
-        region: Where the bucket is.
-        environ: In place of the environment of the process; obstore reads that in any case.
+        region: The region of the bucket.
+        environ: Replaces the environment of the process; obstore reads the latter in any case.
 
     Raises:
-        UsageError: `AWS_PROFILE` names a profile that does not exist or gives no credentials, the
-            endpoint is no URL, or a variable has a value that obstore refuses.
+        UsageError: The profile of `AWS_PROFILE` does not exist or has no credentials, the endpoint
+            is not a URL, or obstore rejects the value of a variable.
     """
     environ = os.environ if environ is None else environ
     profile = read_profile(environ)
     endpoint = endpoint or aws_endpoint(environ) or (profile.endpoint if profile else None)
     config: S3Config = {
         "virtual_hosted_style_request": endpoint is None,
-        "disable_bulk_delete": True,  # not every server has it
+        "disable_bulk_delete": True,  # not every server supports it
     }
     if endpoint is not None:
         check_endpoint(endpoint, source="the endpoint (AWS_ENDPOINT_URL, or that of the profile)")
@@ -120,17 +120,17 @@ def _add_profile(config: "S3Config", profile: AwsProfile) -> "Boto3CredentialPro
 def open_azure(
     container: str, *, prefix: str = "", account: str | None = None, endpoint: str | None = None
 ) -> "BucketStore":
-    """A store in a container of Azure Blob Storage; credentials come from the environment.
+    """Open a store in an Azure Blob Storage container, with credentials from the environment.
 
     Args:
-        container: Its name.
-        prefix: A folder of the container that holds everything.
-        account: The storage account; without it `AZURE_STORAGE_ACCOUNT_NAME` names it.
+        container: The name of the container.
+        prefix: The folder of the container for all objects.
+        account: The storage account; by default that of `AZURE_STORAGE_ACCOUNT_NAME`.
         endpoint: The server, if it is not Microsoft's.
 
     Raises:
-        UsageError: The account is not known, the endpoint is no URL, or a variable has a value that
-            obstore refuses.
+        UsageError: The account is unknown, the endpoint is not a URL, or obstore rejects the value
+            of a variable.
     """
     config: AzureConfig = {}
     if endpoint is not None:
@@ -177,12 +177,12 @@ def _client(endpoint: str | None) -> "ClientConfig":
 
 
 _NO_BUCKET = ("<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>")
-"""How S3 and Azure Blob Storage name it in the body of a 404."""
+"""The codes of a missing bucket in the body of a 404 from S3 and Azure Blob Storage."""
 
 
 def map_bucket_error(error: Exception, what: str) -> StorageError:
     """Convert an error of obstore; the caller raises the result."""
-    # A query string may hold a signature.
+    # A query string may contain a signature.
     reason = _QUERY.sub("", str(error).partition("\n")[0])[:500]
     if isinstance(error, FileNotFoundError):
         return NotFound(f"{what}: no such object or bucket: {reason}")
@@ -195,8 +195,8 @@ class BucketStore:
     """Implements `ObjectStore` over a bucket of obstore.
 
     Args:
-        bucket: A configured store of obstore; its prefix, if any, holds everything.
-        name: What error messages call it.
+        bucket: A configured obstore store; all objects are below its prefix, if it has one.
+        name: The name to use in error messages.
     """
 
     def __init__(self, bucket: "Bucket", *, name: str) -> None:
@@ -208,10 +208,10 @@ class BucketStore:
     async def put_new(self, key: str, data: bytes) -> bool:
         """Create the object; returns False and changes nothing if it already exists.
 
-        The first call proves that the server honours put-if-absent.
+        The first call checks that the server honours put-if-absent.
 
         Raises:
-            StorageError: It does not, and nothing was written under `key`.
+            StorageError: The server does not honour it; nothing was written under `key`.
         """
         check_key(key)
         if not self._proven:
@@ -256,11 +256,11 @@ class BucketStore:
             await self._call(lambda: obstore.delete(self._bucket, key), f"cannot delete {key!r}")
 
     async def check(self) -> None:
-        """Prove that the bucket answers and, the first time, that it honours put-if-absent.
+        """Check that the bucket responds and, the first time, that it honours put-if-absent.
 
         Raises:
-            Unavailable: It does not answer.
-            StorageError: It ignores the condition, does not exist or refuses the credentials.
+            Unavailable: The bucket does not respond.
+            StorageError: It ignores the condition, does not exist or rejects the credentials.
         """
         if self._proven:
             await self.list("probe/", limit=1)
@@ -277,7 +277,7 @@ class BucketStore:
         self._proven = True
 
     async def _prove_with(self, key: str) -> None:
-        # The answer to the first put may be lost; its repetition then reports that the key exists.
+        # The response to the first put may be lost; its retry then reports that the key exists.
         await self._put_new(key, b"1")
         if await self._put_new(key, b"2") or await self.get(key) != b"1":
             raise StorageError(
@@ -286,7 +286,7 @@ class BucketStore:
             )
 
     async def close(self) -> None:
-        """Let go of the threads; requests in flight end by themselves."""
+        """Release the threads; requests in flight complete on their own."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _call(self, act: Callable[[], T], what: str) -> T:
@@ -305,12 +305,12 @@ class BucketStore:
         try:
             obstore.put(self._bucket, key, data, mode="create", use_multipart=False)
         except AlreadyExistsError as error:
-            # S3 answers 409, too, where two creations meet and neither has won yet: obstore takes
-            # that for "exists".
+            # S3 also responds with 409 if two conditional writes conflict and neither has won yet.
+            # obstore reports that as "exists".
             try:
                 obstore.head(self._bucket, key)
             except FileNotFoundError:
-                raise Unavailable(f"another write of {key!r} is under way") from error
+                raise Unavailable(f"another write of {key!r} is in progress") from error
             return False
         return True
 
@@ -324,7 +324,7 @@ class BucketStore:
 
 
 def _is_bucket_missing(error: Exception) -> bool:
-    """Whether it is the bucket that does not exist: obstore reports that as a missing object."""
+    """Whether the bucket does not exist, which obstore reports as a missing object."""
     return any(code in str(error) for code in _NO_BUCKET)
 
 

@@ -1,9 +1,9 @@
-"""The synchronous half of the folder store: files that appear whole, under a name that was free.
+"""The synchronous half of the folder store: atomic creation of files.
 
-A new object is written to `.tmp/`, then `link` gives it its name: that fails where the name is
-taken, and nobody ever sees half a file. A process that is killed in between leaves a file in
-`.tmp/` that nobody reads; `sweep` removes it later. With `sync`, the bytes are on the disk before
-the name is, and the name is before the call returns.
+A new object is written to `.tmp/`, then `link` gives it its name. That fails if the name is taken,
+and no reader ever sees a partial file. A process that is killed in between leaves a file in `.tmp/`
+that is never read; `sweep` removes it later. With `sync`, the content is on the disk before the
+name, and the name is on the disk before the call returns.
 """
 
 import errno
@@ -26,16 +26,16 @@ __all__ = ["Disk", "map_os_error"]
 _TMP = ".tmp"
 _LEFTOVER_AGE = timedelta(hours=1)
 _ATTEMPTS = 50
-"""A folder may be removed (it was empty) between its making and its use, but hardly this often."""
+"""An empty folder may be removed between its creation and its use, but hardly this often."""
 _AT_ONCE, _PAUSE_S = 5, 0.002
-"""After so many attempts there is a pause, of a random length up to this, before each."""
+"""After this many attempts there is a random pause of up to this length before each."""
 _KNOWN_FOLDERS = 50_000
 
 _SAFE = 0 if sys.platform == "win32" else os.O_NOFOLLOW | os.O_CLOEXEC
 _BINARY = os.O_BINARY if sys.platform == "win32" else 0
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE | _BINARY
 _READ = os.O_RDONLY | _SAFE | _BINARY
-# Never for everybody: prompts and answers are in there. The umask takes away more.
+# Never readable for others, because the files contain prompts and answers. The umask applies too.
 _FILE_MODE = 0o660
 _FOLDER_MODE = 0o770
 
@@ -57,7 +57,7 @@ _PASSING = frozenset(
         errno.ETIMEDOUT,
     }
 )
-"""Faults that a repeated call may not meet again, once somebody has freed or mounted something."""
+"""Errors that may be transient; some need free space or a mounted disk first."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -79,7 +79,7 @@ class Disk:
 
     Args:
         root: The folder.
-        sync: Survive the loss of power, too.
+        sync: Survive a power failure too.
         make: Make the folder if it is missing, and prove that it can be written to.
         link: Gives a complete file its name; a parameter for tests.
 
@@ -95,7 +95,7 @@ class Disk:
         self._counter = count()
         self._known: set[str] = set()
         self.unsynced: set[str] = set()
-        """Folders with a new name in them that is not on the disk yet; only with `sync`."""
+        """Folders with a new name that is not on the disk yet; only with `sync`."""
         if not make:
             self.root = os.path.realpath(root)
             if not os.path.isdir(root):
@@ -108,17 +108,17 @@ class Disk:
             self.sweep()
             self._prove_links()
         except OSError as error:
-            # On a full disk what is there can still be read, and runs can wait.
+            # On a full disk, existing objects can still be read, and runs can wait.
             if error.errno not in _FULL or not os.path.isdir(f"{root}/{_TMP}"):
                 raise map_os_error(error, f"cannot use the folder {root!r} as a store") from error
 
     def path(self, key: str) -> str:
-        """Where the object lies."""
+        """The path of the object."""
         return f"{self.root}/{key_to_path(key)}"
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write a new file, whole or not at all; False where the name is taken."""
-        if not data and not self._sync:  # nothing in it that could be torn
+        """Write a new file, whole or not at all; returns False if the name is taken."""
+        if not data and not self._sync:  # an empty file cannot be partial
             return self._claim(path, lambda: os.close(os.open(path, _WRITE, _FILE_MODE)))
         staged = self.stage(data)
         try:
@@ -127,7 +127,7 @@ class Disk:
             self.discard(staged)
 
     def replace(self, path: str, data: bytes) -> None:
-        """Write a file, whole or not at all, in place of whatever had its name."""
+        """Write a file, whole or not at all, replacing any file with its name."""
         staged = self.stage(data)
         try:
             self.place(staged, path)
@@ -136,7 +136,7 @@ class Disk:
             raise
 
     def stage(self, data: bytes) -> str:
-        """Write a file that nobody reads yet, and return its path."""
+        """Write a file that is not visible to readers yet; returns its path."""
         path = f"{self.root}/{_TMP}/{os.getpid()}-{self._token}-{next(self._counter)}"
         file = os.open(path, _WRITE, _FILE_MODE)
         try:
@@ -151,11 +151,11 @@ class Disk:
         return path
 
     def place_new(self, staged: str, path: str) -> bool:
-        """Give a staged file a second name, for good; False where that is taken."""
+        """Give a staged file its final name as well; returns False if that is taken."""
         return self._claim(path, lambda: self._link(staged, path))
 
     def place(self, staged: str, path: str) -> None:
-        """Move a staged file to its name, in place of whatever had it."""
+        """Move a staged file to its name, replacing any file there."""
         self._in_folder(path, lambda: os.replace(staged, path))
 
     def discard(self, staged: str) -> None:
@@ -164,17 +164,17 @@ class Disk:
             os.unlink(staged)
 
     def read(self, path: str, *, at_most: int | None = None) -> bytes | None:
-        """The bytes of a file; None where there are more than `at_most`.
+        """The bytes of a file; None if it is larger than `at_most`.
 
         Raises:
-            FileNotFoundError: There is no such file.
+            FileNotFoundError: The file does not exist.
         """
         folder = path.rpartition("/")[0]
         if folder not in self._known:
             self._refuse_links(folder)
         try:
             file = os.open(path, _READ)
-        except NotADirectoryError as error:  # a part of the way is a file
+        except NotADirectoryError as error:  # a part of the path is a file
             raise FileNotFoundError(error.errno, error.strerror, path) from error
         try:
             status = os.fstat(file)
@@ -191,9 +191,9 @@ class Disk:
         return os.path.isdir(self.root)
 
     def remove(self, path: str) -> None:
-        """Remove a file, and the folders that are empty then; nothing happens where there is none.
+        """Remove a file, if it exists, and the folders that are empty afterwards.
 
-        Not synced: an object that comes back after a loss of power is deleted again.
+        Not synced: an object that reappears after a power failure is deleted again.
         """
         try:
             os.unlink(path)
@@ -209,12 +209,12 @@ class Disk:
             folder = folder.rpartition("/")[0]
 
     def sync_folders(self) -> None:
-        """Bring every new name to the disk."""
+        """Write every new name to the disk."""
         while self.unsynced:
             folder = self.unsynced.pop()
             try:
                 file = os.open(folder, os.O_RDONLY)
-            except FileNotFoundError:  # removed since, being empty
+            except FileNotFoundError:  # it was empty and has been removed
                 continue
             try:
                 os.fsync(file)
@@ -225,7 +225,7 @@ class Disk:
                 os.close(file)
 
     def sweep(self) -> None:
-        """Remove what killed processes left in `.tmp/`."""
+        """Remove the files that killed processes left in `.tmp/`."""
         limit = time.time() - _LEFTOVER_AGE.total_seconds()
         with os.scandir(f"{self.root}/{_TMP}") as found:
             for entry in found:
@@ -239,7 +239,7 @@ class Disk:
         except FileExistsError:
             if os.path.isdir(path):
                 raise StorageError(f"{path!r} is a folder of other keys") from None
-            if self._sync:  # whoever is told "taken" may rely on it
+            if self._sync:  # the caller may rely on the existing name
                 self.unsynced.add(path.rpartition("/")[0])
             return False
         return True
@@ -253,7 +253,7 @@ class Disk:
                 act()
             except FileNotFoundError:
                 self._known.discard(folder)
-                if attempt >= _AT_ONCE:  # somebody empties it as fast as it is made
+                if attempt >= _AT_ONCE:  # another process removes it as fast as it is created
                     time.sleep(random.random() * _PAUSE_S)
             else:
                 if self._sync:
@@ -262,8 +262,8 @@ class Disk:
         raise Unavailable(f"the folder {folder!r} does not stay; is {self.root!r} mounted?")
 
     def _make(self, folder: str) -> None:
-        # Step by step: the root itself is never made again, since an unmounted disk leaves an
-        # empty folder behind that must not be taken for the store.
+        # Step by step, because the root itself must never be created again: an unmounted disk
+        # leaves an empty folder that must not be mistaken for the store.
         path = self.root
         for name in folder[len(self.root) + 1 :].split("/") if folder != self.root else ():
             parent, path = path, f"{path}/{name}"
@@ -291,7 +291,7 @@ class Disk:
                 raise
             raise StorageError(
                 f"the file system of {self.root!r} has no hard links ({error.strerror}), so it "
-                "cannot hold runs: choose a folder on a local disk, or an s3:// store"
+                "cannot store runs: use a folder on a local disk, or an s3:// store"
             ) from error
         finally:
             self.discard(second)

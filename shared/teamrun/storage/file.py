@@ -1,7 +1,8 @@
-"""A store in a folder: what `teamrun serve` uses on one machine.
+"""A store in a folder, which `teamrun serve` uses on one machine.
 
-It survives `kill -9` always, and the loss of power with `fsync`. Without `fsync` a small put takes
-some 30 microseconds and is made where it stands: a thread would cost ten times as much.
+It always survives `kill -9`; with `fsync` it also survives a power failure. Without `fsync`, a
+small put takes about 30 microseconds and runs on the event loop; a thread would cost ten times as
+much.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ class FileStore:
 
     Args:
         root: The folder.
-        fsync: Survive the loss of power: each put waits for the disk.
+        fsync: Survive a power failure; each put waits for the disk.
         make: Make the folder if it is missing; without it nothing is written until the first put.
         link: Gives a complete file its name; a parameter for tests.
 
@@ -115,11 +116,11 @@ class FileStore:
         await _act(lambda: self._disk.remove(path), key, 0)
 
     async def check(self) -> None:
-        """Prove that the folder takes files and honours put-if-absent.
+        """Check that the folder accepts files and honours put-if-absent.
 
         Raises:
             Unavailable: The folder is gone, or its disk is full.
-            StorageError: It cannot be used.
+            StorageError: The folder cannot be used.
         """
         key = f"probe/{secrets.token_hex(8)}"
         try:
@@ -132,7 +133,7 @@ class FileStore:
                 await self.delete(key)
 
     async def close(self) -> None:
-        """End the writing thread."""
+        """End the writer thread."""
         if self._writer is not None:
             await self._writer.close()
 

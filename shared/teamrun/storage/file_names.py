@@ -1,8 +1,8 @@
-"""Keys as paths below a folder, and back again.
+"""Converts keys to paths below a folder, and back.
 
-Lower-case letters, digits and `_ = - .` stand for themselves; every other byte of the UTF-8 form
-becomes `%xx`. So a name is the same on file systems that fold case or normalize Unicode, no key
-leads out of the folder, and names that begin with a dot stay free for the store itself.
+Lower-case letters, digits and `_ = - .` are kept; every other byte of the UTF-8 form becomes `%xx`.
+Names are therefore the same on file systems that fold case or normalize Unicode. No key leads out
+of the folder, and names that start with a dot are reserved for the store.
 """
 
 import re
@@ -17,14 +17,14 @@ _ESCAPE = re.compile(rb"%([0-9a-f]{2})")
 
 
 def key_to_path(key: str) -> str:
-    """The relative path of a key that `check_key` has passed."""
+    """The relative path of a key that `check_key` has accepted."""
     if _PLAIN_KEY.fullmatch(key):
         return key
     return "/".join(_segment_to_name(segment) for segment in key.split("/"))
 
 
 def name_to_segment(name: str) -> str | None:
-    """What the name of a file or folder stands for; None where it is not one of ours."""
+    """The segment of a key that a file or folder name stands for; None for a foreign name."""
     if _PLAIN_NAME.fullmatch(name):
         return name
     try:

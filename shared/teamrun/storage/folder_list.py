@@ -1,8 +1,8 @@
-"""Sorted names of folders, remembered while the folder does not change.
+"""Sorted names of folders, cached while the folder does not change.
 
-A folder of 100,000 names takes about 150 ms to read and sort. Its list is kept and used again as
-long as the folder's time of modification stays the same and was already in the past when the
-list was made, by more than the coarsest clock of a file system.
+A folder of 100,000 names takes about 150 ms to read and sort. The list is reused as long as the
+folder's modification time is unchanged. It is only cached if that time was older, when the list was
+made, than the resolution of the coarsest file system clock.
 """
 
 import os
@@ -21,7 +21,7 @@ _CLOCK_NS = 2_000_000_000
 _WORTH_KEEPING = 500
 _KEPT_LISTS = 8
 _LARGE_BYTES = 65_536
-"""A folder that is as large itself has some thousand names on every common file system."""
+"""A folder entry of this size has some thousand names on every common file system."""
 
 
 class _Kept(NamedTuple):
@@ -38,7 +38,7 @@ class FolderList:
         self._lock = threading.Lock()
 
     def takes_long(self, prefix: str) -> bool:
-        """Whether listing it is likely to take many milliseconds."""
+        """Whether listing the folder is likely to take many milliseconds."""
         folder = self._folder(prefix)
         try:
             status = os.stat(folder, follow_symlinks=False)
@@ -100,7 +100,7 @@ def _stamp(status: os.stat_result) -> tuple[int, int]:
 
 
 def _segment(entry: os.DirEntry[str]) -> str | None:
-    """The segment of a key, with `/` after it for a folder: so they sort as whole keys do."""
+    """The segment of a key; a folder's ends in `/`, so that segments sort like whole keys."""
     segment = name_to_segment(entry.name)
     if segment is None or entry.is_file(follow_symlinks=False):
         return segment
@@ -108,7 +108,7 @@ def _segment(entry: os.DirEntry[str]) -> str | None:
 
 
 def _first(names: list[str], behind: str) -> int:
-    """The place of the first name that holds a key greater than `behind`."""
+    """The index of the first name that is or contains a key greater than `behind`."""
     place = bisect_right(names, behind)
     if place and names[place - 1].endswith("/") and behind.startswith(names[place - 1]):
         return place - 1

@@ -1,4 +1,4 @@
-"""A store in the memory of one process, for tests and for trying things out."""
+"""A store in the memory of one process, for tests and experiments."""
 
 from bisect import bisect_left, bisect_right, insort
 from itertools import takewhile
@@ -10,7 +10,7 @@ __all__ = ["MemoryStore"]
 
 
 class MemoryStore:
-    """Implements `ObjectStore` with a dictionary; everything is gone when the process is."""
+    """Implements `ObjectStore` with a dictionary; its content is lost when the process ends."""
 
     def __init__(self) -> None:
         self._objects: dict[str, bytes] = {}
@@ -61,10 +61,10 @@ class MemoryStore:
             del self._keys[bisect_left(self._keys, key)]
 
     async def check(self) -> None:
-        """Nothing can be wrong with it."""
+        """Do nothing: this store is always available."""
 
     async def close(self) -> None:
-        """Nothing to release; the objects stay until the store itself is dropped."""
+        """Do nothing: the objects are kept as long as the store exists."""
 
     def _store(self, key: str, data: bytes) -> None:
         if key not in self._objects:

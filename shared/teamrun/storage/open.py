@@ -1,4 +1,4 @@
-"""Makes a store from a URL, as settings name it."""
+"""Opens the store that a URL in the settings names."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ __all__ = ["open_store"]
 
 
 def open_store(url: str, *, fsync: bool = False, make: bool = True) -> ObjectStore:
-    """A store for one of these URLs.
+    """Open a store by one of these URLs.
 
         memory://
         file:///absolute/path                                    or just the path
@@ -21,12 +21,12 @@ def open_store(url: str, *, fsync: bool = False, make: bool = True) -> ObjectSto
         az://container/prefix?account=name&endpoint=...
 
     Args:
-        url: Which store; credentials of S3 and Azure are in the environment, never in here.
-        fsync: For `file://`: survive the loss of power, too.
-        make: For `file://`: make the folder if it is missing. Commands that only read do not.
+        url: The URL. Credentials for S3 and Azure come from the environment, never from the URL.
+        fsync: For `file://`, survive a power failure too.
+        make: For `file://`, create the folder if it is missing. Commands that only read do not.
 
     Raises:
-        UsageError: The URL is none of these, or its store cannot be used.
+        UsageError: The URL is invalid, or its store cannot be used.
         MissingPackage: `obstore` is not installed, for S3 and Azure.
         Unavailable: The folder cannot be used now; it may be later.
     """

@@ -44,10 +44,10 @@ _IDENTITY = "store-id"
 
 
 async def store_identity(store: ObjectStore) -> str:
-    """What tells this store from every other one, made by whoever asks first.
+    """The unique id of this store; the first process that asks creates it.
 
-    Processes that share a namespace in Redis need not share a store, by mistake. What they do for
-    their store alone must then not keep the others from doing it for theirs.
+    Processes may share a namespace in Redis but, by mistake, not the store. Work that they do for
+    their own store must then not prevent the others from doing it for theirs.
 
     Raises:
         StorageError: The store cannot be read or written.

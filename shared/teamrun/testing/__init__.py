@@ -1,4 +1,4 @@
-"""Doubles that ship with the library: for tests of your teams, without any service."""
+"""Test doubles that ship with the library, for tests of your teams without any service."""
 
 from teamrun.dispatch.local import LocalDispatcher
 from teamrun.live.memory import MemoryLive

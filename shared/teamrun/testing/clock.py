@@ -1,4 +1,4 @@
-"""A clock that a test moves."""
+"""A clock that a test controls."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ __all__ = ["FakeClock"]
 
 
 class FakeClock:
-    """Sleeping takes no time: it moves the clock on and is noted in `sleeps`."""
+    """A clock on which sleeping takes no time: it advances the clock and is recorded."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = start
@@ -19,11 +19,11 @@ class FakeClock:
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Move on by that time, and let other tasks run once."""
+        """Advance by that time, and let other tasks run once."""
         self.sleeps.append(seconds)
         self.advance(timedelta(seconds=seconds))
         await asyncio.sleep(0)
 
     def advance(self, delay: timedelta) -> None:
-        """Move on."""
+        """Advance the clock."""
         self._now += delay

@@ -1,4 +1,4 @@
-"""A store that fails as told: for tests of what must survive it."""
+"""A store that fails as planned, for tests of code that must survive it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,8 +14,11 @@ __all__ = ["Fault", "FaultStore", "Outcome", "StoreCall"]
 T = TypeVar("T")
 
 Outcome = Literal["unavailable", "reply_lost", "held", "reply_held"]
-"""`unavailable`: nothing is done. `reply_lost`: it is done, and the caller hears `Unavailable`.
-`held`: it is done when the test says so. `reply_held`: it is done, and the caller hears of it then.
+"""What happens to a call.
+
+`unavailable`: it is not executed and raises `Unavailable`. `reply_lost`: it is executed and raises
+`Unavailable`. `held`: it is executed when the test releases it. `reply_held`: it is executed, and
+returns when the test releases it.
 """
 
 
@@ -29,26 +32,26 @@ class StoreCall(NamedTuple):
 
 @dataclass(kw_only=True)
 class Fault:
-    """Calls that go wrong, and how."""
+    """Which calls fail, and how."""
 
     outcome: Outcome
     method: str = "*"
-    """Pattern of the method's name, as in a shell."""
+    """A shell pattern for the name of the method."""
     key: str = "*"
-    """Pattern of the key, as in a shell; `*` matches `/`, too."""
+    """A shell pattern for the key; `*` matches `/` too."""
     after: int = 0
-    """So many matching calls pass first."""
+    """The number of matching calls that succeed first."""
     times: int | None = 1
-    """So many calls go wrong; None is all."""
+    """The number of calls that fail; None for all."""
     reached: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     """Set when a call has met the fault."""
     release: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
-    """What held calls wait for; the test sets it."""
+    """The test sets it to release held calls."""
     hits: int = 0
-    """How many calls have gone wrong."""
+    """The number of calls that have failed."""
 
     def meets(self, call: StoreCall) -> bool:
-        """Whether this call goes wrong; counts it."""
+        """Whether this call fails; counts it."""
         if not (fnmatchcase(call.method, self.method) and fnmatchcase(call.key, self.key)):
             return False
         if self.after > 0:
@@ -66,7 +69,7 @@ class FaultStore:
 
     Args:
         store: The store that does the work.
-        decide: Asked for each call that no planned fault meets, for random schedules.
+        decide: Called for each call that meets no planned fault; for random schedules.
     """
 
     def __init__(
@@ -79,12 +82,12 @@ class FaultStore:
         """Every call so far, in order."""
 
     def plan(self, fault: Fault) -> Fault:
-        """Let calls go wrong from now on; returns the fault, to wait for and to release."""
+        """Add a fault; returns it, so that the test can wait for it and release it."""
         self._faults.append(fault)
         return fault
 
     def heal(self) -> None:
-        """Forget all plans; held calls go on."""
+        """Remove all faults; held calls continue."""
         faults, self._faults = self._faults, []
         for fault in faults:
             fault.release.set()

@@ -1,4 +1,4 @@
-"""A queue in memory: what is sent stays until the test delivers it."""
+"""A queue in memory: messages stay until the test delivers them."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -10,13 +10,13 @@ __all__ = ["MemoryQueue"]
 
 
 class MemoryQueue:
-    """Implements `Dispatcher`; a test looks at it, takes from it, loses or doubles messages."""
+    """Implements `Dispatcher`; a test can inspect, remove or duplicate messages."""
 
     def __init__(self) -> None:
         self.sent: list[RunRef] = []
         """Everything that was ever sent, in order."""
         self.waiting: deque[RunRef] = deque()
-        """What has not been delivered."""
+        """The messages that have not been delivered."""
         self.is_down = False
         """Whether sending fails."""
 
@@ -32,7 +32,7 @@ class MemoryQueue:
         self.waiting.append(ref)
 
     async def deliver(self, execute: Callable[[RunRef], Awaitable[object]]) -> int:
-        """Execute one after the other until nothing waits; returns how many."""
+        """Execute the waiting runs one after the other; returns how many."""
         delivered = 0
         while self.waiting:
             await execute(self.waiting.popleft())
@@ -40,4 +40,4 @@ class MemoryQueue:
         return delivered
 
     async def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing: there is nothing to release."""

@@ -1,7 +1,8 @@
-"""A model whose words are written beforehand: for tests, examples and dry runs of a service.
+"""A model with scripted answers, for tests, examples and dry runs of a service.
 
-In a run it answers by the position of the call in the run's log, so that a replay, a second
-worker and a thousand runs at once all hear the same. Outside a run it counts calls per agent.
+In a run, it answers by the position of the call in the run's log, so that a replay, a second worker
+and a thousand concurrent runs all receive the same answers. Outside a run, it counts calls per
+agent.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ _INFO = ModelInfo(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedCall:
-    """What the model was asked."""
+    """One request to the model."""
 
     agent: str | None
     position: int
@@ -74,7 +75,7 @@ class RecordedCall:
 
 @dataclass(slots=True)
 class _Play:
-    """What all views of one model share."""
+    """The state that all views of one model share."""
 
     by_agent: dict[str, _Steps] | None
     by_all: _Steps
@@ -82,7 +83,7 @@ class _Play:
     record: bool
     counters: dict[str, int] = field(default_factory=dict[str, int])
     heard: dict[str, int] = field(default_factory=dict[str, int])
-    """How far each agent came."""
+    """The number of steps that each agent has used."""
     used: RequestUsage = field(default_factory=lambda: RequestUsage(0, 0))
     calls: list[RecordedCall] = field(default_factory=list[RecordedCall])
 
@@ -90,18 +91,18 @@ class _Play:
 class ScriptedModel(ChatCompletionClient):
     """Answers with the steps of a script, in order.
 
-    A list is played from its start by every agent that `for_agent` or a run names; agents that
-    share one model object outside a run play it together. As a context manager it raises
-    `UsageError` at the end where steps are left over.
+    Every agent that `for_agent` or a run names uses a list from its start. Agents that share one
+    model object outside a run share its position too. As a context manager, the model raises
+    `UsageError` at the end if steps are left over.
 
     Args:
-        script: The answers, or a map from agents' names to theirs.
-        model_info: What the model is to be taken to be able to do; everything, by default.
+        script: The answers, or a mapping from the names of agents to their answers.
+        model_info: The capabilities to report; by default all.
         latency: How long each answer takes, as a `timedelta` or in seconds.
-        record: Keep what was asked, in `calls`.
+        record: Record the requests in `calls`.
 
     Raises:
-        UsageError: A step of the script does not hold.
+        UsageError: A step of the script is invalid.
     """
 
     def __init__(
@@ -192,21 +193,21 @@ class ScriptedModel(ChatCompletionClient):
 
     @property
     def model_info(self) -> ModelInfo:
-        """What the model is taken to be able to do."""
+        """The capabilities that the model reports."""
         return self._model_info
 
     @property
     def is_scripted(self) -> bool:
-        """True: no model is asked."""
+        """True: no model is called."""
         return True
 
     @property
     def calls(self) -> list[RecordedCall]:
-        """What was asked so far, of all agents in order; empty without `record=True`."""
+        """The requests of all agents so far, in order; empty without `record=True`."""
         return self._play.calls
 
     def for_agent(self, name: str) -> "ScriptedModel":
-        """The same script as the agent of that name plays it."""
+        """A view of the script for the agent of that name."""
         view = self._views.get(name)
         if view is None:
             view = self._views[name] = object.__new__(type(self))
@@ -219,7 +220,7 @@ class ScriptedModel(ChatCompletionClient):
         return replace(self._play.used)
 
     def left_over(self) -> dict[str, int]:
-        """How many steps were not asked for, by agent; `""` stands for nobody in particular."""
+        """The number of unused steps, by agent; `""` if no agent is named."""
         play = self._play
         if play.by_agent is not None:
             rest = {
@@ -232,7 +233,7 @@ class ScriptedModel(ChatCompletionClient):
         return {name: count for name, count in rest.items() if count > 0}
 
     def finish(self) -> None:
-        """Check that the script was played to its end.
+        """Check that all steps of the script were used.
 
         Raises:
             UsageError: Steps are left over.
@@ -242,7 +243,7 @@ class ScriptedModel(ChatCompletionClient):
             raise UsageError(f"Steps of the scripted model are left over: {told}.", left_over=rest)
 
     def rewind(self) -> None:
-        """Play from the start again, and forget what was asked."""
+        """Start again from the first step, and clear the recorded requests."""
         play = self._play
         play.counters.clear()
         play.heard.clear()

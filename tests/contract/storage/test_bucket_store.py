@@ -134,7 +134,7 @@ async def test_a_server_whose_answers_are_lost_is_not_one_that_ignores_the_condi
 async def test_two_creations_that_meet_are_not_taken_for_an_object_that_exists() -> None:
     with _server({"PUT": 409, "HEAD": 404}, honest=True) as url:
         store = open_store(url)
-        with pytest.raises(Unavailable, match="under way"):
+        with pytest.raises(Unavailable):
             await store.put_new("a", b"x")
         await store.close()
 

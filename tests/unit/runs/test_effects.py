@@ -90,7 +90,7 @@ async def test_a_write_that_was_cut_off_fails_the_run_where_that_is_the_policy()
     ("answer", "calls", "told"),
     [
         ({"decision": "approve"}, 2, "paid"),
-        ({"decision": "reject"}, 1, "Nobody knows whether pay was carried out."),
+        ({"decision": "reject"}, 1, "It is unknown whether pay took effect."),
         ({"decision": "answer", "content": "it was paid"}, 1, "it was paid"),
     ],
     ids=["again", "leave", "result"],

@@ -1,1 +1,1 @@
-"""What makes a team durable: models, tools, agents and people behind the journal."""
+"""The durable team: models, tools, agents and people behind the journal."""

@@ -1,9 +1,9 @@
-"""Agents of the operator's own classes in a run: a turn of one is one call.
+"""Custom agents in a run: one turn is one call.
 
-Such an agent may read files and call services itself, so its code runs outside of run code: a
-turn is made once, put on record with what the agent remembers, and never made again. A model that
-it asks through the client that it was given is on record by itself: where a worker is lost in the
-middle of a turn, the turn is made anew, and what had been answered is not paid again.
+A custom agent may read files and call services itself, so its code is not run code. A turn is
+executed once, recorded together with the agent's state, and never repeated. Calls of the model
+client that the agent was given are recorded separately. If a worker is lost in the middle of a
+turn, the turn is executed again, and calls that had been answered are not paid for twice.
 """
 
 import json
@@ -33,7 +33,7 @@ __all__ = ["InnerModel", "JournaledAgent"]
 
 
 class _AgentTurn:
-    """One turn under way: what it asks, and what was answered before its worker was lost."""
+    """One turn in progress, with the answers recorded before a previous worker was lost."""
 
     def __init__(self, call_context: CallContext, known: Sequence[CallRecord], made: int) -> None:
         self.call_context = call_context
@@ -44,12 +44,12 @@ class _AgentTurn:
                 self._known[record.arguments_digest].append(record)
 
     def position(self) -> int:
-        """The number of the next model call of this agent."""
+        """Reserve the number of the agent's next model call."""
         self._made += 1
         return self._made - 1
 
     def answer(self, arguments: str) -> CallRecord | None:
-        """The recorded answer to this question; each is given once."""
+        """The recorded answer to this request; each record is used once."""
         known = self._known[arguments]
         return known.pop(0) if known else None
 
@@ -58,12 +58,12 @@ _turn: ContextVar[_AgentTurn | None] = ContextVar("teamrun_turn", default=None)
 
 
 class InnerModel(JournaledModel):
-    """The model client of an agent with code of its own; to be used in its turns."""
+    """The model client of a custom agent, for use in its turns."""
 
     async def _call(self, ask: Ask, asked: list[Any]) -> CreateResult:
         turn = _turn.get()
         if turn is None:
-            raise UsageError("An agent's model client is for its turns: use it in on_messages.")
+            raise UsageError("A custom agent may use its model client only in on_messages.")
         arguments = sha256(to_json([self._profile, *asked])).hexdigest()
         if (known := turn.answer(arguments)) is not None:
             return result_of(known)
@@ -80,10 +80,9 @@ class InnerModel(JournaledModel):
 
 
 class JournaledAgent(BaseChatAgent):
-    """An agent of one run, around one of the operator's class.
+    """Wraps a custom agent for one run.
 
-    `effects` of that class, `write` or none, says whether a turn may be made again of which nobody
-    knows whether it was made.
+    If the `effects` of its class is `write`, a turn whose outcome is unknown is not repeated.
     """
 
     def __init__(self, agent: BaseChatAgent, journal: Journal, *, path: str) -> None:
@@ -99,7 +98,7 @@ class JournaledAgent(BaseChatAgent):
 
     @property
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
-        """Those of the agent."""
+        """The message types of the wrapped agent."""
         return self._inner.produced_message_types
 
     async def on_messages(
@@ -107,7 +106,7 @@ class JournaledAgent(BaseChatAgent):
         messages: Sequence[BaseChatMessage],
         cancellation_token: CancellationToken | None = None,
     ) -> Response:
-        """Have the agent answer, or take what it answered before."""
+        """Let the agent answer, or return its recorded answer."""
         return await last_response(self.on_messages_stream(messages, cancellation_token))
 
     async def on_messages_stream(
@@ -115,12 +114,12 @@ class JournaledAgent(BaseChatAgent):
         messages: Sequence[BaseChatMessage],
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[AnyMessage | Response, None]:
-        """Have the agent answer, or take what it answered before.
+        """Let the agent answer, or return its recorded answer.
 
         Raises:
-            ModelError: A model failed, and the agent let it pass; worth another attempt perhaps.
-            UnknownOutcome: The turn writes, and its worker was lost in the middle.
-            AgentFailed: Anything else that the agent raised.
+            ModelError: A model failed and the agent did not handle it; a retry may succeed.
+            UnknownOutcome: The turn has outside effects, and its worker was lost in the middle.
+            AgentFailed: The agent raised another exception.
         """
         journal, heard = self._journal, list(messages)
 
@@ -145,12 +144,12 @@ class JournaledAgent(BaseChatAgent):
         yield Response(chat_message=answer, inner_messages=inner)
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
-        """Forget everything: the agent does before its next turn."""
+        """Reset the agent before its next turn."""
         self._journal.tool_states.pop(self._key, None)
         self._is_reset = True
 
     async def save_state(self) -> Mapping[str, Any]:
-        """What the agent remembered after its last turn."""
+        """The state of the agent after its last turn."""
         return self._journal.tool_states.get(self._key, {})
 
     @property

@@ -1,4 +1,4 @@
-"""The files that tools of a run leave and read, stored beside its log."""
+"""Artifacts: the files that the tools of a run store and read, beside its log."""
 
 import asyncio
 import mimetypes
@@ -13,7 +13,7 @@ __all__ = ["RunArtifacts"]
 
 
 class RunArtifacts:
-    """The files of a run, as one tool call sees them."""
+    """The artifacts of a run, as one tool call sees them."""
 
     def __init__(self, call_context: CallContext) -> None:
         self._call = call_context
@@ -22,16 +22,16 @@ class RunArtifacts:
         """By name, the versions in the order in which they were written."""
 
     def write(self, name: str, data: bytes | str, media_type: str | None = None) -> None:
-        """Leave a file; it is kept when the call has completed."""
+        """Store an artifact; it is kept once the call has completed."""
         kind = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
         version = (artifact_bytes(data), check_media_type(kind))
         self._written.setdefault(check_artifact_name(name), []).append(version)
 
     def read(self, name: str) -> bytes:
-        """The newest version of a file; for tools that run in a thread.
+        """The newest version of an artifact; for tools that run in a thread.
 
         Raises:
-            ArtifactNotFound: No tool of the run has left a file of this name.
+            ArtifactNotFound: The run has no artifact with this name.
             UsageError: Called on the event loop, which it would block; use `load`.
         """
         try:
@@ -42,10 +42,10 @@ class RunArtifacts:
         raise UsageError("Artifacts.read would block the worker: use `await artifacts.load(...)`.")
 
     async def load(self, name: str) -> bytes:
-        """The newest version of a file, this call's own included.
+        """The newest version of an artifact, including those of this call.
 
         Raises:
-            ArtifactNotFound: No tool of the run has left a file of this name.
+            ArtifactNotFound: The run has no artifact with this name.
         """
         if name in self._written:
             return self._written[name][-1][0]
@@ -55,11 +55,11 @@ class RunArtifacts:
         return await self._call.get_blob(record.sha256)
 
     def names(self) -> list[str]:
-        """The files that can be read, sorted."""
+        """The names of the artifacts that can be read, sorted."""
         return sorted({*self._call.artifact_names(), *self._written})
 
     async def store(self) -> tuple[ArtifactRecord, ...]:
-        """Make what was written durable; the log refers to it afterwards."""
+        """Make the written artifacts durable; returns the records for the log."""
         records: list[ArtifactRecord] = []
         versions = [(name, *each) for name, all_ in self._written.items() for each in all_]
         for name, content, media_type in versions:

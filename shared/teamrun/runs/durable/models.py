@@ -24,18 +24,18 @@ from teamrun.tools.schema import ToolSchema
 __all__ = ["Ask", "JournaledModel", "PriceOf", "result_of"]
 
 PriceOf = Callable[[str, str | None], Price | None]
-"""What a call of a profile costs, which a model of that name has answered."""
+"""The price of a call, by the profile and the name of the model that answered."""
 
 
 Ask = Callable[[CallContext], Awaitable[CreateResult]]
-"""Asks the model, once."""
+"""Makes one request to the model."""
 
 
 def result_of(answer: CallRecord | Outcome) -> CreateResult:
-    """What a model has answered.
+    """The model's answer.
 
     Raises:
-        ModelError: It did not, now or then.
+        ModelError: The call failed, now or when it was recorded.
     """
     if answer.error is not None:
         raise ModelError(
@@ -80,7 +80,7 @@ class JournaledModel(ModelWrapper):
         extra_create_args: Mapping[str, Any] | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
-        """Ask the model, or take what it answered before."""
+        """Call the model, or return its recorded answer."""
 
         async def ask(call_context: CallContext) -> CreateResult:
             return await self.wrapped.create(
@@ -104,7 +104,7 @@ class JournaledModel(ModelWrapper):
         extra_create_args: Mapping[str, Any] | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
-        """Ask the model; its text goes to live subscribers, the run gets the whole result."""
+        """Call the model; its text is streamed to live subscribers, the run gets the result."""
         arguments: dict[str, Any] = {
             "tools": tools,
             "tool_choice": tool_choice,
@@ -122,9 +122,10 @@ class JournaledModel(ModelWrapper):
                     spoken = True
                 raise ModelError("The model's stream ended without a result.", retryable=True)
             except ModelError as error:
-                if not (spoken and error.retryable):  # else the client has made its retries
+                if not (spoken and error.retryable):  # otherwise the client has retried already
                     raise
-                # A client cannot take back text that it gave out; here it was shown live only.
+                # A client does not retry after it has yielded text, which it cannot take back.
+                # Here the text was only shown live, so a retry is possible.
                 broken_off.set(error)
                 return await self.wrapped.create(messages, **arguments)
 

@@ -1,6 +1,6 @@
-"""What a team does, as events of its run.
+"""Converts what a team does to events of its run.
 
-They come from run code, so a replay makes them again (`docs/reference/events.md` lists the types).
+Run code emits them, so a replay emits them again (`docs/reference/events.md` lists the types).
 """
 
 from typing import Any
@@ -20,37 +20,37 @@ __all__ = ["Narrator"]
 
 
 class Narrator:
-    """Turns what a team yields into events of its run; also the team's observer."""
+    """Emits an event for each item that a team yields; also the team's observer."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
     def turn_started(self, turn: int, agent: str) -> None:
-        """An agent's turn begins."""
+        """Emit that an agent's turn has started."""
         self._journal.turn += 1
         self._journal.emit("turn.started", agent=agent, data={"turn": turn})
 
     def turn_completed(self, turn: int, agent: str) -> None:
-        """An agent's turn is over."""
+        """Emit that an agent's turn has completed."""
         self._journal.emit("turn.completed", agent=agent, data={"turn": turn})
 
     def speaker_selected(self, speakers: list[str]) -> None:
-        """The team decided who is next."""
+        """Emit which agents the team has selected."""
         self._journal.emit("speaker.selected", data={"speakers": speakers})
 
     def tell(self, item: object) -> None:
-        """One item of the stream of a team; what is no event of a run is passed over."""
+        """Emit the event of one item of a team's stream; other items are ignored."""
         match item:
             case BaseChatMessage():  # first: one in each turn, and these checks take a while
-                self._say("message.created", item.source, message=item)
+                self._emit("message.created", item.source, message=item)
                 journal = self._journal
                 if journal.turn and counts_as_output(item, journal.output_sources):  # not the task
                     journal.latest = item
                 if isinstance(item, HandoffMessage):
-                    self._say("agent.handed_off", item.source, target=item.target)
+                    self._emit("agent.handed_off", item.source, target=item.target)
             case ToolCallRequestEvent():
                 for call in item.content:
-                    self._say(
+                    self._emit(
                         "tool.call.requested",
                         item.source,
                         tool_call_id=call.id,
@@ -58,19 +58,19 @@ class Narrator:
                         arguments=call.arguments,
                     )
             case ToolCallExecutionEvent():
-                self._tell_results(item)
+                self._emit_results(item)
             case ThoughtEvent():
-                self._say("thought.created", item.source, content=item.content)
+                self._emit("thought.created", item.source, content=item.content)
             case MemoryQueryEvent():
-                self._say("memory.queried", item.source, content=item.content)
+                self._emit("memory.queried", item.source, content=item.content)
             case _:
                 pass
 
-    def _tell_results(self, item: ToolCallExecutionEvent) -> None:
-        """Results that no call of the journal stands behind: an unknown tool, a nested team."""
+    def _emit_results(self, item: ToolCallExecutionEvent) -> None:
+        """Emit results that have no recorded call: of an unknown tool, or of a nested team."""
         for result in item.content:
             if result.call_id not in self._journal.journaled_tools:
-                self._say(
+                self._emit(
                     "tool.call.failed" if result.is_error else "tool.call.completed",
                     item.source,
                     tool_call_id=result.call_id,
@@ -78,5 +78,5 @@ class Narrator:
                     result=result.content,
                 )
 
-    def _say(self, type: str, agent: str, /, **data: Any) -> None:
+    def _emit(self, type: str, agent: str, /, **data: Any) -> None:
         self._journal.emit(type, agent=agent, data=data)

@@ -1,4 +1,4 @@
-"""Questions of a run to people."""
+"""Questions from a run to people."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ __all__ = ["ask_person"]
 
 
 async def ask_person(journal: Journal, question: Question, *, default: Any = None) -> str:
-    """The text of a person's answer; where the question has a schema, the answer's data as JSON.
+    """The text of a person's answer, or its data as JSON if the question has a schema.
 
     Args:
-        journal: Of the run.
-        question: What is asked.
-        default: The answer where nobody gave one in time.
+        journal: The journal of the run.
+        question: The question.
+        default: The answer to use if the question expires.
 
     Raises:
-        Unanswered: Nobody answered in time, and there is no default.
+        Unanswered: The question expired and has no default.
     """
     record = await journal.ask(question)
     if record.error is None:

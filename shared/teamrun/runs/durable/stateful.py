@@ -1,7 +1,7 @@
-"""Tools that keep state of their own: shared by all runs of a process, and yet each run's own.
+"""Tools with state: all runs of a process share the object, but each run has its own state.
 
-Before a call the tool is given the state that the run has on record; after it, its state is taken
-for the record. Meanwhile no other run may call it.
+Before a call, the run's recorded state is loaded into the tool. After the call, the state is saved
+to be recorded. In between, no other run can call the tool.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ __all__ = ["borrowed"]
 
 
 class _Loan:
-    """Whose turn it is to call a tool, and the state that it had before anybody did."""
+    """The lock on a tool, and the state that it had before its first call."""
 
     def __init__(self, pristine: dict[str, Any]) -> None:
         self.lock = asyncio.Lock()
@@ -28,11 +28,11 @@ _loans: WeakKeyDictionary[Tool, _Loan] = WeakKeyDictionary()
 
 @asynccontextmanager
 async def borrowed(tool: Tool, state: dict[str, Any]) -> AsyncGenerator[None, None]:
-    """Lend a tool with state of its own to one run; other tools are lent to all at once.
+    """Reserve a tool with state for one run; a tool without state is not reserved.
 
     Args:
-        tool: As it is registered.
-        state: What the run has on record, empty at first; afterwards what is to be recorded.
+        tool: The registered tool.
+        state: The run's recorded state, empty at first; updated in place with the new state.
     """
     if not isinstance(tool, BaseToolWithState):
         yield

@@ -1,4 +1,4 @@
-"""The code of a run: build the team, give it the task, tell what it says."""
+"""The code of a run: builds the team, gives it the task, and emits its events."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -29,7 +29,7 @@ __all__ = ["run_team", "team_program"]
 
 
 def team_program(registry: Registry) -> Callable[[RunSpec], Program]:
-    """Makes the code of runs: each drives its team.
+    """A function that makes the code of a run, which executes the team.
 
     Args:
         registry: The models and tools of the teams.
@@ -45,7 +45,7 @@ def team_program(registry: Registry) -> Callable[[RunSpec], Program]:
 
 
 async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
-    """Drive the team of a run from its start to its end."""
+    """Execute the team of a run from start to end."""
     current_behaviour.set(spec.behaviour)
     options = {} if spec.temperature is None else {"temperature": spec.temperature}
     journal.output_sources = output_sources(spec.definition)
@@ -76,7 +76,7 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
 async def _may_go_on(team: BaseGroupChat, handoff: HandoffMessage) -> bool:
     """Prepare the team for the answer; False if it has reached a limit, so that none is asked for.
 
-    In behaviour 1 the team began anew after the answer, with whoever was next.
+    In behaviour 1, the team started again after the answer, with the next speaker.
     """
     return not has_behaviour(2) or await team.reopen(handoff.source)
 
@@ -88,7 +88,7 @@ def _path_of(definition: TeamDefinition, agent: str) -> str:
 
 
 def _path_in(definition: ParticipantDefinition, agent: str) -> str | None:
-    """The path of an agent of the team, or of a team in it."""
+    """The path of an agent of the team, or of one of its inner teams."""
     if definition.name == agent:
         return agent
     if not isinstance(definition, BaseTeamDefinition):
@@ -109,7 +109,7 @@ async def _one_task(team: BaseGroupChat, task: Task, narrator: Narrator) -> Task
 
 
 def _heard(journal: Journal) -> list[BaseChatMessage]:
-    """What people have said to the team since it last asked."""
+    """The messages that people have sent to the team since this was last called."""
     signals, journal.inbox = journal.inbox, []
     return [TextMessage(content=each.content or "", source=each.source) for each in signals]
 

@@ -28,7 +28,7 @@ __all__ = ["ApprovedDelegate", "JournaledTool"]
 
 
 class JournaledTool(Tool):
-    """A tool of one agent of one run; its value is the text that the model is told."""
+    """A tool of one agent of one run; its value is the text that the model receives."""
 
     def __init__(self, tool: Tool, journal: Journal, *, path: str) -> None:
         super().__init__(tool.name, tool.description)
@@ -53,10 +53,10 @@ class JournaledTool(Tool):
         call_id: str | None = None,
         context: ToolContext | None = None,
     ) -> str:
-        """Call the tool, or take what it returned before.
+        """Call the tool, or return its recorded result.
 
         Raises:
-            ToolError: The tool failed, now or then.
+            ToolError: The tool failed, now or when the call was recorded.
         """
         if call_id is not None:
             self._journal.journaled_tools.add(call_id)
@@ -86,7 +86,7 @@ class JournaledTool(Tool):
         if record.error is not None and record.error.code == SessionLost.code:
             self._journal.sessions.pop(self._path, None)
         elif self._inner.session == "stateful":
-            self._journal.sessions.setdefault(self._path, False)  # what a replay is told of
+            self._journal.sessions.setdefault(self._path, False)  # of a replayed call
         return record
 
     async def _ask(self, prompt: str, *decisions: Decision) -> CallRecord:
@@ -105,30 +105,30 @@ class JournaledTool(Tool):
 
     async def _ask_after_unknown(self, args: Mapping[str, Any], call_id: str | None) -> str:
         prompt = (
-            f"Nobody knows whether {self.name}({to_json(args).decode()}) was carried out. Approve "
-            "to make the call again, reject to leave it, or answer with its result."
+            f"It is unknown whether {self.name}({to_json(args).decode()}) took effect. Approve to "
+            "make the call again, reject to skip it, or answer with its result."
         )
         record = await self._ask(prompt, "approve", "reject", "answer")
         decision = None if record.error is not None else record.value["decision"]
         if decision == "answer":
             return str(record.value["content"] or "")
         if decision != "approve":
-            raise ToolError(f"Nobody knows whether {self.name} was carried out.")
+            raise ToolError(f"It is unknown whether {self.name} took effect.")
         again = await self._call(args, call_id)
         if again.error is not None:
             raise ToolError(again.error.message)
         return str(again.value)
 
     def _take_session(self) -> None:
-        """Use the session that earlier calls began, or begin one.
+        """Use the session that earlier calls started, or start one.
 
         Raises:
-            SessionLost: It was in another process.
+            SessionLost: The session was in another process.
         """
         if not self._journal.sessions.setdefault(self._path, True):
             raise SessionLost(
-                f"The session of {self.name} was lost with the worker that held it; the next call "
-                "begins a new one."
+                f"The session of {self.name} was lost with its worker; the next call starts a new "
+                "one."
             )
 
     async def _perform(
@@ -233,7 +233,7 @@ async def _approval(
     """Return when a person has approved the call.
 
     Raises:
-        ToolError: The person rejected it, or did not answer in time.
+        ToolError: The person rejected the call, or did not answer in time.
     """
     agent = agent_name(path)
     prompt = f"May {agent} call {tool}({to_json(args).decode()})?"

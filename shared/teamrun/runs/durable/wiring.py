@@ -1,4 +1,4 @@
-"""The wrappers that make a team durable; the team itself does not know of them."""
+"""The wrappers that make a team durable; the team itself does not depend on them."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -31,7 +31,7 @@ _NO_OPTIONS: Mapping[str, Any] = {}
 
 
 class JournalWiring:
-    """What a team builder asks for each leaf of a team that runs as a job."""
+    """Supplies a team builder with the wrapped parts of a team that runs as a job."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class JournalWiring:
     def inner_model(
         self, path: str, profile: str, client: ChatCompletionClient
     ) -> ChatCompletionClient:
-        """A client of an agent whose code is its own; its calls are recorded inside of a turn."""
+        """A client of a custom agent, whose calls are recorded inside its turn."""
         return InnerModel(
             client,
             self._journal,
@@ -69,7 +69,7 @@ class JournalWiring:
         )
 
     def agent(self, path: str, agent: BaseChatAgent) -> BaseChatAgent:
-        """An agent whose turns are calls."""
+        """A custom agent whose turns are recorded."""
         return JournaledAgent(agent, self._journal, path=path)
 
     def tool(self, path: str, tool: Tool) -> Tool:
@@ -91,7 +91,7 @@ class JournalWiring:
     def input(
         self, path: str, func: InputFunc | None, person: UserProxyDefinition
     ) -> InputFunc | None:
-        """A function that asks whoever attends the run, over HTTP."""
+        """A function that asks a person, who answers over HTTP."""
         seconds = person.expires_in_seconds
         expires_in = None if seconds is None else timedelta(seconds=seconds)
 

@@ -1,1 +1,1 @@
-"""How a run is executed: the event loop, the journal, calls, decisions, leases."""
+"""The engine, which executes runs: the event loop, the journal, calls, decisions, leases."""

@@ -243,7 +243,7 @@ class Reaper:
                 continue
             if (ref := self._ref_of(key)) is None:
                 continue
-            later[key] = now + _LONGEST_REST  # unless the look at it comes to something else
+            later[key] = now + _LONGEST_REST  # unless the check sets another time
             with contained(ref):
                 count += await self._look_at_due(ref, key, now, later)
         self._later = later

@@ -1,1 +1,1 @@
-"""What is written: the entries of a run, their state, and the objects beside them."""
+"""The log: the entries of a run, their folded state, and the objects beside them."""

@@ -1,1 +1,1 @@
-"""What clients ask and are told."""
+"""The operations on runs that clients use."""

@@ -92,8 +92,8 @@ class Acceptance:
         """Accept a run; returns its state, and whether the key had been used for it before.
 
         Raises:
-            DefinitionError: The team is unknown, or its definition does not hold.
-            ImpossibleTime: The run could never begin.
+            DefinitionError: The team is unknown, or its definition is invalid.
+            ImpossibleTime: The run could never start.
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not respond; nothing was accepted.
         """
@@ -120,7 +120,7 @@ class Acceptance:
                 )
             check_limits(request.limits, resolved.definition)
         except (DefinitionError, ImpossibleTime):
-            # A repeated request is answered as it was, though the operator's file has changed or
+            # A repeated request gets the original response even if the team has changed since, or
             # its deadline has passed.
             accepted = await self._accepted_before(tenant, key, record)
             if accepted is None:
@@ -340,7 +340,7 @@ def _spec(
 
 
 def _check_times(request: RunRequest, now: datetime) -> None:
-    """Refuse a run that would end before it begins, rather than accept it and never run it.
+    """Refuse a run that would end before it starts, instead of accepting it and never running it.
 
     Raises:
         ImpossibleTime: The deadline or the expiry comes before the beginning.

@@ -106,8 +106,8 @@ class RunRequest(BaseModel):
     run_at: Moment | None = None
     """When the run starts; cannot be combined with `delay_seconds`."""
     expires_in_seconds: float | None = Field(default=None, gt=0, le=_A_YEAR, strict=True)
-    """If the run has not begun after that time, it expires at no cost. At least as long as
-    the run is delayed."""
+    """The run expires, at no cost, if it has not started after this time. Must not be shorter than
+    the delay of the run."""
     deadline: Moment | None = None
     """When the run must end at the latest; time in which it waits counts too. Must be after the
     start of the run."""

@@ -116,8 +116,8 @@ class RunService:
         """Accept a run; it is durable when this returns.
 
         Raises:
-            DefinitionError: Unknown team, or a definition that does not hold; has `pointer`.
-            ImpossibleTime: The run could never begin; has `pointer`.
+            DefinitionError: The team is unknown or its definition is invalid; has a `pointer`.
+            ImpossibleTime: The run could never start; has a `pointer`.
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not respond; nothing was accepted.
         """
@@ -230,7 +230,7 @@ class RunService:
             async with self._reader.unless_erased(ref):
                 await conclude(self._store, self._reader.log(ref), state, duties=self._duties)
             result = await self._stored_result(ref)
-        if result is None:  # deleted meanwhile
+        if result is None:  # deleted in the meantime
             raise _not_found(run_id)
         return result
 

@@ -70,7 +70,7 @@ class SignalResult(NamedTuple):
     """The Idempotency-Key had been used for it before; the log has the signal once."""
 
 
-class _Said:
+class _Change:
     """The signal to append for a state, or None if there is nothing to append."""
 
     def __init__(self, signal: Signal | None, *events: LoggedEvent, wakes: bool = False) -> None:
@@ -125,7 +125,7 @@ class Signals:
             entry = await log.append(state, body, events, epoch=state.epoch)
             if entry is not None:
                 state.apply(entry)
-                self._tell(ref, state, owner)
+                self._announce(ref, state, owner)
                 if state.end is not None:
                     with contextlib.suppress(StorageError):
                         await conclude(self._store, log, state, duties=self._duties)
@@ -135,7 +135,7 @@ class Signals:
         """See `RunService.answer`."""
         digest = _digest("input", key, answer)
 
-        def decide(state: RunState) -> _Said:
+        def decide(state: RunState) -> _Change:
             action = _open_action(state, answer.action_id)
             if action.expires_at is not None and action.expires_at <= self._clock.now():
                 raise StaleAction(f"{answer.action_id!r} has expired.", run_id=ref.run_id)
@@ -149,34 +149,34 @@ class Signals:
                 key=digest,
             )
             event = received_event(action.agent, answer.action_id, answer.decision)
-            return _Said(signal, event, wakes=not state.is_paused)
+            return _Change(signal, event, wakes=not state.is_paused)
 
-        return await self._say(ref, decide, digest)
+        return await self._append(ref, decide, digest)
 
     async def pause(self, ref: RunRef) -> Run:
         """See `RunService.pause`."""
 
-        def decide(state: RunState) -> _Said:
+        def decide(state: RunState) -> _Change:
             if state.is_paused:
-                return _Said(None)
+                return _Change(None)
             # The owner emits the event itself, once the calls in flight have completed.
             events = [] if state.owner is not None else [paused_event()]
-            return _Said(Signal(signal="pause"), *events)
+            return _Change(Signal(signal="pause"), *events)
 
-        return (await self._say(ref, decide)).run
+        return (await self._append(ref, decide)).run
 
     async def resume(self, ref: RunRef, limits: Limits | None, *, anew: bool) -> Run:
         """See `RunService.resume`."""
         raised = limits and limits.model_dump(mode="json", exclude_unset=True)
 
-        def decide(state: RunState) -> _Said:
+        def decide(state: RunState) -> _Change:
             if limits is not None:
                 check_limits(limits, state.spec.definition)
             if not state.is_paused:
                 changes = limits is not None and state.limits.raised(limits) != state.limits
                 signal = Signal(signal="resume", limits=raised) if changes else None
                 # The process that resumed it may have been lost before it woke a worker.
-                return _Said(signal, wakes=state.owner is None)
+                return _Change(signal, wakes=state.owner is None)
             if anew and (state.waiting is None or state.waiting.why != "diverged"):
                 raise NoSuchPoint(
                     "The run has not diverged from its log, so it can only be resumed from 'here'.",
@@ -184,9 +184,9 @@ class Signals:
                     run_id=ref.run_id,
                 )
             signal = Signal(signal="resume", limits=raised, anew=anew)
-            return _Said(signal, resumed_event(), wakes=True)
+            return _Change(signal, resumed_event(), wakes=True)
 
-        return (await self._say(ref, decide)).run
+        return (await self._append(ref, decide)).run
 
     async def speak(self, ref: RunRef, message: InputMessage, key: str | None) -> SignalResult:
         """See `RunService.speak`."""
@@ -194,10 +194,10 @@ class Signals:
         signal = Signal(
             signal="message", content=message.content, source=message.source, key=digest
         )
-        return await self._say(ref, lambda _: _Said(signal), digest)
+        return await self._append(ref, lambda _: _Change(signal), digest)
 
-    async def _say(
-        self, ref: RunRef, decide: Callable[[RunState], _Said], digest: str | None = None
+    async def _append(
+        self, ref: RunRef, decide: Callable[[RunState], _Change], digest: str | None = None
     ) -> SignalResult:
         log = self._log(ref)
         while True:
@@ -205,18 +205,18 @@ class Signals:
             repeated = digest is not None and _is_repeated(digest, state)
             if not repeated and (state.end is not None or state.cancel is not None):
                 raise _ended(state)
-            said = _Said(None, wakes=state.end is None) if repeated else decide(state)
-            if said.wakes or (state.owner is not None and state.end is None):
+            change = _Change(None, wakes=state.end is None) if repeated else decide(state)
+            if change.wakes or (state.owner is not None and state.end is None):
                 await self._store.put_new(open_marker(ref), b"")  # a claimed run's may be lost
             owner = state.owner
-            if said.signal is not None:
-                entry = await log.append(state, said.signal, said.events, epoch=state.epoch)
+            if change.signal is not None:
+                entry = await log.append(state, change.signal, change.events, epoch=state.epoch)
                 if entry is None:
                     continue
                 state.apply(entry)
-            if said.wakes and owner is None and state.end is None:
+            if change.wakes and owner is None and state.end is None:
                 await self._wake(ref)
-            self._tell(ref, state, owner)
+            self._announce(ref, state, owner)
             return SignalResult(public_run(state), repeated)
 
     async def _wake(self, ref: RunRef) -> None:
@@ -230,7 +230,7 @@ class Signals:
                 extra={"action": "dispatch.send_failed", **ref.log_fields(), "error": str(error)},
             )
 
-    def _tell(self, ref: RunRef, state: RunState, owner: str | None) -> None:
+    def _announce(self, ref: RunRef, state: RunState, owner: str | None) -> None:
         if owner is not None:
             self._notices.poke(owner, ref)
         self._notices.changed(ref, state, view=True)
