@@ -24,10 +24,12 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.local import LocalDispatcher
 from teamrun.dispatch.open import open_dispatcher
+from teamrun.errors import DeliveryError, StorageError, UsageError
 from teamrun.live.base import Live
 from teamrun.live.open import open_live
 from teamrun.redis.address import key_prefix
 from teamrun.redis.watch import watch_redis
+from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME
 from teamrun.settings import CommonSettings
 from teamrun.storage.address import store_namespace
 from teamrun.storage.base import ObjectStore
@@ -260,6 +262,8 @@ async def open_runtime(
         if executes or opened.dispatcher is None:
             registry.preload()  # a tool that cannot be imported ends the start, not the first run
         await prove_store(opened.store)
+        if opened.dispatcher is not None:
+            await _check_namespace(opened)
         runtime = compose(
             opened,
             registry,
@@ -276,3 +280,25 @@ async def open_runtime(
             watching = asyncio.create_task(watch_redis(runtime.live.ping))
             stack.callback(watching.cancel)
         yield runtime
+
+
+async def _check_namespace(backends: Backends) -> None:
+    """Refuse to share a queue with processes that have another store.
+
+    They would take each other's messages from the queue and find no run.
+
+    Raises:
+        UsageError: Another store was used under this namespace within the last minute.
+    """
+    try:
+        identity = await store_identity(backends.store)
+        is_ours = await backends.live.acquire(STORE_LEASE, identity, STORE_LEASE_TIME)
+    except (StorageError, DeliveryError):
+        return  # neither has to answer when a process starts; the reaper looks again
+    if not is_ours:
+        raise UsageError(
+            "Another store is used under the same namespace in Redis. Give all processes of a "
+            "deployment the same store (TEAMRUN_STORE_URL), and each deployment a namespace of its "
+            "own (TEAMRUN_NAMESPACE). If the store was replaced, stop all processes for a minute.",
+            setting="namespace",
+        )

@@ -17,7 +17,7 @@ from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError, StorageError, UnreadableEntry
 from teamrun.live.base import Live
 from teamrun.runs.engine.upkeep import Upkeep, contained
-from teamrun.runs.log.announcer import lease_name
+from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME, lease_name
 from teamrun.runs.log.entries import End
 from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import (
@@ -124,7 +124,7 @@ class Reaper:
         self._later: dict[str, datetime] = {}
         self._strange: set[str] = set()
         self._identify = identify
-        self._lock = _LOCK if identify is None else None
+        self._store_id: str | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until `stop` is set."""
@@ -145,10 +145,17 @@ class Reaper:
 
     async def _name(self) -> str:
         """The name of the lock."""
-        if self._lock is None:
-            assert self._identify is not None
-            self._lock = f"{_LOCK}:{await self._identify()}"
-        return self._lock
+        if self._identify is None:
+            return _LOCK
+        if self._store_id is None:
+            self._store_id = await self._identify()
+        if not await self._live.acquire(STORE_LEASE, self._store_id, STORE_LEASE_TIME):
+            logger.warning(
+                "Another store is used under this namespace: set TEAMRUN_NAMESPACE or "
+                "TEAMRUN_STORE_URL right, equally in all processes",
+                extra={"action": "reaper.other_store"},
+            )
+        return f"{_LOCK}:{self._store_id}"
 
     async def _keep_up(self) -> None:
         now = self._clock.now()

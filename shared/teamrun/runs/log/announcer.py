@@ -20,7 +20,17 @@ from teamrun.errors import DeliveryError
 from teamrun.live.base import Live, View
 from teamrun.runs.log.state import RunState
 
-__all__ = ["GROWN", "Notices", "lease_name", "owner_topic", "run_topic", "view_key", "view_of"]
+__all__ = [
+    "GROWN",
+    "STORE_LEASE",
+    "STORE_LEASE_TIME",
+    "Notices",
+    "lease_name",
+    "owner_topic",
+    "run_topic",
+    "view_key",
+    "view_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +43,12 @@ _MOST_WAITING = 10_000
 
 
 _GATHER = timedelta(milliseconds=5)
+
+
+STORE_LEASE = "store"
+"""The lease that the processes of one store have together; its owner is the store's identity."""
+
+STORE_LEASE_TIME = timedelta(minutes=1)
 
 
 def run_topic(ref: RunRef) -> str:

@@ -1,0 +1,97 @@
+"""The parts of a process, opened from settings."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from teamrun.errors import UsageError
+from teamrun.live.base import Live
+from teamrun.live.memory import MemoryLive
+from teamrun.runs.log.announcer import STORE_LEASE_TIME
+from teamrun.runs.service.requests import RunRequest
+from teamrun.runtime import Backends, Runtime, open_runtime
+from teamrun.settings import CommonSettings
+from teamrun.storage.base import ObjectStore
+from teamrun.storage.memory import MemoryStore
+from teamrun.testing import MemoryQueue
+
+FILE = """\
+models: {main: {type: scripted, script: {poet: ["Rain."]}}}
+agents: {poet: {model: main}}
+teams: {poets: {type: round_robin_group_chat, agents: [poet], max_turns: 1}}
+"""
+NONE: Mapping[str, str] = {}
+GRACE = timedelta(seconds=5)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> CommonSettings:
+    file = tmp_path / "teamrun.yaml"
+    file.write_text(FILE, encoding="utf-8")
+    return CommonSettings(config=file, data_dir=tmp_path)
+
+
+class Shared:
+    """Opens backends that are there already."""
+
+    def __init__(self, store: ObjectStore, live: Live, queue: MemoryQueue | None) -> None:
+        self.backends = Backends(store, live, queue)
+
+    def __call__(self, settings: CommonSettings) -> Backends:
+        return self.backends
+
+
+async def completed(runtime: Runtime) -> str | None:
+    submitted = await runtime.service.submit("default", RunRequest(team="poets", input="rain"))
+    run = await runtime.service.wait("default", submitted.run.id, timeout=timedelta(seconds=10))
+    return run.output and run.output.text
+
+
+async def test_a_process_without_a_queue_executes_its_runs(settings: CommonSettings) -> None:
+    opens = Shared(MemoryStore(), MemoryLive(), None)
+    async with open_runtime(
+        settings, environ=NONE, executes=False, grace=GRACE, backends=opens
+    ) as runtime:
+        assert await completed(runtime) == "Rain."
+        assert runtime.metric_lines is not None
+        assert list(runtime.checks()) == ["storage"]
+
+
+async def test_with_a_queue_a_process_that_executes_nothing_only_sends(
+    settings: CommonSettings,
+) -> None:
+    queue = MemoryQueue()
+    opens = Shared(MemoryStore(), MemoryLive(), queue)
+    async with open_runtime(
+        settings, environ=NONE, executes=False, grace=GRACE, backends=opens
+    ) as runtime:
+        request = RunRequest(team="poets", input="rain")
+        submitted = await runtime.service.submit("default", request)
+        assert [ref.run_id for ref in queue.sent] == [submitted.run.id]
+        assert runtime.executor is None
+        assert sorted(runtime.checks()) == ["redis", "storage"]
+
+
+async def test_processes_of_different_stores_do_not_share_a_namespace(
+    settings: CommonSettings,
+) -> None:
+    now = [0.0]
+    live, queue, store = MemoryLive(clock=lambda: now[0]), MemoryQueue(), MemoryStore()
+    ours, other = Shared(store, live, queue), Shared(MemoryStore(), live, queue)
+
+    async def start(opens: Shared) -> None:
+        async with open_runtime(
+            settings, environ=NONE, executes=False, grace=GRACE, backends=opens
+        ):
+            pass
+
+    await start(ours)
+    await start(ours)
+    with pytest.raises(UsageError) as caught:
+        await start(other)
+    assert caught.value.data["setting"] == "namespace"
+
+    now[0] += STORE_LEASE_TIME.total_seconds() + 1  # the remedy: all are stopped for a minute
+    await start(other)
