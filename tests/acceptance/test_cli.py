@@ -122,7 +122,7 @@ def test_events_as_json_are_those_of_the_server(served: Served) -> None:
         (["submit", "analists", "x"], "/team"),
         (["submit", "analysts", "x", "--metadata", "nokey"], "KEY=VALUE"),
         (["submit", "none.json", "x"], "none.json"),
-        (["submit", "analysts", "x", "--max-cost-usd", "free"], "/limits/max_cost_usd"),
+        (["submit", "analysts", "x", "--max-cost-usd", "free"], "--max-cost-usd"),
         (["retry", "run_none"], "run_none"),
         (["fork", "run_none", "--after", "1"], "run_none"),
         (["watch", "run_none"], "run_none"),
