@@ -11,8 +11,8 @@ The rules (`docs/design/log.md`):
 import hashlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Annotated, Any
@@ -248,7 +248,7 @@ class RunLog:
         found: list[bytes] = []
         while True:
             n = start + len(found)
-            with self._refused(n):
+            async with self._refused(n):
                 keys = await self._store.list(self._folder, after=self._key(n - 1) if n else "")
             present = await self._get_all(keys, n)
             for number, (key, data) in enumerate(zip(keys, present, strict=True), n):
@@ -259,7 +259,7 @@ class RunLog:
                 return found
 
     async def _fetch_one(self, n: int) -> bytes | None:
-        with self._refused(n):
+        async with self._refused(n):
             [data] = await self._store.get_many([self._key(n)])
         return None if data is None else await self._whole(data, n)
 
@@ -272,24 +272,34 @@ class RunLog:
         except StorageError:  # one by one, to find the entry that the store refuses
             found: list[bytes | None] = []
             for number, key in enumerate(keys, n):
-                with self._refused(number):
+                async with self._refused(number):
                     found += await self._store.get_many([key])
             return found
 
-    @contextmanager
-    def _refused(self, n: int) -> Generator[None]:
+    @asynccontextmanager
+    async def _refused(self, n: int) -> AsyncGenerator[None]:
         """A store that refuses one object, but not others, makes one run unreadable.
 
         Raises:
             UnreadableEntry: The store refuses the object of entry `n`, whatever the reason.
-            Unavailable: The store does not answer, which concerns all runs.
+            StorageError: The store does not answer, or refuses everything: that concerns all runs.
         """
         try:
             yield
         except (Unavailable, UnreadableEntry):
             raise
         except StorageError as error:
+            if not await self._is_usable():
+                raise
             raise self.unreadable(n, f"cannot be read: {error.message}") from error
+
+    async def _is_usable(self) -> bool:
+        """Whether the store as a whole answers; if not, no single object is at fault."""
+        try:
+            await self._store.check()
+        except StorageError:
+            return False
+        return True
 
     async def _whole(self, data: bytes, n: int) -> bytes:
         """The whole entry: the object itself, or the blob that it names."""
