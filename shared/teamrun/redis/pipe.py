@@ -150,7 +150,8 @@ class RedisPipe:
     async def _enqueue(self, packed: bytes) -> Any:
         now = time.monotonic()
         if now < self._refuse_until:
-            raise DeliveryError(f"Redis at {self.where} did not answer a moment ago")
+            hint = self._tls_hint(TimeoutError())
+            raise DeliveryError(f"Redis at {self.where} did not answer in time a moment ago{hint}")
         loop = asyncio.get_running_loop()
         if not self._waiting:
             self._oldest = now
