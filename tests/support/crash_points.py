@@ -206,6 +206,8 @@ def _kind(key: str, data: bytes | None = None) -> str:
         if key.startswith(folder):
             return name
     parts = key.split("/")
+    if parts[0] != "t":
+        return key
     if parts[2] == "list":
         return "list marker"
     if parts[-2] == "log" and data is not None:
