@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from teamrun.core.exposition import MetricLines
 from teamrun.errors import DeliveryError, StorageError, TeamrunError
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.runs.service.service import RunService
 from teamrun.validation import misfit_of
 from teamrun.version import VERSION
@@ -93,7 +94,7 @@ def api_of(app: FastAPI) -> Api:
     return cast(Api, app.state.api)
 
 
-def described() -> dict[str, Any]:
+def described() -> JsonObject:
     """The OpenAPI document, which does not depend on any part."""
     return _bare().openapi()
 
@@ -109,9 +110,9 @@ def _bare(root_path: str = "") -> FastAPI:
     )
     for router in _ROUTERS:
         app.include_router(router)
-    made: dict[str, Any] = {}
+    made: JsonObject = {}
 
-    def openapi() -> dict[str, Any]:
+    def openapi() -> JsonObject:
         if not made:
             made.update(document(app, _ROUTES))
         return made
@@ -181,7 +182,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     return problem_response(InvalidParameter(message, faults=faults), request.scope)
 
 
-def _parameter_fault(detail: Mapping[str, Any]) -> RequestFault:
+def _parameter_fault(detail: JsonMapping) -> RequestFault:
     misfit = misfit_of(cast("ErrorDetails", detail))
     place, name = misfit.path[0], str(misfit.path[-1])
     text = misfit.sentence(f"`{name}`")

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from pydantic import BaseModel
 
 from teamrun.errors import TeamrunError, Unavailable
+from teamrun.json_types import JsonObject
 from teamrun_api import faults
 from teamrun_api.problems import MEDIA_TYPE, status_of, title_of
 
@@ -29,7 +29,7 @@ __all__ = [
 _RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
 """What RFC 9110 calls what Python called otherwise before 3.13."""
 
-Responses = dict[int | str, dict[str, Any]]
+Responses = dict[int | str, JsonObject]
 
 BODY = (faults.InvalidJson, faults.InvalidBody, faults.BodyTooLarge, faults.UnsupportedMediaType)
 """What every operation with a body may answer."""
@@ -69,7 +69,7 @@ _HEADERS = {
 }
 
 
-def _header_parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _header_parameter(name: str, description: str, schema: JsonObject) -> JsonObject:
     return {
         "name": name,
         "in": "header",
@@ -101,14 +101,14 @@ LAST_EVENT_ID = _header_parameter(
 )
 
 
-def takes(model: type[BaseModel], *examples: str, required: bool = True) -> dict[str, Any]:
+def takes(model: type[BaseModel], *examples: str, required: bool = True) -> JsonObject:
     """The request body of an operation; each example is one of `examples.EXAMPLES`."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     media = {"schema": schema, "examples": _shown(*examples)}
     return {"required": required, "content": {"application/json": media}}
 
 
-def answer(description: str, model: type[BaseModel], example: str, *headers: str) -> dict[str, Any]:
+def answer(description: str, model: type[BaseModel], example: str, *headers: str) -> JsonObject:
     """A JSON answer of an operation."""
     return {
         "model": model,
@@ -118,7 +118,7 @@ def answer(description: str, model: type[BaseModel], example: str, *headers: str
     }
 
 
-def linked(response: dict[str, Any]) -> dict[str, Any]:
+def linked(response: JsonObject) -> JsonObject:
     """An answer that holds a run, with the operations that its id leads to."""
     parameters = {"run_id": "$response.body#/id"}
     links = {name: {"operationId": name, "parameters": parameters} for name in _RUN_LINKS}
@@ -127,9 +127,9 @@ def linked(response: dict[str, Any]) -> dict[str, Any]:
 
 def content(
     description: str,
-    media: Mapping[str, tuple[dict[str, Any], str]],
+    media: Mapping[str, tuple[JsonObject, str]],
     *headers: str,
-) -> dict[str, Any]:
+) -> JsonObject:
     """An answer of other media types, each with its schema and the name of its example."""
     return {
         "description": description,
@@ -154,7 +154,7 @@ def problems(*kinds: type[TeamrunError], keyed: bool = True) -> Responses:
     return {status: _problem(status, found[status]) for status in sorted(found)}
 
 
-def _shown(*examples: str) -> dict[str, Any]:
+def _shown(*examples: str) -> JsonObject:
     names = ["example"] if len(examples) == 1 else examples
     return {
         name: {"$ref": _EXAMPLE.format(example)}
@@ -162,7 +162,7 @@ def _shown(*examples: str) -> dict[str, Any]:
     }
 
 
-def problem_examples() -> dict[str, Any]:
+def problem_examples() -> JsonObject:
     """An example of each problem that some operation declares, by its name in the document."""
     return {
         _example_name(kind): {"summary": title_of(kind), "value": _example(kind)}
@@ -179,7 +179,7 @@ def _all_kinds(kind: type[TeamrunError]) -> set[type[TeamrunError]]:
     return {kind}.union(*(_all_kinds(child) for child in kind.__subclasses__()))
 
 
-def _problem(status: int, kinds: Mapping[str, type[TeamrunError]]) -> dict[str, Any]:
+def _problem(status: int, kinds: Mapping[str, type[TeamrunError]]) -> JsonObject:
     names = {code: _example_name(kind) for code, kind in sorted(kinds.items())}
     media = {
         "schema": {"$ref": "#/components/schemas/Problem"},
@@ -193,7 +193,7 @@ def _problem(status: int, kinds: Mapping[str, type[TeamrunError]]) -> dict[str, 
     }
 
 
-def _example(kind: type[TeamrunError]) -> dict[str, Any]:
+def _example(kind: type[TeamrunError]) -> JsonObject:
     return {
         "type": f"urn:teamrun:problem:{kind.code}",
         "title": title_of(kind),
@@ -205,7 +205,7 @@ def _example(kind: type[TeamrunError]) -> dict[str, Any]:
     }
 
 
-def _headers(names: tuple[str, ...]) -> dict[str, Any]:
+def _headers(names: tuple[str, ...]) -> JsonObject:
     if not names:
         return {}
     return {

@@ -1,6 +1,6 @@
 """Example bodies of the OpenAPI document: one run of one team, seen from every route."""
 
-from typing import Any
+from teamrun.json_types import JsonObject
 
 __all__ = ["EXAMPLES"]
 
@@ -19,7 +19,7 @@ _URLS = {
     },
 }
 
-_USAGE: dict[str, Any] = {
+_USAGE: JsonObject = {
     "input_tokens": 812,
     "output_tokens": 140,
     "cached_tokens": 0,
@@ -28,14 +28,14 @@ _USAGE: dict[str, Any] = {
     "tool_calls": 4,
 }
 
-_SUBMIT: dict[str, Any] = {
+_SUBMIT: JsonObject = {
     "team": "analysts",
     "input": "Which region sold most in March?",
     "metadata": {"customer": "42"},
     "tags": ["nightly"],
 }
 
-_SUBMIT_WITHIN: dict[str, Any] = {
+_SUBMIT_WITHIN: JsonObject = {
     "team": "analysts",
     "input": "Which region sold most in March?",
     "limits": {
@@ -51,7 +51,7 @@ _SUBMIT_WITHIN: dict[str, Any] = {
     "deadline": "2036-03-31T18:00:00Z",
 }
 
-_RUN_QUEUED: dict[str, Any] = {
+_RUN_QUEUED: JsonObject = {
     "id": _ID,
     "object": "run",
     "status": "queued",
@@ -75,7 +75,7 @@ _RUN_QUEUED: dict[str, Any] = {
     "tags": _SUBMIT["tags"],
 }
 
-_RUN_ENDED: dict[str, Any] = {
+_RUN_ENDED: JsonObject = {
     **_RUN_QUEUED,
     "status": "completed",
     "stop_reason": "Text 'APPROVE' mentioned",
@@ -90,9 +90,9 @@ _RUN_ENDED: dict[str, Any] = {
     "artifacts_count": 1,
 }
 
-_RUNS: dict[str, Any] = {"data": [_RUN_ENDED], "next_cursor": None, "has_more": False}
+_RUNS: JsonObject = {"data": [_RUN_ENDED], "next_cursor": None, "has_more": False}
 
-_ARTIFACT: dict[str, Any] = {
+_ARTIFACT: JsonObject = {
     "name": "chart.png",
     "version": 1,
     "media_type": "image/png",
@@ -100,13 +100,13 @@ _ARTIFACT: dict[str, Any] = {
     "sha256": _SHA,
 }
 
-_ARTIFACTS: dict[str, Any] = {
+_ARTIFACTS: JsonObject = {
     "data": [{**_ARTIFACT, "url": f"/v1/runs/{_ID}/artifacts/chart.png/versions/1"}],
     "next_cursor": None,
     "has_more": False,
 }
 
-_RESULT: dict[str, Any] = {
+_RESULT: JsonObject = {
     "run_id": _ID,
     "status": "completed",
     "stop_reason": "Text 'APPROVE' mentioned",
@@ -119,7 +119,7 @@ _RESULT: dict[str, Any] = {
     "messages": [{"type": "TextMessage", "source": "reviewer", "content": _TEXT}],
 }
 
-_STARTED: dict[str, Any] = {
+_STARTED: JsonObject = {
     "id": f"{_ID}-2",
     "seq": 2,
     "type": "run.started",
@@ -129,7 +129,7 @@ _STARTED: dict[str, Any] = {
     "data": {"team": "analysts"},
 }
 
-_EVENTS: dict[str, Any] = {"data": [_STARTED], "next_cursor": f"{_ID}-2", "has_more": True}
+_EVENTS: JsonObject = {"data": [_STARTED], "next_cursor": f"{_ID}-2", "has_more": True}
 
 _LINE = (
     f'{{"id":"{_ID}-2","seq":2,"type":"run.started","time":"2026-03-31T08:00:00.020000Z",'
@@ -146,9 +146,9 @@ _EVENT_STREAM = (
     f'event: end\ndata: {{"run_id":"{_ID}","status":"completed"}}\n\n'
 )
 
-_CANCEL: dict[str, Any] = {"reason": "No longer needed."}
+_CANCEL: JsonObject = {"reason": "No longer needed."}
 
-_RUN_RUNNING: dict[str, Any] = {
+_RUN_RUNNING: JsonObject = {
     **_RUN_QUEUED,
     "status": "running",
     "revision": 5,
@@ -157,7 +157,7 @@ _RUN_RUNNING: dict[str, Any] = {
     "started_at": "2026-03-31T08:00:00.020000Z",
 }
 
-_ACTION: dict[str, Any] = {
+_ACTION: JsonObject = {
     "id": "analysts/manager/input:0",
     "type": "input",
     "agent": "manager",
@@ -166,13 +166,13 @@ _ACTION: dict[str, Any] = {
     "expires_at": "2026-04-01T08:00:00.020000Z",
 }
 
-_RUN_ASKING: dict[str, Any] = {
+_RUN_ASKING: JsonObject = {
     **_RUN_RUNNING,
     "status": "input_required",
     "required_actions": [_ACTION],
 }
 
-_ANSWER: dict[str, Any] = {
+_ANSWER: JsonObject = {
     "action_id": _ACTION["id"],
     "decision": "answer",
     "data": {"approved": True},
@@ -180,14 +180,14 @@ _ANSWER: dict[str, Any] = {
 
 _CHILD_ID = "run_01jd8v9k2c"
 
-_RUN_CHILD: dict[str, Any] = {
+_RUN_CHILD: JsonObject = {
     **_RUN_QUEUED,
     "id": _CHILD_ID,
     "parent_run_id": _ID,
     "urls": {name: url.replace(_ID, _CHILD_ID) for name, url in _URLS.items()},
 }
 
-_TEAM: dict[str, Any] = {
+_TEAM: JsonObject = {
     "name": "analysts",
     "id": "analysts",
     "version": _SHA[:12],
@@ -199,11 +199,11 @@ _TEAM: dict[str, Any] = {
     "tools": ["aggregate", "draw_chart", "filter_rows", "load"],
 }
 
-_TEAMS: dict[str, Any] = {"data": [_TEAM], "next_cursor": None, "has_more": False}
+_TEAMS: JsonObject = {"data": [_TEAM], "next_cursor": None, "has_more": False}
 
-_VALIDATE: dict[str, Any] = {"team_spec": {"type": "round_robin_group_chat", "participants": []}}
+_VALIDATE: JsonObject = {"team_spec": {"type": "round_robin_group_chat", "participants": []}}
 
-_VALIDATION: dict[str, Any] = {
+_VALIDATION: JsonObject = {
     "valid": False,
     "errors": [
         {
@@ -215,7 +215,7 @@ _VALIDATION: dict[str, Any] = {
     "warnings": [],
 }
 
-_INFO: dict[str, Any] = {
+_INFO: JsonObject = {
     "name": "teamrun",
     "version": "0.1.0",
     "api_versions": ["v1"],
@@ -235,7 +235,7 @@ _METRICS = """\
 teamrun_http_streams 0
 """
 
-EXAMPLES: dict[str, Any] = {
+EXAMPLES: JsonObject = {
     "Answer": _ANSWER,
     "Artifacts": _ARTIFACTS,
     "Cancel": _CANCEL,

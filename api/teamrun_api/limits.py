@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonObject
 from teamrun_api.faults import BodyTooLarge, InvalidJson, RequestTimeout, UnsupportedMediaType
 from teamrun_api.problems import problem_response
 
@@ -157,7 +158,7 @@ def check_shape(value: object) -> None:
 def _forks(item: object) -> Iterable[object]:
     match item:
         case dict():
-            return cast("dict[str, Any]", item).values()
+            return cast("JsonObject", item).values()
         case list():
             return cast("list[Any]", item)
         case float() if not math.isfinite(item):

@@ -6,7 +6,6 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -14,6 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
 from teamrun.runs.service.resources import EventPage
@@ -56,7 +56,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
 )
 
 
-def document(app: FastAPI, routes: Iterable[BaseRoute]) -> dict[str, Any]:
+def document(app: FastAPI, routes: Iterable[BaseRoute]) -> JsonObject:
     """The document of an application that is made of `routes`."""
     made = get_openapi(
         title=app.title,
@@ -84,7 +84,7 @@ def document(app: FastAPI, routes: Iterable[BaseRoute]) -> dict[str, Any]:
     return made
 
 
-def render(made: dict[str, Any]) -> str:
+def render(made: JsonObject) -> str:
     """The document as it is committed."""
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
@@ -100,12 +100,12 @@ def _answers(routes: Iterable[BaseRoute]) -> dict[str, type[BaseModel]]:
     return found
 
 
-def _whole(model: type[BaseModel], value: dict[str, Any]) -> dict[str, Any]:
+def _whole(model: type[BaseModel], value: JsonObject) -> JsonObject:
     """An example of an answer with every field that is sent."""
     return model.model_validate(value).model_dump(mode="json", by_alias=True)
 
 
-def _simplify_parameters(operation: dict[str, Any]) -> None:
+def _simplify_parameters(operation: JsonObject) -> None:
     """A parameter that is not given is absent: there is no null in a query."""
     for parameter in operation.get("parameters", ()):
         schema = parameter["schema"]
@@ -116,18 +116,18 @@ def _simplify_parameters(operation: dict[str, Any]) -> None:
         parameter["schema"] = plain(schema)
 
 
-def _used(made: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+def _used(made: JsonObject, shown: JsonObject) -> JsonObject:
     text = json.dumps(made)
     return {name: example for name, example in shown.items() if f'/examples/{name}"' in text}
 
 
-def _operations(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    paths: dict[str, dict[str, dict[str, Any]]] = made.get("paths", {})
+def _operations(made: JsonObject) -> Iterator[JsonObject]:
+    paths: dict[str, dict[str, JsonObject]] = made.get("paths", {})
     for item in paths.values():
         yield from item.values()
 
 
-def _drop_default_errors(operation: dict[str, Any]) -> None:
+def _drop_default_errors(operation: JsonObject) -> None:
     """Take out the 422 that FastAPI gives to every route with parameters; ours are 400."""
     if "HTTPValidationError" in json.dumps(operation["responses"].get("422")):
         del operation["responses"]["422"]

@@ -10,18 +10,19 @@ import ast
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import CancelMode, Decision
 from teamrun.runs.log.status import RunStatus
 from teamrun.runs.service.listing import Order
 
 __all__ = ["plain", "schemas"]
 
-Schema = dict[str, Any]
+Schema = JsonObject
 
 REFERENCE = "#/components/schemas/{model}"
 

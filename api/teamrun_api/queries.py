@@ -1,12 +1,12 @@
 """Query parameters: which a route knows, and the ones that FastAPI has no form for."""
 
 import re
-from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from teamrun.components.reading.problems import did_you_mean, listed
+from teamrun.json_types import JsonObject
 from teamrun_api.faults import InvalidParameter, RequestFault
 
 __all__ = ["METADATA", "check_query", "metadata_of", "wrong_parameter"]
@@ -16,7 +16,7 @@ _METADATA = re.compile(r"metadata\[(.{1,64})\]", re.DOTALL)
 MAX_PAIRS = 16
 MAX_LENGTH = 512
 
-METADATA: dict[str, Any] = {
+METADATA: JsonObject = {
     "name": "metadata",
     "in": "query",
     "required": False,
@@ -88,7 +88,7 @@ def check_query(request: Request) -> None:
 
 def _names_of(route: APIRoute) -> frozenset[str]:
     """The query parameters that a route declares, itself or through its dependencies."""
-    declared: list[dict[str, Any]] = (route.openapi_extra or {}).get("parameters", [])
+    declared: list[JsonObject] = (route.openapi_extra or {}).get("parameters", [])
     names = {"metadata[key]" for item in declared if item is METADATA}
     dependants = [route.dependant]
     while dependants:

@@ -1,10 +1,11 @@
 """Bodies of requests and answers that belong to the HTTP API alone; runs are in `teamrun.runs`."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from teamrun.components.resources import TeamSummary
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import CancelMode
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.service.requests import ONE_TEAM
@@ -62,7 +63,7 @@ class ValidateRequest(_Body):
 
     team: str | None = Field(default=None, min_length=1, max_length=256, examples=["analysts"])
     """The name of a registered team."""
-    team_spec: dict[str, Any] | None = None
+    team_spec: JsonObject | None = None
     """A definition."""
 
     @model_validator(mode="after")

@@ -40,6 +40,8 @@
 
 from typing import Any
 
+from teamrun.json_types import JsonObject
+
 __all__ = [
     "ArtifactNotFound",
     "DamagedBlob",
@@ -90,7 +92,7 @@ class TeamrunError(Exception):
         """Keep the keyword data when the error crosses a process boundary."""
         return _rebuild, (type(self), self.message, self.data)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """The form that the log and the HTTP API carry."""
         return {
             "type": type(self).__name__,
@@ -100,7 +102,7 @@ class TeamrunError(Exception):
         }
 
 
-def _rebuild(cls: type[TeamrunError], message: str, data: dict[str, Any]) -> TeamrunError:
+def _rebuild(cls: type[TeamrunError], message: str, data: JsonObject) -> TeamrunError:
     return cls(message, **data)
 
 

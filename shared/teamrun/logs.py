@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+
+from teamrun.json_types import JsonObject
 
 __all__ = ["JsonFormatter", "RepetitionFilter", "TextFormatter", "configure_logging"]
 
@@ -25,7 +26,7 @@ _MOST_KEYS = 1_000
 _NOISY = ("amqp", "asyncio", "botocore", "httpcore2", "httpx2", "kombu", "openai", "urllib3")
 
 
-def _data_of(record: logging.LogRecord) -> dict[str, Any]:
+def _data_of(record: logging.LogRecord) -> JsonObject:
     return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
 
@@ -81,7 +82,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
-        line: dict[str, Any] = {
+        line: JsonObject = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,

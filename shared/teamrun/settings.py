@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonObject
 from teamrun.validation import misfit_of
 
 __all__ = ["PREFIX", "VARIABLES", "CommonSettings", "load_settings", "unknown_variables"]
@@ -45,7 +46,7 @@ HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 """A path in which `~` is the home folder: a shell does not replace it in a file of variables."""
 
 
-def _store_in(data: dict[str, Any]) -> str:
+def _store_in(data: JsonObject) -> str:
     folder: Path = data.get("data_dir", Path(".teamrun"))
     return (folder.absolute() / "store").as_uri()
 

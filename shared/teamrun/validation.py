@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple, cast
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from teamrun.json_types import JsonMapping, JsonObject
+
 __all__ = ["REQUIREMENTS", "Misfit", "kind_of", "misfit_of", "misfits"]
 
 _TIME: Final = "a time of RFC 3339, such as 2026-03-31T08:00:00Z"
@@ -212,7 +214,7 @@ def _text(detail: ErrorDetails) -> str:
     return template.format_map(_Context(context))
 
 
-class _Context(dict[str, Any]):
+class _Context(JsonObject):
     def __missing__(self, key: str) -> str:
         return "what is allowed"
 
@@ -246,7 +248,7 @@ def _path(
 def _member(value: object, part: int | str) -> object:
     match value, part:
         case Mapping(), str():
-            return cast("Mapping[str, Any]", value).get(part, _NOTHING)
+            return cast("JsonMapping", value).get(part, _NOTHING)
         case list() | tuple(), int() if part < len(cast("Sequence[Any]", value)):
             return cast("Sequence[Any]", value)[part]
         case _:

@@ -5,13 +5,13 @@ that refuses writes (a replica after a failover, full memory, a failed save) as 
 which ends the worker. Here such a server counts as unavailable, and the worker waits for it.
 """
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 from kombu.transport import redis as kombu_redis
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ResponseError
 
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.redis.address import RedisAddress
 
 __all__ = ["Transport", "transport_options"]
@@ -22,7 +22,7 @@ _PROBE = "probe:worker"
 _PROBE_LIFE_S = 60
 
 
-def transport_options(address: RedisAddress, *, prefix: str) -> Mapping[str, Any]:
+def transport_options(address: RedisAddress, *, prefix: str) -> JsonMapping:
     """The options of `Transport`, for `broker_transport_options`.
 
     Args:
@@ -54,9 +54,9 @@ class Channel(kombu_redis.Channel):  # pyright: ignore[reportUntypedBaseClass] -
             cast("Any", self)._disconnect_pools()
             raise
 
-    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+    def _connparams(self, asynchronous: bool = False) -> JsonObject:
         inherited: Any = super()
-        parameters: dict[str, Any] = inherited._connparams(asynchronous=asynchronous)
+        parameters: JsonObject = inherited._connparams(asynchronous=asynchronous)
         dropped = ("host", "port", *(_TCP_ONLY if self._address.kind == "unix" else ()))
         for name in dropped:
             parameters.pop(name, None)

@@ -9,7 +9,6 @@ import copy
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -35,6 +34,7 @@ from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.protocols import AnyMessage, Response
 from teamrun.core.saved import Loading, check_version, load_all
 from teamrun.errors import ModelError, UsageError
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.memory.base import Memory
 from teamrun.messages.chat import (
     BaseChatMessage,
@@ -297,7 +297,7 @@ class AssistantAgent(BaseChatAgent):
         await self._model_context.clear()
         await self._toolset.reset()
 
-    async def save_state(self) -> Mapping[str, Any]:
+    async def save_state(self) -> JsonMapping:
         """The model context, and agents and teams among the tools, as JSON data.
 
         During a turn it is the state as of the turn's beginning.
@@ -312,7 +312,7 @@ class AssistantAgent(BaseChatAgent):
         tools = await self._toolset.save_state()
         return {**state, "tools": tools} if tools else state
 
-    async def load_state(self, state: Mapping[str, Any]) -> None:
+    async def load_state(self, state: JsonMapping) -> None:
         """Continue from what `save_state` gave; AutoGen's states have no tools."""
         check_version(state)
         context, toolset = self._model_context, self._toolset
@@ -368,11 +368,11 @@ class AssistantAgent(BaseChatAgent):
             raise RuntimeError("No final model result in streaming mode.")
         turn.result = result
 
-    async def _prompt(self, turn: _TurnUnderWay) -> tuple[list[LLMMessage], dict[str, Any]]:
+    async def _prompt(self, turn: _TurnUnderWay) -> tuple[list[LLMMessage], JsonObject]:
         messages = [*self._system_messages, *await self._model_context.get_messages()]
         if not self._vision:
             messages = without_images(messages)
-        arguments: dict[str, Any] = {"cancellation_token": turn.token}
+        arguments: JsonObject = {"cancellation_token": turn.token}
         if self._output_content_type is not None:
             arguments["json_output"] = self._output_content_type
         arguments["tools"] = tools = await self._toolset.schemas()

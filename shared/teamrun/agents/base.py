@@ -1,14 +1,15 @@
 """The base class of agents."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from typing import cast
 
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_instance, checked_list
 from teamrun.core.protocols import AnyMessage, Response, Task, TaskResult
 from teamrun.errors import AgentFailed
+from teamrun.json_types import JsonMapping
 from teamrun.messages.chat import BaseChatMessage, TextMessage
 from teamrun.messages.events import ModelClientStreamingChunkEvent
 
@@ -80,11 +81,11 @@ class BaseChatAgent(ABC):
     async def on_resume(self, cancellation_token: CancellationToken) -> None:  # noqa: B027 - optional
         """The team goes on."""
 
-    async def save_state(self) -> Mapping[str, Any]:
+    async def save_state(self) -> JsonMapping:
         """What `load_state` needs to continue, as JSON data."""
         return {"type": "BaseState", "version": "1.0.0"}
 
-    async def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - optional
+    async def load_state(self, state: JsonMapping) -> None:  # noqa: B027 - optional
         """Continue from what `save_state` gave."""
 
     async def close(self) -> None:  # noqa: B027 - optional

@@ -6,6 +6,7 @@ from typing import Any, cast
 from pydantic import BaseModel, model_validator
 
 from teamrun.core.checks import checked_list
+from teamrun.json_types import JsonObject
 from teamrun.tools.function import FunctionTool
 
 __all__ = ["Handoff", "handoffs_by_name"]
@@ -28,7 +29,7 @@ class Handoff(BaseModel, defer_build=True):
     def _fill_in(cls, data: Any) -> Any:
         if not isinstance(data, dict) or "target" not in data:
             return cast("Any", data)  # refused by the model's own validation
-        given = cast("dict[str, Any]", data)
+        given = cast("JsonObject", data)
         target = given["target"]
         defaults = {
             "description": f"Handoff to {target}.",

@@ -13,6 +13,7 @@ from teamrun.core.checks import checked_list
 from teamrun.core.protocols import AnyMessage
 from teamrun.core.saved import Loading, load_all
 from teamrun.errors import FatalToolError
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.arguments import read_arguments
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.events import BaseAgentEvent
@@ -93,7 +94,7 @@ class Toolset:
         self._reporting = {
             name for name, tool in self._tools.items() if isinstance(tool, StreamTool)
         }
-        self._before: dict[str, Mapping[str, Any]] = {}
+        self._before: dict[str, JsonMapping] = {}
         self._may_report = any(isinstance(wb, StreamWorkbench) for wb in self._dynamic)
         self._known: list[ToolSchema] | None = None
 
@@ -125,7 +126,7 @@ class Toolset:
         for name in sorted(self._reporting):
             await cast("StreamTool", self._tools[name]).reset()
 
-    async def save_state(self) -> dict[str, Any]:
+    async def save_state(self) -> JsonObject:
         """The states of agents and teams among the tools, as of the beginning of the turn."""
         return {
             name: self._before[name]
@@ -134,7 +135,7 @@ class Toolset:
             for name in sorted(self._reporting)
         }
 
-    async def load_state(self, states: Mapping[str, Any]) -> None:
+    async def load_state(self, states: JsonMapping) -> None:
         """Continue from what `save_state` gave; all of them, or none if one cannot be loaded."""
         known = [(self._tools[n], states[n]) for n in sorted(self._reporting & states.keys())]
         await load_all([Loading(t.save_state_json, t.load_state_json, s) for t, s in known])
@@ -221,7 +222,7 @@ class Toolset:
     async def _carry_out(
         self,
         call: FunctionCall,
-        arguments: Mapping[str, Any],
+        arguments: JsonMapping,
         token: CancellationToken | None,
         report: Report | None,
     ) -> FunctionExecutionResult:
@@ -240,7 +241,7 @@ class Toolset:
     async def _execute_elsewhere(
         self,
         call: FunctionCall,
-        arguments: Mapping[str, Any],
+        arguments: JsonMapping,
         token: CancellationToken | None,
         report: Report | None,
     ) -> FunctionExecutionResult:

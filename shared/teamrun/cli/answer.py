@@ -1,6 +1,6 @@
 """`teamrun answer`: answer what a run asks, from a script."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -9,6 +9,7 @@ from teamrun.cli.given import json_value
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.status import RequiredAction
 from teamrun.runs.service.resources import Run
 
@@ -75,10 +76,10 @@ def _one_decision(given: list[bool]) -> bool | None:
     return given[0] if given else None
 
 
-def _said(approve: bool | None, content: str | None, data: str | None) -> dict[str, Any]:
+def _said(approve: bool | None, content: str | None, data: str | None) -> JsonObject:
     if approve is None and content is None and data is None:
         raise UsageError("Say the answer: --approve, --reject, --content TEXT or --data JSON.")
-    said: dict[str, Any] = {} if content is None else {"content": content}
+    said: JsonObject = {} if content is None else {"content": content}
     if approve is not None:
         said["decision"] = "approve" if approve else "reject"
     if data is not None:

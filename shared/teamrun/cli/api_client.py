@@ -20,6 +20,7 @@ from teamrun.errors import (
     UnfitAnswer,
     UsageError,
 )
+from teamrun.json_types import JsonMapping
 
 __all__ = ["DEFAULT_URL", "ApiClient", "is_header_text"]
 
@@ -119,7 +120,7 @@ class ApiClient:
         """The bytes of a resource."""
         return self._request("GET", _path(segments)).content
 
-    def post(self, *segments: str, body: Mapping[str, Any], headers: Mapping[str, str] = {}) -> str:
+    def post(self, *segments: str, body: JsonMapping, headers: Mapping[str, str] = {}) -> str:
         """The JSON text that a POST answers.
 
         Raises:
@@ -210,7 +211,7 @@ def _path(segments: Iterable[str]) -> str:
     return "/".join(("/v1", *map(path_segment, segments)))
 
 
-def _encoded(body: Mapping[str, Any]) -> bytes:
+def _encoded(body: JsonMapping) -> bytes:
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.screen import print_json, result
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonObject
 from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
@@ -46,7 +47,7 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Make a new run that shares another's past and calls nothing of it again; print its id."""
-    body: dict[str, Any] = {
+    body: JsonObject = {
         "after_seq": _number(after, run_id),
         **overrides(model=model, max_turns=max_turns),
         **limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),

@@ -12,6 +12,7 @@ from teamrun.components.reading.json_text import load_json
 from teamrun.components.reading.problems import Problem, Source
 from teamrun.components.reading.yaml_text import load_yaml
 from teamrun.errors import DefinitionError, TeamrunError, UsageError
+from teamrun.json_types import JsonObject
 
 __all__ = ["in_file", "json_value", "named_team", "task_text"]
 
@@ -31,7 +32,7 @@ def json_value(text: str) -> Any:
     return value
 
 
-def named_team(name: str) -> dict[str, Any]:
+def named_team(name: str) -> JsonObject:
     """The part of a request that names a team, or brings the definition of a `.json` file.
 
     Raises:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from teamrun.components.registry import Registry
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonObject
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.log.status import RequiredAction
 from teamrun.runs.service.requests import Answer, RunRequest
@@ -44,7 +45,7 @@ class RunHere:
         actions = self._result(self.run()).required_actions
         return next((each for each in actions if each.id == action_id), None)
 
-    def answer(self, action_id: str, answer: dict[str, Any]) -> None:
+    def answer(self, action_id: str, answer: JsonObject) -> None:
         """Give the answer."""
         given = Answer.model_validate({"action_id": action_id, **answer})
         self._result(self._service.answer(_TENANT, self._run_id, given))

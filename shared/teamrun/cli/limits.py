@@ -1,10 +1,11 @@
 """Limits of a run as options of several commands."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from teamrun.cli.values import finite
+from teamrun.json_types import JsonObject
 
 __all__ = ["MaxCostOption", "TimeoutOption", "limits"]
 
@@ -28,7 +29,7 @@ TimeoutOption = Annotated[
 ]
 
 
-def limits(*, max_cost_usd: str | None, timeout_seconds: float | None) -> dict[str, Any]:
+def limits(*, max_cost_usd: str | None, timeout_seconds: float | None) -> JsonObject:
     """The part of a body that says them; empty where none is given."""
     given = {"max_cost_usd": max_cost_usd, "timeout_seconds": timeout_seconds}
     found = {name: value for name, value in given.items() if value is not None}

@@ -1,8 +1,10 @@
 """Options that replace settings of a team for one run."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from teamrun.json_types import JsonObject
 
 __all__ = ["MaxTurnsOption", "ModelOption", "overrides"]
 
@@ -20,7 +22,7 @@ MaxTurnsOption = Annotated[
 ]
 
 
-def overrides(*, model: str | None, max_turns: int | None) -> dict[str, Any]:
+def overrides(*, model: str | None, max_turns: int | None) -> JsonObject:
     """The part of a body that says what is another way than the team has it."""
     given = {"model": model, "max_turns": max_turns}
     changes = {name: value for name, value in given.items() if value is not None}

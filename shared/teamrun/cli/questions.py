@@ -3,13 +3,14 @@
 import json
 import shlex
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from teamrun.cli.api_client import ApiClient
 from teamrun.cli.given import json_value
 from teamrun.cli.screen import talk
 from teamrun.cli.terminal import NoLongerAsked, ReadLine
 from teamrun.errors import RunEnded, StaleAction, Unavailable, UnfitAnswer
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.status import RequiredAction
 from teamrun.runs.service.resources import Run
 
@@ -23,7 +24,7 @@ class Prompter(Protocol):
         """The question; None if it is not open."""
         ...
 
-    def answer(self, action_id: str, answer: dict[str, Any]) -> None:
+    def answer(self, action_id: str, answer: JsonObject) -> None:
         """Give the answer.
 
         Raises:
@@ -58,13 +59,13 @@ class ApiPrompter:
         run = Run.model_validate_json(self._server.get("runs", self._run_id))
         return next((each for each in run.required_actions if each.id == action_id), None)
 
-    def answer(self, action_id: str, answer: dict[str, Any]) -> None:
+    def answer(self, action_id: str, answer: JsonObject) -> None:
         """Send the answer."""
         self._server.post("runs", self._run_id, "input", body={"action_id": action_id, **answer})
 
     def left_open(self, action: RequiredAction) -> None:
         """Show how to answer from elsewhere."""
-        said: dict[str, Any] = {"content": "..."}
+        said: JsonObject = {"content": "..."}
         if action.type == "approval":
             said = {"decision": "approve"}
         elif action.schema_ is not None:
@@ -118,7 +119,7 @@ class Attendant:
         if said is None:
             self._desk.left_open(action)
 
-    def _sent(self, action: RequiredAction, said: dict[str, Any]) -> bool:
+    def _sent(self, action: RequiredAction, said: JsonObject) -> bool:
         try:
             self._desk.answer(action.id, said)
         except UnfitAnswer as error:
@@ -126,7 +127,7 @@ class Attendant:
             return False
         return True
 
-    def _asked(self, action: RequiredAction) -> dict[str, Any] | None:
+    def _asked(self, action: RequiredAction) -> JsonObject | None:
         """The person's answer; None if no person is there."""
         if action.type == "approval":
             return {"decision": "approve"} if self._approves else self._decision(action)
@@ -135,7 +136,7 @@ class Attendant:
         self._tell(f"The answer is JSON that fits {json.dumps(action.schema_)}")
         return self._data(action)
 
-    def _decision(self, action: RequiredAction) -> dict[str, Any] | None:
+    def _decision(self, action: RequiredAction) -> JsonObject | None:
         while (line := self._line(action, "approve? [y/n] ")) is not None:
             match line.strip().lower():
                 case "y" | "yes" | "approve":
@@ -147,14 +148,14 @@ class Attendant:
                     self._tell("Write y to approve, n to reject.")
         return None
 
-    def _content(self, action: RequiredAction) -> dict[str, Any] | None:
+    def _content(self, action: RequiredAction) -> JsonObject | None:
         while (line := self._line(action, "answer> ")) is not None:
             if line.strip():
                 return {"content": line}
             self._tell("Write an answer, or press Ctrl-D to give none.")
         return None
 
-    def _data(self, action: RequiredAction) -> dict[str, Any] | None:
+    def _data(self, action: RequiredAction) -> JsonObject | None:
         while (line := self._line(action, "JSON> ")) is not None:
             try:
                 return {"data": json_value(line)}

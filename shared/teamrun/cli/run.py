@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 from pydantic import ValidationError
@@ -24,6 +24,7 @@ from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
 from teamrun.core.main_loop import run_main
 from teamrun.errors import DefinitionError, UsageError
+from teamrun.json_types import JsonObject
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runs.service.resources import Run
 from teamrun.settings import CommonSettings, load_settings
@@ -82,7 +83,7 @@ def command(
         sys.exit(1)
 
 
-def _request(body: dict[str, Any]) -> RunRequest:
+def _request(body: JsonObject) -> RunRequest:
     try:
         return RunRequest.model_validate(body)
     except ValidationError as error:

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.text import Text
 
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.usage import RunUsage
 from teamrun.runs.service.resources import Delta, Event, Run
 
@@ -47,7 +48,7 @@ class EventView:
             self._line(item.agent or "team", f"{item.type}: {text}", "dim")
 
     def show(
-        self, event_type: str, agent: str | None, data: dict[str, Any], *, seq: int | None = None
+        self, event_type: str, agent: str | None, data: JsonObject, *, seq: int | None = None
     ) -> None:
         """Print one event or delta; those that mean nothing to a person are left out."""
         who = agent or "team"
@@ -109,7 +110,7 @@ class EventView:
         self._streamed += text
         self._console.print(Text(text), end="")
 
-    def _message(self, who: str, message: dict[str, Any]) -> None:
+    def _message(self, who: str, message: JsonObject) -> None:
         text = _text_of(message.get("content", ""))
         self._kept.pop(who, None)
         seen = self._streaming == who and self._streamed.strip() == text.strip()
@@ -120,7 +121,7 @@ class EventView:
             self._print(Text(f"{who}: ", style="bold") + Text(text, style="not bold"))
         self.end_line()
 
-    def _tool(self, who: str, what: str, data: dict[str, Any]) -> None:
+    def _tool(self, who: str, what: str, data: JsonObject) -> None:
         tool = data.get("tool")
         match what:
             case "requested":
@@ -138,7 +139,7 @@ class EventView:
         self._begin_line()
         self._print(Text(f"{who} ", style="bold") + Text(text, style=style))
 
-    def _run(self, event_type: str, data: dict[str, Any]) -> None:
+    def _run(self, event_type: str, data: JsonObject) -> None:
         self._begin_line()
         self._print(Text(f"[{event_type}] {_why(event_type, data)}".rstrip(), style="dim"))
         if event_type == "run.queued":
@@ -172,7 +173,7 @@ def _text_of(content: object) -> str:
             return json.dumps(content, ensure_ascii=False)
 
 
-def _why(event_type: str, data: dict[str, Any]) -> str:
+def _why(event_type: str, data: JsonObject) -> str:
     if event_type == "run.retried":
         return f"attempt {data.get('attempt')} at {_time(data.get('retry_at'))}: {_outcome(data)}"
     if event_type == "run.scheduled":
@@ -182,7 +183,7 @@ def _why(event_type: str, data: dict[str, Any]) -> str:
     return f"{why} ({code})" if code else str(why)
 
 
-def _model_trouble(event_type: str, data: dict[str, Any]) -> str:
+def _model_trouble(event_type: str, data: JsonObject) -> str:
     model, error = data.get("model"), _outcome(data)
     if event_type == "model.call.failed":
         return f"model {model} failed: {error}"
@@ -192,7 +193,7 @@ def _model_trouble(event_type: str, data: dict[str, Any]) -> str:
     )
 
 
-def _progress(data: dict[str, Any]) -> str:
+def _progress(data: JsonObject) -> str:
     note, percent = str(data.get("note") or ""), data.get("percent")
     return note if percent is None else f"{note} ({_number(percent)} %)".strip()
 
@@ -214,13 +215,13 @@ def _used(usage: RunUsage) -> str:
     )
 
 
-def _level(data: dict[str, Any]) -> str:
+def _level(data: JsonObject) -> str:
     if "kind" not in data:
         return ""
     return f"{data['kind']}: {_number(data.get('used'))} of {_number(data.get('limit'))}"
 
 
-def _outcome(data: dict[str, Any]) -> str:
+def _outcome(data: JsonObject) -> str:
     error: Any = data.get("error")
     return _short(error["message"] if error else data.get("result", ""))
 

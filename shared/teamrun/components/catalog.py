@@ -6,14 +6,15 @@ store; `RegisteredTeams` has those of the registry, the same for every tenant. T
 and the HTTP API use `Teams`, never the teams of a registry.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.reading.problems import Problem
 from teamrun.components.registry import Registry, Resolved
 from teamrun.components.resources import Fault, TeamSummary, Validation
 from teamrun.errors import DefinitionError
+from teamrun.json_types import JsonMapping
 
 __all__ = ["Catalog", "RegisteredTeams", "Teams"]
 
@@ -71,7 +72,7 @@ class Teams:
         self._catalog: Catalog = catalog or RegisteredTeams(registry)
 
     async def resolve(
-        self, tenant: str, *, team: str | None, team_spec: Mapping[str, Any] | None
+        self, tenant: str, *, team: str | None, team_spec: JsonMapping | None
     ) -> Resolved:
         """The team that a request names or brings along; exactly one of them is given.
 
@@ -94,7 +95,7 @@ class Teams:
         return self._registry.overridden(name, definition, model=model, max_turns=max_turns)
 
     async def validate(
-        self, tenant: str, *, team: str | None, team_spec: Mapping[str, Any] | None
+        self, tenant: str, *, team: str | None, team_spec: JsonMapping | None
     ) -> Validation:
         """Everything that is wrong with a team, and what is worth knowing about it.
 

@@ -31,6 +31,7 @@ from teamrun.components.reading.problems import (
 from teamrun.components.reading.scope import Scope
 from teamrun.components.resources import Fault, ModelUse, Note, TeamSummary, Validation
 from teamrun.errors import DefinitionError
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of
 from teamrun.tools.base import Tool
@@ -88,7 +89,7 @@ class Registry:
     def of(
         cls,
         *,
-        teams: Mapping[str, Mapping[str, Any]],
+        teams: Mapping[str, JsonMapping],
         models: Mapping[str, ChatCompletionClient] | None = None,
         tools: Iterable[Tool] = (),
         agents: Mapping[str, MakeAgent] | None = None,
@@ -117,9 +118,7 @@ class Registry:
         problems.raise_any()
         return cls(models=profiles, tools=table, agents=own, teams=read, environ={})
 
-    def resolve(
-        self, *, team: str | None = None, team_spec: Mapping[str, Any] | None = None
-    ) -> Resolved:
+    def resolve(self, *, team: str | None = None, team_spec: JsonMapping | None = None) -> Resolved:
         """The team that a request names or brings along.
 
         Args:
@@ -170,7 +169,7 @@ class Registry:
         )
 
     def validate(
-        self, *, team: str | None = None, team_spec: Mapping[str, Any] | None = None
+        self, *, team: str | None = None, team_spec: JsonMapping | None = None
     ) -> Validation:
         """Everything that is wrong with a team, and what is worth knowing about it."""
         problems = Problems()
@@ -351,7 +350,7 @@ class Registry:
             case str():
                 return expand(value, self._environ) if variables(value) <= self._texts else value
             case dict():
-                pairs = cast("dict[str, Any]", value).items()
+                pairs = cast("JsonObject", value).items()
                 return {key: self._filled_in(item) for key, item in pairs}
             case list():
                 return [self._filled_in(item) for item in cast("list[Any]", value)]
@@ -363,7 +362,7 @@ class Registry:
         await self._models.close()
 
     def _read(
-        self, team: str | None, spec: Mapping[str, Any] | None, problems: Problems
+        self, team: str | None, spec: JsonMapping | None, problems: Problems
     ) -> TeamDefinition | None:
         if (team is None) == (spec is None):
             where = "/team" if team is None else "/team_spec"
@@ -388,7 +387,7 @@ class Registry:
             return None
         return definition
 
-    def _inline(self, spec: Mapping[str, Any], problems: Problems) -> TeamDefinition | None:
+    def _inline(self, spec: JsonMapping, problems: Problems) -> TeamDefinition | None:
         where = "/team_spec"
         if not within_bounds(spec, where, problems):
             return None

@@ -22,6 +22,7 @@ from teamrun.components.reading.tools import read_tools
 from teamrun.components.reading.yaml_text import YamlText, load_yaml
 from teamrun.components.registry import Registry
 from teamrun.errors import DefinitionError
+from teamrun.json_types import JsonObject
 
 __all__ = ["FIRST_FILE", "load_registry"]
 
@@ -87,7 +88,7 @@ class _File:
         self._models: set[str] = set()
         self._tools: set[str] = set()
         self._agents: dict[str, Member | None] = {}
-        self._raw_teams: dict[str, Any] = {}
+        self._raw_teams: JsonObject = {}
         self._teams: dict[str, Member | None] = {}
         self._open: list[str] = []
         self._unread: frozenset[str] = frozenset()
@@ -144,7 +145,7 @@ class _File:
         ]
         return fields.meant.union(keyless)
 
-    def _read_agents(self, raw: dict[str, Any], agents: CustomAgentTable) -> None:
+    def _read_agents(self, raw: JsonObject, agents: CustomAgentTable) -> None:
         scope = Scope(
             models=self._models,
             tools=self._tools,
@@ -199,7 +200,7 @@ class _File:
             known |= set(agents_of(cast("TeamDefinition", member.definition)))
         for profile in self._profiles.values():
             script = profile.options.get("script")
-            for name in cast("dict[str, Any]", script if isinstance(script, dict) else {}):
+            for name in cast("JsonObject", script if isinstance(script, dict) else {}):
                 if name not in known:
                     detail = f"No agent of this file is named {shown(name)}."
                     where = pointer(profile.where, "script", name)
@@ -214,7 +215,7 @@ class _File:
     def _keys(self, raw: Any) -> list[str]:
         return [str(key) for key in cast("dict[Any, Any]", raw)] if isinstance(raw, dict) else []
 
-    def _map(self, raw: Any, where: str) -> dict[str, Any]:
+    def _map(self, raw: Any, where: str) -> JsonObject:
         if raw is None:
             return {}
         return as_object(raw, where, self._problems, what=f"{where[1:]!r}") or {}
@@ -222,7 +223,7 @@ class _File:
     def _variables(self, raw: Any, where: str = "") -> frozenset[str]:
         """The variables in the texts of agents and teams; those not set are noted."""
         if isinstance(raw, dict):
-            items = list(cast("dict[str, Any]", raw).items())
+            items = list(cast("JsonObject", raw).items())
         elif isinstance(raw, list):
             items = list(enumerate(cast("list[Any]", raw)))
         else:

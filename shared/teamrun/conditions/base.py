@@ -5,12 +5,12 @@ per subject (`text.py`, `counts.py`, `events.py`, `outside.py`), and any class o
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from teamrun.core.checks import wrong_type
 from teamrun.core.protocols import AnyMessage
 from teamrun.errors import TerminatedException
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import RequestUsage, StopMessage
 
 __all__ = [
@@ -62,11 +62,11 @@ class TerminationCondition(ABC):
     def count_usage(self, usage: RequestUsage) -> None:  # noqa: B027 - one condition counts
         """Take note of a model call of the team itself, which no message carries."""
 
-    async def save_state(self) -> dict[str, Any]:
+    async def save_state(self) -> JsonObject:
         """What was counted so far, as JSON."""
         return {"type": type(self).__name__}
 
-    async def load_state(self, state: Mapping[str, Any]) -> None:
+    async def load_state(self, state: JsonMapping) -> None:
         """Go on from what `save_state` gave; the state of another kind of condition is a reset."""
         await self.reset()
 
@@ -113,7 +113,7 @@ class SimpleTermination(TerminationCondition):
         """Go on after the condition has fired: what was counted stays counted."""
         self._terminated = False
 
-    async def save_state(self) -> dict[str, Any]:
+    async def save_state(self) -> JsonObject:
         """What was counted so far, as JSON."""
         return {
             "type": type(self).__name__,
@@ -121,7 +121,7 @@ class SimpleTermination(TerminationCondition):
             **self._counted(),
         }
 
-    async def load_state(self, state: Mapping[str, Any]) -> None:
+    async def load_state(self, state: JsonMapping) -> None:
         """Go on from what `save_state` gave; the state of another kind of condition is a reset."""
         await self.reset()
         if state.get("type") == type(self).__name__:
@@ -132,11 +132,11 @@ class SimpleTermination(TerminationCondition):
         """The reason to stop, or None."""
         raise NotImplementedError
 
-    def _counted(self) -> dict[str, Any]:
+    def _counted(self) -> JsonObject:
         """What `save_state` adds."""
         return {}
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
+    def _restore(self, state: JsonMapping) -> None:
         """Take the counts of `_counted` back; an empty state is the beginning."""
 
     def _stop(self, reason: str) -> StopMessage:
@@ -178,15 +178,15 @@ class _Combination(TerminationCondition):
         for condition in self._conditions:
             condition.count_usage(usage)
 
-    async def save_state(self) -> dict[str, Any]:
+    async def save_state(self) -> JsonObject:
         """What the parts have counted so far, as JSON."""
         parts = [await condition.save_state() for condition in self._conditions]
         return {"type": type(self).__name__, "conditions": parts}
 
-    async def load_state(self, state: Mapping[str, Any]) -> None:
+    async def load_state(self, state: JsonMapping) -> None:
         """Go on from what `save_state` gave; the state of another kind of condition is a reset."""
         await self.reset()
-        parts: Sequence[Mapping[str, Any]] = state.get("conditions", ())
+        parts: Sequence[JsonMapping] = state.get("conditions", ())
         if state.get("type") != type(self).__name__ or len(parts) != len(self._conditions):
             return
         for condition, part in zip(self._conditions, parts, strict=True):
@@ -252,7 +252,7 @@ class AndTerminationCondition(_Combination):
         await super().reopen()
         self._stops = []
 
-    async def save_state(self) -> dict[str, Any]:
+    async def save_state(self) -> JsonObject:
         """What the parts have counted, and the reasons of those that have fired."""
         return {
             **await super().save_state(),
@@ -260,7 +260,7 @@ class AndTerminationCondition(_Combination):
             "stops": [{"content": stop.content, "source": stop.source} for stop in self._stops],
         }
 
-    async def load_state(self, state: Mapping[str, Any]) -> None:
+    async def load_state(self, state: JsonMapping) -> None:
         """Go on from what `save_state` gave; the state of another kind of condition is a reset."""
         await super().load_state(state)
         if any(condition.terminated for condition in self._conditions):

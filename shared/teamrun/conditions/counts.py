@@ -1,12 +1,12 @@
 """Conditions that count: messages, tokens, seconds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from teamrun.conditions.base import SimpleTermination
 from teamrun.core.checks import checked_count, checked_instance
 from teamrun.core.protocols import AnyMessage
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import BaseChatMessage, RequestUsage
 from teamrun.messages.origin import now
 
@@ -43,10 +43,10 @@ class MaxMessageTermination(SimpleTermination):
             f"current message count: {self._message_count}"
         )
 
-    def _counted(self) -> dict[str, Any]:
+    def _counted(self) -> JsonObject:
         return {"message_count": self._message_count}
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
+    def _restore(self, state: JsonMapping) -> None:
         self._message_count = int(state.get("message_count", 0))
 
 
@@ -102,13 +102,13 @@ class TokenUsageTermination(SimpleTermination):
             f"completion token count: {self._completion_tokens}."
         )
 
-    def _counted(self) -> dict[str, Any]:
+    def _counted(self) -> JsonObject:
         return {
             "prompt_tokens": self._prompt_tokens,
             "completion_tokens": self._completion_tokens,
         }
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
+    def _restore(self, state: JsonMapping) -> None:
         self._prompt_tokens = int(state.get("prompt_tokens", 0))
         self._completion_tokens = int(state.get("completion_tokens", 0))
 
@@ -157,9 +157,9 @@ class TimeoutTermination(SimpleTermination):
             return self._spent
         return self._spent + (now() - self._started_at)
 
-    def _counted(self) -> dict[str, Any]:
+    def _counted(self) -> JsonObject:
         return {"elapsed_seconds": self._elapsed().total_seconds()}
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
+    def _restore(self, state: JsonMapping) -> None:
         self._started_at = None
         self._spent = timedelta(seconds=float(state.get("elapsed_seconds", 0)))

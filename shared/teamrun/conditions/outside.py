@@ -1,10 +1,10 @@
 """Conditions that the program around a team decides."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 from teamrun.conditions.base import SimpleTermination
 from teamrun.core.protocols import AnyMessage
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import StopMessage
 
 __all__ = ["ExternalTermination", "FunctionalTermination"]
@@ -26,10 +26,10 @@ class ExternalTermination(SimpleTermination):
     def _check(self, messages: Sequence[AnyMessage]) -> str | None:
         return "External termination requested" if self._requested else None
 
-    def _counted(self) -> dict[str, Any]:
+    def _counted(self) -> JsonObject:
         return {"requested": self._requested}
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
+    def _restore(self, state: JsonMapping) -> None:
         self._requested = bool(state.get("requested"))
 
 

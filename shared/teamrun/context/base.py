@@ -8,11 +8,12 @@ never copied or changed.
 import copy
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self, TypeAlias
 
 from pydantic import BaseModel
 
+from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import AssistantMessage, FunctionExecutionResultMessage, LLMMessage
 
 __all__ = ["ChatCompletionContext", "whole_exchanges"]
@@ -78,11 +79,11 @@ class ChatCompletionContext(ABC):
         """Forget what was added since `mark`: a turn that was cut short."""
         del self._messages[mark:]
 
-    async def save_state(self) -> Mapping[str, Any]:
+    async def save_state(self) -> JsonMapping:
         """The whole conversation as JSON data."""
         return {"messages": [message.model_dump(mode="json") for message in self._messages]}
 
-    async def save_state_before(self, mark: int) -> Mapping[str, Any]:
+    async def save_state_before(self, mark: int) -> JsonMapping:
         """What `save_state` would have given at `mark`: a turn that goes on is left out."""
         state = await self.save_state()
         if len(self._messages) <= mark:
@@ -90,7 +91,7 @@ class ChatCompletionContext(ABC):
         earlier = [message.model_dump(mode="json") for message in self._messages[:mark]]
         return {**state, "messages": earlier}
 
-    async def load_state(self, state: Mapping[str, Any]) -> None:
+    async def load_state(self, state: JsonMapping) -> None:
         """Continue with that conversation."""
         self._messages = _State.model_validate(state).messages
 

@@ -4,13 +4,14 @@ Above this seam: AgentTool and TeamTool, teams, and everything that runs one of 
 `agents/`, `teams/`, `conditions/`, and custom classes of users.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel, SerializeAsAny
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.json_types import JsonMapping
 from teamrun.messages.chat import BaseChatMessage, StopMessage
 from teamrun.messages.events import BaseAgentEvent
 
@@ -125,11 +126,11 @@ class ChatAgent(TaskRunner, Protocol):
         """Called when the team is resumed."""
         ...
 
-    async def save_state(self) -> Mapping[str, Any]:
+    async def save_state(self) -> JsonMapping:
         """What `load_state` needs to continue, as JSON data."""
         ...
 
-    async def load_state(self, state: Mapping[str, Any]) -> None:
+    async def load_state(self, state: JsonMapping) -> None:
         """Continue from what `save_state` gave."""
         ...
 
@@ -164,11 +165,11 @@ class Team(TaskRunner, Protocol):
         """Notify the participants that the team is resumed."""
         ...
 
-    async def save_state(self) -> Mapping[str, Any]:
+    async def save_state(self) -> JsonMapping:
         """What `load_state` needs to continue, as JSON data."""
         ...
 
-    async def load_state(self, state: Mapping[str, Any]) -> None:
+    async def load_state(self, state: JsonMapping) -> None:
         """Continue from what `save_state` gave."""
         ...
 

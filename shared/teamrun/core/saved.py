@@ -1,10 +1,11 @@
 """Loads the saved states of several parts: either all of them or none."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonMapping
 
 __all__ = ["Loading", "check_version", "load_all"]
 
@@ -12,12 +13,12 @@ __all__ = ["Loading", "check_version", "load_all"]
 class Loading(NamedTuple):
     """One part, and the state to load into it."""
 
-    save: Callable[[], Awaitable[Mapping[str, Any]]]
-    load: Callable[[Mapping[str, Any]], Awaitable[None]]
-    state: Mapping[str, Any]
+    save: Callable[[], Awaitable[JsonMapping]]
+    load: Callable[[JsonMapping], Awaitable[None]]
+    state: JsonMapping
 
 
-def check_version(state: Mapping[str, Any]) -> None:
+def check_version(state: JsonMapping) -> None:
     """Refuse the state of a later release, whose fields may have another meaning.
 
     Raises:
@@ -39,7 +40,7 @@ async def load_all(loadings: Sequence[Loading]) -> None:
         Exception: The error of the `load` that failed.
     """
     before = [deepcopy(await each.save()) for each in loadings]
-    begun: list[tuple[Loading, Mapping[str, Any]]] = []
+    begun: list[tuple[Loading, JsonMapping]] = []
     try:
         for each, kept in zip(loadings, before, strict=True):
             begun.append((each, kept))

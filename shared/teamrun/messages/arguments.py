@@ -11,12 +11,13 @@ from typing import Any, cast
 from pydantic_core import from_json
 
 from teamrun.errors import Unrecordable
+from teamrun.json_types import JsonObject
 from teamrun.messages.recordable import recordable
 
 __all__ = ["read_arguments", "sendable_arguments"]
 
 
-def read_arguments(text: str) -> dict[str, Any]:
+def read_arguments(text: str) -> JsonObject:
     """The arguments as a tool gets them.
 
     NaN and the infinities are taken, although JSON does not have them; half a surrogate pair
@@ -33,7 +34,7 @@ def read_arguments(text: str) -> dict[str, Any]:
         raise ValueError("the arguments are too large or nested too deeply") from error
     if not isinstance(parsed, dict):
         raise ValueError(f"the arguments must be a JSON object, not {text!r}")
-    return cast("dict[str, Any]", parsed)
+    return cast("JsonObject", parsed)
 
 
 def sendable_arguments(text: str) -> str | None:
@@ -62,7 +63,7 @@ def _with_names_of_numbers(value: Any) -> Any:
         case list():
             return [_with_names_of_numbers(item) for item in cast("list[Any]", value)]
         case dict():
-            items = cast("dict[str, Any]", value).items()
+            items = cast("JsonObject", value).items()
             return {key: _with_names_of_numbers(item) for key, item in items}
         case _:
             return value

@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast, runtime
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.image import Image
 from teamrun.messages.llm import (
     FunctionCall,
@@ -57,12 +58,12 @@ class BaseMessage(BaseModel, ABC):
     def to_text(self) -> str:
         """The message as text for people: consoles, logs, conditions on text."""
 
-    def dump(self) -> dict[str, Any]:
+    def dump(self) -> JsonObject:
         """The message as JSON data; `type` says which class it was."""
         return self.model_dump(mode="json")
 
     @classmethod
-    def load(cls, data: Mapping[str, Any]) -> Self:
+    def load(cls, data: JsonMapping) -> Self:
         """Make the message again from the data of `dump`.
 
         Raises:
@@ -149,7 +150,7 @@ class TextMessage(BaseTextChatMessage):
     def _accept_other_forms(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data  # refused, or taken as it is, by the model's own validation
-        fields = cast("dict[str, Any]", data)
+        fields = cast("JsonObject", data)
         if not isinstance(fields.get("content", ""), str):
             fields = {**fields, "content": _text_of(fields["content"])}
         if "models_used" in fields:
@@ -162,7 +163,7 @@ def _with_models_in_metadata(
     models_used: str | Sequence[str],
     metadata: Mapping[str, str] | None = None,
     **fields: Any,
-) -> dict[str, Any]:
+) -> JsonObject:
     joined = models_used if isinstance(models_used, str) else ",".join(models_used)
     return {**fields, "metadata": {**(metadata or {}), "models_used": joined}}
 

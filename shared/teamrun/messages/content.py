@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from pydantic import BaseModel, field_serializer
 
+from teamrun.json_types import JsonObject
 from teamrun.messages.image import Image
 
 __all__ = ["CodeBlock", "CodeResult", "MemoryContent", "MemoryMimeType"]
@@ -40,9 +40,9 @@ class MemoryMimeType(StrEnum):
 class MemoryContent(BaseModel, defer_build=True):
     """One piece of memory."""
 
-    content: str | bytes | dict[str, Any] | Image
+    content: str | bytes | JsonObject | Image
     mime_type: MemoryMimeType | str
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
 
     @field_serializer("mime_type")
     def _as_text(self, value: MemoryMimeType | str) -> str:

@@ -1,10 +1,11 @@
 """What goes to a model and what comes back: the provider-neutral conversation."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from teamrun.json_types import JsonObject
 from teamrun.messages.image import Image
 
 __all__ = [
@@ -35,7 +36,7 @@ class ProviderData:
 
     provider: str
     """Which server attached it; `teamrun.models.makers.provider_of` makes the name."""
-    data: dict[str, Any]
+    data: JsonObject
 
 
 def _is_absent(value: object) -> bool:
@@ -130,7 +131,7 @@ class CreateResult(_Part):
     content: str | list[FunctionCall]
     usage: RequestUsage
     cached: bool = False
-    logprobs: list[dict[str, Any]] | None = None
+    logprobs: list[JsonObject] | None = None
     thought: str | None = None
     model: str | None = None
     """The name that the provider reported, where it did."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from teamrun.errors import Unrecordable
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, FinishReason, FunctionCall, RequestUsage
 
 __all__ = [
@@ -108,9 +109,9 @@ def recordable(value: Any, *, exact: bool = False) -> Json:
     return _Walk(exact).value(value, 0)
 
 
-def reportable(data: Mapping[str, Any]) -> dict[str, Any]:
+def reportable(data: JsonMapping) -> JsonObject:
     """The data of an event, with whatever cannot be recorded left out; never raises."""
-    reported: dict[str, Any] = {}
+    reported: JsonObject = {}
     for key, value in data.items():
         try:
             reported[encodable(key)] = recordable(value)

@@ -1,10 +1,10 @@
 """All messages as one union, told apart by `type`, and the way from JSON data to a message."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias, cast
 
 from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter
 
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.chat import (
     BaseChatMessage,
     BaseMessage,
@@ -45,7 +45,7 @@ _STRUCTURED = "StructuredMessage"
 
 def _tag(value: Any) -> str | None:
     if isinstance(value, dict):
-        name = cast("dict[str, Any]", value).get("type")
+        name = cast("JsonObject", value).get("type")
     else:
         name = getattr(value, "type", None)
     # `StructuredMessage[Answer]` is data here: its content is read as JsonContent.
@@ -132,7 +132,7 @@ class MessageFactory:
         if self._classes.setdefault(name, message_type) is not message_type:
             raise ValueError(f"Message type {name} is already registered.")
 
-    def create(self, data: Mapping[str, Any]) -> BaseMessage:
+    def create(self, data: JsonMapping) -> BaseMessage:
         """Make the message that `dump` wrote.
 
         Raises:

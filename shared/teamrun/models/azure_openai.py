@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.optional import require
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonObject
 from teamrun.models.base import ModelInfo
 from teamrun.models.families import known_or_given
 from teamrun.models.makers import address_and_query, check_address
@@ -138,7 +139,7 @@ def _given(value: str | None, variable: str, argument: str) -> str:
 
 def _credentials(
     api_key: ApiKey | None, token: str | None, provider: TokenProvider | None
-) -> dict[str, Any]:
+) -> JsonObject:
     if provider is not None:
         return {"azure_ad_token_provider": provider}
     if token or (api_key is None and (token := os.environ.get("AZURE_OPENAI_AD_TOKEN"))):

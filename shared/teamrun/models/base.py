@@ -6,12 +6,13 @@ behaviour (the journal of a run is such a wrapper).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Literal, NotRequired, Required, TypedDict
+from collections.abc import AsyncGenerator, Sequence
+from typing import Literal, NotRequired, Required, TypedDict
 
 from pydantic import BaseModel
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.estimate import estimate_tokens
 from teamrun.tools.schema import ToolSchema
@@ -52,7 +53,7 @@ class ChatCompletionClient(ABC):
         tools: Sequence[ToolSchema] = (),
         tool_choice: ToolChoice = "auto",
         json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] | None = None,
+        extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
         """Ask the model once.
@@ -69,7 +70,7 @@ class ChatCompletionClient(ABC):
         tools: Sequence[ToolSchema] = (),
         tool_choice: ToolChoice = "auto",
         json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] | None = None,
+        extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Ask the model once; yields text as it comes, then the whole `CreateResult`."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonObject
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.makers import KEY_VARIABLES, NO_KEY, access_to
 from teamrun.models.providers import make_client
@@ -53,7 +54,7 @@ def model_client_from_env(environ: Mapping[str, str] | None = None) -> ChatCompl
     environ = os.environ if environ is None else environ
     provider = _provider(environ)
     variables = _VARIABLES.get(provider, {})
-    options: dict[str, Any] = {
+    options: JsonObject = {
         option: environ[variable] for option, variable in variables.items() if environ.get(variable)
     }
     for option in _NEEDED.get(provider, ()):

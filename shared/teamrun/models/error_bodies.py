@@ -10,11 +10,13 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
+
+from teamrun.json_types import JsonObject
 
 __all__ = ["ErrorBody", "is_error", "read_error", "tidy"]
 
-Json = dict[str, Any]
+Json = JsonObject
 
 _MESSAGE_CHARS = 1_000
 _READ_CHARS = 8_000

@@ -1,8 +1,8 @@
 """A guess at the size of a prompt, where no tokenizer is at hand."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from teamrun.json_types import JsonMapping
 from teamrun.messages.image import Image
 from teamrun.messages.llm import (
     AssistantMessage,
@@ -21,9 +21,7 @@ _MESSAGE_TOKENS = 4
 """Role and separators of each message."""
 
 
-def estimate_tokens(
-    messages: Sequence[LLMMessage], *, tools: Sequence[Mapping[str, Any]] = ()
-) -> int:
+def estimate_tokens(messages: Sequence[LLMMessage], *, tools: Sequence[JsonMapping] = ()) -> int:
     """The size in tokens: a quarter of the characters, and a fixed size for an image."""
     characters = sum(_characters(message) for message in messages)
     characters += sum(len(str(tool)) for tool in tools)

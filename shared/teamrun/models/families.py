@@ -7,12 +7,12 @@ says so itself where it is not.
 
 import re
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonMapping
 from teamrun.models.base import ModelInfo
 
 __all__ = [
@@ -160,7 +160,7 @@ def is_reasoning(model: str) -> bool:
 
 
 def known_or_given(
-    model: str, info: ModelInfo | Mapping[str, Any] | None, *, own_server: bool
+    model: str, info: ModelInfo | JsonMapping | None, *, own_server: bool
 ) -> ModelInfo:
     """What the model of that name can do, as the caller says it or as it is known.
 
@@ -180,7 +180,7 @@ def known_or_given(
     return validated(info)
 
 
-def validated(info: ModelInfo | Mapping[str, Any]) -> ModelInfo:
+def validated(info: ModelInfo | JsonMapping) -> ModelInfo:
     """The caller's own `model_info`, complete; switches that it leaves out are the family's.
 
     Raises:
@@ -202,7 +202,7 @@ def validated(info: ModelInfo | Mapping[str, Any]) -> ModelInfo:
     return cast(ModelInfo, {"structured_output": False, **switches, **info})
 
 
-def _check_names(info: ModelInfo | Mapping[str, Any]) -> None:
+def _check_names(info: ModelInfo | JsonMapping) -> None:
     for name in info:
         if name not in ModelInfo.__annotations__:
             close = get_close_matches(name, ModelInfo.__annotations__, n=1)

@@ -20,6 +20,7 @@ from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.optional import require
 from teamrun.core.urls import public_url
 from teamrun.errors import ModelError, UsageError
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.base import ChatCompletionClient, ModelInfo
 from teamrun.models.families import context_window, is_reasoning, known_or_given
@@ -67,7 +68,7 @@ class BaseOpenAIClient(ChatCompletionClient):
         add_name_prefixes: bool,
         include_name_in_message: bool,
         include_usage: bool | None,
-        create_args: Mapping[str, Any],
+        create_args: JsonMapping,
     ) -> None:
         from teamrun.models.openai_calls import OpenAICalls  # loads the SDK
 
@@ -98,7 +99,7 @@ class BaseOpenAIClient(ChatCompletionClient):
         tools: Sequence[ToolSchema | HasSchema] = (),
         tool_choice: ToolSchema | HasSchema | Literal["auto", "required", "none"] = "auto",
         json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] | None = None,
+        extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
         """Ask the model once.
@@ -132,7 +133,7 @@ class BaseOpenAIClient(ChatCompletionClient):
         tools: Sequence[ToolSchema | HasSchema] = (),
         tool_choice: ToolSchema | HasSchema | Literal["auto", "required", "none"] = "auto",
         json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] | None = None,
+        extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
         include_usage: bool | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
@@ -200,13 +201,13 @@ class BaseOpenAIClient(ChatCompletionClient):
         """An estimate of the room left in the model's window, in tokens."""
         return context_window(self._model) - self.count_tokens(messages, tools=tools)
 
-    def _ask_for_usage(self, body: dict[str, Any], include_usage: bool | None) -> None:
+    def _ask_for_usage(self, body: JsonObject, include_usage: bool | None) -> None:
         if self._refuses_stream_options:
             body.pop("stream_options", None)
         elif self._include_usage if include_usage is None else include_usage:
             body["stream_options"] = {"include_usage": True, **body.get("stream_options", {})}
 
-    def _goes_without_usage(self, body: dict[str, Any], error: ModelError) -> bool:
+    def _goes_without_usage(self, body: JsonObject, error: ModelError) -> bool:
         """Whether the server refused `stream_options`: it gets none from now on."""
         refused = error.status_code in (400, 422) and any(
             name in error.message for name in _USAGE_NAMES
@@ -323,7 +324,7 @@ class OpenAIClientBuilder:
     """Collects the arguments of an `OpenAIChatCompletionClient`."""
 
     def __init__(self) -> None:
-        self._options: dict[str, Any] = {}
+        self._options: JsonObject = {}
 
     def with_model(self, model: str) -> Self:
         """The model's name."""

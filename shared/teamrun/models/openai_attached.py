@@ -5,14 +5,14 @@ call back (https://ai.google.dev/gemini-api/docs/openai), DeepSeek the thoughts 
 calls (https://api-docs.deepseek.com/guides/thinking_mode).
 """
 
-from collections.abc import Mapping
 from typing import Any, cast
 
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import ProviderData
 
 __all__ = ["attached_to_call", "attached_to_message", "merged", "provider_data"]
 
-Json = dict[str, Any]
+Json = JsonObject
 
 _OF_MESSAGE = frozenset(
     {
@@ -81,7 +81,7 @@ def provider_data(provider: str, data: Json, *, with_thoughts: bool) -> Provider
     return ProviderData(provider, kept) if kept else None
 
 
-def _beyond(node: Mapping[str, Any], known: frozenset[str]) -> Json:
+def _beyond(node: JsonMapping, known: frozenset[str]) -> Json:
     return {
         key: value
         for key, value in node.items()

@@ -7,9 +7,10 @@ are servers that stream where they should not, and that answer whole where a str
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from teamrun.errors import ModelError
+from teamrun.json_types import JsonObject
 from teamrun.models.error_bodies import read_error, tidy
 from teamrun.models.openai_errors import in_band_error, unreadable
 from teamrun.models.openai_response import AnswerReader
@@ -107,7 +108,7 @@ class AnswerBody:
     def _add(self, value: object) -> Iterator[str]:
         match value:
             case dict():
-                yield from self.answer.add(cast(dict[str, Any], value))
+                yield from self.answer.add(cast(JsonObject, value))
             case list():
                 for item in cast(list[object], value):
                     yield from self._add(item)

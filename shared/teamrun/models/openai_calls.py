@@ -14,7 +14,7 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx2
 from openai import AsyncOpenAI
@@ -24,6 +24,7 @@ from teamrun.core.call import current_call
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError
+from teamrun.json_types import JsonObject
 from teamrun.messages.llm import CreateResult
 from teamrun.messages.recordable import PairJoiner, recordable, recordable_result
 from teamrun.models.openai_body import AnswerBody
@@ -169,7 +170,7 @@ async def _drain(pieces: AsyncIterator[bytes]) -> None:
                 pass
 
 
-def _arguments(request: Request) -> dict[str, Any]:
+def _arguments(request: Request) -> JsonObject:
     # All but the model goes through extra_body, which the SDK sends as it is. What it gets as
     # arguments it walks through to rename keys: 3.5 ms CPU for twenty messages, against 0.7 for
     # the rest of the call.

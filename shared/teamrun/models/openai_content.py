@@ -2,14 +2,15 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
+from teamrun.json_types import JsonObject
 from teamrun.messages.llm import RequestUsage
 from teamrun.models.openai_errors import unreadable
 
 __all__ = ["Content", "content_of", "member", "members", "usage_with"]
 
-Json = dict[str, Any]
+Json = JsonObject
 
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking")
 """DeepSeek and vLLM use the first, Ollama and OpenRouter the second. OpenAI sends none."""

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, cast
+from typing import cast
 
 import httpx2
 import openai
 
 from teamrun.errors import ModelError, TeamrunError
+from teamrun.json_types import JsonObject
 from teamrun.models.error_bodies import ErrorBody, read_error, tidy
 from teamrun.models.retry import retry_after
 
@@ -278,7 +279,7 @@ def _body_of(error: openai.APIStatusError) -> object:
         return error.body
 
 
-def _code(body: ErrorBody) -> dict[str, Any]:
+def _code(body: ErrorBody) -> JsonObject:
     return {} if body.code is None else {"provider_code": tidy(body.code)}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never, cast
 
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonObject
 from teamrun.messages.arguments import read_arguments, sendable_arguments
 from teamrun.messages.image import Image
 from teamrun.messages.llm import (
@@ -26,7 +27,7 @@ from teamrun.models.base import ModelInfo
 
 __all__ = ["MessageWriter", "normalize_name"]
 
-Json = dict[str, Any]
+Json = JsonObject
 
 _EMPTY = "(empty)"
 """Stands for a text that is empty, if the server refuses such."""

@@ -1,15 +1,16 @@
 """The request of an OpenAI chat completion, from our messages and tools."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, Literal, Protocol, assert_never, runtime_checkable
+from typing import Literal, Protocol, assert_never, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic reads typing's own only from 3.12 on
 
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import LLMMessage
 from teamrun.models.base import ModelInfo
 from teamrun.models.openai_messages import MessageWriter, normalize_name
@@ -27,7 +28,7 @@ __all__ = [
     "normalize_name",
 ]
 
-Json = dict[str, Any]
+Json = JsonObject
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -61,7 +62,7 @@ class CreateArgs(TypedDict, total=False):
     """For what a compatible server takes beyond OpenAI's own names."""
 
 
-def checked(args: Mapping[str, Any]) -> CreateArgs:
+def checked(args: JsonMapping) -> CreateArgs:
     """The arguments, where all of them exist and have the right type.
 
     Raises:
@@ -153,7 +154,7 @@ class RequestBuilder:
         tools: Sequence[ToolSchema | HasSchema],
         tool_choice: ToolSchema | HasSchema | Literal["auto", "required", "none"],
         json_output: bool | type[BaseModel] | None,
-        extra: Mapping[str, Any],
+        extra: JsonMapping,
     ) -> Request:
         """The request for one call.
 

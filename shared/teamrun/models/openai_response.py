@@ -7,9 +7,10 @@ whole answer is read as a stream of one chunk.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from teamrun.errors import ModelError
+from teamrun.json_types import JsonObject
 from teamrun.messages.llm import (
     CreateResult,
     FinishReason,
@@ -27,7 +28,7 @@ from teamrun.models.openai_tool_calls import ToolCalls, calls_of
 
 __all__ = ["Answer", "AnswerReader"]
 
-Json = dict[str, Any]
+Json = JsonObject
 
 _FINISH: dict[str | None, FinishReason] = {
     "stop": "stop",
@@ -60,7 +61,7 @@ class Answer:
     refusal: str
     calls: list[FunctionCall]
     usage: RequestUsage
-    logprobs: list[dict[str, Any]] | None
+    logprobs: list[JsonObject] | None
     model: str | None
     provider_data: ProviderData | None = None
 
@@ -108,8 +109,8 @@ class AnswerReader:
     _reasoning: list[str] = field(default_factory=list[str])
     _refusal: list[str] = field(default_factory=list[str])
     _calls: ToolCalls = field(default_factory=ToolCalls)
-    _attached: Json = field(default_factory=dict[str, Any])
-    _logprobs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _attached: Json = field(default_factory=JsonObject)
+    _logprobs: list[JsonObject] = field(default_factory=list[JsonObject])
     _finish_reason: str | None = None
     _usage: RequestUsage = field(default_factory=lambda: RequestUsage(0, 0))
     _model: str | None = None

@@ -8,8 +8,9 @@ import json
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
+from teamrun.json_types import JsonObject
 from teamrun.messages.llm import FunctionCall
 from teamrun.models.openai_attached import attached_to_call, merged, provider_data
 from teamrun.models.openai_content import member, members
@@ -18,7 +19,7 @@ from teamrun.models.openai_request import Request
 
 __all__ = ["ToolCalls", "calls_of"]
 
-Json = dict[str, Any]
+Json = JsonObject
 
 _PLACEHOLDER = "{}"
 """Some gateways begin with it, and send the arguments in the next parts."""
@@ -30,7 +31,7 @@ class _Call:
     id: str = ""
     name: str = ""
     arguments: str = ""
-    attached: Json = field(default_factory=dict[str, Any])
+    attached: Json = field(default_factory=JsonObject)
 
     @property
     def whole(self) -> bool:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from teamrun.json_types import JsonObject
 from teamrun.models.scalars import (
     LONGEST_S,
     MOST,
@@ -39,9 +40,9 @@ class ProfileOptions(BaseModel):
     file_only: ClassVar[frozenset[str]] = frozenset()
     """Names in the operator's file that are replaced while it is read."""
 
-    model_info: dict[str, Any] | None = None
+    model_info: JsonObject | None = None
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JsonObject:
         """What the client's constructor takes."""
         return self.model_dump(exclude_none=True)
 
@@ -69,7 +70,7 @@ class _ChatOptions(ProfileOptions):
     empty_content: SwitchOption | None = None
     include_usage: SwitchOption | None = None
     """Whether usage is asked for in streams; some servers refuse the field that does it."""
-    extra_body: dict[str, Any] | None = None
+    extra_body: JsonObject | None = None
     """What the server takes beyond OpenAI's own arguments."""
     timeout: Number | None = Field(default=None, gt=0, le=LONGEST_S)
     """Seconds for one attempt."""
@@ -106,7 +107,7 @@ class ScriptedOptions(ProfileOptions):
     latency_ms: Number = Field(default=0, ge=0, le=LONGEST_S * 1000)
     """How long each answer takes."""
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JsonObject:
         """What the client's constructor takes."""
         rest = self.model_dump(exclude={"latency_ms", "script"}, exclude_none=True)
         latency = timedelta(milliseconds=self.latency_ms)

@@ -1,9 +1,8 @@
 """Answers that are written beforehand: the steps of a script, as data."""
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict
 
+from teamrun.json_types import JsonObject
 from teamrun.messages.llm import FinishReason, RequestUsage
 
 __all__ = ["ScriptStep", "ScriptedError", "ScriptedToolCall"]
@@ -17,7 +16,7 @@ class ScriptedToolCall(_Data):
     """A tool call that the model asks for."""
 
     name: str
-    arguments: dict[str, Any] = {}
+    arguments: JsonObject = {}
     id: str | None = None
     """Made from the step's place where it is not given."""
 
@@ -33,7 +32,7 @@ class ScriptedError(_Data):
 class ScriptStep(_Data):
     """One answer."""
 
-    content: str | dict[str, Any] | None = None
+    content: str | JsonObject | None = None
     """The text; an object is written as JSON, as a model with structured output would."""
     tool_calls: list[ScriptedToolCall] = []
     thought: str | None = None

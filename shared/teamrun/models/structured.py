@@ -15,10 +15,11 @@ from urllib.parse import unquote
 from pydantic import BaseModel
 
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonObject
 
 __all__ = ["NotStrict", "response_format", "strict_schema"]
 
-Schema = dict[str, Any]
+Schema = JsonObject
 
 # They restrict or describe values; without them the schema allows what it allowed, or more, and
 # the reader of the answer validates it.
@@ -95,7 +96,7 @@ class _Strict:
     """The rewriting of one schema."""
 
     root: Schema
-    _definitions: Schema = field(default_factory=dict[str, Any])
+    _definitions: Schema = field(default_factory=JsonObject)
     _names: dict[str, str] = field(default_factory=dict[str, str])
     """Of definitions, by the pointer that the schema has for them."""
 

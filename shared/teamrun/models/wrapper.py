@@ -1,12 +1,13 @@
 """The base of behaviour that is put around any model client: journals, caches, limits, traces."""
 
 import copy
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import AsyncGenerator, Sequence
+from typing import Self
 
 from pydantic import BaseModel
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.base import ChatCompletionClient, ModelInfo, ToolChoice
 from teamrun.tools.schema import ToolSchema
@@ -27,7 +28,7 @@ class ModelWrapper(ChatCompletionClient):
         tools: Sequence[ToolSchema] = (),
         tool_choice: ToolChoice = "auto",
         json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] | None = None,
+        extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
         """Ask the wrapped client."""
@@ -47,7 +48,7 @@ class ModelWrapper(ChatCompletionClient):
         tools: Sequence[ToolSchema] = (),
         tool_choice: ToolChoice = "auto",
         json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] | None = None,
+        extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Ask the wrapped client."""

@@ -7,11 +7,12 @@ certificates). Here a URL is parsed once, and both libraries are configured from
 import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from teamrun.core.loopback import is_loopback
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonObject
 
 __all__ = ["RedisAddress", "key_prefix", "read_redis_url"]
 
@@ -78,12 +79,12 @@ class RedisAddress:
         """Whether only this machine reaches it."""
         return self.kind == "unix" or is_loopback(self.host)
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> JsonObject:
         """Arguments of redis-py's connection classes, the same for the blocking and the async ones.
 
         RESP2 is always spoken: every server has it.
         """
-        options: dict[str, Any] = {
+        options: JsonObject = {
             "db": self.db,
             "username": self.username,
             "password": self.password,

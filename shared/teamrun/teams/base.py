@@ -6,9 +6,9 @@ participant, in the task of the caller: no queue, no task, no copy of a message.
 """
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from teamrun.agents.base import messages_of_task
 from teamrun.conditions.base import TerminationCondition
@@ -18,6 +18,7 @@ from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.protocols import AnyMessage, ChatAgent, Task, TaskResult, Team
 from teamrun.core.saved import Loading, check_version, load_all
 from teamrun.errors import TeamBusy
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import (
     BaseAgentEvent,
     BaseChatMessage,
@@ -220,7 +221,7 @@ class BaseGroupChat(Turns):
         for seat in self._seats.values():
             await seat.resume()
 
-    async def save_state(self) -> Mapping[str, Any]:
+    async def save_state(self) -> JsonMapping:
         """Everything that `load_state` needs to go on, as JSON data.
 
         During a run, agents of this library are saved as of the beginning of the turn under way:
@@ -230,14 +231,14 @@ class BaseGroupChat(Turns):
         states[self._manager_name] = await self._save_own()
         return TeamState(agent_states=states).model_dump()
 
-    async def _save_own(self) -> dict[str, Any]:
+    async def _save_own(self) -> JsonObject:
         """The team's own part of the state: the conversation, whose turn it is, the counts."""
         thread = [message.dump() for message in self._thread]
         counts = await self._ending.save_state()
         run = self._run.save(self._thread, reason=self.stop_reason, code=self.stop_code)
         return self._save_manager({"message_thread": thread, "run": run, **counts}).model_dump()
 
-    async def _load_own(self, state: Mapping[str, Any], factory: MessageFactory) -> None:
+    async def _load_own(self, state: JsonMapping, factory: MessageFactory) -> None:
         """Continue from what `_save_own` gave."""
         manager = await self._load_manager(state)
         create = partial(_message, factory)
@@ -250,7 +251,7 @@ class BaseGroupChat(Turns):
         if manager.run is not None:
             self._ending.reason, self._ending.code = manager.run.stop_reason, manager.run.stop_code
 
-    async def load_state(self, state: Mapping[str, Any]) -> None:
+    async def load_state(self, state: JsonMapping) -> None:
         """Go on from what `save_state` gave, or AutoGen's team of the same class.
 
         Raises:
@@ -307,11 +308,11 @@ class BaseGroupChat(Turns):
         """Forget who has spoken."""
 
     @abstractmethod
-    def _save_manager(self, common: Mapping[str, Any]) -> BaseGroupChatManagerState:
+    def _save_manager(self, common: JsonMapping) -> BaseGroupChatManagerState:
         """The state of the class, with the fields that all have in common."""
 
     @abstractmethod
-    async def _load_manager(self, state: Mapping[str, Any]) -> BaseGroupChatManagerState:
+    async def _load_manager(self, state: JsonMapping) -> BaseGroupChatManagerState:
         """Read the state of the class."""
 
     async def _refuse_when_running(self, why: str) -> None:
@@ -339,7 +340,7 @@ class BaseGroupChat(Turns):
         return factory
 
 
-def _message(factory: MessageFactory, data: Mapping[str, Any]) -> AnyMessage:
+def _message(factory: MessageFactory, data: JsonMapping) -> AnyMessage:
     message = factory.create(data)
     assert isinstance(message, BaseAgentEvent | BaseChatMessage)  # there is nothing else
     return message

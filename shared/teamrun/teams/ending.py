@@ -1,12 +1,13 @@
 """When a run of a team ends: the termination condition, the number of turns, and the verdict."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from teamrun.conditions.base import OrTerminationCondition, TerminationCondition
 from teamrun.core.checks import checked_count, wrong_type
 from teamrun.core.protocols import AnyMessage
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import RequestUsage
 
 __all__ = ["Ending"]
@@ -128,7 +129,7 @@ class Ending:
         self._is_cut_short = False
         self._undecided = []
 
-    async def save_state(self) -> dict[str, Any]:
+    async def save_state(self) -> JsonObject:
         """The fields of the manager's state; counts only where a run was cut short."""
         counts = None
         if self._condition is not None and self._is_cut_short:
@@ -137,7 +138,7 @@ class Ending:
         return {"current_turn": self.turns, "termination": counts, "undecided": undecided}
 
     async def load_state(
-        self, turns: int, counts: Mapping[str, Any] | None, undecided: Sequence[AnyMessage]
+        self, turns: int, counts: JsonMapping | None, undecided: Sequence[AnyMessage]
     ) -> None:
         """Go on from what `save_state` gave, with the messages that `undecided` of it counts."""
         self.turns = turns
@@ -155,7 +156,7 @@ class Ending:
 
 class _Counts(NamedTuple):
     turns: int
-    termination: dict[str, Any]
+    termination: JsonObject
 
 
 def _fired(condition: TerminationCondition) -> list[str]:

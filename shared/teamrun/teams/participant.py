@@ -1,13 +1,14 @@
 """A member of a team, agent or nested team, with what it has not been told yet."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from teamrun.agents.base import BaseChatAgent
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage, ChatAgent, Response, TaskResult, Team
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import (
     BaseAgentEvent,
     BaseChatMessage,
@@ -144,7 +145,7 @@ class Participant(ABC):
     async def resume(self) -> None:
         """Tell it that the team goes on."""
 
-    async def save_state(self) -> dict[str, Any]:
+    async def save_state(self) -> JsonObject:
         """Its own state and what it has not been told yet."""
         return self._container(
             {
@@ -153,21 +154,21 @@ class Participant(ABC):
             }
         ).model_dump()
 
-    async def load_state(self, state: Mapping[str, Any], factory: MessageFactory) -> None:
+    async def load_state(self, state: JsonMapping, factory: MessageFactory) -> None:
         """Continue from what `save_state` gave."""
         container = ChatAgentContainerState.model_validate(state)
         messages = [factory.create(data) for data in container.message_buffer]
         await self._load_member(container.agent_state)
         self._heard = [message for message in messages if isinstance(message, BaseChatMessage)]
 
-    def _container(self, common: Mapping[str, Any]) -> ChatAgentContainerState:
+    def _container(self, common: JsonMapping) -> ChatAgentContainerState:
         return ChatAgentContainerState(**common)
 
     @abstractmethod
-    async def _save_member(self) -> Mapping[str, Any]: ...
+    async def _save_member(self) -> JsonMapping: ...
 
     @abstractmethod
-    async def _load_member(self, state: Mapping[str, Any]) -> None: ...
+    async def _load_member(self, state: JsonMapping) -> None: ...
 
 
 class _Agent(Participant):
@@ -215,10 +216,10 @@ class _Agent(Participant):
     async def resume(self) -> None:
         await self._agent.on_resume(CancellationToken())
 
-    async def _save_member(self) -> Mapping[str, Any]:
+    async def _save_member(self) -> JsonMapping:
         return await self._agent.save_state()
 
-    async def _load_member(self, state: Mapping[str, Any]) -> None:
+    async def _load_member(self, state: JsonMapping) -> None:
         await self._agent.load_state(state)
         # The state does not tell, and a turn that begins has no run of the same task before it.
         self._is_under_way = True
@@ -294,7 +295,7 @@ class _NestedTeam(Participant):
         self._forget_turn()
         return Turn(produced, [m for m in produced if isinstance(m, BaseChatMessage)], None)
 
-    async def load_state(self, state: Mapping[str, Any], factory: MessageFactory) -> None:
+    async def load_state(self, state: JsonMapping, factory: MessageFactory) -> None:
         await super().load_state(state, factory)
         container = NestedTeamContainerState.model_validate(state)
         self._forget_turn()
@@ -302,7 +303,7 @@ class _NestedTeam(Participant):
         self._shown = [m for m in shown if isinstance(m, BaseAgentEvent | BaseChatMessage)]
         self._is_under_way, self._has_ended = container.under_way, container.is_over
 
-    def _container(self, common: Mapping[str, Any]) -> ChatAgentContainerState:
+    def _container(self, common: JsonMapping) -> ChatAgentContainerState:
         records = isinstance(self._team, _Records)
         return NestedTeamContainerState(
             **common,
@@ -337,8 +338,8 @@ class _NestedTeam(Participant):
         if self._has_run:
             await self._team.resume()
 
-    async def _save_member(self) -> Mapping[str, Any]:
+    async def _save_member(self) -> JsonMapping:
         return await self._team.save_state()
 
-    async def _load_member(self, state: Mapping[str, Any]) -> None:
+    async def _load_member(self, state: JsonMapping) -> None:
         await self._team.load_state(state)

@@ -1,11 +1,12 @@
 """A team whose participants speak one after another, again and again."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import ChatAgent, Team
+from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseAgentEvent, BaseChatMessage
 from teamrun.teams.base import BaseGroupChat
 from teamrun.teams.state import RoundRobinManagerState
@@ -63,10 +64,10 @@ class RoundRobinGroupChat(BaseGroupChat):
     async def _reset_order(self) -> None:
         self._next_speaker_index = 0
 
-    def _save_manager(self, common: Mapping[str, Any]) -> RoundRobinManagerState:
+    def _save_manager(self, common: JsonMapping) -> RoundRobinManagerState:
         return RoundRobinManagerState(**common, next_speaker_index=self._next_speaker_index)
 
-    async def _load_manager(self, state: Mapping[str, Any]) -> RoundRobinManagerState:
+    async def _load_manager(self, state: JsonMapping) -> RoundRobinManagerState:
         manager = RoundRobinManagerState.model_validate(state)
         self._next_speaker_index = manager.next_speaker_index % len(self._order)
         return manager

@@ -5,13 +5,13 @@ it belongs to still gets all of its messages. And the same task can be given onc
 whose turn was cut short: the run then goes on, and no turn is taken twice.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
 
 from teamrun.core.protocols import AnyMessage
+from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseChatMessage, ModelClientStreamingChunkEvent
 from teamrun.teams.state import RunState
 
@@ -92,7 +92,7 @@ class RunRecord:
         cls,
         state: RunState | None,
         thread: Sequence[AnyMessage],
-        create: Callable[[Mapping[str, Any]], AnyMessage],
+        create: Callable[[JsonMapping], AnyMessage],
     ) -> "RunRecord":
         """The record that `save` gave; AutoGen's states have none.
 

@@ -2,8 +2,8 @@
 
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Self, TypeAlias
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Self, TypeAlias
 
 from teamrun.agents.assistant_checks import checked_model
 from teamrun.conditions.base import TerminationCondition
@@ -12,6 +12,7 @@ from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_count
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
+from teamrun.json_types import JsonMapping
 from teamrun.messages import (
     AssistantMessage,
     BaseAgentEvent,
@@ -322,12 +323,12 @@ class SelectorGroupChat(BaseGroupChat):
         self._known = 0
         await self._model_context.clear()
 
-    def _save_manager(self, common: Mapping[str, Any]) -> SelectorManagerState:
+    def _save_manager(self, common: JsonMapping) -> SelectorManagerState:
         return SelectorManagerState(
             **common, previous_speaker=self._previous_speaker, chosen=self._chosen
         )
 
-    async def _load_manager(self, state: Mapping[str, Any]) -> SelectorManagerState:
+    async def _load_manager(self, state: JsonMapping) -> SelectorManagerState:
         manager = SelectorManagerState.model_validate(state)
         self._previous_speaker, self._chosen = manager.previous_speaker, manager.chosen
         self._known = 0

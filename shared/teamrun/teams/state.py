@@ -5,9 +5,9 @@ the team under the name of the team's class with `Manager` behind it. `terminati
 `run`, `under_way`, `shown`, `is_over` and `chosen` are ours; AutoGen neither writes nor reads them.
 """
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field
+
+from teamrun.json_types import JsonObject
 
 __all__ = [
     "BaseGroupChatManagerState",
@@ -34,7 +34,7 @@ class TeamState(BaseState):
     """A team with its participants and its manager."""
 
     type: str = "TeamState"
-    agent_states: dict[str, Any] = {}
+    agent_states: JsonObject = {}
     """By the name of the participant or manager."""
 
 
@@ -42,8 +42,8 @@ class ChatAgentContainerState(BaseState):
     """A participant, and what it has not been told yet."""
 
     type: str = "ChatAgentContainerState"
-    agent_state: dict[str, Any] = {}
-    message_buffer: list[dict[str, Any]] = []
+    agent_state: JsonObject = {}
+    message_buffer: list[JsonObject] = []
 
 
 class NestedTeamContainerState(ChatAgentContainerState):
@@ -51,7 +51,7 @@ class NestedTeamContainerState(ChatAgentContainerState):
 
     under_way: bool = False
     """Whether a turn of a nested team was cut short."""
-    shown: list[dict[str, Any]] = []
+    shown: list[JsonObject] = []
     """What it has produced in that turn, if its own state does not contain this."""
     is_over: bool = False
     """Whether the nested team has ended its part of that turn."""
@@ -64,9 +64,9 @@ class RunState(BaseModel):
 
     task: list[str] = []
     """The ids of the messages that the run began with."""
-    shown: list[str | dict[str, Any]] = []
+    shown: list[str | JsonObject] = []
     """What it has produced, without its task; an id stands for a message of the thread."""
-    opening: list[dict[str, Any]] = []
+    opening: list[JsonObject] = []
     nested: str | None = None
     """The nested team whose turn is under way."""
     is_over: bool = False
@@ -78,11 +78,11 @@ class BaseGroupChatManagerState(BaseState):
     """What managers of all kinds of teams keep."""
 
     type: str = "BaseGroupChatManagerState"
-    message_thread: list[dict[str, Any]] = []
+    message_thread: list[JsonObject] = []
     """Everything said and done so far, the tasks included."""
     current_turn: int = 0
     """Turns taken in a run that was cut short; 0 between runs."""
-    termination: dict[str, Any] | None = None
+    termination: JsonObject | None = None
     """The counts of the termination condition in a run that was cut short."""
     undecided: int = Field(default=0, ge=0)
     """How many of the last messages the termination condition has not seen in such a run."""

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -20,6 +20,7 @@ from teamrun.core.call import current_call
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError, UsageError
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import (
     CreateResult,
     FunctionCall,
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 
-Step = str | CreateResult | ScriptStep | Mapping[str, Any]
+Step = str | CreateResult | ScriptStep | JsonMapping
 """One answer: its text, the whole result, or a `ScriptStep` as a map."""
 Script = Sequence[Step] | Mapping[str, Sequence[Step]]
 """The answers that every agent gives, or those of each agent by its name."""
@@ -70,7 +71,7 @@ class RecordedCall:
     tools: tuple[ToolSchema, ...]
     tool_choice: ToolChoice
     json_output: bool | type[BaseModel] | None
-    extra_create_args: Mapping[str, Any]
+    extra_create_args: JsonMapping
 
 
 @dataclass(slots=True)
@@ -130,7 +131,7 @@ class ScriptedModel(ChatCompletionClient):
         tools: Sequence[ToolSchema] = (),
         tool_choice: ToolChoice = "auto",
         json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] | None = None,
+        extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
         """The next step.
@@ -171,7 +172,7 @@ class ScriptedModel(ChatCompletionClient):
         tools: Sequence[ToolSchema] = (),
         tool_choice: ToolChoice = "auto",
         json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] | None = None,
+        extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
         """The next step, its thought between `<think>` and `</think>`, word by word, then whole."""
@@ -334,5 +335,5 @@ def _result(step: ScriptStep, place: str) -> CreateResult:
     )
 
 
-def _json_or_nothing(content: dict[str, Any] | None) -> str:
+def _json_or_nothing(content: JsonObject | None) -> str:
     return "" if content is None else json.dumps(content)

@@ -5,7 +5,7 @@ recorded. An agent or team keeps what it has heard from call to call, and does o
 time: parallel calls of the same one happen one after the other.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage, ChatAgent, TaskResult, TaskRunner, Team
+from teamrun.json_types import JsonMapping
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.tools.arguments import checked_arguments, parameters_of
 from teamrun.tools.base import StreamTool
@@ -31,9 +32,9 @@ class TaskRunnerToolArgs(BaseModel, defer_build=True):
 
 @runtime_checkable
 class _Saved(Protocol):
-    async def save_state(self) -> Mapping[str, Any]: ...
+    async def save_state(self) -> JsonMapping: ...
 
-    async def load_state(self, state: Mapping[str, Any]) -> None: ...
+    async def load_state(self, state: JsonMapping) -> None: ...
 
 
 @cache
@@ -85,7 +86,7 @@ class TaskRunnerTool(StreamTool):
 
     async def run_json_stream(
         self,
-        args: Mapping[str, Any],
+        args: JsonMapping,
         cancellation_token: CancellationToken | None = None,
         *,
         call_id: str | None = None,
@@ -126,12 +127,12 @@ class TaskRunnerTool(StreamTool):
         """The class of what `run` returns."""
         return TaskResult
 
-    async def save_state_json(self) -> Mapping[str, Any]:
+    async def save_state_json(self) -> JsonMapping:
         """The state of the agent or team."""
         runner = self._task_runner
         return await runner.save_state() if isinstance(runner, _Saved) else {}
 
-    async def load_state_json(self, state: Mapping[str, Any]) -> None:
+    async def load_state_json(self, state: JsonMapping) -> None:
         """Let the agent or team continue from that state."""
         if state and isinstance(self._task_runner, _Saved):
             await self._task_runner.load_state(state)

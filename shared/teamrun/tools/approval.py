@@ -5,7 +5,7 @@ A run asks through its journal. A script or a notebook asks on its terminal, or 
 
 import inspect
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Final, Self, TypeAlias, cast
 
@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import FatalToolError, ToolError
+from teamrun.json_types import JsonMapping
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.context import ToolContext
 from teamrun.tools.schema import ToolSchema
@@ -73,7 +74,7 @@ class ApprovedTool(Tool):
 
     async def run_json(
         self,
-        args: Mapping[str, Any],
+        args: JsonMapping,
         cancellation_token: CancellationToken | None = None,
         *,
         call_id: str | None = None,
@@ -91,9 +92,7 @@ class ApprovedTool(Tool):
             args, cancellation_token, call_id=call_id, context=context
         )
 
-    async def _check_approval(
-        self, args: Mapping[str, Any], token: CancellationToken | None
-    ) -> None:
+    async def _check_approval(self, args: JsonMapping, token: CancellationToken | None) -> None:
         question = f"May {self.name}({to_json(args).decode()}) be called?"
         if not await self._is_approved(question, token):
             raise ToolError("The call was not approved.")
@@ -111,11 +110,11 @@ class ApprovedTool(Tool):
         """The tool's own text for a value."""
         return self._inner.return_value_as_string(value)
 
-    async def save_state_json(self) -> Mapping[str, Any]:
+    async def save_state_json(self) -> JsonMapping:
         """The tool's state."""
         return await self._inner.save_state_json()
 
-    async def load_state_json(self, state: Mapping[str, Any]) -> None:
+    async def load_state_json(self, state: JsonMapping) -> None:
         """Continue from that state."""
         await self._inner.load_state_json(state)
 
@@ -125,7 +124,7 @@ class _ApprovedStreamTool(ApprovedTool, StreamTool):
 
     async def run_json_stream(
         self,
-        args: Mapping[str, Any],
+        args: JsonMapping,
         cancellation_token: CancellationToken | None = None,
         *,
         call_id: str | None = None,

@@ -2,12 +2,12 @@
 
 import json
 import math
-from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
 from teamrun.errors import ToolError
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.structured import NotStrict, strict_schema
 from teamrun.tools.schema import ParametersSchema
 from teamrun.validation import misfits
@@ -37,10 +37,10 @@ def parameters_of(args_type: type[BaseModel], *, strict: bool = False) -> Parame
             schema has something that strict mode cannot express.
     """
     schema = _finite(args_type.model_json_schema())
-    definitions = cast("dict[str, Any]", schema.get("$defs", {}))
+    definitions = cast("JsonObject", schema.get("$defs", {}))
     if "$ref" in schema:  # a class that contains itself
         schema = definitions[schema["$ref"].removeprefix("#/$defs/")]
-    properties: dict[str, Any] = {
+    properties: JsonObject = {
         name: _inlined(_without_title(value), definitions, ())
         for name, value in schema.get("properties", {}).items()
     }
@@ -57,7 +57,7 @@ def parameters_of(args_type: type[BaseModel], *, strict: bool = False) -> Parame
     return parameters
 
 
-def checked_arguments(args_type: type[ArgsT], args: Mapping[str, Any], *, tool: str) -> ArgsT:
+def checked_arguments(args_type: type[ArgsT], args: JsonMapping, *, tool: str) -> ArgsT:
     """The arguments as the class that they must fit.
 
     Raises:
@@ -85,7 +85,7 @@ def _check_strict(parameters: ParametersSchema) -> None:
             "forbid extra fields in the arguments class."
         )
     try:
-        strict_schema(cast("dict[str, Any]", parameters))
+        strict_schema(cast("JsonObject", parameters))
     except NotStrict as error:
         raise ValueError(f"Strict mode is enabled, but: {error.message}") from error
 
@@ -105,7 +105,7 @@ def _finite(schema: Any, *, named: bool = False) -> Any:
         return schema
     return {
         key: _finite(value, named=not named and key in _SCHEMAS_BY_NAME)
-        for key, value in cast("dict[str, Any]", schema).items()
+        for key, value in cast("JsonObject", schema).items()
         if named or _is_json(value, deep=key in _VALUES)
     }
 
@@ -129,18 +129,18 @@ def _without_title(schema: Any) -> Any:
         return schema
     return {
         key: _without_title(value)
-        for key, value in cast("dict[str, Any]", schema).items()
+        for key, value in cast("JsonObject", schema).items()
         if not (key == "title" and isinstance(value, str))
         and not (key == "discriminator" and "propertyName" in value)
     }
 
 
-def _inlined(schema: Any, definitions: dict[str, Any], inside: tuple[str, ...]) -> Any:
+def _inlined(schema: Any, definitions: JsonObject, inside: tuple[str, ...]) -> Any:
     if isinstance(schema, list):
         return [_inlined(item, definitions, inside) for item in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
         return schema
-    fields = cast("dict[str, Any]", schema)
+    fields = cast("JsonObject", schema)
     name = str(fields.get("$ref", "")).removeprefix("#/$defs/")
     if name not in definitions or name in inside:
         return {key: _inlined(value, definitions, inside) for key, value in fields.items()}

@@ -6,12 +6,13 @@ run the engine puts a journaling `Tool` around each one that reaches outside.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.json_types import JsonMapping
 from teamrun.tools.arguments import checked_arguments, parameters_of
 from teamrun.tools.context import ToolContext
 from teamrun.tools.results import result_text
@@ -74,7 +75,7 @@ class Tool(ABC):
     @abstractmethod
     async def run_json(
         self,
-        args: Mapping[str, Any],
+        args: JsonMapping,
         cancellation_token: CancellationToken | None = None,
         *,
         call_id: str | None = None,
@@ -100,11 +101,11 @@ class Tool(ABC):
         """
         return result_text(value, tool=self.name)
 
-    async def save_state_json(self) -> Mapping[str, Any]:
+    async def save_state_json(self) -> JsonMapping:
         """What `load_state_json` needs to continue; nothing for a tool without state."""
         return {}
 
-    async def load_state_json(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - most tools have none
+    async def load_state_json(self, state: JsonMapping) -> None:  # noqa: B027 - most tools have none
         """Continue from what `save_state_json` gave."""
 
 
@@ -117,7 +118,7 @@ class StreamTool(Tool):
     @abstractmethod
     def run_json_stream(
         self,
-        args: Mapping[str, Any],
+        args: JsonMapping,
         cancellation_token: CancellationToken | None = None,
         *,
         call_id: str | None = None,
@@ -129,7 +130,7 @@ class StreamTool(Tool):
 
     async def run_json(
         self,
-        args: Mapping[str, Any],
+        args: JsonMapping,
         cancellation_token: CancellationToken | None = None,
         *,
         call_id: str | None = None,
@@ -182,7 +183,7 @@ class BaseTool(Tool, Generic[ArgsT, ReturnT]):
 
     async def run_json(
         self,
-        args: Mapping[str, Any],
+        args: JsonMapping,
         cancellation_token: CancellationToken | None = None,
         *,
         call_id: str | None = None,
@@ -219,10 +220,10 @@ class BaseToolWithState(BaseTool[ArgsT, ReturnT], ABC, Generic[ArgsT, ReturnT, S
     def load_state(self, state: StateT) -> None:
         """Continue from that state."""
 
-    async def save_state_json(self) -> Mapping[str, Any]:
+    async def save_state_json(self) -> JsonMapping:
         """The state as JSON data."""
         return self.save_state().model_dump(mode="json")
 
-    async def load_state_json(self, state: Mapping[str, Any]) -> None:
+    async def load_state_json(self, state: JsonMapping) -> None:
         """Continue from that state."""
         self.load_state(self._state_type.model_validate(state))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from teamrun.errors import ArtifactNotFound, Unrecordable, UsageError
+from teamrun.json_types import JsonObject
 from teamrun.messages.recordable import encodable, recordable
 
 __all__ = [
@@ -165,7 +166,7 @@ class ToolContext:
     when a run continues on another worker, nothing else is still there.
     """
 
-    state: dict[str, Any] = field(default_factory=dict[str, Any])
+    state: JsonObject = field(default_factory=JsonObject)
     """JSON data, kept between the calls of this tool in this run."""
     artifacts: Artifacts = field(default_factory=_shared_artifacts)
     """The files of the run."""
@@ -208,7 +209,7 @@ def _finite(percent: Any) -> float | None:
     return None
 
 
-def checked_state(state: object, *, tool: str) -> dict[str, Any]:
+def checked_state(state: object, *, tool: str) -> JsonObject:
     """What a tool has left in `ToolContext.state`, as a copy.
 
     Raises:
@@ -225,4 +226,4 @@ def checked_state(state: object, *, tool: str) -> dict[str, Any]:
         raise UsageError(
             f"Tool {tool!r} replaced ToolContext.state by a {type(state).__name__}; it is a dict."
         )
-    return cast("dict[str, Any]", kept)
+    return cast("JsonObject", kept)

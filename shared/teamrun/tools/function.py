@@ -3,7 +3,7 @@
 import functools
 import inspect
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +17,7 @@ from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.patience import Expired, within
 from teamrun.errors import ToolError, UsageError
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.tools.arguments import checked_arguments
 from teamrun.tools.base import BaseTool, Effects, OnLost, OnUnknown, Session
 from teamrun.tools.context import ToolContext
@@ -35,7 +36,7 @@ class _Signature:
     """Name of the field and name of the parameter."""
     injected: tuple[tuple[str, type], ...]
     """Name and kind of each parameter that is filled in here."""
-    hints: Mapping[str, Any]
+    hints: JsonMapping
 
     @property
     def returns(self) -> Any:
@@ -108,11 +109,11 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         self.session = session
         self.on_lost = on_lost
         self.needs_approval = needs_approval
-        self._state: dict[str, Any] = {}
+        self._state: JsonObject = {}
 
     async def run_json(
         self,
-        args: Mapping[str, Any],
+        args: JsonMapping,
         cancellation_token: CancellationToken | None = None,
         *,
         call_id: str | None = None,
@@ -159,7 +160,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
             ) from error
 
     async def _invoke(
-        self, kwargs: dict[str, Any], cancellation_token: CancellationToken | None
+        self, kwargs: JsonObject, cancellation_token: CancellationToken | None
     ) -> Any:
         if self._is_async:
             value = await self._func(**kwargs)
@@ -175,7 +176,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
                 return await self._collected_async(cast("AsyncIterator[Any]", value))
         return value
 
-    def _call_in_thread(self, kwargs: dict[str, Any]) -> Any:
+    def _call_in_thread(self, kwargs: JsonObject) -> Any:
         value = self._func(**kwargs)
         return (
             self._collected(cast("Iterator[Any]", value)) if isinstance(value, Iterator) else value
@@ -206,11 +207,11 @@ class FunctionTool(BaseTool[BaseModel, Any]):
                 "earlier, or write them to a file and return its name."
             )
 
-    async def save_state_json(self) -> Mapping[str, Any]:
+    async def save_state_json(self) -> JsonMapping:
         """What the function kept in `ToolContext.state` outside a run."""
         return dict(self._state)
 
-    async def load_state_json(self, state: Mapping[str, Any]) -> None:
+    async def load_state_json(self, state: JsonMapping) -> None:
         """Continue with that state."""
         self._state = dict(state)
 
@@ -238,7 +239,7 @@ def _read_signature(func: Callable[..., Any]) -> _Signature:
             f"Function {_name_of(func)!r} cannot be a tool: its annotations cannot be read "
             f"({error}). Import the names that they use at the top of the module."
         ) from error
-    fields: dict[str, Any] = {}
+    fields: JsonObject = {}
     arguments: list[tuple[str, str]] = []
     injected: list[tuple[str, type]] = []
     for name, parameter in inspect.signature(func).parameters.items():
@@ -263,7 +264,7 @@ def _read_signature(func: Callable[..., Any]) -> _Signature:
     )
 
 
-def _without_schema(func: str, hints: Mapping[str, Any], error: Exception) -> UsageError:
+def _without_schema(func: str, hints: JsonMapping, error: Exception) -> UsageError:
     """The error for parameters that JSON Schema cannot describe."""
     named = [f"{name!r} ({_type_name(hint)})" for name, hint in hints.items() if _is_opaque(hint)]
     which = f"the type of parameter {', '.join(named)}" if named else "its parameters"
@@ -324,7 +325,7 @@ def _alternatives(hint: Any) -> list[Any]:
 
 def _field(name: str, hint: Any, parameter: inspect.Parameter) -> tuple[str, tuple[Any, FieldInfo]]:
     """The name of the parameter's field, and its type and details for `create_model`."""
-    details: dict[str, Any] = {}
+    details: JsonObject = {}
     if get_origin(hint) is Annotated:
         texts = [note for note in get_args(hint)[1:] if isinstance(note, str)]
         details = {"description": texts[0]} if texts else {}

@@ -1,10 +1,10 @@
 """A registered function as the tool of one agent outside of a run, with a state of its own."""
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.tools.base import Tool
 from teamrun.tools.context import ToolContext, checked_state
 from teamrun.tools.schema import ToolSchema
@@ -24,7 +24,7 @@ class OwnStateTool(Tool):
         super().__init__(tool.name, tool.description)
         self._inner = tool
         self._path = path
-        self._state: dict[str, Any] = {}
+        self._state: JsonObject = {}
         self.effects, self.on_unknown = tool.effects, tool.on_unknown
         self.session, self.on_lost = tool.session, tool.on_lost
         self.needs_approval = tool.needs_approval
@@ -36,7 +36,7 @@ class OwnStateTool(Tool):
 
     async def run_json(
         self,
-        args: Mapping[str, Any],
+        args: JsonMapping,
         cancellation_token: CancellationToken | None = None,
         *,
         call_id: str | None = None,
@@ -61,10 +61,10 @@ class OwnStateTool(Tool):
         """The tool's own text for a value."""
         return self._inner.return_value_as_string(value)
 
-    async def save_state_json(self) -> Mapping[str, Any]:
+    async def save_state_json(self) -> JsonMapping:
         """The state."""
         return dict(self._state)
 
-    async def load_state_json(self, state: Mapping[str, Any]) -> None:
+    async def load_state_json(self, state: JsonMapping) -> None:
         """Continue with that state."""
         self._state = dict(state)

@@ -1,20 +1,22 @@
 """How a tool is described to a model."""
 
-from typing import Any, NotRequired
+from typing import NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads typing's own only from Python 3.12 on
+
+from teamrun.json_types import JsonObject
 
 __all__ = ["ParametersSchema", "ToolSchema"]
 
 # The key `$defs` is no identifier, hence the other notation.
-_Definitions = TypedDict("_Definitions", {"$defs": NotRequired[dict[str, Any]]})
+_Definitions = TypedDict("_Definitions", {"$defs": NotRequired[JsonObject]})
 
 
 class ParametersSchema(_Definitions):
     """The arguments of a tool: a JSON schema of type object."""
 
     type: str
-    properties: dict[str, Any]
+    properties: JsonObject
     required: NotRequired[list[str]]
     additionalProperties: NotRequired[bool]
 

@@ -13,6 +13,7 @@ from teamrun.core.cancel_scope import cancelled_by, is_failure_of_work
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.saved import Loading, load_all
 from teamrun.errors import FatalToolError
+from teamrun.json_types import JsonMapping
 from teamrun.messages.chat import BaseMessage
 from teamrun.messages.image import Image
 from teamrun.messages.recordable import exception_text
@@ -100,7 +101,7 @@ class Workbench(ABC):
     async def call_tool(
         self,
         name: str,
-        arguments: Mapping[str, Any] | None = None,
+        arguments: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
         call_id: str | None = None,
     ) -> ToolResult:
@@ -115,11 +116,11 @@ class Workbench(ABC):
     async def reset(self) -> None:  # noqa: B027 - many need none
         """Go back to the beginning."""
 
-    async def save_state(self) -> Mapping[str, Any]:
+    async def save_state(self) -> JsonMapping:
         """What `load_state` needs to continue, as JSON data."""
         return {}
 
-    async def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - many have none
+    async def load_state(self, state: JsonMapping) -> None:  # noqa: B027 - many have none
         """Continue from what `save_state` gave."""
 
     async def __aenter__(self) -> Self:
@@ -142,7 +143,7 @@ class StreamWorkbench(Workbench):
     def call_tool_stream(
         self,
         name: str,
-        arguments: Mapping[str, Any] | None = None,
+        arguments: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
         call_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
@@ -198,7 +199,7 @@ class StaticWorkbench(Workbench):
     async def call_tool(
         self,
         name: str,
-        arguments: Mapping[str, Any] | None = None,
+        arguments: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
         call_id: str | None = None,
     ) -> ToolResult:
@@ -218,12 +219,12 @@ class StaticWorkbench(Workbench):
                     raise
                 return _text_result(name, error_text(error), is_error=True)
 
-    async def save_state(self) -> Mapping[str, Any]:
+    async def save_state(self) -> JsonMapping:
         """The state of each tool by its own name."""
         tools = {tool.name: dict(await tool.save_state_json()) for tool in self._tools}
         return {"type": "StaticWorkbenchState", "tools": tools}
 
-    async def load_state(self, state: Mapping[str, Any]) -> None:
+    async def load_state(self, state: JsonMapping) -> None:
         """Give each tool its state; if one cannot take it, all keep the state that they had."""
         states = state["tools"]
         await load_all(
@@ -241,7 +242,7 @@ class StaticStreamWorkbench(StaticWorkbench, StreamWorkbench):
     async def call_tool_stream(
         self,
         name: str,
-        arguments: Mapping[str, Any] | None = None,
+        arguments: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
         call_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:

@@ -13,6 +13,7 @@ from teamrun.components.reading.fields import construct, read_fields
 from teamrun.components.reading.mentions import check_handoffs
 from teamrun.components.reading.problems import Problems, pointer
 from teamrun.components.reading.scope import Member, Scope
+from teamrun.json_types import JsonMapping
 
 __all__ = [
     "ReadComponent",
@@ -51,7 +52,7 @@ class ReadComponent(Protocol):
     """What reads the configuration of one kind of agent; None: a problem was noted."""
 
     def __call__(
-        self, config: Mapping[str, Any], where: str, scope: Scope, problems: Problems
+        self, config: JsonMapping, where: str, scope: Scope, problems: Problems
     ) -> AgentDefinition | None:
         """The agent; `where` is the pointer to the configuration."""
         ...
@@ -70,7 +71,7 @@ def read_component_agent(raw: Any, where: str, scope: Scope, problems: Problems)
 
 
 def read_user_proxy(
-    config: Mapping[str, Any], where: str, _scope: Scope, problems: Problems
+    config: JsonMapping, where: str, _scope: Scope, problems: Problems
 ) -> UserProxyDefinition | None:
     """A person who takes part; the function that asks is this side's own."""
     known = {"name": "name", "description": "description", "input_func": "input_func"}
@@ -80,7 +81,7 @@ def read_user_proxy(
 
 
 def read_assistant(
-    config: Mapping[str, Any], where: str, scope: Scope, problems: Problems
+    config: JsonMapping, where: str, scope: Scope, problems: Problems
 ) -> AssistantDefinition | None:
     """An agent that answers with a model."""
     before = len(problems.found)

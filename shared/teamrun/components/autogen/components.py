@@ -12,6 +12,7 @@ from teamrun.components.autogen.providers import KINDS, MODELS, UNSUPPORTED, Kin
 from teamrun.components.reading.fields import as_list, as_object
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.reading.scope import Scope
+from teamrun.json_types import JsonMapping, JsonObject
 
 __all__ = ["Component", "is_component", "model_profile", "tool_names", "unwrap"]
 
@@ -27,7 +28,7 @@ class Component(NamedTuple):
     provider: str
     type: str
     """The canonical type name."""
-    config: dict[str, Any]
+    config: JsonObject
     where: str
     """The pointer to `config`."""
 
@@ -87,9 +88,7 @@ def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str
     return profile
 
 
-def tool_names(
-    config: Mapping[str, Any], where: str, scope: Scope, problems: Problems
-) -> list[str]:
+def tool_names(config: JsonMapping, where: str, scope: Scope, problems: Problems) -> list[str]:
     """The tools of an agent component, from `workbench` (version 2) or `tools` (version 1).
 
     The name of a registered tool may stand in the place of a tool or a workbench.
@@ -150,7 +149,7 @@ def _registered(name: str, where: str, scope: Scope, problems: Problems) -> str:
     return name
 
 
-def _brings_no_address(config: Mapping[str, Any], where: str, problems: Problems) -> bool:
+def _brings_no_address(config: JsonMapping, where: str, problems: Problems) -> bool:
     """Whether a model component leaves address and key to the operator; a masked key is no key."""
     foreign = [key for key in sorted(_FOREIGN_CLIENT & config.keys()) if config[key] is not None]
     if config.get("api_key") not in (None, "", _MASKED):
@@ -161,9 +160,7 @@ def _brings_no_address(config: Mapping[str, Any], where: str, problems: Problems
     return not foreign
 
 
-def _version_is_known(
-    source: Mapping[str, Any], known: Known, where: str, problems: Problems
-) -> bool:
+def _version_is_known(source: JsonMapping, known: Known, where: str, problems: Problems) -> bool:
     for key in ("version", "component_version"):
         version = source.get(key)
         is_known = type(version) is int and 1 <= version <= known.version  # `true` equals 1

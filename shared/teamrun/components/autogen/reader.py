@@ -1,6 +1,5 @@
 """Teams in either form: as people write them, or as AutoGen component JSON, mixed at will."""
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 from teamrun.components.autogen.agents import read_component_agent, read_component_context
@@ -12,6 +11,7 @@ from teamrun.components.definitions.kinds import TEAMS
 from teamrun.components.reading.conditions import ConditionReader
 from teamrun.components.reading.scope import Member
 from teamrun.components.reading.teams import Opened, TeamReader
+from teamrun.json_types import JsonMapping
 
 __all__ = ["DefinitionReader"]
 
@@ -35,7 +35,7 @@ class DefinitionReader(TeamReader):
         """A member of a team, in our form or as a component."""
         if not is_component(raw):
             return super().member(raw, where, depth)
-        if str(cast("Mapping[str, Any]", raw)["provider"]) in TEAMS.by_provider:
+        if str(cast("JsonMapping", raw)["provider"]) in TEAMS.by_provider:
             return self.team(raw, where, depth=depth + 1)
         return read_component_agent(raw, where, self.scope, self.problems)
 

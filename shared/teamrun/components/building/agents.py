@@ -1,7 +1,5 @@
 """Agents made of the canonical form."""
 
-from typing import Any
-
 from teamrun.agents import AssistantAgent, BaseChatAgent, Handoff, UserProxyAgent
 from teamrun.components.building.teams import TeamBuilder, build_context, given
 from teamrun.components.definitions.agents import (
@@ -10,6 +8,7 @@ from teamrun.components.definitions.agents import (
     HandoffDefinition,
     UserProxyDefinition,
 )
+from teamrun.json_types import JsonObject
 
 __all__ = ["build_assistant", "build_custom", "build_user_proxy"]
 
@@ -52,7 +51,7 @@ def build_user_proxy(
 
 def build_custom(definition: CustomDefinition, path: str, builder: TeamBuilder) -> BaseChatAgent:
     """An agent of a class that the operator registered."""
-    options: dict[str, Any] = given(description=definition.description)
+    options: JsonObject = given(description=definition.description)
     if (profile := definition.model) is not None:
         client = builder.needs.model_client(profile).for_agent(definition.name)
         options["model_client"] = builder.wiring.inner_model(path, profile, client)

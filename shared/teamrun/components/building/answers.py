@@ -17,6 +17,7 @@ from teamrun.components.reading.json_text import load_json
 from teamrun.components.reading.problems import pointer
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import Unanswered, UnfitAnswer
+from teamrun.json_types import JsonObject
 from teamrun.tools.threads import run_in_thread
 
 __all__ = ["check_data", "input_with_form"]
@@ -25,7 +26,7 @@ _MAX_VALUES: Final = 1_000
 _MAX_DEPTH: Final = 32
 
 
-def check_data(data: Any, schema: dict[str, Any]) -> None:
+def check_data(data: Any, schema: JsonObject) -> None:
     """Refuse data that does not fit a schema.
 
     Raises:

@@ -1,13 +1,14 @@
 """Model profiles and the clients behind them: one client per process for each profile."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from teamrun.components.definitions.digest import digest
 from teamrun.components.definitions.profiles import Profile
 from teamrun.errors import DefinitionError, MissingPackage, UsageError
+from teamrun.json_types import JsonObject
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.makers import BASE_URL
 from teamrun.models.prices import Price
@@ -89,7 +90,7 @@ class Profiles(Collection[str]):
         """The digest of a profile with its fallbacks, the same in every environment."""
         if name in self._given:
             return digest({"type": type(self._given[name]).__name__})
-        chain: list[dict[str, Any]] = []
+        chain: list[JsonObject] = []
         step: str | None = name
         while step is not None:
             chain.append(self._profiles[step].content())

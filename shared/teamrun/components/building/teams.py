@@ -21,6 +21,7 @@ from teamrun.components.definitions.kinds import AGENTS, TEAMS, load
 from teamrun.components.definitions.teams import RoundRobinDefinition, SelectorDefinition
 from teamrun.context import ChatCompletionContext
 from teamrun.core.protocols import ChatAgent, Team
+from teamrun.json_types import JsonObject
 from teamrun.models.base import ChatCompletionClient
 from teamrun.teams import BaseGroupChat, RoundRobinGroupChat, SelectorGroupChat
 from teamrun.tools.base import Tool
@@ -113,7 +114,7 @@ class TeamBuilder:
         return wired_tool(path, self.needs.tool(name), self.wiring)
 
 
-def given(**options: Any) -> dict[str, Any]:
+def given(**options: Any) -> JsonObject:
     """The options that are not None: the rest is left to the class."""
     return {name: value for name, value in options.items() if value is not None}
 
@@ -130,7 +131,7 @@ def build_context(
 def build_round_robin(
     _definition: RoundRobinDefinition,
     participants: Sequence[ChatAgent | Team],
-    options: dict[str, Any],
+    options: JsonObject,
     _path: str,
     _builder: TeamBuilder,
 ) -> RoundRobinGroupChat:
@@ -141,7 +142,7 @@ def build_round_robin(
 def build_selector(
     definition: SelectorDefinition,
     participants: Sequence[ChatAgent | Team],
-    options: dict[str, Any],
+    options: JsonObject,
     path: str,
     builder: TeamBuilder,
 ) -> SelectorGroupChat:

@@ -14,6 +14,7 @@ from teamrun.components.definitions.kinds import load
 from teamrun.components.definitions.tools import TOOLS, ToolEntry
 from teamrun.components.reading.problems import did_you_mean, ended, listed
 from teamrun.errors import DefinitionError, UsageError
+from teamrun.json_types import JsonObject
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.function import FunctionTool
 
@@ -145,7 +146,7 @@ def _function_tool(function: Callable[..., Any], entry: ToolEntry) -> Tool:
         raise _at(entry, f"cannot become a tool: {error}") from error
 
 
-def _conduct_of(tool: Tool) -> dict[str, Any]:
+def _conduct_of(tool: Tool) -> JsonObject:
     """How calls of a tool that was handed in are made, where it is not the usual way."""
     names = ("effects", "on_unknown", "session", "on_lost", "needs_approval")
     own = {name: getattr(tool, name) for name in names}

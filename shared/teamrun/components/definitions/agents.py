@@ -14,6 +14,7 @@ from teamrun.components.definitions.base import (
     Uses,
 )
 from teamrun.components.definitions.contexts import ContextDefinition
+from teamrun.json_types import JsonObject
 from teamrun.models.scalars import Count, Seconds, Switch
 
 __all__ = ["AssistantDefinition", "CustomDefinition", "HandoffDefinition", "UserProxyDefinition"]
@@ -60,7 +61,7 @@ class UserProxyDefinition(BaseAgentDefinition):
     type: Literal["user_proxy_agent"] = "user_proxy_agent"
     name: AgentName
     description: str | None = None
-    input_schema: dict[str, Any] | None = None
+    input_schema: JsonObject | None = None
     """JSON Schema of the answer's `data`, whose JSON text is what the agent says then."""
     expires_in_seconds: Seconds | None = Field(default=None, le=366 * 24 * 3600)
     """How long the run waits for each answer; None is for ever."""

@@ -1,9 +1,10 @@
 """Registered classes of agents as data."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
+
+from teamrun.json_types import JsonMapping, JsonObject
 
 __all__ = ["DOTTED", "CustomAgentEntry"]
 
@@ -18,7 +19,7 @@ class CustomAgentEntry:
     name: str
     target: str
     """`package.module:name`."""
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    options: JsonMapping = field(default_factory=JsonObject)
     """Further arguments."""
     where: str = ""
     """The pointer to it in the file."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonObject
 
 __all__ = ["MissingVariable", "expand", "expand_all", "malformed", "variables"]
 
@@ -59,7 +60,7 @@ def expand_all(value: Any, environ: Mapping[str, str]) -> Any:
         case str():
             return expand(value, environ)
         case dict():
-            items = cast("dict[str, Any]", value).items()
+            items = cast("JsonObject", value).items()
             return {key: expand_all(item, environ) for key, item in items}
         case list():
             return [expand_all(item, environ) for item in cast("list[Any]", value)]

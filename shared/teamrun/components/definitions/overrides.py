@@ -1,12 +1,13 @@
 """A team with some of its settings replaced for one run."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from teamrun.components.definitions.base import (
     BaseTeamDefinition,
     ParticipantDefinition,
     TeamDefinition,
 )
+from teamrun.json_types import JsonObject
 
 __all__ = ["overridden"]
 
@@ -27,7 +28,7 @@ def overridden(team: TeamDefinition, *, model: str | None, max_turns: int | None
 
 
 def _with_model(part: PartT, model: str) -> PartT:
-    changes: dict[str, Any] = {"model": model} if part.uses.models else {}
+    changes: JsonObject = {"model": model} if part.uses.models else {}
     if isinstance(part, BaseTeamDefinition):
         changes["participants"] = tuple(_with_model(each, model) for each in part.participants)
     return part.model_copy(update=changes)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from teamrun.components.definitions.environment import MissingVariable, expand_all
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.makers import BASE_URL, NO_KEY, NoAddress
 from teamrun.models.prices import Price
 from teamrun.models.providers import PROVIDERS, FindAccess, Provider
@@ -38,7 +39,7 @@ class Profile:
 
     name: str
     type: str
-    options: Mapping[str, Any] = field(repr=False)
+    options: JsonMapping = field(repr=False)
     fallback: str | None = None
     """The profile to use where an environment variable that this one needs is not set."""
     where: str = ""
@@ -59,7 +60,7 @@ class Profile:
             return error.name
         return None
 
-    def arguments(self, environ: Mapping[str, str]) -> dict[str, Any]:
+    def arguments(self, environ: Mapping[str, str]) -> JsonObject:
         """What the client's constructor takes.
 
         Raises:
@@ -76,13 +77,13 @@ class Profile:
         except MissingVariable:
             return None
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> JsonObject:
         """What the digest is taken of: everything but secrets and the price."""
         secret = self.provider.options.secret
         options = {key: value for key, value in self.options.items() if key not in secret}
         return {"type": self.type, "options": options}
 
-    def _expanded(self, environ: Mapping[str, str]) -> dict[str, Any]:
+    def _expanded(self, environ: Mapping[str, str]) -> JsonObject:
         expanded = {
             key: value if key in self.provider.options.verbatim else expand_all(value, environ)
             for key, value in self.options.items()
@@ -93,9 +94,7 @@ class Profile:
         return given if access is None else given | _reached(access, given, environ)
 
 
-def _reached(
-    access: FindAccess, given: Mapping[str, Any], environ: Mapping[str, str]
-) -> dict[str, Any]:
+def _reached(access: FindAccess, given: JsonMapping, environ: Mapping[str, str]) -> JsonObject:
     """Address and key, decided here: a client made later must not choose another one."""
     model, base_url = given.get("model"), given.get("base_url")
     if not isinstance(model, str) or not isinstance(base_url, str | None):

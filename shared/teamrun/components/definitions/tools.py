@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
+from teamrun.json_types import JsonObject
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
 
 __all__ = ["PLANNED_TOOLS", "TOOLS", "ToolEntry", "ToolKind"]
@@ -56,7 +57,7 @@ class ToolEntry:
     where: str = ""
     """The pointer to it in the file; empty for a tool of an installed package."""
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> JsonObject:
         """What the digest is taken of; how calls are made belongs to it where it is given."""
         return {
             "type": self.type,
@@ -68,7 +69,7 @@ class ToolEntry:
         }
 
     @property
-    def conduct(self) -> dict[str, Any]:
+    def conduct(self) -> JsonObject:
         """How calls are made, as far as the operator says it."""
         said = {
             "effects": self.effects,

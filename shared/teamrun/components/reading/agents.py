@@ -25,6 +25,7 @@ from teamrun.components.reading.problems import (
     shown,
 )
 from teamrun.components.reading.scope import Scope
+from teamrun.json_types import JsonMapping, JsonObject
 
 __all__ = [
     "read_agent",
@@ -47,7 +48,7 @@ class ReadAgent(Protocol):
 
     def __call__(
         self,
-        source: Mapping[str, Any],
+        source: JsonMapping,
         where: str,
         scope: Scope,
         problems: Problems,
@@ -85,7 +86,7 @@ def read_context(raw: Any, where: str, problems: Problems) -> ContextDefinition 
 
 
 def read_assistant(
-    source: Mapping[str, Any], where: str, scope: Scope, problems: Problems, *, name: str | None
+    source: JsonMapping, where: str, scope: Scope, problems: Problems, *, name: str | None
 ) -> AssistantDefinition | None:
     """An agent that answers with a model."""
     before = len(problems.found)
@@ -108,7 +109,7 @@ def read_assistant(
 
 
 def read_user_proxy(
-    source: Mapping[str, Any], where: str, _scope: Scope, problems: Problems, *, name: str | None
+    source: JsonMapping, where: str, _scope: Scope, problems: Problems, *, name: str | None
 ) -> UserProxyDefinition | None:
     """A person who takes part."""
     before = len(problems.found)
@@ -122,7 +123,7 @@ def read_user_proxy(
 
 
 def read_custom(
-    source: Mapping[str, Any], where: str, scope: Scope, problems: Problems, *, name: str | None
+    source: JsonMapping, where: str, scope: Scope, problems: Problems, *, name: str | None
 ) -> CustomDefinition | None:
     """An agent of a class that the operator registered."""
     before = len(problems.found)
@@ -150,13 +151,13 @@ def read_custom(
     return agent if len(problems.found) == before else None
 
 
-def read_classes(raw: Mapping[str, Any], where: str, problems: Problems) -> list[CustomAgentEntry]:
+def read_classes(raw: JsonMapping, where: str, problems: Problems) -> list[CustomAgentEntry]:
     """The classes among the agents of the operator's file, by the keys of the agents."""
     read: list[CustomAgentEntry] = []
     for name, item in raw.items():
         if not isinstance(item, Mapping) or "class" not in item:
             continue
-        entry = cast("Mapping[str, Any]", item)
+        entry = cast("JsonMapping", item)
         place, target, options = pointer(where, name), entry["class"], entry.get("options")
         if not isinstance(target, str) or not DOTTED.fullmatch(target):
             detail = f"'class': {shown(target)} is not of the form 'package.module:Name'."
@@ -172,14 +173,14 @@ def read_classes(raw: Mapping[str, Any], where: str, problems: Problems) -> list
     return read
 
 
-def _values(fields: Fields, kind: str, name: str | None) -> dict[str, Any]:
+def _values(fields: Fields, kind: str, name: str | None) -> JsonObject:
     values = {**fields.values, "type": kind}
     if name is not None:
         values.setdefault("name", name)
     return values
 
 
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(values: JsonMapping) -> JsonObject:
     return {name: value for name, value in values.items() if value is not None}
 
 

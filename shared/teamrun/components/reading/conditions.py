@@ -1,6 +1,5 @@
 """Termination conditions as people write them, read into the canonical form."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from teamrun.components.definitions.base import ConditionDefinition
@@ -9,6 +8,7 @@ from teamrun.components.definitions.kinds import CONDITIONS, ConditionKind
 from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
 from teamrun.components.reading.mentions import Mention
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.json_types import JsonMapping
 
 __all__ = ["ConditionReader", "combined"]
 
@@ -54,7 +54,7 @@ class ConditionReader:
         return self.simple(kind, source, where)
 
     def simple(
-        self, kind: ConditionKind, source: Mapping[str, Any], where: str
+        self, kind: ConditionKind, source: JsonMapping, where: str
     ) -> ConditionDefinition | None:
         """A condition without others inside; `source` may give its `type`."""
         fields = read_fields(
@@ -67,7 +67,7 @@ class ConditionReader:
         return condition
 
     def _combined(
-        self, kind: ConditionKind, source: Mapping[str, Any], where: str, depth: int
+        self, kind: ConditionKind, source: JsonMapping, where: str, depth: int
     ) -> ConditionDefinition | None:
         fields = read_fields(
             source, where, kind.fields, self._problems, what="a termination condition"
@@ -98,7 +98,7 @@ class ConditionReader:
         self._problems.add(pointer(where, "type"), "invalid_definition", detail)
 
 
-def _mentions(kind: ConditionKind, values: Mapping[str, Any], fields: Fields) -> list[Mention]:
+def _mentions(kind: ConditionKind, values: JsonMapping, fields: Fields) -> list[Mention]:
     """The names in a condition; each is a text or stands in a list."""
     found: list[Mention] = []
     for field, what in kind.mentions.items():

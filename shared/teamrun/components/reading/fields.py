@@ -16,6 +16,7 @@ from teamrun.components.reading.problems import (
     pointer,
     shown,
 )
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.validation import Misfit, kind_of, misfits
 
 __all__ = ["Fields", "as_list", "as_object", "construct", "read_fields", "version_is_known"]
@@ -49,7 +50,7 @@ class Fields:
     """The fields of one object under their canonical names."""
 
     where: str
-    values: Mapping[str, Any]
+    values: JsonMapping
     spelled: Mapping[str, str]
     meant: frozenset[str] = frozenset()
     """What unknown fields were probably meant to be."""
@@ -59,7 +60,7 @@ class Fields:
         return pointer(self.where, self.spelled.get(name, name))
 
 
-def as_object(raw: Any, where: str, problems: Problems, *, what: str) -> dict[str, Any] | None:
+def as_object(raw: Any, where: str, problems: Problems, *, what: str) -> JsonObject | None:
     """The value as an object, or None with a problem noted."""
     if isinstance(raw, Mapping):
         return {str(key): value for key, value in cast("Mapping[Any, Any]", raw).items()}
@@ -86,10 +87,10 @@ def version_is_known(version: object, where: str, problems: Problems) -> bool:
 
 
 def read_fields(
-    raw: Mapping[str, Any], where: str, known: Mapping[str, str], problems: Problems, *, what: str
+    raw: JsonMapping, where: str, known: Mapping[str, str], problems: Problems, *, what: str
 ) -> Fields:
     """Sort the fields of `raw`; `known` maps each name that is taken to its canonical one."""
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     spelled: dict[str, str] = {}
     meant: set[str] = set()
     for name, value in raw.items():
@@ -112,7 +113,7 @@ def read_fields(
 def construct(
     model: type[M],
     fields: Fields,
-    values: Mapping[str, Any],
+    values: JsonMapping,
     problems: Problems,
     *,
     unknown: Collection[str] = (),
@@ -143,9 +144,7 @@ def construct(
     return None if faulty else made
 
 
-def _note_misfit(
-    misfit: Misfit, fields: Fields, values: Mapping[str, Any], problems: Problems
-) -> None:
+def _note_misfit(misfit: Misfit, fields: Fields, values: JsonMapping, problems: Problems) -> None:
     place, subject = fields.where, ""
     if misfit.path:
         name, *rest = misfit.path

@@ -8,6 +8,8 @@ import json
 import math
 from typing import Any, NoReturn
 
+from teamrun.json_types import JsonObject
+
 __all__ = ["load_json"]
 
 
@@ -48,7 +50,7 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number in JSON")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> JsonObject:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]

@@ -8,6 +8,7 @@ from teamrun.components.reading.bounds import holds_at_most
 from teamrun.components.reading.fields import Fields
 from teamrun.components.reading.problems import Problems, pointer, shown
 from teamrun.core.optional import require
+from teamrun.json_types import JsonMapping
 
 __all__ = ["check_person"]
 
@@ -47,7 +48,7 @@ def check_person(fields: Fields, problems: Problems) -> None:
         return
     if not isinstance(schema, Mapping):
         return  # the field's type says so
-    before, form = len(problems.found), cast("Mapping[str, Any]", schema)
+    before, form = len(problems.found), cast("JsonMapping", schema)
     _check_schema(form, fields.place("input_schema"), problems)
     if default is not None and len(problems.found) == before:
         for error in _validator(form)(form).iter_errors(default):
@@ -55,7 +56,7 @@ def check_person(fields: Fields, problems: Problems) -> None:
             problems.add(place, "invalid_definition", f"It does not fit: {error.message[:200]}.")
 
 
-def _check_schema(schema: Mapping[str, Any], where: str, problems: Problems) -> None:
+def _check_schema(schema: JsonMapping, where: str, problems: Problems) -> None:
     if not holds_at_most(schema, values=_MAX_VALUES, levels=_MAX_DEPTH):
         detail = (
             f"A schema has at most {_MAX_VALUES} values and {_MAX_DEPTH} levels; ask for less"
@@ -77,7 +78,7 @@ def _check_schema(schema: Mapping[str, Any], where: str, problems: Problems) -> 
         problems.add(place, "invalid_definition", f"No JSON Schema: {error.message[:200]}.")
 
 
-def _validator(schema: Mapping[str, Any]) -> Any:
+def _validator(schema: JsonMapping) -> Any:
     """The class that checks by this schema; None where it names a draft that is not known."""
     require("jsonschema", extra="api", needed_by="'input_schema'")
     validators: Any = importlib.import_module("jsonschema.validators")
@@ -103,6 +104,6 @@ def _refuse_keywords(schema: Any, where: str, problems: Problems) -> None:
 
 def _inside(value: Any) -> Iterator[tuple[str | int, Any]]:
     if isinstance(value, Mapping):
-        yield from cast("Mapping[str, Any]", value).items()
+        yield from cast("JsonMapping", value).items()
     elif isinstance(value, list):
         yield from enumerate(cast("list[Any]", value))

@@ -22,6 +22,7 @@ from teamrun.components.reading.problems import (
 from teamrun.components.reading.yaml_text import load_yaml
 from teamrun.core.urls import http_url_fault
 from teamrun.errors import DefinitionError
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.makers import (
     BASE_URL,
     KEY_VARIABLES,
@@ -74,7 +75,7 @@ def implicit_profile(name: str) -> Profile | None:
     return Profile(name, provider, options)
 
 
-def _items(raw: Any, where: str, problems: Problems) -> list[tuple[str, dict[str, Any], str]]:
+def _items(raw: Any, where: str, problems: Problems) -> list[tuple[str, JsonObject, str]]:
     if raw is None:
         return []
     listed_items = isinstance(raw, list)
@@ -83,7 +84,7 @@ def _items(raw: Any, where: str, problems: Problems) -> list[tuple[str, dict[str
         pairs = list(enumerate(cast("list[Any]", raw)))
     else:
         pairs = list((as_object(raw, where, problems, what="'models'") or {}).items())
-    found: list[tuple[str, dict[str, Any], str]] = []
+    found: list[tuple[str, JsonObject, str]] = []
     for key, item in pairs:
         place = pointer(where, key)
         source = as_object(item, place, problems, what="a model profile")
@@ -98,14 +99,14 @@ def _items(raw: Any, where: str, problems: Problems) -> list[tuple[str, dict[str
     return found
 
 
-def _type_of(source: Mapping[str, Any]) -> str | None:
+def _type_of(source: JsonMapping) -> str | None:
     """The type of a profile that gives none: with a model alone it is OpenAI's."""
     return "openai" if "model" in source or "model_id" in source else None
 
 
 def _profile(
     name: str,
-    source: Mapping[str, Any],
+    source: JsonMapping,
     where: str,
     problems: Problems,
     *,
@@ -153,9 +154,7 @@ def _price(fields: Fields, problems: Problems) -> Price | None:
     return None if options is None else options.price()
 
 
-def _with_script(
-    fields: Fields, values: dict[str, Any], folder: Path, problems: Problems
-) -> Fields:
+def _with_script(fields: Fields, values: JsonObject, folder: Path, problems: Problems) -> Fields:
     """Put the content of `script_file`, which lies beside the team file, in its place.
 
     Returns:
@@ -182,7 +181,7 @@ def _with_script(
     return replace(fields, spelled={**fields.spelled, "script": "script_file"})
 
 
-def _check_texts(fields: Fields, values: Mapping[str, Any], problems: Problems) -> None:
+def _check_texts(fields: Fields, values: JsonMapping, problems: Problems) -> None:
     for name, value in values.items():
         if name != "script":  # its answers are taken as they are written
             for place in _malformed(value, fields.place(name)):
@@ -195,7 +194,7 @@ def _malformed(value: Any, where: str) -> Iterator[str]:
         case str() if malformed(value):
             yield where
         case dict():
-            for key, item in cast("dict[str, Any]", value).items():
+            for key, item in cast("JsonObject", value).items():
                 yield from _malformed(item, pointer(where, key))
         case list():
             for index, item in enumerate(cast("list[Any]", value)):
@@ -207,12 +206,12 @@ def _malformed(value: Any, where: str) -> Iterator[str]:
 def _check_options(
     row: Provider,
     fields: Fields,
-    values: Mapping[str, Any],
+    values: JsonMapping,
     environ: Mapping[str, str],
     problems: Problems,
 ) -> None:
     """Note the options that are wrong; one that needs a variable that is not set is not checked."""
-    expanded: dict[str, Any] = {}
+    expanded: JsonObject = {}
     for name, value in values.items():
         with contextlib.suppress(MissingVariable):
             expanded[name] = value if name in row.options.verbatim else expand_all(value, environ)
@@ -227,7 +226,7 @@ def _check_options(
 
 
 def _check_default_address(
-    fields: Fields, given: Mapping[str, Any], environ: Mapping[str, str], problems: Problems
+    fields: Fields, given: JsonMapping, environ: Mapping[str, str], problems: Problems
 ) -> None:
     """Note an address of the environment that is no URL; the profile gives none itself."""
     model = given.get("model")
@@ -243,7 +242,7 @@ def _check_default_address(
 
 
 def _check_key(
-    fields: Fields, values: Mapping[str, Any], expanded: Mapping[str, Any], problems: Problems
+    fields: Fields, values: JsonMapping, expanded: JsonMapping, problems: Problems
 ) -> None:
     """Note a key of one company that the model's name would send to another one."""
     model, key = expanded.get("model"), values.get("api_key")

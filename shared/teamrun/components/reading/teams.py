@@ -19,19 +19,20 @@ from teamrun.components.reading.problems import (
     shown,
 )
 from teamrun.components.reading.scope import Member, Scope
+from teamrun.json_types import JsonMapping, JsonObject
 
 __all__ = ["Opened", "TeamReader"]
 
 _MAX_DEPTH: Final = 8
 
-Json = Mapping[str, Any]
+Json = JsonMapping
 
 
 class Opened(NamedTuple):
     """A team whose kind is known and whose fields are not read yet."""
 
     kind: TeamKind
-    source: Mapping[str, Any]
+    source: JsonMapping
     where: str
     """The pointer to its fields."""
     known: Mapping[str, str]
@@ -153,7 +154,7 @@ class TeamReader:
             return None
         return self.scope.member(name)
 
-    def _put_termination(self, fields: Fields, values: dict[str, Any]) -> list[Mention]:
+    def _put_termination(self, fields: Fields, values: JsonObject) -> list[Mention]:
         """Put the condition where its source is; the names that it mentions."""
         raw = values.pop("termination", None)
         if raw is None:
@@ -163,7 +164,7 @@ class TeamReader:
         values["termination"] = self.condition(raw, where, reader)
         return reader.mentions
 
-    def _put_output(self, fields: Fields, values: dict[str, Any]) -> list[Mention]:
+    def _put_output(self, fields: Fields, values: JsonObject) -> list[Mention]:
         """Write one name as a list of one; the names that it mentions."""
         raw, where = values.pop("output", None), fields.place("output")
         if raw is None:
@@ -185,13 +186,13 @@ class TeamReader:
         values["output"] = tuple(mention.name for mention in mentions)
         return mentions
 
-    def _put_model(self, fields: Fields, values: dict[str, Any]) -> None:
+    def _put_model(self, fields: Fields, values: JsonObject) -> None:
         raw, spelled = values.get("model"), fields.spelled.get("model", "model")
         model = self.model(raw, fields.place("model"), spelled)
         if model != raw:
             values["model"] = model
 
-    def _put_context(self, fields: Fields, values: dict[str, Any]) -> None:
+    def _put_context(self, fields: Fields, values: JsonObject) -> None:
         raw = values.get("model_context")
         if raw is not None:
             values["model_context"] = self.context(raw, fields.place("model_context"))

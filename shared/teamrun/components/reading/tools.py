@@ -11,6 +11,7 @@ from teamrun.components.definitions.kinds import load
 from teamrun.components.definitions.tools import PLANNED_TOOLS, TOOLS, ToolEntry
 from teamrun.components.reading.fields import as_object, construct, read_fields
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.json_types import JsonMapping
 from teamrun.models.scalars import Seconds, Switch
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
 
@@ -60,7 +61,7 @@ def read_tools(
 
 def read_function(
     name: str,
-    source: Mapping[str, Any],
+    source: JsonMapping,
     where: str,
     offered: Mapping[str, ToolEntry],
     problems: Problems,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from teamrun.components.reading.problems import Problems, Source, pointer, shown
 from teamrun.core.optional import install_command
 from teamrun.errors import DefinitionError, MissingPackage
+from teamrun.json_types import JsonObject
 from teamrun.messages.recordable import encodable
 
 __all__ = ["YamlText", "load_yaml"]
@@ -126,8 +127,8 @@ class _Reader:
         why = f"cannot be read as {kind!r}: {shown(node.value)}; write another one, or put it in"
         return self._refuse(where, f"{why} quotes if it is a text")
 
-    def _mapping(self, node: Any, where: str) -> dict[str, Any]:
-        result: dict[str, Any] = {}
+    def _mapping(self, node: Any, where: str) -> JsonObject:
+        result: JsonObject = {}
         for key_node, value_node in node.value:
             key = encodable(str(key_node.value)) if key_node.id == "scalar" else "?"
             place = pointer(where, key)

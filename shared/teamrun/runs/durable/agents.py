@@ -8,7 +8,7 @@ turn, the turn is executed again, and calls that had been answered are not paid 
 
 import json
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from hashlib import sha256
@@ -20,6 +20,7 @@ from teamrun.agents.base import BaseChatAgent, checked_response, last_response
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage, Response
 from teamrun.errors import AgentFailed, ModelError, UnknownOutcome, UsageError
+from teamrun.json_types import JsonMapping
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.events import BaseAgentEvent, ModelClientStreamingChunkEvent
 from teamrun.messages.llm import CreateResult
@@ -148,7 +149,7 @@ class JournaledAgent(BaseChatAgent):
         self._journal.tool_states.pop(self._key, None)
         self._is_reset = True
 
-    async def save_state(self) -> Mapping[str, Any]:
+    async def save_state(self) -> JsonMapping:
         """The state of the agent after its last turn."""
         return self._journal.tool_states.get(self._key, {})
 
@@ -156,7 +157,7 @@ class JournaledAgent(BaseChatAgent):
     def _key(self) -> str:
         return f"{self._path}/{self.name}"
 
-    def _read(self, data: Mapping[str, Any]) -> AnyMessage:
+    def _read(self, data: JsonMapping) -> AnyMessage:
         message = self._messages.create(data)
         assert isinstance(message, BaseChatMessage | BaseAgentEvent), "agents produce nothing else"
         return message

@@ -1,6 +1,6 @@
 """Model clients of a run: each call goes through the journal."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.messages.recordable import recordable_result
 from teamrun.models.base import ChatCompletionClient, ToolChoice
@@ -61,7 +62,7 @@ class JournaledModel(ModelWrapper):
         path: str,
         profile: str,
         prices: PriceOf,
-        options: Mapping[str, Any],
+        options: JsonMapping,
     ) -> None:
         super().__init__(client)
         self._options = options
@@ -77,7 +78,7 @@ class JournaledModel(ModelWrapper):
         tools: Sequence[ToolSchema] = (),
         tool_choice: ToolChoice = "auto",
         json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] | None = None,
+        extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
         """Call the model, or return its recorded answer."""
@@ -101,11 +102,11 @@ class JournaledModel(ModelWrapper):
         tools: Sequence[ToolSchema] = (),
         tool_choice: ToolChoice = "auto",
         json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] | None = None,
+        extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Call the model; its text is streamed to live subscribers, the run gets the result."""
-        arguments: dict[str, Any] = {
+        arguments: JsonObject = {
             "tools": tools,
             "tool_choice": tool_choice,
             "json_output": json_output,
@@ -132,7 +133,7 @@ class JournaledModel(ModelWrapper):
         asked = [messages, tools, tool_choice, _name_of(json_output), extra_create_args]
         yield await self._call(ask, asked)
 
-    def _with_options(self, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    def _with_options(self, given: JsonMapping | None) -> JsonMapping | None:
         return {**self._options, **(given or {})} if self._options else given
 
     async def _call(self, ask: Ask, asked: list[Any]) -> CreateResult:
@@ -162,7 +163,7 @@ class JournaledModel(ModelWrapper):
             on_retry.set(retried)
             result = recordable_result(await ask(call_context))
             scripted = self.wrapped.is_scripted
-            detail: dict[str, Any] = {
+            detail: JsonObject = {
                 "finish_reason": result.finish_reason,
                 "cached": result.cached,
             }

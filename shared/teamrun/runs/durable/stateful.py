@@ -7,9 +7,9 @@ to be recorded. In between, no other run can call the tool.
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 from weakref import WeakKeyDictionary
 
+from teamrun.json_types import JsonObject
 from teamrun.tools.base import BaseToolWithState, Tool
 
 __all__ = ["borrowed"]
@@ -18,7 +18,7 @@ __all__ = ["borrowed"]
 class _Loan:
     """The lock on a tool, and the state that it had before its first call."""
 
-    def __init__(self, pristine: dict[str, Any]) -> None:
+    def __init__(self, pristine: JsonObject) -> None:
         self.lock = asyncio.Lock()
         self.pristine = pristine
 
@@ -27,7 +27,7 @@ _loans: WeakKeyDictionary[Tool, _Loan] = WeakKeyDictionary()
 
 
 @asynccontextmanager
-async def borrowed(tool: Tool, state: dict[str, Any]) -> AsyncGenerator[None, None]:
+async def borrowed(tool: Tool, state: JsonObject) -> AsyncGenerator[None, None]:
     """Reserve a tool with state for one run; a tool without state is not reserved.
 
     Args:

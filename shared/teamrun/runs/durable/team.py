@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from teamrun.components.building.teams import build_team
 from teamrun.components.definitions.base import (
@@ -13,6 +12,7 @@ from teamrun.components.definitions.base import (
 from teamrun.components.registry import Registry
 from teamrun.core.behaviour import current_behaviour, has_behaviour
 from teamrun.core.protocols import AnyMessage, Task, TaskResult
+from teamrun.json_types import JsonObject
 from teamrun.messages import BaseChatMessage, HandoffMessage, TextMessage
 from teamrun.runs.durable.narrator import Narrator
 from teamrun.runs.durable.people import ask_person
@@ -132,7 +132,7 @@ def _task(given: str | RunInput) -> Task:
     return [TextMessage(content=item.content, source=item.source) for item in given.messages]
 
 
-def _output(journal: Journal, messages: Sequence[AnyMessage]) -> dict[str, Any] | None:
+def _output(journal: Journal, messages: Sequence[AnyMessage]) -> JsonObject | None:
     if journal.output_sources is not None:
         return None if journal.latest is None else output_of_message(journal.latest)
     last = next(m for m in reversed(messages) if isinstance(m, BaseChatMessage))

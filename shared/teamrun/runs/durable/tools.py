@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from hashlib import sha256
 from typing import Any
@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from teamrun.core.call import agent_name
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import SessionLost, ToolError, UnknownOutcome
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.recordable import encodable, exception_text
 from teamrun.runs.durable.artifacts import RunArtifacts
 from teamrun.runs.durable.stateful import borrowed
@@ -47,7 +48,7 @@ class JournaledTool(Tool):
 
     async def run_json(
         self,
-        args: Mapping[str, Any],
+        args: JsonMapping,
         cancellation_token: CancellationToken | None = None,
         *,
         call_id: str | None = None,
@@ -72,7 +73,7 @@ class JournaledTool(Tool):
             raise ToolError(record.error.message)
         return str(record.value)
 
-    async def _call(self, args: Mapping[str, Any], call_id: str | None) -> CallRecord:
+    async def _call(self, args: JsonMapping, call_id: str | None) -> CallRecord:
         async def perform(call_context: CallContext) -> Outcome:
             return await self._perform(call_context, args, call_id)
 
@@ -93,7 +94,7 @@ class JournaledTool(Tool):
         return await _ask(self._journal, self._path, prompt, *decisions)
 
     async def _after_unknown(
-        self, error: ErrorRecord, args: Mapping[str, Any], call_id: str | None
+        self, error: ErrorRecord, args: JsonMapping, call_id: str | None
     ) -> str:
         match self._inner.on_unknown:
             case "tell":
@@ -103,7 +104,7 @@ class JournaledTool(Tool):
             case "ask":
                 return await self._ask_after_unknown(args, call_id)
 
-    async def _ask_after_unknown(self, args: Mapping[str, Any], call_id: str | None) -> str:
+    async def _ask_after_unknown(self, args: JsonMapping, call_id: str | None) -> str:
         prompt = (
             f"It is unknown whether {self.name}({to_json(args).decode()}) took effect. Approve to "
             "make the call again, reject to skip it, or answer with its result."
@@ -132,7 +133,7 @@ class JournaledTool(Tool):
             )
 
     async def _perform(
-        self, call_context: CallContext, args: Mapping[str, Any], call_id: str | None
+        self, call_context: CallContext, args: JsonMapping, call_id: str | None
     ) -> Outcome:
         before = self._journal.tool_states.get(f"{self._path}/{self.name}", {})
         files = RunArtifacts(call_context)
@@ -144,7 +145,7 @@ class JournaledTool(Tool):
             agent=self._path,
             on_progress=_reporter(call_context, self.name),
         )
-        told: dict[str, Any] = {"tool_call_id": call_id}
+        told: JsonObject = {"tool_call_id": call_id}
         try:
             if self._inner.session == "stateful":
                 self._take_session()
@@ -189,7 +190,7 @@ class ApprovedDelegate(StreamTool):
 
     async def run_json_stream(
         self,
-        args: Mapping[str, Any],
+        args: JsonMapping,
         cancellation_token: CancellationToken | None = None,
         *,
         call_id: str | None = None,
@@ -209,11 +210,11 @@ class ApprovedDelegate(StreamTool):
         """The tool's own text for a value."""
         return self._inner.return_value_as_string(value)
 
-    async def save_state_json(self) -> Mapping[str, Any]:
+    async def save_state_json(self) -> JsonMapping:
         """The state of the agent or team."""
         return await self._inner.save_state_json()
 
-    async def load_state_json(self, state: Mapping[str, Any]) -> None:
+    async def load_state_json(self, state: JsonMapping) -> None:
         """Let the agent or team continue from that state."""
         await self._inner.load_state_json(state)
 
@@ -228,7 +229,7 @@ async def _ask(journal: Journal, path: str, prompt: str, *decisions: Decision) -
 
 
 async def _approval(
-    journal: Journal, path: str, tool: str, args: Mapping[str, Any], call_id: str | None
+    journal: Journal, path: str, tool: str, args: JsonMapping, call_id: str | None
 ) -> None:
     """Return when a person has approved the call.
 

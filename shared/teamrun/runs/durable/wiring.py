@@ -1,14 +1,14 @@
 """The wrappers that make a team durable; the team itself does not depend on them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 from teamrun.agents.base import BaseChatAgent
 from teamrun.components.building.wiring import InputFunc, PlainWiring, Wiring
 from teamrun.components.definitions.agents import UserProxyDefinition
 from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
+from teamrun.json_types import JsonMapping
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of
 from teamrun.runs.durable.agents import InnerModel, JournaledAgent
@@ -27,7 +27,7 @@ def _by_model(profile: str, model: str | None) -> Price | None:
     return price_of(model)
 
 
-_NO_OPTIONS: Mapping[str, Any] = {}
+_NO_OPTIONS: JsonMapping = {}
 
 
 class JournalWiring:
@@ -38,7 +38,7 @@ class JournalWiring:
         journal: Journal,
         *,
         prices: PriceOf = _by_model,
-        options: Mapping[str, Any] = _NO_OPTIONS,
+        options: JsonMapping = _NO_OPTIONS,
     ) -> None:
         self._journal = journal
         self._prices = prices

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
 
 from teamrun.core.call import CallInfo, agent_name, current_call
+from teamrun.json_types import JsonObject
 from teamrun.messages.recordable import PairJoiner, reportable
 from teamrun.runs.engine.outcomes import failed_outcome, log_failure, recorded
 from teamrun.runs.engine.protocol import CallKind, Outcome, PendingCall, Perform
@@ -20,7 +20,7 @@ __all__ = ["Calls", "Done", "record_of"]
 
 logger = logging.getLogger(__name__)
 
-Publish = Callable[[dict[str, Any]], None]
+Publish = Callable[[JsonObject], None]
 """Publishes a delta to live subscribers."""
 
 
@@ -289,7 +289,7 @@ class Calls:
         self._make_room()
         self._nudge()
 
-    def emit(self, type: str, info: CallInfo, data: dict[str, Any]) -> None:
+    def emit(self, type: str, info: CallInfo, data: JsonObject) -> None:
         """Add an event from inside a call."""
         if info.call_id in self._given_up:
             return
@@ -320,7 +320,7 @@ class OpenCall:
         """Whether the engine has cancelled the call; its outcome is then not awaited."""
         return self._calls.is_cancelled(self.info.call_id)
 
-    def emit(self, type: str, data: dict[str, Any]) -> None:
+    def emit(self, type: str, data: JsonObject) -> None:
         """Add an event that belongs to the call; it becomes durable within a second."""
         self._calls.emit(type, self.info, data)
 

@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Self
 from weakref import WeakValueDictionary
 
 from teamrun.components.definitions.base import TeamDefinition
@@ -17,6 +17,7 @@ from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError, EngineFault, StorageError, UnreadableEntry
+from teamrun.json_types import JsonObject
 from teamrun.live.base import Live
 from teamrun.messages.recordable import exception_text
 from teamrun.runs.engine.decision import failure
@@ -446,6 +447,6 @@ class _EngineObserver:
         """Put the marker that makes the reaper check the run at that time."""
         await self._store.put_new(due_marker(self._ref, until), b"")
 
-    def delta(self, data: dict[str, Any]) -> None:
+    def delta(self, data: JsonObject) -> None:
         """Publish a piece of text from a model."""
         self._notices.delta(self._ref, data)

@@ -19,10 +19,11 @@ from contextvars import Context
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from teamrun.core.clock import Clock
 from teamrun.errors import Diverged, Runaway, RunError, Unavailable
+from teamrun.json_types import JsonObject
 from teamrun.messages.origin import current_origin
 from teamrun.runs.engine.admission import Gate
 from teamrun.runs.engine.calls import Calls
@@ -106,7 +107,7 @@ class ExecutionObserver(Protocol):
         """Called when this execution has appended an entry."""
         ...
 
-    def delta(self, data: dict[str, Any]) -> None:
+    def delta(self, data: JsonObject) -> None:
         """Called when a model has streamed a piece of text."""
         ...
 

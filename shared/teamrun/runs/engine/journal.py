@@ -16,6 +16,7 @@ import hashlib
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from teamrun.json_types import JsonObject
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.protocol import CallKind, PendingCall, Perform, Question
@@ -81,7 +82,7 @@ class Journal:
         """Calls that run code has stopped awaiting since the engine last read this list."""
         self.events: list[LoggedEvent] = []
         """Events emitted by run code that are not yet in the log."""
-        self.tool_states: dict[str, dict[str, Any]] = {}
+        self.tool_states: dict[str, JsonObject] = {}
         self.sessions: dict[str, bool] = {}
         """Agents whose tools keep a session, and whether that session is in this process."""
         self.inside: dict[str, list[CallRecord]] = {}
@@ -117,7 +118,7 @@ class Journal:
         """Logged events that a replay has not emitted again yet; 0 once it has caught up."""
         return self._skip
 
-    def emit(self, type: str, *, agent: str | None = None, data: dict[str, Any]) -> None:
+    def emit(self, type: str, *, agent: str | None = None, data: JsonObject) -> None:
         """Emit an event from run code.
 
         A replay emits the same events again. As many as the log has are dropped, so that each event

@@ -17,6 +17,7 @@ from contextvars import Context
 from typing import Any, NoReturn, TypeVar
 
 from teamrun.errors import RunError
+from teamrun.json_types import JsonObject
 
 __all__ = ["RunLoop"]
 
@@ -131,13 +132,13 @@ class RunLoop(asyncio.AbstractEventLoop):
         """Always zero: the time in a run comes from its log."""
         return 0.0
 
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
+    def call_exception_handler(self, context: JsonObject) -> None:
         """Keep the first failure for the engine; a task raises its own when it is awaited."""
         failure = context.get("exception")
         if self.failure is None and "never retrieved" not in context.get("message", ""):
             self.failure = failure or RunError(str(context.get("message")))
 
-    def default_exception_handler(self, context: dict[str, Any]) -> None:
+    def default_exception_handler(self, context: JsonObject) -> None:
         """The same as `call_exception_handler`."""
         self.call_exception_handler(context)
 

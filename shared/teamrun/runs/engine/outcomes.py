@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from teamrun.core.call import CallInfo
 from teamrun.errors import ModelError, TeamrunError, Unrecordable
+from teamrun.json_types import JsonObject
 from teamrun.messages.llm import CreateResult
 from teamrun.messages.recordable import (
     encodable,
@@ -99,10 +100,10 @@ def log_failure(error: BaseException, info: CallInfo, **names: str) -> None:
     )
 
 
-def _recorded_state(state: Any) -> dict[str, Any] | None:
+def _recorded_state(state: Any) -> JsonObject | None:
     if state is None:
         return None
     kept = recordable(state, exact=True)
     if not isinstance(kept, dict):
         raise Unrecordable("A state must be a dict, because it is stored as a JSON object.")
-    return cast("dict[str, Any]", kept)
+    return cast("JsonObject", kept)

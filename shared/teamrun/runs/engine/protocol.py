@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from teamrun.core.call import CallInfo
+from teamrun.json_types import JsonObject
 from teamrun.messages.llm import RequestUsage
 from teamrun.runs.log.entries import ArtifactRecord, CallRecord, Decision, ErrorRecord
 
@@ -28,10 +29,10 @@ class Outcome:
     model: str | None = None
     artifacts: tuple[ArtifactRecord, ...] = ()
     """Without versions; those are assigned when the entry is formed."""
-    state: dict[str, Any] | None = None
+    state: JsonObject | None = None
     scripted: bool = False
     """A script answered in place of a model."""
-    detail: dict[str, Any] = field(default_factory=dict[str, Any])
+    detail: JsonObject = field(default_factory=JsonObject)
     """Additional data for the event of the call."""
 
 
@@ -40,7 +41,7 @@ class CallContext(Protocol):
 
     info: CallInfo
 
-    def emit(self, type: str, data: dict[str, Any]) -> None:
+    def emit(self, type: str, data: JsonObject) -> None:
         """Add an event that belongs to the call; it becomes durable soon."""
         ...
 
@@ -96,7 +97,7 @@ class Question:
     """The path of the agent that asks."""
     type: Literal["input", "approval"]
     prompt: str
-    schema: dict[str, Any] | None = None
+    schema: JsonObject | None = None
     """JSON Schema of the answer's `data`."""
     expires_in: timedelta | None = None
     decisions: tuple[Decision, ...] = ("answer",)

@@ -5,6 +5,7 @@ from typing import Any
 
 from teamrun.core.clock import Clock
 from teamrun.errors import RunNotFinished, RunNotFound
+from teamrun.json_types import JsonObject
 from teamrun.runs.engine.execution import Execution, Program
 from teamrun.runs.log.entries import End, Entry
 from teamrun.runs.log.log import RunLog
@@ -86,7 +87,7 @@ class _NoObserver:
     def wrote(self, entry: Entry) -> None:
         """Ignore it."""
 
-    def delta(self, data: dict[str, Any]) -> None:
+    def delta(self, data: JsonObject) -> None:
         """Ignore it."""
 
     async def will_wait(self, until: datetime) -> None:

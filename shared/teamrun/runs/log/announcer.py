@@ -11,12 +11,12 @@ import logging
 import math
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
 from pydantic_core import to_json
 
 from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError
+from teamrun.json_types import JsonObject
 from teamrun.live.base import Live, View
 from teamrun.runs.log.state import RunState
 
@@ -104,7 +104,7 @@ class Notices:
         topic = run_topic(ref)
         self._add((topic, -1 - self._pieces[topic]), GROWN)
 
-    def delta(self, ref: RunRef, data: dict[str, Any]) -> None:
+    def delta(self, ref: RunRef, data: JsonObject) -> None:
         """Publish a piece of streamed text."""
         self._count += 1
         self._pieces[run_topic(ref)] += 1

@@ -5,12 +5,12 @@ Both are derived from the log, and are written again if they are missing.
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from teamrun.core.refs import RunRef
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import (
     ArtifactRecord,
     End,
@@ -45,10 +45,10 @@ class RunResult(BaseModel):
     """A script answered at least one model call, so the output is not a model's work."""
     finished_at: datetime
     artifacts: list[ArtifactRecord] = []
-    messages: list[dict[str, Any]] = []
+    messages: list[JsonObject] = []
 
 
-def events_of(ref: RunRef, documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def events_of(ref: RunRef, documents: Iterable[JsonObject]) -> Iterator[JsonObject]:
     """The events of log entries, as clients see them."""
     for entry in documents:
         for seq, event in enumerate(entry["events"], entry["seq"]):

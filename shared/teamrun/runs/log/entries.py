@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import from_json, to_json
 
+from teamrun.json_types import JsonObject
 from teamrun.messages.llm import RequestUsage
 from teamrun.messages.recordable import recordable
 from teamrun.runs.log.spec import RunSpec
@@ -75,7 +76,7 @@ class LoggedEvent:
     # A dataclass, because each turn makes several, and a pydantic model costs ten times as much.
     type: str
     agent: str | None = None
-    data: dict[str, Any] = field(default_factory=dict[str, Any])
+    data: JsonObject = field(default_factory=JsonObject)
 
 
 class ErrorRecord(_Body):
@@ -121,7 +122,7 @@ class CallRecord:
     scripted: bool = False
     """A script answered in place of a model."""
     artifacts: list[ArtifactRecord] = field(default_factory=list[ArtifactRecord])
-    state: dict[str, Any] | None = None
+    state: JsonObject | None = None
     """The tool's `ToolContext.state` after the call, if the call changed it."""
     unawaited: bool = False
     """Run code no longer awaited the outcome when it was written."""
@@ -202,7 +203,7 @@ class Signal(_Body):
     content: str | None = None
     data: Any = None
     source: str = "user"
-    limits: dict[str, Any] | None = None
+    limits: JsonObject | None = None
     """Limits that a resume raises."""
     anew: bool = False
     """A resume restarts the run: a replay leaves out the entries before it."""
@@ -239,7 +240,7 @@ class End(_Body):
     status: EndStatus
     stop_reason: str | None = None
     stop_code: str | None = None
-    output: dict[str, Any] | None = None
+    output: JsonObject | None = None
     error: ErrorRecord | None = None
     unread: list[str] = []
     """Messages that arrived too late for the team to read them."""

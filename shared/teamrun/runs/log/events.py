@@ -6,6 +6,7 @@ Run code emits the events of the conversation; see `teamrun.runs.durable.narrato
 from datetime import datetime
 from typing import Any, Literal
 
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import CallRecord, End, ErrorRecord, LoggedEvent
 from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.log.state import RunState
@@ -67,7 +68,7 @@ def paused_event(error: ErrorRecord | None = None) -> LoggedEvent:
 
 def end_event(end: End) -> LoggedEvent:
     """The run has ended, with any status."""
-    data: dict[str, Any] = {"stop_reason": end.stop_reason, "stop_code": end.stop_code}
+    data: JsonObject = {"stop_reason": end.stop_reason, "stop_code": end.stop_code}
     if end.output is not None:
         data["output"] = end.output
     if end.error is not None:
@@ -75,7 +76,7 @@ def end_event(end: End) -> LoggedEvent:
     return LoggedEvent(type=f"run.{end.status}", agent=None, data=data)
 
 
-def call_events(record: CallRecord, *, agent: str, detail: dict[str, Any]) -> list[LoggedEvent]:
+def call_events(record: CallRecord, *, agent: str, detail: JsonObject) -> list[LoggedEvent]:
     """A call has completed, and has stored these files.
 
     Args:
@@ -85,7 +86,7 @@ def call_events(record: CallRecord, *, agent: str, detail: dict[str, Any]) -> li
     """
     if record.kind == "input":  # expired; the entry of an answer has its own event
         return [received_event(agent, record.call_id, "expired")]
-    data: dict[str, Any] = {
+    data: JsonObject = {
         "call_id": record.call_id,
         record.kind: record.name,
         "duration_ms": record.duration_ms,

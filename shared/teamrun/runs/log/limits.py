@@ -5,9 +5,11 @@ flight complete first, so that what was paid for is recorded.
 """
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from teamrun.json_types import JsonObject
 
 __all__ = ["AgentLimits", "Limits"]
 
@@ -54,6 +56,6 @@ class Limits(AgentLimits):
         return self.model_copy(update=_given(by) | {"agents": agents})
 
 
-def _given(limits: AgentLimits) -> dict[str, Any]:
+def _given(limits: AgentLimits) -> JsonObject:
     """The fields that were set; None removes a limit."""
     return {name: value for name, value in limits if name in limits.model_fields_set}

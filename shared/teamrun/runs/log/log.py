@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated
 
 import pydantic
 from pydantic_core import from_json, to_json
@@ -23,6 +23,7 @@ from pydantic_core import from_json, to_json
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.errors import DamagedBlob, NotFound, StorageError, Unavailable, UnreadableEntry
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import FORMAT, KINDS, Body, Entry, LoggedEvent, read_entry
 from teamrun.runs.log.keys import artifact_blob, entry_name, log_folder
 from teamrun.runs.log.state import RunState, fold
@@ -77,7 +78,7 @@ class RunLog:
         data = await self._fetch_one(n)
         return None if data is None else self._parse(data, n)
 
-    async def documents(self, start: int = 0) -> list[dict[str, Any]]:
+    async def documents(self, start: int = 0) -> list[JsonObject]:
         """The same as `read`, as plain JSON data, for callers that only need the events."""
         found = await self._fetch(start)
         documents = [self._document(data, n) for n, data in enumerate(found, start)]
@@ -102,7 +103,7 @@ class RunLog:
         """
         return self._parse(data, n)
 
-    async def next_document(self, n: int) -> dict[str, Any] | None:
+    async def next_document(self, n: int) -> JsonObject | None:
         """The same as `read_next`, as plain JSON data."""
         data = await self._fetch_one(n)
         return None if data is None else self._document(data, n)
@@ -319,10 +320,10 @@ class RunLog:
             raise self.unreadable(n)
         return entry
 
-    def _document(self, data: bytes, n: int) -> dict[str, Any]:
+    def _document(self, data: bytes, n: int) -> JsonObject:
         """The entry as JSON data; its envelope is checked, its body is not."""
         try:
-            document: dict[str, Any] = from_json(data)
+            document: JsonObject = from_json(data)
             _check_envelope(document, n)
         except _MISFITS as error:
             raise self.unreadable(n) from error
@@ -340,7 +341,7 @@ _MISFITS = (ValueError, KeyError, TypeError, AttributeError)
 """The errors of reading data of the wrong shape; pydantic's errors are ValueErrors."""
 
 
-def _check_envelope(document: dict[str, Any], n: int) -> None:
+def _check_envelope(document: JsonObject, n: int) -> None:
     known = document["v"] == FORMAT and document["n"] == n and document["kind"] in KINDS
     datetime.fromisoformat(document["at"])
     if not known or not isinstance(document["seq"], int) or "nonce" not in document:

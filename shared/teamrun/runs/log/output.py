@@ -9,6 +9,7 @@ from teamrun.components.definitions.base import (
     ParticipantDefinition,
     TeamDefinition,
 )
+from teamrun.json_types import JsonObject
 from teamrun.messages import BaseChatMessage, HandoffMessage, StructuredMessage
 
 __all__ = ["Output", "counts_as_output", "output_of_message", "output_sources"]
@@ -34,7 +35,7 @@ def counts_as_output(message: BaseChatMessage, sources: frozenset[str] | None) -
     return message.source in sources and not isinstance(message, HandoffMessage)
 
 
-def output_of_message(message: BaseChatMessage) -> dict[str, Any]:
+def output_of_message(message: BaseChatMessage) -> JsonObject:
     """The message as the `output` of a run."""
     content = message.dump()["content"] if isinstance(message, StructuredMessage) else None
     return {"text": message.to_text(), "json": content}

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from enum import Enum, auto
-from typing import Any
 
 import pydantic
 
@@ -23,6 +22,7 @@ from teamrun.errors import (
     Unavailable,
     UnreadableEntry,
 )
+from teamrun.json_types import JsonObject
 from teamrun.live.base import View, Views
 from teamrun.runs.log.announcer import view_key, view_of
 from teamrun.runs.log.entries import End
@@ -71,7 +71,7 @@ class RunReader:
         pairs = zip(refs, views, strict=True)
         return list(await asyncio.gather(*(self._read(ref, view) for ref, view in pairs)))
 
-    async def documents(self, ref: RunRef) -> list[dict[str, Any]]:
+    async def documents(self, ref: RunRef) -> list[JsonObject]:
         """The entries of a log as JSON data.
 
         Raises:

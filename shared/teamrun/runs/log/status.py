@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import Decision
 
 __all__ = ["TERMINAL", "Progress", "RequiredAction", "RunStatus"]
@@ -53,7 +54,7 @@ class RequiredAction(BaseModel):
     type: Literal["input", "approval"]
     agent: str | None = None
     prompt: str
-    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    schema_: JsonObject | None = Field(default=None, alias="schema")
     """JSON Schema of the answer's `data`, if the answer needs data."""
     expires_at: datetime | None = None
     decisions: tuple[Decision, ...] = ()

@@ -12,7 +12,6 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
@@ -32,6 +31,7 @@ from teamrun.errors import (
     RunDeleted,
     Unavailable,
 )
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import DELETED, Accepted, End, Entry, LoggedEvent
 from teamrun.runs.log.events import accepted_event
 from teamrun.runs.log.keys import due_marker, idempotency_key, list_marker, new_run_id, open_marker
@@ -189,7 +189,7 @@ class Acceptance:
         resolved = self._teams.overridden(
             spec.team.name, spec.definition, model=changes.model, max_turns=changes.max_turns
         )
-        own: dict[str, Any] = {
+        own: JsonObject = {
             "team": spec.team.model_copy(update={"digest": resolved.digest}),
             "definition": resolved.definition,
             "models": resolved.models,

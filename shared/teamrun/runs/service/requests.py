@@ -3,7 +3,7 @@
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +21,7 @@ from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.definitions.names import names_of
 from teamrun.components.reading.problems import did_you_mean, listed, pointer
 from teamrun.errors import DefinitionError
+from teamrun.json_types import JsonObject
 from teamrun.messages.recordable import recordable
 from teamrun.runs.log.entries import Decision
 from teamrun.runs.log.limits import Limits
@@ -85,7 +86,7 @@ class RunRequest(BaseModel):
 
     team: str | None = Field(default=None, min_length=1, max_length=256, examples=["analysts"])
     """The name of a team that the operator registered."""
-    team_spec: Annotated[dict[str, Any], AfterValidator(recordable)] | None = None
+    team_spec: Annotated[JsonObject, AfterValidator(recordable)] | None = None
     """A team definition that uses registered models and tools."""
     input: Text | RunInput = Field(examples=["Which region sold most in March?"])
     """The task."""

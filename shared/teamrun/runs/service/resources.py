@@ -5,11 +5,12 @@
 
 import contextlib
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from teamrun.errors import UnreadableEntry
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.archive import output_of
 from teamrun.runs.log.entries import ErrorRecord
 from teamrun.runs.log.keys import created_at
@@ -121,7 +122,7 @@ class Event(_Resource):
     time: datetime
     run_id: str
     agent: str | None = None
-    data: dict[str, Any] = {}
+    data: JsonObject = {}
 
 
 class Delta(_Resource):
@@ -130,7 +131,7 @@ class Delta(_Resource):
     type: Literal["message.delta"] = "message.delta"
     run_id: str
     agent: str | None = None
-    data: dict[str, Any] = {}
+    data: JsonObject = {}
 
 
 class EventPage(_Resource):
@@ -202,7 +203,7 @@ async def unreadable_run(log: RunLog, error: UnreadableEntry) -> Run:
         first = await log.read_next(0)
         state = None if first is None else log.folded([first])
         shown = shown if state is None else public_run(state)
-    own: dict[str, Any] = {
+    own: JsonObject = {
         "status": "unreadable",
         "revision": 0,
         "error": ErrorRecord(type="UnreadableEntry", code=error.code, message=error.message),

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pydantic
 
@@ -24,6 +24,7 @@ from teamrun.errors import (
     RunNotFound,
     UnreadableEntry,
 )
+from teamrun.json_types import JsonObject
 from teamrun.live.base import Live
 from teamrun.runs.log.announcer import GROWN, Notices, run_topic
 from teamrun.runs.log.archive import DUTIES, Duty, RunResult, conclude, events_of
@@ -445,8 +446,8 @@ async def _or_poll(
             upcoming.cancel()
 
 
-async def _read_on(log: RunLog, n: int) -> list[dict[str, Any]]:
-    documents: list[dict[str, Any]] = []
+async def _read_on(log: RunLog, n: int) -> list[JsonObject]:
+    documents: list[JsonObject] = []
     while document := await log.next_document(n + len(documents)):
         documents.append(document)
     return documents
