@@ -182,7 +182,7 @@ def test_a_run_in_this_process_that_fails_ends_with_1(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "agent 'a'" in done.stdout
-    assert "run.failed" in done.stderr
+    assert "engine.run_failed" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -87,6 +87,8 @@ class WatchedStore:
         self._points = points
 
     async def put_new(self, key: str, data: bytes) -> bool:
+        if key == "store-id":  # it belongs to the start of a process, and to no run
+            return await self._store.put_new(key, data)
         name = _kind(key, data)
         self._points.passing(f"before {name}")
         is_new = await self._store.put_new(key, data)
@@ -206,8 +208,6 @@ def _kind(key: str, data: bytes | None = None) -> str:
         if key.startswith(folder):
             return name
     parts = key.split("/")
-    if parts[0] != "t":
-        return key
     if parts[2] == "list":
         return "list marker"
     if parts[-2] == "log" and data is not None:
