@@ -42,7 +42,16 @@ _QUOTED = re.compile(r'"(\w+)"')
 Settings = TypeVar("Settings", bound="CommonSettings")
 
 
-HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(
+            "the home folder that ~ stands for is unknown: write an absolute path"
+        ) from None
+
+
+HomePath = Annotated[Path, AfterValidator(_expanded)]
 """A path in which `~` is the home folder: a shell does not replace it in a file of variables."""
 
 

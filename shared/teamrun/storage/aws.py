@@ -5,6 +5,7 @@ assumed role, a process), boto3 is used if it is installed.
 Source: https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 """
 
+import os
 from collections.abc import Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
@@ -51,7 +52,7 @@ def read_profile(environ: Mapping[str, str]) -> AwsProfile | None:
     """
     asked = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
     name = asked or "default"
-    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or "~").expanduser()
+    home = _home(environ)
     credentials = _sections(environ, "AWS_SHARED_CREDENTIALS_FILE", home / ".aws/credentials")
     config = _sections(environ, "AWS_CONFIG_FILE", home / ".aws/config")
     in_config = config.get(name if name == "default" else f"profile {name}")
@@ -99,10 +100,24 @@ def boto3_credentials(profile: AwsProfile) -> "Boto3CredentialProvider":
         ) from error
 
 
+def _home(environ: Mapping[str, str]) -> Path:
+    """The home folder, or a place with no files if none is known, as for a user without a name."""
+    try:
+        return Path(environ.get("HOME") or environ.get("USERPROFILE") or "~").expanduser()
+    except RuntimeError:
+        return Path(os.devnull)
+
+
 def _sections(
     environ: Mapping[str, str], variable: str, default: Path
 ) -> Mapping[str, Mapping[str, str]]:
-    path = Path(environ.get(variable) or default).expanduser()
+    try:
+        path = Path(environ.get(variable) or default).expanduser()
+    except RuntimeError:
+        raise UsageError(
+            f"{variable}: the home folder that ~ stands for is unknown; write an absolute path.",
+            setting="store",
+        ) from None
     parser = ConfigParser(interpolation=None, strict=False, default_section="")
     try:
         parser.read_string(path.read_text(encoding="utf-8"))

@@ -154,6 +154,7 @@ def test_an_id_is_one_segment_of_the_path_and_nothing_else(run_id: str, team: st
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(value=st.text(st.characters(codec="utf-8"), max_size=30))
+@example(value="~nobody-of-this-name")
 def test_no_text_of_an_option_ends_a_command_in_a_traceback(
     name: str, option: TyperOption, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

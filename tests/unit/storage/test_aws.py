@@ -98,3 +98,9 @@ def test_a_file_that_is_no_profile_file_is_named_and_not_quoted(home: Path) -> N
 )
 def test_the_endpoint_for_s3_comes_first(environ: dict[str, str], endpoint: str | None) -> None:
     assert aws_endpoint(environ) == endpoint
+
+
+def test_a_file_of_an_unknown_user_is_refused_by_its_variable() -> None:
+    with pytest.raises(UsageError) as caught:
+        read_profile({"HOME": "/", "AWS_CONFIG_FILE": "~nobody-of-this-name/config"})
+    assert caught.value.data["setting"] == "store"
