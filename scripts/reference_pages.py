@@ -37,7 +37,7 @@ Made from the code by `scripts/reference_pages.py`.
 
 Every process reads its settings from the environment when it starts, and nowhere else. A variable
 that is set to nothing counts as not set. Options of the [command line](cli.md) go before variables.
-A value that does not hold ends the process with status 2 and a message that names the variable.
+An invalid value ends the process with status 2 and a message that names the variable.
 
 Secrets belong in the environment: `TEAMRUN_REDIS_URL` where it has a password, the keys of model
 providers under the names that `teamrun.yaml` uses (`${OPENAI_API_KEY}`), and the credentials of S3

@@ -34,7 +34,7 @@ class JsonBody(Generic[M]):
 
         Raises:
             InvalidJson: It is no JSON.
-            InvalidBody: A field does not hold.
+            InvalidBody: A field is invalid.
         """
         data = await request.body()
         if self._optional and not data:
@@ -47,7 +47,7 @@ def parse_body(data: bytes, model: type[M]) -> M:
 
     Raises:
         InvalidJson: They are no JSON, too deep or too large, or an object has a name twice.
-        InvalidBody: A field does not hold.
+        InvalidBody: A field is invalid.
     """
     try:
         value = cast(object, from_json(data, allow_inf_nan=False))

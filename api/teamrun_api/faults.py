@@ -8,8 +8,8 @@
       BodyTooLarge             more bytes than the limit
       UnsupportedMediaType     not JSON, or a compressed body
       InvalidJson              the body is no JSON, or nested too deep
-      InvalidBody              a field of the body does not hold
-      InvalidParameter         a query parameter, path part or header does not hold
+      InvalidBody              a field of the body is invalid
+      InvalidParameter         a query parameter, path part or header is invalid
         InvalidIdempotencyKey  not 1 to 255 printable ASCII characters
       NotAcceptable            no representation that `Accept` allows
       InvalidRequest           not HTTP/1.1

@@ -28,7 +28,7 @@ GC_THRESHOLDS = (50_000, 20, 100)
 
 
 def main(arguments: Sequence[str] | None = None, *, backends: OpenBackends = open_backends) -> int:
-    """Serve until told to stop; the exit status is 2 where settings do not hold.
+    """Serve until told to stop; the exit status is 2 if settings are invalid.
 
     Args:
         arguments: Of the command line; those of this process where None.

@@ -113,7 +113,7 @@ class UsageError(TeamrunError):
 
 
 class DefinitionError(UsageError):
-    """A definition does not hold. `pointer` is a JSON pointer (RFC 6901) to the field at fault.
+    """A definition is invalid. `pointer` is a JSON pointer (RFC 6901) to the field at fault.
 
     `code` says what kind of fault it is; `teamrun.components.reading.problems` lists the kinds.
     """

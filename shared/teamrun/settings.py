@@ -157,9 +157,9 @@ def load_settings(kind: type[Settings], **given: Any) -> Settings:
             misfit.sentence(f"{PREFIX}{'.'.join(map(str, misfit.path)).upper()}")
             for misfit in map(misfit_of, error.errors(include_input=False, include_url=False))
         )
-        raise UsageError(f"Settings do not hold: {faults}") from None
+        raise UsageError(f"The settings are invalid: {faults}") from None
     except SettingsError as error:
         # Its text names the field and no value; the cause holds the value and stays here.
         field = _QUOTED.search(str(error))
         name = f"{PREFIX}{field[1].upper()}" if field else "a variable"
-        raise UsageError(f"Settings do not hold: {name}: JSON is needed.") from None
+        raise UsageError(f"The settings are invalid: {name}: JSON is needed.") from None

@@ -72,7 +72,7 @@ async def validate_team(
     call: TeamReader,
     request: Annotated[ValidateRequest, Depends(JsonBody(ValidateRequest))],
 ) -> Response:
-    """Check a team as a submit would. The answer is 200 also where it does not hold."""
+    """Check a team as a submit would. The answer is 200 also if it is invalid."""
     call.idempotency_key()  # nothing is changed, so a right one makes no difference
     teams = call.service.teams
     return json_answer(

@@ -103,7 +103,7 @@ class Registry:
             agents: Agent classes of your own by name.
 
         Raises:
-            DefinitionError: A team does not hold; the pointer begins with its name.
+            DefinitionError: A team is invalid; the pointer begins with its name.
         """
         profiles = Profiles({}, environ={}, clients=models)
         table, own = ToolTable(tools=tools), CustomAgentTable(classes=agents)
@@ -126,7 +126,7 @@ class Registry:
             team_spec: A definition of the client's own.
 
         Raises:
-            DefinitionError: It is unknown or does not hold; the pointer is into the request body.
+            DefinitionError: It is unknown or invalid; the pointer is into the request body.
         """
         problems = Problems()
         definition = self._read(team, team_spec, problems)

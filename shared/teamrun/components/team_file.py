@@ -54,7 +54,7 @@ def load_registry(path: Path, *, environ: Mapping[str, str], imports: bool = Fal
             error has all faults at once. A file without fault imports nothing yet.
 
     Raises:
-        DefinitionError: It cannot be read or does not hold; the pointer is into the file.
+        DefinitionError: It cannot be read, or it is invalid; the pointer is into the file.
         MissingPackage: PyYAML is not installed.
     """
     try:

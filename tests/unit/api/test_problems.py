@@ -34,7 +34,7 @@ def test_what_no_table_knows_is_a_defect_of_the_server() -> None:
 
 def test_a_title_is_the_first_sentence_of_the_class() -> None:
     assert title_of(errors.RunNotFound) == "There is no such run of this tenant"
-    assert title_of(errors.DefinitionError) == "A definition does not hold"
+    assert title_of(errors.DefinitionError) == "A definition is invalid"
 
 
 def test_a_path_that_does_not_exist_is_404_and_says_where_the_api_begins() -> None:

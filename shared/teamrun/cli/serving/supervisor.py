@@ -2,7 +2,7 @@
 
 Each child has a pipe as its stdin, which it is to end on: so none outlives this process, not even
 after kill -9. A child that ends by itself is started again, later each time; too many deaths, or
-one with status 2 (its settings do not hold), end the whole.
+one with status 2 (its settings are invalid), end the whole.
 """
 
 import asyncio

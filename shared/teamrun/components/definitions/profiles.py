@@ -65,7 +65,7 @@ class Profile:
 
         Raises:
             MissingVariable: An environment variable is not set.
-            ValidationError: An option does not hold.
+            ValidationError: An option is invalid.
         """
         return self.provider.options.model_validate(self._expanded(environ)).arguments()
 
