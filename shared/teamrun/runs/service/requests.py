@@ -130,7 +130,7 @@ def check_limits(limits: Limits, definition: TeamDefinition) -> None:
     for name in limits.agents:
         if name not in known:
             raise DefinitionError(
-                f"The team has no agent {name!r}.{did_you_mean(name, known)} Its agents are "
+                f"The team has no agent {name!r}.{did_you_mean(name, known)} Limits can name "
                 f"{listed(known)}.",
                 pointer=pointer("/limits/agents", name),
                 code="unknown_agent",
