@@ -191,33 +191,30 @@ class Turns(ABC):
         run, choice = self._run, self._run.nested
         if choice is None:
             run.begin_turn()
-            async with aclosing(self._choose(token)) as selection:
-                async for item in selection:
-                    if isinstance(item, str):
-                        choice = item
-                    else:
-                        run.opening.append(item)
-                        yield item
-        assert choice is not None  # a selection yields it last
-        async with aclosing(self._take_turn(choice, token)) as turn:
+            selection = self._select_speaker(token)
+            if isinstance(selection, str):
+                choice = selection
+            else:
+                async with aclosing(selection):
+                    async for item in selection:
+                        if isinstance(item, str):
+                            choice = item
+                        else:
+                            run.opening.append(item)
+                            yield item
+                assert choice is not None  # a selection yields it last
+                if self.observer is not None:
+                    self.observer.speaker_selected([choice])
+            if self._emit_team_events:
+                event = SelectSpeakerEvent(content=[choice], source=self._manager_name)
+                run.opening.append(event)
+                yield event
+        turn = self._take_turn(choice, token)
+        try:
             async for item in turn:
                 yield item
-
-    async def _choose(self, token: CancellationToken) -> AsyncGenerator[BaseAgentEvent | str, None]:
-        choice = self._select_speaker(token)
-        if not isinstance(choice, str):
-            selection, choice = choice, ""
-            async with aclosing(selection):
-                async for item in selection:
-                    if isinstance(item, str):
-                        choice = item
-                    else:
-                        yield item
-            if self.observer is not None:
-                self.observer.speaker_selected([choice])
-        if self._emit_team_events:
-            yield SelectSpeakerEvent(content=[choice], source=self._manager_name)
-        yield choice
+        finally:
+            await turn.aclose()
 
     def _hear_task(self, task: Sequence[BaseChatMessage]) -> None:
         for seat in self._seats.values():
