@@ -41,9 +41,11 @@ __all__ = [
     "Uses",
 ]
 
-_AGENT: Final = r"^[^\W\d]\w{0,63}$"
-_TEAM: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-_TOOL: Final = r"^[A-Za-z0-9_-]{1,64}$"
+# Their length is a constraint of its own: `\w{0,63}` took a tenth of the start of an engine.
+_AGENT: Final = r"^[^\W\d]\w*$"
+_TEAM: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+_TOOL: Final = r"^[A-Za-z0-9_-]+$"
+_LONGEST_NAME: Final = 64
 NAME_RULES: Final[Mapping[str, str]] = {
     _AGENT: "use letters, digits and '_', at most 64 of them, and begin with no digit",
     _TEAM: "use A-Z, a-z, digits, '_' and '-', at most 64 of them, and begin with no sign",
@@ -51,12 +53,12 @@ NAME_RULES: Final[Mapping[str, str]] = {
 }
 """What each pattern of names asks for, in words."""
 
-AgentName = Annotated[str, StringConstraints(pattern=_AGENT)]
+AgentName = Annotated[str, StringConstraints(pattern=_AGENT, max_length=_LONGEST_NAME)]
 """An identifier: models see it, and it is part of every call's id."""
-TeamName = Annotated[str, StringConstraints(pattern=_TEAM)]
+TeamName = Annotated[str, StringConstraints(pattern=_TEAM, max_length=_LONGEST_NAME)]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 MemberName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-ToolName = Annotated[str, StringConstraints(pattern=_TOOL)]
+ToolName = Annotated[str, StringConstraints(pattern=_TOOL, max_length=_LONGEST_NAME)]
 
 
 def _is_plain_template(text: str) -> str:
