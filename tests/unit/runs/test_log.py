@@ -107,6 +107,47 @@ async def test_a_large_entry_lies_in_a_blob() -> None:
     assert await log.read_next(0) == entry
 
 
+class CountingStore(MemoryStore):
+    """Counts the requests that wait for one another: each costs the store's whole latency."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lists = self.reads = 0
+
+    async def get_many(self, keys: list[str]) -> list[bytes | None]:
+        self.reads += 1
+        return await super().get_many(keys)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        self.lists += 1
+        return await super().list(prefix, after=after, limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("start", "reads"),
+    [pytest.param(500, 1, id="none"), (499, 2), (300, 6), pytest.param(1, 11, id="all")],
+)
+async def test_what_a_log_has_grown_by_is_read_in_few_steps_without_a_list(
+    start: int, reads: int
+) -> None:
+    store = CountingStore()
+    log = log_of(store)
+    assert await log.append(None, Accepted(spec=spec()), [], epoch=0)
+    state = await log.state()
+    assert state is not None
+    entries: list[Entry] = []
+    for _ in range(499):
+        entry = await log.append(state, Claim(owner="w"), [], epoch=1)
+        assert entry is not None
+        log.apply(state, entry)
+        entries.append(entry)
+    store.lists = store.reads = 0
+    assert await log.read_on(start) == entries[start - 1 :]
+    assert store.lists == 0
+    assert store.reads == reads
+    assert [each["n"] for each in await log.documents_on(start)] == [*range(start, 500)]
+
+
 async def test_time_in_a_log_never_goes_back() -> None:
     store = MemoryStore()
     ahead = FakeClock(datetime(2031, 1, 1, tzinfo=UTC))

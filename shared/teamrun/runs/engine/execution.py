@@ -449,7 +449,7 @@ class Execution:
         """The entries after the folded ones; waits indefinitely while storage is unavailable."""
         while True:
             try:
-                return await self._log.read(self.state.entries)
+                return await self._log.read_on(self.state.entries)
             except Unavailable:
                 await self._clock.sleep(0.5)
 

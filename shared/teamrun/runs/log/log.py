@@ -43,6 +43,10 @@ _STUB = b'{"blob":'
 _FIRST_DELAY, _LONGEST_DELAY = 0.05, 5.0
 
 
+_LARGEST_BATCH = 64
+"""Entries that are read together if their number is unknown."""
+
+
 class RunLog:
     """Reads one log, and appends to it as one writer."""
 
@@ -78,6 +82,10 @@ class RunLog:
         data = await self._fetch_one(n)
         return None if data is None else self._parse(data, n)
 
+    async def read_on(self, n: int) -> list[Entry]:
+        """The entries from number `n` to the last; usually none or one, which costs no LIST."""
+        return [self._parse(data, k) for k, data in enumerate(await self._fetch_on(n), n)]
+
     async def documents(self, start: int = 0) -> list[JsonObject]:
         """The same as `read`, as plain JSON data, for callers that only need the events."""
         found = await self._fetch(start)
@@ -103,10 +111,9 @@ class RunLog:
         """
         return self._parse(data, n)
 
-    async def next_document(self, n: int) -> JsonObject | None:
-        """The same as `read_next`, as plain JSON data."""
-        data = await self._fetch_one(n)
-        return None if data is None else self._document(data, n)
+    async def documents_on(self, n: int) -> list[JsonObject]:
+        """The same as `read_on`, as plain JSON data."""
+        return [self._document(data, k) for k, data in enumerate(await self._fetch_on(n), n)]
 
     async def state(self) -> RunState | None:
         """Fold the whole log; None if there is no run.
@@ -258,6 +265,18 @@ class RunLog:
                 found.append(await self._whole(data, number))
             if len(keys) < 1000:
                 return found
+
+    async def _fetch_on(self, n: int) -> list[bytes]:
+        found: list[bytes] = []
+        batch = 1
+        while True:
+            start = n + len(found)
+            keys = [self._key(number) for number in range(start, start + batch)]
+            for data in await self._get_all(keys, start):
+                if data is None:
+                    return found
+                found.append(await self._whole(data, n + len(found)))
+            batch = min(batch * 4, _LARGEST_BATCH)
 
     async def _fetch_one(self, n: int) -> bytes | None:
         async with self._refused(n):

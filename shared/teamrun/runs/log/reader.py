@@ -124,7 +124,7 @@ class RunReader:
         if state is None:
             state = await log.state()
         else:
-            while entry := await log.read_next(state.entries):
+            for entry in await log.read_on(state.entries):
                 log.apply(state, entry)
         if state is not None and state.entries > known:
             with contextlib.suppress(DeliveryError):

@@ -24,7 +24,6 @@ from teamrun.errors import (
     RunNotFound,
     UnreadableEntry,
 )
-from teamrun.json_types import JsonObject
 from teamrun.live.base import Live
 from teamrun.runs.log.announcer import GROWN, Notices, run_topic
 from teamrun.runs.log.archive import DUTIES, Duty, RunResult, conclude, events_of
@@ -32,7 +31,6 @@ from teamrun.runs.log.entries import ArtifactRecord, CancelMode
 from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import artifact_blob, result_key
 from teamrun.runs.log.limits import Limits
-from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.state import RunState
@@ -213,7 +211,7 @@ class RunService:
                 while (message := await anext(heard)) != GROWN:
                     if deltas:
                         yield Delta.model_validate_json(message)
-                documents = await _read_on(log, n)
+                documents = await log.documents_on(n)
 
     async def result(self, tenant: str, run_id: str) -> RunResult:
         """The result of an ended run.
@@ -444,13 +442,6 @@ async def _or_poll(
     finally:
         if upcoming is not None:
             upcoming.cancel()
-
-
-async def _read_on(log: RunLog, n: int) -> list[JsonObject]:
-    documents: list[JsonObject] = []
-    while document := await log.next_document(n + len(documents)):
-        documents.append(document)
-    return documents
 
 
 def _ref(tenant: str, run_id: str) -> RunRef:
