@@ -113,7 +113,7 @@ async def record(name: str) -> dict[str, Any]:
             if action.type == "approval":
                 answer = Answer(action_id=action.id, decision="approve")
             await cluster.service.answer(TENANT, ref.run_id, answer)
-    return {"team": team, "log": await cluster.log(ref).documents()}
+    return {"team": team, "log": await cluster.log(ref).documents_on(0)}
 
 
 def main() -> None:

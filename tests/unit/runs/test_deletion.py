@@ -270,13 +270,13 @@ async def test_what_is_read_while_a_run_is_being_deleted_is_whole_or_not_found(
         store, cluster = await over(built)
         reader = RunReader(store=store, live=cluster.live, clock=cluster.clock)
         [file] = await cluster.service.artifacts(TENANT, ref.run_id)
-        whole = await reader.documents(ref)
+        whole = [batch async for batch in reader.documents(ref)]
         store.left = writes
         with suppress(Unavailable):
             await cluster.service.delete(TENANT, ref.run_id)
         store.left = None
         try:
-            assert await reader.documents(ref) == whole
+            assert [batch async for batch in reader.documents(ref)] == whole
             async with reader.unless_erased(ref):
                 assert await reader.log(ref).get_blob(file.sha256) == b"kept"
         except RunNotFound:

@@ -379,8 +379,10 @@ async def test_a_definition_that_has_lost_its_tool_fails_the_run_and_says_so() -
 async def test_live_subscribers_see_text_on_its_way() -> None:
     cluster = Cluster({"a": ["so it is DONE"]}, team=solo(model_client_stream=True))
     ref = await cluster.submit()
+    following = cluster.service.follow(TENANT, ref.run_id)
+    items = [await anext(following)]  # subscribed
     async with cluster.working(ref) as (_, task):
-        items = [item async for item in cluster.service.follow(TENANT, ref.run_id)]
+        items += [item async for item in following]
         assert await task is Finish.ENDED
     deltas = [item.data["text"] for item in items if isinstance(item, Delta)]
     assert "".join(deltas) == "so it is DONE"

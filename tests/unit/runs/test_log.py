@@ -57,7 +57,7 @@ async def test_an_appended_entry_is_read_back_whole() -> None:
     assert state is not None
     second = await log.append(state, Claim(owner="w"), [], epoch=1)
     assert await log.read() == [first, second]
-    assert [(e["kind"], e["n"], e["seq"]) for e in await log.documents()] == [
+    assert [(e["kind"], e["n"], e["seq"]) for e in await log.documents_on(0)] == [
         ("accepted", 0, 1),
         ("claim", 1, 2),
     ]

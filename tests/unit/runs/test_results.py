@@ -21,7 +21,7 @@ async def test_the_files_beside_the_log_say_what_the_log_says() -> None:
     ref = await cluster.submit(CATCHES)
     await cluster.worker().execute(ref)
 
-    told = list(events_of(ref, await cluster.log(ref).documents()))
+    told = list(events_of(ref, await cluster.log(ref).documents_on(0)))
     lines = (await cluster.store.get(events_key(ref))).splitlines()
     assert [json.loads(line) for line in lines] == told
 

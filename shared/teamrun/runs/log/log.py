@@ -14,7 +14,6 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Annotated
 
 import pydantic
@@ -86,13 +85,23 @@ class RunLog:
         """The entries from number `n` to the last; usually none or one, which costs no LIST."""
         return [self._parse(data, k) for k, data in enumerate(await self._fetch_on(n), n)]
 
-    async def documents(self, start: int = 0) -> list[JsonObject]:
-        """The same as `read`, as plain JSON data, for callers that only need the events."""
-        found = await self._fetch(start)
-        documents = [self._document(data, n) for n, data in enumerate(found, start)]
-        for before, document in pairwise(documents):
-            if document["seq"] != before["seq"] + len(before["events"]):
-                raise self.unreadable(document["n"])
+    async def documents(self, start: int, stop: int) -> list[JsonObject]:
+        """Entries that are known to exist, as JSON data, for callers that only need the events.
+
+        Raises:
+            UnreadableEntry: An entry is missing, damaged or was written by a newer release.
+            Unavailable: Storage does not respond.
+        """
+        keys = [self._key(n) for n in range(start, stop)]
+        documents: list[JsonObject] = []
+        for n, data in enumerate(await self._get_all(keys, start), start):
+            if data is None:
+                raise self.unreadable(n, "is missing")
+            document = self._document(await self._whole(data, n), n)
+            before = documents[-1] if documents else None
+            if before is not None and document["seq"] != before["seq"] + len(before["events"]):
+                raise self.unreadable(n)
+            documents.append(document)
         return documents
 
     async def stored(self) -> list[bytes]:

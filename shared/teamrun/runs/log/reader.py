@@ -9,8 +9,6 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from enum import Enum, auto
 
-import pydantic
-
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.errors import (
@@ -28,7 +26,7 @@ from teamrun.runs.log.announcer import view_key, view_of
 from teamrun.runs.log.entries import End
 from teamrun.runs.log.keys import entry_key
 from teamrun.runs.log.log import RunLog
-from teamrun.runs.log.state import RunState
+from teamrun.runs.log.state import INDEXED, RunState
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["RunReader"]
@@ -71,18 +69,23 @@ class RunReader:
         pairs = zip(refs, views, strict=True)
         return list(await asyncio.gather(*(self._read(ref, view) for ref, view in pairs)))
 
-    async def documents(self, ref: RunRef) -> list[JsonObject]:
-        """The entries of a log as JSON data.
+    async def documents(
+        self, ref: RunRef, *, after: int = 0
+    ) -> AsyncGenerator[list[JsonObject], None]:
+        """The entries with the events after number `after`, some at a time, as JSON data.
 
         Raises:
             RunNotFound: There is no such run, or it is being deleted.
             UnreadableEntry: The log of the run is unreadable.
         """
-        async with self.unless_erased(ref):
-            documents = await self.log(ref).documents()
-        if not documents or documents[0]["kind"] == "end":  # closed unaccepted, or deleted
-            raise _not_found(ref)
-        return documents
+        state = await self.state(ref)
+        log = self.log(ref)
+        for start in range(state.entry_before(after + 1), state.entries, INDEXED):
+            async with self.unless_erased(ref):
+                documents = await log.documents(start, min(start + INDEXED, state.entries))
+            if documents[0]["kind"] == "end" and not start:  # deleted in the meantime
+                raise _not_found(ref)
+            yield documents
 
     @contextlib.asynccontextmanager
     async def unless_erased(self, ref: RunRef) -> AsyncGenerator[None, None]:
@@ -180,6 +183,6 @@ def _state_in(view: View | None, ref: RunRef) -> RunState | None:
     """The state in a view; None if it is damaged or was written by another release."""
     try:
         state = view and RunState.from_json(view.state)
-    except pydantic.ValidationError:
+    except ValueError:
         return None
     return state if state and state.spec.run_id == ref.run_id and state.entries > 0 else None

@@ -6,6 +6,7 @@ must reach the same state, and a cache that was lost or is stale must not change
 For the same reason nothing here reads a clock; times come from the entries.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,7 +33,10 @@ from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.log.status import Progress, RequiredAction, RunStatus
 from teamrun.runs.log.usage import RunUsage, count
 
-__all__ = ["RunState", "fold"]
+__all__ = ["INDEXED", "RunState", "fold"]
+
+INDEXED = 64
+"""The state has the `seq` of each entry whose number is a multiple of this."""
 
 _FOLLOWED = frozenset({"run.input_required", "run.input_received", "limit.warned", "turn.started"})
 """The event types that change the state. Checked first, because most events do not."""
@@ -92,6 +96,8 @@ class RunState:
     scripted: bool = False
     """A script answered at least one model call."""
     artifacts: list[ArtifactRecord] = field(default_factory=list[ArtifactRecord])
+    index: list[int] = field(default_factory=list[int])
+    """The `seq` of every `INDEXED`th entry; a page of events is found by it."""
     progress: Progress = field(default_factory=Progress)
 
     def to_json(self) -> bytes:
@@ -103,9 +109,16 @@ class RunState:
         """Parse the shared form.
 
         Raises:
-            pydantic.ValidationError: Another release wrote it, in another form.
+            ValueError: Another release wrote it, in another form.
         """
-        return _STATE.validate_json(data)
+        state = _STATE.validate_json(data)
+        if len(state.index) != -(-state.entries // INDEXED):
+            raise ValueError("the index does not cover the entries")
+        return state
+
+    def entry_before(self, seq: int) -> int:
+        """The number of the last indexed entry at or before the event `seq`."""
+        return max(0, bisect_right(self.index, seq) - 1) * INDEXED
 
     @property
     def status(self) -> RunStatus:
@@ -149,6 +162,8 @@ class RunState:
         """
         if entry.n != self.entries or self.end is not None:
             raise ValueError(f"entry {entry.n} cannot follow {self.entries} entries")
+        if entry.n % INDEXED == 0:
+            self.index.append(entry.seq)
         self.entries += 1
         if self.owner is not None:  # the time since the last entry was spent executing
             self.seconds += (entry.at - self.at).total_seconds()

@@ -5,7 +5,7 @@ Everything here works on the log; `live` and `dispatcher` only make it faster.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -24,6 +24,7 @@ from teamrun.errors import (
     RunNotFound,
     UnreadableEntry,
 )
+from teamrun.json_types import JsonObject
 from teamrun.live.base import Live
 from teamrun.runs.log.announcer import GROWN, Notices, run_topic
 from teamrun.runs.log.archive import DUTIES, Duty, RunResult, conclude, events_of
@@ -177,13 +178,14 @@ class RunService:
             RunNotFound: The tenant has no such run.
         """
         ref = _ref(tenant, run_id)
-        await self._reader.state(ref)  # a log that cannot be folded is not shown either
-        documents = await self._reader.documents(ref)
-        found = [
-            event
-            for event in events_of(ref, documents)
-            if event["seq"] > after and (types is None or event["type"] in types)
-        ]
+        found: list[JsonObject] = []
+        batches = self._reader.documents(ref, after=after)
+        async with contextlib.aclosing(batches):
+            async for documents in batches:
+                events = _events_after(after, ref, documents)
+                found += [e for e in events if types is None or e["type"] in types]
+                if len(found) > limit:
+                    break
         page, more = [Event(**event) for event in found[:limit]], len(found) > limit
         return EventPage(data=page, next_cursor=page[-1].id if more else None, has_more=more)
 
@@ -196,22 +198,32 @@ class RunService:
             RunNotFound: The tenant has no such run.
         """
         ref = _ref(tenant, run_id)
-        log = self._reader.log(ref)
-        async with self._hearing(ref) as heard:
-            documents = await self._reader.documents(ref)
-            n = 0
-            while True:
-                for entry in documents:
-                    n = entry["n"] + 1
-                    for event in events_of(ref, [entry]):
-                        if event["seq"] > after:
-                            yield Event(**event)
-                    if entry["kind"] == "end":
-                        return
-                while (message := await anext(heard)) != GROWN:
-                    if deltas:
-                        yield Delta.model_validate_json(message)
-                documents = await log.documents_on(n)
+        async with (
+            self._hearing(ref) as heard,
+            contextlib.aclosing(self._growth(ref, after, heard)) as news,
+        ):
+            async for item in news:
+                if isinstance(item, list):
+                    for event in _events_after(after, ref, item):
+                        yield Event(**event)
+                elif deltas:
+                    yield Delta.model_validate_json(item)
+
+    async def _growth(
+        self, ref: RunRef, after: int, heard: AsyncIterator[bytes]
+    ) -> AsyncGenerator[list[JsonObject] | bytes, None]:
+        """The entries with the events after `after`, up to the last, and the deltas in between."""
+        log, newest = self._reader.log(ref), JsonObject()
+        async with contextlib.aclosing(self._reader.documents(ref, after=after)) as batches:
+            async for documents in batches:
+                newest = documents[-1]
+                yield documents
+        while newest["kind"] != "end":
+            while (message := await anext(heard)) != GROWN:
+                yield message
+            if documents := await log.documents_on(newest["n"] + 1):
+                newest = documents[-1]
+                yield documents
 
     async def result(self, tenant: str, run_id: str) -> RunResult:
         """The result of an ended run.
@@ -442,6 +454,10 @@ async def _or_poll(
     finally:
         if upcoming is not None:
             upcoming.cancel()
+
+
+def _events_after(after: int, ref: RunRef, documents: Sequence[JsonObject]) -> Iterator[JsonObject]:
+    return (event for event in events_of(ref, documents) if event["seq"] > after)
 
 
 def _ref(tenant: str, run_id: str) -> RunRef:
