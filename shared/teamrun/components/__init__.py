@@ -1,7 +1,7 @@
-"""Team definitions as data, in rooms of which each imports only those before it.
+"""Team definitions as data, in rooms. Each room imports only those before it.
 
-`definitions` is the canonical form; `reading` and `autogen` read what people and AutoGen write into
-it; `building` makes live agents and teams of it. `registry` is what one process can execute,
-`team_file` reads `teamrun.yaml` into one, and `catalog` finds the teams of a tenant. Nothing is
-imported from input that a client sent.
+`definitions` is the canonical form. `reading` and `autogen` convert YAML and AutoGen JSON to it;
+`building` creates agents and teams from it. `registry` contains the models, tools and teams of a
+process, `team_file` reads `teamrun.yaml` into a registry, and `catalog` finds a tenant's teams.
+A name in a client's input is never imported.
 """

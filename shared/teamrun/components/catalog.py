@@ -1,9 +1,9 @@
-"""Where teams are looked up, and what clients ask about them.
+"""Lookup, listing and validation of teams.
 
-`Registry` is what one process holds: models, tools, agent classes and the operator's teams. A
-`Catalog` finds the team of a name for a tenant. It is asynchronous, so that teams can come from a
-store; `RegisteredTeams` has those of the registry, the same for every tenant. The service of runs
-and the HTTP API use `Teams`, never the teams of a registry.
+A `Registry` contains the models, tools, custom agents and teams of one process. A `Catalog` finds
+a tenant's team by name. It is asynchronous, so that teams can be read from a store;
+`RegisteredTeams` serves those of the registry, the same for every tenant. The service of runs and
+the HTTP API use `Teams`, not a registry, to find teams.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from typing import Protocol
 from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.reading.problems import Problem
 from teamrun.components.registry import Registry, Resolved
-from teamrun.components.resources import Fault, TeamSummary, Validation
+from teamrun.components.resources import DefinitionProblem, TeamSummary, Validation
 from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonMapping
 
@@ -26,8 +26,8 @@ class Catalog(Protocol):
         """The team of a name; `@` and a version may follow the name.
 
         Raises:
-            DefinitionError: There is no such team or version; the pointer is `/team`.
-            Unavailable: The place where the teams are kept does not answer.
+            DefinitionError: The team or version is unknown; the pointer is `/team`.
+            Unavailable: The store of the teams does not respond.
         """
         ...
 
@@ -35,7 +35,7 @@ class Catalog(Protocol):
         """All teams of the tenant, by name.
 
         Raises:
-            Unavailable: The place where the teams are kept does not answer.
+            Unavailable: The store of the teams does not respond.
         """
         ...
 
@@ -50,7 +50,7 @@ class RegisteredTeams:
         """The team of a name.
 
         Raises:
-            DefinitionError: There is no such team or version; the pointer is `/team`.
+            DefinitionError: The team or version is unknown; the pointer is `/team`.
         """
         return self._registry.resolve(team=name)
 
@@ -60,10 +60,10 @@ class RegisteredTeams:
 
 
 class Teams:
-    """What clients ask about teams: those of the catalog, and definitions that they send.
+    """The teams of the catalog, and definitions that clients send.
 
     Args:
-        registry: Reads definitions that clients send, and knows the models behind a team.
+        registry: Reads definitions that clients send, and resolves the models of a team.
         catalog: Looks up names; None uses the teams of the registry.
     """
 
@@ -74,11 +74,11 @@ class Teams:
     async def resolve(
         self, tenant: str, *, team: str | None, team_spec: JsonMapping | None
     ) -> Resolved:
-        """The team that a request names or brings along; exactly one of them is given.
+        """The team that a request names or defines; exactly one of the two is given.
 
         Raises:
             DefinitionError: It is unknown or invalid; the pointer is into the request body.
-            Unavailable: The catalog does not answer.
+            Unavailable: The catalog does not respond.
         """
         if team is not None and team_spec is None:
             return await self._catalog.resolve(tenant, team)
@@ -90,17 +90,17 @@ class Teams:
         """A team with some of its settings replaced; see `Registry.overridden`.
 
         Raises:
-            DefinitionError: There is no such model profile; the pointer is into the request body.
+            DefinitionError: The model profile is unknown; the pointer is into the request body.
         """
         return self._registry.overridden(name, definition, model=model, max_turns=max_turns)
 
     async def validate(
         self, tenant: str, *, team: str | None, team_spec: JsonMapping | None
     ) -> Validation:
-        """Everything that is wrong with a team, and what is worth knowing about it.
+        """The errors and warnings of a team.
 
         Raises:
-            Unavailable: The catalog does not answer.
+            Unavailable: The catalog does not respond.
         """
         if team is None or team_spec is not None:
             return self._registry.validate(team=team, team_spec=team_spec)
@@ -108,7 +108,9 @@ class Teams:
             resolved = await self._catalog.resolve(tenant, team)
         except DefinitionError as error:
             problems = error.data.get("problems") or [Problem.of(error)._asdict()]
-            return Validation(valid=False, errors=[Fault(**problem) for problem in problems])
+            return Validation(
+                valid=False, errors=[DefinitionProblem(**problem) for problem in problems]
+            )
         notes = self._registry.notes(resolved.definition, "/team")
         return Validation(valid=True, warnings=notes)
 
@@ -116,7 +118,7 @@ class Teams:
         """The teams of a tenant, by name.
 
         Raises:
-            Unavailable: The catalog does not answer.
+            Unavailable: The catalog does not respond.
         """
         return [self._registry.summary(team) for team in await self._catalog.teams(tenant)]
 
@@ -124,7 +126,7 @@ class Teams:
         """The team of exactly that name; None if there is none.
 
         Raises:
-            Unavailable: The catalog does not answer.
+            Unavailable: The catalog does not respond.
         """
         try:
             resolved = await self._catalog.resolve(tenant, name)

@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_fallbacks(registry: Registry, *, reachable_by: str | None, allowed: bool) -> None:
-    """Log each profile that a script answers for want of a variable, or refuse to start.
+    """Log each profile that a script replaces because a variable is not set, or refuse to start.
 
     A misspelt variable would otherwise give completed runs whose text no model has written.
 
@@ -27,7 +27,7 @@ def check_fallbacks(registry: Registry, *, reachable_by: str | None, allowed: bo
     refuse_fallbacks(registry, reachable_by=reachable_by, allowed=allowed)
     for use in registry.scripted_fallbacks():
         data = {"action": "model.scripted", "profile": use.profile, "variable": use.unset}
-        logger.warning("A script answers in place of a model: a variable is not set", extra=data)
+        logger.warning("A script replaces a model because a variable is not set", extra=data)
 
 
 def refuse_fallbacks(registry: Registry, *, reachable_by: str | None, allowed: bool) -> None:

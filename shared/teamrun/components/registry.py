@@ -1,4 +1,4 @@
-"""What one process can execute: its models, tools and teams, and the reading of inline definitions.
+"""The models, tools and teams of one process, and the reading of inline definitions.
 
 Above it: the HTTP API (resolve, validate, list), the engine and `build` (clients and tools). Below
 it: `Profiles`, `ToolTable` and the readers. `config.load_registry` makes one of `teamrun.yaml`.
@@ -29,7 +29,7 @@ from teamrun.components.reading.problems import (
     shown,
 )
 from teamrun.components.reading.scope import Scope
-from teamrun.components.resources import Fault, ModelUse, Note, TeamSummary, Validation
+from teamrun.components.resources import DefinitionProblem, ModelUse, Note, TeamSummary, Validation
 from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.base import ChatCompletionClient
@@ -142,13 +142,13 @@ class Registry:
         """A team with another model for all its agents, or another number of turns.
 
         Args:
-            name: The name that the run goes by.
+            name: The name that the run is listed under.
             definition: As a run has pinned it, or would.
             model: A profile.
             max_turns: Of the outermost team.
 
         Raises:
-            DefinitionError: There is no such model profile; the pointer is into the request body.
+            DefinitionError: The model profile is unknown; the pointer is into the request body.
         """
         problems = Problems()
         if model is not None:
@@ -171,7 +171,7 @@ class Registry:
     def validate(
         self, *, team: str | None = None, team_spec: JsonMapping | None = None
     ) -> Validation:
-        """Everything that is wrong with a team, and what is worth knowing about it."""
+        """The errors and warnings of a team."""
         problems = Problems()
         definition = self._read(team, team_spec, problems)
         warnings = [Note(pointer=place, detail=text) for place, text in problems.warnings]
@@ -179,13 +179,13 @@ class Registry:
             warnings += self.notes(definition, "/team" if team_spec is None else "/team_spec")
         return Validation(
             valid=not problems.found,
-            errors=[Fault(**problem._asdict()) for problem in problems.found],
+            errors=[DefinitionProblem(**problem._asdict()) for problem in problems.found],
             warnings=warnings,
         )
 
     @property
     def warnings(self) -> list[str]:
-        """What the operator's file has that is valid, though perhaps not as it was meant."""
+        """Warnings: parts of the operator's file that are valid but probably not intended."""
         if self._source is None:
             return [warned.detail for warned in self._warnings]
         return [self._source.line_of(*warned) for warned in self._warnings]
@@ -205,7 +205,7 @@ class Registry:
         ]
 
     def summary(self, team: Resolved) -> TeamSummary:
-        """What clients see of a team, with the models that answer in this process."""
+        """The summary of a team for clients, with the models used in this process."""
         definition = team.definition
         return TeamSummary(
             id=team.name,
@@ -220,7 +220,7 @@ class Registry:
         )
 
     def notes(self, definition: TeamDefinition, where: str) -> list[Note]:
-        """What is worth knowing about the models of a valid definition; `where` points to it."""
+        """Warnings about the models of a valid definition; `where` points to it."""
         return [
             Note(pointer=where, detail=use.note)
             for use in self.model_uses(definition)
@@ -231,21 +231,21 @@ class Registry:
         """The client of a profile, made once per process.
 
         Raises:
-            DefinitionError: There is no such profile, or a variable that it needs is not set.
+            DefinitionError: The profile is unknown, or a variable that it needs is not set.
         """
         return self._models.client(profile)
 
     def price(self, profile: str, model: str | None) -> Price | None:
-        """What a call costs: by the operator's figures for the profile, else by the model's name.
+        """The cost of a call: by the operator's price for the profile, else by the model's name.
 
         Args:
             profile: The name that the team uses.
-            model: What the provider says that has answered.
+            model: The model's name in the provider's response.
         """
         return self._models.price(profile) or price_of(model)
 
     def model_use(self, profile: str) -> ModelUse:
-        """Which model stands behind a profile in this process."""
+        """The model that a profile resolves to in this process."""
         active = self._models.active(profile)
         if active is None:
             scripted = self._models.is_scripted(profile)
@@ -261,7 +261,7 @@ class Registry:
         )
 
     def model_uses(self, definition: TeamDefinition) -> list[ModelUse]:
-        """Which model stands behind each profile that a definition names, in this process."""
+        """The models that the profiles of a definition resolve to in this process."""
         return [self.model_use(profile) for profile in sorted(models_of(definition))]
 
     def scripted_fallbacks(self) -> list[ModelUse]:
@@ -288,10 +288,10 @@ class Registry:
         Args:
             agent: The name of the class.
             name: Of the agent in its team.
-            options: What its definition says besides.
+            options: The other fields of its definition.
 
         Raises:
-            DefinitionError: There is no such class, or it makes no agent.
+            DefinitionError: The class is unknown, or creates no agent.
         """
         return self._agents.make(agent, name=name, **options)
 
@@ -299,7 +299,7 @@ class Registry:
         """Import all tools and agent classes, so that mistakes show when the process starts.
 
         Args:
-            team: Import only what this team uses; if that fails, the error has the faults of all.
+            team: Import only what this team uses; if that fails, the error lists all problems.
 
         Raises:
             DefinitionError: Functions or classes cannot be imported; each is in its `problems`.

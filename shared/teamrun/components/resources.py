@@ -1,10 +1,10 @@
-"""What clients are told about teams: the resources of `/v1/teams` and `/v1/teams:validate`."""
+"""The resources of `/v1/teams` and `/v1/teams:validate`."""
 
 from pydantic import BaseModel, ConfigDict
 
 from teamrun.components.reading.problems import ProblemCode
 
-__all__ = ["Fault", "ModelUse", "Note", "TeamSummary", "Validation"]
+__all__ = ["DefinitionProblem", "ModelUse", "Note", "TeamSummary", "Validation"]
 
 
 class _Resource(BaseModel):
@@ -12,7 +12,7 @@ class _Resource(BaseModel):
 
 
 class ModelUse(_Resource):
-    """Which model stands behind a profile in this process."""
+    """The model that a profile resolves to in this process."""
 
     profile: str
     """The name that the team uses."""
@@ -23,7 +23,7 @@ class ModelUse(_Resource):
     model: str | None = None
     """The provider's name of the model, if the profile has one."""
     scripted: bool = False
-    """Answers come from a script; no model is asked."""
+    """Answers come from a script; no model is called."""
     missing: str | None = None
     """The environment variable without which not even the last fallback can answer."""
     unset: str | None = None
@@ -61,7 +61,7 @@ class TeamSummary(_Resource):
     """A registered team."""
 
     id: str
-    """What a request names it by."""
+    """The name for requests."""
     name: str
     version: str
     """The first 12 digits of `digest`."""
@@ -74,7 +74,7 @@ class TeamSummary(_Resource):
     tools: list[str]
 
 
-class Fault(_Resource):
+class DefinitionProblem(_Resource):
     """Something wrong with a definition."""
 
     pointer: str
@@ -84,7 +84,7 @@ class Fault(_Resource):
 
 
 class Note(_Resource):
-    """Something worth knowing about a definition that holds."""
+    """A warning about a valid definition."""
 
     pointer: str
     detail: str
@@ -94,5 +94,5 @@ class Validation(_Resource):
     """The outcome of a full check."""
 
     valid: bool
-    errors: list[Fault] = []
+    errors: list[DefinitionProblem] = []
     warnings: list[Note] = []

@@ -39,7 +39,7 @@ teams:
     termination: [{type: text_mention, text: DONE, sources: [helper]}]
     max_turns: 3
 """
-"""What a message shows to whoever has no file yet."""
+"""The example file shown when no file exists."""
 
 _KNOWN: Final = {name: name for name in ("version", "models", "tools", "agents", "teams")}
 
@@ -49,7 +49,7 @@ def load_registry(path: Path, *, environ: Mapping[str, str], imports: bool = Fal
 
     Args:
         path: The file; the modules of its tools are looked for in its folder first.
-        environ: Where `${NAME}` is looked up.
+        environ: The environment that `${NAME}` is read from.
         imports: If the file has a fault, import its tools and agent classes as well, so that the
             error has all faults at once. A file without fault imports nothing yet.
 
@@ -109,7 +109,7 @@ class _File:
             environ=self._environ,
         )
         self._profiles = {name: profile for name, profile in profiles.items() if profile}
-        # A name that is given in the file is known even if what it stands for has a fault.
+        # A name defined in the file is known even if its definition is invalid.
         self._models = {*profiles, *self._keys(top["models"])}
         self._tools = {*tools, *self._keys(top["tools"])}
         texts = self._variables({"agents": top["agents"], "teams": top["teams"]})
@@ -137,7 +137,7 @@ class _File:
         )
 
     def _unread_sections(self, fields: Fields) -> frozenset[str]:
-        """The sections that are misspelt, or that have faults and no keys to know names by."""
+        """The sections that are misspelt, or invalid without keys that give their names."""
         keyless = [
             name
             for name in ("models", "tools", "agents", "teams")

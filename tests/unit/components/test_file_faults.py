@@ -1,4 +1,4 @@
-"""What a user reads when `teamrun.yaml` has faults: all of them, each with its line and place."""
+"""Errors of `teamrun.yaml`: all are reported, each with its line and location."""
 
 from pathlib import Path
 from textwrap import dedent
@@ -65,7 +65,7 @@ def test_every_fault_of_a_file_is_given_with_its_line_and_place_and_none_only_fo
         "/teams/desk/max_rounds",
     ]
     first, *lines = error.message.splitlines()
-    assert first == "teamrun.yaml has 7 faults:"
+    assert first == "teamrun.yaml has 7 errors:"
     assert [line.split(": ")[0].strip() for line in lines] == [
         f"teamrun.yaml:{number}" for number in (4, 7, 8, 10, 11, 15, 17)
     ]

@@ -248,38 +248,34 @@ def test_a_request_names_an_agent_class_and_brings_none_along(
     assert caught.value.pointer == f"/team_spec/agents/0/{pointer}"
 
 
-@pytest.mark.parametrize(
-    ("target", "says"),
-    [
-        ("MODULE:Parrots", "'Parrots', which is not there. Did you mean 'Parrot'"),
-        ("not_a_module_here:Parrot", "cannot be imported"),
-        ("MODULE:NUMBER", "is a int, not a class or a function"),
-    ],
-)
-def test_a_class_that_is_none_shows_when_the_process_starts(
-    tmp_path: Path, target: str, says: str
-) -> None:
+@pytest.mark.parametrize("target", ["MODULE:Parrots", "not_a_module_here:Parrot", "MODULE:NUMBER"])
+def test_an_invalid_class_is_reported_when_the_process_starts(tmp_path: Path, target: str) -> None:
     registry = load(tmp_path, parrots(tmp_path, f'{{class: "{target}"}}'))
 
-    with pytest.raises(DefinitionError, match=says) as caught:
+    with pytest.raises(DefinitionError) as caught:
         registry.preload()
 
     assert caught.value.pointer == "/agents/editor/class"
 
 
 @pytest.mark.parametrize(
-    ("target", "says"),
+    ("target", "cause"),
     [
-        ("MODULE:plain", "makes a object, not a BaseChatAgent"),
-        ("MODULE:misnamed", "makes an agent named 'polly'; pass on 'name', here 'editor'"),
-        ('MODULE:Parrot", options: {wrd: caw}, type: "custom_agent', "cannot be made.*'wrd'"),
+        ("MODULE:plain", type(None)),
+        ("MODULE:misnamed", type(None)),
+        ('MODULE:Parrot", options: {wrd: caw}, type: "custom_agent', TypeError),
     ],
 )
-def test_a_class_that_makes_no_such_agent_is_named(tmp_path: Path, target: str, says: str) -> None:
+def test_a_class_that_creates_no_such_agent_is_reported(
+    tmp_path: Path, target: str, cause: type
+) -> None:
     registry = load(tmp_path, parrots(tmp_path, f'{{class: "{target}"}}'))
 
-    with pytest.raises(DefinitionError, match=says):
+    with pytest.raises(DefinitionError) as caught:
         build_team(registry.resolve(team="desk").definition, registry)
+
+    assert caught.value.pointer == "/agents/editor/class"
+    assert type(caught.value.__cause__) is cause
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ _NOT_CONVERTED: Final[Mapping[str, str]] = {
 
 
 class ReadComponent(Protocol):
-    """What reads the configuration of one kind of agent; None: a problem was noted."""
+    """The function that reads the configuration of one kind of agent; None: a problem was added."""
 
     def __call__(
         self, config: JsonMapping, where: str, scope: Scope, problems: Problems
@@ -73,7 +73,7 @@ def read_component_agent(raw: Any, where: str, scope: Scope, problems: Problems)
 def read_user_proxy(
     config: JsonMapping, where: str, _scope: Scope, problems: Problems
 ) -> UserProxyDefinition | None:
-    """A person who takes part; the function that asks is this side's own."""
+    """A user proxy; its `input_func` is not taken from the component."""
     known = {"name": "name", "description": "description", "input_func": "input_func"}
     fields = read_fields(config, where, known, problems, what="the agent")
     values = {key: value for key, value in fields.values.items() if key != "input_func"}
@@ -100,7 +100,7 @@ def read_assistant(
     values["handoffs"] = read_handoffs(
         values.get("handoffs", []), fields.place("handoffs"), problems
     )
-    # AutoGen leaves out what is None, and None is no system message there.
+    # AutoGen omits fields that are None; there, None means no system message.
     values.setdefault("system_message", "")
     if "model_context" in values:
         place = fields.place("model_context")

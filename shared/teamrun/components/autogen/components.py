@@ -1,8 +1,8 @@
 """AutoGen component JSON, `{provider, component_type, version, config}`, taken apart.
 
 `unwrap` opens one component; the readers of teams, agents and conditions take its `config`.
-What a component cannot bring along is replaced by what the operator registered: its model by the
-profile for the same model, its tools by the registered ones of the same name.
+Models and tools are never created from a component. They are replaced by registered ones: a model
+by the profile for the same model, a tool by the registered tool of the same name.
 """
 
 from collections.abc import Mapping
@@ -59,9 +59,9 @@ def unwrap(raw: Any, where: str, kind: Kind, problems: Problems) -> Component | 
 
 
 def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str | None:
-    """The profile that takes the place of a model component; None: a problem was noted.
+    """The profile that replaces a model component; None: a problem was added.
 
-    The name of a profile may stand in the component's place.
+    The name of a profile is accepted in place of a component.
     """
     if isinstance(raw, str):
         scope.check_model(raw, where, problems)
@@ -91,7 +91,7 @@ def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str
 def tool_names(config: JsonMapping, where: str, scope: Scope, problems: Problems) -> list[str]:
     """The tools of an agent component, from `workbench` (version 2) or `tools` (version 1).
 
-    The name of a registered tool may stand in the place of a tool or a workbench.
+    The name of a registered tool is accepted in place of a tool or a workbench.
     """
     names = _tools_of(config.get("tools"), pointer(where, "tools"), scope, problems)
     bench = config.get("workbench")

@@ -1,4 +1,4 @@
-"""Provider strings of AutoGen component JSON, each with the type that it stands for here.
+"""Provider strings of AutoGen component JSON, each with the corresponding type.
 
 The match is exact: a provider is looked up in these tables and never imported.
 """
@@ -15,7 +15,7 @@ from teamrun.models.providers import PLANNED, PROVIDERS
 __all__ = ["KINDS", "MODELS", "UNSUPPORTED", "Kind", "Known"]
 
 Kind = Literal["team", "agent", "condition", "context", "workbench", "tool"]
-"""What a component is."""
+"""The kind of a component."""
 
 _AGENTCHAT: Final = "autogen_agentchat"
 _CORE: Final = "autogen_core"

@@ -43,7 +43,7 @@ def build_assistant(
 def build_user_proxy(
     definition: UserProxyDefinition, path: str, builder: TeamBuilder
 ) -> UserProxyAgent:
-    """A person who takes part."""
+    """A user proxy."""
     ask = builder.wiring.input(path, None, definition)
     options = given(description=definition.description, input_func=ask)
     return UserProxyAgent(definition.name, **options)

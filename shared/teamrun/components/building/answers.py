@@ -1,6 +1,6 @@
-"""Answers of persons: whether they fit the form of the question, and how a terminal asks for them.
+"""Answers of people: validation against the question's schema, and input on a terminal.
 
-Above it: the service, which checks what comes over HTTP, and teams outside of a run.
+Used by the service, which validates answers sent over HTTP, and by teams outside of a run.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from teamrun.components.definitions.agents import UserProxyDefinition
-from teamrun.components.reading.bounds import holds_at_most
+from teamrun.components.reading.bounds import is_within
 from teamrun.components.reading.json_text import load_json
 from teamrun.components.reading.problems import pointer
 from teamrun.core.cancellation import CancellationToken
@@ -32,9 +32,9 @@ def check_data(data: Any, schema: JsonObject) -> None:
     Raises:
         UnfitAnswer: It does not fit; `pointer` names the place, below `/data`.
     """
-    if not holds_at_most(data, values=_MAX_VALUES, levels=_MAX_DEPTH):
+    if not is_within(data, values=_MAX_VALUES, levels=_MAX_DEPTH):
         raise UnfitAnswer(
-            f"`data` holds more than {_MAX_VALUES} values or {_MAX_DEPTH} levels.", pointer="/data"
+            f"`data` has more than {_MAX_VALUES} values or {_MAX_DEPTH} levels.", pointer="/data"
         )
     validators: Any = importlib.import_module("jsonschema.validators")
     draft: Any = validators.validator_for(schema, default=validators.Draft202012Validator)
@@ -46,10 +46,10 @@ def check_data(data: Any, schema: JsonObject) -> None:
 def input_with_form(
     person: UserProxyDefinition, read_line: Callable[[str], str]
 ) -> Callable[[str, CancellationToken | None], Awaitable[str]]:
-    """An input function that keeps to the form, the time and the default answer of a person.
+    """An input function that applies the schema, the timeout and the default answer of a person.
 
     Args:
-        person: Says what an answer is.
+        person: The definition with the schema of an answer.
         read_line: Shows a prompt and reads a line; called in a thread.
     """
 

@@ -22,7 +22,7 @@ MakeAgent: TypeAlias = "Callable[..., BaseChatAgent]"
 class CustomAgentTable(Collection[str]):
     """All agent classes of a process by name.
 
-    `folder` is where the operator's file lies: modules are looked for there first.
+    Modules are searched for in `folder`, the folder of the operator's file, first.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class CustomAgentTable(Collection[str]):
         """The class of that name, imported at its first use.
 
         Raises:
-            DefinitionError: There is none, or it cannot be imported.
+            DefinitionError: The class is unknown, or cannot be imported.
         """
         known = self._classes.get(name)
         if known is not None:
@@ -73,21 +73,21 @@ class CustomAgentTable(Collection[str]):
         except NotThere as error:
             raise _at(entry, str(error)) from error
         if not callable(found):
-            raise _at(entry, f"is a {type(found).__name__}, not a class or a function")
+            raise _at(entry, f"is of type {type(found).__name__}; it must be a class or a function")
         return self._classes.setdefault(name, cast("MakeAgent", found))
 
     def make(self, agent: str, *, name: str, **options: Any) -> "BaseChatAgent":
-        """A fresh agent of a registered class.
+        """A new agent of a registered class.
 
         Args:
             agent: The registered name.
             name: Of the agent in its team.
-            options: `description` and `model_client`, where the definition has them.
+            options: `description` and `model_client`, if the definition has them.
 
         Raises:
-            DefinitionError: There is no such class, or it does not make an agent of that name.
+            DefinitionError: The class is unknown, or does not create an agent of that name.
         """
-        # Imported here: a process that only accepts runs makes no agent.
+        # Imported late: a process that only accepts runs needs no agents.
         from teamrun.agents.base import BaseChatAgent
 
         entry = self._entries.get(agent) or CustomAgentEntry(name=agent, target=agent)
@@ -96,11 +96,11 @@ class CustomAgentTable(Collection[str]):
         except DefinitionError:
             raise
         except Exception as error:
-            raise _at(entry, f"cannot be made: {error}") from error
+            raise _at(entry, f"failed to create an agent: {error}") from error
         if not isinstance(made, BaseChatAgent):  # pyright: ignore[reportUnnecessaryIsInstance] - the operator's code
-            raise _at(entry, f"makes a {type(made).__name__}, not a BaseChatAgent")
+            raise _at(entry, f"created a {type(made).__name__}, not a BaseChatAgent")
         if made.name != name:
-            raise _at(entry, f"makes an agent named {made.name!r}; pass on 'name', here {name!r}")
+            raise _at(entry, f"created an agent named {made.name!r}; pass on 'name', here {name!r}")
         return made
 
 

@@ -1,8 +1,8 @@
-"""Agents and teams as tools: each team that is built gets its own, whose leaves are its own too.
+"""Agents and teams as tools: each team gets its own copy of the agent or team in a tool.
 
-An `AgentTool` or `TeamTool` is registered as an object, which all runs of a process would share:
-one run would read what another one has said. In a run its model calls and tool calls are recorded,
-limited and counted one by one, as those of the team's own agents are.
+An `AgentTool` or `TeamTool` is registered as an object. If runs shared it, one run would see the
+messages of another. In a run, the tool's model calls and tool calls are recorded, limited and
+counted one by one, like those of the team's agents.
 """
 
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def _copy(path: str, tool: TaskRunnerTool, wiring: Wiring) -> TaskRunnerTool:
 def _copied(runner: object, path: str, leaves: "_Leaves") -> Any:
     """The copy of an agent or a team.
 
-    The exact class counts: code of a class of one's own may do what a run cannot record.
+    Subclasses are refused: their code may have effects that a run cannot record.
     """
     kind = type(runner)
     if kind is AssistantAgent:
@@ -86,7 +86,7 @@ def _copied(runner: object, path: str, leaves: "_Leaves") -> Any:
         members = _members(runner.participants, path, leaves)
         chooser = leaves.model(f"{path}/selector", runner.model_client.for_agent("selector"))
         return runner.copy_with(members, model_client=chooser)
-    raise UsageError(f"{kind.__name__} is a class of your own, which runs cannot share.")
+    raise UsageError(f"{kind.__name__} is a custom class, which runs cannot share.")
 
 
 def _members(

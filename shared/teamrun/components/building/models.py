@@ -18,7 +18,7 @@ __all__ = ["Active", "Profiles"]
 
 
 class Active(NamedTuple):
-    """Which profile stands behind a name in this environment."""
+    """The profile that a name resolves to in this environment."""
 
     profile: Profile
     missing: str | None
@@ -80,7 +80,7 @@ class Profiles(Collection[str]):
         return [name for name in self if name not in fallbacks]
 
     def price(self, name: str) -> Price | None:
-        """What the operator says that the model behind a name costs here."""
+        """The operator's price for the model that a name resolves to here."""
         if name not in self._prices:
             active = self.active(name)
             self._prices[name] = None if active is None else active.profile.price
@@ -111,7 +111,7 @@ class Profiles(Collection[str]):
         """The client behind a name.
 
         Raises:
-            DefinitionError: There is no such profile, or a variable that it needs is not set.
+            DefinitionError: The profile is unknown, or a variable that it needs is not set.
         """
         if name in self._given:
             return self._given[name]

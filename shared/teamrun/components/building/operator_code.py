@@ -16,16 +16,16 @@ class NotThere(Exception):
 
 
 class OperatorCode:
-    """Imports what the operator names.
+    """Imports the operator's modules.
 
-    `folder` is where the operator's file lies: modules are looked for there first.
+    Modules are searched for in `folder`, the folder of the operator's file, first.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
 
     def find(self, name: str) -> Any:
-        """What stands behind `package.module:name`.
+        """The object that `package.module:name` refers to.
 
         Raises:
             NotThere: It cannot be imported.
@@ -33,7 +33,7 @@ class OperatorCode:
         module_name, _, attribute = name.partition(":")
         try:
             found: Any = self._module(module_name)
-        # Whatever the operator's module raises while it is imported; some call sys.exit.
+        # The operator's module may raise anything while it is imported; some call sys.exit.
         except (Exception, SystemExit) as error:
             text = str(error) or "it raised no text"
             raise NotThere(f"cannot be imported ({type(error).__name__}): {text}") from error

@@ -1,7 +1,7 @@
-"""Teams made of the canonical form.
+"""Teams built from the canonical form.
 
-Above it: the engine and the command line. Each model client, tool and question to a person goes
-through a `Wiring` with the path of the agent that uses it.
+Used by the engine and the command line. Each model client, tool and question to a person is passed
+to a `Wiring` with the path of the agent that uses it.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ _PLAIN: Final = PlainWiring()
 
 
 class Needs(Protocol):
-    """What a definition refers to by name; `Registry` has it."""
+    """Looks up the names that a definition refers to; implemented by `Registry`."""
 
     def expanded(self, definition: TeamDefinition) -> TeamDefinition:
         """The definition with the operator's variables filled into its texts."""
@@ -74,7 +74,7 @@ def build_team(
 class TeamBuilder:
     """Builds one team. The functions that the rows of `kinds` name get it as their last argument.
 
-    Such a function takes `(definition, path, builder)`; that of a team takes
+    It takes `(definition, path, builder)`; that of a team takes
     `(definition, participants, options, path, builder)`.
     """
 
@@ -146,7 +146,7 @@ def build_selector(
     path: str,
     builder: TeamBuilder,
 ) -> SelectorGroupChat:
-    """A team in which a model chooses who speaks next."""
+    """A team in which a model selects the next speaker."""
     client = builder.model(definition.model, "selector", f"{path}/selector")
     options |= given(
         selector_prompt=definition.selector_prompt,

@@ -29,7 +29,7 @@ _importing: Final = threading.RLock()
 class ToolTable(Collection[str]):
     """All tools of a process by name.
 
-    `folder` is where the operator's file lies: modules are looked for there first.
+    Modules are searched for in `folder`, the folder of the operator's file, first.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ def build_function(entry: ToolEntry, code: OperatorCode) -> Tool:
             raise _at(entry, f"is the tool {found.name!r}; register it under that name")
         if entry.conduct:
             given = listed(entry.conduct)
-            raise _at(entry, f"is a Tool, whose class says {given}; take it out of the file")
+            raise _at(entry, f"is a Tool, whose class defines {given}; remove it from the file")
         if isinstance(found, StreamTool):
             _check_delegate(found, entry)
         return found
     if not callable(found):
-        raise _at(entry, f"is a {type(found).__name__}, not a function or a Tool")
+        raise _at(entry, f"is of type {type(found).__name__}; it must be a function or a Tool")
     return _function_tool(found, entry)
 
 
@@ -114,7 +114,7 @@ def entry_point_tools() -> list[ToolEntry]:
 
 
 def _check_delegate(tool: Tool, entry: ToolEntry) -> None:
-    # Imported here: a process that only accepts runs makes no agent.
+    # Imported late: a process that only accepts runs needs no agents.
     from teamrun.components.building.delegates import check_delegate
 
     try:
@@ -147,7 +147,7 @@ def _function_tool(function: Callable[..., Any], entry: ToolEntry) -> Tool:
 
 
 def _conduct_of(tool: Tool) -> JsonObject:
-    """How calls of a tool that was handed in are made, where it is not the usual way."""
+    """The attributes of a tool that differ from the defaults and affect its calls."""
     names = ("effects", "on_unknown", "session", "on_lost", "needs_approval")
     own = {name: getattr(tool, name) for name in names}
     return {name: value for name, value in own.items() if value != getattr(Tool, name)}

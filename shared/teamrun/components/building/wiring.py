@@ -1,7 +1,7 @@
-"""What a builder asks for each leaf of a team: the point at which durability is put around it.
+"""The hooks by which a builder wraps each leaf of a team, which makes the team durable.
 
 A path names a leaf by its position: `analysts/analyst`, `outer/inner/agent`,
-`analysts/selector` for the model that chooses the speaker.
+`analysts/selector` for the model that selects the speaker.
 """
 
 from collections.abc import Callable
@@ -61,23 +61,23 @@ class Wiring(Protocol):
 
 
 class PlainWiring:
-    """Returns what it gets: a team in a script, a notebook or a test.
+    """Wraps nothing: for a team in a script, a notebook or a test.
 
-    What only a person can give is asked on the terminal.
+    People answer on the terminal.
     """
 
     def model(self, path: str, profile: str, client: ChatCompletionClient) -> ChatCompletionClient:
-        """The client as it is."""
+        """The client, unchanged."""
         return client
 
     def inner_model(
         self, path: str, profile: str, client: ChatCompletionClient
     ) -> ChatCompletionClient:
-        """The client as it is."""
+        """The client, unchanged."""
         return client
 
     def agent(self, path: str, agent: BaseChatAgent) -> BaseChatAgent:
-        """The agent as it is."""
+        """The agent, unchanged."""
         return agent
 
     def tool(self, path: str, tool: Tool) -> Tool:
@@ -93,7 +93,7 @@ class PlainWiring:
     def input(
         self, path: str, func: InputFunc | None, person: UserProxyDefinition
     ) -> InputFunc | None:
-        """The function as it is; without one, the terminal asks for what the person promises."""
+        """The function; without one, the terminal if the definition has a schema or a default."""
         promises = (person.input_schema, person.expires_in_seconds, person.default_answer)
         if func is not None or promises == (None, None, None):
             return func

@@ -56,17 +56,17 @@ class AssistantDefinition(BaseAgentDefinition):
 
 
 class UserProxyDefinition(BaseAgentDefinition):
-    """A person who takes part: a run waits for the answer and holds no worker meanwhile."""
+    """A person: the run waits for the answer without occupying a worker."""
 
     type: Literal["user_proxy_agent"] = "user_proxy_agent"
     name: AgentName
     description: str | None = None
     input_schema: JsonObject | None = None
-    """JSON Schema of the answer's `data`, whose JSON text is what the agent says then."""
+    """JSON Schema of the answer's `data`; the JSON text of `data` becomes the agent's message."""
     expires_in_seconds: Seconds | None = Field(default=None, le=366 * 24 * 3600)
-    """How long the run waits for each answer; None is for ever."""
+    """How long the run waits for each answer; None means without a limit."""
     default_answer: Any = None
-    """The answer where nobody gave one in time: a text, or data that fits `input_schema`."""
+    """The answer after the question expired: a text, or data that fits `input_schema`."""
 
 
 class CustomDefinition(BaseAgentDefinition):

@@ -1,7 +1,7 @@
-"""What all definitions share, and the unions that are formed of the rows of `kinds`.
+"""Base classes of definitions, and the unions formed from the rows of `kinds`.
 
-`TeamDefinition` and its siblings are the base class for a type checker, and for pydantic the
-discriminated union of all kinds that the tables hold. So a new kind needs no change here.
+For a type checker, `TeamDefinition` and its siblings are base classes; for pydantic, they are the
+discriminated unions of all kinds in the tables. So a new kind needs no change here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -51,7 +51,7 @@ NAME_RULES: Final[Mapping[str, str]] = {
     _TEAM: "use A-Z, a-z, digits, '_' and '-', at most 64 of them, and begin with no sign",
     _TOOL: "use A-Z, a-z, digits, '_' and '-', at most 64 of them",
 }
-"""What each pattern of names asks for, in words."""
+"""What each pattern of names requires, in words."""
 
 AgentName = Annotated[str, StringConstraints(pattern=_AGENT, max_length=_LONGEST_NAME)]
 """An identifier: models see it, and it is part of every call's id."""
@@ -62,7 +62,7 @@ ToolName = Annotated[str, StringConstraints(pattern=_TOOL, max_length=_LONGEST_N
 
 
 def _is_plain_template(text: str) -> str:
-    """A format specification or an attribute could ask for a gigabyte, or for what is not meant."""
+    """Refuses format specifications, which can produce gigabytes, and access to attributes."""
     fields = [
         (name, spec, sign) for _, name, spec, sign in Formatter().parse(text) if name is not None
     ]

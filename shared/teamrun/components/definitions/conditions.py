@@ -42,13 +42,13 @@ class MaxMessagesDefinition(BaseConditionDefinition):
 
 
 class StopMessageDefinition(BaseConditionDefinition):
-    """Stops when an agent says so with a StopMessage."""
+    """Stops when an agent sends a StopMessage."""
 
     type: Literal["stop_message"] = "stop_message"
 
 
 class TokenUsageDefinition(BaseConditionDefinition):
-    """Stops when the model calls of a run have used so many tokens."""
+    """Stops when the model calls of a run have used a number of tokens."""
 
     type: Literal["token_usage"] = "token_usage"
     max_total_token: Count | None = None
@@ -72,14 +72,14 @@ class HandoffTerminationDefinition(BaseConditionDefinition):
 
 
 class TimeoutDefinition(BaseConditionDefinition):
-    """Stops at the end of the turn in which so many seconds have passed."""
+    """Stops at the end of the turn during which the timeout elapses."""
 
     type: Literal["timeout"] = "timeout"
     timeout_seconds: Seconds
 
 
 class ExternalDefinition(BaseConditionDefinition):
-    """Stops when the program around the team asks for it."""
+    """Stops when the program that runs the team requests it."""
 
     type: Literal["external"] = "external"
 

@@ -28,5 +28,5 @@ def digest(value: Any) -> str:
 
 
 def version_of(digest: str) -> str:
-    """The short form of a digest by which the versions of a team are told apart."""
+    """The short form of a digest that identifies a version of a team."""
     return digest[:12]

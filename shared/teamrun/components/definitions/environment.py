@@ -1,6 +1,6 @@
 """`${NAME}` and `${NAME:-default}` in the texts of the operator's file.
 
-`$${` stands for a plain `${`. As in a shell, a variable that is set but empty counts as absent.
+`$${` produces a literal `${`. As in a shell, a variable that is set but empty counts as absent.
 Unlike in a shell, a default is plain text: one that has a `${` in it is malformed.
 """
 

@@ -1,8 +1,8 @@
-"""The tables of agents, teams and conditions: a new kind is one row here and a module of its own.
+"""The tables of agents, teams and conditions: a new kind is one row here and one module.
 
-The unions of `base`, the names that documents take, the providers of AutoGen component JSON and
-what is built all follow from the rows. A row names its functions as `module:name`; they are
-imported when they are first used, so a process that only accepts runs imports no agent.
+The unions of `base`, the names accepted in documents, the providers of AutoGen component JSON and
+the builders are derived from the rows. A row names its functions as `module:name`; they are
+imported at first use, so a process that only accepts runs imports no agents.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 MentionKind = Literal["source", "target", "function", "speaker"]
-"""What a name in a condition, or in a team's `output`, refers to."""
+"""The kind of object that a name in a condition or in a team's `output` refers to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Kind:
     model: type[Part]
     """Its definition; the default of the field `type` is the name of the kind."""
     build: str
-    """What makes a live one: `module:function`."""
+    """The function that builds it: `module:function`."""
     autogen: str | None = None
     """Its provider in AutoGen component JSON."""
     version: int = 1
@@ -89,9 +89,9 @@ class AgentKind(Kind):
 
     model: type[BaseAgentDefinition]
     read: str
-    """What reads one as people write it: `module:function`."""
+    """The function that reads it in the form that people write: `module:function`."""
     read_component: str | None = None
-    """What reads the configuration of one in AutoGen component JSON."""
+    """The function that reads its configuration in AutoGen component JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +156,7 @@ class Table(Generic[KindT]):
 
 @cache
 def load(name: str) -> Any:
-    """What `module:name` of a row stands for. Only for names of these tables, never of input."""
+    """The object that `module:name` of a row refers to. Never call it with names from input."""
     module, _, attribute = name.partition(":")
     return getattr(import_module(module), attribute)
 

@@ -15,7 +15,7 @@ PartT = TypeVar("PartT", bound=ParticipantDefinition)
 
 
 def overridden(team: TeamDefinition, *, model: str | None, max_turns: int | None) -> TeamDefinition:
-    """The definition with another model for everybody, or another number of turns.
+    """The definition with another model for all agents, or another number of turns.
 
     Args:
         team: As it is registered, or was brought along.

@@ -20,7 +20,7 @@ Dollars = Annotated[Decimal, BeforeValidator(no_switch), Field(ge=0, le=1_000_00
 
 
 class PriceOptions(BaseModel):
-    """What the model of a profile costs: US dollars per million tokens."""
+    """The price of a profile's model, in US dollars per million tokens."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -29,7 +29,7 @@ class PriceOptions(BaseModel):
     cached_input: Dollars | None = None
 
     def price(self) -> Price:
-        """The price as calls are charged with it."""
+        """The price by which the cost of calls is computed."""
         return Price(self.input, self.output, self.cached_input)
 
 
@@ -41,11 +41,11 @@ class Profile:
     type: str
     options: JsonMapping = field(repr=False)
     fallback: str | None = None
-    """The profile to use where an environment variable that this one needs is not set."""
+    """The profile to use if an environment variable that this one needs is not set."""
     where: str = ""
     """The pointer to it in the file."""
     price: Price | None = None
-    """What the operator says that it costs."""
+    """The operator's price."""
 
     @property
     def provider(self) -> Provider:
@@ -61,7 +61,7 @@ class Profile:
         return None
 
     def arguments(self, environ: Mapping[str, str]) -> JsonObject:
-        """What the client's constructor takes.
+        """The arguments of the client's constructor.
 
         Raises:
             MissingVariable: An environment variable is not set.
@@ -78,7 +78,7 @@ class Profile:
             return None
 
     def content(self) -> JsonObject:
-        """What the digest is taken of: everything but secrets and the price."""
+        """The content that the digest covers: everything but secrets and the price."""
         secret = self.provider.options.secret
         options = {key: value for key, value in self.options.items() if key not in secret}
         return {"type": self.type, "options": options}
@@ -88,14 +88,14 @@ class Profile:
             key: value if key in self.provider.options.verbatim else expand_all(value, environ)
             for key, value in self.options.items()
         }
-        # `${NAME:-}` is a way to say "nothing unless it is set".
+        # `${NAME:-}` means that the option is absent unless the variable is set.
         given = {key: value for key, value in expanded.items() if value != ""}
         access = self.provider.access
         return given if access is None else given | _reached(access, given, environ)
 
 
 def _reached(access: FindAccess, given: JsonMapping, environ: Mapping[str, str]) -> JsonObject:
-    """Address and key, decided here: a client made later must not choose another one."""
+    """Address and key, resolved here so that a client created later uses the same ones."""
     model, base_url = given.get("model"), given.get("base_url")
     if not isinstance(model, str) or not isinstance(base_url, str | None):
         return {}  # refused when the options are validated

@@ -1,7 +1,7 @@
 """The canonical form of a team: a run pins it, `build_team` builds it, and it has a digest.
 
 The operator's file, inline definitions and AutoGen component JSON are all read into this form.
-Models and tools are names that the operator registered; texts may hold `${NAME}` of the
+Models and tools are names that the operator registered; texts may contain `${NAME}` of the
 operator's file, unexpanded, so no secret is ever part of a definition.
 """
 
@@ -28,7 +28,7 @@ class RoundRobinDefinition(BaseTeamDefinition):
 
 
 class SelectorDefinition(BaseTeamDefinition):
-    """A team in which a model chooses who speaks next."""
+    """A team in which a model selects the next speaker."""
 
     type: Literal["selector_group_chat"] = "selector_group_chat"
     model: ModelName

@@ -15,9 +15,9 @@ class ToolKind:
     """One kind of tool."""
 
     read: str
-    """What reads one of the operator's file: `module:function`."""
+    """The function that reads an entry of the operator's file: `module:function`."""
     build: str
-    """What makes the tool of its entry."""
+    """The function that builds the tool from its entry."""
     autogen: str | None = None
     """Its provider in AutoGen component JSON."""
 
@@ -48,7 +48,7 @@ class ToolEntry:
     strict: bool = False
     timeout_seconds: float | None = None
     effects: Effects | None = None
-    """What a call does outside; None is what the tool itself says, for a function `none`."""
+    """Side effects of a call; None uses the tool's attribute, for a function `none`."""
     on_unknown: OnUnknown | None = None
     session: Session | None = None
     on_lost: OnLost | None = None
@@ -58,7 +58,7 @@ class ToolEntry:
     """The pointer to it in the file; empty for a tool of an installed package."""
 
     def content(self) -> JsonObject:
-        """What the digest is taken of; how calls are made belongs to it where it is given."""
+        """The content that the digest covers, including the options of calls that are given."""
         return {
             "type": self.type,
             "function": self.function,
@@ -70,7 +70,7 @@ class ToolEntry:
 
     @property
     def conduct(self) -> JsonObject:
-        """How calls are made, as far as the operator says it."""
+        """The options of calls that the operator set."""
         said = {
             "effects": self.effects,
             "on_unknown": self.on_unknown,

@@ -38,13 +38,13 @@ __all__ = [
 ]
 
 _OWN: Final = {"class": "class", "options": "options"}
-"""What only the operator's file may say of an agent, and `read_classes` reads."""
+"""Fields of an agent that only the operator's file may contain; `read_classes` reads them."""
 _HANDOFF: Final = {name: name for name in HandoffDefinition.model_fields}
 _CONTEXT: Final = {name: name for name in ContextDefinition.model_fields}
 
 
 class ReadAgent(Protocol):
-    """What reads the agents of one kind; None: a problem was noted."""
+    """The function that reads agents of one kind; None: a problem was added."""
 
     def __call__(
         self,
@@ -62,7 +62,7 @@ class ReadAgent(Protocol):
 def read_agent(
     raw: Any, where: str, scope: Scope, problems: Problems, *, name: str | None = None
 ) -> AgentDefinition | None:
-    """One agent; `name` is its name where the document gives none. None: a problem was noted."""
+    """One agent; `name` is the default name. None: a problem was added."""
     source = as_object(raw, where, problems, what="an agent")
     if source is None:
         return None
@@ -77,7 +77,7 @@ def read_agent(
 
 
 def read_context(raw: Any, where: str, problems: Problems) -> ContextDefinition | None:
-    """The choice of what a model sees of the conversation."""
+    """The part of the conversation that a model sees."""
     source = as_object(raw, where, problems, what="a model context")
     if source is None:
         return None
@@ -111,7 +111,7 @@ def read_assistant(
 def read_user_proxy(
     source: JsonMapping, where: str, _scope: Scope, problems: Problems, *, name: str | None
 ) -> UserProxyDefinition | None:
-    """A person who takes part."""
+    """A user proxy."""
     before = len(problems.found)
     fields = read_fields(
         source, where, AGENTS.by_model[UserProxyDefinition].fields, problems, what="a user proxy"
@@ -136,7 +136,7 @@ def read_custom(
         )
         return None
     known = AGENTS.by_model[CustomDefinition].fields | (_OWN if scope.operator else {})
-    fields = read_fields(source, where, known, problems, what="an agent of a class of its own")
+    fields = read_fields(source, where, known, problems, what="a custom agent")
     values = _values(fields, "custom_agent", name)
     own = {part: values.pop(part, None) for part in _OWN}
     if own["class"] is not None:
@@ -192,7 +192,7 @@ def _tools(raw: Any, where: str, scope: Scope, problems: Problems) -> list[str]:
             problems.add(
                 place,
                 "source_not_allowed",
-                "A tool is given by its name here, not as an object with code of its own;"
+                "A tool is referred to by its name here, not defined by an object with code;"
                 f" registered: {listed(scope.tools)}.",
             )
         elif not isinstance(item, str):

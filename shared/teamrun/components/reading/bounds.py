@@ -1,4 +1,4 @@
-"""Bounds of a definition that somebody sent, checked before anything else looks at it."""
+"""Size limits of a definition that a client sent, checked before it is read."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -6,7 +6,7 @@ from typing import Any, cast
 from teamrun.components.definitions.environment import variables
 from teamrun.components.reading.problems import Problems, pointer
 
-__all__ = ["holds_at_most", "within_bounds"]
+__all__ = ["is_within", "within_bounds"]
 
 _MAX_DEPTH = 48
 _MAX_VALUES = 10_000
@@ -14,10 +14,10 @@ _MAX_CHARS = 262_144
 
 
 def within_bounds(raw: Any, where: str, problems: Problems) -> bool:
-    """Whether a value is JSON of bearable size without `${NAME}`; faults are noted.
+    """Whether a value is JSON within the size limits and without `${NAME}`; adds the problems.
 
-    A reference to the environment is refused rather than kept as text: who writes one expects
-    it to be replaced, and only the operator's file may read the environment.
+    A reference to the environment is refused rather than kept as text: its author expects it to
+    be replaced, and only the operator's file may read the environment.
     """
     before = len(problems.found)
     pending: list[tuple[Any, str, int]] = [(raw, where, 0)]
@@ -36,8 +36,8 @@ def within_bounds(raw: Any, where: str, problems: Problems) -> bool:
     return len(problems.found) == before
 
 
-def holds_at_most(raw: Any, *, values: int, levels: int) -> bool:
-    """Whether JSON consists of so many values at most, nested so deeply at most."""
+def is_within(raw: Any, *, values: int, levels: int) -> bool:
+    """Whether JSON has at most `values` values and `levels` levels of nesting."""
     pending: list[tuple[Any, int]] = [(raw, 0)]
     met = 0
     while pending:

@@ -18,7 +18,7 @@ _MAX_DEPTH: Final = 16
 def combined(
     conditions: list[ConditionDefinition],
 ) -> ConditionDefinition | None:
-    """Any one of several conditions; a single one stands for itself."""
+    """Any one of several conditions; a single one is returned as it is."""
     if len(conditions) < 2:
         return conditions[0] if conditions else None
     return OrDefinition(conditions=tuple(conditions))
@@ -89,7 +89,7 @@ class ConditionReader:
             detail = "'type' is needed."
         elif kind == "functional":
             detail = (
-                "'type': a functional condition is Python code, which a definition cannot hold."
+                "'type': a functional condition is Python code, which a definition cannot contain."
             )
         else:
             simple = listed(row.type for row in CONDITIONS if not row.is_combined)
@@ -99,7 +99,7 @@ class ConditionReader:
 
 
 def _mentions(kind: ConditionKind, values: JsonMapping, fields: Fields) -> list[Mention]:
-    """The names in a condition; each is a text or stands in a list."""
+    """The names in a condition, given as a text or a list."""
     found: list[Mention] = []
     for field, what in kind.mentions.items():
         place, value = fields.place(field), values[field]

@@ -1,4 +1,4 @@
-"""Reading one object of a definition: its fields by any name, each fault with its place."""
+"""Reading one object of a definition: its fields by any name, and the location of each problem."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ M = TypeVar("M", bound=BaseModel)
 _SOURCE = "code is not taken from a definition; name a tool that the operator registered"
 _OPERATOR = "addresses and keys belong to the operator's model profiles; name a profile in 'model'"
 _PROVIDER = (
-    "a provider is named in AutoGen component JSON only; say `type` here, and for a model the name"
+    "'provider' is only for AutoGen component JSON; use `type` here, and for a model the name"
     " of a profile in 'model'"
 )
 _IN_TEXTS = "'${NAME}' is replaced in texts only; write the value itself."
@@ -53,7 +53,7 @@ class Fields:
     values: JsonMapping
     spelled: Mapping[str, str]
     meant: frozenset[str] = frozenset()
-    """What unknown fields were probably meant to be."""
+    """The known fields that unknown ones are probably misspellings of."""
 
     def place(self, name: str) -> str:
         """The pointer to a field as the document spells it."""
@@ -69,7 +69,7 @@ def as_object(raw: Any, where: str, problems: Problems, *, what: str) -> JsonObj
 
 
 def as_list(raw: Any, where: str, problems: Problems, *, what: str) -> list[Any]:
-    """The value as a list; empty with a problem noted where it is none."""
+    """The value as a list; if it is none, adds a problem and returns an empty list."""
     if isinstance(raw, (list, tuple)):
         return list(cast("list[Any]", raw))
     problems.add(where, "invalid_definition", f"{what} must be a list, not {kind_of(raw)}.")
@@ -118,16 +118,16 @@ def construct(
     *,
     unknown: Collection[str] = (),
 ) -> M | None:
-    """Make the canonical object, or None with each fault noted at its field.
+    """Create the canonical object, or None, with each problem added at its field.
 
     Args:
         model: Its class.
         fields: The object that was read.
-        values: What to make it of.
-        problems: Takes the faults.
-        unknown: Fields whose value is not known because of a fault elsewhere. What the class
-            finds wrong with these, with a misspelt field, or with one that has a fault already,
-            only follows from that fault and is not noted.
+        values: The values of its fields.
+        problems: The list to add problems to.
+        unknown: Fields whose value is unknown because of a problem elsewhere. Errors of these, of
+            misspelt fields and of fields that already have a problem are consequences and are
+            not reported.
     """
     faulty = [
         *unknown,

@@ -1,4 +1,4 @@
-"""The text of a file that a person wrote: any bytes give a text, or a fault with its line."""
+"""The text of a file that a person wrote: a text, or an error with its line."""
 
 import codecs
 from pathlib import Path
@@ -17,7 +17,7 @@ def read_text(path: Path) -> str:
     """The text of a file in UTF-8, without the byte order mark that some editors write.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         DefinitionError: The file cannot be read, is too long, or is not UTF-8.
     """
     try:

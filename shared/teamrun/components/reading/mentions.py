@@ -1,4 +1,4 @@
-"""Names that a team's conditions and handoffs mention, checked against what the team has."""
+"""Checks of the names in a team's conditions and handoffs against its participants."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -22,7 +22,7 @@ class Mention(NamedTuple):
 
 
 _REMEDIES: Final[Mapping[MentionKind, str]] = {
-    "source": "No message of this team comes from {name}.{hint} Sources: {known}.",
+    "source": "This team has no source of messages named {name}.{hint} Sources: {known}.",
     "target": "No agent of this team hands over to {name}.{hint} Handoff targets: {known}.",
     "speaker": "No agent or team in this team is named {name}.{hint} There are {known}.",
     "function": "No agent of this team has a tool {name}.{hint} Tools: {known}.",
@@ -61,7 +61,7 @@ def check_handoffs(agent: AssistantDefinition, where: str, problems: Problems) -
     Args:
         agent: The agent.
         where: The pointer to its handoffs.
-        problems: Takes the faults.
+        problems: The list to add problems to.
     """
     taken = {tool.lower(): f"the tool {tool!r}" for tool in agent.tools}
     for index, handoff in enumerate(agent.handoffs):
@@ -71,7 +71,7 @@ def check_handoffs(agent: AssistantDefinition, where: str, problems: Problems) -
         name = _tool_name(handoff)
         other = taken.get(name.lower())
         if other is not None:
-            detail = f"The model knows {other} as {name!r} already; give this one another 'name'."
+            detail = f"The model already sees {other} as {name!r}; give this one another 'name'."
             problems.add(pointer(where, index), "invalid_definition", detail)
         taken[name.lower()] = f"the handoff to {handoff.target!r}"
 

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from teamrun.components.reading.bounds import holds_at_most
+from teamrun.components.reading.bounds import is_within
 from teamrun.components.reading.fields import Fields
 from teamrun.components.reading.problems import Problems, pointer, shown
 from teamrun.core.optional import require
@@ -16,26 +16,26 @@ __all__ = ["check_person"]
 _MAX_VALUES: Final = 500
 _MAX_DEPTH: Final = 16
 
-# Answers are checked in the API's process, by schemas of anybody who may submit a run: a reference
+# The API validates answers by schemas of any client that may submit a run: a reference
 # could name a foreign host or itself, a pattern take for ever; unique items are compared in pairs.
 _REFUSED: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("$ref", "$dynamicRef", "$recursiveRef", "$id", "$anchor", "$dynamicAnchor"),
-        "write what it refers to in its place",
+        "write the referenced schema in its place",
     ),
     **dict.fromkeys(("pattern", "patternProperties", "uniqueItems"), "leave it out"),
 }
 _MAPS: Final = frozenset({"properties", "dependentSchemas", "dependencies", "$defs", "definitions"})
-"""Keywords that hold schemas by name."""
+"""Keywords whose value maps names to schemas."""
 _DATA: Final = frozenset({"const", "enum", "default", "examples"})
-"""Keywords that hold values of the answer."""
+"""Keywords whose value is a value of the answer."""
 
 
 def check_person(fields: Fields, problems: Problems) -> None:
-    """Note what is wrong with the schema and the default answer of a user proxy.
+    """Add the problems of the schema and the default answer of a user proxy.
 
     Raises:
-        MissingPackage: There is a schema, and nothing to check it with.
+        MissingPackage: There is a schema, and `jsonschema` is not installed.
     """
     schema, default = fields.values.get("input_schema"), fields.values.get("default_answer")
     if default is not None and fields.values.get("expires_in_seconds") is None:
@@ -43,11 +43,11 @@ def check_person(fields: Fields, problems: Problems) -> None:
         problems.add(fields.place("default_answer"), "invalid_definition", detail)
     if schema is None:
         if default is not None and not isinstance(default, str):
-            detail = "'default_answer' is a text where there is no 'input_schema'."
+            detail = "'default_answer' must be a text if there is no 'input_schema'."
             problems.add(fields.place("default_answer"), "invalid_definition", detail)
         return
     if not isinstance(schema, Mapping):
-        return  # the field's type says so
+        return  # reported by the field's type
     before, form = len(problems.found), cast("JsonMapping", schema)
     _check_schema(form, fields.place("input_schema"), problems)
     if default is not None and len(problems.found) == before:
@@ -57,10 +57,10 @@ def check_person(fields: Fields, problems: Problems) -> None:
 
 
 def _check_schema(schema: JsonMapping, where: str, problems: Problems) -> None:
-    if not holds_at_most(schema, values=_MAX_VALUES, levels=_MAX_DEPTH):
+    if not is_within(schema, values=_MAX_VALUES, levels=_MAX_DEPTH):
         detail = (
-            f"A schema has at most {_MAX_VALUES} values and {_MAX_DEPTH} levels; ask for less"
-            " at a time."
+            f"A schema can have at most {_MAX_VALUES} values and {_MAX_DEPTH} levels; split the"
+            " question."
         )
         problems.add(where, "too_large", detail)
         return
@@ -70,7 +70,7 @@ def _check_schema(schema: JsonMapping, where: str, problems: Problems) -> None:
         return
     validator = _validator(schema)
     if validator is None:
-        detail = f"'$schema': no known draft {shown(schema['$schema'])}; leave it out."
+        detail = f"'$schema': unknown draft {shown(schema['$schema'])}; remove it."
         problems.add(pointer(where, "$schema"), "invalid_definition", detail)
         return
     for error in validator(validator.META_SCHEMA).iter_errors(schema):
@@ -79,7 +79,7 @@ def _check_schema(schema: JsonMapping, where: str, problems: Problems) -> None:
 
 
 def _validator(schema: JsonMapping) -> Any:
-    """The class that checks by this schema; None where it names a draft that is not known."""
+    """The validator class of this schema; None if its draft is unknown."""
     require("jsonschema", extra="api", needed_by="'input_schema'")
     validators: Any = importlib.import_module("jsonschema.validators")
     draft = schema.get("$schema")
@@ -93,7 +93,8 @@ def _refuse_keywords(schema: Any, where: str, problems: Problems) -> None:
     for keyword, value in _inside(schema):
         place = pointer(where, keyword)
         if keyword in _REFUSED:
-            detail = f"{shown(keyword)} is not taken in a schema here: {_REFUSED[str(keyword)]}."
+            reason = _REFUSED[str(keyword)]
+            detail = f"{shown(keyword)} is not supported in a schema here: {reason}."
             problems.add(place, "invalid_definition", detail)
         elif keyword in _MAPS:
             for name, item in _inside(value):

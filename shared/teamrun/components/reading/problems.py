@@ -1,4 +1,4 @@
-"""What is wrong with a definition, and where: a code, a JSON pointer, and the remedy."""
+"""Problems of a definition: a code, a JSON pointer, and the remedy."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ ProblemCode = Literal[
     "model_not_ready",
     "too_large",
 ]
-"""The kinds of fault; stable, part of the HTTP contract."""
+"""The kinds of problem; stable, part of the HTTP contract."""
 
 
 _LONG = 100
@@ -51,7 +51,7 @@ MALFORMED: Final = (
 
 
 class Problem(NamedTuple):
-    """One fault of a definition."""
+    """One problem of a definition."""
 
     pointer: str
     """JSON pointer (RFC 6901) into the document that was read."""
@@ -60,12 +60,12 @@ class Problem(NamedTuple):
 
     @classmethod
     def of(cls, error: DefinitionError) -> Self:
-        """The fault that an error was raised for."""
+        """The problem that an error was raised for."""
         return cls(error.pointer, cast("ProblemCode", error.code), error.message)
 
 
 class Warned(NamedTuple):
-    """Something that holds but is worth knowing."""
+    """A warning about a valid part of a definition."""
 
     pointer: str
     detail: str
@@ -85,20 +85,20 @@ class Source(NamedTuple):
         return self.lines.get(where, 1)
 
     def line_of(self, where: str, detail: str) -> str:
-        """What is to be known about a place, as one line."""
+        """A warning, as one line."""
         return f"{self.name}:{self.line(where)}: {_printable(where) or '/'}: {detail}"
 
     def message(self, found: Sequence[Problem]) -> str:
-        """Every fault on a line of its own, as `file:line: pointer: what is wrong`."""
+        """Each problem on one line, as `file:line: pointer: message`."""
         ordered = sorted(found, key=lambda problem: self.line(problem.pointer))
         texts = [self.line_of(problem.pointer, problem.detail) for problem in ordered]
         if len(texts) == 1:
             return texts[0]
-        return f"{self.name} has {len(texts)} faults:\n" + "\n".join(f"  {text}" for text in texts)
+        return f"{self.name} has {len(texts)} errors:\n" + "\n".join(f"  {text}" for text in texts)
 
 
 class Problems:
-    """The faults of one document, in the order in which they were met."""
+    """The problems of one document, in the order in which they were found."""
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
@@ -113,14 +113,14 @@ class Problems:
         self.warnings.append(Warned(where, detail))
 
     def is_in(self, where: str) -> bool:
-        """Whether a fault was noted at a place or inside of it."""
+        """Whether there is a problem at a location or inside it."""
         inside = where + "/"
         return any(f.pointer == where or f.pointer.startswith(inside) for f in self.found)
 
     def raise_any(self, *, source: Source | None = None) -> None:
-        """Raise all faults as one error; each is in its `problems`.
+        """Raise all problems as one error, which lists them in `problems`.
 
-        The message has every fault with its line if the document came from a file, otherwise the
+        The message lists all problems with their lines if the document is a file, otherwise the
         first one.
 
         Args:
@@ -173,7 +173,7 @@ def ended(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value of the document for a message, cut where it is long."""
+    """A value of the document for a message, truncated if it is long."""
     text = repr(value)
     return text if len(text) <= _LONG else text[:_LONG] + "…"
 

@@ -42,14 +42,14 @@ _COMMON: Final = ("type", "fallback", "price")
 def read_profiles(
     raw: Any, where: str, problems: Problems, *, folder: Path, environ: Mapping[str, str]
 ) -> dict[str, Profile | None]:
-    """All profiles by name, None for one that has a fault; the faults are noted.
+    """All profiles by name, None for an invalid one; adds the problems.
 
     Args:
         raw: The section of the file.
         where: The pointer to it.
-        problems: Takes the faults.
-        folder: Where the file lies; scripts are looked for there.
-        environ: Where `${NAME}` is looked up.
+        problems: The list to add problems to.
+        folder: The folder of the file; scripts are read from it.
+        environ: The environment that `${NAME}` is read from.
     """
     profiles: dict[str, Profile | None] = {}
     for name, item, place in _items(raw, where, problems):
@@ -63,7 +63,7 @@ def read_profiles(
 
 
 def implicit_profile(name: str) -> Profile | None:
-    """The profile that `provider:model` stands for in the operator's file."""
+    """The profile that `provider:model` means in the operator's file."""
     provider, _, model = name.partition(":")
     row = PROVIDERS.get(provider)
     if row is None or row.access is None or not model:
@@ -100,7 +100,7 @@ def _items(raw: Any, where: str, problems: Problems) -> list[tuple[str, JsonObje
 
 
 def _type_of(source: JsonMapping) -> str | None:
-    """The type of a profile that gives none: with a model alone it is OpenAI's."""
+    """The default type of a profile: OpenAI's if it has a model."""
     return "openai" if "model" in source or "model_id" in source else None
 
 
@@ -158,7 +158,7 @@ def _with_script(fields: Fields, values: JsonObject, folder: Path, problems: Pro
     """Put the content of `script_file`, which lies beside the team file, in its place.
 
     Returns:
-        The fields, by which a fault of the script is one at its place in `script_file`.
+        The fields; a problem of the script is reported at its location in `script_file`.
     """
     written = values.pop("script_file", None)
     if written is None:

@@ -1,4 +1,4 @@
-"""What the names in a definition may refer to, and what it may contain."""
+"""The names that a definition may refer to, and the features that it may use."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ __all__ = ["Member", "Scope"]
 
 
 class Member(NamedTuple):
-    """A participant and where the document defines it."""
+    """A participant and its location in the document."""
 
     definition: ParticipantDefinition
     where: str
@@ -53,7 +53,7 @@ class Scope:
     because of a fault in the section itself; a name that is not found there is no other fault."""
 
     def check_model(self, name: object, where: str, problems: Problems) -> None:
-        """Note a problem where no such profile exists."""
+        """Add a problem if the profile does not exist."""
         if not isinstance(name, str) or name in self.models or self.model_is_known(name):
             return
         if "models" in self.unread or problems.is_in(where):
@@ -66,7 +66,7 @@ class Scope:
         )
 
     def check_agent(self, name: object, where: str, problems: Problems) -> None:
-        """Note a problem where no such agent class is registered."""
+        """Add a problem if the agent class is not registered."""
         if not isinstance(name, str) or name in self.agents or problems.is_in(where):
             return
         hint = did_you_mean(name, self.agents)
@@ -77,7 +77,7 @@ class Scope:
         )
 
     def check_tool(self, name: object, where: str, problems: Problems) -> None:
-        """Note a problem where no such tool is registered."""
+        """Add a problem if the tool is not registered."""
         if not isinstance(name, str) or name in self.tools or problems.is_in(where):
             return
         if ":" in name or "." in name:

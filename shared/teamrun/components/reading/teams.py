@@ -86,7 +86,7 @@ class TeamReader:
         """The name of a model profile, checked. Another form replaces this.
 
         Args:
-            raw: What the document has.
+            raw: The value in the document.
             where: The pointer to it.
             spelled: The name of its field in the document.
         """
@@ -116,7 +116,7 @@ class TeamReader:
         return Member(team, where)
 
     def _members(self, fields: Fields, depth: int) -> list[Member | None]:
-        """The members; None stands for one that has a fault."""
+        """The members; None for an invalid one."""
         where = fields.place("participants")
         raw = fields.values.get("participants")
         if raw is None:
@@ -155,7 +155,7 @@ class TeamReader:
         return self.scope.member(name)
 
     def _put_termination(self, fields: Fields, values: JsonObject) -> list[Mention]:
-        """Put the condition where its source is; the names that it mentions."""
+        """Store the condition under its source's name; returns the names that it mentions."""
         raw = values.pop("termination", None)
         if raw is None:
             return []

@@ -14,7 +14,7 @@ __all__ = ["YamlText", "load_yaml"]
 _MAX_CHARS = 1_000_000
 _PLAIN = "tag:yaml.org,2002:"
 _MAX_BITS = 64
-"""Of a whole number: what the stores and every client of the API can hold."""
+"""Largest whole number that the stores and all clients of the API can represent."""
 _UNREADABLE = object()
 _SCALARS = frozenset({"str", "int", "float", "bool", "null"})
 
@@ -31,7 +31,7 @@ def load_yaml(text: str, *, source: str) -> YamlText:
     """Read a YAML text; `source` names it in messages.
 
     Raises:
-        DefinitionError: It is not YAML, or uses what is refused here; all such faults are in it.
+        DefinitionError: It is not valid YAML, or uses a refused feature; lists all problems.
         MissingPackage: PyYAML is not installed.
     """
     if find_spec("yaml") is None:
@@ -107,7 +107,7 @@ class _Reader:
                     self.value(item, pointer(where, index)) for index, item in enumerate(node.value)
                 ]
             case "scalar", "timestamp" | "str":
-                return encodable(node.value)  # an escape may stand for half of a surrogate pair
+                return encodable(node.value)  # an escape may be half of a surrogate pair
             case "scalar", "int" | "float" if ":" in node.value:
                 return node.value  # YAML 1.1 would read 1:30 as ninety
             case "scalar", _ if kind in _SCALARS:
