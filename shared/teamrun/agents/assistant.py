@@ -76,10 +76,10 @@ class _TurnUnderWay:
 
     token: CancellationToken | None
     message_id: str = ""
-    """Of the message that the chunks of the last model call add up to, where it was streamed."""
+    """Id of the message that the chunks of the last model call form, if it was streamed."""
     inner: list[AnyMessage] = field(default_factory=list[AnyMessage])
     asked: int = 0
-    """Model calls that have asked for tools."""
+    """Model calls that requested tools."""
     result: CreateResult = field(init=False)
     """Of the last model call."""
     calls: Sequence[FunctionCall] = ()
@@ -89,7 +89,7 @@ class _TurnUnderWay:
     response: Response | None = None
 
     async def settle(self, context: ChatCompletionContext, mark: int, toolset: Toolset) -> None:
-        """End the turn; if it was cut short, take back what it has changed."""
+        """End the turn; if it was interrupted, undo its changes."""
         if self.response is None:
             context.rewind(mark)
             await toolset.undo_turn()
@@ -106,15 +106,15 @@ class AssistantAgent(BaseChatAgent):
         tools: Tools and functions; a function's docstring describes it to the model.
         workbench: One or more sets of tools, in place of `tools`.
         handoffs: Agents that the model may hand over to, by name or as `Handoff`.
-        model_context: What the agent remembers, and how much of it the model is shown;
-            everything where None.
-        description: What the agent is good for, as other agents and selecting models read it.
-        system_message: Instructions for the model; none where None.
+        model_context: The conversation, and the part of it that the model sees;
+            by default all of it.
+        description: The agent's purpose, as other agents and selecting models read it.
+        system_message: Instructions for the model; None omits them.
         model_client_stream: Yield the model's text in chunks as it comes.
         reflect_on_tool_use: After the last tool calls, let the model answer with their results
-            in sight, without tools. By default, only if `output_content_type` is set.
-            Otherwise, or if the model asks for tools again, the answer is a summary of the results.
-        max_tool_iterations: How many times the model may ask for tools in one turn.
+            visible, without tools. By default, only if `output_content_type` is set.
+            Otherwise, or if the model requests tools again, the answer is a summary of the results.
+        max_tool_iterations: Maximum number of rounds of tool calls in one turn.
         tool_call_summary_format: Writes one result in the summary, with `{tool_name}`,
             `{arguments}`, `{result}` and `{is_error}`.
         tool_call_summary_formatter: A function that does it in place of the format.
@@ -123,12 +123,12 @@ class AssistantAgent(BaseChatAgent):
         output_content_type_format: How such a message is written as text, with its fields as
             `{names}`.
         memory: Asked on every turn.
-        metadata: Notes of the user's own.
-        tool_choice: `required` and a tool's schema hold for the first model call of a turn.
+        metadata: The user's annotations.
+        tool_choice: `required` and a tool's schema apply to the first model call of a turn.
         max_tool_use_attempts: Another name for `max_tool_iterations`.
 
     Raises:
-        ValueError: The arguments do not fit together; the text says which.
+        ValueError: The arguments contradict each other.
         TypeError: An argument is of the wrong type.
     """
 
@@ -205,7 +205,7 @@ class AssistantAgent(BaseChatAgent):
 
     @property
     def model_context(self) -> ChatCompletionContext:
-        """What the agent remembers."""
+        """The agent's conversation."""
         return self._model_context
 
     @property
@@ -219,7 +219,7 @@ class AssistantAgent(BaseChatAgent):
         return types
 
     def copy_for(self, path: str, leaves: Leaves) -> "AssistantAgent":
-        """A copy with other leaves; it has heard what the agent has heard, and goes its own way.
+        """A copy with other leaves; it starts with the same conversation and is then independent.
 
         Raises:
             UsageError: The agent has memories or workbenches, of which there can be no copy.
@@ -238,7 +238,7 @@ class AssistantAgent(BaseChatAgent):
         messages: Sequence[BaseChatMessage],
         cancellation_token: CancellationToken | None = None,
     ) -> Response:
-        """Answer what is new since the last call."""
+        """Respond to the messages since the last call."""
         return await last_response(self.on_messages_stream(messages, cancellation_token))
 
     async def on_messages_stream(
@@ -246,14 +246,14 @@ class AssistantAgent(BaseChatAgent):
         messages: Sequence[BaseChatMessage],
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[AnyMessage | Response, None]:
-        """Answer what is new since the last call; yields inner messages, the `Response` last.
+        """Respond to the messages since the last call; yields inner messages, the `Response` last.
 
         A turn that is cut short, by an error, a cancel or a caller that leaves, is as if it had
         not been: the model context is as before, and so are agents and teams among the tools. The
         same messages may be given again.
 
         Raises:
-            ModelError: The model failed for good.
+            ModelError: The model failed permanently.
             RuntimeError: A stream ended without its result.
             asyncio.CancelledError: The token was cancelled.
         """
@@ -385,7 +385,7 @@ class AssistantAgent(BaseChatAgent):
         return messages, arguments
 
     def _used_up(self, turn: _TurnUnderWay) -> bool:
-        """Whether the model may ask for no more tools: the next call is the reflection."""
+        """Whether no more tool calls are allowed: the next call is the reflection."""
         return turn.asked == self._max_tool_iterations
 
     async def _answer(self, turn: _TurnUnderWay, result: CreateResult, text: str) -> Response:
@@ -449,7 +449,7 @@ class AssistantAgent(BaseChatAgent):
         turn.response = self._conclude(turn, result.thought)
 
     def _conclude(self, turn: _TurnUnderWay, thought: str | None) -> Response | None:
-        """The end of the turn after tool results, or None where the model is asked again."""
+        """The end of the turn after tool results, or None if the model is called again."""
         message: BaseChatMessage | None = None
         if self._handoffs:
             message = handoff_message(
@@ -469,7 +469,7 @@ class AssistantAgent(BaseChatAgent):
         )
 
     async def _close(self, turn: _TurnUnderWay, result: CreateResult) -> Response:
-        """End a turn whose reflection asked for more tools, which are not carried out.
+        """End a turn whose reflection requested more tools, which are not executed.
 
         The tools before it have had their effects: so the answer is the text beside the request,
         or the summary of the results when there is none that fits the output type.

@@ -1,4 +1,4 @@
-"""What the arguments of an assistant must fulfil, and what a model is able to see."""
+"""Validation of an assistant's arguments, and what a model is able to see."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def checked_content_type(content_type: type[BaseModel] | None) -> type[BaseModel
 
 
 def read_content(content_type: type[ContentT], text: str, *, agent: str) -> ContentT:
-    """A model's answer as the class that was asked for; a Markdown fence around it is removed.
+    """A model's answer as the requested class; a Markdown fence around it is removed.
 
     Raises:
         ModelError: The answer does not fit the class.
@@ -93,7 +93,7 @@ def checked_workbenches(
     """The workbenches of an agent.
 
     Raises:
-        ValueError: It has tools, too.
+        ValueError: The assistant also has tools.
     """
     if workbench is None:
         return ()
@@ -106,11 +106,11 @@ def checked_workbenches(
 
 
 def checked_iterations(iterations: int, attempts: int | None) -> int:
-    """How many times the model may ask for tools in one turn.
+    """Maximum number of rounds of tool calls in one turn.
 
     Args:
-        iterations: The argument; 1 where it was not given.
-        attempts: The same under its other name.
+        iterations: The argument; by default 1.
+        attempts: The same argument under its other name.
 
     Raises:
         ValueError: Both are given, or it is less than 1.
@@ -124,7 +124,7 @@ def checked_iterations(iterations: int, attempts: int | None) -> int:
 
 
 def without_images(messages: list[LLMMessage]) -> list[LLMMessage]:
-    """The messages as a model without vision gets them: `<image>` where an image stands."""
+    """The messages for a model without vision: `<image>` in place of each image."""
     return [
         UserMessage(
             content="\n".join(part if isinstance(part, str) else "<image>" for part in content),

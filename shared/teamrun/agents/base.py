@@ -19,11 +19,11 @@ __all__ = ["BaseChatAgent", "checked_response", "last_response", "messages_of_ta
 class BaseChatAgent(ABC):
     """An agent of a conversation: subclass it and write `on_messages`.
 
-    An agent keeps what it has heard. It is called with what is new since its last turn.
+    An agent keeps its conversation. It is called with the messages since its last turn.
 
     Args:
         name: A Python identifier, unique in a team.
-        description: What the agent is good for.
+        description: The agent's purpose.
 
     Raises:
         ValueError: The name is no identifier.
@@ -43,7 +43,7 @@ class BaseChatAgent(ABC):
 
     @property
     def description(self) -> str:
-        """What the agent is good for, as other agents and selecting models read it."""
+        """The agent's purpose, as other agents and selecting models read it."""
         return self._description
 
     @property
@@ -57,14 +57,14 @@ class BaseChatAgent(ABC):
         messages: Sequence[BaseChatMessage],
         cancellation_token: CancellationToken | None = None,
     ) -> Response:
-        """Answer what is new since the last call."""
+        """Respond to new messages, those since the last call."""
 
     async def on_messages_stream(
         self,
         messages: Sequence[BaseChatMessage],
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[AnyMessage | Response, None]:
-        """Answer what is new since the last call; yields inner messages, the `Response` last."""
+        """Respond to new messages; yields inner messages, the `Response` last."""
         answer = await self.on_messages(messages, cancellation_token or CancellationToken())
         response = checked_response(answer, agent=self._name)
         for message in response.inner_messages or ():
@@ -73,13 +73,13 @@ class BaseChatAgent(ABC):
 
     @abstractmethod
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
-        """Forget everything heard and said."""
+        """Clear the conversation."""
 
     async def on_pause(self, cancellation_token: CancellationToken) -> None:  # noqa: B027 - optional
         """The team is paused while this agent works."""
 
     async def on_resume(self, cancellation_token: CancellationToken) -> None:  # noqa: B027 - optional
-        """The team goes on."""
+        """The team was resumed."""
 
     async def save_state(self) -> JsonMapping:
         """What `load_state` needs to continue, as JSON data."""
@@ -103,10 +103,10 @@ class BaseChatAgent(ABC):
         Args:
             task: A text, a message or several; None lets the agent speak without a new one.
             cancellation_token: Ends the run with `CancelledError`.
-            output_task_messages: The result holds the task, too.
+            output_task_messages: Include the task in the result.
 
         Raises:
-            ValueError: The list of messages is empty, or holds something else.
+            ValueError: The list is empty, or contains something other than messages.
         """
         heard = messages_of_task(task)
         answer = await self.on_messages(heard, cancellation_token or CancellationToken())
@@ -131,10 +131,10 @@ class BaseChatAgent(ABC):
         Args:
             task: A text, a message or several; None lets the agent speak without a new one.
             cancellation_token: Ends the run with `CancelledError`.
-            output_task_messages: Yield the task and have it in the result, too.
+            output_task_messages: Yield the task and include it in the result.
 
         Raises:
-            ValueError: The list of messages is empty, or holds something else.
+            ValueError: The list is empty, or contains something other than messages.
         """
         heard = messages_of_task(task)
         produced: list[AnyMessage] = []
@@ -158,12 +158,12 @@ async def last_response(turn: AsyncGenerator[AnyMessage | Response, None]) -> Re
     async for item in turn:
         if isinstance(item, Response):
             response = item
-    assert response is not None  # it is what a turn ends with
+    assert response is not None  # a turn ends with it
     return response
 
 
 def checked_response(response: object, *, agent: str) -> Response:
-    """What an agent of any class has answered.
+    """The response of an agent of any class.
 
     Raises:
         AgentFailed: It is not a `Response` with a chat message.
@@ -183,11 +183,11 @@ def checked_response(response: object, *, agent: str) -> Response:
 
 
 def messages_of_task(task: Task | None) -> list[BaseChatMessage]:
-    """The messages that a task stands for.
+    """The messages of a task.
 
     Raises:
-        ValueError: It is an empty list, or holds something that is no chat message.
-        TypeError: It is neither a text nor a message nor a list.
+        ValueError: It is an empty list, or contains something other than chat messages.
+        TypeError: It is not a text, a message or a list.
     """
     if task is None:
         return []

@@ -1,7 +1,7 @@
 """Copies of agents and teams that exist already: one for each run that they take part in.
 
-An agent or a team that is a tool is one object of its process. It remembers what it has heard, so
-runs must not share it.
+An agent or a team in a tool is one object in its process. It keeps its conversation, so runs must
+not share it.
 """
 
 from typing import TYPE_CHECKING, Protocol

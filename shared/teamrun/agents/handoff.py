@@ -16,13 +16,13 @@ class Handoff(BaseModel, defer_build=True):
     """A way to hand over; only `target` has to be given."""
 
     target: str
-    """The name of the agent that goes on."""
+    """The name of the agent that takes over."""
     description: str = ""
-    """What the model reads; `Handoff to {target}.` where empty."""
+    """The description for the model; by default `Handoff to {target}.`."""
     name: str = ""
-    """How the model calls it, a Python identifier; `transfer_to_{target}` where empty."""
+    """The tool's name for the model, a Python identifier; by default `transfer_to_{target}`."""
     message: str = ""
-    """What the target is told; a sentence with its name where empty."""
+    """The message to the target; by default a sentence with its name."""
 
     @model_validator(mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""What an agent makes of tool results: a handover, or a summary as its answer."""
+"""The end of a turn after tool calls: a handover, or a summary of the results."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -30,9 +30,9 @@ def handoff_message(
     thought: str | None,
     provider_data: ProviderData | None = None,
 ) -> HandoffMessage | None:
-    """The handover that the model asked for, with the other calls of the turn as its context.
+    """The handover that the model requested, with the other calls of the turn as its context.
 
-    None where it asked for none; the first one where it asked for several.
+    None if it requested none; the first one if it requested several.
     """
     asked = [call.name for call in calls if call.name in handoffs]
     if not asked:
@@ -73,9 +73,9 @@ def summary_message(
     """The results as an answer, one below the other.
 
     Args:
-        calls: What was called.
-        results: What came of it, in the same order.
-        formatter: Writes each result; `template` is used where None.
+        calls: The calls.
+        results: Their results, in the same order.
+        formatter: Formats each result; by default `template` does.
         template: A format string with `{tool_name}`, `{arguments}`, `{result}`, `{is_error}`.
         source: The agent.
     """

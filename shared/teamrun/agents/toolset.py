@@ -1,4 +1,4 @@
-"""The tools of one agent: what the model is offered, and how its calls are carried out."""
+"""The tools of one agent: their schemas for the model, and the execution of calls."""
 
 import asyncio
 from asyncio import Queue, Task
@@ -35,7 +35,7 @@ from teamrun.tools.workbench import (
 __all__ = ["AnyTool", "Report", "Toolset", "as_tools"]
 
 AnyTool: TypeAlias = Tool | Callable[..., Any]
-"""What an agent takes for a tool: a tool, or a function that is made one."""
+"""A tool, or a function from which a tool is created."""
 Report: TypeAlias = Callable[[AnyMessage], None]
 """Takes a message that a tool reports while it works."""
 
@@ -99,7 +99,7 @@ class Toolset:
         self._known: list[ToolSchema] | None = None
 
     async def schemas(self) -> Sequence[ToolSchema]:
-        """What the model is offered now, handoffs last."""
+        """The tools that the model sees now, handoffs last."""
         if self._known is None or self._dynamic:
             schemas = list(self._own)
             for workbench in self._workbenches:
@@ -166,7 +166,7 @@ class Toolset:
         token: CancellationToken | None,
         results: list[FunctionExecutionResult],
     ) -> AsyncGenerator[AnyMessage, None]:
-        """Carry out calls at the same time; yields what they report as it comes.
+        """Execute calls concurrently; yields their events as they arrive.
 
         Args:
             calls: The calls.
@@ -188,7 +188,7 @@ class Toolset:
                 with cancelled_by(token):
                     item = await queue.get()
                 if isinstance(item, Task):
-                    item.result()  # raises what the task raised
+                    item.result()  # raises the task's exception
                     running -= 1
                 else:
                     yield item

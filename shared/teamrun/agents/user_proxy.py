@@ -24,7 +24,7 @@ InputFunc: TypeAlias = (
     | Callable[[str], Awaitable[str]]
     | Callable[[str, CancellationToken | None], Awaitable[str]]
 )
-"""Takes a prompt, and an async function the token as well; returns what the person said."""
+"""Takes a prompt, and an async function also the token; returns the person's answer."""
 
 
 class UserProxyAgent(BaseChatAgent):
@@ -34,8 +34,8 @@ class UserProxyAgent(BaseChatAgent):
         name: A Python identifier, unique in a team.
         description: Who that is.
         input_func: Asks the person. A function that is not async is called in a thread; when
-            the turn is cancelled, the thread goes on waiting and its answer is dropped.
-            `input` where None.
+            the turn is cancelled, the thread keeps waiting and its answer is dropped.
+            By default `input`.
     """
 
     class InputRequestContext:
@@ -111,7 +111,7 @@ class UserProxyAgent(BaseChatAgent):
 
         Raises:
             RuntimeError: The input function failed, or the last message is a handoff to
-                somebody else.
+                another participant.
             asyncio.CancelledError: The token was cancelled.
         """
         handoff = self._handoff_to_me(messages)

@@ -1,8 +1,8 @@
-"""The seam for teams: who speaks next is up to the class, everything else is here.
+"""The base class of teams; subclasses define the order of speakers.
 
-Above it: notebooks, `TeamTool`, outer teams, and the engine of durable runs. Below it:
-`round_robin.py`, `selector.py`; `turns.py` has the work on a task. A turn is a direct call of the
-participant, in the task of the caller: no queue, no task, no copy of a message.
+Used by notebooks, `TeamTool`, outer teams, and the engine of durable runs. Subclasses are in
+`round_robin.py` and `selector.py`; `turns.py` executes a task. A turn is a direct call of the
+participant in the caller's task: no queue, no new task, no copy of a message.
 """
 
 from abc import abstractmethod
@@ -32,34 +32,34 @@ from teamrun.teams.turns import TeamObserver, Turns
 __all__ = ["BaseGroupChat", "TeamObserver"]
 
 _STEPS_OF_A_CLOSE: Final = 4
-"""Steps of the event loop in which it closes a stream that its caller has dropped, as with `break`
-in an `async for`: it is told, it makes a task, and the task closes the stream."""
+"""Steps of the event loop until a dropped stream is closed, as after `break` in an `async for`:
+the loop is notified, it creates a task, and the task closes the stream."""
 
 
 class BaseGroupChat(Turns):
     """A team whose participants take turns in one conversation.
 
-    Every participant hears what the others say, never their events. After the task and after
-    each turn the termination condition is asked, then `max_turns`. `run` without a task goes on
-    with the conversation. The exception of a participant comes out of `run` as it is: AutoGen
-    raises a RuntimeError with the text of it instead.
+    Every participant receives the messages of the others, but not their events. After the task
+    and after each turn, the termination condition is checked, then `max_turns`. `run` without a
+    task continues the conversation. `run` raises the exception of a participant unchanged;
+    AutoGen raises a RuntimeError with its text instead.
 
-    A run that ended on its own leaves condition and turn count reset. One that was cut short, by
-    an exception, a cancel or a caller that leaves the stream, leaves them as they are, in
-    `save_state` too: `run()` goes on from there, and `run(task=...)` counts anew. An agent's turn
-    that was cut short is taken again. That of a nested team goes on with what it has produced.
-    `run` with the same messages as before, by their ids, goes on as well, and its result is that
-    of the whole run.
+    When a run ends normally, the condition and the turn count are reset. When it is interrupted by
+    an exception, a cancellation or a caller that leaves the stream, they are kept, in `save_state`
+    too: `run()` continues from there, and `run(task=...)` starts counting from zero. An agent
+    repeats a turn that was interrupted. A nested team continues its turn with the messages that it
+    has produced. `run` with the same messages as before, by their ids, also continues, and returns
+    the result of the whole run.
 
     Args:
-        participants: Agents and teams, with names of their own.
+        participants: Agents and teams with unique names.
         name: The team's name; by default that of the class.
-        description: What the team is good for.
-        termination_condition: When to stop; None: at `max_turns`, or never.
-        max_turns: How many turns a run has at most.
-        custom_message_types: Classes of messages that the participants do not announce in
-            `produced_message_types`; `load_state` needs to know them.
-        emit_team_events: Yield who was selected, before each turn.
+        description: The team's purpose.
+        termination_condition: When to stop; by default at `max_turns`, or never.
+        max_turns: Maximum number of turns of a run.
+        custom_message_types: Classes of messages that are not in the participants'
+            `produced_message_types`; `load_state` requires them.
+        emit_team_events: Yield the selected speaker before each turn.
         agents: Another name of `participants`.
 
     Raises:
@@ -99,7 +99,7 @@ class BaseGroupChat(Turns):
 
     @property
     def description(self) -> str:
-        """What the team is good for."""
+        """The team's purpose."""
         return self._description
 
     @property
@@ -109,12 +109,12 @@ class BaseGroupChat(Turns):
 
     @property
     def max_turns(self) -> int | None:
-        """How many turns a run has at most."""
+        """Maximum number of turns of a run."""
         return self._ending.max_turns
 
     @property
     def stop_code(self) -> str | None:
-        """Why the last run stopped, as a machine reads it; None as long as it goes on.
+        """The code of the reason why the last run stopped; None while it continues.
 
         It is the code of the condition that fired first, or `max_turns`.
         """
@@ -122,7 +122,7 @@ class BaseGroupChat(Turns):
 
     @property
     def stop_reason(self) -> str | None:
-        """Why the last run stopped, in words; None as long as it goes on."""
+        """The reason why the last run stopped, as text; None while it continues."""
         return self._ending.reason
 
     async def run(
@@ -132,7 +132,7 @@ class BaseGroupChat(Turns):
         cancellation_token: CancellationToken | None = None,
         output_task_messages: bool = True,
     ) -> TaskResult:
-        """Work on the task until something says stop; see `run_stream`."""
+        """Work on the task until the team stops; see `run_stream`."""
         stream = self.run_stream(
             task,
             cancellation_token=cancellation_token,
@@ -152,13 +152,13 @@ class BaseGroupChat(Turns):
         cancellation_token: CancellationToken | None = None,
         output_task_messages: bool = True,
     ) -> AsyncGenerator[AnyMessage | TaskResult, None]:
-        """Work on the task; yields messages and events as they come, the `TaskResult` last.
+        """Work on the task; yields messages and events as they arrive, the `TaskResult` last.
 
         Args:
-            task: A text, a message or several; None goes on with the conversation.
+            task: A text, a message or several; None continues the conversation.
             cancellation_token: Cancelling it ends the run with `CancelledError`, whatever a
                 participant is doing; the team can be used again.
-            output_task_messages: The messages of the task come first, in the result too.
+            output_task_messages: Yield the task first, and include it in the result.
 
         Raises:
             TeamBusy: The team is running already.
@@ -202,7 +202,7 @@ class BaseGroupChat(Turns):
         await self._reset_order()
 
     async def pause(self) -> None:
-        """Tell the participants that the team is paused; what they do about it is theirs.
+        """Notify the participants that the team is paused.
 
         Raises:
             RuntimeError: The team has not run yet.
@@ -212,7 +212,7 @@ class BaseGroupChat(Turns):
             await seat.pause()
 
     async def resume(self) -> None:
-        """Tell the participants that the team goes on.
+        """Notify the participants that the team was resumed.
 
         Raises:
             RuntimeError: The team has not run yet.
@@ -222,10 +222,10 @@ class BaseGroupChat(Turns):
             await seat.resume()
 
     async def save_state(self) -> JsonMapping:
-        """Everything that `load_state` needs to go on, as JSON data.
+        """Everything that `load_state` needs to continue, as JSON data.
 
         During a run, agents of this library are saved as of the beginning of the turn under way:
-        a run that goes on from the state takes that turn again.
+        a run that continues from the state repeats that turn.
         """
         states = {name: await seat.save_state() for name, seat in self._seats.items()}
         states[self._manager_name] = await self._save_own()
@@ -239,7 +239,7 @@ class BaseGroupChat(Turns):
         return self._save_manager({"message_thread": thread, "run": run, **counts}).model_dump()
 
     async def _load_own(self, state: JsonMapping, factory: MessageFactory) -> None:
-        """Continue from what `_save_own` gave."""
+        """Continue from the result of `_save_own`."""
         manager = await self._load_manager(state)
         create = partial(_message, factory)
         self._thread = [create(data) for data in manager.message_thread]
@@ -252,13 +252,13 @@ class BaseGroupChat(Turns):
             self._ending.reason, self._ending.code = manager.run.stop_reason, manager.run.stop_code
 
     async def load_state(self, state: JsonMapping) -> None:
-        """Go on from what `save_state` gave, or AutoGen's team of the same class.
+        """Continue from a saved state, ours or that of AutoGen's team of the same class.
 
         Raises:
             TeamBusy: The team is running.
-            ValueError: The state lacks a participant, or holds a message of an unknown type.
-            Exception: A participant's `load_state` has failed. In every case the team and its
-                participants have the state that they had.
+            ValueError: The state lacks a participant, or contains a message of an unknown type.
+            Exception: A participant's `load_state` failed. In every case the team and its
+                participants keep their previous state.
         """
         await self._refuse_when_running("its state cannot be loaded until it is stopped")
         check_version(state)
@@ -276,10 +276,10 @@ class BaseGroupChat(Turns):
         await load_all(loadings)
 
     async def reopen(self, speaker: str) -> bool:
-        """Let the next run go on with the last one, which a handoff to a person has ended.
+        """Let the next run continue the last one, which ended with a handoff to a person.
 
-        Turns, and what the termination condition has counted, count on. `speaker`, an agent of
-        this team or of a team in it, takes the first turn: the answer is for it.
+        Turns and the counts of the termination condition continue. `speaker`, an agent of this
+        team or of a team in it, takes the first turn, because the answer is for it.
 
         Returns False if the run cannot go on, because it has reached another limit as well;
         `stop_reason` and `stop_code` are those of the limit then.
@@ -301,11 +301,11 @@ class BaseGroupChat(Turns):
 
     @abstractmethod
     def _give_turn(self, name: str) -> None:
-        """Let that participant speak next, out of its turn."""
+        """Give the next turn to that participant."""
 
     @abstractmethod
     async def _reset_order(self) -> None:
-        """Forget who has spoken."""
+        """Forget the order of speakers."""
 
     @abstractmethod
     def _save_manager(self, common: JsonMapping) -> BaseGroupChatManagerState:
@@ -342,5 +342,5 @@ class BaseGroupChat(Turns):
 
 def _message(factory: MessageFactory, data: JsonMapping) -> AnyMessage:
     message = factory.create(data)
-    assert isinstance(message, BaseAgentEvent | BaseChatMessage)  # there is nothing else
+    assert isinstance(message, BaseAgentEvent | BaseChatMessage)  # the only kinds
     return message

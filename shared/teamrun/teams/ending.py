@@ -17,10 +17,10 @@ _HANDOFF: Final = "handoff"
 
 
 class Ending:
-    """Counts the turns of a run and says when it is over.
+    """Counts the turns of a run and determines when it ends.
 
-    A run that has ended leaves everything reset. One that was cut short leaves it as it is, so
-    that the next run without a task goes on counting.
+    When a run ends, everything is reset. When it is interrupted, the counts are kept, so that the
+    next run without a task continues them.
     """
 
     __slots__ = (
@@ -48,16 +48,16 @@ class Ending:
         self.turns = 0
         """Turns taken in the present run, or in the one that was cut short."""
         self.reason: str | None = None
-        """Why the last run has ended; None as long as it goes on."""
+        """Why the last run ended; None while it continues."""
         self.code: str | None = None
-        """The same for machines."""
+        """The code of `reason`."""
 
     def fresh_condition(self) -> TerminationCondition | None:
         """A copy of the condition for another team."""
         return copy.deepcopy(self._condition)
 
     async def begin(self, *, is_new: bool) -> None:
-        """Begin a run, or go on with the one that was cut short where the task is not new."""
+        """Begin a run, or continue the interrupted one if the task is not new."""
         self.reason = self.code = self._handed_over = None
         if self._is_cut_short and is_new:
             await self.reset()
@@ -67,16 +67,16 @@ class Ending:
                 self.code = self._condition.stop_code
                 return
             self._condition.start()
-        self._is_cut_short = True  # until the end says otherwise
+        self._is_cut_short = True  # until the run ends
         if self._undecided:  # the caller left the stream before they were decided on
             await self.decide()
 
     def add(self, delta: Sequence[AnyMessage]) -> None:
-        """Take what a task or a turn has added; `decide` looks at it once it was shown."""
+        """Add the messages of a task or a turn; `decide` checks them after they were yielded."""
         self._undecided.extend(delta)
 
     async def decide(self) -> None:
-        """Look at what was added; sets `reason` if that is the end of the run."""
+        """Check the added messages; sets `reason` if the run ends."""
         delta, self._undecided = self._undecided, []
         if self._condition is not None:
             stop = await self._condition(delta)
@@ -92,10 +92,10 @@ class Ending:
             self._condition.count_usage(usage)
 
     async def reopen(self) -> bool:
-        """Go on, in the next run, with what was counted until a handoff ended the last one.
+        """Continue, in the next run, the counts from before a handoff ended the last one.
 
         Returns False, with `reason` and `code` set, if the run has reached another end as well.
-        Nothing is to be counted on if the last run did not end with a handoff.
+        Does nothing if the last run did not end with a handoff.
         """
         if self._handed_over is None:
             return True
@@ -122,7 +122,7 @@ class Ending:
         return f"Maximum number of turns {self.max_turns} reached.", "max_turns"
 
     async def reset(self) -> None:
-        """Begin to count anew."""
+        """Reset all counts."""
         if self._condition is not None:  # first: a cancel can end only this
             await self._condition.reset()
         self.turns = 0
@@ -130,7 +130,7 @@ class Ending:
         self._undecided = []
 
     async def save_state(self) -> JsonObject:
-        """The fields of the manager's state; counts only where a run was cut short."""
+        """The fields of the manager's state, with counts if a run was interrupted."""
         counts = None
         if self._condition is not None and self._is_cut_short:
             counts = await self._condition.save_state()

@@ -1,4 +1,4 @@
-"""A member of a team, agent or nested team, with what it has not been told yet."""
+"""A member of a team, agent or nested team, with the messages for its next turn."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
@@ -25,14 +25,14 @@ _Item = TypeVar("_Item", bound=AnyMessage | Response | TaskResult)
 
 
 class Turn(NamedTuple):
-    """What one turn has added to the conversation."""
+    """The messages that one turn added to the conversation."""
 
     delta: Sequence[AnyMessage]
     """For the thread and the termination condition."""
     said: Sequence[BaseChatMessage]
-    """For the ears of the other participants."""
+    """For the other participants."""
     closing: BaseChatMessage | None
-    """The message that ends the turn, where it was not yielded before."""
+    """The message that ends the turn, unless it was already yielded."""
 
 
 @runtime_checkable
@@ -65,17 +65,17 @@ def participant(member: ChatAgent | Team) -> "Participant":
         return _NestedTeam(member)
     raise TypeError(
         f"A participant must be an agent or a team, not {type(member).__name__!r}; "
-        "derive an agent of your own from BaseChatAgent."
+        "derive custom agents from BaseChatAgent."
     )
 
 
 class Participant(ABC):
-    """What a team does with a member."""
+    """The operations of a team on a member."""
 
     __slots__ = ("_heard", "description", "name")
 
     goes_on: ClassVar[bool] = False
-    """Whether a turn that was cut short goes on where it was; otherwise it is taken again."""
+    """Whether an interrupted turn is continued; otherwise it is repeated."""
 
     def __init__(self, member: ChatAgent | Team) -> None:
         self.name = member.name
@@ -83,29 +83,29 @@ class Participant(ABC):
         self._heard: list[BaseChatMessage] = []
 
     def hear(self, messages: Sequence[BaseChatMessage]) -> None:
-        """Keep what others have said for the next turn."""
+        """Keep messages of others for the next turn."""
         self._heard.extend(messages)
 
     @abstractmethod
     def speak(
         self, token: CancellationToken
     ) -> AsyncGenerator[AnyMessage | Response | TaskResult, None]:
-        """Take a turn; yields what the member yields."""
+        """Take a turn; yields the member's items."""
 
     @abstractmethod
     def finish(self, final: Response | TaskResult | None) -> Turn:
-        """What the turn has added, from the last thing that `speak` yielded.
+        """The messages of the turn, from the last item that `speak` yielded.
 
         Raises:
             RuntimeError: It was no `Response` of an agent, or no `TaskResult` of a team.
         """
 
     def so_far(self) -> Sequence[AnyMessage]:
-        """What a turn under way has produced and will not produce again."""
+        """The messages of the current turn that will not be produced again."""
         return ()
 
     def cut_off(self) -> Turn:
-        """End a turn that was cut short and will not go on; it stays at what it has produced."""
+        """End an interrupted turn that will not be continued; its messages are kept."""
         produced = self.so_far()
         self._forget_turn()
         return Turn(produced, [m for m in produced if isinstance(m, BaseChatMessage)], None)
@@ -120,7 +120,7 @@ class Participant(ABC):
         return ()
 
     def take_unseen_usage(self) -> RequestUsage | None:
-        """What model calls have used that no message tells of, since this was last asked."""
+        """Usage of model calls that no message reports, since the last call of this method."""
         return None
 
     def includes(self, name: str) -> bool:
@@ -128,25 +128,25 @@ class Participant(ABC):
         return name == self.name
 
     async def takes_up(self, speaker: str) -> bool:
-        """Whether this is the agent that is to speak, or a team that now lets it speak next."""
+        """Whether this is the agent that speaks next, or a team that gives it the next turn."""
         return self.includes(speaker)
 
     @abstractmethod
     async def reset(self) -> None:
-        """Forget everything heard and said."""
+        """Clear the conversation."""
         self._heard = []
         self._forget_turn()
 
     @abstractmethod
     async def pause(self) -> None:
-        """Tell it that the team is paused."""
+        """Notify it that the team is paused."""
 
     @abstractmethod
     async def resume(self) -> None:
-        """Tell it that the team goes on."""
+        """Notify it that the team was resumed."""
 
     async def save_state(self) -> JsonObject:
-        """Its own state and what it has not been told yet."""
+        """Its own state and the messages for its next turn."""
         return self._container(
             {
                 "agent_state": dict(await self._save_member()),
@@ -155,7 +155,7 @@ class Participant(ABC):
         ).model_dump()
 
     async def load_state(self, state: JsonMapping, factory: MessageFactory) -> None:
-        """Continue from what `save_state` gave."""
+        """Continue from the result of `save_state`."""
         container = ChatAgentContainerState.model_validate(state)
         messages = [factory.create(data) for data in container.message_buffer]
         await self._load_member(container.agent_state)
@@ -172,8 +172,8 @@ class Participant(ABC):
 
 
 class _Agent(Participant):
-    # What the agent is told stays in the buffer until its turn is over: a turn that was cut
-    # short is taken again, from the same messages.
+    # Messages stay in the buffer until the agent's turn ends: an interrupted turn is repeated with
+    # the same messages.
     __slots__ = ("_agent", "_is_under_way")
 
     def __init__(self, agent: ChatAgent) -> None:
@@ -221,12 +221,13 @@ class _Agent(Participant):
 
     async def _load_member(self, state: JsonMapping) -> None:
         await self._agent.load_state(state)
-        # The state does not tell, and a turn that begins has no run of the same task before it.
+        # The state does not contain this. True is safe: before a first turn there is no run of the
+        # same task.
         self._is_under_way = True
 
 
 def _marked(stream: AsyncGenerator[_Item, None], *, is_again: bool) -> AsyncGenerator[_Item, None]:
-    """The stream of a turn, which runs with the mark of a turn that is taken once more, or not."""
+    """The stream of a turn, marked as a repeated turn or not."""
     return stream if is_again == is_turn_taken_again() else _with_mark(stream, is_again)
 
 
@@ -243,8 +244,8 @@ async def _with_mark(
 
 
 class _NestedTeam(Participant):
-    # A team keeps what it was told even when its run is cut short; run again without a task, it
-    # goes on where it was. So the buffer is handed over, not shown.
+    # A team keeps its messages even when its run is interrupted; run again without a task, it
+    # continues. So the buffer is handed over and cleared.
     __slots__ = ("_earlier", "_has_ended", "_has_run", "_is_under_way", "_shown", "_team")
 
     goes_on = True

@@ -17,8 +17,8 @@ __all__ = ["RoundRobinGroupChat"]
 class RoundRobinGroupChat(BaseGroupChat):
     """A team whose participants speak in the order in which they are given.
 
-    The order carries on from run to run and begins anew after `reset`. `agents` is another name
-    of `participants`; the rest is said at `BaseGroupChat`.
+    The order continues from run to run and restarts after `reset`. `agents` is another name of
+    `participants`; see `BaseGroupChat` for the rest.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""What a run of a team has produced so far.
+"""The messages that a run of a team has produced.
 
-Two things depend on it. The run can be cut short at any point, and the turn of an outer team that
-it belongs to still gets all of its messages. And the same task can be given once more, by an agent
-whose turn was cut short: the run then goes on, and no turn is taken twice.
+The record has two uses. If the run is interrupted at any point, the turn of the outer team that it
+belongs to still gets all of its messages. If an agent whose turn was interrupted repeats the same
+task, the run continues, and no turn is repeated.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -21,13 +21,13 @@ _taken_again: ContextVar[bool] = ContextVar("teamrun_turn_taken_again", default=
 
 
 def is_turn_taken_again() -> bool:
-    """Whether the caller is an agent whose turn was cut short and is now taken once more."""
+    """Whether the caller is an agent that repeats an interrupted turn."""
     return _taken_again.get()
 
 
 @contextmanager
 def turn_taken_again(is_again: bool) -> Generator[None]:
-    """Mark what runs inside the block as part of a turn that is taken once more, or not."""
+    """Mark the code in the block as part of a repeated turn, or not."""
     token = _taken_again.set(is_again)
     try:
         yield
@@ -37,24 +37,24 @@ def turn_taken_again(is_again: bool) -> Generator[None]:
 
 @dataclass(slots=True, kw_only=True)
 class RunRecord:
-    """One run, from its task to its end; it may be cut short and go on several times."""
+    """One run, from its task to its end; it may be interrupted and continued several times."""
 
     task: tuple[str, ...] = ()
     """The ids of the messages that the run began with."""
     shown: list[AnyMessage] = field(default_factory=list[AnyMessage])
-    """What turns that are complete have produced, in order; the task is left out."""
+    """The messages of complete turns, in order, without the task."""
     opening: list[AnyMessage] = field(default_factory=list[AnyMessage])
-    """What the choice of the speaker has produced in the turn under way."""
+    """The events of the selection of the speaker in the current turn."""
     nested: str | None = None
-    """The nested team whose turn is under way."""
+    """The nested team whose turn it is."""
     is_over: bool = False
-    """Whether it has ended on its own, and its result was given to the caller."""
+    """Whether it ended normally, and its result was given to the caller."""
 
     def is_for(self, task: Sequence[BaseChatMessage]) -> bool:
-        """Whether this task asks for the run once more, not for another one.
+        """Whether this task continues the run, instead of starting another one.
 
-        If the run has ended, or has no task, this is so only inside a turn that is taken once
-        more: anyone else asks for another run, or for the rest of this one.
+        If the run has ended, or has no task, only a repeated turn continues it: other callers
+        start another run, or request the rest of this one.
         """
         if self.task != tuple(message.id for message in task):
             return False
@@ -75,7 +75,7 @@ class RunRecord:
     def save(
         self, thread: Sequence[AnyMessage], *, reason: str | None, code: str | None
     ) -> RunState:
-        """The record as JSON data, with what `Ending` says about the run's end."""
+        """The record as JSON data, with the reason and code of the run's end."""
         known = {message.id for message in thread}
         return RunState(
             task=list(self.task),

@@ -1,4 +1,4 @@
-"""Asking a model who speaks next: the prompt, and what is made of the answer."""
+"""Selection of the next speaker by a model: the prompt, and the reading of the answer."""
 
 import re
 import unicodedata
@@ -25,7 +25,7 @@ This is their conversation so far:
 
 Which role out of {participants} should speak next? Answer with the name of that role alone.
 """
-"""The prompt of `SelectorGroupChat`; a prompt of your own may hold the same three fields."""
+"""The prompt of `SelectorGroupChat`; a custom prompt may contain the same three fields."""
 
 # Thai to Tibetan, Burmese, Khmer, Hangul, kana and Han: written without spaces between words, or
 # (Hangul) with endings joined to a name.
@@ -43,14 +43,14 @@ _FIELD = re.compile(r"\{\{|\}\}|\{(roles|participants|history)\}")
 def fill_prompt(template: str, fields: Mapping[str, str]) -> str:
     """Put texts in place of `{roles}`, `{participants}` and `{history}`; `{{` is a brace.
 
-    `str.format` would do the same, and let a prompt of unknown origin ask for a gigabyte of
-    padding or for attributes.
+    `str.format` would also allow gigabytes of padding and access to attributes, which a prompt from
+    a client must not have.
     """
     return _FIELD.sub(lambda found: fields.get(found[1], found[0][0]), template)
 
 
 def history_text(messages: Sequence[LLMMessage]) -> str:
-    """What was said, one paragraph for each message of a person or agent."""
+    """The conversation, one paragraph for each message of a person or agent."""
     said = (
         f"{message.source}: {message.content}".rstrip() + "\n\n"
         for message in messages
@@ -110,12 +110,12 @@ def _bounded(form: str) -> str:
 def feedback_on(
     names: Sequence[str], candidates: Sequence[str], *, previous: str | None
 ) -> str | None:
-    """What to tell a model that has mentioned `names`; None when it has made a choice.
+    """The feedback to a model that mentioned `names`; None if the choice is valid.
 
     Args:
         names: Participants in the model's answer.
-        candidates: Those that it may choose.
-        previous: The speaker who may not speak again, where there is such a rule.
+        candidates: The names that it may choose.
+        previous: The previous speaker, if it must not speak again.
     """
     listed = str(list(candidates))
     if len(names) > 1:

@@ -1,4 +1,4 @@
-"""A team in which a model, or a function, chooses who speaks next."""
+"""A team in which a model or a function selects the next speaker."""
 
 import logging
 import re
@@ -44,36 +44,36 @@ __all__ = ["CandidateFunc", "SelectorFunc", "SelectorGroupChat"]
 logger = logging.getLogger(__name__)
 
 SelectorFunc: TypeAlias = Callable[[Sequence[AnyMessage]], str | Awaitable[str | None] | None]
-"""Chooses a speaker from everything said and done so far; None leaves it to the model."""
+"""Selects a speaker from the messages and events; None leaves the choice to the model."""
 CandidateFunc: TypeAlias = Callable[
     [Sequence[AnyMessage]], Sequence[str] | Awaitable[Sequence[str]]
 ]
-"""Chooses from whom the model may choose."""
+"""Selects the candidates for the model."""
 
 
 class SelectorGroupChat(BaseGroupChat):
-    """A team in which a model chooses who speaks next.
+    """A team in which a model selects the next speaker.
 
-    What the choices cost counts for `TokenUsageTermination`, and with `emit_team_events` each
-    answer of the model is yielded as a `SelectorEvent` that carries its usage. The rest is said
-    at `BaseGroupChat`.
+    The usage of the selections counts for `TokenUsageTermination`. With `emit_team_events`, each
+    answer of the model is yielded as a `SelectorEvent` with its usage. See `BaseGroupChat` for the
+    rest.
 
     Args:
         participants: At least two agents or teams.
         model_client: The model that chooses.
         name: The team's name; by default that of the class.
-        description: What the team is good for.
-        termination_condition: When to stop; None: at `max_turns`, or never.
-        max_turns: How many turns a run has at most.
-        custom_message_types: Classes of messages that `load_state` needs to know.
+        description: The team's purpose.
+        termination_condition: When to stop; by default at `max_turns`, or never.
+        max_turns: Maximum number of turns of a run.
+        custom_message_types: Classes of messages that `load_state` requires.
         selector_prompt: The question; `{roles}`, `{participants}` and `{history}` are filled in.
-        allow_repeated_speaker: Somebody may speak twice in a row.
-        max_selector_attempts: How often the model is asked; after that the previous speaker goes
-            on if it is a candidate, else the first candidate speaks.
-        selector_func: Chooses in place of the model; where it returns None, the model does.
-        candidate_func: Chooses from whom the model may choose; `allow_repeated_speaker` does not
-            matter then.
-        emit_team_events: Yield who was selected, before each turn, and what the model said.
+        allow_repeated_speaker: Allow two turns of one speaker in a row.
+        max_selector_attempts: Maximum number of model calls; after that the previous speaker
+            continues if it is a candidate, else the first candidate speaks.
+        selector_func: Selects in place of the model; if it returns None, the model does.
+        candidate_func: Selects the candidates for the model; `allow_repeated_speaker` has no
+            effect then.
+        emit_team_events: Yield the selected speaker before each turn, and the model's answers.
         model_client_streaming: Take the model's answer as a stream; its pieces are yielded with
             `emit_team_events`.
         model_context: Which part of the conversation the model sees; all of it by default.
@@ -307,7 +307,7 @@ class SelectorGroupChat(BaseGroupChat):
         self._previous_speaker, self._given = self._chosen, None
 
     async def _history(self) -> list[LLMMessage]:
-        """What the model is shown; the context gets what the thread has gained."""
+        """The messages for the model; the new messages of the thread are added to the context."""
         while self._known < len(self._thread):
             message = self._thread[self._known]
             self._known += 1

@@ -1,6 +1,6 @@
 """The state of a team as JSON data, in AutoGen's layout.
 
-Version 1.0.0: `agent_states` holds one container per participant, by name, and the manager of
+Version 1.0.0: `agent_states` has one container per participant, by name, and the manager of
 the team under the name of the team's class with `Manager` behind it. `termination`, `undecided`,
 `run`, `under_way`, `shown`, `is_over` and `chosen` are ours; AutoGen neither writes nor reads them.
 """
@@ -39,7 +39,7 @@ class TeamState(BaseState):
 
 
 class ChatAgentContainerState(BaseState):
-    """A participant, and what it has not been told yet."""
+    """A participant, and the messages for its next turn."""
 
     type: str = "ChatAgentContainerState"
     agent_state: JsonObject = {}
@@ -52,7 +52,7 @@ class NestedTeamContainerState(ChatAgentContainerState):
     under_way: bool = False
     """Whether a turn of a nested team was cut short."""
     shown: list[JsonObject] = []
-    """What it has produced in that turn, if its own state does not contain this."""
+    """Its messages of that turn, if its own state does not contain them."""
     is_over: bool = False
     """Whether the nested team has ended its part of that turn."""
 
@@ -65,7 +65,7 @@ class RunState(BaseModel):
     task: list[str] = []
     """The ids of the messages that the run began with."""
     shown: list[str | JsonObject] = []
-    """What it has produced, without its task; an id stands for a message of the thread."""
+    """Its messages, without the task; a message of the thread is given by its id."""
     opening: list[JsonObject] = []
     nested: str | None = None
     """The nested team whose turn is under way."""
@@ -75,17 +75,17 @@ class RunState(BaseModel):
 
 
 class BaseGroupChatManagerState(BaseState):
-    """What managers of all kinds of teams keep."""
+    """The common state of the managers of all teams."""
 
     type: str = "BaseGroupChatManagerState"
     message_thread: list[JsonObject] = []
-    """Everything said and done so far, the tasks included."""
+    """All messages and events, including the tasks."""
     current_turn: int = 0
     """Turns taken in a run that was cut short; 0 between runs."""
     termination: JsonObject | None = None
     """The counts of the termination condition in a run that was cut short."""
     undecided: int = Field(default=0, ge=0)
-    """How many of the last messages the termination condition has not seen in such a run."""
+    """The number of last messages that the termination condition has not seen in that run."""
     run: RunState | None = None
     """The last run, so that it can go on."""
 

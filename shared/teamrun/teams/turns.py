@@ -1,7 +1,7 @@
-"""How a team works on a task: turn by turn, in the task of the caller.
+"""Execution of a task by a team: turn by turn, in the caller's asyncio task.
 
-Above it: `base.py`, which adds what users call. Below it: `participant.py` (one turn), `ending.py`
-(when to stop) and `run_record.py` (what a run that is cut short goes on from).
+Above it: `base.py`, which adds the public methods. Below it: `participant.py` (one turn),
+`ending.py` (when to stop) and `run_record.py` (from which an interrupted run continues).
 """
 
 import copy
@@ -25,18 +25,18 @@ __all__ = ["TeamObserver", "Turns"]
 
 
 class TeamObserver(Protocol):
-    """Is told how a team gets on; calls are synchronous and on the path of every turn."""
+    """Observes the progress of a team; it is called synchronously in every turn."""
 
     def turn_started(self, turn: int, agent: str) -> None:
         """A participant has been given its turn; turns count from 1 in each run."""
         ...
 
     def turn_completed(self, turn: int, agent: str) -> None:
-        """The turn is over, and what was said has been heard by the others."""
+        """The turn is over, and the others have received its messages."""
         ...
 
     def speaker_selected(self, speakers: list[str]) -> None:
-        """The team has chosen who speaks next; not told where there is nothing to choose."""
+        """The team selected the next speaker; not called if there is no choice."""
         ...
 
 
@@ -44,9 +44,9 @@ class Turns(ABC):
     """Participants who take turns in one conversation, until the termination condition fires."""
 
     observer: TeamObserver | None = None
-    """Is told about turns; a durable run sets it."""
+    """Observes turns; a durable run sets it."""
     inbox: Callable[[], Sequence[BaseChatMessage]] | None = None
-    """Asked before each turn for what people outside have said meanwhile; the team hears it."""
+    """Called before each turn; returns new messages of people outside, which the team receives."""
 
     def __init__(
         self,
@@ -93,14 +93,14 @@ class Turns(ABC):
     def _select_speaker(
         self, token: CancellationToken
     ) -> str | AsyncGenerator[BaseAgentEvent | str, None]:
-        """Choose who speaks next: a name, or a choice that yields events and the name last."""
+        """Select the next speaker: a name, or a stream that yields events and the name last."""
 
     @abstractmethod
     def _turn_over(self) -> None:
         """Take note that the one selected has spoken."""
 
     def run_so_far(self) -> Sequence[AnyMessage]:
-        """What the last run has produced and will not produce again, its task left out.
+        """The messages of the last run that will not be produced again, without its task.
 
         Turns of agents count when they are complete, those of nested teams turn by turn.
         """
@@ -110,7 +110,7 @@ class Turns(ABC):
         return [*run.shown, *run.opening, *self._seats[run.nested].so_far()]
 
     def take_unseen_usage(self) -> RequestUsage | None:
-        """What the team's own model calls have used that no message of a run tells of.
+        """Usage of the team's own model calls that no message of a run reports.
 
         An outer team asks after each turn, for its own count of tokens.
         """
@@ -121,7 +121,7 @@ class Turns(ABC):
         """Count a model call of the team itself.
 
         Args:
-            usage: What it used.
+            usage: The usage of a call.
             is_seen: A message of the run carries it, so an outer team sees it there.
         """
         self._ending.count_usage(usage)
@@ -139,7 +139,7 @@ class Turns(ABC):
     async def _take_up(
         self, task: Sequence[BaseChatMessage], token: CancellationToken, *, echo: bool
     ) -> AsyncGenerator[AnyMessage, None]:
-        """Show what the run of this task has produced, and go on unless it has ended."""
+        """Yield the messages of the run of this task, and continue unless it has ended."""
         for message in (*(task if echo else ()), *self.run_so_far()):
             yield message
         if not self._run.is_over:
@@ -179,7 +179,7 @@ class Turns(ABC):
                 await turn.aclose()
 
     def _begin(self) -> None:
-        """Begin another run, after what a nested team in the middle of its turn has said."""
+        """Begin another run, after the messages of a nested team whose turn was interrupted."""
         speaker = self._run.nested
         self._run = RunRecord()
         if speaker is not None:
@@ -263,7 +263,7 @@ class Turns(ABC):
         self._turn_over()
 
     def _goes_on(self, name: str) -> bool:
-        """Whether this is a team in this one, whose turn goes on after it was cut short."""
+        """Whether this is a nested team, which continues its interrupted turn."""
         return name in self._seats and self._seats[name].goes_on
 
     def _tell_others(self, speaker: str, said: Sequence[BaseChatMessage]) -> None:
