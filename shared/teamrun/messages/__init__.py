@@ -1,7 +1,7 @@
-"""What people, agents and models say: chat messages, events, and the conversation with a model.
+"""Messages: chat messages, events, and the conversation with a model.
 
-Chat messages go from agent to agent; events tell what an agent did in between; the messages
-of `messages.llm` are what a model client sends and receives.
+Agents exchange chat messages; events report the work of an agent in between; a model client sends
+and receives the messages of `messages.llm`.
 """
 
 from typing import TypeAlias

@@ -1,7 +1,7 @@
 """The arguments of tool calls: text that a model wrote, and that ought to be a JSON object.
 
-Whether a call is carried out and what later requests show of it are decided by the same reading,
-so that a model is never told that a call that was carried out was not.
+The execution of a call and its form in later requests depend on the same reading, so that a model
+is never told that an executed call was not executed.
 """
 
 import json
@@ -28,7 +28,7 @@ def read_arguments(text: str) -> JsonObject:
     """
     try:
         parsed: Any = json.loads(text) if text else {}
-        if "\\u" in text:  # an escape may stand for half of a surrogate pair
+        if "\\u" in text:  # an escape may be half of a surrogate pair
             parsed = recordable(parsed)
     except (RecursionError, Unrecordable) as error:
         raise ValueError("the arguments are too large or nested too deeply") from error

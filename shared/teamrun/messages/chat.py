@@ -1,8 +1,8 @@
 """Messages that agents send each other.
 
 A message is made once and then shared: by the thread of a team, by the buffers of its
-participants and, as one `UserMessage`, by the model contexts of all agents that hear it.
-So nothing here copies, and a message that has been sent is not to be changed.
+participants and, as one `UserMessage`, by the model contexts of all agents that receive it.
+So nothing here copies, and a message must not be changed after it was sent.
 """
 
 from abc import ABC, abstractmethod
@@ -46,9 +46,9 @@ class BaseMessage(BaseModel, ABC):
     id: str = Field(default_factory=new_id)
     """Unique; a UUID unless the sender gave another one."""
     source: str
-    """The name of the agent, team or person that it comes from."""
+    """The name of the agent, team or person that sent it."""
     models_usage: RequestUsage | None = None
-    """What the model call behind it used, where there was one."""
+    """The usage of the model call that produced it, if there was one."""
     metadata: dict[str, str] = Field(default_factory=dict)
     """Notes of the user's own; nothing here reads them."""
     created_at: datetime = Field(default_factory=now)
@@ -59,7 +59,7 @@ class BaseMessage(BaseModel, ABC):
         """The message as text for people: consoles, logs, conditions on text."""
 
     def dump(self) -> JsonObject:
-        """The message as JSON data; `type` says which class it was."""
+        """The message as JSON data; `type` is the name of its class."""
         return self.model_dump(mode="json")
 
     @classmethod
@@ -82,11 +82,11 @@ class BaseChatMessage(BaseMessage, ABC):
         """The message as text for a model."""
 
     def to_model_message(self) -> UserMessage:
-        """The message as a model hears it; all who ask get the same object."""
+        """The message for a model; every caller gets the same object."""
         return self._shared(self.to_model_text())
 
     def _shared(self, content: str | list[str | Image]) -> UserMessage:
-        # One UserMessage for every context that hears this message. The identity checks keep
+        # One UserMessage for every context that receives this message. The identity checks keep
         # it right when a field has been set since.
         try:
             known = _get_slot(self, BaseChatMessage)
@@ -120,7 +120,7 @@ class BaseTextChatMessage(BaseChatMessage, ABC):
         return self.content
 
     def to_model_message(self) -> UserMessage:
-        """The content as said by `source`; all who ask get the same object."""
+        """The content as a message of `source`; every caller gets the same object."""
         return self._shared(self.content)
 
 
@@ -169,7 +169,7 @@ def _with_models_in_metadata(
 
 
 class StopMessage(BaseTextChatMessage):
-    """A text that asks for the conversation to stop."""
+    """A text that requests the end of the conversation."""
 
     type: Literal["StopMessage"] = "StopMessage"
 
@@ -178,9 +178,9 @@ class HandoffMessage(BaseTextChatMessage):
     """A text that hands the conversation to another agent."""
 
     target: str
-    """The name of the agent that goes on."""
+    """The name of the agent that takes over."""
     context: list[LLMMessage] = Field(default_factory=list[LLMMessage])
-    """What the target should know beside the text, such as tool results of the same turn."""
+    """Context for the target besides the text, such as tool results of the same turn."""
     type: Literal["HandoffMessage"] = "HandoffMessage"
 
 
@@ -199,14 +199,14 @@ class MultiModalMessage(BaseChatMessage):
     type: Literal["MultiModalMessage"] = "MultiModalMessage"
 
     def to_text(self) -> str:
-        """The texts, one to a line, with `<image>` where an image stands."""
+        """The texts, one per line, with `<image>` in place of each image."""
         return "\n".join(part if isinstance(part, str) else "<image>" for part in self.content)
 
     def to_model_text(self, image_placeholder: str | None = "[image]") -> str:
         """The texts with a placeholder for each image.
 
         Args:
-            image_placeholder: What stands for an image; None puts in its base64 data.
+            image_placeholder: The text in place of an image; None inserts its base64 data.
         """
         return "".join(
             part if isinstance(part, str) else f" {image_placeholder or part.to_base64()}"
@@ -214,12 +214,12 @@ class MultiModalMessage(BaseChatMessage):
         )
 
     def to_model_message(self) -> UserMessage:
-        """The content with its images; all who ask get the same object."""
+        """The content with its images; every caller gets the same object."""
         return self._shared(self.content)
 
 
 class JsonContent(BaseModel):
-    """Structured content whose class is not known where it is read."""
+    """Structured content whose class is unknown to the reader."""
 
     model_config = ConfigDict(extra="allow", defer_build=True)
 

@@ -1,4 +1,4 @@
-"""What some messages carry beside text: code, its outcome, and pieces of memory."""
+"""Content of messages besides text: code, its result, and pieces of memory."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +21,7 @@ class CodeBlock:
 
 @dataclass(slots=True)
 class CodeResult:
-    """What running code printed, and its exit status."""
+    """The output of executed code, and its exit status."""
 
     exit_code: int
     output: str

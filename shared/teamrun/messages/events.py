@@ -1,4 +1,4 @@
-"""What agents and teams report about their work; events are shown and counted, never answered."""
+"""Reports of agents and teams about their work; events are shown and counted, never answered."""
 
 from abc import ABC
 from typing import Literal
@@ -27,7 +27,7 @@ class BaseAgentEvent(BaseMessage, ABC):
 
 
 class ToolCallRequestEvent(BaseAgentEvent):
-    """The model asked for tools."""
+    """The model requested tool calls."""
 
     content: list[FunctionCall]
     type: Literal["ToolCallRequestEvent"] = "ToolCallRequestEvent"
@@ -38,7 +38,7 @@ class ToolCallRequestEvent(BaseAgentEvent):
 
 
 class ToolCallExecutionEvent(BaseAgentEvent):
-    """The tools that the model asked for have answered."""
+    """The requested tool calls have ended."""
 
     content: list[FunctionExecutionResult]
     type: Literal["ToolCallExecutionEvent"] = "ToolCallExecutionEvent"
@@ -71,7 +71,7 @@ class CodeExecutionEvent(BaseAgentEvent):
     type: Literal["CodeExecutionEvent"] = "CodeExecutionEvent"
 
     def to_text(self) -> str:
-        """What the code printed."""
+        """The output of the code."""
         return self.result.output
 
 
@@ -113,7 +113,7 @@ class ModelClientStreamingChunkEvent(BaseAgentEvent):
 
 
 class ThoughtEvent(BaseAgentEvent):
-    """What a model thought before it answered, or said beside its tool calls."""
+    """Thoughts of a model before its answer, or its text besides tool calls."""
 
     content: str
     type: Literal["ThoughtEvent"] = "ThoughtEvent"
@@ -124,7 +124,7 @@ class ThoughtEvent(BaseAgentEvent):
 
 
 class SelectSpeakerEvent(BaseAgentEvent):
-    """A team has chosen who speaks next."""
+    """A team selected the next speaker."""
 
     content: list[str]
     """The names of the speakers."""
@@ -136,7 +136,7 @@ class SelectSpeakerEvent(BaseAgentEvent):
 
 
 class SelectorEvent(BaseAgentEvent):
-    """What the model that chooses speakers said."""
+    """The answer of the model that selects speakers."""
 
     content: str
     type: Literal["SelectorEvent"] = "SelectorEvent"

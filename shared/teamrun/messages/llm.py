@@ -1,4 +1,4 @@
-"""What goes to a model and what comes back: the provider-neutral conversation."""
+"""The provider-neutral conversation with a model: requests and responses."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -28,14 +28,14 @@ FinishReason = Literal["stop", "length", "function_calls", "content_filter", "un
 
 @dataclass(slots=True)
 class ProviderData:
-    """What a provider attached to a turn or a tool call and wants back with it, as it came.
+    """Data that a provider attached to a turn or a tool call and requires back unchanged.
 
-    Gemini's thought signatures and DeepSeek's thoughts of a turn with tool calls are such data. It
-    goes back to the same provider only.
+    Examples are Gemini's thought signatures and DeepSeek's thoughts of a turn with tool calls. It
+    is returned to the same provider only.
     """
 
     provider: str
-    """Which server attached it; `teamrun.models.makers.provider_of` makes the name."""
+    """The server that attached it, as named by `teamrun.models.makers.provider_of`."""
     data: JsonObject
 
 
@@ -43,7 +43,7 @@ def _is_absent(value: object) -> bool:
     return value is None
 
 
-# Left out where there is none, so that saved state stays as AutoGen writes it.
+# Omitted if there is none, so that saved state keeps AutoGen's form.
 _Attached = Annotated[ProviderData | None, Field(exclude_if=_is_absent, repr=False)]
 
 
@@ -56,7 +56,7 @@ class FunctionCall:
     """The arguments as JSON text, exactly as the model wrote them."""
     name: str
     provider_data: _Attached = field(default=None, repr=False)
-    """What the provider attached to the call."""
+    """The provider's data of the call."""
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ class SystemMessage(_Part):
 
 
 class UserMessage(_Part):
-    """What a person or another agent said."""
+    """A message of a person or another agent."""
 
     content: str | list[str | Image]
     source: str
@@ -91,14 +91,14 @@ class UserMessage(_Part):
 
 
 class AssistantMessage(_Part):
-    """What the model itself said or asked for."""
+    """The model's answer: text or tool calls."""
 
     content: str | list[FunctionCall]
     thought: str | None = None
     source: str
     type: Literal["AssistantMessage"] = "AssistantMessage"
     provider_data: _Attached = None
-    """What the provider attached to the turn."""
+    """The provider's data of the turn."""
 
 
 class FunctionExecutionResult(_Part):
@@ -134,6 +134,6 @@ class CreateResult(_Part):
     logprobs: list[JsonObject] | None = None
     thought: str | None = None
     model: str | None = None
-    """The name that the provider reported, where it did."""
+    """The name that the provider reported, if it did."""
     provider_data: _Attached = None
-    """What the provider attached to the turn; it belongs into the `AssistantMessage`."""
+    """The provider's data of the turn; it belongs into the `AssistantMessage`."""

@@ -1,8 +1,8 @@
-"""Where a message gets its `id` and its `created_at`.
+"""The source of a message's `id` and `created_at`.
 
 Outside a run: random UUIDs and the wall clock. Inside a run the engine sets an `Origin`
-of its own, made from the seed of the run and the time of its log, so that a replay makes
-the same messages.
+derived from the seed of the run and the time of its log, so that a replay creates the
+same messages.
 """
 
 import os

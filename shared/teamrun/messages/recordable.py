@@ -1,7 +1,7 @@
-"""Values that a log can hold: text that UTF-8 can carry, and JSON of a bounded size and depth.
+"""Values that a log can store: text that UTF-8 can encode, and JSON of bounded size and depth.
 
-What comes from outside (a model, a tool, a person, an agent's own class) passes through here at
-the edge of its call, so that an entry of the log can always be written and read back.
+Values from outside (a model, a tool, a person, a custom agent) are converted here at the boundary
+of the call, so that an entry of the log can always be written and read back.
 """
 
 import json
@@ -30,7 +30,7 @@ __all__ = [
 MAX_DEPTH = 100
 """Levels of nesting. The JSON parser that reads a log refuses more than 200."""
 MAX_SIZE = 16 * 2**20
-"""Characters of text and number of values in what one call returns, together."""
+"""Maximum number of characters plus number of values in the result of one call."""
 MAX_ERROR_TEXT = 64 * 1024
 """Characters of an exception's text; the rest is cut off."""
 _MAX_INTEGER_BITS = 14_000
@@ -45,7 +45,7 @@ Json: TypeAlias = Any
 def encodable(text: str) -> str:
     r"""The text with surrogate pairs joined and each lone half replaced by U+FFFD.
 
-    Python holds half a pair in what `json.loads` made of `"\ud83d"` and in file names that are
+    Python has half a pair in the result of `json.loads` for `"\ud83d"` and in file names that are
     not UTF-8 (PEP 383). UTF-8 cannot encode it (RFC 3629, section 3).
     """
     if text.isascii():  # a flag of the string: nothing is looked at
@@ -74,7 +74,7 @@ class PairJoiner:
         return encodable(piece)
 
     def rest(self) -> str:
-        """What is left after the last piece: nothing, or a replacement character."""
+        """The rest after the last piece: nothing, or a replacement character."""
         half, self._half = self._half, ""
         return encodable(half)
 
@@ -99,8 +99,8 @@ def recordable(value: Any, *, exact: bool = False) -> Json:
     Text is made encodable. Models, dataclasses, dates and the like take pydantic's JSON form.
 
     Args:
-        value: Anything.
-        exact: Refuse what has no JSON form of its own, and numbers that JSON has not. Otherwise
+        value: Any value.
+        exact: Refuse values without a JSON form, and numbers that JSON cannot express. Otherwise
             NaN and the infinities become null, as in `JSON.stringify`.
 
     Raises:
@@ -121,7 +121,7 @@ def reportable(data: JsonMapping) -> JsonObject:
 
 
 def recordable_result(result: CreateResult) -> CreateResult:
-    """A model's answer as the log can hold it: the same object if nothing has to be changed.
+    """A model's answer in a form that the log can store: the same object if it needs no change.
 
     Token counts that are no natural numbers become 0: an answer is not lost for its statistics.
 
@@ -206,9 +206,9 @@ class _Walk:
         return self._other(value, depth)
 
     def _other(self, value: Any, depth: int) -> Json:
-        """What is not JSON by itself: subclasses of its types, models, dates, and the rest."""
+        """Values that are not JSON types: subclasses, models, dates, and the rest."""
         match value:
-            case str():  # a member of an enum, say
+            case str():  # for example a member of an enum
                 return self.value(str.__str__(value), depth)
             case int():
                 return self.value(int.__int__(value), depth)

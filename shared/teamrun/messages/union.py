@@ -1,4 +1,4 @@
-"""All messages as one union, told apart by `type`, and the way from JSON data to a message."""
+"""All messages as one union, discriminated by `type`, and their creation from JSON data."""
 
 from typing import Annotated, Any, TypeAlias, cast
 
@@ -123,7 +123,7 @@ class MessageFactory:
         return self._classes.get(message_type.__name__) is message_type
 
     def register(self, message_type: type[BaseMessage]) -> None:
-        """Read data of this class, too.
+        """Add this class.
 
         Raises:
             ValueError: Another class of the same name is known already.

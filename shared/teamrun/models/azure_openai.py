@@ -41,14 +41,14 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
     (`azure-identity`).
 
     Args:
-        model: Name of the model behind the deployment, which says what it can do.
+        model: Name of the deployment's model; determines the model's capabilities.
         azure_endpoint: `https://{resource}.openai.azure.com`; `endpoint` is another name for it;
             without it, `AZURE_OPENAI_ENDPOINT`.
         azure_deployment: Name of the deployment; without it, the model's.
         api_version: Such as `2024-10-21`; without it, `OPENAI_API_VERSION`.
         api_key: Without it, `AZURE_OPENAI_API_KEY`.
         azure_ad_token: A Microsoft Entra token.
-        azure_ad_token_provider: Asked for such a token before each request.
+        azure_ad_token_provider: Called for a token before each request.
         timeout: As for `OpenAIChatCompletionClient`, and so are the other arguments.
 
     Raises:
@@ -107,7 +107,7 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
 
 
 def identity_token_provider(credential: Any = None) -> TokenProvider:
-    """Tokens of an `azure-identity` credential, `DefaultAzureCredential` where none is given.
+    """Tokens of an `azure-identity` credential, by default of `DefaultAzureCredential`.
 
     Raises:
         MissingPackage: `azure-identity` is not installed.

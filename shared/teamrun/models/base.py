@@ -21,7 +21,7 @@ __all__ = ["ChatCompletionClient", "ModelInfo", "ToolChoice"]
 
 
 class ModelInfo(TypedDict, total=False):
-    """What a model can do."""
+    """The capabilities of a model."""
 
     vision: Required[bool]
     function_calling: Required[bool]
@@ -59,7 +59,7 @@ class ChatCompletionClient(ABC):
         """Ask the model once.
 
         Raises:
-            ModelError: The call failed for good, after the client's own retries.
+            ModelError: The call failed permanently, after the client's retries.
         """
 
     @abstractmethod
@@ -73,16 +73,16 @@ class ChatCompletionClient(ABC):
         extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
-        """Ask the model once; yields text as it comes, then the whole `CreateResult`."""
+        """Call the model once; yields text as it arrives, then the whole `CreateResult`."""
 
     @property
     @abstractmethod
     def model_info(self) -> ModelInfo:
-        """What the model can do."""
+        """The capabilities of the model."""
 
     @property
     def is_scripted(self) -> bool:
-        """Whether the answers were written beforehand, so that no model is asked."""
+        """Whether the answers are scripted, so that no model is called."""
         return False
 
     def for_agent(self, name: str) -> "ChatCompletionClient":

@@ -76,8 +76,8 @@ def read_error(body: object, *, is_one: bool = False) -> ErrorBody:
     """The error that the body of a response, or of an event in a stream, describes.
 
     Args:
-        body: Bytes, text, or what the JSON in it is.
-        is_one: It is an error for sure: if it has no known member, its JSON is taken for words.
+        body: Bytes, text, or parsed JSON.
+        is_one: It is certainly an error: if it has no known member, its JSON is the message.
     """
     if isinstance(body, bytes | str):
         body = _parsed(body)
@@ -113,8 +113,8 @@ def tidy(text: str, secrets: Sequence[str] = ()) -> str:
     """The text without keys, and cut to 1,000 characters.
 
     Args:
-        text: A server's words.
-        secrets: What was sent and must not come back.
+        text: A server's message.
+        secrets: Values to remove from the text.
     """
     text = text[:_READ_CHARS]
     for secret in secrets:
@@ -180,7 +180,7 @@ def _words(node: object, depth: int = 0) -> str:
 
 def _words_of_object(node: Json, depth: int) -> str:
     words = next(filter(None, (_words(node.get(name), depth + 1) for name in _WORDS)), "")
-    if isinstance(place := node.get("loc"), list):  # pydantic's: the field, then what is wrong
+    if isinstance(place := node.get("loc"), list):  # pydantic's: the field, then the error
         words = f"{'.'.join(map(str, cast(list[object], place)))}: {words}"
     metadata = node.get("metadata")
     raw = cast(Json, metadata).get("raw") if isinstance(metadata, dict) else None

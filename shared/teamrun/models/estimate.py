@@ -1,4 +1,4 @@
-"""A guess at the size of a prompt, where no tokenizer is at hand."""
+"""An estimate of the size of a prompt, without a tokenizer."""
 
 from collections.abc import Sequence
 

@@ -1,8 +1,8 @@
-"""What known models can do, by the beginning of their names.
+"""The capabilities of known models, by prefixes of their names.
 
-A name that no row fits needs `model_info=` from the caller, unless the client talks to a server
-of the caller's choosing (`base_url`): such a server is taken to be able to do everything, and
-says so itself where it is not.
+A name that matches no row requires `model_info=`, unless the client uses a server of the caller's
+choice (`base_url`): such a server is assumed to support everything, and returns an error if it
+does not.
 """
 
 import re
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class ModelFamily:
-    """Names of model families as `model_info["family"]` holds them."""
+    """Names of model families in `model_info["family"]`."""
 
     GPT_6: ClassVar[str] = "gpt-6"
     GPT_5: ClassVar[str] = "gpt-5"
@@ -110,13 +110,13 @@ _SWITCHES: tuple[tuple[tuple[str, ...], dict[str, bool]], ...] = (
     (("r1",), {"alternate_roles": True}),
     (("gemma", "mistral", "ministral", "codestral", "open-codestral", "pixtral"), _STRICT),
 )
-"""What the chat templates of families demand, by the beginning of the family's name."""
+"""Requirements of chat templates, by prefixes of the family's name."""
 
 _NEEDED = ("vision", "function_calling", "json_output", "family")
 
 
 def model_info_for(model: str, *, own_server: bool) -> ModelInfo:
-    """What the model of that name can do.
+    """The capabilities of the model of that name.
 
     Args:
         model: The name; the `ft:` of a fine-tuned one is looked through.
@@ -136,7 +136,7 @@ def model_info_for(model: str, *, own_server: bool) -> ModelInfo:
     raise UsageError(
         f"Nothing is known about the model {model!r}.{hint} Pass model_info={{'vision': ..., "
         "'function_calling': ..., 'json_output': ..., 'structured_output': ..., 'family': "
-        "'unknown'} for it, or base_url= where another server than OpenAI's has it.",
+        "'unknown'} for it, or base_url= if another server than OpenAI's has it.",
         model=model,
     )
 
@@ -162,11 +162,11 @@ def is_reasoning(model: str) -> bool:
 def known_or_given(
     model: str, info: ModelInfo | JsonMapping | None, *, own_server: bool
 ) -> ModelInfo:
-    """What the model of that name can do, as the caller says it or as it is known.
+    """The capabilities of the model of that name, from the caller or the table.
 
     Args:
         model: The name.
-        info: The caller's `model_info`: whole, or only the switches that differ from what is known.
+        info: The caller's `model_info`: whole, or only the switches that differ from the table.
         own_server: As for `model_info_for`.
 
     Raises:

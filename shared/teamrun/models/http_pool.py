@@ -27,10 +27,10 @@ _LIMITS = httpx2.Limits(
 def http_client() -> httpx2.AsyncClient:
     """The client that a worker needs; proxies of the environment are used as ever."""
     verify = httpx2.create_ssl_context()
-    if "all" in getproxies():  # it would have to stand where ours does
+    if "all" in getproxies():  # it would need the place of ours
         return DefaultAsyncHttpxClient(verify=verify, limits=_LIMITS)
     spread = SpreadTransport(lambda: httpx2.AsyncHTTPTransport(verify=verify, limits=_LIMITS))
-    # A proxy for https:// is more specific than all:// and so comes before ours.
+    # A proxy for https:// is more specific than all:// and takes precedence over ours.
     return DefaultAsyncHttpxClient(verify=verify, mounts={"all://": spread})
 
 
@@ -103,7 +103,7 @@ class SpreadTransport(httpx2.AsyncBaseTransport):
 
 
 class _Watched(httpx2.AsyncByteStream):
-    """A response body that says once when it is closed."""
+    """A response body that reports once that it is closed."""
 
     def __init__(self, stream: httpx2.AsyncByteStream, closed: Callable[[], None]) -> None:
         self._stream = stream

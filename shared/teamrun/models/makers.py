@@ -1,4 +1,4 @@
-"""Where a model is called and which key is sent there: one decision, so that they always match.
+"""The address and the key of a model, selected together so that they always match.
 
 The address decides the key. The variable of a known company is used at that company's hosts and
 nowhere else, and no other variable is used there.
@@ -115,7 +115,7 @@ def address_of(model: str, base_url: str | None, environ: Mapping[str, str]) -> 
 
     Args:
         model: The model's name.
-        base_url: The caller's choice, which is always taken.
+        base_url: The caller's choice, which takes precedence.
         environ: Gives `OPENAI_BASE_URL`. It is not used for a model that only its maker serves.
 
     Raises:
@@ -142,8 +142,8 @@ def access_to(model: str, base_url: str | None, environ: Mapping[str, str]) -> A
 
     Args:
         model: The model's name.
-        base_url: The caller's choice, which is always taken.
-        environ: Where the variables are looked up.
+        base_url: The caller's choice, which takes precedence.
+        environ: The environment variables.
 
     Raises:
         NoAddress: As for `address_of`.
@@ -174,7 +174,7 @@ def address_and_query(address: str) -> Address:
 
 
 def check_address(address: str, argument: str) -> None:
-    """Refuse what is not the URL of an HTTP server.
+    """Refuse anything but the URL of an HTTP server.
 
     Args:
         address: The URL; no part of it is repeated, since it may contain a password.

@@ -1,8 +1,8 @@
 """OpenAI's chat completions, and every server that speaks them: Ollama, vLLM, gateways.
 
-Above it: agents. Below it: `openai_calls.py`, the `openai` SDK over HTTP without the SDK's own
-retries. Ours honour what the server asks for, are bounded in number and in time, and can be
-seen (`retry.py`). The SDK is loaded when the first client is made.
+Above it: agents. Below it: `openai_calls.py`, the `openai` SDK over HTTP without the SDK's
+retries. Ours respect the server's headers, are bounded in number and time, and are observable
+(`retry.py`). The SDK is loaded when the first client is created.
 """
 
 import os
@@ -45,15 +45,15 @@ if TYPE_CHECKING:
 __all__ = ["BaseOpenAIClient", "OpenAIChatCompletionClient", "OpenAIClientBuilder"]
 
 ApiKey = str | Callable[[], Awaitable[str]]
-"""A key, or a function that is asked for one before each request."""
+"""A key, or a function that is called for one before each request."""
 
 _USAGE_NAMES = ("stream_options", "streamOptions", "include_usage", "includeUsage")
-"""By which servers name what they refuse if they do not know `stream_options`."""
+"""Names by which servers refuse `stream_options` if they do not support it."""
 _TIMEOUT = timedelta(minutes=10)
 
 
 class BaseOpenAIClient(ChatCompletionClient):
-    """What the OpenAI and the Azure client share: everything but how they connect."""
+    """The common base of the OpenAI and the Azure client: everything but the connection."""
 
     def __init__(
         self,
@@ -105,8 +105,8 @@ class BaseOpenAIClient(ChatCompletionClient):
         """Ask the model once.
 
         Raises:
-            ModelError: The call failed for good, after the retries.
-            UsageError: The model cannot do what is asked.
+            ModelError: The call failed permanently, after the retries.
+            UsageError: The model does not support the request.
         """
         request = self._requests.build(
             messages,
@@ -137,7 +137,7 @@ class BaseOpenAIClient(ChatCompletionClient):
         cancellation_token: CancellationToken | None = None,
         include_usage: bool | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
-        """Ask the model once; yields text as it comes, then the whole `CreateResult`.
+        """Call the model once; yields text as it arrives, then the whole `CreateResult`.
 
         Thoughts that the server shows come first, between `<think>` and `</think>`. A failure is
         retried only if no text was yielded before it; otherwise it is raised, retryable, and
@@ -153,8 +153,8 @@ class BaseOpenAIClient(ChatCompletionClient):
             include_usage: Ask for usage in this call, or not; without it, as the client does.
 
         Raises:
-            ModelError: The call failed for good, or was cut after text had been yielded.
-            UsageError: The model cannot do what is asked.
+            ModelError: The call failed permanently, or broke off after text had been yielded.
+            UsageError: The model does not support the request.
         """
         request = self._requests.build(
             messages,
@@ -184,7 +184,7 @@ class BaseOpenAIClient(ChatCompletionClient):
 
     @property
     def model_info(self) -> ModelInfo:
-        """What the model can do."""
+        """The capabilities of the model."""
         return self._info
 
     async def close(self) -> None:
@@ -242,7 +242,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
         timeout: Of a whole call, or of silence within a stream: seconds, or a `timedelta`.
         max_retries: How often a call is repeated after a transient failure.
         retry: The whole retry policy, in place of `max_retries`.
-        model_info: What the model can do, if its name does not say it; or only the switches
+        model_info: The model's capabilities, if its name is unknown; or only the switches
             `alternate_roles`, `multiple_system_messages` and `empty_content`, for a server whose
             chat template is strict.
         add_name_prefixes: Begin each user message with `{source} said:`.
@@ -252,7 +252,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
         default_headers: Sent with every request.
         http_client: An `httpx2.AsyncClient` of your own, for proxies and certificates.
         create_args: `temperature`, `max_tokens`, `seed` and the other arguments of a chat
-            completion; they hold for every call.
+            completion; they apply to every call.
 
     Raises:
         UsageError: An argument is missing, unknown or of the wrong type.
@@ -331,7 +331,7 @@ class OpenAIClientBuilder:
         return self.with_options(model=model)
 
     def with_api_key(self, api_key: ApiKey) -> Self:
-        """The key, or a function that is asked for one."""
+        """The key, or a function that returns one."""
         return self.with_options(api_key=api_key)
 
     def with_base_url(self, base_url: str) -> Self:
@@ -362,7 +362,7 @@ def stripped(key: ApiKey | None) -> ApiKey | None:
 
 
 def as_timedelta(timeout: timedelta | float | None) -> timedelta:
-    """The timeout in one form; ten minutes where none is given."""
+    """The timeout in one form; by default ten minutes."""
     if timeout is None:
         return _TIMEOUT
     return timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)

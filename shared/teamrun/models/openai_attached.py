@@ -1,7 +1,7 @@
-"""What a server attached to an answer beyond OpenAI's own members, kept as it came.
+"""Members of a server's answer beyond OpenAI's, kept unchanged.
 
-Some servers refuse the next request without it: Gemini wants the thought signature of each tool
-call back (https://ai.google.dev/gemini-api/docs/openai), DeepSeek the thoughts of a turn with tool
+Some servers refuse the next request without them: Gemini requires the thought signature of each
+tool call (https://ai.google.dev/gemini-api/docs/openai), DeepSeek the thoughts of a turn with tool
 calls (https://api-docs.deepseek.com/guides/thinking_mode).
 """
 
@@ -34,7 +34,7 @@ _OF_MESSAGE = frozenset(
 _OF_CALL = frozenset({"arguments", "function", "id", "index", "name", "type"})
 _OF_FUNCTION = frozenset({"arguments", "name"})
 _DEPTH = 32
-"""Levels of objects and lists that are kept; what is deeper is no data that a provider needs."""
+"""Levels of objects and lists that are kept; no provider needs deeper data."""
 _THOUGHTS = frozenset({"reasoning_content", "reasoning", "thinking"})
 """Texts that a stream sends in pieces."""
 
@@ -53,7 +53,7 @@ def attached_to_call(call: Json) -> Json:
 
 
 def merged(before: Json, more: Json) -> Json:
-    """What two parts of one answer attached: thoughts and lists are joined, the rest replaced."""
+    """The data of two parts of one answer: thoughts and lists are joined, the rest replaced."""
     return {**before, **{name: _joined(name, before.get(name), more[name]) for name in more}}
 
 
@@ -70,12 +70,12 @@ def _joined(name: str, before: object, more: object) -> object:
 
 
 def provider_data(provider: str, data: Json, *, with_thoughts: bool) -> ProviderData | None:
-    """What goes back to the provider, or None if there is nothing.
+    """The data to return to the provider, or None if there is none.
 
     Args:
         provider: The server's name.
-        data: What it attached.
-        with_thoughts: Thoughts go back with tool calls; with text, servers ignore or refuse them.
+        data: The server's data.
+        with_thoughts: Return thoughts, as required with tool calls; with text they are refused.
     """
     kept = {key: value for key, value in data.items() if with_thoughts or key not in _THOUGHTS}
     return ProviderData(provider, kept) if kept else None

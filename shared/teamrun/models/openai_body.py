@@ -1,7 +1,7 @@
 """The body of a chat completion's response, taken in pieces: events, or one whole answer.
 
-Which of the two it is shows in its first character, not in what was asked for or declared: there
-are servers that stream where they should not, and that answer whole where a stream was asked for.
+The first character of the body decides which of the two it is, not the request or the headers:
+some servers stream when they should not, and some send a whole answer when a stream is requested.
 """
 
 import json
@@ -20,10 +20,10 @@ __all__ = ["AnswerBody"]
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _WHOLE = b'{[<"'
-"""What a whole answer begins with, or a web page in its place; no line of an event does."""
+"""First characters of a whole answer, or of a web page; no line of an event begins with them."""
 _DONE = "[DONE]"
 _TEXT_BYTES = 8_192
-"""What is kept of a body that is neither; only an error shows it."""
+"""Number of characters kept of a body that is neither, for an error's message."""
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class AnswerBody:
     answer: AnswerReader
     _events: EventReader = field(default_factory=EventReader)
     _held: bytearray = field(default_factory=bytearray)
-    """A whole answer so far; of a stream, what came before its first event."""
+    """The received part of a whole answer; of a stream, the text before its first event."""
     _streamed: bool | None = None
     """`None` until the first character has come."""
     _had_events: bool = False

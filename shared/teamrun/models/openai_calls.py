@@ -2,8 +2,8 @@
 
 The SDK connects, authorizes and sends; answers are read by `openai_body.py`, since the SDK's reader
 fails on what compatible servers send: pings, chunks without a delta, errors of other shapes.
-Imported where a client is made, not before: it loads the SDK. Each event loop gets an SDK
-client of its own, since connections belong to the loop that opened them.
+Imported when a client is created, not before, because it loads the SDK. Each event loop gets its
+own SDK client, since connections belong to the loop that opened them.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ def timeouts(seconds: float) -> httpx2.Timeout:
 
 
 class OpenAICalls:
-    """Makes calls; everything that goes wrong is a `ModelError`."""
+    """Makes calls; every failure is a `ModelError`."""
 
     def __init__(self, connect: Connect, *, timeout_seconds: float, family: str) -> None:
         self._connect = connect
@@ -64,7 +64,7 @@ class OpenAICalls:
         """Ask once, without retries.
 
         Raises:
-            ModelError: Whatever went wrong.
+            ModelError: The call failed.
         """
         with mapped_errors(), cancelled_by(token):
             async with asyncio.timeout(self._timeout_seconds):  # silence is bounded by the SDK
@@ -79,12 +79,12 @@ class OpenAICalls:
     async def stream(
         self, request: Request, token: CancellationToken | None
     ) -> AsyncGenerator[str | CreateResult, None]:
-        """Ask once, without retries; yields text as it comes, then the outcome.
+        """Call once, without retries; yields text as it arrives, then the outcome.
 
         Thoughts that the server sends are yielded between `<think>` and `</think>`.
 
         Raises:
-            ModelError: Whatever went wrong, an early end of the stream included.
+            ModelError: The call failed, or the stream ended early.
         """
         async with AsyncExitStack() as stack:
             with mapped_errors(), cancelled_by(token):
@@ -163,7 +163,7 @@ async def _texts(
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:
-    """Read what follows the end of an answer, so that the connection can be used again."""
+    """Read the rest after the end of an answer, so that the connection can be reused."""
     with contextlib.suppress(TimeoutError, httpx2.RequestError, httpx2.StreamError):
         async with asyncio.timeout(_DRAIN_SECONDS):
             async for _ in pieces:
@@ -171,8 +171,8 @@ async def _drain(pieces: AsyncIterator[bytes]) -> None:
 
 
 def _arguments(request: Request) -> JsonObject:
-    # All but the model goes through extra_body, which the SDK sends as it is. What it gets as
-    # arguments it walks through to rename keys: 3.5 ms CPU for twenty messages, against 0.7 for
+    # Everything but the model is passed in extra_body, which the SDK sends unchanged. It walks
+    # through other arguments to rename keys: 3.5 ms of CPU for twenty messages, against 0.7 for
     # the rest of the call.
     body = {key: value for key, value in request.body.items() if key not in _NOT_IN_BODY}
     return {

@@ -21,7 +21,7 @@ _DEPTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a message, or the delta of one, has besides tool calls. Empty texts are none."""
+    """The content of a message or a delta besides tool calls. Empty texts are omitted."""
 
     text: str
     thought: str
@@ -43,7 +43,7 @@ def content_of(message: Json) -> Content:
     content = message.get("content")
     if isinstance(content, str):  # nearly always
         texts.append(content)
-    elif isinstance(content, dict) and not content.keys() & _OF_PART:  # JSON that was asked for
+    elif isinstance(content, dict) and not content.keys() & _OF_PART:  # requested JSON
         texts.append(json.dumps(content, ensure_ascii=False))
     elif content is not None:
         for part in _parts(cast(object, content)):

@@ -26,7 +26,7 @@ __all__ = [
 _PASSING_STATUS = frozenset({408, 409, 425, 429})
 _NEVER_PASSING = frozenset(
     {
-        "1004",  # MiniMax: no such key
+        "1004",  # MiniMax: unknown key
         "1008",  # MiniMax: no balance
         "access_terminated",
         "account_deactivated",
@@ -59,9 +59,9 @@ _REQUEST_FAULTS = frozenset(
         "unauthenticated",
     }
 )
-"""The same for errors that come under status 200 and name no status of their own."""
+"""The same for errors with HTTP status 200 that contain no status."""
 _REMEDIES = {
-    401: "check api_key, or the variable that it comes from",
+    401: "check api_key, or the variable that it is read from",
     404: "check the model's name and base_url",
 }
 _HARMLESS_HEADERS = frozenset(
@@ -142,7 +142,7 @@ def in_band_error(body: ErrorBody, secrets: Sequence[str]) -> ModelError:
 
     Args:
         body: The error as the server describes it.
-        secrets: What must not be in the message.
+        secrets: Values to remove from the message.
     """
     words = tidy(body.words, secrets) or "no reason is given"
     return ModelError(
@@ -168,18 +168,18 @@ def unwritable(error: Exception) -> ModelError:
 
 
 def redirected(url: httpx2.URL, request: httpx2.Request, status: int | None = None) -> ModelError:
-    """The failure of a request that the server redirects to an address where it is not sent.
+    """The failure of a request that the server redirects to an address that is not followed.
 
     Args:
         url: The address that the server named.
-        request: What was to be sent; its keys are left out of the message.
+        request: The request; its keys are removed from the message.
         status: Of the redirect, if it is known.
     """
     address = url.copy_with(username="", password="", query=None, fragment=None)
     place = tidy(str(address), secrets_of(request))
     return ModelError(
         f"The model's server redirects the request to {place}, where it was not sent. If that "
-        "server is to have the conversation and the key, set base_url (azure_endpoint for Azure) "
+        "server may receive the conversation and the key, set base_url (azure_endpoint for Azure) "
         "to its address.",
         status_code=status,
     )
@@ -229,7 +229,7 @@ def _connection_error(cause: BaseException, request: httpx2.Request | None) -> M
 
 
 def _text_of(error: BaseException) -> str:
-    """What an error says; some of the HTTP library's have no text."""
+    """The text of an error; some of the HTTP library's have none."""
     return str(error) or type(error).__name__
 
 

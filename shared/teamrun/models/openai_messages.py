@@ -30,7 +30,7 @@ __all__ = ["MessageWriter", "normalize_name"]
 Json = JsonObject
 
 _EMPTY = "(empty)"
-"""Stands for a text that is empty, if the server refuses such."""
+"""Replaces an empty text, if the server refuses empty texts."""
 _GO_ON = "Continue."
 """The user's part of a turn in which only the model has spoken."""
 _DONE = "Done."
@@ -90,8 +90,8 @@ class MessageWriter:
             return prefix + content
         if not self.info["vision"] and any(isinstance(part, Image) for part in content):
             raise UsageError(
-                f"The model {self.model!r} does not take images; choose one that does, or say so "
-                "with model_info['vision'] = True."
+                f"The model {self.model!r} does not accept images; choose one that does, or set "
+                "model_info['vision'] = True."
             )
         parts = [_part(part) for part in content]
         return [{"type": "text", "text": prefix}, *parts] if prefix else parts
@@ -131,7 +131,7 @@ def _part(part: str | Image) -> Json:
 
 
 def _broken_calls(messages: Sequence[LLMMessage]) -> dict[str, str]:
-    """What the model is told of arguments that are not sent back, by the ids of their calls."""
+    """The replacement of arguments that are not sent back, by the ids of their calls."""
     return {
         call.id: _hint(call.arguments)
         for message in messages
@@ -195,7 +195,7 @@ def _alternating(wire: Sequence[Json], *, prefixed: bool) -> list[Json]:
 
     Args:
         wire: A conversation with at most one system message, which is the first.
-        prefixed: The texts say already who wrote them.
+        prefixed: The texts already begin with their author.
     """
     out: list[Json] = []
     for part in wire:

@@ -33,7 +33,7 @@ Json = JsonObject
 
 @with_config(ConfigDict(extra="forbid"))
 class CreateArgs(TypedDict, total=False):
-    """What a chat completion takes besides messages and tools, under OpenAI's own names."""
+    """The arguments of a chat completion besides messages and tools, under OpenAI's names."""
 
     temperature: float | None
     max_tokens: int | None
@@ -59,11 +59,11 @@ class CreateArgs(TypedDict, total=False):
     safety_identifier: str | None
     prompt_cache_key: str | None
     extra_body: Json | None
-    """For what a compatible server takes beyond OpenAI's own names."""
+    """For arguments of compatible servers beyond OpenAI's."""
 
 
 def checked(args: JsonMapping) -> CreateArgs:
-    """The arguments, where all of them exist and have the right type.
+    """The arguments, if all of them exist and have the right type.
 
     Raises:
         UsageError: One does not; the message names it.
@@ -119,13 +119,13 @@ class ToolNames:
         return sent
 
     def ours(self, sent: str) -> str:
-        """The tool's own name; one that was not sent is what the model wrote, made a valid name."""
+        """The tool's name; if the tool was not sent, the model's text converted to a valid name."""
         return self._ours.get(sent) or normalize_name(sent)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent, and what is needed to read the answer."""
+    """The request body, and the data needed to read the answer."""
 
     body: Json
     names: ToolNames
@@ -159,7 +159,7 @@ class RequestBuilder:
         """The request for one call.
 
         Raises:
-            UsageError: The model cannot do what is asked, or the arguments contradict each other.
+            UsageError: The model does not support the request, or arguments contradict each other.
         """
         names = ToolNames()
         body: Json = {**self.create_args, **(checked(extra) if extra else {})}
@@ -192,7 +192,7 @@ class RequestBuilder:
         names: ToolNames,
     ) -> None:
         if not tools:
-            body.pop("parallel_tool_calls", None)  # refused by the API where there are no tools
+            body.pop("parallel_tool_calls", None)  # refused by the API if there are no tools
             return
         if not self.info["function_calling"]:
             raise UsageError(f"The model {self.model!r} cannot call tools; choose one that can.")

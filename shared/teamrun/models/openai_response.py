@@ -53,7 +53,7 @@ _THOUGHT = re.compile(r"\A(?:\s*<think>)?(.*?)</think>\s*", re.DOTALL)
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """The parts of an answer, however they came."""
+    """The parts of an answer, whole or streamed."""
 
     finish_reason: str | None
     text: str
@@ -95,9 +95,9 @@ class AnswerReader:
     """Puts the chunks of an answer together.
 
     Args:
-        request: What was asked.
+        request: The request.
         family: Of the model.
-        secrets: What must not be in an error's message.
+        secrets: Values to remove from an error's message.
     """
 
     request: Request
@@ -123,9 +123,9 @@ class AnswerReader:
     _unread: str = ""
     """The last part of an answer that could not be read; a tool call counts most."""
     _several: bool = False
-    """Whether several answers were asked for."""
+    """Whether several answers were requested."""
     _other: ErrorBody | None = None
-    """The last thing that came in place of a chunk: the reason, if no answer comes."""
+    """The last item received in place of a chunk: the reason, if there is no answer."""
 
     def __post_init__(self) -> None:
         body = self.request.body
@@ -154,7 +154,7 @@ class AnswerReader:
         return [piece for choice in choices if self._counts(choice) for piece in self._add(choice)]
 
     def add_other(self, body: object) -> None:
-        """Take what is no chunk: pings and the like, but maybe the reason for no answer."""
+        """Add an item that is no chunk: a ping, or perhaps the reason for a missing answer."""
         error = read_error(body)
         if error.words:
             self._other = error
@@ -190,7 +190,7 @@ class AnswerReader:
         ).result(self.family)
 
     def _counts(self, choice: Json) -> bool:
-        # If several answers were asked for, the first is the answer. If not, further choices are
+        # If several answers were requested, the first is the answer. If not, further choices are
         # parts of it: some servers number the chunks, or put tool calls into a second choice.
         return not choice.get("index") or not self._several
 

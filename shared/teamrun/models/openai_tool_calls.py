@@ -1,6 +1,6 @@
 """Tool calls of an answer, put together from the parts in which servers stream them.
 
-OpenAI gives each call an index of its own. Other servers send several calls at index 0 or without
+OpenAI gives each call its own index. Other servers send several calls at index 0 or without
 index, repeat the id and the name on each part, send them empty, or send the arguments as an object.
 """
 
@@ -126,7 +126,7 @@ class ToolCalls:
         return result
 
     def _continued(self, part: _Part) -> _Call | None:
-        """The call that the part goes on with; `None` if it begins another."""
+        """The call that the part continues; `None` if it begins another."""
         same = [call for call in self._calls if part.index in (None, call.index)]
         if part.id and (known := [call for call in same if call.id == part.id]):
             call = known[-1]
@@ -154,7 +154,7 @@ def calls_of(message: Json) -> list[Json]:
 
 
 def _is_another(part: _Part, call: _Call) -> bool:
-    """Whether a part without an id of its own begins another call than the one before it."""
+    """Whether a part without an id begins another call than the one before it."""
     if part.name and call.name and part.name != call.name:
         return call.whole or not call.arguments
     if call.arguments == _PLACEHOLDER and not part.name:

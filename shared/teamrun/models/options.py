@@ -21,7 +21,7 @@ __all__ = ["AzureOpenAIOptions", "OpenAIOptions", "ProfileOptions", "ScriptedOpt
 
 
 class ProfileOptions(BaseModel):
-    """What every type of profile takes."""
+    """Options of every type of profile."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -43,7 +43,7 @@ class ProfileOptions(BaseModel):
     model_info: JsonObject | None = None
 
     def arguments(self) -> JsonObject:
-        """What the client's constructor takes."""
+        """The arguments of the client's constructor."""
         return self.model_dump(exclude_none=True)
 
 
@@ -69,9 +69,9 @@ class _ChatOptions(ProfileOptions):
     multiple_system_messages: SwitchOption | None = None
     empty_content: SwitchOption | None = None
     include_usage: SwitchOption | None = None
-    """Whether usage is asked for in streams; some servers refuse the field that does it."""
+    """Whether usage is requested in streams; some servers refuse the field."""
     extra_body: JsonObject | None = None
-    """What the server takes beyond OpenAI's own arguments."""
+    """Arguments of the server beyond OpenAI's."""
     timeout: Number | None = Field(default=None, gt=0, le=LONGEST_S)
     """Seconds for one attempt."""
     max_retries: WholeNumber | None = Field(default=None, ge=0, le=1000)
@@ -108,7 +108,7 @@ class ScriptedOptions(ProfileOptions):
     """How long each answer takes."""
 
     def arguments(self) -> JsonObject:
-        """What the client's constructor takes."""
+        """The arguments of the client's constructor."""
         rest = self.model_dump(exclude={"latency_ms", "script"}, exclude_none=True)
         latency = timedelta(milliseconds=self.latency_ms)
         return {**rest, "script": self.script, "latency": latency}

@@ -1,4 +1,4 @@
-"""What models cost, as far as it is known here; an operator's own figures come first.
+"""Prices of known models; an operator's prices take precedence.
 
 US dollars per million tokens. Providers change their prices: the table is a starting point, and a
 model that is not in it has no cost rather than a wrong one.
@@ -20,10 +20,10 @@ class Price(NamedTuple):
     input: Decimal
     output: Decimal
     cached_input: Decimal | None = None
-    """Prompt tokens that the provider had in its cache; the price of input where None."""
+    """Prompt tokens that the provider had in its cache; by default the price of input."""
 
     def cost(self, usage: RequestUsage) -> Decimal:
-        """What a call cost, in US dollars."""
+        """The cost of a call, in US dollars."""
         cached = self.input if self.cached_input is None else self.cached_input
         fresh = usage.prompt_tokens - usage.cached_tokens
         total = fresh * self.input + usage.cached_tokens * cached
@@ -50,7 +50,7 @@ PRICES: dict[str, Price] = {
 
 
 def price_of(model: str | None) -> Price | None:
-    """The price of a model, where it is known."""
+    """The price of a model, if it is known."""
     if model is None:
         return None
     known = [name for name in PRICES if model == name or model.startswith(f"{name}-20")]

@@ -1,4 +1,4 @@
-"""The table of providers: a name in data picks a class here, and nothing else is imported.
+"""The table of providers: a name in data selects a class here, and nothing else is imported.
 
 A new provider is one row, its client and its class of options. The client itself checks that its
 package is installed. Companies that serve OpenAI's protocol are no rows here, but in `makers`.
@@ -70,7 +70,7 @@ class PlannedProvider:
     """A provider that is known, but not available in this release."""
 
     remedy: str = ""
-    """What to write meanwhile."""
+    """The replacement."""
     autogen: tuple[str, ...] = ()
     """Clients of AutoGen component JSON: each is replaced by a profile for the same model."""
 
@@ -137,8 +137,8 @@ def make_client(provider: str, **options: Any) -> ChatCompletionClient:
         options: Arguments of the client, by the names of the configuration file.
 
     Raises:
-        DefinitionError: No such provider or option, or one that is missing; `pointer` is the
-            option's place in the profile.
+        DefinitionError: The provider or an option is unknown, or an option is missing; `pointer` is
+            the option's location in the profile.
         MissingPackage: The provider's package is not installed.
         UsageError: The client refused an option.
     """
@@ -166,7 +166,7 @@ def option_names(provider: str) -> list[str]:
     """The options that a profile of that provider may have.
 
     Raises:
-        DefinitionError: There is no such provider.
+        DefinitionError: The provider is unknown.
     """
     row = _row(provider)
     return sorted({*_options_of(row), *row.options.aliases})
@@ -210,7 +210,7 @@ def _options_of(row: Provider) -> set[str]:
 
 def _load(row: Provider) -> Any:
     module, _, name = row.client.partition(":")
-    return getattr(import_module(module), name)  # a name of our own table, never of data
+    return getattr(import_module(module), name)  # a name from the table, never from data
 
 
 def _hint(name: str, known: Any) -> str:

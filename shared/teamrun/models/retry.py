@@ -1,7 +1,7 @@
-"""When a model is asked again, and how long after.
+"""Retries of model calls: whether, and after which delay.
 
-A policy returns the delay as a value; `Retries` keeps count of one call and sleeps. What the
-server says (`Retry-After`, `retry-after-ms`, `x-should-retry`) reaches the policy as
+A policy returns the delay as a value; `Retries` counts the attempts of one call and sleeps. The
+server's headers (`Retry-After`, `retry-after-ms`, `x-should-retry`) reach the policy as
 `ModelError.retryable` and `ModelError.data["retry_after"]`, set where the error was mapped.
 """
 
@@ -24,11 +24,11 @@ OnRetry = Callable[[int, timedelta, ModelError], None]
 """Told before each wait: how many attempts have failed, the wait, and the last failure."""
 
 on_retry: ContextVar[OnRetry | None] = ContextVar("teamrun_on_retry", default=None)
-"""Who is told about retries of the calls in this context; the engine makes events of them."""
+"""The observer of retries in this context; the engine emits events for them."""
 
 
 broken_off: ContextVar[ModelError | None] = ContextVar("teamrun_broken_off", default=None)
-"""What a stream of the same model call failed with after it had yielded text."""
+"""The error of a stream of the same model call, after it had yielded text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class RetryPolicy:
     max_retries: int = 5
     first_delay: timedelta = timedelta(seconds=0.5)
     max_delay: timedelta = timedelta(seconds=30)
-    """The longest wait of our own choosing; what a server asks for may be longer."""
+    """The longest wait without a server's request; a server may request a longer one."""
     max_elapsed: timedelta = timedelta(minutes=5)
     """No attempt starts later than this after the first; a longer `Retry-After` fails at once."""
     jitter: float = 0.25
@@ -49,7 +49,7 @@ class RetryPolicy:
 
         Args:
             attempts: How many attempts have failed, this one included.
-            error: What the last one failed with.
+            error: The error of the last one.
             elapsed: Time since the first attempt started.
         """
         if not error.retryable or attempts > self.max_retries:
@@ -79,7 +79,7 @@ class Retries:
         """Return when the first attempt may start: at once, unless a stream has broken off before.
 
         Raises:
-            ModelError: What broke the stream off, if there is to be no other attempt.
+            ModelError: The error that broke off the stream, if there is no other attempt.
         """
         if (error := broken_off.get()) is None:
             return
@@ -91,7 +91,7 @@ class Retries:
         """Return when the next attempt may start.
 
         Raises:
-            ModelError: `error` itself, where there is to be none.
+            ModelError: `error` itself, if there is no other attempt.
         """
         self.attempts += 1
         elapsed = self.clock.now() - self._start
@@ -114,7 +114,7 @@ class Retries:
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """The wait that a response asks for, in seconds; `None` where it asks for none that is sane.
+    """The wait that a response requests, in seconds; `None` if it requests no reasonable one.
 
     Reads `retry-after-ms`, then `Retry-After` as seconds or as a date (RFC 9110, 10.2.3).
     """

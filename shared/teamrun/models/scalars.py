@@ -36,7 +36,7 @@ def no_switch(value: Any) -> Any:
 
 
 def _address(value: str) -> str:
-    """Refuse what is no address of HTTP; the text may have a password, so it is not repeated."""
+    """Refuse anything but an HTTP URL; it may contain a password, so it is not repeated."""
     try:
         parts = urlsplit(value)
         has_host = bool(parts.hostname) and parts.port != 0

@@ -13,12 +13,12 @@ class _Data(BaseModel):
 
 
 class ScriptedToolCall(_Data):
-    """A tool call that the model asks for."""
+    """A tool call that the model requests."""
 
     name: str
     arguments: JsonObject = {}
     id: str | None = None
-    """Made from the step's place where it is not given."""
+    """By default derived from the step's position."""
 
 
 class ScriptedError(_Data):

@@ -26,7 +26,7 @@ class EventReader:
     _rest: bytearray = field(default_factory=bytearray)
     """The beginning of a line whose end has not come."""
     _after_cr: bool = False
-    """Whether a line feed that comes next is the second half of a line's end."""
+    """Whether a line feed that follows is the second half of a line's end."""
     _begun: bool = False
     _name: str = ""
     _data: list[str] = field(default_factory=list[str])

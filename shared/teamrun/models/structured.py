@@ -178,7 +178,7 @@ def _without_single_all_of(node: Schema) -> Schema:
 
 
 def _resolve(ref: str, *, root: Schema) -> Schema:
-    """What a reference points to (RFC 6901, in the fragment of a URI)."""
+    """The target of a reference (RFC 6901, in the fragment of a URI)."""
     node: Any = root
     for part in ref.removeprefix("#").split("/")[1:]:
         name = unquote(part).replace("~1", "/").replace("~0", "~")

@@ -63,7 +63,7 @@ class ModelWrapper(ChatCompletionClient):
 
     @property
     def model_info(self) -> ModelInfo:
-        """What the wrapped model can do."""
+        """The capabilities of the wrapped model."""
         return self.wrapped.model_info
 
     @property

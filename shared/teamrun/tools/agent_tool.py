@@ -1,7 +1,7 @@
 """Agents and teams as tools of another agent.
 
 They are run code, not outside calls: in a run only the model and tool calls inside them are
-recorded. An agent or team keeps what it has heard from call to call, and does one task at a
+recorded. An agent or team keeps its conversation from call to call, and does one task at a
 time: parallel calls of the same one happen one after the other.
 """
 
@@ -47,8 +47,8 @@ class TaskRunnerTool(StreamTool):
 
     Args:
         task_runner: The agent or team.
-        name: How the outer model calls it.
-        description: What the outer model reads.
+        name: The tool's name for the outer model.
+        description: The description for the outer model.
         return_value_as_last_message: The result is the last message alone, instead of all
             chat messages with the names of their sources.
     """
@@ -138,7 +138,7 @@ class TaskRunnerTool(StreamTool):
             await self._task_runner.load_state(state)
 
     async def reset(self) -> None:
-        """Let the agent or team forget everything heard and said."""
+        """Clear the conversation of the agent or team."""
         match self._task_runner:
             case ChatAgent() as agent:
                 await agent.on_reset(CancellationToken())

@@ -42,7 +42,7 @@ class ApprovedTool(Tool):
         tool: The tool.
         approve: Asks the person. A function that is not async is called in a thread. Only True and
             the texts `yes`, `y` and `approve`, in any case, approve the call; anything else rejects
-            it. By default the question comes on the terminal.
+            it. By default the terminal is used.
     """
 
     def __new__(cls, tool: Tool, approve: ApprovalFunc | None = None) -> Self:
@@ -64,7 +64,7 @@ class ApprovedTool(Tool):
 
     @property
     def asks_terminal(self) -> bool:
-        """Whether the question comes on the terminal."""
+        """Whether the terminal is used."""
         return self._approve is _ask_at_terminal
 
     @property
@@ -85,7 +85,7 @@ class ApprovedTool(Tool):
         Raises:
             ToolError: The person rejected the call.
             FatalToolError: There is no terminal to ask on.
-            Exception: Whatever the tool raises.
+            Exception: Any exception of the tool.
         """
         await self._check_approval(args, cancellation_token)
         return await self._inner.run_json(
@@ -120,7 +120,7 @@ class ApprovedTool(Tool):
 
 
 class _ApprovedStreamTool(ApprovedTool, StreamTool):
-    """An agent or a team as a tool that needs approval; what it reports is passed on."""
+    """An agent or a team as a tool that needs approval; its events are passed on."""
 
     async def run_json_stream(
         self,
@@ -129,7 +129,7 @@ class _ApprovedStreamTool(ApprovedTool, StreamTool):
         *,
         call_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
-        """Ask, then call the tool; yields what the tool yields."""
+        """Ask, then call the tool; yields the tool's items."""
         await self._check_approval(args, cancellation_token)
         inner = cast("StreamTool", self._inner)
         async with aclosing(

@@ -30,7 +30,7 @@ def parameters_of(args_type: type[BaseModel], *, strict: bool = False) -> Parame
 
     Args:
         args_type: The class with one field per argument.
-        strict: The provider will hold the model to the schema exactly.
+        strict: The provider enforces the schema exactly.
 
     Raises:
         ValueError: `strict`, and an argument has a default, further ones are allowed, or the
@@ -61,7 +61,7 @@ def checked_arguments(args_type: type[ArgsT], args: JsonMapping, *, tool: str) -
     """The arguments as the class that they must fit.
 
     Raises:
-        ToolError: They do not; the text tells the model what is wrong with which.
+        ToolError: They do not; the text tells the model which arguments are wrong and why.
     """
     try:
         return args_type.model_validate(args)

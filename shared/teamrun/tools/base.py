@@ -1,7 +1,7 @@
 """The seam to tools.
 
 Above it: agents and workbenches, which know only `Tool`. Below it: `function.py` (Python
-functions), `agent_tool.py` (agents and teams as tools), and classes of the user's own. In a
+functions), `agent_tool.py` (agents and teams as tools), and custom classes. In a
 run the engine puts a journaling `Tool` around each one that reaches outside.
 """
 
@@ -35,18 +35,18 @@ StateT = TypeVar("StateT", bound=BaseModel)
 
 
 Effects: TypeAlias = Literal["none", "idempotent", "write"]
-"""What a call does outside: nothing, the same however often it is made, or something each time."""
+"""Side effects of a call: none, idempotent, or not repeatable."""
 
 OnUnknown: TypeAlias = Literal["tell", "ask", "fail"]
-"""What follows where a worker was lost while a `write` call was under way: the agent is told, a
-person is asked, or the run fails."""
+"""Action if a worker was lost during a `write` call: inform the agent, ask a person, or fail the
+run."""
 
 Session: TypeAlias = Literal["stateless", "stateful"]
 """Whether a call needs what earlier calls left behind in this process: an open page, a login."""
 
 OnLost: TypeAlias = Literal["tell", "fail"]
-"""What follows where a run went on in another worker, and a `stateful` session is lost: the agent
-is told, and the next call begins a new one, or the run fails."""
+"""Action if a run continued in another worker and lost a `stateful` session: inform the agent and
+begin a new session with the next call, or fail the run."""
 
 
 class Tool(ABC):
@@ -86,11 +86,11 @@ class Tool(ABC):
         Args:
             args: The arguments as JSON data; they are checked here.
             cancellation_token: Cancels the call.
-            call_id: The model's own name for this call.
-            context: State, files and progress; the tool makes its own where None.
+            call_id: The model's id of this call.
+            context: State, files and progress; by default the tool creates one.
 
         Raises:
-            Exception: Anything; its text is what the model is told.
+            Exception: Any; the model is given its text.
         """
 
     def return_value_as_string(self, value: Any) -> str:
@@ -123,7 +123,7 @@ class StreamTool(Tool):
         *,
         call_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
-        """Call the tool; yields what it reports, then the value that `run_json` returns.
+        """Call the tool; yields its events, then the value that `run_json` returns.
 
         A message is passed on at once; the value is the last item.
         """
@@ -199,7 +199,7 @@ class BaseTool(Tool, Generic[ArgsT, ReturnT]):
 
 
 class BaseToolWithState(BaseTool[ArgsT, ReturnT], ABC, Generic[ArgsT, ReturnT, StateT]):
-    """A tool as a class with state of its own, which a workbench saves and loads."""
+    """A tool as a class with state, which a workbench saves and loads."""
 
     def __init__(
         self,

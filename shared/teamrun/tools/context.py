@@ -1,4 +1,4 @@
-"""What a tool gets beside its arguments: its memory, its files, and a way to report progress."""
+"""The context of a tool call: state, files, and progress reports."""
 
 import logging
 import math
@@ -73,7 +73,7 @@ class Artifacts(Protocol):
         Args:
             name: Letters, digits, `.`, `_`, `-`; at most 128 characters.
             data: The content; text is stored as UTF-8.
-            media_type: Guessed from the name where None.
+            media_type: By default guessed from the name.
 
         Raises:
             UsageError: The name or the media type is not allowed.
@@ -137,7 +137,7 @@ class MemoryArtifacts:
 
 
 current_artifacts: ContextVar[Artifacts | None] = ContextVar("teamrun_artifacts", default=None)
-"""The files that tools share outside a run; None stands for one place per process, in memory."""
+"""The files that tools share outside a run; None uses one store per process, in memory."""
 
 _PROCESS = MemoryArtifacts()
 
@@ -162,8 +162,8 @@ class ToolContext:
     """The surroundings of one tool call.
 
     A function tool gets one in the parameter that is annotated `ToolContext`; models do not
-    see that parameter. What a tool is to remember goes into `state` or into `artifacts`:
-    when a run continues on another worker, nothing else is still there.
+    see that parameter. Keep data in `state` or in `artifacts`: when a run continues on another
+    worker, everything else is lost.
     """
 
     state: JsonObject = field(default_factory=JsonObject)
@@ -181,7 +181,7 @@ class ToolContext:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every attempt at this call: give it to services that take such a key."""
+        """The same for every attempt of this call, for services that accept idempotency keys."""
         return f"{self.run_id}:{self.call_id}"
 
     def progress(self, note: str, percent: float | None = None) -> None:
@@ -189,9 +189,9 @@ class ToolContext:
 
         Args:
             note: One line for people.
-            percent: 0 to 100, where it is known. A `Decimal`, or a text with a number, is taken
-                too. What is no finite number is left out and logged: a report must not fail a
-                call that may have had its effect.
+            percent: 0 to 100, if it is known. A `Decimal` or a text with a number is also accepted.
+                Any other value is omitted and logged: a report must not fail a call that may
+                have had its effect.
         """
         if self.on_progress is not None:
             self.on_progress(note, _finite(percent))
@@ -210,7 +210,7 @@ def _finite(percent: Any) -> float | None:
 
 
 def checked_state(state: object, *, tool: str) -> JsonObject:
-    """What a tool has left in `ToolContext.state`, as a copy.
+    """A copy of the data in `ToolContext.state`.
 
     Raises:
         UsageError: It is not a dict, or it contains something that is not JSON data.

@@ -1,7 +1,7 @@
 """One call at a time of an agent or team that several tools, or parallel calls, may use.
 
-It remembers a conversation. Two calls at the same time would mix theirs, and the failure of one
-would take back what the other has added. So the second call waits until the first has ended.
+It keeps a conversation. Two concurrent calls would mix theirs, and the failure of one would undo
+the messages of the other. So the second call waits until the first has ended.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ __all__ = ["Exclusive"]
 _Chain: TypeAlias = "frozenset[Exclusive]"
 
 _chain: ContextVar[_Chain] = ContextVar("teamrun_exclusive", default=frozenset())
-"""What the calls around this code have entered: the call of an agent's tool may call another's."""
+"""The locks that the enclosing calls have: the call of an agent's tool may call another agent."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,10 +33,10 @@ class _Waiting:
 
 
 class Exclusive:
-    """Lets calls of one agent or team happen one after the other, in the order in which they came.
+    """Serializes the calls of one agent or team, in the order of their arrival.
 
     Args:
-        name: What an error calls it.
+        name: The name for error messages.
         user: The agent or team.
     """
 
@@ -97,7 +97,7 @@ class Exclusive:
             self._waiting.discard(waiting)
 
     def _is_behind(self, chain: _Chain) -> bool:
-        """Whether what is inside waits, directly or not, for one of the chain."""
+        """Whether the call inside waits, directly or indirectly, for one of the chain."""
         seen: set[Exclusive] = set()
         reached = [self]
         while reached:

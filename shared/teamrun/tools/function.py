@@ -54,15 +54,15 @@ class FunctionTool(BaseTool[BaseModel, Any]):
 
     Args:
         func: The function, method, partial or callable object.
-        description: What the model reads; the function's docstring where None.
-        name: How the model calls it; the function's own name where None.
+        description: The description for the model; by default the function's docstring.
+        name: The tool's name for the model; by default the function's name.
         global_imports: Accepted from AutoGen's users and ignored: no source is exported.
-        strict: The provider holds the model to the schema; no argument may have a default.
+        strict: The provider enforces the schema; no argument may have a default.
         timeout: A call that takes longer fails with a `ToolError`.
-        effects: What a call does outside; see `Tool.effects`.
-        on_unknown: What follows where nobody knows whether a `write` call was made.
-        session: Whether a call needs what earlier ones left in this process; see `Tool.session`.
-        on_lost: What follows where a `stateful` session is lost.
+        effects: The side effects of a call; see `Tool.effects`.
+        on_unknown: Action if it is unknown whether a `write` call was made.
+        session: Whether a call needs data of earlier calls in this process; see `Tool.session`.
+        on_lost: Action if a `stateful` session is lost.
         needs_approval: A person has to agree to each call in a run.
 
     Raises:
@@ -124,7 +124,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         Raises:
             ToolError: The arguments do not fit, the call took longer than its timeout, or a
                 generator yielded more than `MAX_YIELDED` values.
-            Exception: Whatever the function raises.
+            Exception: Any exception of the function.
         """
         checked = checked_arguments(self._args_type, args, tool=self.name)
         return await self._call(checked, cancellation_token, call_id=call_id, context=context)
@@ -167,9 +167,9 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         else:
             with cancelled_by(cancellation_token):
                 value = await run_in_thread(functools.partial(self._call_in_thread, kwargs))
-            if inspect.isawaitable(value):  # a lambda around a coroutine function, say
+            if inspect.isawaitable(value):  # for example a lambda around a coroutine function
                 value = await value
-        if isinstance(value, Iterator):  # not in a thread: it came from an async function
+        if isinstance(value, Iterator):  # not in a thread: an async function returned it
             return self._collected(cast("Iterator[Any]", value))
         if isinstance(value, AsyncIterator):
             with cancelled_by(cancellation_token):
@@ -208,7 +208,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
             )
 
     async def save_state_json(self) -> JsonMapping:
-        """What the function kept in `ToolContext.state` outside a run."""
+        """The data of the function in `ToolContext.state` outside a run."""
         return dict(self._state)
 
     async def load_state_json(self, state: JsonMapping) -> None:

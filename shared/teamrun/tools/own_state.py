@@ -1,4 +1,4 @@
-"""A registered function as the tool of one agent outside of a run, with a state of its own."""
+"""A registered function as the tool of one agent outside of a run, with separate state."""
 
 import copy
 from typing import Any
@@ -13,10 +13,10 @@ __all__ = ["OwnStateTool"]
 
 
 class OwnStateTool(Tool):
-    """Gives a tool what a run would give it: a state of JSON data, and the agent that calls it.
+    """Gives a tool the context that a run provides: JSON state, and the calling agent.
 
     Args:
-        tool: The tool, which other agents may use too.
+        tool: The tool, which other agents may also use.
         path: Of the agent.
     """
 
@@ -46,7 +46,7 @@ class OwnStateTool(Tool):
 
         Raises:
             UsageError: The state is not JSON data.
-            Exception: Whatever the tool raises.
+            Exception: Any exception of the tool.
         """
         context = context or ToolContext(
             state=copy.deepcopy(self._state), call_id=call_id or "", agent=self._path

@@ -1,4 +1,4 @@
-"""What a tool returned, as the text that a model is told."""
+"""The value that a tool returned, as text for the model."""
 
 import json
 from collections.abc import AsyncIterator
@@ -19,15 +19,15 @@ def result_text(value: Any, *, tool: str) -> str:
     """The text of a result.
 
     Text and plain JSON data are written by `str`, as in AutoGen; a pydantic model as JSON. Any
-    other value (a date, a UUID, an Enum member, a dataclass, a set, a list that holds one of
-    them) is written in pydantic's JSON form; an object that has none, by its own `str`.
+    other value (a date, a UUID, an Enum member, a dataclass, a set, a list that contains one
+    of them) is written in pydantic's JSON form; an object that has none, by `str`.
 
     Args:
-        value: What the tool returned.
+        value: The tool's value.
         tool: The tool's name, for the error.
 
     Raises:
-        ToolError: The value has no such form: it contains itself, its `str` fails, or it is an
+        ToolError: The value has no text form: it contains itself, its `str` fails, or it is an
             async iterator.
     """
     if type(value) is str:
@@ -59,5 +59,5 @@ def _json_form(value: Any) -> Any:
         return to_jsonable_python(value, by_alias=False, fallback=str)
     except UnicodeDecodeError:
         return to_jsonable_python(value, by_alias=False, fallback=str, bytes_mode="base64")
-    except UnicodeEncodeError:  # a key with a lone surrogate: the name of a file, say
+    except UnicodeEncodeError:  # a key with a lone surrogate, for example the name of a file
         return recordable(value)

@@ -28,4 +28,4 @@ class ToolSchema(TypedDict):
     description: NotRequired[str]
     parameters: NotRequired[ParametersSchema]
     strict: NotRequired[bool]
-    """The provider is to hold the model to the schema exactly."""
+    """Whether the provider enforces the schema exactly."""

@@ -1,9 +1,8 @@
 """Threads for functions that block.
 
-They are daemons of our own, and not `concurrent.futures`: the interpreter joins those when
-it exits, and so a tool that hangs would keep a finished process alive. A thread cannot be
-interrupted: a cancelled call leaves it running, drops what it returns, and lets another
-thread take its place.
+They are daemon threads, not `concurrent.futures`: the interpreter joins those when it exits, so a
+tool that hangs would keep a finished process alive. A thread cannot be interrupted: a cancelled
+call leaves it running, drops its result, and lets another thread replace it.
 """
 
 import asyncio
@@ -50,7 +49,7 @@ class _Job:
 
     def deliver(self) -> None:
         """Hand the outcome to the loop that waits for it."""
-        with contextlib.suppress(RuntimeError):  # it is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # it is closed: nothing waits any more
             self.loop.call_soon_threadsafe(self._settle, self.value, self.error)
 
     def _settle(self, value: Any, error: BaseException | None) -> None:
@@ -137,7 +136,7 @@ class ThreadPool:
             stays = self._threads <= self._limit()
             self._threads -= not stays
             self._idle += stays
-        job.deliver()  # last, so that who waited finds this thread idle
+        job.deliver()  # last, so that the waiting caller finds this thread idle
         return stays
 
 

@@ -54,7 +54,7 @@ ResultContent = Annotated[TextResultContent | ImageResultContent, Field(discrimi
 
 
 class ToolResult(BaseModel, defer_build=True):
-    """What calling a tool of a workbench gave."""
+    """The result of a tool call."""
 
     type: Literal["ToolResult"] = "ToolResult"
     name: str
@@ -65,7 +65,7 @@ class ToolResult(BaseModel, defer_build=True):
         """The parts as text, one to a line.
 
         Args:
-            replace_image: What stands for an image; its base64 data where None.
+            replace_image: The text in place of an image; by default its base64 data.
         """
         return "\n".join(
             part.content
@@ -83,7 +83,7 @@ class ToolOverride(BaseModel, defer_build=True):
 
 
 def error_text(error: BaseException) -> str:
-    """What a model is told about an exception: its text; of a group, the texts of all."""
+    """The text of an exception for the model; of a group, the texts of all."""
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return "\n".join(error_text(part) for part in group.exceptions)
@@ -105,7 +105,7 @@ class Workbench(ABC):
         cancellation_token: CancellationToken | None = None,
         call_id: str | None = None,
     ) -> ToolResult:
-        """Call a tool; what it raises becomes a result with `is_error`."""
+        """Call a tool; an exception becomes a result with `is_error`."""
 
     async def start(self) -> None:  # noqa: B027 - many need none
         """Acquire resources."""
@@ -147,7 +147,7 @@ class StreamWorkbench(Workbench):
         cancellation_token: CancellationToken | None = None,
         call_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
-        """Call a tool; yields what it reports, then the `ToolResult`."""
+        """Call a tool; yields its events, then the `ToolResult`."""
 
 
 class StaticWorkbench(Workbench):
@@ -203,7 +203,7 @@ class StaticWorkbench(Workbench):
         cancellation_token: CancellationToken | None = None,
         call_id: str | None = None,
     ) -> ToolResult:
-        """Call a tool; what it raises becomes a result with `is_error`."""
+        """Call a tool; an exception becomes a result with `is_error`."""
         tool = self._by_name.get(name)
         if tool is None:
             return _text_result(name, f"Tool {name} not found.", is_error=True)
@@ -246,13 +246,13 @@ class StaticStreamWorkbench(StaticWorkbench, StreamWorkbench):
         cancellation_token: CancellationToken | None = None,
         call_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
-        """Call a tool; yields what it reports, then the `ToolResult`."""
+        """Call a tool; yields its events, then the `ToolResult`."""
         tool = self._by_name.get(name)
         if not isinstance(tool, StreamTool):
             yield await self.call_tool(name, arguments, cancellation_token, call_id)
             return
         value: Any = None
-        held: list[Any] = []  # what is no message may be the last item, which is the value
+        held: list[Any] = []  # an item that is no message may be the last one, which is the value
         try:
             stream = tool.run_json_stream(arguments or {}, cancellation_token, call_id=call_id)
             async with aclosing(stream):
