@@ -1,4 +1,4 @@
-"""A run on the terminal: every message as it comes, and at the end what it cost."""
+"""A run on the terminal: each message as it arrives, and a summary at the end."""
 
 import asyncio
 import inspect
@@ -29,9 +29,9 @@ WrappedInput: TypeAlias = Callable[[str, CancellationToken | None], Awaitable[st
 
 
 class UserInputManager:
-    """Lets a prompt wait until `Console` has printed all that was said before it.
+    """Delays a prompt until `Console` has printed all messages before it.
 
-    Only needed where something runs beside the agent that asks, as with several tools at once:
+    Only needed if other work runs beside the agent that asks, as with several tools at once:
     give `manager.get_wrapped_callback()` to the agents and `manager` to `Console`.
 
     Args:
@@ -78,7 +78,7 @@ async def Console(
         stream: Of a team or an agent.
         no_inline_images: Never draw images, not even in a terminal that can.
         output_stats: Print tokens after each message, and a summary.
-        user_input_manager: Is told when a request for input has been reached.
+        user_input_manager: Notified when a request for input has been reached.
 
     Raises:
         ValueError: The stream ended without a `TaskResult` or `Response`.
@@ -142,7 +142,7 @@ class _Screen:
             )
 
     def _title(self, message: AnyMessage) -> None:
-        # Pieces of a message stand under the name of the piece, as in AutoGen.
+        # Pieces of a message are printed under the name of the piece, as in AutoGen.
         _write(f"{'-' * 10} {type(message).__name__} ({message.source}) {'-' * 10}")
 
     def _text(self, message: AnyMessage) -> str:

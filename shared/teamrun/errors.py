@@ -1,28 +1,28 @@
-"""One tree of errors; each class says when it is raised and carries its data as attributes.
+"""One tree of errors; each class documents when it is raised and has its data as attributes.
 
     TeamrunError                 the base of all
       UsageError                 the caller's mistake: fix the code, request or configuration
         DefinitionError          a team, agent, model or tool definition is invalid
-        TeamBusy                 a team was asked for something that it can do only at rest
-        TerminatedException      a termination condition was asked again after it had fired
+        TeamBusy                 an operation that requires a team that is not running
+        TerminatedException      a termination condition was called again after it fired
         MissingPackage           an optional package is not installed
-        IdempotencyConflict      a key was used again with another request
-        RunNotFound              there is no such run of this tenant
+        IdempotencyConflict      an Idempotency-Key was used again with another request
+        RunNotFound              the tenant has no run of this id
         RunDeleted               an Idempotency-Key was used for a run that has been deleted
         RunNotFinished           the result of a run that has not ended
         RunEnded                 a request to a run that has ended
         StaleAction              an answer to a question that is not open
         UnfitAnswer              an answer that does not fit its question
-        ImpossibleTime           a run could not begin at the times asked for
-        NoSuchPoint              a run cannot continue from the point that was asked for
-        ArtifactNotFound         the run has left no such file
+        ImpossibleTime           a run cannot begin at the requested time
+        NoSuchPoint              a run cannot continue from the requested point
+        ArtifactNotFound         the run has no file of this name
       RunError                   a run failed
-        ModelError               a model call failed for good
+        ModelError               a model call failed permanently
         ToolError                a tool failed; the model receives the message
         FatalToolError           a tool failed in a way that ends the run
-          UnknownOutcome         it is not known whether a call with outside effects was made
+          UnknownOutcome         it is unknown whether a call with side effects was made
           SessionLost            a tool's session was in a worker that has lost the run
-        AgentFailed              an agent of the operator's own code raised
+        AgentFailed              a custom agent raised an exception
         Unanswered               a question to a person expired, and had no default answer
         Diverged                 replay met a call that the log does not have at this place
         Runaway                  a run kept its own loop busy without awaiting anything
@@ -32,10 +32,10 @@
         NotFound                 there is no object under that key
         UnreadableEntry          an entry of a run's log is damaged, missing, or of a newer release
         DamagedBlob              stored bytes are missing, or differ from those that were recorded
-        Unavailable              storage did not answer, or answered with a passing fault
-      DeliveryError              a queue or a webhook receiver did not take what was sent
+        Unavailable              storage did not respond, or reported a transient failure
+      DeliveryError              a queue or a webhook receiver did not accept a message
 
-`code` is stable: the HTTP API, the run log and the event stream use it as it stands.
+`code` is stable: the HTTP API, the run log and the event stream use it unchanged.
 """
 
 from typing import Any
@@ -115,7 +115,7 @@ class UsageError(TeamrunError):
 class DefinitionError(UsageError):
     """A definition is invalid. `pointer` is a JSON pointer (RFC 6901) to the field at fault.
 
-    `code` says what kind of fault it is; `teamrun.components.reading.problems` lists the kinds.
+    `code` is the kind of problem; `teamrun.components.reading.problems` lists the kinds.
     """
 
     code = "invalid_definition"
@@ -138,13 +138,13 @@ class TeamBusy(UsageError, ValueError, RuntimeError):
 
 
 class TerminatedException(UsageError, RuntimeError):
-    """A termination condition was asked again after it had fired; reset it first."""
+    """A termination condition was called again after it fired; reset it first."""
 
     code = "terminated"
 
 
 class MissingPackage(UsageError):
-    """An optional package is not installed; the message holds the `pip install` line."""
+    """An optional package is not installed; the message contains the `pip install` command."""
 
     code = "missing_package"
 
@@ -156,7 +156,7 @@ class IdempotencyConflict(UsageError):
 
 
 class RunNotFound(UsageError):
-    """There is no such run of this tenant."""
+    """The tenant has no run of this id."""
 
     code = "run_not_found"
 
@@ -168,7 +168,7 @@ class RunDeleted(UsageError):
 
 
 class RunNotFinished(UsageError):
-    """The result was asked for before the run ended; wait, or ask with `Prefer: wait`."""
+    """The result was requested before the run ended; wait, or send `Prefer: wait`."""
 
     code = "run_not_finished"
 
@@ -196,7 +196,7 @@ class UnfitAnswer(UsageError):
 
 
 class NoSuchPoint(UsageError):
-    """A run cannot go on from the point asked for. `pointer` names the field (RFC 6901)."""
+    """A run cannot continue from the requested point. `pointer` names the field (RFC 6901)."""
 
     code = "no_such_point"
 
@@ -206,7 +206,7 @@ class NoSuchPoint(UsageError):
 
 
 class ImpossibleTime(UsageError):
-    """A run could not begin at the times asked for. `pointer` names the field (RFC 6901)."""
+    """A run cannot begin at the requested time. `pointer` names the field (RFC 6901)."""
 
     code = "impossible_time"
 
@@ -222,13 +222,13 @@ class ArtifactNotFound(UsageError):
 
 
 class RunError(TeamrunError):
-    """A run went wrong."""
+    """A run failed."""
 
     code = "run_failed"
 
 
 class ModelError(RunError):
-    """A model call failed for good; `retryable` says whether the same call might succeed later."""
+    """A model call failed; `retryable` is true if the same call might succeed later."""
 
     code = "model_error"
 
@@ -247,7 +247,7 @@ class ToolError(RunError):
 
 
 class FatalToolError(RunError):
-    """A tool's failure that ends the run; raise `ToolError` instead where the model should know."""
+    """A tool's failure that ends the run; raise `ToolError` instead to inform the model."""
 
     code = "tool_failed"
 
@@ -271,7 +271,7 @@ class SessionLost(FatalToolError):
 
 
 class Unanswered(RunError):
-    """Nobody answered a question in time; give it a `default_answer` where the run may go on."""
+    """A question expired without an answer; set `default_answer` to let the run continue."""
 
     code = "unanswered"
 
@@ -353,6 +353,6 @@ class Unavailable(StorageError):
 
 
 class DeliveryError(TeamrunError):
-    """A queue or a webhook receiver did not take what was sent."""
+    """A queue or a webhook receiver did not accept a message."""
 
     code = "delivery"

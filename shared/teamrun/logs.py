@@ -17,7 +17,7 @@ __all__ = ["JsonFormatter", "RepetitionFilter", "TextFormatter", "configure_logg
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
     *("message", "asctime", "taskName"),
-    "color_message",  # uvicorn says it all twice
+    "color_message",  # uvicorn's copy of the message
 }
 
 _KEY_LENGTH = 200
@@ -78,7 +78,7 @@ class _Repetition:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per record: time, level, logger, message, and what was given as `extra`."""
+    """One JSON object per record: time, level, logger, message, and the fields of `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -98,7 +98,7 @@ class TextFormatter(logging.Formatter):
     """A line for people: time, level, message, then the data as `key=value`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, with the traceback below it where there is one."""
+        """The line, followed by the traceback if there is one."""
         at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         data = "".join(f" {key}={value}" for key, value in _data_of(record).items())
         line = f"{at} {record.levelname.lower():7} {record.name}: {record.getMessage()}{data}"
@@ -108,10 +108,10 @@ class TextFormatter(logging.Formatter):
 
 
 def configure_logging(*, level: str = "info", form: str = "json") -> None:
-    """Send every log record of this process to stderr; replaces what was configured before.
+    """Send every log record of this process to stderr; replaces the previous configuration.
 
     Args:
-        level: The least level of our own loggers; chatty libraries stay at `warning`.
+        level: The lowest level of our loggers; verbose libraries stay at `warning`.
         form: `json` or `text`.
     """
     handler = logging.StreamHandler(sys.stderr)

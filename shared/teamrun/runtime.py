@@ -1,7 +1,7 @@
 """The parts of one process, composed in one place for every host.
 
-The API, the worker, the command line and embedding programs open a `Runtime`; each says only
-whether it executes runs, and what wakes it.
+The API, the worker, the command line and embedding programs open a `Runtime`; each defines only
+whether it executes runs, and what triggers it.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ _CAPACITY = 200
 
 
 class Backends(NamedTuple):
-    """What the processes of one deployment share."""
+    """The backends that the processes of one deployment share."""
 
     store: ObjectStore
     live: Live
@@ -67,7 +67,7 @@ OpenBackends = Callable[[CommonSettings], Backends]
 
 
 def namespace_of(settings: CommonSettings) -> str:
-    """What every key and queue of the deployment begins with.
+    """The prefix of every key and queue of the deployment.
 
     Raises:
         UsageError: The store URL is invalid.
@@ -101,7 +101,7 @@ class Runtime:
     executor: "Executor | None" = None
     """None if other processes execute the runs."""
     metric_lines: MetricLines | None = None
-    """What this process has executed, in the Prometheus text format."""
+    """The metrics of this process, in the Prometheus text format."""
     clock: Clock | None = None
 
     @cached_property
@@ -118,7 +118,7 @@ class Runtime:
         )
 
     def checks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """What has to answer for the process to be ready, by name."""
+        """The checks that must pass for the process to be ready, by name."""
         checks: dict[str, Callable[[], Awaitable[None]]] = {"storage": self.store.check}
         if not isinstance(self.dispatcher, LocalDispatcher):
             checks["redis"] = self.live.ping
@@ -127,7 +127,7 @@ class Runtime:
     async def shutdown(self, grace: timedelta) -> None:
         """Stop executing, send the notices that wait, and close the queue.
 
-        Store, live state and registry stay open: they belong to whoever opened them.
+        Store, live state and registry stay open: their opener closes them.
 
         Args:
             grace: How long calls under way may take to complete.
@@ -151,18 +151,18 @@ def compose(
     sweep: timedelta = timedelta(seconds=5),
     clock: Clock | None = None,
 ) -> Runtime:
-    """Make the parts of a process over backends that are open.
+    """Create the parts of a process over open backends.
 
     Args:
-        backends: Where runs are kept and queued. Without a dispatcher, runs are executed here.
+        backends: Storage, live state and queue. Without a dispatcher, runs are executed here.
         registry: Models, tools and teams.
         executes: Whether this process executes runs although there is a queue.
-        name: A lasting name of this process that no other has at the same time. With one, it takes
-            up at start what it was doing when it died.
+        name: A stable name of this process that no other has at the same time. With one, it resumes
+            its runs at start after a crash.
         lease: How long a silent process keeps its runs.
         retention: How long runs are kept after their end; None keeps them.
-        capacity: How many runs are executed at once if there is no queue.
-        sweep: How long the pause between two looks at all open runs is.
+        capacity: Maximum number of runs executed at once if there is no queue.
+        sweep: The interval between checks of all open runs.
         clock: The machine's, unless a test has one.
     """
     if backends.dispatcher is not None and not executes:
@@ -235,11 +235,11 @@ async def open_runtime(
     name: str | None = None,
     backends: OpenBackends = open_backends,
 ) -> AsyncGenerator[Runtime, None]:
-    """Open everything that a process needs, start what goes on in the background, close it all.
+    """Open the parts of a process, start its background tasks, and close everything at the end.
 
     Args:
         settings: Of the process.
-        environ: Where the operator's file takes its variables from.
+        environ: The environment variables for the operator's file.
         executes: Whether this process executes runs although there is a queue.
         grace: How long calls under way may take to complete at the end.
         reachable_by: By what other machines reach the process; None if they do not. Then a script

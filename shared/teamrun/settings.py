@@ -21,7 +21,7 @@ from teamrun.validation import misfit_of
 __all__ = ["PREFIX", "VARIABLES", "CommonSettings", "load_settings", "unknown_variables"]
 
 PREFIX = "TEAMRUN_"
-"""What the name of each environment variable begins with."""
+"""The prefix of all environment variables."""
 
 _NAMES = """
     action after all allow_scripted api_key api_keys approve body_limit_bytes
@@ -61,17 +61,17 @@ def _store_in(data: JsonObject) -> str:
 
 
 class CommonSettings(BaseSettings):
-    """What every process of a deployment has to agree on."""
+    """Settings that must be equal in all processes of a deployment."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, frozen=True, hide_input_in_errors=True
     )
 
     data_dir: HomePath = Path(".teamrun")
-    """The folder of everything that `teamrun serve` keeps."""
+    """The folder of all data of `teamrun serve`."""
 
     store_url: str = Field(default_factory=_store_in)
-    """Where runs are kept: `file:///folder`, `s3://bucket/prefix` or `az://container/prefix`; by
+    """Storage of runs: `file:///folder`, `s3://bucket/prefix` or `az://container/prefix`; by
     default the folder `store` in `data_dir`."""
 
     redis_url: str | None = Field(default=None, repr=False)
@@ -81,11 +81,11 @@ class CommonSettings(BaseSettings):
     `ssl_cert_reqs`. Certificates are verified unless `ssl_cert_reqs=none`."""
 
     queue_url: str | None = Field(default=None, repr=False)
-    """Where workers take runs from; by default `redis_url`. A URL of Redis, in the same form. With
+    """The queue of runs; by default `redis_url`. A URL of Redis, in the same form. With
     neither, the API executes the runs itself."""
 
     namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
-    """What separates this deployment from others in the same Redis database; by default derived
+    """The name of this deployment among others in the same Redis database; by default derived
     from `store_url`. Set it, equally for all processes, if two deployments have the same store URL
     on different machines, or one store has different URLs."""
 
@@ -93,24 +93,24 @@ class CommonSettings(BaseSettings):
     """The operator's file: models, tools, agents and teams."""
 
     fsync: bool = False
-    """Whether a `file://` store survives a loss of power, at the price of slower writes."""
+    """Whether writes to a `file://` store survive a power failure; they are slower."""
 
     lease_seconds: float = Field(default=60.0, ge=0.5, le=3600)
-    """How long a silent worker keeps its runs before another one takes them over."""
+    """Time after which the runs of a silent worker are taken over by another one."""
 
     retention_days: float | None = Field(default=None, gt=0, le=36_500)
-    """How many days runs are kept after their end; then they are deleted. By default they are kept
+    """Days after their end for which runs are kept; then they are deleted. By default they are kept
     until `DELETE /v1/runs/{run_id}`."""
 
     max_runs: int = Field(default=200, ge=1, le=10_000)
-    """How many runs a process executes at once; a full worker stops consuming."""
+    """Maximum number of runs that a process executes at once; a full worker stops consuming."""
 
     allow_scripted: bool = False
     """Whether a process that other machines can reach may start although a script answers for a
     model profile whose environment variable is not set."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least level that is logged."""
+    """The lowest level that is logged."""
 
     log_format: Literal["json", "text"] = "json"
     """One JSON object per line, or lines for people."""
@@ -144,10 +144,10 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def load_settings(kind: type[Settings], **given: Any) -> Settings:
-    """The settings from the environment, with what is `given` (and not None) in place of it.
+    """The settings from the environment; values that are `given` (and not None) take precedence.
 
     Raises:
-        UsageError: A variable holds what it may not; the message names each.
+        UsageError: Variables are invalid; the message names each.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
@@ -159,7 +159,7 @@ def load_settings(kind: type[Settings], **given: Any) -> Settings:
         )
         raise UsageError(f"The settings are invalid: {faults}") from None
     except SettingsError as error:
-        # Its text names the field and no value; the cause holds the value and stays here.
+        # Its text names the field and no value; the cause contains the value and is dropped.
         field = _QUOTED.search(str(error))
         name = f"{PREFIX}{field[1].upper()}" if field else "a variable"
         raise UsageError(f"The settings are invalid: {name}: JSON is needed.") from None

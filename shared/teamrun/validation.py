@@ -1,8 +1,8 @@
-"""What is wrong with a value that a pydantic model refuses, in this project's own words.
+"""The errors of a value that a pydantic model refuses, in this project's wording.
 
 Every refusal of pydantic that a user can meet (in a definition, a request, a setting, an option, a
-script, the arguments of a tool) becomes a `Misfit` here, so that one fault has one wording. The
-types of errors are those of pydantic-core's `ErrorType`; a test holds the table against it.
+script, the arguments of a tool) becomes a `Misfit` here, so that one error has one wording. The
+types of errors are those of pydantic-core's `ErrorType`; a test compares the table with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ _BE: Final[Mapping[str, str]] = {
     "missing_sentinel_error": "left out",
     "ellipsis_error": "an ellipsis",
 }
-"""What a value must be."""
+"""The required kind of value."""
 
 REQUIREMENTS: Final[Mapping[str, str]] = {
     **{kind: f"must be {what}" for kind, what in _BE.items()},
@@ -109,8 +109,8 @@ REQUIREMENTS: Final[Mapping[str, str]] = {
     ),
     **dict.fromkeys(("needs_python_object", "default_factory_not_called"), "cannot be checked"),
 }
-"""What follows the name of a field, by the type of error. `value_error` and `assertion_error` have
-the text of whoever raised them."""
+"""The text after the name of a field, by the type of error. `value_error` and `assertion_error`
+have the text of the exception."""
 
 _OWN: Final = frozenset({"value_error", "assertion_error"})
 _OTHER_KIND: Final = frozenset(
@@ -124,17 +124,17 @@ class Misfit(NamedTuple):
     """One thing that is wrong with a value."""
 
     path: tuple[int | str, ...]
-    """Where, in the value as it was given."""
+    """The location in the value."""
     kind: str
     """The type of error, as pydantic calls it."""
     text: str
-    """What follows the name of the field, or the text of a validator of our own."""
+    """The text after the name of the field, or the text of a custom validator."""
     is_own: bool
     """Whether `text` is a validator's own, which needs no subject."""
     is_other_kind: bool
     """Whether another kind of value is needed: a number and not a text."""
     value: object
-    """What stands there; never part of a message, because it may be a secret."""
+    """The invalid value; never part of a message, because it may be a secret."""
 
     def sentence(self, subject: str) -> str:
         """The fault as a sentence about `subject`; an empty one is left out if it can be."""
@@ -151,8 +151,8 @@ def misfits(error: ValidationError, value: object) -> list[Misfit]:
     """Everything that is wrong with a value, each fault once.
 
     Args:
-        error: What the model raised.
-        value: What was validated. Locations of pydantic also name the branches of unions; only
+        error: The model's error.
+        value: The validated value. Locations of pydantic also name the branches of unions; only
             parts that the value has are kept.
     """
     found: dict[tuple[int | str, ...], Misfit] = {}
@@ -161,7 +161,7 @@ def misfits(error: ValidationError, value: object) -> list[Misfit]:
         same = found.get(misfit.path)
         found[misfit.path] = misfit if same is None else _either(same, misfit)
     inner = {path[:depth] for path in found for depth in range(len(path))}
-    # A branch of a union that does not even have the type says nothing beside one that has it.
+    # A branch of a union with another type adds no information if there is one with the type.
     kept = [each for each in found.values() if not each.is_other_kind or each.path not in inner]
     return kept or list(found.values())
 
@@ -174,7 +174,7 @@ def misfit_of(detail: ErrorDetails) -> Misfit:
 
 
 def kind_of(value: object) -> str:
-    """What kind of JSON value something is, in words."""
+    """The kind of a JSON value, in words."""
     match value:
         case None:
             return "null"
@@ -233,7 +233,7 @@ def _either(one: Misfit, other: Misfit) -> Misfit:
 def _path(
     location: Sequence[int | str], value: object, *, is_missing: bool
 ) -> tuple[tuple[int | str, ...], object]:
-    """The parts of a location that the value has, and what stands there."""
+    """The parts of a location that the value has, and the value there."""
     path: list[int | str] = []
     for place, part in enumerate(location):
         found = _member(value, part)

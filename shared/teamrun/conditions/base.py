@@ -25,7 +25,7 @@ __all__ = [
 class TerminationCondition(ABC):
     """Decides when a team stops; combine two with `|` (either) and `&` (both).
 
-    A condition is called with what is new since the last call: first the task, then the messages
+    A condition is called with the items since the last call: first the task, then the messages
     and events of each turn. It is stateful; the team resets it when a run ends.
     """
 
@@ -39,7 +39,7 @@ class TerminationCondition(ABC):
 
     @abstractmethod
     async def __call__(self, messages: Sequence[AnyMessage]) -> StopMessage | None:
-        """Take what is new; the reason as a message when the team is to stop.
+        """Check the new items; returns the reason as a message if the team must stop.
 
         Raises:
             TerminatedException: The condition has already fired.
@@ -47,27 +47,27 @@ class TerminationCondition(ABC):
 
     @abstractmethod
     async def reset(self) -> None:
-        """Begin anew."""
+        """Reset all counts."""
 
     async def reopen(self) -> None:
-        """Go on after the condition has fired: what was counted stays counted.
+        """Continue after the condition has fired, with the same counts.
 
         A class of your own that does not override this begins anew.
         """
         await self.reset()
 
-    def start(self) -> None:  # noqa: B027 - most conditions need not know
-        """Note that a run of the team begins; it may be the next part of one cut short."""
+    def start(self) -> None:  # noqa: B027 - few conditions need it
+        """Called when a run of the team begins or an interrupted one continues."""
 
     def count_usage(self, usage: RequestUsage) -> None:  # noqa: B027 - one condition counts
-        """Take note of a model call of the team itself, which no message carries."""
+        """Count a model call of the team itself, which no message reports."""
 
     async def save_state(self) -> JsonObject:
-        """What was counted so far, as JSON."""
+        """The counts, as JSON."""
         return {"type": type(self).__name__}
 
     async def load_state(self, state: JsonMapping) -> None:
-        """Go on from what `save_state` gave; the state of another kind of condition is a reset."""
+        """Continue from a saved state; the state of another kind of condition resets it."""
         await self.reset()
 
     def _refuse_when_terminated(self) -> None:
@@ -88,7 +88,7 @@ class TerminationCondition(ABC):
 
 
 class SimpleTermination(TerminationCondition):
-    """The shared part of conditions that look at messages and remember at most a few counts."""
+    """The base of conditions that check messages and keep at most a few counts."""
 
     def __init__(self) -> None:
         self._terminated = False
@@ -99,22 +99,22 @@ class SimpleTermination(TerminationCondition):
         return self._terminated
 
     async def __call__(self, messages: Sequence[AnyMessage]) -> StopMessage | None:
-        """Take what is new; the reason as a message when the team is to stop."""
+        """Check the new items; returns the reason as a message if the team must stop."""
         self._refuse_when_terminated()
         reason = self._check(messages)
         return None if reason is None else self._stop(reason)
 
     async def reset(self) -> None:
-        """Begin anew."""
+        """Reset all counts."""
         self._terminated = False
         self._restore({})
 
     async def reopen(self) -> None:
-        """Go on after the condition has fired: what was counted stays counted."""
+        """Continue after the condition has fired, with the same counts."""
         self._terminated = False
 
     async def save_state(self) -> JsonObject:
-        """What was counted so far, as JSON."""
+        """The counts, as JSON."""
         return {
             "type": type(self).__name__,
             "terminated": self._terminated,
@@ -122,7 +122,7 @@ class SimpleTermination(TerminationCondition):
         }
 
     async def load_state(self, state: JsonMapping) -> None:
-        """Go on from what `save_state` gave; the state of another kind of condition is a reset."""
+        """Continue from a saved state; the state of another kind of condition resets it."""
         await self.reset()
         if state.get("type") == type(self).__name__:
             self._terminated = bool(state.get("terminated"))
@@ -133,11 +133,11 @@ class SimpleTermination(TerminationCondition):
         raise NotImplementedError
 
     def _counted(self) -> JsonObject:
-        """What `save_state` adds."""
+        """The fields that `save_state` adds."""
         return {}
 
     def _restore(self, state: JsonMapping) -> None:
-        """Take the counts of `_counted` back; an empty state is the beginning."""
+        """Restore the counts of `_counted`; an empty state resets them."""
 
     def _stop(self, reason: str) -> StopMessage:
         self._terminated = True
@@ -164,7 +164,7 @@ class _Combination(TerminationCondition):
             await condition.reset()
 
     async def reopen(self) -> None:
-        """Go on after the combination has fired: what the parts have counted stays counted."""
+        """Continue after the combination has fired, with the same counts of the parts."""
         for condition in self._conditions:
             await condition.reopen()
 
@@ -179,12 +179,12 @@ class _Combination(TerminationCondition):
             condition.count_usage(usage)
 
     async def save_state(self) -> JsonObject:
-        """What the parts have counted so far, as JSON."""
+        """The counts of the parts, as JSON."""
         parts = [await condition.save_state() for condition in self._conditions]
         return {"type": type(self).__name__, "conditions": parts}
 
     async def load_state(self, state: JsonMapping) -> None:
-        """Go on from what `save_state` gave; the state of another kind of condition is a reset."""
+        """Continue from a saved state; the state of another kind of condition resets it."""
         await self.reset()
         parts: Sequence[JsonMapping] = state.get("conditions", ())
         if state.get("type") != type(self).__name__ or len(parts) != len(self._conditions):
@@ -202,7 +202,7 @@ class OrTerminationCondition(_Combination):
         return any(condition.terminated for condition in self._conditions)
 
     async def __call__(self, messages: Sequence[AnyMessage]) -> StopMessage | None:
-        """Ask every part; the joined reasons when one of them says stop."""
+        """Check every part; returns the joined reasons if one of them fired."""
         self._refuse_when_terminated()
         stops: list[StopMessage] = []
         for condition in self._conditions:
@@ -248,12 +248,12 @@ class AndTerminationCondition(_Combination):
         self._stops = []
 
     async def reopen(self) -> None:
-        """Go on after all parts have fired: what they have counted stays counted."""
+        """Continue after all parts have fired, with the same counts."""
         await super().reopen()
         self._stops = []
 
     async def save_state(self) -> JsonObject:
-        """What the parts have counted, and the reasons of those that have fired."""
+        """The counts of the parts, and the reasons of those that have fired."""
         return {
             **await super().save_state(),
             "stop_code": self.stop_code,
@@ -261,7 +261,7 @@ class AndTerminationCondition(_Combination):
         }
 
     async def load_state(self, state: JsonMapping) -> None:
-        """Go on from what `save_state` gave; the state of another kind of condition is a reset."""
+        """Continue from a saved state; the state of another kind of condition resets it."""
         await super().load_state(state)
         if any(condition.terminated for condition in self._conditions):
             self.stop_code = state["stop_code"]

@@ -51,10 +51,10 @@ class MaxMessageTermination(SimpleTermination):
 
 
 class TokenUsageTermination(SimpleTermination):
-    """Fires when the model calls of a run have used so many tokens.
+    """Fires when the model calls of a run have used a number of tokens.
 
-    Counted is what messages and events report in `models_usage`, and what the team's own model
-    calls use (a selector's).
+    It counts the `models_usage` of messages and events, and the usage of the team's own model
+    calls (a selector's).
 
     Raises:
         ValueError: None of the three limits is given.

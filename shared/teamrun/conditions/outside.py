@@ -34,7 +34,7 @@ class ExternalTermination(SimpleTermination):
 
 
 class FunctionalTermination(SimpleTermination):
-    """Fires when `func`, sync or async, returns true for what is new."""
+    """Fires when `func`, sync or async, returns true for the new items."""
 
     stop_code = "functional"
 

@@ -1,4 +1,4 @@
-"""Conditions on what is said and by whom."""
+"""Conditions on the text and the source of messages."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ class TextMentionTermination(SimpleTermination):
     """Fires when a message or event contains a text: the task and tool results count as well.
 
     Args:
-        text: What to look for.
+        text: The text to find.
         sources: Only messages of these agents count; None: of all, the user included.
         ignore_case: Upper and lower case are the same.
     """
@@ -68,7 +68,7 @@ class StopMessageTermination(SimpleTermination):
 
 
 class TextMessageTermination(SimpleTermination):
-    """Fires when a `TextMessage` is sent, by anybody or by `source` only."""
+    """Fires when any source, or only `source`, sends a `TextMessage`."""
 
     stop_code = "text_message"
 

@@ -1,4 +1,4 @@
-"""Model contexts: what an agent remembers, and how much of it the model is shown."""
+"""Model contexts: the conversation of an agent, and the part of it that the model sees."""
 
 from teamrun.context.base import ChatCompletionContext
 from teamrun.context.buffered import BufferedChatCompletionContext

@@ -1,4 +1,4 @@
-"""The seam to model contexts: what an agent remembers, and how much of it the model is shown.
+"""The seam to model contexts: an agent's conversation, and the part that the model sees.
 
 Above it: agents. Below it: `unbounded.py`, `buffered.py`, `head_and_tail.py`,
 `token_limited.py`, and classes of the user's own. Messages are shared between contexts and
@@ -37,12 +37,12 @@ def _shows_whole_exchanges(get_messages: _GetMessages) -> _GetMessages:
 class ChatCompletionContext(ABC):
     """The conversation with a model, and a view of it.
 
-    A subclass decides in `get_messages` what the model is shown. Whatever it returns, a tool
+    `get_messages` of a subclass selects the messages for the model. In every case, a tool
     request is shown together with all of its results or not at all: model servers refuse one
     without the other. Subclasses inherit this rule.
 
     Args:
-        initial_messages: The conversation so far; `clear` empties it, too.
+        initial_messages: The conversation at the beginning; `clear` also removes it.
     """
 
     def __init__(self, initial_messages: Sequence[LLMMessage] | None = None) -> None:
@@ -54,12 +54,12 @@ class ChatCompletionContext(ABC):
             cls.get_messages = _shows_whole_exchanges(cls.get_messages)  # pyright: ignore[reportAttributeAccessIssue] - the same signature, seen as unbound
 
     async def add_message(self, message: LLMMessage) -> None:
-        """Add what was said last."""
+        """Add a message at the end."""
         self._messages.append(message)
 
     @abstractmethod
     async def get_messages(self) -> list[LLMMessage]:
-        """What the model is shown. The list may be the context's own: do not change it."""
+        """The messages for the model. The list may be the context's own: do not change it."""
 
     async def clear(self) -> None:
         """Forget everything."""
@@ -72,11 +72,11 @@ class ChatCompletionContext(ABC):
         return made
 
     def mark(self) -> int:
-        """Where the conversation stands, for `rewind`."""
+        """The current position in the conversation, for `rewind`."""
         return len(self._messages)
 
     def rewind(self, mark: int) -> None:
-        """Forget what was added since `mark`: a turn that was cut short."""
+        """Remove the messages added since `mark`, those of an interrupted turn."""
         del self._messages[mark:]
 
     async def save_state(self) -> JsonMapping:
@@ -84,7 +84,7 @@ class ChatCompletionContext(ABC):
         return {"messages": [message.model_dump(mode="json") for message in self._messages]}
 
     async def save_state_before(self, mark: int) -> JsonMapping:
-        """What `save_state` would have given at `mark`: a turn that goes on is left out."""
+        """The result of `save_state` at `mark`, without the current turn."""
         state = await self.save_state()
         if len(self._messages) <= mark:
             return state

@@ -14,7 +14,7 @@ class BufferedChatCompletionContext(ChatCompletionContext):
     Args:
         buffer_size: How many; a tool request and its results are left out when the limit would cut
             between them.
-        initial_messages: The conversation so far.
+        initial_messages: The conversation at the beginning.
 
     Raises:
         ValueError: `buffer_size` is less than 1.

@@ -15,7 +15,7 @@ class HeadAndTailChatCompletionContext(ChatCompletionContext):
         head_size: How many of the first.
         tail_size: How many of the last. A tool request and its results are left out when a limit
             would cut between them.
-        initial_messages: The conversation so far.
+        initial_messages: The conversation at the beginning.
 
     Raises:
         ValueError: A size is less than 1.

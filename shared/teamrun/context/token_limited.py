@@ -11,15 +11,15 @@ __all__ = ["TokenLimitedChatCompletionContext"]
 
 
 class TokenLimitedChatCompletionContext(ChatCompletionContext):
-    """Shows the model as much as fits; messages are left out from the middle.
+    """Shows the messages that fit; others are omitted from the middle.
 
     A tool request and its results are left out together.
 
     Args:
         model_client: Counts the tokens.
-        token_limit: How many tokens fit; what the model has room for where None.
+        token_limit: Maximum number of tokens; by default that of the model.
         tool_schema: Tools that take up room as well.
-        initial_messages: The conversation so far.
+        initial_messages: The conversation at the beginning.
 
     Raises:
         ValueError: `token_limit` is less than 1.

@@ -21,11 +21,11 @@ def is_failure_of_work(
 
     Ctrl-C is not, nor is a cancellation of the current task or of the token. A `CancelledError`
     without such a cancellation is a failure: the work awaited a task that was cancelled. asyncio
-    raises Ctrl-C alone and never in a group, so such a group comes from the work. A
-    `GeneratorExit` that closes the caller comes while the caller's task does not run.
+    raises Ctrl-C alone and never in a group, so a group with it is raised by the work. A
+    `GeneratorExit` that closes the caller is raised while the caller's task does not run.
 
     Args:
-        error: What was raised.
+        error: The exception.
         token: Cancels the work.
         caller: The task that awaited the work; None if it is not known.
     """
@@ -65,7 +65,7 @@ class cancelled_by:
     Args:
         token: Ends the block; None never does.
         work: The name of the awaited work, for the error if the work is cancelled from inside,
-            which is a failure of the work. None lets such a `CancelledError` pass.
+            which is a failure of the work. None lets the `CancelledError` pass.
 
     Raises:
         RunError: The work was cancelled from inside.

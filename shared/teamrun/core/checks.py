@@ -14,8 +14,8 @@ def wrong_type(parameter: str, expected: str, value: object) -> TypeError:
 
     Args:
         parameter: Its name.
-        expected: What it takes, with the remedy if there is one.
-        value: What was given.
+        expected: The expected type, with a remedy if there is one.
+        value: The value given.
     """
     given = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
     return TypeError(f"{parameter} must be {expected}, not {given}.")

@@ -17,14 +17,14 @@ class Expired(TimeoutError):
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Await work for a limited time, and no longer than `PATIENCE_S` after that.
+    """Await work for a limited time, and at most `PATIENCE_S` more.
 
     Unlike `asyncio.timeout`, this does not depend on the work to end when it is cancelled. Work
     that continues nevertheless is abandoned, and its outcome is dropped.
 
     Args:
         seconds: After this time the work is cancelled.
-        work: Runs as a task of its own. What it raises is raised here.
+        work: Runs as a separate task. Its exception is raised here.
 
     Raises:
         Expired: The work was cancelled and has not returned anything.

@@ -27,9 +27,9 @@ __all__ = [
 ]
 
 AnyMessage: TypeAlias = BaseAgentEvent | BaseChatMessage
-"""What a run produces."""
+"""An item that a run produces."""
 Task: TypeAlias = str | BaseChatMessage | Sequence[BaseChatMessage]
-"""What a run is asked to do: a text, a message, or several messages."""
+"""The task of a run: a text, a message, or several messages."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class ChatAgent(TaskRunner, Protocol):
 
     @property
     def description(self) -> str:
-        """What the agent can do, for other agents and for models that select a speaker."""
+        """The agent's purpose, for other agents and for models that select a speaker."""
         ...
 
     @property
@@ -150,7 +150,7 @@ class Team(TaskRunner, Protocol):
 
     @property
     def description(self) -> str:
-        """What the team can do."""
+        """The team's purpose."""
         ...
 
     async def reset(self) -> None:

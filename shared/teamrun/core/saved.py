@@ -22,7 +22,7 @@ def check_version(state: JsonMapping) -> None:
     """Refuse the state of a later release, whose fields may have another meaning.
 
     Raises:
-        UsageError: The major version is not 1. AutoGen's states have version 1.0.0 too.
+        UsageError: The major version is not 1. AutoGen's states also have version 1.0.0.
     """
     version = str(state.get("version", "1.0.0"))
     if version.partition(".")[0] != "1":

@@ -33,7 +33,7 @@ def http_url_fault(url: str) -> str | None:
 def public_url(url: str) -> str:
     """The URL without user name, password, query and fragment, for messages and logs.
 
-    It takes any text, because a mistyped URL has to be shown too. If an `@` comes after a `?` or a
+    It accepts any text, because a mistyped URL must also be shown. If an `@` follows a `?` or a
     `#`, either side may be secret, and only the scheme is shown.
     """
     scheme, separator, rest = url.strip().rpartition("://")

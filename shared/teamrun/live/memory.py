@@ -62,7 +62,7 @@ class MemoryLive:
             del self._leases[name]
 
     async def held(self, names: Sequence[str]) -> list[bool]:
-        """Which of the leases are held."""
+        """The leases that are active."""
         now = self._clock()
         return [(held := self._leases.get(name)) is not None and held.until > now for name in names]
 

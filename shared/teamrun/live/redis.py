@@ -95,7 +95,7 @@ class RedisLive:
         await self._pipe.run(_RELEASE, [self._lease(name)], owner)
 
     async def held(self, names: Sequence[str]) -> list[bool]:
-        """Which of the leases are held."""
+        """The leases that are active."""
         values = await self._values([self._lease(name) for name in names])
         return [value is not None for value in values]
 

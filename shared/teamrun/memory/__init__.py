@@ -1,4 +1,4 @@
-"""Memory: what an agent knows beyond the conversation."""
+"""Memory: information for an agent beyond the conversation."""
 
 from teamrun.memory.base import (
     Memory,

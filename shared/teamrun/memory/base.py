@@ -1,4 +1,4 @@
-"""The seam to memory: what an agent knows beyond the conversation.
+"""The seam to memory: information for an agent beyond the conversation.
 
 Above it: agents, which call `update_context` before each answer. Below it: `list.py`, and
 classes of the user's own.
@@ -23,13 +23,13 @@ __all__ = [
 
 
 class MemoryQueryResult(BaseModel, defer_build=True):
-    """What a query found."""
+    """The results of a query."""
 
     results: list[MemoryContent]
 
 
 class UpdateContextResult(BaseModel, defer_build=True):
-    """What has been put into a model context."""
+    """The memories that were added to a model context."""
 
     memories: MemoryQueryResult
 
@@ -39,7 +39,7 @@ class Memory(ABC):
 
     @abstractmethod
     async def update_context(self, model_context: ChatCompletionContext) -> UpdateContextResult:
-        """Add what is relevant to the conversation in the context, and say what that was."""
+        """Add the memories that are relevant to the context's conversation, and return them."""
 
     @abstractmethod
     async def query(
@@ -48,7 +48,7 @@ class Memory(ABC):
         cancellation_token: CancellationToken | None = None,
         **kwargs: Any,
     ) -> MemoryQueryResult:
-        """Find what is relevant to the query."""
+        """Find memories that are relevant to the query."""
 
     @abstractmethod
     async def add(

@@ -15,8 +15,8 @@ class ListMemory(Memory):
     """Remembers in order, and finds everything.
 
     Args:
-        name: Tells memories apart; `default_list_memory` where None.
-        memory_contents: What is known at first.
+        name: Identifies the memory; by default `default_list_memory`.
+        memory_contents: The initial contents.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ListMemory(Memory):
         self._contents = list(value)
 
     async def update_context(self, model_context: ChatCompletionContext) -> UpdateContextResult:
-        """Add one system message that lists everything; nothing where there is nothing."""
+        """Add one system message that lists everything, if there is anything."""
         if self._contents:
             lines = [f"{n}. {memory.content}" for n, memory in enumerate(self._contents, 1)]
             text = "\n".join(["", "Relevant memory content (in chronological order):", *lines, ""])

@@ -136,7 +136,7 @@ def read_redis_url(url: str) -> RedisAddress:
 
 
 def key_prefix(namespace: str) -> str:
-    """What every key, queue and channel of one deployment begins with."""
+    """The prefix of every key, queue and channel of one deployment."""
     return f"teamrun:{namespace}:"
 
 

@@ -129,7 +129,7 @@ class RedisPipe:
         )
 
     def _tls_hint(self, error: BaseException) -> str:
-        """What else an error may mean if one side speaks TLS and the other does not."""
+        """A hint for errors that occur if only one side uses TLS."""
         text = str(error)
         if self._address.kind == "tls" and (
             isinstance(error, TimeoutError) or "SSL" in text or "closed" in text

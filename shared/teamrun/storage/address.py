@@ -81,7 +81,7 @@ def check_endpoint(endpoint: str, *, source: str) -> None:
 
     Args:
         endpoint: The URL. No message repeats it: it may contain credentials.
-        source: What the message calls it.
+        source: Its name for the message.
 
     Raises:
         UsageError: It is none, or contains credentials, a query or a fragment.

@@ -185,7 +185,7 @@ def map_bucket_error(error: Exception, what: str) -> StorageError:
     # A query string may contain a signature.
     reason = _QUERY.sub("", str(error).partition("\n")[0])[:500]
     if isinstance(error, FileNotFoundError):
-        return NotFound(f"{what}: no such object or bucket: {reason}")
+        return NotFound(f"{what}: the object or bucket does not exist: {reason}")
     if isinstance(error, GenericError | JoinError | OSError):
         return Unavailable(f"{what}: {reason}")
     return StorageError(f"{what}: {reason}")

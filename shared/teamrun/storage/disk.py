@@ -79,12 +79,12 @@ class Disk:
 
     Args:
         root: The folder.
-        sync: Survive a power failure too.
+        sync: Make writes survive a power failure.
         make: Make the folder if it is missing, and prove that it can be written to.
         link: Gives a complete file its name; a parameter for tests.
 
     Raises:
-        NotFound: There is no such folder, and `make` is false.
+        NotFound: The folder does not exist, and `make` is false.
         StorageError: The folder cannot be used, or its file system has no hard links.
     """
 

@@ -42,7 +42,7 @@ class FileStore:
         link: Gives a complete file its name; a parameter for tests.
 
     Raises:
-        NotFound: There is no such folder, and `make` is false.
+        NotFound: The folder does not exist, and `make` is false.
         StorageError: The folder cannot be used, or its file system has no hard links.
     """
 

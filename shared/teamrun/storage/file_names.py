@@ -24,7 +24,7 @@ def key_to_path(key: str) -> str:
 
 
 def name_to_segment(name: str) -> str | None:
-    """The segment of a key that a file or folder name stands for; None for a foreign name."""
+    """The segment of a key that a file or folder name encodes; None for a foreign name."""
     if _PLAIN_NAME.fullmatch(name):
         return name
     try:

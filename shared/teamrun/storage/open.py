@@ -22,7 +22,7 @@ def open_store(url: str, *, fsync: bool = False, make: bool = True) -> ObjectSto
 
     Args:
         url: The URL. Credentials for S3 and Azure come from the environment, never from the URL.
-        fsync: For `file://`, survive a power failure too.
+        fsync: For `file://`, make writes survive a power failure.
         make: For `file://`, create the folder if it is missing. Commands that only read do not.
 
     Raises:

@@ -137,7 +137,7 @@ class ScriptedModel(ChatCompletionClient):
         """The next step.
 
         Raises:
-            ModelError: The script has no such step, or the step is an error.
+            ModelError: The script has no more steps, or the step is an error.
         """
         if cancellation_token is not None and cancellation_token.is_cancelled():
             raise asyncio.CancelledError
@@ -204,7 +204,7 @@ class ScriptedModel(ChatCompletionClient):
 
     @property
     def calls(self) -> list[RecordedCall]:
-        """The requests of all agents so far, in order; empty without `record=True`."""
+        """The requests of all agents, in order; empty without `record=True`."""
         return self._play.calls
 
     def for_agent(self, name: str) -> "ScriptedModel":
@@ -217,7 +217,7 @@ class ScriptedModel(ChatCompletionClient):
         return view
 
     def actual_usage(self) -> RequestUsage:
-        """Tokens of all steps given so far."""
+        """Tokens of all steps used."""
         return replace(self._play.used)
 
     def left_over(self) -> dict[str, int]:
@@ -286,7 +286,7 @@ class ScriptedModel(ChatCompletionClient):
         known = self._play.by_agent
         names = "" if known is None else f" It has agents {', '.join(map(repr, known))}."
         return ModelError(
-            f"The script has {length} steps for agent {agent or ''!r} and was asked for number "
+            f"The script has {length} steps for agent {agent or ''!r} and received request number "
             f"{position + 1}.{names}",
             agent=agent,
             position=position,
