@@ -36,7 +36,7 @@ class Chart:
 
     title: str
     note: str
-    """A line below the title: what is measured."""
+    """A line below the title: the measure."""
     labels: Sequence[str]
     series: Mapping[str, Sequence[float | None]]
     """For each series a value per label; None leaves a gap."""

@@ -1,4 +1,4 @@
-"""A table of text, as a CSV file holds it."""
+"""A table of text, as in a CSV file."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ class Table:
         """The values of one column.
 
         Raises:
-            ToolError: There is no such column; the message names those that exist.
+            ToolError: The column does not exist; the message names those that exist.
         """
         if name not in self.columns:
             raise ToolError(f"There is no column {name!r}; there are {', '.join(self.columns)}.")
@@ -44,7 +44,7 @@ class Table:
         """The values of a column of numbers.
 
         Raises:
-            ToolError: There is no such column, or it holds something else.
+            ToolError: The column does not exist, or contains something else.
         """
         return [as_number(value, name) for value in self.column(name)]
 
@@ -57,7 +57,7 @@ class Table:
 
 
 def is_number(text: str) -> bool:
-    """Whether a cell holds a number, with or without thousands separators or `%`."""
+    """Whether a cell is a number, with or without thousands separators or `%`."""
     try:
         float(text.replace(",", "").removesuffix("%"))
     except ValueError:
@@ -74,11 +74,11 @@ def as_number(text: str, column: str) -> float:
     try:
         return float(text.replace(",", "").removesuffix("%"))
     except ValueError as error:
-        raise ToolError(f"The column {column!r} holds {text!r}, which is no number.") from error
+        raise ToolError(f"The column {column!r} contains {text!r}, which is no number.") from error
 
 
 def shown(value: float) -> str:
-    """A number as people write it: `134,247.50`, and `337` where nothing follows the point."""
+    """A number as people write it: `134,247.50`, and `337` if it is whole."""
     return f"{value:,.0f}" if value == int(value) and abs(value) < 1_000 else f"{value:,.2f}"
 
 

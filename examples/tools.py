@@ -1,7 +1,7 @@
 """The tools of the example team: they read a CSV file, compute, and draw.
 
-Each is a plain function; `teamrun.yaml` gives it its name. Tables travel between calls as
-artifacts of the run, so the work goes on from the same tables when another worker takes over.
+Each is a plain function that `teamrun.yaml` names. Calls exchange tables as artifacts of the run,
+so another worker can continue with the same tables.
 """
 
 import statistics
@@ -42,8 +42,8 @@ _MEASURES: Final[dict[str, Callable[[Sequence[float]], float]]] = {
 def load(file: Annotated[str, "The CSV file, for example sales.csv."], context: ToolContext) -> str:
     """Load a CSV file as a table of the same name, without the ending, for the other tools.
 
-    A column `revenue` is added where there are `units` and `unit_price`, and a column `month`
-    where there is a `date`.
+    A column `revenue` is added if there are `units` and `unit_price`, and a column `month` if
+    there is a `date`.
     """
     known = sorted(path.name for path in _FOLDER.glob("*.csv"))
     if file not in known:

@@ -6,7 +6,7 @@ ones start at once and work offline.
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 (this is what tells the user of an older one)
+if sys.version_info < (3, 11):  # noqa: UP036 (the message for older versions)
     sys.exit(f"Teamrun needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}")
 
 import argparse
@@ -35,7 +35,7 @@ EPILOG = """examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the first argument says; the exit status is that of the work."""
+    """Run the command of the first argument; returns its exit status."""
     parser = make_parser()
     options, rest = parser.parse_known_args(arguments)
     if options.command is None:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """What may be typed."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="dev.py",
         description="Run, test, soak, check and lock Teamrun.",

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE_ROOTS = ("shared", "api", "worker", "infra")
 SERVICE, TESTS, CHECKERS = "requirements.lock", "requirements-test.lock", "requirements-check.lock"
 GENERATORS = "requirements-generators.lock"
-"""What a test installs in an environment of its own."""
+"""The packages that a test installs in a separate environment."""
 VALKEY = "requirements-embedded.lock"
 
 NO_VALKEY = (
@@ -36,7 +36,7 @@ NO_VALKEY = (
 
 
 class Failed(Exception):
-    """The command cannot go on; its message names the remedy."""
+    """The command cannot continue; its message names the remedy."""
 
 
 class Environment:
@@ -100,7 +100,7 @@ class Environment:
         try:
             prompt = ("--prompt", self.folder.name)
             command = [sys.executable, "-m", "venv", *prompt, str(new.folder)]
-            # Captured: Ctrl-C reaches this process too, and its traceback helps no one.
+            # Captured: Ctrl-C also reaches this process, and its traceback is not helpful.
             done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
             if done.returncode:
                 sys.stderr.write(done.stderr)
@@ -127,7 +127,7 @@ class Environment:
         shutil.rmtree(replaced, ignore_errors=True)
 
     def _fill(self) -> None:
-        """Install what the service needs. A call that is interrupted here begins anew."""
+        """Install the service's packages. After an interruption, the next call starts again."""
         self._stamp_file.unlink(missing_ok=True)
         self._install(SERVICE)
         settled = self._install_valkey()
@@ -150,7 +150,7 @@ class Environment:
     def _install(self, lock: str) -> None:
         if not self._try_install(lock):
             raise Failed(
-                f"The packages of {lock} could not be installed; the lines above say why. The "
+                f"The packages of {lock} could not be installed; see the lines above. The "
                 "first call needs the network, or a package index that pip is configured for."
             )
 

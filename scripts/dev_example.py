@@ -31,9 +31,9 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def run_example(environment: Environment, *, once: bool, task: str | None, port: int | None) -> int:
-    """Serve, run the example, print it, and go on serving unless it is for `once`.
+    """Serve, run the example, print it, and continue to serve unless `once` is set.
 
-    The status is 0, or 1 where the run failed, or that of the service.
+    The status is 0, or 1 if the run failed, or that of the service.
     """
     data = Path(os.environ.get("TEAMRUN_DATA_DIR", ROOT / ".teamrun")).absolute()
     body = {"team": TEAM, "input": task or TASK}
@@ -57,7 +57,7 @@ def run_example(environment: Environment, *, once: bool, task: str | None, port:
 def _service(
     environment: Environment, data: Path, port: int
 ) -> Generator[tuple[subprocess.Popen[str], str | None]]:
-    """`teamrun serve` and its URL once it takes runs; it ends with this process, killed or not."""
+    """`teamrun serve` and its URL when it accepts runs; it ends with this process in any case."""
     command = [environment.python, "-m", "teamrun.cli.serving.child", "teamrun", "serve"]
     service = subprocess.Popen(
         [*command, "--port", str(port), "--config", CONFIG, "--data-dir", data],
@@ -116,7 +116,7 @@ def _show_result(url: str, run_id: str, data: Path) -> None:
 
 
 def _kept(data: Path, run_id: str) -> list[Path]:
-    """What the store keeps of the run for readers, beside its log."""
+    """The objects of the run for readers, besides its log."""
     folders = (data / "store").glob(f"t/default/runs/*/{run_id}")
     return sorted(path for folder in folders for path in folder.glob("*.json*"))
 

@@ -1,7 +1,7 @@
-"""Writes the reference pages that are made from the code: settings, command line, requests.
+"""Writes the reference pages that are generated from the code: settings, command line, requests.
 
     python scripts/reference_pages.py           writes them
-    python scripts/reference_pages.py --check   says which are not up to date, with status 1
+    python scripts/reference_pages.py --check   lists those that are not up to date, with status 1
 
 Run it with the Python of `.venv`. A test does the same check.
 """
@@ -33,13 +33,13 @@ FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 _SETTINGS_HEAD = """\
 # Settings
 
-Made from the code by `scripts/reference_pages.py`.
+Generated from the code by `scripts/reference_pages.py`.
 
 Every process reads its settings from the environment when it starts, and nowhere else. A variable
-that is set to nothing counts as not set. Options of the [command line](cli.md) go before variables.
-An invalid value ends the process with status 2 and a message that names the variable.
+that is empty counts as not set. Options of the [command line](cli.md) take precedence over
+variables. An invalid value ends the process with status 2 and a message that names the variable.
 
-Secrets belong in the environment: `TEAMRUN_REDIS_URL` where it has a password, the keys of model
+Set secrets in the environment: `TEAMRUN_REDIS_URL` if it has a password, the keys of model
 providers under the names that `teamrun.yaml` uses (`${OPENAI_API_KEY}`), and the credentials of S3
 and Azure under their own names (`AWS_ACCESS_KEY_ID`, `AZURE_STORAGE_ACCOUNT_KEY` and so on).
 """
@@ -47,15 +47,15 @@ and Azure under their own names (`AWS_ACCESS_KEY_ID`, `AZURE_STORAGE_ACCOUNT_KEY
 _CLI_HEAD = """\
 # Command line
 
-Made from the code by `scripts/reference_pages.py`.
+Generated from the code by `scripts/reference_pages.py`.
 
 `teamrun` and `python -m teamrun` are the same. Results go to stdout, everything else to stderr. The
-status is 0; 1 if the run failed or a service did not answer; 2 for wrong use; 130 after Ctrl-C.
-Every option has an environment variable; the option goes before it.
+status is 0; 1 if the run failed or a service did not respond; 2 for wrong use; 130 after Ctrl-C.
+Every option has an environment variable; the option takes precedence.
 
-Some commands work on this machine (`serve`, `api`, `worker`, `run`), the others speak to a server
-over HTTP: `--url` or `TEAMRUN_URL` says where it is, `--api-key` or `TEAMRUN_API_KEY` holds a key
-where it wants one.
+`serve`, `api`, `worker`, `run`, `check` and `replay` work on this machine. The other commands send
+requests to a server: set its URL with `--url` or `TEAMRUN_URL`, and a key, if the server requires
+one, with `--api-key` or `TEAMRUN_API_KEY`.
 """
 
 
@@ -77,14 +77,14 @@ def settings_page() -> str:
 
 
 _SERVE = """\
-`serve` passes everything on to the API and the worker that it starts, so all variables above hold
-for them, too. These are its own defaults, which it hands to both. It logs warnings and worse where
-`TEAMRUN_LOG_LEVEL` is not set, and lines for people where stderr is a terminal.
+`serve` passes all variables on to the API and the worker that it starts. The table lists its own
+defaults, which it passes to both. The default of `TEAMRUN_LOG_LEVEL` is `warning`, and that of
+`TEAMRUN_LOG_FORMAT` is `text` if stderr is a terminal.
 """
 
 
 def cli_page() -> str:
-    """Every command with its arguments, options and example, as `--help` says them."""
+    """Every command with its arguments, options and example, as in `--help`."""
     root = typer.main.get_command(app)
     assert isinstance(root, TyperGroup)
     parts = [_CLI_HEAD]
@@ -102,7 +102,7 @@ def cli_page() -> str:
 
 
 def http_page() -> str:
-    """The page on HTTP, of which the tables of requests are made from the code."""
+    """The page on HTTP, with the tables of requests generated from the code."""
     return with_tables((FOLDER / "http.md").read_text(encoding="utf-8"))
 
 

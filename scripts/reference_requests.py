@@ -8,7 +8,7 @@ from teamrun_api.app import described
 
 __all__ = ["BEGIN", "END", "with_tables"]
 
-BEGIN = "<!-- Made from the OpenAPI document by scripts/reference_pages.py: begin -->"
+BEGIN = "<!-- Generated from the OpenAPI document by scripts/reference_pages.py: begin -->"
 END = "<!-- end -->"
 
 Schema = dict[str, Any]
@@ -41,7 +41,7 @@ def _operation(title: str, operation: dict[str, Any], schemas: dict[str, Schema]
     yield from (f"### `{title}`", "", f"{operation['summary']}.", "")
     rows = [*_parameters(operation, schemas), *_body(operation, schemas)]
     if rows:
-        yield from _table(("name", "where", "type", "meaning"), rows)
+        yield from _table(("name", "in", "type", "meaning"), rows)
     yield from (_answers(operation), "")
 
 
@@ -82,7 +82,7 @@ def _meaning(field: Schema) -> str:
 
 
 def _bounds(field: Schema) -> Iterator[str]:
-    """What a value must fit, in words; of the branch that is not null, if there are several."""
+    """The constraints of a value, in words; if it may be null, of the other branch."""
     for branch in field.get("anyOf", [field]):
         low, high = branch.get("minimum"), branch.get("maximum")
         if low is not None and high is not None:

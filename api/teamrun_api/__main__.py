@@ -6,7 +6,7 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Serve; the exit status is 130 if Ctrl-C comes before signals are handled."""
+    """Serve; the exit status is 130 if Ctrl-C arrives before signals are handled."""
     try:
         # The imports take a second, in which Ctrl-C must not end in a traceback.
         from teamrun_api.process import main as serve

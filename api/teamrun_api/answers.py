@@ -44,7 +44,7 @@ def rooted(call: Call, run: Run) -> Run:
 
 
 def not_modified(tag: str, *, headers: Mapping[str, str] | None = None) -> Response:
-    """304: what the client has is how it still is."""
+    """304: the client's copy is current."""
     return Response(
         status_code=304, headers={"ETag": tag, "Cache-Control": _PRIVATE, **(headers or {})}
     )

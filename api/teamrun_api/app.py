@@ -30,7 +30,7 @@ from teamrun_api.openapi import document
 from teamrun_api.problems import problem_response
 from teamrun_api.readiness import Check, ReadinessProbe
 from teamrun_api.request_context import Failsafe, RequestContextMiddleware
-from teamrun_api.routes import artifacts, children, events, pages, runs, system, talk, teams
+from teamrun_api.routes import artifacts, events, forks, pages, runs, signals, system, teams
 from teamrun_api.settings import ApiSettings
 
 __all__ = ["api_of", "create_app"]
@@ -39,8 +39,8 @@ logger = logging.getLogger(__name__)
 
 _ROUTERS: tuple[APIRouter, ...] = (
     runs.router,
-    talk.router,
-    children.router,
+    signals.router,
+    forks.router,
     events.router,
     artifacts.router,
     teams.router,
@@ -69,10 +69,10 @@ def create_app(
     """An application over services that exist already; it owns none of them.
 
     Args:
-        service: Does what the routes ask for.
+        service: Executes the requests of the routes.
         settings: Keys and limits.
-        checks: What readiness depends on, by the name that a client is told.
-        live: Whether news from the worker reaches this process.
+        checks: The checks of readiness, by the names shown to clients.
+        live: Whether notifications of workers reach this process.
         run_metrics: The metrics of runs, if this process executes them.
     """
     api = Api(
@@ -171,7 +171,7 @@ async def _failed(request: Request, error: Exception) -> Response:
             "code": error.code,
             "error": error.message,
         }
-        logger.warning("A request needs what does not answer", extra=data)
+        logger.warning("A request failed because a component does not respond", extra=data)
     return problem_response(error, request.scope)
 
 

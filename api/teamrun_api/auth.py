@@ -15,14 +15,14 @@ ALL_SCOPES = frozenset({"runs:read", "runs:write", "teams:read"})
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request comes from."""
+    """The sender of a request."""
 
     name: str
     tenant: str
     scopes: frozenset[str]
 
     def require(self, scope: str) -> None:
-        """Let the caller pass where its key has the scope.
+        """Admit the caller if its key has the scope.
 
         Raises:
             MissingScope: It does not.
@@ -36,7 +36,7 @@ class Caller:
 
 
 LOCAL = Caller(name="local", tenant="default", scopes=ALL_SCOPES)
-"""Everybody on this machine, where no keys are configured."""
+"""Any client on this machine, if no keys are configured."""
 
 
 class Keyring:
@@ -53,7 +53,7 @@ class Keyring:
         return bool(self._callers)
 
     def caller(self, authorization: str | None) -> Caller:
-        """The caller that an `Authorization` header stands for.
+        """The caller that an `Authorization` header identifies.
 
         Raises:
             Unauthenticated: Keys are configured, and this is none of them.
@@ -66,7 +66,7 @@ class Keyring:
             raise Unauthenticated("Send the API key as `Authorization: Bearer <key>`.")
         given = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         found: Caller | None = None
-        # Every key is compared, so that the time taken does not tell which one was near.
+        # Every key is compared, so that the time does not reveal which one was similar.
         for digest, caller in self._callers:
             if hmac.compare_digest(digest, given):
                 found = caller

@@ -1,4 +1,4 @@
-"""Request bodies: from bytes to a model, and from what is wrong to faults with pointers."""
+"""Request bodies: from bytes to a model, and from errors to faults with pointers."""
 
 from collections.abc import Sequence
 from typing import Generic, TypeVar, cast
@@ -25,7 +25,7 @@ class JsonBody(Generic[M]):
     """A dependency of a route: the request body as a model."""
 
     def __init__(self, model: type[M], *, optional: bool = False) -> None:
-        """Read bodies as `model`; where `optional`, no body is an empty object."""
+        """Read bodies as `model`; if `optional`, a missing body is an empty object."""
         self._model = model
         self._optional = optional
 
@@ -67,10 +67,10 @@ def _check_names(data: bytes) -> None:
     """Refuse an object that has a name twice.
 
     The parser above keeps the last value. It is fast and bounds depth, so this one reads only
-    what has passed it.
+    bodies that it accepted.
 
     Raises:
-        InvalidJson: There is such an object.
+        InvalidJson: An object has a duplicate name.
     """
     try:
         load_json(data)

@@ -1,4 +1,4 @@
-"""What an API process opens: its runtime.
+"""The runtime of an API process.
 
 With a queue, workers execute the runs. Without one this process executes them itself, on the same
 event loop: enough for one machine, and for tests.

@@ -47,7 +47,7 @@ class Connection(H11Protocol):
             self._stop_timer()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP; uvicorn would send plain text."""
+        """Answer data that is not HTTP; uvicorn would send plain text."""
         request_id = f"req_{secrets.token_hex(12)}"
         content = problem_of(_INVALID, request_id).model_dump_json(exclude_none=True).encode()
         headers = [
@@ -74,7 +74,7 @@ class Connection(H11Protocol):
             self._start_timer()
 
     def _is_owed(self) -> bool:
-        """Whether the client has still to send what the server cannot go on without."""
+        """Whether the server still waits for data of the client."""
         head = self.conn.their_state is h11.IDLE
         rest = self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
         return head or rest

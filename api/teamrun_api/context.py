@@ -18,7 +18,7 @@ from teamrun_api.prefer import wait_of
 from teamrun_api.readiness import ReadinessProbe
 from teamrun_api.settings import ApiSettings
 
-__all__ = ["Api", "Call", "Hold", "api_of"]
+__all__ = ["Api", "Call", "WaitPreference", "api_of"]
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Api:
     live: bool
     """Whether token deltas and wake-ups reach this process from others."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the server begins to stop: streams and held answers end."""
+    """Set when the server begins to stop: streams and waiting requests end."""
 
 
 def api_of(request: Request) -> Api:
@@ -47,7 +47,7 @@ def api_of(request: Request) -> Api:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request of a caller who may make it."""
+    """One authorized request."""
 
     api: Api
     caller: Caller
@@ -60,7 +60,7 @@ class Call:
 
     @property
     def service(self) -> RunService:
-        """Does what is asked for."""
+        """The service of runs."""
         return self.api.service
 
     def link(self, path: str) -> str:
@@ -88,17 +88,17 @@ class Call:
         fault = RequestFault(message, InvalidIdempotencyKey.code, header="Idempotency-Key")
         raise InvalidIdempotencyKey(message, faults=[fault])
 
-    def hold(self, wait: int | None) -> "Hold":
-        """How long the answer may be held: by `wait`, in seconds, else by the `Prefer` header."""
+    def wait_preference(self, wait: int | None) -> "WaitPreference":
+        """How long the request may wait: by `wait`, in seconds, else by the `Prefer` header."""
         asked = wait if wait is not None else wait_of(self.header("prefer"))
         if asked is None:
-            return _NO_HOLD
+            return _NO_WAIT
         timeout = min(timedelta(seconds=asked), self.api.settings.wait_limit)
         applied = {"Preference-Applied": f"wait={int(timeout.total_seconds())}"}
-        return Hold(timeout or None, applied)
+        return WaitPreference(timeout or None, applied)
 
     async def until(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """The result of `work`; None where the server is about to stop.
+        """The result of `work`; None if the server is about to stop.
 
         Raises:
             ClientDisconnect: The client has left.
@@ -106,12 +106,12 @@ class Call:
         return await while_present(self.request.receive, self.api.closing, work)
 
 
-class Hold(NamedTuple):
-    """How long the client lets its answer be held."""
+class WaitPreference(NamedTuple):
+    """How long the client wants to wait for an answer."""
 
     timeout: timedelta | None
     applied: dict[str, str]
-    """The header that says so."""
+    """The header that confirms the preference."""
 
 
-_NO_HOLD = Hold(None, {})
+_NO_WAIT = WaitPreference(None, {})

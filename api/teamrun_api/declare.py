@@ -1,4 +1,4 @@
-"""How routes declare what they take and answer, for the OpenAPI document."""
+"""Declarations of the requests and responses of routes, for the OpenAPI document."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -32,10 +32,10 @@ _RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
 Responses = dict[int | str, JsonObject]
 
 BODY = (faults.InvalidJson, faults.InvalidBody, faults.BodyTooLarge, faults.UnsupportedMediaType)
-"""What every operation with a body may answer."""
+"""Errors of every operation with a body."""
 
 OPEN = (faults.InvalidParameter, faults.HostNotAllowed)
-"""What an operation without a key may answer."""
+"""Errors of operations that need no key."""
 
 _KEYED = (*OPEN, faults.Unauthenticated, faults.MissingScope, Unavailable)
 
@@ -119,7 +119,7 @@ def answer(description: str, model: type[BaseModel], example: str, *headers: str
 
 
 def linked(response: JsonObject) -> JsonObject:
-    """An answer that holds a run, with the operations that its id leads to."""
+    """A response with a run, and links to the operations that take its id."""
     parameters = {"run_id": "$response.body#/id"}
     links = {name: {"operationId": name, "parameters": parameters} for name in _RUN_LINKS}
     return {**response, "links": links}
@@ -171,7 +171,7 @@ def problem_examples() -> JsonObject:
 
 
 def _example_name(kind: type[TeamrunError]) -> str:
-    """What the example of a problem is called in the document."""
+    """The name of a problem's example in the document."""
     return f"Problem.{kind.code}"
 
 

@@ -1,4 +1,4 @@
-"""What routes ask for: a call by somebody who may make it, and parameters that several have.
+"""Dependencies of routes: an authorized call, and common parameters.
 
 One dependency does it all, since each costs every request some 20 microseconds.
 """
@@ -47,7 +47,7 @@ class KeyAuth(SecurityBase):
         Raises:
             Unauthenticated: No key, or none that is known.
             MissingScope: The key does not allow this.
-            InvalidParameter: The query holds what the operation does not know.
+            InvalidParameter: The query has a parameter that the operation does not support.
         """
         api = api_of(request)
         caller = api.keyring.caller(request.headers.get("authorization"))

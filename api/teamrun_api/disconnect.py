@@ -1,4 +1,4 @@
-"""Whether the client is still there, and whether the server still wants to hold its answer."""
+"""Work that ends when the client disconnects or the server stops."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -21,10 +21,10 @@ async def departure(receive: Receive) -> None:
 async def while_present(
     receive: Receive, closing: asyncio.Event, work: Coroutine[Any, Any, T]
 ) -> T | None:
-    """The result of `work`; None where `closing` came first. Either way nothing is left running.
+    """The result of `work`; None if `closing` was set first. All tasks have ended on return.
 
     Raises:
-        ClientDisconnect: The client has left; nobody reads an answer.
+        ClientDisconnect: The client has disconnected.
     """
     working = asyncio.create_task(work)
     leaving = asyncio.create_task(departure(receive))
@@ -41,7 +41,7 @@ async def while_present(
 
 
 async def end_all(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel the tasks that go on and wait until all have ended; what they raise is dropped."""
+    """Cancel the running tasks and wait until all have ended; their exceptions are dropped."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

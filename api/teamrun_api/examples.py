@@ -283,4 +283,4 @@ EXAMPLES: JsonObject = {
     "Validate": _VALIDATE,
     "Validation": _VALIDATION,
 }
-"""By the name under which the document holds them."""
+"""By their names in the document."""

@@ -1,10 +1,10 @@
-"""What can be wrong with an HTTP request itself; everything else is in `teamrun.errors`.
+"""Errors of the HTTP request itself; all others are in `teamrun.errors`.
 
     UsageError
       Unauthenticated          no key, or one that is not known
       MissingScope             the key does not allow this
-      HostNotAllowed           without keys, only a loopback name may be asked for
-      OriginNotAllowed         without keys, no web page elsewhere may change anything
+      HostNotAllowed           without keys, only a loopback name is allowed
+      OriginNotAllowed         without keys, web pages of other origins are refused
       BodyTooLarge             more bytes than the limit
       UnsupportedMediaType     not JSON, or a compressed body
       InvalidJson              the body is no JSON, or nested too deep
@@ -15,14 +15,14 @@
       InvalidRequest           not HTTP/1.1
       AmbiguousLength          the body's length is given in two ways
       RequestTimeout           the body does not arrive
-      RouteNotFound            no such path
+      RouteNotFound            the path does not exist
         UnknownVersion         a path of another API version
       MethodNotAllowed         the path exists, the method does not
-      TeamNotFound             no such team is registered
+      TeamNotFound             the team is not registered
     StorageError
       NotReady                 a component that the API needs does not answer
 
-`problems.py` says which status each has.
+`problems.py` maps each to a status.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ __all__ = [
 
 
 class RequestFault(NamedTuple):
-    """One thing that is wrong, and where: in the body, a parameter or a header."""
+    """One error and its location: in the body, a parameter or a header."""
 
     detail: str
     code: str
@@ -156,7 +156,7 @@ class RequestTimeout(UsageError):
 
 
 class RouteNotFound(UsageError):
-    """There is no such path."""
+    """The path does not exist."""
 
     code = "route_not_found"
 

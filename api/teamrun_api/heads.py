@@ -25,7 +25,7 @@ _SINGLE = {
 
 
 def head_fault(scope: Scope) -> UsageError | None:
-    """What is ambiguous about a request's head.
+    """The ambiguity of a request's head, if there is one.
 
     A body with two lengths is how requests are smuggled past a proxy (RFC 9112, 6.1 and 11.2). A
     header with two values could be checked by its first and used by its last.

@@ -1,6 +1,6 @@
-"""Without keys only this machine is served: where to listen, and which `Host` may be asked for.
+"""Without keys, only this machine is served: the address to listen on, and the allowed `Host`.
 
-A web page can let its own name resolve to 127.0.0.1 and then read what a local server answers
+A web page can let its own name resolve to 127.0.0.1 and then read responses of a local server
 (DNS rebinding); its requests still carry that name in `Host`, and its origin in `Origin`.
 """
 
@@ -55,15 +55,15 @@ class LoopbackOnly:
         host = _host_of(headers.get("host", ""))
         if not is_loopback(host):
             return HostNotAllowed(
-                f"The Host {host!r} is not this machine; ask for 127.0.0.1 or localhost,"
-                " or have the operator set TEAMRUN_API_KEYS."
+                f"The Host {host!r} is not this machine; use 127.0.0.1 or localhost,"
+                " or ask the operator to set TEAMRUN_API_KEYS."
             )
         if scope["method"] in _SAFE or not self._is_foreign(headers):
             return None
         page = headers.get("origin") or "another site"
         return OriginNotAllowed(
-            f"The request comes from a page of {page[:200]!r}, which must not change anything here;"
-            " have the operator add its origin to TEAMRUN_CORS_ORIGINS."
+            f"The request was sent by a page of {page[:200]!r}, which must not make changes;"
+            " ask the operator to add its origin to TEAMRUN_CORS_ORIGINS."
         )
 
     def _is_foreign(self, headers: Headers) -> bool:

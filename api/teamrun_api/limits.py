@@ -1,4 +1,4 @@
-"""What a request body may be: how large, in which form, how deep.
+"""Limits of request bodies: size, form and depth.
 
 `BodyLimit` looks at headers and counts bytes as they arrive; `check_shape` looks at parsed JSON.
 """
@@ -23,7 +23,7 @@ MAX_DEPTH = 64
 """How many arrays and objects of a body may lie in each other."""
 
 MAX_NODES = 10_000
-"""How many values a body may hold."""
+"""Maximum number of values in a body."""
 
 _DRAIN_BYTES = 16 * 1024 * 1024
 """How much of a refused body is read and dropped, so that the client sees the answer and not a
@@ -43,7 +43,7 @@ class BodyLimit:
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on where its headers allow it; count the bytes of its body."""
+        """Pass the request on if its headers are valid; count the bytes of its body."""
         if scope["type"] != "http" or scope["method"] in _WITHOUT_BODY:
             await self._app(scope, receive, send)
             return
@@ -93,7 +93,7 @@ class BodyLimit:
 
         async def counting() -> Message:
             nonlocal left, complete
-            if complete:  # what comes now is the client's departure
+            if complete:  # the next message is the client's disconnect
                 return await receive()
             try:
                 async with asyncio.timeout_at(latest):
@@ -136,7 +136,7 @@ class _Refusal:
 
 
 def check_shape(value: object) -> None:
-    """Hold parsed JSON against the limits of depth, size and range.
+    """Check parsed JSON against the limits of depth, size and range.
 
     Raises:
         InvalidJson: It is deeper or has more values than allowed, or a number is out of range.
@@ -146,7 +146,7 @@ def check_shape(value: object) -> None:
     while level:
         nodes += len(level)
         if nodes > MAX_NODES:
-            raise InvalidJson(f"The body holds more than {MAX_NODES} values; send fewer.")
+            raise InvalidJson(f"The body has more than {MAX_NODES} values; send fewer.")
         depth += any(isinstance(item, dict | list) for item in level)
         if depth > MAX_DEPTH:
             raise InvalidJson(
@@ -162,7 +162,7 @@ def _forks(item: object) -> Iterable[object]:
         case list():
             return cast("list[Any]", item)
         case float() if not math.isfinite(item):
-            raise InvalidJson("The body holds a number that is out of range.")
+            raise InvalidJson("The body contains a number that is out of range.")
         case _:
             return ()
 

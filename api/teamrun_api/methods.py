@@ -1,4 +1,4 @@
-"""Methods that every resource has: HEAD beside GET, and OPTIONS, which lists what is allowed."""
+"""Methods of every resource: HEAD in addition to GET, and OPTIONS, which lists the methods."""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from teamrun_api.problems import problem_response
 __all__ = ["HEAD_FLAG", "MethodTable", "Methods", "missing_route"]
 
 HEAD_FLAG = "head"
-"""Key of the request's state that is set where the client sent HEAD."""
+"""Key of the request's state that is set if the client sent HEAD."""
 
 _VERSION = re.compile(r"/v(\d+)(?:/|$)")
 _PARAMETER = re.compile(r"\\\{[^}]+\\\}")
@@ -30,7 +30,7 @@ class MethodTable:
         ]
 
     def allowed(self, path: str) -> tuple[str, ...]:
-        """The methods of a path in order; none where there is no such path."""
+        """The methods of a path in order; none if the path does not exist."""
         found = (methods for pattern, methods in self._rows if pattern.fullmatch(path))
         return tuple(sorted({method for methods in found for method in methods}))
 

@@ -1,7 +1,7 @@
 """Counters of this process in the Prometheus text format.
 
-By hand, since four metrics do not carry a package: counters, one histogram, one gauge. Labels
-hold route templates and never identifiers, so the number of series is bounded.
+Written by hand, since four metrics do not justify a package: counters, one histogram, one gauge.
+Labels are route templates and never identifiers, so the number of series is bounded.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ class _Histogram:
 
 
 class Metrics:
-    """What this process has done since it started.
+    """The metrics of this process since its start.
 
     Args:
         version: Of the package.

@@ -1,4 +1,4 @@
-"""Which representation a client wants, by its `Accept` header (RFC 9110, 12.5.1)."""
+"""Selection of a representation by the `Accept` header (RFC 9110, 12.5.1)."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ __all__ = ["choose"]
 
 
 def choose(accept: str | None, offers: Sequence[str]) -> str:
-    """The offer that the header likes best; the first of `offers` where it does not say.
+    """The offer with the highest quality in the header; by default the first of `offers`.
 
     Raises:
         NotAcceptable: It refuses all of them.
@@ -18,7 +18,7 @@ def choose(accept: str | None, offers: Sequence[str]) -> str:
     ranges = [_range_of(item) for item in accept.split(",")]
     best = max(offers, key=lambda offer: _quality(offer, ranges))
     if _quality(best, ranges) <= 0:
-        raise NotAcceptable(f"Accept is {accept[:200]!r}; ask for one of {', '.join(offers)}.")
+        raise NotAcceptable(f"Accept is {accept[:200]!r}; send one of {', '.join(offers)}.")
     return best
 
 

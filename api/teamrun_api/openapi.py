@@ -40,7 +40,7 @@ _TAGS = [
     {"name": "events", "description": "What happens in a run, in order and without gaps."},
     {"name": "artifacts", "description": "Files that a run has left."},
     {"name": "teams", "description": "Teams that the operator registered, and definitions."},
-    {"name": "system", "description": "Probes, metrics, and what the server is."},
+    {"name": "system", "description": "Probes, metrics, and information on the server."},
 ]
 
 _BODIES: tuple[type[BaseModel], ...] = (
@@ -75,7 +75,7 @@ def document(app: FastAPI, routes: Iterable[BaseRoute]) -> JsonObject:
     made["components"]["schemas"] = schemas(
         requests=_BODIES, answers=[*answers.values(), EventPage, Problem]
     )
-    # Here and not at the routes: FastAPI drops each null of what it is given.
+    # Here and not at the routes: FastAPI drops nulls.
     shown = {
         name: {"value": _whole(answers[name], value) if name in answers else value}
         for name, value in EXAMPLES.items()

@@ -1,9 +1,9 @@
 """The schemas of the OpenAPI document, in the form that client generators understand.
 
 Each concept has one schema, in requests and answers alike. A choice between two bodies is a plain
-`oneOf` of named schemas. A field that may be left out of a request has no `default`, which some
-generators take for a field that is always there; its description says what holds without it. A
-field of an answer is always sent, so it is required.
+`oneOf` of named schemas. A field that is optional in a request has no `default`, since some
+generators then treat the field as always present; its description states the default. A field of a
+response is always sent, so it is required.
 """
 
 import ast
@@ -32,7 +32,7 @@ _NAMED: Mapping[str, tuple[str, ...]] = {
     "Order": get_args(Order),
     "RunStatus": get_args(RunStatus),
 }
-"""Enumerations that have a schema of their own."""
+"""Enumerations with their own schema."""
 
 _CHOICES: Mapping[str, Mapping[str, str]] = {
     "RunRequest": {"team": "RunOfRegisteredTeam", "team_spec": "RunOfOwnTeam"},
@@ -181,7 +181,7 @@ _MODULES = tuple(
         "service.resources",
     )
 )
-"""Where models are that others have as fields."""
+"""The modules of models that are fields of others."""
 
 
 def _texts_in(module: str) -> dict[str, dict[str, str]]:

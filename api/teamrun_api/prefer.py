@@ -1,6 +1,6 @@
-"""The `Prefer` header (RFC 7240), of which `wait` is used: how long an answer may be held.
+"""The `Prefer` header (RFC 7240), of which `wait` is used: how long a request may wait.
 
-A preference that cannot be read is ignored, as the RFC asks.
+An invalid preference is ignored, as the RFC requires.
 """
 
 import re
@@ -34,7 +34,7 @@ def preferences(header: str) -> dict[str, str]:
 
 
 def wait_of(header: str | None) -> int | None:
-    """The seconds of `wait`, where the header asks for it in a way that can be read."""
+    """The seconds of `wait`, if the header has a valid one."""
     if not header:
         return None
     value = preferences(header).get("wait", "")

@@ -1,7 +1,7 @@
-"""Errors as RFC 9457 problems: which status each class has, what a client is told.
+"""Errors as RFC 9457 problems: the status of each class, and the text for clients.
 
-The only place that turns an exception into a response. What is not in the table is a defect of
-the server: the client gets 500 and a request id, the log gets the traceback.
+The only place that turns an exception into a response. An exception that is not in the table is a
+defect of the server: the client gets 500 and a request id, the log gets the traceback.
 """
 
 import http
@@ -22,7 +22,7 @@ __all__ = ["MEDIA_TYPE", "FieldError", "Problem", "problem_of", "problem_respons
 MEDIA_TYPE = "application/problem+json"
 
 RETRY_AFTER_SECONDS = 1
-"""How soon a client may ask again after 503 or for a run that goes on."""
+"""When a client may retry after 503, or poll a run that has not ended."""
 
 _STATUS: dict[type[TeamrunError], int] = {
     faults.InvalidJson: 400,
@@ -63,7 +63,7 @@ _STATUS: dict[type[TeamrunError], int] = {
 }
 
 _DAMAGED = (errors.UnreadableEntry, errors.DamagedBlob)
-"""What does not pass by itself."""
+"""Errors that retrying does not resolve."""
 
 _SHOWN = (faults.NotReady, *_DAMAGED)
 """Storage errors whose text names nothing but the key of a run's object."""
@@ -77,7 +77,7 @@ _INTERNAL = "The server failed on this request; its log has the reason under the
 
 
 class FieldError(BaseModel):
-    """One thing that is wrong with a request, and where."""
+    """One error of a request, and its location."""
 
     pointer: str | None = Field(default=None, examples=["/input"])
     """JSON pointer (RFC 6901) into the request body."""
@@ -111,12 +111,12 @@ def status_of(kind: type[TeamrunError]) -> int:
 
 
 def title_of(kind: type[TeamrunError]) -> str:
-    """What the error is, in general: the first sentence of its class."""
+    """The title of the error: the first sentence of its class."""
     return (kind.__doc__ or kind.__name__).partition("\n")[0].partition(". ")[0].rstrip(".")
 
 
 def problem_of(error: Exception, request_id: str) -> Problem:
-    """What a client is told of the error; nothing of the server's inside where it is a defect."""
+    """The problem for the client; without internal details if the error is a defect."""
     if not isinstance(error, TeamrunError) or status_of(type(error)) == 500:
         return _problem("internal", http.HTTPStatus(500).phrase, 500, _INTERNAL, request_id)
     kind = type(error)

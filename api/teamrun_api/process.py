@@ -23,15 +23,15 @@ __all__ = ["main"]
 
 logger = logging.getLogger(__name__)
 
-# What a request leaves behind is few cycles; looking for them often costs more than it finds.
+# Requests leave few reference cycles; frequent collection costs more than it frees.
 GC_THRESHOLDS = (50_000, 20, 100)
 
 
 def main(arguments: Sequence[str] | None = None, *, backends: OpenBackends = open_backends) -> int:
-    """Serve until told to stop; the exit status is 2 if settings are invalid.
+    """Serve until a signal stops the process; the exit status is 2 if settings are invalid.
 
     Args:
-        arguments: Of the command line; those of this process where None.
+        arguments: Of the command line; by default those of this process.
         backends: Opens store, live state and queue.
     """
     given = _parser().parse_args(arguments)

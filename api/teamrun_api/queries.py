@@ -1,4 +1,4 @@
-"""Query parameters: which a route knows, and the ones that FastAPI has no form for."""
+"""Query parameters: those of a route, and those that FastAPI cannot declare."""
 
 import re
 
@@ -59,7 +59,7 @@ def metadata_of(request: Request) -> dict[str, str]:
 
 
 def check_query(request: Request) -> None:
-    """Refuse parameters that the route does not know, and those that are repeated.
+    """Refuse unknown and repeated parameters.
 
     A filter that was misspelt, or of which one value was ignored, would answer with other runs.
 
@@ -75,8 +75,7 @@ def check_query(request: Request) -> None:
         if kind not in known:
             raise wrong_parameter(
                 name[:64],
-                f"there is no such parameter; known here: {listed(known)}."
-                + did_you_mean(name, known),
+                f"unknown parameter; supported here: {listed(known)}." + did_you_mean(name, known),
                 code="unknown_parameter",
             )
         if name in seen:

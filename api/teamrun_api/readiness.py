@@ -1,4 +1,4 @@
-"""Whether everything that the API needs answers."""
+"""Whether all components that the API needs respond."""
 
 import asyncio
 import logging
@@ -12,17 +12,17 @@ __all__ = ["Check", "ReadinessProbe"]
 logger = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[None]]
-"""Raises where a component does not answer."""
+"""Raises if a component does not respond."""
 
 CHECK_S = 3.0
 """How long a component may take; probes usually give up after this time themselves."""
 
 KEEP_S = 1.0
-"""How long an answer is used again: probes need no key, and must not become load."""
+"""How long a result is reused: probes need no key, and must not create load."""
 
 
 class ReadinessProbe:
-    """The components that the API depends on, each with a way to ask it."""
+    """The components that the API depends on, each with its check."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class ReadinessProbe:
         return sorted(self._checks)
 
     async def faults(self) -> dict[str, str]:
-        """What does not answer, with a reason that may be shown to anybody."""
+        """The components that do not respond, each with a reason without secrets."""
         async with self._lock:
             if self._clock() >= self._until:
                 found = await asyncio.gather(*(self._ask(name) for name in self.names))

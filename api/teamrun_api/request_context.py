@@ -22,13 +22,13 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Paths that a machine asks for every few seconds; their requests are logged at debug."""
+"""Paths that probes request every few seconds; their requests are logged at debug."""
 
 _PATH_LENGTH = 200
-"""How many characters of a path are logged; the query never is, since it may hold metadata."""
+"""Number of characters of a path that are logged; the query is not, as it may have metadata."""
 
 _PATH_SAFE = "/:@!$&'()*+,;=~"
-"""What stays as it is in a logged path (RFC 3986, 3.3); a line break must not begin a line."""
+"""Characters that are not escaped in a logged path (RFC 3986, 3.3); line breaks are."""
 
 _CLOSE = (("Connection", "close"),)
 
@@ -55,7 +55,7 @@ class RequestContextMiddleware:
         if fault is None:
             await self._app(scope, receive, exchange.send)
         else:
-            # What follows on the connection may be a body or a request, so it is not read.
+            # The following bytes may be a body or a request, so they are not read.
             await problem_response(fault, scope, headers=_CLOSE)(scope, receive, exchange.send)
 
 
@@ -69,7 +69,7 @@ class Failsafe:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; log what is raised under the request's id."""
+        """Pass the request on; log exceptions with the request's id."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -35,10 +35,10 @@ class _Answer(BaseModel):
 
 
 class CancelRequest(_Body):
-    """The body of `POST /v1/runs/{run_id}/cancel`; all of it may be left out."""
+    """The body of `POST /v1/runs/{run_id}/cancel`; all fields are optional."""
 
     mode: CancelMode = "now"
-    """With `graceful` no more calls begin and those under way complete; `now` interrupts them."""
+    """With `graceful` no more calls start and those in progress complete; `now` interrupts them."""
     reason: str | None = Field(default=None, max_length=512, examples=["No longer needed."])
     """The reason, which becomes the run's `stop_reason`."""
 
@@ -48,12 +48,12 @@ class PauseRequest(_Body):
 
 
 class ResumeRequest(_Body):
-    """The body of `POST /v1/runs/{run_id}/resume`; all of it may be left out."""
+    """The body of `POST /v1/runs/{run_id}/resume`; all fields are optional."""
 
     limits: Limits | None = None
     """Limits to change; the others stay as they are."""
     from_: Literal["here", "start"] = Field(default="here", alias="from")
-    """`start` begins again without the record; only for a run that has `diverged` from it."""
+    """`start` begins again without the log; only for a run that has `diverged` from it."""
 
 
 class ValidateRequest(_Body):
@@ -90,20 +90,20 @@ class ArtifactPage(_Answer):
 
 
 class Health(_Answer):
-    """The process answers."""
+    """The process responds."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(_Answer):
-    """Everything that the API needs answers, by name."""
+    """All components that the API needs respond, by name."""
 
     status: Literal["ready"] = "ready"
     checks: dict[str, Literal["ok"]]
 
 
 class ServerLimits(_Answer):
-    """What the server takes at most."""
+    """Limits of requests."""
 
     body_bytes: int
     json_depth: int
@@ -112,15 +112,15 @@ class ServerLimits(_Answer):
 
 
 class ServerState(_Answer):
-    """What is connected."""
+    """The server's configuration."""
 
     authentication: Literal["none", "bearer"]
     live_events: bool
-    """Whether streams carry token deltas, and hear of events at once."""
+    """Whether streams have token deltas, and receive events at once."""
 
 
 class Info(_Answer):
-    """The server and what it can do."""
+    """The server and its capabilities."""
 
     name: Literal["teamrun"] = "teamrun"
     version: str

@@ -25,7 +25,7 @@ GRACE_S = 10
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that ends event streams and held answers first when it stops.
+    """A uvicorn server that ends event streams and waiting requests first when it stops.
 
     uvicorn alone waits for open connections, and a stream ends only with its run.
     """
@@ -52,7 +52,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Stop at SIGINT and SIGTERM, and return then: what is open has still to be closed.
+        """Stop at SIGINT and SIGTERM, and then return, so that open resources can be closed.
 
         uvicorn's own raises the signal once more at the end, which would kill this process there.
         """

@@ -10,7 +10,7 @@ from teamrun.settings import CommonSettings
 __all__ = ["ApiKey", "ApiSettings", "Scope"]
 
 Scope = Literal["runs:read", "runs:write", "teams:read"]
-"""What a key may allow."""
+"""The scopes of keys."""
 
 
 class ApiKey(BaseModel):
@@ -19,7 +19,7 @@ class ApiKey(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, max_length=64)
-    """Whose key it is; for logs."""
+    """The owner of the key, for logs."""
 
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
     """sha256 of the key, in hexadecimal: `printf %s "$KEY" | sha256sum`."""
@@ -27,7 +27,7 @@ class ApiKey(BaseModel):
     scopes: frozenset[Scope] = Field(min_length=1)
 
     tenant: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "default"
-    """Whose runs the key sees."""
+    """The tenant whose runs the key gives access to."""
 
 
 class ApiSettings(CommonSettings):
@@ -50,24 +50,23 @@ class ApiSettings(CommonSettings):
     """The largest request body."""
 
     head_timeout_seconds: float = Field(default=10.0, gt=0, le=600)
-    """How long a client may take to send the head of a request; its connection is closed then."""
+    """Time for a client to send the head of a request; then its connection is closed."""
 
     body_timeout_seconds: float = Field(default=30.0, gt=0, le=3600)
-    """How long a client may take to send the body of a request; it is answered 408 then."""
+    """Time for a client to send the body of a request; then the response is 408."""
 
     root_path: Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
     """The path under which a proxy serves the API, such as `/teamrun`. All URLs in answers begin
     with it; requests may come with it or without."""
 
     wait_limit_seconds: float = Field(default=60.0, ge=0, le=600)
-    """The longest time that `Prefer: wait` holds an answer."""
+    """The longest time that a request waits with `Prefer: wait`."""
 
     ping_seconds: float = Field(default=15.0, gt=0, le=60)
-    """How long an event stream is silent before it sends a comment."""
+    """Interval at which an idle event stream sends a comment."""
 
     grace_seconds: float = Field(default=10.0, ge=0, le=3600)
-    """How long runs that this process executes itself, for want of Redis, may take to hand
-    themselves over when it stops."""
+    """Time for runs that this process executes itself, without Redis, to suspend when it stops."""
 
     @property
     def grace(self) -> timedelta:

@@ -28,12 +28,12 @@ RETRY_MS = 2000
 
 
 _BURST = 4
-"""How many chunks are sent before the loop gets a turn. The server hears only then that the client
-has left, and asyncio warns of each write after the fifth to a connection that is lost."""
+"""Number of chunks sent before yielding to the loop. Only then the server learns that the client
+has disconnected, and asyncio warns of each write after the fifth to a lost connection."""
 
 
 class EventStream(Response):
-    """A response whose body is what a generator yields."""
+    """A response whose body is generated."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class EventStream(Response):
             api: Knows how often to ping and when the server stops.
             media_type: The Content-Type.
             headers: More headers.
-            ping: What is sent in silence; None for formats that have no comments.
+            ping: The chunk to send when there are no events; None for formats without comments.
         """
         super().__init__(
             media_type=media_type,
@@ -118,8 +118,8 @@ def retry_frame() -> bytes:
 
 
 def _report(pumping: "asyncio.Task[Any]") -> None:
-    # The headers have left, so an error can only end the stream; the client connects again from
-    # the last event it has seen, and is then told what is wrong.
+    # The headers have been sent, so an error can only end the stream; the client reconnects from
+    # the last event it has seen, and then receives the error.
     error = None if pumping.cancelled() else pumping.exception()
     if isinstance(error, TeamrunError):
         data = {"action": "stream.cut", "code": error.code}

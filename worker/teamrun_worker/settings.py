@@ -18,7 +18,7 @@ class WorkerSettings(CommonSettings):
     """Threads that consume the queue; while the worker is full, each may keep one message."""
 
     grace_seconds: float = Field(default=20.0, ge=0, le=3600)
-    """How long calls in flight may take to complete after SIGTERM; then they are cancelled, and the
+    """Time for calls in progress to complete after SIGTERM; then they are cancelled, and the
     next worker makes them again. Wait ten seconds longer before you kill the process."""
 
     worker_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")] | None = None

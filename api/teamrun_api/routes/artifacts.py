@@ -50,7 +50,7 @@ router = APIRouter(tags=["artifacts"], default_response_class=Response)
     },
 )
 async def list_artifacts(call: RunReader, run_id: RunId) -> Response:
-    """List what the run has left so far; while it runs there may be more to come."""
+    """List the files of the run; while it runs, more may follow."""
     records = await call.service.artifacts(call.tenant, run_id)
     return json_answer(ArtifactPage(data=[_resource(call, run_id, record) for record in records]))
 
@@ -63,7 +63,7 @@ async def list_artifacts(call: RunReader, run_id: RunId) -> Response:
     openapi_extra={"parameters": [IF_NONE_MATCH]},
 )
 async def get_artifact(call: RunReader, run_id: RunId, name: Name) -> Response:
-    """Download a file. It is sent as an attachment: what a tool wrote is never shown as a page."""
+    """Download a file. It is sent as an attachment, so that browsers never display it."""
     known = call.header("if-none-match")
     if known is not None:
         records = await call.service.artifacts(call.tenant, run_id)

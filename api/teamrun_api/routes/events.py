@@ -43,7 +43,7 @@ class _End(BaseModel):
 
 
 class _Log(NamedTuple):
-    """Which events of which run are wanted."""
+    """The requested events of a run."""
 
     api: Api
     tenant: str
@@ -61,7 +61,7 @@ class _Log(NamedTuple):
     summary="Read or follow the events of a run",
     responses={
         200: content(
-            "The events: a page, the log so far as lines, or a stream to the end of the run.",
+            "The events: a page, all present events as lines, or a stream to the end of the run.",
             {
                 JSON: ({"$ref": "#/components/schemas/EventPage"}, "Events"),
                 LINES: ({"type": "string"}, "EventLines"),
@@ -102,9 +102,9 @@ async def read_events(
 ) -> Response:
     """Read events in the form that `Accept` names.
 
-    - `application/json`: a page; go on with `after` = `next_cursor`.
-    - `application/x-ndjson`: all events so far, one per line.
-    - `text/event-stream`: the events so far and then each as it happens, to `event: end`. The `id`
+    - `application/json`: a page; continue with `after` = `next_cursor`.
+    - `application/x-ndjson`: all present events, one per line.
+    - `text/event-stream`: all present events, then each as it happens, to `event: end`. The `id`
       of a frame is the event's; sent back as `Last-Event-ID` it resumes the stream there, for as
       long as the run is kept, and answers 204 if nothing is left. `message.delta` frames are
       pieces of text on their way and have no id.

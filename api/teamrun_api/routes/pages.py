@@ -1,7 +1,7 @@
-"""`/`, which says what this server is, and `/docs`, the interactive reference.
+"""`/`, the description of this server, and `/docs`, the interactive reference.
 
-The pages come with the package and load nothing from elsewhere; their Content-Security-Policy lets
-a browser refuse what would. They hold nothing secret, so they need no key.
+The pages are part of the package and load nothing from elsewhere; their Content-Security-Policy
+enforces it. They contain no secrets, so they need no key.
 """
 
 from functools import cache
@@ -54,14 +54,14 @@ _LINKS = {
     "openapi": ("/openapi.json", "the OpenAPI document"),
     "runs": ("/v1/runs", "the runs"),
     "teams": ("/v1/teams", "the registered teams"),
-    "info": ("/v1/info", "the server and what it can do"),
+    "info": ("/v1/info", "the server and its capabilities"),
     "ready": ("/readyz", "whether requests can be served"),
 }
 
 
 @router.get("/")
 async def get_index(call: NoKey) -> Response:
-    """What this server is and where to go on, as JSON, or as a page for a browser."""
+    """A description of this server with links, as JSON, or as a page for a browser."""
     links = {name: call.link(path) for name, (path, _) in _LINKS.items()}
     headers = {**_HEADERS, "Vary": "Accept"}
     if choose(call.header("accept"), ("application/json", "text/html")) == "text/html":

@@ -54,7 +54,7 @@ RETRY_SOON = {"Retry-After": "1"}
 _SUBMITTED: Responses = {
     200: linked(
         answer(
-            "The run has ended within the time that was asked for.",
+            "The run ended within the requested time.",
             Run,
             "RunEnded",
             "Location",
@@ -65,7 +65,7 @@ _SUBMITTED: Responses = {
     ),
     202: linked(
         answer(
-            "Accepted: the run is durable and goes on without the client.",
+            "Accepted: the run is durable and does not depend on the client.",
             Run,
             "RunQueued",
             "Location",
@@ -103,33 +103,33 @@ async def submit_run(
     request: Annotated[RunRequest, Depends(JsonBody(RunRequest))],
     wait: Wait = None,
 ) -> Response:
-    """Accept a run. It is durable when the answer leaves, and executed by a worker.
+    """Accept a run. It is durable when the response is sent, and executed by a worker.
 
-    With `Prefer: wait=N` the answer is held until the run has ended, or waits for somebody
-    (`input_required`, `paused`), for up to N seconds.
+    With `Prefer: wait=N` the request waits for up to N seconds until the run has ended or waits
+    for a person (`input_required`, `paused`).
     """
-    hold = call.hold(wait)
+    preference = call.wait_preference(wait)
     run, replayed = await call.service.submit(
         call.tenant, request, idempotency_key=call.idempotency_key()
     )
     call.api.metrics.accepted(replayed=replayed)
-    headers = {"Location": call.link(f"/v1/runs/{run.id}"), **hold.applied}
+    headers = {"Location": call.link(f"/v1/runs/{run.id}"), **preference.applied}
     if replayed:
         headers["Idempotency-Replayed"] = "true"
-    if hold.timeout is not None:
-        run = await _held(call, run, timeout=hold.timeout)
+    if preference.timeout is not None:
+        run = await _waited(call, run, timeout=preference.timeout)
         if has_ended(run):
             return run_answer(call, run, headers=headers)
     return run_answer(call, run, status=202, headers={**headers, **RETRY_SOON})
 
 
-async def _held(call: Call, run: Run, *, timeout: timedelta) -> Run:
+async def _waited(call: Call, run: Run, *, timeout: timedelta) -> Run:
     try:
         return await call.until(call.service.wait(call.tenant, run.id, timeout=timeout)) or run
     except TeamrunError as error:
         # The run has been accepted: the client must learn its id, whatever fails from here on.
         data = {"action": "run.wait", "run_id": run.id, "code": error.code}
-        logger.warning("A held answer was sent early", extra=data)
+        logger.warning("A request stopped waiting for a run because of an error", extra=data)
         return run
 
 
@@ -193,22 +193,24 @@ async def list_runs(
     openapi_extra={"parameters": [IF_NONE_MATCH, PREFER]},
 )
 async def get_run(call: RunReader, run_id: RunId, wait: Wait = None) -> Response:
-    """Read a run as its log says now.
+    """Read the current state of a run.
 
-    `Prefer: wait=N` together with `If-None-Match` is a long poll: the answer is held until the run
-    changes. Without `If-None-Match` it is held until the run has ended, or waits for somebody.
+    `Prefer: wait=N` together with `If-None-Match` is a long poll: the request waits until the run
+    changes. Without `If-None-Match` it waits until the run has ended or waits for a person.
     """
-    hold, known = call.hold(wait), call.header("if-none-match")
+    preference, known = call.wait_preference(wait), call.header("if-none-match")
     run = await call.service.get(call.tenant, run_id)
     same = matches(known, revision_tag(run.revision))
-    if hold.timeout is not None and (same or known is None) and not has_ended(run):
+    if preference.timeout is not None and (same or known is None) and not has_ended(run):
         revision = run.revision if same else None
-        waiting = call.service.wait(call.tenant, run_id, timeout=hold.timeout, revision=revision)
+        waiting = call.service.wait(
+            call.tenant, run_id, timeout=preference.timeout, revision=revision
+        )
         run = await call.until(waiting) or run
     tag = revision_tag(run.revision)
     if matches(known, tag):
-        return not_modified(tag, headers=hold.applied)
-    return run_answer(call, run, headers=hold.applied)
+        return not_modified(tag, headers=preference.applied)
+    return run_answer(call, run, headers=preference.applied)
 
 
 @router.delete(
@@ -240,14 +242,14 @@ async def delete_run(call: RunWriter, run_id: RunId) -> Response:
 async def get_result(call: RunReader, run_id: RunId, wait: Wait = None) -> Response:
     """Read the whole result: output, messages, files, usage. Before the end that is 409.
 
-    `Prefer: wait=N` holds the answer until the run has ended, or waits for somebody, for up to N
-    seconds.
+    With `Prefer: wait=N` the request waits for up to N seconds until the run has ended or waits
+    for a person.
     """
-    hold = call.hold(wait)
-    if hold.timeout is not None:
-        await call.until(call.service.wait(call.tenant, run_id, timeout=hold.timeout))
+    preference = call.wait_preference(wait)
+    if preference.timeout is not None:
+        await call.until(call.service.wait(call.tenant, run_id, timeout=preference.timeout))
     result = await call.service.result(call.tenant, run_id)
-    return json_answer(result, headers=hold.applied)
+    return json_answer(result, headers=preference.applied)
 
 
 @router.post(
@@ -257,7 +259,7 @@ async def get_result(call: RunReader, run_id: RunId, wait: Wait = None) -> Respo
     responses={
         200: answer("The run is cancelled.", Run, "RunCancelled", "ETag"),
         202: answer(
-            "The run will be cancelled; its owner is told.",
+            "The run will be cancelled; its owner is notified.",
             Run,
             "RunCancelling",
             "ETag",
@@ -280,7 +282,7 @@ async def cancel_run(
     With `graceful` no more calls begin, those under way complete and are recorded, and then the
     run is `cancelled`. `now` after that interrupts them.
     """
-    call.idempotency_key()  # a cancel is safe to repeat without it; a wrong one is still told
+    call.idempotency_key()  # only validated: a cancel is safe to repeat without it
     run = await call.service.cancel(call.tenant, run_id, reason=request.reason, mode=request.mode)
     if has_ended(run):
         return run_answer(call, run)

@@ -1,4 +1,4 @@
-"""Probes, metrics, and what the server is."""
+"""Probes, metrics, and information on the server."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -28,7 +28,7 @@ router = APIRouter(tags=["system"], default_response_class=Response)
     },
 )
 async def get_health(call: NoKey) -> Response:
-    """Tell whether to restart the process; asks nothing else. Needs no key."""
+    """Liveness probe; checks no other component. Needs no key."""
     return json_answer(Health())
 
 
@@ -71,18 +71,18 @@ async def get_readiness(call: NoKey) -> Response:
     },
 )
 async def get_metrics(call: AnyKey) -> Response:
-    """Read the metrics. Where keys are configured any of them will do."""
+    """Read the metrics. If keys are configured, any of them is accepted."""
     return Response(call.api.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
 
 @router.get(
     "/v1/info",
     operation_id="getInfo",
-    summary="The server and what it can do",
+    summary="The server and its capabilities",
     responses={200: answer("The server.", Info, "Info"), **problems()},
 )
 async def get_info(call: AnyKey) -> Response:
-    """Read the server's version and limits. Where keys are configured any of them will do."""
+    """Read the server's version and limits. If keys are configured, any of them is accepted."""
     api = call.api
     settings = api.settings
     info = Info(

@@ -1,4 +1,4 @@
-"""`/v1/teams`: what the operator registered, and whether a definition holds."""
+"""`/v1/teams`: the registered teams, and the validation of definitions."""
 
 from typing import Annotated
 
@@ -25,7 +25,7 @@ router = APIRouter(tags=["teams"], default_response_class=Response)
     responses={200: answer("The teams, by name.", TeamPage, "Teams"), **problems()},
 )
 async def list_teams(call: TeamReader) -> Response:
-    """List the teams of the operator's file, and the models that stand behind them here."""
+    """List the teams of the operator's file, and the models that they use here."""
     return json_answer(TeamPage(data=await call.service.teams.all(call.tenant)))
 
 
@@ -57,7 +57,7 @@ async def get_team(
     summary="Check a definition without running it",
     responses={
         200: answer(
-            "Whether it holds, and everything that is wrong with it.",
+            "Whether the definition is valid, with all errors and warnings.",
             Validation,
             "Validation",
         ),

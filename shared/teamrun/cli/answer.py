@@ -1,4 +1,4 @@
-"""`teamrun answer`: answer what a run asks, from a script."""
+"""`teamrun answer`: answer the question of a run, from a script."""
 
 from typing import Annotated
 
@@ -34,7 +34,7 @@ def command(
     ] = None,
     content: Annotated[
         str | None,
-        typer.Option("--content", envvar="TEAMRUN_CONTENT", help="The answer in words."),
+        typer.Option("--content", envvar="TEAMRUN_CONTENT", help="The answer as text."),
     ] = None,
     data: Annotated[
         str | None,
@@ -45,7 +45,7 @@ def command(
     action: Annotated[
         str | None,
         typer.Option(
-            "--action", envvar="TEAMRUN_ACTION", help="Which question, where there are several."
+            "--action", envvar="TEAMRUN_ACTION", help="Id of the question, if there are several."
         ),
     ] = None,
     url: UrlOption = DEFAULT_URL,
@@ -101,4 +101,4 @@ def _action(server: ApiClient, run_id: str, action_id: str | None) -> RequiredAc
             raise UsageError(f"{run_id} asks {what}: it is {run.status}.")
         case several:
             asked = "".join(f"\n  {each.id}: {each.prompt}" for each in several)
-            raise UsageError(f"{run_id} asks several things; choose with --action:{asked}")
+            raise UsageError(f"{run_id} has several questions; select one with --action:{asked}")

@@ -42,7 +42,7 @@ class _FieldError(BaseModel):
 
     @property
     def place(self) -> str:
-        """Where in the request it is."""
+        """The location in the request."""
         return self.pointer or self.parameter or self.header or "the request"
 
 
@@ -70,7 +70,7 @@ class ApiClient:
     `get("runs", run_id)`. Each is percent-encoded, so that no id is taken for another resource.
 
     Args:
-        url: Where the API is.
+        url: The API's URL.
         api_key: Sent as `Authorization: Bearer`.
         transport: In place of the network.
         sleep: How to wait before a stream is opened again.
@@ -95,7 +95,7 @@ class ApiClient:
             )
         trust_env = _host(url) not in {"127.0.0.1", "::1", "localhost"}
         self.shown_url = public_url(url)
-        """Where the API is, without credentials; for messages."""
+        """The API's URL without credentials, for messages."""
         self.has_key = bool(api_key)
         self._sleep = sleep
         self._has_answered = False
@@ -135,7 +135,7 @@ class ApiClient:
         self._request("DELETE", _path(segments))
 
     def follow(self, run_id: str, *, after: str | None = None) -> Iterator[ServerSentEvent]:
-        """The events of a run as they happen, to the last; a cut stream is resumed where it was."""
+        """The events of a run as they happen, to the last; an interrupted stream is resumed."""
         last, failures, cause = after, 0, ""
         while failures <= RETRIES:
             try:

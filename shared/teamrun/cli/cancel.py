@@ -1,4 +1,4 @@
-"""`teamrun cancel`: ask for a run's end."""
+"""`teamrun cancel`: cancel a run."""
 
 from typing import Annotated
 
@@ -17,14 +17,15 @@ EXAMPLE = 'teamrun cancel "$(teamrun submit analysts "Which region sold most?")"
 def command(
     run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="The run.")],
     reason: Annotated[
-        str | None, typer.Option("--reason", envvar="TEAMRUN_REASON", help="Kept with the run.")
+        str | None,
+        typer.Option("--reason", envvar="TEAMRUN_REASON", help="The reason, stored in the run."),
     ] = None,
     graceful: Annotated[
         bool,
         typer.Option(
             "--graceful/--no-graceful",
             envvar="TEAMRUN_GRACEFUL",
-            help="Let the calls under way complete first.",
+            help="Let calls in progress complete first.",
         ),
     ] = False,
     url: UrlOption = DEFAULT_URL,

@@ -1,4 +1,4 @@
-"""`teamrun check`: what is wrong with the definition file, before anything runs."""
+"""`teamrun check`: validate the definition file before anything runs."""
 
 import os
 
@@ -17,9 +17,9 @@ EXAMPLE = "teamrun check"
 
 
 def command(config: ConfigOption = None) -> None:
-    """Check the definition file, its tools and its teams; print every fault with its place.
+    """Validate the definition file, its tools and its teams; print every error and its location.
 
-    The status is 2 if there is a fault. No model is called.
+    The status is 2 if there is an error. No model is called.
     """
     settings = load_settings(CommonSettings, config=config)
     registry = load_registry(settings.config, environ=os.environ, imports=True)

@@ -42,7 +42,7 @@ def _main() -> None:
 
 
 def _write_anything() -> None:
-    """Escape what the encoding of a stream lacks: a result must not be lost for one letter."""
+    """Escape characters that a stream cannot encode, so that they do not fail the command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -36,7 +36,10 @@ def command(
     version: Annotated[
         int | None,
         typer.Option(
-            "--version", envvar="TEAMRUN_FILE_VERSION", min=1, help="Not the newest version."
+            "--version",
+            envvar="TEAMRUN_FILE_VERSION",
+            min=1,
+            help="This version instead of the newest.",
         ),
     ] = None,
     output: Annotated[
@@ -50,9 +53,7 @@ def command(
     ] = ".",
     force: Annotated[
         bool,
-        typer.Option(
-            "--force/--no-force", envvar="TEAMRUN_FORCE", help="Replace files that are there."
-        ),
+        typer.Option("--force/--no-force", envvar="TEAMRUN_FORCE", help="Replace existing files."),
     ] = False,
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
@@ -94,7 +95,7 @@ def _save(data: bytes, file: Artifact, output: str, *, force: bool) -> None:
     if output == "-":
         sys.stdout.buffer.write(data)
         return
-    # The name comes from the server: it must not lead out of the folder.
+    # The server sends the name: it must not lead out of the folder.
     path = Path(output) / check_artifact_name(file.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,7 @@ def command(
     ],
     say: Annotated[
         str | None,
-        typer.Option("--say", envvar="TEAMRUN_SAY", help="What the team hears there first."),
+        typer.Option("--say", envvar="TEAMRUN_SAY", help="A message to the team at that point."),
     ] = None,
     model: ModelOption = None,
     max_turns: MaxTurnsOption = None,
@@ -46,7 +46,7 @@ def command(
     api_key: ApiKeyOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Make a new run that shares another's past and calls nothing of it again; print its id."""
+    """Create a run that shares another's log without repeating its calls, and print its id."""
     body: JsonObject = {
         "after_seq": _number(after, run_id),
         **overrides(model=model, max_turns=max_turns),

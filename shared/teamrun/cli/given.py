@@ -1,4 +1,4 @@
-"""What commands take from files and from stdin."""
+"""Input of commands from files and stdin."""
 
 import json
 import sys
@@ -65,7 +65,7 @@ def in_file(error: DefinitionError, name: str) -> DefinitionError:
 
 
 def task_text(given: str) -> str:
-    """The text of an argument; `-` stands for the whole of stdin.
+    """The text of an argument; `-` reads all of stdin.
 
     Raises:
         UsageError: Stdin is not UTF-8.

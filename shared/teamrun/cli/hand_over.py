@@ -13,7 +13,7 @@ from teamrun.settings import PREFIX
 __all__ = ["become", "check_packages", "variables"]
 
 _PACKAGES = {"api": ("fastapi", "uvicorn"), "worker": ("celery", "redis")}
-"""What an extra brings and its process cannot start without."""
+"""A package of the extra that its process requires."""
 
 
 def check_packages(*extras: str, command: str) -> None:

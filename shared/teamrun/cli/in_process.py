@@ -1,7 +1,6 @@
 """A run in this process: the engine of a worker over a store in memory.
 
-`teamrun run` uses it, so that whatever a definition promises is kept by the same code as in a
-service.
+`teamrun run` uses it, so that a definition is executed by the same code as in a service.
 """
 
 import asyncio
@@ -26,7 +25,7 @@ ResultT = TypeVar("ResultT")
 
 _TENANT: Final = "default"
 _SWEEP: Final = timedelta(seconds=1)
-"""The pause between looks at a run that waits: a question may expire, a retry may be due."""
+"""The interval between checks of a run that waits for an answer, a retry or a timeout."""
 
 
 class RunHere:

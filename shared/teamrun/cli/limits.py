@@ -15,7 +15,7 @@ MaxCostOption = Annotated[
         "--max-cost-usd",
         envvar="TEAMRUN_MAX_COST_USD",
         callback=finite,
-        help="The run may cost so much, where prices are known.",
+        help="Maximum cost of the run, if prices are known.",
     ),
 ]
 TimeoutOption = Annotated[
@@ -24,13 +24,13 @@ TimeoutOption = Annotated[
         "--timeout-seconds",
         envvar="TEAMRUN_TIMEOUT_SECONDS",
         callback=finite,
-        help="The run may work so long; waiting does not count.",
+        help="Maximum working time of the run; waiting does not count.",
     ),
 ]
 
 
 def limits(*, max_cost_usd: str | None, timeout_seconds: float | None) -> JsonObject:
-    """The part of a body that says them; empty where none is given."""
+    """The limits for a request body; empty if none is given."""
     given = {"max_cost_usd": max_cost_usd, "timeout_seconds": timeout_seconds}
     found = {name: value for name, value in given.items() if value is not None}
     return {"limits": found} if found else {}

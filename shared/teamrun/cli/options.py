@@ -22,7 +22,7 @@ __all__ = [
     "UrlOption",
 ]
 
-UrlOption = Annotated[str, typer.Option("--url", envvar="TEAMRUN_URL", help="Where the API is.")]
+UrlOption = Annotated[str, typer.Option("--url", envvar="TEAMRUN_URL", help="URL of the API.")]
 ApiKeyOption = Annotated[
     str | None,
     typer.Option(
@@ -38,13 +38,13 @@ JsonOption = Annotated[
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", envvar="TEAMRUN_CONFIG", help="The file of teams [teamrun.yaml]."
+        "--config", "-c", envvar="TEAMRUN_CONFIG", help="The definition file [teamrun.yaml]."
     ),
 ]
 DataDirOption = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", envvar="TEAMRUN_DATA_DIR", help="The folder for everything kept [.teamrun]."
+        "--data-dir", envvar="TEAMRUN_DATA_DIR", help="The folder of all data [.teamrun]."
     ),
 ]
 StoreUrlOption = Annotated[
@@ -52,7 +52,7 @@ StoreUrlOption = Annotated[
     typer.Option(
         "--store-url",
         envvar="TEAMRUN_STORE_URL",
-        help="Where runs are kept: file:///folder or s3://bucket/prefix.",
+        help="Storage of runs: file:///folder or s3://bucket/prefix.",
     ),
 ]
 RedisUrlOption = Annotated[
@@ -66,14 +66,18 @@ RedisUrlOption = Annotated[
 FsyncOption = Annotated[
     bool | None,
     typer.Option(
-        "--fsync/--no-fsync", envvar="TEAMRUN_FSYNC", help="Survive a loss of power (slower)."
+        "--fsync/--no-fsync",
+        envvar="TEAMRUN_FSYNC",
+        help="Make writes survive a power failure (slower).",
     ),
 ]
 HostOption = Annotated[
-    str | None, typer.Option("--host", envvar="TEAMRUN_HOST", help="Listen here [127.0.0.1].")
+    str | None,
+    typer.Option("--host", envvar="TEAMRUN_HOST", help="Address to listen on [127.0.0.1]."),
 ]
 PortOption = Annotated[
-    int | None, typer.Option("--port", "-p", envvar="TEAMRUN_PORT", help="Listen here [8080].")
+    int | None,
+    typer.Option("--port", "-p", envvar="TEAMRUN_PORT", help="Port to listen on [8080]."),
 ]
 LogLevelOption = Annotated[
     str | None,

@@ -17,13 +17,13 @@ ModelOption = Annotated[
 MaxTurnsOption = Annotated[
     int | None,
     typer.Option(
-        "--max-turns", envvar="TEAMRUN_MAX_TURNS", help="The team stops after so many turns."
+        "--max-turns", envvar="TEAMRUN_MAX_TURNS", help="Maximum number of turns of the team."
     ),
 ]
 
 
 def overrides(*, model: str | None, max_turns: int | None) -> JsonObject:
-    """The part of a body that says what is another way than the team has it."""
+    """The settings that replace those of the team, for a request body."""
     given = {"model": model, "max_turns": max_turns}
     changes = {name: value for name, value in given.items() if value is not None}
     return {"overrides": changes} if changes else {}

@@ -20,7 +20,7 @@ def command(
     api_key: ApiKeyOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Pause a run and print its status: calls under way complete first, none begins."""
+    """Pause a run and print its status: calls in progress complete, and no more calls start."""
     answer = ApiClient(url, api_key=api_key).post("runs", run_id, "pause", body={})
     if json_:
         print_json(answer)

@@ -18,7 +18,7 @@ __all__ = ["ApiPrompter", "Attendant", "Prompter"]
 
 
 class Prompter(Protocol):
-    """Where the questions of one run are, and where answers go."""
+    """The open questions of one run, and the sending of answers."""
 
     def action(self, action_id: str) -> RequiredAction | None:
         """The question; None if it is not open."""
@@ -42,17 +42,17 @@ class ApiPrompter:
     """Implements `Prompter` over HTTP.
 
     Args:
-        server: Where the run is.
+        server: The client of the API.
         run_id: The run.
-        tell: Shows a text to the person.
+        show: Shows a text to the person.
     """
 
     def __init__(
-        self, server: ApiClient, run_id: str, *, tell: Callable[[str], None] = talk
+        self, server: ApiClient, run_id: str, *, show: Callable[[str], None] = talk
     ) -> None:
         self._server = server
         self._run_id = run_id
-        self._tell = tell
+        self._show = show
 
     def action(self, action_id: str) -> RequiredAction | None:
         """The question; None if it is not open."""
@@ -73,19 +73,19 @@ class ApiPrompter:
         body = json.dumps({"action_id": action.id, **said}, ensure_ascii=False)
         key = ' -H "Authorization: Bearer $TEAMRUN_API_KEY"' if self._server.has_key else ""
         url = shlex.quote(f"{self._server.shown_url}/v1/runs/{self._run_id}/input")
-        self._tell(
+        self._show(
             "The run waits for an answer. Give it with `teamrun answer`, or:\n"
             f"  curl {url}{key} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
         )
 
 
 class Attendant:
-    """Puts what one run asks to the person at the terminal.
+    """Asks the person at the terminal the questions of one run.
 
     Args:
-        desk: Where the questions are.
+        desk: The open questions.
         read_line: Asks the person; None if there is no terminal.
-        tell: Shows a text to the person.
+        show: Shows a text to the person.
         approves: Approve every tool call without asking.
     """
 
@@ -94,12 +94,12 @@ class Attendant:
         prompter: Prompter,
         *,
         read_line: ReadLine | None,
-        tell: Callable[[str], None] = talk,
+        show: Callable[[str], None] = talk,
         approves: bool = False,
     ) -> None:
         self._desk = prompter
         self._read_line = read_line
-        self._tell = tell
+        self._show = show
         self._approves = approves
 
     def attend(self, action_id: str) -> None:
@@ -111,10 +111,10 @@ class Attendant:
             while (said := self._asked(action)) is not None and not self._sent(action, said):
                 pass
         except NoLongerAsked:
-            self._tell("The question is not open any more.")
+            self._show("The question is not open any more.")
             return
         except (StaleAction, RunEnded, Unavailable) as error:
-            self._tell(str(error))
+            self._show(str(error))
             return
         if said is None:
             self._desk.left_open(action)
@@ -123,7 +123,7 @@ class Attendant:
         try:
             self._desk.answer(action.id, said)
         except UnfitAnswer as error:
-            self._tell(str(error))
+            self._show(str(error))
             return False
         return True
 
@@ -133,7 +133,7 @@ class Attendant:
             return {"decision": "approve"} if self._approves else self._decision(action)
         if action.schema_ is None:
             return self._content(action)
-        self._tell(f"The answer is JSON that fits {json.dumps(action.schema_)}")
+        self._show(f"The answer is JSON that fits {json.dumps(action.schema_)}")
         return self._data(action)
 
     def _decision(self, action: RequiredAction) -> JsonObject | None:
@@ -145,14 +145,14 @@ class Attendant:
                     reason = self._line(action, "why not> ")
                     return {"decision": "reject", "content": reason or None}
                 case _:
-                    self._tell("Write y to approve, n to reject.")
+                    self._show("Write y to approve, n to reject.")
         return None
 
     def _content(self, action: RequiredAction) -> JsonObject | None:
         while (line := self._line(action, "answer> ")) is not None:
             if line.strip():
                 return {"content": line}
-            self._tell("Write an answer, or press Ctrl-D to give none.")
+            self._show("Write an answer, or press Ctrl-D to give none.")
         return None
 
     def _data(self, action: RequiredAction) -> JsonObject | None:
@@ -160,7 +160,7 @@ class Attendant:
             try:
                 return {"data": json_value(line)}
             except ValueError as error:
-                self._tell(f"That is no JSON: {error}.")
+                self._show(f"That is no JSON: {error}.")
         return None
 
     def _line(self, action: RequiredAction, text: str) -> str | None:

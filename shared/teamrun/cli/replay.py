@@ -26,19 +26,21 @@ EXAMPLE = 'teamrun replay "$(teamrun runs --status completed --limit 1 --ids)"'
 
 def command(
     run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="A run that has ended.")],
-    tenant: Annotated[str, typer.Option(envvar="TEAMRUN_TENANT", help="Whose run.")] = "default",
+    tenant: Annotated[
+        str, typer.Option(envvar="TEAMRUN_TENANT", help="The tenant of the run.")
+    ] = "default",
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
     store_url: StoreUrlOption = None,
 ) -> None:
-    """Drive an ended run against its record, calling nothing. Status 1 where it differs."""
+    """Replay an ended run from its log, without calls. Status 1 if it differs."""
     if not is_run_id(run_id):
         raise RunNotFound(f"{run_id[:80]!r} is not the id of a run; `teamrun runs` lists them.")
     if not is_tenant(tenant):
         raise UsageError(f"--tenant {tenant[:80]!r} is not the name of a tenant.")
     settings = load_settings(CommonSettings, config=config, data_dir=data_dir, store_url=store_url)
     difference = run_main(_replay(settings, RunRef(tenant, run_id)))
-    typer.echo(difference or "The code says and does what the record holds.")
+    typer.echo(difference or "The replay is identical to the log.")
     raise typer.Exit(0 if difference is None else 1)
 
 

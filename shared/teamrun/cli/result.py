@@ -1,4 +1,4 @@
-"""`teamrun result`: what an ended run has produced."""
+"""`teamrun result`: the result of an ended run."""
 
 import sys
 from typing import Annotated

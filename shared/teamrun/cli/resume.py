@@ -1,4 +1,4 @@
-"""`teamrun resume`: let a paused run go on."""
+"""`teamrun resume`: continue a paused run."""
 
 from typing import Annotated
 
@@ -23,9 +23,9 @@ def command(
     api_key: ApiKeyOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Let a paused run go on and print its status. Limits that are given replace its own.
+    """Continue a paused run and print its status. Limits that are given replace those of the run.
 
-    A run that is not paused goes on as it does; its limits are changed, too.
+    A run that is not paused continues; its limits are changed as well.
     """
     body = limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds)
     answer = ApiClient(url, api_key=api_key).post("runs", run_id, "resume", body=body)

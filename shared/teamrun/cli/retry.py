@@ -22,14 +22,14 @@ def command(
         typer.Option(
             "--from",
             envvar="TEAMRUN_FROM",
-            help="`here` makes only the calls again that failed the run.",
+            help="`here` repeats only the calls that failed the run.",
         ),
     ] = "start",
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Make a new run from the specification of one that has ended, and print its id."""
+    """Create a run from the specification of one that has ended, and print its id."""
     answer = ApiClient(url, api_key=api_key).post(
         "runs", run_id, "retry", body={"from": from_}, headers={"Idempotency-Key": uuid.uuid4().hex}
     )

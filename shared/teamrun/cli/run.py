@@ -61,8 +61,8 @@ def command(
 ) -> None:
     """Run a team in this process and show its events; nothing is kept.
 
-    The status is 1 if the run does not complete. Questions and tool calls that need approval are
-    put to you at the terminal. Without a terminal such a run stops with status 2.
+    The status is 1 if the run does not complete. You are asked questions, and to approve tool
+    calls, at the terminal. Without a terminal, a run with a question stops with status 2.
     """
     settings = load_settings(CommonSettings, config=config)
     body = {
@@ -92,7 +92,7 @@ def _request(body: JsonObject) -> RunRequest:
 
 
 class _Person(NamedTuple):
-    """Who answers what the run asks."""
+    """The source of answers to the run's questions."""
 
     read_line: ReadLine | None
     approves: bool

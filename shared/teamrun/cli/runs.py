@@ -1,4 +1,4 @@
-"""`teamrun runs`: what has been submitted, or one run."""
+"""`teamrun runs`: the submitted runs, or one run."""
 
 from datetime import datetime
 from typing import Annotated
@@ -18,22 +18,26 @@ EXAMPLE = "teamrun runs --status completed --limit 5"
 def command(
     run_id: Annotated[
         str | None,
-        typer.Argument(envvar="TEAMRUN_RUN_ID", help="Only this run, with all that is known."),
+        typer.Argument(envvar="TEAMRUN_RUN_ID", help="Only this run, in detail."),
     ] = None,
     status: Annotated[
         str | None,
         typer.Option("--status", envvar="TEAMRUN_STATUS", help="queued, running, completed ..."),
     ] = None,
     team: Annotated[
-        str | None, typer.Option("--team", envvar="TEAMRUN_TEAM", help="Of this team.")
+        str | None, typer.Option("--team", envvar="TEAMRUN_TEAM", help="Only runs of this team.")
     ] = None,
-    tag: Annotated[str | None, typer.Option("--tag", envvar="TEAMRUN_TAG", help="With it.")] = None,
+    tag: Annotated[
+        str | None, typer.Option("--tag", envvar="TEAMRUN_TAG", help="Only runs with this tag.")
+    ] = None,
     limit: Annotated[
         int,
-        typer.Option("--limit", envvar="TEAMRUN_LIMIT", min=1, max=100, help="At most so many."),
+        typer.Option(
+            "--limit", envvar="TEAMRUN_LIMIT", min=1, max=100, help="Maximum number of runs."
+        ),
     ] = 20,
     ids: Annotated[
-        bool, typer.Option("--ids/--no-ids", envvar="TEAMRUN_IDS", help="Print ids alone.")
+        bool, typer.Option("--ids/--no-ids", envvar="TEAMRUN_IDS", help="Print only ids.")
     ] = False,
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,

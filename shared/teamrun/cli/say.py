@@ -1,4 +1,4 @@
-"""`teamrun say`: speak to the team of a run."""
+"""`teamrun say`: send a message to the team of a run."""
 
 from typing import Annotated
 
@@ -19,15 +19,15 @@ EXAMPLE = (
 
 def command(
     run_id: Annotated[str, typer.Argument(envvar="TEAMRUN_RUN_ID", help="The run.")],
-    text: Annotated[str, typer.Argument(help="What is said; `-` reads it from stdin.")],
+    text: Annotated[str, typer.Argument(help="The message; `-` reads it from stdin.")],
     source: Annotated[
-        str, typer.Option("--source", envvar="TEAMRUN_SOURCE", help="Who says it.")
+        str, typer.Option("--source", envvar="TEAMRUN_SOURCE", help="Name of the sender.")
     ] = "user",
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Say something that the team hears before its next turn, and print the run's status."""
+    """Send a message that the team receives before its next turn, and print the run's status."""
     content = task_text(text)
     body = {"content": content, "source": source}
     answer = ApiClient(url, api_key=api_key).post("runs", run_id, "messages", body=body)

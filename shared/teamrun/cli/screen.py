@@ -1,4 +1,4 @@
-"""Where words go: results to stdout, talk to stderr."""
+"""Output: results to stdout, messages to stderr."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 def result(text: str) -> None:
-    """A line of what was asked for."""
+    """Print a line of the result."""
     _console(stderr=False).print(Text(text))
 
 
@@ -40,13 +40,13 @@ def end_prompt() -> None:
 
 
 def print_json(document: str) -> None:
-    """A JSON document, as it stands."""
+    """Print a JSON document."""
     console = _console(stderr=False)
     console.file.write(f"{document}\n")
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows below a head; tab-separated and without a head where stdout is no terminal."""
+    """Print rows below a header; tab-separated and without a header if stdout is no terminal."""
     console = _console(stderr=False)
     if not console.is_terminal:
         for row in rows:

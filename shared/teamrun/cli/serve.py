@@ -57,17 +57,17 @@ def command(
             "--grace-seconds",
             envvar="TEAMRUN_GRACE_SECONDS",
             callback=finite,
-            help="How long calls under way may take at the end [5].",
+            help="Time for calls in progress to complete at the end [5].",
         ),
     ] = None,
     fsync: FsyncOption = None,
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
-    """Serve everything from this machine: the API, a worker, and a Valkey of its own.
+    """Serve everything from this machine: the API, a worker, and an embedded Valkey.
 
-    Prints the URL of the API on stdout once it takes runs. Ctrl-C ends it and leaves nothing
-    behind; a later start finds the runs. With --redis-url that server is used instead.
+    Prints the URL of the API on stdout once it accepts runs. Ctrl-C stops all processes; the runs
+    are kept for the next start. With --redis-url, that server is used instead of Valkey.
     """
     given = locals()
     given["log_level"] = log_level or "warning"
@@ -88,7 +88,7 @@ def command(
         talk("Ready. Ctrl-C ends it.")
 
     def slow() -> None:
-        talk(f"Not ready yet; {settings.url}/readyz says what is missing.")
+        talk(f"Not ready yet; {settings.url}/readyz lists what is missing.")
 
     async def serving() -> int:
         hinting = asyncio.create_task(hint_at_changes(settings.config))
@@ -101,7 +101,7 @@ def command(
 
 
 def _read(config: Path) -> Registry:
-    """Refuse here, with all faults at once, what the API or the worker would refuse later."""
+    """Report all errors at once that the API or the worker would report later."""
     try:
         registry = load_registry(config, environ=os.environ)
     except DefinitionError as error:
@@ -114,7 +114,7 @@ def _read(config: Path) -> Registry:
 
 
 def _check_scripts(registry: Registry, settings: ServeSettings) -> None:
-    """Refuse here, before a child is started, what the API or the worker would refuse."""
+    """Report errors of the API or the worker here, before a process is started."""
     reachable_by: str | None = None
     if not is_loopback(settings.host):
         reachable_by = f"TEAMRUN_HOST={settings.host}"

@@ -23,10 +23,10 @@ _ERASE_LINE = "\r\x1b[2K"
 
 
 class EventView:
-    """Prints events one after another; text that streams is printed while it comes.
+    """Prints events one after another; streamed text is printed as it arrives.
 
-    Each line ends with the number of its event, which `teamrun fork --after` takes. At a terminal,
-    what the run waits for is shown until something happens.
+    Each line ends with the number of its event, for `teamrun fork --after`. At a terminal, the
+    reason why the run waits is shown until the next event.
     """
 
     def __init__(self, console: Console) -> None:
@@ -38,7 +38,7 @@ class EventView:
         self._seq: int | None = None
 
     def take(self, item: Event | Delta) -> None:
-        """Print an event or a piece of text as it comes from a run."""
+        """Print an event or a piece of text of a run."""
         seq = item.seq if isinstance(item, Event) else None
         try:
             self.show(item.type, item.agent, item.data, seq=seq)
@@ -78,7 +78,7 @@ class EventView:
             self._delta(who, self._kept.pop(who))
 
     def summary(self, run: Run) -> None:
-        """Print what an ended run has used and what it cost."""
+        """Print the usage and the cost of an ended run."""
         self.end_line()
         self._console.print(Text(_used(run.usage), style="dim"))
 
@@ -100,7 +100,7 @@ class EventView:
 
     def _delta(self, who: str, text: str) -> None:
         if self._streaming not in (None, who):
-            # Text is live, while a message comes some milliseconds after its last piece.
+            # Text is live, while a message arrives some milliseconds after its last piece.
             self._kept[who] = self._kept.get(who, "") + text
             return
         if self._streaming != who:
@@ -162,7 +162,7 @@ def view_on_stdout() -> EventView:
 
 
 def _text_of(content: object) -> str:
-    """The text of a message; what is no text (an image, a structure) is named."""
+    """The text of a message; other content (an image, a structure) is named."""
     match content:
         case str():
             return content
@@ -199,7 +199,7 @@ def _progress(data: JsonObject) -> str:
 
 
 def _number(value: object) -> str:
-    """A number in few digits; what is none is printed as it is."""
+    """A number in few digits; other values are printed unchanged."""
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 

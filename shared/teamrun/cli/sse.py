@@ -15,7 +15,7 @@ class ServerSentEvent(NamedTuple):
 
 
 def parse(lines: Iterable[str]) -> Iterator[ServerSentEvent]:
-    """The messages of the stream; one that the end cuts off is dropped, as the format says."""
+    """The messages of the stream; an incomplete last one is dropped, as the standard requires."""
     kind, data, event_id = "message", list[str](), None
     for line in lines:
         if not line:

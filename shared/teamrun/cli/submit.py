@@ -32,7 +32,7 @@ def command(
             "--watch/--no-watch",
             "-w",
             envvar="TEAMRUN_WATCH",
-            help="Show the run to its end; status 1 where it failed.",
+            help="Show the run to its end; status 1 if it failed.",
         ),
     ] = False,
     metadata: Annotated[
@@ -52,7 +52,7 @@ def command(
             "--delay-seconds",
             envvar="TEAMRUN_DELAY_SECONDS",
             callback=finite,
-            help="The run begins after that time.",
+            help="The run starts after this time.",
         ),
     ] = None,
     idempotency_key: Annotated[
@@ -61,7 +61,7 @@ def command(
             "--idempotency-key",
             envvar="TEAMRUN_IDEMPOTENCY_KEY",
             callback=header_text,
-            help="The same key and request make one run only.",
+            help="Repeating a request with the same key creates no second run.",
         ),
     ] = None,
     url: UrlOption = DEFAULT_URL,
@@ -80,7 +80,7 @@ def command(
     }
     if delay_seconds is not None:
         body["delay_seconds"] = delay_seconds
-    # With a key of our own a lost answer costs nothing: the same request finds the same run.
+    # With a generated key a lost response is harmless: the same request returns the same run.
     headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
     answer = server.post("runs", body=body, headers=headers)
     run_id = Run.model_validate_json(answer).id

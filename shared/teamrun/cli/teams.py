@@ -1,4 +1,4 @@
-"""`teamrun teams`: the teams that a server knows."""
+"""`teamrun teams`: the teams of a server."""
 
 from pydantic import BaseModel
 

@@ -1,4 +1,4 @@
-"""`teamrun watch`: a run's events as they happen, and its questions to whoever watches."""
+"""`teamrun watch`: a run's events as they happen, and its questions."""
 
 import sys
 from typing import Annotated
@@ -39,10 +39,10 @@ def command(
     api_key: ApiKeyOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show a run's events from its beginning to its end; status 1 where it did not complete.
+    """Show a run's events from its beginning to its end; status 1 if it did not complete.
 
-    What the run asks a person is asked here, and answered. Without a terminal, and with --json,
-    `watch` prints how to answer from elsewhere and waits on.
+    You can answer the run's questions at the terminal. Without a terminal, and with --json,
+    `watch` prints the command that answers and continues to wait.
     """
     watch_to_end(ApiClient(url, api_key=api_key), run_id, after=after, as_json=json_)
 
@@ -50,9 +50,9 @@ def command(
 def watch_to_end(
     server: ApiClient, run_id: str, *, after: str | None = None, as_json: bool = False
 ) -> None:
-    """Print the events of the run, resuming a stream that is cut; exit with 1 where it failed.
+    """Print the events of the run, resuming an interrupted stream; exit with 1 if it failed.
 
-    At a terminal its questions are asked and answered, elsewhere it is told how to answer them.
+    At a terminal its questions are asked, elsewhere the command that answers is printed.
     """
     view = view_on_stdout()
     prompter = ApiPrompter(server, run_id)

@@ -27,7 +27,9 @@ def command(
     redis_url: RedisUrlOption = None,
     max_runs: Annotated[
         int | None,
-        typer.Option("--max-runs", envvar="TEAMRUN_MAX_RUNS", help="Runs in flight at once [200]."),
+        typer.Option(
+            "--max-runs", envvar="TEAMRUN_MAX_RUNS", help="Maximum number of concurrent runs [200]."
+        ),
     ] = None,
     grace_seconds: Annotated[
         float | None,
@@ -35,7 +37,7 @@ def command(
             "--grace-seconds",
             envvar="TEAMRUN_GRACE_SECONDS",
             callback=finite,
-            help="How long calls under way may take after SIGTERM [20].",
+            help="Time for calls in progress to complete after SIGTERM [20].",
         ),
     ] = None,
     heartbeat: Annotated[

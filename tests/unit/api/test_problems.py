@@ -33,7 +33,7 @@ def test_what_no_table_knows_is_a_defect_of_the_server() -> None:
 
 
 def test_a_title_is_the_first_sentence_of_the_class() -> None:
-    assert title_of(errors.RunNotFound) == "There is no such run of this tenant"
+    assert title_of(errors.RunNotFound) == "The tenant has no run of this id"
     assert title_of(errors.DefinitionError) == "A definition is invalid"
 
 

@@ -27,7 +27,7 @@ async def hints(config: Path, *changes: tuple[str, str | None]) -> list[str]:
             path.write_text(text, encoding="utf-8")
 
     with pytest.raises(Stop):
-        await hint_at_changes(config, tell=told.append, pause=pause)
+        await hint_at_changes(config, show=told.append, pause=pause)
     return told
 
 

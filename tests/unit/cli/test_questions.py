@@ -68,8 +68,8 @@ class Scene:
         transport = httpx2.MockTransport(self._answer)
         server = ApiClient("http://127.0.0.1:1", transport=transport, api_key=api_key)
         line = self._line if terminal else None
-        prompter = ApiPrompter(server, "run_1", tell=self.told.append)
-        Attendant(prompter, read_line=line, tell=self.told.append, approves=approves).attend(
+        prompter = ApiPrompter(server, "run_1", show=self.told.append)
+        Attendant(prompter, read_line=line, show=self.told.append, approves=approves).attend(
             action_id
         )
         assert self.lines == []

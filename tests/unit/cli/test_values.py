@@ -234,6 +234,6 @@ def test_what_a_run_waits_for_is_shown_without_credentials() -> None:
     client = ApiClient("http://ann:HUNTER2@127.0.0.1:1")
     action = RequiredAction(id="a", type="input", prompt="?")
 
-    ApiPrompter(client, "run_1", tell=told.append).left_open(action)
+    ApiPrompter(client, "run_1", show=told.append).left_open(action)
 
     assert "HUNTER2" not in told[0]

@@ -16,15 +16,15 @@ _LOOK_S: Final = 2.0
 async def hint_at_changes(
     config: Path,
     *,
-    tell: Callable[[str], None] = talk,
+    show: Callable[[str], None] = talk,
     pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
     """Say once for each change that the running processes do not use it; never returns.
 
     Args:
         config: The definition file; Python files beside it are watched as well.
-        tell: Shows the hint.
-        pause: Awaited between two looks.
+        show: Shows the hint.
+        pause: Awaited between two checks.
     """
     seen = _times(config)
     while True:
@@ -32,7 +32,7 @@ async def hint_at_changes(
         now = _times(config)
         changed = sorted(path.name for path in {*seen, *now} if seen.get(path) != now.get(path))
         if changed:
-            tell(f"{', '.join(changed)} changed. Start `teamrun serve` again to use the change.")
+            show(f"{', '.join(changed)} changed. Start `teamrun serve` again to use the change.")
         seen = now
 
 

@@ -1,7 +1,7 @@
 """`python -m teamrun.cli.serving.child MODULE ...`: run MODULE as `python -m` would, on a lifeline.
 
-The lifeline is stdin, a pipe whose other end the parent holds and never writes to. When the parent
-ends, killed or not, the pipe closes and this process ends itself: first in order, then by force.
+The lifeline is stdin, a pipe that the parent keeps open and never writes to. When the parent ends,
+killed or not, the pipe closes and this process stops: first gracefully, then by force.
 """
 
 import os
@@ -13,7 +13,7 @@ import time
 
 __all__ = ["main"]
 
-# Longer than a worker's grace time and what it does after it.
+# Longer than a worker's grace time and its shutdown after it.
 FORCE_AFTER_S = 45.0
 
 

@@ -1,4 +1,4 @@
-"""`python -m teamrun.cli.serving.embedded FOLDER SOCKET`: hold an embedded Valkey.
+"""`python -m teamrun.cli.serving.embedded FOLDER SOCKET`: run an embedded Valkey.
 
 stdin is a pipe whose other end the supervisor, the API and the worker have: it closes when the last
 of them is gone, and only then the server is stopped.
@@ -28,7 +28,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """Run the server until stdin closes; status 1 where it ended by itself."""
+    """Run the server until stdin closes; status 1 if it ended by itself."""
     folder, sock = Path(sys.argv[1]), Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     make_private(sock.parent)
@@ -83,7 +83,7 @@ def _answers(server: subprocess.Popen[bytes], sock: Path) -> bool:
 
 
 def _stop_leftover(sock: Path, folder: Path) -> None:
-    """End the server of an earlier `serve`: the folder is locked, so nobody else's is here."""
+    """End the server of an earlier `serve`: the folder is locked, so it is no other process's."""
     if command(sock, "PING") is not None:
         command(sock, "SHUTDOWN")
         deadline = time.monotonic() + STOP_S

@@ -1,7 +1,7 @@
-"""Imports the operator's tools and agent classes in a process of its own, to find their faults.
+"""Imports the operator's tools and custom agents in a separate process, to find their errors.
 
-`teamrun serve` starts it before anything else. The process that keeps the others alive must not
-import them: what they start (threads, servers, a GPU) belongs into the worker alone.
+`teamrun serve` starts it before anything else. The supervising process must not import them,
+because only the worker may start their threads, servers or use of a GPU.
 """
 
 import os
@@ -36,7 +36,7 @@ def check_imports(config: Path) -> None:
 
 
 def main() -> None:
-    """Write the faults to stdout, with status 2; what the modules print goes to stderr."""
+    """Write the errors to stdout, with status 2; output of the modules goes to stderr."""
     answer = os.dup(1)
     os.dup2(2, 1)
     try:

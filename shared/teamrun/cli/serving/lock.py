@@ -22,7 +22,7 @@ class FolderLock:
     """The lock of a data folder; `descriptor` is to be passed to children.
 
     Args:
-        folder: The data folder; made where it does not exist.
+        folder: The data folder; created if it does not exist.
         sleep: How to wait between attempts.
     """
 
@@ -34,7 +34,7 @@ class FolderLock:
         self.descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
 
     def acquire(self) -> None:
-        """Take the lock; waits for what an ended `serve` has left to be gone.
+        """Take the lock; waits for the children of an ended `serve` to end.
 
         Raises:
             UsageError: Another `serve` uses the folder; the message names its pid.
@@ -86,7 +86,7 @@ def _try_lock(descriptor: int) -> bool:
 
 def _lives(pid: int) -> bool:
     if sys.platform == "win32":
-        return True  # there, the lock is never inherited: whoever holds it lives
+        return True  # there, the lock is never inherited: its owner is alive
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

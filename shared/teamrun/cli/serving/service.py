@@ -1,4 +1,4 @@
-"""The whole service as processes: an embedded Valkey where none is given, the API, a worker."""
+"""The whole service as processes: the API, a worker, and an embedded Valkey if none is given."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ CHILD = (sys.executable, "-m", "teamrun.cli.serving.child")
 
 
 class ServeSettings(CommonSettings):
-    """What `teamrun serve` is told, itself and for its children."""
+    """The settings of `teamrun serve` and its children."""
 
     host: str = "127.0.0.1"
     """The address of the HTTP API."""
@@ -42,11 +42,11 @@ class ServeSettings(CommonSettings):
     """The port of the HTTP API; 0 takes a free one."""
 
     grace_seconds: float = Field(default=5.0, ge=0, le=3600)
-    """How long calls under way may take to complete at the end."""
+    """Time for calls in progress to complete at the end."""
 
     @property
     def url(self) -> str:
-        """Where clients on this machine reach the API."""
+        """The URL of the API for clients on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
@@ -57,7 +57,7 @@ async def serve(
     """Serve until a signal, and leave nothing behind; returns the exit status.
 
     Args:
-        settings: Where and how.
+        settings: The settings of the service.
         ready: Called once the API and a worker are ready.
         slow: Called once when that takes long.
 
@@ -160,7 +160,7 @@ class _Users:
         self.closes, self._held = os.pipe()
 
     def held(self, lock: int) -> tuple[int, ...]:
-        """What children inherit."""
+        """The environment of children."""
         return () if sys.platform == "win32" else (self._held, lock)
 
     def leave(self) -> None:
@@ -180,7 +180,7 @@ def _end_on_signals(supervisor: Supervisor) -> None:
 
 
 async def _start_valkey(supervisor: Supervisor, folder: Path, users: _Users) -> str | None:
-    """Where the embedded server listens, or None where the end came first."""
+    """The address of the embedded server, or None if the service was stopped first."""
     valkey.find_program()
     sock = valkey.socket_path(folder)
     module = "teamrun.cli.serving.embedded"

@@ -62,7 +62,7 @@ class Supervisor:
         return await asyncio.shield(self._status)
 
     async def until(self, probe: Callable[[], bool]) -> bool:
-        """Wait for `probe`, asked again and again in a thread; False where the end comes first."""
+        """Wait until `probe`, called repeatedly in a thread, succeeds; False if stopped first."""
         while not self._status.done():
             if await asyncio.to_thread(probe):
                 return True

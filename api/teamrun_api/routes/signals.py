@@ -1,4 +1,4 @@
-"""`/v1/runs/{run_id}/input`, `/messages`, `/pause`, `/resume`: speaking to a run that goes on."""
+"""`/v1/runs/{run_id}/input`, `/messages`, `/pause`, `/resume`: signals to a run."""
 
 from typing import Annotated
 
@@ -45,7 +45,7 @@ def _accepted(description: str, example: str, *headers: str) -> Responses:
     status_code=202,
     responses={
         **_accepted(
-            "The answer is durable, and the run goes on.",
+            "The answer is durable, and the run continues.",
             "RunAnswered",
             "Idempotency-Replayed",
         ),
@@ -58,11 +58,11 @@ async def answer_run(
 ) -> Response:
     """Answer one of the run's `required_actions`.
 
-    An approval takes `approve` or `reject`; a question takes `content`, or `data` where it has a
-    schema. A question that is not asked, or not any more, answers 409.
+    An approval takes `approve` or `reject`; a question takes `content`, or `data` if it has a
+    schema. The response is 409 if the question is not open.
     """
     key = call.idempotency_key()
-    return _heard(
+    return _reply(
         call, await call.service.answer(call.tenant, run_id, request, idempotency_key=key)
     )
 
@@ -70,11 +70,11 @@ async def answer_run(
 @router.post(
     "/v1/runs/{run_id}/messages",
     operation_id="speakToRun",
-    summary="Say something to the team of a run",
+    summary="Send a message to the team of a run",
     status_code=202,
     responses={
         **_accepted(
-            "The message is durable; the team hears it before its next turn.",
+            "The message is durable; the team receives it before its next turn.",
             "RunRunning",
             "Idempotency-Replayed",
         ),
@@ -87,12 +87,12 @@ async def speak_to_run(
     run_id: RunId,
     request: Annotated[InputMessage, Depends(JsonBody(InputMessage))],
 ) -> Response:
-    """Say something that the team hears before its next turn.
+    """Send a message that the team receives before its next turn.
 
-    What comes too late for that is in the `unread` of the ended run.
+    A message that arrives too late is in the `unread` of the ended run.
     """
     key = call.idempotency_key()
-    return _heard(call, await call.service.speak(call.tenant, run_id, request, idempotency_key=key))
+    return _reply(call, await call.service.speak(call.tenant, run_id, request, idempotency_key=key))
 
 
 @router.post(
@@ -111,8 +111,8 @@ async def speak_to_run(
     dependencies=[Depends(JsonBody(PauseRequest, optional=True))],
 )
 async def pause_run(call: RunWriter, run_id: RunId) -> Response:
-    """Let no more calls begin; those under way complete. Repeating it changes nothing."""
-    call.idempotency_key()  # safe to repeat without it; a wrong one is still told
+    """Start no more calls; those in progress complete. Repeating it changes nothing."""
+    call.idempotency_key()  # only validated: a pause is safe to repeat without it
     run = await call.service.pause(call.tenant, run_id)
     return run_answer(call, run, status=202, headers=_RETRY_SOON)
 
@@ -123,7 +123,7 @@ async def pause_run(call: RunWriter, run_id: RunId) -> Response:
     summary="Resume a paused run",
     status_code=202,
     responses={
-        **_accepted("The run goes on.", "RunResumed"),
+        **_accepted("The run continues.", "RunResumed"),
         **problems(*_REFUSED, NoSuchPoint),
     },
     openapi_extra={
@@ -136,7 +136,7 @@ async def resume_run(
     run_id: RunId,
     request: Annotated[ResumeRequest, Depends(JsonBody(ResumeRequest, optional=True))],
 ) -> Response:
-    """Let a paused run go on, and change the limits that are given; the others stay.
+    """Continue a paused run, and change the limits that are given; the others stay.
 
     Limits are changed for a run that is not paused, too. Repeating it changes nothing.
     """
@@ -147,6 +147,6 @@ async def resume_run(
     return run_answer(call, run, status=202, headers=_RETRY_SOON)
 
 
-def _heard(call: Call, heard: SignalResult) -> Response:
+def _reply(call: Call, heard: SignalResult) -> Response:
     replayed = {"Idempotency-Replayed": "true"} if heard.replayed else {}
     return run_answer(call, heard.run, status=202, headers={**_RETRY_SOON, **replayed})

@@ -1,4 +1,4 @@
-"""`/v1/runs/{run_id}/fork`, `/retry`: new runs that begin where another one was."""
+"""`/v1/runs/{run_id}/fork`, `/retry`: new runs that share the log of another one."""
 
 from typing import Annotated
 
@@ -42,7 +42,10 @@ def _accepted(description: str, example: str) -> Responses:
     summary="Fork a run",
     status_code=202,
     responses={
-        **_accepted("Accepted: a new run, which begins where the other one was.", "RunForked"),
+        **_accepted(
+            "Accepted: a new run, which continues from an event of the other one.",
+            "RunForked",
+        ),
         **problems(*_REFUSED),
     },
     openapi_extra={"requestBody": takes(ForkRequest, "Fork"), "parameters": [IDEMPOTENCY_KEY]},
@@ -50,12 +53,12 @@ def _accepted(description: str, example: str) -> Responses:
 async def fork_run(
     call: RunWriter, run_id: RunId, request: Annotated[ForkRequest, Depends(JsonBody(ForkRequest))]
 ) -> Response:
-    """Make a new run that shares another's past up to an event; nothing of it is called again.
+    """Create a run that shares another's log up to an event; those calls are not repeated.
 
-    The other run may have ended or go on; it is not changed.
+    The other run may be running or have ended; it is not changed.
     """
     key = call.idempotency_key()
-    return _child(call, await call.service.fork(call.tenant, run_id, request, idempotency_key=key))
+    return _reply(call, await call.service.fork(call.tenant, run_id, request, idempotency_key=key))
 
 
 @router.post(
@@ -77,15 +80,15 @@ async def retry_run(
     run_id: RunId,
     request: Annotated[RetryRequest, Depends(JsonBody(RetryRequest, optional=True))],
 ) -> Response:
-    """Make a new run from the specification of one that has ended.
+    """Create a run from the specification of one that has ended.
 
-    From `here` it makes only the calls again whose failure ended the run; from `start`, all.
+    From `here` it repeats only the calls whose failure ended the run; from `start`, all calls.
     """
     key = call.idempotency_key()
-    return _child(call, await call.service.retry(call.tenant, run_id, request, idempotency_key=key))
+    return _reply(call, await call.service.retry(call.tenant, run_id, request, idempotency_key=key))
 
 
-def _child(call: Call, submitted: Submitted) -> Response:
+def _reply(call: Call, submitted: Submitted) -> Response:
     run, replayed = submitted
     call.api.metrics.accepted(replayed=replayed)
     headers = {"Location": call.link(f"/v1/runs/{run.id}"), "Retry-After": "1"}
