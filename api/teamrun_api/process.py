@@ -42,17 +42,18 @@ def main(arguments: Sequence[str] | None = None, *, backends: OpenBackends = ope
         return 2
     configure_logging(level=settings.log_level, form=settings.log_format)
     for fault in unknown_variables(os.environ):
-        logger.warning("An unknown variable", extra={"action": "settings.unknown", "error": fault})
+        extra = {"action": "settings.variable_unknown", "error": fault}
+        logger.warning("An environment variable is unknown", extra=extra)
     try:
         check_bind(settings.host, Keyring(settings.api_keys))
         return asyncio.run(_serve(settings, backends))
     except UsageError as error:
         data = {"action": "api.misconfigured", "error": str(error)}
-        logger.error("The API is not configured correctly", extra=data)
+        logger.error("The configuration of the API is invalid", extra=data)
         return 2
     except TeamrunError as error:
         data = {"action": "api.failed", "error": str(error)}
-        logger.error("The API cannot start", extra=data)
+        logger.error("The API could not start", extra=data)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -60,7 +60,7 @@ class ReadinessProbe:
             return name, f"does not answer within {self._patience_s:g} s"
         except TeamrunError as error:
             # The text may name hosts, so it stays in the log.
-            data = {"action": "ready.failed", "component": name, "error": str(error)}
+            data = {"action": "readiness.failed", "component": name, "error": str(error)}
             logger.warning("A component is not ready", extra=data)
             return name, f"does not answer ({error.code})"
         return name, None

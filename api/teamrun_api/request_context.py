@@ -85,7 +85,7 @@ class Failsafe:
         except Exception as error:
             request_id = scope["state"].get("request_id")
             data = {"action": "request.failed", "request_id": request_id}
-            logger.exception("request failed", extra=data)
+            logger.exception("A request failed", extra=data)
             if began:
                 raise  # too late for an answer; the server cuts the connection
             await problem_response(error, scope)(scope, receive, send)
@@ -120,11 +120,11 @@ class _Exchange:
         level = logging.DEBUG if path in _PROBES else logging.INFO
         if logger.isEnabledFor(level):
             data = {
-                "action": "request",
+                "action": "request.answered",
                 "request_id": self.request_id,
                 "method": self._method,
                 "path": quote(self._scope["path"][:_PATH_LENGTH], safe=_PATH_SAFE),
                 "status": status,
-                "ms": round(seconds * 1000, 1),
+                "duration_ms": round(seconds * 1000, 1),
             }
-            logger.log(level, "request answered", extra=data)
+            logger.log(level, "A request was answered", extra=data)

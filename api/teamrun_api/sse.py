@@ -122,7 +122,7 @@ def _report(pumping: "asyncio.Task[Any]") -> None:
     # the last event it has seen, and then receives the error.
     error = None if pumping.cancelled() else pumping.exception()
     if isinstance(error, TeamrunError):
-        data = {"action": "stream.cut", "code": error.code}
-        logger.warning("An event stream was cut", extra=data)
+        data = {"action": "stream.interrupted", "code": error.code}
+        logger.warning("An event stream was interrupted by an error", extra=data)
     elif error is not None:
         logger.error("An event stream failed", exc_info=error, extra={"action": "stream.failed"})

@@ -43,7 +43,7 @@ def main(*, backends: OpenBackends = open_backends) -> int:
     for fault in unknown_variables(os.environ):
         logger.warning(
             "An environment variable is unknown",
-            extra={"action": "settings.unknown", "error": fault},
+            extra={"action": "settings.variable_unknown", "error": fault},
         )
     try:
         return _work(settings, backends)

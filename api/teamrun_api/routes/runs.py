@@ -128,7 +128,7 @@ async def _waited(call: Call, run: Run, *, timeout: timedelta) -> Run:
         return await call.until(call.service.wait(call.tenant, run.id, timeout=timeout)) or run
     except TeamrunError as error:
         # The run has been accepted: the client must learn its id, whatever fails from here on.
-        data = {"action": "run.wait", "run_id": run.id, "code": error.code}
+        data = {"action": "request.wait_failed", "run_id": run.id, "code": error.code}
         logger.warning("A request stopped waiting for a run because of an error", extra=data)
         return run
 

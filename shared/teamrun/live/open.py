@@ -35,6 +35,6 @@ def open_live(redis: str | RedisAddress | None, *, prefix: str = "teamrun:") -> 
         logger.warning(
             "The certificate of the Redis server is not fully verified; remove ssl_cert_reqs and "
             "ssl_check_hostname from TEAMRUN_REDIS_URL and set ssl_ca_certs to the CA file",
-            extra={"action": "redis.unverified", "redis": address.where},
+            extra={"action": "redis.unverified", "address": address.where},
         )
     return RedisLive(address, prefix=prefix)

@@ -100,11 +100,11 @@ class Retries:
             error.data["attempts"] = self.attempts
             raise error
         logger.warning(
-            "A model call failed and is made again",
+            "A model call failed and will be retried",
             extra={
-                "action": "model_call_retried",
+                "action": "model.call_retried",
                 "attempt": self.attempts,
-                "delay_seconds": delay.total_seconds(),
+                "delay_s": delay.total_seconds(),
                 "status_code": error.status_code,
             },
         )

@@ -33,11 +33,11 @@ async def watch_redis(ping: Callable[[], Awaitable[None]], *, pause: timedelta =
                 is_away = True
                 logger.warning(
                     "Redis is unavailable; this process waits for it",
-                    extra={"action": "redis.away", "error": str(error)},
+                    extra={"action": "redis.unavailable", "error": str(error)},
                 )
         else:
             if is_away:
                 is_away = False
                 # A warning, so that a log of warnings does not end with the outage.
-                logger.warning("Redis is available again", extra={"action": "redis.back"})
+                logger.warning("Redis is available again", extra={"action": "redis.available"})
         await asyncio.sleep(pause.total_seconds())

@@ -204,7 +204,7 @@ def _finite(percent: Any) -> float | None:
         number = math.nan
     if number is None or math.isfinite(number):
         return number
-    data = {"action": "tool.progress.invalid", "percent": type(percent).__name__}
+    data = {"action": "tool.progress_invalid", "type": type(percent).__name__}
     logger.warning("A tool reported a percentage that is not a finite number", extra=data)
     return None
 

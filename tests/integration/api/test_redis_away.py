@@ -87,7 +87,7 @@ def test_a_process_warns_of_a_redis_that_cannot_be_used(
     with silent_server() as silent:
         url = make(silent, free_port())
         with process(module, tmp_path, url) as running:
-            record = logged(running, "redis.away")
+            record = logged(running, "redis.unavailable")
 
     assert reason in record["error"]
     assert "HUNTER2" not in json.dumps(record)
@@ -102,7 +102,7 @@ def test_a_process_warns_of_a_redis_that_refuses_it(
     module: str, option: str, reason: str, tmp_path: Path
 ) -> None:
     with valkey() as server, process(module, tmp_path, f"unix://{server.socket}?{option}") as it:
-        record = logged(it, "redis.away")
+        record = logged(it, "redis.unavailable")
 
     assert reason in record["error"]
     assert "HUNTER2" not in json.dumps(record)
@@ -115,9 +115,9 @@ def test_a_process_that_has_waited_for_redis_logs_that_it_is_back(
     with valkey() as server:
         server.kill()
         with process(module, tmp_path, f"unix://{server.socket}") as running:
-            logged(running, "redis.away")
+            logged(running, "redis.unavailable")
             server.start()
-            assert logged(running, "redis.back")["level"] == "warning"
+            assert logged(running, "redis.available")["level"] == "warning"
 
 
 def test_the_log_of_a_worker_in_an_outage_has_no_advice_and_no_line_per_attempt(
@@ -128,9 +128,9 @@ def test_the_log_of_a_worker_in_an_outage_has_no_advice_and_no_line_per_attempt(
         with process("teamrun_worker", tmp_path, url, level="info") as running:
             logged(running, "worker.ready")
             server.kill()
-            lines = records_until(running, "redis.away")
+            lines = records_until(running, "redis.unavailable")
             server.start()
-            lines += records_until(running, "redis.back")
+            lines += records_until(running, "redis.available")
 
     assert [line for line in lines if line["logger"] == "py.warnings"] == []
     assert [line for line in lines if "Cannot connect" in line["message"]] == []

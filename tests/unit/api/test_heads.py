@@ -140,7 +140,7 @@ def _logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]
     return [
         (record.levelname, vars(record))
         for record in caplog.records
-        if vars(record).get("action") == "request"
+        if vars(record).get("action") == "request.answered"
     ]
 
 

@@ -91,7 +91,7 @@ async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace_time(
     await supervised(work, grace_s=0.1)
 
     assert not lives(pids(path)[0])
-    assert [vars(record)["action"] for record in caplog.records] == ["serve.killed"]
+    assert [vars(record)["action"] for record in caplog.records] == ["serve.child_killed"]
 
 
 async def test_the_end_interrupts_what_is_waited_for() -> None:

@@ -34,9 +34,9 @@ async def watched(answers: str) -> None:
     ("answers", "actions"),
     [
         ("+++", []),
-        ("...", ["redis.away"]),
-        ("..++", ["redis.away", "redis.back"]),
-        ("+..+.", ["redis.away", "redis.back", "redis.away"]),
+        ("...", ["redis.unavailable"]),
+        ("..++", ["redis.unavailable", "redis.available"]),
+        ("+..+.", ["redis.unavailable", "redis.available", "redis.unavailable"]),
     ],
 )
 async def test_each_outage_is_logged_once_and_so_is_its_end(

@@ -91,8 +91,8 @@ class Supervisor:
         _, late = await asyncio.wait(keepers, timeout=self._grace_s)
         for keeper in late:
             logger.warning(
-                "A process did not end in time and is killed",
-                extra={"action": "serve.killed", "child": keeper.get_name()},
+                "A process did not end in time and was killed",
+                extra={"action": "serve.child_killed", "child": keeper.get_name()},
             )
             self._signal(keeper.get_name(), getattr(signal, "SIGKILL", signal.SIGTERM))
         if late:
@@ -109,7 +109,8 @@ class Supervisor:
             while program.name not in self._stopping and await self._start_again(program, status):
                 status = await self._run_once(program)
         except Exception:
-            logger.exception("A process cannot be kept", extra={"child": program.name})
+            extra = {"action": "serve.child_failed", "child": program.name}
+            logger.exception("A process cannot be supervised", extra=extra)
             self.end(1)
 
     async def _run_once(self, program: Program) -> int:
@@ -128,16 +129,22 @@ class Supervisor:
         return await process.wait()
 
     async def _start_again(self, program: Program, status: int) -> bool:
-        extra = {"action": "serve.child_ended", "child": program.name, "status": status}
+        extra = {"child": program.name, "status": status}
         if status == USAGE_STATUS:
             self.end(USAGE_STATUS)
             return False
         now = self._clock()
         self._deaths = [at for at in self._deaths if now - at < WINDOW_S] + [now]
         if len(self._deaths) >= MAX_DEATHS:
-            logger.error("Too many processes have ended within a minute", extra=extra)
+            logger.error(
+                "Too many processes have ended within a minute; the service stops",
+                extra={"action": "serve.restarts_exceeded", **extra},
+            )
             self.end(1)
             return False
-        logger.warning("A process has ended and is started again", extra=extra)
+        logger.warning(
+            "A process has ended and is restarted",
+            extra={"action": "serve.child_restarted", **extra},
+        )
         await asyncio.wait({self._status}, timeout=BACKOFF_S[len(self._deaths) - 1])
         return program.name not in self._stopping

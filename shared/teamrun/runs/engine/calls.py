@@ -189,7 +189,7 @@ class Calls:
                 "action": "engine.call_abandoned",
                 **self._log.ref.log_fields(),
                 "call_id": call_id,
-                "seconds": _PATIENCE_S,
+                "patience_s": _PATIENCE_S,
             },
         )
         self._given_up.add(call_id)

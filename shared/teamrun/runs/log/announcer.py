@@ -154,7 +154,9 @@ class Notices:
                     await self._send_one(kind, name, message)
         except DeliveryError as error:
             self._waiting.clear()
-            logger.debug("Notices were lost", extra={"action": "notices.lost", "error": str(error)})
+            logger.debug(
+                "Notices were lost", extra={"action": "announcer.notices_lost", "error": str(error)}
+            )
         finally:
             self._task = None
             self._sent_at = loop.time()
