@@ -1,4 +1,4 @@
-"""Writes the reference pages that are generated from the code: settings, command line, requests.
+"""Writes the reference pages that are generated from the code: settings, CLI, errors, requests.
 
     python scripts/reference_pages.py           writes them
     python scripts/reference_pages.py --check   lists those that are not up to date, with status 1
@@ -12,7 +12,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeGuard
 
 import typer
 from pydantic.fields import FieldInfo
@@ -20,9 +21,11 @@ from pydantic_core import PydanticUndefined
 from reference_requests import with_tables
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
+from teamrun import errors
 from teamrun.cli.app import app
 from teamrun.cli.serving.service import ServeSettings
 from teamrun.settings import PREFIX, CommonSettings
+from teamrun_api import faults
 from teamrun_api.settings import ApiKey, ApiSettings
 from teamrun_worker.settings import WorkerSettings
 
@@ -101,6 +104,42 @@ def cli_page() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+_ERRORS_HEAD = """\
+# Errors
+
+Generated from the code by `scripts/reference_pages.py`.
+
+Every error has a stable `code`. Problems of the [HTTP API](http.md#errors), the `error` of runs and
+events, and the exceptions of the library use the same codes.
+"""
+
+
+def errors_page() -> str:
+    """The errors of the library and of the HTTP API, with their codes."""
+    parts = [_ERRORS_HEAD]
+    for title, module in (("Library", errors), ("HTTP", faults)):
+        kinds = sorted(
+            (kind for kind in vars(module).values() if _is_error_of(module, kind)),
+            key=lambda kind: kind.code,
+        )
+        rows = ((f"`{kind.code}`", f"`{kind.__name__}`", _meaning(kind)) for kind in kinds)
+        parts += [f"## {title}\n", *_rows(("code", "class", "meaning"), rows), ""]
+    return "\n".join(parts)
+
+
+def _is_error_of(module: ModuleType, kind: object) -> TypeGuard[type[errors.TeamrunError]]:
+    return (
+        isinstance(kind, type)
+        and issubclass(kind, errors.TeamrunError)
+        and kind.__module__ == module.__name__
+        and not kind.__name__.startswith("_")
+    )
+
+
+def _meaning(kind: type) -> str:
+    return " ".join(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].split())
+
+
 def http_page() -> str:
     """The page on HTTP, with the tables of requests generated from the code."""
     return with_tables((FOLDER / "http.md").read_text(encoding="utf-8"))
@@ -109,6 +148,7 @@ def http_page() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "cli.md": cli_page,
+    "errors.md": errors_page,
     "http.md": http_page,
 }
 """The pages by the names of their files."""

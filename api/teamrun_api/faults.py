@@ -20,7 +20,7 @@
       MethodNotAllowed         the path exists, the method does not
       TeamNotFound             the team is not registered
     StorageError
-      NotReady                 a component that the API needs does not answer
+      NotReady                 a component that the API needs does not respond
 
 `problems.py` maps each to a status.
 """
@@ -144,7 +144,7 @@ class InvalidRequest(UsageError):
 
 
 class AmbiguousLength(UsageError):
-    """The length of the request body is given in two ways."""
+    """The request has two lengths of its body."""
 
     code = "ambiguous_length"
 
@@ -180,7 +180,7 @@ class TeamNotFound(UsageError):
 
 
 class NotReady(StorageError):
-    """A component that the API needs does not answer; `errors` lists each."""
+    """A component that the API needs does not respond; `errors` lists each."""
 
     code = "not_ready"
 

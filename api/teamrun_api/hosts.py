@@ -31,7 +31,8 @@ def check_bind(host: str, keyring: Keyring) -> None:
     if not keyring and not is_loopback(host):
         raise UsageError(
             f"Without API keys the server listens on loopback only, not on {host!r}:"
-            " set TEAMRUN_API_KEYS, or TEAMRUN_HOST=127.0.0.1."
+            " set TEAMRUN_API_KEYS, or TEAMRUN_HOST=127.0.0.1.",
+            setting="api_keys",
         )
 
 

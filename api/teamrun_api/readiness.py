@@ -57,10 +57,10 @@ class ReadinessProbe:
             async with asyncio.timeout(self._patience_s):
                 await self._checks[name]()
         except TimeoutError:
-            return name, f"does not answer within {self._patience_s:g} s"
+            return name, f"does not respond within {self._patience_s:g} s"
         except TeamrunError as error:
             # The text may name hosts, so it stays in the log.
             data = {"action": "readiness.failed", "component": name, "error": str(error)}
             logger.warning("A component is not ready", extra=data)
-            return name, f"does not answer ({error.code})"
+            return name, f"does not respond ({error.code})"
         return name, None

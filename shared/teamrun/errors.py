@@ -12,24 +12,29 @@
         RunNotFinished           the result of a run that has not ended
         RunEnded                 a request to a run that has ended
         StaleAction              an answer to a question that is not open
-        UnfitAnswer              an answer that does not fit its question
+        UnfitAnswer              an answer that does not match its question
         ImpossibleTime           a run cannot begin at the requested time
         NoSuchPoint              a run cannot continue from the requested point
         ArtifactNotFound         the run has no file of this name
       RunError                   a run failed
         ModelError               a model call failed permanently
         ToolError                a tool failed; the model receives the message
+          InvalidArguments       the arguments of a call do not match the tool's schema
+          ToolTimeout            a call took longer than the tool's timeout
+          NotApproved            a person rejected a call, or did not answer in time
         FatalToolError           a tool failed in a way that ends the run
           UnknownOutcome         it is unknown whether a call with side effects was made
           SessionLost            a tool's session was in a worker that has lost the run
         AgentFailed              a custom agent raised an exception
         Unanswered               a question to a person expired, and had no default answer
         Diverged                 replay met a call that the log does not have at this place
-        Runaway                  a run kept its own loop busy without awaiting anything
+        Runaway                  a run kept its event loop busy without awaiting anything
         Unrecordable             a call returned what the run's log cannot store
         EngineFault              the engine itself failed while it executed a run
       StorageError               object storage refused a request
         NotFound                 there is no object under that key
+        InvalidKey               a key or prefix is invalid
+        UnusableStore            a store cannot store runs
         UnreadableEntry          an entry of a run's log is damaged, missing, or of a newer release
         DamagedBlob              stored bytes are missing, or differ from those that were recorded
         Unavailable              storage did not respond, or reported a transient failure
@@ -52,9 +57,12 @@ __all__ = [
     "FatalToolError",
     "IdempotencyConflict",
     "ImpossibleTime",
+    "InvalidArguments",
+    "InvalidKey",
     "MissingPackage",
     "ModelError",
     "NoSuchPoint",
+    "NotApproved",
     "NotFound",
     "RunDeleted",
     "RunEnded",
@@ -68,18 +76,20 @@ __all__ = [
     "TeamrunError",
     "TerminatedException",
     "ToolError",
+    "ToolTimeout",
     "Unanswered",
     "Unavailable",
     "UnfitAnswer",
     "UnknownOutcome",
     "UnreadableEntry",
     "Unrecordable",
+    "UnusableStore",
     "UsageError",
 ]
 
 
 class TeamrunError(Exception):
-    """The base of every error that this project raises on purpose."""
+    """The base of every error that this project raises."""
 
     code: str = "error"
 
@@ -93,7 +103,7 @@ class TeamrunError(Exception):
         return _rebuild, (type(self), self.message, self.data)
 
     def as_json(self) -> JsonObject:
-        """The form that the log and the HTTP API carry."""
+        """The form of the log and the HTTP API."""
         return {
             "type": type(self).__name__,
             "code": self.code,
@@ -129,7 +139,7 @@ class DefinitionError(UsageError):
 
 
 class TeamBusy(UsageError, ValueError, RuntimeError):
-    """The team is running; wait for the run, or cancel it, and ask again.
+    """The team is running; wait for its end, or cancel it, and try again.
 
     AutoGen raises ValueError for a second run and RuntimeError for the rest; this is both.
     """
@@ -174,19 +184,19 @@ class RunNotFinished(UsageError):
 
 
 class RunEnded(UsageError):
-    """The run has ended, so it takes no more requests of this kind."""
+    """The run has ended, so it accepts no more requests of this kind."""
 
     code = "run_ended"
 
 
 class StaleAction(UsageError):
-    """The run does not ask that, or not any more; read the run's `required_actions`."""
+    """The question is not open; read the run's `required_actions`."""
 
     code = "stale_action"
 
 
 class UnfitAnswer(UsageError):
-    """An answer does not fit its question. `pointer` names the field (RFC 6901)."""
+    """An answer does not match its question. `pointer` names the field (RFC 6901)."""
 
     code = "unfit_answer"
 
@@ -216,7 +226,7 @@ class ImpossibleTime(UsageError):
 
 
 class ArtifactNotFound(UsageError):
-    """The run has left no file of that name and version."""
+    """The run has no file of that name and version."""
 
     code = "artifact_not_found"
 
@@ -246,6 +256,24 @@ class ToolError(RunError):
     code = "tool_error"
 
 
+class InvalidArguments(ToolError):
+    """The arguments of a call do not match the tool's schema; the model can correct them."""
+
+    code = "invalid_arguments"
+
+
+class ToolTimeout(ToolError):
+    """A call took longer than the tool's timeout, which is set with `timeout`."""
+
+    code = "tool_timeout"
+
+
+class NotApproved(ToolError):
+    """A person rejected the call, or did not answer in time; the model receives the reason."""
+
+    code = "not_approved"
+
+
 class FatalToolError(RunError):
     """A tool's failure that ends the run; raise `ToolError` instead to inform the model."""
 
@@ -253,13 +281,13 @@ class FatalToolError(RunError):
 
 
 class UnknownOutcome(FatalToolError):
-    """A worker was lost in the middle of a call with outside effects: was it made, or not?"""
+    """A worker was lost during a call with side effects; it is unknown whether it took effect."""
 
     code = "outcome_unknown"
 
 
 class AgentFailed(RunError):
-    """An agent of the operator's own code has raised."""
+    """A custom agent raised an exception."""
 
     code = "agent_failed"
 
@@ -271,7 +299,7 @@ class SessionLost(FatalToolError):
 
 
 class Unanswered(RunError):
-    """A question expired without an answer; set `default_answer` to let the run continue."""
+    """A question expired without an answer; set `default_answer` to continue without one."""
 
     code = "unanswered"
 
@@ -283,19 +311,19 @@ class Diverged(RunError):
 
 
 class Runaway(RunError):
-    """A run kept its own loop busy without ever awaiting a call."""
+    """A run kept its event loop busy without awaiting a call."""
 
     code = "runaway"
 
 
 class Unrecordable(RunError, ValueError):
-    """A call returned a value that is too large, too deep or no JSON; the call has failed."""
+    """A call returned a value that is too large, too deep or not JSON, so the call failed."""
 
     code = "unrecordable"
 
 
 class EngineFault(RunError):
-    """The engine itself failed while it executed the run: a bug, which its log describes."""
+    """The engine itself failed while it executed the run: a defect, which its log describes."""
 
     code = "engine_fault"
 
@@ -310,6 +338,18 @@ class NotFound(StorageError):
     """There is no object under that key."""
 
     code = "not_found"
+
+
+class InvalidKey(StorageError):
+    """A key or prefix is invalid: a segment is empty, a dot, or has a forbidden character."""
+
+    code = "invalid_key"
+
+
+class UnusableStore(StorageError):
+    """A store cannot store runs: it does not exist, or lacks writes that fail if a key exists."""
+
+    code = "unusable_store"
 
 
 class UnreadableEntry(StorageError):
@@ -347,7 +387,7 @@ class DamagedBlob(StorageError):
 
 
 class Unavailable(StorageError):
-    """Storage cannot be reached or answered with a passing fault; the same call may be repeated."""
+    """Storage did not respond, or reported a transient failure; the call may be retried."""
 
     code = "unavailable"
 

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
-from teamrun.validation import misfit_of
+from teamrun.validation import Misfit, misfit_of
 
 __all__ = ["PREFIX", "VARIABLES", "CommonSettings", "load_settings", "unknown_variables"]
 
@@ -153,13 +153,14 @@ def load_settings(kind: type[Settings], **given: Any) -> Settings:
     try:
         return kind(**chosen)
     except ValidationError as error:
-        faults = " ".join(
-            misfit.sentence(f"{PREFIX}{'.'.join(map(str, misfit.path)).upper()}")
-            for misfit in map(misfit_of, error.errors(include_input=False, include_url=False))
-        )
-        raise UsageError(f"The settings are invalid: {faults}") from None
+        found = [misfit_of(each) for each in error.errors(include_input=False, include_url=False)]
+        names = [f"{PREFIX}{'.'.join(map(str, misfit.path)).upper()}" for misfit in found]
+        faults = " ".join(map(Misfit.sentence, found, names))
+        raise UsageError(f"The settings are invalid: {faults}", settings=names) from None
     except SettingsError as error:
         # Its text names the field and no value; the cause contains the value and is dropped.
         field = _QUOTED.search(str(error))
         name = f"{PREFIX}{field[1].upper()}" if field else "a variable"
-        raise UsageError(f"The settings are invalid: {name}: JSON is needed.") from None
+        raise UsageError(
+            f"The settings are invalid: {name}: JSON is needed.", settings=[name]
+        ) from None

@@ -147,7 +147,7 @@ class ApiClient:
                     yield message
             except httpx2.ConnectError as error:
                 if not self._has_answered:  # a wrong URL is likelier than a restart
-                    raise Unavailable(self._no_answer(error)) from error
+                    raise Unavailable(self._no_answer(error), setting="url") from error
                 cause = f" {self._no_answer(error)}"
             except (httpx2.TransportError, Unavailable) as error:
                 cause = f" {error}"
@@ -171,16 +171,16 @@ class ApiClient:
         try:
             response = self._http.request(method, path, **arguments)
         except httpx2.ConnectError as error:
-            raise Unavailable(self._no_answer(error)) from error
+            raise Unavailable(self._no_answer(error), setting="url") from error
         except httpx2.TransportError as error:
-            raise Unavailable(f"{self.shown_url} does not answer: {error}") from error
+            raise Unavailable(f"{self.shown_url} does not respond: {error}") from error
         self._has_answered = True
         _raise_problem(response)
         return response
 
     def _no_answer(self, error: httpx2.ConnectError) -> str:
         return (
-            f"No API answers at {self.shown_url}: start one with `teamrun serve`, or give "
+            f"No API responds at {self.shown_url}: start one with `teamrun serve`, or set "
             f"its URL with --url or TEAMRUN_URL ({error})."
         )
 
@@ -230,7 +230,7 @@ def _raise_problem(response: httpx2.Response) -> None:
         text, code = str(problem), problem.code
     except ValidationError:
         text = f"HTTP {response.status_code}: {response.text[:200]}"
-    raise _kind(response.status_code, code)(text)
+    raise _kind(response.status_code, code)(text, status_code=response.status_code)
 
 
 _KINDS: dict[str, type[TeamrunError]] = {

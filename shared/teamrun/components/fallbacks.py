@@ -44,5 +44,7 @@ def refuse_fallbacks(registry: Registry, *, reachable_by: str | None, allowed: b
     raise UsageError(
         f"{notes} This is refused because other machines can reach this process through"
         f" {reachable_by}. Set {variables}, or set TEAMRUN_ALLOW_SCRIPTED=true to start with"
-        " scripted answers."
+        " scripted answers.",
+        setting="allow_scripted",
+        variables=sorted({str(use.unset) for use in uses}),
     )

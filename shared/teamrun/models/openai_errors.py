@@ -110,7 +110,9 @@ def to_model_error(error: Exception) -> ModelError:
         case openai.APIStatusError():
             return _status_error(error)
         case openai.APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
-            return ModelError("The model did not answer in time; see timeout=.", retryable=True)
+            return ModelError(
+                "The model did not respond in time; see timeout=.", retryable=True, timed_out=True
+            )
         case openai.APIConnectionError():
             return _connection_error(error.__cause__ or error, error.request)
         case httpx2.RequestError():  # while the answer's body is read

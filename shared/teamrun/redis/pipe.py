@@ -151,7 +151,8 @@ class RedisPipe:
         now = time.monotonic()
         if now < self._refuse_until:
             hint = self._tls_hint(TimeoutError())
-            raise DeliveryError(f"Redis at {self.where} did not answer in time a moment ago{hint}")
+            text = f"Redis at {self.where} did not respond in time a moment ago{hint}"
+            raise DeliveryError(text, cooling_down=True)
         loop = asyncio.get_running_loop()
         if not self._waiting:
             self._oldest = now

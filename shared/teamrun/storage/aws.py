@@ -63,6 +63,7 @@ def read_profile(environ: Mapping[str, str]) -> AwsProfile | None:
                 f"AWS_PROFILE is {asked!r}, but the AWS files have no such profile: correct it, or "
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
                 setting="store",
+                profile=asked,
             )
         return None
     values = {**(in_config or {}), **(in_credentials or {})}
@@ -129,5 +130,6 @@ def _sections(
             f"{variable.removeprefix('AWS_')} cannot be read: {str(path)!r} is not a valid file "
             "of AWS profiles.",
             setting="store",
+            path=str(path),
         ) from None
     return {name: dict(parser[name]) for name in parser.sections()}

@@ -57,7 +57,7 @@ class ObjectStore(Protocol):
 
         Raises:
             Unavailable: Storage does not respond.
-            StorageError: It ignores the condition, so it cannot be used.
+            UnusableStore: It ignores the condition.
         """
         ...
 

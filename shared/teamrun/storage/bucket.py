@@ -18,7 +18,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, JoinError
 from obstore.store import AzureStore, S3Store
 
-from teamrun.errors import NotFound, StorageError, Unavailable, UsageError
+from teamrun.errors import NotFound, StorageError, Unavailable, UnusableStore, UsageError
 from teamrun.storage.address import check_endpoint
 from teamrun.storage.aws import AwsProfile, aws_endpoint, boto3_credentials, read_profile
 from teamrun.storage.keys import check_key, check_prefix
@@ -211,7 +211,7 @@ class BucketStore:
         The first call checks that the server honours put-if-absent.
 
         Raises:
-            StorageError: The server does not honour it; nothing was written under `key`.
+            UnusableStore: The server does not honour it; nothing was written under `key`.
         """
         check_key(key)
         if not self._proven:
@@ -260,7 +260,8 @@ class BucketStore:
 
         Raises:
             Unavailable: The bucket does not respond.
-            StorageError: It ignores the condition, does not exist or rejects the credentials.
+            UnusableStore: It ignores the condition, or does not exist.
+            StorageError: It rejects the credentials.
         """
         if self._proven:
             await self.list("probe/", limit=1)
@@ -280,7 +281,7 @@ class BucketStore:
         # The response to the first put may be lost; its retry then reports that the key exists.
         await self._put_new(key, b"1")
         if await self._put_new(key, b"2") or await self.get(key) != b"1":
-            raise StorageError(
+            raise UnusableStore(
                 f"{self._name} ignores `If-None-Match: *`, so two workers could write the "
                 "same entry of a run: use a server that honours conditional writes"
             )
@@ -294,7 +295,7 @@ class BucketStore:
             return await asyncio.get_running_loop().run_in_executor(self._threads, act)
         except (BaseError, OSError, ValueError) as error:
             if _is_bucket_missing(error):
-                raise StorageError(f"{self._name} does not exist: create it first") from error
+                raise UnusableStore(f"{self._name} does not exist: create it first") from error
             raise map_bucket_error(error, what) from error
 
     async def _find(self, key: str) -> bytes | None:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from datetime import timedelta
 from itertools import count
 
-from teamrun.errors import NotFound, StorageError, Unavailable
+from teamrun.errors import NotFound, StorageError, Unavailable, UnusableStore
 from teamrun.storage.file_names import key_to_path
 
 __all__ = ["Disk", "map_os_error"]
@@ -85,7 +85,8 @@ class Disk:
 
     Raises:
         NotFound: The folder does not exist, and `make` is false.
-        StorageError: The folder cannot be used, or its file system has no hard links.
+        StorageError: The folder cannot be used.
+        UnusableStore: Its file system has no hard links.
     """
 
     def __init__(self, root: str, *, sync: bool, make: bool = True, link: Link = os.link) -> None:
@@ -289,7 +290,7 @@ class Disk:
         except OSError as error:
             if error.errno in _FULL:
                 raise
-            raise StorageError(
+            raise UnusableStore(
                 f"the file system of {self.root!r} has no hard links ({error.strerror}), so it "
                 "cannot store runs: use a folder on a local disk, or an s3:// store"
             ) from error

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from teamrun.errors import NotFound, StorageError, Unavailable
+from teamrun.errors import NotFound, StorageError, Unavailable, UnusableStore
 from teamrun.storage.batch_writer import BatchWriter
 from teamrun.storage.disk import Disk, Link, map_os_error
 from teamrun.storage.folder_list import FolderList
@@ -43,7 +43,8 @@ class FileStore:
 
     Raises:
         NotFound: The folder does not exist, and `make` is false.
-        StorageError: The folder cannot be used, or its file system has no hard links.
+        StorageError: The folder cannot be used.
+        UnusableStore: Its file system has no hard links.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class FileStore:
             first = await self.put_new(key, b"1")
             second = await self.put_new(key, b"2")
             if not first or second or await self.get(key) != b"1":
-                raise StorageError(f"{self._disk.root!r} does not honour put-if-absent")
+                raise UnusableStore(f"{self._disk.root!r} does not honour put-if-absent")
         finally:
             with suppress(StorageError):
                 await self.delete(key)

@@ -2,7 +2,7 @@
 
 import re
 
-from teamrun.errors import StorageError
+from teamrun.errors import InvalidKey
 
 __all__ = ["MAX_KEY_BYTES", "check_key", "check_prefix"]
 
@@ -17,16 +17,16 @@ def check_key(key: str) -> None:
     """Check a key.
 
     Raises:
-        StorageError: A segment is empty, `.` or `..`, or contains a control character, or the key
+        InvalidKey: A segment is empty, `.` or `..`, or contains a control character, or the key
             is too long.
     """
     if _KEY.fullmatch(key) is None:
-        raise StorageError(
+        raise InvalidKey(
             f"{key!r} is not a valid key: it must be segments joined by '/', none of them empty, "
             "'.' or '..', without control characters"
         )
     if len(key) * 4 > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:
-        raise StorageError(
+        raise InvalidKey(
             f"{key[:80]!r}... is not a valid key: it has more than {MAX_KEY_BYTES} bytes of UTF-8"
         )
 
@@ -35,10 +35,10 @@ def check_prefix(prefix: str) -> None:
     """Check a prefix: it must be empty, or a key followed by `/`.
 
     Raises:
-        StorageError: The prefix is invalid.
+        InvalidKey: The prefix is invalid.
     """
     if not prefix:
         return
     if not prefix.endswith("/"):
-        raise StorageError(f"{prefix!r} is not a valid prefix: use {prefix + '/'!r}")
+        raise InvalidKey(f"{prefix!r} is not a valid prefix: use {prefix + '/'!r}")
     check_key(prefix[:-1])

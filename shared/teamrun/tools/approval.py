@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
-from teamrun.errors import FatalToolError, ToolError
+from teamrun.errors import FatalToolError, NotApproved
 from teamrun.json_types import JsonMapping
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.context import ToolContext
@@ -83,7 +83,7 @@ class ApprovedTool(Tool):
         """Ask, then call the tool.
 
         Raises:
-            ToolError: The person rejected the call.
+            NotApproved: The person rejected the call.
             FatalToolError: There is no terminal to ask on.
             Exception: Any exception of the tool.
         """
@@ -95,7 +95,7 @@ class ApprovedTool(Tool):
     async def _check_approval(self, args: JsonMapping, token: CancellationToken | None) -> None:
         question = f"May {self.name}({to_json(args).decode()}) be called?"
         if not await self._is_approved(question, token):
-            raise ToolError("The call was not approved.")
+            raise NotApproved("The call was not approved.")
 
     async def _is_approved(self, question: str, token: CancellationToken | None) -> bool:
         with cancelled_by(token):

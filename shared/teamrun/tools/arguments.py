@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from teamrun.errors import ToolError
+from teamrun.errors import InvalidArguments
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.structured import NotStrict, strict_schema
 from teamrun.tools.schema import ParametersSchema
@@ -61,7 +61,7 @@ def checked_arguments(args_type: type[ArgsT], args: JsonMapping, *, tool: str) -
     """The arguments as the class that they must fit.
 
     Raises:
-        ToolError: They do not; the text tells the model which arguments are wrong and why.
+        InvalidArguments: They do not; the text tells the model which arguments are wrong and why.
     """
     try:
         return args_type.model_validate(args)
@@ -70,7 +70,9 @@ def checked_arguments(args_type: type[ArgsT], args: JsonMapping, *, tool: str) -
             misfit.sentence(repr(".".join(map(str, misfit.path))) if misfit.path else "The object")
             for misfit in misfits(error, args)
         )
-        raise ToolError(f"The arguments of {tool!r} do not fit its schema. {found}") from error
+        raise InvalidArguments(
+            f"The arguments of {tool!r} do not match its schema. {found}"
+        ) from error
 
 
 def _check_strict(parameters: ParametersSchema) -> None:

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.patience import Expired, within
-from teamrun.errors import ToolError, UsageError
+from teamrun.errors import ToolError, ToolTimeout, UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.tools.arguments import checked_arguments
 from teamrun.tools.base import BaseTool, Effects, OnLost, OnUnknown, Session
@@ -58,7 +58,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         name: The tool's name for the model; by default the function's name.
         global_imports: Accepted from AutoGen's users and ignored: no source is exported.
         strict: The provider enforces the schema; no argument may have a default.
-        timeout: A call that takes longer fails with a `ToolError`.
+        timeout: A call that takes longer fails with a `ToolTimeout`.
         effects: The side effects of a call; see `Tool.effects`.
         on_unknown: Action if it is unknown whether a `write` call was made.
         session: Whether a call needs data of earlier calls in this process; see `Tool.session`.
@@ -122,7 +122,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         """Check the arguments and call the function.
 
         Raises:
-            ToolError: The arguments do not fit, the call took longer than its timeout, or a
+            ToolError: The arguments do not match, the call took longer than its timeout, or a
                 generator yielded more than `MAX_YIELDED` values.
             Exception: Any exception of the function.
         """
@@ -155,7 +155,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         try:
             return await within(seconds, self._invoke(kwargs, cancellation_token))
         except Expired as error:
-            raise ToolError(
+            raise ToolTimeout(
                 f"Tool {self.name!r} did not finish within {seconds:g} seconds."
             ) from error
 

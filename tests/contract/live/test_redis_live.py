@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 import redis
+from redis.exceptions import ResponseError
 from tests.support.redis_states import REFUSING, recover
 from tests.support.services import Valkey, valkey
 
@@ -94,8 +95,9 @@ async def test_a_hanging_server_fails_every_call_together_then_at_once() -> None
             calls = [live.publish("t", b"x") for _ in range(500)]
             results = await asyncio.gather(*calls, return_exceptions=True)
             assert {type(result) for result in results} == {DeliveryError}
-            with pytest.raises(DeliveryError, match="a moment ago"):
+            with pytest.raises(DeliveryError) as at_once:
                 await live.ping()
+            assert at_once.value.data == {"cooling_down": True}
             await live.close()
             await pipe.close()
 
@@ -264,8 +266,9 @@ async def test_a_server_out_of_memory_is_a_delivery_error(valkey_server: Valkey)
         live = RedisLive(valkey_server.url)
         _admin(valkey_server, "CONFIG", "SET", "maxmemory", "1")
         try:
-            with pytest.raises(DeliveryError, match="refused"):
+            with pytest.raises(DeliveryError) as caught:
                 await live.set_view("run", View(1, b"x"))
+            assert isinstance(caught.value.__cause__, ResponseError)
         finally:
             _admin(valkey_server, "CONFIG", "SET", "maxmemory", "0")
         await live.close()

@@ -141,7 +141,7 @@ async def test_what_is_no_key_is_refused(store: ObjectStore, key: str) -> None:
     for call in calls:
         with pytest.raises(StorageError) as caught:
             await call
-        assert caught.value.code == "storage"
+        assert caught.value.code == "invalid_key"
     assert await store.list("") == []
 
 

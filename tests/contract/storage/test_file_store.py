@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teamrun.errors import NotFound, StorageError, Unavailable
+from teamrun.errors import NotFound, StorageError, Unavailable, UnusableStore
 from teamrun.storage.file import FileStore
 from teamrun.storage.file_names import key_to_path, name_to_segment
 
@@ -170,15 +170,16 @@ def test_a_file_system_without_links_is_refused(tmp_path: Path) -> None:
     def no_link(source: str, target: str) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    with pytest.raises(StorageError, match="hard links") as caught:
+    with pytest.raises(UnusableStore) as caught:
         FileStore(tmp_path, link=no_link)
-    assert caught.value.code == "storage"
+    assert caught.value.code == "unusable_store"
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    with pytest.raises(StorageError, match="cannot use the folder"):
+    with pytest.raises(StorageError) as caught:
         FileStore(tmp_path / "file" / "store")
+    assert (caught.value.code, caught.value.data["errno"]) == ("storage", errno.ENOTDIR)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")

@@ -49,7 +49,7 @@ def test_readiness_is_503_with_each_reason_and_nothing_of_the_inside() -> None:
             problem = answer.json()
             assert (answer.status_code, problem["code"]) == (503, "not_ready")
             assert [fault["code"] for fault in problem["errors"]] == ["redis", "storage"]
-            assert "storage does not answer" in problem["detail"]
+            assert "storage does not respond" in problem["detail"]
             assert "inner.example" not in answer.text
 
     serve(scenario())

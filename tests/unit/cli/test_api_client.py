@@ -58,7 +58,7 @@ def test_only_a_server_that_has_answered_is_asked_again_for_a_stream(
     if answers_first:
         asked.post("runs", body={})
 
-    with pytest.raises(Unavailable, match="TEAMRUN_URL"):
+    with pytest.raises(Unavailable):
         list(asked.follow("r"))
 
     assert len(streams) == attempts
@@ -109,16 +109,18 @@ def test_a_single_fault_is_told_once_with_its_place() -> None:
 
 
 def test_an_answer_of_something_else_is_an_error_with_its_status() -> None:
-    with pytest.raises(Unavailable, match="502"):
+    with pytest.raises(Unavailable) as caught:
         server(lambda _: httpx2.Response(502, text="<html>")).get("runs")
+    assert caught.value.data == {"status_code": 502}
 
 
 def test_where_nobody_listens_the_message_names_the_setting() -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ConnectError("refused", request=request)
 
-    with pytest.raises(Unavailable, match="TEAMRUN_URL"):
+    with pytest.raises(Unavailable) as caught:
         server(answer).post("runs", body={})
+    assert caught.value.data == {"setting": "url"}
 
 
 def test_the_key_and_the_body_are_sent() -> None:

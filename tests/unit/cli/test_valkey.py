@@ -7,9 +7,10 @@ from teamrun.cli.serving.valkey import MAX_SOCKET_PATH, command, find_program, s
 from teamrun.errors import UsageError
 
 
-def test_where_there_is_no_server_the_message_says_what_to_set() -> None:
-    with pytest.raises(UsageError, match="TEAMRUN_REDIS_URL=redis://"):
+def test_a_missing_server_is_an_error_that_names_the_setting() -> None:
+    with pytest.raises(UsageError) as caught:
         find_program(package="no_such_package", path="")
+    assert caught.value.data == {"setting": "redis_url"}
 
 
 def test_a_server_on_path_will_do(tmp_path: Path) -> None:

@@ -160,8 +160,9 @@ def test_a_text_with_a_variable_in_place_of_a_number_says_where_variables_are_re
     path = tmp_path / "teamrun.yaml"
     path.write_text(FILE.replace("max_turns: 4", "max_turns: '${SET:-4}'"), encoding="utf-8")
 
-    with pytest.raises(DefinitionError, match="texts only"):
+    with pytest.raises(DefinitionError) as caught:
         load_registry(path, environ={})
+    assert caught.value.code == "invalid_definition"
 
 
 @pytest.mark.parametrize(

@@ -76,15 +76,17 @@ def test_a_profile_that_is_more_than_keys_needs_boto3(home: Path) -> None:
 
 
 def test_a_profile_that_does_not_exist_is_named(home: Path) -> None:
-    with pytest.raises(UsageError, match="prod"):
+    with pytest.raises(UsageError) as caught:
         read_profile({"HOME": str(home), "AWS_PROFILE": "prod"})
+    assert caught.value.data == {"setting": "store", "profile": "prod"}
 
 
 def test_a_file_that_is_no_profile_file_is_named_and_not_quoted(home: Path) -> None:
     (home / ".aws/credentials").write_text("aws_secret_access_key HUNTER2\n", encoding="utf-8")
 
-    with pytest.raises(UsageError, match="credentials") as caught:
+    with pytest.raises(UsageError) as caught:
         read_profile({"HOME": str(home), "AWS_PROFILE": "dev"})
+    assert caught.value.data["path"] == str(home / ".aws/credentials")
     assert "HUNTER2" not in str(caught.value)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from teamrun.agents import AssistantAgent, UserProxyAgent
 from teamrun.core import AnyMessage, CancellationToken, Response, TaskResult
-from teamrun.errors import ToolError
+from teamrun.errors import InvalidArguments
 from teamrun.messages import ToolCallExecutionEvent
 from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
@@ -109,7 +109,7 @@ async def test_leaving_early_ends_what_runs_inside() -> None:
 
 
 async def test_a_task_must_be_given() -> None:
-    with pytest.raises(ToolError, match="'task' is needed"):
+    with pytest.raises(InvalidArguments, match="'task'"):
         await AgentTool(helper()).run_json({})
 
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from teamrun.core import CancellationToken
-from teamrun.errors import ToolError
+from teamrun.errors import ToolTimeout
 from teamrun.tools import BaseTool, BaseToolWithState, FunctionTool, ToolContext
 
 
@@ -76,8 +76,9 @@ async def test_a_call_that_takes_too_long_fails_and_says_so() -> None:
 
     tool = FunctionTool(forever, "d", timeout=timedelta(milliseconds=1))
 
-    with pytest.raises(ToolError, match=r"'forever' did not finish within 0\.001 seconds"):
+    with pytest.raises(ToolTimeout) as caught:
         await tool.run_json({})
+    assert caught.value.code == "tool_timeout"
 
 
 async def test_a_timeout_of_the_functions_own_is_its_own() -> None:
@@ -86,7 +87,7 @@ async def test_a_timeout_of_the_functions_own_is_its_own() -> None:
 
     tool = FunctionTool(late, "d", timeout=timedelta(seconds=30))
 
-    with pytest.raises(TimeoutError, match="upstream"):
+    with pytest.raises(TimeoutError):
         await tool.run_json({})
 
 

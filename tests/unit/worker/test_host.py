@@ -288,7 +288,7 @@ def test_what_composing_raises_reaches_whoever_starts_the_host() -> None:
 
     host = Host(fails, capacity=1, grace=timedelta(seconds=1))
 
-    with pytest.raises(UsageError, match="no store"):
+    with pytest.raises(UsageError):
         host.start()
 
 

@@ -49,7 +49,9 @@ class FolderLock:
             self._sleep(POLL_S)
         raise UsageError(
             f"{self._folder} is in use by `teamrun serve` with pid {self.holder()}: stop that one, "
-            "or choose another folder with --data-dir or TEAMRUN_DATA_DIR."
+            "or choose another folder with --data-dir or TEAMRUN_DATA_DIR.",
+            setting="data_dir",
+            pid=self.holder(),
         )
 
     def holder(self) -> int | None:

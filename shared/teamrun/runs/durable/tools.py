@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from teamrun.core.call import agent_name
 from teamrun.core.cancellation import CancellationToken
-from teamrun.errors import SessionLost, ToolError, UnknownOutcome
+from teamrun.errors import NotApproved, SessionLost, ToolError, UnknownOutcome
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.recordable import encodable, exception_text
 from teamrun.runs.durable.artifacts import RunArtifacts
@@ -234,7 +234,7 @@ async def _approval(
     """Return when a person has approved the call.
 
     Raises:
-        ToolError: The person rejected the call, or did not answer in time.
+        NotApproved: The person rejected the call, or did not answer in time.
     """
     agent = agent_name(path)
     prompt = f"May {agent} call {tool}({to_json(args).decode()})?"
@@ -244,7 +244,7 @@ async def _approval(
     journal.emit(told, agent=agent, data={"tool_call_id": call_id, "tool": tool})
     if not approved:
         said = record.error.message if record.error else record.value["content"]
-        raise ToolError(f"The call was not approved. {said or ''}".rstrip())
+        raise NotApproved(f"The call was not approved. {said or ''}".rstrip())
 
 
 def _reporter(call_context: CallContext, tool: str) -> Any:
