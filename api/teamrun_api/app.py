@@ -73,7 +73,7 @@ def create_app(
         settings: Keys and limits.
         checks: The checks of readiness, by the names shown to clients.
         live: Whether notifications of workers reach this process.
-        run_metrics: The metrics of runs, if this process executes them.
+        run_metrics: The metrics of the runs of this process.
     """
     api = Api(
         service=service,

@@ -35,7 +35,7 @@ class Metrics:
 
     Args:
         version: Of the package.
-        runs: The lines about runs, if this process executes them.
+        runs: The lines about the runs of this process.
     """
 
     def __init__(self, *, version: str, runs: MetricLines | None = None) -> None:

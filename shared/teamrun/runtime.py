@@ -8,7 +8,7 @@ import asyncio
 import os
 import platform
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +30,8 @@ from teamrun.live.open import open_live
 from teamrun.redis.address import key_prefix
 from teamrun.redis.watch import watch_redis
 from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME
+from teamrun.runs.log.archive import DUTIES, Duty
+from teamrun.runs.log.observers import Observers
 from teamrun.settings import CommonSettings
 from teamrun.storage.address import store_namespace
 from teamrun.storage.base import ObjectStore
@@ -98,10 +100,14 @@ class Runtime:
     store: ObjectStore
     live: Live
     dispatcher: Dispatcher
+    observers: Observers
+    """What follows each entry that this process appends."""
+    duties: Sequence[Duty] = DUTIES
+    """The steps to perform after the end of a run."""
     executor: "Executor | None" = None
     """None if other processes execute the runs."""
-    metric_lines: MetricLines | None = None
-    """The metrics of this process, in the Prometheus text format."""
+    metric_lines: MetricLines
+    """The runs of this process, in the Prometheus text format."""
     clock: Clock | None = None
 
     @cached_property
@@ -115,6 +121,8 @@ class Runtime:
             dispatcher=self.dispatcher,
             registry=self.registry,
             clock=self.clock,
+            duties=self.duties,
+            observers=self.observers,
         )
 
     def checks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -165,12 +173,19 @@ def compose(
         sweep: The interval between checks of all open runs.
         clock: The machine's, unless a test has one.
     """
+    # Features that stand above `runs` attach here: an observer as a further argument, a duty as a
+    # further row (docs/design/house.md).
+    observers = Observers(backends.live)
+    duties = DUTIES
     if backends.dispatcher is not None and not executes:
         return Runtime(
             registry=registry,
             store=backends.store,
             live=backends.live,
             dispatcher=backends.dispatcher,
+            observers=observers,
+            duties=duties,
+            metric_lines=observers.metrics.lines,
             clock=clock,
         )
     from teamrun.runs.durable.team import team_program
@@ -192,6 +207,8 @@ def compose(
         owner=owner,
         lease=lease,
         clock=clock,
+        duties=duties,
+        observers=observers,
     )
     sweeper: Sweeper = Reaper(
         store=backends.store,
@@ -203,6 +220,7 @@ def compose(
         clock=clock,
         retention=retention,
         identify=partial(store_identity, backends.store),
+        observers=observers,
     )
     if name is not None:
         sweeper = ReclaimingSweeper(
@@ -218,6 +236,8 @@ def compose(
         store=backends.store,
         live=backends.live,
         dispatcher=dispatcher,
+        observers=observers,
+        duties=duties,
         executor=executor,
         metric_lines=engine.metric_lines,
         clock=clock,

@@ -10,7 +10,7 @@ from tests.simulation.world import VirtualClock
 from teamrun.runs.engine.execution import Execution
 from teamrun.runs.log.entries import End, Entry
 from teamrun.runs.log.log import RunLog
-from teamrun.runs.log.state import RunState, fold
+from teamrun.runs.log.state import fold
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
 
@@ -44,12 +44,6 @@ def _with_epochs(story: Story, drives: list[Drive]) -> list[tuple[Drive, int]]:
 
 
 class _Nobody:
-    def changed(self, state: RunState) -> None:
-        pass
-
-    def wrote(self, entry: Entry) -> None:
-        pass
-
     def delta(self, data: object) -> None:
         pass
 

@@ -28,12 +28,6 @@ REF = RunRef("default", "run_1")
 
 
 class Nobody:
-    def changed(self, state: RunState) -> None:
-        pass
-
-    def wrote(self, entry: Entry) -> None:
-        pass
-
     def delta(self, data: dict[str, Any]) -> None:
         pass
 
@@ -77,6 +71,11 @@ def log_of(store: Any, writer: str) -> RunLog:
     return RunLog(store, REF, writer=writer, clock=VirtualClock())
 
 
+async def begin(log: RunLog, spec: RunSpec) -> None:
+    initial = RunState.initial(spec, spec.created_at)
+    await log.append(initial, Accepted(spec=spec), [], epoch=0)
+
+
 async def execute(case: Case, store: Any, code: Code, writer: str) -> tuple[Finish, Execution]:
     log = log_of(store, writer)
     entries = await log.read()
@@ -95,7 +94,7 @@ async def execute(case: Case, store: Any, code: Code, writer: str) -> tuple[Fini
 
 async def live_until_the_end(case: Case, *, die_at: int | None, cancel: bool) -> list[Entry]:
     """Drive the run: the first worker dies at the chosen append, others at random ones."""
-    await log_of(case.store, "api").append(None, Accepted(spec=spec(case.seed)), [], epoch=0)
+    await begin(log_of(case.store, "api"), spec(case.seed))
     canceller = asyncio.ensure_future(cancel_later(case)) if cancel else None
     for attempt in range(100):
         store = ProcessStore(case.store, case.rng)
@@ -188,7 +187,7 @@ async def with_rivals(seed: int) -> Case:
     """Workers that all believe the run is theirs: no lease keeps them apart, only the log."""
     case = Case(seed)
     case.rivals = case.rng.randint(1, 4)
-    await log_of(case.store, "api").append(None, Accepted(spec=spec(seed)), [], epoch=0)
+    await begin(log_of(case.store, "api"), spec(seed))
 
     async def rival(k: int) -> Finish:
         await asyncio.sleep(k and case.rng.random() * 2)

@@ -1,7 +1,7 @@
 """Runs in process over real parts: a store in memory, an engine, a queue that tests deliver."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,8 @@ from teamrun.runs.engine.execution import Finish
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.announcer import lease_name
 from teamrun.runs.log.entries import Claim, Entry
-from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.log import LogObserver, RunLog
+from teamrun.runs.log.observers import Observers
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runs.service.service import RunService
 from teamrun.storage.base import ObjectStore
@@ -87,12 +88,14 @@ class Cluster:
         model: ScriptedModel | None = None,
         lease: timedelta = timedelta(seconds=60),
         registry: Registry | None = None,
+        observe: Sequence[LogObserver] = (),
     ) -> None:
         self.store = store or MemoryStore()
         self.clock = ShiftedClock()
         self.live = live or MemoryLive(clock=lambda: self.clock.now().timestamp())
         self.queue = MemoryQueue()
         self.lease = lease
+        self._observe = observe
         self.model = model or ScriptedModel(script)
         self.registry = registry or Registry.of(
             teams={"team": team}, models={"m": self.model}, tools=tools or []
@@ -103,10 +106,15 @@ class Cluster:
             dispatcher=self.queue,
             registry=self.registry,
             clock=self.clock,
+            observers=self._observers(),
         )
         self._workers: list[Engine] = []
         if _blocks:
             _blocks[-1].append(self)
+
+    def _observers(self) -> Observers:
+        """Those of one process."""
+        return Observers(self.live, *self._observe)
 
     async def close(self) -> None:
         """Close the workers and the service. A test in `tests/unit/runs` need not call it."""
@@ -125,6 +133,7 @@ class Cluster:
             owner=owner,
             lease=self.lease,
             clock=self.clock,
+            observers=self._observers(),
             **options,
         )
         self._workers.append(engine)
@@ -138,6 +147,7 @@ class Cluster:
             owner="reaper",
             lease=self.lease,
             clock=self.clock,
+            observers=self._observers(),
         )
 
     async def submit(self, task: str = "go", **request: Any) -> RunRef:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from teamrun.core.exposition import sample
+from teamrun.core.refs import RunRef
 from teamrun.errors import UsageError
 from teamrun.live.base import Live
 from teamrun.live.memory import MemoryLive
@@ -72,6 +74,31 @@ async def test_with_a_queue_a_process_that_executes_nothing_only_sends(
         assert [ref.run_id for ref in queue.sent] == [submitted.run.id]
         assert runtime.executor is None
         assert sorted(runtime.checks()) == ["redis", "storage"]
+
+
+@pytest.mark.parametrize("executes", [False, True])
+async def test_all_parts_of_a_process_have_the_same_observers(
+    settings: CommonSettings, executes: bool
+) -> None:
+    """What the service ends is counted where the engine's runs are."""
+    opens = Shared(MemoryStore(), MemoryLive(), MemoryQueue())
+    async with open_runtime(
+        settings, environ=NONE, executes=executes, grace=GRACE, backends=opens
+    ) as runtime:
+        request = RunRequest(team="poets", input="rain")
+        first = await runtime.service.submit("default", request)
+        await runtime.service.cancel("default", first.run.id)
+        ended = {("cancelled", "cancelled"): 1}
+        if runtime.executor is not None:
+            second = await runtime.service.submit("default", request)
+            await runtime.executor.handle(RunRef("default", second.run.id))
+            ended["completed", "max_turns"] = 1
+        name = "teamrun_runs_ended_total"
+        lines = {line for line in runtime.metric_lines() if line.startswith(name)}
+        assert lines == {
+            sample(name, count, {"status": status, "stop_code": code})
+            for (status, code), count in ended.items()
+        }
 
 
 async def test_processes_of_different_stores_do_not_share_a_namespace(

@@ -52,7 +52,7 @@ async def open_worker(
                 backends=backends,
             )
         )
-        if settings.metrics_port is not None and runtime.metric_lines is not None:
+        if settings.metrics_port is not None:
             server = await listen(
                 partial(rendered, runtime.metric_lines, runtime.dispatcher),
                 host=settings.metrics_host,

@@ -48,7 +48,6 @@ async def append(*, store: str, count: int) -> dict[str, float]:
                 body, events = _step(n)
                 entry = await log.append(state, body, events, epoch=state.epoch)
                 assert entry is not None
-                state.apply(entry)
         written = (await log.stored())[-count:]
         with Meter() as alone:
             for n, data in enumerate(written):
@@ -67,7 +66,6 @@ async def _claimed(store: ObjectStore, ref: RunRef) -> tuple[RunLog, RunState]:
     assert state is not None
     entry = await log.append(state, Claim(owner="bench"), [], epoch=1)
     assert entry is not None
-    state.apply(entry)
     return log, state
 
 

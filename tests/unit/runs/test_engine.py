@@ -16,6 +16,7 @@ from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.log.announcer import lease_name
 from teamrun.runs.log.entries import Accepted, Claim, End, Signal
 from teamrun.runs.log.spec import BEHAVIOUR
+from teamrun.runs.log.state import RunState
 from teamrun.runs.service.resources import Delta, Event
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import ScriptedModel
@@ -406,7 +407,8 @@ async def test_a_run_of_a_newer_release_is_left_alone() -> None:
     assert isinstance(accepted.body, Accepted)
     newer = accepted.body.spec.model_copy(update={"behaviour": BEHAVIOUR + 1, "run_id": "run_9"})
     other = RunRef(TENANT, "run_9")
-    await cluster.log(other).append(None, Accepted(spec=newer), [], epoch=0)
+    initial = RunState.initial(newer, newer.created_at)
+    await cluster.log(other).append(initial, Accepted(spec=newer), [], epoch=0)
     worker = cluster.worker()
     assert await worker.execute(other) is Finish.HELD
     assert len(await cluster.entries(other)) == 1

@@ -37,7 +37,6 @@ async def long_run() -> tuple[Cluster, CountingStore, RunRef]:
         events = [LoggedEvent("turn.progress", "a", {"n": n, "k": k}) for k in range(3)]
         entry = await log.append(state, Step(), events, epoch=0)
         assert entry is not None
-        log.apply(state, entry)
     return cluster, store, ref
 
 

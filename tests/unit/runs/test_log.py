@@ -21,7 +21,7 @@ from teamrun.runs.log.entries import (
 from teamrun.runs.log.keys import artifact_blob, entry_key
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.spec import RunSpec, TeamRef
-from teamrun.runs.log.state import fold
+from teamrun.runs.log.state import RunState, fold
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing.clock import FakeClock
@@ -46,13 +46,19 @@ def spec() -> RunSpec:
     )
 
 
-def log_of(store: ObjectStore, writer: str = "w", **options: timedelta) -> RunLog:
-    return RunLog(store, REF, writer=writer, clock=FakeClock(), **options)
+def log_of(store: ObjectStore, writer: str = "w", *, patience: timedelta | None = None) -> RunLog:
+    return RunLog(store, REF, writer=writer, clock=FakeClock(), patience=patience)
+
+
+async def begun(log: RunLog, *events: LoggedEvent) -> Entry | None:
+    """Entry 0, appended to an empty log."""
+    initial = RunState.initial(spec(), spec().created_at)
+    return await log.append(initial, Accepted(spec=spec()), [*events], epoch=0)
 
 
 async def test_an_appended_entry_is_read_back_whole() -> None:
     log = log_of(MemoryStore())
-    first = await log.append(None, Accepted(spec=spec()), [LoggedEvent("run.queued")], epoch=0)
+    first = await begun(log, LoggedEvent("run.queued"))
     state = await log.state()
     assert state is not None
     second = await log.append(state, Claim(owner="w"), [], epoch=1)
@@ -66,10 +72,11 @@ async def test_an_appended_entry_is_read_back_whole() -> None:
 async def test_only_one_of_two_writers_gets_a_number() -> None:
     store = MemoryStore()
     one, two = log_of(store, "one"), log_of(store, "two")
-    await one.append(None, Accepted(spec=spec()), [], epoch=0)
-    state = await one.state()
-    assert await one.append(state, Claim(owner="one"), [], epoch=1) is not None
-    assert await two.append(state, Claim(owner="two"), [], epoch=1) is None
+    await begun(one)
+    ours, theirs = await one.state(), await two.state()
+    assert await one.append(ours, Claim(owner="one"), [], epoch=1) is not None
+    assert await two.append(theirs, Claim(owner="two"), [], epoch=1) is None
+    assert (ours and ours.owner, theirs and theirs.owner) == ("one", None)
     assert [entry.writer for entry in await one.read()] == ["one", "one"]
 
 
@@ -77,7 +84,7 @@ async def test_a_success_whose_reply_was_lost_is_known_by_its_nonce() -> None:
     store = FaultStore(MemoryStore())
     fault = store.plan(Fault(outcome="reply_lost", method="put_new", key="*/log/*"))
     log = log_of(store)
-    assert await log.append(None, Accepted(spec=spec()), [], epoch=0) is not None
+    assert await begun(log) is not None
     assert fault.hits == 1
     assert len(await log.read()) == 1
 
@@ -85,7 +92,7 @@ async def test_a_success_whose_reply_was_lost_is_known_by_its_nonce() -> None:
 async def test_a_patient_log_goes_on_until_storage_is_back() -> None:
     store = FaultStore(MemoryStore())
     store.plan(Fault(outcome="unavailable", method="put_new", times=20))
-    assert await log_of(store).append(None, Accepted(spec=spec()), [], epoch=0) is not None
+    assert await begun(log_of(store)) is not None
 
 
 async def test_an_impatient_log_says_that_storage_does_not_answer() -> None:
@@ -93,14 +100,14 @@ async def test_an_impatient_log_says_that_storage_does_not_answer() -> None:
     store.plan(Fault(outcome="unavailable", method="put_new", times=None))
     log = log_of(store, patience=timedelta(seconds=1))
     with pytest.raises(Unavailable):
-        await log.append(None, Accepted(spec=spec()), [], epoch=0)
+        await begun(log)
 
 
 async def test_a_large_entry_lies_in_a_blob() -> None:
     store = MemoryStore()
     log = log_of(store)
     big = LoggedEvent("message.created", "a", {"message": "x" * 100_000})
-    entry = await log.append(None, Accepted(spec=spec()), [big], epoch=0)
+    entry = await begun(log, big)
     stub = await store.get(entry_key(REF, 0))
     assert len(stub) < 200
     assert await log.read() == [entry]
@@ -132,14 +139,13 @@ async def test_what_a_log_has_grown_by_is_read_in_few_steps_without_a_list(
 ) -> None:
     store = CountingStore()
     log = log_of(store)
-    assert await log.append(None, Accepted(spec=spec()), [], epoch=0)
+    assert await begun(log)
     state = await log.state()
     assert state is not None
     entries: list[Entry] = []
     for _ in range(499):
         entry = await log.append(state, Claim(owner="w"), [], epoch=1)
         assert entry is not None
-        log.apply(state, entry)
         entries.append(entry)
     store.lists = store.reads = 0
     assert await log.read_on(start) == entries[start - 1 :]
@@ -151,9 +157,7 @@ async def test_what_a_log_has_grown_by_is_read_in_few_steps_without_a_list(
 async def test_time_in_a_log_never_goes_back() -> None:
     store = MemoryStore()
     ahead = FakeClock(datetime(2031, 1, 1, tzinfo=UTC))
-    await RunLog(store, REF, writer="a", clock=ahead).append(
-        None, Accepted(spec=spec()), [], epoch=0
-    )
+    await begun(RunLog(store, REF, writer="a", clock=ahead))
     behind = log_of(store)
     entry = await behind.append(await behind.state(), Claim(owner="b"), [], epoch=1)
     assert entry is not None
@@ -170,7 +174,7 @@ async def test_an_entry_of_a_newer_format_is_not_read() -> None:
 async def test_a_log_with_a_hole_is_not_read() -> None:
     store = MemoryStore()
     log = log_of(store)
-    entry = await log.append(None, Accepted(spec=spec()), [], epoch=0)
+    entry = await begun(log)
     assert entry is not None
     await store.put_new(entry_key(REF, 2), b"{}")
     with pytest.raises(UnreadableEntry):
@@ -179,7 +183,7 @@ async def test_a_log_with_a_hole_is_not_read() -> None:
 
 async def test_nothing_follows_the_end() -> None:
     log = log_of(MemoryStore())
-    await log.append(None, Accepted(spec=spec()), [], epoch=0)
+    await begun(log)
     await log.append(await log.state(), End(status="cancelled"), [], epoch=0)
     entries = await log.read()
     late = replace(entries[1], n=2, body=Step())

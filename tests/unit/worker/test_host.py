@@ -14,6 +14,7 @@ from teamrun.errors import DeliveryError, UsageError
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine.execution import Finish
 from teamrun.runs.engine.executor import Executor
+from teamrun.runs.log.observers import Observers
 from teamrun.runtime import Runtime
 from teamrun.storage.memory import MemoryStore
 from teamrun_worker.host import Host
@@ -125,11 +126,14 @@ class Bench:
         grace: timedelta = timedelta(seconds=5),
         patience: timedelta = timedelta(seconds=5),
     ) -> AsyncGenerator[Runtime]:
+        live = MemoryLive()
         runtime = Runtime(
             registry=Registry.of(teams={}),
             store=MemoryStore(),
-            live=MemoryLive(),
+            live=live,
             dispatcher=self.queue,
+            observers=(observers := Observers(live)),
+            metric_lines=observers.metrics.lines,
             executor=Executor(self.engine, self.reaper, patience=patience),
         )
         assert runtime.executor is not None

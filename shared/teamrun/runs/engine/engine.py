@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from teamrun.components.definitions.base import TeamDefinition
 from teamrun.core.clock import Clock, SystemClock
+from teamrun.core.exposition import head, sample
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError, EngineFault, StorageError, UnreadableEntry
@@ -22,13 +23,13 @@ from teamrun.live.base import Live
 from teamrun.messages.recordable import exception_text
 from teamrun.runs.engine.decision import failure
 from teamrun.runs.engine.execution import Execution, Finish, Program
-from teamrun.runs.engine.metrics import RunMetrics
 from teamrun.runs.log.announcer import Notices, lease_name, owner_topic
 from teamrun.runs.log.archive import DUTIES, Duty, conclude
 from teamrun.runs.log.endings import ending, ending_of_cancel
 from teamrun.runs.log.entries import Entry
 from teamrun.runs.log.keys import due_marker, idle_marker, open_marker
-from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.log import LogObserver, RunLog
+from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.prefix import read_prefix
 from teamrun.runs.log.spec import BEHAVIOUR, RunSpec
 from teamrun.runs.log.state import RunState
@@ -63,6 +64,7 @@ class Engine:
         lease: How long a run belongs to an owner that does not respond.
         clock: The clock; tests pass their own.
         duties: The steps to perform after the end of a run.
+        observers: The observers of this process.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Engine:
         lease: timedelta = timedelta(seconds=60),
         clock: Clock | None = None,
         duties: Sequence[Duty] = DUTIES,
+        observers: Observers | None = None,
     ) -> None:
         self._store = store
         self._live = live
@@ -85,8 +88,8 @@ class Engine:
         self._lease = lease
         self._clock = clock or SystemClock()
         self._duties = duties
-        self._notices = Notices(live)
-        self.metrics = RunMetrics()
+        self._observers = observers or Observers(live)
+        self._notices = self._observers.notices
         self._definitions = WeakValueDictionary[str, TeamDefinition]()
         self._executions: dict[RunRef, Execution] = {}
         self._starting: set[RunRef] = set()
@@ -103,7 +106,9 @@ class Engine:
 
     def metric_lines(self) -> Iterator[str]:
         """The metrics of this engine, in the Prometheus text format."""
-        return self.metrics.lines(in_flight=self.in_flight)
+        yield from head("teamrun_runs_in_flight", "gauge", "Runs that are being executed.")
+        yield sample("teamrun_runs_in_flight", self.in_flight)
+        yield from self._observers.metrics.lines()
 
     async def execute(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
         """Execute a run as far as this process can.
@@ -179,8 +184,17 @@ class Engine:
             return spec
         return spec.model_copy(update={"definition": known})
 
+    def _log(self, ref: RunRef, *observers: LogObserver) -> RunLog:
+        return RunLog(
+            self._store,
+            ref,
+            writer=self.owner,
+            clock=self._clock,
+            observers=(*self._observers.rows, *observers),
+        )
+
     async def _execute(self, ref: RunRef, deadline: datetime | None) -> Finish:
-        log = RunLog(self._store, ref, writer=self.owner, clock=self._clock)
+        log = self._log(ref)
         entries = await log.read()
         state = log.folded(entries)
         if state is None:
@@ -201,14 +215,13 @@ class Engine:
                     if self._stopping:
                         await self._hand_over(ref)
                         return Finish.HELD
-                taken = self._take(log, entries, state, turn, deadline)
+                    log = self._log(ref, turn.appended)
+                taken = self._take(log, entries, state, deadline)
                 del entries  # so that the execution can free them after the replay
                 finish, state = await taken
             if finish is not Finish.ENDED:
                 return finish
-            _warn_of_failure(ref, state)
         await conclude(self._store, log, state, duties=self._duties)
-        self._notices.changed(ref, state, view=True)
         return Finish.ENDED
 
     async def _give_up(self, ref: RunRef, error: Exception) -> Finish:
@@ -222,7 +235,7 @@ class Engine:
             exc_info=error,
             extra={"action": "engine.fault", **ref.log_fields()},
         )
-        log = RunLog(self._store, ref, writer=self.owner, clock=self._clock)
+        log = self._log(ref)
         while True:
             state = log.folded(await log.read())
             if state is None or state.end is not None:
@@ -231,21 +244,15 @@ class Engine:
                 return Finish.HELD
             fault = EngineFault(f"{type(error).__name__}: {exception_text(error)}")
             body, events = ending_of_cancel(state) or ending(failure(fault), state)
-            entry = await log.append(state, body, events, epoch=state.epoch)
-            if entry is not None:
-                break
-        state.apply(entry)
-        _warn_of_failure(ref, state)
-        await conclude(self._store, log, state, duties=self._duties)
-        self._notices.changed(ref, state, view=True)
-        return Finish.ENDED
+            if await log.append(state, body, events, epoch=state.epoch) is not None:
+                await conclude(self._store, log, state, duties=self._duties)
+                return Finish.ENDED
 
     async def _take(
         self,
         log: RunLog,
         entries: list[Entry],
         state: RunState,
-        turn: "_SuspectTurn",
         deadline: datetime | None,
     ) -> tuple[Finish, RunState]:
         """Execute a run that has not ended, unless another worker does."""
@@ -260,7 +267,7 @@ class Engine:
             state=state,
             program=self._program(state.spec),
             clock=self._clock,
-            observer=_EngineObserver(ref, self._notices, self._store, turn, self.metrics),
+            observer=_EngineObserver(ref, self._notices, self._store),
         )
         del entries
         self._executions[ref] = execution
@@ -373,21 +380,6 @@ class Engine:
                 execution.poke()
 
 
-def _warn_of_failure(ref: RunRef, state: RunState) -> None:
-    end = state.end
-    if end is not None and end.status == "failed":
-        logger.warning(
-            "A run failed",
-            extra={
-                "action": "engine.run_failed",
-                **ref.log_fields(),
-                "code": end.stop_code,
-                "error": end.error and end.error.type,
-                "agent": end.error and end.error.agent,
-            },
-        )
-
-
 class _SuspectTurn:
     """Serializes the start of runs whose last claims made no progress, until they make some.
 
@@ -410,6 +402,11 @@ class _SuspectTurn:
     def __exit__(self, *_: object) -> None:
         self.end()
 
+    def appended(self, ref: RunRef, entry: Entry, state: RunState | None) -> None:
+        """End the turn when the run has made progress."""
+        if state is None or not state.idle_claims:
+            self.end()
+
     def end(self) -> None:
         """Let the next run start."""
         if self._is_ours:
@@ -418,30 +415,12 @@ class _SuspectTurn:
 
 
 class _EngineObserver:
-    """Publishes the progress of an execution; a view is shared when the status changes."""
+    """Publishes streamed text, and puts the markers of waits."""
 
-    def __init__(
-        self,
-        ref: RunRef,
-        notices: Notices,
-        store: ObjectStore,
-        turn: _SuspectTurn,
-        metrics: RunMetrics,
-    ) -> None:
+    def __init__(self, ref: RunRef, notices: Notices, store: ObjectStore) -> None:
         self._ref = ref
-        self._turn = turn
-        self.wrote = metrics.wrote
         self._notices = notices
         self._store = store
-        self._status: str | None = None
-
-    def changed(self, state: RunState) -> None:
-        """Publish that the log has grown."""
-        if not state.idle_claims:
-            self._turn.end()
-        status = state.status
-        self._notices.changed(self._ref, state, view=status != self._status)
-        self._status = status
 
     async def will_wait(self, until: datetime) -> None:
         """Put the marker that makes the reaper check the run at that time."""

@@ -97,15 +97,7 @@ class Finish(StrEnum):
 
 
 class ExecutionObserver(Protocol):
-    """Receives the progress of an execution."""
-
-    def changed(self, state: RunState) -> None:
-        """Called when the log has grown."""
-        ...
-
-    def wrote(self, entry: Entry) -> None:
-        """Called when this execution has appended an entry."""
-        ...
+    """Receives what is not in the log; entries go to the observers of the log."""
 
     def delta(self, data: JsonObject) -> None:
         """Called when a model has streamed a piece of text."""
@@ -198,11 +190,10 @@ class Execution:
                 [] if self.state.started_at else [started_event(self.state)],
             )
             claiming = isinstance(draft.body, Claim)
-            entry = await self._put(draft, self.state.epoch + claiming)
+            epoch = self.state.epoch + claiming
+            entry = await self._log.append(self.state, draft.body, draft.events, epoch=epoch)
             # If another writer was first, its entry may be a cancel or a claim: decide again.
-            for new in [entry] if entry else await self._read_on():
-                self._apply(new)
-                self._entries.append(new)
+            self._entries += [entry] if entry else await self._caught_up()
             if entry is not None and claiming:
                 self._epoch = entry.epoch
                 return None
@@ -310,7 +301,6 @@ class Execution:
                 continue
             self._show = False
             drafts.discard(draft)
-            self._apply(entry)
             if (finish := _FINISHES.get(type(draft.body))) is not None:
                 return finish
             gate.begin(draft.intents)
@@ -326,11 +316,9 @@ class Execution:
         self._calls.abandon_all()
         while self.state.end is None:
             draft = self._first_duty() or form()
-            entry = await self._append(draft)
-            for new in [entry] if entry else await self._read_on():
-                self._apply(new)
-            if entry is not None:
+            if await self._append(draft) is not None:
                 return _FINISHES[type(draft.body)]
+            await self._caught_up()
         return Finish.ENDED
 
     async def _append(self, draft: Draft) -> Entry | None:
@@ -344,21 +332,19 @@ class Execution:
                 break
             except Unavailable:
                 await self._clock.sleep(0.5)
-        return await self._put(draft, self._epoch)
-
-    async def _put(self, draft: Draft, epoch: int) -> Entry | None:
-        entry = await self._log.append(self.state, draft.body, draft.events, epoch=epoch)
-        if entry is not None:
-            self._observer.wrote(entry)
-        return entry
+        return await self._log.append(self.state, body, draft.events, epoch=self._epoch)
 
     # Delivering
 
     def _apply(self, entry: Entry) -> None:
+        """Apply an entry of another writer.
+
+        Raises:
+            _Fenced: Another worker has claimed the run.
+        """
         if self._epoch and entry.epoch > self._epoch:
             raise _Fenced
         self.state.apply(entry)
-        self._observer.changed(self.state)
 
     async def _deliver(self, journal: Journal, entry: Entry, *, live: bool = False) -> None:
         """Deliver the outcomes of an entry to run code, one at a time, with a drain after each.
@@ -444,6 +430,13 @@ class Execution:
             self._apply(entry)
             await self._deliver(journal, entry)
         self._calls.forget_expiries(journal.pending)
+
+    async def _caught_up(self) -> list[Entry]:
+        """The entries of other writers, which have been applied; nothing is executing."""
+        entries = await self._read_on()
+        for entry in entries:
+            self._apply(entry)
+        return entries
 
     async def _read_on(self) -> list[Entry]:
         """The entries after the folded ones; waits indefinitely while storage is unavailable."""

@@ -33,6 +33,7 @@ from teamrun.runs.log.keys import (
     result_key,
 )
 from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
@@ -86,6 +87,7 @@ class Reaper:
         clock: Clock | None = None,
         retention: timedelta | None = None,
         identify: Callable[[], Awaitable[str]] | None = None,
+        observers: Observers | None = None,
     ) -> None:
         """Make a reaper.
 
@@ -100,12 +102,14 @@ class Reaper:
             retention: How long runs are kept after their end; None keeps them forever.
             identify: Tells the store from every other one, since one reaper at a time sweeps a
                 store. By default all reapers of the live state have the same.
+            observers: The observers of this process.
         """
         self._store = store
         self._live = live
         self._dispatcher = dispatcher
         self._owner = owner
         self._lease = lease
+        self._observers = observers or Observers(live)
         self._interval = min(interval, lease)
         self._clock = clock or SystemClock()
         self._reader = RunReader(store=store, live=live, clock=self._clock)
@@ -232,7 +236,13 @@ class Reaper:
         """
         if now - created_at(ref.run_id) < _ORPHAN:
             return
-        log = RunLog(self._store, ref, writer=self._owner, clock=self._clock)
+        log = RunLog(
+            self._store,
+            ref,
+            writer=self._owner,
+            clock=self._clock,
+            observers=self._observers.rows,
+        )
         end = End(status="failed", stop_code="void")
         if await log.append(None, end, [], epoch=0) or await _is_void(log):
             await self._store.delete(marker)

@@ -10,7 +10,7 @@ from teamrun.runs.engine.execution import Execution, Program
 from teamrun.runs.log.entries import End, Entry
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.prefix import read_prefix
-from teamrun.runs.log.state import RunState, fold
+from teamrun.runs.log.state import fold
 from teamrun.storage.memory import MemoryStore
 
 __all__ = ["replay"]
@@ -81,12 +81,6 @@ def _emitted(entry: Entry, end: End) -> list[Any]:
 
 
 class _NoObserver:
-    def changed(self, state: RunState) -> None:
-        """Ignore it."""
-
-    def wrote(self, entry: Entry) -> None:
-        """Ignore it."""
-
     def delta(self, data: JsonObject) -> None:
         """Ignore it."""
 

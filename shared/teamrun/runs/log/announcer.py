@@ -18,6 +18,7 @@ from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError
 from teamrun.json_types import JsonObject
 from teamrun.live.base import Live, View
+from teamrun.runs.log.entries import Entry, Intent, Signal, Step
 from teamrun.runs.log.state import RunState
 
 __all__ = [
@@ -94,6 +95,17 @@ class Notices:
         self._urgent = False
         self._pausing: asyncio.Future[None] | None = None
         self._sent_at = -math.inf
+
+    def appended(self, ref: RunRef, entry: Entry, state: RunState | None) -> None:
+        """Announce an entry: to the owner of the run if it is a signal, and to all followers.
+
+        The state is shared too if the entry may have changed the status of the run.
+        """
+        if state is None:
+            return
+        if isinstance(entry.body, Signal) and state.owner is not None:
+            self.poke(state.owner, ref)
+        self.changed(ref, state, view=_may_change_status(entry))
 
     def changed(self, ref: RunRef, state: RunState, *, view: bool) -> None:
         """Announce that a log has grown; with `view`, its state is shared too."""
@@ -182,3 +194,19 @@ class Notices:
             await self._live.set_view(str(name), view_of(message))
         else:
             await self._live.publish(kind, message)
+
+
+_QUIET = (Step, Intent)
+
+
+_QUESTIONS = frozenset({"run.input_required", "run.input_received"})
+
+
+def _may_change_status(entry: Entry) -> bool:
+    """Whether the status may differ after the entry; most entries are steps without a question."""
+    if not isinstance(entry.body, _QUIET):
+        return True
+    for event in entry.events:  # noqa: SIM110 - the fastest form; this runs at each step
+        if event.type in _QUESTIONS:
+            return True
+    return False

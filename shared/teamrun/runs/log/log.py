@@ -8,10 +8,11 @@ The rules (`docs/design/log.md`):
 - If storage did not respond, the same bytes are written to the same key again.
 """
 
+import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -23,12 +24,12 @@ from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.errors import DamagedBlob, NotFound, StorageError, Unavailable, UnreadableEntry
 from teamrun.json_types import JsonObject
-from teamrun.runs.log.entries import FORMAT, KINDS, Body, Entry, LoggedEvent, read_entry
+from teamrun.runs.log.entries import FORMAT, KINDS, Body, End, Entry, LoggedEvent, read_entry
 from teamrun.runs.log.keys import artifact_blob, entry_name, log_folder
 from teamrun.runs.log.state import RunState, fold
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["RunLog"]
+__all__ = ["LogObserver", "RunLog"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +47,28 @@ _LARGEST_BATCH = 64
 """Entries that are read together if their number is unknown."""
 
 
-class RunLog:
-    """Reads one log, and appends to it as one writer."""
+LogObserver = Callable[[RunRef, Entry, RunState | None], None]
+"""Called with each entry that this process has appended, and the state of the run after it.
 
-    __slots__ = ("_clock", "_folder", "_patience", "_store", "ref", "writer")
+The entry is durable. There is no state if the entry closed an acceptance that was interrupted. An
+observer returns at once and changes nothing; what takes time it does in the background. It may miss
+an entry whose writer crashed: what must not be missed is a duty (`archive.py`).
+"""
+
+
+class RunLog:
+    """Reads one log, and appends to it as one writer.
+
+    Args:
+        store: The object store.
+        ref: The run.
+        writer: The name of the writer, for the entries.
+        clock: The clock.
+        patience: How long a write is retried while storage does not respond; None for ever.
+        observers: Called, in this order, after each entry that `append` has written.
+    """
+
+    __slots__ = ("_clock", "_folder", "_observers", "_patience", "_store", "ref", "writer")
 
     def __init__(
         self,
@@ -59,10 +78,12 @@ class RunLog:
         writer: str,
         clock: Clock,
         patience: timedelta | None = None,
+        observers: Sequence[LogObserver] = (),
     ) -> None:
         self._store = store
         self._clock = clock
         self._patience = patience
+        self._observers = observers
         self._folder = log_folder(ref)
         self.ref = ref
         self.writer = writer
@@ -170,11 +191,23 @@ class RunLog:
     ) -> Entry | None:
         """Write the entry that follows `state`; returns None if another writer was first.
 
+        When the entry is durable, it is applied to `state`, and the observers are called.
+
+        Args:
+            state: The state that the entries so far fold to. None if there are none, and this entry
+                closes the log of a run that was never accepted.
+            body: The body of the entry.
+            events: The events of the entry.
+            epoch: The epoch of the writer.
+
         Raises:
             Unavailable: Storage did not respond for longer than this log's patience, so it is
                 unknown whether the entry was written.
         """
-        assert state is None or state.end is None, "nothing follows the end"
+        if state is None:
+            assert isinstance(body, End), "a run begins with its initial state"
+        else:
+            assert state.end is None, "nothing follows the end"
         now = self._clock.now()
         entry = Entry(
             n=state.entries if state else 0,
@@ -192,8 +225,26 @@ class RunLog:
             entry = entry.mended()
             data = entry.to_json()
         data = await self._stored_form(entry, data)
-        mine = await self._persist(lambda: self._put_entry(entry, data))
-        return entry if mine else None
+        if not await self._persist(lambda: self._put_entry(entry, data)):
+            return None
+        if state is not None:
+            state.apply(entry)
+        self._notify(entry, state)
+        return entry
+
+    def _notify(self, entry: Entry, state: RunState | None) -> None:
+        for observer in self._observers:
+            try:
+                observer(self.ref, entry, state)
+            except (Exception, asyncio.CancelledError):  # this call awaits nothing: it is their own
+                logger.exception(
+                    "An observer of the log failed; the run continues",
+                    extra={
+                        "action": "log.observer_failed",
+                        **self.ref.log_fields(),
+                        "entry": entry.n,
+                    },
+                )
 
     async def put_blob(self, data: bytes) -> str:
         """Store bytes beside the log; returns their hexadecimal sha256, which is their name.

@@ -100,6 +100,11 @@ class RunState:
     """The `seq` of every `INDEXED`th entry; a page of events is found by it."""
     progress: Progress = field(default_factory=Progress)
 
+    @staticmethod
+    def initial(spec: RunSpec, at: datetime) -> "RunState":
+        """The state before entry 0, which an acceptance writes."""
+        return RunState(spec, at, limits=spec.limits, not_before=spec.run_at)
+
     def to_json(self) -> bytes:
         """Serialize the state, to share it between processes."""
         return _STATE.dump_json(self)
@@ -295,7 +300,6 @@ def fold(entries: Iterable[Entry]) -> RunState | None:
                 return None
             if not isinstance(entry.body, Accepted):
                 raise ValueError("a log starts with entry 0, `accepted`")
-            spec = entry.body.spec
-            state = RunState(spec, entry.at, limits=spec.limits, not_before=spec.run_at)
+            state = RunState.initial(entry.body.spec, entry.at)
         state.apply(entry)
     return state

@@ -10,7 +10,7 @@ so to another run.
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ValidationError
@@ -35,7 +35,7 @@ from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import DELETED, Accepted, End, Entry, LoggedEvent
 from teamrun.runs.log.events import accepted_event
 from teamrun.runs.log.keys import due_marker, idempotency_key, list_marker, new_run_id, open_marker
-from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.log import LogObserver, RunLog
 from teamrun.runs.log.prefix import prefix_events, write_prefix
 from teamrun.runs.log.spec import RunSpec, TeamRef
 from teamrun.runs.log.state import RunState
@@ -79,12 +79,14 @@ class Acceptance:
         teams: Teams,
         clock: Clock,
         bound: timedelta = timedelta(seconds=5),
+        observers: Sequence[LogObserver] = (),
     ) -> None:
         self._bound = bound
         self._store = store
         self._dispatcher = dispatcher
         self._teams = teams
         self._clock = clock
+        self._observers = observers
 
     async def accept(
         self, tenant: str, request: RunRequest, *, key: str | None
@@ -279,8 +281,10 @@ class Acceptance:
             markers.append(open_marker(ref))
         await asyncio.gather(*(self._store.put_new(marker, b"") for marker in markers))
         log = self._log(ref)
-        entry = await log.append(None, accepted, [*events, accepted_event(spec)], epoch=0)
-        state = log.folded([entry]) if entry else await log.state()
+        state = RunState.initial(spec, spec.created_at)
+        if await log.append(state, accepted, [*events, accepted_event(spec)], epoch=0):
+            return state
+        state = await log.state()
         if state is None:
             if await self._is_deleted(ref):  # it was accepted, ended and deleted in the meantime
                 await asyncio.gather(*(self._store.delete(marker) for marker in markers))
@@ -302,7 +306,14 @@ class Acceptance:
             )
 
     def _log(self, ref: RunRef) -> RunLog:
-        return RunLog(self._store, ref, writer="api", clock=self._clock, patience=_PATIENCE)
+        return RunLog(
+            self._store,
+            ref,
+            writer="api",
+            clock=self._clock,
+            patience=_PATIENCE,
+            observers=self._observers,
+        )
 
 
 def _deleted(ref: RunRef) -> RunDeleted:

@@ -26,12 +26,13 @@ from teamrun.errors import (
 )
 from teamrun.json_types import JsonObject
 from teamrun.live.base import Live
-from teamrun.runs.log.announcer import GROWN, Notices, run_topic
+from teamrun.runs.log.announcer import GROWN, run_topic
 from teamrun.runs.log.archive import DUTIES, Duty, RunResult, conclude, events_of
 from teamrun.runs.log.entries import ArtifactRecord, CancelMode
 from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import artifact_blob, result_key
 from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.state import RunState
@@ -82,22 +83,23 @@ class RunService:
         catalog: Catalog | None = None,
         clock: Clock | None = None,
         duties: Sequence[Duty] = DUTIES,
+        observers: Observers | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self._duties = duties
         self._store = store
         self._live = live
         self._clock = clock
-        self._notices = Notices(live)
+        self._observers = observers or Observers(live)
         self._reader = RunReader(store=store, live=live, clock=clock)
         self._list = RunList(store=store, reader=self._reader)
         self._signals = Signals(
             store=store,
             reader=self._reader,
-            notices=self._notices,
             dispatcher=dispatcher,
             clock=clock,
             duties=duties,
+            observers=self._observers,
         )
         self.teams: Final = Teams(registry, catalog)
         """The teams that runs can use."""
@@ -106,6 +108,7 @@ class RunService:
             dispatcher=dispatcher,
             teams=self.teams,
             clock=clock,
+            observers=self._observers.rows,
         )
         self._forks = Forks(self._reader, self._acceptance)
         self._erasure = Erasure(store=store, live=live, reader=self._reader, clock=clock)
@@ -121,8 +124,7 @@ class RunService:
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not respond; nothing was accepted.
         """
-        accepted = await self._acceptance.accept(tenant, request, key=idempotency_key)
-        return self._accepted(tenant, accepted)
+        return _submitted(await self._acceptance.accept(tenant, request, key=idempotency_key))
 
     async def get(self, tenant: str, run_id: str) -> Run:
         """The current state of a run.
@@ -376,7 +378,7 @@ class RunService:
             Unavailable: Storage does not respond; nothing was accepted.
         """
         ref = _ref(tenant, run_id)
-        return self._accepted(tenant, await self._forks.fork(ref, request, idempotency_key))
+        return _submitted(await self._forks.fork(ref, request, idempotency_key))
 
     async def retry(
         self, tenant: str, run_id: str, request: RetryRequest, *, idempotency_key: str | None = None
@@ -391,16 +393,11 @@ class RunService:
             Unavailable: Storage does not respond; nothing was accepted.
         """
         ref = _ref(tenant, run_id)
-        return self._accepted(tenant, await self._forks.retry(ref, request, idempotency_key))
-
-    def _accepted(self, tenant: str, accepted: tuple[RunState, bool]) -> Submitted:
-        state, replayed = accepted
-        self._notices.changed(RunRef(tenant, state.spec.run_id), state, view=True)
-        return Submitted(public_run(state), replayed)
+        return _submitted(await self._forks.retry(ref, request, idempotency_key))
 
     async def close(self) -> None:
         """Send the notices that are still waiting."""
-        await self._notices.close()
+        await self._observers.notices.close()
 
     @contextlib.asynccontextmanager
     async def _hearing(self, ref: RunRef) -> AsyncGenerator[AsyncIterator[bytes], None]:
@@ -458,6 +455,11 @@ async def _or_poll(
 
 def _events_after(after: int, ref: RunRef, documents: Sequence[JsonObject]) -> Iterator[JsonObject]:
     return (event for event in events_of(ref, documents) if event["seq"] > after)
+
+
+def _submitted(accepted: tuple[RunState, bool]) -> Submitted:
+    state, replayed = accepted
+    return Submitted(public_run(state), replayed)
 
 
 def _ref(tenant: str, run_id: str) -> RunRef:

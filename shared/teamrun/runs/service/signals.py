@@ -28,7 +28,6 @@ from teamrun.errors import (
     UnfitAnswer,
 )
 from teamrun.messages.recordable import encodable
-from teamrun.runs.log.announcer import Notices
 from teamrun.runs.log.archive import Duty, conclude
 from teamrun.runs.log.endings import cancelled, ending
 from teamrun.runs.log.entries import Body, CancelMode, Decision, LoggedEvent, Signal
@@ -36,6 +35,7 @@ from teamrun.runs.log.events import paused_event, received_event, resumed_event
 from teamrun.runs.log.keys import open_marker
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.state import RunState
@@ -88,17 +88,17 @@ class Signals:
         *,
         store: ObjectStore,
         reader: RunReader,
-        notices: Notices,
         dispatcher: Dispatcher,
         clock: Clock,
         duties: Sequence[Duty],
+        observers: Observers,
     ) -> None:
         self._store = store
         self._reader = reader
-        self._notices = notices
         self._dispatcher = dispatcher
         self._clock = clock
         self._duties = duties
+        self._observers = observers
 
     async def cancel(self, ref: RunRef, reason: str | None, mode: CancelMode = "now") -> Run:
         """See `RunService.cancel`."""
@@ -109,6 +109,7 @@ class Signals:
                 raise _ended(state)
             if state.end is None and state.cancel is not None:
                 await self._store.put_new(open_marker(ref), b"")
+                self._remind(ref, state)
             if state.end is not None or not _is_stronger(mode, state.cancel):
                 return public_run(state)
             if state.cancel is not None:
@@ -121,11 +122,7 @@ class Signals:
             await self._store.put_new(open_marker(ref), b"")
             if state.owner is None:
                 body, events = ending(cancelled(asked), state)
-            owner = state.owner
-            entry = await log.append(state, body, events, epoch=state.epoch)
-            if entry is not None:
-                state.apply(entry)
-                self._announce(ref, state, owner)
+            if await log.append(state, body, events, epoch=state.epoch):
                 if state.end is not None:
                     with contextlib.suppress(StorageError):
                         await conclude(self._store, log, state, duties=self._duties)
@@ -208,15 +205,12 @@ class Signals:
             change = _Change(None, wakes=state.end is None) if repeated else decide(state)
             if change.wakes or (state.owner is not None and state.end is None):
                 await self._store.put_new(open_marker(ref), b"")  # a claimed run's may be lost
-            owner = state.owner
-            if change.signal is not None:
-                entry = await log.append(state, change.signal, change.events, epoch=state.epoch)
-                if entry is None:
-                    continue
-                state.apply(entry)
-            if change.wakes and owner is None and state.end is None:
+            if change.signal is None:
+                self._remind(ref, state)
+            elif not await log.append(state, change.signal, change.events, epoch=state.epoch):
+                continue
+            if change.wakes and state.owner is None and state.end is None:
                 await self._wake(ref)
-            self._announce(ref, state, owner)
             return SignalResult(public_run(state), repeated)
 
     async def _wake(self, ref: RunRef) -> None:
@@ -230,13 +224,20 @@ class Signals:
                 extra={"action": "dispatch.send_failed", **ref.log_fields(), "error": str(error)},
             )
 
-    def _announce(self, ref: RunRef, state: RunState, owner: str | None) -> None:
-        if owner is not None:
-            self._notices.poke(owner, ref)
-        self._notices.changed(ref, state, view=True)
+    def _remind(self, ref: RunRef, state: RunState) -> None:
+        """Notify the owner again: the process that appended the signal may have been lost."""
+        if state.owner is not None:
+            self._observers.notices.poke(state.owner, ref)
 
     def _log(self, ref: RunRef) -> RunLog:
-        return RunLog(self._store, ref, writer="api", clock=self._clock, patience=_PATIENCE)
+        return RunLog(
+            self._store,
+            ref,
+            writer="api",
+            clock=self._clock,
+            patience=_PATIENCE,
+            observers=self._observers.rows,
+        )
 
 
 def _is_stronger(mode: CancelMode, before: Signal | None) -> bool:

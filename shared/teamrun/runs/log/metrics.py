@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from teamrun.core.exposition import head, sample
+from teamrun.core.refs import RunRef
 from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Step
+from teamrun.runs.log.state import RunState
 
 __all__ = ["RunMetrics"]
 
@@ -24,8 +26,10 @@ class RunMetrics:
         self._cost_usd: dict[str, Decimal] = {}
         self._claims = 0
 
-    def wrote(self, entry: Entry) -> None:
+    def appended(self, ref: RunRef, entry: Entry, state: RunState | None) -> None:
         """Count an entry that this process has written."""
+        if state is None:  # it closed the log of a run that was never accepted
+            return
         match entry.body:
             case Step(calls=calls):
                 for call in calls:
@@ -46,14 +50,8 @@ class RunMetrics:
         elif call.kind == "tool":
             self._tool_calls[outcome] += 1
 
-    def lines(self, *, in_flight: int) -> Iterator[str]:
-        """The metrics in the Prometheus text format.
-
-        Args:
-            in_flight: The number of runs that are being executed now.
-        """
-        yield from head("teamrun_runs_in_flight", "gauge", "Runs that are being executed.")
-        yield sample("teamrun_runs_in_flight", in_flight)
+    def lines(self) -> Iterator[str]:
+        """The metrics in the Prometheus text format."""
         yield from head("teamrun_run_claims_total", "counter", "Runs taken up, again or first.")
         yield sample("teamrun_run_claims_total", self._claims)
         name = "teamrun_runs_ended_total"
