@@ -29,7 +29,7 @@ from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.state import INDEXED, RunState
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["RunReader"]
+__all__ = ["RunReader", "not_found", "run_ref"]
 
 
 class RunReader:
@@ -56,7 +56,7 @@ class RunReader:
         if isinstance(state, UnreadableEntry):
             raise state
         if state is None:
-            raise _not_found(ref)
+            raise not_found(ref)
         return state
 
     async def states(self, refs: Sequence[RunRef]) -> list[RunState | UnreadableEntry | None]:
@@ -84,7 +84,7 @@ class RunReader:
             async with self.unless_erased(ref):
                 documents = await log.documents(start, min(start + INDEXED, state.entries))
             if documents[0]["kind"] == "end" and not start:  # deleted in the meantime
-                raise _not_found(ref)
+                raise not_found(ref)
             yield documents
 
     @contextlib.asynccontextmanager
@@ -99,7 +99,7 @@ class RunReader:
         except (UnreadableEntry, DamagedBlob, NotFound):
             await self.forget(ref)  # so that the run, too, is read from its log next
             if await self._is_erased(ref):
-                raise _not_found(ref) from None
+                raise not_found(ref) from None
             raise
 
     async def _views(self, refs: Sequence[RunRef]) -> list[RunState | None]:
@@ -164,7 +164,20 @@ class RunReader:
         return False
 
 
-def _not_found(ref: RunRef) -> RunNotFound:
+def run_ref(tenant: str, run_id: str) -> RunRef:
+    """The reference of a run that a client names.
+
+    Raises:
+        RunNotFound: No run can have this id.
+    """
+    ref = RunRef(tenant, run_id)
+    if "." in run_id or "/" in run_id or not run_id:
+        raise not_found(ref)
+    return ref
+
+
+def not_found(ref: RunRef) -> RunNotFound:
+    """The error if there is no such run."""
     return RunNotFound(f"Run {ref.run_id!r} does not exist.", run_id=ref.run_id)
 
 

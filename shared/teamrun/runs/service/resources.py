@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from teamrun.core.refs import RunRef
 from teamrun.errors import UnreadableEntry
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.archive import output_of
@@ -17,6 +18,7 @@ from teamrun.runs.log.keys import created_at
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.output import Output
+from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import ForkPoint, Metadata, RunInput, TeamRef
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.status import Progress, RequiredAction, RunStatus
@@ -31,6 +33,7 @@ __all__ = [
     "RunPage",
     "UnreadablePlace",
     "public_run",
+    "read_run",
     "unreadable_run",
 ]
 
@@ -211,6 +214,18 @@ async def unreadable_run(log: RunLog, error: UnreadableEntry) -> Run:
         "urls": _urls(run_id),
     }
     return shown.model_copy(update=own)
+
+
+async def read_run(reader: RunReader, ref: RunRef) -> Run:
+    """The current state of a run as clients see it.
+
+    Raises:
+        RunNotFound: The run does not exist.
+    """
+    try:
+        return public_run(await reader.state(ref))
+    except UnreadableEntry as error:
+        return await unreadable_run(reader.log(ref), error)
 
 
 def _urls(run_id: str) -> dict[str, str]:
