@@ -1,13 +1,13 @@
-"""Every test starts without the variables of whoever runs it, and reaches this machine only.
+"""Every test starts without the user's environment variables, and reaches only this machine.
 
-So no test can ask a real model, by accident or with somebody's key.
+So no test can call a real model by accident, or use a real key.
 """
 
 import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from ipaddress import ip_address
 from typing import Any
 
@@ -55,6 +55,16 @@ def same_logging() -> Generator[None]:
     for handler in root.handlers[:]:
         if isinstance(handler.formatter, JsonFormatter | TextFormatter):
             root.removeHandler(handler)
+
+
+@pytest.fixture
+async def clusters_are_closed() -> AsyncGenerator[None]:
+    """Close the workers and services of the test's clusters at its end, also when it fails."""
+    # Imported late: most tests need no engine.
+    from tests.support.runs import closing_clusters
+
+    async with closing_clusters():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -29,6 +29,7 @@
         Unanswered               a question to a person expired, and had no default answer
         Diverged                 replay met a call that the log does not have at this place
         Runaway                  a run kept its event loop busy without awaiting anything
+        OutsideCall              code of a run used a timer, thread, socket or process
         Unrecordable             a call returned what the run's log cannot store
         EngineFault              the engine itself failed while it executed a run
       StorageError               object storage refused a request
@@ -64,6 +65,7 @@ __all__ = [
     "NoSuchPoint",
     "NotApproved",
     "NotFound",
+    "OutsideCall",
     "RunDeleted",
     "RunEnded",
     "RunError",
@@ -314,6 +316,12 @@ class Runaway(RunError):
     """A run kept its event loop busy without awaiting a call."""
 
     code = "runaway"
+
+
+class OutsideCall(RunError):
+    """Code of a run used a timer, thread, socket or process; only calls may, such as tools."""
+
+    code = "outside_call"
 
 
 class Unrecordable(RunError, ValueError):

@@ -117,7 +117,7 @@ class Cluster:
         return Observers(self.live, *self._observe)
 
     async def close(self) -> None:
-        """Close the workers and the service. A test in `tests/unit/runs` need not call it."""
+        """Close the workers and the service; the fixture `clusters_are_closed` calls it."""
         for worker in self._workers:
             await worker.close()
         await self.service.close()

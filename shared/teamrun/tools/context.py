@@ -40,7 +40,8 @@ def check_artifact_name(name: str) -> str:
     if _NAME.fullmatch(name) is None:
         raise UsageError(
             f"Artifact name {name!r} is not allowed; use letters, digits, '.', '_' and '-', "
-            "beginning with a letter or digit, at most 128 characters."
+            "beginning with a letter or digit, at most 128 characters.",
+            name=name,
         )
     return name
 

@@ -54,7 +54,8 @@ def test_the_input_of_a_fork_is_plain_text_or_a_message() -> None:
     serve(scenario())
 
 
-def test_half_a_pair_in_the_operators_file_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("clusters_are_closed")
+async def test_half_a_pair_in_the_operators_file_is_replaced(tmp_path: Path) -> None:
     definition = {
         "version": 1,
         "models": {"m": {"type": "scripted", "script": ["DONE"]}},
@@ -64,13 +65,9 @@ def test_half_a_pair_in_the_operators_file_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "teamrun.yaml"
     path.write_text(json.dumps(definition), encoding="utf-8")  # JSON is YAML; escapes stay
 
-    async def scenario() -> None:
-        cluster = Cluster({}, team={}, registry=load_registry(path, environ={}))
-        request = RunRequest(team="t", input="x")
-        submitted = await cluster.service.submit(TENANT, request)
-        assert submitted.run.status == "queued"
-        assert await cluster.queue.deliver(cluster.worker().execute) == 1
-        run = await cluster.service.get(TENANT, submitted.run.id)
-        assert run.status == "completed"
-
-    serve(scenario())
+    cluster = Cluster({}, team={}, registry=load_registry(path, environ={}))
+    submitted = await cluster.service.submit(TENANT, RunRequest(team="t", input="x"))
+    assert submitted.run.status == "queued"
+    assert await cluster.queue.deliver(cluster.worker().execute) == 1
+    run = await cluster.service.get(TENANT, submitted.run.id)
+    assert run.status == "completed"

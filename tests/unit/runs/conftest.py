@@ -1,11 +1,6 @@
-from collections.abc import AsyncGenerator
-
 import pytest
-from tests.support.runs import closing_clusters
 
 
 @pytest.fixture(autouse=True)
-async def clusters_are_closed() -> AsyncGenerator[None]:
-    """Close the workers and services of a test at its end, also when it fails."""
-    async with closing_clusters():
-        yield
+def every_cluster_is_closed(clusters_are_closed: None) -> None:
+    """Close the clusters of each test in this folder."""

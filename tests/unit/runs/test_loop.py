@@ -6,7 +6,7 @@ import pytest
 
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
-from teamrun.errors import RunError
+from teamrun.errors import OutsideCall
 from teamrun.runs.engine.loop import RunLoop
 
 
@@ -48,9 +48,9 @@ async def with_timeout() -> None:
     ids=["timer", "thread", "socket", "process", "timeout"],
 )
 def test_run_code_that_reaches_outside_is_told_so(reach: Callable[[], Awaitable[object]]) -> None:
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(OutsideCall) as caught:
         drive(reach)
-    assert caught.value.code == "run_failed"
+    assert caught.value.code == "outside_call"
 
 
 def test_a_drain_is_bounded() -> None:

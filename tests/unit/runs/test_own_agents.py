@@ -277,8 +277,9 @@ async def test_the_model_client_of_an_own_agent_is_for_its_turns() -> None:
     cluster = cluster_of([])
     journal = Journal(RunLoop(), RunOrigin("00", cluster.clock.now()))
     client = JournalWiring(journal).inner_model("t/s", "m", cluster.model)
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as caught:
         await client.create([UserMessage(content="now?", source="user")])
+    assert caught.value.data == {"agent": "t/s"}
 
 
 class Odd(BaseChatAgent):

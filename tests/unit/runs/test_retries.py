@@ -94,10 +94,11 @@ async def test_a_time_that_has_passed_is_now() -> None:
 
 
 def test_delay_and_time_together_are_refused() -> None:
+    delay, time = {"delay_seconds": 1}, {"run_at": "2031-01-01T00:00:00Z"}
+    for one in (delay, time):
+        RunRequest.model_validate({"team": "t", "input": "x", **one})
     with pytest.raises(ValidationError) as caught:
-        RunRequest.model_validate(
-            {"team": "t", "input": "x", "delay_seconds": 1, "run_at": "2031-01-01T00:00:00Z"}
-        )
+        RunRequest.model_validate({"team": "t", "input": "x", **delay, **time})
     assert [error["type"] for error in caught.value.errors()] == ["value_error"]
 
 

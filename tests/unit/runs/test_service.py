@@ -119,8 +119,9 @@ async def test_a_client_is_not_kept_by_storage_that_hangs() -> None:
         clock=cluster.clock,
         bound=timedelta(milliseconds=10),
     )
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as caught:
         await acceptance.accept(TENANT, request(), key="k")
+    assert isinstance(caught.value.__cause__, TimeoutError)
     store.heal()
 
 
@@ -227,8 +228,9 @@ async def test_lists_are_filtered() -> None:
 
 
 async def test_a_cursor_that_is_none_is_refused() -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as caught:
         await cluster_of().service.list(TENANT, RunFilter(), after="../../secret")
+    assert caught.value.data == {"parameter": "after"}
 
 
 async def test_events_are_paged_and_filtered() -> None:

@@ -52,8 +52,9 @@ def test_a_file_that_is_not_there_is_named_with_those_that_are() -> None:
 
 @pytest.mark.parametrize("name", ["", ".hidden", "a/b", "../a", "a b", "x" * 129, "a\n", "ä"])
 def test_names_that_are_unsafe_anywhere_are_refused(name: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as caught:
         MemoryArtifacts().write(name, b"")
+    assert caught.value.data == {"name": name}
 
 
 def test_progress_is_reported_to_whoever_listens() -> None:

@@ -222,6 +222,7 @@ async def in_a_run(value: Any) -> tuple[str, bool]:
     return told.data["result"], told.type == "tool.call.failed"
 
 
+@pytest.mark.usefixtures("clusters_are_closed")
 @pytest.mark.parametrize(
     "value", [each for each, _ in [*TEXTS, *DATA]] + [LOOP], ids=lambda each: repr(each)[:30]
 )

@@ -64,7 +64,8 @@ class InnerModel(JournaledModel):
     async def _call(self, ask: Ask, asked: list[Any]) -> CreateResult:
         turn = _turn.get()
         if turn is None:
-            raise UsageError("A custom agent may use its model client only in on_messages.")
+            text = "A custom agent may use its model client only in on_messages."
+            raise UsageError(text, agent=self._path)
         arguments = sha256(to_json([self._profile, *asked])).hexdigest()
         if (known := turn.answer(arguments)) is not None:
             return result_of(known)

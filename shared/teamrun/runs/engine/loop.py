@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, NoReturn, TypeVar
 
-from teamrun.errors import RunError
+from teamrun.errors import OutsideCall, RunError
 from teamrun.json_types import JsonObject
 
 __all__ = ["RunLoop"]
@@ -168,7 +168,7 @@ class RunLoop(asyncio.AbstractEventLoop):
 
 
 def _refuse(what: str) -> NoReturn:
-    raise RunError(
+    raise OutsideCall(
         f"Team code inside a run tried to use {what}. Only tools, model clients and input "
         "functions can reach outside a run; move the work into a tool."
     )

@@ -126,5 +126,6 @@ def _checked(after: str | None) -> str:
         return ""
     time, dot, run_id = after.partition(".")
     if not (len(time) == 13 and time.isdecimal() and dot and run_id and "/" not in run_id):
-        raise UsageError(f"{after!r} is not a list cursor; use `next_cursor` of a page.")
+        text = f"{after!r} is not a list cursor; use `next_cursor` of a page."
+        raise UsageError(text, parameter="after")
     return after
