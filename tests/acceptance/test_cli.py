@@ -28,7 +28,7 @@ ASKING = {
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
     folder = tmp_path_factory.mktemp("cli")
-    # A run takes some seconds, so that the example of `cancel` comes in time.
+    # A run takes some seconds, so that the example of `cancel` is in time.
     config = example(folder / "example", latency_ms=500)
     with serving(folder / "data", config=config) as served:
         asking = folder / "asking.json"
@@ -70,7 +70,7 @@ def test_the_example_in_the_help_works(name: str, served: Served, tmp_path: Path
     assert done.stdout
 
 
-def test_what_is_submitted_is_printed_as_an_id_and_nothing_else(served: Served) -> None:
+def test_submit_prints_only_the_id(served: Served) -> None:
     done = served.cli("submit", "analysts", "Which region sold most?", "--tag", "t1")
 
     run_id = done.stdout.strip()
@@ -89,7 +89,7 @@ def test_limits_and_a_delay_are_those_of_the_run(served: Served) -> None:
     assert (run["limits"]["max_cost_usd"], run["limits"]["timeout_seconds"]) == ("1.50", 90)
 
 
-def test_a_fork_is_told_something_and_calls_nothing_of_its_past_again(served: Served) -> None:
+def test_a_fork_gets_a_message_and_repeats_no_calls(served: Served) -> None:
     parent = served.cli("runs", "--status", "completed", "--limit", "1", "--ids").stdout.strip()
     last = served.cli("watch", parent, "--json").stdout.splitlines()[-1]
 
@@ -134,7 +134,7 @@ def test_events_as_json_are_those_of_the_server(served: Served) -> None:
         (["result", "run_none"], "run_none"),
     ],
 )
-def test_wrong_use_ends_with_2_and_says_what_is_wrong(
+def test_wrong_use_ends_with_2_and_an_error(
     arguments: list[str], told: str, served: Served
 ) -> None:
     done = served.cli(*arguments)
@@ -186,9 +186,7 @@ def test_a_run_in_this_process_that_fails_ends_with_1(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_who_watches_without_a_terminal_is_told_how_to_answer(
-    served: Served, tmp_path: Path
-) -> None:
+def test_watch_without_a_terminal_prints_how_to_answer(served: Served, tmp_path: Path) -> None:
     path = tmp_path / "asking.json"
     path.write_text(json.dumps(ASKING), encoding="utf-8")
     run_id = served.cli("submit", str(path), "May we?").stdout.strip()

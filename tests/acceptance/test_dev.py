@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 
 def environ(data_dir: Path) -> dict[str, str]:
-    """No package index can be reached: what is installed has to do."""
+    """No package index can be reached, so the installed packages must suffice."""
     return {
         **os.environ,
         "TEAMRUN_VENV": sys.prefix,
@@ -66,7 +66,7 @@ def test_run_once_shows_the_run_its_result_and_its_files_and_ends_offline(tmp_pa
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
-def test_run_goes_on_serving_until_it_is_ended_and_leaves_nothing(
+def test_run_continues_serving_until_it_is_ended_and_leaves_nothing(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     with dev("run", data_dir=tmp_path) as process:

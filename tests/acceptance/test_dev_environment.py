@@ -72,7 +72,7 @@ def begin(checkout: Path) -> "subprocess.Popen[str]":
 
 
 def ensure(checkout: Path) -> str:
-    """Make the environment to its end; what was shown meanwhile."""
+    """Create the environment; returns the output."""
     with begin(checkout) as process:
         _, err = process.communicate(timeout=100)
     assert process.returncode == 0, err

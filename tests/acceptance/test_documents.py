@@ -1,6 +1,6 @@
-"""The shell lines of the README and the quick start, as somebody types them at a running service.
+"""The shell lines of the README and the quick start, executed against a running service.
 
-The model is a server of our own behind the real client, since the team file of the README has one.
+The real model client calls a test server, since the team file of the README has a model.
 """
 
 import json
@@ -108,7 +108,7 @@ def typed(lines: list[str], served: Served) -> "subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/quick-start.md"])
-def test_the_lines_of_a_page_do_what_it_says(name: str, served: Served) -> None:
+def test_the_commands_of_a_page_work(name: str, served: Served) -> None:
     lines = lines_of(name)
     requests = [line for line in lines if line.startswith("curl ")]
     assert len(requests) > 4
@@ -122,7 +122,7 @@ def test_the_lines_of_a_page_do_what_it_says(name: str, served: Served) -> None:
     assert "APPROVE" in done.stdout
 
 
-def test_a_stream_that_is_resumed_as_the_readme_says_goes_on_where_it_was(served: Served) -> None:
+def test_a_stream_that_is_resumed_as_the_readme_says_continues_where_it_was(served: Served) -> None:
     assert served.cli("submit", "poets", "rain", "--watch").returncode == 0
     run_id = served.cli("runs", "--limit", "1", "--ids").stdout.strip()
     result = served.get(f"/v1/runs/{run_id}/result")

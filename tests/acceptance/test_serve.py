@@ -99,7 +99,7 @@ def test_a_second_serve_on_the_folder_is_refused_and_names_the_pid(tmp_path: Pat
 )
 def test_a_part_that_is_killed_is_started_again(tmp_path: Path, part: str) -> None:
     config = example(tmp_path / "example", latency_ms=0)
-    # A message that dies with what is killed is sent again when the lease is over.
+    # A message that is lost with a killed process is sent again when the lease has expired.
     with serving(tmp_path / "data", config=config, environ=SHORT_LEASE) as served:
         killed = served.pid_of(part)
         os.kill(killed, signal.SIGKILL)
@@ -123,7 +123,7 @@ def is_ready(served: Served) -> bool:
         return False
 
 
-def test_a_worker_killed_in_mid_run_is_replaced_and_the_run_goes_on_where_it_was(
+def test_a_worker_killed_in_mid_run_is_replaced_and_the_run_continues_where_it_was(
     tmp_path: Path,
 ) -> None:
     config = example(tmp_path / "example", latency_ms=400)
@@ -189,7 +189,7 @@ def test_serve_waits_for_a_given_redis_that_loads_its_data(tmp_path: Path) -> No
         asyncio.run(go(server))
 
 
-def test_settings_that_do_not_hold_end_it_with_2_and_say_why(tmp_path: Path) -> None:
+def test_invalid_settings_end_it_with_2_and_a_reason(tmp_path: Path) -> None:
     config = tmp_path / "teamrun.yaml"
     config.write_text("version: 1\nteems: {}\n", encoding="utf-8")
     with serving(tmp_path / "data", config=config, ready=False) as served:

@@ -33,7 +33,7 @@ CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class Screen:
-    """What a command has written to its output so far."""
+    """The output of a command."""
 
     def __init__(self, descriptor: int) -> None:
         self.raw = ""

@@ -18,19 +18,19 @@ _LANGGRAPH = ("langgraph==1.2.22", "langgraph-checkpoint-sqlite==3.1.2")
 
 @dataclass(frozen=True, slots=True)
 class Environments:
-    """Interpreters by what they can import."""
+    """Interpreters by the packages that they can import."""
 
     ours: Path
     """Everything that the project needs."""
     bare: Path
-    """What the library needs: pydantic, in the version that `ours` has."""
+    """The requirements of the library: pydantic, in the version of `ours`."""
     autogen: Path
     langgraph: Path | None
-    """None where it could not be installed."""
+    """None if it could not be installed."""
 
 
 def environments(folder: Path = ROOT / ".teamrun" / "peers") -> Environments:
-    """Make what is missing; needs the network the first time.
+    """Create missing environments; needs the network the first time.
 
     Raises:
         subprocess.CalledProcessError: pip could not install a package.

@@ -1,4 +1,4 @@
-"""What every library of this kind imports: asyncio and pydantic, with one model."""
+"""The imports of every library of this kind: asyncio and pydantic, with one model."""
 
 import asyncio
 

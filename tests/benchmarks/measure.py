@@ -1,4 +1,4 @@
-"""Samples: each is taken in a process of its own, and those of peers take turns with ours.
+"""Samples: each is taken in a separate process, and those of peers alternate with ours.
 
 So what one leaves behind does not weigh on the next, and a machine that slows down slows all alike.
 """
@@ -19,7 +19,7 @@ _WITHIN_S = 240.0
 
 
 class NotMeasured(Exception):
-    """A process did not do its work; the text says why."""
+    """A process failed; the text is the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +30,14 @@ class Subject:
     python: Path
     module: str
     work: str | None = None
-    """What the module is asked to do; None where starting it is all."""
+    """The arguments of the module; None if it is only started."""
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     repeats: int = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What several samples say."""
+    """The summary of several samples."""
 
     median: float
     least: float
@@ -105,5 +105,5 @@ def _environ() -> dict[str, str]:
         for name, value in os.environ.items()
         if name not in unwanted and not name.startswith(("TEAMRUN_", "OPENAI_", "LANGSMITH_"))
     }
-    # The sources, for environments that do not hold the project.
+    # The sources, for environments without the project.
     return environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "shared"), str(ROOT)])}

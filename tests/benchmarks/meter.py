@@ -1,4 +1,4 @@
-"""What a measured process measures itself with.
+"""Measurements inside the measured process.
 
 Standard library only: the same code runs in the environments of the peers.
 """
@@ -34,7 +34,7 @@ _WORDS = "word " * 38  # with the number before it: 200 characters
 
 
 def text_of(number: int) -> str:
-    """A reply of 200 characters of its own, as a model's would be."""
+    """A new reply of 200 characters, as a model's would be."""
     return f"{number:09d} {_WORDS}"
 
 
@@ -59,14 +59,14 @@ def memory_kb(pid: int | None = None) -> float:
 
 
 def cpu_s_of(pid: int) -> float:
-    """CPU time of another process so far: user and system, all threads (Linux only)."""
+    """CPU time of another process: user and system, all threads (Linux only)."""
     fields = Path("/proc", str(pid), "stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
 def scratch() -> Generator[Path]:
-    """A folder for the time of the block; it lies in memory where the machine has such a place."""
+    """A folder for the time of the block; it is in memory if the machine has a memory disk."""
     memory = Path("/dev/shm")
     place = memory if memory.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="teamrun-bench-", dir=place) as folder:
@@ -83,7 +83,7 @@ async def gathered(works: Iterable[Awaitable[object]]) -> int:
 
 
 def measured(works: dict[str, Work]) -> None:
-    """Do what the command line names, with its parameters; print the figures as JSON."""
+    """Run the measurement that the command line names; print the figures as JSON."""
     name, parameters = sys.argv[1], json.loads(sys.argv[2])
 
     async def work() -> dict[str, float]:

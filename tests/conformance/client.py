@@ -1,4 +1,4 @@
-"""A small client of the HTTP API, which knows nothing of the library."""
+"""A small client of the HTTP API, independent of the library."""
 
 import json
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ class Client:
         raise AssertionError(f"run {run_id} is {run['status']}, not one of {sorted(wanted)}")
 
     def events(self, run_id: str) -> list[dict[str, Any]]:
-        """All events so far, by pages."""
+        """All present events, by pages."""
         found: list[dict[str, Any]] = []
         query: dict[str, Any] = {"limit": 7}
         while True:

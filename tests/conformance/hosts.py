@@ -1,6 +1,6 @@
 """Deployments that the suite is run on: an API, and whatever executes its runs.
 
-A further host (a function of a cloud, say) is one class here and one row in `HOSTS`.
+Another host, such as a cloud function, is one class here and one row in `HOSTS`.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ class Host(Protocol):
     url: str
     """Of its API."""
     folder: Path
-    """Where its tools keep a ledger."""
+    """The ledger of its tools."""
 
     def replace(self) -> None:
         """End what executes runs as a deployment of a new release does, and start it again."""
@@ -39,13 +39,13 @@ class Host(Protocol):
 
 @dataclass
 class _Process:
-    """One process of a deployment, and where its log goes."""
+    """One process of a deployment, and its log file."""
 
     module: str
     folder: Path
     environ: dict[str, str]
     ready: str
-    """The action or message of the log line that says that it is ready."""
+    """The action or message of the log line that reports readiness."""
     _process: "subprocess.Popen[bytes] | None" = None
     _count: int = 0
 

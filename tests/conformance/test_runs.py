@@ -1,4 +1,4 @@
-"""What every host promises of a run; the same tests on each."""
+"""The guarantees of every host for runs; the same tests run on each."""
 
 import uuid
 from itertools import pairwise
@@ -157,7 +157,9 @@ def test_files_are_kept_and_a_deleted_run_is_gone(client: Client) -> None:
 
 
 @pytest.mark.parametrize("ending", ["replace", "lose"])
-def test_a_run_goes_on_when_what_executes_it_ends(client: Client, host: Host, ending: str) -> None:
+def test_a_run_continues_after_the_end_of_its_process(
+    client: Client, host: Host, ending: str
+) -> None:
     run_id = client.submit("nap")
     for event in client.stream(run_id):
         if event["type"] == "tool.call.requested":
@@ -173,7 +175,7 @@ def test_a_run_goes_on_when_what_executes_it_ends(client: Client, host: Host, en
 
 
 @pytest.mark.parametrize("ending", ["replace", "lose"])
-def test_an_effect_is_made_once_although_what_executes_it_ends(
+def test_an_effect_happens_once_although_its_process_ends(
     client: Client, host: Host, ending: str
 ) -> None:
     before = len(ledger(host))

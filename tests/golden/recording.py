@@ -61,7 +61,7 @@ def _delegate(task: str) -> dict[str, Any]:
 
 
 def cases() -> dict[str, Case]:
-    """Teams, and what their agents say."""
+    """Teams, and the scripts of their agents."""
     selector = {
         "type": "selector_group_chat",
         "model": "m",
@@ -99,7 +99,7 @@ def cases() -> dict[str, Case]:
 
 
 async def record(name: str) -> dict[str, Any]:
-    """Execute a case, over two workers where it waits in between, and take its log."""
+    """Execute a case, with two workers if it waits in between, and return its log."""
     team, script = cases()[name]
     cluster = Cluster(script, team=team, tools=[*TOOLS])
     ref = await cluster.submit()

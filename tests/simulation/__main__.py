@@ -1,4 +1,4 @@
-"""Long runs outside of pytest, from fresh seeds; status 1 if something went wrong.
+"""Long runs outside of pytest, from new seeds; status 1 if there was a violation.
 
 python -m tests.simulation [COUNT]       run so many schedules [5000]
 python -m tests.simulation hunt [MOST]   hunt each mutant with at most so many schedules [2000]
@@ -11,7 +11,7 @@ from tests.simulation.hunt import fresh_hunts
 
 
 def main(arguments: list[str]) -> int:
-    """Run what the arguments name."""
+    """Run the command of the arguments."""
     if arguments[:1] == ["hunt"]:
         return 0 if fresh_hunts(int(arguments[1]) if arguments[1:] else 2_000) else 1
     tally = campaign(seeds(int(arguments[0]) if arguments else 5_000))

@@ -1,4 +1,4 @@
-"""Many schedules, and what they came to."""
+"""Many schedules, and their results."""
 
 import os
 import random
@@ -44,7 +44,7 @@ class Tally:
         "incomplete",
         "expired",
     )
-    """What has to occur among a good number of schedules."""
+    """Situations that must occur among many schedules."""
 
     def add(self, outcome: Outcome) -> None:
         """Count one."""
@@ -62,7 +62,7 @@ class Tally:
         self.failures += other.failures
 
     def told(self) -> str:
-        """A few lines for whoever ran it."""
+        """A summary of a few lines."""
         lines = [
             f"{self.schedules} schedules of {self.runs} runs in {self.seconds:.1f} s, "
             f"{self.schedules / max(self.seconds, 1e-9):.0f} per second, "
@@ -76,7 +76,7 @@ class Tally:
 
 
 def seeds(count: int) -> list[int]:
-    """The seeds that the environment asks for, else `count` fresh ones."""
+    """The seeds of the environment, else `count` new ones."""
     if "SEED" in os.environ:
         return [int(os.environ["SEED"])]
     fresh = random.Random(secrets.randbits(64))
@@ -84,7 +84,7 @@ def seeds(count: int) -> list[int]:
 
 
 def campaign(chosen: Sequence[int]) -> Tally:
-    """Run the schedules of these seeds, in two processes where they are many."""
+    """Run the schedules of these seeds, in two processes if there are many."""
     began = time.perf_counter()
     if len(chosen) < _WORTH_TWO_PROCESSES:
         tally = _all_of(chosen)

@@ -1,6 +1,6 @@
 """Clients of a simulated deployment: they submit, ask, answer, cancel, follow, and come again.
 
-A client that was told nothing knows nothing; what it was told goes into the ledger.
+A client knows only what it received in responses; these are recorded in the ledger.
 """
 
 import asyncio
@@ -46,15 +46,15 @@ class Clients:
         """Send a request to some API process.
 
         Raises:
-            NoAnswer: Nobody knows what came of it.
-            TeamrunError: What the API said.
+            NoAnswer: The outcome is unknown.
+            TeamrunError: The error of the API.
         """
         api = self._world.some_api()
         if api is None:
             raise NoAnswer
         handler = asyncio.ensure_future(self._handle(api, call))
         await asyncio.wait([handler], timeout=_PATIENCE)
-        if not handler.done():  # it goes on, and nobody listens any more
+        if not handler.done():  # it continues without a reader
             handler.add_done_callback(_forget)
             raise NoAnswer
         try:
@@ -89,7 +89,7 @@ class Clients:
     # Submitting
 
     async def submit(self) -> None:
-        """Submit a run, again where nobody answered; then see to it."""
+        """Submit a run, repeated if there was no response; then follow it."""
         await self._while(0, 0, 0.5, 3)
         request = self._some_request()
         if self._rng.random() < 0.3:
@@ -144,7 +144,7 @@ class Clients:
             self._visit(run.id)
 
     def look_after(self, runs: list[str]) -> None:
-        """See the runs to their end that nobody knows of: their clients were told nothing."""
+        """Follow the runs to their end whose clients received no response."""
         for run_id in runs:
             if run_id not in self._attended:
                 self._attended.add(run_id)
@@ -169,7 +169,7 @@ class Clients:
     # A run's life
 
     async def _attend(self, run_id: str) -> None:
-        """Look at a run until it ends, answering what it asks."""
+        """Poll a run until it ends, and answer its questions."""
         revision = 0
         while True:
             run = await self._insist(lambda service: service.get(TENANT, run_id))
@@ -229,7 +229,7 @@ class Clients:
             await self._insist(lambda service: service.resume(TENANT, run_id, limits=limits))
 
     async def _fork(self, run_id: str) -> None:
-        """Begin a run where this one was at some event."""
+        """Fork this run at some event."""
         await self._while(0.5, 2, 10)
         page = await self._insist(lambda service: service.events(TENANT, run_id, limit=100))
         request = ForkRequest(after_seq=self._rng.choice(page.data).seq)

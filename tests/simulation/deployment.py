@@ -1,6 +1,6 @@
 """A deployment in one virtual loop: API processes, workers with reapers, storage, a queue.
 
-Processes are killed, frozen and replaced; the rest of the world goes on.
+Processes are killed, frozen and replaced; the rest of the world continues.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ TENANT = "default"
 
 @cache
 def registry() -> Registry:
-    """One team; what runs do comes from their input."""
+    """One team; the input of a run determines its program."""
     agent = {"type": "assistant_agent", "name": "a", "model": "m"}
     team = {"type": "round_robin_group_chat", "participants": [agent]}
     return Registry.of(teams={"t": team}, models={"m": ScriptedModel([])})
@@ -48,7 +48,7 @@ _LONG = ((1.2 * LEASE, 0), (0, 1.5 * LEASE), (0, 3 * LEASE))
 
 
 class ProcessClock(VirtualClock):
-    """The clock of one process; who sleeps on it wakes up in that process, if it is there."""
+    """The clock of one process; a sleeping task wakes up in that process, if it is alive."""
 
     def __init__(self, process: "Process", skew: timedelta) -> None:
         super().__init__(skew)
@@ -122,7 +122,7 @@ class Process:
             raise Died
 
     async def _cancelled_late(self) -> None:
-        """A frozen process learns of nothing: what it was about to do, it does before."""
+        """A frozen process receives nothing; it completes its current operation first."""
         task = asyncio.current_task()
         assert task is not None
         task.uncancel()
@@ -185,7 +185,7 @@ class Worker(Process):
         return Job(grow(random.Random(str(spec.input))), self, drive)
 
     async def execute(self, ref: RunRef) -> None:
-        """What a message of the queue comes to."""
+        """The outcome of a message of the queue."""
         self.executing[ref] += 1
         try:
             await self.point()
@@ -375,7 +375,7 @@ class Deployment:
     # Observation
 
     def count_operation(self) -> None:
-        """Storage or live state is asked for something; a run-away world ends here."""
+        """Called for each operation on storage or live state; ends a run-away world."""
         self.operations += 1
         if self.operations > 300_000:
             raise RuntimeError("a schedule runs away")
@@ -401,7 +401,7 @@ class Deployment:
             del self._owners[ref.run_id]
 
     def _claimed(self, process: Process, run_id: str) -> None:
-        """A run is taken from an owner only where that one could not hold it."""
+        """A run is taken over only if its owner could not renew the lease."""
         self.stats["claims"] += 1
         owner = self.processes.get(self._owners.get(run_id, ""))
         self._owners[run_id] = process.name
@@ -414,7 +414,7 @@ class Deployment:
             self.ledger.fault(f"I13 {ref} was taken from {owner.name}, which was well")
 
     def calm(self) -> None:
-        """Nothing goes wrong any more; what was frozen goes on."""
+        """Faults end; frozen processes continue."""
         self.weather = clear(self.weather)
         self.store_down_until = self.live_down_until = 0.0
         for process in self.processes.values():
@@ -433,7 +433,7 @@ class Deployment:
         self.live_down_until = self.now + seconds
 
     def is_over(self) -> bool:
-        """Whether nobody has anything to do any more."""
+        """Whether there is no more work."""
         keys = self.store._keys  # pyright: ignore[reportPrivateUsage] - a look that no process takes
         folders = {key.partition("/log/")[0] for key in keys if "/log/" in key}
         is_open = any(key.startswith("open/") for key in keys)

@@ -1,4 +1,4 @@
-"""What must hold of every schedule when it is over: I1 to I13 of `docs/design/simulation.md`."""
+"""Invariants of every completed schedule: I1 to I13 of `docs/design/simulation.md`."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _FAILURES = frozenset({"poison", "no_progress", "outcome_unknown", "model_error"
 
 
 async def violations(world: Deployment) -> list[str]:
-    """Everything that does not hold."""
+    """All violations."""
     ledger, runs = world.ledger, world.runs()
     found = list(ledger.faults)
     lost = sorted(ledger.accepted - set(runs))
@@ -81,7 +81,7 @@ def _of_end(world: Deployment, story: Story) -> Iterator[str]:
 
 
 def _of_plan(story: Story) -> Iterator[str]:
-    """What was asked for when it was submitted."""
+    """The request of the submit."""
     spec, state, begun = story.state.spec, story.state, bool(story.claims)
     # A worker may take it up before its time, though only to end it.
     if spec.run_at and state.started_at and state.started_at < spec.run_at and story.recorded:
@@ -97,7 +97,7 @@ def _of_plan(story: Story) -> Iterator[str]:
 
 
 def _of_words(world: Deployment, story: Story, last: Drive | None) -> Iterator[str]:
-    """What persons said, and were told that it was taken."""
+    """Messages of people that were acknowledged."""
     run_id = story.ref.run_id
     for said in (said for said in world.ledger.answers if said.run_id == run_id):
         if [s.content for s in story.signals if s.action_id == said.what] != [said.text]:
@@ -143,7 +143,7 @@ def _of_effects(world: Deployment, story: Story) -> Iterator[str]:
 
 
 async def _of_reads(world: Deployment, story: Story) -> list[str]:
-    """Every way to read tells the same events."""
+    """Every way to read returns the same events."""
     service = RunService(
         store=world.store,
         live=MemoryLive(),

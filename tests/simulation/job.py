@@ -1,7 +1,7 @@
-"""Random programs for runs: what a job does is drawn from its input, so a replay draws the same.
+"""Random programs for runs: a job is drawn from its input, so a replay draws the same one.
 
 Fan-outs, branches in parallel, losers that are cancelled, questions to persons, tools with
-effects, and control flow that depends on the order in which things came.
+effects, and control flow that depends on the order of events.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ def grow(rng: random.Random, path: str = "t", depth: int = 0) -> Part:
 
 
 class Outside(Protocol):
-    """What calls reach: other machines, which count."""
+    """The other machines that calls reach; they count them."""
 
     async def reach(self, drive: Drive, call_id: str, effects: Effects) -> int | None:
         """Make a call: an answer, another one each time; None for an error."""
@@ -90,7 +90,7 @@ _OVERLOADED = ErrorRecord(
 
 
 class Forbidden:
-    """For a replay of what has ended: everything is on record."""
+    """For a replay of an ended run: everything is recorded."""
 
     async def reach(self, drive: Drive, call_id: str, effects: Effects) -> int | None:
         drive.made.append(call_id)
@@ -128,7 +128,7 @@ class _Hand(Tool):
 
 
 class _Client(ChatCompletionClient):
-    """The model of an agent of its own class."""
+    """The model of a custom agent."""
 
     def __init__(self, job: "Job") -> None:
         self._job = job
@@ -159,7 +159,7 @@ class _Client(ChatCompletionClient):
 
 
 class _Own(BaseChatAgent):
-    """An agent of its own class: asks twice in a turn, and remembers how many turns it had."""
+    """A custom agent: calls its model twice in a turn, and counts its turns."""
 
     @property
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:

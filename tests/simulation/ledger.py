@@ -1,4 +1,4 @@
-"""What the outside of a simulated deployment saw and was promised: invariants are held to it."""
+"""The observations and guarantees outside of a simulated deployment; invariants check them."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ __all__ = ["Drive", "Ledger", "Said"]
 
 
 class Said(NamedTuple):
-    """Something that a client said to a run, and that was acknowledged."""
+    """A client's message to a run that was acknowledged."""
 
     run_id: str
     what: str
@@ -20,14 +20,14 @@ class Said(NamedTuple):
 
 @dataclass
 class Drive:
-    """What one execution of a run's code saw and did, in order."""
+    """The observations and calls of one execution of a run's code, in order."""
 
     run_id: str
     worker: str
     begun: bool = False
     thread: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     made: list[str] = field(default_factory=list[str])
-    """Calls that went out, by id."""
+    """Calls that were made, by id."""
     asked: set[str] = field(default_factory=set[str])
     """Questions to which it got an outcome."""
     heard: dict[str, str] = field(default_factory=dict[str, str])

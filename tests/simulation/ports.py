@@ -22,7 +22,7 @@ __all__ = ["Host", "LivePort", "QueuePort", "StorePort"]
 
 
 class Host(Protocol):
-    """What a port needs of its process and of the world around it."""
+    """The interface of a port to its process and its world."""
 
     store: MemoryStore
     live: MemoryLive
@@ -64,7 +64,7 @@ class StorePort:
         self._inner = host.store
 
     async def _before(self, *, danger: float = 1) -> bool:
-        """True where the reply of what follows is lost."""
+        """True if the reply of the next operation is lost."""
         host = self._host
         await host.point(danger=danger)
         if host.store_is_down:
@@ -106,7 +106,7 @@ class StorePort:
         return await self._inner.get_many(keys)
 
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
-        # A sweep lists and lists; hardly anything depends on where it breaks off.
+        # A sweep consists of lists; hardly anything depends on where it is interrupted.
         if await self._before(danger=1 if prefix.startswith("t/") else 0.05):
             raise Unavailable("the reply is lost")
         return await self._inner.list(prefix, after=after, limit=limit)

@@ -27,7 +27,7 @@ def digest(*parts: object) -> int:
 
 @dataclass
 class Outside:
-    """What the calls of run code reach: random, slow, failing now and then, and counted."""
+    """The target of calls of run code: random, slow, failing sometimes, and counted."""
 
     rng: random.Random
     made: Counter[str] = field(default_factory=Counter[str])

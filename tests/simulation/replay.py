@@ -1,4 +1,4 @@
-"""An ended log, driven once more: no call is made, and the same comes of it."""
+"""A replay of an ended log: no call is made, and the result is the same."""
 
 import random
 
@@ -77,7 +77,7 @@ async def _replayed(story: Story, store: ObjectStore) -> tuple[Entry, Drive]:
 def _shown(entry: Entry) -> object:
     if not isinstance(entry.body, End):
         return entry.body.kind
-    said = [*entry.events[: entry.body.emitted], entry.events[-1]]  # what calls tell is left out
+    said = [*entry.events[: entry.body.emitted], entry.events[-1]]  # without the events of calls
     events = [(event.type, event.agent, event.data) for event in said]
     return entry.body.model_dump(), events
 

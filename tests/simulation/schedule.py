@@ -38,7 +38,7 @@ _STEPS, _LONG_STEPS = 25_000, 500_000
 
 @dataclass
 class Outcome:
-    """What came of one schedule."""
+    """The result of one schedule."""
 
     seed: int
     violations: list[str] = field(default_factory=list[str])
@@ -54,7 +54,7 @@ def run_schedule(
     """Run the schedule of a seed: the same one each time.
 
     Args:
-        seed: Everything that happens by chance comes from it.
+        seed: The source of all random choices.
         sweeps: Workers have a reaper.
         focus: Makes the weather that the seed draws worse in some way.
     """
@@ -68,7 +68,7 @@ def run_schedule(
 
 @contextmanager
 def _silence() -> Generator[None]:
-    """Faults are the rule here, and telling of each would take most of the time."""
+    """Faults are frequent here, and logging each would take most of the time."""
     logger = logging.getLogger("teamrun")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -97,7 +97,7 @@ def _chance_from(rng: random.Random) -> Generator[None]:
 
     with (
         patch.object(os, "urandom", rng.randbytes),
-        patch.object(origin, "_pool", b""),  # what is left of an earlier schedule
+        patch.object(origin, "_pool", b""),  # the rest of an earlier schedule
         patch.object(origin, "_offset", 0),
         patch.object(origin, "datetime", VirtualDatetime),
         patch.object(secrets, "token_hex", token_hex),

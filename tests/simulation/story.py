@@ -1,4 +1,4 @@
-"""What a finished log says, taken apart for the invariants; and whether it is a log at all."""
+"""The contents of a finished log for the invariants, and whether it is a valid log."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ __all__ = ["Story"]
 
 @dataclass
 class Story:
-    """One run, told by its log."""
+    """One run, read from its log."""
 
     ref: RunRef
     entries: list[Entry]
     state: RunState
     prefix: list[Entry]
-    """What it shares with the run that it was forked from."""
+    """The part that it shares with the run that it was forked from."""
     signals: list[Signal] = field(default_factory=list[Signal])
     recorded: dict[str, int] = field(default_factory=dict[str, int])
     """The epoch in which the outcome of a call was recorded."""
@@ -59,7 +59,7 @@ class Story:
             case Yield(why="retry") as again:
                 self.attempt = entry.epoch
                 assert again.undo is not None
-                # What came after the failure may be asked for in another way.
+                # Calls after the failure may be made in another way.
                 order = list(self.recorded)
                 first = min(map(order.index, again.undo.calls))
                 for call_id in order[first:]:
@@ -77,7 +77,7 @@ class Story:
 
     @property
     def is_by_code(self) -> bool:
-        """Whether its code came to an end by itself, so that a replay comes to the same."""
+        """Whether its code ended by itself, so that a replay has the same end."""
         return self.end.status == "completed" or self.end.stop_code in (
             "outcome_unknown",
             "model_error",
@@ -91,7 +91,7 @@ class Story:
         )
 
     def misshapen(self) -> list[str]:
-        """What is wrong with the log as such."""
+        """The violations of the log itself."""
         found: list[str] = []
         seq, epoch, at = 1, 0, self.entries[0].at
         for n, entry in enumerate(self.entries):

@@ -1,4 +1,4 @@
-"""Replay is held against live: the real engine, random programs, a crash after every append.
+"""Replay compared with execution: the real engine, random programs, a crash after every append.
 
 A failing seed is printed; `SEED=n` repeats it, `SEEDS=n` runs that many fresh ones.
 """
@@ -108,7 +108,7 @@ async def live_until_the_end(case: Case, *, die_at: int | None, cancel: bool) ->
             continue
         finally:
             case.lost_replies += store.lost_replies
-        if code.thread:  # empty where the end was durable before its writer died
+        if code.thread:  # empty if the end was durable before its writer died
             case.threads.append(code.thread)
         if finish is Finish.ENDED:
             break
@@ -128,7 +128,7 @@ async def cancel_later(case: Case) -> None:
 
 
 async def replayed(case: Case, entries: list[Entry]) -> tuple[list[Entry], Code]:
-    """Drive the same log once more, without its end, where no call may be made."""
+    """Replay the same log without its end; no call may be made."""
     store = MemoryStore()
     for key in await case.store.list(""):
         if not key.endswith(f"{entries[-1].n:06d}.json"):

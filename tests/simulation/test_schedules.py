@@ -1,4 +1,4 @@
-"""Schedules of a whole deployment, the same ones each time: what must always hold, holds.
+"""Schedules of a whole deployment, the same ones each time: no invariant is violated.
 
 `python -m tests.simulation` runs schedules from fresh seeds; `SEED=n` repeats one of them.
 """
@@ -56,7 +56,7 @@ def test_processes_that_keep_each_other_busy_end_the_virtual_loop() -> None:
         run_virtually(spin())
 
 
-def test_a_schedule_that_goes_on_and_on_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_schedule_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "_STEPS", 100)
 
     (violation,) = run_schedule(4711).violations

@@ -1,4 +1,4 @@
-"""What goes wrong in a schedule, and how often: drawn per seed, so that each is different.
+"""The faults of a schedule, and their frequency: drawn per seed, so that each is different.
 
 Some schedules have one kind of fault and much of it, some have a little of everything: what hides
 behind one fault shows without it.
@@ -26,9 +26,9 @@ class Weather:
     freeze_s: float = 3 * LEASE
     """The longest time of one freeze; the shortest is half of it."""
     refused: float = 0
-    """Storage says "unavailable", and did nothing."""
+    """Storage returns "unavailable" without executing the operation."""
     lost_reply: float = 0
-    """Storage did what it was asked, and the answer is lost."""
+    """Storage executes the operation, and the response is lost."""
     flush_every: float | None = None
     """Seconds between losses of leases, views, subscriptions and the queue."""
     live_down: float = 0
@@ -43,7 +43,7 @@ class Weather:
     """The longest delay in seconds; messages overtake each other."""
     notice_lost: float = 0
     answer_lost: float = 0
-    """The API answered, and the client never heard it."""
+    """The response of the API is lost."""
     long_calls: float = 0.05
     """The part of calls outside that take longer than a lease."""
     skew: float = 0
@@ -54,7 +54,7 @@ _SLOW = ((0, 0, 0.001, 0.01), (0, 0.01, 0.1, 0.5), (0.02,), (0, 0, 0, 0.6))
 
 
 def clear(weather: Weather) -> Weather:
-    """The same world when nothing goes wrong any more."""
+    """The same world without faults."""
     return Weather(latencies=(0, 0.001), skew=weather.skew)
 
 

@@ -28,7 +28,7 @@ class Livelock(Exception):
 
 
 class _NoWaiting(selectors.SelectSelector):
-    """Instead of waiting, time goes on."""
+    """Instead of waiting, time advances."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,11 +42,11 @@ class _NoWaiting(selectors.SelectSelector):
         if timeout is None:
             raise RuntimeError("the simulated world stands still: nothing is scheduled any more")
         self.now += max(timeout, 0)
-        return []  # nobody outside of the world has anything to say, so nobody is asked
+        return []  # there is no I/O outside of the world, so the selector is not polled
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose timers fire at once, in order, while `time()` tells virtual time."""
+    """An event loop whose timers fire at once, in order, while `time()` returns virtual time."""
 
     def __init__(self) -> None:
         self._virtual = _NoWaiting()

@@ -1,4 +1,4 @@
-"""The API in process, over real parts: a memory store, and an engine that runs when told."""
+"""The API in process, over real parts: a memory store, and an engine that runs on demand."""
 
 import asyncio
 import hashlib
@@ -67,7 +67,7 @@ def note(text: str, context: ToolContext) -> str:
 
 
 class Mailbox:
-    """A dispatcher that keeps what it is given, so that a test says when runs are executed."""
+    """A dispatcher that keeps its messages, so that a test decides when runs are executed."""
 
     def __init__(self) -> None:
         self.refs: list[RunRef] = []
@@ -120,7 +120,7 @@ class CountingService(RunService):
 
 
 class World:
-    """An application and what stands behind it."""
+    """An application and its parts."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class World:
         return answer.json()["id"]
 
     async def execute(self) -> None:
-        """Execute what has been submitted, to its end."""
+        """Execute the submitted runs to their end."""
         refs, self.mailbox.refs = self.mailbox.refs, []
         await asyncio.gather(*(self.engine.execute(ref) for ref in refs))
 
@@ -194,7 +194,7 @@ async def world(
     catalog: Catalog | None = None,
     **given: Any,
 ) -> AsyncGenerator[World, None]:
-    """An API; what is `given` are its settings."""
+    """An API with the settings `given`."""
     made = World(
         store or MemoryStore(),
         checks=checks or {},
@@ -240,7 +240,7 @@ class Exchange:
 
         Args:
             app: The application.
-            path: What is asked for.
+            path: The path of the request.
             method: How.
             query: The query string.
             headers: Beside `Host`.

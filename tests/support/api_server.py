@@ -70,7 +70,7 @@ def api_server(
     team_file: str | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> Generator[ApiServer, None, None]:
-    """A server that is ready to be asked."""
+    """A server that is ready."""
     text = team_file or TEAM_FILE.format(latency_ms=latency_ms)
     (folder / "teamrun.yaml").write_text(text, encoding="utf-8")
     process = start_api(folder, "--port", "0", **(settings or {}))

@@ -1,4 +1,4 @@
-"""What must be true of the logs of runs, whatever happened while they were executed.
+"""Invariants of the logs of runs, regardless of faults during their execution.
 
 The numbers are those of the invariants in `docs/design/log.md`'s terms: one end, nothing after it;
 every number once; every epoch one more; only the owner of the epoch writes; a call ends once.
@@ -16,7 +16,7 @@ _OWNERS = (Claim, Step, Intent, Wait, Yield)
 
 
 def violations_of(entries: list[Entry]) -> list[str]:
-    """What is wrong with the log of a run that should have ended."""
+    """The violations in the log of a run that should have ended."""
     return [
         *_of_the_end(entries),
         *_of_the_order(entries),

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority of our own, and what it signs."""
+"""Certificates for tests: an authority, and certificates that it signs."""
 
 import datetime
 import ipaddress
@@ -35,7 +35,7 @@ class Authority:
 
     @property
     def ca_file(self) -> Path:
-        """What clients trust."""
+        """The certificate that clients trust."""
         return self.folder / f"{self.name}-ca.pem"
 
     def server(self, address: str = "127.0.0.1") -> ssl.SSLContext:

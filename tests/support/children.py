@@ -95,7 +95,7 @@ def start_worker(
 ) -> Child:
     """Start a worker; with `note`, its passings of crash points are noted there.
 
-    A lonely one has a live state of its own: leases and notices of others do not reach it.
+    A lonely one has separate live state: leases and notifications of others do not reach it.
     """
     given = (dict(environ), log, note, crash, lonely)
     process = _context.Process(target=_worker, args=given, daemon=True)

@@ -1,4 +1,4 @@
-"""The ways of a run on which a process is killed, each with everything that has to hold after it.
+"""Journeys of a run during which a process is killed, each with its checks afterwards.
 
 A case names a journey, the process that dies, and the point. The killed process is replaced by a
 fresh one at once; a client whose connection broke repeats its request with its Idempotency-Key.
@@ -55,7 +55,7 @@ class Case:
     journey: Journey
     process: Process
     point: str = ""
-    """Where there is none nobody dies, but in the journey `asked`."""
+    """Without one no process dies, except in the journey `asked`."""
     nth: int = 1
 
     @property
@@ -66,7 +66,7 @@ class Case:
 
 @dataclass
 class Outcome:
-    """What a journey came to."""
+    """The result of a journey."""
 
     case: Case
     was_killed: bool = False
@@ -78,15 +78,15 @@ class Outcome:
     lines: int = 0
     """In the ledger."""
     unknown: int = 0
-    """Effects of which the run says that nobody knows."""
+    """Effects that the run reports as unknown."""
     runs: int = 0
-    """How many the tenant has: the client wanted one."""
+    """The number of runs of the tenant: the client submitted one."""
     recovery_s: float = 0.0
     """From the death to a run that is ended, and its result there."""
     tracebacks: int = 0
     """In the logs of all processes."""
     passed: list[str] = field(default_factory=list[str])
-    """The points that were passed until the death, or to the end where nobody died."""
+    """The points that were passed until the death, or to the end if no process died."""
 
 
 async def travel(case: Case, folder: Path, model: CountingModel) -> Outcome:
@@ -117,7 +117,7 @@ async def _within(seconds: float, probe: Callable[[], bool]) -> bool:
 
 
 class _Traveller:
-    """A client, and the operator who replaces what has died."""
+    """A client, and the operator who replaces dead processes."""
 
     def __init__(self, case: Case, deployment: Deployment) -> None:
         self.case = case
@@ -131,14 +131,14 @@ class _Traveller:
     # Processes
 
     def worker(self) -> Child:
-        """Start a worker: the one that dies, where a worker does."""
+        """Start a worker; it is the process that dies, if the journey kills a worker."""
         if self.case.process != "worker":
             return self.deployment.worker()
         self.mortal = self.deployment.worker(self._crash, noted=True)
         return self.mortal
 
     def api(self) -> None:
-        """Start an API, where that is what dies; else requests are made without HTTP."""
+        """Start an API, if the journey kills one; otherwise requests are made without HTTP."""
         if self.case.process == "api":
             self.mortal = self.deployment.api(self._crash, noted=True)
 
@@ -206,12 +206,12 @@ class _Traveller:
         return await self.deployment.service.get(TENANT, ref.run_id)
 
     async def is_waiting(self, ref: RunRef) -> bool:
-        """Whether the run waits for a person and nobody holds it."""
+        """Whether the run waits for a person without a worker."""
         entries = await self.deployment.entries(ref)
         return isinstance(entries[-1].body, Wait) and await self.deployment.is_aside(ref)
 
     async def is_over(self, ref: RunRef) -> bool:
-        """Whether the run has ended, its result is there, and what told of it is gone."""
+        """Whether the run has ended with its result, and its marker is removed."""
         if (await self.run(ref)).finished_at is None or not await self.deployment.is_aside(ref):
             return False
         if self.case.journey == "scheduled" and await self._is_due():
@@ -253,7 +253,7 @@ async def _question(traveller: _Traveller) -> RunRef:
 
 
 async def _cancelled_queued(traveller: _Traveller) -> RunRef:
-    """A run that nobody has begun is cancelled, so that the API writes its end."""
+    """A run without a worker is cancelled, so that the API writes its end."""
     traveller.api()
     ref = await traveller.submit()
     await traveller.cancel(ref)
@@ -272,7 +272,7 @@ async def _cancelled_running(traveller: _Traveller) -> RunRef:
 
 
 async def _handed_over(traveller: _Traveller) -> RunRef:
-    """A worker is told to stop while a model takes its time; another one goes on."""
+    """A worker is stopped during a slow model call; another one continues."""
     worker = traveller.worker()
     ref = await traveller.submit()
     await _is_asked(traveller)
@@ -307,7 +307,7 @@ async def _asked(traveller: _Traveller) -> RunRef:
 
 
 async def _scheduled(traveller: _Traveller) -> RunRef:
-    """A run is to begin later: nobody has to work on it until then."""
+    """A run is scheduled for later: there is no work until then."""
     traveller.api()
     traveller.worker()
     ref = await traveller.submit()

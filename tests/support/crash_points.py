@@ -1,8 +1,8 @@
-"""Places where a process can be made to kill itself: before and after each step that others see.
+"""Points at which a process can kill itself: before and after each step that others observe.
 
-Product code knows nothing of them. A worker or an API is given a store, a live state and a queue
+Product code does not contain them. A worker or an API is given a store, a live state and a queue
 that count what passes through them, by what it means (`entry:claim`, `hint`, `removal of open
-marker`), and that send the process SIGKILL at the one passing they were told.
+marker`), and that send the process SIGKILL at the selected pass.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Crash:
-    """Where a process dies."""
+    """The point at which a process dies."""
 
     point: str
     """`before ...` or `after ...`."""
@@ -48,7 +48,7 @@ class Points:
 
     Args:
         note: A file that gets a line `time nth point` for each passing.
-        crash: Where to die.
+        crash: The point at which to die.
     """
 
     def __init__(self, note: Path, crash: Crash | None = None) -> None:
@@ -178,7 +178,7 @@ class WatchedLive:
 
 
 class WatchedDispatcher:
-    """A queue whose hints are points; in a worker, those of the reaper have a name of their own."""
+    """A queue whose messages are points; in a worker, those of the reaper have another name."""
 
     def __init__(self, dispatcher: Dispatcher, points: Points, *, in_worker: bool = False) -> None:
         self._dispatcher = dispatcher
@@ -216,7 +216,7 @@ def _kind(key: str, data: bytes | None = None) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    """What an entry is, and a step by what it puts on record: how many there are is up to time."""
+    """The kind of an entry; a step by its contents, because the number of steps depends on time."""
     if not isinstance(entry.body, Step):
         return f"entry:{entry.body.kind}"
     kinds = {call.kind for call in entry.body.calls}

@@ -50,7 +50,7 @@ def note(text: str, context: ToolContext) -> str:
 
 
 class Wreck(NamedTuple):
-    """What was built: the objects, and the runs by what they are."""
+    """The built store: its objects, and the runs by kind."""
 
     objects: Mapping[str, bytes]
     runs: Mapping[str, RunRef]

@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 _TRIES = 5
-"""Requests of a client that hears 503."""
+"""Requests of a client that gets 503."""
 
 LEASE_S = 1.0
 SLOW_S = 0.7
@@ -125,10 +125,10 @@ _TOKEN = re.compile(r"token-\w+")
 
 
 class DeskPlan(Plan):
-    """The clerk books, says so, and is done when the person has spoken."""
+    """The clerk books, reports it, and ends when the person has answered."""
 
     failed: set[str] = Field(default_factory=set)
-    """Tokens that say `ill` and have had their failure."""
+    """Tokens with `ill` that have already failed once."""
     rules: list[Rule] = Field(
         default=[
             Rule(contains="go on, please", reply=Reply(content="DONE")),
@@ -156,11 +156,11 @@ class DeskPlan(Plan):
 
 
 class IllPlan(DeskPlan):
-    """The same, but every fourth request goes wrong, in one way after the other."""
+    """The same, but every fourth request fails, in alternating ways."""
 
     asked: int = 0
     given: int = 0
-    """How many went wrong."""
+    """The number of failures."""
 
     def pick(self, body: dict[str, Any]) -> Reply:
         """The reply to a request, or a fault."""
@@ -202,7 +202,7 @@ def _token_of(body: dict[str, Any]) -> str:
 async def sometime(
     probe: Callable[[], Any], what: str, *, within_s: float = 30, every_s: float = 0.05
 ) -> Any:
-    """The first true answer of something in other processes, which nobody tells us of."""
+    """Poll until a condition in other processes is true; returns its value."""
     try:
         async with asyncio.timeout(within_s):
             while True:
@@ -217,13 +217,13 @@ async def sometime(
 
 
 class Deployment:
-    """One deployment; what it has started ends with its context.
+    """One deployment; its processes end with its context.
 
     Args:
         folder: Of its own.
         server: Its Valkey.
         model: Its model server.
-        store_url: Where runs are kept; a folder of its own by default.
+        store_url: The store of runs; by default a new folder.
         redis_url: How workers and APIs reach Valkey; directly by default.
         environ: Further variables of its processes.
     """
@@ -248,7 +248,7 @@ class Deployment:
         self._names = itertools.count(1)
         store_url = store_url or (folder / "store").as_uri()
         self.prefix = key_prefix(store_namespace(store_url))
-        """What its keys in Valkey begin with."""
+        """The prefix of its keys in Valkey."""
         self.environ = {
             "TEAMRUN_CONFIG": str(folder / "teamrun.yaml"),
             "TEAMRUN_DATA_DIR": str(folder),
@@ -287,7 +287,7 @@ class Deployment:
     def worker(
         self, crash: Crash | None = None, *, noted: bool = False, lonely: bool = False
     ) -> Child:
-        """Start a worker; a lonely one knows nothing of the leases of others."""
+        """Start a worker; a lonely one does not see the leases of others."""
         start = partial(start_worker, lonely=lonely)
         return self._start(start, "worker", crash, noted=noted)
 
@@ -351,19 +351,19 @@ class Deployment:
         return await RunLog(self.store, ref, writer="test", clock=SystemClock()).read()
 
     async def open_runs(self) -> int:
-        """How many runs somebody has to work on."""
+        """The number of runs with work to do."""
         with contextlib.suppress(StorageError):
             shards = [await self.store.list(open_folder(shard)) for shard in SHARDS]
             return sum(map(len, shards))
         return -1
 
     async def is_aside(self, ref: RunRef) -> bool:
-        """Whether nobody has to work on the run."""
+        """Whether the run has no work to do."""
         [marker] = await self.store.get_many([open_marker(ref)])
         return marker is None
 
     async def all_settled(self, *, within_s: float = 30) -> None:
-        """Return when nobody has to work on any run."""
+        """Return when no run has work to do."""
 
         async def settled() -> bool:
             return await self.open_runs() == 0
@@ -381,7 +381,7 @@ class Deployment:
 async def deployed(
     folder: Path, *, model: CountingModel | None = None, **options: Any
 ) -> AsyncGenerator[Deployment]:
-    """A deployment with a Valkey of its own, and a model server unless one is given."""
+    """A deployment with a new Valkey, and a new model server unless one is given."""
     async with contextlib.AsyncExitStack() as stack:
         server = stack.enter_context(valkey())
         if model is None:

@@ -1,7 +1,7 @@
-"""What goes wrong around a deployment under load, each as one function: short in tests, long in a
+"""Faults around a deployment under load, each as one function: short in tests, long in a
 soak.
 
-A scenario has workers, accepts runs for so many seconds while the fault goes on, lets the rest
+A scenario has workers, accepts runs for some seconds while the fault lasts, lets the rest
 finish, and counts.
 """
 
@@ -84,7 +84,7 @@ async def _workers(deployment: Deployment, count: int) -> list[Child]:
 
 
 async def calm(deployment: Deployment, *, seconds: float) -> Tally:
-    """Nothing goes wrong: what the others are compared with."""
+    """No fault: the baseline of the other scenarios."""
     await _workers(deployment, 2)
     load = Load(deployment)
     await load.submit(int(seconds * RATE_PER_S), over_s=seconds)
@@ -92,7 +92,7 @@ async def calm(deployment: Deployment, *, seconds: float) -> Tally:
 
 
 async def flushed(deployment: Deployment, *, seconds: float, every_s: float) -> Tally:
-    """Valkey loses everything it holds, and every connection, again and again.
+    """Valkey repeatedly loses all data and all connections.
 
     The workers should have few places (TEAMRUN_MAX_RUNS), so that there is a queue to be lost.
     """
@@ -122,7 +122,7 @@ async def killed(deployment: Deployment, *, seconds: float, every_s: float) -> T
 
 
 async def rolled(deployment: Deployment, *, seconds: float, every_s: float) -> Tally:
-    """Workers are told to stop in turn, and replaced: a rolling restart without an end."""
+    """Workers are stopped in turn and replaced: an endless rolling restart."""
     workers = await _workers(deployment, 2)
 
     async def roll() -> None:
@@ -136,7 +136,7 @@ async def rolled(deployment: Deployment, *, seconds: float, every_s: float) -> T
 async def frozen(deployment: Deployment, *, runs: int) -> tuple[Tally, Counter[str]]:
     """A worker is frozen past its leases; another one finishes its runs; it wakes up.
 
-    Also returns what the log of the frozen one says of its runs.
+    Also returns the log records of the frozen one.
     """
     load = Load(deployment)
     [zombie] = await _workers(deployment, 1)
@@ -167,7 +167,7 @@ async def swallowed(deployment: Deployment, *, runs: int) -> Tally:
 async def replaced(
     deployment: Deployment, *, away_s: float, runs: int
 ) -> tuple[Tally, Counter[int], float]:
-    """Valkey is killed while runs are in flight, and comes back empty.
+    """Valkey is killed while runs are in flight, and restarts empty.
 
     Also returns the statuses of the requests made meanwhile, and the seconds from its return to
     the last run's end.
@@ -196,7 +196,7 @@ def _submits(load: Load) -> Callable[[], Awaitable[bool]]:
 
 
 async def silenced(deployment: Deployment, proxy: SilentProxy, *, runs: int) -> tuple[Tally, float]:
-    """The connections of a worker to Valkey lead nowhere any more, and nobody says so.
+    """The connections of a worker to Valkey lead nowhere, without an error.
 
     Also returns the seconds until everything accepted since then has ended.
     """
@@ -211,7 +211,7 @@ async def silenced(deployment: Deployment, proxy: SilentProxy, *, runs: int) -> 
 
 
 async def besieged(deployment: Deployment, *, workers: int) -> Tally:
-    """Several workers that know nothing of each other's leases get the same run at once."""
+    """Several workers that do not see each other's leases get the same run at once."""
     load = Load(deployment)
     for worker in [deployment.worker(lonely=True) for _ in range(workers)]:
         await deployment.ready(worker)
@@ -245,5 +245,5 @@ async def ill_stored(
     await asyncio.sleep(away_s)
     proxy.rates = rates
     await _settled(deployment)
-    proxy.rates = Rates()  # what is read from here on is the audit's own
+    proxy.rates = Rates()  # from here on, only the audit reads
     return await load.tally(), statuses

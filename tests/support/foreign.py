@@ -1,4 +1,4 @@
-"""Code that is not ours: a model client and an agent that say whatever a test gives them."""
+"""Foreign code: a model client and an agent with answers of a test."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
@@ -34,7 +34,7 @@ def halves(text: str) -> list[str]:
 
 
 class FreeModel(ChatCompletionClient):
-    """Answers with what a function returns; streams the text of it unit by unit."""
+    """Answers with the value of a function; streams its text unit by unit."""
 
     def __init__(self, answers: Answer) -> None:
         self._answers = answers
@@ -60,7 +60,7 @@ class FreeModel(ChatCompletionClient):
 
 
 class Speaker(BaseChatAgent):
-    """Asks its model, says what it answers, and remembers it."""
+    """Calls its model, answers with its text, and keeps it."""
 
     def __init__(
         self, name: str, model_client: ChatCompletionClient, description: str = "Speaks."

@@ -1,7 +1,7 @@
-"""A deployment whose disk fills up under load: run as a program in a mount namespace of its own.
+"""A deployment whose disk fills up under load: a program in a separate mount namespace.
 
 `unshare --mount python -m tests.support.full_disk FOLDER` mounts a small file system there, which
-goes with the process. The exit status is 77 where this machine does not allow it.
+ends with the process. The exit status is 77 if this machine does not allow it.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ async def _fill_and_free(deployment: Deployment, disk: Path) -> None:
     _fill(ballast)
     try:
         request = RunRequest(team="office", input="Please book token-refused.")
-        # Its key is what is written first: so no marker is left, which would be open for an hour.
+        # Its key is written first, so that no marker is left, which would be open for an hour.
         await deployment.service.submit(TENANT, request, idempotency_key="refused")
     except Unavailable as error:
         assert error.data["errno"] == errno.ENOSPC, error

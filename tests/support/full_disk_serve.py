@@ -1,7 +1,7 @@
-"""`teamrun serve` whose disk fills up: run as a program in a mount namespace of its own.
+"""`teamrun serve` whose disk fills up: a program in a separate mount namespace.
 
 `unshare --mount python -m tests.support.full_disk_serve CASE FOLDER` mounts a small file system
-there, which goes with the process. The exit status is 77 if this machine does not allow it.
+there, which ends with the process. The exit status is 77 if this machine does not allow it.
 """
 
 import contextlib

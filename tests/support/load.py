@@ -1,4 +1,4 @@
-"""Many runs at once, and the count of what they came to."""
+"""Many runs at once, and the count of their results."""
 
 import asyncio
 import itertools
@@ -18,11 +18,11 @@ _tokens = itertools.count(1)
 
 @dataclass
 class Tally:
-    """What some runs came to."""
+    """The results of some runs."""
 
     runs: int = 0
     unfinished: list[str] = field(default_factory=list[str])
-    """Runs that did not end `completed`, with how they stand."""
+    """Runs that did not end `completed`, with their state."""
     violations: list[str] = field(default_factory=list[str])
     """Of the invariants of their logs."""
     extra_calls: int = 0
@@ -30,9 +30,9 @@ class Tally:
     doubled: int = 0
     """Lines too many in the ledger."""
     missing: int = 0
-    """Lines that a run says it has written and that are not in the ledger."""
+    """Lines that a run reports as written and that are not in the ledger."""
     unknown: int = 0
-    """Writes of which their run says that nobody knows."""
+    """Writes that their run reports as unknown."""
     claims: int = 0
     took_s: list[float] = field(default_factory=list[float])
     """From acceptance to end, sorted."""
@@ -48,7 +48,7 @@ class Tally:
         )
 
     def check(self) -> None:
-        """Assert what must hold whatever happened."""
+        """Assert the guarantees that hold with every fault."""
         assert self.unfinished == []
         assert self.violations == [], self.violations
         assert (self.doubled, self.missing) == (0, 0)
@@ -79,7 +79,7 @@ class Load:
         return status
 
     async def tally(self) -> Tally:
-        """Count, when nobody works any more."""
+        """Count, after all work has ended."""
         tally = Tally(runs=len(self.refs))
         for token, ref in self.refs.items():
             await self._count(token, ref, tally)

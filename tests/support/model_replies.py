@@ -1,4 +1,4 @@
-"""What the model server answers, and how that looks on the wire of chat completions."""
+"""The answers of the model server, and their form on the wire of chat completions."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ class _Data(BaseModel):
 
 
 class ToolCall(_Data):
-    """A call that the model asks for."""
+    """A call that the model requests."""
 
     name: str
     arguments: Json = {}
@@ -33,7 +33,7 @@ class Reply(_Data):
     """One answer."""
 
     content: str | None = None
-    """Without it and without tool calls: the last user message, said back."""
+    """By default, without tool calls, the last user message is echoed."""
     tool_calls: list[ToolCall] = []
     reasoning: str | None = None
     refusal: str | None = None
@@ -43,9 +43,9 @@ class Reply(_Data):
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     usage: bool = True
-    """Whether usage is reported; in a stream only when it was asked for."""
+    """Whether usage is reported; in a stream only if it was requested."""
     latency_seconds: float | None = None
-    """Before the answer begins; the server's own where it is not given."""
+    """The delay before the answer; by default that of the server."""
     gap_seconds: float = 0
     """Between the chunks of a stream, or between the bytes of an answer that drips."""
     status: int = 200
@@ -62,7 +62,7 @@ class Reply(_Data):
 
 
 class Rule(_Data):
-    """A reply for every request that fits; the conditions given must all hold."""
+    """A reply for every matching request; all given conditions must be met."""
 
     reply: Reply
     model: str | None = None

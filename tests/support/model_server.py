@@ -1,9 +1,9 @@
-"""A model server of our own: chat completions over HTTP, with every fault that a real one has.
+"""A model server for tests: chat completions over HTTP, with every fault of a real one.
 
 In process: `async with ModelServer() as server`, then `server.plan`, `server.requests`. As a
 process: `python -m tests.support.model_server --port 0` prints its base URL on the first line;
 `GET /control/stats`, `GET /control/requests`, `POST /control/plan` and `POST /control/reset`
-serve those who are in another process. It holds thousands of slow requests at once.
+serve other processes. It keeps thousands of slow requests open at once.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _KEPT = 10_000
 
 
 class ModelServer:
-    """Answers by `plan`; keeps what it was asked."""
+    """Answers by `plan`; keeps the requests."""
 
     def __init__(self, plan: Plan | None = None, *, latency_seconds: float = 0) -> None:
         self.plan = plan or Plan()
@@ -84,7 +84,7 @@ class ModelServer:
 
     @property
     def base_url(self) -> str:
-        """What a client takes as its `base_url`."""
+        """The `base_url` for a client."""
         return f"{self.address}/v1"
 
     async def until(self, **counts: int) -> None:
@@ -108,7 +108,7 @@ class ModelServer:
         self.calls = self.answered = self.abandoned = self.peak = 0
 
     def note(self) -> None:
-        """Wake those who wait for a counter."""
+        """Wake the waiters for a counter."""
         task = asyncio.ensure_future(self._notify())
         self._notes.add(task)
         task.add_done_callback(self._notes.discard)
@@ -278,7 +278,7 @@ class _Connection(asyncio.Protocol):
     async def _break(self, reply: Reply) -> None:
         if reply.fault == "hang":
             await asyncio.get_running_loop().create_future()  # until the client leaves
-        await asyncio.sleep(0)  # what was written goes out first
+        await asyncio.sleep(0)  # written data is sent first
         self.abort()
 
     def _event(self, data: str) -> None:

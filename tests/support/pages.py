@@ -25,7 +25,7 @@ class Block:
     language: str
     """Empty for an indented block."""
     title: str
-    """The file that the block is, or what it is sent to; mostly empty."""
+    """The file of the block, or the program that it is sent to; mostly empty."""
     text: str
 
     @property
@@ -63,7 +63,7 @@ class Page:
 
     @property
     def anchors(self) -> set[str]:
-        """What may follow `#` in a link to this page."""
+        """The anchors of this page."""
         titles = [found[1] for line in self.prose.splitlines() if (found := _HEADING.match(line))]
         kept = (re.sub(r"[^\w\- ]", "", title.lower()) for title in titles)
         return {title.strip().replace(" ", "-") for title in kept}

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server that streams an answer piece by piece, as a test asks for it."""
+"""An OpenAI-compatible server that streams an answer piece by piece, controlled by a test."""
 
 import json
 import queue
@@ -16,7 +16,7 @@ _HEAD: Final = {"id": "c", "object": "chat.completion.chunk", "created": 1, "mod
 
 
 class Pieces:
-    """What the server sends next."""
+    """The next part that the server sends."""
 
     def __init__(self) -> None:
         self.queue: queue.Queue[str] = queue.Queue()

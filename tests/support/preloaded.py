@@ -1,6 +1,6 @@
 """Everything that a worker or an API imports, sooner or later: for the process they are forked off.
 
-Where Python may not keep compiled files, one start costs a second of CPU time without this.
+If Python cannot store compiled files, a start costs a second of CPU time without this.
 """
 
 import gc

@@ -1,8 +1,8 @@
-"""Proxies of our own between a process and a server: one that falls silent, one that lies.
+"""Proxies between a process and a server: one that falls silent, one that reports false errors.
 
 `SilentProxy` (TCP) keeps connections open and passes nothing on, as a firewall does that has
 forgotten them. `FaultyProxy` (HTTP) answers some requests with errors, some late, and some not at
-all though the server has done what was asked.
+although the server has executed the request.
 """
 
 import asyncio
@@ -126,10 +126,10 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @dataclass(frozen=True)
 class Rates:
-    """Which share of requests goes wrong, and how."""
+    """The share of requests that fail, and how."""
 
     error: float = 0.0
-    """Answered 500 or 503; the server does not hear of it."""
+    """Answered 500 or 503 without contacting the server."""
     slow: float = 0.0
     """Answered half a second late."""
     lost: float = 0.0
@@ -148,7 +148,7 @@ class FaultyProxy(_Listener):
         self.rates = rates
         self._random = random.Random(seed)
         self.counts: Counter[str] = Counter()
-        """What became of the requests."""
+        """The outcome of the requests."""
 
     @property
     def endpoint(self) -> str:

@@ -11,7 +11,7 @@ __all__ = ["REFUSING", "admin", "recover"]
 
 
 def admin(server: Valkey, *command: str | int) -> Any:
-    """The reply to one command, over a connection of its own."""
+    """The reply to one command, over a new connection."""
     with redis.Redis(unix_socket_path=str(server.socket)) as client:
         return cast("Any", client).execute_command(*command)
 

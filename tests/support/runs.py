@@ -34,7 +34,7 @@ Teams = Mapping[str, Mapping[str, Any]]
 
 
 def solo(*tools: str, **options: Any) -> dict[str, Any]:
-    """A team of one agent `a`, which ends when it says DONE."""
+    """A team of one agent `a`, which ends when its message contains DONE."""
     agent = {"type": "assistant_agent", "name": "a", "model": "m", "tools": list(tools), **options}
     return {
         "type": "round_robin_group_chat",
@@ -44,7 +44,7 @@ def solo(*tools: str, **options: Any) -> dict[str, Any]:
 
 
 def duo(max_turns: int) -> dict[str, Any]:
-    """A team of agents `a` and `b` who speak in turn."""
+    """A team of agents `a` and `b`, which take turns."""
     agents = [{"type": "assistant_agent", "name": name, "model": "m"} for name in "ab"]
     return {"type": "round_robin_group_chat", "participants": agents, "max_turns": max_turns}
 
@@ -75,7 +75,7 @@ async def closing_clusters() -> AsyncGenerator[None]:
 
 
 class Cluster:
-    """One store, one live state, one queue, and as many workers as a test asks for."""
+    """One store, one live state, one queue, and the workers that a test creates."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class Cluster:
         return await self.log(ref).read()
 
     async def claim_and_die(self, ref: RunRef) -> None:
-        """Leave what a killed worker leaves: a claim in the log, and a lease that runs out."""
+        """Leave the traces of a killed worker: a claim in the log, and a lease that expires."""
         log = self.log(ref, "dead")
         state = await log.state()
         assert state is not None

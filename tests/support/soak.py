@@ -1,6 +1,6 @@
 """`python3 scripts/dev.py soak`: the faults of the tests, one after the other, at full length.
 
-Some two hundred runs are in flight all the time. What must hold is asserted; what it cost is
+Some two hundred runs are in flight all the time. The guarantees are asserted; the cost is
 printed, one line for each fault.
 """
 
@@ -39,7 +39,7 @@ class Soak:
 
 @dataclass(frozen=True)
 class Place:
-    """Where deployments are made."""
+    """The folder of the deployments."""
 
     folder: Path
     lease_s: float

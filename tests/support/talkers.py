@@ -1,4 +1,4 @@
-"""Agents for tests of teams: they say what they are given to say and keep what they hear."""
+"""Agents for tests of teams: they send scripted messages and keep those that they receive."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -58,7 +58,7 @@ class Talker(BaseChatAgent):
         )
 
     async def work(self, cancellation_token: CancellationToken | None) -> None:
-        """What the agent does before it answers."""
+        """The events of the agent before its answer."""
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         self.said = 0
@@ -78,7 +78,7 @@ class Talker(BaseChatAgent):
 
 
 class Stuck(Talker):
-    """Answers only once `go` is set, and knows nothing of cancellation tokens."""
+    """Answers only after `go` is set, and ignores cancellation tokens."""
 
     def __init__(self, name: str, *lines: str) -> None:
         super().__init__(name, *lines)

@@ -132,11 +132,11 @@ class Case:
     tools: dict[str, Any]
     team: dict[str, Any]
     lines: tuple[str, ...] = ()
-    """What the person types."""
+    """The input of the person."""
     library_lines: tuple[str, ...] | None = None
-    """What they type to the library, if it differs."""
+    """The input to the library, if it differs."""
     answers: tuple[dict[str, Any], ...] = ()
-    """What the person answers to a durable run."""
+    """The person's answer to a durable run."""
     why_not_in_library: str = ""
     """Why the library's loader cannot be compared; empty if it can."""
     extra: dict[str, Any] = field(default_factory=dict[str, Any])

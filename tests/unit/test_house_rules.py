@@ -1,4 +1,4 @@
-"""Rules of the house that no linter knows."""
+"""Rules of the project that no linter checks."""
 
 import ast
 import re
@@ -162,7 +162,7 @@ def test_the_order_check_sees_an_import_upward_but_not_a_late_one() -> None:
     assert above("core", module) == {"cli"}
 
 
-def test_every_module_says_what_is_public() -> None:
+def test_every_module_lists_its_public_names() -> None:
     assert [name_of(path) for path in MODULES if not says_what_is_public(path)] == []
 
 
@@ -179,7 +179,7 @@ def test_modules_stay_small() -> None:
 
 
 def test_products_do_not_print() -> None:
-    console = PACKAGES["teamrun"] / "console.py"  # printing is what it is for
+    console = PACKAGES["teamrun"] / "console.py"  # printing is its purpose
     modules = [path for path in MODULES if path != console]
 
     assert list(calls_where(modules, lambda call: ast.unparse(call.func) == "print")) == []

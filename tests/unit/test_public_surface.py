@@ -1,4 +1,4 @@
-"""What `import teamrun` offers, and what it does not bring along."""
+"""The public names of `import teamrun`, and the packages that it does not import."""
 
 import json
 import os
@@ -91,7 +91,7 @@ def test_the_version_is_that_of_the_release() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'teamrun' has no attribute 'Nothing'"):
-        _ = teamrun.Nothing  # pyright: ignore[reportAttributeAccessIssue] - what is tested
+        _ = teamrun.Nothing  # pyright: ignore[reportAttributeAccessIssue] - intended
 
 
 @pytest.mark.parametrize(

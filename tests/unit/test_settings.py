@@ -8,7 +8,7 @@ from teamrun.errors import UsageError
 from teamrun.settings import VARIABLES, CommonSettings, load_settings, unknown_variables
 
 
-def test_the_store_is_in_the_data_folder_unless_said_otherwise(
+def test_the_store_is_by_default_in_the_data_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -18,7 +18,7 @@ def test_the_store_is_in_the_data_folder_unless_said_otherwise(
     assert load_settings(CommonSettings, store_url="s3://b/p").store_url == "s3://b/p"
 
 
-def test_what_is_given_goes_before_the_environment_and_none_is_not_given(
+def test_given_values_take_precedence_over_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TEAMRUN_LEASE_SECONDS", "5")

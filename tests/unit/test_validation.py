@@ -1,4 +1,4 @@
-"""No text of pydantic reaches a user: every refusal has words of our own, and its place."""
+"""No text of pydantic reaches a user: every error has our wording and its location."""
 
 from datetime import datetime
 from decimal import Decimal

@@ -35,7 +35,7 @@ async def add(a: int, b: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What accepts runs and what executes them."""
+    """The service that accepts runs and the engine that executes them."""
 
     runs: RunService
     engine: Engine
@@ -172,7 +172,7 @@ async def halfway(*, store: str, runs: int, turns: int) -> dict[str, float]:
 
 
 def as_worker() -> None:
-    """What a worker process tells the garbage collector."""
+    """The settings of the garbage collector in a worker process."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)

@@ -1,4 +1,4 @@
-"""The library alone, as in a notebook: the work that is measured, in a process of its own."""
+"""The library alone, as in a notebook: the measured work, in a separate process."""
 
 import asyncio
 

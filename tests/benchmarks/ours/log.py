@@ -1,4 +1,4 @@
-"""The log alone: what an entry costs to append, and a run to take up again."""
+"""The log alone: the cost of appending an entry, and of resuming a run."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from teamrun.storage.open import open_store
 
 @asynccontextmanager
 async def stored(kind: str) -> AsyncGenerator[ObjectStore]:
-    """A fresh store: in memory, a folder, a folder on a disk that is told to flush, a bucket."""
+    """A new store: in memory, a folder, a folder with fsync, or a bucket."""
     if kind == "memory":
         yield MemoryStore()
     elif kind == "file":

@@ -1,4 +1,4 @@
-"""Models that cost next to nothing, so that what is measured is the rest."""
+"""Models that take almost no time, so that the rest is measured."""
 
 import asyncio
 import itertools
@@ -83,7 +83,7 @@ class Halting(Speaker):
 
     def __init__(self, turns: int) -> None:
         super().__init__()
-        self._most = turns + 2  # instructions, task, and what was said in each turn
+        self._most = turns + 2  # instructions, task, and the messages of each turn
         self.halted = 0
         self.go = asyncio.Event()
         self._count = asyncio.Condition()

@@ -1,4 +1,4 @@
-"""A store that keeps in mind what was asked of it, so that its own cost can be measured alone."""
+"""A store that records its calls, so that its own cost can be measured alone."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

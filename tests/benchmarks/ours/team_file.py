@@ -1,4 +1,4 @@
-"""A team file whose scripted model takes its time, for a worker process of its own."""
+"""A team file with a slow scripted model, for a separate worker process."""
 
 import json
 from pathlib import Path

@@ -51,7 +51,7 @@ def worker(folder: Path, redis_url: str, *, runs: int) -> Generator[int]:
 
 @asynccontextmanager
 async def service(folder: Path, redis_url: str) -> AsyncGenerator[RunService]:
-    """Accepts runs and tells nobody; `dispatched` does."""
+    """Accepts runs without sending them; `dispatched` sends them."""
     registry = load_registry(folder / "teamrun.yaml", environ={})
     store, live = (
         open_store((folder / "store").as_uri()),

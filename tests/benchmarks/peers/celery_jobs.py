@@ -24,7 +24,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def make_app(broker: str, visibility_timeout_s: float) -> Celery:
-    """The application, for whoever sends and whoever works."""
+    """The application, for senders and workers."""
     app = Celery("jobs", broker=broker, set_as_current=False)
     app.conf.update(
         task_acks_late=True,

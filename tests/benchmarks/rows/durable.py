@@ -1,4 +1,4 @@
-"""Row 2: what a turn of a durable run costs, and how much of that is the store's own."""
+"""Row 2: the cost of a turn of a durable run, and the share of the store."""
 
 from collections.abc import Mapping
 

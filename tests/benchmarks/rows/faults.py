@@ -31,12 +31,12 @@ PLACES = 6
 """Jobs that a worker does at once."""
 JOBS, OVER_S = 60, 6.0
 SILENCE_S = 8 * LEASE_S
-"""What has not ended by then, counted from the last job that did, is lost."""
+"""Jobs that have not ended this long after the last one that did are lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the jobs came to."""
+    """The results of the jobs."""
 
     jobs: int
     lost: int
@@ -141,7 +141,7 @@ class CeleryRig:
         )
 
     def close(self) -> None:
-        """Kill what was started."""
+        """Kill the started processes."""
         for process in self._workers:
             process.kill()
             process.wait()
@@ -166,7 +166,7 @@ async def _kill(rig: Rig) -> None:
 
 
 async def _flush(rig: Rig) -> None:
-    """Every two seconds Redis loses everything it holds."""
+    """Redis loses all data every two seconds."""
     await rig.worker()
     await rig.worker()
     pipe = RedisPipe(rig.server.url)

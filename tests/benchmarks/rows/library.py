@@ -1,4 +1,4 @@
-"""Row 1: what a turn and a tool round of the library cost."""
+"""Row 1: the cost of a turn and of a tool round of the library."""
 
 from tests.benchmarks.measure import Subject, measure
 from tests.benchmarks.rows.settings import Bench

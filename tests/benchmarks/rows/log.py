@@ -1,4 +1,4 @@
-"""What an entry of a log costs, and taking a run up again by what is on record."""
+"""The cost of an entry of a log, and of resuming a run from its log."""
 
 import importlib.util
 

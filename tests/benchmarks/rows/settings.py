@@ -9,7 +9,7 @@ __all__ = ["Bench"]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every row is given."""
+    """The settings of every row."""
 
     environments: Environments
     quick: bool
@@ -20,5 +20,5 @@ class Bench:
         return 1 if self.quick else 5
 
     def runs(self, thorough: int) -> int:
-        """How many runs a sample has, where so many are thorough."""
+        """The number of runs of a sample, scaled from the thorough number."""
         return max(1, thorough // 5) if self.quick else thorough

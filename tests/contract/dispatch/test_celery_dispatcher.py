@@ -87,7 +87,7 @@ async def test_a_kombu_consumer_takes_acknowledges_and_keeps_the_order(
     assert _stored(valkey_server) == []
 
 
-def test_the_message_has_what_celery_itself_would_write(valkey_server: Valkey) -> None:
+def test_the_message_has_the_form_of_celery(valkey_server: Valkey) -> None:
     app = _app(valkey_server)
     app.send_task(TASK, args=[str(ODD)], queue=QUEUE, ignore_result=True)
     app.close()

@@ -25,7 +25,7 @@ async def test_runs_are_executed_side_by_side() -> None:
     assert executed == {ONE, TWO}
 
 
-async def test_what_a_run_sends_meanwhile_is_executed_before_it_is_idle() -> None:
+async def test_runs_sent_by_a_run_are_executed_before_it_is_idle() -> None:
     async def execute(ref: RunRef) -> None:
         executed.append(ref)
         if ref == ONE:

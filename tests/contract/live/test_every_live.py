@@ -1,4 +1,4 @@
-"""What shared state must do, whether it is in this process or in Valkey."""
+"""Requirements of shared state, in this process or in Valkey."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -102,7 +102,7 @@ async def test_a_thousand_readers_come_and_go(live: Live) -> None:
         assert received == [b"%d" % (n % 10) for n in range(1000)]
 
 
-async def test_a_lease_belongs_to_one_owner_who_may_renew_it(live: Live) -> None:
+async def test_a_lease_has_one_owner_which_may_renew_it(live: Live) -> None:
     assert await live.acquire("run-1", "ann", MINUTE) is True
     assert await live.acquire("run-1", "bob", MINUTE) is False
     assert await live.acquire("run-1", "ann", MINUTE) is True
@@ -121,7 +121,7 @@ async def test_only_the_owner_can_give_a_lease_up(live: Live) -> None:
     assert await live.acquire("run-1", "bob", MINUTE) is True
 
 
-async def test_of_many_who_want_a_lease_one_gets_it(live: Live) -> None:
+async def test_one_of_many_requests_for_a_lease_succeeds(live: Live) -> None:
     got = await asyncio.gather(*(live.acquire("run", f"w{n}", MINUTE) for n in range(100)))
     assert got.count(True) == 1
 

@@ -1,4 +1,4 @@
-"""Shared state in Valkey: what happens when it hangs, dies, comes back, is flushed or refuses."""
+"""Shared state in Valkey that hangs, dies, returns, is flushed or refuses commands."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -115,7 +115,7 @@ async def test_a_server_that_hangs_from_the_beginning_is_a_delivery_error() -> N
     await _run(body)
 
 
-async def test_a_server_that_goes_on_after_a_pause_is_used_again() -> None:
+async def test_a_server_that_continues_after_a_pause_is_used_again() -> None:
     async def body() -> None:
         with valkey() as server:
             pipe = RedisPipe(server.url, timeout=SOON, cool_down=timedelta(0))
@@ -341,7 +341,7 @@ async def test_closing_fails_what_is_on_its_way() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://x", "x", "redis://host:port/0", "unix:///s?colour=red"])
-def test_what_is_no_redis_url_is_refused(url: str) -> None:
+def test_an_invalid_redis_url_is_refused(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         RedisLive(url)
     assert caught.value.data["setting"] == "redis_url"

@@ -1,4 +1,4 @@
-"""The clients that the contract holds for, each made to say the same steps."""
+"""The clients under contract, each with the same scripted steps."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -39,7 +39,7 @@ async def openai(
 
 
 def reply(step: ScriptStep) -> Reply:
-    """The step as our server says it."""
+    """The step in the form of the test server."""
     if step.error is not None:
         assert step.error.status_code is not None
         return Reply(content=step.error.message, status=step.error.status_code)

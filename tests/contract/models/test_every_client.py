@@ -1,4 +1,4 @@
-"""What agents, teams and the journal rely on, whichever client it is."""
+"""Requirements of agents, teams and the journal on every client."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ async def test_tool_calls_come_with_json_arguments_and_text_beside_them_is_a_tho
     assert (result.finish_reason, result.thought) == ("function_calls", "I look it up.")
 
 
-async def test_a_stream_gives_the_text_in_pieces_and_then_what_create_would_have_given(
+async def test_a_stream_yields_the_text_in_pieces_and_then_the_result_of_create(
     stage: Stage,
 ) -> None:
     step = {"content": "Three of them,\nI think.", "usage": USAGE}
@@ -148,7 +148,7 @@ async def test_cancelling_the_task_ends_the_call(stage: Stage) -> None:
                 await task
 
 
-async def test_a_stream_may_be_left_and_the_client_goes_on(stage: Stage) -> None:
+async def test_a_stream_may_be_left_and_the_client_continues(stage: Stage) -> None:
     async with stage([{"content": "one two three"}, {"content": "four"}]) as client:
         stream = client.create_stream(ASK)
         assert str(await anext(stream)).strip() == "one"
@@ -191,7 +191,7 @@ async def test_structured_output_is_text_that_the_type_reads(stage: Stage) -> No
     assert Verdict.model_validate_json(str(result.content)) == Verdict(approved=True)
 
 
-async def test_a_client_says_what_its_model_can_do(stage: Stage) -> None:
+async def test_a_client_reports_the_capabilities_of_its_model(stage: Stage) -> None:
     async with stage([]) as client:
         assert {"vision", "function_calling", "json_output", "family"} <= set(client.model_info)
         assert client.for_agent("analyst").model_info == client.model_info

@@ -1,4 +1,4 @@
-"""What a provider attaches to an answer goes back to it, through agents, saved state and runs."""
+"""A provider's data is returned to it, through agents, saved state and runs."""
 
 import json
 from collections.abc import AsyncGenerator, Sequence
@@ -49,9 +49,9 @@ class Case:
     deltas: Sequence[dict[str, Any]]
     """The same in the chunks of a stream."""
     on_call: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What has to come back with the call."""
+    """The data that must be returned with the call."""
     on_turn: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What has to come back with the message."""
+    """The data that must be returned with the message."""
 
 
 CASES = [
@@ -231,7 +231,7 @@ def test_it_is_in_the_log_of_a_run_and_goes_back_from_there() -> None:
     serve(scenario())
 
 
-def test_what_is_no_data_of_a_provider_is_left_out() -> None:
+def test_data_that_is_not_the_providers_is_omitted() -> None:
     nested: Any = 1
     for _ in range(5_000):
         nested = [nested]

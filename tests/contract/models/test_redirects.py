@@ -1,4 +1,4 @@
-"""What a client sends, and where, when the model's server redirects it."""
+"""The requests of a client whose server redirects it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Answers in every form that servers send, streamed and not, and requests, for every client.
 
 Cases are in `wires_answers.py`, `wires_calls.py`, `wires_errors.py` and `wires_requests.py`.
-Everything goes over real HTTP.
+All requests use real HTTP.
 """
 
 import json
@@ -70,7 +70,7 @@ async def test_a_streamed_answer_is_read_right(client: str, case: AnswerCase) ->
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", REQUESTS, ids=lambda case: case.id)
-async def test_a_request_is_what_servers_take(client: str, case: RequestCase) -> None:
+async def test_a_request_has_the_form_that_servers_accept(client: str, case: RequestCase) -> None:
     async with served(Reply(content="Yes.")) as server:
         async with connected(client, server, **case.options) as model:
             await model.create(case.messages, **case.call)

@@ -1,4 +1,4 @@
-"""Cases of the wire suite: what servers send, what is made of it, and what is sent to them.
+"""Cases of the wire suite: responses of servers, their parsed form, and requests to servers.
 
 A case is data. `test_wires.py` runs each against every client of `CLIENTS`; a client of another
 provider that speaks the same protocol is one more row there.
@@ -114,7 +114,7 @@ class Failure:
     data: Mapping[str, object] = field(default_factory=dict[str, object])
     """Compared with the error's data, name by name."""
     after_text: bool = False
-    """The stream had yielded text before: such a call is not repeated."""
+    """The stream has already yielded text, so the call is not repeated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,9 +124,9 @@ class AnswerCase:
     id: str
     right: Said | Failure
     whole: str | None = None
-    """The body of the answer when no stream was asked for."""
+    """The body of the answer if no stream was requested."""
     stream: str | None = None
-    """The body of the answer when a stream was asked for."""
+    """The body of the answer if a stream was requested."""
     status: int = 200
     whole_type: str = "application/json"
     stream_type: str = "text/event-stream"
@@ -136,7 +136,7 @@ class AnswerCase:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestCase:
-    """One request on the wire: what the client is asked, and what the server has to receive."""
+    """One request on the wire: the client's arguments, and the body that the server receives."""
 
     id: str
     sent: Mapping[str, object]
@@ -167,7 +167,7 @@ def chunk(
 
 
 def sse(*events: Json | str, done: bool = True) -> str:
-    """The body of a stream: chunks, or the text of events as it stands, then `[DONE]`."""
+    """The body of a stream: chunks, or literal text of events, then `[DONE]`."""
     blocks = [
         event if isinstance(event, str) else f"data: {json.dumps(event)}\n\n" for event in events
     ]

@@ -26,7 +26,7 @@ CALL = {"index": 0, "id": "c1", "function": {"name": "add", "arguments": '{"a": 
 
 
 def text(case: str, stream: str, content: str = "Three.", **right: Any) -> AnswerCase:
-    """A streamed text in a form of its own."""
+    """A streamed text in a special form."""
     return AnswerCase(id=case, stream=stream, right=Said(content=content, **right))
 
 

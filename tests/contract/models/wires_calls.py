@@ -12,7 +12,7 @@ TWO = [("add", {"a": 2, "b": 3}), ("add", {"a": 4, "b": 5})]
 
 
 def call(arguments: object = None, **rest: Any) -> Json:
-    """A tool call, or a part of one; `name=` goes into its function, `at=` is its index."""
+    """A tool call, or a part of one; `name=` is that of its function, `at=` its index."""
     function: Json = {} if arguments is None else {"arguments": arguments}
     if "name" in rest:
         function["name"] = rest.pop("name")

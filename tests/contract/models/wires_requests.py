@@ -73,7 +73,7 @@ DEEP = f'{{"a": {"[" * 300}{"]" * 300}}}'
 
 
 def broken(id: str, arguments: str) -> RequestCase:
-    """Arguments that are no JSON object go back as `{}`, and the model is told."""
+    """Arguments that are no JSON object are sent back as `{}`, and the model is informed."""
     hint = (
         "\nThe arguments of this call could not be read as a JSON object, so they are shown as {}"
         f" above. You wrote: {arguments}\nTo try again, call the tool with a complete JSON object."

@@ -1,4 +1,4 @@
-"""`rediss://`: the password goes to a server only when its certificate has been verified."""
+"""`rediss://`: the password is sent to a server only after its certificate was verified."""
 
 import asyncio
 import ssl

@@ -28,7 +28,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def _server(answers: dict[str, int], *, honest: bool = False) -> Generator[str, None, None]:
-    """Answers each method with its status, and an empty body; `honest` stores what is a probe."""
+    """Answers each method with its status, and an empty body; `honest` stores probes."""
     stored: set[str] = set()
 
     class Handler(BaseHTTPRequestHandler):
@@ -139,7 +139,7 @@ async def test_two_creations_that_meet_are_not_taken_for_an_object_that_exists()
         await store.close()
 
 
-async def test_an_object_that_exists_is_said_to_exist() -> None:
+async def test_an_existing_object_is_reported_as_existing() -> None:
     with _server({"PUT": 412, "HEAD": 200}, honest=True) as url:
         store = open_store(url)
         try:

@@ -1,4 +1,4 @@
-"""What every store must do; the run log stands on it."""
+"""Requirements of every store; the run log depends on them."""
 
 import asyncio
 import random
@@ -131,7 +131,7 @@ async def test_keys_of_any_script_come_back_as_they_were(store: ObjectStore) -> 
 @pytest.mark.parametrize(
     "key", ["", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\x00b", "a\nb", "k" * 901]
 )
-async def test_what_is_no_key_is_refused(store: ObjectStore, key: str) -> None:
+async def test_an_invalid_key_is_refused(store: ObjectStore, key: str) -> None:
     calls: list[Awaitable[object]] = [
         store.put_new(key, b"x"),
         store.put(key, b"x"),
@@ -154,7 +154,7 @@ async def test_a_prefix_is_a_folder_not_the_beginning_of_a_name(store: ObjectSto
         await store.list("run")
 
 
-async def test_a_list_is_sorted_by_whole_keys_and_goes_on_after_any_of_them(
+async def test_a_list_is_sorted_by_whole_keys_and_continues_after_any_of_them(
     store: ObjectStore,
 ) -> None:
     generator = random.Random(11)

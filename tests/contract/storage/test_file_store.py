@@ -1,4 +1,4 @@
-"""What a store in a folder survives: other processes, killed ones, full disks, strange folders."""
+"""A store in a folder with other processes, killed ones, full disks and unusual folders."""
 
 import asyncio
 import errno
@@ -338,7 +338,7 @@ async def test_a_large_folder_is_listed_right_while_it_changes(tmp_path: Path) -
     for key in keys:
         await store.put_new(key, b"")
     old = time.time() - 3600
-    os.utime(tmp_path / "list", (old, old))  # nobody has touched it for an hour
+    os.utime(tmp_path / "list", (old, old))  # not touched for an hour
     assert await store.list("list/", limit=9999) == keys
     assert await store.list("list/", after=keys[700], limit=2) == keys[701:703]
     await store.put_new("list/00000a", b"")
@@ -361,7 +361,7 @@ async def test_a_list_is_not_kept_while_the_clock_of_the_folder_may_stand_still(
     assert await store.list("list/", limit=2) == ["list/00000", "list/00000a"]
 
 
-async def test_a_synced_store_goes_on_after_it_was_closed(tmp_path: Path) -> None:
+async def test_a_synced_store_continues_after_it_was_closed(tmp_path: Path) -> None:
     store = FileStore(tmp_path, fsync=True)
     assert await store.put_new("a", b"1") is True
     await store.close()

@@ -45,7 +45,7 @@ async def test_a_bucket_url_opens_without_asking_the_network(url: str) -> None:
     "url",
     ["", "s3://", "file://", "file://host/path", "ftp://x/y", "redis://x", "s3://b?key=SECRET"],
 )
-def test_what_names_no_store_is_refused_without_repeating_secrets(url: str) -> None:
+def test_an_invalid_store_url_is_refused_without_repeating_secrets(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         open_store(url)
     assert caught.value.data["setting"] == "store"

@@ -1,6 +1,6 @@
 """Clients that are made from the OpenAPI document, by common generators and by `/docs`.
 
-What is generated is type-checked together with a program that uses it, and run against a server.
+A generated client is type-checked together with a program that uses it, and run against a server.
 """
 
 import json

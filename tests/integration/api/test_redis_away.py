@@ -57,7 +57,7 @@ def process(
 
 
 def records_until(running: "subprocess.Popen[str]", action: str) -> list[dict[str, str]]:
-    """What is logged up to that action."""
+    """The log records up to that action."""
     assert running.stderr is not None
     records: list[dict[str, str]] = []
     for line in running.stderr:

@@ -52,14 +52,14 @@ def test_generated_requests_meet_no_5xx_and_no_status_that_is_not_declared(
     _run(f"{server.url}/openapi.json", server.url, tmp_path, *phases, "--max-examples", "15")
 
 
-def test_generated_sequences_of_requests_about_real_runs_hold_too(
+def test_generated_sequences_of_requests_about_real_runs_are_valid(
     server: ApiServer, tmp_path: Path
 ) -> None:
     document: dict[str, Any] = httpx2.get(f"{server.url}/openapi.json").json()
     request = document["components"]["schemas"]["RunOfRegisteredTeam"]
     document["components"]["schemas"]["RunRequest"] = request
     request["properties"]["team"] = {"const": "analysts"}
-    for name in ("delay_seconds", "run_at", "limits"):  # such runs would not end in time
+    for name in ("delay_seconds", "run_at", "limits"):  # these runs would not end in time
         del request["properties"][name]
     narrowed = tmp_path / "openapi.json"
     narrowed.write_text(json.dumps(document), encoding="utf-8")

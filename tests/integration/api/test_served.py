@@ -141,7 +141,7 @@ def test_a_body_beyond_the_limit_is_answered_though_it_is_still_being_sent(
         ("config", "none.yaml", "none.yaml"),
     ],
 )
-def test_settings_that_do_not_hold_end_the_process_with_2_and_say_which(
+def test_invalid_settings_end_the_process_with_2_and_are_named(
     tmp_path: Path, setting: str, value: str, says: str
 ) -> None:
     process = start_api(tmp_path, **{"port": "0", setting: value})
@@ -167,7 +167,7 @@ def test_a_port_that_is_in_use_ends_the_process_with_2_and_names_the_setting(
 
 
 @pytest.mark.parametrize("fault", ["missing bucket", "no put-if-absent"])
-def test_a_store_that_cannot_hold_runs_ends_the_process_with_2(
+def test_an_unusable_store_ends_the_process_with_2(
     tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")

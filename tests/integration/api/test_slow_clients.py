@@ -35,7 +35,7 @@ class Announced(Server):
 
 
 async def read_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-    """What the server sends until it closes the connection."""
+    """The server's bytes until it closes the connection."""
     try:
         async with asyncio.timeout(10):
             return await reader.read()
@@ -95,7 +95,7 @@ async def test_a_client_that_does_not_send_its_body_is_answered_408_and_cut_off(
         assert not w.mailbox.refs
 
 
-async def test_slow_clients_keep_nobody_else_waiting_and_a_held_answer_is_not_slow() -> None:
+async def test_slow_clients_do_not_delay_others_and_a_waiting_request_is_not_slow() -> None:
     limited = world(head_timeout_seconds=0.2, body_timeout_seconds=0.2)
     async with limited as w, serving(w) as port:
         slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
@@ -161,7 +161,7 @@ NOT_HTTP = {
 
 
 @pytest.mark.parametrize("sent", NOT_HTTP.values(), ids=NOT_HTTP.keys())
-async def test_what_is_not_http_is_answered_as_a_problem(sent: bytes) -> None:
+async def test_data_that_is_not_http_is_answered_with_a_problem(sent: bytes) -> None:
     async with world() as w, serving(w) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)

@@ -1,6 +1,6 @@
 """A real worker or API is killed at every point that another process can see.
 
-Afterwards a fresh process goes on, with a lease of a second; every case checks the same promises.
+Then a new process continues, with a lease of a second; every case checks the same guarantees.
 """
 
 import asyncio

@@ -85,7 +85,7 @@ async def test_eight_workers_without_leases_execute_a_run_once(
         assert (tally.claims, tally.extra_calls) == (1, 0)
 
 
-async def test_a_run_that_takes_every_worker_along_is_given_up_and_the_others_go_on(
+async def test_a_run_that_crashes_every_worker_fails_and_the_others_continue(
     tmp_path: Path, figures: Figures
 ) -> None:
     async with CountingModel() as model, deployed(tmp_path, model=model) as deployment:

@@ -1,4 +1,4 @@
-"""A store that fails, lies about it, goes away, or is full."""
+"""A store that fails, loses responses, disappears, or is full."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ async def test_a_bucket_that_fails_and_is_away_for_a_time_loses_and_doubles_noth
 @pytest.mark.skipif(
     shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root and Linux namespaces"
 )
-def test_a_full_disk_holds_runs_up_until_there_is_space(tmp_path: Path, figures: Figures) -> None:
+def test_a_full_disk_delays_runs_until_there_is_space(tmp_path: Path, figures: Figures) -> None:
     program = [sys.executable, "-m", "tests.support.full_disk", str(tmp_path)]
     done = subprocess.run(
         ["unshare", "--mount", *program],

@@ -85,7 +85,7 @@ async def test_a_stream_that_breaks_off_after_text_is_a_retryable_error(fault: F
 
 
 async def test_a_stream_whose_answer_is_whole_is_not_paid_for_again_for_its_usage() -> None:
-    # Chunks: the role, one word, the reason to stop; then the connection goes.
+    # Chunks: the role, one word, the finish reason; then the connection breaks.
     async with scene(Reply(content="x", fault="cut", after=3)) as (server, model, _):
         *words, last = await streamed(model)
     assert words == ["x"]
@@ -94,7 +94,7 @@ async def test_a_stream_whose_answer_is_whole_is_not_paid_for_again_for_its_usag
     assert server.calls == 1
 
 
-async def test_a_limited_server_is_asked_again_when_it_says_and_within_the_limit() -> None:
+async def test_a_rate_limited_server_is_retried_after_its_delay_and_within_the_limit() -> None:
     def limited(**headers: str) -> Reply:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         return Reply(status=429, headers=sent)
@@ -114,7 +114,7 @@ async def test_a_limited_server_is_asked_again_when_it_says_and_within_the_limit
     assert server.calls == 1
 
 
-async def test_attempts_are_bounded_and_their_number_is_told() -> None:
+async def test_attempts_are_bounded_and_counted() -> None:
     async with scene(*[Reply(status=500)] * 9, max_retries=2) as (server, model, _):
         with pytest.raises(ModelError) as raised:
             await model.create(ASK)
@@ -262,7 +262,7 @@ async def test_a_call_of_a_run_carries_the_same_key_at_every_attempt_and_no_othe
     assert keys[3] is None
 
 
-async def test_what_is_sent_and_counted() -> None:
+async def test_request_and_usage() -> None:
     reply = Reply(
         content="x", prompt_tokens=9, completion_tokens=4, cached_tokens=5, reasoning_tokens=2
     )

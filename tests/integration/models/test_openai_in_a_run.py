@@ -1,4 +1,4 @@
-"""A run whose model is behind HTTP: what goes wrong there is seen, survived, and paid once."""
+"""A run whose model is called over HTTP: failures are reported, survived, and paid once."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

@@ -56,7 +56,7 @@ async def test_an_agent_carries_out_both_calls_that_came_at_one_index_without_id
         result = await agent.run(task="2+3 and 4+5?")
     [executed] = [m for m in result.messages if isinstance(m, ToolCallExecutionEvent)]
     assert [outcome.content for outcome in executed.content] == ["5", "9"]
-    # What goes back names each call by an id of its own.
+    # The next request has a unique id for each call.
     asked, *results = server.requests[1]["body"]["messages"][-3:]
     ids = [sent["id"] for sent in asked["tool_calls"]]
     assert len(set(ids)) == 2 and all(ids)

@@ -56,7 +56,7 @@ async def test_a_worker_outlasts_a_redis_that_refuses_writes(tmp_path: Path, sta
                 assert process.poll() is None
 
 
-async def test_a_worker_that_starts_while_redis_loads_its_data_waits_and_goes_on(
+async def test_a_worker_that_starts_while_redis_loads_its_data_waits_and_continues(
     tmp_path: Path,
 ) -> None:
     example(tmp_path / "example", latency_ms=0)

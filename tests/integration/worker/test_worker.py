@@ -148,7 +148,7 @@ def test_the_heartbeat_begins_when_the_worker_consumes(tmp_path: Path) -> None:
         ({"TEAMRUN_STORE_URL": "ftp://x"}, "TEAMRUN_STORE_URL"),
     ],
 )
-def test_settings_that_do_not_hold_end_it_with_2_and_are_named(
+def test_invalid_settings_end_it_with_2_and_are_named(
     tmp_path: Path, settings: dict[str, str], told: str
 ) -> None:
     example(tmp_path / "example")
@@ -161,7 +161,7 @@ def test_settings_that_do_not_hold_end_it_with_2_and_are_named(
 
 
 @pytest.mark.parametrize("fault", ["missing bucket", "no put-if-absent"])
-def test_a_store_that_cannot_hold_runs_ends_it_with_2(tmp_path: Path, fault: str) -> None:
+def test_an_unusable_store_ends_it_with_2(tmp_path: Path, fault: str) -> None:
     example(tmp_path / "example")
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     with (
@@ -235,7 +235,7 @@ def leaving(folder: Path, tool: str) -> None:
 
 
 @pytest.mark.parametrize("tool", ["leave", "send_one_away", "group"])
-async def test_a_tool_that_leaves_fails_alone_and_the_worker_goes_on(
+async def test_a_tool_that_leaves_fails_alone_and_the_worker_continues(
     tmp_path: Path, tool: str
 ) -> None:
     leaving(tmp_path / "example", tool)

@@ -1,4 +1,4 @@
-"""What a user does with the client that openapi-python-client makes; type-checked and run.
+"""A user's program for the client that openapi-python-client generates; type-checked and run.
 
 The test puts the generated package `generated` beside this file.
 """

@@ -65,7 +65,7 @@ async def test_an_answer_is_the_text_of_the_model() -> None:
     assert (model.calls[0].tools, model.calls[0].tool_choice) == ((), "auto")
 
 
-async def test_a_turn_remembers_what_was_said_before() -> None:
+async def test_a_turn_includes_earlier_messages() -> None:
     model = ScriptedModel(["one", "two"], record=True)
     agent = AssistantAgent("ada", model, system_message=None)
 
@@ -164,7 +164,7 @@ async def test_the_context_of_a_handoff_comes_before_its_text() -> None:
     assert model.calls[0].messages == (context, UserMessage(content="yours", source="bob"))
 
 
-async def test_a_model_without_eyes_is_told_where_images_were() -> None:
+async def test_a_model_without_vision_sees_placeholders_for_images() -> None:
     image = Image.from_bytes(b"\x89PNG\r\n\x1a\n-")
     message = MultiModalMessage(content=["look", image], source="user")
     blind, seeing = (

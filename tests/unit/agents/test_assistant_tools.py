@@ -50,7 +50,7 @@ async def fail() -> None:
 
 
 def ask(*calls: tuple[str, Mapping[str, Any]], **step: Any) -> Mapping[str, Any]:
-    """A step in which the model asks for tools."""
+    """A step in which the model requests tools."""
     return {"tool_calls": [{"name": n, "arguments": dict(a)} for n, a in calls], **step}
 
 
@@ -231,7 +231,7 @@ async def test_chunks_beside_tool_calls_are_not_part_of_the_answer() -> None:
 
 
 def insisting(content: Any = None, **options: Any) -> AssistantAgent:
-    """An agent whose model asks for a tool in its reflection, too."""
+    """An agent whose model also requests a tool in its reflection."""
     call = ask(("add", {"a": 1, "b": 2}))
     again = call if content is None else {**call, "content": content}
     return AssistantAgent(
@@ -288,7 +288,7 @@ class Total(BaseModel):
     total: int
 
 
-async def test_structured_output_reflects_unless_told_otherwise() -> None:
+async def test_structured_output_reflects_by_default() -> None:
     steps = [ask(("add", {"a": 1, "b": 2})), {"content": {"total": 3}}]
     reflecting = AssistantAgent("ada", ScriptedModel(steps), tools=[add], output_content_type=Total)
     summing_up = AssistantAgent(
@@ -305,7 +305,7 @@ async def test_structured_output_reflects_unless_told_otherwise() -> None:
     assert type((await turn(summing_up))[-1].chat_message) is ToolCallSummaryMessage
 
 
-async def test_what_goes_wrong_in_a_call_is_told_to_the_model() -> None:
+async def test_a_failure_of_a_call_is_reported_to_the_model() -> None:
     cases = [
         (
             raw("add", "{"),
@@ -514,7 +514,7 @@ async def test_tool_choice_without_tools_is_not_sent() -> None:
     assert model.calls[0].tool_choice == "auto"
 
 
-async def test_the_model_is_shown_its_own_words_unchanged() -> None:
+async def test_the_model_sees_its_own_messages_unchanged() -> None:
     arguments = '{"a": 1,\n "b": 2}'
     agent = AssistantAgent("ada", ScriptedModel([raw("add", arguments)]), tools=[add])
 
@@ -579,7 +579,7 @@ def test_arguments_that_do_not_fit_together_are_refused() -> None:
             AssistantAgent("ada", options.pop("model_client", model), **options)
 
 
-def test_an_agent_says_which_messages_it_may_produce() -> None:
+def test_an_agent_declares_the_messages_that_it_may_produce() -> None:
     model = ScriptedModel([])
 
     assert AssistantAgent("ada", model).produced_message_types == [TextMessage]

@@ -1,4 +1,4 @@
-"""What every agent does with a task."""
+"""The handling of tasks by every agent."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -80,7 +80,7 @@ async def test_a_task_may_be_a_message_or_several() -> None:
     assert (await Echo().run()).messages[-1].to_text() == ""
 
 
-async def test_the_task_can_be_left_out_of_what_comes_back() -> None:
+async def test_the_task_can_be_omitted_from_the_result() -> None:
     result = await Echo().run("hello", output_task_messages=False)
     items = await stream(Echo(), "hello", output_task_messages=False)
 
@@ -94,7 +94,7 @@ async def test_an_empty_task_list_is_refused() -> None:
             await work
 
 
-async def test_what_is_no_chat_message_is_refused() -> None:
+async def test_an_item_that_is_no_chat_message_is_refused() -> None:
     tasks: Any = [TextMessage(content="a", source="x"), "b"]
 
     with pytest.raises(ValueError, match="Invalid message type in task list: str"):

@@ -131,7 +131,7 @@ FAILING = [awaits_what_it_cancels, raises_cancelled, leaves, groups, closes, int
 
 @pytest.mark.parametrize("tool", FAILING)
 @pytest.mark.parametrize("calls", [1, 2])
-async def test_a_tool_that_is_cancelled_from_inside_has_failed_and_its_caller_goes_on(
+async def test_a_tool_that_is_cancelled_from_inside_has_failed_and_its_caller_continues(
     tool: Callable[[], Awaitable[None]], calls: int
 ) -> None:
     agent = AssistantAgent("ada", ask(*[tool.__name__, "fine"][:calls]), tools=[tool, fine])
@@ -196,7 +196,7 @@ async def test_a_tool_that_swallows_the_cancel_does_not_keep_the_run_going() -> 
 
 
 class HangingModel(ScriptedModel):
-    """A model that knows nothing of tokens."""
+    """A model that ignores cancellation tokens."""
 
     def __init__(self) -> None:
         super().__init__([])

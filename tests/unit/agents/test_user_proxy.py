@@ -34,7 +34,7 @@ async def test_the_person_is_asked_and_answers() -> None:
     assert prompts == ["Enter your response: "]
 
 
-async def test_who_was_handed_the_conversation_hands_it_back() -> None:
+async def test_the_target_of_a_handoff_hands_back() -> None:
     async def answer(prompt: str) -> str:
         return prompt
 
@@ -45,7 +45,7 @@ async def test_who_was_handed_the_conversation_hands_it_back() -> None:
     assert message.chat_message.content == "Handoff received from ada. Enter your response: "
 
 
-async def test_a_handoff_to_somebody_else_is_an_error() -> None:
+async def test_a_handoff_to_another_participant_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="from 'ada' is for 'me', not for 'you'"):
         await turn(UserProxyAgent("you"), OVER)
 

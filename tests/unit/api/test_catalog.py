@@ -1,4 +1,4 @@
-"""Every look-up of a team by the API goes through the catalog, with the caller's tenant."""
+"""The API looks up every team in the catalog, with the caller's tenant."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -84,7 +84,7 @@ async def test_a_tenant_has_the_teams_of_its_own_catalog() -> None:
         assert (run.status_code, fault["pointer"], fault["code"]) == (422, "/team", "unknown_team")
 
 
-async def test_a_run_goes_on_with_its_team_when_the_catalog_has_it_no_more() -> None:
+async def test_a_run_continues_with_its_team_after_its_removal_from_the_catalog() -> None:
     catalog = StoredTeams()
     async with two_tenants(catalog) as w:
         *_, run = await asked(w, "their-key")

@@ -1,4 +1,4 @@
-"""Forks and retries: new runs that begin where another one was."""
+"""Forks and retries: new runs that continue another one."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def test_the_answer_is_202_with_a_new_run_and_its_place(route: str) -> None:
     serve(scenario())
 
 
-def test_a_fork_calls_nothing_of_its_past_again_and_hears_what_it_is_told() -> None:
+def test_a_fork_repeats_no_calls_and_gets_its_message() -> None:
     async def scenario() -> None:
         async with world() as w:
             run_id = await w.ended(limits={"max_model_calls": 2})
@@ -73,7 +73,7 @@ def test_a_fork_calls_nothing_of_its_past_again_and_hears_what_it_is_told() -> N
     serve(scenario())
 
 
-def test_a_retry_from_here_shares_what_came_before_the_failure() -> None:
+def test_a_retry_from_here_shares_everything_before_the_failure() -> None:
     async def scenario() -> None:
         async with world() as w:
             answer = await w.client.post(f"/v1/runs/{await failed(w)}/retry", json={"from": "here"})
@@ -154,7 +154,7 @@ def test_a_point_that_does_not_exist_is_422(route: str, body: dict[str, Any], po
         ("retry", {"from_": "here"}, "/from_"),
     ],
 )
-def test_a_body_that_does_not_hold_is_422(route: str, body: dict[str, Any], pointer: str) -> None:
+def test_an_invalid_body_is_422(route: str, body: dict[str, Any], pointer: str) -> None:
     async def scenario() -> None:
         async with world() as w:
             answer = await w.client.post(f"/v1/runs/{await w.ended()}/{route}", json=body)
@@ -181,7 +181,7 @@ def test_only_an_ended_run_is_retried() -> None:
 
 
 @pytest.mark.parametrize("route", BODIES)
-def test_a_run_of_nobody_is_404_and_a_wrong_key_400(route: str) -> None:
+def test_an_unknown_run_is_404_and_an_invalid_key_400(route: str) -> None:
     async def scenario() -> None:
         async with world() as w:
             answer = await w.client.post(f"/v1/runs/run_0/{route}", json=BODIES[route])

@@ -21,7 +21,7 @@ from teamrun_api.app import create_app
 from teamrun_api.settings import ApiSettings
 
 OF_MARKERS = ("removed", "garbage")
-"""A marker is empty, and what is in it is never read: other damage is the same as these."""
+"""A marker is empty and its content is never read, so other damage is equivalent."""
 
 ENDED = ("completed", "failed", "cancelled", "incomplete", "expired")
 
@@ -77,7 +77,7 @@ class Deployment:
 
 
 class Facts:
-    """What the API answers about each run of a store."""
+    """The responses of the API about each run of a store."""
 
     def __init__(self) -> None:
         self.status: dict[str, str] = {}
@@ -97,7 +97,7 @@ class Facts:
 
 
 async def check_the_run(here: Deployment, whole: Wreck, facts: Facts, name: str) -> None:
-    """What is answered about a damaged run is right, or says that it cannot be read."""
+    """Responses about a damaged run are correct, or report that it is unreadable."""
     path = f"/v1/runs/{whole.runs[name].run_id}"
     answer = await here.get(path)
     assert answer.status_code in (200, 404)
@@ -178,7 +178,7 @@ async def check_that_work_goes_on(here: Deployment, whole: Wreck, hurt: str | No
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.id)
 async def test_damage_to_one_object_stops_no_other_run(damage: Damage, whole: Wreck) -> None:
-    # A view spares reading the bodies of entries, and so hides what is wrong in one alone.
+    # With a view, the bodies of entries are not read, so damage in one is not seen.
     may_be_warm = damage.id != "events of a wrong shape"
 
     async def one(here: Deployment, key: str, facts: Facts, *, is_warm: bool) -> str | None:

@@ -20,7 +20,7 @@ def test_a_run_that_has_ended_is_deleted_and_not_found_anywhere() -> None:
     serve(scenario())
 
 
-def test_a_run_that_goes_on_is_not_deleted() -> None:
+def test_a_run_that_continues_is_not_deleted() -> None:
     async def scenario() -> None:
         async with world() as api:
             run_id = await api.submit()

@@ -14,7 +14,7 @@ STREAM = {"Accept": "text/event-stream"}
 LINES = {"Accept": "application/x-ndjson"}
 
 
-def test_pages_lines_and_the_stream_hold_the_same_events() -> None:
+def test_pages_lines_and_the_stream_have_the_same_events() -> None:
     async def scenario() -> None:
         async with world() as w:
             run_id = await w.ended()
@@ -73,7 +73,7 @@ def test_a_stream_resumes_after_any_event(form: str, place: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?types=run.completed", "?types=turn.started"])
-def test_a_browser_that_has_seen_the_end_is_told_to_stop_connecting(query: str) -> None:
+def test_a_browser_that_has_seen_the_end_stops_reconnecting(query: str) -> None:
     async def scenario() -> None:
         async with world() as w:
             run_id = await w.submit()
@@ -95,7 +95,7 @@ def test_a_browser_that_has_seen_the_end_is_told_to_stop_connecting(query: str) 
             (last,) = frames_of(
                 (await w.client.get(url.partition("?")[0], headers=STREAM, params=asked)).text
             )
-            assert last == end  # a program that names its place itself is told the status
+            assert last == end  # a program that sends its position itself gets the status
 
     serve(scenario())
 
@@ -287,7 +287,7 @@ def test_a_client_that_takes_nothing_and_leaves_is_forgotten_too() -> None:
     serve(scenario())
 
 
-def test_a_silent_stream_says_ping() -> None:
+def test_an_idle_stream_sends_pings() -> None:
     async def scenario() -> None:
         async with world(ping_seconds=0.01) as w:
             run_id = await w.submit()

@@ -1,4 +1,4 @@
-"""What `docs/reference/http.md` says of paths and codes is what the code answers."""
+"""Paths and codes in `docs/reference/http.md` match the code."""
 
 import re
 from pathlib import Path

@@ -26,7 +26,7 @@ def test_objects_count_as_depth_too() -> None:
         check_shape({"a": nested(MAX_DEPTH)})
 
 
-def test_a_body_may_hold_as_many_values_as_the_limit_and_no_more() -> None:
+def test_a_body_may_have_at_most_the_limit_of_values() -> None:
     check_shape([0] * (MAX_NODES - 1))
     with pytest.raises(InvalidJson):
         check_shape([0] * MAX_NODES)
@@ -46,7 +46,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
-def test_what_is_no_json_is_refused(data: bytes) -> None:
+def test_text_that_is_no_json_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidJson):
         parse_body(data, ValidateRequest)
 

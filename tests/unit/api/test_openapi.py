@@ -35,7 +35,7 @@ def test_the_committed_document_is_the_one_that_is_served() -> None:
     serve(scenario())
 
 
-def test_it_is_openapi_3_1_and_says_how_keys_are_sent() -> None:
+def test_it_is_openapi_3_1_with_the_security_scheme_of_keys() -> None:
     assert DOCUMENT["openapi"].startswith("3.1.")
     (scheme,) = DOCUMENT["components"]["securitySchemes"].values()
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
@@ -79,7 +79,7 @@ def test_a_field_is_required_or_may_be_left_out_and_has_no_default(name: str) ->
         assert "default" not in schema, field
 
 
-def test_an_answer_says_that_all_of_its_fields_are_sent() -> None:
+def test_all_fields_of_a_response_are_required() -> None:
     for name in ("Run", "RunResult", "RunPage", "Event", "EventPage", "TeamSummary", "Info"):
         assert SCHEMAS[name]["required"] == list(SCHEMAS[name]["properties"])
 
@@ -95,7 +95,7 @@ def test_operation_ids_are_unique() -> None:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_body_has_an_example_that_holds(name: str) -> None:
+def test_every_body_has_a_valid_example(name: str) -> None:
     operation = OPERATIONS[name]
     bodies = [operation["requestBody"]] if "requestBody" in operation else []
     bodies += [response for response in operation["responses"].values() if "content" in response]

@@ -71,7 +71,7 @@ def test_the_output_is_the_last_message_of_those_that_are_named(
     serve(scenario())
 
 
-def test_what_a_limit_cuts_short_has_the_same_output() -> None:
+def test_a_run_ended_by_a_limit_has_the_same_output() -> None:
     async def scenario() -> None:
         spec = team(agent("a"), agent("b"), max_turns=9, output="a")
         result = await result_of(spec, SCRIPT, limits={"max_turns": 4})
@@ -107,7 +107,9 @@ def test_the_poets_of_the_readme_return_their_haiku() -> None:
         ("user", "/team_spec/output"),
     ],
 )
-def test_an_output_that_names_nobody_is_refused_at_its_place(output: Any, pointer: str) -> None:
+def test_an_output_of_an_unknown_agent_is_refused_at_its_location(
+    output: Any, pointer: str
+) -> None:
     async def scenario() -> None:
         async with world() as here:
             body = {"team_spec": team(agent("a"), agent("b"), max_turns=1, output=output)}

@@ -1,4 +1,4 @@
-"""`/` and `/docs`: what they hold, and that they load nothing from elsewhere."""
+"""`/` and `/docs`: their contents, and that they load nothing from elsewhere."""
 
 import re
 
@@ -11,7 +11,7 @@ PARTS = ["/docs", "/docs/docs.js", "/docs/docs.css"]
 
 
 @pytest.mark.parametrize("prefix", ["", "/teamrun"])
-def test_the_root_says_what_this_is_and_every_link_leads_somewhere(prefix: str) -> None:
+def test_the_root_describes_the_server_and_every_link_works(prefix: str) -> None:
     async def scenario() -> None:
         async with world(root_path=prefix) as w:
             index = (await w.client.get("/")).json()
@@ -54,7 +54,7 @@ def test_the_reference_names_no_other_server_and_only_parts_that_there_are() -> 
             for reference in used:
                 if reference != "data:,":
                     assert (await w.client.get(f"/{reference}")).status_code == 200, reference
-            # What comes from a document or an answer is never markup.
+            # Text of a document or a response is never markup.
             script = texts["/docs/docs.js"]
             assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval", script)
             assert (await w.client.get("/docs/nothing.js")).status_code == 404

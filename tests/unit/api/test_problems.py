@@ -23,7 +23,7 @@ def test_every_fault_of_a_request_has_a_status_of_its_own(kind: type[TeamrunErro
         assert 400 <= status_of(kind) < 500 or kind is faults.NotReady
 
 
-def test_what_no_table_knows_is_a_defect_of_the_server() -> None:
+def test_an_exception_outside_of_the_table_is_a_defect_of_the_server() -> None:
     assert [status_of(kind) for kind in (TeamrunError, errors.RunError, errors.NotFound)] == [
         500
     ] * 3
@@ -37,7 +37,7 @@ def test_a_title_is_the_first_sentence_of_the_class() -> None:
     assert title_of(errors.DefinitionError) == "A definition is invalid"
 
 
-def test_a_path_that_does_not_exist_is_404_and_says_where_the_api_begins() -> None:
+def test_an_unknown_path_is_404_and_names_the_prefix_of_the_api() -> None:
     async def scenario() -> None:
         async with world() as w:
             answer = await w.client.get("/runs")

@@ -199,7 +199,7 @@ def test_a_run_that_has_ended_otherwise_cannot_be_cancelled() -> None:
     ("body", "pointer"),
     [({"mode": "gently"}, "/mode"), ({"reason": "x" * 513}, "/reason"), ({"why": "x"}, "/why")],
 )
-def test_a_cancel_that_says_what_it_may_not_is_422(body: dict[str, Any], pointer: str) -> None:
+def test_an_invalid_cancel_is_422(body: dict[str, Any], pointer: str) -> None:
     async def scenario() -> None:
         async with world() as w:
             run_id = await w.submit()
@@ -271,7 +271,7 @@ BAD_QUERIES = [
 
 
 @pytest.mark.parametrize(("query", "name"), BAD_QUERIES, ids=[q[:20] for q, _ in BAD_QUERIES])
-def test_a_parameter_that_does_not_hold_is_400_and_named(query: str, name: str) -> None:
+def test_an_invalid_parameter_is_400_and_named(query: str, name: str) -> None:
     async def scenario() -> None:
         async with world() as w:
             answer = await w.client.get(f"/v1/runs?{query}")

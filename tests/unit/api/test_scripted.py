@@ -1,4 +1,4 @@
-"""A run that a script has answered says so, wherever a client reads it."""
+"""A run with scripted answers is marked in every resource."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from teamrun.testing import ScriptedModel
 
 
 class Real(ModelWrapper):
-    """Stands for a model: what it wraps is a script, which it does not say."""
+    """Acts as a model: wraps a script without reporting it."""
 
     @property
     def is_scripted(self) -> bool:

@@ -49,7 +49,7 @@ BAD_KEYS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("key", BAD_KEYS.values(), ids=BAD_KEYS.keys())
-def test_a_key_that_does_not_hold_is_refused_without_showing_it(
+def test_an_invalid_key_is_refused_without_showing_it(
     monkeypatch: pytest.MonkeyPatch, key: dict[str, Any]
 ) -> None:
     with pytest.raises(UsageError) as caught:

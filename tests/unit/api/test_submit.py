@@ -278,7 +278,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.id)
-def test_a_body_that_does_not_hold_is_422_with_the_field_and_the_remedy(case: Bad) -> None:
+def test_an_invalid_body_is_422_with_the_field_and_the_remedy(case: Bad) -> None:
     async def scenario() -> None:
         async with world() as w:
             answer = await w.client.post("/v1/runs", json=case.body)
@@ -311,7 +311,7 @@ class Broken(MemoryStore):
             raise Unavailable("connect to https://inner.host.example failed")
 
 
-def test_a_store_that_does_not_answer_is_503_and_tells_nothing_of_the_inside() -> None:
+def test_a_store_that_does_not_respond_is_503_without_internal_details() -> None:
     async def scenario() -> None:
         store = Broken()
         async with world(store) as w:
@@ -325,7 +325,7 @@ def test_a_store_that_does_not_answer_is_503_and_tells_nothing_of_the_inside() -
     serve(scenario())
 
 
-def test_a_wait_that_fails_after_the_acceptance_still_tells_the_run(
+def test_a_wait_that_fails_after_the_acceptance_still_returns_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario() -> None:

@@ -23,7 +23,7 @@ def test_the_process_is_healthy_whatever_else_is_not() -> None:
     serve(scenario())
 
 
-def test_readiness_names_what_answers() -> None:
+def test_readiness_names_the_components_that_respond() -> None:
     async def scenario() -> None:
         async with world(checks={"storage": _fine, "redis": _fine}) as w:
             answer = await w.client.get("/readyz")
@@ -87,7 +87,7 @@ def test_components_are_asked_once_in_a_while_however_many_probes_come() -> None
     serve(scenario())
 
 
-def test_info_says_what_the_server_is_and_takes() -> None:
+def test_info_describes_the_server_and_its_limits() -> None:
     async def scenario() -> None:
         async with world() as w:
             info = (await w.client.get("/v1/info")).json()

@@ -24,7 +24,7 @@ def asking(**person: Any) -> dict[str, Any]:
 
 
 async def question(w: World, **person: Any) -> tuple[str, str]:
-    """A run that waits, and the id of what it asks."""
+    """A run that waits, and the id of its question."""
     body = {"team_spec": asking(**person), "input": "Go"}
     run_id = (await w.client.post("/v1/runs", json=body)).json()["id"]
     await w.execute()
@@ -34,7 +34,7 @@ async def question(w: World, **person: Any) -> tuple[str, str]:
     return run_id, action["id"]
 
 
-def test_an_answer_is_202_with_the_run_which_goes_on() -> None:
+def test_an_answer_is_202_with_the_continued_run() -> None:
     async def scenario() -> None:
         async with world() as w:
             run_id, action_id = await question(w)
@@ -183,7 +183,7 @@ def test_a_question_that_is_not_asked_any_more_is_409() -> None:
         ("messages", {"content": "be brief"}, {"content": "be long"}),
     ],
 )
-def test_a_repeated_request_is_said_once_and_another_one_under_its_key_is_refused(
+def test_a_repeated_message_is_delivered_once_and_another_one_with_its_key_is_refused(
     route: str, body: dict[str, Any], other: dict[str, Any]
 ) -> None:
     async def scenario() -> None:
@@ -219,7 +219,7 @@ def test_one_key_may_be_used_for_an_answer_and_for_a_message() -> None:
     serve(scenario())
 
 
-def test_a_message_is_heard_by_the_team() -> None:
+def test_a_message_is_delivered_to_the_team() -> None:
     async def scenario() -> None:
         async with world() as w:
             run_id = await w.submit()
@@ -278,7 +278,7 @@ def test_a_paused_run_stands_still_until_it_is_resumed() -> None:
         ("resume", {"from": "there"}, "/from"),
     ],
 )
-def test_a_body_of_a_pause_or_resume_that_does_not_hold_is_422(
+def test_an_invalid_body_of_a_pause_or_resume_is_422(
     route: str, body: dict[str, Any], pointer: str
 ) -> None:
     async def scenario() -> None:
@@ -293,7 +293,7 @@ def test_a_body_of_a_pause_or_resume_that_does_not_hold_is_422(
     serve(scenario())
 
 
-def test_a_run_that_is_paused_at_a_limit_goes_on_when_the_limit_is_raised() -> None:
+def test_a_run_that_is_paused_at_a_limit_continues_when_the_limit_is_raised() -> None:
     async def scenario() -> None:
         async with world() as w:
             limits = {"max_model_calls": 2, "max_cost_usd": "1.50", "on_limit": "pause"}
@@ -350,7 +350,7 @@ def test_a_run_that_has_ended_takes_no_word_more(route: str) -> None:
 
 
 @pytest.mark.parametrize("route", BODIES)
-def test_a_run_of_nobody_is_404_and_a_wrong_key_400(route: str) -> None:
+def test_an_unknown_run_is_404_and_an_invalid_key_400(route: str) -> None:
     async def scenario() -> None:
         async with world() as w:
             answer = await w.client.post(f"/v1/runs/run_0/{route}", json=BODIES[route])

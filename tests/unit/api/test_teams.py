@@ -32,7 +32,7 @@ def test_a_team_that_is_not_registered_is_404() -> None:
 
 
 @pytest.mark.parametrize("body", [{"team": "writers"}, {"team_spec": TEAM}])
-def test_a_definition_that_holds_is_valid(body: dict[str, Any]) -> None:
+def test_a_correct_definition_is_valid(body: dict[str, Any]) -> None:
     async def scenario() -> None:
         async with world() as w:
             answer = await w.client.post("/v1/teams:validate", json=body)
@@ -42,7 +42,7 @@ def test_a_definition_that_holds_is_valid(body: dict[str, Any]) -> None:
     serve(scenario())
 
 
-def test_a_definition_that_does_not_hold_is_200_with_all_that_is_wrong() -> None:
+def test_an_invalid_definition_is_200_with_all_problems() -> None:
     agent = {**TEAM["participants"][0], "model": "nope", "tools": ["nothing"]}
     spec = {**TEAM, "participants": [agent]}
 

@@ -1,4 +1,4 @@
-"""What the benchmarks measure is measured here once, on one run: it has to go on working."""
+"""Runs each benchmark once, on one run, so that they keep working."""
 
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""What commands are given leads to no other resource, to no traceback and into no message."""
+"""Arguments of commands lead to no other resource, no traceback and no secret in a message."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ REFUSED: list[list[str]] = [
 
 
 @pytest.mark.parametrize("arguments", REFUSED, ids=[" ".join(each)[:40] for each in REFUSED])
-def test_what_cannot_be_asked_is_wrong_use(arguments: list[str]) -> None:
+def test_a_question_without_a_terminal_is_wrong_use(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, [*arguments, "--url", "http://127.0.0.1:1"])
 
     assert isinstance(done.exception, UsageError)

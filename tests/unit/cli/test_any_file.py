@@ -1,4 +1,4 @@
-"""Whatever bytes a definition, a script or a team's JSON consist of: one sentence, no traceback."""
+"""Any bytes in a definition, a script or a team's JSON: one sentence, no traceback."""
 
 import re
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def splice(data: bytes, at: int, length: int, new: bytes) -> bytes:
 
 
 def invoked(files: dict[str, bytes], *arguments: str) -> None:
-    """Run a command beside these files; what it refuses must be wrong use in one sentence each."""
+    """Run a command in the folder of these files; a refusal is wrong use, in one sentence each."""
     with TemporaryDirectory() as folder:
         for name, data in files.items():
             (Path(folder) / name).write_bytes(data)
@@ -141,7 +141,7 @@ PLACES: dict[str, tuple[Callable[[bytes], bytes], int]] = {
 
 
 @pytest.mark.parametrize(("change", "line"), PLACES.values(), ids=PLACES)
-def test_what_cannot_be_read_is_given_with_its_line(
+def test_an_unreadable_part_is_reported_with_its_line(
     change: Callable[[bytes], bytes], line: int
 ) -> None:
     text = FILE.replace("script_file: script.yaml", "script: [x]")

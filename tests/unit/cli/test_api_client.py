@@ -98,7 +98,7 @@ def test_a_problem_becomes_an_error_that_names_the_field(
     assert "/team" in str(caught.value)
 
 
-def test_a_single_fault_is_told_once_with_its_place() -> None:
+def test_a_single_fault_is_reported_once_with_its_location() -> None:
     fault = {"pointer": None, "parameter": "status", "detail": "No such status.", "code": "x"}
     problem = {"detail": "No such status.", "errors": [fault]}
 
@@ -114,7 +114,7 @@ def test_an_answer_of_something_else_is_an_error_with_its_status() -> None:
     assert caught.value.data == {"status_code": 502}
 
 
-def test_where_nobody_listens_the_message_names_the_setting() -> None:
+def test_a_refused_connection_names_the_setting() -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ConnectError("refused", request=request)
 

@@ -1,4 +1,4 @@
-"""`teamrun serve` says when the files that it has read are not those on disk any more."""
+"""`teamrun serve` reports changes of the files that it has read."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ class Stop(Exception):
 
 
 async def hints(config: Path, *changes: tuple[str, str | None]) -> list[str]:
-    """What is told after each change of a file; None removes it."""
+    """The messages after each change of a file; None removes it."""
     told: list[str] = []
     left = list(changes)
 
@@ -31,7 +31,9 @@ async def hints(config: Path, *changes: tuple[str, str | None]) -> list[str]:
     return told
 
 
-async def test_each_change_of_the_file_or_of_code_beside_it_is_told_once(tmp_path: Path) -> None:
+async def test_each_change_of_the_file_or_of_code_next_to_it_is_reported_once(
+    tmp_path: Path,
+) -> None:
     config = tmp_path / "teamrun.yaml"
     config.write_text("version: 1", encoding="utf-8")
     changes = [

@@ -1,4 +1,4 @@
-"""The surface of the command line; what the commands do is tested against a real service."""
+"""The surface of the command line; other tests run the commands against a real service."""
 
 import pytest
 import typer

@@ -16,7 +16,7 @@ from teamrun.errors import UsageError
 
 @contextmanager
 def receiving(bodies: list[Any]) -> Generator[str]:
-    """A server that keeps what it is sent and refuses it; yields its URL."""
+    """A server that keeps and refuses requests; yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -1,4 +1,4 @@
-"""What is checked before a command becomes another process."""
+"""Checks before a command becomes another process."""
 
 import pytest
 

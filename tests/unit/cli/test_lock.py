@@ -13,7 +13,7 @@ def no_wait(_: float) -> None:
     pytest.fail("it waited")
 
 
-def test_a_second_holder_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
     first = FolderLock(tmp_path / "data")
     first.acquire()
     second = FolderLock(tmp_path / "data", sleep=no_wait)
@@ -38,7 +38,7 @@ def test_a_lock_that_was_given_up_can_be_taken(tmp_path: Path) -> None:
     second.close()
 
 
-def test_what_an_ended_holder_has_left_is_waited_for(tmp_path: Path) -> None:
+def test_children_of_an_ended_process_are_waited_for(tmp_path: Path) -> None:
     """A child that inherited the lock of a process that is gone ends while we wait."""
     lock = FolderLock(tmp_path)
     holder = subprocess.Popen(

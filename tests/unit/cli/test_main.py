@@ -61,7 +61,7 @@ def teamrun(
 
 
 def refused(done: subprocess.CompletedProcess[bytes], status: int = 2) -> str:
-    """The one line that says what is wrong."""
+    """The one line with the error."""
     text = done.stderr.decode("utf-8")
     assert done.returncode == status, text
     [line] = text.splitlines()
@@ -116,7 +116,7 @@ def test_a_service_that_does_not_answer_is_status_1(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["127.0.0.1:8080", "ftp://127.0.0.1", "http://[", "http://a:99999", "x"]
 )
-def test_what_is_no_url_of_an_api_is_status_2(url: str, tmp_path: Path) -> None:
+def test_an_invalid_url_of_an_api_is_status_2(url: str, tmp_path: Path) -> None:
     refused(teamrun("teams", "--url", url, folder=tmp_path))
 
 

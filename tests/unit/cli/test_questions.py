@@ -1,4 +1,4 @@
-"""Questions of a run at the terminal: what is asked, what is sent, what is told."""
+"""Questions of a run at the terminal: prompts, answers and messages."""
 
 import json
 import shlex
@@ -26,7 +26,7 @@ UNFIT = httpx2.Response(422, json={"code": "unfit_answer", "detail": "That does 
 
 
 class Scene:
-    """A run that asks one thing, and a person who says some lines."""
+    """A run with one question, and a person who enters some lines."""
 
     def __init__(self, *lines: str | None, answers: list[httpx2.Response] | None = None) -> None:
         self.lines = list(lines)
@@ -149,7 +149,7 @@ def test_a_question_that_was_answered_elsewhere_is_not_asked() -> None:
     assert (scene.prompts, scene.sent, scene.told) == ([], [], [])
 
 
-def test_who_answers_too_late_is_told_and_goes_on_watching() -> None:
+def test_an_answer_that_is_too_late_is_reported_and_watching_continues() -> None:
     scene = Scene("go on", answers=[STALE])
 
     scene.attend()
@@ -165,7 +165,7 @@ def test_who_answers_too_late_is_told_and_goes_on_watching() -> None:
         ({"schema": FORM}, {"data": {}}),
     ],
 )
-def test_without_a_terminal_it_is_told_how_to_answer(
+def test_without_a_terminal_the_command_that_answers_is_printed(
     question: dict[str, Any], said: dict[str, Any]
 ) -> None:
     scene = Scene()
@@ -188,7 +188,7 @@ def test_the_end_of_the_input_leaves_the_question_open() -> None:
     assert scene.sent == []
 
 
-def test_the_command_that_is_told_holds_no_key() -> None:
+def test_the_printed_command_contains_no_key() -> None:
     scene = Scene()
 
     scene.attend(terminal=False, api_key="sk-canary")

@@ -1,4 +1,4 @@
-"""`teamrun run` where it refuses, and what a person types at it."""
+"""`teamrun run`: refusals, and input of a person."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""`teamrun run` keeps what a definition promises, as a durable run and the library do."""
+"""`teamrun run` executes definitions like a durable run and the library."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from teamrun.components.team_file import load_registry
 
 TABLE = [*CASES, *TEAM_CASES]
 NO_FEATURE = {"name", "type"}
-"""Every definition has them; a class stands for its type."""
+"""Fields of every definition; a class implies its type."""
 
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.id)
@@ -62,7 +62,7 @@ def _features() -> set[str]:
         fields = [field for field in model.model_fields if field not in NO_FEATURE]
         found |= {name, *(f"{name}.{field}" for field in fields)}
         found |= {f"{name}.{key}={word}" for key, hint in hints.items() for word in _words(hint)}
-    # `where` is no option, and `timeout` is what the file calls `timeout_seconds`.
+    # `where` is no option, and `timeout` is `timeout_seconds` in the file.
     fields = {field.name for field in dataclasses.fields(ToolEntry)} - {"name", "where"}
     found |= {f"tool.{name.removesuffix('_seconds')}" for name in fields}
     hints = get_type_hints(ToolEntry)

@@ -1,4 +1,4 @@
-"""What the command line shows of a script that answers because a variable is not set."""
+"""Output of the command line about a script that replaces a model."""
 
 from pathlib import Path
 

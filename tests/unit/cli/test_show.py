@@ -27,7 +27,7 @@ def message(text: object, source: str = "a") -> dict[str, Any]:
     return {"message": {"source": source, "content": text}}
 
 
-def test_text_that_was_streamed_is_not_said_twice() -> None:
+def test_streamed_text_is_printed_once() -> None:
     out = shown(
         ("message.delta", "a", {"text": "Hello "}),
         ("message.delta", "a", {"text": "you."}),
@@ -71,7 +71,7 @@ def test_text_that_waits_for_another_agents_is_shown_when_that_one_fails() -> No
     assert out == "a: Half\na model m failed: No.\nb: Whole\n"
 
 
-def test_tool_calls_and_what_they_return_are_shown() -> None:
+def test_tool_calls_and_their_results_are_shown() -> None:
     out = shown(
         ("tool.call.requested", "a", {"tool": "add", "arguments": '{"x": 1}'}),
         ("tool.call.completed", "a", {"tool": "add", "result": "2"}),
@@ -81,7 +81,7 @@ def test_tool_calls_and_what_they_return_are_shown() -> None:
     assert out.splitlines() == ['a → add({"x": 1})', "a ← add: 2", "a ← add: No."]
 
 
-def test_markup_in_what_agents_say_is_text() -> None:
+def test_markup_in_messages_of_agents_is_text() -> None:
     assert shown(("message.created", "a", message("[bold]x[/bold]"))) == "a: [bold]x[/bold]\n"
 
 
@@ -94,11 +94,11 @@ def test_pictures_and_structures_have_a_text() -> None:
     assert out.splitlines() == ["a: See [image]", 'a: {"x": 1}']
 
 
-def test_what_says_nothing_to_a_person_is_passed_over() -> None:
+def test_events_without_information_for_a_person_are_skipped() -> None:
     assert shown(("turn.started", "a", {"turn": 1}), ("log.written", None, {})) == ""
 
 
-def test_what_is_asked_and_decided_is_shown() -> None:
+def test_questions_and_decisions_are_shown() -> None:
     out = shown(
         ("run.input_required", "boss", {"id": "x", "prompt": "May I? "}),
         ("run.input_received", "boss", {"action_id": "x", "decision": "approve"}),
@@ -165,7 +165,7 @@ def test_progress_and_retries_are_shown_with_cause_and_delay() -> None:
     assert [part in out[3] for part in ("attempt 2", "2026-03-31", "Overloaded.")] == [True] * 3
 
 
-def test_at_a_terminal_what_is_waited_for_is_shown_until_something_happens() -> None:
+def test_at_a_terminal_the_reason_for_waiting_is_shown_until_the_next_event() -> None:
     file = StringIO()
     view = EventView(Console(file=file, force_terminal=True, no_color=True, width=200))
     view.show("model.call.started", "a", {"model": "main"}, seq=1)
@@ -226,9 +226,7 @@ ANYTHING = st.recursive(
     data=st.dictionaries(NAMES, ANYTHING, max_size=4),
     seq=st.booleans(),
 )
-def test_whatever_an_event_has_in_it_the_view_goes_on(
-    kind: str, data: dict[str, Any], seq: bool
-) -> None:
+def test_the_view_accepts_any_event(kind: str, data: dict[str, Any], seq: bool) -> None:
     view = EventView(Console(file=StringIO(), highlight=False, soft_wrap=True, width=200))
     event = Event(
         id="run_1-1", seq=1, type=kind, time=datetime.now(UTC), run_id="run_1", agent="a", data=data

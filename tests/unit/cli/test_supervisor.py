@@ -1,4 +1,4 @@
-"""With real processes: what is tested is what the operating system does."""
+"""With real processes, because the behaviour of the operating system matters."""
 
 import asyncio
 import os
@@ -68,7 +68,7 @@ async def test_too_many_deaths_end_the_whole_with_1(tmp_path: Path) -> None:
     assert len(pids(path)) == 5
 
 
-async def test_a_child_whose_settings_do_not_hold_ends_the_whole_with_2() -> None:
+async def test_a_child_with_invalid_settings_ends_the_service_with_2() -> None:
     async def work(supervisor: Supervisor) -> None:
         supervisor.keep(program("raise SystemExit(2)"))
         assert await supervisor.wait() == 2
@@ -94,7 +94,7 @@ async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace_time(
     assert [vars(record)["action"] for record in caplog.records] == ["serve.child_killed"]
 
 
-async def test_the_end_interrupts_what_is_waited_for() -> None:
+async def test_the_end_interrupts_waiting() -> None:
     async def work(supervisor: Supervisor) -> None:
         supervisor.end(0)
         assert not await supervisor.until(lambda: False)

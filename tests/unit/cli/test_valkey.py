@@ -33,5 +33,5 @@ def test_the_socket_is_in_a_private_folder_with_a_short_name(tmp_path: Path) -> 
     socket_path(tmp_path).parent.rmdir()
 
 
-def test_nobody_answers_on_a_socket_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_socket_gives_no_response(tmp_path: Path) -> None:
     assert command(tmp_path / "no.sock", "PING") is None

@@ -1,4 +1,4 @@
-"""Whatever text an option or argument is given, a command ends in order and names what is wrong."""
+"""With any text as an option or argument, a command ends normally and names the error."""
 
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -49,14 +49,14 @@ MORE = {
 
 
 def arguments_of(name: str) -> list[str]:
-    """What the command needs besides options."""
+    """The required arguments of the command."""
     assert isinstance(root, TyperGroup)
     needed = [param for param in root.commands[name].params if isinstance(param, TyperArgument)]
     return ["x" for param in needed if param.required]
 
 
 def ended(name: str, *arguments: str) -> BaseException | None:
-    """How the command ended; asserts that it is one of the ways that the entry point knows."""
+    """The end of the command; asserts that the entry point handles it."""
     given = [name, *arguments]
     assert isinstance(root, TyperGroup)
     if any("--url" in param.opts for param in root.commands[name].params):
@@ -180,7 +180,9 @@ def test_a_replay_from_a_folder_that_does_not_exist_makes_none(tmp_path: Path) -
     ("arguments", "kind"),
     [(["../../x"], RunNotFound), (["."], RunNotFound), (["r", "--tenant", "../x"], UsageError)],
 )
-def test_a_replay_of_what_is_no_run_says_so(arguments: list[str], kind: type[UsageError]) -> None:
+def test_a_replay_of_an_unknown_run_is_an_error(
+    arguments: list[str], kind: type[UsageError]
+) -> None:
     assert isinstance(ended("replay", *arguments), kind)
 
 
@@ -229,7 +231,7 @@ def test_credentials_of_any_shape_are_repeated_by_no_message(secret: str) -> Non
     assert not {part for part in ("HUN", "TER2", "ann:") if part in str(caught.value)}
 
 
-def test_what_a_run_waits_for_is_shown_without_credentials() -> None:
+def test_the_reason_why_a_run_waits_is_shown_without_credentials() -> None:
     told: list[str] = []
     client = ApiClient("http://ann:HUNTER2@127.0.0.1:1")
     action = RequiredAction(id="a", type="input", prompt="?")

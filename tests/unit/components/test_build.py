@@ -1,4 +1,4 @@
-"""Teams made of definitions: what they consist of, and what goes through the wiring."""
+"""Teams built from definitions: their parts, and the calls of the wiring."""
 
 from typing import Any
 
@@ -134,7 +134,7 @@ def test_every_leaf_goes_through_the_wiring_under_its_path() -> None:
     ]
 
 
-async def test_what_the_wiring_returns_is_what_the_team_uses() -> None:
+async def test_the_team_uses_the_results_of_the_wiring() -> None:
     spec = pair(termination={"type": "text_mention", "text": "APPROVE"})
     spec["agents"][1] = {"type": "user_proxy_agent", "name": "boss"}
     model = ScriptedModel({"writer": ["is it right?"]})

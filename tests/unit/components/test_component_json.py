@@ -1,4 +1,4 @@
-"""AutoGen component JSON in a request: converted where everything in it exists here."""
+"""AutoGen component JSON in a request: converted if everything in it exists here."""
 
 import json
 from dataclasses import dataclass
@@ -216,7 +216,7 @@ def test_a_person_and_a_handoff_to_one_are_taken() -> None:
         assert registry().validate(team_spec=each).valid
 
 
-def test_what_the_profile_decides_is_a_warning() -> None:
+def test_options_of_the_profile_are_a_warning() -> None:
     validation = registry().validate(
         team_spec=team(assistant(model_client=model(temperature=0.3, model_info={"vision": True})))
     )
@@ -292,7 +292,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-def test_what_cannot_be_taken_is_refused_at_its_place(case: Case) -> None:
+def test_unsupported_parts_are_refused_at_their_location(case: Case) -> None:
     with pytest.raises(DefinitionError) as caught:
         registry().resolve(team_spec=case.team_spec)
 
@@ -324,7 +324,7 @@ REMEDIES: dict[str, Json] = {
     "models.replay.ReplayChatCompletionClient": team(assistant(model_client="main")),
     "models.cache.ChatCompletionCache": team(assistant(model_client="main")),
 }  # fmt: skip
-"""What one who follows the remedy for each component that is not converted writes instead."""
+"""The result of following the remedy for each component that is not converted."""
 
 
 @pytest.mark.parametrize("provider", UNSUPPORTED)

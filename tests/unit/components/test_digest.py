@@ -16,7 +16,7 @@ def test_it_is_the_sha256_of_compact_json() -> None:
     assert digest({}) == hashlib.sha256(b"{}").hexdigest()
 
 
-def test_a_field_that_says_nothing_is_not_content() -> None:
+def test_an_empty_field_is_not_content() -> None:
     plain = AssistantDefinition(name="a", model="m")
     spoken = AssistantDefinition(name="a", model="m", description=None)
 

@@ -1,4 +1,4 @@
-"""Whatever is sent as a definition, the answer is a team or a `DefinitionError`."""
+"""For any definition, the result is a team or a `DefinitionError`."""
 
 import copy
 import json
@@ -110,7 +110,7 @@ def check(raw: Any) -> None:
         assert REGISTRY.validate(team_spec=raw).valid
 
 
-def test_the_unchanged_documents_hold() -> None:
+def test_the_unchanged_documents_are_valid() -> None:
     assert REGISTRY.resolve(team_spec=VALID).name == "desk"
     assert REGISTRY.resolve(team_spec=COMPONENT).definition.type == "round_robin_group_chat"
 

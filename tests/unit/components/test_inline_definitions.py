@@ -1,4 +1,4 @@
-"""What a client may send as `team_spec`, and what is refused, each with its place and its kind."""
+"""Accepted and refused values of `team_spec`, with the pointer and code of each problem."""
 
 import sys
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ def test_both_names_of_a_field_mean_the_same_team() -> None:
     assert one.digest == other.digest
 
 
-def test_an_inline_team_may_hold_a_team() -> None:
+def test_an_inline_team_may_contain_a_team() -> None:
     resolved = registry().resolve(team_spec=spec(agent(), spec(agent(), name="inner")))
 
     assert [member.name for member in resolved.definition.participants] == ["writer", "inner"]
@@ -292,14 +292,14 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-def test_what_does_not_hold_is_refused_at_its_place(case: Case) -> None:
+def test_an_invalid_part_is_refused_at_its_location(case: Case) -> None:
     error = refused(case.team_spec)
 
     assert (error.code, error.pointer) == (case.code, "/team_spec" + case.pointer)
     assert case.says in error.message
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     bad = spec(agent(model="x", tools=["y"]), agent(name="b", api_key="k"), max_rounds=-1)
 
     validation = registry().validate(team_spec=bad)
@@ -394,7 +394,7 @@ def test_a_team_may_have_persons(name: str) -> None:
     assert (checked.valid, checked.errors, checked.warnings) == (True, [], [])
 
 
-def test_what_a_person_is_asked_for_is_part_of_the_definition() -> None:
+def test_the_question_to_a_person_is_part_of_the_definition() -> None:
     team = registry().resolve(team_spec=PERSONS["an answer of a form"]).definition
 
     assert team.participants[1] == UserProxyDefinition(

@@ -31,7 +31,7 @@ def test_a_name_that_an_object_has_twice_is_refused_at_any_depth(
 
 
 @pytest.mark.parametrize("text", ["NaN", "[-Infinity]", '{"a": Infinity}', "[" * 200_000])
-def test_what_only_python_reads_is_refused(text: str) -> None:
+def test_json_that_only_python_accepts_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         load_json(text)
 

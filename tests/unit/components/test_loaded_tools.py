@@ -1,4 +1,4 @@
-"""What tools and persons of a loaded team get outside of a run: the same as in a run."""
+"""Tools and people of a loaded team behave the same outside of a run as in a run."""
 
 from typing import Any
 

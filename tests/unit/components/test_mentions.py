@@ -50,7 +50,7 @@ class Case:
     id: str
     termination: Json
     pointer: str | None
-    """Where the fault is; None: there is none."""
+    """The pointer of the problem; None: there is none."""
     says: str = ""
 
 
@@ -125,7 +125,7 @@ def test_a_component_is_checked_alike() -> None:
     ],
     ids=["twice", "differs in case", "a tool", "a tool in other case", "named alike"],
 )
-def test_a_handoff_that_a_model_cannot_tell_from_another_tool_is_refused(
+def test_a_handoff_with_the_name_of_another_tool_is_refused(
     handoffs: list[Any], index: int
 ) -> None:
     checked = registry().validate(team_spec=team(agent(tools=["look_up"], handoffs=handoffs)))

@@ -1,4 +1,4 @@
-"""Model profiles: which one answers, with which options, and what their digests tell."""
+"""Model profiles: their selection, options and digests."""
 
 from datetime import timedelta
 from typing import Any
@@ -85,14 +85,14 @@ def test_options_are_expanded_and_typed() -> None:
     }
 
 
-def test_a_script_is_taken_as_it_stands() -> None:
+def test_a_script_is_used_unchanged() -> None:
     assert WORDS.arguments({"KEY": "secret"}) == {
         "script": ["costs ${KEY}"],
         "latency": timedelta(milliseconds=20),
     }
 
 
-def test_an_option_that_does_not_hold_when_expanded_is_an_error_without_its_value() -> None:
+def test_an_option_that_is_invalid_when_expanded_is_an_error_without_its_value() -> None:
     options = {"model": "x", "api_key": "k", "temperature": "${T}"}
     hot = Profile("main", "openai", options, where="/models/main")
 
@@ -123,7 +123,7 @@ def test_a_model_is_found_by_the_name_of_its_profile_or_of_its_provider() -> Non
     assert profiles.for_model("gpt-9") is None
 
 
-async def test_closing_closes_what_was_made_and_nothing_that_was_handed_in() -> None:
+async def test_closing_closes_created_parts_and_no_given_ones() -> None:
     closed: list[str] = []
 
     class Closing(ScriptedModel):

@@ -95,7 +95,7 @@ teams:
 
 
 def faults(folder: Path, text: str) -> list[str]:
-    """The pointers of what is refused."""
+    """The pointers of the problems."""
     path = folder / "teamrun.yaml"
     path.write_text(text, encoding="utf-8")
     try:
@@ -154,7 +154,7 @@ def test_a_profile_takes_numbers_and_switches_as_texts_because_variables_are_tex
     assert faults(tmp_path, text) == []
 
 
-def test_a_text_with_a_variable_in_place_of_a_number_says_where_variables_are_replaced(
+def test_a_variable_in_place_of_a_number_is_refused(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "teamrun.yaml"
@@ -183,7 +183,7 @@ def test_a_text_with_a_variable_in_place_of_a_number_says_where_variables_are_re
         ("tools: [size]}", "tools: [size], handoffs: [a]}", "/agents/a/handoffs/0"),
     ],
 )  # fmt: skip
-def test_what_only_follows_from_a_fault_is_no_other_fault(
+def test_consequences_of_a_problem_are_not_reported(
     tmp_path: Path, old: str, new: str, where: str
 ) -> None:
     assert old in FILE

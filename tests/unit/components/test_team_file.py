@@ -1,4 +1,4 @@
-"""`teamrun.yaml`: what it may hold, and what is refused, each with its place and its kind."""
+"""`teamrun.yaml`: accepted and refused contents, with the pointer and code of each problem."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -52,7 +52,7 @@ def refused(folder: Path, text: str, **environ: str) -> DefinitionError:
     return caught.value
 
 
-def test_where_there_is_no_file_a_first_one_is_shown_that_holds(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_with_a_valid_example(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError) as caught:
         load_registry(tmp_path / "none.yaml", environ={})
 
@@ -76,7 +76,7 @@ def test_a_file_becomes_a_registry(tmp_path: Path) -> None:
     assert [(use.profile, use.type) for use in summary.models] == [("main", "scripted")]
 
 
-def test_the_name_of_an_agent_is_its_key_unless_it_says_otherwise(tmp_path: Path) -> None:
+def test_the_name_of_an_agent_is_by_default_its_key(tmp_path: Path) -> None:
     text = GOOD.replace("editor: {", "the-editor: {name: ed, ").replace(
         ", editor]", ", the-editor]"
     )
@@ -98,7 +98,7 @@ def test_models_may_be_a_list(tmp_path: Path) -> None:
     assert set(load(tmp_path, text).resolve(team="t").models) == {"gpt-4o", "small"}
 
 
-def test_a_price_of_the_file_goes_before_what_is_known_of_the_model(tmp_path: Path) -> None:
+def test_a_price_of_the_file_takes_precedence_over_the_table(tmp_path: Path) -> None:
     registry = load(
         tmp_path,
         """
@@ -149,7 +149,7 @@ def test_a_team_may_be_a_member_of_another(tmp_path: Path) -> None:
     ]
 
 
-def test_a_tool_says_what_its_calls_do_outside(tmp_path: Path) -> None:
+def test_a_tool_declares_its_side_effects(tmp_path: Path) -> None:
     module = f"{tmp_path.name}_payments"
     source = "def pay(amount: int) -> str:\n    'Pay.'\n    return 'paid'\n"
     (tmp_path / f"{module}.py").write_text(source, encoding="utf-8")
@@ -205,7 +205,7 @@ def parrots(folder: Path, written: str) -> str:
     return text.replace("builtins:len", "MODULE:size").replace("MODULE", module)
 
 
-def test_an_agent_has_a_class_of_its_own(tmp_path: Path) -> None:
+def test_an_agent_can_have_a_custom_class(tmp_path: Path) -> None:
     text = parrots(tmp_path, '{class: "MODULE:Parrot", model: main, options: {word: caw}}')
     registry = load(tmp_path, text)
     resolved = registry.resolve(team="desk")
@@ -281,7 +281,7 @@ def test_a_class_that_creates_no_such_agent_is_reported(
 @pytest.mark.parametrize(
     "said", ["effects: none", "effects: write", "approval: true", "session: stateful"]
 )
-def test_what_is_said_of_a_tools_calls_changes_its_digest(said: str, tmp_path: Path) -> None:
+def test_the_call_options_of_a_tool_change_its_digest(said: str, tmp_path: Path) -> None:
     plain = load(tmp_path, GOOD).resolve(team="desk").tools
     other = load(tmp_path, changed('"builtins:len"', f'"builtins:len", {said}'))
 
@@ -475,7 +475,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-def test_what_does_not_hold_is_refused_at_its_place(case: Case, tmp_path: Path) -> None:
+def test_an_invalid_part_is_refused_at_its_location(case: Case, tmp_path: Path) -> None:
     error = refused(tmp_path, case.text)
 
     assert (error.code, error.pointer) == (case.code, case.pointer)

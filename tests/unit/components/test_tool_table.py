@@ -1,4 +1,4 @@
-"""Registered tools: where they are found, what they become, and what a mistake is called."""
+"""Registered tools: import, conversion, and errors."""
 
 import sys
 from pathlib import Path
@@ -41,7 +41,7 @@ seven = 7
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    # A name of its own per test: modules of a process are shared.
+    # A unique name per test: modules of a process are shared.
     (tmp_path / f"{tmp_path.name}_tools.py").write_text(MODULE, encoding="utf-8")
     return tmp_path
 
@@ -81,7 +81,7 @@ def test_a_tool_object_is_taken_as_it_is(folder: Path) -> None:
     assert table(folder, "halve", "halve").get("halve").description == "Halve."
 
 
-def test_a_tool_object_says_itself_how_it_is_called(folder: Path) -> None:
+def test_a_tool_object_defines_its_call_options(folder: Path) -> None:
     path = f"{folder.name}_tools:halve"
     entry = ToolEntry(name="halve", function=path, approval=True, where="/tools/halve")
 
@@ -91,7 +91,7 @@ def test_a_tool_object_says_itself_how_it_is_called(folder: Path) -> None:
     assert "'approval'" in error.message
 
 
-def test_the_digest_of_a_tool_that_was_handed_in_holds_how_it_is_called() -> None:
+def test_the_digest_of_a_tool_object_covers_its_call_options() -> None:
     def made(**conduct: Any) -> str:
         tool = FunctionTool(lambda: 1, "Measure.", name="size", **conduct)
         return ToolTable(tools=[tool]).digest("size")

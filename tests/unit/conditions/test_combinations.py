@@ -1,4 +1,4 @@
-"""`|` fires with the first, `&` with the last; both say which was first."""
+"""`|` fires with the first, `&` with the last; the code is that of the first."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Each condition fires when it should, in AutoGen's words, and says so by a stable code."""
+"""Each condition fires when it should, with AutoGen's text and a stable code."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence

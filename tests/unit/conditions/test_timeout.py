@@ -12,7 +12,7 @@ from teamrun.messages.origin import current_origin
 
 
 class Stopwatch:
-    """A source of ids and times that moves only when told."""
+    """A source of ids and times that advances only on request."""
 
     def __init__(self) -> None:
         self.time = datetime(2030, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""`Console` prints a stream as it comes and hands back its result."""
+"""`Console` prints a stream as it arrives and returns its result."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence

@@ -1,4 +1,4 @@
-"""What each model context remembers, and what it shows."""
+"""The contents of each model context, and the messages that it shows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -100,7 +100,7 @@ async def test_buffered_shows_no_results_without_their_request() -> None:
     assert await shown(BufferedChatCompletionContext(3, messages)) == messages
 
 
-async def test_head_and_tail_says_how_many_it_leaves_out() -> None:
+async def test_head_and_tail_shows_the_number_of_omitted_messages() -> None:
     skipped = UserMessage(content="Skipped 2 messages.", source="System")
     context = HeadAndTailChatCompletionContext(1, 2, say("a", "b", "c", "d", "e"))
 
@@ -157,7 +157,7 @@ def test_sizes_are_at_least_one() -> None:
 
 
 class LastThree(ChatCompletionContext):
-    """A class of a user's own, which knows nothing of tools."""
+    """A custom class without support for tools."""
 
     async def get_messages(self) -> list[LLMMessage]:
         return self._messages[-3:]

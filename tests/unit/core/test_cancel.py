@@ -12,7 +12,7 @@ from teamrun.core import CancellationToken
 from teamrun.core.cancel_scope import cancelled_by
 
 
-async def test_the_await_under_way_is_cancelled_and_the_task_goes_on() -> None:
+async def test_the_await_under_way_is_cancelled_and_the_task_continues() -> None:
     token, reached = CancellationToken(), asyncio.Event()
 
     async def work() -> str:
@@ -52,12 +52,12 @@ async def test_a_cancel_from_another_thread_that_comes_late_hits_nothing() -> No
     with pytest.raises(asyncio.CancelledError), cancelled_by(token):
         thread = threading.Thread(target=token.cancel)
         thread.start()
-        thread.join()  # asked, but the loop has not heard of it
+        thread.join()  # requested, but the loop has not run since
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
 
-async def test_work_that_swallows_the_cancel_does_not_go_on() -> None:
+async def test_work_that_swallows_the_cancel_does_not_continue() -> None:
     token = CancellationToken()
 
     async def stubborn() -> None:
@@ -84,7 +84,7 @@ async def test_an_error_that_the_cancel_caused_is_kept_as_its_cause() -> None:
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-async def test_who_cancels_from_inside_ends_with_the_block() -> None:
+async def test_a_canceller_inside_ends_with_the_block() -> None:
     token = CancellationToken()
     with pytest.raises(asyncio.CancelledError), cancelled_by(token):
         token.cancel()
@@ -103,7 +103,7 @@ async def test_blocks_may_be_nested_and_cancel_once() -> None:
 
 
 class Counting(CancellationToken):
-    """Counts the callbacks that it holds."""
+    """Counts its callbacks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ async def test_a_token_forgets_work_that_has_ended() -> None:
     with cancelled_by(token):
         await asyncio.sleep(0)
     token.cancel()
-    await asyncio.sleep(0)  # raises if the cancel reached what has ended
+    await asyncio.sleep(0)  # raises if the cancel reached ended work
     assert token.held == 0
 
 

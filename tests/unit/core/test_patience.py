@@ -53,7 +53,7 @@ def test_a_caller_that_is_cancelled_does_not_wait_for_such_work(
     "error",
     [ValueError(), TimeoutError(), SystemExit(3), GeneratorExit(), asyncio.CancelledError()],
 )
-def test_what_the_work_raises_is_raised(error: BaseException) -> None:
+def test_an_exception_of_the_work_is_raised(error: BaseException) -> None:
     async def scenario() -> None:
         with pytest.raises(type(error)) as raised:
             await within(60, _raises(error))
@@ -62,7 +62,7 @@ def test_what_the_work_raises_is_raised(error: BaseException) -> None:
     asyncio.run(scenario())
 
 
-def test_what_the_work_returns_is_returned() -> None:
+def test_the_result_of_the_work_is_returned() -> None:
     async def scenario() -> None:
         assert await within(60, asyncio.sleep(0, "done")) == "done"
 

@@ -1,4 +1,4 @@
-"""The classes that ship keep what the protocols promise."""
+"""The shipped classes conform to the protocols."""
 
 from teamrun.agents import AssistantAgent, UserProxyAgent
 from teamrun.core import ChatAgent, TaskRunner, Team
@@ -6,7 +6,7 @@ from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
 
 
-def test_agents_and_teams_are_told_apart() -> None:
+def test_agents_and_teams_are_distinguished() -> None:
     agent = AssistantAgent("ada", ScriptedModel([]))
     agents: list[ChatAgent] = [agent, UserProxyAgent("me")]
     team: Team = RoundRobinGroupChat([agent])

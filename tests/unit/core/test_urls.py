@@ -1,4 +1,4 @@
-"""What a URL shows of itself: never a user name, a password or a query."""
+"""Public forms of URLs contain no user name, password or query."""
 
 import re
 

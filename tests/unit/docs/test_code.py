@@ -2,7 +2,7 @@
 
 Blocks of a page are taken in their order and share a folder and a namespace. A block with a title
 is written to the file of that name (a team file without `version` is added to the one that is
-there); `output` is what the block before it prints.
+there); `output` is the output of the block before it.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ class Reading:
             take(block)
 
     def _python(self, block: Block) -> None:
-        # The place of the block is where a traceback points.
+        # A traceback points to the location of the block.
         code = compile("\n" * block.line + block.text, str(ROOT / block.page), "exec")
         if block.title.startswith("test_"):
             self._call_tests(code)
@@ -122,7 +122,7 @@ class Reading:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a page is read; modules that are imported from there are forgotten afterwards."""
+    """The folder of a page; modules imported from it are removed afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)

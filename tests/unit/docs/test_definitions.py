@@ -37,7 +37,7 @@ CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
     "### `round_robin_group_chat`": (teams.RoundRobinDefinition, {"type"}),
     "### `selector_group_chat`": (teams.SelectorDefinition, SHARED),
 }
-"""The class behind each table, and the fields of it that stand elsewhere."""
+"""The class of each table, and its fields that are documented elsewhere."""
 
 
 def names_in(cell: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""`docs/reference/events.md` lists the events that runs tell, with their data."""
+"""`docs/reference/events.md` lists the events of runs, with their data."""
 
 import ast
 import re
@@ -94,7 +94,7 @@ def handing_over() -> dict[str, Any]:
 
 
 class Parrot(BaseChatAgent):
-    """An agent of a class of its own, which can say only what it has heard."""
+    """A custom agent, which repeats the messages that it receives."""
 
     @property
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
@@ -153,11 +153,11 @@ BEFALLEN: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "run.failed": ({"retry": {"max_attempts": 2, "backoff_seconds": 0}}, [BUSY]),
     "run.expired": ({"delay_seconds": 60, "expires_in_seconds": 60}, []),
 }
-"""By the last event: what is asked for, and what the model says."""
+"""By the last event: the request, and the script of the model."""
 
 
 @pytest.mark.parametrize("last", BEFALLEN)
-async def test_the_data_of_what_befalls_a_run_is_as_listed(last: str) -> None:
+async def test_the_data_of_events_of_faults_is_as_listed(last: str) -> None:
     request, steps = BEFALLEN[last]
     cluster = Cluster({"a": steps}, team=solo())
     ref = await cluster.submit(**request)

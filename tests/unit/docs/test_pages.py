@@ -1,4 +1,4 @@
-"""What holds for every page: links, paths, commands."""
+"""Rules for every page: links, paths, commands."""
 
 import re
 import shlex
@@ -126,7 +126,7 @@ def test_pages_that_are_made_from_the_code_are_up_to_date(name: str) -> None:
     assert page(f"docs/reference/{name}").text == GENERATED[name]()
 
 
-def test_a_call_is_found_wherever_it_stands_in_a_line() -> None:
+def test_a_command_is_found_anywhere_in_a_line() -> None:
     line = 'A=1 teamrun watch "$(teamrun runs --ids)" | head  # teamrun fly'
 
     assert list(calls(line, "teamrun")) == [["runs", "--ids"], ["watch", "X"]]

@@ -77,7 +77,7 @@ def test_every_tool_call_succeeds_and_some_run_side_by_side(played: Played) -> N
     assert {result.name for result in results} == {"load", "filter", "aggregate", "chart"}
 
 
-def test_every_figure_that_is_said_was_computed(played: Played) -> None:
+def test_every_figure_in_the_script_is_computed(played: Played) -> None:
     computed: set[str] = set()
     for item in played.items:
         if isinstance(item, ToolCallExecutionEvent):
@@ -120,7 +120,7 @@ def test_the_words_are_streamed(played: Played) -> None:
         ({}, "scripted"),
     ],
 )
-def test_the_environment_says_which_model_answers(environ: dict[str, str], active: str) -> None:
+def test_the_environment_selects_the_model(environ: dict[str, str], active: str) -> None:
     registry = load_registry(CONFIG, environ=environ)
 
     [use] = registry.teams()[0].models

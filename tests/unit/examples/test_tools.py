@@ -1,4 +1,4 @@
-"""The tools of the example compute what they say: held against sums made here, by other means."""
+"""The tools of the example compute correctly: compared with sums computed here."""
 
 import asyncio
 import csv
@@ -65,7 +65,7 @@ def test_load_leaves_the_table_with_revenue_and_month(desk: Desk) -> None:
     assert [row["month"] for row in loaded] == [row["date"][:7] for row in sales()]
 
 
-def test_load_tells_the_model_what_there_is() -> None:
+def test_load_describes_the_data_to_the_model() -> None:
     told = Desk().call("load", file="sales.csv")
 
     assert "337 rows" in told and "- region: East, North, South, West" in told
@@ -246,7 +246,7 @@ def test_whatever_is_written_on_a_chart_is_text(desk: Desk) -> None:
          "region"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_what_there_is(
+def test_an_error_names_the_existing_values(
     desk: Desk, tool: str, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ToolError, match=says):

@@ -1,4 +1,4 @@
-"""Arguments of tool calls: whether a tool gets them, and what a server is sent of them."""
+"""Arguments of tool calls: passed to tools, and sent to servers."""
 
 import json
 import math
@@ -36,7 +36,7 @@ def lenient(value: Any) -> Any:
 
 
 @given(st.dictionaries(st.text(), VALUES, max_size=4))
-def test_what_a_tool_gets_is_what_a_server_is_sent(arguments: dict[str, Any]) -> None:
+def test_a_tool_gets_the_arguments_that_a_server_is_sent(arguments: dict[str, Any]) -> None:
     text = json.dumps(arguments)
     sent = sendable_arguments(text)
     assert sent is not None
@@ -60,7 +60,7 @@ def test_depth_alone_does_not_keep_arguments_from_a_tool(depth: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["[1]", "x", '{"a": 1', "null", "{" * 100_000, "[" * 100_000])
-def test_what_is_no_object_is_neither_read_nor_sent(text: str) -> None:
+def test_arguments_that_are_no_object_are_neither_read_nor_sent(text: str) -> None:
     with pytest.raises(ValueError, match=r"argument|Expecting"):
         read_arguments(text)
     assert sendable_arguments(text) is None

@@ -1,4 +1,4 @@
-"""What chat messages are made of, how they are shared, and how models hear them."""
+"""Chat messages: their content, sharing, and form for models."""
 
 import copy
 from datetime import UTC, datetime
@@ -84,7 +84,7 @@ def test_models_used_are_kept_in_the_metadata() -> None:
     assert message.metadata == {"k": "v", "models_used": "small,large"}
 
 
-def test_all_who_hear_a_message_share_one_model_message() -> None:
+def test_all_receivers_of_a_message_share_one_model_message() -> None:
     message = TextMessage(content="hi", source="ada")
 
     heard = message.to_model_message()
@@ -93,7 +93,7 @@ def test_all_who_hear_a_message_share_one_model_message() -> None:
     assert message.to_model_message() is heard
 
 
-def test_a_message_that_was_changed_is_heard_as_it_is_now() -> None:
+def test_a_changed_message_is_delivered_in_its_present_form() -> None:
     message = TextMessage(content="hi", source="ada")
     message.to_model_message()
 
@@ -106,7 +106,7 @@ def test_a_message_that_was_changed_is_heard_as_it_is_now() -> None:
     assert message.to_model_message() == UserMessage(content="bye", source="cy")
 
 
-def test_being_heard_leaves_no_trace_in_a_message() -> None:
+def test_delivery_leaves_a_message_unchanged() -> None:
     message = TextMessage(content="hi", source="ada")
     before = copy.deepcopy(message)
     result = TaskResult(messages=[message])
@@ -150,7 +150,7 @@ def test_structured_content_is_json_unless_a_format_is_given() -> None:
     assert written.to_model_message() == UserMessage(content="Oslo: 7", source="ada")
 
 
-def test_a_structured_message_says_which_class_it_holds() -> None:
+def test_a_structured_message_names_the_class_of_its_content() -> None:
     message = StructuredMessage[Answer](content=Answer(city="Oslo", people=7), source="ada")
 
     assert message.type == "StructuredMessage[Answer]"

@@ -76,7 +76,7 @@ def test_a_pair_is_joined_and_a_half_is_replaced() -> None:
 
 
 @given(st.lists(TEXT))
-def test_pieces_add_up_to_what_the_whole_text_becomes(pieces: list[str]) -> None:
+def test_pieces_form_the_same_text_as_the_whole(pieces: list[str]) -> None:
     joiner = PairJoiner()
     shown = [*map(joiner.add, pieces), joiner.rest()]
     assert "".join(shown) == encodable("".join(pieces))
@@ -111,7 +111,7 @@ def test_every_value_becomes_json_that_comes_back_as_it_was_written(value: Any) 
         (2**70, 2**70),
     ],
 )
-def test_what_is_no_json_takes_a_json_form(value: Any, kept: Any) -> None:
+def test_values_that_are_no_json_get_a_json_form(value: Any, kept: Any) -> None:
     assert recordable(value) == kept
 
 
@@ -126,12 +126,12 @@ def test_what_is_no_json_takes_a_json_form(value: Any, kept: Any) -> None:
     ],
     ids=["object", "integer", "depth", "size", "sizes"],
 )
-def test_what_has_no_json_form_or_is_too_large_is_refused(value: Any) -> None:
+def test_values_without_a_json_form_or_too_large_are_refused(value: Any) -> None:
     with pytest.raises(Unrecordable):
         recordable(value)
 
 
-def test_a_value_that_holds_itself_is_refused() -> None:
+def test_a_value_that_contains_itself_is_refused() -> None:
     ring: list[Any] = []
     ring.append(ring)
     with pytest.raises(Unrecordable):
@@ -154,7 +154,7 @@ def test_the_data_of_an_event_can_always_be_written(data: dict[str, Any]) -> Non
     to_json(reportable(data), inf_nan_mode="constants")
 
 
-def test_what_cannot_be_reported_is_left_out_and_the_rest_is_there() -> None:
+def test_values_that_cannot_be_reported_are_omitted() -> None:
     reported = reportable({"percent": math.nan, "note": "half \ud83d", "what": object()})
     assert (reported["percent"], reported["note"]) == (None, "half \ufffd")
     assert reported["what"].startswith("[left out")
@@ -232,6 +232,6 @@ def test_token_counts_that_are_none_do_not_cost_the_answer() -> None:
     ],
     ids=["text", "none", "no content", "finish reason", "arguments", "size"],
 )
-def test_what_is_no_answer_is_refused(result: Any) -> None:
+def test_an_invalid_answer_is_refused(result: Any) -> None:
     with pytest.raises(Unrecordable):
         recordable_result(result)

@@ -94,7 +94,7 @@ def test_a_message_can_be_read_by_people(case: Case) -> None:
     assert case.message.to_text() == case.text
 
 
-def test_chat_messages_and_events_are_told_apart() -> None:
+def test_chat_messages_and_events_are_distinguished() -> None:
     with pytest.raises(ValidationError):
         CHAT_MESSAGE.validate_python(EVENTS[0].message.dump())
     with pytest.raises(ValidationError):
@@ -124,7 +124,7 @@ def test_structured_content_of_an_unknown_class_is_read_as_data() -> None:
         assert read.to_text() == message.to_text()
 
 
-def test_a_factory_refuses_what_it_does_not_know() -> None:
+def test_a_factory_refuses_unknown_types() -> None:
     with pytest.raises(ValueError, match="Unknown message type: Odd"):
         MessageFactory().create({"type": "Odd"})
     with pytest.raises(ValueError, match="'type' is required"):

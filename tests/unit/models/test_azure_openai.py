@@ -41,7 +41,7 @@ def test_without_key_and_token_the_identity_is_used() -> None:
     ("missing", "variable"),
     [("azure_endpoint", "AZURE_OPENAI_ENDPOINT"), ("api_version", "OPENAI_API_VERSION")],
 )
-def test_what_is_missing_is_named_with_its_variable(
+def test_a_missing_value_is_named_with_its_variable(
     monkeypatch: pytest.MonkeyPatch, missing: str, variable: str
 ) -> None:
     given = {name: value for name, value in PLACE.items() if name != missing}

@@ -1,4 +1,4 @@
-"""What is known about models by their names."""
+"""Capabilities of models by their names."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_the_longest_beginning_counts() -> None:
     assert (context_window("gpt-4"), context_window("gpt-4o")) == (8_192, 128_000)
 
 
-def test_an_unknown_model_needs_model_info_and_the_error_says_so() -> None:
+def test_an_unknown_model_needs_model_info() -> None:
     with pytest.raises(UsageError, match=r"gpt4o.*Did you mean 'gpt-4o'\?.*model_info="):
         model_info_for("gpt4o", own_server=False)
 

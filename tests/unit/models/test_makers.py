@@ -1,4 +1,4 @@
-"""Which address a model is called at, and which key goes there."""
+"""The address of a model's calls, and the key sent to it."""
 
 import itertools
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ Sent = tuple[str, str | None]
 
 @dataclass
 class Wire:
-    """Stands for the network: keeps where each request goes and with which headers."""
+    """Replaces the network: keeps the address and headers of each request."""
 
     requests: list[httpx2.Request] = field(default_factory=list[httpx2.Request])
 
@@ -207,7 +207,7 @@ def test_the_environment_alone_gives_a_client_of_the_right_company(
 
 
 def profile(given: dict[str, Any], environ: Mapping[str, str]) -> Sent | str | None:
-    """Where a profile calls its model and with which key, or the variable that it lacks."""
+    """The address and key of a profile's model, or the variable that it lacks."""
     problems = Problems()
     raw = {"main": {"type": "openai", **given}}
     read = read_profiles(raw, "/models", problems, folder=Path(), environ=environ)

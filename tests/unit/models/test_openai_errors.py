@@ -91,7 +91,7 @@ def test_every_foreign_error_becomes_a_model_error_with_its_cause(kind: type[Exc
 @pytest.mark.parametrize(
     "kind", [kind for kind in exceptions_of(httpx2) if issubclass(kind, httpx2.RequestError)]
 )
-async def test_what_the_transport_raises_comes_out_mapped(kind: type[Exception]) -> None:
+async def test_exceptions_of_the_transport_are_mapped(kind: type[Exception]) -> None:
     def handler(request: httpx2.Request) -> httpx2.Response:
         raise kind("x")
 

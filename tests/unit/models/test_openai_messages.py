@@ -40,7 +40,7 @@ def _rounds(ids: list[str], texts: list[str], thought: str) -> list[LLMMessage]:
 
 @st.composite
 def turns(draw: st.DrawFn) -> list[LLMMessage]:
-    """One thing that is said, or calls with their results."""
+    """One message, or calls with their results."""
     text, source = draw(TEXTS), draw(SOURCES)
     match draw(st.sampled_from(["system", "user", "image", "assistant", "tools"])):
         case "system":
@@ -89,7 +89,7 @@ def test_every_conversation_fits_a_strict_template(messages: list[LLMMessage]) -
 
 @examples(100)
 @given(conversations())
-def test_nothing_that_was_said_is_lost(messages: list[LLMMessage]) -> None:
+def test_no_message_is_lost(messages: list[LLMMessage]) -> None:
     def words(wire: list[dict[str, Any]]) -> list[str]:
         texts = [text for part in wire for text in texts_of(part.get("content") or [])]
         known = ("One.", "Two.", "Three.")

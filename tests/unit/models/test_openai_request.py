@@ -1,4 +1,4 @@
-"""What is sent for a conversation, tools and options."""
+"""Requests for conversations, tools and options."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -272,7 +272,7 @@ def test_a_reasoning_model_gets_its_own_name_for_the_longest_answer() -> None:
         {"extra": {"temprature": 1}},
     ],
 )
-def test_what_the_model_cannot_do_is_refused_before_it_is_asked(arguments: dict[str, Any]) -> None:
+def test_unsupported_features_are_refused_before_the_call(arguments: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         build(**arguments)
 

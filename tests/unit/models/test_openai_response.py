@@ -1,4 +1,4 @@
-"""What is made of answers, those of compatible servers included."""
+"""Reading of answers, including those of compatible servers."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ def test_tool_calls_are_the_reason_whatever_the_server_says() -> None:
     assert result.finish_reason == "function_calls"
 
 
-def test_a_refusal_is_the_content_and_says_that_it_is_one() -> None:
+def test_a_refusal_is_the_content_and_is_marked() -> None:
     result = answer({"content": None, "refusal": "I will not."})
     assert (result.content, result.finish_reason) == ("I will not.", "content_filter")
 

@@ -19,7 +19,7 @@ TEXT = st.text(st.characters())  # surrogates included
 
 
 class Server:
-    """Answers each request with the same text, and keeps what it was asked."""
+    """Answers each request with the same text, and keeps the requests."""
 
     def __init__(self, text: str, *, calls: bool = False) -> None:
         self.text = text
@@ -59,7 +59,7 @@ class Server:
         return b"".join(b"data: %s\n\n" % chunk for chunk in [*chunks, b"[DONE]"])
 
     def _object(self, kind: str, choice: dict[str, Any]) -> bytes:
-        # Escapes keep a lone surrogate: such an answer is valid UTF-8 on the wire.
+        # Escapes keep a lone surrogate, so the answer is valid UTF-8 on the wire.
         whole = {"id": "x", "object": kind, "created": 1, "model": "m", "choices": [choice]}
         return json.dumps(whole).encode()
 

@@ -54,7 +54,7 @@ def test_each_provider_gives_its_client() -> None:
         ("scripted", {"script": ["a"], "temperature": 1}, "/temperature", "no option"),
     ],
 )
-def test_a_wrong_name_is_an_error_that_says_where_and_what_instead(
+def test_an_unknown_name_is_an_error_with_its_location_and_a_suggestion(
     provider: str, options: dict[str, Any], pointer: str, words: str
 ) -> None:
     with pytest.raises(DefinitionError, match=words) as raised:

@@ -1,4 +1,4 @@
-"""When a model is asked again."""
+"""Retries of model calls."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +26,7 @@ def test_waits_double_up_to_the_longest() -> None:
     assert [seconds(policy, n, passing()) for n in (1, 2, 3, 4, 5, 99)] == [0.5, 1, 2, 4, 5, 5]
 
 
-def test_what_the_server_asks_for_counts_in_place_of_our_own_wait() -> None:
+def test_the_servers_delay_replaces_ours() -> None:
     assert seconds(PLAIN, 1, passing(retry_after=40.0)) == 40
     assert seconds(PLAIN, 1, passing(retry_after=0.0)) == 0
 
@@ -37,7 +37,7 @@ def test_jitter_never_shortens_what_the_server_asked_for() -> None:
     assert len(set(waits)) > 1
 
 
-def test_there_is_an_end_to_attempts_to_time_and_to_what_cannot_pass() -> None:
+def test_attempts_time_and_permanent_errors_end_retries() -> None:
     assert seconds(PLAIN, 5, passing()) is not None
     assert seconds(PLAIN, 6, passing()) is None
     assert PLAIN.delay(1, passing(), elapsed=timedelta(minutes=5)) is None
@@ -45,7 +45,7 @@ def test_there_is_an_end_to_attempts_to_time_and_to_what_cannot_pass() -> None:
     assert seconds(PLAIN, 1, ModelError("no", status_code=400)) is None
 
 
-async def test_each_retry_is_told_before_its_wait_and_the_last_failure_is_raised() -> None:
+async def test_each_retry_is_reported_before_its_wait_and_the_last_failure_is_raised() -> None:
     told: list[tuple[int, timedelta, ModelError]] = []
     clock = FakeClock()
     errors = [passing() for _ in range(3)]

@@ -60,5 +60,5 @@ def test_only_events_with_data_come_out(lines: list[tuple[str, str]]) -> None:
         (b"data: \xff\n\n", [Event("", "\ufffd")]),
     ],
 )
-def test_events_and_what_is_none(body: bytes, events: list[Event]) -> None:
+def test_events_and_other_items(body: bytes, events: list[Event]) -> None:
     assert read(body) == events

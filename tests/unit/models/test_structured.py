@@ -125,7 +125,7 @@ Dog.model_rebuild()
 
 
 def nodes_in(node: Any) -> Iterator[Json]:
-    """Every schema within a schema; what a user has named or given as a value is none."""
+    """Every schema within a schema; names and values of users are no schemas."""
     if isinstance(node, list):
         for item in cast(list[Any], node):
             yield from nodes_in(item)
@@ -222,7 +222,7 @@ POINTERS: list[tuple[Json, bool]] = [
 
 
 @pytest.mark.parametrize(("schema", "strict"), POINTERS, ids=str)
-def test_pointers_of_every_form_lead_somewhere_and_what_cannot_be_strict_is_refused(
+def test_pointers_of_every_form_are_resolved_and_non_strict_schemas_are_refused(
     schema: dict[str, Any], strict: bool
 ) -> None:
     if strict:

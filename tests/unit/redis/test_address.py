@@ -1,4 +1,4 @@
-"""Redis URLs: one reader, every form, and no secret in what it says."""
+"""Redis URLs: one reader, every form, and no secret in its errors."""
 
 import itertools
 from urllib.parse import quote
@@ -65,7 +65,7 @@ def test_every_credential_arrives_as_it_was_written_and_is_in_no_text(
 
 
 @given(secret=st.text(st.sampled_from("#/?@[]:%&=hunter2"), min_size=1, max_size=12))
-def test_what_is_refused_repeats_no_part_of_the_password(secret: str) -> None:
+def test_a_refusal_repeats_no_part_of_the_password(secret: str) -> None:
     url = f"redis://:HUNTER{secret}TWO@host:6379/0"
     try:
         address = read_redis_url(url)
@@ -114,7 +114,7 @@ def test_what_is_refused_repeats_no_part_of_the_password(secret: str) -> None:
         "unix:///s?db=x",
     ],
 )
-def test_what_is_no_redis_url_is_refused_by_name_of_the_setting(url: str) -> None:
+def test_an_invalid_redis_url_is_refused_with_the_name_of_the_setting(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_redis_url(url)
     assert caught.value.data["setting"] == "redis_url"

@@ -31,7 +31,7 @@ class _Queue:
         """Nothing is open."""
 
 
-async def test_what_was_refused_is_sent_once_when_the_queue_is_back() -> None:
+async def test_refused_messages_are_sent_once_when_the_queue_is_back() -> None:
     queue = _Queue()
     dispatcher = PersistentDispatcher(queue, pause=timedelta(milliseconds=1))
     refs = [RunRef("t", f"run_{number}") for number in range(3)]

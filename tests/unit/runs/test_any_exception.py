@@ -137,7 +137,7 @@ async def executed(cluster: Cluster) -> tuple[RunRef, Run, list[CallRecord]]:
 
 @pytest.mark.parametrize("kind", tools(""))
 @pytest.mark.parametrize("name", RAISED)
-async def test_what_a_tool_raises_is_told_to_the_model(name: str, kind: str) -> None:
+async def test_an_exception_of_a_tool_is_reported_to_the_model(name: str, kind: str) -> None:
     script: dict[str, list[Any]] = {
         "a": [{"tool_calls": [{"name": "use", "arguments": {}}]}, "DONE"]
     }
@@ -149,7 +149,7 @@ async def test_what_a_tool_raises_is_told_to_the_model(name: str, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", tools(""))
-async def test_what_a_tool_says_when_it_leaves_is_told_and_logged(
+async def test_the_exit_text_of_a_tool_is_reported_and_logged(
     kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(RAISED, "exit", lambda: SystemExit("no such order"))
@@ -183,7 +183,7 @@ class Failing(FreeModel):
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("name", RAISED)
-async def test_what_a_model_raises_fails_the_run_at_once(name: str, streamed: bool) -> None:
+async def test_an_exception_of_a_model_fails_the_run_at_once(name: str, streamed: bool) -> None:
     model = Failing(name)
     registry = Registry.of(teams={"team": solo(model_client_stream=streamed)}, models={"m": model})
     _, run, [failed] = await executed(Cluster({}, team={}, registry=registry))
@@ -206,7 +206,7 @@ class Falling(Speaker):
 
 @pytest.mark.parametrize("where", ["agent", "model"])
 @pytest.mark.parametrize("name", RAISED)
-async def test_what_an_agent_class_or_its_model_raises_fails_the_run_at_once(
+async def test_an_exception_of_a_custom_agent_or_its_model_fails_the_run_at_once(
     name: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Falling, "falls", name if where == "agent" else "")
@@ -268,7 +268,7 @@ async def test_an_agent_class_may_give_up_on_its_own_model() -> None:
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, Custom, GeneratorExit])
-async def test_what_run_code_raises_ends_the_run_and_not_the_loop(
+async def test_an_exception_of_run_code_ends_the_run_and_not_the_loop(
     kind: type[BaseException],
 ) -> None:
     async def program(journal: Any) -> Any:

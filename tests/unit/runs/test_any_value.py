@@ -1,4 +1,4 @@
-"""Every text and value goes through every edge of a call, and the run goes on."""
+"""Any text and value passes every boundary of a call, and the run continues."""
 
 import json
 import math
@@ -47,7 +47,7 @@ TEAM: dict[str, Any] = {
 
 
 class Stage:
-    """A team whose model, tool, agent and person all say one text."""
+    """A team whose model, tool, agent and person all return one text."""
 
     def __init__(self, text: str, *, raises: bool, live: Live | None = None) -> None:
         self.text = text
@@ -119,7 +119,7 @@ class Heard(MemoryLive):
 
 @given(TEXT)
 @examples(30)
-async def test_what_is_shown_live_adds_up_to_the_message(text: str) -> None:
+async def test_live_text_forms_the_message(text: str) -> None:
     live = Heard()
     stage = Stage(text, raises=False, live=live)
     ref = await stage.cluster.submit("go")
@@ -247,7 +247,7 @@ def nested_arguments(levels: int) -> str:
     [nested_arguments(500), nested_arguments(100_000), '{"x": ' + "1" * 5000 + "}", "\ud83d"],
     ids=["deep", "deepest", "digits", "half"],
 )
-async def test_arguments_that_cannot_be_read_are_told_to_the_model(arguments: str) -> None:
+async def test_unreadable_arguments_are_reported_to_the_model(arguments: str) -> None:
     made: list[Any] = []
 
     def answers(messages: Sequence[LLMMessage]) -> CreateResult:

@@ -1,4 +1,4 @@
-"""Streams of a model that break off in a run: how often the model is asked again."""
+"""Streams of a model that break off in a run: the number of retries."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

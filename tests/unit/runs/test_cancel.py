@@ -16,7 +16,7 @@ CALL: dict[str, Any] = {"tool_calls": [{"name": "work", "arguments": {}}]}
 
 
 class Work:
-    """A tool that a test lets go on."""
+    """A tool that waits for a test."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -102,7 +102,7 @@ async def test_a_graceful_cancel_does_not_outlast_the_runs_time_limit() -> None:
     assert (await cluster.service.get(TENANT, ref.run_id)).status == "cancelled"
 
 
-async def test_a_graceful_cancel_of_a_run_that_nobody_executes_ends_it_at_once() -> None:
+async def test_a_graceful_cancel_of_a_run_without_a_worker_ends_it_at_once() -> None:
     cluster = _cluster(Work())
     ref = await cluster.submit()
     run = await cluster.service.cancel(TENANT, ref.run_id, mode="graceful")
@@ -143,7 +143,7 @@ async def test_no_call_is_announced_that_does_not_begin(interrupt: str) -> None:
 
 
 class Stubborn(Work):
-    """A tool that ignores its cancellation until the test lets it go on."""
+    """A tool that ignores its cancellation until the test releases it."""
 
     async def work(self) -> str:
         """Do it."""

@@ -87,7 +87,7 @@ async def test_a_fork_of_a_fork_shares_both_pasts() -> None:
 
 
 @pytest.mark.parametrize("kind", ["round_robin_group_chat", "selector_group_chat"])
-async def test_what_a_fork_is_told_at_its_point_is_heard_before_the_next_turn(kind: str) -> None:
+async def test_the_message_of_a_fork_is_delivered_before_the_next_turn(kind: str) -> None:
     script = {**numbers(), "selector": ["a", "b", "a", "b"]}
     team = {**duo(4), "type": kind}
     if kind.startswith("selector"):
@@ -116,7 +116,7 @@ async def test_what_a_fork_is_told_at_its_point_is_heard_before_the_next_turn(ki
 
 
 @pytest.mark.parametrize("begun", [False, True])
-async def test_what_a_fork_is_told_before_anything_was_said_is_heard_after_the_task(
+async def test_the_message_of_a_fork_at_the_beginning_follows_the_task(
     begun: bool,
 ) -> None:
     cluster = Cluster(numbers(), team=duo(2))
@@ -234,7 +234,7 @@ async def test_a_retry_has_time_of_its_own_to_begin() -> None:
     assert (await executed(cluster, RunRef(TENANT, late.id))).status == "completed"
 
 
-async def test_a_fork_goes_on_where_a_limit_has_cut_its_parent() -> None:
+async def test_a_fork_continues_where_a_limit_has_cut_its_parent() -> None:
     cluster = Cluster(numbers(), team=duo(6))
     ref = await cluster.submit(limits={"max_model_calls": 2})
     assert (await executed(cluster, ref)).status == "incomplete"
@@ -256,7 +256,7 @@ async def test_a_repeated_retry_is_the_same_run() -> None:
     assert (first.run.id, second.replayed) == (second.run.id, True)
 
 
-async def test_what_cannot_be_retried_says_why() -> None:
+async def test_a_run_that_cannot_be_retried_is_an_error() -> None:
     cluster = Cluster({"a": ["DONE"]}, team=solo())
     ref = await cluster.submit()
     here = RetryRequest.model_validate({"from": "here"})

@@ -102,7 +102,7 @@ async def test_calls_inside_are_on_record_and_count_as_usage(
 
 
 @each_kind
-async def test_another_worker_goes_on_without_asking_again(
+async def test_another_worker_continues_without_asking_again(
     kind: Callable[..., TaskRunnerTool],
 ) -> None:
     model = ScriptedModel(["one", "two"], record=True)
@@ -123,7 +123,7 @@ async def test_another_worker_goes_on_without_asking_again(
     assert finish is Finish.ENDED
     assert asked == ["approval", "approval"]
     assert len(model.calls) == 2
-    assert "first" in str(model.calls[1].messages)  # it keeps what it has heard in its run
+    assert "first" in str(model.calls[1].messages)  # it keeps its conversation during the run
 
 
 async def test_a_limit_of_model_calls_counts_those_inside() -> None:
@@ -231,7 +231,7 @@ def _load(folder: Path, code: str, module: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_cannot_be_copied_is_refused_when_the_tools_are_imported(
+def test_agents_that_cannot_be_copied_are_refused_when_the_tools_are_imported(
     case: str, tmp_path: Path
 ) -> None:
     module = f"delegates_{case.replace(' ', '_')}"

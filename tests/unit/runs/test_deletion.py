@@ -71,7 +71,7 @@ async def over(built: Built) -> tuple[StoppingStore, Cluster]:
 
 
 async def shown(cluster: Cluster, ref: RunRef) -> dict[str, Any]:
-    """What each way to read a run gives: the code of its error, or what it is."""
+    """The result of each way to read a run: the code of its error, or its type."""
 
     async def tried(read: Any) -> Any:
         try:
@@ -261,7 +261,7 @@ async def test_a_run_that_cannot_be_read_is_not_deleted(built: Built) -> None:
     assert await keys_of(store, ref) == before
 
 
-async def test_what_is_read_while_a_run_is_being_deleted_is_whole_or_not_found(
+async def test_reads_during_a_deletion_are_whole_or_not_found(
     built: Built,
 ) -> None:
     """A reader may have seen the run just before the first write of its deletion."""

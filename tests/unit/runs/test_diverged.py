@@ -89,7 +89,7 @@ async def test_after_an_hour_a_run_that_fits_no_worker_is_paused_and_may_begin_a
     assert seqs == list(range(1, len(seqs) + 1))
 
 
-async def test_a_run_that_is_paused_for_another_reason_goes_on_from_where_it_is() -> None:
+async def test_a_run_that_is_paused_for_another_reason_continues_from_where_it_is() -> None:
     cluster = Cluster({"a": ["DONE"]}, team=solo())
     ref = await cluster.submit()
     await cluster.service.pause(TENANT, ref.run_id)

@@ -1,4 +1,4 @@
-"""What is due after the end of a run is done before its marker goes, however often it fails."""
+"""Duties after the end of a run are done before its marker is removed, also after failures."""
 
 import pytest
 from tests.support.runs import TENANT, Cluster, solo
@@ -43,7 +43,7 @@ async def test_a_duty_that_fails_keeps_the_marker_and_is_done_again() -> None:
     await engine.close()
 
 
-async def test_a_cancel_of_a_run_that_nobody_executes_does_what_is_due() -> None:
+async def test_a_cancel_of_a_run_without_a_worker_does_the_duties() -> None:
     cluster = Cluster({"a": ["DONE"]}, team=solo())
     failing = Failing()
     cluster.service = type(cluster.service)(

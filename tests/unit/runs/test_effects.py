@@ -63,7 +63,7 @@ async def test_a_write_is_intended_before_it_begins() -> None:
     assert list(intent.calls) == ["team/a/tool:0"]
 
 
-async def test_a_write_that_was_cut_off_is_not_repeated_and_the_agent_is_told() -> None:
+async def test_a_write_that_was_cut_off_is_not_repeated_and_the_agent_is_informed() -> None:
     till = Till()
     cluster = cluster_of(till, "write")
     ref = await crash_inside(cluster, till)
@@ -123,7 +123,7 @@ async def test_an_idempotent_call_is_made_again_with_the_same_key() -> None:
     assert not any(isinstance(e.body, Intent) for e in await cluster.entries(ref))
 
 
-async def test_a_write_that_was_cut_off_before_a_cancel_is_told_at_the_end() -> None:
+async def test_a_write_that_was_cut_off_before_a_cancel_is_reported_at_the_end() -> None:
     till = Till()
     cluster = cluster_of(till, "write")
     ref = await crash_inside(cluster, till)
@@ -134,7 +134,7 @@ async def test_a_write_that_was_cut_off_before_a_cancel_is_told_at_the_end() -> 
     )
 
 
-async def test_a_cancel_in_the_middle_of_a_write_is_told_with_it() -> None:
+async def test_a_cancel_during_a_write_reports_the_write() -> None:
     till = Till()
     cluster = cluster_of(till, "write")
     ref = await cluster.submit()
@@ -147,7 +147,7 @@ async def test_a_cancel_in_the_middle_of_a_write_is_told_with_it() -> None:
 
 
 class Payment(Tool):
-    """Pays when it is told to, and cannot be stopped any more."""
+    """Pays when the test releases it, and then ignores its cancellation."""
 
     effects = "write"
 
@@ -191,7 +191,7 @@ class Beside:
         return End(status="completed", output={"text": await payment})
 
 
-async def test_a_write_that_nobody_waited_for_is_not_made_again_by_the_next_attempt() -> None:
+async def test_an_abandoned_write_is_not_repeated_by_the_next_attempt() -> None:
     store, code = FaultStore(MemoryStore()), Beside()
     cluster = Cluster({}, team=solo(), store=store)
     ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
@@ -209,7 +209,7 @@ async def test_a_write_that_nobody_waited_for_is_not_made_again_by_the_next_atte
     first = worker("w1")
     task = asyncio.ensure_future(first.execute(ref))
     await asyncio.wait_for(failure.reached.wait(), 10)
-    code.payment.go.set()  # it comes to its end while the failure is being recorded
+    code.payment.go.set()  # it ends while the failure is being recorded
     for _ in range(5):
         await asyncio.sleep(0)
     failure.release.set()

@@ -227,7 +227,7 @@ async def test_a_run_is_taken_over_only_when_its_owner_has_been_silent_for_a_lea
     assert (await cluster.service.get(TENANT, ref.run_id)).epoch == 2
 
 
-async def test_after_a_flush_nobody_takes_over_for_a_whole_lease() -> None:
+async def test_after_a_flush_no_run_is_taken_over_for_a_whole_lease() -> None:
     cluster = Cluster({"a": ["DONE"]}, team=solo())
     live = cluster.live
     assert isinstance(live, MemoryLive)
@@ -269,7 +269,7 @@ async def ended(cluster: Cluster, ref: RunRef) -> None:
     assert await worker.execute(ref) is Finish.ENDED
 
 
-async def test_a_tool_error_is_told_to_the_model() -> None:
+async def test_a_tool_error_is_reported_to_the_model() -> None:
     def broken() -> str:
         raise ValueError("out of paper")
 
@@ -283,7 +283,7 @@ async def test_a_tool_error_is_told_to_the_model() -> None:
     assert "tool.call.failed" in await cluster.event_types(ref)
 
 
-async def test_a_tool_that_cancels_itself_fails_and_the_run_goes_on() -> None:
+async def test_a_tool_that_cancels_itself_fails_and_the_run_continues() -> None:
     async def rude() -> str:
         raise asyncio.CancelledError("not today")
 
@@ -364,7 +364,7 @@ async def test_storage_that_is_away_for_a_while_only_delays_a_run() -> None:
     assert (run.status, run.usage.model_calls) == ("completed", 3)
 
 
-async def test_a_definition_that_has_lost_its_tool_fails_the_run_and_says_so() -> None:
+async def test_a_definition_whose_tool_was_removed_fails_the_run() -> None:
     tool = FunctionTool(counting, description="Counts.")
     cluster = Cluster({"a": ["DONE"]}, team=solo("counting"), tools=[tool])
     ref = await cluster.submit()
@@ -443,7 +443,7 @@ async def test_no_call_begins_when_the_code_of_a_run_has_come_to_its_end() -> No
 
 
 class Held(ScriptedModel):
-    """Answers when it is told to."""
+    """Answers when the test releases it."""
 
     def __init__(self) -> None:
         super().__init__(["DONE"])

@@ -1,4 +1,4 @@
-"""A handoff to a person in a run: what was counted counts on, and the answer is for who asked."""
+"""A handoff to a person in a run: counts continue, and the asking agent gets the answer."""
 
 from datetime import timedelta
 from typing import Any
@@ -105,7 +105,7 @@ async def ended(cluster: Cluster, *, waits: timedelta = timedelta()) -> tuple[Ru
     ],
     ids=["max_turns", "max_messages", "token_usage", "nested"],
 )
-async def test_limits_count_on_and_who_asked_speaks_next(
+async def test_counts_continue_and_the_asking_agent_speaks_next(
     options: dict[str, Any], expected: list[str], stop_code: str
 ) -> None:
     cluster = Cluster(
@@ -150,7 +150,7 @@ async def test_a_run_that_has_reached_a_limit_asks_nothing(
     assert "run.input_required" not in await cluster.event_types(ref)
 
 
-async def test_a_selector_is_not_asked_who_takes_the_answer() -> None:
+async def test_an_answer_goes_to_the_asking_agent_without_a_selection() -> None:
     selector = {
         **team(agent("a"), agent("b", asks=True), agent("c"), max_turns=4),
         "type": "selector_group_chat",

@@ -86,7 +86,7 @@ async def test_a_limit_ends_the_run_as_incomplete_with_what_there_is(
     assert (await cluster.service.result(TENANT, ref.run_id)).status == "incomplete"
 
 
-async def test_a_run_is_charged_what_the_operator_says(tmp_path: Path) -> None:
+async def test_a_run_is_charged_by_the_operators_prices(tmp_path: Path) -> None:
     cluster = Cluster({}, team=solo())
     file = tmp_path / "teamrun.yaml"
     file.write_text(PRICED, encoding="utf-8")
@@ -118,7 +118,7 @@ async def test_a_warning_is_given_once_at_four_fifths() -> None:
     assert (await cluster.event_types(ref)).count("limit.warned") == 1
 
 
-async def test_a_limit_pauses_the_run_where_asked_and_a_raised_one_lets_it_go_on() -> None:
+async def test_a_limit_can_pause_the_run_and_raising_it_continues_the_run() -> None:
     cluster = Cluster({"a": ["x"] * 3, "b": ["y"] * 3}, team=duo(6))
     ref = await cluster.submit(limits={"max_model_calls": 2, "on_limit": "pause"})
     run = await executed(cluster, ref)
@@ -147,7 +147,7 @@ async def test_a_raised_limit_of_one_agent_leaves_the_others_as_they_are() -> No
     )
 
 
-async def test_limits_of_a_run_that_goes_on_are_raised_without_a_pause() -> None:
+async def test_limits_of_a_run_that_continues_are_raised_without_a_pause() -> None:
     entered, release = asyncio.Event(), asyncio.Event()
 
     async def held() -> str:
@@ -241,7 +241,7 @@ async def test_time_at_work_is_limited_and_a_call_under_way_is_cut_off() -> None
     assert (run.status, run.stop_code) == ("incomplete", "timeout")
 
 
-async def test_a_call_that_is_slow_to_be_cut_off_keeps_nobody_busy() -> None:
+async def test_a_call_that_is_slow_to_be_cancelled_blocks_nothing() -> None:
     class Counting(ShiftedClock):
         looks = 0
 
@@ -333,7 +333,7 @@ async def test_a_deadline_is_time_on_the_wall() -> None:
     assert (run.status, run.stop_code) == ("incomplete", "deadline")
 
 
-async def test_usage_is_told_by_agent_and_model() -> None:
+async def test_usage_is_reported_by_agent_and_model() -> None:
     refused = {"error": {"message": "no quota", "status_code": 402}}
     script = {"a": [says("x", model="gpt-4o")], "b": [refused]}
     cluster = Cluster(script, team=duo(2))
@@ -385,7 +385,7 @@ async def test_a_limit_of_turns_warns_and_announces_no_turn_beyond_it(
 
 
 @pytest.mark.parametrize("raised", ["max_turns", "max_model_calls"])
-async def test_what_a_pause_at_a_limit_did_not_announce_is_announced_when_it_goes_on(
+async def test_events_not_announced_at_a_pause_are_announced_when_the_run_continues(
     raised: str,
 ) -> None:
     cluster = Cluster({"a": ["x"] * 9, "b": ["y"] * 9}, team=duo(3))

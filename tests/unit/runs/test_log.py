@@ -89,13 +89,13 @@ async def test_a_success_whose_reply_was_lost_is_known_by_its_nonce() -> None:
     assert len(await log.read()) == 1
 
 
-async def test_a_patient_log_goes_on_until_storage_is_back() -> None:
+async def test_a_patient_log_continues_until_storage_is_back() -> None:
     store = FaultStore(MemoryStore())
     store.plan(Fault(outcome="unavailable", method="put_new", times=20))
     assert await begun(log_of(store)) is not None
 
 
-async def test_an_impatient_log_says_that_storage_does_not_answer() -> None:
+async def test_an_impatient_log_reports_that_storage_does_not_respond() -> None:
     store = FaultStore(MemoryStore())
     store.plan(Fault(outcome="unavailable", method="put_new", times=None))
     log = log_of(store, patience=timedelta(seconds=1))
@@ -134,7 +134,7 @@ class CountingStore(MemoryStore):
     ("start", "reads"),
     [pytest.param(500, 1, id="none"), (499, 2), (300, 6), pytest.param(1, 11, id="all")],
 )
-async def test_what_a_log_has_grown_by_is_read_in_few_steps_without_a_list(
+async def test_new_entries_of_a_log_are_read_in_few_steps_without_a_list(
     start: int, reads: int
 ) -> None:
     store = CountingStore()
@@ -201,7 +201,7 @@ async def test_blobs_lie_beside_the_log() -> None:
 
 
 def test_the_digest_of_arguments_is_stored_under_the_name_that_every_release_reads() -> None:
-    """Releases that share a store during an upgrade know a call with outside effects by it."""
+    """Releases that share a store during an upgrade identify a call with side effects by it."""
     call = CallRecord(call_id="t/a/tool:0", kind="tool", name="send", arguments_digest="d")
     now = datetime(2026, 1, 1, tzinfo=UTC)
     entry = Entry(n=1, epoch=1, writer="w", nonce="n", at=now, seq=1, body=Step(calls=[call]))

@@ -47,7 +47,7 @@ async def with_timeout() -> None:
     ],
     ids=["timer", "thread", "socket", "process", "timeout"],
 )
-def test_run_code_that_reaches_outside_is_told_so(reach: Callable[[], Awaitable[object]]) -> None:
+def test_run_code_that_reaches_outside_is_an_error(reach: Callable[[], Awaitable[object]]) -> None:
     with pytest.raises(OutsideCall) as caught:
         drive(reach)
     assert caught.value.code == "outside_call"
@@ -55,7 +55,7 @@ def test_run_code_that_reaches_outside_is_told_so(reach: Callable[[], Awaitable[
 
 def test_a_drain_is_bounded() -> None:
     async def forever() -> None:
-        while True:  # noqa: ASYNC110 - what is to be stopped
+        while True:  # noqa: ASYNC110 - the test stops it
             await asyncio.sleep(0)
 
     loop = RunLoop()

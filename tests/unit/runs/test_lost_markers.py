@@ -1,4 +1,4 @@
-"""Markers that are lost: who puts them back, and when."""
+"""Restoration of lost markers."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -63,7 +63,7 @@ async def test_runs_whose_markers_are_lost_are_found_on_the_list() -> None:
     assert due == {str(runs["later"])}
 
 
-async def test_the_walk_over_the_list_goes_on_where_another_process_stopped(
+async def test_the_walk_over_the_list_continues_where_another_process_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("teamrun.runs.engine.upkeep._PAGE", 2)

@@ -1,4 +1,4 @@
-"""What an engine has done, as Prometheus reads it."""
+"""The metrics of an engine for Prometheus."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ async def test_runs_calls_and_failures_are_counted_by_codes_that_are_bounded() -
     }
 
 
-async def test_a_replay_of_what_is_on_record_counts_nothing_again() -> None:
+async def test_a_replay_counts_nothing_again() -> None:
     cluster = Cluster({"a": ["DONE"]}, team=solo())
     first, second = cluster.worker("w1"), cluster.worker("w2")
     ref = await cluster.submit()

@@ -12,7 +12,7 @@ HOUR = timedelta(hours=1)
 
 
 class Hearing(MemoryLive):
-    """Keeps what is published."""
+    """Keeps published messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ async def test_the_first_notice_goes_out_at_once_and_those_after_it_together() -
     assert [*counts, len(live.heard)] == [1, 1, 1, 2]
 
 
-async def test_text_on_its_way_does_not_wait_and_takes_along_what_came_before_it() -> None:
+async def test_text_is_sent_at_once_with_earlier_notices() -> None:
     ref, state = await a_run()
     live = Hearing()
     notices = Notices(live, gather=HOUR)
@@ -62,7 +62,7 @@ async def test_text_on_its_way_does_not_wait_and_takes_along_what_came_before_it
     assert b"word" in delta
 
 
-def test_what_is_given_while_the_loop_closes_leaves_no_task_behind() -> None:
+def test_work_submitted_while_the_loop_closes_leaves_no_task_behind() -> None:
     """A task that a timer starts in the last round of a loop is destroyed before it has begun."""
 
     async def main() -> None:

@@ -29,7 +29,7 @@ from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
 
 MET: list[str] = []
-"""What agents did outside of their run."""
+"""The effects of agents outside of their run."""
 
 
 class Scout(BaseChatAgent):
@@ -180,7 +180,7 @@ async def test_a_turn_that_was_cut_off_is_made_again_and_recorded_answers_are_fr
     assert MET == ["trees", "trees", "smoke"]
 
 
-async def test_what_an_own_agent_remembers_goes_on_in_another_worker_and_in_forks() -> None:
+async def test_the_state_of_a_custom_agent_continues_in_another_worker_and_in_forks() -> None:
     cluster = cluster_of(["1a", "1b", "2a", "2b", "3a", "3b"], turns=3)
     ref = await cluster.submit()
     await executed(cluster, ref)
@@ -237,7 +237,7 @@ async def test_a_turn_that_writes_is_not_made_again() -> None:
     assert MET == ["trees"]
 
 
-async def test_limits_hold_inside_of_a_turn() -> None:
+async def test_limits_apply_inside_of_a_turn() -> None:
     cluster = cluster_of(["trees", "a hut"], turns=1)
     ref = await cluster.submit(limits={"max_model_calls": 1, "on_limit": "pause"})
     run = await executed(cluster, ref, "w1")
@@ -283,7 +283,7 @@ async def test_the_model_client_of_an_own_agent_is_for_its_turns() -> None:
 
 
 class Odd(BaseChatAgent):
-    """Answers with what the test says."""
+    """Answers with the test's value."""
 
     answer: Any = None
 

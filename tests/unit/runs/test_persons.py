@@ -1,4 +1,4 @@
-"""Persons of a definition: what they are asked for, and what follows where they do not answer."""
+"""People of a definition: their questions, and the end of questions without an answer."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ async def said(cluster: Cluster, ref: RunRef) -> list[str]:
     return [message["content"] for message in result.messages]
 
 
-async def test_a_form_is_shown_and_its_data_is_what_the_person_says() -> None:
+async def test_a_form_is_shown_and_its_data_is_the_answer() -> None:
     cluster = asking(input_schema=FORM)
     ref = await cluster.submit()
     [action] = (await step(cluster, ref, "w1")).required_actions
@@ -91,7 +91,7 @@ async def expired(cluster: Cluster) -> tuple[RunRef, Run]:
     return ref, await step(cluster, ref, "w2")
 
 
-async def test_a_question_that_nobody_answers_in_time_fails_the_run() -> None:
+async def test_a_question_that_expires_fails_the_run() -> None:
     cluster = asking(expires_in_seconds=60)
     _, run = await expired(cluster)
     assert (run.status, run.stop_code, run.required_actions) == ("failed", "unanswered", [])
@@ -105,7 +105,7 @@ async def test_a_question_that_nobody_answers_in_time_fails_the_run() -> None:
         ({"default_answer": {"amount": 2}, "input_schema": FORM}, '{"amount":2}'),
     ],
 )
-async def test_a_default_answer_is_taken_where_nobody_answers_in_time(
+async def test_a_default_answer_is_used_after_the_question_expired(
     person: dict[str, Any], spoken: str
 ) -> None:
     cluster = asking(expires_in_seconds=60, **person)
@@ -154,7 +154,7 @@ async def test_an_answer_that_is_first_leaves_no_trace_of_an_expiry() -> None:
     assert (await cluster.event_types(ref)).count("run.input_received") == 1
 
 
-async def test_where_a_deadline_passes_before_a_question_expires_nobody_answers_it() -> None:
+async def test_a_deadline_before_the_expiry_of_a_question_ends_the_run() -> None:
     cluster = asking(expires_in_seconds=60, default_answer="go ahead")
     deadline = cluster.clock.now() + timedelta(seconds=30)
     ref = await cluster.submit(deadline=deadline.isoformat())

@@ -87,7 +87,7 @@ async def test_a_run_whose_worker_lives_is_left_alone() -> None:
     assert await cluster.reaper().sweep() == 0
 
 
-async def test_a_killed_workers_run_is_sent_again_and_goes_on() -> None:
+async def test_a_killed_workers_run_is_sent_again_and_continues() -> None:
     cluster = Cluster(DONE, team=solo())
     ref = await cluster.submit()
     await cluster.claim_and_die(ref)
@@ -112,7 +112,7 @@ async def test_after_a_flush_runs_are_found_by_their_markers() -> None:
     assert list(cluster.queue.waiting) == [ref]
 
 
-async def test_an_ended_run_that_nobody_cleaned_up_after_is_settled() -> None:
+async def test_the_duties_of_an_ended_run_are_completed_later() -> None:
     cluster = Cluster(DONE, team=solo())
     ref = await cluster.submit()
     log = cluster.log(ref)
@@ -158,7 +158,7 @@ async def test_one_reaper_at_a_time_sweeps() -> None:
 
 
 class Asked(MemoryQueue):
-    """A queue that tells when a run was sent."""
+    """A queue that signals when a run was sent."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -74,7 +74,7 @@ async def test_a_replay_of_a_failed_run_and_of_a_fork_differs_nowhere() -> None:
     assert await difference(cluster, child) is None
 
 
-async def test_a_replay_says_where_a_changed_team_differs() -> None:
+async def test_a_replay_reports_where_a_changed_team_differs() -> None:
     cluster = Cluster({"a": ["1", "3"], "b": ["2", "4"]}, team=duo(4))
     ref = await cluster.submit()
     await executed(cluster, ref)
@@ -111,7 +111,7 @@ async def test_only_ended_runs_are_replayed() -> None:
         await replay(log, nothing, SystemClock())
 
 
-async def test_what_a_call_under_way_had_told_at_the_end_is_no_difference() -> None:
+async def test_events_of_a_call_in_progress_at_the_end_are_no_difference() -> None:
     store = FaultStore(MemoryStore())
     step = store.plan(Fault(outcome="held", method="put_new", key="*/log/000002.json"))
 

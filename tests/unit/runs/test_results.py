@@ -16,7 +16,7 @@ CATCHES = 'a\n],"body":{"kind":"step"}}\n{"data":{"message":1}},\r\n'
 """A text that looks like the form in which entries are written."""
 
 
-async def test_the_files_beside_the_log_say_what_the_log_says() -> None:
+async def test_the_derived_files_match_the_log() -> None:
     cluster = Cluster({"a": [CATCHES], "b": ["plain"]}, team=duo(2))
     ref = await cluster.submit(CATCHES)
     await cluster.worker().execute(ref)

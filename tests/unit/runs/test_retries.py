@@ -135,7 +135,7 @@ async def test_a_marker_without_a_log_is_closed_after_an_hour_against_late_accep
     await reaper.sweep()
     assert await store.list("open/") == []
     held.release.set()
-    accepted = await late  # by another run: of this one nobody was told
+    accepted = await late  # by another run: this one was never acknowledged
     ref = RunRef.parse(marker.rpartition("/")[2])
     [void] = await cluster.entries(ref)
     assert isinstance(void.body, End)
@@ -294,7 +294,7 @@ async def answered(cluster: Cluster, ref: RunRef) -> None:
     await cluster.service.answer(TENANT, ref.run_id, answer)
 
 
-async def test_an_attempt_takes_back_what_the_failure_before_it_had_cut_off() -> None:
+async def test_an_attempt_repeats_the_calls_that_the_previous_failure_had_cut_off() -> None:
     cluster, race = Cluster({}, team=solo()), Race()
     ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
     assert (await driven(cluster, ref, race, "w1")).status == "input_required"
@@ -307,7 +307,7 @@ async def test_an_attempt_takes_back_what_the_failure_before_it_had_cut_off() ->
     assert await replay(cluster.log(ref), Race(), cluster.clock) is None
 
     events = (await cluster.service.events(TENANT, ref.run_id, limit=99)).data
-    for event in events[1:]:  # wherever somebody begins from, the code goes the same way
+    for event in events[1:]:  # from every start, the code takes the same path
         request = ForkRequest(after_seq=event.seq)
         child = (await cluster.service.fork(TENANT, ref.run_id, request)).run
         fork, again = RunRef(TENANT, child.id), Race()
@@ -319,7 +319,7 @@ async def test_an_attempt_takes_back_what_the_failure_before_it_had_cut_off() ->
         assert run.status == "completed", event
 
 
-async def test_what_came_after_a_failure_is_not_made_twice_if_an_attempt_goes_another_way() -> None:
+async def test_calls_after_a_failure_are_not_repeated_if_an_attempt_takes_another_path() -> None:
     made: list[str] = []
     has_failed = asyncio.Event()
     store = FaultStore(MemoryStore())

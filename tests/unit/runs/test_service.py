@@ -247,7 +247,7 @@ async def test_events_are_paged_and_filtered() -> None:
     assert [e.type for e in only.data] == ["run.started"]
 
 
-async def test_following_goes_on_where_it_was_cut_off() -> None:
+async def test_following_continues_where_it_was_cut_off() -> None:
     cluster = cluster_of()
     ref = await cluster.submit()
     follower = cluster.service.follow(TENANT, ref.run_id)
@@ -275,7 +275,7 @@ class DeadLive(MemoryLive):
         raise DeliveryError("gone")
 
 
-async def test_without_live_state_everything_is_still_told() -> None:
+async def test_without_live_state_all_events_are_delivered() -> None:
     cluster = cluster_of(live=DeadLive())
     ref = await cluster.submit()
     follow = asyncio.ensure_future(collected(cluster, ref))
@@ -288,7 +288,7 @@ async def collected(cluster: Cluster, ref: RunRef) -> list[str]:
     return [event.type async for event in cluster.service.follow(TENANT, ref.run_id)]
 
 
-async def test_the_result_of_a_run_that_goes_on_is_refused() -> None:
+async def test_the_result_of_a_run_that_continues_is_refused() -> None:
     cluster = cluster_of()
     ref = await cluster.submit()
     with pytest.raises(RunNotFinished):

@@ -68,7 +68,7 @@ async def results(cluster: Cluster, ref: RunRef) -> list[str]:
     ]
 
 
-async def test_an_agent_is_told_once_that_its_session_is_lost_and_begins_another() -> None:
+async def test_an_agent_is_informed_once_that_its_session_is_lost_and_begins_another() -> None:
     browser = Browser()
     script = [visit("one"), visit("two"), visit("three"), READ, "DONE"]
     cluster = cluster_of(browser, script)

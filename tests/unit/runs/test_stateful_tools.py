@@ -59,7 +59,7 @@ async def test_runs_that_share_a_stateful_tool_do_not_see_each_others_state() ->
         assert await said(cluster, ref.run_id) == ["go", "11", "12", "DONE"]
 
 
-async def test_a_stateful_tool_goes_on_from_the_record_on_another_worker() -> None:
+async def test_a_stateful_tool_continues_from_the_record_on_another_worker() -> None:
     tool = Counter()
     tool.hang = True
     script: dict[str, list[Any]] = {"a": [COUNT, COUNT, "DONE"]}

@@ -26,7 +26,7 @@ from teamrun.tools.function import FunctionTool
 
 
 def with_person() -> dict[str, Any]:
-    """A team of an assistant and a person, who ends it by saying DONE."""
+    """A team of an assistant and a person, who ends it with DONE."""
     return {
         "type": "round_robin_group_chat",
         "participants": [
@@ -38,7 +38,7 @@ def with_person() -> dict[str, Any]:
 
 
 async def step(cluster: Cluster, ref: RunRef, owner: str = "w") -> Run:
-    """Let a worker of its own do what there is to do."""
+    """Let a new worker do all pending work."""
     worker = cluster.worker(owner)
     await worker.execute(ref)
     await worker.close()
@@ -87,7 +87,7 @@ async def test_a_question_lets_the_worker_go_and_the_answer_brings_one_back() ->
     assert seqs == list(range(1, len(seqs) + 1))
 
 
-async def test_who_waits_for_the_end_is_told_that_the_run_waits_for_somebody() -> None:
+async def test_a_wait_for_the_end_returns_when_the_run_waits_for_a_person() -> None:
     cluster = Cluster({"a": ["shall I?"]}, team=with_person())
     ref = await cluster.submit()
     end = asyncio.create_task(cluster.service.wait(TENANT, ref.run_id, timeout=timedelta(hours=1)))
@@ -105,7 +105,7 @@ async def test_looking_at_a_run_that_waits_writes_nothing() -> None:
     assert len(await cluster.entries(ref)) == before
 
 
-async def test_an_answer_to_a_run_whose_worker_is_at_work_is_heard_there() -> None:
+async def test_an_answer_is_delivered_to_the_active_worker() -> None:
     release = asyncio.Event()
 
     async def held() -> str:
@@ -232,7 +232,7 @@ async def test_a_cancel_of_a_run_that_waits_leaves_a_marker_until_its_files_are_
 
 
 async def paused(cluster: Cluster) -> tuple[RunRef, RunLog]:
-    """A run that waits because it was paused, put aside by its worker."""
+    """A run that is paused and suspended by its worker."""
     ref = await cluster.submit()
     await cluster.service.pause(TENANT, ref.run_id)
     await step(cluster, ref)
@@ -241,7 +241,7 @@ async def paused(cluster: Cluster) -> tuple[RunRef, RunLog]:
 
 
 async def resumed_by_a_process_that_is_lost(log: RunLog) -> None:
-    """The signal is in the log, and nobody was woken."""
+    """The signal is in the log, and no worker was notified."""
     state = await log.state()
     assert state is not None
     await log.append(state, Signal(signal="resume"), [], epoch=state.epoch)
@@ -295,7 +295,7 @@ async def test_a_flushed_redis_does_not_lose_a_run_that_waits() -> None:
     assert (await step(cluster, ref, "w2")).status == "completed"
 
 
-async def test_a_handoff_to_a_person_asks_that_person_and_goes_on() -> None:
+async def test_a_handoff_to_a_person_asks_that_person_and_continues() -> None:
     team = solo(handoffs=[{"target": "human"}])
     team["termination"] = {
         "type": "or",
@@ -360,7 +360,7 @@ async def test_a_queued_run_that_is_paused_does_not_begin() -> None:
     assert types.count("run.paused") == 1
 
 
-async def test_what_is_said_to_the_team_is_heard_before_its_next_turn() -> None:
+async def test_a_message_to_the_team_is_delivered_before_its_next_turn() -> None:
     cluster = Cluster({"a": ["one", "DONE"]}, team=solo())
     ref = await cluster.submit()
     await cluster.service.speak(TENANT, ref.run_id, InputMessage(content="be brief"))
@@ -382,7 +382,7 @@ async def said_during_a_tool(cluster: Cluster, entered: asyncio.Event, leave: as
 
 
 @pytest.mark.parametrize("after", ["nothing", "a failure"])
-async def test_what_is_said_too_late_is_unread(after: str) -> None:
+async def test_a_message_that_is_too_late_is_unread(after: str) -> None:
     entered, release = asyncio.Event(), asyncio.Event()
 
     async def held() -> str:

@@ -1,4 +1,4 @@
-"""Store URLs: one reader, every form, and no secret in what it says."""
+"""Store URLs: one reader, every form, and no secret in its errors."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_a_tilde_is_the_home_folder(url: str, monkeypatch: pytest.MonkeyPatch) -
         "",
     ],
 )
-def test_what_names_no_store_is_refused_without_repeating_secrets(url: str) -> None:
+def test_an_invalid_store_url_is_refused_without_repeating_secrets(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_store_url(url)
 

@@ -1,4 +1,4 @@
-"""What the profile files and variables of the AWS tools say."""
+"""The profile files and variables of the AWS tools."""
 
 from pathlib import Path
 

@@ -74,7 +74,7 @@ async def test_a_failed_model_call_leaves_no_trace_either() -> None:
     assert shown(second) == shown(first)
 
 
-async def test_a_caller_that_leaves_in_the_middle_of_a_turn_can_go_on() -> None:
+async def test_a_caller_that_leaves_in_the_middle_of_a_turn_can_continue() -> None:
     def look() -> str:
         """Look."""
         return "seen"

@@ -1,4 +1,4 @@
-"""Teams run where there is no time, no thread and no socket: on the loop of a durable run."""
+"""Teams run without timers, threads and sockets: on the loop of a durable run."""
 
 import asyncio
 from typing import Any, NoReturn

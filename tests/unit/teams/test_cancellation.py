@@ -1,4 +1,4 @@
-"""A cancelled token ends a run at once, and the team goes on afterwards as if nothing was."""
+"""A cancelled token ends a run at once, and the team can be used afterwards."""
 
 import asyncio
 import threading
@@ -71,7 +71,7 @@ async def test_a_cancelled_team_takes_the_turn_that_was_cut_short_again() -> Non
     assert texts(result.messages) == ["b: b 0", "a: a 1"]
 
 
-async def test_counts_go_on_after_a_cancel_and_begin_anew_with_a_new_task() -> None:
+async def test_counts_continue_after_a_cancel_and_begin_anew_with_a_new_task() -> None:
     runs: list[list[str]] = []
     for task in (None, "new"):
         a, b = Talker("a"), Stuck("b")
@@ -87,7 +87,7 @@ async def test_counts_go_on_after_a_cancel_and_begin_anew_with_a_new_task() -> N
     ]
 
 
-async def test_a_token_that_is_cancelled_already_lets_nobody_speak() -> None:
+async def test_with_a_cancelled_token_no_agent_takes_a_turn() -> None:
     a = Talker("a")
     token = CancellationToken()
     token.cancel()
@@ -144,5 +144,5 @@ async def test_a_long_lived_token_does_not_collect_finished_runs() -> None:
     with pytest.raises(LookupError):
         await team.run("go", cancellation_token=token)
     await team.run(cancellation_token=token)
-    token.cancel()  # nobody is running any more
+    token.cancel()  # no run is active
     await team.run("again")

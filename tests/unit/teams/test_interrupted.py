@@ -21,7 +21,7 @@ from teamrun.tools import FunctionTool, StaticWorkbench
 
 
 class Diligent(ScriptedModel):
-    """Calls a tool for what was said last, and then answers; it needs no memory of its own."""
+    """Calls a tool with the last message, and then answers; it keeps no state."""
 
     def __init__(self) -> None:
         super().__init__([])
@@ -74,7 +74,9 @@ ITEMS = asyncio.run(whole_run())[1]
 
 @pytest.mark.parametrize("count", range(1, ITEMS + 1))
 @pytest.mark.parametrize("moves", [False, True], ids=["the same team", "another, by its state"])
-async def test_a_run_that_is_left_anywhere_goes_on_to_the_same_end(count: int, moves: bool) -> None:
+async def test_a_run_that_is_left_anywhere_continues_to_the_same_end(
+    count: int, moves: bool
+) -> None:
     team = workers()
     state = await take(team, count, save=moves)
     if moves:
@@ -125,7 +127,7 @@ def selecting() -> SelectorGroupChat:
 
 
 def places(state: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Where the state of a participant or manager stands in a state."""
+    """The location of a participant's or manager's state in a state."""
     found: list[tuple[str, ...]] = []
     if isinstance(state, dict):
         for name, value in cast("dict[str, Any]", state).items():

@@ -30,7 +30,7 @@ AnyTeam = RoundRobinGroupChat | SelectorGroupChat
 
 
 class Society(BaseChatAgent):
-    """An agent that gives what it hears to a team, and answers with all that the team said."""
+    """An agent that passes its messages to a team, and answers with all of the team's messages."""
 
     def __init__(self, team: RoundRobinGroupChat) -> None:
         super().__init__("society", "A team that speaks as one.")
@@ -77,7 +77,7 @@ class Society(BaseChatAgent):
 
 
 class Foreign:
-    """A team that knows nothing of ours but what the protocol promises."""
+    """A foreign team that only implements the protocol."""
 
     name, description = "foreign", "A team behind a team."
 
@@ -97,7 +97,7 @@ class Foreign:
 
 
 class Delegating(ScriptedModel):
-    """Gives what was said last to the tool `crew`, and then answers with the tool's result."""
+    """Passes the last message to the tool `crew`, and then answers with the tool's result."""
 
     def __init__(self) -> None:
         super().__init__([])
@@ -113,7 +113,7 @@ class Delegating(ScriptedModel):
 
 
 class Chooser(ScriptedModel):
-    """Chooses by what was said so far, so that it needs no memory of its own."""
+    """Selects by the conversation, so that it keeps no state."""
 
     def __init__(self, *names: str) -> None:
         super().__init__([])
@@ -184,7 +184,7 @@ def society() -> AnyTeam:
 
 
 def society_alone() -> AnyTeam:
-    """The second turn of the society comes without news."""
+    """The second turn of the society has no new messages."""
     return RoundRobinGroupChat([Society(pair())], max_turns=2)
 
 
@@ -215,7 +215,7 @@ def copied(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def conversations(state: Any, path: str = "") -> dict[str, list[str]]:
-    """What was said, and what is not yet told, at every level of a state."""
+    """The sent messages, and those not yet delivered, at every level of a state."""
     found: dict[str, list[str]] = {}
     if isinstance(state, dict):
         for key, value in cast("dict[str, Any]", state).items():
@@ -238,7 +238,7 @@ async def whole(make: Callable[[], AnyTeam]) -> tuple[dict[str, list[str]], list
 
 WHOLE = {make.__name__: asyncio.run(whole(make)) for make in SHAPES}
 AMBIGUOUS = [(society_alone, 22)]
-"""An agent that hears nothing new has a team whose run has ended: was that run for this turn?"""
+"""An agent without new messages has a team whose run has ended, perhaps in this turn."""
 PLACES = [
     (make, count)
     for make in SHAPES
@@ -266,7 +266,7 @@ async def left(make: Callable[[], AnyTeam], counts: Sequence[int], *, moves: boo
 
 @pytest.mark.parametrize(("make", "count"), PLACES)
 @MOVES
-async def test_a_run_that_is_left_anywhere_goes_on_to_the_same_end(
+async def test_a_run_that_is_left_anywhere_continues_to_the_same_end(
     make: Callable[[], AnyTeam], count: int, moves: bool
 ) -> None:
     team = await left(make, [count], moves=moves)
@@ -278,7 +278,7 @@ async def test_a_run_that_is_left_anywhere_goes_on_to_the_same_end(
 
 @pytest.mark.parametrize("make", SHAPES)
 @MOVES
-async def test_a_run_that_is_left_at_every_step_goes_on_to_the_same_end(
+async def test_a_run_that_is_left_at_every_step_continues_to_the_same_end(
     make: Callable[[], AnyTeam], moves: bool
 ) -> None:
     said, codes, _ = WHOLE[make.__name__]
@@ -298,7 +298,7 @@ def thread_of(state: Mapping[str, Any], *path: str) -> list[str]:
 
 @pytest.mark.parametrize("count", range(1, 22))
 @MOVES
-async def test_what_a_team_of_another_library_has_said_is_not_lost(count: int, moves: bool) -> None:
+async def test_messages_of_a_foreign_team_are_not_lost(count: int, moves: bool) -> None:
     def make() -> RoundRobinGroupChat:
         return in_rounds(Foreign(pair()))
 
@@ -322,7 +322,7 @@ async def test_an_inner_run_that_ended_as_the_outer_one_was_cancelled_is_not_beg
 
     def make() -> RoundRobinGroupChat:
         inner = RoundRobinGroupChat([Talker("x"), Last("y")], name="inner", max_turns=2)
-        return RoundRobinGroupChat([Foreign(inner) if wraps else inner, Talker("z")], max_turns=2)  # pyright: ignore[reportArgumentType] - it has what it needs
+        return RoundRobinGroupChat([Foreign(inner) if wraps else inner, Talker("z")], max_turns=2)  # pyright: ignore[reportArgumentType] - it has the needed methods
 
     team = make()
     with pytest.raises(asyncio.CancelledError):
@@ -338,7 +338,7 @@ async def test_an_inner_run_that_ended_as_the_outer_one_was_cancelled_is_not_beg
 
 
 @MOVES
-async def test_a_new_task_comes_after_what_the_inner_team_had_said(moves: bool) -> None:
+async def test_a_new_task_follows_the_messages_of_the_inner_team(moves: bool) -> None:
     team = await left(three_deep, [8], moves=moves)
     result = await team.run(task="another")
     state = copied(await team.save_state())
@@ -349,7 +349,7 @@ async def test_a_new_task_comes_after_what_the_inner_team_had_said(moves: bool) 
     assert thread_of(state)[3:] == later
 
 
-async def test_the_turn_of_an_inner_team_goes_on_without_another_choice() -> None:
+async def test_the_turn_of_an_inner_team_continues_without_another_choice() -> None:
     model = ScriptedModel(["inner", "z"])
     inner = RoundRobinGroupChat([Talker("x"), Talker("y")], name="inner", max_turns=2)
     team = SelectorGroupChat([inner, Talker("z")], model, max_turns=2)
@@ -361,7 +361,9 @@ async def test_the_turn_of_an_inner_team_goes_on_without_another_choice() -> Non
     assert thread_of(await team.save_state()) == ["go", "x 0", "y 0", "z 0"]
 
 
-async def test_a_task_given_again_to_a_run_that_failed_goes_on_and_gives_the_whole_result() -> None:
+async def test_a_task_given_again_to_a_run_that_failed_continues_and_gives_the_whole_result() -> (
+    None
+):
     x, task = Talker("x"), TextMessage(content="go", source="user")
     team = RoundRobinGroupChat([x, Failing("y", LookupError("boom"))], max_turns=2)
     with pytest.raises(LookupError):

@@ -11,7 +11,7 @@ from teamrun.messages import ThoughtEvent
 from teamrun.teams import RoundRobinGroupChat
 
 
-async def test_what_a_nested_team_says_is_yielded_and_heard() -> None:
+async def test_messages_of_a_nested_team_are_yielded_and_delivered() -> None:
     def thought() -> list[ThoughtEvent]:
         return [ThoughtEvent(content="hm", source="a")]
 
@@ -61,7 +61,7 @@ async def test_a_nested_team_stops_by_its_own_condition_again_and_again() -> Non
     ]  # fmt: skip
 
 
-async def test_a_nested_team_that_heard_nothing_new_goes_on() -> None:
+async def test_a_nested_team_without_new_messages_continues() -> None:
     inner = RoundRobinGroupChat([Talker("a"), Talker("b")], name="inner", max_turns=1)
 
     result = await RoundRobinGroupChat([inner], max_turns=2).run("go")
@@ -100,7 +100,7 @@ async def test_the_state_of_a_nested_team_is_part_of_the_outer_state() -> None:
     assert b.heard == [["user: go", "a: a 0"]]
 
 
-async def test_a_nested_run_that_was_cut_short_goes_on_where_it_was() -> None:
+async def test_a_nested_run_that_was_cut_short_continues_where_it_was() -> None:
     a, b = Talker("a"), Failing("b", LookupError("boom"))
     inner = RoundRobinGroupChat(
         [a, b], name="inner", termination_condition=MaxMessageTermination(3)

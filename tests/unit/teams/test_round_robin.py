@@ -1,4 +1,4 @@
-"""A round robin: who hears what, in what order things are yielded, and when it stops."""
+"""A round robin: delivery of messages, order of items, and the end."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ async def collect(team: RoundRobinGroupChat, task: str | None = None) -> list[ob
     return [item async for item in team.run_stream(task)]
 
 
-async def test_participants_speak_in_turn_and_hear_what_is_new_to_them() -> None:
+async def test_participants_take_turns_and_receive_new_messages() -> None:
     a, b, c = Talker("a"), Talker("b"), Talker("c")
     team = RoundRobinGroupChat([a, b, c], max_turns=4)
 
@@ -88,7 +88,7 @@ async def test_a_message_is_passed_on_as_the_object_it_is() -> None:
     assert b.received[1] is result.messages[1]
 
 
-async def test_events_are_shown_and_never_heard_by_the_others() -> None:
+async def test_events_are_yielded_and_not_delivered_to_others() -> None:
     a, b = Talker("a", before=thought), Talker("b")
 
     await RoundRobinGroupChat([a, b], max_turns=2).run("go")
@@ -105,7 +105,10 @@ async def test_inner_messages_reach_the_termination_condition_and_not_the_others
 
     result = await team.run("go")
 
-    assert texts(result.messages) == ["user: go", "a: a 0"]  # what was not yielded is not shown
+    assert texts(result.messages) == [
+        "user: go",
+        "a: a 0",
+    ]  # only yielded items
     assert result.stop_reason == "Text 'SECRET' mentioned"
     assert b.heard == []
 
@@ -281,13 +284,13 @@ async def test_a_condition_that_has_fired_before_ends_the_run_at_once() -> None:
     team = RoundRobinGroupChat([Talker("a")], termination_condition=condition, max_turns=1)
     result = await team.run("go")
     assert team.stop_code == "text_mention"
-    assert await team.run("go") == result  # until somebody resets it
+    assert await team.run("go") == result  # until it is reset
 
     assert list(result.messages) == []
     assert result.stop_reason == "The group chat has already terminated."
 
 
-async def test_who_is_selected_is_yielded_on_request() -> None:
+async def test_the_selected_speaker_is_yielded_on_request() -> None:
     team = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=2, emit_team_events=True)
 
     result = await team.run("go")
@@ -305,7 +308,7 @@ async def test_who_is_selected_is_yielded_on_request() -> None:
     assert event.source == "RoundRobinGroupChatManager"
 
 
-async def test_an_observer_is_told_of_each_turn_in_order() -> None:
+async def test_an_observer_is_notified_of_each_turn_in_order() -> None:
     log: list[object] = []
 
     class Observer:
@@ -381,7 +384,7 @@ def test_participants_need_names_of_their_own() -> None:
     with pytest.raises(ValueError, match="At least one participant"):
         RoundRobinGroupChat([])
     with pytest.raises(TypeError):
-        RoundRobinGroupChat(["a"])  # pyright: ignore[reportArgumentType] - what is tested
+        RoundRobinGroupChat(["a"])  # pyright: ignore[reportArgumentType] - intended
 
 
 def test_agents_is_another_name_of_participants() -> None:
@@ -400,7 +403,7 @@ def test_names_and_descriptions_have_defaults() -> None:
     assert (named.name, named.description) == ("analysts", "They analyse.")
 
 
-async def test_participants_are_told_of_pause_and_resume_once_the_team_has_run() -> None:
+async def test_participants_are_notified_of_pause_and_resume_once_the_team_has_run() -> None:
     a, b = Talker("a"), Talker("b")
     team = RoundRobinGroupChat([a, b], max_turns=1)
     with pytest.raises(RuntimeError, match="must be run before it can be paused"):

@@ -1,4 +1,4 @@
-"""A selector team: what the model is asked, what is made of its answers, and what it costs."""
+"""A selector team: the prompt, the reading of answers, and the usage."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ def said_after_task(result: TaskResult) -> list[str]:
     return texts(result.messages)[1:]
 
 
-async def test_the_model_chooses_who_speaks() -> None:
+async def test_the_model_selects_the_speaker() -> None:
     client = model("bob", "ann", "cy_d")
 
     result = await team_of(client, max_turns=3).run("go")
@@ -80,7 +80,7 @@ async def test_the_model_chooses_who_speaks() -> None:
     assert client.left_over() == {}
 
 
-async def test_the_prompt_holds_roles_candidates_and_the_history() -> None:
+async def test_the_prompt_contains_roles_candidates_and_the_history() -> None:
     client = model("bob", "ann")
     team = team_of(
         client, max_turns=2, selector_prompt="R {roles}\nP {participants}\nH {history}{{x}}"
@@ -92,7 +92,7 @@ async def test_the_prompt_holds_roles_candidates_and_the_history() -> None:
     assert prompt_of(client.calls[0].messages) == (
         f"R {roles}\nP ['ann', 'bob', 'cy_d']\nH user: go\nnow\n\n{{x}}"
     )
-    # The one who has just spoken is no candidate.
+    # The previous speaker is no candidate.
     assert prompt_of(client.calls[1].messages) == (
         f"R {roles}\nP ['ann', 'cy_d']\nH user: go\nnow\n\n\nbob: bob 0\n\n{{x}}"
     )
@@ -158,7 +158,7 @@ async def test_a_name_is_found_as_a_word_in_any_spelling_of_its_underscores(answ
         ),
     ],
 )
-async def test_an_answer_that_is_no_choice_is_told_why_and_asked_again(
+async def test_an_invalid_choice_is_explained_and_requested_again(
     answer: str, feedback: str
 ) -> None:
     client = model("ann", answer, "bob")
@@ -173,7 +173,7 @@ async def test_an_answer_that_is_no_choice_is_told_why_and_asked_again(
     )
 
 
-async def test_after_the_last_attempt_the_first_candidate_speaks_and_nobody_twice() -> None:
+async def test_after_the_last_attempt_the_first_candidate_speaks_and_none_twice() -> None:
     client = model("?", "?", "bob", "?", "?")
 
     result = await team_of(client, max_turns=3, max_selector_attempts=2).run("go")
@@ -284,7 +284,7 @@ async def test_a_function_chooses_in_place_of_the_model_or_leaves_it_to_it() -> 
 
     result = await team_of(client, max_turns=3, selector_func=choose).run("go")
 
-    # What the function chose is not remembered as the previous speaker, so bob is a candidate.
+    # The function's choice is not stored as the previous speaker, so bob is a candidate.
     assert said_after_task(result) == ["bob: bob 0", "bob: bob 1", "bob: bob 2"]
     assert threads == [
         ["user: go"],
@@ -366,7 +366,7 @@ async def test_an_outer_team_counts_the_choices_of_a_nested_team_once(emit: bool
     assert result.stop_reason.startswith("Token usage limit reached, total token count: 24,")
 
 
-async def test_team_events_tell_what_the_model_said_and_used() -> None:
+async def test_team_events_contain_the_models_answer_and_usage() -> None:
     client = model(says("nobody"), says("bob"))
 
     result = await team_of(client, emit_team_events=True).run("go")
@@ -386,7 +386,7 @@ async def test_team_events_tell_what_the_model_said_and_used() -> None:
     assert first.models_usage == RequestUsage(prompt_tokens=10, completion_tokens=2)
 
 
-async def test_an_observer_is_told_who_was_chosen() -> None:
+async def test_an_observer_is_notified_of_the_selected_speaker() -> None:
     log: list[object] = []
 
     class Observer:

@@ -1,4 +1,4 @@
-"""State is JSON in AutoGen's layout, and a team loaded from it goes on where the other was."""
+"""State is JSON in AutoGen's layout, and a team loaded from it continues."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ async def test_the_state_has_autogens_layout() -> None:
     assert manager["message_thread"][0]["id"] == "m1"
 
 
-async def test_a_loaded_team_goes_on_with_the_next_speaker_who_hears_what_was_said() -> None:
+async def test_a_loaded_team_continues_with_the_next_speaker_and_its_messages() -> None:
     first, _, _ = build()
     await first.run("go")
     second, a, b = build()
@@ -67,7 +67,7 @@ async def test_a_loaded_team_goes_on_with_the_next_speaker_who_hears_what_was_sa
     assert (await second.save_state())["agent_states"]["a"]["message_buffer"][0]["source"] == "b"
 
 
-async def test_counts_of_a_run_that_was_cut_short_are_saved_and_go_on() -> None:
+async def test_counts_of_a_run_that_was_cut_short_are_saved_and_continue() -> None:
     a, b = Talker("a"), Stuck("b")
     condition = MaxMessageTermination(4)
     team = RoundRobinGroupChat([a, b], termination_condition=condition, max_turns=9)
@@ -87,7 +87,7 @@ async def test_counts_of_a_run_that_was_cut_short_are_saved_and_go_on() -> None:
     assert texts(result.messages) == ["b: b 0", "a: a 1"]
 
 
-async def test_turns_of_a_run_that_was_cut_short_are_saved_and_go_on() -> None:
+async def test_turns_of_a_run_that_was_cut_short_are_saved_and_continue() -> None:
     first, _, _ = build(max_turns=2)
     stream = first.run_stream("go")
     await anext(stream)
@@ -104,7 +104,7 @@ async def test_a_new_task_for_a_loaded_team_counts_anew() -> None:
     first, _, _ = build(max_turns=9, condition=MaxMessageTermination(4))
     stream = first.run_stream("go")
     await anext(stream)
-    await anext(stream)  # a has spoken, and the run goes on
+    await anext(stream)  # a has had its turn, and the run continues
     state = await saved(first)
     await stream.aclose()
 

@@ -51,7 +51,7 @@ async def test_a_call_whose_reply_is_lost_has_been_done() -> None:
 
 
 @pytest.mark.parametrize(("outcome", "done_meanwhile"), [("held", []), ("reply_held", ["a"])])
-async def test_a_held_call_goes_on_when_the_test_says_so(
+async def test_a_held_call_continues_when_the_test_releases_it(
     outcome: Outcome, done_meanwhile: list[str]
 ) -> None:
     store = FaultStore(MemoryStore())

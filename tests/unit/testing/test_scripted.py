@@ -83,7 +83,7 @@ async def test_a_list_is_played_from_its_start_by_each_agent_and_together_withou
     assert [await said(model), await said(model)] == ["1", "2"]
 
 
-async def test_in_a_run_the_answer_is_that_of_the_position_whoever_asked_before() -> None:
+async def test_in_a_run_the_answer_depends_on_the_position_only() -> None:
     model = ScriptedModel({"ann": ["a1", "a2"], "bob": ["b1"]})
     assert await in_run(model, "team/ann", 1) == "a2"
     assert await in_run(model, "team/ann", 0) == "a1"
@@ -130,7 +130,7 @@ async def test_rewound_it_plays_from_the_start() -> None:
     assert len(model.calls) == 1
 
 
-async def test_it_keeps_what_it_was_asked_only_on_request() -> None:
+async def test_it_keeps_requests_only_if_configured() -> None:
     async def body(model: ScriptedModel) -> None:
         await model.for_agent("ann").create(ASK, json_output=True, tool_choice="none")
 
@@ -158,7 +158,7 @@ async def test_a_stream_keeps_every_space() -> None:
     assert last.content == text
 
 
-async def test_latency_lets_other_work_go_on() -> None:
+async def test_latency_lets_other_work_continue() -> None:
     order: list[str] = []
     slow = ScriptedModel(["x"], latency=timedelta(milliseconds=5))
 
@@ -183,7 +183,7 @@ WRONG: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("script", "words"), WRONG)
-def test_a_step_that_does_not_hold_is_found_before_the_first_call(script: Any, words: str) -> None:
+def test_an_invalid_step_is_found_before_the_first_call(script: Any, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         ScriptedModel(script)
 

@@ -56,7 +56,7 @@ async def test_the_value_is_the_result_and_the_task_is_no_part_of_its_text() -> 
     assert tool.return_value_as_string(value) == "helper: done"
 
 
-async def test_of_a_team_all_who_spoke_are_named_but_the_user() -> None:
+async def test_all_speakers_of_a_team_but_the_user_are_named() -> None:
     team = RoundRobinGroupChat(
         [helper("one", "two"), UserProxyAgent("user", input_func=answer)], max_turns=3
     )
@@ -75,7 +75,7 @@ async def test_the_last_message_alone_can_be_the_value() -> None:
     assert tool.return_value_as_string(TaskResult(messages=[])) == ""
 
 
-async def test_what_happens_inside_is_streamed_before_the_result() -> None:
+async def test_inner_events_are_streamed_before_the_result() -> None:
     call = {"name": "add", "arguments": {"a": 1, "b": 2}}
     tool = AgentTool(helper({"tool_calls": [call]}, tools=[add]))
     assert [type(item).__name__ async for item in tool.run_json_stream({"task": "work"})] == [
@@ -298,7 +298,7 @@ async def test_approval_passes_on_what_an_agent_or_a_team_reports(kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["agent", "team", "approved"])
-async def test_what_is_inside_is_saved_loaded_and_reset_with_the_team(kind: str) -> None:
+async def test_members_are_saved_loaded_and_reset_with_the_team(kind: str) -> None:
     def made() -> tuple[RoundRobinGroupChat, AssistantAgent]:
         inner = helper("in1", "in2")
         tool: Tool = AgentTool(inner)

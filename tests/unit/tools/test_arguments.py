@@ -130,7 +130,7 @@ def test_strict_tools_take_no_defaults() -> None:
         FunctionTool(loose, "d", strict=True)
 
 
-async def test_what_is_filled_in_here_is_hidden_from_the_model() -> None:
+async def test_injected_parameters_are_hidden_from_the_model() -> None:
     async def tool(
         a: int,
         token: CancellationToken,
@@ -167,7 +167,7 @@ async def test_every_parameter_of_such_a_type_is_filled_in_whatever_is_written_a
 async def test_a_field_as_the_default_describes_its_parameter() -> None:
     def tool(
         a: int = Field(7, description="How many.", ge=3),
-        b: list[str] = Field(default_factory=list),  # noqa: B008 - what is tested
+        b: list[str] = Field(default_factory=list),  # noqa: B008 - intended
         c: str = Field(description="Needed."),
         schema: int = Field(2, description="A name that pydantic has."),
         d: Annotated[int, "Words."] = Field(5, le=9),

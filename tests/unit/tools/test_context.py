@@ -11,7 +11,7 @@ from teamrun.errors import ArtifactNotFound, UsageError
 from teamrun.tools import FunctionTool, MemoryArtifacts, ToolContext, use_artifacts
 
 
-async def test_what_one_tool_writes_another_reads() -> None:
+async def test_a_tool_reads_files_of_another() -> None:
     def load(context: ToolContext) -> None:
         context.artifacts.write("rows.csv", "a,b\n1,2\n", "text/csv")
 
@@ -57,7 +57,7 @@ def test_names_that_are_unsafe_anywhere_are_refused(name: str) -> None:
     assert caught.value.data == {"name": name}
 
 
-def test_progress_is_reported_to_whoever_listens() -> None:
+def test_progress_is_reported_to_the_listener() -> None:
     notes: list[tuple[str, float | None]] = []
     context = ToolContext(on_progress=lambda note, percent: notes.append((note, percent)))
 

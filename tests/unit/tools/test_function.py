@@ -18,7 +18,7 @@ class Sum(BaseModel):
     total: int
 
 
-async def test_what_is_not_async_runs_in_a_thread_with_the_callers_context() -> None:
+async def test_a_plain_function_runs_in_a_thread_with_the_callers_context() -> None:
     here: ContextVar[str] = ContextVar("here")
 
     def work() -> tuple[bool, str]:
@@ -28,7 +28,7 @@ async def test_what_is_not_async_runs_in_a_thread_with_the_callers_context() -> 
     assert await FunctionTool(work, "d").run_json({}) == (False, "caller")
 
 
-async def test_what_a_function_raises_is_raised() -> None:
+async def test_an_exception_of_a_function_is_raised() -> None:
     error = KeyError("k")
 
     def sync() -> None:
@@ -70,7 +70,7 @@ async def test_a_cancel_ends_the_waiting_for_a_thread() -> None:
         go_on.set()
 
 
-async def test_a_call_that_takes_too_long_fails_and_says_so() -> None:
+async def test_a_call_that_takes_too_long_fails_with_a_timeout() -> None:
     async def forever() -> None:
         await asyncio.Event().wait()
 

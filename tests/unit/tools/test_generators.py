@@ -1,4 +1,4 @@
-"""Generator functions as tools: the result is the list of what they yield."""
+"""Generator functions as tools: the result is the list of their values."""
 
 import asyncio
 import functools
@@ -113,7 +113,7 @@ async def test_a_generator_that_does_not_end_is_stopped(
         await tool.run_json({"count": 101})
 
 
-async def test_the_model_is_told_the_values() -> None:
+async def test_the_model_gets_the_values() -> None:
     step = {"tool_calls": [{"name": "later", "arguments": {"count": 2}}]}
     agent = AssistantAgent("a", ScriptedModel([step]), tools=[later])
     result = await agent.run(task="go")
@@ -132,7 +132,7 @@ async def test_a_generator_that_is_not_async_runs_in_a_thread() -> None:
     assert await FunctionTool(where, "Where.").run_json({}) == [False]
 
 
-async def test_what_a_generator_raises_is_the_failure_of_the_call() -> None:
+async def test_an_exception_of_a_generator_fails_the_call() -> None:
     async def half() -> AsyncIterator[int]:
         yield 1
         raise LookupError("no more")
@@ -162,7 +162,7 @@ async def test_a_cancel_closes_an_async_generator() -> None:
     assert closed == [True]
 
 
-async def test_a_tool_class_that_returns_an_async_generator_is_told_so() -> None:
+async def test_a_tool_class_that_returns_an_async_generator_is_an_error() -> None:
     class Own(BaseTool[Arguments, Any]):
         async def run(self, args: Arguments, cancellation_token: CancellationToken) -> Any:
             return later(1)

@@ -1,4 +1,4 @@
-"""What a tool returned, as the text that a model is told: the same in the library and in a run."""
+"""The value of a tool as text for a model: the same in the library and in a run."""
 
 import json
 from collections import OrderedDict

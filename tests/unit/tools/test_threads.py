@@ -12,7 +12,7 @@ from teamrun.tools.threads import ThreadPool
 
 
 class Gate:
-    """A function that says when it began and blocks until it may go on."""
+    """A function that signals its start and blocks until it is released."""
 
     def __init__(self) -> None:
         self.began = threading.Event()

@@ -98,7 +98,7 @@ def test_names_that_collide_or_are_not_there_are_refused() -> None:
         StaticWorkbench(tools, {"sub": ToolOverride(name="minus")})
 
 
-async def test_what_a_tool_reports_is_streamed_before_its_result() -> None:
+async def test_progress_of_a_tool_is_streamed_before_its_result() -> None:
     bench = StaticStreamWorkbench([Thinker(), FunctionTool(add, "d")])
 
     async def items(name: str, args: Mapping[str, Any]) -> list[Any]:

@@ -3,7 +3,7 @@ from teamrun.dispatch.celery import QUEUE, TASK
 from teamrun_worker.app import make_app
 
 
-def test_the_settings_are_those_that_were_measured_to_hold() -> None:
+def test_the_settings_of_celery_are_the_measured_ones() -> None:
     conf = make_app("redis://127.0.0.1", accept=lambda _: None).conf
 
     assert conf.task_acks_late is False

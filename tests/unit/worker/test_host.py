@@ -284,7 +284,7 @@ def test_a_reaper_that_fails_is_started_again(caplog: pytest.LogCaptureFixture) 
     assert [record.message for record in caplog.records] == ["The reaper failed"] * 2
 
 
-def test_what_composing_raises_reaches_whoever_starts_the_host() -> None:
+def test_an_error_of_the_composition_is_raised_by_start() -> None:
     @asynccontextmanager
     async def fails() -> AsyncGenerator[Runtime]:
         raise UsageError("no store")
@@ -323,7 +323,7 @@ def test_an_exit_raised_by_a_task_of_a_tool_does_not_end_the_loop(
     assert (host.is_lost, lost.is_set(), bench.closed.is_set()) == (False, False, True)
 
 
-def test_a_host_whose_loop_has_ended_says_so_and_can_be_stopped(
+def test_a_host_whose_loop_has_ended_reports_it_and_can_be_stopped(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench, lost = Bench(), threading.Event()
