@@ -98,8 +98,8 @@ def _fault_of(misfit: Misfit, model: type[BaseModel]) -> RequestFault:
 def _unknown_field(loc: Sequence[int | str], model: type[BaseModel]) -> str:
     name = str(loc[-1])
     if len(loc) > 1:
-        return f"There is no field {name!r} here; leave it out."
+        return f"There is no field {name!r} here; remove it."
     known = [field.alias or name for name, field in model.model_fields.items()]
-    return f"There is no field {name!r}; leave it out, or use one of {listed(known)}." + (
+    return f"There is no field {name!r}; remove it, or use one of {listed(known)}." + (
         did_you_mean(name, known)
     )

@@ -85,7 +85,7 @@ REQUIREMENTS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("unexpected_keyword_argument", "unexpected_positional_argument"), "is not known"
     ),
-    "multiple_argument_values": "is given twice",
+    "multiple_argument_values": "occurs twice",
     "extra_forbidden": "is not known",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",

@@ -118,7 +118,7 @@ CASES = [
         why_not_in_library="there the team ends at the handoff, and the program asks",
     ),
     case(
-        "an agent class",
+        "a custom agent",
         ["Hello"],
         agents={"echo": {"class": "case_tools:Echo"}},
         contains="Hello!",

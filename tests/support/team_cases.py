@@ -265,7 +265,7 @@ TEAM_CASES = [
         contains="Go on",
     ),
     case(
-        "an agent class with a model",
+        "a custom agent with a model",
         ["Hello"],
         agents={
             "t": {

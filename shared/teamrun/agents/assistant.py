@@ -78,7 +78,7 @@ class _TurnUnderWay:
     message_id: str = ""
     """Id of the message that the chunks of the last model call form, if it was streamed."""
     inner: list[AnyMessage] = field(default_factory=list[AnyMessage])
-    asked: int = 0
+    rounds: int = 0
     """Model calls that requested tools."""
     result: CreateResult = field(init=False)
     """Of the last model call."""
@@ -260,11 +260,11 @@ class AssistantAgent(BaseChatAgent):
         turn = _TurnUnderWay(cancellation_token)
         mark = self._turn_began = self._model_context.mark()
         try:
-            await self._hear(messages)
+            await self._receive(messages)
             for event in await self._recall(turn):
                 yield event
             while turn.response is None:
-                if turn.asked % _ROUNDS_BETWEEN_YIELDS == _ROUNDS_BETWEEN_YIELDS - 1:
+                if turn.rounds % _ROUNDS_BETWEEN_YIELDS == _ROUNDS_BETWEEN_YIELDS - 1:
                     await yield_to_loop()
                 if self._model_client_stream:
                     async with aclosing(self._ask_in_chunks(turn)) as chunks:
@@ -323,7 +323,7 @@ class AssistantAgent(BaseChatAgent):
             ]
         )
 
-    async def _hear(self, messages: Sequence[BaseChatMessage]) -> None:
+    async def _receive(self, messages: Sequence[BaseChatMessage]) -> None:
         add = self._model_context.add_message
         for message in messages:
             if isinstance(message, HandoffMessage):
@@ -380,13 +380,13 @@ class AssistantAgent(BaseChatAgent):
             arguments["tool_choice"] = "none"
             return messages, arguments
         choice = self._tool_choice
-        if tools and choice != "auto" and (choice == "none" or not turn.asked):
+        if tools and choice != "auto" and (choice == "none" or not turn.rounds):
             arguments["tool_choice"] = choice
         return messages, arguments
 
     def _used_up(self, turn: _TurnUnderWay) -> bool:
         """Whether no more tool calls are allowed: the next call is the reflection."""
-        return turn.asked == self._max_tool_iterations
+        return turn.rounds == self._max_tool_iterations
 
     async def _answer(self, turn: _TurnUnderWay, result: CreateResult, text: str) -> Response:
         await self._model_context.add_message(
@@ -444,7 +444,7 @@ class AssistantAgent(BaseChatAgent):
         await add(FunctionExecutionResultMessage(content=results))
         turn.inner.append(execution)
         yield execution
-        turn.asked += 1
+        turn.rounds += 1
         turn.calls, turn.results = calls, results
         turn.response = self._conclude(turn, result.thought)
 

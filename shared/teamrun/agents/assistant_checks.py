@@ -117,7 +117,7 @@ def checked_iterations(iterations: int, attempts: int | None) -> int:
     """
     if attempts is not None and iterations != 1:
         raise ValueError(
-            "max_tool_use_attempts is another name for max_tool_iterations; give one of them."
+            "max_tool_use_attempts is another name for max_tool_iterations; use one of them."
         )
     chosen = iterations if attempts is None else attempts
     return checked_count(chosen, parameter="max_tool_iterations")

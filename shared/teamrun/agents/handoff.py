@@ -68,5 +68,5 @@ def handoffs_by_name(handoffs: Sequence[Handoff | str]) -> dict[str, Handoff]:
                 "Handoff objects."
             )
         if named.setdefault(made.name, made) is not made:
-            raise ValueError(f"Handoff names must be unique; {made.name!r} is there twice.")
+            raise ValueError(f"Handoff names must be unique; {made.name!r} occurs twice.")
     return named

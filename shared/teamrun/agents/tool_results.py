@@ -34,16 +34,16 @@ def handoff_message(
 
     None if it requested none; the first one if it requested several.
     """
-    asked = [call.name for call in calls if call.name in handoffs]
-    if not asked:
+    requested = [call.name for call in calls if call.name in handoffs]
+    if not requested:
         return None
-    if len(asked) > 1:
+    if len(requested) > 1:
         warnings.warn(
-            f"Multiple handoffs detected. Only the first is executed: {asked}. "
+            f"Multiple handoffs detected. Only the first is executed: {requested}. "
             "Turn parallel tool calls off in the model client to avoid this warning.",
             stacklevel=3,
         )
-    selected = handoffs[asked[0]]
+    selected = handoffs[requested[0]]
     context: list[LLMMessage] = []
     others = [call for call in calls if call.name not in handoffs]
     if others:

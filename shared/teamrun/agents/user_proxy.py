@@ -121,12 +121,12 @@ class UserProxyAgent(BaseChatAgent):
         request = UserInputRequestedEvent(request_id=new_id(), source=self.name)
         yield request
         with self.InputRequestContext.populate_context(request.request_id):
-            said = await self._ask(prompt, cancellation_token)
+            answer = await self._ask(prompt, cancellation_token)
         message: BaseChatMessage
         if handoff is None:
-            message = TextMessage(content=said, source=self.name)
+            message = TextMessage(content=answer, source=self.name)
         else:
-            message = HandoffMessage(content=said, target=handoff.source, source=self.name)
+            message = HandoffMessage(content=answer, target=handoff.source, source=self.name)
         yield Response(chat_message=message, inner_messages=[request])
 
     async def on_reset(self, cancellation_token: CancellationToken | None = None) -> None:

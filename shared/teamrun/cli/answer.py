@@ -54,15 +54,15 @@ def command(
 ) -> None:
     """Answer a question of a run that waits for a person, and print the run's status."""
     approves = _one_decision(approve or [])
-    said = _said(approves, content, data)
+    given = _given(approves, content, data)
     server = ApiClient(url, api_key=api_key)
-    asked = _action(server, run_id, action)
-    if asked.type == "approval" and approves is None and "answer" not in asked.decisions:
+    question = _action(server, run_id, action)
+    if question.type == "approval" and approves is None and "answer" not in question.decisions:
         raise UsageError(
-            f"{asked.id} is an approval ({asked.prompt.strip()}): give --approve or --reject; "
+            f"{question.id} is an approval ({question.prompt.strip()}): use --approve or --reject; "
             "--content is then the reason."
         )
-    body = {"action_id": asked.id, **said}
+    body = {"action_id": question.id, **given}
     answer = server.post("runs", run_id, "input", body=body)
     if json_:
         print_json(answer)
@@ -72,22 +72,24 @@ def command(
 
 def _one_decision(given: list[bool]) -> bool | None:
     if len(set(given)) > 1:
-        raise UsageError("--approve and --reject exclude each other; give one of them.")
+        raise UsageError("--approve and --reject cannot be combined; use one of them.")
     return given[0] if given else None
 
 
-def _said(approve: bool | None, content: str | None, data: str | None) -> JsonObject:
+def _given(approve: bool | None, content: str | None, data: str | None) -> JsonObject:
     if approve is None and content is None and data is None:
-        raise UsageError("Say the answer: --approve, --reject, --content TEXT or --data JSON.")
-    said: JsonObject = {} if content is None else {"content": content}
+        raise UsageError(
+            "There is no answer: use --approve, --reject, --content TEXT or --data JSON."
+        )
+    answer: JsonObject = {} if content is None else {"content": content}
     if approve is not None:
-        said["decision"] = "approve" if approve else "reject"
+        answer["decision"] = "approve" if approve else "reject"
     if data is not None:
         try:
-            said["data"] = json_value(data)
+            answer["data"] = json_value(data)
         except ValueError as error:
             raise UsageError(f"--data is not JSON that can be sent: {error}.") from error
-    return said
+    return answer
 
 
 def _action(server: ApiClient, run_id: str, action_id: str | None) -> RequiredAction:
@@ -97,8 +99,8 @@ def _action(server: ApiClient, run_id: str, action_id: str | None) -> RequiredAc
         case [only]:
             return only
         case []:
-            what = "nothing" if action_id is None else f"nothing with the id {action_id!r}"
-            raise UsageError(f"{run_id} asks {what}: it is {run.status}.")
+            what = "no open question" if action_id is None else f"no open question {action_id!r}"
+            raise UsageError(f"{run_id} has {what}; its status is {run.status}.")
         case several:
-            asked = "".join(f"\n  {each.id}: {each.prompt}" for each in several)
-            raise UsageError(f"{run_id} has several questions; select one with --action:{asked}")
+            listed = "".join(f"\n  {each.id}: {each.prompt}" for each in several)
+            raise UsageError(f"{run_id} has several questions; select one with --action:{listed}")

@@ -160,7 +160,7 @@ class Attendant:
             try:
                 return {"data": json_value(line)}
             except ValueError as error:
-                self._show(f"That is no JSON: {error}.")
+                self._show(f"This is not valid JSON: {error}.")
         return None
 
     def _line(self, action: RequiredAction, text: str) -> str | None:

@@ -108,7 +108,7 @@ def _read(config: Path) -> Registry:
         if error.data.get("problems"):
             check_imports(config)
         raise
-    if registry.has_own_code():
+    if registry.imports_code():
         check_imports(config)
     return registry
 

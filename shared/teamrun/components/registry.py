@@ -53,7 +53,7 @@ class Resolved(NamedTuple):
     tools: dict[str, str]
     """The tools that it names, each with its digest."""
     agents: dict[str, str]
-    """The agent classes that it names, each with its digest."""
+    """The custom agents that it names, each with its digest."""
 
 
 class Registry:
@@ -296,7 +296,7 @@ class Registry:
         return self._agents.make(agent, name=name, **options)
 
     def preload(self, team: Resolved | None = None) -> None:
-        """Import all tools and agent classes, so that mistakes show when the process starts.
+        """Import all tools and custom agents, so that mistakes show when the process starts.
 
         Args:
             team: Import only what this team uses; if that fails, the error lists all problems.
@@ -308,11 +308,11 @@ class Registry:
             self.refuse(self.import_faults())
 
     def import_faults(self) -> list[Problem]:
-        """Import all tools and agent classes; returns a fault for each that cannot be imported."""
+        """Import all tools and custom agents; returns a fault for each that cannot be imported."""
         return self._faults(self._tools, self._agents)
 
-    def has_own_code(self) -> bool:
-        """Whether there is a tool or an agent class to import."""
+    def imports_code(self) -> bool:
+        """Whether there is a tool or a custom agent to import."""
         return bool(len(self._tools) or len(self._agents))
 
     def refuse(self, found: Sequence[Problem]) -> None:

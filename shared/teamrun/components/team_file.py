@@ -50,7 +50,7 @@ def load_registry(path: Path, *, environ: Mapping[str, str], imports: bool = Fal
     Args:
         path: The file; the modules of its tools are looked for in its folder first.
         environ: The environment that `${NAME}` is read from.
-        imports: If the file has a fault, import its tools and agent classes as well, so that the
+        imports: If the file has a fault, import its tools and custom agents as well, so that the
             error has all faults at once. A file without fault imports nothing yet.
 
     Raises:
@@ -114,8 +114,8 @@ class _File:
         self._tools = {*tools, *self._keys(top["tools"])}
         texts = self._variables({"agents": top["agents"], "teams": top["teams"]})
         raw_agents = self._map(top["agents"], "/agents")
-        own_agents = read_classes(raw_agents, "/agents", self._problems)
-        agents = CustomAgentTable(own_agents, folder=self._folder)
+        custom_agents = read_classes(raw_agents, "/agents", self._problems)
+        agents = CustomAgentTable(custom_agents, folder=self._folder)
         self._raw_teams = self._map(top["teams"], "/teams")
         self._unread = self._unread_sections(fields)
         self._read_agents(raw_agents, agents)

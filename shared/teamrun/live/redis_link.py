@@ -41,7 +41,7 @@ class RedisLink:
         self._lost = lost
         self._silence = silence
         self._ended = False
-        self._heard = False
+        self._has_replied = False
         self._channels: dict[str, asyncio.Future[None]] = {}
         self._confirmations: deque[asyncio.Future[None]] = deque()
         self._outgoing: list[bytes] = []
@@ -109,7 +109,7 @@ class RedisLink:
                     "Any",
                     await self._connection.read_response(disable_decoding=True, timeout=math.inf),
                 )
-                self._heard = True
+                self._has_replied = True
                 if isinstance(reply, list):
                     self._take(cast("list[Any]", reply))
         except (RedisError, OSError):
@@ -125,10 +125,10 @@ class RedisLink:
 
     async def _stay_alive(self) -> None:
         while True:
-            self._heard = False
+            self._has_replied = False
             self._write(pack((b"PING",)))
             await asyncio.sleep(self._silence.total_seconds())
-            if not self._heard:
+            if not self._has_replied:
                 self._end()
                 return
 

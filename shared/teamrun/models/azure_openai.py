@@ -11,7 +11,7 @@ from teamrun.core.optional import require
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
 from teamrun.models.base import ModelInfo
-from teamrun.models.families import known_or_given
+from teamrun.models.families import resolved_model_info
 from teamrun.models.makers import address_and_query, check_address
 from teamrun.models.openai import (
     ApiKey,
@@ -95,7 +95,7 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
             lambda: _connect(timeout=seconds, http_client=http_client, **options),
             model=model,
             base_url=address,
-            info=known_or_given(model, model_info, own_server=False),
+            info=resolved_model_info(model, model_info, own_server=False),
             timeout=seconds,
             retry=retry_policy(retry, max_retries),
             clock=clock or SystemClock(),

@@ -102,7 +102,7 @@ def _number(text: str, variable: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise UsageError(f"{variable} is no number: {text!r}.", variable=variable) from error
+        raise UsageError(f"{variable} is not a number: {text!r}.", variable=variable) from error
 
 
 def _json(text: str, variable: str) -> Any:

@@ -20,8 +20,8 @@ __all__ = [
     "context_window",
     "family_of",
     "is_reasoning",
-    "known_or_given",
     "model_info_for",
+    "resolved_model_info",
     "validated",
 ]
 
@@ -159,7 +159,7 @@ def is_reasoning(model: str) -> bool:
     return row is not None and row.reasoning
 
 
-def known_or_given(
+def resolved_model_info(
     model: str, info: ModelInfo | JsonMapping | None, *, own_server: bool
 ) -> ModelInfo:
     """The capabilities of the model of that name, from the caller or the table.
@@ -195,7 +195,7 @@ def validated(info: ModelInfo | JsonMapping) -> ModelInfo:
         )
     if "structured_output" not in info:
         warnings.warn(
-            "model_info has no 'structured_output'; False is assumed. Say which it is.",
+            "model_info has no 'structured_output'; False is assumed. Set it explicitly.",
             stacklevel=3,
         )
     switches = _switches(str(info["family"]))

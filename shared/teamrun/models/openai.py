@@ -23,7 +23,7 @@ from teamrun.errors import ModelError, UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.base import ChatCompletionClient, ModelInfo
-from teamrun.models.families import context_window, is_reasoning, known_or_given
+from teamrun.models.families import context_window, is_reasoning, resolved_model_info
 from teamrun.models.makers import (
     NO_KEY,
     OPENAI,
@@ -177,7 +177,7 @@ class BaseOpenAIClient(ChatCompletionClient):
                 if spoken:
                     error.data["attempts"] = retries.attempts + 1
                     raise
-                if self._goes_without_usage(request.body, error):
+                if self._retries_without_usage(request.body, error):
                     continue
                 with cancelled_by(cancellation_token):
                     await retries.wait(error)
@@ -207,7 +207,7 @@ class BaseOpenAIClient(ChatCompletionClient):
         elif self._include_usage if include_usage is None else include_usage:
             body["stream_options"] = {"include_usage": True, **body.get("stream_options", {})}
 
-    def _goes_without_usage(self, body: JsonObject, error: ModelError) -> bool:
+    def _retries_without_usage(self, body: JsonObject, error: ModelError) -> bool:
         """Whether the server refused `stream_options`: it gets none from now on."""
         refused = error.status_code in (400, 422) and any(
             name in error.message for name in _USAGE_NAMES
@@ -299,7 +299,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             ),
             model=model,
             base_url=access.base_url,
-            info=known_or_given(model, model_info, own_server=not access.is_openai),
+            info=resolved_model_info(model, model_info, own_server=not access.is_openai),
             timeout=seconds,
             retry=retry_policy(retry, max_retries),
             clock=clock or SystemClock(),

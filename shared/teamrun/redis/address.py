@@ -164,7 +164,7 @@ def _options(parts: SplitResult) -> dict[str, str]:
         if name not in known:
             _refuse_option(name, known)
         if name in options:
-            _refuse(f"the option {name!r} is given twice")
+            _refuse(f"the option {name!r} occurs twice")
         options[name] = value
     if options.pop("protocol", "2") not in {"2", "3"}:
         _refuse("the option 'protocol' must be 2 or 3")
@@ -184,7 +184,7 @@ def _refuse_option(name: str, known: tuple[str, ...]) -> NoReturn:
 
 def _one(what: str, from_authority: str | None, from_query: str | None) -> str | None:
     if from_authority and from_query:
-        _refuse(f"the {what} is given twice, before the host and as an option")
+        _refuse(f"the {what} occurs twice, before the host and as an option")
     return _decode(from_authority) if from_authority else from_query
 
 

@@ -168,7 +168,7 @@ def _options(parts: SplitResult, known: Set[str]) -> dict[str, str]:
                 "write ? as %3F"
             )
         if name in options:
-            _refuse(f"the option {name!r} is given twice")
+            _refuse(f"the option {name!r} occurs twice")
         options[name] = value
     if (endpoint := options.get("endpoint")) is not None:
         check_endpoint(endpoint, source="the endpoint")

@@ -79,7 +79,7 @@ class BaseGroupChat(Turns):
         agents: Sequence[ChatAgent | Team] | None = None,
     ) -> None:
         if participants is not None and agents is not None:
-            raise TypeError("`agents` is another name of `participants`; give one of them.")
+            raise TypeError("`agents` is another name of `participants`; use one of them.")
         super().__init__(
             (agents if participants is None else participants) or (),
             name=name,
@@ -244,7 +244,7 @@ class BaseGroupChat(Turns):
         create = partial(_message, factory)
         self._thread = [create(data) for data in manager.message_thread]
         self._run = RunRecord.load(manager.run, self._thread, create)
-        if self._run.nested is not None and not self._goes_on(self._run.nested):
+        if self._run.nested is not None and not self._continues(self._run.nested):
             raise ValueError(f"The state names {self._run.nested!r}, which is no team in this one.")
         undecided = self._thread[len(self._thread) - manager.undecided :]
         await self._ending.load_state(manager.current_turn, manager.termination, undecided)
@@ -288,12 +288,12 @@ class BaseGroupChat(Turns):
             TeamBusy: The team is running.
         """
         await self._refuse_when_running("it must be stopped before it can be reopened")
-        goes_on = await self._ending.reopen()
+        continues = await self._ending.reopen()
         for seat in self._seats.values():
-            if await seat.takes_up(speaker):
+            if await seat.takes_turn(speaker):
                 self._give_turn(seat.name)
                 break
-        return goes_on
+        return continues
 
     def has_member(self, name: str) -> bool:
         """Whether an agent of this team, or of a team in it, has that name."""

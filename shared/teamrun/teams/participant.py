@@ -29,7 +29,7 @@ class Turn(NamedTuple):
 
     delta: Sequence[AnyMessage]
     """For the thread and the termination condition."""
-    said: Sequence[BaseChatMessage]
+    messages: Sequence[BaseChatMessage]
     """For the other participants."""
     closing: BaseChatMessage | None
     """The message that ends the turn, unless it was already yielded."""
@@ -37,7 +37,7 @@ class Turn(NamedTuple):
 
 @runtime_checkable
 class _Records(Protocol):
-    def run_so_far(self) -> Sequence[AnyMessage]: ...
+    def messages_of_run(self) -> Sequence[AnyMessage]: ...
 
 
 @runtime_checkable
@@ -72,19 +72,19 @@ def participant(member: ChatAgent | Team) -> "Participant":
 class Participant(ABC):
     """The operations of a team on a member."""
 
-    __slots__ = ("_heard", "description", "name")
+    __slots__ = ("_buffer", "description", "name")
 
-    goes_on: ClassVar[bool] = False
+    continues: ClassVar[bool] = False
     """Whether an interrupted turn is continued; otherwise it is repeated."""
 
     def __init__(self, member: ChatAgent | Team) -> None:
         self.name = member.name
         self.description = member.description
-        self._heard: list[BaseChatMessage] = []
+        self._buffer: list[BaseChatMessage] = []
 
-    def hear(self, messages: Sequence[BaseChatMessage]) -> None:
+    def receive(self, messages: Sequence[BaseChatMessage]) -> None:
         """Keep messages of others for the next turn."""
-        self._heard.extend(messages)
+        self._buffer.extend(messages)
 
     @abstractmethod
     def speak(
@@ -100,13 +100,13 @@ class Participant(ABC):
             RuntimeError: It was no `Response` of an agent, or no `TaskResult` of a team.
         """
 
-    def so_far(self) -> Sequence[AnyMessage]:
+    def messages_of_turn(self) -> Sequence[AnyMessage]:
         """The messages of the current turn that will not be produced again."""
         return ()
 
     def cut_off(self) -> Turn:
         """End an interrupted turn that will not be continued; its messages are kept."""
-        produced = self.so_far()
+        produced = self.messages_of_turn()
         self._forget_turn()
         return Turn(produced, [m for m in produced if isinstance(m, BaseChatMessage)], None)
 
@@ -127,14 +127,14 @@ class Participant(ABC):
         """Whether this is the agent of that name, or a team with it."""
         return name == self.name
 
-    async def takes_up(self, speaker: str) -> bool:
+    async def takes_turn(self, speaker: str) -> bool:
         """Whether this is the agent that speaks next, or a team that gives it the next turn."""
         return self.includes(speaker)
 
     @abstractmethod
     async def reset(self) -> None:
         """Clear the conversation."""
-        self._heard = []
+        self._buffer = []
         self._forget_turn()
 
     @abstractmethod
@@ -150,7 +150,7 @@ class Participant(ABC):
         return self._container(
             {
                 "agent_state": dict(await self._save_member()),
-                "message_buffer": [message.dump() for message in self._heard],
+                "message_buffer": [message.dump() for message in self._buffer],
             }
         ).model_dump()
 
@@ -159,7 +159,7 @@ class Participant(ABC):
         container = ChatAgentContainerState.model_validate(state)
         messages = [factory.create(data) for data in container.message_buffer]
         await self._load_member(container.agent_state)
-        self._heard = [message for message in messages if isinstance(message, BaseChatMessage)]
+        self._buffer = [message for message in messages if isinstance(message, BaseChatMessage)]
 
     def _container(self, common: JsonMapping) -> ChatAgentContainerState:
         return ChatAgentContainerState(**common)
@@ -185,7 +185,7 @@ class _Agent(Participant):
         self, token: CancellationToken
     ) -> AsyncGenerator[AnyMessage | Response | TaskResult, None]:
         is_again, self._is_under_way = self._is_under_way, True
-        stream = self._agent.on_messages_stream(self._heard, token)
+        stream = self._agent.on_messages_stream(self._buffer, token)
         return _marked(stream, is_again=is_again)
 
     def _forget_turn(self) -> None:
@@ -197,10 +197,10 @@ class _Agent(Participant):
                 f"The agent {self.name!r} did not produce a final response; its "
                 "on_messages_stream must yield a Response last."
             )
-        self._heard = []
+        self._buffer = []
         self._forget_turn()
-        said = final.chat_message
-        return Turn([*(final.inner_messages or ()), said], (said,), said)
+        message = final.chat_message
+        return Turn([*(final.inner_messages or ()), message], (message,), message)
 
     @property
     def message_types(self) -> Sequence[type[BaseChatMessage]]:
@@ -248,7 +248,7 @@ class _NestedTeam(Participant):
     # continues. So the buffer is handed over and cleared.
     __slots__ = ("_earlier", "_has_ended", "_has_run", "_is_under_way", "_shown", "_team")
 
-    goes_on = True
+    continues = True
 
     def __init__(self, team: Team) -> None:
         super().__init__(team)
@@ -264,12 +264,12 @@ class _NestedTeam(Participant):
     async def speak(
         self, token: CancellationToken
     ) -> AsyncGenerator[AnyMessage | Response | TaskResult, None]:
-        self._earlier = self.so_far()
+        self._earlier = self.messages_of_turn()
         if self._has_ended:
             yield TaskResult.model_construct(messages=[])
             return
         self._has_run = self._is_under_way = True
-        task, self._heard = self._heard, []
+        task, self._buffer = self._buffer, []
         stream = self._team.run_stream(
             task or None, cancellation_token=token, output_task_messages=False
         )
@@ -281,10 +281,12 @@ class _NestedTeam(Participant):
                     self._shown.append(item)
                 yield item
 
-    def so_far(self) -> Sequence[AnyMessage]:
+    def messages_of_turn(self) -> Sequence[AnyMessage]:
         if not self._is_under_way:
             return ()
-        return list(self._team.run_so_far() if isinstance(self._team, _Records) else self._shown)
+        return list(
+            self._team.messages_of_run() if isinstance(self._team, _Records) else self._shown
+        )
 
     def finish(self, final: Response | TaskResult | None) -> Turn:
         if not isinstance(final, TaskResult):
@@ -317,7 +319,7 @@ class _NestedTeam(Participant):
         team = self._team
         return name == self.name or (isinstance(team, _Reopens) and team.has_member(name))
 
-    async def takes_up(self, speaker: str) -> bool:
+    async def takes_turn(self, speaker: str) -> bool:
         if not self.includes(speaker):
             return False
         if isinstance(self._team, _Reopens):

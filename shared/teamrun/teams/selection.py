@@ -51,27 +51,27 @@ def fill_prompt(template: str, fields: Mapping[str, str]) -> str:
 
 def history_text(messages: Sequence[LLMMessage]) -> str:
     """The conversation, one paragraph for each message of a person or agent."""
-    said = (
+    texts = (
         f"{message.source}: {message.content}".rstrip() + "\n\n"
         for message in messages
         if isinstance(message, UserMessage | AssistantMessage)
     )
-    return "\n".join(said)
+    return "\n".join(texts)
 
 
 def spoken(text: str) -> str:
     """The text without the model's thoughts in `<think>` tags, also when one tag is missing."""
-    said: list[str] = []
+    texts: list[str] = []
     is_thinking = False
     for piece in _THINK_TAG.split(text):  # tags and the text between them, in turn
         if not _THINK_TAG.fullmatch(piece):
-            said += [] if is_thinking else [piece]
+            texts += [] if is_thinking else [piece]
         elif piece.startswith("</"):
-            said = said if is_thinking else []
+            texts = texts if is_thinking else []
             is_thinking = False
         else:
             is_thinking = True
-    return "".join(said).strip()
+    return "".join(texts).strip()
 
 
 def mentioned(text: str, names: Sequence[str]) -> list[str]:

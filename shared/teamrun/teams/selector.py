@@ -312,8 +312,8 @@ class SelectorGroupChat(BaseGroupChat):
             message = self._thread[self._known]
             self._known += 1
             if isinstance(message, HandoffMessage):
-                for said in message.context:
-                    await self._model_context.add_message(said)
+                for each in message.context:
+                    await self._model_context.add_message(each)
             if isinstance(message, BaseChatMessage):
                 await self._model_context.add_message(message.to_model_message())
         return await self._model_context.get_messages()

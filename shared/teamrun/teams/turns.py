@@ -64,7 +64,7 @@ class Turns(ABC):
         for seat in map(participant, self._members):
             if self._seats.setdefault(seat.name, seat) is not seat:
                 raise ValueError(
-                    f"The participant names must be unique, and {seat.name!r} is there twice."
+                    f"The participant names must be unique, and {seat.name!r} occurs twice."
                 )
         if not self._seats:
             raise ValueError("At least one participant is required.")
@@ -99,7 +99,7 @@ class Turns(ABC):
     def _turn_over(self) -> None:
         """Take note that the one selected has spoken."""
 
-    def run_so_far(self) -> Sequence[AnyMessage]:
+    def messages_of_run(self) -> Sequence[AnyMessage]:
         """The messages of the last run that will not be produced again, without its task.
 
         Turns of agents count when they are complete, those of nested teams turn by turn.
@@ -107,7 +107,7 @@ class Turns(ABC):
         run = self._run
         if run.nested is None:
             return run.shown
-        return [*run.shown, *run.opening, *self._seats[run.nested].so_far()]
+        return [*run.shown, *run.opening, *self._seats[run.nested].messages_of_turn()]
 
     def take_unseen_usage(self) -> RequestUsage | None:
         """Usage of the team's own model calls that no message of a run reports.
@@ -140,7 +140,7 @@ class Turns(ABC):
         self, task: Sequence[BaseChatMessage], token: CancellationToken, *, echo: bool
     ) -> AsyncGenerator[AnyMessage, None]:
         """Yield the messages of the run of this task, and continue unless it has ended."""
-        for message in (*(task if echo else ()), *self.run_so_far()):
+        for message in (*(task if echo else ()), *self.messages_of_run()):
             yield message
         if not self._run.is_over:
             async with aclosing(self._work((), token, echo=False)) as steps:
@@ -184,7 +184,7 @@ class Turns(ABC):
         self._run = RunRecord()
         if speaker is not None:
             turn = self._seats[speaker].cut_off()
-            self._tell_others(speaker, turn.said)
+            self._deliver(speaker, turn.messages)
             self._thread.extend(turn.delta)
 
     async def _next_turn(self, token: CancellationToken) -> AsyncGenerator[AnyMessage, None]:
@@ -218,7 +218,7 @@ class Turns(ABC):
 
     def _hear_task(self, task: Sequence[BaseChatMessage]) -> None:
         for seat in self._seats.values():
-            seat.hear(task)
+            seat.receive(task)
         self._thread.extend(task)
         self._ending.add(task)
 
@@ -230,7 +230,7 @@ class Turns(ABC):
             observer.turn_started(number, speaker)
         seat, final = self._seats[speaker], None
         shown: list[AnyMessage] = []
-        self._run.nested = speaker if seat.goes_on else None
+        self._run.nested = speaker if seat.continues else None
         stream = seat.speak(token)
         try:
             async for item in stream:
@@ -252,7 +252,7 @@ class Turns(ABC):
 
     def _record(self, speaker: str, turn: Turn, shown: Sequence[AnyMessage]) -> None:
         # Without an await, so that a cancel finds it done or not begun.
-        self._tell_others(speaker, turn.said)
+        self._deliver(speaker, turn.messages)
         self._thread.extend(turn.delta)
         self._ending.add(turn.delta)
         usage = self._seats[speaker].take_unseen_usage()
@@ -262,14 +262,14 @@ class Turns(ABC):
         self._run.complete_turn(turn.delta if turn.closing is None else [*shown, turn.closing])
         self._turn_over()
 
-    def _goes_on(self, name: str) -> bool:
+    def _continues(self, name: str) -> bool:
         """Whether this is a nested team, which continues its interrupted turn."""
-        return name in self._seats and self._seats[name].goes_on
+        return name in self._seats and self._seats[name].continues
 
-    def _tell_others(self, speaker: str, said: Sequence[BaseChatMessage]) -> None:
+    def _deliver(self, speaker: str, messages: Sequence[BaseChatMessage]) -> None:
         for name, seat in self._seats.items():
             if name != speaker:
-                seat.hear(said)
+                seat.receive(messages)
 
 
 def _sum(one: RequestUsage, other: RequestUsage) -> RequestUsage:

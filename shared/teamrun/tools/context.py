@@ -220,7 +220,7 @@ def checked_state(state: object, *, tool: str) -> JsonObject:
         kept = recordable(state, exact=True)
     except Unrecordable as error:
         raise UsageError(
-            f"Tool {tool!r} left something in ToolContext.state that is no JSON: {error} "
+            f"Tool {tool!r} stored a value in ToolContext.state that is not JSON: {error} "
             "Keep JSON data there, and files in ToolContext.artifacts."
         ) from error
     if not isinstance(kept, dict):

@@ -33,7 +33,7 @@ from teamrun.messages.llm import (
     ProviderData,
 )
 from teamrun.models import OpenAIChatCompletionClient
-from teamrun.models.families import known_or_given
+from teamrun.models.families import resolved_model_info
 from teamrun.models.openai_attached import attached_to_message, merged
 from teamrun.models.openai_messages import MessageWriter
 
@@ -249,7 +249,7 @@ def test_an_attachment_cannot_change_the_message_that_it_comes_with() -> None:
         AssistantMessage(content=[call], source="a", provider_data=hostile),
         AssistantMessage(content="Hi", source="a", provider_data=ProviderData("p", {"role": "x"})),
     ]
-    info = known_or_given("gpt-4o", None, own_server=False)
+    info = resolved_model_info("gpt-4o", None, own_server=False)
     first, second = MessageWriter(model="m", info=info, provider="p").write(turns)
 
     assert (first["role"], first["content"], second["role"]) == ("assistant", None, "assistant")

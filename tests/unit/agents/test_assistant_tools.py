@@ -570,7 +570,7 @@ def test_arguments_that_do_not_fit_together_are_refused() -> None:
             "Handoff names must be unique from tool names",
         ),
         ({"max_tool_iterations": 0}, "max_tool_iterations must be at least 1"),
-        ({"max_tool_iterations": 2, "max_tool_use_attempts": 2}, "give one of them"),
+        ({"max_tool_iterations": 2, "max_tool_use_attempts": 2}, "max_tool_use_attempts"),
         ({"tools": [add], "model_client": mute}, "does not support function calling"),
         ({"handoffs": ["bob"], "model_client": mute}, "which is needed for handoffs"),
     ]

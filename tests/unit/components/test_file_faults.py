@@ -190,7 +190,7 @@ def test_imports_that_fail_are_given_together_with_faults_of_form(tmp_path: Path
 def test_a_file_without_faults_of_form_imports_nothing_yet(tmp_path: Path) -> None:
     registry = load(tmp_path, 'tools: {one: {function: "absent_module:f"}}')
 
-    assert registry.has_own_code()
+    assert registry.imports_code()
 
 
 def test_a_team_whose_tools_can_be_imported_is_not_kept_from_running_by_others(

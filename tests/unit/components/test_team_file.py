@@ -429,7 +429,7 @@ CASES = [
     Case("a function without module", changed('"builtins:len"', "len"), "unknown_tool",
          "/tools/size/function", "package.module:name"),
     Case("a cached tool", changed('"builtins:len"', '"builtins:len", cache_results: true'),
-         "not_available_yet", "/tools/size/cache_results", "leave it out"),
+         "not_available_yet", "/tools/size/cache_results", "remove it"),
     Case("a wrong timeout", changed('"builtins:len"', '"builtins:len", timeout: -1'),
          "invalid_definition", "/tools/size/timeout", "greater"),
     Case("unknown effects", changed('"builtins:len"', '"builtins:len", effects: read'),

@@ -17,7 +17,7 @@ from teamrun.messages.llm import (
     SystemMessage,
     UserMessage,
 )
-from teamrun.models.families import known_or_given
+from teamrun.models.families import resolved_model_info
 from teamrun.models.openai_messages import MessageWriter
 
 STRICT = {"alternate_roles": True, "multiple_system_messages": False, "empty_content": False}
@@ -61,7 +61,7 @@ def conversations(draw: st.DrawFn) -> list[LLMMessage]:
 
 
 def written(messages: list[LLMMessage], *, strict: bool = True) -> list[dict[str, Any]]:
-    info = known_or_given("m", STRICT if strict else None, own_server=True)
+    info = resolved_model_info("m", STRICT if strict else None, own_server=True)
     return MessageWriter(model="m", info=info).write(messages)
 
 
@@ -124,7 +124,7 @@ def test_results_follow_their_calls(messages: list[LLMMessage]) -> None:
 def test_a_family_has_the_switches_of_its_template(
     model: str, switches: tuple[bool, bool, bool]
 ) -> None:
-    info = known_or_given(model, None, own_server=True)
+    info = resolved_model_info(model, None, own_server=True)
 
     found = info.get("alternate_roles"), info.get("multiple_system_messages")
     assert (*found, info.get("empty_content")) == switches

@@ -382,7 +382,7 @@ async def test_a_tool_that_is_a_team_is_as_before_after_a_turn_that_was_cut_shor
     for _ in range(6):
         await anext(stream)
     saved = copied(await agent.save_state())
-    assert crew.run_so_far()
+    assert crew.messages_of_run()
     await stream.aclose()
     assert copied(await crew.save_state()) == before
     assert copied(await agent.save_state()) == saved

@@ -19,7 +19,7 @@ _FAULTS: Final = 2
 
 
 def check_imports(config: Path) -> None:
-    """Find all faults of a definition file, those of its tools and agent classes included.
+    """Find all faults of a definition file, those of its tools and custom agents included.
 
     Raises:
         DefinitionError: There is one, or the process that imports them has ended early.
@@ -30,7 +30,7 @@ def check_imports(config: Path) -> None:
         raise DefinitionError(done.stdout.decode("utf-8", "replace"))
     if done.returncode != 0:
         raise DefinitionError(
-            f"The process that imports the tools and agent classes of {str(config)!r} ended with "
+            f"The process that imports the tools and custom agents of {str(config)!r} ended with "
             f"status {done.returncode}. Run `teamrun check` to find the module."
         )
 

@@ -155,7 +155,7 @@ def _brings_no_address(config: JsonMapping, where: str, problems: Problems) -> b
     if config.get("api_key") not in (None, "", _MASKED):
         foreign.append("api_key")
     for key in foreign:
-        detail = f"{key!r} belongs to the operator's model profiles; leave it out."
+        detail = f"{key!r} belongs to the operator's model profiles; remove it."
         problems.add(pointer(where, key), "unknown_field", detail)
     return not foreign
 

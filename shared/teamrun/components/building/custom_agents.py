@@ -1,10 +1,10 @@
-"""Registered agent classes: the names by which teams refer to agents of the operator's own code."""
+"""Registered custom agents: the names by which teams refer to agents of the operator's own code."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from teamrun.components.building.operator_code import NotThere, OperatorCode
+from teamrun.components.building.operator_code import ImportFailed, OperatorCode
 from teamrun.components.definitions.custom_agents import CustomAgentEntry
 from teamrun.components.definitions.digest import digest
 from teamrun.components.reading.problems import did_you_mean, ended, listed
@@ -20,7 +20,7 @@ MakeAgent: TypeAlias = "Callable[..., BaseChatAgent]"
 
 
 class CustomAgentTable(Collection[str]):
-    """All agent classes of a process by name.
+    """All custom agents of a process by name.
 
     Modules are searched for in `folder`, the folder of the operator's file, first.
     """
@@ -65,12 +65,12 @@ class CustomAgentTable(Collection[str]):
         if entry is None:
             hint = did_you_mean(name, self)
             raise DefinitionError(
-                f"There is no agent class {name!r}.{hint} Registered: {listed(self)}.",
+                f"There is no custom agent {name!r}.{hint} Registered: {listed(self)}.",
                 code="unknown_agent",
             )
         try:
             found = self._code.find(entry.target)
-        except NotThere as error:
+        except ImportFailed as error:
             raise _at(entry, str(error)) from error
         if not callable(found):
             raise _at(entry, f"is of type {type(found).__name__}; it must be a class or a function")
@@ -106,6 +106,6 @@ class CustomAgentTable(Collection[str]):
 
 def _at(entry: CustomAgentEntry, what: str) -> DefinitionError:
     return DefinitionError(
-        f"The agent class {entry.name!r}: {entry.target!r} {ended(what)}",
+        f"The custom agent {entry.name!r}: {entry.target!r} {ended(what)}",
         pointer=entry.where + "/class" if entry.where else "",
     )

@@ -8,10 +8,10 @@ from typing import Any
 
 from teamrun.components.reading.problems import did_you_mean
 
-__all__ = ["NotThere", "OperatorCode"]
+__all__ = ["ImportFailed", "OperatorCode"]
 
 
-class NotThere(Exception):
+class ImportFailed(Exception):
     """A name cannot be imported; the text continues a sentence that begins with the name."""
 
 
@@ -28,7 +28,7 @@ class OperatorCode:
         """The object that `package.module:name` refers to.
 
         Raises:
-            NotThere: It cannot be imported.
+            ImportFailed: It cannot be imported.
         """
         module_name, _, attribute = name.partition(":")
         try:
@@ -36,12 +36,12 @@ class OperatorCode:
         # The operator's module may raise anything while it is imported; some call sys.exit.
         except (Exception, SystemExit) as error:
             text = str(error) or "it raised no text"
-            raise NotThere(f"cannot be imported ({type(error).__name__}): {text}") from error
+            raise ImportFailed(f"cannot be imported ({type(error).__name__}): {text}") from error
         for part in attribute.split("."):
             names = vars(found) if isinstance(found, (ModuleType, type)) else {}
             if part not in names:
                 hint = did_you_mean(part, (name for name in names if not name.startswith("_")))
-                raise NotThere(f"names {part!r}, which is not there.{hint}")
+                raise ImportFailed(f"names {part!r}, which is not there.{hint}")
             found = names[part]
         return found
 

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from teamrun.components.building.operator_code import NotThere, OperatorCode
+from teamrun.components.building.operator_code import ImportFailed, OperatorCode
 from teamrun.components.definitions.digest import digest
 from teamrun.components.definitions.kinds import load
 from teamrun.components.definitions.tools import TOOLS, ToolEntry
@@ -89,7 +89,7 @@ def build_function(entry: ToolEntry, code: OperatorCode) -> Tool:
     """
     try:
         found = code.find(entry.function)
-    except NotThere as error:
+    except ImportFailed as error:
         raise _at(entry, str(error)) from error
     if isinstance(found, Tool):
         if found.name != entry.name:

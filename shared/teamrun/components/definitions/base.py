@@ -147,7 +147,7 @@ class BaseParticipantDefinition(Part):
 
     @property
     def uses(self) -> Uses:
-        """The models, tools and agent classes that it names."""
+        """The models, tools and custom agents that it names."""
         return Uses()
 
 

@@ -14,7 +14,7 @@ DOTTED: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomAgentEntry:
-    """An agent class as the operator's file describes it."""
+    """A custom agent as the operator's file describes it."""
 
     name: str
     target: str

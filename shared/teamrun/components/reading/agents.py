@@ -198,7 +198,7 @@ def _tools(raw: Any, where: str, scope: Scope, problems: Problems) -> list[str]:
         elif not isinstance(item, str):
             problems.add(place, "invalid_definition", "A tool is given by its name.")
         elif item in names:
-            problems.add(place, "invalid_definition", f"The tool {shown(item)} is there twice.")
+            problems.add(place, "invalid_definition", f"The tool {shown(item)} occurs twice.")
         else:
             scope.check_tool(item, place, problems)
             names.append(item)

@@ -103,7 +103,7 @@ def read_fields(
             problems.add(
                 pointer(where, name),
                 "invalid_definition",
-                f"{name!r} and {spelled[canonical]!r} of {what} mean the same; give one of them.",
+                f"{name!r} and {spelled[canonical]!r} of {what} mean the same; use one of them.",
             )
         else:
             values[canonical], spelled[canonical] = value, name

@@ -38,7 +38,7 @@ def check_mentions(
     definition lists. In a team that has one, an unknown name is a warning.
     """
     agents = [agent for member in members for agent in _agents(member.definition)]
-    has_own_code = any(agent.uses.agents for agent in agents)
+    has_custom_agents = any(agent.uses.agents for agent in agents)
     known = _known(agents)
     known["speaker"] = {name for member in members for name in _names_in(member.definition)}
     for mention in mentions:
@@ -48,7 +48,7 @@ def check_mentions(
         detail = _REMEDIES[mention.kind].format(
             name=shown(mention.name), hint=did_you_mean(mention.name, names), known=listed(names)
         )
-        if has_own_code:
+        if has_custom_agents:
             problems.warn(mention.where, detail)
         else:
             problems.add(mention.where, "invalid_definition", detail)

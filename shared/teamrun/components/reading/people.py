@@ -23,7 +23,7 @@ _REFUSED: Final[Mapping[str, str]] = {
         ("$ref", "$dynamicRef", "$recursiveRef", "$id", "$anchor", "$dynamicAnchor"),
         "write the referenced schema in its place",
     ),
-    **dict.fromkeys(("pattern", "patternProperties", "uniqueItems"), "leave it out"),
+    **dict.fromkeys(("pattern", "patternProperties", "uniqueItems"), "remove it"),
 }
 _MAPS: Final = frozenset({"properties", "dependentSchemas", "dependencies", "$defs", "definitions"})
 """Keywords whose value maps names to schemas."""

@@ -55,7 +55,7 @@ def read_profiles(
     for name, item, place in _items(raw, where, problems):
         profile = _profile(name, item, place, problems, folder=folder, environ=environ)
         if name in profiles:
-            detail = f"There are two profiles {name!r}; give one of them another 'name'."
+            detail = f"There are two profiles {name!r}; use one of them another 'name'."
             problems.add(place, "invalid_definition", detail)
         profiles[name] = profile
     _check_fallbacks(profiles, problems)
@@ -165,7 +165,7 @@ def _with_script(fields: Fields, values: JsonObject, folder: Path, problems: Pro
         return fields
     place = fields.place("script_file")
     if "script" in values:
-        detail = "'script' and 'script_file' mean the same; give one of them."
+        detail = "'script' and 'script_file' mean the same; use one of them."
         problems.add(place, "invalid_definition", detail)
         return fields
     path = folder / str(written)

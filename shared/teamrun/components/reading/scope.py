@@ -38,7 +38,7 @@ class Scope:
     tools: Collection[str]
     """Registered tools."""
     agents: Collection[str] = ()
-    """Registered agent classes."""
+    """Registered custom agents."""
     model_is_known: Callable[[str], bool] = _no
     """Takes model names beyond `models`: `provider:model` in the operator's file."""
     profile_of: Callable[[str], str | None] = _none
@@ -66,14 +66,14 @@ class Scope:
         )
 
     def check_agent(self, name: object, where: str, problems: Problems) -> None:
-        """Add a problem if the agent class is not registered."""
+        """Add a problem if the custom agent is not registered."""
         if not isinstance(name, str) or name in self.agents or problems.is_in(where):
             return
         hint = did_you_mean(name, self.agents)
         problems.add(
             where,
             "unknown_agent",
-            f"There is no agent class {shown(name)}.{hint} Registered: {listed(self.agents)}.",
+            f"There is no custom agent {shown(name)}.{hint} Registered: {listed(self.agents)}.",
         )
 
     def check_tool(self, name: object, where: str, problems: Problems) -> None:

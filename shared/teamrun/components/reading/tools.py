@@ -69,7 +69,7 @@ def read_function(
     """A Python function as a tool; None: a problem was noted."""
     fields = read_fields(source, where, _KNOWN, problems, what="a function tool")
     if fields.values.get("cache_results"):
-        detail = "'cache_results' is not available yet; leave it out."
+        detail = "'cache_results' is not available yet; remove it."
         problems.add(fields.place("cache_results"), "not_available_yet", detail)
     if fields.values.get("on_unknown") and fields.values.get("effects") != "write":
         detail = "'on_unknown' is for a tool with 'effects: write'; give both, or leave it out."

@@ -134,7 +134,7 @@ class _Reader:
             place = pointer(where, key)
             first, self.lines[place] = self.lines.get(place), key_node.start_mark.line + 1
             if key in result:
-                self._refuse(place, f"is given twice, first on line {first}; remove one")
+                self._refuse(place, f"occurs twice, first on line {first}; remove one")
                 continue
             if key_node.id != "scalar" or key_node.tag == _PLAIN + "merge":
                 self._refuse(place, "is not a plain key")

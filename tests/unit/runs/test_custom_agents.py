@@ -273,7 +273,7 @@ async def test_a_cancel_reaches_into_a_turn() -> None:
     assert (run.status, run.usage.model_calls) == ("cancelled", 1)
 
 
-async def test_the_model_client_of_an_own_agent_is_for_its_turns() -> None:
+async def test_the_model_client_of_a_custom_agent_is_for_its_turns() -> None:
     cluster = cluster_of([])
     journal = Journal(RunLoop(), RunOrigin("00", cluster.clock.now()))
     client = JournalWiring(journal).inner_model("t/s", "m", cluster.model)
