@@ -1,7 +1,7 @@
 """Shared state in Redis or Valkey. All keys and channels start with one prefix.
 
 Leases and ages use the clock of the server, never those of the workers. Each script uses one key.
-Views expire after a day, because they can be rebuilt from the log.
+Views expire after an hour without a new entry, because they can be rebuilt from the log.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -16,7 +16,7 @@ from teamrun.redis.pipe import RedisPipe, Script
 __all__ = ["RedisLive"]
 
 _PREFIX = "teamrun:"
-_VIEW_LIFE = timedelta(days=1)
+_VIEW_LIFE = timedelta(hours=1)
 _KEYS_PER_COMMAND = 1000
 _PROBE_LIFE_S = 60
 
