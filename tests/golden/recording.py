@@ -74,12 +74,14 @@ def cases() -> dict[str, Case]:
     asking["participants"][0]["handoffs"] = [{"target": "human"}]
     asking["termination"] = {"type": "handoff", "target": "human"}
     lines = {name: [f"{name}{k}" for k in range(4)] for name in "abc"}
+    tools: Case = (
+        solo("count", "broken", max_tool_iterations=3, reflect_on_tool_use=True),
+        {"a": [_calls("count", "broken", "count"), _calls("count"), "so", "DONE"]},
+    )
     return {
         "turns": (duo(4), {"a": ["1", "3"], "b": ["2", "4"]}),
-        "tools": (
-            solo("count", "broken", max_tool_iterations=3, reflect_on_tool_use=True),
-            {"a": [_calls("count", "broken", "count"), _calls("count"), "so", "DONE"]},
-        ),
+        "tools": tools,
+        "followed": tools,  # since a turn is one entry
         "failure": (
             solo(),
             {"a": ["one", {"error": {"message": "no", "status_code": 400, "retryable": False}}]},

@@ -22,6 +22,7 @@ from teamrun.core.refs import RunRef
 from teamrun.errors import StorageError
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.execution import Finish
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.service.service import RunService
@@ -189,7 +190,12 @@ class Worker(Process):
         self.executing[ref] += 1
         try:
             await self.point()
-            await self.engine.execute(ref)
+            finish = await self.engine.execute(ref)
+            if finish in (Finish.YIELDED, Finish.WAITING):
+                drives = self.world.ledger.drives[ref.run_id]
+                mine = [drive for drive in drives if drive.worker == self.name]
+                if mine:
+                    mine[-1].sure = len(mine[-1].thread)
         except StorageError:
             self.world.stats["gave up"] += 1
         finally:
@@ -213,6 +219,7 @@ class Worker(Process):
     async def reach(self, drive: Drive, call_id: str, effects: Effects) -> int | None:
         await self.thawed()
         drive.made.append(call_id)
+        drive.sure = len(drive.thread)
         is_long = self.rng.random() < self.weather.long_calls
         before, after = self.rng.choice(_LONG if is_long else _DURATIONS)
         await asyncio.sleep(before)

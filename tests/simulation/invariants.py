@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tests.simulation.deployment import TENANT, Deployment, registry
 from tests.simulation.ledger import Drive
-from tests.simulation.replay import disagreements
+from tests.simulation.replay import disagreements, last_of
 from tests.simulation.story import Story
 from tests.simulation.world import VirtualClock
 
@@ -58,7 +58,7 @@ async def _of_run(world: Deployment, ref: RunRef) -> list[str]:
     drives = [drive for drive in world.ledger.drives[ref.run_id] if drive.begun]
     found += _of_end(world, story)
     found += _of_plan(story)
-    found += _of_words(world, story, max(drives, key=lambda each: len(each.thread), default=None))
+    found += _of_words(world, story, last_of(story, drives))
     found += _of_calls(story, drives)
     found += _of_effects(world, story)
     try:

@@ -206,7 +206,8 @@ class Job:
 
     async def __call__(self, journal: Journal) -> End:
         self._journal = journal
-        self.drive.begun = True
+        self.drive.begin()
+        self._agents.clear()
         await self._do(self._part)
         self._hear()
         self._see("t", "done", new_id(), now().isoformat())

@@ -26,6 +26,8 @@ class Drive:
     worker: str
     begun: bool = False
     thread: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    sure: int = 0
+    """How much of `thread` was durable when something was last done about it."""
     made: list[str] = field(default_factory=list[str])
     """Calls that were made, by id."""
     asked: set[str] = field(default_factory=set[str])
@@ -33,6 +35,12 @@ class Drive:
     heard: dict[str, str] = field(default_factory=dict[str, str])
     """Answers of persons by the id of the question."""
     messages: list[str] = field(default_factory=list[str])
+
+    def begin(self) -> None:
+        """The code runs, perhaps anew, because another writer was first."""
+        self.begun, self.sure = True, 0
+        for seen in (self.thread, self.asked, self.heard, self.messages):
+            seen.clear()
 
 
 @dataclass

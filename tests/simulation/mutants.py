@@ -115,9 +115,9 @@ def _resend_after_a_lost_race(patch: Patch) -> None:
     append = RunLog.append
 
     async def insist(
-        self: RunLog, state: RunState | None, body: Any, events: Any, *, epoch: int
+        self: RunLog, state: RunState | None, body: Any, events: Any, **options: Any
     ) -> Entry | None:
-        while (entry := await append(self, state, body, events, epoch=epoch)) is None:
+        while (entry := await append(self, state, body, events, **options)) is None:
             if state is None:
                 return None
             for foreign in await self.read(state.entries):
@@ -159,9 +159,9 @@ def _act_on_notices(patch: Patch) -> None:
     published: defaultdict[RunRef, list[Signal]] = defaultdict(list)
 
     async def publish(
-        self: RunLog, state: RunState | None, body: Any, events: Any, *, epoch: int
+        self: RunLog, state: RunState | None, body: Any, events: Any, **options: Any
     ) -> Entry | None:
-        entry = await append(self, state, body, events, epoch=epoch)
+        entry = await append(self, state, body, events, **options)
         if entry is not None and isinstance(body, Signal):
             published[self.ref].append(body)
         return entry
@@ -266,6 +266,44 @@ def _take_over_after_a_flush(patch: Patch) -> None:
     patch.setattr(MemoryLive, "age", age)
 
 
+def _keep_what_was_heard(patch: Patch) -> None:
+    append = Execution._append  # pyright: ignore[reportPrivateUsage]
+
+    async def insist(self: Any, draft: Draft) -> Entry | None:
+        while (entry := await append(self, draft)) is None and draft.at is not None:
+            for foreign in await self._read_on():
+                self._apply(foreign)
+                await self._deliver(self._journal, foreign)
+            if self.state.end is not None:
+                return None
+        return entry
+
+    patch.setattr(Execution, "_append", insist)
+
+
+def _call_before_durable(patch: Patch) -> None:
+    hear = Execution._hear  # pyright: ignore[reportPrivateUsage]
+
+    async def hurry(self: Any, *rest: Any) -> bool:
+        is_heard = await hear(self, *rest)
+        self._begin_calls()
+        return is_heard
+
+    patch.setattr(Execution, "_hear", hurry)
+
+
+def _other_time(patch: Patch) -> None:
+    append = RunLog.append
+
+    async def append_later(
+        self: RunLog, *rest: Any, at: datetime | None = None, **options: Any
+    ) -> Entry | None:
+        later = None if at is None else at + timedelta(milliseconds=1)
+        return await append(self, *rest, at=later, **options)
+
+    patch.setattr(RunLog, "append", append_later)
+
+
 def _no_intent(patch: Patch) -> None:
     call = Journal.call
 
@@ -308,6 +346,9 @@ MUTANTS = (
     Mutant("resolve recorded calls at once in a replay", _resolve_at_once, seed=241693863575274),
     Mutant("drain by ticks", _drain_by_ticks, seed=30621361892548),
     Mutant("deliver before it is durable", _deliver_before_durable, seed=131837843393611),
+    Mutant("keep what was heard before a lost race", _keep_what_was_heard, seed=270658414702655),
+    Mutant("begin a call before its cause is durable", _call_before_durable, seed=134969051429607),
+    Mutant("write another time than run code heard", _other_time),
     Mutant(
         "delete the marker of an orphan without void",
         _no_void,

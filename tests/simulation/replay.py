@@ -14,16 +14,20 @@ from teamrun.runs.log.state import fold
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
 
-__all__ = ["disagreements"]
+__all__ = ["disagreements", "last_of"]
 
 Thread = list[tuple[object, ...]]
 
 
 async def disagreements(story: Story, drives: list[Drive], store: ObjectStore) -> list[str]:
-    """Whoever drove the code saw the beginning of one and the same thread; so does a replay."""
+    """Whoever drove the code saw the beginning of one and the same thread; so does a replay.
+
+    What an owner heard last may not have become durable: it is lost if the owner dies, or if
+    another writer was first. It must not have led to a call.
+    """
     drives = [drive for drive, epoch in _with_epochs(story, drives) if epoch > story.attempt]
     nothing: Thread = []
-    longest = max((drive.thread for drive in drives), key=len, default=nothing)
+    longest = max((drive.thread[: drive.sure] for drive in drives), key=len, default=nothing)
     if story.is_by_code:
         again, drive = await _replayed(story, store)
         if drive.made:
@@ -32,10 +36,15 @@ async def disagreements(story: Story, drives: list[Drive], store: ObjectStore) -
             return [f"a replay ended with {_shown(again)}, not {_shown(story.entries[-1])}"]
         longest = drive.thread
     return [
-        f"an execution saw something else: {_difference(drive.thread, longest)}"
+        f"an execution saw something else: {_difference(drive.thread[: drive.sure], longest)}"
         for drive in drives
-        if drive.thread != longest[: len(drive.thread)]
+        if drive.thread[: drive.sure] != longest[: drive.sure]
     ]
+
+
+def last_of(story: Story, drives: list[Drive]) -> Drive | None:
+    """The drive of the last owner, which has seen everything."""
+    return max(_with_epochs(story, drives), key=lambda each: each[1], default=(None, 0))[0]
 
 
 def _with_epochs(story: Story, drives: list[Drive]) -> list[tuple[Drive, int]]:

@@ -5,17 +5,18 @@ must not observe that a run is paused or at its limit, or a replay under other l
 another path. A call that may not start stays pending; run code simply waits.
 """
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from teamrun.core.call import agent_name
 from teamrun.errors import Diverged
 from teamrun.runs.engine.calls import Calls
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import PendingCall
-from teamrun.runs.log.entries import LoggedEvent
+from teamrun.runs.log.entries import CallRecord, LoggedEvent
 from teamrun.runs.log.events import limit_event
 from teamrun.runs.log.state import RunState
-from teamrun.runs.log.usage import Level, has_counts, levels
+from teamrun.runs.log.usage import Level, RunUsage, count, has_counts, levels
 
 __all__ = ["Gate"]
 
@@ -52,8 +53,9 @@ class Gate:
             self._refused = next(self._unbegun(), None)
             return
         fresh, waiting = self._journal.fresh, list[PendingCall]()
+        outcomes = {done.call.call_id for done in self._calls.done}
         for call in fresh:
-            if pending.get(call.call_id) is not call:
+            if pending.get(call.call_id) is not call or call.call_id in outcomes:
                 continue
             # Once a limit is reached, no later call starts, even one that the limit does not
             # concern: calls start in the order in which run code requested them.
@@ -63,6 +65,26 @@ class Gate:
                 self._admit(call)
         self._journal.fresh = waiting
 
+    def foresee(self, records: Sequence[CallRecord]) -> None:
+        """Find the first call that will not start once these outcomes are durable."""
+        self.reached = self._refused = None
+        if self._state.is_paused or self._state.cancel is not None:
+            self._refused = next(self._unbegun(), None)
+            return
+        if not self._is_counted():
+            return
+        usage = copy.deepcopy(self._state.usage)
+        for record in records:
+            count(usage, record)
+        under_way = dict[str, int]()
+        for call in self._journal.fresh:
+            reached = [each for each in self._levels(call, usage, under_way) if each.is_reached]
+            if reached:
+                self.reached, self._refused = reached[0], call
+                return
+            if call.perform is not None:
+                under_way[call.kind] = under_way.get(call.kind, 0) + 1
+
     def exceeded(self) -> Level | None:
         """The limit that prevents a call inside a custom agent's turn from starting.
 
@@ -70,6 +92,7 @@ class Gate:
         """
         if any(self._is_limited(call) for call in self._calls.inside):
             return self.reached
+        self._calls.make_room()  # a resume may have raised the limit that they wait for
         return None
 
     def _unbegun(self) -> Iterator[PendingCall]:
@@ -129,24 +152,14 @@ class Gate:
             )
 
     def _is_limited(self, call: PendingCall) -> bool:
-        if self._state.limits is not self._limits:  # a resume has raised them
-            self._limits = self._state.limits
-            self._has_limits = has_counts(self._limits)
-        if not self._has_limits:
+        if not self._is_counted():
             return False
         # Usage counts recorded calls only. Calls in flight count as well, or calls that are
         # requested together would all pass a limit that has room for one.
         under_way = self._calls.under_way()
         for waiting in self.intended:
             under_way[waiting.kind] = under_way.get(waiting.kind, 0) + 1
-        for level in levels(
-            self._state.limits,
-            self._state.usage,
-            agent=agent_name(call.agent),
-            kind=call.kind,
-            turn=self._journal.turn,
-            under_way=under_way,
-        ):
+        for level in self._levels(call, self._state.usage, under_way):
             if level.is_reached:
                 self.reached, self._refused = level, call
                 return True
@@ -154,3 +167,22 @@ class Gate:
                 self._warned.add(level.kind)
                 self._calls.events.append(limit_event("limit.warned", level))
         return False
+
+    def _is_counted(self) -> bool:
+        """Whether the run has limits that calls count against."""
+        if self._state.limits is not self._limits:  # a resume has raised them
+            self._limits = self._state.limits
+            self._has_limits = has_counts(self._limits)
+        return self._has_limits
+
+    def _levels(
+        self, call: PendingCall, usage: RunUsage, under_way: Mapping[str, int]
+    ) -> Iterable[Level]:
+        return levels(
+            self._state.limits,
+            usage,
+            agent=agent_name(call.agent),
+            kind=call.kind,
+            turn=self._journal.turn,
+            under_way=under_way,
+        )

@@ -243,7 +243,7 @@ class Calls:
         finally:
             self._kinds.pop(call.call_id, None)
             call_context.end()
-            self._make_room()
+            self.make_room()
         self._refuse_after(within)
         milliseconds = (monotonic() - started) * 1000
         self.done.append(Done(call, outcome, milliseconds, within))
@@ -273,10 +273,11 @@ class Calls:
             raise
         self.inside.remove(call)
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
         """Let the calls that wait at a limit check it again."""
-        self._room.set()
-        self._room = asyncio.Event()
+        if self.inside:
+            self._room.set()
+            self._room = asyncio.Event()
 
     def is_cancelled(self, call_id: str) -> bool:
         """Whether the engine has cancelled this call."""
@@ -286,7 +287,7 @@ class Calls:
         self._tasks.pop(call_id, None)
         self._kinds.pop(call_id, None)
         self._unwanted.discard(call_id)
-        self._make_room()
+        self.make_room()
         self._nudge()
 
     def emit(self, type: str, info: CallInfo, data: JsonObject) -> None:

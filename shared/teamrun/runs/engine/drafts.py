@@ -7,6 +7,7 @@ made again: after a cancel, the same entry would be wrong. Only when a draft is 
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from teamrun.core.call import agent_name
 from teamrun.runs.engine.admission import Gate
@@ -34,6 +35,8 @@ class Draft:
     """Events from inside calls in flight."""
     intents: tuple[PendingCall, ...] = ()
     """Calls to start once the entry is durable."""
+    at: datetime | None = None
+    """The time of the entry, if run code has received its outcomes already."""
 
 
 class Drafts:
@@ -68,6 +71,15 @@ class Drafts:
             events += call_events(record, agent=agent, detail=item.outcome.detail)
         body = Step(calls=records, emitted=len(emitted))
         return Draft(body, events, emitted=len(emitted), done=len(done), progress=len(progress))
+
+    def follow(self, draft: Draft) -> None:
+        """Add what run code has emitted since it received the outcomes of a draft."""
+        assert isinstance(draft.body, Step)
+        self._gate.foresee(draft.body.calls)
+        followed = self._gate.announced()[draft.emitted :]
+        draft.events += followed
+        draft.emitted += len(followed)
+        draft.body.emitted, draft.body.followed = draft.emitted, len(followed)
 
     def intent(self, calls: list[PendingCall]) -> Draft:
         """An entry that announces calls with outside effects, which start when it is durable."""

@@ -5,7 +5,9 @@ claimed the run. Four rules make a run a pure function of its log:
 
 - Run code continues only in a drain, and a drain lasts until its queue is empty. What it emits and
   requests then depends on what was delivered, and not on timing.
-- One entry at a time is formed, made durable and delivered, live and in a replay alike.
+- One entry at a time is formed, delivered and made durable. Run code may receive outcomes before
+  they are durable, but until then no call starts and no event leaves; if another writer was first,
+  run code is built anew by a replay (`_hear`).
 - Entries of other writers (a cancel, an answer) are delivered at their place in the log, before any
   further entry of this worker.
 - A call without a record starts only when the whole log has been delivered. Otherwise it could be
@@ -34,9 +36,10 @@ from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.outcomes import error_record
 from teamrun.runs.log.attempts import latest_attempt
 from teamrun.runs.log.endings import ending, ending_of_cancel
-from teamrun.runs.log.entries import Claim, End, Entry, Signal, Step, Wait, Yield
+from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Signal, Step, Wait, Yield
 from teamrun.runs.log.events import paused_event, retried_event, started_event
 from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.prefix import read_prefix
 from teamrun.runs.log.state import RunState
 
 __all__ = ["Execution", "ExecutionObserver", "Finish", "Program"]
@@ -114,6 +117,10 @@ class ExecutionObserver(Protocol):
 
 class _Fenced(Exception):
     """The log has a newer epoch, so this worker must not write to it any more."""
+
+
+class _Overtaken(Exception):
+    """Another writer was first, and run code has received outcomes that are not in the log."""
 
 
 class Execution:
@@ -228,6 +235,13 @@ class Execution:
     # Driving
 
     async def _drive(self) -> Finish:
+        while True:
+            try:
+                return await self._replay_and_live()
+            except _Overtaken:
+                await self._start_over()
+
+    async def _replay_and_live(self) -> Finish:
         journal = Journal(RunLoop(), self._origin, skip_events=self.state.emitted)
         self._journal = journal
         try:
@@ -250,6 +264,15 @@ class Execution:
             if self._calls_nothing:
                 return await self._write_end(failure(error))
             return await self._write_last(partial(self._diverged, error))
+
+    async def _start_over(self) -> None:
+        """Forget what run code has received before it was durable, and read the log again."""
+        await self._close_journal()
+        self._entries = await self._again(self._log.read)
+        self._prefix = await self._again(lambda: read_prefix(self._log, self._entries))
+        self._origin = RunOrigin(self.state.spec.seed, (self._prefix or self._entries)[0].at)
+        for entry in self._entries[self.state.entries :]:
+            self._apply(entry)
 
     def _record(self) -> list[Entry]:
         """The entries to replay: all, unless a resume has restarted the run."""
@@ -287,6 +310,7 @@ class Execution:
         decision = Decision(self.state, journal, self._calls, gate, drafts, self._clock)
         if self._calls_nothing and not root.done():
             return await self._write_end(_stopped_here(journal))
+        self._calls.forget_expiries(journal.pending)
         while self.state.end is None:
             self._begin_calls()
             draft = decision.next(root, is_stopping=self._stopping, show=self._show)
@@ -295,8 +319,11 @@ class Execution:
                 if self._poked:
                     await self._catch_up(journal)
                 continue
+            is_heard = await self._hear(journal, drafts, draft)
             entry = await self._append(draft)
             if entry is None:
+                if is_heard:
+                    raise _Overtaken
                 await self._catch_up(journal)
                 continue
             self._show = False
@@ -304,7 +331,8 @@ class Execution:
             if (finish := _FINISHES.get(type(draft.body))) is not None:
                 return finish
             gate.begin(draft.intents)
-            await self._deliver(journal, entry, live=True)
+            if not is_heard:
+                await self._deliver(journal, entry, live=True)
         return Finish.ENDED  # by another writer: the API may end a cancelled run without a claim
 
     async def _write_end(self, end: End) -> Finish:
@@ -332,7 +360,9 @@ class Execution:
                 break
             except Unavailable:
                 await self._clock.sleep(0.5)
-        return await self._log.append(self.state, body, draft.events, epoch=self._epoch)
+        return await self._log.append(
+            self.state, body, draft.events, epoch=self._epoch, at=draft.at
+        )
 
     # Delivering
 
@@ -345,6 +375,36 @@ class Execution:
         if self._epoch and entry.epoch > self._epoch:
             raise _Fenced
         self.state.apply(entry)
+
+    async def _hear(self, journal: Journal, drafts: Drafts, draft: Draft) -> bool:
+        """Deliver the outcomes of a draft before it is durable; their entry then has what follows.
+
+        A turn then takes one entry. Until the entry is durable, no call starts and no event leaves.
+        If another writer appends first, run code has received outcomes at the wrong place and is
+        built anew by a replay. With other calls in flight, or tools that keep a session, that would
+        cost more than the entry, so the outcomes are then delivered afterwards.
+
+        Returns:
+            Whether the outcomes have been delivered.
+        """
+        body = draft.body
+        if not isinstance(body, Step) or not body.calls:
+            return False
+        if self._calls.in_flight or journal.sessions:
+            return False
+        draft.at = self._origin.time = max(self.state.at, self._clock.now())
+        try:
+            await self._deliver_calls(journal, body.calls)
+        except Runaway:
+            await self._store(draft)
+            raise
+        drafts.follow(draft)
+        return True
+
+    async def _store(self, draft: Draft) -> None:
+        """Write the outcomes of a draft, whatever other writers do; they have been paid for."""
+        while self.state.end is None and await self._append(draft) is None:
+            await self._caught_up()
 
     async def _deliver(self, journal: Journal, entry: Entry, *, live: bool = False) -> None:
         """Deliver the outcomes of an entry to run code, one at a time, with a drain after each.
@@ -366,10 +426,15 @@ class Execution:
                     f"The log has the outcome of {record.call_id!r}, which this code does not "
                     "request; use the release and definitions that the run was started with."
                 )
+        await self._deliver_calls(journal, records, start=live)
+
+    async def _deliver_calls(
+        self, journal: Journal, records: Sequence[CallRecord], *, start: bool = False
+    ) -> None:
         for left, record in enumerate(records, start=1 - len(records)):
             journal.deliver(record)
             if not journal.is_over:
-                await self._drain(journal, start=live and left == 0)
+                await self._drain(journal, start=start and left == 0)
 
     async def _deliver_signal(self, journal: Journal, signal: Signal) -> None:
         answer = journal.hear(signal)
@@ -439,10 +504,14 @@ class Execution:
         return entries
 
     async def _read_on(self) -> list[Entry]:
-        """The entries after the folded ones; waits indefinitely while storage is unavailable."""
+        """The entries after the folded ones."""
+        return await self._again(lambda: self._log.read_on(self.state.entries))
+
+    async def _again(self, read: Callable[[], Awaitable[list[Entry]]]) -> list[Entry]:
+        """Read something; waits indefinitely while storage is unavailable."""
         while True:
             try:
-                return await self._log.read_on(self.state.entries)
+                return await read()
             except Unavailable:
                 await self._clock.sleep(0.5)
 
@@ -475,6 +544,9 @@ class Execution:
 
     async def _close(self) -> None:
         self._calls.close()
+        await self._close_journal()
+
+    async def _close_journal(self) -> None:
         self._gate = self._root = None
         journal, self._journal = self._journal, None
         if journal is None:

@@ -6,18 +6,35 @@ kept, because they were paid for and writes must not be repeated. But without th
 may take another path, so those calls may no longer be awaited.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from teamrun.runs.log.entries import Entry, LoggedEvent, Step, Undo, Yield
 
-__all__ = ["latest_attempt", "undone"]
+__all__ = ["halves", "latest_attempt", "undone"]
+
+
+def halves(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries, with what followed the outcomes of a step in a step of its own.
+
+    In each of them, the events of run code come first, in the order in which it emitted them.
+    """
+    for entry in entries:
+        body = entry.body
+        if isinstance(body, Step) and body.followed:
+            at = len(entry.events) - body.followed
+            first = replace(body, emitted=body.emitted - body.followed, followed=0)
+            yield replace(entry, events=entry.events[:at], body=first)
+            rest = Step(emitted=body.followed)
+            yield replace(entry, seq=entry.seq + at, events=entry.events[at:], body=rest)
+        else:
+            yield entry
 
 
 def latest_attempt(entries: Iterable[Entry]) -> list[Entry]:
     """The entries as the newest attempt replays them."""
     latest: list[Entry] = []
-    for entry in entries:
+    for entry in halves(entries):
         latest.append(entry)
         if isinstance(entry.body, Yield) and entry.body.undo is not None:
             latest = undone(latest, entry.body.undo)

@@ -177,7 +177,10 @@ class Step:
     kind: Literal["step"] = "step"
     calls: list[CallRecord] = field(default_factory=list[CallRecord])
     emitted: int = 0
-    """How many of `events` run code emitted (they come first); the rest belong to the calls."""
+    """How many of `events` run code emitted; they come first, the others belong to the calls."""
+    followed: int = 0
+    """How many of `emitted` come last instead: run code emitted them after it had received the
+    outcomes."""
 
 
 class Intent(_Body):

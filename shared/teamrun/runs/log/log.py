@@ -187,7 +187,13 @@ class RunLog:
         )
 
     async def append(
-        self, state: RunState | None, body: Body, events: list[LoggedEvent], *, epoch: int
+        self,
+        state: RunState | None,
+        body: Body,
+        events: list[LoggedEvent],
+        *,
+        epoch: int,
+        at: datetime | None = None,
     ) -> Entry | None:
         """Write the entry that follows `state`; returns None if another writer was first.
 
@@ -199,6 +205,7 @@ class RunLog:
             body: The body of the entry.
             events: The events of the entry.
             epoch: The epoch of the writer.
+            at: The time of the entry, if it is not now; the entry before it may be later.
 
         Raises:
             Unavailable: Storage did not respond for longer than this log's patience, so it is
@@ -208,7 +215,7 @@ class RunLog:
             assert isinstance(body, End), "a run begins with its initial state"
         else:
             assert state.end is None, "nothing follows the end"
-        now = self._clock.now()
+        now = at or self._clock.now()
         entry = Entry(
             n=state.entries if state else 0,
             epoch=epoch,

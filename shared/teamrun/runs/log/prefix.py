@@ -11,7 +11,7 @@ from dataclasses import replace
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from teamrun.errors import DamagedBlob, NoSuchPoint
-from teamrun.runs.log.attempts import latest_attempt, undone
+from teamrun.runs.log.attempts import halves, latest_attempt, undone
 from teamrun.runs.log.entries import (
     Accepted,
     Claim,
@@ -49,7 +49,7 @@ _SHARED = ("run.input_required", "run.input_received")
 
 def cut_at(entries: Iterable[Entry], after_seq: int) -> list[Entry]:
     """The part of a log up to one of its events, as the prefix of a child."""
-    kept = [entry for entry in entries if entry.seq <= after_seq]
+    kept = [entry for entry in halves(entries) if entry.seq <= after_seq]
     kept[-1] = _trimmed(kept[-1], after_seq)
     return _shared(_before_open_intent(latest_attempt(kept)))
 

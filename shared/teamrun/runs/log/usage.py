@@ -1,6 +1,6 @@
 """The usage of a run, counted from its log, and how close it is to the limits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
@@ -102,7 +102,13 @@ def has_counts(limits: Limits) -> bool:
 
 
 def levels(
-    limits: Limits, usage: RunUsage, *, agent: str, kind: str, turn: int, under_way: dict[str, int]
+    limits: Limits,
+    usage: RunUsage,
+    *,
+    agent: str,
+    kind: str,
+    turn: int,
+    under_way: Mapping[str, int],
 ) -> Iterator[Level]:
     """The limits that apply to a call about to start.
 
@@ -124,7 +130,7 @@ def levels(
 
 
 def _levels(
-    limits: AgentLimits, used: Usage, kind: str, under_way: dict[str, int], prefix: str
+    limits: AgentLimits, used: Usage, kind: str, under_way: Mapping[str, int], prefix: str
 ) -> Iterator[Level]:
     counts: list[tuple[str, int | None, int]] = []
     if kind == "tool":
