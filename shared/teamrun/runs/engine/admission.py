@@ -53,7 +53,8 @@ class Gate:
             self._refused = next(self._unbegun(), None)
             return
         fresh, waiting = self._journal.fresh, list[PendingCall]()
-        outcomes = {done.call.call_id for done in self._calls.done}
+        # After a lost race, outcomes that are not recorded yet belong to calls that are new here.
+        outcomes = self._calls.done and {done.call.call_id for done in self._calls.done}
         for call in fresh:
             if pending.get(call.call_id) is not call or call.call_id in outcomes:
                 continue
@@ -90,6 +91,8 @@ class Gate:
 
         The turn waits for that call, so it cannot complete and has to be cut short.
         """
+        if not self._calls.inside:
+            return None
         if any(self._is_limited(call) for call in self._calls.inside):
             return self.reached
         self._calls.make_room()  # a resume may have raised the limit that they wait for

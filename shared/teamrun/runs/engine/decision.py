@@ -216,7 +216,10 @@ class Decision:
 
         `timeout_seconds` counts execution time only; the deadline is wall-clock time.
         """
-        state, found = self._state, list[_TimeLimit]()
+        state = self._state
+        if state.limits.timeout_seconds is None and state.spec.deadline is None:
+            return None
+        found = list[_TimeLimit]()
         if (seconds := state.limits.timeout_seconds) is not None:
             at = state.at + timedelta(seconds=seconds - state.seconds)
             found.append(_TimeLimit(at, Level("timeout_seconds", seconds, seconds)))
