@@ -6,7 +6,7 @@ of the call, so that an entry of the log can always be written and read back.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast, get_args
 
 from pydantic import BaseModel
@@ -146,27 +146,49 @@ def recordable_result(result: CreateResult) -> CreateResult:
 
 def _is_sound(result: CreateResult) -> bool:
     """Whether an answer can be recorded as it is; False means: look closer."""
-    return (
-        type(result) is CreateResult
-        and isinstance(vars(result)["content"], (str, list))  # unchecked by model_construct
-        and result.finish_reason in _FINISH_REASONS
-        and all(map(_needs_nothing, vars(result).values()))
+    if type(result) is not CreateResult or result.finish_reason not in _FINISH_REASONS:
+        return False
+    values = vars(result)
+    if not isinstance(values["content"], (str, list)):  # unchecked by model_construct
+        return False
+    for value in values.values():
+        is_sound = _SOUND.get(cast("type[Any]", type(value)))
+        if is_sound is None or not is_sound(value):
+            return False
+    return True
+
+
+def _is_sound_text(value: Any) -> bool:
+    return type(value) is str and len(value) < MAX_SIZE and encodable(value) is value
+
+
+def _are_sound_calls(calls: list[Any]) -> bool:
+    return all(type(call) is FunctionCall and _is_sound_call(call) for call in calls)
+
+
+def _is_sound_call(call: FunctionCall) -> bool:
+    texts = (call.id, call.arguments, call.name)
+    return call.provider_data is None and all(map(_is_sound_text, texts))
+
+
+def _is_sound_usage(usage: RequestUsage) -> bool:
+    counts = (
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.cached_tokens,
+        usage.reasoning_tokens,
     )
+    return all(map(_is_count, counts))
 
 
-def _needs_nothing(value: Any) -> bool:
-    match value:
-        case str():
-            return type(value) is str and len(value) < MAX_SIZE and encodable(value) is value
-        case list():
-            items = cast("list[Any]", value)
-            return all(type(item) is FunctionCall and _needs_nothing(item) for item in items)
-        case FunctionCall(id=str(), arguments=str(), name=str()):
-            return all(_needs_nothing(getattr(value, field)) for field in FunctionCall.__slots__)
-        case RequestUsage():
-            return all(_is_count(getattr(value, field)) for field in RequestUsage.__slots__)
-        case _:
-            return value is None or type(value) is bool
+_SOUND: Mapping[type[Any], Callable[[Any], bool]] = {
+    type(None): lambda _: True,
+    bool: lambda _: True,
+    str: _is_sound_text,
+    list: _are_sound_calls,
+    RequestUsage: _is_sound_usage,
+}
+"""By exact type, because each model call of a run has its answer checked."""
 
 
 def _is_count(value: Any) -> bool:
