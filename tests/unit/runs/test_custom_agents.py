@@ -18,8 +18,9 @@ from teamrun.models.base import ChatCompletionClient
 from teamrun.runs.durable.team import run_team
 from teamrun.runs.durable.wiring import JournalWiring
 from teamrun.runs.engine.execution import Finish
-from teamrun.runs.engine.journal import Journal, RunOrigin
+from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
+from teamrun.runs.engine.origin import RunOrigin
 from teamrun.runs.engine.replay import replay
 from teamrun.runs.log.entries import Step
 from teamrun.runs.log.limits import Limits

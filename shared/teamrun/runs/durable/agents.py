@@ -147,12 +147,12 @@ class JournaledAgent(BaseChatAgent):
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         """Reset the agent before its next turn."""
-        self._journal.tool_states.pop(self._key, None)
+        self._journal.tools.states.pop(self._key, None)
         self._is_reset = True
 
     async def save_state(self) -> JsonMapping:
         """The state of the agent after its last turn."""
-        return self._journal.tool_states.get(self._key, {})
+        return self._journal.tools.states.get(self._key, {})
 
     @property
     def _key(self) -> str:
@@ -166,9 +166,9 @@ class JournaledAgent(BaseChatAgent):
     async def _perform(
         self, call_context: CallContext, messages: Sequence[BaseChatMessage]
     ) -> Outcome:
-        journal, before = self._journal, self._journal.tool_states.get(self._key)
-        known = journal.inside.get(call_context.info.call_id, [])
-        made = journal.made_inside.get(self._path, 0) + len(known)
+        journal, before = self._journal, self._journal.tools.states.get(self._key)
+        known = journal.inner.of(call_context.info.call_id)
+        made = journal.inner.made(self._path) + len(known)
         _turn.set(_AgentTurn(call_context, known, made))
         if self._is_reset:
             await self._inner.on_reset(CancellationToken())

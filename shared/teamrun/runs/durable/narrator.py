@@ -27,7 +27,7 @@ class Narrator:
 
     def turn_started(self, turn: int, agent: str) -> None:
         """Emit that an agent's turn has started."""
-        self._journal.turn += 1
+        self._journal.transcript.turn += 1
         self._journal.emit("turn.started", agent=agent, data={"turn": turn})
 
     def turn_completed(self, turn: int, agent: str) -> None:
@@ -38,14 +38,15 @@ class Narrator:
         """Emit which agents the team has selected."""
         self._journal.emit("speaker.selected", data={"speakers": speakers})
 
-    def tell(self, item: object) -> None:
+    def emit_item(self, item: object) -> None:
         """Emit the event of one item of a team's stream; other items are ignored."""
         match item:
             case BaseChatMessage():  # first: one in each turn, and these checks take a while
                 self._emit("message.created", item.source, message=item)
-                journal = self._journal
-                if journal.turn and counts_as_output(item, journal.output_sources):  # not the task
-                    journal.latest = item
+                transcript = self._journal.transcript
+                # Before the first turn, it is the task.
+                if transcript.turn and counts_as_output(item, transcript.output_sources):
+                    transcript.latest = item
                 if isinstance(item, HandoffMessage):
                     self._emit("agent.handed_off", item.source, target=item.target)
             case ToolCallRequestEvent():
@@ -69,7 +70,7 @@ class Narrator:
     def _emit_results(self, item: ToolCallExecutionEvent) -> None:
         """Emit results that have no recorded call: of an unknown tool, or of a nested team."""
         for result in item.content:
-            if result.call_id not in self._journal.journaled_tools:
+            if result.call_id not in self._journal.tools.journaled:
                 self._emit(
                     "tool.call.failed" if result.is_error else "tool.call.completed",
                     item.source,

@@ -48,7 +48,7 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     """Execute the team of a run from start to end."""
     current_behaviour.set(spec.behaviour)
     options = {} if spec.temperature is None else {"temperature": spec.temperature}
-    journal.output_sources = output_sources(spec.definition)
+    journal.transcript.output_sources = output_sources(spec.definition)
     wiring = JournalWiring(journal, prices=registry.price, options=options)
     team = build_team(spec.definition, registry, wiring)
     narrator = Narrator(journal)
@@ -103,14 +103,14 @@ async def _one_task(team: BaseGroupChat, task: Task, narrator: Narrator) -> Task
         if isinstance(item, TaskResult):
             result = item
         else:
-            narrator.tell(item)
+            narrator.emit_item(item)
     assert result is not None, "a team's stream ends with its result"
     return result
 
 
 def _heard(journal: Journal) -> list[BaseChatMessage]:
     """The messages that people have sent to the team since this was last called."""
-    signals, journal.inbox = journal.inbox, []
+    signals = journal.inbox.take()
     return [TextMessage(content=each.content or "", source=each.source) for each in signals]
 
 
@@ -133,7 +133,11 @@ def _task(given: str | RunInput) -> Task:
 
 
 def _output(journal: Journal, messages: Sequence[AnyMessage]) -> JsonObject | None:
-    if journal.output_sources is not None:
-        return None if journal.latest is None else output_of_message(journal.latest)
+    if journal.transcript.output_sources is not None:
+        return (
+            None
+            if journal.transcript.latest is None
+            else output_of_message(journal.transcript.latest)
+        )
     last = next(m for m in reversed(messages) if isinstance(m, BaseChatMessage))
     return output_of_message(last)

@@ -60,7 +60,7 @@ class JournaledTool(Tool):
             ToolError: The tool failed, now or when the call was recorded.
         """
         if call_id is not None:
-            self._journal.journaled_tools.add(call_id)
+            self._journal.tools.journaled.add(call_id)
         if self._inner.needs_approval:
             await _approval(self._journal, self._path, self.name, args, call_id)
         record = await self._call(args, call_id)
@@ -85,9 +85,9 @@ class JournaledTool(Tool):
             self._path, "tool", self.name, position, perform, arguments_digest=digest
         )
         if record.error is not None and record.error.code == SessionLost.code:
-            self._journal.sessions.pop(self._path, None)
+            self._journal.tools.sessions.pop(self._path, None)
         elif self._inner.session == "stateful":
-            self._journal.sessions.setdefault(self._path, False)  # of a replayed call
+            self._journal.tools.sessions.setdefault(self._path, False)  # of a replayed call
         return record
 
     async def _ask(self, prompt: str, *decisions: Decision) -> CallRecord:
@@ -126,7 +126,7 @@ class JournaledTool(Tool):
         Raises:
             SessionLost: The session was in another process.
         """
-        if not self._journal.sessions.setdefault(self._path, True):
+        if not self._journal.tools.sessions.setdefault(self._path, True):
             raise SessionLost(
                 f"The session of {self.name} was lost with its worker; the next call starts a new "
                 "one."
@@ -135,7 +135,7 @@ class JournaledTool(Tool):
     async def _perform(
         self, call_context: CallContext, args: JsonMapping, call_id: str | None
     ) -> Outcome:
-        before = self._journal.tool_states.get(f"{self._path}/{self.name}", {})
+        before = self._journal.tools.states.get(f"{self._path}/{self.name}", {})
         files = RunArtifacts(call_context)
         context = ToolContext(
             state=json.loads(json.dumps(before)),

@@ -186,6 +186,6 @@ class Gate:
             usage,
             agent=agent_name(call.agent),
             kind=call.kind,
-            turn=self._journal.turn,
+            turn=self._journal.transcript.turn,
             under_way=under_way,
         )

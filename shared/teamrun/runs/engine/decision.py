@@ -167,7 +167,7 @@ class Decision:
         reached = limit_event("limit.reached", level)
         if self._state.limits.on_limit == "pause" and level.kind != "deadline":
             return self._drafts.closing(Wait(why="limit"), reached, paused_event())
-        latest = self._journal.latest
+        latest = self._journal.transcript.latest
         reason = f"The limit {level.kind} of {level.limit_text} was reached."
         end = End(
             status="incomplete",
@@ -184,14 +184,15 @@ class Decision:
             return self._drafts.closing(self._with_unread(root.result()))
         end = failure(error)
         assert end.error is not None, "a failure has an error"
-        undo = self._journal.undo(end.error)
+        journal = self._journal
+        undo = journal.failures.undo(end.error)
         # Without an undo, a retry would replay to the same failure.
         if undo is not None and end.error.retryable:
             policy, attempts = self._state.spec.retry, self._state.attempts
             if attempts < policy.max_attempts:
                 until = self._now + timedelta(seconds=policy.delay(attempts))
                 events = (
-                    *self._journal.asked_otherwise(),
+                    *journal.questions.reverting_to(journal.failures.asked_before),
                     retried_event(end.error, attempts + 1, until),
                 )
                 return self._drafts.closing(Yield(why="retry", until=until, undo=undo), *events)
@@ -229,5 +230,5 @@ class Decision:
         return min(found, default=None)
 
     def _with_unread(self, end: End) -> End:
-        unread = [signal.content or "" for signal in self._journal.inbox]
+        unread = self._journal.inbox.unread()
         return end.model_copy(update={"unread": unread})

@@ -31,8 +31,9 @@ from teamrun.runs.engine.admission import Gate
 from teamrun.runs.engine.calls import Calls
 from teamrun.runs.engine.decision import Decision, failure
 from teamrun.runs.engine.drafts import Draft, Drafts
-from teamrun.runs.engine.journal import Journal, RunOrigin
+from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
+from teamrun.runs.engine.origin import RunOrigin
 from teamrun.runs.engine.outcomes import error_record
 from teamrun.runs.log.attempts import latest_attempt
 from teamrun.runs.log.endings import ending, ending_of_cancel
@@ -252,9 +253,9 @@ class Execution:
                     await self._drain(journal)
             self._entries, self._prefix = [], ()
             assert self._root is not None, "an execution has claimed its run"
-            if journal.unspoken:
+            if journal.left_to_skip:
                 raise Diverged(
-                    f"The log has {journal.unspoken} events that this code did not emit again; "
+                    f"The log has {journal.left_to_skip} events that this code did not emit again; "
                     "use the release and definitions that the run was started with."
                 )
             return await self._live(journal, self._root)
@@ -390,7 +391,7 @@ class Execution:
         body = draft.body
         if not isinstance(body, Step) or not body.calls:
             return False
-        if self._calls.in_flight or journal.sessions:
+        if self._calls.in_flight or journal.tools.sessions:
             return False
         draft.at = self._origin.time = max(self.state.at, self._clock.now())
         try:

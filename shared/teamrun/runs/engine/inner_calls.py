@@ -1,0 +1,32 @@
+"""Calls that were made inside the recorded or interrupted turns of custom agents."""
+
+from teamrun.runs.log.entries import CallRecord
+
+__all__ = ["InnerCalls"]
+
+
+class InnerCalls:
+    """The inner calls of one execution.
+
+    A turn that was interrupted reuses them, so that only the missing calls are made and paid for.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, list[CallRecord]] = {}
+        self._made: dict[str, int] = {}
+
+    def of(self, call_id: str) -> list[CallRecord]:
+        """The recorded calls inside a turn without a record, by the id of the turn's call."""
+        return self._open.get(call_id, [])
+
+    def made(self, path: str) -> int:
+        """The number of calls in an agent's recorded turns; the next turn numbers from there."""
+        return self._made.get(path, 0)
+
+    def record(self, call: CallRecord) -> None:
+        """Count a call inside a turn, or conclude a turn."""
+        if call.kind == "agent":
+            path, made = call.call_id.rpartition("/")[0], self._open.pop(call.call_id, ())
+            self._made[path] = self._made.get(path, 0) + len(made)
+        if call.within is not None:
+            self._open.setdefault(call.within, []).append(call)

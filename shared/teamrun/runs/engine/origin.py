@@ -1,0 +1,32 @@
+"""The identifiers and the time of a run, which a replay must reproduce."""
+
+import hashlib
+from datetime import datetime
+
+__all__ = ["RunOrigin"]
+
+
+class RunOrigin:
+    """The identifiers and the time of a run, derived from its seed and its log.
+
+    A replay must create messages with the same ids and times, so neither may come from the machine.
+    """
+
+    __slots__ = ("_count", "_seed", "time")
+
+    def __init__(self, seed: str, time: datetime) -> None:
+        self._seed = hashlib.blake2b(key=bytes.fromhex(seed), digest_size=16)
+        self._count = 0
+        self.time = time
+
+    def new_id(self) -> str:
+        """The next identifier, formatted as a UUIDv8 (RFC 9562, custom content)."""
+        self._count += 1
+        digest = self._seed.copy()
+        digest.update(self._count.to_bytes(8, "big"))
+        raw = digest.hexdigest()
+        return f"{raw[:8]}-{raw[8:12]}-8{raw[13:16]}-8{raw[17:20]}-{raw[20:]}"
+
+    def now(self) -> datetime:
+        """The time of the last delivered entry."""
+        return self.time
