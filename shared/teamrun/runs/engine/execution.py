@@ -31,6 +31,7 @@ from teamrun.runs.engine.admission import Gate
 from teamrun.runs.engine.calls import Calls
 from teamrun.runs.engine.decision import Decision, failure
 from teamrun.runs.engine.drafts import Draft, Drafts
+from teamrun.runs.engine.draining import drain
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.origin import RunOrigin
@@ -46,14 +47,6 @@ from teamrun.runs.log.state import RunState
 __all__ = ["Execution", "ExecutionObserver", "Finish", "Program"]
 
 logger = logging.getLogger(__name__)
-
-
-_SLICE = 2_000
-"""Callbacks that one run may execute before the event loop serves the others."""
-
-
-_RUNAWAY = 1_000_000
-"""Callbacks in one drain after which a run fails: its code probably never awaits a call."""
 
 
 _POISON_CLAIMS = 5
@@ -444,45 +437,16 @@ class Execution:
             await self._drain(journal)
 
     async def _drain(self, journal: Journal, *, start: bool = False) -> None:
-        """Run the run's loop until its code waits for calls; other runs are served in between.
-
-        The slices are plain callbacks of the real loop, because a task of the run's loop must not
-        execute inside a task of the real one.
+        """Run the run's loop until its code waits for calls.
 
         Args:
             journal: The journal of the run.
             start: Start the requested calls at once, and not one tick of the real loop later.
         """
-        real = asyncio.get_running_loop()
-        drained: asyncio.Future[None] = real.create_future()
-        real.call_soon(self._drain_slice, journal, drained, start, _RUNAWAY)
-        await drained
+        await drain(journal.loop, self._begin_calls if start else None)
         for call_id in journal.abandoned:
             self._calls.abandon(call_id)
         journal.abandoned.clear()
-
-    def _drain_slice(
-        self, journal: Journal, drained: asyncio.Future[None], start: bool, budget: int
-    ) -> None:
-        # A method, because a closure that refers to itself would leave a reference cycle each time.
-        if drained.cancelled():
-            return
-        try:
-            is_drained = journal.loop.drain(_SLICE)
-            if is_drained and start:
-                self._begin_calls()
-        except Exception as error:  # otherwise the execution would wait forever
-            drained.set_exception(error)
-            return
-        if is_drained:
-            drained.set_result(None)
-        elif budget <= 0:
-            drained.set_exception(
-                Runaway("Team code does not stop running to await a model, tool or person.")
-            )
-        else:
-            again = (journal, drained, start, budget - _SLICE)
-            asyncio.get_running_loop().call_soon(self._drain_slice, *again)
 
     def _begin_calls(self) -> None:
         """Start the calls that may start; none if run code has ended."""
