@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 import typer
 from pydantic.fields import FieldInfo
@@ -215,6 +215,8 @@ def _default(field: FieldInfo) -> str:
         value = int(value)
     if value is None or value == ():
         return "none"
+    if isinstance(value, tuple):
+        value = ",".join(str(part) for part in cast("tuple[object, ...]", value))
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

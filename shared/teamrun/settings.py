@@ -29,7 +29,7 @@ _NAMES = """
     file_version force from fsync grace_seconds graceful head_timeout_seconds heartbeat
     host idempotency_key ids json lease_seconds limit log_format log_level max_cost_usd
     max_runs max_turns metadata metrics_host metrics_port model
-    namespace output ping_seconds port queue_url reason redis_url
+    namespace output ping_seconds port queue_url queues reason redis_url
     retention_days root_path run_id say source status store_url tag team tenant
     threads timeout_seconds url venv wait_limit_seconds watch worker_name yes
 """

@@ -1,7 +1,7 @@
 """Invariants of every completed schedule: I1 to I13 of `docs/design/simulation.md`."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.simulation.deployment import TENANT, Deployment, registry
 from tests.simulation.ledger import Drive
@@ -10,6 +10,7 @@ from tests.simulation.story import Story
 from tests.simulation.world import VirtualClock
 
 from teamrun.core.refs import RunRef
+from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError, UnreadableEntry
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.log.keys import events_key
@@ -167,7 +168,9 @@ async def _of_reads(world: Deployment, story: Story) -> list[str]:
 
 
 class _Nowhere:
-    async def send(self, ref: RunRef) -> None:
+    async def send(
+        self, refs: Sequence[RunRef], *, queue: Queue = Queue.INTERACTIVE, first: bool = False
+    ) -> None:
         raise DeliveryError("nothing is sent after the end")
 
     async def close(self) -> None:

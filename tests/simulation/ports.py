@@ -13,6 +13,7 @@ from typing import Protocol
 from tests.simulation.weather import Weather
 
 from teamrun.core.refs import RunRef
+from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError, Unavailable
 from teamrun.live.base import View
 from teamrun.live.memory import MemoryLive
@@ -213,11 +214,14 @@ class QueuePort:
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    async def send(self, ref: RunRef) -> None:
+    async def send(
+        self, refs: Sequence[RunRef], *, queue: Queue = Queue.INTERACTIVE, first: bool = False
+    ) -> None:
         await self._host.point()
         if self._host.live_is_down:
             raise DeliveryError("the queue cannot be reached")
-        self._host.enqueue(ref)
+        for ref in refs:
+            self._host.enqueue(ref)
         await self._host.point()
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from starlette.types import Message
 from teamrun.components.catalog import Catalog
 from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
+from teamrun.dispatch.queues import Queue
 from teamrun.live.memory import MemoryLive
 from teamrun.models.base import ChatCompletionClient
 from teamrun.runs.durable.team import team_program
@@ -73,8 +74,10 @@ class Mailbox:
         self.refs: list[RunRef] = []
         self.arrived = asyncio.Event()
 
-    async def send(self, ref: RunRef) -> None:
-        self.refs.append(ref)
+    async def send(
+        self, refs: Sequence[RunRef], *, queue: Queue = Queue.INTERACTIVE, first: bool = False
+    ) -> None:
+        self.refs.extend(refs)
         self.arrived.set()
 
     async def close(self) -> None:

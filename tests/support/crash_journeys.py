@@ -20,7 +20,7 @@ from tests.support.crash_points import Crash
 from tests.support.deployment import TENANT, CountingModel, Deployment, deployed, sometime
 
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.celery import QUEUE
+from teamrun.dispatch.queues import Queue
 from teamrun.errors import NotFound, RunEnded
 from teamrun.redis.pipe import RedisPipe
 from teamrun.runs.log.entries import Entry, Wait
@@ -287,7 +287,7 @@ async def _unheard(traveller: _Traveller) -> RunRef:
     """The queue loses the message, so that the reaper has to find the run."""
     ref = await traveller.submit()
     pipe = RedisPipe(traveller.deployment.server.url)
-    await pipe.call(b"DEL", f"{traveller.deployment.prefix}{QUEUE}")
+    await pipe.call(b"DEL", f"{traveller.deployment.prefix}{Queue.INTERACTIVE}")
     await pipe.close()
     traveller.worker()
     await sometime(lambda: traveller.is_waiting(ref), "the run waits")

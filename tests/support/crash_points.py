@@ -18,6 +18,7 @@ from pathlib import Path
 
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
+from teamrun.dispatch.queues import Queue
 from teamrun.live.base import Live, View
 from teamrun.runs.log.entries import Entry, Step, read_entry
 from teamrun.storage.base import ObjectStore
@@ -185,14 +186,16 @@ class WatchedDispatcher:
         self._points = points
         self._in_worker = in_worker
 
-    async def send(self, ref: RunRef) -> None:
+    async def send(
+        self, refs: Sequence[RunRef], *, queue: Queue = Queue.INTERACTIVE, first: bool = False
+    ) -> None:
         task = asyncio.current_task()
         # The worker executes each run in a task that has the run's name.
-        ours = not self._in_worker or (task is not None and task.get_name() == str(ref))
+        ours = not self._in_worker or (task is not None and task.get_name() in map(str, refs))
         name = "hint" if ours else "hint of the reaper"
         self._points.passing(f"before {name}")
         try:
-            await self._dispatcher.send(ref)
+            await self._dispatcher.send(refs, queue=queue, first=first)
         finally:  # it may not have been taken: that is a way on, too
             self._points.passing(f"after {name}")
 

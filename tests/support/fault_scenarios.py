@@ -218,7 +218,8 @@ async def besieged(deployment: Deployment, *, workers: int) -> Tally:
     await load.submit(1)
     [ref] = load.refs.values()
     dispatcher = CeleryDispatcher(deployment.server.url, prefix=deployment.prefix)
-    await dispatcher.send_many([ref] * 10 * workers)
+    for _ in range(10 * workers):
+        await dispatcher.send([ref])
     await dispatcher.close()
     return await _finished(deployment, load)
 

@@ -245,7 +245,7 @@ async def _expire(service: RunService, run_id: str, dispatcher: LocalDispatcher)
     """Look at the run again when its question has expired, as the reaper does."""
     while (await service.get("default", run_id)).status == "input_required":
         await asyncio.sleep(0.02)
-        await dispatcher.send(RunRef("default", run_id))
+        await dispatcher.send([RunRef("default", run_id)])
 
 
 async def run_by_library(config: Path) -> list[tuple[str, str, Any]]:

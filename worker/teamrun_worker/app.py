@@ -1,36 +1,54 @@
 """The Celery application: its settings, its one task, its heartbeat.
 
 The settings are based on measurements; `docs/design/queue.md` has the reasons. A message is a hint
-that names a run. It is acknowledged before the run starts, because recovery is up to the run log
-and the reaper.
+that names some runs. It is acknowledged before the runs start, because recovery is up to the run
+log and the reaper.
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from celery import Celery, bootsteps, signals
 from celery.worker import state
+from kombu import Queue as CeleryQueue
 
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.celery import QUEUE, TASK
+from teamrun.dispatch.celery import OLD_QUEUE, TASK
+from teamrun.dispatch.queues import RUN_QUEUES, Queue
+from teamrun.json_types import JsonMapping
 from teamrun.redis.address import RedisAddress, read_redis_url
 from teamrun_worker.broker import transport_options
 
-__all__ = ["end_on_signals", "make_app", "touch_while_consuming"]
+__all__ = ["end_on_signals", "look_often", "make_app", "touch_while_consuming"]
 
 HEARTBEAT_S = 10.0
 
+LOOK_S = 0.05
+
+
+class Accept(Protocol):
+    """Takes the runs of one message."""
+
+    def __call__(self, refs: Sequence[RunRef], *, queue: Queue) -> None:
+        """Return when each run has been started or returned to the queue."""
+        ...
+
 
 def make_app(
-    redis: str | RedisAddress, *, accept: Callable[[RunRef], None], prefix: str = ""
+    redis: str | RedisAddress,
+    *,
+    accept: Accept,
+    queues: Sequence[Queue] = RUN_QUEUES,
+    prefix: str = "",
 ) -> Celery:
-    """Make the application; its task passes each run reference to `accept`.
+    """Make the application; its task passes the runs of each message to `accept`.
 
     Args:
         redis: The server, as a URL or as a parsed address.
-        accept: Called with each run reference.
+        accept: Called with the runs of each message, and the queue that it came from.
+        queues: The queues to consume; their priority is that of `RUN_QUEUES`.
         prefix: The namespace, a prefix of every key.
 
     Raises:
@@ -57,15 +75,32 @@ def make_app(
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_transport="teamrun_worker.broker:Transport",
         broker_transport_options=transport_options(address, prefix=prefix),
-        task_default_queue=QUEUE,
+        task_queues=[CeleryQueue(name, routing_key=name) for name in _in_order(queues)],
+        task_default_queue=_in_order(queues)[0],
         task_create_missing_queues=False,
     )
 
-    def execute(ref: str) -> None:
-        accept(RunRef.parse(ref))
+    def execute(self: Any, *refs: str) -> None:
+        accept([RunRef.parse(ref) for ref in refs], queue=_source(self.request.delivery_info))
 
-    app.task(name=TASK, shared=False)(execute)
+    app.task(name=TASK, bind=True, shared=False)(execute)
     return app
+
+
+def _source(delivery: JsonMapping | None) -> Queue:
+    name = (delivery or {}).get("routing_key")
+    return Queue.INTERACTIVE if name in (OLD_QUEUE, None) else Queue(name)
+
+
+def _in_order(queues: Sequence[Queue]) -> list[str]:
+    """The names of the queues in the order in which kombu asks Redis for a message."""
+    names: list[str] = []
+    for queue in RUN_QUEUES:
+        if queue in queues:
+            names.append(str(queue))
+        if queue is Queue.INTERACTIVE and queue in queues:
+            names.append(OLD_QUEUE)
+    return names
 
 
 def end_on_signals(worker: Any) -> None:
@@ -84,6 +119,26 @@ def end_on_signals(worker: Any) -> None:
         state.should_stop = 0
 
     worker.install_platform_tweaks = install
+
+
+def look_often(app: Celery) -> None:
+    """Make the consumer notice within 50 ms that a thread is free.
+
+    A thread that ends its task does not wake Celery's event loop. While all threads wait for
+    capacity, the loop sleeps for up to a second, and the worker would start four runs per second.
+    """
+
+    class Look(bootsteps.StartStopStep):
+        requires = ("celery.worker.components:Timer",)
+
+        def start(self, parent: Any) -> None:
+            parent.timer.call_repeatedly(LOOK_S, _nothing)
+
+    app.steps["worker"].add(Look)
+
+
+def _nothing() -> None:
+    """Do nothing: the loop looks at the queue after each timer."""
 
 
 def touch_while_consuming(

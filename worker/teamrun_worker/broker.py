@@ -32,6 +32,7 @@ def transport_options(address: RedisAddress, *, prefix: str) -> JsonMapping:
     return {
         "address": address,
         "global_keyprefix": prefix,
+        "queue_order_strategy": "priority",  # in the order of `task_queues`, not in turn
         "socket_timeout": 5,
         "socket_connect_timeout": 2,
         "socket_keepalive": True,

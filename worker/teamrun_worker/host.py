@@ -1,13 +1,14 @@
 """One event loop in its own thread; every run of the process is a coroutine on it.
 
-Above it: the Celery task, which submits a run and returns. Below it: the runtime of the process.
+Above it: the Celery task, which submits the runs of a message and returns. Below it: the runtime of
+the process.
 """
 
 import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -15,6 +16,7 @@ from typing import Any
 
 from teamrun.core.main_loop import run_main
 from teamrun.core.refs import RunRef
+from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError
 from teamrun.runs.engine.executor import Executor
 from teamrun.runtime import Runtime
@@ -75,23 +77,24 @@ class Host:
         self._thread.start()
         self._started.result()
 
-    def submit(self, ref: RunRef) -> None:
-        """Wait until there is capacity, then start the run; callable from any thread.
+    def submit(self, refs: Sequence[RunRef], *, queue: Queue = Queue.INTERACTIVE) -> None:
+        """Wait until there is capacity, then start the runs; callable from any thread.
 
-        A host that is stopping returns the reference to the queue instead.
+        What exceeds the capacity is returned to the front of the queue: another worker may be idle,
+        and a message of another queue may be more urgent. A host that is stopping returns all.
         """
-        loop, sending = self._running(), None
+        loop, sending, left = self._running(), None, [*refs]
         try:
-            while not self._stopping.is_set():
-                if self._places.acquire(timeout=ADMISSION_POLL_S):
-                    loop.call_soon_threadsafe(self._spawn, ref)
-                    return
-            sending = self._send_back(ref)
-            asyncio.run_coroutine_threadsafe(sending, loop).result(self._patience_s)
+            while left and self._is_admitted(waits=len(left) == len(refs)):
+                loop.call_soon_threadsafe(self._spawn, left[0], queue)
+                del left[0]
+            if left:
+                sending = self._send_back(left, queue)
+                asyncio.run_coroutine_threadsafe(sending, loop).result(self._patience_s)
         except (RuntimeError, TimeoutError, CancelledError):  # the loop has ended in the meantime
             if sending is not None and loop.is_closed():
                 sending.close()
-            _not_sent_back(ref)
+            _not_sent_back(left)
 
     def stop(self) -> None:
         """Accept no more runs, and hand over those in flight; does not wait."""
@@ -146,8 +149,16 @@ class Host:
         self._executor.stop()
         self._stop.set()
 
-    def _spawn(self, ref: RunRef) -> None:
-        task = asyncio.get_running_loop().create_task(self._execute(ref), name=str(ref))
+    def _is_admitted(self, *, waits: bool) -> bool:
+        while not self._stopping.is_set():
+            if self._places.acquire(timeout=ADMISSION_POLL_S if waits else 0):
+                return True
+            if not waits:
+                break
+        return False
+
+    def _spawn(self, ref: RunRef, queue: Queue) -> None:
+        task = asyncio.get_running_loop().create_task(self._execute(ref, queue), name=str(ref))
         self._tasks.add(task)
         task.add_done_callback(self._free)
 
@@ -155,20 +166,21 @@ class Host:
         self._tasks.discard(task)
         self._places.release()
 
-    async def _execute(self, ref: RunRef) -> None:
+    async def _execute(self, ref: RunRef, queue: Queue) -> None:
         if (await self._executor.handle(ref)).is_refused:
-            await self._send_back(ref)
+            await self._send_back([ref], queue)
 
-    async def _send_back(self, ref: RunRef) -> None:
+    async def _send_back(self, refs: Sequence[RunRef], queue: Queue) -> None:
         assert self._runtime is not None
         try:
-            await self._runtime.dispatcher.send(ref)
+            await self._runtime.dispatcher.send(refs, queue=queue, first=True)
         except DeliveryError:
-            _not_sent_back(ref)
+            _not_sent_back(refs)
 
 
-def _not_sent_back(ref: RunRef) -> None:
-    logger.warning(
-        "A run could not be returned to the queue; the reaper will send it",
-        extra={"action": "worker.requeue_failed", **ref.log_fields()},
-    )
+def _not_sent_back(refs: Sequence[RunRef]) -> None:
+    for ref in refs:
+        logger.warning(
+            "A run could not be returned to the queue; the reaper will send it",
+            extra={"action": "worker.requeue_failed", **ref.log_fields()},
+        )

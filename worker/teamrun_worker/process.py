@@ -15,7 +15,7 @@ from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
 from teamrun.runtime import OpenBackends, namespace_of, open_backends
 from teamrun.settings import load_settings, unknown_variables
-from teamrun_worker.app import end_on_signals, make_app, touch_while_consuming
+from teamrun_worker.app import end_on_signals, look_often, make_app, touch_while_consuming
 from teamrun_worker.compose import open_worker, redis_of
 from teamrun_worker.host import Host
 from teamrun_worker.settings import WorkerSettings
@@ -71,7 +71,8 @@ def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
         grace=settings.grace,
         on_lost=_end_process,
     )
-    app = make_app(redis, accept=host.submit, prefix=namespace_of(settings))
+    app = make_app(redis, accept=host.submit, queues=settings.queues, prefix=namespace_of(settings))
+    look_often(app)
     host.start()
     if settings.heartbeat is not None:
         touch_while_consuming(app, settings.heartbeat, beat=host.beat)

@@ -2,17 +2,32 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic_settings import NoDecode
 
+from teamrun.dispatch.queues import RUN_QUEUES, Queue
 from teamrun.settings import CommonSettings
 
 __all__ = ["WorkerSettings"]
 
 
+RunQueue = Literal[Queue.INTERACTIVE, Queue.BATCH]
+
+
+def _listed(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
 class WorkerSettings(CommonSettings):
     """The settings of one worker process."""
+
+    queues: Annotated[
+        tuple[RunQueue, ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)
+    ] = RUN_QUEUES
+    """The queues to consume, separated by commas: `interactive` and `batch`. A worker takes a
+    message from `batch` only when none waits in `interactive`."""
 
     threads: int = Field(default=4, ge=1, le=64)
     """Threads that consume the queue; while the worker is full, each may keep one message."""

@@ -25,6 +25,15 @@ def command(
     config: ConfigOption = None,
     store_url: StoreUrlOption = None,
     redis_url: RedisUrlOption = None,
+    queues: Annotated[
+        str | None,
+        typer.Option(
+            "--queues",
+            envvar="TEAMRUN_QUEUES",
+            metavar="NAMES",
+            help="The queues to consume, separated by commas [interactive,batch].",
+        ),
+    ] = None,
     max_runs: Annotated[
         int | None,
         typer.Option(

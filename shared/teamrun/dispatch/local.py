@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 
 from teamrun.core.refs import RunRef
+from teamrun.dispatch.queues import Queue
 
 __all__ = ["LocalDispatcher"]
 
@@ -17,8 +18,8 @@ class LocalDispatcher:
 
     Args:
         execute: Called with each run. An exception is logged; the reaper sends the run again.
-        capacity: Maximum number of runs executed at once; the others wait in the order in which
-            they were sent. None for no limit.
+        capacity: Maximum number of runs executed at once; the others wait, by the priority of their
+            queue and in the order in which they were sent. None for no limit.
     """
 
     def __init__(
@@ -28,14 +29,20 @@ class LocalDispatcher:
         capacity: int | None = None,
     ) -> None:
         self._execute = execute
-        self._places = nullcontext() if capacity is None else asyncio.Semaphore(capacity)
+        self._capacity = capacity
+        self._waiting: dict[Queue, deque[RunRef]] = {queue: deque() for queue in Queue}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def send(self, ref: RunRef) -> None:
-        """Start a task that executes the run."""
-        task = asyncio.create_task(self._run(ref), name=f"run {ref}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def send(
+        self, refs: Sequence[RunRef], *, queue: Queue = Queue.INTERACTIVE, first: bool = False
+    ) -> None:
+        """Start a task for each run, as far as the capacity allows now."""
+        waiting = self._waiting[queue]
+        if first:
+            waiting.extendleft(reversed(refs))
+        else:
+            waiting.extend(refs)
+        self._fill()
 
     async def idle(self) -> None:
         """Return when no run is being executed, including those sent in the meantime."""
@@ -44,15 +51,28 @@ class LocalDispatcher:
 
     async def close(self) -> None:
         """Cancel the executions; their runs continue elsewhere or later."""
+        for waiting in self._waiting.values():
+            waiting.clear()
         tasks = [*self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _fill(self) -> None:
+        for waiting in self._waiting.values():
+            while waiting and (self._capacity is None or len(self._tasks) < self._capacity):
+                ref = waiting.popleft()
+                task = asyncio.create_task(self._run(ref), name=f"run {ref}")
+                self._tasks.add(task)
+                task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._fill()
+
     async def _run(self, ref: RunRef) -> None:
         try:
-            async with self._places:
-                await self._execute(ref)
+            await self._execute(ref)
         except Exception:
             logger.exception(
                 "A run could not be executed",

@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
+from itertools import islice
 
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher, QueueDepth
+from teamrun.dispatch.queues import MAX_REFS_PER_MESSAGE, Queue
 from teamrun.errors import DeliveryError
 
 __all__ = ["PersistentDispatcher"]
@@ -13,7 +16,7 @@ __all__ = ["PersistentDispatcher"]
 logger = logging.getLogger(__name__)
 
 _MOST = 10_000
-"""Maximum number of messages to retry; further runs are left to the reaper."""
+"""Maximum number of runs to retry; further ones are left to the reaper."""
 
 
 class PersistentDispatcher:
@@ -32,22 +35,24 @@ class PersistentDispatcher:
     ) -> None:
         self._inner = inner
         self._pause_s = pause.total_seconds()
-        self._refused: dict[RunRef, None] = {}
+        self._refused: dict[RunRef, Queue] = {}
         self._sender: asyncio.Task[None] | None = None
 
-    async def send(self, ref: RunRef) -> None:
-        """Send the message; if the queue does not accept it, retry in the background.
+    async def send(
+        self, refs: Sequence[RunRef], *, queue: Queue = Queue.INTERACTIVE, first: bool = False
+    ) -> None:
+        """Send the messages; if the queue does not accept them, retry in the background.
 
         Raises:
-            DeliveryError: The queue did not accept the message yet.
+            DeliveryError: The queue did not accept the messages yet.
         """
         try:
-            await self._inner.send(ref)
+            await self._inner.send(refs, queue=queue, first=first)
         except DeliveryError:
-            if len(self._refused) < _MOST:
-                self._refused[ref] = None
-                if self._sender is None:
-                    self._sender = asyncio.create_task(self._send_refused())
+            room = max(0, _MOST - len(self._refused))
+            self._refused.update(dict.fromkeys(refs[:room], queue))
+            if self._refused and self._sender is None:
+                self._sender = asyncio.create_task(self._send_refused())
             raise
 
     async def depths(self) -> dict[str, int]:
@@ -70,9 +75,16 @@ class PersistentDispatcher:
             await asyncio.sleep(self._pause_s)
             try:
                 while self._refused:
-                    ref = next(iter(self._refused))
-                    await self._inner.send(ref)
-                    del self._refused[ref]
+                    refs, queue = self._next()
+                    await self._inner.send(refs, queue=queue)
+                    for ref in refs:
+                        self._refused.pop(ref, None)
             except DeliveryError:
                 continue
         self._sender = None
+
+    def _next(self) -> tuple[list[RunRef], Queue]:
+        """The oldest refused runs that fit into one message."""
+        queue = next(iter(self._refused.values()))
+        ours = (ref for ref, wanted in self._refused.items() if wanted is queue)
+        return [*islice(ours, MAX_REFS_PER_MESSAGE)], queue

@@ -87,11 +87,11 @@ async def at_once(*, runs: int, turns: int, delay_s: float) -> dict[str, float]:
             async with service(folder, server.url) as accepting:
                 queue = CeleryDispatcher(server.url, prefix=key_prefix(_NAMESPACE))
                 [warm] = await submitted(accepting, 1)
-                await queue.send(warm)
+                await queue.send([warm])
                 await ended(folder, [warm], pid)
                 refs = await submitted(accepting, runs)
                 idle_kb, cpu_s, began = memory_kb(pid), cpu_s_of(pid), time.perf_counter()
-                await queue.send_many(refs)
+                await queue.send(refs)
                 most_kb = await ended(folder, refs, pid)
                 wall_s, cpu_s = time.perf_counter() - began, cpu_s_of(pid) - cpu_s
                 await queue.close()

@@ -11,16 +11,19 @@ import pytest
 import redis
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
-from kombu import Connection, Queue
+from kombu import Connection
+from kombu import Queue as KombuQueue
 from tests.support.services import Valkey, valkey
 
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.celery import QUEUE, TASK, CeleryDispatcher, encode_message
+from teamrun.dispatch.celery import TASK, CeleryDispatcher, encode_message
+from teamrun.dispatch.queues import MAX_REFS_PER_MESSAGE, Queue
 from teamrun.errors import DeliveryError
 from teamrun.redis.pipe import RedisPipe
 
 pytestmark = pytest.mark.integration
 
+QUEUE = str(Queue.INTERACTIVE)
 REFS = [RunRef("default", f"run-{n}") for n in range(20)]
 ODD = RunRef('acme "%d" é', "run<id>日本\\")
 
@@ -45,7 +48,7 @@ def _stored(server: Valkey, name: str = QUEUE) -> list[dict[str, Any]]:
 async def _send(server: Valkey, *refs: RunRef) -> None:
     dispatcher = CeleryDispatcher(server.url)
     for ref in refs:
-        await dispatcher.send(ref)
+        await dispatcher.send([ref])
     await dispatcher.close()
 
 
@@ -79,7 +82,7 @@ async def test_a_kombu_consumer_takes_acknowledges_and_keeps_the_order(
 
     with (
         Connection(valkey_server.broker_url) as connection,
-        connection.Consumer(Queue(QUEUE), callbacks=[take], accept=["json"]),
+        connection.Consumer(KombuQueue(QUEUE), callbacks=[take], accept=["json"]),
     ):
         while len(bodies) < len(REFS):
             connection.drain_events(timeout=30)
@@ -92,7 +95,7 @@ def test_the_message_has_the_form_of_celery(valkey_server: Valkey) -> None:
     app.send_task(TASK, args=[str(ODD)], queue=QUEUE, ignore_result=True)
     app.close()
     (theirs,) = _stored(valkey_server)
-    ours = json.loads(encode_message(ODD))
+    ours = json.loads(encode_message([ODD]))
     assert b64decode(ours["body"]) != b""
     assert json.loads(b64decode(ours["body"])) == json.loads(b64decode(theirs["body"]))
     assert ours["headers"].keys() - theirs["headers"].keys() == set()
@@ -105,16 +108,47 @@ def test_the_message_has_the_form_of_celery(valkey_server: Valkey) -> None:
     assert ours["content-encoding"] == theirs["content-encoding"]
 
 
-async def test_many_references_are_sent_with_one_command(valkey_server: Valkey) -> None:
-    dispatcher = CeleryDispatcher(valkey_server.url, queue="batch%s")
-    await dispatcher.send_many([])
-    await dispatcher.send_many(REFS)
+@pytest.mark.parametrize("queue", Queue)
+async def test_many_references_share_messages_of_bounded_size(
+    valkey_server: Valkey, queue: Queue
+) -> None:
+    many = [RunRef("default", f"run-{n}") for n in range(2 * MAX_REFS_PER_MESSAGE + 1)]
+    dispatcher = CeleryDispatcher(valkey_server.url, prefix="of%s:")
+    await dispatcher.send([], queue=queue)
+    await dispatcher.send(many, queue=queue)
     await dispatcher.close()
-    stored = _stored(valkey_server, "batch%s")
-    assert {message["properties"]["delivery_info"]["routing_key"] for message in stored} == {
-        "batch%s"
-    }
-    assert len({message["properties"]["delivery_tag"] for message in stored}) == len(REFS)
+    stored = _stored(valkey_server, f"of%s:{queue}")
+    assert [message["properties"]["delivery_info"]["routing_key"] for message in stored] == (
+        [str(queue)] * 3
+    )
+    assert len({message["properties"]["delivery_tag"] for message in stored}) == 3
+    assert _named(stored) == [*map(str, many)]
+
+
+async def test_more_messages_than_one_command_has_keep_their_order(
+    valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("teamrun.dispatch.celery._MESSAGES_PER_COMMAND", 2)
+    many = [RunRef("default", f"run-{n}") for n in range(5 * MAX_REFS_PER_MESSAGE)]
+    dispatcher = CeleryDispatcher(valkey_server.url)
+    await dispatcher.send([ODD])
+    await dispatcher.send(many, first=True)
+    await dispatcher.close()
+    assert _named(_stored(valkey_server)) == [*map(str, many), str(ODD)]
+
+
+def _named(stored: list[dict[str, Any]]) -> list[str]:
+    """The runs in the order in which workers take them."""
+    bodies = [json.loads(b64decode(message["body"])) for message in reversed(stored)]
+    return [ref for arguments, *_ in bodies for ref in arguments]
+
+
+async def test_depths_count_the_messages_of_each_queue(valkey_server: Valkey) -> None:
+    dispatcher = CeleryDispatcher(valkey_server.url)
+    assert await dispatcher.depths() == {"interactive": 0, "batch": 0}
+    await dispatcher.send(REFS, queue=Queue.BATCH)
+    assert await dispatcher.depths() == {"interactive": 0, "batch": 1}
+    await dispatcher.close()
 
 
 async def test_a_dead_server_is_a_delivery_error_and_the_next_one_is_used() -> None:
@@ -123,12 +157,12 @@ async def test_a_dead_server_is_a_delivery_error_and_the_next_one_is_used() -> N
         server.kill()
         async with asyncio.timeout(5):
             with pytest.raises(DeliveryError):
-                await dispatcher.send(REFS[0])
+                await dispatcher.send([REFS[0]])
         server.start()
-        await dispatcher.send(REFS[0])
+        await dispatcher.send([REFS[0]])
         server.kill()
         server.start()
-        await dispatcher.send(REFS[1])
+        await dispatcher.send([REFS[1]])
         assert len(_stored(server)) == 1
         await dispatcher.close()
 
@@ -136,12 +170,12 @@ async def test_a_dead_server_is_a_delivery_error_and_the_next_one_is_used() -> N
 async def test_a_hanging_server_is_a_delivery_error_in_time() -> None:
     with valkey() as server:
         connected = CeleryDispatcher(server.url)
-        await connected.send(REFS[0])
+        await connected.send([REFS[0]])
         server.freeze()
         fresh = CeleryDispatcher(server.url)
         async with asyncio.timeout(5):
             results = await asyncio.gather(
-                connected.send(REFS[1]), fresh.send(REFS[1]), return_exceptions=True
+                connected.send([REFS[1]]), fresh.send([REFS[1]]), return_exceptions=True
             )
         assert [type(result) for result in results] == [DeliveryError, DeliveryError]
         await connected.close()
@@ -151,7 +185,7 @@ async def test_a_hanging_server_is_a_delivery_error_in_time() -> None:
 async def test_a_pipe_of_the_caller_is_shared_and_left_open(valkey_server: Valkey) -> None:
     pipe = RedisPipe(valkey_server.url, timeout=timedelta(seconds=5))
     dispatcher = CeleryDispatcher(pipe)
-    await dispatcher.send(REFS[0])
+    await dispatcher.send([REFS[0]])
     await dispatcher.close()
     assert await pipe.call("LLEN", QUEUE) == 1
     await pipe.close()

@@ -35,7 +35,7 @@ async def _live_connects(url: str) -> bool:
 
 
 async def _celery_connects(url: str) -> bool:
-    connection = make_app(url, accept=lambda _: None).connection_for_read()
+    connection = make_app(url, accept=lambda refs, queue: None).connection_for_read()
 
     def connect() -> bool:
         try:

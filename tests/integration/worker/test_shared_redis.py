@@ -135,7 +135,7 @@ async def test_a_worker_warns_of_a_run_that_its_store_lacks_and_logs_json_alone(
     with valkey() as server:
         url = (tmp_path / "store").as_uri()
         queue = CeleryDispatcher(server.url, prefix=key_prefix(store_namespace(url)))
-        await queue.send(RunRef("default", "run_of_others"))
+        await queue.send([RunRef("default", "run_of_others")])
         await queue.close()
         with worker(tmp_path, server.url, TEAMRUN_MAX_RUN="1") as process:
             lines: list[dict[str, str]] = []

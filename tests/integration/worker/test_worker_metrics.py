@@ -41,7 +41,7 @@ async def test_a_worker_shows_its_runs_their_calls_and_the_queue(tmp_path: Path)
         assert (ended.status, status, other) == ("completed", 200, 404)
         assert 'teamrun_runs_ended_total{status="completed"' in text
         assert 'teamrun_model_calls_total{profile="' in text
-        assert 'teamrun_queue_messages{queue="teamrun"} 0' in text
+        assert 'teamrun_queue_messages{queue="interactive"} 0' in text
 
 
 def test_a_port_that_is_in_use_is_a_wrong_setting(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Redis URLs: one reader, every form, and no secret in its errors."""
 
 import itertools
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teamrun.core.refs import RunRef
+from teamrun.dispatch.queues import Queue
 from teamrun.errors import UsageError
 from teamrun.redis.address import read_redis_url
 from teamrun_worker.app import make_app
@@ -168,5 +170,5 @@ def test_celery_gets_what_the_rest_gets_and_a_url_without_credentials(url: str) 
     assert "pw" not in f"{connection!r} {connection.transport_options!r} {app.conf.broker_url}"
 
 
-def _ignore(_: RunRef) -> None:
-    """Take a run."""
+def _ignore(refs: Sequence[RunRef], *, queue: Queue) -> None:
+    """Take runs."""

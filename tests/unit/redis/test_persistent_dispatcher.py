@@ -1,12 +1,14 @@
 """A queue that refuses for a while."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.persistent import PersistentDispatcher
+from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError
 
 
@@ -16,14 +18,18 @@ class _Queue:
         self.away = True
         self.attempts = 0
         self.taken: list[RunRef] = []
+        self.queues: dict[RunRef, Queue] = {}
         self.arrived = asyncio.Event()
 
-    async def send(self, ref: RunRef) -> None:
+    async def send(
+        self, refs: Sequence[RunRef], *, queue: Queue = Queue.INTERACTIVE, first: bool = False
+    ) -> None:
         self.attempts += 1
         if self.away:
             self.away = self.attempts < 5
             raise DeliveryError("away")
-        self.taken.append(ref)
+        self.taken.extend(refs)
+        self.queues.update(dict.fromkeys(refs, queue))
         if len(self.taken) == self.expected:
             self.arrived.set()
 
@@ -37,7 +43,7 @@ async def test_refused_messages_are_sent_once_when_the_queue_is_back() -> None:
     refs = [RunRef("t", f"run_{number}") for number in range(3)]
     for ref in (*refs, refs[0]):
         with pytest.raises(DeliveryError):
-            await dispatcher.send(ref)
+            await dispatcher.send([ref])
 
     async with asyncio.timeout(10):
         await queue.arrived.wait()
@@ -55,7 +61,7 @@ async def test_a_second_time_without_the_queue_ends_like_the_first() -> None:
         queue.expected = len(queue.taken) + len(refs)
         for name in refs:
             with pytest.raises(DeliveryError):
-                await dispatcher.send(RunRef("t", name))
+                await dispatcher.send([RunRef("t", name)])
         async with asyncio.timeout(10):
             await queue.arrived.wait()
     await dispatcher.close()
@@ -69,9 +75,29 @@ async def test_more_than_it_keeps_is_left_to_the_reaper(monkeypatch: pytest.Monk
     dispatcher = PersistentDispatcher(queue, pause=timedelta(milliseconds=1))
     for name in ("run_0", "run_1"):
         with pytest.raises(DeliveryError):
-            await dispatcher.send(RunRef("t", name))
+            await dispatcher.send([RunRef("t", name)])
     async with asyncio.timeout(10):
         await queue.arrived.wait()
     await dispatcher.close()
 
     assert [ref.run_id for ref in queue.taken] == ["run_0"]
+
+
+async def test_refused_runs_are_sent_again_together_and_on_their_queue() -> None:
+    queue = _Queue(expected=100)
+    dispatcher = PersistentDispatcher(queue, pause=timedelta(milliseconds=1))
+    batch = [RunRef("t", f"b{number}") for number in range(60)]
+    others = [RunRef("t", f"i{number}") for number in range(40)]
+    with pytest.raises(DeliveryError):
+        await dispatcher.send(batch, queue=Queue.BATCH)
+    with pytest.raises(DeliveryError):
+        await dispatcher.send(others)
+    async with asyncio.timeout(10):
+        await queue.arrived.wait()
+    await dispatcher.close()
+
+    assert queue.queues == dict.fromkeys(batch, Queue.BATCH) | dict.fromkeys(
+        others, Queue.INTERACTIVE
+    )
+    # It is away for five attempts; then three messages carry all.
+    assert queue.attempts == 5 + 3

@@ -1,10 +1,12 @@
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.core.refs import RunRef
+from teamrun.dispatch.queues import Queue
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine.execution import Finish
 from teamrun.runs.engine.reaper import Reaper
@@ -164,8 +166,10 @@ class Asked(MemoryQueue):
         super().__init__()
         self.was_asked = asyncio.Event()
 
-    async def send(self, ref: RunRef) -> None:
-        await super().send(ref)
+    async def send(
+        self, refs: Sequence[RunRef], *, queue: Queue = Queue.INTERACTIVE, first: bool = False
+    ) -> None:
+        await super().send(refs, queue=queue, first=first)
         self.was_asked.set()
 
 

@@ -105,13 +105,13 @@ async def test_a_queue_keeps_what_is_sent_until_it_is_delivered() -> None:
     async def execute(ref: RunRef) -> None:
         executed.append(ref)
         if ref == one:
-            await queue.send(two)
+            await queue.send([two])
 
-    await queue.send(one)
+    await queue.send([one])
     assert executed == []
     assert await queue.deliver(execute) == 2
     assert executed == [one, two] == queue.sent
     queue.is_down = True
     with pytest.raises(DeliveryError):
-        await queue.send(one)
+        await queue.send([one])
     await queue.close()

@@ -1,10 +1,15 @@
+from collections.abc import Sequence
+
+import pytest
+
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.celery import QUEUE, TASK
+from teamrun.dispatch.celery import OLD_QUEUE, TASK
+from teamrun.dispatch.queues import Queue
 from teamrun_worker.app import make_app
 
 
 def test_the_settings_of_celery_are_the_measured_ones() -> None:
-    conf = make_app("redis://127.0.0.1", accept=lambda _: None).conf
+    conf = make_app("redis://127.0.0.1", accept=lambda refs, queue: None).conf
 
     assert conf.task_acks_late is False
     assert conf.worker_disable_prefetch is True
@@ -19,13 +24,34 @@ def test_the_settings_of_celery_are_the_measured_ones() -> None:
     options = conf.broker_transport_options
     assert (options["socket_timeout"], options["socket_connect_timeout"]) == (5, 2)
     assert (options["socket_keepalive"], options["health_check_interval"]) == (True, 5)
-    assert conf.task_default_queue == QUEUE
+    assert options["queue_order_strategy"] == "priority"
 
 
-def test_the_task_hands_over_the_run_that_the_message_names() -> None:
-    taken: list[RunRef] = []
-    app = make_app("redis://127.0.0.1", accept=taken.append)
+@pytest.mark.parametrize(
+    ("queues", "consumed"),
+    [
+        ([Queue.BATCH, Queue.INTERACTIVE], ["interactive", OLD_QUEUE, "batch"]),
+        ([Queue.INTERACTIVE], ["interactive", OLD_QUEUE]),
+        ([Queue.BATCH], ["batch"]),
+    ],
+)
+def test_queues_are_consumed_in_the_order_of_their_priority(
+    queues: list[Queue], consumed: list[str]
+) -> None:
+    app = make_app("redis://127.0.0.1", accept=lambda refs, queue: None, queues=queues)
 
-    app.tasks[TASK]("default.run_1")
+    assert [*app.amqp.queues] == consumed
 
-    assert taken == [RunRef("default", "run_1")]
+
+def test_the_task_hands_over_the_runs_that_the_message_names() -> None:
+    taken: list[tuple[list[RunRef], Queue]] = []
+
+    def accept(refs: Sequence[RunRef], *, queue: Queue) -> None:
+        taken.append(([*refs], queue))
+
+    app = make_app("redis://127.0.0.1", accept=accept)
+
+    app.tasks[TASK]("default.run_1", "default.run_2")
+
+    runs = [RunRef("default", "run_1"), RunRef("default", "run_2")]
+    assert taken == [(runs, Queue.INTERACTIVE)]

@@ -1,7 +1,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ import pytest
 
 from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
+from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError, UsageError
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine.execution import Finish
@@ -100,14 +101,20 @@ class Reaper:
 
 
 @dataclass
-class Queue:
+class Messages:
     down: bool = False
     sent: "list[RunRef]" = field(default_factory=list[RunRef])
+    queues: "dict[RunRef, Queue]" = field(default_factory=dict[RunRef, Queue])
+    first: bool = False
 
-    async def send(self, ref: RunRef) -> None:
+    async def send(
+        self, refs: Sequence[RunRef], *, queue: Queue = Queue.INTERACTIVE, first: bool = False
+    ) -> None:
         if self.down:
             raise DeliveryError("the queue is down")
-        self.sent.append(ref)
+        self.sent.extend(refs)
+        self.queues.update(dict.fromkeys(refs, queue))
+        self.first = self.first or first
 
     async def close(self) -> None:
         pass
@@ -117,7 +124,7 @@ class Queue:
 class Bench:
     engine: Engine = field(default_factory=Engine)
     reaper: Reaper = field(default_factory=Reaper)
-    queue: Queue = field(default_factory=Queue)
+    queue: Messages = field(default_factory=Messages)
     closed: threading.Event = field(default_factory=threading.Event)
 
     @asynccontextmanager
@@ -166,8 +173,8 @@ def test_runs_overlap_on_one_loop() -> None:
     bench = Bench()
     host = bench.host()
 
-    host.submit(ref(1))
-    host.submit(ref(2))
+    host.submit([ref(1)])
+    host.submit([ref(2)])
 
     bench.engine.await_begun(2)
     assert set(bench.engine.live) == {ref(1), ref(2)}
@@ -177,10 +184,10 @@ def test_runs_overlap_on_one_loop() -> None:
 def test_a_full_host_makes_the_next_run_wait_for_a_place() -> None:
     bench = Bench()
     host = bench.host(capacity=1)
-    host.submit(ref(1))
+    host.submit([ref(1)])
     bench.engine.await_begun(1)
 
-    waiting = in_thread(lambda: host.submit(ref(2)))
+    waiting = in_thread(lambda: host.submit([ref(2)]))
     assert bench.engine.begun == [ref(1)]
     bench.engine.finish(ref(1))
 
@@ -190,13 +197,44 @@ def test_a_full_host_makes_the_next_run_wait_for_a_place() -> None:
     host.close()
 
 
+def test_what_exceeds_the_capacity_returns_to_the_front_of_its_queue() -> None:
+    bench = Bench()
+    host = bench.host(capacity=2)
+
+    host.submit([ref(number) for number in range(1, 6)], queue=Queue.BATCH)
+
+    bench.engine.await_begun(2)
+    assert bench.engine.begun == [ref(1), ref(2)]
+    assert bench.queue.sent == [ref(3), ref(4), ref(5)]
+    assert set(bench.queue.queues.values()) == {Queue.BATCH}
+    assert bench.queue.first
+    host.close()
+
+
+def test_a_full_host_starts_one_run_of_a_message_and_returns_the_others() -> None:
+    bench = Bench()
+    host = bench.host(capacity=1)
+    host.submit([ref(1)])
+    bench.engine.await_begun(1)
+
+    waiting = in_thread(lambda: host.submit([ref(2), ref(3)]))
+    assert bench.queue.sent == []
+    bench.engine.finish(ref(1))
+
+    waiting.join(WAIT_S)
+    bench.engine.await_begun(2)
+    assert bench.engine.begun == [ref(1), ref(2)]
+    assert bench.queue.sent == [ref(3)]
+    host.close()
+
+
 def test_a_run_that_raises_gives_its_place_back(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(engine=Engine(faults=True))
     host = bench.host(capacity=1)
 
     with caplog.at_level(logging.ERROR):
-        host.submit(ref(1))
-        host.submit(ref(2))
+        host.submit([ref(1)])
+        host.submit([ref(2)])
         bench.engine.await_begun(2)
         host.close()
 
@@ -206,10 +244,10 @@ def test_a_run_that_raises_gives_its_place_back(caplog: pytest.LogCaptureFixture
 def test_stopping_hands_over_what_runs_and_sends_back_what_waits() -> None:
     bench = Bench()
     host = bench.host(capacity=1)
-    host.submit(ref(1))
+    host.submit([ref(1)])
     bench.engine.await_begun(1)
     bench.engine.stubborn = True
-    waiting = in_thread(lambda: host.submit(ref(2)))
+    waiting = in_thread(lambda: host.submit([ref(2)]))
 
     host.stop()
     waiting.join(WAIT_S)
@@ -222,11 +260,11 @@ def test_stopping_hands_over_what_runs_and_sends_back_what_waits() -> None:
 
 
 def test_a_queue_that_is_down_does_not_keep_the_host_from_stopping() -> None:
-    bench = Bench(queue=Queue(down=True))
+    bench = Bench(queue=Messages(down=True))
     host = bench.host()
     host.stop()
 
-    host.submit(ref(1))
+    host.submit([ref(1)])
 
     host.close()
     assert bench.closed.is_set()
@@ -241,7 +279,7 @@ def test_a_run_that_comes_after_the_end_is_left_to_the_reaper(
     host.close()
 
     with caplog.at_level(logging.WARNING):
-        host.submit(ref(1))
+        host.submit([ref(1)])
 
     assert [vars(record)["action"] for record in caplog.records] == ["worker.requeue_failed"]
     assert (bench.engine.begun, bench.queue.sent) == ([], [])
@@ -250,7 +288,7 @@ def test_a_run_that_comes_after_the_end_is_left_to_the_reaper(
 def test_at_the_end_of_the_grace_time_calls_under_way_are_given_up() -> None:
     bench = Bench(engine=Engine(stubborn=True))
     host = bench.host(grace=timedelta(milliseconds=1))
-    host.submit(ref(1))
+    host.submit([ref(1)])
     bench.engine.await_begun(1)
 
     host.close()
@@ -263,7 +301,7 @@ def test_at_the_end_of_the_grace_time_calls_under_way_are_given_up() -> None:
 def test_a_run_that_outlasts_even_that_is_cancelled() -> None:
     bench = Bench(engine=Engine(stubborn=True, deaf=True))
     host = bench.host(grace=timedelta(milliseconds=1), patience=timedelta(milliseconds=1))
-    host.submit(ref(1))
+    host.submit([ref(1)])
     bench.engine.await_begun(1)
 
     host.stop()
@@ -302,7 +340,7 @@ def test_an_exit_raised_by_a_task_of_a_tool_does_not_end_the_loop(
     bench, lost = Bench(), threading.Event()
     host = Host(bench.open, capacity=2, grace=timedelta(seconds=5), on_lost=lost.set)
     host.start()
-    host.submit(ref(1))
+    host.submit([ref(1)])
     bench.engine.await_begun(1)
     loop = bench.engine.loop
     assert loop is not None
@@ -315,7 +353,7 @@ def test_an_exit_raised_by_a_task_of_a_tool_does_not_end_the_loop(
             future = asyncio.run_coroutine_threadsafe(leave(kind), loop)
             with pytest.raises(kind):
                 future.result(WAIT_S)
-        host.submit(ref(2))
+        host.submit([ref(2)])
         bench.engine.await_begun(2)
         host.close()
 
@@ -329,7 +367,7 @@ def test_a_host_whose_loop_has_ended_reports_it_and_can_be_stopped(
     bench, lost = Bench(), threading.Event()
     host = Host(bench.open, capacity=2, grace=timedelta(seconds=5), on_lost=lost.set)
     host.start()
-    host.submit(ref(1))
+    host.submit([ref(1)])
     bench.engine.await_begun(1)
     assert bench.engine.loop is not None
 
@@ -340,6 +378,6 @@ def test_a_host_whose_loop_has_ended_reports_it_and_can_be_stopped(
     assert [vars(record)["action"] for record in caplog.records] == ["worker.loop_ended"]
     assert host.is_lost
     host.beat(lambda: None)
-    host.submit(ref(2))
+    host.submit([ref(2)])
     host.close()
     assert bench.engine.begun == [ref(1)]

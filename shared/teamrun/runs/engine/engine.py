@@ -337,7 +337,7 @@ class Engine:
 
     async def _hand_over(self, ref: RunRef) -> None:
         try:
-            await self._dispatcher.send(ref)
+            await self._dispatcher.send([ref])
         except DeliveryError as error:
             logger.warning(
                 "A run could not be handed over; the reaper will send it to the queue",

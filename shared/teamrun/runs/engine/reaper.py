@@ -353,7 +353,7 @@ class Reaper:
         last, rest = self._sent.get(ref), self._lease
         if last is not None and last.entries == state.entries:
             rest = max(min(2 * last.rest, _LONGEST_REST), self._lease)
-        await self._dispatcher.send(ref)
+        await self._dispatcher.send([ref])
         self._sent[ref] = _Hint(now, rest, state.entries)
 
 

@@ -46,14 +46,19 @@ async def reclaim(owner: str, *, store: ObjectStore, live: Live, dispatcher: Dis
         after = ""
         while keys := await store.list(open_folder(shard), after=after, limit=_PAGE):
             refs = [*_refs(keys)]
-            for ref, state in zip(refs, await reader.states(refs), strict=True):
-                if isinstance(state, RunState) and state.end is None and state.owner == owner:
-                    await dispatcher.send(ref)
-                    count += 1
+            states = zip(refs, await reader.states(refs), strict=True)
+            ours = [ref for ref, state in states if _is_open(state, owner)]
+            if ours:
+                await dispatcher.send(ours)
+            count += len(ours)
             after = keys[-1]
             if len(keys) < _PAGE:
                 break
     return count
+
+
+def _is_open(state: object, owner: str) -> bool:
+    return isinstance(state, RunState) and state.end is None and state.owner == owner
 
 
 def _refs(keys: list[str]) -> Iterator[RunRef]:

@@ -298,7 +298,7 @@ class Acceptance:
 
     async def _hint(self, ref: RunRef) -> None:
         try:
-            await self._dispatcher.send(ref)
+            await self._dispatcher.send([ref])
         except DeliveryError as error:
             logger.warning(
                 "A run could not be sent to the queue; the reaper will send it",

@@ -217,7 +217,7 @@ class Signals:
         # The worker that suspended the run may have deleted the first marker in the meantime.
         await self._store.put_new(open_marker(ref), b"")
         try:
-            await self._dispatcher.send(ref)
+            await self._dispatcher.send([ref])
         except DeliveryError as error:
             logger.warning(
                 "A run could not be sent to the queue; the reaper will send it",
