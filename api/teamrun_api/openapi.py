@@ -57,7 +57,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
 
 
 def document(app: FastAPI, routes: Iterable[BaseRoute]) -> JsonObject:
-    """The document of an application that is made of `routes`."""
+    """The document of an application with `routes`."""
     made = get_openapi(
         title=app.title,
         version=app.version,

@@ -162,7 +162,7 @@ class MissingPackage(UsageError):
 
 
 class IdempotencyConflict(UsageError):
-    """An Idempotency-Key was used again with another request; use a fresh key."""
+    """An Idempotency-Key was used again with another request; use a new key."""
 
     code = "idempotency_conflict"
 
@@ -174,7 +174,7 @@ class RunNotFound(UsageError):
 
 
 class RunDeleted(UsageError):
-    """The run that this Idempotency-Key was used for has been deleted; use a fresh key."""
+    """The run that this Idempotency-Key was used for has been deleted; use a new key."""
 
     code = "run_deleted"
 

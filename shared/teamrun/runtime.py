@@ -138,7 +138,7 @@ class Runtime:
         Store, live state and registry stay open: their opener closes them.
 
         Args:
-            grace: How long calls under way may take to complete.
+            grace: Time for calls in progress to complete.
         """
         if self.executor is not None:
             await self.executor.shutdown(grace)
@@ -261,7 +261,7 @@ async def open_runtime(
         settings: Of the process.
         environ: The environment variables for the operator's file.
         executes: Whether this process executes runs although there is a queue.
-        grace: How long calls under way may take to complete at the end.
+        grace: Time for calls in progress to complete at the end.
         reachable_by: By what other machines reach the process; None if they do not. Then a script
             may answer in place of a model whose variables are not set.
         name: See `compose`.

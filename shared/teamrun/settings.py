@@ -46,9 +46,7 @@ def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        raise ValueError(
-            "the home folder that ~ stands for is unknown: write an absolute path"
-        ) from None
+        raise ValueError("the home folder (~) is unknown: write an absolute path") from None
 
 
 HomePath = Annotated[Path, AfterValidator(_expanded)]

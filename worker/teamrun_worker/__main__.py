@@ -6,7 +6,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Execute runs and exit; the status is 130 if Ctrl-C comes before signals are handled."""
+    """Execute runs and exit; the status is 130 if Ctrl-C arrives before signals are handled."""
     try:
         # The imports take a second, in which Ctrl-C must not end in a traceback.
         from teamrun.core.main_loop import exit_after

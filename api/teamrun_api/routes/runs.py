@@ -279,7 +279,7 @@ async def cancel_run(
 ) -> Response:
     """End a run. Repeating it changes nothing; a run that has ended otherwise answers 409.
 
-    With `graceful` no more calls begin, those under way complete and are recorded, and then the
+    With `graceful` no more calls start, those in progress complete and are recorded, and then the
     run is `cancelled`. `now` after that interrupts them.
     """
     call.idempotency_key()  # only validated: a cancel is safe to repeat without it

@@ -1,7 +1,7 @@
 """An agent that answers with a model and tools.
 
-One turn: hear what is new, ask the memories, ask the model; carry out the tools that it asks
-for and ask again, up to `max_tool_iterations` times; then answer with the model's text, with
+One turn: add new messages, query the memories, call the model; execute the tools that it requests
+and call it again, up to `max_tool_iterations` times; then answer with the model's text, with
 a handover, with a reflection on the results, or with the results themselves.
 """
 
@@ -72,7 +72,7 @@ _ROUNDS_BETWEEN_YIELDS = 16
 
 @dataclass(slots=True)
 class _TurnUnderWay:
-    """One turn under way."""
+    """The state of the current turn."""
 
     token: CancellationToken | None
     message_id: str = ""
@@ -83,7 +83,7 @@ class _TurnUnderWay:
     result: CreateResult = field(init=False)
     """Of the last model call."""
     calls: Sequence[FunctionCall] = ()
-    """Carried out last."""
+    """The calls executed last."""
     results: Sequence[FunctionExecutionResult] = ()
     """Of those calls."""
     response: Response | None = None
@@ -110,7 +110,7 @@ class AssistantAgent(BaseChatAgent):
             by default all of it.
         description: The agent's purpose, as other agents and selecting models read it.
         system_message: Instructions for the model; None omits them.
-        model_client_stream: Yield the model's text in chunks as it comes.
+        model_client_stream: Yield the model's text in chunks as they arrive.
         reflect_on_tool_use: After the last tool calls, let the model answer with their results
             visible, without tools. By default, only if `output_content_type` is set.
             Otherwise, or if the model requests tools again, the answer is a summary of the results.
@@ -248,9 +248,9 @@ class AssistantAgent(BaseChatAgent):
     ) -> AsyncGenerator[AnyMessage | Response, None]:
         """Respond to the messages since the last call; yields inner messages, the `Response` last.
 
-        A turn that is cut short, by an error, a cancel or a caller that leaves, is as if it had
-        not been: the model context is as before, and so are agents and teams among the tools. The
-        same messages may be given again.
+        A turn that is interrupted, by an error, a cancellation or a caller that leaves, is undone:
+        the model context is as before, and so are agents and teams among the tools. The same
+        messages may be sent again.
 
         Raises:
             ModelError: The model failed permanently.
@@ -313,7 +313,7 @@ class AssistantAgent(BaseChatAgent):
         return {**state, "tools": tools} if tools else state
 
     async def load_state(self, state: JsonMapping) -> None:
-        """Continue from what `save_state` gave; AutoGen's states have no tools."""
+        """Continue from the result of `save_state`; AutoGen's states have no tools."""
         check_version(state)
         context, toolset = self._model_context, self._toolset
         await load_all(

@@ -86,7 +86,7 @@ class BaseChatAgent(ABC):
         return {"type": "BaseState", "version": "1.0.0"}
 
     async def load_state(self, state: JsonMapping) -> None:  # noqa: B027 - optional
-        """Continue from what `save_state` gave."""
+        """Continue from the result of `save_state`."""
 
     async def close(self) -> None:  # noqa: B027 - optional
         """Release resources."""
@@ -203,7 +203,7 @@ def messages_of_task(task: Task | None) -> list[BaseChatMessage]:
     for message in messages:
         if not isinstance(message, BaseChatMessage):
             raise ValueError(
-                f"Invalid message type in task list: {type(message).__name__}. A list holds "
+                f"Invalid message type in task list: {type(message).__name__}. A list contains "
                 'messages, such as TextMessage(content="...", source="user").'
             )
     return messages

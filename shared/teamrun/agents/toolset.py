@@ -85,7 +85,7 @@ class Toolset:
         self._tools = {tool.name: tool for tool in tools}
         self._dynamic: list[Workbench] = []
         for workbench in workbenches:
-            # By its exact class: a subclass may choose its tools anew each time.
+            # By its exact class: a subclass may select its tools each time.
             if type(workbench) in (StaticWorkbench, StaticStreamWorkbench):
                 fixed = cast("StaticWorkbench", workbench).tools_by_name
                 self._tools = {**fixed, **self._tools}
@@ -136,14 +136,14 @@ class Toolset:
         }
 
     async def load_state(self, states: JsonMapping) -> None:
-        """Continue from what `save_state` gave; all of them, or none if one cannot be loaded."""
+        """Continue from saved states; all of them, or none if one cannot be loaded."""
         known = [(self._tools[n], states[n]) for n in sorted(self._reporting & states.keys())]
         await load_all([Loading(t.save_state_json, t.load_state_json, s) for t, s in known])
 
     async def execute(
         self, calls: Sequence[FunctionCall], token: CancellationToken | None
     ) -> list[FunctionExecutionResult]:
-        """Carry out calls that report nothing, at the same time; results are in their order.
+        """Execute calls concurrently, without their progress; results are in their order.
 
         Raises:
             asyncio.CancelledError: The token was cancelled. Calls that were still running have

@@ -33,7 +33,7 @@ class EventView:
         self._console = console
         self._streaming: str | None = None
         self._streamed = ""
-        self._kept: dict[str, str] = {}  # text of others, until the message under way has come
+        self._kept: dict[str, str] = {}  # text of others, until the current message is complete
         self._is_waiting = False
         self._seq: int | None = None
 

@@ -283,7 +283,7 @@ class Registry:
         return self._tools.get(name)
 
     def agent(self, agent: str, *, name: str, **options: Any) -> "BaseChatAgent":
-        """A fresh agent of a registered class, imported at its first use.
+        """A new agent of a registered class, imported at its first use.
 
         Args:
             agent: The name of the class.

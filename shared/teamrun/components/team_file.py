@@ -221,7 +221,7 @@ class _File:
         return as_object(raw, where, self._problems, what=f"{where[1:]!r}") or {}
 
     def _variables(self, raw: Any, where: str = "") -> frozenset[str]:
-        """The variables in the texts of agents and teams; those not set are noted."""
+        """The variables in the texts of agents and teams; adds problems for those not set."""
         if isinstance(raw, dict):
             items = list(cast("JsonObject", raw).items())
         elif isinstance(raw, list):

@@ -52,7 +52,7 @@ class TerminationCondition(ABC):
     async def reopen(self) -> None:
         """Continue after the condition has fired, with the same counts.
 
-        A class of your own that does not override this begins anew.
+        A custom class that does not override this is reset.
         """
         await self.reset()
 
@@ -159,7 +159,7 @@ class _Combination(TerminationCondition):
         return self._conditions
 
     async def reset(self) -> None:
-        """Begin anew, with all parts."""
+        """Reset all parts."""
         for condition in self._conditions:
             await condition.reset()
 
@@ -243,7 +243,7 @@ class AndTerminationCondition(_Combination):
         return _join(self._stops) if self.terminated else None
 
     async def reset(self) -> None:
-        """Begin anew, with all parts."""
+        """Reset all parts."""
         await super().reset()
         self._stops = []
 

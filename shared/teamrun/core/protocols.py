@@ -131,7 +131,7 @@ class ChatAgent(TaskRunner, Protocol):
         ...
 
     async def load_state(self, state: JsonMapping) -> None:
-        """Continue from what `save_state` gave."""
+        """Continue from the result of `save_state`."""
         ...
 
     async def close(self) -> None:
@@ -170,7 +170,7 @@ class Team(TaskRunner, Protocol):
         ...
 
     async def load_state(self, state: JsonMapping) -> None:
-        """Continue from what `save_state` gave."""
+        """Continue from the result of `save_state`."""
         ...
 
 

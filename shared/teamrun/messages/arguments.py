@@ -24,7 +24,7 @@ def read_arguments(text: str) -> JsonObject:
     becomes U+FFFD. Some servers send no text at all for a tool without arguments.
 
     Raises:
-        ValueError: They are no JSON object, or too large or too deep; the call is not carried out.
+        ValueError: They are no JSON object, or too large or too deep; the call is not executed.
     """
     try:
         parsed: Any = json.loads(text) if text else {}
@@ -38,11 +38,11 @@ def read_arguments(text: str) -> JsonObject:
 
 
 def sendable_arguments(text: str) -> str | None:
-    """The arguments as a server takes them back: a strict JSON object; None if they are not one.
+    """The arguments for a later request: a strict JSON object; None if they are not one.
 
-    What is not strict is written anew as the tool got it, with the names of NaN and the
-    infinities as text, which pydantic reads as the same numbers. A server that is sent something
-    else refuses the whole conversation.
+    Arguments that are not strict JSON are rewritten as the tool received them, with the names of
+    NaN and the infinities as text, which pydantic reads as the same numbers. A server refuses the
+    whole conversation if arguments are not strict JSON.
     """
     try:
         if isinstance(from_json(text, allow_inf_nan=False), dict):

@@ -17,7 +17,7 @@ class Origin(Protocol):
     """A source of identifiers and times."""
 
     def new_id(self) -> str:
-        """A fresh identifier: 32 or 36 characters, in the form of a UUID."""
+        """A new identifier: 32 or 36 characters, in the form of a UUID."""
         ...
 
     def now(self) -> datetime:
@@ -33,7 +33,7 @@ _offset = 0
 
 
 def new_id() -> str:
-    """A fresh UUID (RFC 9562, version 4 outside a run)."""
+    """A new UUID (RFC 9562, version 4 outside a run)."""
     origin = current_origin.get()
     return _random_id() if origin is None else origin.new_id()
 

@@ -89,7 +89,7 @@ class ChatCompletionClient(ABC):
         """The client as the agent of that name should use it; the same object for most clients."""
         return self
 
-    async def close(self) -> None:  # noqa: B027 - most clients hold nothing
+    async def close(self) -> None:  # noqa: B027 - most clients have no connections
         """Release connections."""
 
     def actual_usage(self) -> RequestUsage:

@@ -47,7 +47,7 @@ class EventReader:
         return [event for line in lines if (event := self._line(line.rstrip(b"\r\n")))]
 
     def close(self) -> list[Event]:
-        """The event that was under way when the stream ended."""
+        """The event that was incomplete when the stream ended."""
         events = [self._line(self._rest), self._line(b"")]
         self._rest = bytearray()
         return [event for event in events if event]

@@ -120,7 +120,7 @@ def _folder(path: str) -> StoreAddress:
     try:
         folder = Path(path).expanduser()
     except RuntimeError:
-        _refuse("the home folder that ~ stands for is unknown: write an absolute path")
+        _refuse("the home folder (~) is unknown: write an absolute path")
     return StoreAddress(kind="file", folder=folder.absolute())
 
 

@@ -116,7 +116,7 @@ def _sections(
         path = Path(environ.get(variable) or default).expanduser()
     except RuntimeError:
         raise UsageError(
-            f"{variable}: the home folder that ~ stands for is unknown; write an absolute path.",
+            f"{variable}: the home folder (~) is unknown; write an absolute path.",
             setting="store",
         ) from None
     parser = ConfigParser(interpolation=None, strict=False, default_section="")

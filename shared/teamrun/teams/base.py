@@ -224,7 +224,7 @@ class BaseGroupChat(Turns):
     async def save_state(self) -> JsonMapping:
         """Everything that `load_state` needs to continue, as JSON data.
 
-        During a run, agents of this library are saved as of the beginning of the turn under way:
+        During a run, agents of this library are saved as of the beginning of the current turn:
         a run that continues from the state repeats that turn.
         """
         states = {name: await seat.save_state() for name, seat in self._seats.items()}

@@ -46,7 +46,7 @@ class Ending:
         self._undecided: list[AnyMessage] = []
         self.max_turns = max_turns
         self.turns = 0
-        """Turns taken in the present run, or in the one that was cut short."""
+        """Turns taken in the present run, or in the one that was interrupted."""
         self.reason: str | None = None
         """Why the last run ended; None while it continues."""
         self.code: str | None = None
@@ -140,7 +140,7 @@ class Ending:
     async def load_state(
         self, turns: int, counts: JsonMapping | None, undecided: Sequence[AnyMessage]
     ) -> None:
-        """Go on from what `save_state` gave, with the messages that `undecided` of it counts."""
+        """Continue from a saved state, with its undecided messages."""
         self.turns = turns
         self._undecided = list(undecided)
         self._is_cut_short = counts is not None or turns > 0 or bool(undecided)

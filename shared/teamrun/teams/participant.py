@@ -112,7 +112,7 @@ class Participant(ABC):
 
     @abstractmethod
     def _forget_turn(self) -> None:
-        """No turn is under way any more."""
+        """Mark the turn as ended."""
 
     @property
     def message_types(self) -> Sequence[type[BaseChatMessage]]:

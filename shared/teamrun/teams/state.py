@@ -47,10 +47,10 @@ class ChatAgentContainerState(BaseState):
 
 
 class NestedTeamContainerState(ChatAgentContainerState):
-    """A nested team as a participant; AutoGen's state of it lacks the turn under way."""
+    """A nested team as a participant; AutoGen's state of it lacks the current turn."""
 
     under_way: bool = False
-    """Whether a turn of a nested team was cut short."""
+    """Whether a turn of a nested team was interrupted."""
     shown: list[JsonObject] = []
     """Its messages of that turn, if its own state does not contain them."""
     is_over: bool = False
@@ -58,7 +58,7 @@ class NestedTeamContainerState(ChatAgentContainerState):
 
 
 class RunState(BaseModel):
-    """The last run of a team, which may have been cut short."""
+    """The last run of a team, which may have been interrupted."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -68,7 +68,7 @@ class RunState(BaseModel):
     """Its messages, without the task; a message of the thread is given by its id."""
     opening: list[JsonObject] = []
     nested: str | None = None
-    """The nested team whose turn is under way."""
+    """The nested team whose turn it is."""
     is_over: bool = False
     stop_reason: str | None = None
     stop_code: str | None = None
@@ -81,9 +81,9 @@ class BaseGroupChatManagerState(BaseState):
     message_thread: list[JsonObject] = []
     """All messages and events, including the tasks."""
     current_turn: int = 0
-    """Turns taken in a run that was cut short; 0 between runs."""
+    """Turns taken in a run that was interrupted; 0 between runs."""
     termination: JsonObject | None = None
-    """The counts of the termination condition in a run that was cut short."""
+    """The counts of the termination condition in a run that was interrupted."""
     undecided: int = Field(default=0, ge=0)
     """The number of last messages that the termination condition has not seen in that run."""
     run: RunState | None = None
@@ -103,4 +103,4 @@ class SelectorManagerState(BaseGroupChatManagerState):
     type: str = "SelectorManagerState"
     previous_speaker: str | None = None
     chosen: str | None = None
-    """What `previous_speaker` becomes after the turn that was cut short."""
+    """What `previous_speaker` becomes after the turn that was interrupted."""

@@ -41,7 +41,7 @@ class TeamObserver(Protocol):
 
 
 class Turns(ABC):
-    """Participants who take turns in one conversation, until the termination condition fires."""
+    """Participants that take turns in one conversation, until the termination condition fires."""
 
     observer: TeamObserver | None = None
     """Observes turns; a durable run sets it."""

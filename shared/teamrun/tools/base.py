@@ -106,7 +106,7 @@ class Tool(ABC):
         return {}
 
     async def load_state_json(self, state: JsonMapping) -> None:  # noqa: B027 - most tools have none
-        """Continue from what `save_state_json` gave."""
+        """Continue from the result of `save_state_json`."""
 
 
 class StreamTool(Tool):

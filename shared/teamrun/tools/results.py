@@ -38,7 +38,7 @@ def result_text(value: Any, *, tool: str) -> str:
         return _written(value)
     except Exception as error:
         raise ToolError(
-            f"Tool {tool!r} was carried out, but its result cannot be written as text "
+            f"Tool {tool!r} was executed, but its result cannot be written as text "
             f"({type(error).__name__}: {error}). Let it return text, JSON data or a pydantic model."
         ) from error
 

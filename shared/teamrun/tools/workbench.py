@@ -36,14 +36,14 @@ __all__ = [
 
 
 class TextResultContent(BaseModel, defer_build=True):
-    """Text that a tool gave."""
+    """Text of a tool's result."""
 
     type: Literal["TextResultContent"] = "TextResultContent"
     content: str
 
 
 class ImageResultContent(BaseModel, defer_build=True):
-    """An image that a tool gave."""
+    """An image of a tool's result."""
 
     type: Literal["ImageResultContent"] = "ImageResultContent"
     content: Image
@@ -121,7 +121,7 @@ class Workbench(ABC):
         return {}
 
     async def load_state(self, state: JsonMapping) -> None:  # noqa: B027 - many have none
-        """Continue from what `save_state` gave."""
+        """Continue from the result of `save_state`."""
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -1,1 +1,1 @@
-"""What `teamrun serve` is made of: a lock, a supervisor, and the processes below it."""
+"""The parts of `teamrun serve`: a lock, a supervisor, and the processes below it."""

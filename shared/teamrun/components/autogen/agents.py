@@ -59,7 +59,7 @@ class ReadComponent(Protocol):
 
 
 def read_component_agent(raw: Any, where: str, scope: Scope, problems: Problems) -> Member | None:
-    """An agent component; None: a problem was noted."""
+    """An agent component; None: a problem was added."""
     component = unwrap(raw, where, "agent", problems)
     if component is None:
         return None
@@ -112,7 +112,7 @@ def read_assistant(
 
 
 def read_component_context(raw: Any, where: str, problems: Problems) -> ContextDefinition | None:
-    """A model context component; None: a problem was noted, or it is the usual one."""
+    """A model context component; None: a problem was added, or it is the usual one."""
     component = unwrap(raw, where, "context", problems)
     if component is None or component.type == "unbounded":
         return None

@@ -42,7 +42,7 @@ def is_component(raw: Any) -> bool:
 
 
 def unwrap(raw: Any, where: str, kind: Kind, problems: Problems) -> Component | None:
-    """Open a component of that kind; None: a problem was noted."""
+    """Open a component of that kind; None: a problem was added."""
     source = as_object(raw, where, problems, what=f"a {kind} component")
     if source is None:
         return None

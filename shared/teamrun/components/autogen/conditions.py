@@ -17,7 +17,7 @@ _MAX_DEPTH: Final = 16
 def read_component_condition(
     raw: Any, where: str, reader: ConditionReader, problems: Problems, *, depth: int = 0
 ) -> ConditionDefinition | None:
-    """A termination component; None: a problem was noted."""
+    """A termination component; None: a problem was added."""
     if depth > _MAX_DEPTH:
         problems.add(where, "too_large", "Conditions are nested too deeply.")
         return None

@@ -1,1 +1,1 @@
-"""Live teams, tools and model clients, made of definitions."""
+"""Live teams, tools and model clients, built from definitions."""

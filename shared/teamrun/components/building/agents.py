@@ -1,4 +1,4 @@
-"""Agents made of the canonical form."""
+"""Agents built from the canonical form."""
 
 from teamrun.agents import AssistantAgent, BaseChatAgent, Handoff, UserProxyAgent
 from teamrun.components.building.teams import TeamBuilder, build_context, given

@@ -1,4 +1,4 @@
-"""Termination conditions made of the canonical form."""
+"""Termination conditions built from the canonical form."""
 
 from teamrun.components.definitions.base import ConditionDefinition
 from teamrun.components.definitions.kinds import CONDITIONS, load
@@ -8,7 +8,7 @@ __all__ = ["build_condition"]
 
 
 def build_condition(definition: ConditionDefinition) -> TerminationCondition:
-    """A fresh condition."""
+    """A new condition."""
     kind = CONDITIONS.of(definition)
     make = load(kind.build)
     options = {name: value for name, value in definition if name != "type"}

@@ -55,14 +55,14 @@ class Needs(Protocol):
         ...
 
     def agent(self, agent: str, *, name: str, **options: Any) -> BaseChatAgent:
-        """A fresh agent of a registered class."""
+        """A new agent of a registered class."""
         ...
 
 
 def build_team(
     definition: TeamDefinition, registry: Needs, wiring: Wiring = _PLAIN
 ) -> BaseGroupChat:
-    """A fresh team.
+    """A new team.
 
     Raises:
         DefinitionError: A model or tool that it names cannot be made here.
@@ -122,7 +122,7 @@ def given(**options: Any) -> JsonObject:
 def build_context(
     definition: ContextDefinition, client: ChatCompletionClient
 ) -> ChatCompletionContext:
-    """A fresh model context; `client` counts the tokens of those that need it."""
+    """A new model context; `client` counts the tokens of those that need it."""
     kind = CONTEXTS[definition.type]
     make = load(kind.build)
     return make(client, **definition.sizes) if kind.takes_client else make(**definition.sizes)

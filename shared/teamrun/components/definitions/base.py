@@ -41,7 +41,7 @@ __all__ = [
     "Uses",
 ]
 
-# Their length is a constraint of its own: `\w{0,63}` took a tenth of the start of an engine.
+# Their length is a separate constraint: `\w{0,63}` took a tenth of the start of an engine.
 _AGENT: Final = r"^[^\W\d]\w*$"
 _TEAM: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 _TOOL: Final = r"^[A-Za-z0-9_-]+$"

@@ -38,7 +38,7 @@ class ConditionReader:
         return self.one(raw, where, 0)
 
     def one(self, raw: Any, where: str, depth: int) -> ConditionDefinition | None:
-        """One condition; None with a problem noted if it is invalid."""
+        """One condition; None with a problem added if it is invalid."""
         source = as_object(raw, where, self._problems, what="a termination condition")
         if source is None:
             return None

@@ -61,7 +61,7 @@ class Fields:
 
 
 def as_object(raw: Any, where: str, problems: Problems, *, what: str) -> JsonObject | None:
-    """The value as an object, or None with a problem noted."""
+    """The value as an object, or None with a problem added."""
     if isinstance(raw, Mapping):
         return {str(key): value for key, value in cast("Mapping[Any, Any]", raw).items()}
     problems.add(where, "invalid_definition", f"{what} must be an object, not {kind_of(raw)}.")
@@ -77,7 +77,7 @@ def as_list(raw: Any, where: str, problems: Problems, *, what: str) -> list[Any]
 
 
 def version_is_known(version: object, where: str, problems: Problems) -> bool:
-    """Whether a definition has the version of this form, or gives none; otherwise it is noted."""
+    """Whether a definition has this form's version, or none; otherwise adds a problem."""
     # `true` equals 1 in Python, and a version may be written as a number or as a text.
     if version is None or (not isinstance(version, bool) and version in (1, "1", "1.0")):
         return True

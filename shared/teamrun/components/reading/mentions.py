@@ -120,5 +120,6 @@ def _note_strangers(members: Sequence[Member], problems: Problems) -> None:
             if hint:
                 place = pointer(member.where, "handoffs", index)
                 problems.warn(
-                    place, f"{target!r} is no member of this team, so a person is asked.{hint}"
+                    place,
+                    f"{target!r} is no member of this team, so the handoff is to a person.{hint}",
                 )

@@ -105,7 +105,7 @@ class Problems:
         self.warnings: list[Warned] = []
 
     def add(self, where: str, code: ProblemCode, detail: str) -> None:
-        """Note a fault."""
+        """Add a problem."""
         self.found.append(Problem(where, code, detail))
 
     def warn(self, where: str, detail: str) -> None:

@@ -244,7 +244,7 @@ def _check_default_address(
 def _check_key(
     fields: Fields, values: JsonMapping, expanded: JsonMapping, problems: Problems
 ) -> None:
-    """Note a key of one company that the model's name would send to another one."""
+    """Warn of a key of one company that the model's name would send to another one."""
     model, key = expanded.get("model"), values.get("api_key")
     has_address = "base_url" in values and expanded.get("base_url") != ""
     if not isinstance(model, str) or has_address:

@@ -49,7 +49,7 @@ class TeamReader:
     def team(
         self, raw: Any, where: str, *, name: str | None = None, depth: int = 0
     ) -> Member | None:
-        """A team; None: a problem was noted."""
+        """A team; None: a problem was added."""
         if depth >= _MAX_DEPTH:
             detail = f"Teams are nested more than {_MAX_DEPTH} levels deep."
             self.problems.add(where, "too_large", detail)
@@ -58,13 +58,13 @@ class TeamReader:
         return None if opened is None else self._read(opened, name, depth)
 
     def opened(self, raw: Any, where: str) -> Opened | None:
-        """A team whose kind is known; None: a problem was noted. Another form replaces this."""
+        """A team whose kind is known; None: a problem was added. Another form replaces this."""
         source = as_object(raw, where, self.problems, what="a team")
         kind = None if source is None else self._kind(source.get("type"), pointer(where, "type"))
         return None if source is None or kind is None else Opened(kind, source, where, kind.fields)
 
     def member(self, raw: Any, where: str, depth: int) -> Member | None:
-        """A member of a team; None: a problem was noted. Another form replaces this."""
+        """A member of a team; None: a problem was added. Another form replaces this."""
         if isinstance(raw, str):
             return self._named(raw, where)
         if isinstance(raw, Mapping) and TEAMS.named(cast("Json", raw).get("type")) is not None:
@@ -75,11 +75,11 @@ class TeamReader:
     def condition(
         self, raw: Any, where: str, reader: ConditionReader
     ) -> ConditionDefinition | None:
-        """A condition; None: a problem was noted. Another form replaces this."""
+        """A condition; None: a problem was added. Another form replaces this."""
         return reader.read(raw, where)
 
     def context(self, raw: Any, where: str) -> ContextDefinition | None:
-        """A model context; None: a problem was noted. Another form replaces this."""
+        """A model context; None: a problem was added. Another form replaces this."""
         return read_context(raw, where, self.problems)
 
     def model(self, raw: Any, where: str, spelled: str) -> Any:

@@ -66,7 +66,7 @@ def read_function(
     offered: Mapping[str, ToolEntry],
     problems: Problems,
 ) -> ToolEntry | None:
-    """A Python function as a tool; None: a problem was noted."""
+    """A Python function as a tool; None: a problem was added."""
     fields = read_fields(source, where, _KNOWN, problems, what="a function tool")
     if fields.values.get("cache_results"):
         detail = "'cache_results' is not available yet; remove it."

@@ -24,7 +24,7 @@ Seconds = Annotated[float, Field(gt=0, le=10 * 366 * 86_400, strict=True)]
 
 
 class AgentLimits(BaseModel, defer_build=True):
-    """What one agent may use."""
+    """The limits of one agent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,7 +39,7 @@ class AgentLimits(BaseModel, defer_build=True):
 
 
 class Limits(AgentLimits):
-    """What a run may use; calls of the team itself, such as a selector's, count too."""
+    """The limits of a run; calls of the team itself, such as a selector's, also count."""
 
     max_turns: Count | None = None
     timeout_seconds: Seconds | None = None

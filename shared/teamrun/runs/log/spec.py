@@ -99,7 +99,7 @@ class TeamRef(BaseModel):
 
 
 class ForkPoint(BaseModel):
-    """Where a run was forked from another."""
+    """The run and the event that a run was forked from."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -13,7 +13,7 @@ __all__ = ["Level", "RunUsage", "Usage", "count", "has_counts", "levels"]
 
 @dataclass(slots=True, kw_only=True)
 class Usage:
-    """What a run has used so far."""
+    """The usage of a run."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -27,7 +27,7 @@ class Usage:
 
 @dataclass(slots=True, kw_only=True)
 class RunUsage(Usage):
-    """What a run has used, by agent and by model."""
+    """The usage of a run, by agent and by model."""
 
     by_agent: dict[str, Usage] = field(default_factory=dict[str, Usage])
     by_model: dict[str, Usage] = field(default_factory=dict[str, Usage])
