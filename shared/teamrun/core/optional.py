@@ -43,6 +43,7 @@ def require(package: str, *, extra: str, needed_by: str, lowest: tuple[int, ...]
             f"{needed_by} needs {package!r} {want} or newer, not {have}: {remedy}",
             package=package,
             extra=extra,
+            needed=want,
         )
 
 

@@ -60,5 +60,5 @@ def test_replay_creates_no_folder_and_looks_nowhere_else(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999", "9" * 5000, "[" * 100_000])
 def test_json_that_python_alone_takes_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"number|nested"):
+    with pytest.raises(ValueError):
         load_json(text)

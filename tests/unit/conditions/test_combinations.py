@@ -140,5 +140,5 @@ async def test_a_condition_of_ones_own_combines_and_keeps_its_code() -> None:
 
 
 def test_an_empty_combination_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one condition"):
+    with pytest.raises(ValueError):
         OrTerminationCondition()

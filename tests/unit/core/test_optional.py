@@ -28,8 +28,9 @@ def test_a_package_that_is_absent_is_named_with_the_line_that_installs_it(packag
 
 
 def test_a_package_that_is_too_old_is_named_with_the_version_that_is_needed() -> None:
-    with pytest.raises(MissingPackage, match=r"needs 'pydantic' 99\.1 or newer, not 2\."):
+    with pytest.raises(MissingPackage) as raised:
         require("pydantic", extra="x", needed_by="This", lowest=(99, 1))
+    assert raised.value.data == {"package": "pydantic", "extra": "x", "needed": "99.1"}
 
 
 def test_in_a_clone_the_command_installs_from_the_clone() -> None:

@@ -254,7 +254,7 @@ def test_an_error_names_the_existing_values(
 
 
 def test_before_load_the_tools_say_so() -> None:
-    with pytest.raises(ToolError, match="call load first"):
+    with pytest.raises(ToolError, match="load"):
         Desk().call("aggregate", table="sales", by=["x"], of="y", measure="sum", into="z")
 
 

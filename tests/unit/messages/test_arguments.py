@@ -61,6 +61,6 @@ def test_depth_alone_does_not_keep_arguments_from_a_tool(depth: int) -> None:
 
 @pytest.mark.parametrize("text", ["[1]", "x", '{"a": 1', "null", "{" * 100_000, "[" * 100_000])
 def test_arguments_that_are_no_object_are_neither_read_nor_sent(text: str) -> None:
-    with pytest.raises(ValueError, match=r"argument|Expecting"):
+    with pytest.raises(ValueError):
         read_arguments(text)
     assert sendable_arguments(text) is None
