@@ -146,7 +146,7 @@ async def test_a_worker_warns_of_a_run_that_its_store_lacks_and_logs_json_alone(
                     process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
     actions = [line.get("action") for line in lines]
-    assert {"settings.unknown", "executor.run_absent"} <= set(actions)
+    assert {"settings.variable_unknown", "executor.run_absent"} <= set(actions)
     assert (
         next(line for line in lines if line.get("action") == "executor.run_absent")["level"]
         == "warning"
