@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from teamrun.models.families import ModelFamily
     from teamrun.models.openai import OpenAIChatCompletionClient
     from teamrun.models.providers import make_client
-    from teamrun.models.retry import RetryPolicy, on_retry
+    from teamrun.models.retry import RetryingModel, RetryPolicy, on_retry
     from teamrun.models.wrapper import ModelWrapper
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "ModelWrapper",
     "OpenAIChatCompletionClient",
     "RetryPolicy",
+    "RetryingModel",
     "ToolChoice",
     "make_client",
     "model_client_from_env",
@@ -35,6 +36,7 @@ _HOMES = {
     "ModelWrapper": "wrapper",
     "OpenAIChatCompletionClient": "openai",
     "RetryPolicy": "retry",
+    "RetryingModel": "retry",
     "ToolChoice": "base",
     "make_client": "providers",
     "model_client_from_env": "environment",

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
-from teamrun.core.clock import Clock, SystemClock
+from teamrun.core.clock import Clock
 from teamrun.core.optional import require
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
@@ -98,7 +98,7 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
             info=resolved_model_info(model, model_info, own_server=False),
             timeout=seconds,
             retry=retry_policy(retry, max_retries),
-            clock=clock or SystemClock(),
+            clock=clock,
             add_name_prefixes=add_name_prefixes,
             include_name_in_message=include_name_in_message,
             include_usage=include_usage,

@@ -1,29 +1,27 @@
 """OpenAI's chat completions, and every server that speaks them: Ollama, vLLM, gateways.
 
-Above it: agents. Below it: `openai_calls.py`, the `openai` SDK over HTTP without the SDK's
-retries. Ours respect the server's headers, are bounded in number and time, and are observable
-(`retry.py`). The SDK is loaded when the first client is created.
+Above it: agents. Below it: `openai_attempt.py`, which sends one request, inside a `RetryingModel`.
+The SDK's own retries are off: ours respect the server's headers, are bounded in number and time,
+and are observable (`retry.py`). The SDK is loaded when the first client is created.
 """
 
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from pydantic import BaseModel
 
-from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
-from teamrun.core.clock import Clock, SystemClock
+from teamrun.core.clock import Clock
 from teamrun.core.optional import require
 from teamrun.core.urls import public_url
-from teamrun.errors import ModelError, UsageError
+from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping, JsonObject
-from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
-from teamrun.models.base import ChatCompletionClient, ModelInfo
-from teamrun.models.families import context_window, is_reasoning, resolved_model_info
+from teamrun.messages.llm import CreateResult, LLMMessage
+from teamrun.models.base import ModelInfo
+from teamrun.models.families import is_reasoning, resolved_model_info
 from teamrun.models.makers import (
     NO_KEY,
     OPENAI,
@@ -33,8 +31,14 @@ from teamrun.models.makers import (
     check_address,
     provider_of,
 )
-from teamrun.models.openai_request import CreateArgs, HasSchema, RequestBuilder, checked
-from teamrun.models.retry import Retries, RetryPolicy
+from teamrun.models.openai_request import (
+    CreateArgs,
+    HasSchema,
+    RequestBuilder,
+    checked,
+    schema_of,
+)
+from teamrun.models.retry import RetryingModel, RetryPolicy
 from teamrun.tools.schema import ToolSchema
 
 if TYPE_CHECKING:
@@ -47,12 +51,10 @@ __all__ = ["BaseOpenAIClient", "OpenAIChatCompletionClient", "OpenAIClientBuilde
 ApiKey = str | Callable[[], Awaitable[str]]
 """A key, or a function that is called for one before each request."""
 
-_USAGE_NAMES = ("stream_options", "streamOptions", "include_usage", "includeUsage")
-"""Names by which servers refuse `stream_options` if they do not support it."""
 _TIMEOUT = timedelta(minutes=10)
 
 
-class BaseOpenAIClient(ChatCompletionClient):
+class BaseOpenAIClient(RetryingModel):
     """The common base of the OpenAI and the Azure client: everything but the connection."""
 
     def __init__(
@@ -64,19 +66,15 @@ class BaseOpenAIClient(ChatCompletionClient):
         info: ModelInfo,
         timeout: timedelta,
         retry: RetryPolicy,
-        clock: Clock,
+        clock: Clock | None,
         add_name_prefixes: bool,
         include_name_in_message: bool,
         include_usage: bool | None,
         create_args: JsonMapping,
     ) -> None:
-        from teamrun.models.openai_calls import OpenAICalls  # loads the SDK
+        from teamrun.models.openai_attempt import OpenAIAttempt  # loads the SDK
 
-        self._model = model
-        self._info = info
-        self._retry = retry
-        self._clock = clock
-        self._requests = RequestBuilder(
+        requests = RequestBuilder(
             model=model,
             info=info,
             create_args=checked(create_args),
@@ -85,12 +83,10 @@ class BaseOpenAIClient(ChatCompletionClient):
             include_name_in_message=include_name_in_message,
             rename_max_tokens=is_reasoning(model),
         )
-        self._calls = OpenAICalls(
-            connect, timeout_seconds=timeout.total_seconds(), family=info["family"]
+        attempt = OpenAIAttempt(
+            connect, requests, timeout=timeout, include_usage=include_usage is not False
         )
-        self._include_usage = include_usage is not False
-        self._refuses_stream_options = False
-        self._used = RequestUsage(prompt_tokens=0, completion_tokens=0)
+        super().__init__(attempt, retry, clock=clock)
 
     async def create(
         self,
@@ -108,25 +104,16 @@ class BaseOpenAIClient(ChatCompletionClient):
             ModelError: The call failed permanently, after the retries.
             UsageError: The model does not support the request.
         """
-        request = self._requests.build(
+        return await super().create(
             messages,
-            tools=tools,
-            tool_choice=tool_choice,
+            tools=[schema_of(tool) for tool in tools],
+            tool_choice=tool_choice if isinstance(tool_choice, str) else schema_of(tool_choice),
             json_output=json_output,
-            extra=extra_create_args or {},
+            extra_create_args=extra_create_args,
+            cancellation_token=cancellation_token,
         )
-        request.body.pop("stream_options", None)
-        retries = Retries(self._retry, self._clock)
-        with cancelled_by(cancellation_token):
-            await retries.begin()
-        while True:
-            try:
-                return self._counted(await self._calls.create(request, cancellation_token))
-            except ModelError as error:
-                with cancelled_by(cancellation_token):
-                    await retries.wait(error)
 
-    async def create_stream(
+    def create_stream(
         self,
         messages: Sequence[LLMMessage],
         *,
@@ -156,75 +143,14 @@ class BaseOpenAIClient(ChatCompletionClient):
             ModelError: The call failed permanently, or broke off after text had been yielded.
             UsageError: The model does not support the request.
         """
-        request = self._requests.build(
+        return super().create_stream(
             messages,
-            tools=tools,
-            tool_choice=tool_choice,
+            tools=[schema_of(tool) for tool in tools],
+            tool_choice=tool_choice if isinstance(tool_choice, str) else schema_of(tool_choice),
             json_output=json_output,
-            extra=extra_create_args or {},
+            extra_create_args=_asking_for_usage(extra_create_args, include_usage),
+            cancellation_token=cancellation_token,
         )
-        self._ask_for_usage(request.body, include_usage)
-        retries = Retries(self._retry, self._clock)
-        spoken = False
-        while True:
-            try:
-                async with aclosing(self._calls.stream(request, cancellation_token)) as pieces:
-                    async for piece in pieces:
-                        spoken = True
-                        yield piece if isinstance(piece, str) else self._counted(piece)
-                return
-            except ModelError as error:
-                if spoken:
-                    error.data["attempts"] = retries.attempts + 1
-                    raise
-                if self._retries_without_usage(request.body, error):
-                    continue
-                with cancelled_by(cancellation_token):
-                    await retries.wait(error)
-
-    @property
-    def model_info(self) -> ModelInfo:
-        """The capabilities of the model."""
-        return self._info
-
-    async def close(self) -> None:
-        """Close the connections of the running event loop."""
-        await self._calls.close()
-
-    def actual_usage(self) -> RequestUsage:
-        """Tokens of all calls of this client."""
-        return replace(self._used)
-
-    def remaining_tokens(
-        self, messages: Sequence[LLMMessage], *, tools: Sequence[ToolSchema] = ()
-    ) -> int:
-        """An estimate of the room left in the model's window, in tokens."""
-        return context_window(self._model) - self.count_tokens(messages, tools=tools)
-
-    def _ask_for_usage(self, body: JsonObject, include_usage: bool | None) -> None:
-        if self._refuses_stream_options:
-            body.pop("stream_options", None)
-        elif self._include_usage if include_usage is None else include_usage:
-            body["stream_options"] = {"include_usage": True, **body.get("stream_options", {})}
-
-    def _retries_without_usage(self, body: JsonObject, error: ModelError) -> bool:
-        """Whether the server refused `stream_options`: it gets none from now on."""
-        refused = error.status_code in (400, 422) and any(
-            name in error.message for name in _USAGE_NAMES
-        )
-        if refused and "stream_options" in body:
-            self._refuses_stream_options = True
-            del body["stream_options"]
-            return True
-        return False
-
-    def _counted(self, result: CreateResult) -> CreateResult:
-        used, more = self._used, result.usage
-        used.prompt_tokens += more.prompt_tokens
-        used.completion_tokens += more.completion_tokens
-        used.cached_tokens += more.cached_tokens
-        used.reasoning_tokens += more.reasoning_tokens
-        return result
 
 
 class OpenAIChatCompletionClient(BaseOpenAIClient):
@@ -302,7 +228,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             info=resolved_model_info(model, model_info, own_server=not access.is_openai),
             timeout=seconds,
             retry=retry_policy(retry, max_retries),
-            clock=clock or SystemClock(),
+            clock=clock,
             add_name_prefixes=add_name_prefixes,
             include_name_in_message=include_name_in_message,
             include_usage=include_usage,
@@ -354,6 +280,14 @@ class OpenAIClientBuilder:
     def build(self) -> OpenAIChatCompletionClient:
         """The client; raises what its constructor raises."""
         return OpenAIChatCompletionClient(**self._options)
+
+
+def _asking_for_usage(extra: JsonMapping | None, include_usage: bool | None) -> JsonMapping | None:
+    if include_usage is None:
+        return extra
+    given = extra or {}
+    options: JsonMapping = given.get("stream_options") or {}
+    return {**given, "stream_options": {"include_usage": include_usage, **options}}
 
 
 def stripped(key: ApiKey | None) -> ApiKey | None:

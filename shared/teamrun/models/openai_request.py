@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from typing import Literal, Protocol, assert_never, runtime_checkable
+from typing import Protocol, assert_never, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic reads typing's own only from 3.12 on
@@ -12,7 +12,7 @@ from typing_extensions import TypedDict  # pydantic reads typing's own only from
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import LLMMessage
-from teamrun.models.base import ModelInfo
+from teamrun.models.base import ModelInfo, ToolChoice
 from teamrun.models.openai_messages import MessageWriter, normalize_name
 from teamrun.models.structured import response_format, strict_schema
 from teamrun.tools.schema import ToolSchema
@@ -26,6 +26,7 @@ __all__ = [
     "ToolNames",
     "checked",
     "normalize_name",
+    "schema_of",
 ]
 
 Json = JsonObject
@@ -98,6 +99,11 @@ class HasSchema(Protocol):
         ...
 
 
+def schema_of(tool: ToolSchema | HasSchema) -> ToolSchema:
+    """The description of a tool that a model receives."""
+    return tool.schema if isinstance(tool, HasSchema) else tool
+
+
 class ToolNames:
     """Names of tools as the API takes them, and the way back."""
 
@@ -151,8 +157,8 @@ class RequestBuilder:
         self,
         messages: Sequence[LLMMessage],
         *,
-        tools: Sequence[ToolSchema | HasSchema],
-        tool_choice: ToolSchema | HasSchema | Literal["auto", "required", "none"],
+        tools: Sequence[ToolSchema],
+        tool_choice: ToolChoice,
         json_output: bool | type[BaseModel] | None,
         extra: JsonMapping,
     ) -> Request:
@@ -165,7 +171,7 @@ class RequestBuilder:
         body: Json = {**self.create_args, **(checked(extra) if extra else {})}
         body["model"] = self.model
         body["messages"] = self._writer().write(messages)
-        schemas = [_schema(tool) for tool in tools]
+        schemas = list(tools)
         if not schemas and self.info["function_calling"]:
             schemas, tool_choice = _tools_in(body["messages"]), "none"
         self._add_tools(body, schemas, tool_choice, names)
@@ -188,7 +194,7 @@ class RequestBuilder:
         self,
         body: Json,
         tools: list[ToolSchema],
-        choice: ToolSchema | HasSchema | Literal["auto", "required", "none"],
+        choice: ToolChoice,
         names: ToolNames,
     ) -> None:
         if not tools:
@@ -200,7 +206,7 @@ class RequestBuilder:
         if isinstance(choice, str):
             body["tool_choice"] = choice
             return
-        forced = _schema(choice)["name"]
+        forced = choice["name"]
         if all(tool["name"] != forced for tool in tools):
             raise UsageError(f"tool_choice names {forced!r}, which is not among the tools.")
         body["tool_choice"] = {"type": "function", "function": {"name": names.add(forced)}}
@@ -224,10 +230,6 @@ class RequestBuilder:
     def _need(self, able: bool, what: str) -> None:
         if not able:
             raise UsageError(f"The model {self.model!r} has no {what}; choose one that has.")
-
-
-def _schema(tool: ToolSchema | HasSchema) -> ToolSchema:
-    return tool.schema if isinstance(tool, HasSchema) else tool
 
 
 def _tools_in(wire: Sequence[Json]) -> list[ToolSchema]:

@@ -1,22 +1,41 @@
 """Retries of model calls: whether, and after which delay.
 
-A policy returns the delay as a value; `Retries` counts the attempts of one call and sleeps. The
-server's headers (`Retry-After`, `retry-after-ms`, `x-should-retry`) reach the policy as
-`ModelError.retryable` and `ModelError.data["retry_after"]`, set where the error was mapped.
+`RetryingModel` is put around a client that makes one attempt. A policy returns the delay as a
+value; `Retries` counts the attempts of one call and sleeps. The server's headers (`Retry-After`,
+`retry-after-ms`, `x-should-retry`) reach the policy as `ModelError.retryable` and
+`ModelError.data["retry_after"]`, set where the error was mapped.
 """
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from pydantic import BaseModel
+
+from teamrun.core.cancel_scope import cancelled_by
+from teamrun.core.cancellation import CancellationToken
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.errors import ModelError
+from teamrun.json_types import JsonMapping
+from teamrun.messages.llm import CreateResult, LLMMessage
+from teamrun.models.base import ChatCompletionClient, ToolChoice
+from teamrun.models.wrapper import ModelWrapper
+from teamrun.tools.schema import ToolSchema
 
-__all__ = ["OnRetry", "Retries", "RetryPolicy", "broken_off", "on_retry", "retry_after"]
+__all__ = [
+    "OnRetry",
+    "Retries",
+    "RetryPolicy",
+    "RetryingModel",
+    "broken_off",
+    "on_retry",
+    "retry_after",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +130,99 @@ class Retries:
         if (tell := on_retry.get()) is not None:
             tell(self.attempts, delay, error)
         await self.clock.sleep(delay.total_seconds())
+
+
+class RetryingModel(ModelWrapper):
+    """Repeats the calls of a client that failed transiently (`ModelError.retryable`).
+
+    Args:
+        wrapped: A client that makes one attempt at each call.
+        policy: When a call is repeated; by default at most five times within five minutes.
+        clock: For tests.
+    """
+
+    def __init__(
+        self,
+        wrapped: ChatCompletionClient,
+        policy: RetryPolicy | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(wrapped)
+        self._policy = policy or RetryPolicy()
+        self._clock = clock or SystemClock()
+
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: JsonMapping | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        """Ask the wrapped client until it answers.
+
+        Raises:
+            ModelError: The last failure; `data["attempts"]` is the number of attempts.
+        """
+        retries = Retries(self._policy, self._clock)
+        with cancelled_by(cancellation_token):
+            await retries.begin()
+        while True:
+            try:
+                return await self.wrapped.create(
+                    messages,
+                    tools=tools,
+                    tool_choice=tool_choice,
+                    json_output=json_output,
+                    extra_create_args=extra_create_args,
+                    cancellation_token=cancellation_token,
+                )
+            except ModelError as error:
+                with cancelled_by(cancellation_token):
+                    await retries.wait(error)
+
+    async def create_stream(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: JsonMapping | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """Ask the wrapped client until it answers; text that was yielded cannot be taken back.
+
+        Raises:
+            ModelError: The last failure, or the first one after text was yielded;
+                `data["attempts"]` is the number of attempts.
+        """
+        retries = Retries(self._policy, self._clock)
+        spoken = False
+        while True:
+            try:
+                stream = self.wrapped.create_stream(
+                    messages,
+                    tools=tools,
+                    tool_choice=tool_choice,
+                    json_output=json_output,
+                    extra_create_args=extra_create_args,
+                    cancellation_token=cancellation_token,
+                )
+                async with aclosing(stream) as pieces:
+                    async for piece in pieces:
+                        spoken = True
+                        yield piece
+                return
+            except ModelError as error:
+                if spoken:
+                    error.data["attempts"] = retries.attempts + 1
+                    raise
+                with cancelled_by(cancellation_token):
+                    await retries.wait(error)
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:

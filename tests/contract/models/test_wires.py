@@ -103,6 +103,7 @@ async def test_a_server_that_refuses_stream_options_gets_none_from_then_on(
         ({}, {"include_usage": False}, None),
         ({"include_usage": False}, {"include_usage": True}, {"include_usage": True}),
         ({"stream_options": {"x": 1}}, {}, {"include_usage": True, "x": 1}),
+        ({"stream_options": {"x": 1}}, {"include_usage": False}, {"x": 1}),
     ],
 )
 async def test_usage_of_a_stream_is_asked_for_unless_it_is_not_wanted(

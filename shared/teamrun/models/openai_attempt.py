@@ -1,0 +1,163 @@
+"""One request to a server of OpenAI's chat completions; `RetryingModel` repeats it.
+
+Above it: `openai.py`. Below it: `openai_calls.py`, the `openai` SDK over HTTP.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
+
+from pydantic import BaseModel
+
+from teamrun.core.cancellation import CancellationToken
+from teamrun.errors import ModelError
+from teamrun.json_types import JsonMapping, JsonObject
+from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
+from teamrun.models.base import ChatCompletionClient, ModelInfo, ToolChoice
+from teamrun.models.families import context_window
+from teamrun.models.openai_calls import Connect, OpenAICalls
+from teamrun.models.openai_request import RequestBuilder
+from teamrun.tools.schema import ToolSchema
+
+__all__ = ["OpenAIAttempt"]
+
+_USAGE_NAMES = ("stream_options", "streamOptions", "include_usage", "includeUsage")
+"""Names by which servers refuse `stream_options` if they do not support it."""
+
+
+class OpenAIAttempt(ChatCompletionClient):
+    """The chat completions of a server, without retries.
+
+    Args:
+        connect: Opens the connection of an event loop.
+        requests: Builds the requests.
+        timeout: Of a whole call, or of silence within a stream.
+        include_usage: Ask for usage in streams.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        requests: RequestBuilder,
+        *,
+        timeout: timedelta,
+        include_usage: bool,
+    ) -> None:
+        self._requests = requests
+        self._calls = OpenAICalls(
+            connect, timeout_seconds=timeout.total_seconds(), family=requests.info["family"]
+        )
+        self._include_usage = include_usage
+        self._refuses_stream_options = False
+        self._used = RequestUsage(prompt_tokens=0, completion_tokens=0)
+
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: JsonMapping | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        """Send one request.
+
+        Raises:
+            ModelError: The request failed.
+            UsageError: The model does not support the request.
+        """
+        request = self._requests.build(
+            messages,
+            tools=tools,
+            tool_choice=tool_choice,
+            json_output=json_output,
+            extra=extra_create_args or {},
+        )
+        request.body.pop("stream_options", None)
+        return self._counted(await self._calls.create(request, cancellation_token))
+
+    async def create_stream(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[ToolSchema] = (),
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: JsonMapping | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """Send one request; without `stream_options`, a second one if the server refused them.
+
+        Raises:
+            ModelError: The request failed, or its answer ended early.
+            UsageError: The model does not support the request.
+        """
+        request = self._requests.build(
+            messages,
+            tools=tools,
+            tool_choice=tool_choice,
+            json_output=json_output,
+            extra=extra_create_args or {},
+        )
+        self._set_stream_options(request.body)
+        spoken = False
+        while True:
+            try:
+                async with aclosing(self._calls.stream(request, cancellation_token)) as pieces:
+                    async for piece in pieces:
+                        spoken = True
+                        yield piece if isinstance(piece, str) else self._counted(piece)
+                return
+            except ModelError as error:
+                if spoken or not self._retries_without_usage(request.body, error):
+                    raise
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """The capabilities of the model."""
+        return self._requests.info
+
+    async def close(self) -> None:
+        """Close the connections of the running event loop."""
+        await self._calls.close()
+
+    def actual_usage(self) -> RequestUsage:
+        """Tokens of all calls of this client."""
+        return replace(self._used)
+
+    def remaining_tokens(
+        self, messages: Sequence[LLMMessage], *, tools: Sequence[ToolSchema] = ()
+    ) -> int:
+        """An estimate of the room left in the model's window, in tokens."""
+        return context_window(self._requests.model) - self.count_tokens(messages, tools=tools)
+
+    def _set_stream_options(self, body: JsonObject) -> None:
+        """A call's options replace the client's one by one; what is false is left out."""
+        own: JsonMapping = self._requests.create_args.get("stream_options") or {}
+        given: JsonMapping = body.pop("stream_options", {})
+        options = {"include_usage": self._include_usage, **own, **given}
+        if not options["include_usage"]:
+            del options["include_usage"]  # false is the API's default
+        if options and not self._refuses_stream_options:
+            body["stream_options"] = options
+
+    def _retries_without_usage(self, body: JsonObject, error: ModelError) -> bool:
+        """Whether the server refused `stream_options`: it gets none from now on."""
+        refused = error.status_code in (400, 422) and any(
+            name in error.message for name in _USAGE_NAMES
+        )
+        if refused and "stream_options" in body:
+            self._refuses_stream_options = True
+            del body["stream_options"]
+            return True
+        return False
+
+    def _counted(self, result: CreateResult) -> CreateResult:
+        used, more = self._used, result.usage
+        used.prompt_tokens += more.prompt_tokens
+        used.completion_tokens += more.completion_tokens
+        used.cached_tokens += more.cached_tokens
+        used.reasoning_tokens += more.reasoning_tokens
+        return result
