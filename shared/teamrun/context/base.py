@@ -14,7 +14,7 @@ from typing import Any, Self, TypeAlias
 from pydantic import BaseModel
 
 from teamrun.json_types import JsonMapping
-from teamrun.messages.llm import LLMMessage
+from teamrun.messages.llm import AssistantMessage, FunctionExecutionResultMessage, LLMMessage
 
 __all__ = ["ChatCompletionContext", "whole_exchanges"]
 
@@ -108,11 +108,10 @@ def whole_exchanges(messages: list[LLMMessage]) -> list[LLMMessage]:
     # Only requests, results and messages with images have a list as content.
     for index in [i for i, message in enumerate(messages) if type(message.content) is list]:
         message = messages[index]
-        # `type` is compared because isinstance of these classes is slow, and this is the hot path.
-        if message.type == "AssistantMessage" and isinstance(message.content, list):
+        if isinstance(message, AssistantMessage) and isinstance(message.content, list):
             torn.update(request if missing else ())
             request, missing = [index], {call.id for call in message.content}
-        elif message.type == "FunctionExecutionResultMessage":
+        elif isinstance(message, FunctionExecutionResultMessage):
             given = {result.call_id for result in message.content}
             if request and request[-1] == index - 1 and given <= missing:
                 request.append(index)
