@@ -17,6 +17,7 @@ from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError, Unavailable
 from teamrun.live.base import View
 from teamrun.live.memory import MemoryLive
+from teamrun.storage.base import ObjectStat
 from teamrun.storage.memory import MemoryStore
 
 __all__ = ["Host", "LivePort", "QueuePort", "StorePort"]
@@ -116,6 +117,18 @@ class StorePort:
         lost = await self._before()
         await self._inner.delete(key)
         await self._after(lost)
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            await self.delete(key)
+
+    def stream(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        return self._inner.stream(key, start=start, end=end)
+
+    async def stats(self, prefix: str, *, after: str = "", limit: int = 1000) -> "list[ObjectStat]":
+        return await self._inner.stats(prefix, after=after, limit=limit)
 
     async def check(self) -> None:
         await self._before()

@@ -8,11 +8,12 @@ import asyncio
 import math
 import random
 import selectors
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from teamrun.errors import Unavailable
+from teamrun.storage.base import ObjectStat
 from teamrun.storage.memory import MemoryStore
 
 T = TypeVar("T")
@@ -148,6 +149,18 @@ class ProcessStore:
     async def delete(self, key: str) -> None:
         await self._pause()
         await self._inner.delete(key)
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            await self.delete(key)
+
+    def stream(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        return self._inner.stream(key, start=start, end=end)
+
+    async def stats(self, prefix: str, *, after: str = "", limit: int = 1000) -> "list[ObjectStat]":
+        return await self._inner.stats(prefix, after=after, limit=limit)
 
     async def check(self) -> None:
         await self._pause()

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +21,7 @@ from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.queues import Queue
 from teamrun.live.base import Live, View
 from teamrun.runs.log.entries import Entry, Step, read_entry
-from teamrun.storage.base import ObjectStore
+from teamrun.storage.base import ObjectStat, ObjectStore
 
 __all__ = [
     "Crash",
@@ -107,6 +107,18 @@ class WatchedStore:
         self._points.passing(f"before {name}")
         await self._store.delete(key)
         self._points.passing(f"after {name}")
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            await self.delete(key)
+
+    def stream(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        return self._store.stream(key, start=start, end=end)
+
+    async def stats(self, prefix: str, *, after: str = "", limit: int = 1000) -> "list[ObjectStat]":
+        return await self._store.stats(prefix, after=after, limit=limit)
 
     async def get(self, key: str) -> bytes:
         return await self._store.get(key)

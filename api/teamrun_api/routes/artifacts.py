@@ -4,7 +4,7 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from teamrun.errors import ArtifactNotFound, RunNotFound
 from teamrun.runs.log.entries import ArtifactRecord
@@ -64,14 +64,8 @@ async def list_artifacts(call: RunReader, run_id: RunId) -> Response:
 )
 async def get_artifact(call: RunReader, run_id: RunId, name: Name) -> Response:
     """Download a file. It is sent as an attachment, so that browsers never display it."""
-    known = call.header("if-none-match")
-    if known is not None:
-        records = await call.service.artifacts(call.tenant, run_id)
-        newest = [record for record in records if record.name == name][-1:]
-        if newest and matches(known, blob_tag(newest[0].sha256)):
-            return not_modified(blob_tag(newest[0].sha256))
-    record, data = await call.service.artifact(call.tenant, run_id, name)
-    return _file(record, data)
+    record = await call.service.artifact_record(call.tenant, run_id, name)
+    return await _file(call, run_id, record)
 
 
 @router.get(
@@ -90,11 +84,8 @@ async def get_artifact_version(
     ],
 ) -> Response:
     """Download a version of a file; it never changes."""
-    record, data = await call.service.artifact(call.tenant, run_id, name, version=version)
-    tag = blob_tag(record.sha256)
-    if matches(call.header("if-none-match"), tag):
-        return not_modified(tag)
-    return _file(record, data, cache="private, max-age=31536000, immutable")
+    record = await call.service.artifact_record(call.tenant, run_id, name, version=version)
+    return await _file(call, run_id, record, cache="private, max-age=31536000, immutable")
 
 
 def _resource(call: Call, run_id: str, record: ArtifactRecord) -> Artifact:
@@ -109,13 +100,18 @@ def _resource(call: Call, run_id: str, record: ArtifactRecord) -> Artifact:
     )
 
 
-def _file(record: ArtifactRecord, data: bytes, *, cache: str = "private, no-cache") -> Response:
-    given = record.media_type
-    return Response(
-        data,
+async def _file(
+    call: Call, run_id: str, record: ArtifactRecord, *, cache: str = "private, no-cache"
+) -> Response:
+    tag, given = blob_tag(record.sha256), record.media_type
+    if matches(call.header("if-none-match"), tag):
+        return not_modified(tag)
+    return StreamingResponse(
+        await call.service.open_artifact(call.tenant, run_id, record),
         media_type=given if _MEDIA_TYPE.fullmatch(given) else "application/octet-stream",
         headers={
-            "ETag": blob_tag(record.sha256),
+            "ETag": tag,
+            "Content-Length": str(record.size),
             "Content-Disposition": f'attachment; filename="{record.name}"',
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "sandbox; default-src 'none'",

@@ -5,9 +5,24 @@ Above it: the run log and everything derived from it. Below it: `memory.py`, `fi
 All safety depends on one primitive: `put_new`, put-if-absent (RFC 9110 `If-None-Match: *`).
 """
 
-from typing import Protocol, runtime_checkable
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["ObjectStore"]
+__all__ = ["CHUNK_BYTES", "ObjectStat", "ObjectStore"]
+
+CHUNK_BYTES = 1 << 20
+"""Maximum length of a chunk of `stream`."""
+
+
+class ObjectStat(NamedTuple):
+    """What a store knows about an object without reading it."""
+
+    key: str
+    size: int
+    """In bytes."""
+    modified: datetime
+    """When the object was written, in UTC; S3 and Azure round it down to a second."""
 
 
 @runtime_checkable
@@ -41,6 +56,27 @@ class ObjectStore(Protocol):
         """The objects in the order of `keys`, read together; None for a missing one."""
         ...
 
+    def stream(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes of the object from `start` to before `end`, in chunks, with flat memory.
+
+        An `end` after the last byte counts as the end of the object. Do not replace the object
+        meanwhile.
+
+        Raises:
+            NotFound: The object does not exist.
+            StorageError: `start` is after the last byte, and not 0.
+        """
+        ...
+
+    async def stats(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[ObjectStat]:
+        """What `list` returns, with sizes and modification times.
+
+        In a bucket this costs the same as `list`; in a folder, one call to the system per object.
+        """
+        ...
+
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         """Keys below the folder `prefix`, greater than `after`, sorted by their UTF-8.
 
@@ -50,6 +86,15 @@ class ObjectStore(Protocol):
 
     async def delete(self, key: str) -> None:
         """Remove the object; does nothing if it does not exist."""
+        ...
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove the objects together, in any order; missing ones are ignored.
+
+        Raises:
+            StorageError: Some could not be removed; `data["keys"]` lists them. All others have been
+                removed.
+        """
         ...
 
     async def check(self) -> None:

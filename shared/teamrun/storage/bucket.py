@@ -8,10 +8,11 @@ import asyncio
 import os
 import re
 import secrets
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import obstore
@@ -21,6 +22,8 @@ from obstore.store import AzureStore, S3Store
 from teamrun.errors import NotFound, StorageError, Unavailable, UnusableStore, UsageError
 from teamrun.storage.address import check_endpoint
 from teamrun.storage.aws import AwsProfile, aws_endpoint, boto3_credentials, read_profile
+from teamrun.storage.base import CHUNK_BYTES, ObjectStat
+from teamrun.storage.batches import check_range, delete_each
 from teamrun.storage.keys import check_key, check_prefix
 
 if TYPE_CHECKING:
@@ -82,7 +85,6 @@ def open_s3(
     endpoint = endpoint or aws_endpoint(environ) or (profile.endpoint if profile else None)
     config: S3Config = {
         "virtual_hosted_style_request": endpoint is None,
-        "disable_bulk_delete": True,  # not every server supports it
     }
     if endpoint is not None:
         check_endpoint(endpoint, source="the endpoint (AWS_ENDPOINT_URL, or that of the profile)")
@@ -95,15 +97,18 @@ def open_s3(
     if profile and not environ.get("AWS_ACCESS_KEY_ID"):
         provider = _add_profile(config, profile)
     with _refusals("AWS"):
-        store = S3Store(
-            bucket,
-            prefix=prefix or None,
-            config=config,
-            client_options=_client(endpoint),
-            retry_config=_RETRIES,
-            credential_provider=provider,
+        store, bulk = (
+            S3Store(
+                bucket,
+                prefix=prefix or None,
+                config=config | {"disable_bulk_delete": is_single},
+                client_options=_client(endpoint),
+                retry_config=_RETRIES,
+                credential_provider=provider,
+            )
+            for is_single in (True, False)
         )
-    return BucketStore(store, name=f"the bucket {bucket!r}")
+    return BucketStore(store, bulk=bulk, name=f"the bucket {bucket!r}")
 
 
 def _add_profile(config: "S3Config", profile: AwsProfile) -> "Boto3CredentialProvider | None":
@@ -197,10 +202,13 @@ class BucketStore:
     Args:
         bucket: A configured obstore store; all objects are below its prefix, if it has one.
         name: The name to use in error messages.
+        bulk: The same bucket, with one request for the deletion of many objects. Not every server
+            supports it, so it is not used for a single object.
     """
 
-    def __init__(self, bucket: "Bucket", *, name: str) -> None:
+    def __init__(self, bucket: "Bucket", *, name: str, bulk: "Bucket | None" = None) -> None:
         self._bucket = bucket
+        self._bulk = bulk
         self._name = name
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="teamrun-bucket")
         self._proven = False
@@ -242,8 +250,33 @@ class BucketStore:
         """The objects in the order of `keys`, read together; None for a missing one."""
         return await asyncio.gather(*map(self._find, keys))
 
+    async def stream(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes of the object from `start` to before `end`, in chunks.
+
+        Each chunk is a request. One response for all would have to end within the timeout of the
+        client, however slowly its reader takes the bytes.
+
+        Raises:
+            NotFound: The object does not exist.
+            StorageError: `start` is after the last byte, and not 0.
+        """
+        check_key(key)
+        head = await self._call(lambda: obstore.head(self._bucket, key), f"cannot read {key!r}")
+        end = check_range(key, start, end, size=head["size"])
+        for place in range(start, end, CHUNK_BYTES):
+            stop = min(place + CHUNK_BYTES, end)
+            part = partial(obstore.get_range, self._bucket, key, start=place, end=stop)
+            yield (await self._call(part, f"cannot read {key!r}")).to_bytes()
+
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         """Keys below the folder `prefix`, greater than `after`, sorted."""
+        check_prefix(prefix)
+        return [stat.key for stat in await self.stats(prefix, after=after, limit=limit)]
+
+    async def stats(self, prefix: str, *, after: str = "", limit: int = 1000) -> "list[ObjectStat]":
+        """What `list` returns, with sizes and modification times."""
         check_prefix(prefix)
         return await self._call(
             lambda: _page(self._bucket, prefix, after, limit), f"cannot list {prefix!r}"
@@ -254,6 +287,24 @@ class BucketStore:
         check_key(key)
         with suppress(NotFound):
             await self._call(lambda: obstore.delete(self._bucket, key), f"cannot delete {key!r}")
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove the objects, in S3 with one request for up to 1,000 if the server supports it.
+
+        Raises:
+            StorageError: Some could not be removed; `data["keys"]` lists them.
+        """
+        for key in keys:
+            check_key(key)
+        done, bulk = 0, self._bulk
+        # If the server has no such request, or refuses some keys (of which the error names one),
+        # the rest is deleted one by one, and each key that cannot be deleted is named.
+        with suppress(StorageError):
+            while bulk is not None and done < len(keys):
+                part = [*keys[done : done + _PAGE]]
+                await self._call(partial(obstore.delete, bulk, part), "cannot delete objects")
+                done += len(part)
+        await delete_each(self, keys[done:], at_once=_THREADS)
 
     async def check(self) -> None:
         """Check that the bucket responds and, the first time, that it honours put-if-absent.
@@ -329,13 +380,13 @@ def _is_bucket_missing(error: Exception) -> bool:
     return any(code in str(error) for code in _NO_BUCKET)
 
 
-def _page(bucket: "Bucket", prefix: str, after: str, limit: int) -> list[str]:
+def _page(bucket: "Bucket", prefix: str, after: str, limit: int) -> list[ObjectStat]:
     stream = obstore.list(  # pyright: ignore[reportUnknownMemberType] - an overload needs Arrow
         bucket, prefix or None, offset=after or None, chunk_size=min(limit, _PAGE)
     )
-    found: list[str] = []
+    found: list[ObjectStat] = []
     for chunk in stream:
-        found.extend(item["path"] for item in chunk)
+        found += [ObjectStat(each["path"], each["size"], each["last_modified"]) for each in chunk]
         if len(found) >= limit:
             break
     return found[:limit]

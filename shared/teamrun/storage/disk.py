@@ -164,8 +164,8 @@ class Disk:
         with suppress(FileNotFoundError):
             os.unlink(staged)
 
-    def read(self, path: str, *, at_most: int | None = None) -> bytes | None:
-        """The bytes of a file; None if it is larger than `at_most`.
+    def open(self, path: str) -> tuple[int, int]:
+        """Open a file for reading; returns its descriptor and its size.
 
         Raises:
             FileNotFoundError: The file does not exist.
@@ -177,13 +177,23 @@ class Disk:
             file = os.open(path, _READ)
         except NotADirectoryError as error:  # a part of the path is a file
             raise FileNotFoundError(error.errno, error.strerror, path) from error
+        status = os.fstat(file)
+        if stat.S_ISDIR(status.st_mode):
+            os.close(file)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return file, status.st_size
+
+    def read(self, path: str, *, at_most: int | None = None) -> bytes | None:
+        """The bytes of a file; None if it is larger than `at_most`.
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+        """
+        file, size = self.open(path)
         try:
-            status = os.fstat(file)
-            if stat.S_ISDIR(status.st_mode):
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-            if at_most is not None and status.st_size > at_most:
+            if at_most is not None and size > at_most:
                 return None
-            return _read_all(file, status.st_size)
+            return _read_all(file, size)
         finally:
             os.close(file)
 

@@ -8,14 +8,17 @@ much.
 import asyncio
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from teamrun.errors import NotFound, StorageError, Unavailable, UnusableStore
+from teamrun.storage.base import CHUNK_BYTES, ObjectStat
 from teamrun.storage.batch_writer import BatchWriter
+from teamrun.storage.batches import check_range, refused_deletions
 from teamrun.storage.disk import Disk, Link, map_os_error
 from teamrun.storage.folder_list import FolderList
 from teamrun.storage.keys import check_key, check_prefix
@@ -96,6 +99,36 @@ class FileStore:
                 await asyncio.sleep(0)
         return found
 
+    async def stream(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes of the object from `start` to before `end`, in chunks.
+
+        Raises:
+            NotFound: The object does not exist.
+            StorageError: `start` is after the last byte, and not 0.
+        """
+        check_key(key)
+        try:
+            file, size = self._disk.open(self._disk.path(key))
+        except FileNotFoundError:
+            raise self._missing(key) from None
+        except OSError as error:
+            raise map_os_error(error, f"cannot read {key!r}") from error
+        try:
+            end = check_range(key, start, end, size=size)
+            os.lseek(file, start, os.SEEK_SET)
+            while start < end:
+                part = await asyncio.to_thread(os.read, file, min(CHUNK_BYTES, end - start))
+                if not part:
+                    raise StorageError(f"{key!r} was truncated while it was read", key=key)
+                start += len(part)
+                yield part
+        except OSError as error:
+            raise map_os_error(error, f"cannot read {key!r}") from error
+        finally:
+            os.close(file)
+
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         """Keys below the folder `prefix`, greater than `after`, sorted."""
         check_prefix(prefix)
@@ -110,11 +143,32 @@ class FileStore:
         except OSError as error:
             raise map_os_error(error, f"cannot list {prefix!r}") from error
 
+    async def stats(self, prefix: str, *, after: str = "", limit: int = 1000) -> "list[ObjectStat]":
+        """What `list` returns, with sizes and modification times."""
+        keys = await self.list(prefix, after=after, limit=limit)
+        try:
+            found = await asyncio.to_thread(lambda: [*map(self._stat, keys)])
+        except OSError as error:
+            raise map_os_error(error, f"cannot list {prefix!r}") from error
+        return [stat for stat in found if stat is not None]
+
     async def delete(self, key: str) -> None:
         """Remove the object; does nothing if it does not exist."""
         check_key(key)
         path = self._disk.path(key)
         await _act(lambda: self._disk.remove(path), key, 0)
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove the objects; missing ones are ignored.
+
+        Raises:
+            StorageError: Some could not be removed; `data["keys"]` lists them.
+        """
+        for key in keys:
+            check_key(key)
+        failed = await asyncio.to_thread(self._remove_each, keys)
+        if failed:
+            raise refused_deletions(failed, of=len(keys))
 
     async def check(self) -> None:
         """Check that the folder accepts files and honours put-if-absent.
@@ -148,10 +202,31 @@ class FileStore:
             return await asyncio.to_thread(self._disk.read, path)
         except FileNotFoundError:
             if not self._disk.is_there():
-                raise Unavailable(f"the folder {self._disk.root!r} is gone") from None
+                raise self._missing(key) from None
             return None
         except OSError as error:
             raise map_os_error(error, f"cannot read {key!r}") from error
+
+    def _missing(self, key: str) -> StorageError:
+        if not self._disk.is_there():
+            return Unavailable(f"the folder {self._disk.root!r} is gone")
+        return NotFound(f"no object under {key!r}", key=key)
+
+    def _stat(self, key: str) -> ObjectStat | None:
+        try:
+            status = Path(self._disk.path(key)).stat(follow_symlinks=False)
+        except FileNotFoundError:  # removed since it was listed
+            return None
+        return ObjectStat(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+    def _remove_each(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        failed: dict[str, StorageError] = {}
+        for key in keys:
+            try:
+                self._disk.remove(self._disk.path(key))
+            except OSError as error:
+                failed[key] = map_os_error(error, f"cannot delete {key!r}")
+        return failed
 
 
 async def _act(act: Callable[[], T], key: str, size: int) -> T:

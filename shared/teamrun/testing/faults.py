@@ -1,13 +1,14 @@
 """A store that fails as planned, for tests of code that must survive it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple, TypeVar
 
 from teamrun.errors import Unavailable
-from teamrun.storage.base import ObjectStore
+from teamrun.storage.base import ObjectStat, ObjectStore
+from teamrun.storage.batches import delete_each
 
 __all__ = ["Fault", "FaultStore", "Outcome", "StoreCall"]
 
@@ -119,6 +120,24 @@ class FaultStore:
         """Remove the object."""
         await self._do("delete", key, lambda: self._store.delete(key))
 
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove the objects one by one, so that a fault may meet any of them."""
+        await delete_each(self, keys)
+
+    async def stream(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes of the object in chunks; a fault meets the call before the first one."""
+        await self._do("stream", key, _nothing)
+        async for chunk in self._store.stream(key, start=start, end=end):
+            yield chunk
+
+    async def stats(self, prefix: str, *, after: str = "", limit: int = 1000) -> "list[ObjectStat]":
+        """What `list` returns, with sizes and modification times."""
+        return await self._do(
+            "stats", prefix, lambda: self._store.stats(prefix, after=after, limit=limit)
+        )
+
     async def check(self) -> None:
         """Check the store below."""
         await self._do("check", "", self._store.check)
@@ -139,6 +158,10 @@ class FaultStore:
         passed = asyncio.Event()
         asyncio.get_running_loop().call_soon(passed.set)
         return await _go_wrong(outcome, call, act, passed)
+
+
+async def _nothing() -> None:
+    pass
 
 
 async def _go_wrong(

@@ -1,9 +1,9 @@
 """A store that records its calls, so that its own cost can be measured alone."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
-from teamrun.storage.base import ObjectStore
+from teamrun.storage.base import ObjectStat, ObjectStore
 
 __all__ = ["RecordingStore", "replay"]
 
@@ -34,6 +34,18 @@ class RecordingStore:
 
     async def delete(self, key: str) -> None:
         await self._recorded(self._store.delete, key)
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            await self.delete(key)
+
+    def stream(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        return self._store.stream(key, start=start, end=end)
+
+    async def stats(self, prefix: str, *, after: str = "", limit: int = 1000) -> "list[ObjectStat]":
+        return await self._store.stats(prefix, after=after, limit=limit)
 
     async def check(self) -> None:
         await self._store.check()

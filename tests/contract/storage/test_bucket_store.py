@@ -274,3 +274,20 @@ async def test_an_endpoint_with_http_and_a_profile_reach_the_bucket(
     await store.check()
     assert await store.put_new("a", b"x")
     await store.close()
+
+
+async def test_deletions_that_are_refused_name_every_key() -> None:
+    with _server({"POST": 501, "DELETE": 403}) as url:
+        store = open_store(url)
+        with pytest.raises(StorageError) as caught:
+            await store.delete_many(["a", "b", "c"])
+        assert caught.value.code == "storage"
+        assert sorted(caught.value.data["keys"]) == ["a", "b", "c"]
+        await store.close()
+
+
+async def test_a_server_without_deletion_of_many_gets_one_request_for_each() -> None:
+    with _server({"POST": 501, "DELETE": 204}) as url:
+        store = open_store(url)
+        await store.delete_many(["a", "b", "c"])
+        await store.close()

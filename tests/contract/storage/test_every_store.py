@@ -4,12 +4,14 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from teamrun.errors import NotFound, StorageError
-from teamrun.storage.base import ObjectStore
+from teamrun.storage.base import CHUNK_BYTES, ObjectStore
 from teamrun.storage.open import open_store
 
 
@@ -207,3 +209,82 @@ async def test_a_cancelled_caller_leaves_the_store_working(store: ObjectStore) -
     await asyncio.gather(task, return_exceptions=True)
     assert await store.put_new("c/2", b"two") is True
     assert await store.get("c/2") == b"two"
+
+
+async def test_many_objects_are_deleted_and_missing_ones_are_no_error(store: ObjectStore) -> None:
+    keys = [f"many/{n:04d}" for n in range(1_030)]
+    await _fill(store, keys)
+    await store.put_new("other", b"")
+    await store.delete_many([])
+    await store.delete_many([*keys[:-3], "many/none", "none/at/all"])
+    assert await store.list("many/") == keys[-3:]
+    await store.delete_many(keys)
+    assert await store.list("", limit=5) == ["other"]
+
+
+async def test_of_many_an_invalid_key_deletes_nothing_under_it(store: ObjectStore) -> None:
+    await store.put_new("a", b"")
+    with pytest.raises(StorageError):
+        await store.delete_many(["../a", "a/../b"])
+    assert await store.list("") == ["a"]
+
+
+SIZES = (0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_stream_has_the_bytes_of_the_object_in_bounded_chunks(
+    store: ObjectStore, size: int
+) -> None:
+    data = random.Random(size).randbytes(size)
+    await store.put("blob", data)
+    chunks = [chunk async for chunk in store.stream("blob")]
+    assert b"".join(chunks) == data
+    assert all(0 < len(chunk) <= CHUNK_BYTES for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(0, 0), (0, 1), (5, 5), (5, 100), (7, None), (CHUNK_BYTES, None), (10, CHUNK_BYTES + 11)],
+)
+async def test_a_range_of_a_stream_is_that_slice(
+    store: ObjectStore, start: int, end: int | None
+) -> None:
+    data = random.Random(3).randbytes(CHUNK_BYTES + 10)
+    await store.put("blob", data)
+    found = b"".join([chunk async for chunk in store.stream("blob", start=start, end=end)])
+    assert found == data[start:end]
+
+
+@pytest.mark.parametrize(("start", "end"), [(3, None), (9, 10), (-1, None), (2, 1)])
+async def test_a_range_outside_the_object_is_refused(
+    store: ObjectStore, start: int, end: int | None
+) -> None:
+    await store.put("blob", b"abc")
+    with pytest.raises(StorageError):
+        await anext(store.stream("blob", start=start, end=end))
+
+
+async def test_a_stream_of_a_missing_object_is_not_found(store: ObjectStore) -> None:
+    await store.put_new("a/b", b"")
+    for key in ("none", "a", "a/b/c"):
+        with pytest.raises(NotFound):
+            await anext(store.stream(key))
+
+
+async def test_a_stream_that_is_abandoned_leaves_the_store_usable(store: ObjectStore) -> None:
+    await store.put("blob", bytes(3 * CHUNK_BYTES))
+    async with aclosing(store.stream("blob")) as stream:
+        await anext(stream)
+    assert len(await store.get("blob")) == 3 * CHUNK_BYTES
+
+
+async def test_stats_are_the_list_with_sizes_and_times(store: ObjectStore) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    for n in range(5):
+        await store.put_new(f"s/{n}", b"x" * n)
+    await store.put("s/3", b"replaced")
+    found = await store.stats("s/", after="s/0", limit=3)
+    assert [(stat.key, stat.size) for stat in found] == [("s/1", 1), ("s/2", 2), ("s/3", 8)]
+    assert all(before <= stat.modified <= datetime.now(UTC) for stat in found)
+    assert await store.stats("none/") == []

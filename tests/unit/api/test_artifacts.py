@@ -4,6 +4,7 @@ import pytest
 from tests.support.api import serve, world
 
 from teamrun.core.refs import RunRef
+from teamrun.errors import DamagedBlob
 from teamrun.runs.log.keys import artifact_blob
 
 
@@ -90,3 +91,36 @@ def test_bytes_that_were_changed_in_the_store_are_not_served(data: bytes) -> Non
             assert (answer.status_code, answer.json()["code"]) == (409, "damaged_blob")
 
     serve(scenario())
+
+
+async def test_a_large_file_is_sent_in_chunks_with_its_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("teamrun.storage.memory.CHUNK_BYTES", 4)
+    async with world() as w:
+        url = f"/v1/runs/{await w.ended()}/artifacts/note.txt"
+        async with w.client.stream("GET", url) as answer:
+            assert answer.headers["content-length"] == "6"
+            assert b"".join([part async for part in answer.aiter_raw()]) == b"second"
+        head = await w.client.head(url)
+        assert (head.status_code, head.headers["content-length"], head.content) == (200, "6", b"")
+
+
+@pytest.mark.parametrize("data", [b"seconD", b"secon", b"second!"], ids=["byte", "less", "more"])
+async def test_damage_after_the_first_chunk_ends_the_body_before_its_last_byte(
+    monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    monkeypatch.setattr("teamrun.storage.memory.CHUNK_BYTES", 2)
+    async with world() as w:
+        run_id = await w.ended()
+        key = artifact_blob(RunRef("default", run_id), hashlib.sha256(b"second").hexdigest())
+        await w.store.put(key, data)
+        record = await w.service.artifact_record("default", run_id, "note.txt")
+        got = b""
+        with pytest.raises(DamagedBlob):
+            async for part in await w.service.open_artifact("default", run_id, record):
+                got += part
+        assert b"second".startswith(got)
+        assert len(got) < len(b"second")
+        answer = await w.client.get(f"/v1/runs/{run_id}/artifacts/note.txt")
+        assert answer.content == got

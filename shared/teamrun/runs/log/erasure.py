@@ -138,15 +138,14 @@ class Erasure:
 
     async def _clean(self, ref: RunRef, plan: _Plan) -> None:
         """Remove the content of the run; of its log only the numbers remain, as tombstones."""
-        for key in plan.markers:
-            await self._store.delete(key)
+        await self._store.delete_many(plan.markers)
         with contextlib.suppress(DeliveryError):
             await self._live.drop_view(view_key(ref))
         log, first = log_folder(ref), entry_key(ref, 0)
-        for key in await self._keys_of(ref):
-            if not key.startswith(log):
-                await self._store.delete(key)
-            elif key != first:
+        keys = await self._keys_of(ref)
+        await self._store.delete_many([key for key in keys if not key.startswith(log)])
+        for key in keys:
+            if key.startswith(log) and key != first:
                 n = int(key.removeprefix(log).removesuffix(".json"))
                 await self._store.put(key, _tombstone(n, self._clock.now()))
 
@@ -158,9 +157,7 @@ class Erasure:
             if place:
                 await self._store.delete(place)
         first = entry_key(ref, 0)
-        for key in await self._keys_of(ref):
-            if key != first:
-                await self._store.delete(key)
+        await self._store.delete_many([key for key in await self._keys_of(ref) if key != first])
         await self._store.delete(first)
 
     async def _keys_of(self, ref: RunRef) -> list[str]:

@@ -287,7 +287,7 @@ class Acceptance:
         state = await log.state()
         if state is None:
             if await self._is_deleted(ref):  # it was accepted, ended and deleted in the meantime
-                await asyncio.gather(*(self._store.delete(marker) for marker in markers))
+                await self._store.delete_many(markers)
                 raise _deleted(ref)
             raise _Voided
         return state

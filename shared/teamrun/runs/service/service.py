@@ -15,12 +15,13 @@ from teamrun.components.registry import Registry
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
-from teamrun.errors import ArtifactNotFound, DamagedBlob, NotFound
+from teamrun.errors import ArtifactNotFound, NotFound
 from teamrun.live.base import Live
 from teamrun.runs.log.archive import DUTIES, Duty, RunResult, conclude
+from teamrun.runs.log.blobs import stream_blob
 from teamrun.runs.log.entries import ArtifactRecord, CancelMode
 from teamrun.runs.log.erasure import Erasure
-from teamrun.runs.log.keys import artifact_blob, result_key
+from teamrun.runs.log.keys import result_key
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.reader import RunReader, not_found, run_ref
@@ -193,22 +194,45 @@ class RunService:
     async def artifact(
         self, tenant: str, run_id: str, name: str, *, version: int | None = None
     ) -> tuple[ArtifactRecord, bytes]:
-        """One artifact; by default its newest version.
+        """One artifact with all of its bytes; by default its newest version.
 
         Raises:
             RunNotFound: The tenant has no such run.
             ArtifactNotFound: The run has no such artifact.
             DamagedBlob: Its bytes are missing or damaged.
         """
+        record = await self.artifact_record(tenant, run_id, name, version=version)
+        async with contextlib.aclosing(await self.open_artifact(tenant, run_id, record)) as chunks:
+            return record, b"".join([chunk async for chunk in chunks])
+
+    async def open_artifact(
+        self, tenant: str, run_id: str, record: ArtifactRecord
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes of an artifact in chunks, with flat memory; the first one has been read.
+
+        Raises:
+            RunNotFound: The run is being deleted.
+            DamagedBlob: The bytes are missing or damaged. Later chunks raise it too: the last one
+                is only returned if all bytes are right.
+        """
+        ref = run_ref(tenant, run_id)
+        chunks = stream_blob(self._store, ref, record.sha256, size=record.size)
+        async with self._reader.unless_erased(ref):
+            first = await anext(chunks, b"")
+        return _continued(first, chunks)
+
+    async def artifact_record(
+        self, tenant: str, run_id: str, name: str, *, version: int | None = None
+    ) -> ArtifactRecord:
+        """The record of one artifact; by default of its newest version.
+
+        Raises:
+            RunNotFound: The tenant has no such run.
+            ArtifactNotFound: The run has no such artifact.
+        """
         for record in reversed(await self.artifacts(tenant, run_id)):
             if record.name == name and version in (None, record.version):
-                log = self._reader.log(run_ref(tenant, run_id))
-                async with self._reader.unless_erased(log.ref):
-                    data = await log.get_blob(record.sha256)
-                if len(data) != record.size:
-                    key = artifact_blob(log.ref, record.sha256)
-                    raise DamagedBlob(f"The object {key!r} has another size.", key=key)
-                return record, data
+                return record
         wanted = name if version is None else f"{name} version {version}"
         raise ArtifactNotFound(f"Run {run_id!r} has no artifact {wanted!r}.", run_id=run_id)
 
@@ -348,3 +372,13 @@ class RunService:
 def _submitted(accepted: tuple[RunState, bool]) -> Submitted:
     state, replayed = accepted
     return Submitted(public_run(state), replayed)
+
+
+async def _continued(
+    first: bytes, rest: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    async with contextlib.aclosing(rest):
+        if first:
+            yield first
+        async for chunk in rest:
+            yield chunk
