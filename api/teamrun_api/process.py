@@ -74,6 +74,7 @@ async def _serve(settings: ApiSettings, backends: OpenBackends) -> int:
             service=runtime.service,
             settings=settings,
             checks=runtime.checks(),
+            live=runtime.live.is_shared,
             run_metrics=runtime.metric_lines,
         )
         gc.collect()

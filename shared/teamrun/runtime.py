@@ -80,6 +80,9 @@ def namespace_of(settings: CommonSettings) -> str:
 def open_backends(settings: CommonSettings) -> Backends:
     """Open the store, the live state and the queue that settings name.
 
+    A queue means that there are other processes, so without Redis for the live state each process
+    has its own. Without a queue, this process executes all runs and is the whole deployment.
+
     Raises:
         UsageError: A setting is invalid.
         StorageError: The store cannot be opened.
@@ -87,7 +90,7 @@ def open_backends(settings: CommonSettings) -> Backends:
     prefix = namespace_of(settings)
     return Backends(
         store=open_store(settings.store_url, fsync=settings.fsync),
-        live=open_live(settings.redis_url, prefix=prefix),
+        live=open_live(settings.redis_url, prefix=prefix, is_alone=settings.queue is None),
         dispatcher=open_dispatcher(settings.queue, prefix=prefix),
     )
 
@@ -128,7 +131,7 @@ class Runtime:
     def checks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """The checks that must pass for the process to be ready, by name."""
         checks: dict[str, Callable[[], Awaitable[None]]] = {"storage": self.store.check}
-        if not isinstance(self.dispatcher, LocalDispatcher):
+        if not isinstance(self.dispatcher, LocalDispatcher) and self.live.is_shared:
             checks["redis"] = self.live.ping
         return checks
 

@@ -70,16 +70,24 @@ class StorePort:
         host = self._host
         await host.point(danger=danger)
         if host.store_is_down:
+            self._disturb()
             raise Unavailable("the store is down")
         weather, roll = host.weather, host.rng.random()
         if roll < weather.refused:
+            self._disturb()
             raise Unavailable("not done")
         return roll < weather.refused + weather.lost_reply
 
     async def _after(self, lost: bool) -> None:
         if lost:
+            self._disturb()
             raise Unavailable("done, and the reply is lost")
         await self._host.point()
+
+    def _disturb(self) -> None:
+        """An owner without a lease may have been unable to renew its term."""
+        if not self._host.live.is_shared:
+            self._host.disturbed()
 
     async def put_new(self, key: str, data: bytes) -> bool:
         lost = await self._before()
@@ -143,10 +151,11 @@ class LivePort:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._inner = host.live
+        self.is_shared = host.live.is_shared
 
     async def _before(self) -> None:
         await self._host.point()
-        if self._host.live_is_down:
+        if self.is_shared and self._host.live_is_down:
             self._host.disturbed()
             raise DeliveryError("the live state cannot be reached")
 
@@ -215,7 +224,7 @@ class _Heard:
         while True:
             message = await anext(self._messages)
             await self._host.point()
-            if self._host.live_is_down:
+            if self._host.live.is_shared and self._host.live_is_down:
                 raise StopAsyncIteration
             if self._host.rng.random() >= self._host.weather.notice_lost:
                 return message

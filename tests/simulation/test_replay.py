@@ -17,7 +17,8 @@ from tests.simulation.world import EPOCH, Died, ProcessStore, VirtualClock, run_
 from teamrun.components.definitions.agents import AssistantDefinition
 from teamrun.components.definitions.teams import RoundRobinDefinition
 from teamrun.core.refs import RunRef
-from teamrun.runs.engine.execution import Execution, Finish
+from teamrun.runs.engine.execution import Execution
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.entries import Accepted, Claim, End, Entry, Signal, Step
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.spec import RunSpec, TeamRef

@@ -13,7 +13,7 @@ from teamrun.live.base import Live
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.durable.team import team_program
 from teamrun.runs.engine.engine import Engine
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.announcer import lease_name
 from teamrun.runs.log.entries import Claim, Entry
@@ -89,9 +89,12 @@ class Cluster:
         lease: timedelta = timedelta(seconds=60),
         registry: Registry | None = None,
         observe: Sequence[LogObserver] = (),
+        clock: ShiftedClock | None = None,
+        is_live_shared: bool = True,
     ) -> None:
         self.store = store or MemoryStore()
-        self.clock = ShiftedClock()
+        self.clock = clock or ShiftedClock()
+        self._is_live_shared = is_live_shared
         self.live = live or MemoryLive(clock=lambda: self.clock.now().timestamp())
         self.queue = MemoryQueue()
         self.lease = lease
@@ -100,21 +103,28 @@ class Cluster:
         self.registry = registry or Registry.of(
             teams={"team": team}, models={"m": self.model}, tools=tools or []
         )
+        live = self.live_of_process()
         self.service = RunService(
             store=self.store,
-            live=self.live,
+            live=live,
             dispatcher=self.queue,
             registry=self.registry,
             clock=self.clock,
-            observers=self._observers(),
+            observers=self._observers(live),
         )
         self._workers: list[Engine] = []
         if _blocks:
             _blocks[-1].append(self)
 
-    def _observers(self) -> Observers:
+    def _observers(self, live: Live) -> Observers:
         """Those of one process."""
-        return Observers(self.live, *self._observe)
+        return Observers(live, *self._observe)
+
+    def live_of_process(self) -> Live:
+        """The live state of one more process."""
+        if self._is_live_shared:
+            return self.live
+        return MemoryLive(clock=lambda: self.clock.now().timestamp(), is_shared=False)
 
     async def close(self) -> None:
         """Close the workers and the service; the fixture `clusters_are_closed` calls it."""
@@ -126,28 +136,30 @@ class Cluster:
         self, owner: str = "w1", *, registry: Registry | None = None, **options: Any
     ) -> Engine:
         options.setdefault("program", team_program(registry or self.registry))
+        live = self.live_of_process()
         engine = Engine(
             store=self.store,
-            live=self.live,
+            live=live,
             dispatcher=self.queue,
             owner=owner,
             lease=self.lease,
             clock=self.clock,
-            observers=self._observers(),
+            observers=self._observers(live),
             **options,
         )
         self._workers.append(engine)
         return engine
 
     def reaper(self) -> Reaper:
+        live = self.live_of_process()
         return Reaper(
             store=self.store,
-            live=self.live,
+            live=live,
             dispatcher=self.queue,
             owner="reaper",
             lease=self.lease,
             clock=self.clock,
-            observers=self._observers(),
+            observers=self._observers(live),
         )
 
     async def submit(self, task: str = "go", **request: Any) -> RunRef:

@@ -13,7 +13,7 @@ from teamrun.live.base import Live
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.log.announcer import STORE_LEASE_TIME
 from teamrun.runs.service.requests import RunRequest
-from teamrun.runtime import Backends, Runtime, open_runtime
+from teamrun.runtime import Backends, Runtime, open_backends, open_runtime
 from teamrun.settings import CommonSettings
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
@@ -49,6 +49,41 @@ async def completed(runtime: Runtime) -> str | None:
     submitted = await runtime.service.submit("default", RunRequest(team="poets", input="rain"))
     run = await runtime.service.wait("default", submitted.run.id, timeout=timedelta(seconds=10))
     return run.output and run.output.text
+
+
+REDIS = "redis://127.0.0.1:6379/0"
+
+
+@pytest.mark.parametrize(
+    ("given", "is_shared", "has_queue"),
+    [
+        ({}, True, False),
+        ({"redis_url": REDIS}, True, True),
+        ({"queue_url": REDIS}, False, True),
+        ({"queue_url": REDIS, "redis_url": REDIS}, True, True),
+    ],
+    ids=["alone", "redis", "a queue without live state", "both"],
+)
+async def test_a_queue_without_redis_for_the_live_state_means_that_it_is_not_shared(
+    settings: CommonSettings, given: dict[str, str], is_shared: bool, has_queue: bool
+) -> None:
+    opened = open_backends(settings.model_copy(update=given))
+    try:
+        assert opened.live.is_shared is is_shared
+        assert (opened.dispatcher is not None) is has_queue
+    finally:
+        await opened.store.close()
+        await opened.live.close()
+
+
+async def test_a_process_without_shared_live_state_is_ready_without_redis(
+    settings: CommonSettings,
+) -> None:
+    opens = Shared(MemoryStore(), MemoryLive(is_shared=False), MemoryQueue())
+    async with open_runtime(
+        settings, environ=NONE, executes=False, grace=GRACE, backends=opens
+    ) as runtime:
+        assert list(runtime.checks()) == ["storage"]
 
 
 async def test_a_process_without_a_queue_executes_its_runs(settings: CommonSettings) -> None:

@@ -19,6 +19,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError
 from teamrun.runs.engine.executor import Executor
+from teamrun.runs.engine.finish import Receipt
 from teamrun.runtime import Runtime
 
 __all__ = ["Host", "OpenRuntime"]
@@ -167,7 +168,9 @@ class Host:
         self._places.release()
 
     async def _execute(self, ref: RunRef, queue: Queue) -> None:
-        if (await self._executor.handle(ref)).is_refused:
+        # The message was acknowledged before its runs started. A run to be returned later is left
+        # to the reaper of this process, because Celery delays messages in the memory of a worker.
+        if (await self._executor.handle(ref)).receipt is Receipt.RETURN:
             await self._send_back([ref], queue)
 
     async def _send_back(self, refs: Sequence[RunRef], queue: Queue) -> None:

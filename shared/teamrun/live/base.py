@@ -3,7 +3,8 @@
 `PubSub` reaches live subscribers, `Leases` keep processes from doing the same work twice, and
 `Views` cache the states of runs. `Live` is all three on one server. The engine, the reaper and the
 API stay correct if all of it is empty or unreachable. `memory.py` (one process) and `redis.py`
-implement it.
+implement it. If `Live.is_shared` is false, other processes of the deployment have a state of their
+own: claims then have a term in the log, and the log is read at intervals.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -86,7 +87,15 @@ class Views(Protocol):
 
 
 class Live(PubSub, Leases, Views, Protocol):
-    """Volatile state shared by the processes of one deployment."""
+    """Volatile state, usually shared by the processes of one deployment."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all processes that execute or serve the runs of the store use this state.
+
+        If not, leases and notices reach only this process.
+        """
+        ...
 
     async def ping(self) -> None:
         """Check that the server responds and accepts writes."""

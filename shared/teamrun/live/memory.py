@@ -1,4 +1,4 @@
-"""Shared state of one process: for tests, and for a server without Redis."""
+"""Live state of one process: for tests, and for a deployment without Redis."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -24,9 +24,14 @@ class MemoryLive:
 
     Args:
         clock: A monotonic clock, in seconds; a parameter for tests.
+        is_shared: Whether this process is the whole deployment. Pass False if other processes use
+            the same store.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, is_shared: bool = True
+    ) -> None:
+        self.is_shared = is_shared
         self._clock = clock
         self._fanout = Fanout()
         self._leases: dict[str, _Lease] = {}

@@ -12,7 +12,9 @@ __all__ = ["open_live"]
 logger = logging.getLogger(__name__)
 
 
-def open_live(redis: str | RedisAddress | None, *, prefix: str = "teamrun:") -> Live:
+def open_live(
+    redis: str | RedisAddress | None, *, prefix: str = "teamrun:", is_alone: bool = True
+) -> Live:
     """Shared state in that Redis, or in this process if there is none.
 
     Every process calls this once, at start, so a certificate that is not verified is logged here.
@@ -20,13 +22,14 @@ def open_live(redis: str | RedisAddress | None, *, prefix: str = "teamrun:") -> 
     Args:
         redis: The server, as a URL or as a parsed address.
         prefix: The namespace, a prefix of every key and channel.
+        is_alone: Whether this process is the whole deployment, so that state in it is shared.
 
     Raises:
         UsageError: The URL is invalid.
         MissingPackage: redis-py is not installed.
     """
     if redis is None:
-        return MemoryLive()
+        return MemoryLive(is_shared=is_alone)
     require("redis", extra="redis", needed_by="RedisLive", lowest=(8,))
     from teamrun.live.redis import RedisLive
 

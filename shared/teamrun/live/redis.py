@@ -66,6 +66,8 @@ class RedisLive:
         silence: The interval in which subscribers must receive a sign of life from the server.
     """
 
+    is_shared = True
+
     def __init__(
         self,
         redis: str | RedisAddress | RedisPipe,

@@ -16,7 +16,7 @@ from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.errors import ModelError, ToolError
 from teamrun.messages.llm import CreateResult, LLMMessage
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.entries import CallRecord, Step
 from teamrun.runs.service.resources import Run
 from teamrun.tools.base import Tool

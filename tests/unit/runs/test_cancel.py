@@ -8,7 +8,7 @@ import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.runs.engine import calls
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.entries import Signal, Step
 from teamrun.tools.function import FunctionTool
 

@@ -17,7 +17,7 @@ from teamrun.messages.llm import UserMessage
 from teamrun.models.base import ChatCompletionClient
 from teamrun.runs.durable.team import run_team
 from teamrun.runs.durable.wiring import JournalWiring
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.origin import RunOrigin

@@ -14,7 +14,7 @@ from teamrun.core.protocols import Response
 from teamrun.errors import DefinitionError
 from teamrun.memory import ListMemory
 from teamrun.messages import TextMessage
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.entries import Step
 from teamrun.runs.service.requests import Answer
 from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat

@@ -19,7 +19,7 @@ from teamrun.errors import (
     Unavailable,
     UnreadableEntry,
 )
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.archive import conclude
 from teamrun.runs.log.entries import Step

@@ -8,7 +8,7 @@ from tests.support.runs import TENANT, Cluster, solo
 from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.errors import NoSuchPoint
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.service.resources import Run
 from teamrun.testing import ScriptedModel
 from teamrun.tools.function import FunctionTool

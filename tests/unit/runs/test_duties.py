@@ -4,7 +4,7 @@ import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.errors import Unavailable
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.archive import DUTIES
 from teamrun.runs.log.keys import open_marker, result_key
 from teamrun.runs.log.log import RunLog

@@ -7,7 +7,7 @@ from tests.support.runs import TENANT, Cluster, solo
 from teamrun.errors import ModelError
 from teamrun.runs.durable.wiring import JournalWiring
 from teamrun.runs.engine.engine import Engine
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.outcomes import error_record
 from teamrun.runs.engine.protocol import CallContext, Outcome

@@ -10,7 +10,7 @@ from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.messages.llm import CreateResult
 from teamrun.runs.engine.engine import Engine
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish, Receipt
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.log.announcer import lease_name
@@ -478,7 +478,7 @@ async def test_runs_whose_claims_came_to_nothing_begin_one_at_a_time() -> None:
     assert await asyncio.gather(*works) == [Finish.ENDED] * 3
 
 
-async def test_a_run_that_waits_for_its_turn_goes_back_to_the_queue_when_the_worker_stops() -> None:
+async def test_the_message_of_a_run_that_waits_for_its_turn_is_returned_at_a_stop() -> None:
     model = Held()
     cluster = Cluster({}, team=solo(), model=model)
     refs = [await cluster.submit() for _ in range(2)]
@@ -494,8 +494,9 @@ async def test_a_run_that_waits_for_its_turn_goes_back_to_the_queue_when_the_wor
     await asyncio.wait_for(model.asked.wait(), 10)
     engine.abort()
     finishes = await asyncio.wait_for(asyncio.gather(*works), 10)
-    assert finishes == [Finish.YIELDED, Finish.HELD]
-    assert sorted(map(str, cluster.queue.waiting)) == sorted(map(str, refs))
+    assert finishes == [Finish.YIELDED, Finish.REFUSED]
+    assert [finish.receipt for finish in finishes] == [Receipt.ACKNOWLEDGE, Receipt.RETURN]
+    assert [*cluster.queue.waiting] == refs[:1]
     assert await claims_of(cluster, refs[1]) == 2
 
 

@@ -15,7 +15,7 @@ from teamrun.core.refs import RunRef
 from teamrun.errors import DefinitionError
 from teamrun.messages.llm import CreateResult, RequestUsage
 from teamrun.models.prices import price_of
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.entries import Signal
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.usage import Level

@@ -12,7 +12,7 @@ from teamrun.core.refs import RunRef
 from teamrun.errors import UnfitAnswer
 from teamrun.runs.durable.team import team_program
 from teamrun.runs.engine.engine import Engine
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.keys import due_marker, open_marker
 from teamrun.runs.service.requests import Answer
 from teamrun.runs.service.resources import Run

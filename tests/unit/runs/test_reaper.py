@@ -8,7 +8,7 @@ from tests.support.runs import TENANT, Cluster, solo
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.entries import End
 from teamrun.runs.log.events import end_event

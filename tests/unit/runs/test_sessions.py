@@ -5,7 +5,7 @@ import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.core.refs import RunRef
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.service.resources import Run
 from teamrun.tools.base import OnLost, Tool
 from teamrun.tools.function import FunctionTool

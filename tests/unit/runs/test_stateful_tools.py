@@ -5,7 +5,7 @@ from pydantic import BaseModel
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.core.cancellation import CancellationToken
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.tools.base import BaseToolWithState
 
 

@@ -14,7 +14,7 @@ from teamrun.errors import (
     UnfitAnswer,
 )
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.entries import Claim, Signal, Wait
 from teamrun.runs.log.keys import open_marker
 from teamrun.runs.log.log import RunLog

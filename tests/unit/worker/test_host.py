@@ -13,8 +13,8 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError, UsageError
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.engine.execution import Finish
 from teamrun.runs.engine.executor import Executor
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.observers import Observers
 from teamrun.runtime import Runtime
 from teamrun.storage.memory import MemoryStore
@@ -55,6 +55,9 @@ class Engine:
         finally:
             del self.live[ref]
         return Finish.ENDED
+
+    async def pause(self, ref: RunRef) -> timedelta:
+        return timedelta()
 
     def stop(self) -> None:
         if not self.stubborn:

@@ -87,6 +87,10 @@ def _unlimited(call: PendingCall) -> bool:
     return False
 
 
+def _not_lapsed() -> bool:
+    return False
+
+
 class Calls:
     """Starts calls, collects their outcomes, and cancels those that run code stopped awaiting."""
 
@@ -113,6 +117,9 @@ class Calls:
         """Set, and then replaced, when a call has ended."""
         self.is_limited: Callable[[PendingCall], bool] = _unlimited
         """Whether a limit prevents a call from starting."""
+        self.has_lapsed: Callable[[], bool] = _not_lapsed
+        """Whether another worker may have taken over, so that no call starts."""
+        self._awaits_renewal = False
         self.done: list[Done] = []
         """Completed calls that are not yet in the log, in the order of completion."""
         self.events: list[LoggedEvent] = []
@@ -204,7 +211,7 @@ class Calls:
         """Cancel every call; their completion is not reported any more."""
         self.abandon_all()
         # Breaks a reference cycle with the execution.
-        self._nudge, self.is_limited = _nothing, _unlimited
+        self._nudge, self.is_limited, self.has_lapsed = _nothing, _unlimited, _not_lapsed
 
     async def _perform(self, call: PendingCall, call_context: "OpenCall") -> None:
         started, perform = monotonic(), call.perform
@@ -260,6 +267,7 @@ class Calls:
         If the limit stays reached, the engine cuts the run short in the meantime. But the call that
         used the last place may be cancelled because it is no longer awaited, which frees the place.
         """
+        await self._owned()
         if not self.is_limited(call):
             return
         self.inside.append(call)
@@ -267,17 +275,34 @@ class Calls:
         try:
             while self.is_limited(call):
                 await self._room.wait()
+                await self._owned()
         except asyncio.CancelledError:
             if not self.is_cancelled(within):  # cancelled by the code that requested the call
                 self.inside.remove(call)
             raise
         self.inside.remove(call)
 
+    async def _owned(self) -> None:
+        """Return when the ownership has not lapsed; the execution renews it, or ends the call."""
+        while self.has_lapsed():
+            self._awaits_renewal = True
+            self._nudge()
+            await self._room.wait()
+
+    def renewed(self) -> None:
+        """Let the calls start that wait because the ownership had lapsed."""
+        if self._awaits_renewal:
+            self._awaits_renewal = False
+            self._check_again()
+
     def make_room(self) -> None:
         """Let the calls that wait at a limit check it again."""
         if self.inside:
-            self._room.set()
-            self._room = asyncio.Event()
+            self._check_again()
+
+    def _check_again(self) -> None:
+        self._room.set()
+        self._room = asyncio.Event()
 
     def is_cancelled(self, call_id: str) -> bool:
         """Whether the engine has cancelled this call."""

@@ -4,7 +4,8 @@ Nothing is remembered from one decision to the next: each is made from the folde
 and the calls. After a lost race, the decision is made again with the foreign entry applied, and
 must not depend on the one that was dropped.
 
-The order of the checks matters:
+The order of the checks matters. An ownership that is about to lapse is renewed before anything
+else, because the entry ends nothing. Then:
 
 1. A cancel comes first. Once it is acknowledged, clients must not see the run complete.
 2. Completed calls are recorded before the run ends, because they have been paid for.
@@ -86,6 +87,12 @@ class Decision:
             None if nothing is to be written until a call completes or the log grows.
         """
         self._now = self._clock.now()
+        renew_at = self._renew_at()
+        if renew_at is not None and self._now >= renew_at:
+            return self._drafts.step()
+        return self._decide(root, is_stopping=is_stopping, show=show)
+
+    def _decide(self, root: asyncio.Task[End], *, is_stopping: bool, show: bool) -> Draft | None:
         if (cancel := self._state.cancel) is not None:
             return self._cancelled(cancel)
         if self._calls.done:
@@ -121,9 +128,18 @@ class Decision:
         times = self._expiries()
         if (over := self._time_limit()) is not None:
             times.append(over.at)
+        if (renew_at := self._renew_at()) is not None:
+            times.append(renew_at)
         if ahead := [time for time in times if time > self._now]:
             waits.append(max((min(ahead) - self._clock.now()).total_seconds(), 0))
         return min(waits, default=None)
+
+    def _renew_at(self) -> datetime | None:
+        """When this worker has to write an entry, even an empty one, to remain the owner."""
+        until, term_seconds = self._state.until, self._state.term_seconds
+        if until is None or term_seconds is None:
+            return None
+        return until - timedelta(seconds=term_seconds / 2)
 
     def _cancelled(self, cancel: Signal) -> Draft | None:
         over = self._time_limit()

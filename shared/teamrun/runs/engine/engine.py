@@ -22,8 +22,10 @@ from teamrun.json_types import JsonObject
 from teamrun.live.base import Live
 from teamrun.messages.recordable import exception_text
 from teamrun.runs.engine.decision import failure
-from teamrun.runs.engine.execution import Execution, Finish, Program
-from teamrun.runs.log.announcer import Notices, lease_name, owner_topic
+from teamrun.runs.engine.execution import Execution, Program
+from teamrun.runs.engine.finish import Finish
+from teamrun.runs.engine.ownership import Ownership
+from teamrun.runs.log.announcer import Notices, owner_topic
 from teamrun.runs.log.archive import DUTIES, Duty, conclude
 from teamrun.runs.log.endings import ending, ending_of_cancel
 from teamrun.runs.log.entries import Entry
@@ -48,8 +50,8 @@ _SUSPECT_CLAIMS = 2
 """Consecutive claims without progress after which a run starts apart from other such runs."""
 
 
-_PROBE = 5.0
-"""Seconds between reads of the log while the live channel is unavailable."""
+_RECONNECT = 5.0
+"""The longest pause, in seconds, before subscribing again to a live channel that was lost."""
 
 
 class Engine:
@@ -87,6 +89,7 @@ class Engine:
         self.owner = owner
         self._lease = lease
         self._clock = clock or SystemClock()
+        self._ownership = Ownership(live=live, owner=owner, lease=lease, clock=self._clock)
         self._duties = duties
         self._observers = observers or Observers(live)
         self._notices = self._observers.notices
@@ -149,6 +152,13 @@ class Engine:
             self._starting.discard(ref)
             if not self._starting:
                 self._idle.set()
+
+    async def pause(self, ref: RunRef) -> timedelta:
+        """How long to keep a message of a run that this process could not execute."""
+        log, state = RunLog(self._store, ref, writer=self.owner, clock=self._clock), None
+        with contextlib.suppress(StorageError, UnreadableEntry):
+            state = await log.state()
+        return self._ownership.pause(state)
 
     def stop(self) -> None:
         """Start no more calls; every run yields once its calls in flight have completed."""
@@ -213,8 +223,7 @@ class Engine:
                 if state.idle_claims >= _SUSPECT_CLAIMS:
                     await turn.acquire()
                     if self._stopping:
-                        await self._hand_over(ref)
-                        return Finish.HELD
+                        return Finish.REFUSED
                     log = self._log(ref, turn.appended)
                 taken = self._take(log, entries, state, deadline)
                 del entries  # so that the execution can free them after the replay
@@ -257,7 +266,7 @@ class Engine:
     ) -> tuple[Finish, RunState]:
         """Execute a run that has not ended, unless another worker does."""
         ref = log.ref
-        if not await self._may_take(ref, state):
+        if not await self._ownership.take(ref, state):
             return Finish.HELD, state
         state.spec = self._with_shared_definition(state.spec)
         execution = Execution(
@@ -268,6 +277,7 @@ class Engine:
             program=self._program(state.spec),
             clock=self._clock,
             observer=_EngineObserver(ref, self._notices, self._store),
+            tenure=self._ownership.tenure(deadline),
         )
         del entries
         self._executions[ref] = execution
@@ -278,36 +288,13 @@ class Engine:
             for timer in timers:
                 timer.cancel()
             del self._executions[ref]
-            await self._release(ref)
+            await self._ownership.release(ref)
         state = execution.state
         if finish is Finish.WAITING or state.is_waiting(self._clock.now()):
             await self._suspend(log, state)
-        elif finish is Finish.YIELDED:
-            await self._hand_over(ref)
+        elif finish is Finish.YIELDED and not await self._hand_over(ref):
+            finish = Finish.REFUSED
         return finish, state
-
-    async def _may_take(self, ref: RunRef, state: RunState) -> bool:
-        """Whether no other worker appears to execute the run.
-
-        A claimed run is taken over only if its lease is gone, its log has not grown for a lease,
-        and the live state is older than a lease: after a flush, live owners renew first.
-        """
-        if state.owner == self.owner:  # claimed by this worker's previous process
-            return True
-        try:
-            if not await self._live.acquire(lease_name(ref), self.owner, self._lease):
-                return False
-            if state.owner is None:
-                return True
-            age = await self._live.age()
-        except DeliveryError:
-            return state.owner is None
-        silent = self._clock.now() - state.at >= self._lease
-        settled = age is not None and age >= self._lease
-        if silent and settled:
-            return True
-        await self._release(ref)
-        return False
 
     def _timers(self, execution: Execution, deadline: datetime | None) -> list[asyncio.TimerHandle]:
         if deadline is None:
@@ -331,13 +318,11 @@ class Engine:
             await self._store.put_new(open_marker(log.ref), b"")
             await self._hand_over(log.ref)
 
-    async def _release(self, ref: RunRef) -> None:
-        with contextlib.suppress(DeliveryError):
-            await self._live.release(lease_name(ref), self.owner)
-
-    async def _hand_over(self, ref: RunRef) -> None:
+    async def _hand_over(self, ref: RunRef) -> bool:
+        """Send the run to the queue; returns whether the queue accepted it."""
         try:
             await self._dispatcher.send([ref])
+            return True
         except DeliveryError as error:
             logger.warning(
                 "A run could not be handed over; the reaper will send it to the queue",
@@ -347,23 +332,21 @@ class Engine:
                     "error": str(error),
                 },
             )
+            return False
 
     def _attend(self) -> None:
         if not self._attendants:
             loop = asyncio.get_running_loop()
             self._attendants = [
-                loop.create_task(self._renew_leases()),
+                loop.create_task(self._keep_runs()),
                 loop.create_task(self._listen()),
             ]
 
-    async def _renew_leases(self) -> None:
+    async def _keep_runs(self) -> None:
+        """Renew the leases, and look for signals that no notice announced."""
         while True:
-            await self._clock.sleep(self._lease.total_seconds() / 4)
-            for ref in list(self._executions):
-                try:
-                    await self._live.acquire(lease_name(ref), self.owner, self._lease)
-                except DeliveryError:
-                    break
+            await self._clock.sleep(self._ownership.interval.total_seconds())
+            await self._ownership.renew([*self._executions])
             for execution in list(self._executions.values()):
                 execution.poke()
 
@@ -375,7 +358,7 @@ class Engine:
                         execution = self._executions.get(RunRef.parse(message.decode()))
                         if execution is not None:
                             execution.poke()
-            await self._clock.sleep(min(_PROBE, self._lease.total_seconds()))
+            await self._clock.sleep(min(_RECONNECT, self._lease.total_seconds()))
             for execution in list(self._executions.values()):
                 execution.poke()
 

@@ -19,7 +19,6 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import partial
 from typing import Protocol
 
@@ -32,10 +31,13 @@ from teamrun.runs.engine.calls import Calls
 from teamrun.runs.engine.decision import Decision, failure
 from teamrun.runs.engine.drafts import Draft, Drafts
 from teamrun.runs.engine.draining import drain
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.origin import RunOrigin
 from teamrun.runs.engine.outcomes import error_record
+from teamrun.runs.engine.ownership import Tenure
+from teamrun.runs.engine.protocol import PendingCall
 from teamrun.runs.log.attempts import latest_attempt
 from teamrun.runs.log.endings import ending, ending_of_cancel
 from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Signal, Step, Wait, Yield
@@ -44,7 +46,7 @@ from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.prefix import read_prefix
 from teamrun.runs.log.state import RunState
 
-__all__ = ["Execution", "ExecutionObserver", "Finish", "Program"]
+__all__ = ["Execution", "ExecutionObserver", "Program"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,30 +69,6 @@ _IDLE_YIELDS = 20
 
 Program = Callable[[Journal], Awaitable[End]]
 """The code of a run; it runs on the run's own loop and awaits only the journal."""
-
-
-class Finish(StrEnum):
-    """How an execution finished."""
-
-    ENDED = "ended"
-    """The run has ended."""
-    YIELDED = "yielded"
-    """This worker released the run; another worker should continue it."""
-    WAITING = "waiting"
-    """The run waits for a person or a time and needs no worker until then."""
-    HELD = "held"
-    """Another worker executes the run, or this one may not."""
-    ABSENT = "absent"
-    """The run does not exist, or does not exist yet."""
-    REFUSED = "refused"
-    """This process is shutting down; another one should execute the run."""
-    FAILED = "failed"
-    """An error prevented the execution; the reaper will send the run again."""
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether the message should be returned to the queue."""
-        return self is Finish.REFUSED
 
 
 class ExecutionObserver(Protocol):
@@ -130,6 +108,7 @@ class Execution:
         program: Program,
         clock: Clock,
         observer: ExecutionObserver,
+        tenure: Tenure | None = None,
         calls_nothing: bool = False,
     ) -> None:
         self._log = log
@@ -139,6 +118,7 @@ class Execution:
         self._program = program
         self._clock = clock
         self._observer = observer
+        self._tenure = tenure or Tenure()
         self._calls_nothing = calls_nothing
         self._epoch = 0
         self._calls = Calls(log=log, state=state, publish=observer.delta, nudge=self._nudge)
@@ -146,6 +126,7 @@ class Execution:
         self._journal: Journal | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._gate: Gate | None = None
+        self._announced: tuple[PendingCall, ...] = ()
         self._root: asyncio.Task[End] | None = None
         self._nudged = self._poked = self._stopping = self._show = False
 
@@ -187,7 +168,7 @@ class Execution:
         owner = self.state.owner
         while self.state.end is None:
             draft = self._first_duty() or Draft(
-                Claim(owner=self._log.writer),
+                self._tenure.claim(self._log.writer, self._clock.now()),
                 [] if self.state.started_at else [started_event(self.state)],
             )
             claiming = isinstance(draft.body, Claim)
@@ -198,9 +179,17 @@ class Execution:
             if entry is not None and claiming:
                 self._epoch = entry.epoch
                 return None
-            if self.state.end is None and self.state.owner != owner:
+            if self.state.end is None and not self._may_still_claim(owner):
                 return Finish.HELD
         return Finish.ENDED
+
+    def _may_still_claim(self, owner: str | None) -> bool:
+        """Whether the run may be taken from `owner`, which may have renewed its ownership."""
+        state = self.state
+        if state.owner != owner:
+            return False
+        is_ours = owner == self._log.writer
+        return is_ours or self._tenure.is_over(state, self._clock.now())
 
     def _first_duty(self) -> Draft | None:
         """The end of a run that is cancelled, has expired or makes no progress; None otherwise."""
@@ -299,6 +288,7 @@ class Execution:
         return root
 
     async def _live(self, journal: Journal, root: asyncio.Task[End]) -> Finish:
+        self._calls.has_lapsed = self._has_lapsed
         self._gate = gate = Gate(self.state, journal, self._calls)
         drafts = Drafts(self.state, journal, self._calls, gate)
         decision = Decision(self.state, journal, self._calls, gate, drafts, self._clock)
@@ -306,6 +296,9 @@ class Execution:
             return await self._write_end(_stopped_here(journal))
         self._calls.forget_expiries(journal.pending)
         while self.state.end is None:
+            if self._is_overdue():
+                self._stopping = True
+                self._calls.abandon_all()
             self._begin_calls()
             draft = decision.next(root, is_stopping=self._stopping, show=self._show)
             if draft is None:
@@ -322,9 +315,10 @@ class Execution:
                 continue
             self._show = False
             drafts.discard(draft)
+            self._calls.renewed()
             if (finish := _FINISHES.get(type(draft.body))) is not None:
                 return finish
-            gate.begin(draft.intents)
+            self._announced += draft.intents
             if not is_heard:
                 await self._deliver(journal, entry, live=True)
         return Finish.ENDED  # by another writer: the API may end a cancelled run without a claim
@@ -449,10 +443,27 @@ class Execution:
         journal.abandoned.clear()
 
     def _begin_calls(self) -> None:
-        """Start the calls that may start; none if run code has ended."""
+        """Start the calls that may start; none if the ownership has lapsed or run code has ended.
+
+        Calls whose intent is durable start even if this worker is stopping: no other worker could
+        know that they have not started.
+        """
+        if self._gate is None or self._has_lapsed():
+            return
+        announced, self._announced = self._announced, ()
+        self._gate.begin(announced)
         over = self._stopping or self._root is None or self._root.done()
-        if self._gate is not None and not over:
+        if not over:
             self._gate.open()
+
+    def _has_lapsed(self) -> bool:
+        """Whether another worker may have taken over; only the next write can tell."""
+        until = self.state.until
+        return until is not None and self._clock.now() >= until
+
+    def _is_overdue(self) -> bool:
+        """Whether the ownership has ended and cannot be renewed."""
+        return self.state.term_seconds is None and self._has_lapsed()
 
     async def _catch_up(self, journal: Journal) -> None:
         self._poked = False

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from teamrun.core.refs import RunRef
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish
 
 __all__ = ["Executor", "RunEngine", "Sweeper"]
 
@@ -18,6 +18,10 @@ class RunEngine(Protocol):
 
     async def execute(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
         """Execute the run as far as this process can."""
+        ...
+
+    async def pause(self, ref: RunRef) -> timedelta:
+        """How long to keep a message of a run that this process could not execute."""
         ...
 
     def stop(self) -> None:
@@ -82,8 +86,8 @@ class Executor:
             deadline: When the platform ends this process, if it does.
 
         Returns:
-            How the execution finished. If `Finish.is_refused`, the queue adapter returns the
-            message to the queue; otherwise it acknowledges the message.
+            How the execution finished. `Finish.receipt` is what the queue adapter does with the
+            message.
         """
         if self._stop.is_set():
             return Finish.REFUSED
@@ -112,6 +116,14 @@ class Executor:
             extra={"action": "executor.run_finished", "outcome": str(finish), **ids},
         )
         return finish
+
+    async def pause(self, ref: RunRef) -> timedelta:
+        """How long a message with the receipt `RETURN_LATER` stays invisible in the queue.
+
+        If another process executes the run and the log says until when, that time plus one lease;
+        otherwise one lease. Never negative.
+        """
+        return await self._engine.pause(ref)
 
     def stop(self) -> None:
         """Refuse new messages and hand every run over; does not wait."""

@@ -331,6 +331,8 @@ class Reaper:
                 with contained(ref):
                     await self._void(ref, open_marker(ref), now)
                 continue
+            if self._is_owned(ref, state, now):
+                continue
             if state.end is None and now - state.at < self._lease:
                 continue
             await self._send(ref, state, now)
@@ -340,6 +342,17 @@ class Reaper:
                 extra={"action": "reaper.run_resent", **ref.log_fields()},
             )
         return count
+
+    def _is_owned(self, ref: RunRef, state: RunState, now: datetime) -> bool:
+        """Whether the log says that the owner still has the run.
+
+        The run is not read again before that time, because each read costs requests to the store.
+        """
+        free_at = state.free_at(self._lease)
+        if free_at is None or now >= free_at:
+            return False
+        self._sent[ref] = _Hint(now, free_at - now, -1)
+        return True
 
     def _rests(self, ref: RunRef, now: datetime) -> bool:
         hint = self._sent.get(ref)

@@ -167,6 +167,11 @@ class Claim(_Body):
 
     kind: Literal["claim"] = "claim"
     owner: str
+    until: datetime | None = None
+    """When the ownership ends unless it is renewed; None if a lease in the live state decides."""
+    term_seconds: float | None = None
+    """Each later entry of the owner extends the ownership to this long after it; None if nothing
+    does, because a platform ends the owner at `until`."""
 
 
 @with_config(_LATER)

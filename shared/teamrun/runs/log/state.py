@@ -9,7 +9,7 @@ For the same reason nothing here reads a clock; times come from the entries.
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import ConfigDict, TypeAdapter, with_config
 
@@ -55,6 +55,10 @@ class RunState:
     """The number of claims so far. A writer with a lower epoch has lost the run."""
     owner: str | None = None
     """The worker that executes the run; None if it is unclaimed or was released."""
+    until: datetime | None = None
+    """When the ownership ends unless the owner renews it; None if a lease decides."""
+    term_seconds: float | None = None
+    """How long an entry of the owner extends the ownership; None if entries do not."""
     seq: int = 1
     """The sequence number of the next event."""
     emitted: int = 0
@@ -155,6 +159,14 @@ class RunState:
             times += [self.not_before, self.waiting and self.waiting.until]
         return min((time for time in times if time is not None), default=None)
 
+    def free_at(self, tolerance: timedelta) -> datetime | None:
+        """When another worker may take over a claimed run; None if no time in the log decides.
+
+        Args:
+            tolerance: For clocks that differ, and for the writes of a slow owner.
+        """
+        return None if self.owner is None or self.until is None else self.until + tolerance
+
     def doubtful(self) -> list[str]:
         """Calls whose effect would be unknown if the run ended now."""
         return [*self.unknown, *self.intents]
@@ -175,6 +187,8 @@ class RunState:
         self.at = entry.at
         self.seq = entry.seq + len(entry.events)
         self._apply_body(entry)
+        if self.term_seconds is not None and isinstance(entry.body, Claim | Step | Intent):
+            self.until = entry.at + timedelta(seconds=self.term_seconds)
         for event in entry.events:
             if event.type in _FOLLOWED:
                 self._apply_event(event)
@@ -183,19 +197,9 @@ class RunState:
         body = entry.body
         match body:
             case Claim():
-                self.epoch, self.owner = entry.epoch, body.owner
-                self.waiting = self.not_before = None
-                # Counted before any progress is known: a run that kills its worker writes nothing
-                # after its claim. A step, intent, wait or yield resets the count.
-                self.idle_claims += 1
-                self.started_at = self.started_at or entry.at
+                self._apply_claim(body, entry)
             case Step():
-                self.idle_claims = 0
-                if body.calls:  # a step of events alone is no progress: a hand-over repeats it
-                    self.idle_yields, self.diverged_since = 0, None
-                self.emitted += body.emitted
-                for call in body.calls:
-                    self._apply_call(call)
+                self._apply_step(body, entry)
             case Intent():
                 self.idle_claims = 0
                 self.intents.update(body.calls)
@@ -206,11 +210,30 @@ class RunState:
                 self._apply_release(body)
             case End():
                 self.owner, self.end, self.finished_at = None, body, entry.at
+                self.until = self.term_seconds = None
                 # An intent without an outcome can get none after the end.
                 self.unknown = self.doubtful()
                 self.emitted += body.emitted
             case Accepted():
                 self._inherit(body.prefix)
+
+    def _apply_claim(self, claim: Claim, entry: Entry) -> None:
+        self.epoch, self.owner = entry.epoch, claim.owner
+        self.until, self.term_seconds = claim.until, claim.term_seconds
+        self.waiting = self.not_before = None
+        # Counted before any progress is known: a run that kills its worker writes nothing after
+        # its claim. A step, intent, wait or yield resets the count.
+        self.idle_claims += 1
+        self.started_at = self.started_at or entry.at
+
+    def _apply_step(self, step: Step, entry: Entry) -> None:
+        if step.calls or entry.events:  # an empty step only renews the ownership
+            self.idle_claims = 0
+        if step.calls:  # a step of events alone is no progress: a hand-over repeats it
+            self.idle_yields, self.diverged_since = 0, None
+        self.emitted += step.emitted
+        for call in step.calls:
+            self._apply_call(call)
 
     def _inherit(self, prefix: Prefix | None) -> None:
         if prefix is not None:  # its usage was paid by the parent and does not count here
@@ -220,6 +243,7 @@ class RunState:
 
     def _apply_release(self, body: Wait | Yield) -> None:
         self.owner, self.idle_claims = None, 0
+        self.until = self.term_seconds = None
         self.emitted += body.emitted
         if isinstance(body, Wait):
             self.waiting = body
