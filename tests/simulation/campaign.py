@@ -36,6 +36,8 @@ class Tally:
         "retired",
         "claims",
         "taken over",
+        "without shared live state",
+        "taken over without shared live state",
         "unacknowledged",
         "void",
         "completed",

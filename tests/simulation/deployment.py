@@ -7,7 +7,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -22,8 +22,9 @@ from teamrun.core.refs import RunRef
 from teamrun.errors import StorageError
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine.engine import Engine
-from teamrun.runs.engine.execution import Finish
+from teamrun.runs.engine.finish import Finish, Receipt
 from teamrun.runs.engine.reaper import Reaper
+from teamrun.runs.log.entries import Entry, read_entry
 from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.service.service import RunService
 from teamrun.storage.memory import MemoryStore
@@ -70,7 +71,7 @@ class Process:
         self.frozen_until = 0.0
         self.steady_since = world.now
         self.store = world.store
-        self.live = world.live
+        self.live = world.live_of_process()
         self.rng = world.rng
         skew = world.rng.uniform(-1, 1) * world.weather.skew
         self.clock = ProcessClock(self, timedelta(seconds=skew))
@@ -196,12 +197,22 @@ class Worker(Process):
                 mine = [drive for drive in drives if drive.worker == self.name]
                 if mine:
                     mine[-1].sure = len(mine[-1].thread)
+            if not self.live.is_shared:
+                await self._settle(ref, finish.receipt)
         except StorageError:
             self.world.stats["gave up"] += 1
         finally:
             self.executing[ref] -= 1
             if not self.executing[ref]:
                 self.world.let_go(ref, self.name)
+
+    async def _settle(self, ref: RunRef, receipt: Receipt) -> None:
+        """Return a message as the adapter of a queue with delays does."""
+        if receipt is Receipt.RETURN:
+            self.world.enqueue(ref)
+        elif receipt is Receipt.RETURN_LATER:
+            pause = await self.engine.pause(ref)
+            self.world.enqueue(ref, after=pause.total_seconds())
 
     async def retire(self) -> None:
         """End as planned: yield everything, hurrying after a while."""
@@ -217,6 +228,7 @@ class Worker(Process):
         self.alive = False
 
     async def reach(self, drive: Drive, call_id: str, effects: Effects) -> int | None:
+        self.world.check_term(self, drive.run_id, call_id)
         await self.thawed()
         drive.made.append(call_id)
         drive.sure = len(drive.thread)
@@ -250,6 +262,7 @@ class Deployment:
         self._waiting: list[RunRef] = []
         self._queue_age = 0
         self._owners: dict[str, str] = {}
+        self._terms: dict[tuple[str, str], datetime] = {}
         self.ended: set[str] = set()
         self.void: set[str] = set()
         self.submitted = 0
@@ -264,6 +277,12 @@ class Deployment:
     def now(self) -> float:
         """Seconds since the beginning."""
         return self._loop.time()
+
+    def live_of_process(self) -> MemoryLive:
+        """The live state that a new process has."""
+        if self.weather.is_live_shared:
+            return self.live
+        return MemoryLive(clock=self._loop.time, is_shared=False)
 
     def visit(self, work: Coroutine[Any, Any, None]) -> None:
         """Let a client do something; the world is not over before it has done it."""
@@ -353,14 +372,14 @@ class Deployment:
 
     # Queue and live state
 
-    def enqueue(self, ref: RunRef) -> None:
-        """Take a message; it may be lost, doubled and late."""
+    def enqueue(self, ref: RunRef, *, after: float = 0) -> None:
+        """Take a message; it may be lost, doubled and late, and is delivered `after` seconds."""
         weather, rng = self.weather, self.rng
         copies = (
             1 + (rng.random() < weather.message_doubled) - (rng.random() < weather.message_lost)
         )
         for _ in range(copies):
-            delay = rng.random() * weather.message_delay
+            delay = after + rng.random() * weather.message_delay
             self._loop.call_later(delay, self._arrive, ref, self._queue_age)
 
     def _arrive(self, ref: RunRef, age: int) -> None:
@@ -393,6 +412,8 @@ class Deployment:
         if not log:
             return
         kind = data.partition(b'"kind":"')[2].partition(b'"')[0]
+        if not process.live.is_shared and kind in (b"claim", b"step", b"intent"):
+            self._note_term(process, folder.rpartition("/")[2], read_entry(data))
         if kind == b"claim":
             self._claimed(process, folder.rpartition("/")[2])
         elif kind in (b"wait", b"yield", b"end"):
@@ -401,6 +422,17 @@ class Deployment:
                 self.ended.add(folder)
                 if key.endswith("/000000.json"):
                     self.void.add(folder)
+
+    def _note_term(self, process: Process, run_id: str, entry: Entry) -> None:
+        """An owner has renewed its term."""
+        self._terms[run_id, process.name] = entry.at + timedelta(seconds=LEASE)
+
+    def check_term(self, process: Process, run_id: str, call_id: str) -> None:
+        """A call starts: only within the term of its owner, as that one's clock says."""
+        until = self._terms.get((run_id, process.name))
+        is_frozen = process.frozen_until > self.now
+        if until is not None and not is_frozen and process.clock.now() >= until:
+            self.ledger.fault(f"I14 {process.name} began {call_id} after its term ({run_id})")
 
     def let_go(self, ref: RunRef, owner: str) -> None:
         """An owner has come to the end of its execution, if only since storage did not answer."""
@@ -415,6 +447,7 @@ class Deployment:
         if not isinstance(owner, Worker) or owner is process:
             return
         self.stats["taken over"] += 1
+        self.stats["taken over without shared live state"] += not process.live.is_shared
         ref = RunRef(TENANT, run_id)
         steady = self.now - owner.steady_since >= 2 * LEASE
         if owner.alive and owner.executing[ref] and steady:

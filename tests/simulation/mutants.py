@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.simulation.ports import StorePort
-from tests.simulation.weather import LEASE, ORPHAN, Weather
+from tests.simulation.weather import LEASE, ORPHAN, Weather, apart
 
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
@@ -20,6 +20,7 @@ from teamrun.runs.engine.drafts import Draft, Drafts
 from teamrun.runs.engine.execution import Execution
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
+from teamrun.runs.engine.ownership import Tenure
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.entries import Accepted, CallRecord, Entry, Signal, Step
 from teamrun.runs.log.keys import created_at, entry_key
@@ -325,9 +326,51 @@ def _repeat_what_is_unknown(patch: Patch) -> None:
     patch.setattr(Gate, "_admit", admit)
 
 
+def _always(*_: object) -> bool:
+    return True
+
+
+def _never(*_: object) -> bool:
+    return False
+
+
+def _none(*_: object) -> None:
+    return None
+
+
+def _take_over_within_the_term(patch: Patch) -> None:
+    patch.setattr(Tenure, "is_over", _always)
+    patch.setattr(Reaper, "_is_owned", _never)
+
+
+def _go_on_after_the_term(patch: Patch) -> None:
+    patch.setattr(Execution, "_has_lapsed", _never)
+
+
+def _never_renew(patch: Patch) -> None:
+    patch.setattr(Decision, "_renew_at", _none)
+
+
 _zombies = partial(replace, crash=0.0, freeze=0.03, freeze_s=5 * LEASE, long_calls=0.5)
 _lonely_apis = partial(replace, crash=0.0, freeze=0.15, freeze_s=5 * LEASE, message_lost=1.0)
-_flushes = partial(replace, crash=0.0, freeze=0.0, live_down=0.0, flush_every=1.0, long_calls=0.5)
+_flushes = partial(
+    replace,
+    is_live_shared=True,
+    crash=0.0,
+    freeze=0.0,
+    live_down=0.0,
+    flush_every=1.0,
+    long_calls=0.5,
+)
+
+
+def _apart(weather: Weather) -> Weather:
+    return replace(apart(weather), crash=0.0, message_doubled=0.5, long_calls=0.4)
+
+
+def _frozen_apart(weather: Weather) -> Weather:
+    return apart(_zombies(weather))
+
 
 MUTANTS = (
     Mutant("drop the fence", _no_fence, focus=_zombies, seed=229116028670158),
@@ -353,7 +396,7 @@ MUTANTS = (
         "delete the marker of an orphan without void",
         _no_void,
         focus=_lonely_apis,
-        seed=271527395726334,
+        seed=130228954694033,
     ),
     Mutant(
         "take over at once after a flush",
@@ -363,4 +406,14 @@ MUTANTS = (
     ),
     Mutant("begin a write without an intent", _no_intent, seed=53831916081527),
     Mutant("repeat a write whose outcome is unknown", _repeat_what_is_unknown, seed=40336478017053),
+    Mutant(
+        "take over within the term of an owner",
+        _take_over_within_the_term,
+        focus=_apart,
+        seed=91124486715281,
+    ),
+    Mutant(
+        "go on after the own term", _go_on_after_the_term, focus=_frozen_apart, seed=65332374280693
+    ),
+    Mutant("never renew the own term", _never_renew, focus=_apart, seed=145389614953924),
 )

@@ -18,7 +18,7 @@ from unittest.mock import patch
 from tests.simulation.clients import Clients
 from tests.simulation.deployment import Deployment
 from tests.simulation.invariants import violations
-from tests.simulation.weather import ORPHAN, Weather, draw
+from tests.simulation.weather import ORPHAN, Weather, apart, draw
 from tests.simulation.world import Livelock, VirtualClock, VirtualLoop, run_virtually
 
 from teamrun.messages import origin
@@ -27,6 +27,8 @@ from teamrun.runs.log import keys
 
 __all__ = ["Outcome", "run_schedule"]
 
+_APART = 0.3
+"""The part of schedules in which processes have no common live state."""
 _TURBULENCE = 45.0
 _CALM = 400.0
 _LONG_CALM = 7_300.0
@@ -116,7 +118,10 @@ async def _run(
     assert isinstance(loop, VirtualLoop)
     loop.set_exception_handler(lambda loop, context: None)
     loop.allow(_STEPS)
-    weather = focus(draw(rng))
+    weather = draw(rng)
+    if random.Random(seed + 2).random() < _APART:
+        weather = apart(weather)
+    weather = focus(weather)
     world = Deployment(rng, weather, sweeps=sweeps)
     clients = Clients(world)
     world.submitted = rng.choice((1, 2, 2, 3))
@@ -137,6 +142,7 @@ async def _run(
         outcome.violations = [*world.ledger.faults, repr(error)]
     outcome.runs = len(world.runs())
     world.stats["operations"] = world.operations
+    world.stats["without shared live state"] += not weather.is_live_shared
     world.stats["void"] = len(world.void)
     outcome.fingerprint = await _fingerprint(world)
     world.close()

@@ -4,10 +4,10 @@ Some schedules have one kind of fault and much of it, some have a little of ever
 behind one fault shows without it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
-__all__ = ["LEASE", "ORPHAN", "Weather", "clear", "draw"]
+__all__ = ["LEASE", "ORPHAN", "Weather", "apart", "clear", "draw"]
 
 LEASE = 10.0
 """Seconds."""
@@ -48,6 +48,8 @@ class Weather:
     """The part of calls outside that take longer than a lease."""
     skew: float = 0
     """Seconds by which clocks of processes are off, at most."""
+    is_live_shared: bool = True
+    """Processes share leases and notices; if not, claims have a term in the log."""
 
 
 _SLOW = ((0, 0, 0.001, 0.01), (0, 0.01, 0.1, 0.5), (0.02,), (0, 0, 0, 0.6))
@@ -55,7 +57,15 @@ _SLOW = ((0, 0, 0.001, 0.01), (0, 0.01, 0.1, 0.5), (0.02,), (0, 0, 0, 0.6))
 
 def clear(weather: Weather) -> Weather:
     """The same world without faults."""
-    return Weather(latencies=(0, 0.001), skew=weather.skew)
+    return Weather(latencies=(0, 0.001), skew=weather.skew, is_live_shared=weather.is_live_shared)
+
+
+def apart(weather: Weather) -> Weather:
+    """The same weather over processes without a common live state.
+
+    A term in the log compares clocks, so these differ by half a lease at most.
+    """
+    return replace(weather, is_live_shared=False, skew=min(weather.skew, LEASE / 4))
 
 
 def draw(rng: Random) -> Weather:
