@@ -4,6 +4,7 @@ Another host, such as a cloud function, is one class here and one row in `HOSTS`
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -46,12 +47,14 @@ class _Process:
     environ: dict[str, str]
     ready: str
     """The action or message of the log line that reports readiness."""
+    name: str = ""
+    """Of its log file, if there are several of the module."""
     _process: "subprocess.Popen[bytes] | None" = None
     _count: int = 0
 
     def start(self) -> None:
         self._count += 1
-        log = self.folder / f"{self.module}.{self._count}.log"
+        log = self.folder / f"{self.module}{self.name}.{self._count}.log"
         with log.open("wb") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self.module],
@@ -61,6 +64,11 @@ class _Process:
                 stderr=out,
             )
         until(lambda: self.ready in log.read_text(encoding="utf-8"), f"{self.module} is ready")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def end(self, number: int) -> None:
         assert self._process is not None
@@ -124,6 +132,51 @@ def _celery_worker(folder: Path) -> Generator[Host]:
         yield _Deployment(folder, f"http://127.0.0.1:{port}", worker)
 
 
+@dataclass
+class _Workers:
+    """Implements `Host` with several workers, of which the one that owns a run is ended."""
+
+    folder: Path
+    url: str
+    workers: list[_Process]
+
+    def replace(self) -> None:
+        for worker in self.workers:
+            worker.end(signal.SIGTERM)
+            worker.start()
+
+    def lose(self) -> None:
+        owner = self._owner()
+        owner.kill()
+        owner.start()
+
+    def _owner(self) -> _Process:
+        """The worker of the newest claim in the store."""
+        logs = (self.folder / "data" / "store").rglob("log/*.json")
+        entries = [json.loads(path.read_bytes()) for path in logs]
+        claims = [entry for entry in entries if entry["kind"] == "claim"]
+        pid = max(claims, key=lambda entry: entry["at"])["writer"].rsplit("-", 2)[1]
+        return next(worker for worker in self.workers if worker.pid == int(pid))
+
+
+@contextmanager
+def _workers_with_a_queue_alone(folder: Path) -> Generator[Host]:
+    """Two workers and an API that have a queue and a store, and no common live state."""
+    port = free_port()
+    with ExitStack() as stack:
+        server = stack.enter_context(valkey())
+        environ = {**_environ(folder, port), "TEAMRUN_QUEUE_URL": server.url}
+        api = _Process("teamrun_api", folder, environ, " running on ")
+        names = ("first", "second")
+        workers = [
+            _Process("teamrun_worker", folder, environ, "worker.ready", name) for name in names
+        ]
+        stack.enter_context(contextlib.closing(_Closing(api, *workers)))
+        for process in (api, *workers):
+            process.start()
+        yield _Workers(folder, f"http://127.0.0.1:{port}", workers)
+
+
 class _Closing:
     def __init__(self, *processes: _Process) -> None:
         self._processes = processes
@@ -136,4 +189,5 @@ class _Closing:
 HOSTS: dict[str, Callable[[Path], AbstractContextManager[Host]]] = {
     "api that executes": _api_that_executes,
     "celery worker": _celery_worker,
+    "two workers without shared live state": _workers_with_a_queue_alone,
 }
