@@ -349,6 +349,7 @@ def _go_on_after_the_term(patch: Patch) -> None:
 
 def _never_renew(patch: Patch) -> None:
     patch.setattr(Decision, "_renew_at", _none)
+    patch.setattr(Execution, "_has_lapsed", _never)  # otherwise it waits for a renewal
 
 
 _zombies = partial(replace, crash=0.0, freeze=0.03, freeze_s=5 * LEASE, long_calls=0.5)
@@ -415,5 +416,5 @@ MUTANTS = (
     Mutant(
         "go on after the own term", _go_on_after_the_term, focus=_frozen_apart, seed=65332374280693
     ),
-    Mutant("never renew the own term", _never_renew, focus=_apart, seed=145389614953924),
+    Mutant("never renew the own term", _never_renew, focus=_apart, seed=214427739342469),
 )

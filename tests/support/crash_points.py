@@ -143,6 +143,7 @@ class WatchedLive:
         self._live = live
         self._points = points
         self._held: set[str] = set()
+        self.is_shared = live.is_shared
 
     async def acquire(self, name: str, owner: str, lease: timedelta) -> bool:
         if not name.startswith("run:") or name in self._held:

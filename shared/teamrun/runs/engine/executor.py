@@ -121,7 +121,7 @@ class Executor:
         """How long a message with the receipt `RETURN_LATER` stays invisible in the queue.
 
         If another process executes the run and the log says until when, that time plus one lease;
-        otherwise one lease. Never negative.
+        otherwise one lease. Always positive.
         """
         return await self._engine.pause(ref)
 

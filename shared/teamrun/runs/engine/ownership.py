@@ -137,8 +137,11 @@ class Ownership:
                 await self._live.release(lease_name(ref), self._owner)
 
     def pause(self, state: RunState | None) -> timedelta:
-        """How long to keep the message of a run that this worker could not execute."""
+        """How long to keep the message of a run that this worker could not execute.
+
+        Never nothing: an owner that is late, perhaps this worker, may still renew its term.
+        """
         free_at = state and state.free_at(self._lease)
         if free_at is None:
             return self._lease
-        return max(free_at - self._clock.now(), timedelta())
+        return max(free_at - self._clock.now(), self.interval)
