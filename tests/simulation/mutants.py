@@ -386,9 +386,9 @@ MUTANTS = (
         seed=57016906451500,
     ),
     Mutant("own results before those of others", _own_results_first, seed=25682493445142),
-    Mutant("act on what a notice says", _act_on_notices, seed=271466297681205),
-    Mutant("resolve recorded calls at once in a replay", _resolve_at_once, seed=241693863575274),
-    Mutant("drain by ticks", _drain_by_ticks, seed=30621361892548),
+    Mutant("act on what a notice says", _act_on_notices, seed=196353803459398),
+    Mutant("resolve recorded calls at once in a replay", _resolve_at_once, seed=33209018379),
+    Mutant("drain by ticks", _drain_by_ticks, seed=89195704305741),
     Mutant("deliver before it is durable", _deliver_before_durable, seed=131837843393611),
     Mutant("keep what was heard before a lost race", _keep_what_was_heard, seed=39802663540566),
     Mutant("begin a call before its cause is durable", _call_before_durable, seed=273649775128790),
@@ -416,5 +416,5 @@ MUTANTS = (
     Mutant(
         "go on after the own term", _go_on_after_the_term, focus=_frozen_apart, seed=65332374280693
     ),
-    Mutant("never renew the own term", _never_renew, focus=_apart, seed=214427739342469),
+    Mutant("never renew the own term", _never_renew, focus=_apart, seed=276724616807257),
 )

@@ -524,6 +524,7 @@ class Execution:
 
     async def _close_journal(self) -> None:
         self._gate = self._root = None
+        self._announced = ()
         journal, self._journal = self._journal, None
         if journal is None:
             return
