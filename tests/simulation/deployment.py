@@ -301,6 +301,7 @@ class Deployment:
         task = self._loop.create_task(self._watched(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # if it is cancelled before it begins
 
     async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
         try:
