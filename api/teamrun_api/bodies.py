@@ -81,9 +81,9 @@ def _check_names(data: bytes) -> None:
 def _invalid(error: ValidationError, value: object, model: type[BaseModel]) -> InvalidBody:
     faults = [_fault_of(misfit, model) for misfit in misfits(error, value)]
     first = faults[0]
-    where = first.pointer or "the body"
+    where = f"{first.pointer}: " if first.pointer else ""  # else the text begins with the body
     more = f" ({len(faults) - 1} more in `errors`)" if len(faults) > 1 else ""
-    return InvalidBody(f"{where}: {first.detail}{more}", faults=faults[:MAX_FAULTS])
+    return InvalidBody(f"{where}{first.detail}{more}", faults=faults[:MAX_FAULTS])
 
 
 def _fault_of(misfit: Misfit, model: type[BaseModel]) -> RequestFault:

@@ -234,6 +234,13 @@ BAD = [
     ),
     Bad("no input", {"team": "writers"}, "/input", "missing"),
     Bad(
+        "a delay and a time",
+        {"team": "writers", "input": "x", "delay_seconds": 1, "run_at": "2101-01-01T00:00:00Z"},
+        "",
+        "value_error",
+        "run_at",
+    ),
+    Bad(
         "wrong field",
         {"team": "writers", "imput": "x", "input": "x"},
         "/imput",
@@ -288,6 +295,10 @@ def test_an_invalid_body_is_422_with_the_field_and_the_remedy(case: Bad) -> None
             fault = next(item for item in problem["errors"] if item["pointer"] == case.pointer)
             assert fault["code"] == case.code
             assert case.says in problem["detail"]
+            if problem["code"] == "invalid_body":
+                first = problem["errors"][0]
+                location = f"{first['pointer']}: " if first["pointer"] else ""
+                assert problem["detail"].startswith(location + first["detail"])
             assert w.mailbox.refs == []
 
     serve(scenario())
