@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from teamrun.agents.toolset import AnyTool
 from teamrun.core.checks import checked_count, checked_instance, wrong_type
@@ -13,6 +14,7 @@ from teamrun.memory.base import Memory
 from teamrun.messages.llm import LLMMessage, UserMessage
 from teamrun.models.base import ChatCompletionClient
 from teamrun.tools.workbench import Workbench
+from teamrun.validation import misfits
 
 __all__ = [
     "checked_content_type",
@@ -72,19 +74,26 @@ def read_content(content_type: type[ContentT], text: str, *, agent: str) -> Cont
         ModelError: The answer does not fit the class.
     """
     fenced = _FENCED.fullmatch(text)
+    answer = fenced[1] if fenced else text
     try:
-        return content_type.model_validate_json(fenced[1] if fenced else text)
+        return content_type.model_validate_json(answer)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'the answer'}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
+        found = " ".join(
+            misfit.sentence(repr(".".join(map(str, misfit.path))) if misfit.path else "The answer")
+            for misfit in misfits(error, _parsed(answer))
         )
         raise ModelError(
-            f"The model's answer to agent {agent!r} does not fit {content_type.__name__}. "
-            f"{problems}.",
+            f"The model's answer to agent {agent!r} does not fit {content_type.__name__}. {found}",
             retryable=True,
             unreadable=True,
         ) from error
+
+
+def _parsed(answer: str) -> object:
+    try:
+        return from_json(answer)
+    except ValueError:
+        return answer
 
 
 def checked_workbenches(

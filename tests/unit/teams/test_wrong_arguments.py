@@ -1,11 +1,12 @@
 """Arguments that a type checker would refuse are refused by name, when they are given."""
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from teamrun.agents import AssistantAgent
 from teamrun.conditions import (
@@ -20,6 +21,7 @@ from teamrun.errors import ModelError, UsageError
 from teamrun.models import OpenAIChatCompletionClient
 from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
 from teamrun.testing import ScriptedModel
+from teamrun.validation import misfits
 
 
 def agent(name: Any = "a", model: Any = None, **options: Any) -> AssistantAgent:
@@ -137,3 +139,32 @@ async def test_a_structured_answer_that_does_not_fit_is_an_error_of_the_model(te
         await asked.run(task="?")
     assert raised.value.data["unreadable"] is True
     assert "https://" not in raised.value.message
+
+
+class Review(BaseModel):
+    verdict: Verdict
+    points: list[int]
+
+
+@pytest.mark.parametrize(
+    ("answer", "paths"),
+    [
+        ({"verdict": {"approved": "s3cret"}, "points": []}, ["verdict.approved"]),
+        ({"verdict": {}, "points": [1, "s3cret"]}, ["verdict.approved", "points.1"]),
+        ({"points": "s3cret"}, ["verdict", "points"]),
+    ],
+)
+async def test_each_fault_of_a_structured_answer_has_its_path_and_the_wording_of_every_refusal(
+    answer: dict[str, Any], paths: list[str]
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Review.model_validate(answer)
+    found = misfits(refused.value, answer)
+    assert [".".join(map(str, misfit.path)) for misfit in found] == paths
+
+    asked = agent(model=ScriptedModel([json.dumps(answer)]), output_content_type=Review)
+    with pytest.raises(ModelError) as raised:
+        await asked.run(task="?")
+    faults = [misfit.sentence(repr(path)) for misfit, path in zip(found, paths, strict=True)]
+    assert raised.value.message.endswith(" ".join(["does not fit Review.", *faults]))
+    assert "s3cret" not in raised.value.message
