@@ -170,7 +170,7 @@ def _act_on_notices(patch: Patch) -> None:
     def act(self: Any) -> None:
         journal = self._journal
         for signal in published.pop(self._log.ref, []):
-            answer = None if journal is None else journal.hear(signal)
+            answer = None if journal is None else journal.receive(signal)
             if journal is not None and answer is not None:
                 journal.deliver(answer)
                 asyncio.get_running_loop().call_soon(journal.loop.drain, 1_000)

@@ -63,8 +63,8 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
         question = Question(
             agent=_path_of(spec.definition, handoff.source), type="input", prompt=handoff.to_text()
         )
-        said = await ask_person(journal, question)
-        task = HandoffMessage(source=handoff.target, target=handoff.source, content=said)
+        answer = await ask_person(journal, question)
+        task = HandoffMessage(source=handoff.target, target=handoff.source, content=answer)
     return End(
         status="completed",
         stop_reason=team.stop_reason,

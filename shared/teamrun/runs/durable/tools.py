@@ -240,11 +240,11 @@ async def _approval(
     prompt = f"May {agent} call {tool}({to_json(args).decode()})?"
     record = await _ask(journal, path, prompt, "approve", "reject")
     approved = record.error is None and record.value["decision"] == "approve"
-    told = "tool.call.approved" if approved else "tool.call.denied"
-    journal.emit(told, agent=agent, data={"tool_call_id": call_id, "tool": tool})
+    event_type = "tool.call.approved" if approved else "tool.call.denied"
+    journal.emit(event_type, agent=agent, data={"tool_call_id": call_id, "tool": tool})
     if not approved:
-        said = record.error.message if record.error else record.value["content"]
-        raise NotApproved(f"The call was not approved. {said or ''}".rstrip())
+        reason = record.error.message if record.error else record.value["content"]
+        raise NotApproved(f"The call was not approved. {reason or ''}".rstrip())
 
 
 def _reporter(call_context: CallContext, tool: str) -> Any:

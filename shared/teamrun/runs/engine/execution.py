@@ -425,7 +425,7 @@ class Execution:
                 await self._drain(journal, start=start and left == 0)
 
     async def _deliver_signal(self, journal: Journal, signal: Signal) -> None:
-        answer = journal.hear(signal)
+        answer = journal.receive(signal)
         if answer is not None:
             journal.deliver(answer)
             await self._drain(journal)

@@ -183,7 +183,7 @@ class Journal:
         finally:
             del self.questions.asked[action_id]
 
-    def hear(self, signal: Signal) -> CallRecord | None:
+    def receive(self, signal: Signal) -> CallRecord | None:
         """Take a signal: a message to the team, or an answer to a question.
 
         Messages that the team has not read when it ends are reported as unread.

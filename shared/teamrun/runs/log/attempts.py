@@ -48,8 +48,8 @@ def undone(entries: Iterable[Entry], undo: Undo) -> list[Entry]:
     for entry in entries:
         body = entry.body
         emitted = int(getattr(body, "emitted", 0))
-        said = min(emitted, left)
-        left -= said
+        kept_events = min(emitted, left)
+        left -= kept_events
         own = [event for event in entry.events[emitted:] if not _reports_undone(event, undo)]
         if isinstance(body, Step):
             calls = list(body.calls)
@@ -57,10 +57,10 @@ def undone(entries: Iterable[Entry], undo: Undo) -> list[Entry]:
                 is_after = is_after or call.call_id in undo.calls
                 calls[n] = replace(call, unawaited=True) if is_after else call
             calls = [call for call in calls if call.call_id not in undo.calls]
-            body = replace(body, calls=calls, emitted=said)
-        elif said < emitted:
-            body = body.model_copy(update={"emitted": said})
-        kept.append(replace(entry, events=[*entry.events[:said], *own], body=body))
+            body = replace(body, calls=calls, emitted=kept_events)
+        elif kept_events < emitted:
+            body = body.model_copy(update={"emitted": kept_events})
+        kept.append(replace(entry, events=[*entry.events[:kept_events], *own], body=body))
     return kept
 
 

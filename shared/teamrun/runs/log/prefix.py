@@ -67,8 +67,8 @@ def without_failure(entries: list[Entry]) -> list[Entry]:
             "'start'.",
             pointer="/from",
         )
-    said = replace(entries[-1], body=Step(emitted=end.emitted))
-    return _shared(_before_open_intent(undone(latest_attempt([*entries[:-1], said]), end.undo)))
+    last = replace(entries[-1], body=Step(emitted=end.emitted))
+    return _shared(_before_open_intent(undone(latest_attempt([*entries[:-1], last]), end.undo)))
 
 
 async def write_prefix(log: RunLog, entries: list[Entry], parent: RunLog) -> Prefix:
@@ -111,9 +111,9 @@ def with_message(entries: list[Entry], given: str | InputMessage) -> list[Entry]
     driving = [n for n, entry in enumerate(entries) if _drives(entry)]
     at = driving[-1] if driving else len(entries)
     signal = Signal(signal="message", content=message.content, source=message.source)
-    said = replace(entries[at - 1], n=0, events=[], body=signal)
+    addition = replace(entries[at - 1], n=0, events=[], body=signal)
     rest = [entry for entry in entries[at + 1 :] if not isinstance(entry.body, Step)]
-    return [*entries[:at], said, *entries[at : at + 1], *rest]
+    return [*entries[:at], addition, *entries[at : at + 1], *rest]
 
 
 def turns_of(entries: Iterable[Entry]) -> int:
@@ -197,8 +197,8 @@ def _given(entry: Entry) -> Entry | None:
         case Step():
             return replace(entry, events=_kept(entry.events))
         case Intent() | Wait() | Yield():
-            said = entry.events[: body.emitted]
-            return replace(entry, events=said, body=Step(emitted=len(said)))
+            events = entry.events[: body.emitted]
+            return replace(entry, events=events, body=Step(emitted=len(events)))
         case Signal() if body.signal in ("input", "message"):
             return replace(entry, events=_kept(entry.events))
         case _:
