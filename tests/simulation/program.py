@@ -15,7 +15,7 @@ from typing import Any
 from teamrun.messages.llm import RequestUsage
 from teamrun.messages.origin import new_id, now
 from teamrun.runs.engine.journal import Journal
-from teamrun.runs.engine.protocol import CallContext, CallKind, Outcome
+from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.log.entries import End, ErrorRecord
 
 Thread = list[tuple[Any, ...]]
@@ -68,7 +68,7 @@ class Code:
             status="completed", stop_reason="done", output={"text": str(digest(self.thread))}
         )
 
-    async def _call(self, path: str, kind: CallKind) -> int:
+    async def _call(self, path: str, kind: str) -> int:
         assert self._journal is not None
         position = self._journal.position(path, kind)
         perform = self.outside.performer(f"{path}/{kind}:{position}")

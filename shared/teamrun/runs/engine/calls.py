@@ -11,7 +11,7 @@ from teamrun.core.call import CallInfo, agent_name, current_call
 from teamrun.json_types import JsonObject
 from teamrun.messages.recordable import PairJoiner, reportable
 from teamrun.runs.engine.outcomes import failed_outcome, log_failure, recorded
-from teamrun.runs.engine.protocol import CallKind, Outcome, PendingCall, Perform
+from teamrun.runs.engine.protocol import Outcome, PendingCall, Perform
 from teamrun.runs.log.entries import ArtifactRecord, CallRecord, ErrorRecord, LoggedEvent
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.state import RunState
@@ -61,7 +61,7 @@ def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallR
 
 
 def _failed(call: PendingCall, error: BaseException, info: CallInfo) -> Outcome:
-    log_failure(error, info, **{call.kind: call.name} if call.kind != "agent" else {})
+    log_failure(error, info, **{call.kind: call.name})
     return failed_outcome(error, agent=call.agent)
 
 
@@ -363,7 +363,7 @@ class OpenCall:
             self._calls.publish({"agent": agent_name(self.info.agent), "data": {"text": text}})
 
     async def make(
-        self, kind: CallKind, name: str, position: int, perform: Perform, arguments: str
+        self, kind: str, name: str, position: int, perform: Perform, arguments: str
     ) -> Outcome:
         """Make a call inside this one, with its own record, limits and events."""
         outer = self.info

@@ -1,6 +1,7 @@
 """Calls that were made inside the recorded or interrupted turns of custom agents."""
 
 from teamrun.runs.log.entries import CallRecord
+from teamrun.runs.log.kinds import CALL_KINDS
 
 __all__ = ["InnerCalls"]
 
@@ -25,7 +26,7 @@ class InnerCalls:
 
     def record(self, call: CallRecord) -> None:
         """Count a call inside a turn, or conclude a turn."""
-        if call.kind == "agent":
+        if CALL_KINDS[call.kind].has_calls_inside:
             path, made = call.call_id.rpartition("/")[0], self._open.pop(call.call_id, ())
             self._made[path] = self._made.get(path, 0) + len(made)
         if call.within is not None:

@@ -21,7 +21,7 @@ from teamrun.runs.engine.inbox import Inbox
 from teamrun.runs.engine.inner_calls import InnerCalls
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.origin import RunOrigin
-from teamrun.runs.engine.protocol import CallKind, PendingCall, Perform, Question
+from teamrun.runs.engine.protocol import PendingCall, Perform, Question
 from teamrun.runs.engine.questions import Questions, required, withdrawn
 from teamrun.runs.engine.tool_memory import ToolMemory
 from teamrun.runs.engine.transcript import Transcript
@@ -78,7 +78,7 @@ class Journal:
     def _emit_event(self, event: LoggedEvent) -> None:
         self.emit(event.type, agent=event.agent, data=event.data)
 
-    def position(self, agent: str, kind: CallKind) -> int:
+    def position(self, agent: str, kind: str) -> int:
         """Reserve the number of the agent's next call of that kind."""
         key = f"{agent}/{kind}"
         k = self._positions.get(key, 0)
@@ -88,7 +88,7 @@ class Journal:
     async def call(
         self,
         agent: str,
-        kind: CallKind,
+        kind: str,
         name: str,
         position: int,
         perform: Perform | None,
@@ -100,7 +100,7 @@ class Journal:
 
         Args:
             agent: The path of the agent; with `kind` and `position` it identifies the call.
-            kind: The kind of call.
+            kind: The name of a row of `CALL_KINDS`.
             name: The name of the model profile or tool.
             position: The result of `position()`.
             perform: Makes the call; None if a person answers it.

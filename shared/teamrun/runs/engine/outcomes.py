@@ -90,12 +90,12 @@ def log_failure(error: BaseException, info: CallInfo, **names: str) -> None:
         "A call failed",
         exc_info=None if on_purpose else error,
         extra={
+            **names,  # first: of a custom agent, the path is logged in place of the name
             "action": "engine.call_failed",
             "run_id": info.run_id,
             "agent": info.agent,
             "call_id": info.call_id,
             "error": type(error).__name__,
-            **names,
         },
     )
 

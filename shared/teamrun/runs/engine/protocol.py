@@ -12,10 +12,7 @@ from teamrun.json_types import JsonObject
 from teamrun.messages.llm import RequestUsage
 from teamrun.runs.log.entries import ArtifactRecord, CallRecord, Decision, ErrorRecord
 
-__all__ = ["CallContext", "CallKind", "Outcome", "PendingCall", "Perform", "Question"]
-
-CallKind = Literal["model", "tool", "memory", "input", "agent"]
-"""What run code can request from outside."""
+__all__ = ["CallContext", "Outcome", "PendingCall", "Perform", "Question"]
 
 
 @dataclass(slots=True)
@@ -55,12 +52,12 @@ class CallContext(Protocol):
         ...
 
     async def make(
-        self, kind: CallKind, name: str, position: int, perform: "Perform", arguments: str
+        self, kind: str, name: str, position: int, perform: "Perform", arguments: str
     ) -> Outcome:
         """Make a call inside this one, with its own record, limits and events.
 
         Args:
-            kind: The kind of call.
+            kind: The name of a row of `CALL_KINDS`.
             name: The name of the model profile.
             position: Its number inside this call.
             perform: Makes the call.
@@ -109,7 +106,8 @@ class PendingCall:
     """A call that run code waits for."""
 
     call_id: str
-    kind: CallKind
+    kind: str
+    """The name of a row of `CALL_KINDS`."""
     name: str
     agent: str
     position: int

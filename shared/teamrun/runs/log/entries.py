@@ -16,6 +16,7 @@ from pydantic_core import from_json, to_json
 from teamrun.json_types import JsonObject
 from teamrun.messages.llm import RequestUsage
 from teamrun.messages.recordable import recordable
+from teamrun.runs.log.kinds import KindName
 from teamrun.runs.log.spec import RunSpec
 
 __all__ = [
@@ -111,7 +112,7 @@ class CallRecord:
     """A completed call, whose outcome a replay delivers again."""
 
     call_id: str
-    kind: Literal["model", "tool", "memory", "input", "agent"]
+    kind: KindName
     name: str
     value: Any = None
     error: ErrorRecord | None = None

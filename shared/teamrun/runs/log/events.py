@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import CallRecord, End, ErrorRecord, LoggedEvent
+from teamrun.runs.log.kinds import CALL_KINDS
 from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.usage import Level
@@ -84,7 +85,7 @@ def call_events(record: CallRecord, *, agent: str, detail: JsonObject) -> list[L
         agent: The name of the agent that made it.
         detail: Additional data for the event.
     """
-    if record.kind == "input":  # expired; the entry of an answer has its own event
+    if CALL_KINDS[record.kind].is_question:  # expired; the entry of an answer has its own event
         return [received_event(agent, record.call_id, "expired")]
     data: JsonObject = {
         "call_id": record.call_id,

@@ -11,6 +11,7 @@ from decimal import Decimal
 from teamrun.core.exposition import head, sample
 from teamrun.core.refs import RunRef
 from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Step
+from teamrun.runs.log.kinds import CALL_KINDS
 from teamrun.runs.log.state import RunState
 
 __all__ = ["RunMetrics"]
@@ -21,8 +22,8 @@ class RunMetrics:
 
     def __init__(self) -> None:
         self._ended: Counter[tuple[str, str]] = Counter()
-        self._model_calls: Counter[tuple[str, str]] = Counter()
-        self._tool_calls: Counter[str] = Counter()
+        self._calls: Counter[tuple[str, str, str]] = Counter()
+        """By the counter of the kind, model profile ("" without one), and outcome."""
         self._cost_usd: dict[str, Decimal] = {}
         self._claims = 0
 
@@ -42,13 +43,13 @@ class RunMetrics:
                 pass
 
     def _count(self, call: CallRecord) -> None:
-        outcome = "completed" if call.error is None else call.error.code
-        if call.kind == "model":
-            self._model_calls[call.name, outcome] += 1
-            if call.cost_usd is not None:
-                self._cost_usd[call.name] = self._cost_usd.get(call.name, Decimal()) + call.cost_usd
-        elif call.kind == "tool":
-            self._tool_calls[outcome] += 1
+        kind = CALL_KINDS[call.kind]
+        if kind.counter is not None:
+            outcome = "completed" if call.error is None else call.error.code
+            profile = call.name if kind.is_by_profile else ""
+            self._calls[kind.counter, profile, outcome] += 1
+        if kind.is_by_profile and call.cost_usd is not None:
+            self._cost_usd[call.name] = self._cost_usd.get(call.name, Decimal()) + call.cost_usd
 
     def lines(self) -> Iterator[str]:
         """The metrics in the Prometheus text format."""
@@ -58,14 +59,13 @@ class RunMetrics:
         yield from head(name, "counter", "Runs ended by this process.")
         for (status, code), count in sorted(self._ended.items()):
             yield sample(name, count, {"status": status, "stop_code": code})
-        name = "teamrun_model_calls_total"
-        yield from head(name, "counter", "Model calls: completed, or the code of the error.")
-        for (profile, outcome), count in sorted(self._model_calls.items()):
-            yield sample(name, count, {"profile": profile, "outcome": outcome})
-        name = "teamrun_tool_calls_total"
-        yield from head(name, "counter", "Tool calls: completed, or the code of the error.")
-        for outcome, count in sorted(self._tool_calls.items()):
-            yield sample(name, count, {"outcome": outcome})
+        for counter in dict.fromkeys(kind.counter for kind in CALL_KINDS.values() if kind.counter):
+            name, subject = f"teamrun_{counter}_total", counter.replace("_", " ").capitalize()
+            yield from head(name, "counter", f"{subject}: completed, or the code of the error.")
+            for (counted, profile, outcome), count in sorted(self._calls.items()):
+                if counted == counter:
+                    labels = {"profile": profile} if profile else {}
+                    yield sample(name, count, {**labels, "outcome": outcome})
         name = "teamrun_model_cost_usd_total"
         yield from head(name, "counter", "Cost of model calls whose price is known, in US dollars.")
         for profile, cost in sorted(self._cost_usd.items()):

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from teamrun.runs.log.entries import CallRecord
+from teamrun.runs.log.kinds import CALL_KINDS, CallCounter
 from teamrun.runs.log.limits import AgentLimits, Limits
 
 __all__ = ["Level", "RunUsage", "Usage", "count", "has_counts", "levels"]
@@ -23,6 +24,11 @@ class Usage:
     tool_calls: int = 0
     cost_usd: Decimal | None = None
     """US dollars, for models whose price is known; None if no price is known."""
+
+    @property
+    def tokens(self) -> int:
+        """Input and output tokens together."""
+        return self.input_tokens + self.output_tokens
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,17 +50,18 @@ CODES = {"max_cost_usd": "budget_exceeded", "timeout_seconds": "timeout"}
 
 def count(usage: RunUsage, call: CallRecord) -> None:
     """Add a recorded call."""
+    kind = CALL_KINDS[call.kind]
     agent = (call.within or call.call_id).split("/")[-2]
     counted = [usage, usage.by_agent.setdefault(agent, Usage())]
-    if call.kind == "model":
+    if kind.is_by_profile:
         counted.append(usage.by_model.setdefault(call.name, Usage()))
     for each in counted:
-        _add(each, call)
+        _add(each, call, kind.counter)
 
 
-def _add(usage: Usage, call: CallRecord) -> None:
-    usage.model_calls += call.kind == "model"
-    usage.tool_calls += call.kind == "tool"
+def _add(usage: Usage, call: CallRecord, counter: CallCounter | None) -> None:
+    if counter is not None:
+        setattr(usage, counter, getattr(usage, counter) + 1)
     if (used := call.usage) is not None:
         usage.input_tokens += used.prompt_tokens
         usage.output_tokens += used.completion_tokens
@@ -116,7 +123,7 @@ def levels(
         limits: The limits of the run.
         usage: The recorded usage.
         agent: The name of the agent that makes the call.
-        kind: The kind of call: `model`, `tool` or another.
+        kind: The name of the kind of call.
         turn: The current turn of the team, from 1.
         under_way: The number of calls that have started and are not yet recorded, by kind.
     """
@@ -132,22 +139,23 @@ def levels(
 def _levels(
     limits: AgentLimits, used: Usage, kind: str, under_way: Mapping[str, int], prefix: str
 ) -> Iterator[Level]:
-    counts: list[tuple[str, int | None, int]] = []
-    if kind == "tool":
-        counts.append(
-            ("max_tool_calls", limits.max_tool_calls, used.tool_calls + under_way.get(kind, 0))
-        )
-    if kind == "model":
-        tokens = used.input_tokens + used.output_tokens
-        counts += [
-            ("max_model_calls", limits.max_model_calls, used.model_calls + under_way.get(kind, 0)),
-            ("max_input_tokens", limits.max_input_tokens, used.input_tokens),
-            ("max_output_tokens", limits.max_output_tokens, used.output_tokens),
-            ("max_tokens", limits.max_tokens, tokens),
-        ]
-        if limits.max_cost_usd is not None:
-            cost, most = float(used.cost_usd or 0), float(limits.max_cost_usd)
-            yield Level(f"{prefix}max_cost_usd", cost, most)
-    for name, limit, count in counts:
-        if limit is not None:
-            yield Level(prefix + name, count, limit)
+    row = CALL_KINDS[kind]
+    for name in row.limits:
+        limit: int | Decimal | None = getattr(limits, name)
+        if limit is None:
+            continue
+        field_name = name.removeprefix("max_")
+        amount: int | Decimal | None = getattr(used, field_name)
+        if field_name == row.counter:
+            amount = (amount or 0) + _sharing(row.counter, under_way)
+        yield Level(f"{prefix}{name}", _number(amount), _number(limit))
+
+
+def _sharing(counter: CallCounter | None, under_way: Mapping[str, int]) -> int:
+    """The number of calls under way of all kinds that one counter counts."""
+    return sum(n for kind, n in under_way.items() if CALL_KINDS[kind].counter == counter)
+
+
+def _number(amount: int | Decimal | None) -> float:
+    """A count as it is; an amount of money as a float."""
+    return amount if isinstance(amount, int) else float(amount or 0)
