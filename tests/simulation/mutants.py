@@ -374,7 +374,7 @@ def _frozen_apart(weather: Weather) -> Weather:
 
 
 MUTANTS = (
-    Mutant("drop the fence", _no_fence, focus=_zombies, seed=229116028670158),
+    Mutant("drop the fence", _no_fence, focus=_zombies, seed=36779881390214),
     Mutant("overwrite instead of put-if-absent", _overwrite, seed=186090004922077),
     Mutant("skip the nonce", _no_nonce, seed=262219673960830),
     Mutant("no reaper", sweeps=False, seed=122127076343715),

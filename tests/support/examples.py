@@ -4,9 +4,10 @@ import os
 
 from hypothesis import settings
 
-__all__ = ["examples", "use_profiles"]
+__all__ = ["FULL", "examples", "use_profiles"]
 
-_FULL = 100
+FULL = 100
+"""The number of examples of a property in a whole run."""
 
 
 def use_profiles() -> None:
@@ -16,10 +17,10 @@ def use_profiles() -> None:
     """
     same = bool(os.environ.get("CI"))
     settings.register_profile("fast", max_examples=30, deadline=None, derandomize=same)
-    settings.register_profile("full", max_examples=_FULL, deadline=None, derandomize=same)
+    settings.register_profile("full", max_examples=FULL, deadline=None, derandomize=same)
     settings.load_profile("fast")
 
 
 def examples(full: int) -> settings:
     """Settings of a test that tries `full` examples in a whole run, in proportion in a fast one."""
-    return settings(max_examples=max(1, full * settings().max_examples // _FULL))
+    return settings(max_examples=max(1, full * settings().max_examples // FULL))

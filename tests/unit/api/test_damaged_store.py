@@ -16,6 +16,7 @@ from teamrun.live.base import View
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.log.announcer import view_key
 from teamrun.runs.log.keys import entry_key
+from teamrun.runs.service.listing import RunFilter
 from teamrun.storage.memory import MemoryStore
 from teamrun_api.app import create_app
 from teamrun_api.settings import ApiSettings
@@ -94,6 +95,20 @@ class Facts:
             answer = await here.get(f"{path}/result")
             facts.results[name] = answer.json() if answer.status_code == 200 else None
         return facts
+
+
+@pytest.fixture(scope="module")
+def facts(whole: Wreck) -> Facts:
+    """What an undamaged store answers; the same for each test."""
+
+    async def read() -> Facts:
+        here = await Deployment.over(whole)
+        try:
+            return await Facts.of(here, whole)
+        finally:
+            await here.close()
+
+    return asyncio.run(read())
 
 
 async def check_the_run(here: Deployment, whole: Wreck, facts: Facts, name: str) -> None:
@@ -177,18 +192,20 @@ async def check_that_work_goes_on(here: Deployment, whole: Wreck, hurt: str | No
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.id)
-async def test_damage_to_one_object_stops_no_other_run(damage: Damage, whole: Wreck) -> None:
+async def test_damage_to_one_object_stops_no_other_run(
+    damage: Damage, whole: Wreck, facts: Facts
+) -> None:
     # With a view, the bodies of entries are not read, so damage in one is not seen.
     may_be_warm = damage.id != "events of a wrong shape"
 
-    async def one(here: Deployment, key: str, facts: Facts, *, is_warm: bool) -> str | None:
+    async def one(here: Deployment, key: str, *, is_warm: bool) -> str | None:
         data = damage.do(whole.objects[key])
         if data == whole.objects[key] or (not whole.objects[key] and damage.id not in OF_MARKERS):
             return None
         await here.restore(whole)
         hurt = whole.owner_of(key)
         if is_warm:
-            await Facts.of(here, whole)
+            await here.cluster.service.list(TENANT, RunFilter())
         await (here.store.delete(key) if data is None else here.store.put(key, data))
         if hurt is not None and "/runs/" in key:
             await check_the_run(here, whole, facts, hurt)
@@ -204,11 +221,10 @@ async def test_damage_to_one_object_stops_no_other_run(damage: Damage, whole: Wr
         return seen
 
     here = await Deployment.over(whole)
-    facts = await Facts.of(here, whole)
     seen = set[str | None]()
     for count, key in enumerate(whole.objects):
         async with asyncio.timeout(10):
-            seen.add(await one(here, key, facts, is_warm=may_be_warm and count % 2 == 0))
+            seen.add(await one(here, key, is_warm=may_be_warm and count % 2 == 0))
     await here.close()
     assert "unreadable" in seen
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import examples
 from typer.testing import CliRunner
 
 from teamrun.cli.app import app
@@ -34,11 +35,13 @@ FILES = {
     "script.json": SCRIPT_JSON,
     "team.json": TEAM,
 }
+DEEP = 1_200
+"""More than Python's limit of recursion; a deeper nesting only takes longer to scan."""
 ODD: list[bytes] = [
     *(b"\0", b"\x01", b"\x1b[31m", b"\x7f", b"\xc2\x85", b"\xff", b"\xc3", b"\xef\xbb\xbf"),
     *(b"\xed\xa0\xbd", b'"\\ud83d"', b'"\\0"', b'"\\e[2J"', b"\xff\xfe", b"\xe2\x80\xa8", b"\r"),
     *(b"9" * 5000, b"0x" + b"f" * 5000, b"1e999", b".inf", b".nan", b"NaN", b"-0", b"0b_", b"1:30"),
-    *(b"[" * 5000, b"{" * 5000, b"{a: " * 3000, b"- " * 3000, b"? " * 3000, b"&a ", b"*a", b"<<: "),
+    *(b"[" * DEEP, b"{" * DEEP, b"{a: " * DEEP, b"- " * DEEP, b"? " * DEEP, b"&a ", b"*a", b"<<: "),
     *(b"!!int x", b"!!int ''", b"!!bool maybe", b"!!float y", b"!!binary _", b"!!python/name:os"),
     *(b"---\n", b"...\n", b"%YAML 9.9\n", b"%TAG ! x\n", b"\t", b"${", b"${A:-${B}}", b"#", b"'"),
     *(b"2026-13-45", b"yes", b"null", b"[]", b"{}", b"~", b": ", b"|\n", b">\n", b"@", b"`"),
@@ -94,7 +97,7 @@ def test_an_odd_piece_at_the_beginning_and_at_the_end_gives_no_traceback(
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=60, deadline=None)
+@examples(100)
 @given(changes=st.lists(spliced, min_size=1, max_size=3))
 def test_a_damaged_file_gives_no_traceback(
     name: str, changes: list[tuple[int, int, bytes]]
@@ -106,7 +109,7 @@ def test_a_damaged_file_gives_no_traceback(
     invoked({**unchanged(), name: data}, *COMMANDS["json" if name == "team.json" else "check"])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(100)
 @given(data=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_any_bytes_are_a_definition_or_wrong_use(data: bytes) -> None:
     invoked({**unchanged(), "teamrun.yaml": data}, "check")
