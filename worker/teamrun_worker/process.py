@@ -71,7 +71,9 @@ def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
         grace=settings.grace,
         on_lost=_end_process,
     )
-    app = make_app(redis, accept=host.submit, queues=settings.queues, prefix=namespace_of(settings))
+    app = make_app(
+        redis, accept=host.submit, queues=settings.run_queues, prefix=namespace_of(settings)
+    )
     look_often(app)
     host.start()
     if settings.heartbeat is not None:

@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic_settings import NoDecode
 
-from teamrun.dispatch.queues import RUN_QUEUES, Queue
+from teamrun.dispatch.queues import Queue
 from teamrun.settings import CommonSettings
 
 __all__ = ["WorkerSettings"]
 
 
-RunQueue = Literal[Queue.INTERACTIVE, Queue.BATCH]
+RunQueue = Literal["interactive", "batch"]
+"""The names of `RUN_QUEUES`."""
 
 
 def _listed(value: object) -> object:
@@ -25,7 +26,7 @@ class WorkerSettings(CommonSettings):
 
     queues: Annotated[
         tuple[RunQueue, ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)
-    ] = RUN_QUEUES
+    ] = ("interactive", "batch")
     """The queues to consume, separated by commas: `interactive` and `batch`. A worker takes a
     message from `batch` only when none waits in `interactive`."""
 
@@ -52,6 +53,11 @@ class WorkerSettings(CommonSettings):
     metrics_host: str = "127.0.0.1"
     """The address to bind the metrics port to. The metrics need no key, so bind only to a network
     that may read them."""
+
+    @property
+    def run_queues(self) -> list[Queue]:
+        """`queues` as members of the table."""
+        return [Queue(name) for name in self.queues]
 
     @property
     def grace(self) -> timedelta:

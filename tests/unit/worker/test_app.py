@@ -4,8 +4,11 @@ import pytest
 
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import OLD_QUEUE, TASK
-from teamrun.dispatch.queues import Queue
+from teamrun.dispatch.queues import RUN_QUEUES, Queue
+from teamrun.errors import UsageError
+from teamrun.settings import load_settings
 from teamrun_worker.app import make_app
+from teamrun_worker.settings import WorkerSettings
 
 
 def test_the_settings_of_celery_are_the_measured_ones() -> None:
@@ -55,3 +58,19 @@ def test_the_task_hands_over_the_runs_that_the_message_names() -> None:
 
     runs = [RunRef("default", "run_1"), RunRef("default", "run_2")]
     assert taken == [(runs, Queue.INTERACTIVE)]
+
+
+def test_by_default_a_worker_consumes_every_queue_of_runs() -> None:
+    assert load_settings(WorkerSettings).run_queues == [*RUN_QUEUES]
+
+
+@pytest.mark.parametrize("names", ["hooks", "Batch", "interactive,", "batch;interactive"])
+def test_an_unknown_queue_is_refused_with_the_names_that_exist(
+    names: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAMRUN_QUEUES", names)
+    with pytest.raises(UsageError) as caught:
+        load_settings(WorkerSettings)
+    assert "TEAMRUN_QUEUES" in caught.value.message
+    assert all(repr(str(queue)) in caught.value.message for queue in RUN_QUEUES)
+    assert "<" not in caught.value.message
