@@ -14,6 +14,7 @@ from tests.simulation.weather import LEASE, ORPHAN, Weather, apart
 
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
+from teamrun.runs.engine import execution
 from teamrun.runs.engine.admission import Gate
 from teamrun.runs.engine.decision import Decision
 from teamrun.runs.engine.drafts import Draft, Drafts
@@ -22,6 +23,7 @@ from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.ownership import Tenure
 from teamrun.runs.engine.reaper import Reaper
+from teamrun.runs.engine.stops import early_end
 from teamrun.runs.log.entries import Accepted, CallRecord, Entry, Signal, Step
 from teamrun.runs.log.keys import created_at, entry_key
 from teamrun.runs.log.log import RunLog
@@ -103,13 +105,12 @@ def _ignore_cancel(patch: Patch) -> None:
     def inner(part: Any) -> RunState:
         return part._state
 
-    def outer(part: Any) -> RunState:
-        return part.state
+    def itself(state: Any) -> RunState:
+        return state
 
     patch.setattr(Decision, "next", blind(Decision.next, inner))
     patch.setattr(Gate, "open", blind(Gate.open, inner))
-    first_duty = blind(getattr(Execution, "_first_duty"), outer)  # noqa: B009 - private
-    patch.setattr(Execution, "_first_duty", first_duty)
+    patch.setattr(execution, "early_end", blind(early_end, itself))
 
 
 def _resend_after_a_lost_race(patch: Patch) -> None:

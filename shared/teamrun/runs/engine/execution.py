@@ -18,12 +18,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
 from teamrun.core.clock import Clock
-from teamrun.errors import Diverged, Runaway, RunError, Unavailable
+from teamrun.errors import Diverged, Runaway, Unavailable
 from teamrun.json_types import JsonObject
 from teamrun.messages.origin import current_origin
 from teamrun.runs.engine.admission import Gate
@@ -35,13 +35,13 @@ from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.origin import RunOrigin
-from teamrun.runs.engine.outcomes import error_record
 from teamrun.runs.engine.ownership import Tenure
 from teamrun.runs.engine.protocol import PendingCall
+from teamrun.runs.engine.stops import diverged, early_end, stopped_here
 from teamrun.runs.log.attempts import latest_attempt
-from teamrun.runs.log.endings import ending, ending_of_cancel
+from teamrun.runs.log.endings import ending
 from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Signal, Step, Wait, Yield
-from teamrun.runs.log.events import paused_event, retried_event, started_event
+from teamrun.runs.log.events import started_event
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.prefix import read_prefix
 from teamrun.runs.log.state import RunState
@@ -49,22 +49,6 @@ from teamrun.runs.log.state import RunState
 __all__ = ["Execution", "ExecutionObserver", "Program"]
 
 logger = logging.getLogger(__name__)
-
-
-_POISON_CLAIMS = 5
-"""Consecutive claims without progress after which a run fails."""
-
-
-_DIVERGED_PAUSE = timedelta(minutes=1)
-"""The wait before another worker tries a run whose log does not match this worker's code."""
-
-
-_DIVERGED_PATIENCE = timedelta(hours=1)
-"""How long other workers try such a run before it is paused; a deployment may take that long."""
-
-
-_IDLE_YIELDS = 20
-"""Consecutive hand-overs without a completed call after which a run fails."""
 
 
 Program = Callable[[Journal], Awaitable[End]]
@@ -167,7 +151,7 @@ class Execution:
     async def _claim(self) -> Finish | None:
         owner = self.state.owner
         while self.state.end is None:
-            draft = self._first_duty() or Draft(
+            draft = early_end(self.state, self._clock.now()) or Draft(
                 self._tenure.claim(self._log.writer, self._clock.now()),
                 [] if self.state.started_at else [started_event(self.state)],
             )
@@ -190,30 +174,6 @@ class Execution:
             return False
         is_ours = owner == self._log.writer
         return is_ours or self._tenure.is_over(state, self._clock.now())
-
-    def _first_duty(self) -> Draft | None:
-        """The end of a run that is cancelled, has expired or makes no progress; None otherwise."""
-        state, now = self.state, self._clock.now()
-        if (cancelling := ending_of_cancel(state)) is not None:
-            return Draft(*cancelling)
-        expires_at = state.spec.expires_at
-        if state.epoch == 0 and expires_at is not None and now >= expires_at:
-            return Draft(*ending(End(status="expired", stop_code="expired"), state))
-        if state.idle_claims >= _POISON_CLAIMS:
-            return _given_up(
-                state,
-                "poison",
-                f"{_POISON_CLAIMS} workers in a row stopped while executing this run; "
-                "check their logs, then retry the run.",
-            )
-        if state.idle_yields >= _IDLE_YIELDS:
-            return _given_up(
-                state,
-                "no_progress",
-                f"The run was handed over {_IDLE_YIELDS} times without completing a call; "
-                "increase the grace period of its workers.",
-            )
-        return None
 
     # Driving
 
@@ -246,7 +206,7 @@ class Execution:
         except Diverged as error:
             if self._calls_nothing:
                 return await self._write_end(failure(error))
-            return await self._write_last(partial(self._diverged, error))
+            return await self._write_last(partial(diverged, self.state, error))
 
     async def _start_over(self) -> None:
         """Forget what run code has received before it was durable, and read the log again."""
@@ -263,18 +223,6 @@ class Execution:
         if since:
             return latest_attempt(entry for entry in self._entries if entry.n >= since)
         return latest_attempt([*self._prefix, *self._entries])
-
-    def _diverged(self, error: Diverged) -> Draft:
-        """Hand the run over to workers whose code may match the log; after an hour, pause it.
-
-        During a rolling deployment, workers of the previous release can still continue the run.
-        """
-        now, since = self._clock.now(), self.state.diverged_since
-        if since is not None and now - since >= _DIVERGED_PATIENCE:
-            return Draft(Wait(why="diverged"), [paused_event(error_record(error))])
-        until = now + _DIVERGED_PAUSE
-        event = retried_event(error_record(error), self.state.attempts, until)
-        return Draft(Yield(why="diverged", until=until), [event])
 
     def _begin(self, journal: Journal) -> asyncio.Task[End]:
         """Start run code, at the first claim, after the entries before it have been delivered.
@@ -293,7 +241,7 @@ class Execution:
         drafts = Drafts(self.state, journal, self._calls, gate)
         decision = Decision(self.state, journal, self._calls, gate, drafts, self._clock)
         if self._calls_nothing and not root.done():
-            return await self._write_end(_stopped_here(journal))
+            return await self._write_end(stopped_here(journal))
         self._calls.forget_expiries(journal.pending)
         while self.state.end is None:
             if self._is_overdue():
@@ -325,13 +273,14 @@ class Execution:
 
     async def _write_end(self, end: End) -> Finish:
         """End the run outside `_live`."""
-        return await self._write_last(lambda: Draft(*ending(end, self.state)))
+        return await self._write_last(lambda _: Draft(*ending(end, self.state)))
 
-    async def _write_last(self, form: Callable[[], Draft]) -> Finish:
+    async def _write_last(self, form: Callable[[datetime], Draft]) -> Finish:
         """Write the last entry outside `_live`; a cancel or another owner takes precedence."""
         self._calls.abandon_all()
         while self.state.end is None:
-            draft = self._first_duty() or form()
+            now = self._clock.now()
+            draft = early_end(self.state, now) or form(now)
             if await self._append(draft) is not None:
                 return _FINISHES[type(draft.body)]
             await self._caught_up()
@@ -548,17 +497,3 @@ _FINISHES: dict[type, Finish] = {
 
 async def _run_program(program: Program, journal: Journal) -> End:
     return await program(journal)
-
-
-def _stopped_here(journal: Journal) -> End:
-    """The end of a replay whose log is over before run code is."""
-    waits = ", ".join(sorted(journal.pending)) or "nothing of this run"
-    return End(
-        status="failed", stop_code="stopped_here", stop_reason=f"The code waits for {waits}."
-    )
-
-
-def _given_up(state: RunState, code: str, why: str) -> Draft:
-    error = error_record(RunError(why)).model_copy(update={"code": code})
-    end = End(status="failed", stop_reason=why, stop_code=code, error=error)
-    return Draft(*ending(end, state))
