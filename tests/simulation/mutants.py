@@ -268,7 +268,7 @@ def _take_over_after_a_flush(patch: Patch) -> None:
     patch.setattr(MemoryLive, "age", age)
 
 
-def _keep_what_was_heard(patch: Patch) -> None:
+def _keep_what_was_received(patch: Patch) -> None:
     append = Execution._append  # pyright: ignore[reportPrivateUsage]
 
     async def insist(self: Any, draft: Draft) -> Entry | None:
@@ -284,14 +284,14 @@ def _keep_what_was_heard(patch: Patch) -> None:
 
 
 def _call_before_durable(patch: Patch) -> None:
-    hear = Execution._hear  # pyright: ignore[reportPrivateUsage]
+    deliver_early = Execution._deliver_early  # pyright: ignore[reportPrivateUsage]
 
     async def hurry(self: Any, *rest: Any) -> bool:
-        is_heard = await hear(self, *rest)
+        is_delivered = await deliver_early(self, *rest)
         self._begin_calls()
-        return is_heard
+        return is_delivered
 
-    patch.setattr(Execution, "_hear", hurry)
+    patch.setattr(Execution, "_deliver_early", hurry)
 
 
 def _other_time(patch: Patch) -> None:
@@ -391,9 +391,11 @@ MUTANTS = (
     Mutant("resolve recorded calls at once in a replay", _resolve_at_once, seed=33209018379),
     Mutant("drain by ticks", _drain_by_ticks, seed=89195704305741),
     Mutant("deliver before it is durable", _deliver_before_durable, seed=131837843393611),
-    Mutant("keep what was heard before a lost race", _keep_what_was_heard, seed=39802663540566),
+    Mutant(
+        "keep what was received before a lost race", _keep_what_was_received, seed=39802663540566
+    ),
     Mutant("begin a call before its cause is durable", _call_before_durable, seed=273649775128790),
-    Mutant("write another time than run code heard", _other_time),
+    Mutant("write another time than run code received", _other_time),
     Mutant(
         "delete the marker of an orphan without void",
         _no_void,

@@ -123,15 +123,15 @@ class JournaledAgent(BaseChatAgent):
             UnknownOutcome: The turn has outside effects, and its worker was lost in the middle.
             AgentFailed: The agent raised another exception.
         """
-        journal, heard = self._journal, list(messages)
+        journal, received = self._journal, list(messages)
 
         async def perform(call_context: CallContext) -> Outcome:
-            return await self._perform(call_context, heard)
+            return await self._perform(call_context, received)
 
         position = journal.position(self._path, "agent")
         digest = None
         if getattr(self._inner, "effects", "none") == "write":
-            digest = sha256(to_json([message.dump() for message in heard])).hexdigest()
+            digest = sha256(to_json([message.dump() for message in received])).hexdigest()
         record = await journal.call(
             self._path, "agent", self.name, position, perform, arguments_digest=digest
         )

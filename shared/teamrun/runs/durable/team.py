@@ -53,7 +53,7 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     team = build_team(spec.definition, registry, wiring)
     narrator = Narrator(journal)
     team.observer = narrator
-    team.inbox = partial(_heard, journal)
+    team.inbox = partial(_unread, journal)
     task = _task(spec.input)
     while True:
         result = await _one_task(team, task, narrator)
@@ -108,7 +108,7 @@ async def _one_task(team: BaseGroupChat, task: Task, narrator: Narrator) -> Task
     return result
 
 
-def _heard(journal: Journal) -> list[BaseChatMessage]:
+def _unread(journal: Journal) -> list[BaseChatMessage]:
     """The messages that people have sent to the team since this was last called."""
     signals = journal.inbox.take()
     return [TextMessage(content=each.content or "", source=each.source) for each in signals]

@@ -7,7 +7,7 @@ claimed the run. Four rules make a run a pure function of its log:
   requests then depends on what was delivered, and not on timing.
 - One entry at a time is formed, delivered and made durable. Run code may receive outcomes before
   they are durable, but until then no call starts and no event leaves; if another writer was first,
-  run code is built anew by a replay (`_hear`).
+  run code is built anew by a replay (`_deliver_early`).
 - Entries of other writers (a cancel, an answer) are delivered at their place in the log, before any
   further entry of this worker.
 - A call without a record starts only when the whole log has been delivered. Otherwise it could be
@@ -254,10 +254,10 @@ class Execution:
                 if self._poked:
                     await self._catch_up(journal)
                 continue
-            is_heard = await self._hear(journal, drafts, draft)
+            is_delivered = await self._deliver_early(journal, drafts, draft)
             entry = await self._append(draft)
             if entry is None:
-                if is_heard:
+                if is_delivered:
                     raise _Overtaken
                 await self._catch_up(journal)
                 continue
@@ -267,7 +267,7 @@ class Execution:
             if (finish := _FINISHES.get(type(draft.body))) is not None:
                 return finish
             self._announced += draft.intents
-            if not is_heard:
+            if not is_delivered:
                 await self._deliver(journal, entry, live=True)
         return Finish.ENDED  # by another writer: the API may end a cancelled run without a claim
 
@@ -313,7 +313,7 @@ class Execution:
             raise _Fenced
         self.state.apply(entry)
 
-    async def _hear(self, journal: Journal, drafts: Drafts, draft: Draft) -> bool:
+    async def _deliver_early(self, journal: Journal, drafts: Drafts, draft: Draft) -> bool:
         """Deliver the outcomes of a draft before it is durable; their entry then has what follows.
 
         A turn then takes one entry. Until the entry is durable, no call starts and no event leaves.

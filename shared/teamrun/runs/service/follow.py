@@ -42,14 +42,14 @@ class RunFollower:
         """See `RunService.wait`."""
         ref = run_ref(tenant, run_id)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout.total_seconds()), self._hearing(ref) as heard:
+            async with asyncio.timeout(timeout.total_seconds()), self._listening(ref) as notices:
                 while True:
                     run = await read_run(self._reader, ref)
                     changed = revision is not None and run.revision != revision
                     resting = revision is None and run.status in _AT_REST
                     if changed or resting or run.status in TERMINAL:
                         return run
-                    await anext(heard)
+                    await anext(notices)
         return await read_run(self._reader, ref)
 
     async def events(
@@ -74,8 +74,8 @@ class RunFollower:
         """See `RunService.follow`."""
         ref = run_ref(tenant, run_id)
         async with (
-            self._hearing(ref) as heard,
-            contextlib.aclosing(self._growth(ref, after, heard)) as news,
+            self._listening(ref) as notices,
+            contextlib.aclosing(self._growth(ref, after, notices)) as news,
         ):
             async for item in news:
                 if isinstance(item, list):
@@ -85,7 +85,7 @@ class RunFollower:
                     yield Delta.model_validate_json(item)
 
     async def _growth(
-        self, ref: RunRef, after: int, heard: AsyncIterator[bytes]
+        self, ref: RunRef, after: int, notices: AsyncIterator[bytes]
     ) -> AsyncGenerator[list[JsonObject] | bytes, None]:
         """The entries with the events after `after`, up to the last, and the deltas in between."""
         log, newest = self._reader.log(ref), JsonObject()
@@ -94,14 +94,14 @@ class RunFollower:
                 newest = documents[-1]
                 yield documents
         while newest["kind"] != "end":
-            while (message := await anext(heard)) != GROWN:
+            while (message := await anext(notices)) != GROWN:
                 yield message
             if documents := await log.documents_on(newest["n"] + 1):
                 newest = documents[-1]
                 yield documents
 
     @contextlib.asynccontextmanager
-    async def _hearing(self, ref: RunRef) -> AsyncGenerator[AsyncIterator[bytes], None]:
+    async def _listening(self, ref: RunRef) -> AsyncGenerator[AsyncIterator[bytes], None]:
         """The live messages of a run, and `GROWN` after each second without one."""
         async with contextlib.AsyncExitStack() as stack:
             messages: AsyncIterator[bytes] | None = None
