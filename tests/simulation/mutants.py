@@ -375,7 +375,7 @@ def _frozen_apart(weather: Weather) -> Weather:
 
 
 MUTANTS = (
-    Mutant("drop the fence", _no_fence, focus=_zombies, seed=36779881390214),
+    Mutant("drop the fence", _no_fence, focus=_zombies, seed=88040355527924),
     Mutant("overwrite instead of put-if-absent", _overwrite, seed=186090004922077),
     Mutant("skip the nonce", _no_nonce, seed=262219673960830),
     Mutant("no reaper", sweeps=False, seed=122127076343715),
@@ -389,12 +389,12 @@ MUTANTS = (
     Mutant("own results before those of others", _own_results_first, seed=25682493445142),
     Mutant("act on what a notice says", _act_on_notices, seed=196353803459398),
     Mutant("resolve recorded calls at once in a replay", _resolve_at_once, seed=33209018379),
-    Mutant("drain by ticks", _drain_by_ticks, seed=89195704305741),
+    Mutant("drain by ticks", _drain_by_ticks, seed=34013788881217),
     Mutant("deliver before it is durable", _deliver_before_durable, seed=131837843393611),
     Mutant(
         "keep what was received before a lost race", _keep_what_was_received, seed=39802663540566
     ),
-    Mutant("begin a call before its cause is durable", _call_before_durable, seed=273649775128790),
+    Mutant("begin a call before its cause is durable", _call_before_durable, seed=117119379350575),
     Mutant("write another time than run code received", _other_time),
     Mutant(
         "delete the marker of an orphan without void",
@@ -406,7 +406,7 @@ MUTANTS = (
         "take over at once after a flush",
         _take_over_after_a_flush,
         focus=_flushes,
-        seed=248897461223929,
+        seed=125495654848330,
     ),
     Mutant("begin a write without an intent", _no_intent, seed=53831916081527),
     Mutant("repeat a write whose outcome is unknown", _repeat_what_is_unknown, seed=40336478017053),

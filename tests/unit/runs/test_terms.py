@@ -4,7 +4,8 @@ Time is virtual: timers fire at once, in order, and every process has a live sta
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
@@ -14,10 +15,14 @@ import pytest
 from tests.simulation.world import VirtualLoop, run_virtually
 from tests.support.runs import TENANT, Cluster, ShiftedClock, closing_clusters, solo
 
+from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
+from teamrun.errors import DeliveryError
+from teamrun.live.memory import MemoryLive
 from teamrun.messages.llm import CreateResult
 from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.finish import Finish, Receipt
+from teamrun.runs.engine.ownership import Ownership
 from teamrun.runs.log.announcer import lease_name
 from teamrun.runs.log.entries import Claim, Entry, Step
 from teamrun.runs.log.state import fold
@@ -110,8 +115,9 @@ def apart(work: Work | None = None, **options: Any) -> Cluster:
     """Processes without a common live state."""
     tools: list[Tool] = [FunctionTool(work.work, description="Work.")] if work else []
     team = solo(*(tool.name for tool in tools), reflect_on_tool_use=bool(tools))
-    options = {"script": {"a": [CALL, "DONE"] if work else ["DONE"]}, "team": team, **options}
-    return Cluster(tools=tools, clock=LoopClock(), is_live_shared=False, lease=LEASE, **options)
+    script = {"a": [CALL, "DONE"] if work else ["DONE"]}
+    options = {"script": script, "team": team, "is_live_shared": False, **options}
+    return Cluster(tools=tools, clock=LoopClock(), lease=LEASE, **options)
 
 
 async def claim_and_die(cluster: Cluster, ref: RunRef, claim: Claim) -> datetime:
@@ -414,6 +420,53 @@ async def test_a_run_in_flight_costs_one_read_of_one_object_per_probe() -> None:
     assert methods.count("get_many") == 12
     assert set(methods) == {"get_many", "put_new"}
     assert methods.count("put_new") == 2
+
+
+class Deaf(MemoryLive):
+    """No notice arrives."""
+
+    @asynccontextmanager
+    async def subscribe(self, topic: str) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        raise DeliveryError("The channel is down.")
+        yield
+
+
+@virtually
+@pytest.mark.parametrize(("live", "reads"), [(MemoryLive, 1), (Deaf, 13)])
+async def test_a_run_in_flight_is_read_once_per_lease_while_notices_arrive(
+    live: type[MemoryLive], reads: int
+) -> None:
+    store = FaultStore(MemoryStore())
+    work = Work(seconds=1000)
+    clock = asyncio.get_running_loop().time
+    cluster = apart(work, store=store, live=live(clock=clock), is_live_shared=True)
+    ref = await cluster.submit()
+    async with cluster.working(ref):
+        await work.begun.wait()
+        await asyncio.sleep(1)  # its events are in the log
+        store.calls.clear()
+        await asyncio.sleep(LEASE.total_seconds())
+        methods = [call.method for call in store.calls]
+    assert methods.count("get_many") == reads
+    assert "list" not in methods
+
+
+async def test_all_leases_are_renewed_together() -> None:
+    class Meeting(MemoryLive):
+        waiting = 0
+
+        async def acquire(self, name: str, owner: str, lease: timedelta) -> bool:
+            self.waiting += 1
+            if self.waiting == 3:
+                met.set()
+            await asyncio.wait_for(met.wait(), 5)
+            return await super().acquire(name, owner, lease)
+
+    met, live = asyncio.Event(), Meeting()
+    ownership = Ownership(live=live, owner="w", lease=LEASE, clock=SystemClock())
+    refs = [RunRef("default", f"run_{n}") for n in range(3)]
+    await ownership.renew(refs)
+    assert await live.held([lease_name(ref) for ref in refs]) == [True] * 3
 
 
 RECEIPTS = {

@@ -344,23 +344,30 @@ class Engine:
 
     async def _keep_runs(self) -> None:
         """Renew the leases, and look for signals that no notice announced."""
+        interval, unread = self._ownership.interval, timedelta()
         while True:
-            await self._clock.sleep(self._ownership.interval.total_seconds())
+            await self._clock.sleep(interval.total_seconds())
             await self._ownership.renew([*self._executions])
-            for execution in list(self._executions.values()):
-                execution.poke()
+            unread += interval
+            if unread >= self._ownership.probe:
+                unread = timedelta()
+                self._poke_all()
 
     async def _listen(self) -> None:
         while True:
             with contextlib.suppress(DeliveryError, ValueError):
                 async with self._live.subscribe(owner_topic(self.owner)) as messages:
+                    self._poke_all()  # for the notices before
                     async for message in messages:
                         execution = self._executions.get(RunRef.parse(message.decode()))
                         if execution is not None:
                             execution.poke()
             await self._clock.sleep(min(_RECONNECT, self._lease.total_seconds()))
-            for execution in list(self._executions.values()):
-                execution.poke()
+            self._poke_all()
+
+    def _poke_all(self) -> None:
+        for execution in list(self._executions.values()):
+            execution.poke()
 
 
 class _SuspectTurn:

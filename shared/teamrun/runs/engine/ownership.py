@@ -12,6 +12,7 @@ Another worker takes over one more lease after that. This tolerates clocks that 
 a lease, and an owner whose writes are slow.
 """
 
+import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -76,7 +77,10 @@ class Ownership:
         self._lease = lease
         self._clock = clock
         self.interval = lease / 4 if live.is_shared else min(_PROBE, lease / 4)
-        """How often to renew leases and read the logs of the runs in flight."""
+        """How often to renew leases."""
+        self.probe = lease if live.is_shared else self.interval
+        """How often to read the logs of the runs in flight. Notices announce what is new, but one
+        may be lost."""
 
     def tenure(self, deadline: datetime | None) -> Tenure:
         """The tenure of an execution.
@@ -123,12 +127,13 @@ class Ownership:
         return False
 
     async def renew(self, refs: Iterable[RunRef]) -> None:
-        """Renew the leases of the runs in flight; does nothing if leases are not shared."""
+        """Renew the leases of the runs in flight together; nothing if leases are not shared."""
         if not self._live.is_shared:
             return
         with suppress(DeliveryError):
-            for ref in refs:
-                await self._live.acquire(lease_name(ref), self._owner, self._lease)
+            await asyncio.gather(
+                *(self._live.acquire(lease_name(ref), self._owner, self._lease) for ref in refs)
+            )
 
     async def release(self, ref: RunRef) -> None:
         """Release the lease of a run."""
