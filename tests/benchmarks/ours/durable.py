@@ -99,8 +99,8 @@ def opened(kind: str) -> Generator[ObjectStore]:
         yield FileStore(folder)
 
 
-async def turn(*, store: str, runs: int, turns: int) -> dict[str, float]:
-    return await _one_by_one(talk(turns), Speaker(), store=store, runs=runs, units=turns)
+async def turn(*, store: str, runs: int, turns: int, delay_s: float = 0.0) -> dict[str, float]:
+    return await _one_by_one(talk(turns), Speaker(delay_s), store=store, runs=runs, units=turns)
 
 
 async def tool_round(*, store: str, runs: int, rounds: int) -> dict[str, float]:

@@ -21,6 +21,8 @@ def report(bench: Bench) -> None:
     ]
     heading("Durable run, CPU microseconds per turn: two agents, 20 turns, one run after another")
     print_table(_by_turn(bench), columns, peer=AUTOGEN)
+    heading("The same with a model that takes 100 ms")
+    print_table(_by_slow_turn(bench), columns)
     heading("Durable run, CPU microseconds per tool round: one agent, 20 calls of an async tool")
     print_table(_by_tool_round(bench), columns, peer=AUTOGEN)
 
@@ -43,20 +45,33 @@ def _by_turn(bench: Bench) -> Mapping[str, Figures]:
     return measure(subjects)
 
 
+def _by_slow_turn(bench: Bench) -> Mapping[str, Figures]:
+    work = {"turns": 20, "delay_s": 0.1}
+    return measure([_ours(bench, "memory", "turn", work, runs=2, repeats=1)])
+
+
 def _by_tool_round(bench: Bench) -> Mapping[str, Figures]:
     work = {"rounds": 20}
     subjects = [_ours(bench, store, "tool_round", work) for store in ("memory", "file")]
     return measure([*subjects, _autogen(bench, "tool_round", work)])
 
 
-def _ours(bench: Bench, store: str, work: str, parameters: dict[str, int]) -> Subject:
+def _ours(
+    bench: Bench,
+    store: str,
+    work: str,
+    parameters: Mapping[str, float],
+    *,
+    runs: int | None = None,
+    repeats: int | None = None,
+) -> Subject:
     return Subject(
         name=f"teamrun, {store} store",
         python=bench.environments.ours,
         module="tests.benchmarks.ours.durable",
         work=work,
-        parameters={"runs": bench.runs(60), "store": store, **parameters},
-        repeats=bench.repeats,
+        parameters={"runs": runs or bench.runs(60), "store": store, **parameters},
+        repeats=repeats or bench.repeats,
     )
 
 
