@@ -40,7 +40,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 OnRetry = Callable[[int, timedelta, ModelError], None]
-"""Told before each wait: how many attempts have failed, the wait, and the last failure."""
+"""Called before each wait with the number of failed attempts, the wait and the last failure."""
 
 on_retry: ContextVar[OnRetry | None] = ContextVar("teamrun_on_retry", default=None)
 """The observer of retries in this context; the engine emits events for them."""
@@ -74,7 +74,7 @@ class RetryPolicy:
         if not error.retryable or attempts > self.max_retries:
             return None
         asked: float | None = error.data.get("retry_after")
-        if asked is None:
+        if not asked:  # 0, or a date in the past, would repeat the call without any pause
             wait = min(self.first_delay * 2 ** min(attempts - 1, 30), self.max_delay)
         else:
             wait = timedelta(seconds=asked)
@@ -237,8 +237,8 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
     try:
         date = parsedate_to_datetime(headers.get("retry-after", ""))
         return max((date - now).total_seconds(), 0.0)
-    except (TypeError, ValueError):  # no date, or one without a time zone
-        return None
+    except (TypeError, ValueError, ArithmeticError, LookupError):
+        return None  # no date, one without a time zone, or one that is too far away
 
 
 def _number(text: str | None) -> float | None:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from teamrun.errors import ModelError
 from teamrun.models.retry import Retries, RetryPolicy, on_retry, retry_after
@@ -28,7 +30,12 @@ def test_waits_double_up_to_the_longest() -> None:
 
 def test_the_servers_delay_replaces_ours() -> None:
     assert seconds(PLAIN, 1, passing(retry_after=40.0)) == 40
-    assert seconds(PLAIN, 1, passing(retry_after=0.0)) == 0
+    assert seconds(PLAIN, 1, passing(retry_after=0.01)) == 0.01
+
+
+def test_a_server_that_requests_no_pause_gets_the_usual_one() -> None:
+    waits = [seconds(PLAIN, attempt, passing(retry_after=0.0)) for attempt in (1, 2, 3)]
+    assert waits == [0.5, 1, 2]
 
 
 def test_jitter_never_shortens_what_the_server_asked_for() -> None:
@@ -85,9 +92,21 @@ async def test_the_time_that_attempts_take_counts_too() -> None:
         ({"retry-after": "-1"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, 31_536_000.0),
+        ({"retry-after": "Wed, 21 Oct 99999999999999999999 07:28:00 GMT"}, None),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:99999999999999999999 GMT"}, None),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 +99999999999999999999"}, None),
+        ({"retry-after": "Wed, 21 Oct 0000 07:28:00 GMT"}, 0.0),
+        ({"retry-after": ","}, None),
     ],
 )
 def test_the_wait_is_read_from_every_form_of_the_header(
     headers: dict[str, str], wait: float | None
 ) -> None:
     assert retry_after(headers, now=NOW) == wait
+
+
+@given(st.text() | st.from_regex(r"\A\w{3}, \d+ \w{3} \d+ \d+:\d+:\d+ [-+]?\w+\Z"))
+def test_no_header_raises_an_error(text: str) -> None:
+    for name in ("retry-after", "retry-after-ms"):
+        wait = retry_after({name: text}, now=NOW)
+        assert wait is None or 0 <= wait < float("inf")

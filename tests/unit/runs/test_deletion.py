@@ -23,7 +23,7 @@ from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.archive import conclude
 from teamrun.runs.log.entries import Step
-from teamrun.runs.log.keys import entry_key
+from teamrun.runs.log.keys import entry_key, log_folder
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.service.listing import RunFilter
 from teamrun.runs.service.requests import RunRequest
@@ -249,6 +249,23 @@ async def test_old_runs_are_deleted_after_the_retention_time_and_only_ended_ones
     for name, ref in built.runs.items():
         expected = name in ("ended", "bystander that has ended")
         assert is_gone(await shown(cluster, ref)) == expected, name
+
+
+@pytest.mark.parametrize(
+    "name", ["000001.json.bak", "1.json", "x", "\u0661.json", "sub/000001.json"]
+)
+async def test_foreign_objects_beside_the_entries_are_deleted_with_the_run(
+    name: str, built: Built
+) -> None:
+    ref = built.runs["ended"]
+    store, cluster = await over(built)
+    await cluster.service.get(TENANT, ref.run_id)  # read before, as from a shared view
+    foreign = log_folder(ref) + name
+    await store.put(foreign, b"secret")
+    await cluster.service.delete(TENANT, ref.run_id)
+    with pytest.raises(RunNotFound):
+        await cluster.service.get(TENANT, ref.run_id)
+    assert foreign not in await store.list("t/", limit=10_000)
 
 
 async def test_a_run_that_cannot_be_read_is_not_deleted(built: Built) -> None:

@@ -22,9 +22,9 @@ from teamrun.runs.log.keys import (
     GONE,
     due_marker,
     entry_key,
+    entry_number,
     gone_marker,
     list_marker,
-    log_folder,
     open_marker,
     ref_of_marker,
     run_folder,
@@ -141,12 +141,11 @@ class Erasure:
         await self._store.delete_many(plan.markers)
         with contextlib.suppress(DeliveryError):
             await self._live.drop_view(view_key(ref))
-        log, first = log_folder(ref), entry_key(ref, 0)
         keys = await self._keys_of(ref)
-        await self._store.delete_many([key for key in keys if not key.startswith(log)])
-        for key in keys:
-            if key.startswith(log) and key != first:
-                n = int(key.removeprefix(log).removesuffix(".json"))
+        entries = {key: n for key in keys if (n := entry_number(ref, key)) is not None}
+        await self._store.delete_many([key for key in keys if key not in entries])
+        for key, n in entries.items():
+            if n:  # entry 0 is the tombstone of the run
                 await self._store.put(key, _tombstone(n, self._clock.now()))
 
     async def _remove_traces(self, ref: RunRef, plan: _Plan) -> None:

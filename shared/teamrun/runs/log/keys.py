@@ -21,6 +21,7 @@ __all__ = [
     "due_time",
     "entry_key",
     "entry_name",
+    "entry_number",
     "events_key",
     "gone_marker",
     "idempotency_key",
@@ -77,6 +78,13 @@ def run_folder(ref: RunRef) -> str:
 def log_folder(ref: RunRef) -> str:
     """The folder of a run's log entries."""
     return f"{run_folder(ref)}log/"
+
+
+def entry_number(ref: RunRef, key: str) -> int | None:
+    """The number of the log entry with that key; None for another object, also beside the log."""
+    digits = key.removeprefix(log_folder(ref)).removesuffix(".json")
+    is_number = digits.isascii() and digits.isdigit()
+    return int(digits) if is_number and entry_key(ref, int(digits)) == key else None
 
 
 def entry_name(n: int) -> str:
