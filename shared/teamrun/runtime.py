@@ -31,6 +31,7 @@ from teamrun.redis.address import key_prefix
 from teamrun.redis.watch import watch_redis
 from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME
 from teamrun.runs.log.archive import DUTIES, Duty
+from teamrun.runs.log.log import LogObserver
 from teamrun.runs.log.observers import Observers
 from teamrun.settings import CommonSettings
 from teamrun.storage.address import store_namespace
@@ -161,6 +162,8 @@ def compose(
     capacity: int = _CAPACITY,
     sweep: timedelta = timedelta(seconds=5),
     clock: Clock | None = None,
+    observe: Sequence[LogObserver] = (),
+    duties: Sequence[Duty] = DUTIES,
 ) -> Runtime:
     """Create the parts of a process over open backends.
 
@@ -175,11 +178,10 @@ def compose(
         capacity: Maximum number of runs executed at once if there is no queue.
         sweep: The interval between checks of all open runs.
         clock: The machine's, unless a test has one.
+        observe: Called after each entry that this process appends, besides the usual observers.
+        duties: The steps to perform after the end of each run, all of them.
     """
-    # Features that stand above `runs` attach here: an observer as a further argument, a duty as a
-    # further row (docs/design/house.md).
-    observers = Observers(backends.live)
-    duties = DUTIES
+    observers = Observers(backends.live, *observe)
     if backends.dispatcher is not None and not executes:
         return Runtime(
             registry=registry,
@@ -257,6 +259,8 @@ async def open_runtime(
     reachable_by: str | None = None,
     name: str | None = None,
     backends: OpenBackends = open_backends,
+    observe: Sequence[LogObserver] = (),
+    duties: Sequence[Duty] = DUTIES,
 ) -> AsyncGenerator[Runtime, None]:
     """Open the parts of a process, start its background tasks, and close everything at the end.
 
@@ -269,6 +273,8 @@ async def open_runtime(
             may answer in place of a model whose variables are not set.
         name: See `compose`.
         backends: Opens store, live state and queue.
+        observe: See `compose`.
+        duties: See `compose`.
 
     Raises:
         UsageError: A setting or the operator's file is invalid, or the store cannot be used.
@@ -295,6 +301,8 @@ async def open_runtime(
             lease=settings.lease,
             retention=settings.retention,
             capacity=settings.max_runs,
+            observe=observe,
+            duties=duties,
         )
         stack.push_async_callback(runtime.shutdown, grace)
         if runtime.executor is not None:

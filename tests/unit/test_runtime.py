@@ -12,6 +12,10 @@ from teamrun.errors import UsageError
 from teamrun.live.base import Live
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.log.announcer import STORE_LEASE_TIME
+from teamrun.runs.log.archive import DUTIES
+from teamrun.runs.log.entries import Entry
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.state import RunState
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runtime import Backends, Runtime, open_backends, open_runtime
 from teamrun.settings import CommonSettings
@@ -134,6 +138,36 @@ async def test_all_parts_of_a_process_have_the_same_observers(
             sample(name, count, {"status": status, "stop_code": code})
             for (status, code), count in ended.items()
         }
+
+
+async def test_an_embedding_program_adds_observers_and_duties(settings: CommonSettings) -> None:
+    seen, done = list[str](), list[str]()
+
+    def observe(ref: RunRef, entry: Entry, state: RunState | None) -> None:
+        seen.append(entry.body.kind)
+
+    async def duty(store: ObjectStore, log: RunLog, state: RunState) -> None:
+        done.append(state.status)
+
+    opens = Shared(MemoryStore(), MemoryLive(), MemoryQueue())
+    async with open_runtime(
+        settings,
+        environ=NONE,
+        executes=True,
+        grace=GRACE,
+        backends=opens,
+        observe=[observe],
+        duties=[*DUTIES, duty],
+    ) as runtime:
+        request = RunRequest(team="poets", input="rain")
+        cancelled = await runtime.service.submit("default", request)
+        await runtime.service.cancel("default", cancelled.run.id)
+        executed = await runtime.service.submit("default", request)
+        assert runtime.executor is not None
+        await runtime.executor.handle(RunRef("default", executed.run.id))
+        assert await runtime.service.result("default", executed.run.id)
+    assert seen.count("accepted") == seen.count("end") == 2
+    assert done == ["cancelled", "completed"]
 
 
 async def test_processes_of_different_stores_do_not_share_a_namespace(
