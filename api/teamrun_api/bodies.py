@@ -1,7 +1,8 @@
 """Request bodies: from bytes to a model, and from errors to faults with pointers."""
 
-from collections.abc import Sequence
-from typing import Generic, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Generic, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -9,6 +10,7 @@ from starlette.requests import Request
 
 from teamrun.components.reading.json_text import load_json
 from teamrun.components.reading.problems import did_you_mean, listed, pointer
+from teamrun.runs.service.requests import ONE_TEAM
 from teamrun.validation import Misfit, misfits
 from teamrun_api.faults import InvalidBody, InvalidJson, RequestFault
 from teamrun_api.limits import check_shape
@@ -17,6 +19,9 @@ __all__ = ["JsonBody", "parse_body"]
 
 MAX_FAULTS = 20
 """How many faults of a body an answer lists."""
+
+MAX_NAMES = 15
+"""How many fields an error about an unknown one names; no request has more."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -80,10 +85,29 @@ def _check_names(data: bytes) -> None:
 
 def _invalid(error: ValidationError, value: object, model: type[BaseModel]) -> InvalidBody:
     faults = [_fault_of(misfit, model) for misfit in misfits(error, value)]
+    faults += _no_choice(faults, value, model)
     first = faults[0]
     where = f"{first.pointer}: " if first.pointer else ""  # else the text begins with the body
     more = f" ({len(faults) - 1} more in `errors`)" if len(faults) > 1 else ""
     return InvalidBody(f"{where}{first.detail}{more}", faults=faults[:MAX_FAULTS])
+
+
+def _no_choice(
+    faults: Sequence[RequestFault], value: object, model: type[BaseModel]
+) -> Sequence[RequestFault]:
+    """The fault of a body that needs exactly one of some fields and has none.
+
+    Later checks find it too, but only if every field is valid.
+    """
+    if model.model_config.get("json_schema_extra") != {"oneOf": ONE_TEAM}:
+        return []
+    if not isinstance(value, dict):
+        return []
+    is_whole = any(not fault.pointer for fault in faults)
+    if is_whole or "team" in value or "team_spec" in value:
+        return []
+    text = "One of `team`, a name, and `team_spec`, a definition, is needed."
+    return [RequestFault(text, "missing", pointer="/team")]
 
 
 def _fault_of(misfit: Misfit, model: type[BaseModel]) -> RequestFault:
@@ -96,10 +120,44 @@ def _fault_of(misfit: Misfit, model: type[BaseModel]) -> RequestFault:
 
 
 def _unknown_field(loc: Sequence[int | str], model: type[BaseModel]) -> str:
-    name = str(loc[-1])
-    if len(loc) > 1:
-        return f"There is no field {name!r} here; remove it."
-    known = [field.alias or name for name, field in model.model_fields.items()]
-    return f"There is no field {name!r}; remove it, or use one of {listed(known)}." + (
+    name, known = str(loc[-1]), _fields_at(loc[:-1], model)
+    if not known:
+        return f"There is no field {name!r}; remove it."
+    names = listed(known, most=MAX_NAMES)
+    return f"There is no field {name!r}; remove it, or use one of {names}." + (
         did_you_mean(name, known)
     )
+
+
+def _fields_at(path: Sequence[int | str], model: type[BaseModel]) -> set[str]:
+    """The names of the fields that the object at a path of the body may have."""
+    places: list[object] = [model]
+    for part in path:
+        places = [inner for place in places for inner in _inside(place, part)]
+    return {name for place in places for name in _annotations(place)}
+
+
+def _inside(place: object, part: int | str) -> Sequence[object]:
+    """The types of the item or field `part` of a value."""
+    if isinstance(place, type) and issubclass(place, BaseModel):
+        return _branches(_annotations(place).get(str(part)))
+    items = [each for each in get_args(place) if each is not Ellipsis]
+    return _branches(items[-1]) if items else []
+
+
+def _annotations(place: object) -> Mapping[str, object]:
+    """The annotations of a model's fields, by their names in a body."""
+    if not (isinstance(place, type) and issubclass(place, BaseModel)):
+        return {}
+    fields = place.model_fields.items()
+    return {field.alias or name: field.annotation for name, field in fields}
+
+
+def _branches(annotation: object) -> Sequence[object]:
+    """The types of a union, or the one type, without metadata."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _branches(get_args(annotation)[0])
+    if origin in {Union, UnionType}:
+        return [inner for each in get_args(annotation) for inner in _branches(each)]
+    return [annotation]

@@ -34,7 +34,7 @@ from teamrun.runs.log.archive import DUTIES, Duty
 from teamrun.runs.log.log import LogObserver
 from teamrun.runs.log.observers import Observers
 from teamrun.settings import CommonSettings
-from teamrun.storage.address import store_namespace
+from teamrun.storage.address import check_shareable, store_namespace
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
 from teamrun.storage.proof import prove_store, store_identity
@@ -89,10 +89,12 @@ def open_backends(settings: CommonSettings) -> Backends:
         StorageError: The store cannot be opened.
     """
     prefix = namespace_of(settings)
+    if settings.queue is not None:
+        check_shareable(settings.store_url)
     return Backends(
         store=open_store(settings.store_url, fsync=settings.fsync),
         live=open_live(settings.redis_url, prefix=prefix, is_alone=settings.queue is None),
-        dispatcher=open_dispatcher(settings.queue, prefix=prefix),
+        dispatcher=open_dispatcher(settings.queue, prefix=prefix, setting=settings.queue_setting),
     )
 
 

@@ -62,7 +62,11 @@ class CommonSettings(BaseSettings):
     """Settings that must be equal in all processes of a deployment."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     data_dir: HomePath = Path(".teamrun")
@@ -119,6 +123,11 @@ class CommonSettings(BaseSettings):
     def queue(self) -> str | None:
         """The URL of the queue; None if there is none."""
         return self.queue_url or self.redis_url
+
+    @property
+    def queue_setting(self) -> Literal["queue_url", "redis_url"]:
+        """The setting that `queue` comes from."""
+        return "queue_url" if self.queue_url else "redis_url"
 
     @property
     def lease(self) -> timedelta:

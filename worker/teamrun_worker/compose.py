@@ -22,10 +22,11 @@ def redis_of(settings: WorkerSettings) -> RedisAddress:
     """
     if settings.queue is None:
         raise UsageError(
-            "TEAMRUN_REDIS_URL is not set: a worker needs Redis as its queue. Set it, for example "
-            "to redis://127.0.0.1:6379/0, or use `teamrun serve`, which starts its own."
+            "Neither TEAMRUN_REDIS_URL nor TEAMRUN_QUEUE_URL is set: a worker needs Redis as its "
+            "queue. Set one, for example TEAMRUN_REDIS_URL=redis://127.0.0.1:6379/0, or use "
+            "`teamrun serve`, which starts its own."
         )
-    return read_redis_url(settings.queue)
+    return read_redis_url(settings.queue, setting=settings.queue_setting)
 
 
 @asynccontextmanager
@@ -47,7 +48,7 @@ async def open_worker(
                 grace=settings.grace,
                 reachable_by=None
                 if redis_of(settings).is_local
-                else "the Redis of TEAMRUN_REDIS_URL",
+                else f"the Redis of TEAMRUN_{settings.queue_setting.upper()}",
                 name=settings.worker_name,
                 backends=backends,
             )

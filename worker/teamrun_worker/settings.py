@@ -18,7 +18,10 @@ RunQueue = Literal["interactive", "batch"]
 
 
 def _listed(value: object) -> object:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    names = dict.fromkeys(part.strip() for part in value.split(","))
+    return [*names] if any(names) else []
 
 
 class WorkerSettings(CommonSettings):

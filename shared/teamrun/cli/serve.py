@@ -37,7 +37,7 @@ from teamrun.errors import DefinitionError
 from teamrun.logs import configure_logging
 from teamrun.redis.address import read_redis_url
 from teamrun.settings import load_settings
-from teamrun.storage.address import read_store_url
+from teamrun.storage.address import check_shareable
 
 __all__ = ["EXAMPLE", "command", "introduce"]
 
@@ -75,7 +75,7 @@ def command(
     check_packages("api", "worker", command="serve")
     settings = with_port(load_settings(ServeSettings, **given))
     configure_logging(level=settings.log_level, form=settings.log_format)
-    read_store_url(settings.store_url)
+    check_shareable(settings.store_url)
     if settings.redis_url is not None:
         read_redis_url(settings.redis_url)
     registry = _read(settings.config)

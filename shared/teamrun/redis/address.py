@@ -95,17 +95,35 @@ class RedisAddress:
         return options | place | ({} if self.kind == "unix" else {"port": self.port})
 
 
-def read_redis_url(url: str) -> RedisAddress:
+class _Invalid(Exception):
+    """The URL is invalid; the text is the reason, without any part that could be secret."""
+
+
+def read_redis_url(url: str, *, setting: str = "redis_url") -> RedisAddress:
     """Read `redis://`, `rediss://` or `unix://`, as the IANA registrations and redis-py write them.
 
     Options are `db`, `username`, `password` and `protocol`; for `rediss://` also `ssl_cert_reqs`
     (`required` or `none`), `ssl_check_hostname`, `ssl_ca_certs`, `ssl_ca_path`, `ssl_certfile` and
     `ssl_keyfile`. Certificates are verified unless `ssl_cert_reqs=none` is given.
 
+    Args:
+        url: The URL.
+        setting: The name of the setting that it comes from, for the error.
+
     Raises:
         UsageError: The URL is invalid. The message never contains a part that could be secret.
     """
-    url = url.strip()
+    try:
+        return _read(url.strip())
+    except _Invalid as error:
+        reason = str(error)
+    # Outside of `except`: the errors of the standard library repeat parts of the URL.
+    raise UsageError(
+        f"The Redis URL (TEAMRUN_{setting.upper()}) is invalid: {reason}.", setting=setting
+    )
+
+
+def _read(url: str) -> RedisAddress:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -222,7 +240,4 @@ def _decode(text: str) -> str:
 
 
 def _refuse(reason: str) -> NoReturn:
-    # `from None`: the error of the standard library repeats parts of the URL.
-    raise UsageError(
-        f"The Redis URL (TEAMRUN_REDIS_URL) is invalid: {reason}.", setting="redis_url"
-    ) from None
+    raise _Invalid(reason)

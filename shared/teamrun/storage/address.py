@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from teamrun.errors import StorageError, UsageError
 from teamrun.storage.keys import check_prefix
 
-__all__ = ["StoreAddress", "check_endpoint", "read_store_url", "store_namespace"]
+__all__ = ["StoreAddress", "check_endpoint", "check_shareable", "read_store_url", "store_namespace"]
 
 _FORMS = "memory://, file:///path, s3://bucket/prefix or az://container/prefix"
 _KINDS: dict[str, Literal["memory", "file", "s3", "az"]] = {
@@ -74,6 +74,22 @@ def read_store_url(url: str) -> StoreAddress:
     if kind == "memory":
         return StoreAddress(kind="memory")
     return _file(url, parts) if kind == "file" else _bucket(kind, url, parts)
+
+
+def check_shareable(url: str) -> None:
+    """Check that several processes can use the store.
+
+    Raises:
+        UsageError: It is the memory of one process, or the URL is invalid.
+    """
+    if read_store_url(url).kind == "memory":
+        raise UsageError(
+            "The store memory:// (TEAMRUN_STORE_URL) belongs to one process: with a queue, no "
+            "other process could find its runs. Use file:///path, s3://bucket/prefix or "
+            "az://container/prefix. To run the API alone, unset TEAMRUN_REDIS_URL and "
+            "TEAMRUN_QUEUE_URL.",
+            setting="store_url",
+        )
 
 
 def check_endpoint(endpoint: str, *, source: str) -> None:

@@ -184,10 +184,10 @@ def joined(names: Sequence[str], word: str = "and") -> str:
     return f"{', '.join(rest)} {word} {last}" if rest else last
 
 
-def listed(names: Iterable[str], *, none: str = "none") -> str:
-    """Names for a message: sorted, quoted, at most ten of them."""
+def listed(names: Iterable[str], *, none: str = "none", most: int = 10) -> str:
+    """Names for a message: sorted, quoted, at most `most` of them."""
     ordered: Sequence[str] = sorted(names)
     if not ordered:
         return none
-    more = f" and {len(ordered) - 10} more" if len(ordered) > 10 else ""
-    return ", ".join(repr(name) for name in ordered[:10]) + more
+    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return ", ".join(repr(name) for name in ordered[:most]) + more
