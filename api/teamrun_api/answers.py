@@ -1,4 +1,4 @@
-"""Answers that are made in more than one route."""
+"""Responses that several routes return."""
 
 from collections.abc import Mapping
 
@@ -51,5 +51,5 @@ def not_modified(tag: str, *, headers: Mapping[str, str] | None = None) -> Respo
 
 
 def has_ended(run: Run) -> bool:
-    """Whether nothing follows."""
+    """Whether the status is final, so that no further event follows."""
     return run.status in TERMINAL

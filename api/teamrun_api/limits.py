@@ -152,10 +152,10 @@ def check_shape(value: object) -> None:
             raise InvalidJson(
                 f"The body nests arrays and objects deeper than {MAX_DEPTH}; make it flatter."
             )
-        level = [child for item in level for child in _forks(item)]
+        level = [child for item in level for child in _children(item)]
 
 
-def _forks(item: object) -> Iterable[object]:
+def _children(item: object) -> Iterable[object]:
     match item:
         case dict():
             return cast("JsonObject", item).values()

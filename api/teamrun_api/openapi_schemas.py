@@ -99,7 +99,7 @@ def _definitions(
 
 
 def _sparse(schema: Schema) -> Schema:
-    """An object of which fields may be left out: their defaults become words."""
+    """A schema of an object with optional fields; their descriptions state the defaults."""
 
     def without_default(field: Schema) -> Schema:
         kept = {key: value for key, value in field.items() if key != "default"}

@@ -84,9 +84,10 @@ class CommonSettings(BaseSettings):
 
     queue_url: str | None = Field(default=None, repr=False)
     """The queue of runs; by default `redis_url`. A URL of Redis, in the same form. If only this one
-    is set, the live state is not shared: leases and notices reach one process, so the log has terms
-    and is read at intervals. With neither, the API executes the runs itself, and must be the only
-    process that uses the store."""
+    is set, the live state is not shared: leases and notices stay in one process. Ownership of a run
+    then ends at a time that its log states, and changes by other processes are found by reading the
+    log at intervals. With neither, the API executes the runs itself, and must be the only process
+    that uses the store."""
 
     namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
     """The name of this deployment among others in the same Redis database; by default derived

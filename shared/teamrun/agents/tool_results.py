@@ -73,11 +73,11 @@ def summary_message(
     """The results as an answer, one below the other.
 
     Args:
-        calls: The calls.
-        results: Their results, in the same order.
-        formatter: Formats each result; by default `template` does.
+        calls: The calls of the turn, in the order of the model's answer.
+        results: The result of each call, in the same order.
+        formatter: Replaces `template` if given.
         template: A format string with `{tool_name}`, `{arguments}`, `{result}`, `{is_error}`.
-        source: The agent.
+        source: The name of the agent that called the tools.
     """
 
     def from_template(call: FunctionCall, result: FunctionExecutionResult) -> str:

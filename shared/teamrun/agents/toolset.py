@@ -169,8 +169,8 @@ class Toolset:
         """Execute calls concurrently; yields their events as they arrive.
 
         Args:
-            calls: The calls.
-            token: Cancels them.
+            calls: The calls that one answer of a model requests.
+            token: Cancels the calls that have not completed.
             results: Filled with the results, in the order of the calls, at the end.
 
         Raises:

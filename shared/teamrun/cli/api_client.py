@@ -121,7 +121,7 @@ class ApiClient:
         return self._request("GET", _path(segments)).content
 
     def post(self, *segments: str, body: JsonMapping, headers: Mapping[str, str] = {}) -> str:
-        """The JSON text that a POST answers.
+        """Send a POST request and return the JSON text of the response.
 
         Raises:
             UsageError: The body cannot be written as JSON in UTF-8.

@@ -83,7 +83,7 @@ class Attendant:
     """Asks the person at the terminal the questions of one run.
 
     Args:
-        desk: The open questions.
+        prompter: Returns the open questions and sends the answers.
         read_line: Asks the person; None if there is no terminal.
         show: Shows a text to the person.
         approves: Approve every tool call without asking.
@@ -97,14 +97,14 @@ class Attendant:
         show: Callable[[str], None] = talk,
         approves: bool = False,
     ) -> None:
-        self._desk = prompter
+        self._prompter = prompter
         self._read_line = read_line
         self._show = show
         self._approves = approves
 
     def attend(self, action_id: str) -> None:
         """Put a question to the person until it is answered, here or elsewhere."""
-        action = self._desk.action(action_id)
+        action = self._prompter.action(action_id)
         if action is None:
             return
         try:
@@ -117,11 +117,11 @@ class Attendant:
             self._show(str(error))
             return
         if said is None:
-            self._desk.left_open(action)
+            self._prompter.left_open(action)
 
     def _sent(self, action: RequiredAction, said: JsonObject) -> bool:
         try:
-            self._desk.answer(action.id, said)
+            self._prompter.answer(action.id, said)
         except UnfitAnswer as error:
             self._show(str(error))
             return False
@@ -170,6 +170,6 @@ class Attendant:
 
     def _is_open(self, action: RequiredAction) -> bool:
         try:
-            return self._desk.action(action.id) is not None
+            return self._prompter.action(action.id) is not None
         except Unavailable:
             return True

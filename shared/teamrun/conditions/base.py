@@ -133,7 +133,7 @@ class SimpleTermination(TerminationCondition):
         raise NotImplementedError
 
     def _counted(self) -> JsonObject:
-        """The fields that `save_state` adds."""
+        """The counts as JSON; a class with counts overrides this method and `_restore`."""
         return {}
 
     def _restore(self, state: JsonMapping) -> None:

@@ -16,7 +16,10 @@ __all__ = ["ModelWrapper"]
 
 
 class ModelWrapper(ChatCompletionClient):
-    """Hands every call on to `wrapped`; a subclass changes the ones that it is about."""
+    """Passes every call to `wrapped`; a subclass overrides the methods that it changes.
+
+    Override both `create` and `create_stream`: an agent that streams calls only the second one.
+    """
 
     def __init__(self, wrapped: ChatCompletionClient) -> None:
         self.wrapped = wrapped

@@ -97,7 +97,7 @@ class Turns(ABC):
 
     @abstractmethod
     def _turn_over(self) -> None:
-        """Take note that the one selected has spoken."""
+        """Update the order of speakers after the selected participant has completed its turn."""
 
     def messages_of_run(self) -> Sequence[AnyMessage]:
         """The messages of the last run that will not be produced again, without its task.

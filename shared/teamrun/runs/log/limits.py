@@ -1,4 +1,4 @@
-"""The limits of a run, checked before each call.
+"""The limits of a run as data; `engine/admission.py` checks them before each call.
 
 If a limit is reached, the run ends as `incomplete` with the output so far, or is paused. Calls in
 flight complete first, so that what was paid for is recorded.
