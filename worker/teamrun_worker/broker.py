@@ -5,6 +5,8 @@ that refuses writes (a replica after a failover, full memory, a failed save) as 
 which ends the worker. Here such a server counts as unavailable, and the worker waits for it.
 """
 
+import logging
+from queue import Empty
 from typing import Any, cast
 
 from kombu.transport import redis as kombu_redis
@@ -13,8 +15,11 @@ from redis.exceptions import ResponseError
 
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.redis.address import RedisAddress
+from teamrun_worker.screening import fault_in
 
 __all__ = ["Transport", "transport_options"]
+
+logger = logging.getLogger(__name__)
 
 _KINDS = {"tcp": Connection, "tls": SSLConnection, "unix": UnixDomainSocketConnection}
 _TCP_ONLY = ("socket_connect_timeout", "socket_keepalive", "socket_keepalive_options")
@@ -55,6 +60,14 @@ class Channel(kombu_redis.Channel):  # pyright: ignore[reportUntypedBaseClass] -
             cast("Any", self)._disconnect_pools()
             raise
 
+    def _brpop_read(self, **options: Any) -> bool:
+        inherited: Any = super()
+        try:
+            return inherited._brpop_read(**options)
+        except (ValueError, RecursionError):  # the item was no JSON; it is no longer in the list
+            _warn("message", None)
+            raise Empty from None
+
     def _connparams(self, asynchronous: bool = False) -> JsonObject:
         inherited: Any = super()
         parameters: JsonObject = inherited._connparams(asynchronous=asynchronous)
@@ -73,6 +86,21 @@ class Transport(kombu_redis.Transport):  # pyright: ignore[reportUntypedBaseClas
 
     connection_errors = (*kombu_redis.Transport.connection_errors, ResponseError)
 
+    def _deliver(self, message: Any, queue: str | None) -> None:
+        """Pass a message on, or drop one that would end this worker and the next ones."""
+        inherited: Any = super()
+        if (part := fault_in(message)) is None:
+            inherited._deliver(message, queue)
+        else:
+            _warn(part, queue)
+
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
         """The URL for logs."""
         return uri
+
+
+def _warn(part: str, queue: str | None) -> None:
+    logger.warning(
+        "A message of the queue is invalid and was dropped; the reaper sends the runs that wait",
+        extra={"action": "worker.message_invalid", "part": part, "queue": queue},
+    )

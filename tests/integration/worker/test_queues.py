@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.worker.test_worker import REQUEST, WITHIN, service, worker
@@ -15,7 +16,7 @@ from tests.support.service import example
 from tests.support.services import Valkey, valkey
 
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.celery import OLD_QUEUE, CeleryDispatcher
+from teamrun.dispatch.celery import OLD_QUEUE, CeleryDispatcher, encode_message
 from teamrun.dispatch.queues import MAX_REFS_PER_MESSAGE, Queue
 from teamrun.redis.address import key_prefix
 from teamrun.redis.pipe import RedisPipe
@@ -190,3 +191,44 @@ async def test_a_message_that_outlives_its_worker_executes_only_what_has_not_end
     assert len(ended) < len(refs)
     for run, old in zip(after, before, strict=True):
         assert run == old or old.status != "completed"
+
+
+def _bad_items() -> list[bytes]:
+    """Items that ended a worker, among them some that it put back at its end."""
+    good = json.loads(encode_message([RunRef("default", "run_1")]))
+    properties, headers = good["properties"], good["headers"]
+    changed: list[dict[str, Any]] = [
+        {"body": "!!!"},
+        {"body": None},
+        {"body": b64encode(b"[1]").decode()},
+        {"headers": {**headers, "timelimit": "x"}},
+        {"headers": [1]},
+        {"headers": {}},
+        {"properties": []},
+        {"properties": {**properties, "delivery_tag": None}},
+        {"properties": {**properties, "delivery_info": 5}},
+        {"properties": {**properties, "body_encoding": "rot"}},
+    ]
+    texts = [json.dumps({**good, **change}).encode() for change in changed]
+    return [*texts, b"hello", b"\xff\xfe", b"5", b"[]", b"null", b"", b"[" * 100_000]
+
+
+@pytest.mark.parametrize("name", [Queue.INTERACTIVE, OLD_QUEUE])
+async def test_malformed_messages_are_dropped_and_the_worker_goes_on(
+    tmp_path: Path, name: str
+) -> None:
+    example(tmp_path / "example", latency_ms=0)
+    with valkey() as server:
+        async with (
+            service(tmp_path, server) as runs,
+            _queue(tmp_path, server) as queue,
+            _pipe(server) as pipe,
+        ):
+            [ref] = await _accepted(runs, 1, tmp_path, server)
+            with worker(tmp_path, server.url) as process:
+                for item in _bad_items():
+                    await pipe.call(b"LPUSH", f"{_prefix(tmp_path)}{name}", item)
+                await queue.send([ref])
+                await _completed(runs, [ref])
+                assert process.poll() is None
+            assert not any((await queue.depths()).values())
