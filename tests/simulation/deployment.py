@@ -191,12 +191,13 @@ class Worker(Process):
         self.executing[ref] += 1
         try:
             await self.point()
+            drives = self.world.ledger.drives[ref.run_id]
+            before = len(drives)
             finish = await self.engine.execute(ref)
             if finish in (Finish.YIELDED, Finish.WAITING):
-                drives = self.world.ledger.drives[ref.run_id]
-                mine = [drive for drive in drives if drive.worker == self.name]
-                if mine:
-                    mine[-1].sure = len(mine[-1].thread)
+                for drive in drives[before:]:  # none if the run was found waiting
+                    if drive.worker == self.name:
+                        drive.sure = len(drive.thread)
             if not self.live.is_shared:
                 await self._settle(ref, finish.receipt)
         except StorageError:
