@@ -328,6 +328,29 @@ async def test_a_claim_that_loses_the_race_to_a_renewal_is_given_up() -> None:
 
 
 @virtually
+async def test_a_claim_that_loses_the_race_to_an_owner_with_a_lease_is_given_up() -> None:
+    """A worker that was frozen between its lease and its claim does not disturb a live owner."""
+    store = FaultStore(MemoryStore())
+    live = MemoryLive(clock=asyncio.get_running_loop().time)
+    cluster = apart(store=store, live=live, is_live_shared=True)
+    ref = await cluster.submit()
+    await live.age()
+    await claim_and_die(cluster, ref, Claim(owner="slow"))
+    await asyncio.sleep(2 * LEASE.total_seconds())
+    delayed = store.plan(Fault(outcome="held", method="put_new", key="*/log/000002.json"))
+    heir = asyncio.ensure_future(cluster.worker("heir").execute(ref))
+    await delayed.reached.wait()
+    log = cluster.log(ref, "slow")
+    state = await log.state()
+    assert state is not None
+    assert await log.append(state, Step(), [], epoch=state.epoch) is not None
+    delayed.release.set()
+
+    assert await heir is Finish.HELD
+    assert [entry.body.kind for entry in await cluster.entries(ref)][-1] == "step"
+
+
+@virtually
 async def test_renewals_are_no_progress() -> None:
     cluster = apart()
     ref = await cluster.submit()

@@ -159,21 +159,28 @@ class Execution:
             epoch = self.state.epoch + claiming
             entry = await self._log.append(self.state, draft.body, draft.events, epoch=epoch)
             # If another writer was first, its entry may be a cancel or a claim: decide again.
-            self._entries += [entry] if entry else await self._caught_up()
+            new = [entry] if entry else await self._caught_up()
+            self._entries += new
             if entry is not None and claiming:
                 self._epoch = entry.epoch
                 return None
-            if self.state.end is None and not self._may_still_claim(owner):
+            if self.state.end is None and not self._may_still_claim(owner, new):
                 return Finish.HELD
         return Finish.ENDED
 
-    def _may_still_claim(self, owner: str | None) -> bool:
-        """Whether the run may be taken from `owner`, which may have renewed its ownership."""
-        state = self.state
-        if state.owner != owner:
+    def _may_still_claim(self, owner: str | None, new: Sequence[Entry]) -> bool:
+        """Whether the run may be taken from `owner`, which was thought to be lost.
+
+        This worker may have been frozen since it read the log. An owner that has written meanwhile
+        is well, or has renewed its ownership.
+        """
+        if self.state.owner != owner:
             return False
-        is_ours = owner == self._log.writer
-        return is_ours or self._tenure.is_over(state, self._clock.now())
+        if owner in (None, self._log.writer):
+            return True
+        if any(entry.writer == owner for entry in new):
+            return False
+        return self._tenure.is_over(self.state, self._clock.now())
 
     # Driving
 
