@@ -6,7 +6,7 @@ which ends the worker. Here such a server counts as unavailable, and the worker 
 """
 
 import logging
-from queue import Empty
+from functools import partial
 from typing import Any, cast
 
 from kombu.transport import redis as kombu_redis
@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.redis.address import RedisAddress
-from teamrun_worker.screening import fault_in
+from teamrun_worker.screening import fault_in_item
 
 __all__ = ["Transport", "transport_options"]
 
@@ -45,6 +45,34 @@ def transport_options(address: RedisAddress, *, prefix: str) -> JsonMapping:
     }
 
 
+class _Client(kombu_redis.PrefixedStrictRedis):  # pyright: ignore[reportUntypedBaseClass]
+    """A client that drops what kombu and Celery cannot handle, before kombu parses it.
+
+    BRPOP has removed the item from its list, and nothing has recorded it as unacknowledged yet.
+    An item that is dropped here can therefore not come back.
+    """
+
+    def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
+        inherited: Any = super()
+        reply = inherited.parse_response(connection, command_name, **options)
+        if command_name != "BRPOP" or not reply:
+            return reply
+        key, item = reply
+        if (part := fault_in_item(item)) is None:
+            return reply
+        queue = key.decode(errors="replace") if isinstance(key, bytes) else key
+        logger.warning(
+            "A message of the queue is invalid and was dropped; the reaper sends runs that wait",
+            extra={
+                "action": "worker.message_invalid",
+                "part": part,
+                "queue": queue,
+                "size_bytes": len(item),
+            },
+        )
+        return None  # as if the list were empty
+
+
 class Channel(kombu_redis.Channel):  # pyright: ignore[reportUntypedBaseClass] - kombu is untyped
     """A channel that connects to the address and starts with a write."""
 
@@ -60,13 +88,8 @@ class Channel(kombu_redis.Channel):  # pyright: ignore[reportUntypedBaseClass] -
             cast("Any", self)._disconnect_pools()
             raise
 
-    def _brpop_read(self, **options: Any) -> bool:
-        inherited: Any = super()
-        try:
-            return inherited._brpop_read(**options)
-        except (ValueError, RecursionError):  # the item was no JSON; it is no longer in the list
-            _warn("message", None)
-            raise Empty from None
+    def _get_client(self) -> Any:
+        return partial(_Client, global_keyprefix=self.global_keyprefix)
 
     def _connparams(self, asynchronous: bool = False) -> JsonObject:
         inherited: Any = super()
@@ -86,21 +109,6 @@ class Transport(kombu_redis.Transport):  # pyright: ignore[reportUntypedBaseClas
 
     connection_errors = (*kombu_redis.Transport.connection_errors, ResponseError)
 
-    def _deliver(self, message: Any, queue: str | None) -> None:
-        """Pass a message on, or drop one that would end this worker and the next ones."""
-        inherited: Any = super()
-        if (part := fault_in(message)) is None:
-            inherited._deliver(message, queue)
-        else:
-            _warn(part, queue)
-
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
         """The URL for logs."""
         return uri
-
-
-def _warn(part: str, queue: str | None) -> None:
-    logger.warning(
-        "A message of the queue is invalid and was dropped; the reaper sends the runs that wait",
-        extra={"action": "worker.message_invalid", "part": part, "queue": queue},
-    )

@@ -8,19 +8,21 @@ import binascii
 import json
 from base64 import b64decode
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final, cast
 
-__all__ = ["fault_in"]
+__all__ = ["fault_in", "fault_in_item"]
 
 _Check = Callable[[Any], bool]
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    # A lone surrogate is valid in JSON, but cannot be sent to Redis.
+    return isinstance(value, str) and not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def _is_optional_text(value: Any) -> bool:
-    return value is None or isinstance(value, str)
+    return value is None or _is_text(value)
 
 
 def _is_number(value: Any) -> bool:
@@ -30,6 +32,20 @@ def _is_number(value: Any) -> bool:
 def _are_two_numbers(value: Any) -> bool:
     pair = cast("list[Any]", value) if isinstance(value, list) else []
     return value is None or (len(pair) == 2 and all(map(_is_number, pair)))
+
+
+def _is_optional_time(value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        return bool(datetime.fromisoformat(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _are_optional_texts(value: Any) -> bool:
+    texts = cast("list[Any]", value)
+    return value is None or (isinstance(value, list) and all(map(_is_text, texts)))
 
 
 _PROPERTIES: Final[Mapping[str, _Check]] = {
@@ -48,8 +64,9 @@ _HEADERS: Final[Mapping[str, _Check]] = {
     "parent_id": _is_optional_text,
     "group": _is_optional_text,
     "shadow": _is_optional_text,
-    "eta": _is_optional_text,
-    "expires": _is_optional_text,
+    "eta": _is_optional_time,
+    "expires": _is_optional_time,
+    "stamped_headers": _are_optional_texts,
     "retries": _is_number,
     "timelimit": _are_two_numbers,
     "argsrepr": _is_optional_text,
@@ -57,6 +74,26 @@ _HEADERS: Final[Mapping[str, _Check]] = {
     "origin": _is_optional_text,
 }
 """The headers that Celery reads, in its message protocol 2."""
+
+
+def fault_in_item(item: bytes) -> str | None:
+    """What is invalid in an item of a list; None if it is a task message."""
+    try:
+        message = _parse(item.decode())
+    except (ValueError, RecursionError):
+        return "message"
+    return fault_in(message)
+
+
+def _parse(text: str | bytes) -> Any:
+    return json.loads(text, object_hook=_without_types)
+
+
+def _without_types(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse an object that kombu would convert; a wrong value in it raises any kind of error."""
+    if value.keys() == {"__type__", "__value__"}:
+        raise ValueError("typed values are not accepted")
+    return value
 
 
 def fault_in(message: Any) -> str | None:
@@ -87,21 +124,22 @@ def _fault_of_delivery(properties: Any) -> str | None:
     if not isinstance(info, dict):
         return "properties.delivery_info"
     known = cast("dict[str, Any]", info)
-    is_valid = all(map(_is_optional_text, (known.get("exchange"), known.get("routing_key"))))
+    is_valid = all(map(_is_text, (known.get("exchange"), known.get("routing_key"))))
     return None if is_valid else "properties.delivery_info"
 
 
 def _fault_of_body(parts: Mapping[str, Any]) -> str | None:
     """The body has positional arguments, named ones, and options such as callbacks."""
-    for name in ("content-type", "content-encoding"):
-        if not _is_text(parts.get(name)):
+    # Celery does not decode content of the types that kombu trusts, and fails on the text.
+    for name, value in (("content-type", "application/json"), ("content-encoding", "utf-8")):
+        if parts.get(name) != value:
             return name
     body = parts.get("body")
     if not isinstance(body, str):
         return "body"
     try:
         is_encoded = parts["properties"].get("body_encoding") == "base64"
-        decoded: Any = json.loads(b64decode(body, validate=True) if is_encoded else body)
+        decoded: Any = _parse(b64decode(body, validate=True) if is_encoded else body)
     except (ValueError, binascii.Error, RecursionError):
         return "body"
     triple = cast("list[Any]", decoded) if isinstance(decoded, list) else []

@@ -208,6 +208,16 @@ def _bad_items() -> list[bytes]:
         {"properties": {**properties, "delivery_tag": None}},
         {"properties": {**properties, "delivery_info": 5}},
         {"properties": {**properties, "body_encoding": "rot"}},
+        {"properties": {**properties, "delivery_tag": "\ud800"}},
+        {"properties": {**properties, "delivery_info": {}}},
+        {"headers": {**headers, "lang": {"__type__": "uuid", "__value__": 5}}},
+        {"headers": {**headers, "lang": {"__type__": [], "__value__": 5}}},
+        {"headers": {**headers, "stamped_headers": 5}},
+        {"headers": {**headers, "stamped_headers": [[1]]}},
+        {"headers": {**headers, "eta": ""}},
+        {"content-type": ""},
+        {"content-type": "application/text"},
+        {"content-type": "application/data", "content-encoding": "binary"},
     ]
     texts = [json.dumps({**good, **change}).encode() for change in changed]
     return [*texts, b"hello", b"\xff\xfe", b"5", b"[]", b"null", b"", b"[" * 100_000]
@@ -231,4 +241,8 @@ async def test_malformed_messages_are_dropped_and_the_worker_goes_on(
                 await queue.send([ref])
                 await _completed(runs, [ref])
                 assert process.poll() is None
+                # What is left here would be put back into the list when the worker ends.
+                assert await pipe.call(b"HLEN", f"{_prefix(tmp_path)}unacked") == 0
+                process.send_signal(signal.SIGTERM)
+                assert await asyncio.to_thread(process.wait, 30) == 0
             assert not any((await queue.depths()).values())

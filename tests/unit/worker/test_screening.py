@@ -8,7 +8,7 @@ import pytest
 
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import encode_message
-from teamrun_worker.screening import fault_in
+from teamrun_worker.screening import fault_in, fault_in_item
 
 
 def good() -> dict[str, Any]:
@@ -33,6 +33,7 @@ CHANGES: list[tuple[tuple[str, ...], Any, str]] = [
     (("properties",), None, "properties"),
     (("headers",), [1], "headers"),
     (("properties", "delivery_tag"), None, "properties.delivery_tag"),
+    (("properties", "delivery_tag"), "\ud800", "properties.delivery_tag"),
     (("properties", "delivery_info"), 5, "properties.delivery_info"),
     (("properties", "delivery_info", "routing_key"), 5, "properties.delivery_info"),
     (("properties", "body_encoding"), "rot", "properties.body_encoding"),
@@ -42,7 +43,16 @@ CHANGES: list[tuple[tuple[str, ...], Any, str]] = [
     (("headers", "timelimit"), [1], "headers.timelimit"),
     (("headers", "retries"), "x", "headers.retries"),
     (("headers", "eta"), 5, "headers.eta"),
+    (("headers", "eta"), "", "headers.eta"),
+    (("headers", "expires"), "tomorrow", "headers.expires"),
+    (("headers", "stamped_headers"), 5, "headers.stamped_headers"),
+    (("headers", "stamped_headers"), [[1]], "headers.stamped_headers"),
+    (("properties", "delivery_info"), dict[str, Any](), "properties.delivery_info"),
     (("content-type",), 5, "content-type"),
+    (("content-type",), "", "content-type"),
+    (("content-type",), "application/text", "content-type"),
+    (("content-type",), "application/data", "content-type"),
+    (("content-encoding",), "binary", "content-encoding"),
     (("body",), None, "body"),
     (("body",), "!!!", "body"),
     (("body",), encoded("not a triple"), "body"),
@@ -68,3 +78,27 @@ def test_a_missing_part_is_named(name: str) -> None:
     message = good()
     del message[name]
     assert fault_in(message) == name
+
+
+@pytest.mark.parametrize(
+    "item",
+    [b"", b"hello", b"\xff\xfe", b"5", b"null", b"[" * 100_000, b'{"n":' + b"1" * 5_000 + b"}"],
+)
+def test_an_item_that_is_no_json_object_is_invalid(item: bytes) -> None:
+    assert fault_in_item(item) == "message"
+
+
+def test_the_items_of_the_dispatcher_are_valid() -> None:
+    assert fault_in_item(encode_message([RunRef("default", "run_1")])) is None
+
+
+@pytest.mark.parametrize("kind", ["uuid", "decimal", "bytes", "datetime", "unknown", [], None])
+def test_values_that_kombu_would_convert_are_invalid(kind: object) -> None:
+    """kombu replaces such an object while it parses, and a wrong value raises any error."""
+    typed: dict[str, object] = {"__type__": kind, "__value__": 5}
+    message = good()
+    message["headers"]["lang"] = typed
+    assert fault_in_item(json.dumps(message).encode()) == "message"
+    assert fault_in_item(json.dumps(typed).encode()) == "message"
+    body = encoded([["default.run_1", typed], dict[str, Any](), dict[str, Any]()])
+    assert fault_in({**good(), "body": body}) == "body"
