@@ -18,7 +18,9 @@ _Check = Callable[[Any], bool]
 
 def _is_text(value: Any) -> bool:
     # A lone surrogate is valid in JSON, but cannot be sent to Redis.
-    return isinstance(value, str) and not any("\ud800" <= sign <= "\udfff" for sign in value)
+    if not isinstance(value, str):
+        return False
+    return value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def _is_optional_text(value: Any) -> bool:
