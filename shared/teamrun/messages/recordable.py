@@ -6,7 +6,7 @@ of the call, so that an entry of the log can always be written and read back.
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias, cast, get_args
 
 from pydantic import BaseModel
@@ -145,24 +145,39 @@ def recordable_result(result: CreateResult) -> CreateResult:
 
 
 def _is_sound(result: CreateResult) -> bool:
-    """Whether an answer can be recorded as it is; False means: look closer."""
+    """Whether an answer can be recorded as it is; False means: look closer.
+
+    Nothing is taken for granted: `model_construct` checks no types. Written out, because each model
+    call of a run has its answer checked.
+    """
     if type(result) is not CreateResult or result.finish_reason not in _FINISH_REASONS:
         return False
-    values = vars(result)
-    if not isinstance(values["content"], (str, list)):  # unchecked by model_construct
-        return False
-    for value in values.values():
-        is_sound = _SOUND.get(cast("type[Any]", type(value)))
-        if is_sound is None or not is_sound(value):
-            return False
-    return True
+    values = result.__dict__
+    content, usage = values.get("content"), values.get("usage")
+    return (
+        (_is_sound_text(content) or _are_sound_calls(content))
+        and type(usage) is RequestUsage
+        and _is_sound_usage(usage)
+        and type(values["cached"]) is bool
+        and values["logprobs"] is None
+        and values["provider_data"] is None
+        and (values["thought"] is None or _is_sound_text(values["thought"]))
+        and (values["model"] is None or _is_sound_text(values["model"]))
+    )
 
 
 def _is_sound_text(value: Any) -> bool:
-    return type(value) is str and len(value) < MAX_SIZE and encodable(value) is value
+    return (
+        type(value) is str
+        and len(value) < MAX_SIZE
+        and (value.isascii() or encodable(value) is value)
+    )
 
 
-def _are_sound_calls(calls: list[Any]) -> bool:
+def _are_sound_calls(value: Any) -> bool:
+    if type(value) is not list:
+        return False
+    calls = cast("list[Any]", value)
     return all(type(call) is FunctionCall and _is_sound_call(call) for call in calls)
 
 
@@ -179,16 +194,6 @@ def _is_sound_usage(usage: RequestUsage) -> bool:
         usage.reasoning_tokens,
     )
     return all(map(_is_count, counts))
-
-
-_SOUND: Mapping[type[Any], Callable[[Any], bool]] = {
-    type(None): lambda _: True,
-    bool: lambda _: True,
-    str: _is_sound_text,
-    list: _are_sound_calls,
-    RequestUsage: _is_sound_usage,
-}
-"""By exact type, because each model call of a run has its answer checked."""
 
 
 def _is_count(value: Any) -> bool:

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
@@ -377,13 +378,38 @@ async def test_a_definition_whose_tool_was_removed_fails_the_run() -> None:
     assert "counting" in run.error.message
 
 
+class Held(ScriptedModel):
+    """Answers when the test releases it."""
+
+    def __init__(self) -> None:
+        super().__init__(["so it is DONE"])
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+    def for_agent(self, name: str) -> "Held":
+        return self
+
+    async def create(self, messages: Any, **options: Any) -> CreateResult:
+        self.asked.set()
+        await self.go.wait()
+        return await super().create(messages, **options)
+
+    async def create_stream(self, messages: Any, **options: Any) -> AsyncGenerator[Any, None]:
+        self.asked.set()
+        await self.go.wait()
+        async for chunk in super().create_stream(messages, **options):
+            yield chunk
+
+
 async def test_live_subscribers_see_text_on_its_way() -> None:
-    cluster = Cluster({"a": ["so it is DONE"]}, team=solo(model_client_stream=True))
+    model = Held()
+    cluster = Cluster({}, team=solo(model_client_stream=True), model=model)
     ref = await cluster.submit()
-    following = cluster.service.follow(TENANT, ref.run_id)
-    items = [await anext(following)]  # subscribed
+    items: list[Event | Delta] = []
     async with cluster.working(ref) as (_, task):
-        items += [item async for item in following]
+        async for item in cluster.service.follow(TENANT, ref.run_id):
+            items.append(item)
+            if item.type == "model.call.started":
+                model.go.set()
         assert await task is Finish.ENDED
     deltas = [item.data["text"] for item in items if isinstance(item, Delta)]
     assert "".join(deltas) == "so it is DONE"
@@ -440,22 +466,6 @@ async def test_no_call_begins_when_the_code_of_a_run_has_come_to_its_end() -> No
     assert await worker.execute(ref) is Finish.ENDED
     await worker.close()
     assert made == ["a/model:0"]
-
-
-class Held(ScriptedModel):
-    """Answers when the test releases it."""
-
-    def __init__(self) -> None:
-        super().__init__(["DONE"])
-        self.asked, self.go = asyncio.Event(), asyncio.Event()
-
-    def for_agent(self, name: str) -> "Held":
-        return self
-
-    async def create(self, messages: Any, **options: Any) -> CreateResult:
-        self.asked.set()
-        await self.go.wait()
-        return await super().create(messages, **options)
 
 
 async def test_runs_whose_claims_came_to_nothing_begin_one_at_a_time() -> None:

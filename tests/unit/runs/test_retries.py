@@ -334,10 +334,10 @@ async def test_calls_after_a_failure_are_not_repeated_if_an_attempt_takes_anothe
     async def write(desk: CallContext) -> Outcome:
         """Make `b` together with the failure, and `c` while that is put on record."""
         await has_failed.wait()
+        made.append(desk.info.agent)
         if desk.info.agent == "c":
             await failing.reached.wait()
-        made.append(desk.info.agent)
-        failing.release.set()
+            failing.release.set()
         return Outcome(value=desk.info.agent)
 
     async def program(journal: Journal) -> End:

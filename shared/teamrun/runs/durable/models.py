@@ -174,6 +174,7 @@ class JournaledModel(ModelWrapper):
                 model=result.model,
                 scripted=scripted,
                 detail={**detail, "scripted": True} if scripted else detail,
+                is_recordable=True,
             )
 
         return perform

@@ -138,7 +138,7 @@ class JournaledTool(Tool):
         before = self._journal.tools.states.get(f"{self._path}/{self.name}", {})
         files = RunArtifacts(call_context)
         context = ToolContext(
-            state=json.loads(json.dumps(before)),
+            state=json.loads(json.dumps(before)) if before else {},
             artifacts=files,
             call_id=call_context.info.call_id,
             run_id=call_context.info.run_id,

@@ -1,7 +1,6 @@
-"""Runs the loop of one run from the real event loop, in slices."""
+"""Runs the loop of one run inside a task of the real event loop, in slices."""
 
 import asyncio
-from collections.abc import Callable
 
 from teamrun.errors import Runaway
 from teamrun.runs.engine.loop import RunLoop
@@ -15,43 +14,32 @@ _RUNAWAY = 1_000_000
 """Callbacks in one drain after which a run fails: its code probably never awaits a call."""
 
 
-async def drain(loop: RunLoop, then: Callable[[], None] | None = None) -> None:
+async def drain(loop: RunLoop) -> None:
     """Run a run's loop until its code waits for calls; other runs are served in between.
-
-    The slices are plain callbacks of the real loop, because a task of the run's loop must not
-    execute inside a task of the real one.
 
     Args:
         loop: The loop of the run.
-        then: Called in the last slice, so that what it starts is not one tick late.
 
     Raises:
         Runaway: The code of the run does not stop.
     """
-    real = asyncio.get_running_loop()
-    drained: asyncio.Future[None] = real.create_future()
-    real.call_soon(_slice, loop, drained, then, _RUNAWAY)
-    await drained
+    for _ in range(_RUNAWAY // _SLICE):
+        if _slice(loop):
+            return
+        await asyncio.sleep(0)
+    raise Runaway("Team code does not stop running to await a model, tool or person.")
 
 
-def _slice(
-    loop: RunLoop, drained: asyncio.Future[None], then: Callable[[], None] | None, budget: int
-) -> None:
-    # A closure that refers to itself would leave a reference cycle each time.
-    if drained.cancelled():
-        return
+def _slice(loop: RunLoop) -> bool:
+    """Drain a slice; True when the queue is empty.
+
+    The task that executes the run is not the current task meanwhile, because tasks of the run's
+    loop execute inside this call.
+    """
+    real, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None, "a run is executed by a task"
+    asyncio._leave_task(real, task)  # pyright: ignore[reportPrivateUsage] - documented in "Extending asyncio"
     try:
-        is_drained = loop.drain(_SLICE)
-        if is_drained and then is not None:
-            then()
-    except Exception as error:  # otherwise the execution would wait forever
-        drained.set_exception(error)
-        return
-    if is_drained:
-        drained.set_result(None)
-    elif budget <= 0:
-        drained.set_exception(
-            Runaway("Team code does not stop running to await a model, tool or person.")
-        )
-    else:
-        asyncio.get_running_loop().call_soon(_slice, loop, drained, then, budget - _SLICE)
+        return loop.drain(_SLICE)
+    finally:
+        asyncio._enter_task(real, task)  # pyright: ignore[reportPrivateUsage] - the counterpart

@@ -275,7 +275,7 @@ class Execution:
                 return finish
             self._announced += draft.intents
             if not is_delivered:
-                await self._deliver(journal, entry, live=True)
+                await self._deliver(journal, entry)
         return Finish.ENDED  # by another writer: the API may end a cancelled run without a claim
 
     async def _write_end(self, end: End) -> Finish:
@@ -350,14 +350,8 @@ class Execution:
         while self.state.end is None and await self._append(draft) is None:
             await self._caught_up()
 
-    async def _deliver(self, journal: Journal, entry: Entry, *, live: bool = False) -> None:
-        """Deliver the outcomes of an entry to run code, one at a time, with a drain after each.
-
-        Args:
-            journal: The journal of the run.
-            entry: The entry.
-            live: The entry is the newest one, so calls may start as soon as it is delivered.
-        """
+    async def _deliver(self, journal: Journal, entry: Entry) -> None:
+        """Deliver the outcomes of an entry to run code, one at a time, with a drain after each."""
         self._origin.time = entry.at
         if isinstance(entry.body, Signal):
             await self._deliver_signal(journal, entry.body)
@@ -370,15 +364,13 @@ class Execution:
                     f"The log has the outcome of {record.call_id!r}, which this code does not "
                     "request; use the release and definitions that the run was started with."
                 )
-        await self._deliver_calls(journal, records, start=live)
+        await self._deliver_calls(journal, records)
 
-    async def _deliver_calls(
-        self, journal: Journal, records: Sequence[CallRecord], *, start: bool = False
-    ) -> None:
-        for left, record in enumerate(records, start=1 - len(records)):
+    async def _deliver_calls(self, journal: Journal, records: Sequence[CallRecord]) -> None:
+        for record in records:
             journal.deliver(record)
             if not journal.is_over:
-                await self._drain(journal, start=start and left == 0)
+                await self._drain(journal)
 
     async def _deliver_signal(self, journal: Journal, signal: Signal) -> None:
         answer = journal.receive(signal)
@@ -386,14 +378,9 @@ class Execution:
             journal.deliver(answer)
             await self._drain(journal)
 
-    async def _drain(self, journal: Journal, *, start: bool = False) -> None:
-        """Run the run's loop until its code waits for calls.
-
-        Args:
-            journal: The journal of the run.
-            start: Start the requested calls at once, and not one tick of the real loop later.
-        """
-        await drain(journal.loop, self._begin_calls if start else None)
+    async def _drain(self, journal: Journal) -> None:
+        """Run the run's loop until its code waits for calls."""
+        await drain(journal.loop)
         for call_id in journal.abandoned:
             self._calls.abandon(call_id)
         journal.abandoned.clear()

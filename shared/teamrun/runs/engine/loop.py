@@ -4,8 +4,8 @@ It is a queue of callbacks and nothing else. Timers, threads, sockets and child 
 because everything from outside must go through the journal. The engine drains the queue. Between
 drains run code does not execute, so it is a pure function of what was delivered to it, in order.
 
-A drain sets the running loop of the thread. It must therefore be called from a plain callback of
-the real loop, never inside one of that loop's tasks.
+A drain sets the running loop of the thread. It must therefore be called while no task of the real
+loop is the current one (`draining.py`).
 """
 
 import asyncio

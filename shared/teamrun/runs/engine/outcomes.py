@@ -59,6 +59,8 @@ def recorded(outcome: Outcome) -> Outcome:
     Raises:
         Unrecordable: The value or the state is too large, too deep, or not JSON.
     """
+    if outcome.is_recordable:
+        return outcome
     if isinstance(outcome.value, CreateResult):
         outcome.value = recordable_result(outcome.value)
         outcome.usage = outcome.value.usage
@@ -67,12 +69,14 @@ def recorded(outcome: Outcome) -> Outcome:
     outcome.state = _recorded_state(outcome.state)
     outcome.model = outcome.model and encodable(str(outcome.model))
     outcome.detail = reportable(outcome.detail)
+    outcome.is_recordable = True
     return outcome
 
 
 def failed_outcome(error: BaseException, *, agent: str, **detail: Any) -> Outcome:
     """The outcome of a call that raised `error`, an exception of any class."""
-    return Outcome(error=error_record(error, agent=agent), detail=reportable(detail))
+    record = error_record(error, agent=agent)
+    return Outcome(error=record, detail=reportable(detail), is_recordable=True)
 
 
 def log_failure(error: BaseException, info: CallInfo, **names: str) -> None:

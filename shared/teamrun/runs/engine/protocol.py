@@ -31,6 +31,8 @@ class Outcome:
     """A script answered in place of a model."""
     detail: JsonObject = field(default_factory=JsonObject)
     """Additional data for the event of the call."""
+    is_recordable: bool = False
+    """All of it has been made recordable already."""
 
 
 class CallContext(Protocol):
