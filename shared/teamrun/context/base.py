@@ -9,12 +9,17 @@ import copy
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, cast
 
 from pydantic import BaseModel
 
 from teamrun.json_types import JsonMapping
-from teamrun.messages.llm import AssistantMessage, FunctionExecutionResultMessage, LLMMessage
+from teamrun.messages.llm import (
+    AssistantMessage,
+    FunctionCall,
+    FunctionExecutionResultMessage,
+    LLMMessage,
+)
 
 __all__ = ["ChatCompletionContext", "whole_exchanges"]
 
@@ -45,12 +50,15 @@ class ChatCompletionContext(ABC):
         initial_messages: The conversation at the beginning; `clear` also removes it.
     """
 
+    _whole = 0
+    """How many of the first messages are known to be whole exchanges."""
+
     def __init__(self, initial_messages: Sequence[LLMMessage] | None = None) -> None:
         self._messages: list[LLMMessage] = list(initial_messages or ())
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, *, shows_whole: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "get_messages" in vars(cls):
+        if "get_messages" in vars(cls) and not shows_whole:
             cls.get_messages = _shows_whole_exchanges(cls.get_messages)  # pyright: ignore[reportAttributeAccessIssue] - the same signature, seen as unbound
 
     async def add_message(self, message: LLMMessage) -> None:
@@ -63,7 +71,7 @@ class ChatCompletionContext(ABC):
 
     async def clear(self) -> None:
         """Forget everything."""
-        self._messages = []
+        self._messages, self._whole = [], 0
 
     def copied(self) -> Self:
         """A context with the same conversation, to which other messages can be added."""
@@ -78,6 +86,7 @@ class ChatCompletionContext(ABC):
     def rewind(self, mark: int) -> None:
         """Remove the messages added since `mark`, those of an interrupted turn."""
         del self._messages[mark:]
+        self._whole = 0  # the mark may be within an exchange
 
     async def save_state(self) -> JsonMapping:
         """The whole conversation as JSON data."""
@@ -93,29 +102,34 @@ class ChatCompletionContext(ABC):
 
     async def load_state(self, state: JsonMapping) -> None:
         """Continue with that conversation."""
-        self._messages = _State.model_validate(state).messages
+        self._messages, self._whole = _State.model_validate(state).messages, 0
 
 
-def whole_exchanges(messages: list[LLMMessage]) -> list[LLMMessage]:
+def whole_exchanges(messages: list[LLMMessage], known: int = 0) -> list[LLMMessage]:
     """Leave out tool requests that lack a result, and tool results that lack their request.
 
     An exchange is a request and the results directly after it. Returns the list itself when
     there is nothing to leave out.
+
+    Args:
+        messages: A conversation, or a part of one.
+        known: How many of the first messages are known to be whole exchanges.
     """
     torn: set[int] = set()
     request: list[int] = []  # the open exchange: the index of its request and of its results
     missing: set[str] = set()
-    # Only requests, results and messages with images have a list as content.
-    for index in [i for i, message in enumerate(messages) if type(message.content) is list]:
-        message = messages[index]
-        if isinstance(message, AssistantMessage) and isinstance(message.content, list):
+    for index, message in enumerate(messages[known:], known):
+        content = message.content
+        if type(content) is not list:  # no request, no results
+            continue
+        if isinstance(message, AssistantMessage):
             torn.update(request if missing else ())
-            request, missing = [index], {call.id for call in message.content}
+            request, missing = [index], {call.id for call in cast("list[FunctionCall]", content)}
         elif isinstance(message, FunctionExecutionResultMessage):
             given = {result.call_id for result in message.content}
             if request and request[-1] == index - 1 and given <= missing:
-                request.append(index)
                 missing -= given
+                request = [*request, index] if missing else []
             else:
                 torn.add(index)
     torn.update(request if missing else ())

@@ -28,6 +28,9 @@ __all__ = ["MAX_YIELDED", "FunctionTool"]
 MAX_YIELDED: Final = 100_000
 """How many values a generator may yield in one call."""
 
+_NO_ITERATORS: Final = frozenset({type(None), bool, int, float, str, list, dict})
+"""Types of most results. To check one against two abstract classes costs as much as a call."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Signature:
@@ -169,6 +172,8 @@ class FunctionTool(BaseTool[BaseModel, Any]):
                 value = await run_in_thread(functools.partial(self._call_in_thread, kwargs))
             if inspect.isawaitable(value):  # for example a lambda around a coroutine function
                 value = await value
+        if type(value) in _NO_ITERATORS:
+            return value
         if isinstance(value, Iterator):  # not in a thread: an async function returned it
             return self._collected(cast("Iterator[Any]", value))
         if isinstance(value, AsyncIterator):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from teamrun.context import (
@@ -246,3 +246,85 @@ async def test_results_may_stand_in_several_messages() -> None:
     whole: list[LLMMessage] = [request, one, other, *say("a")]
     assert await shown(UnboundedChatCompletionContext(whole)) == whole
     assert await shown(UnboundedChatCompletionContext([request, one, *say("a")])) == say("a")
+
+
+class Watched(UserMessage):
+    """Counts how often its content is read."""
+
+    reads: int = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "content":
+            self.reads += 1
+        return super().__getattribute__(name)
+
+
+async def test_messages_that_were_shown_are_not_examined_again() -> None:
+    first = Watched(content="a", source="u")
+    context = UnboundedChatCompletionContext([first])
+
+    for _ in range(20):
+        await context.add_message(CALLS)
+        await context.add_message(RESULTS)
+        assert len(await shown(context)) == len(context.copied()._messages)  # pyright: ignore[reportPrivateUsage]
+
+    assert first.reads == 1
+
+
+def exchange_part(kind: str) -> LLMMessage:
+    calls = [FunctionCall(id=each, arguments="{}", name="t") for each in kind[1:]]
+    results = [
+        FunctionExecutionResult(content="x", name="t", call_id=call.id, is_error=False)
+        for call in calls
+    ]
+    if kind[0] == "c":
+        return AssistantMessage(content=calls, source="a")
+    if kind[0] == "r":
+        return FunctionExecutionResultMessage(content=results)
+    return UserMessage(content="x", source="u")
+
+
+@given(
+    steps=st.lists(
+        st.sampled_from(["c1", "c12", "r1", "r2", "r12", "text", "show", "rewind", "copy"]),
+        max_size=30,
+    ),
+    back=st.integers(0, 5),
+)
+@example(steps=["c1", "r1", "show", "rewind", "text"], back=1)
+@example(steps=["c1", "r1", "show", "rewind", "r1"], back=2)
+async def test_a_context_shows_the_same_however_often_it_was_read_before(
+    steps: list[str], back: int
+) -> None:
+    context = UnboundedChatCompletionContext()
+    for step in steps:
+        if step == "show":
+            await shown(context)
+        elif step == "rewind":
+            context.rewind(max(0, context.mark() - back))
+        elif step == "copy":
+            context = context.copied()
+        else:
+            await context.add_message(exchange_part(step))
+
+    unread = UnboundedChatCompletionContext(context._messages)  # pyright: ignore[reportPrivateUsage]
+    assert await shown(context) == await shown(unread)
+
+
+class Trimming(UnboundedChatCompletionContext):
+    """Forgets all but the last two messages, in place."""
+
+    async def add_message(self, message: LLMMessage) -> None:
+        await super().add_message(message)
+        del self._messages[:-2]
+
+
+async def test_a_subclass_that_changes_its_messages_in_place_shows_whole_exchanges() -> None:
+    context = Trimming()
+    for message in (*say("a"), CALLS, RESULTS):
+        await context.add_message(message)
+    assert await shown(context) == [CALLS, RESULTS]
+
+    await context.add_message(*say("b"))
+
+    assert await shown(context) == say("b")
