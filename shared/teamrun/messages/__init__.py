@@ -4,7 +4,8 @@ Agents exchange chat messages; events report the work of an agent in between; a 
 and receives the messages of `messages.llm`.
 """
 
-from typing import TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from teamrun.messages.chat import (
     BaseChatMessage,
@@ -32,6 +33,7 @@ from teamrun.messages.events import (
     ToolCallRequestEvent,
     UserInputRequestedEvent,
 )
+from teamrun.messages.factory import MessageFactory
 from teamrun.messages.image import Image
 from teamrun.messages.llm import (
     AssistantMessage,
@@ -45,15 +47,16 @@ from teamrun.messages.llm import (
     SystemMessage,
     UserMessage,
 )
-from teamrun.messages.union import (
-    AGENT_EVENT,
-    CHAT_MESSAGE,
-    MESSAGE,
-    AgentEvent,
-    ChatMessage,
-    Message,
-    MessageFactory,
-)
+
+if TYPE_CHECKING:
+    from teamrun.messages.union import (
+        AGENT_EVENT,
+        CHAT_MESSAGE,
+        MESSAGE,
+        AgentEvent,
+        ChatMessage,
+        Message,
+    )
 
 __all__ = [
     "AGENT_EVENT",
@@ -113,3 +116,11 @@ ToolResultMessage: TypeAlias = ToolCallExecutionEvent
 """An older name of the event."""
 MultimodalMessage: TypeAlias = MultiModalMessage
 """The same class in another spelling."""
+
+_UNIONS = {"AGENT_EVENT", "CHAT_MESSAGE", "MESSAGE", "AgentEvent", "ChatMessage", "Message"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _UNIONS:
+        raise AttributeError(f"module 'teamrun.messages' has no attribute {name!r}")
+    return getattr(import_module("teamrun.messages.union"), name)

@@ -1,10 +1,13 @@
-"""All messages as one union, discriminated by `type`, and their creation from JSON data."""
+"""All messages as one union, discriminated by `type`.
+
+The package loads this module at the first use of one of its names: few programs need it.
+"""
 
 from typing import Annotated, Any, TypeAlias, cast
 
 from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter
 
-from teamrun.json_types import JsonMapping, JsonObject
+from teamrun.json_types import JsonObject
 from teamrun.messages.chat import (
     BaseChatMessage,
     BaseMessage,
@@ -29,6 +32,7 @@ from teamrun.messages.events import (
     ToolCallRequestEvent,
     UserInputRequestedEvent,
 )
+from teamrun.messages.factory import STRUCTURED
 
 __all__ = [
     "AGENT_EVENT",
@@ -37,10 +41,7 @@ __all__ = [
     "AgentEvent",
     "ChatMessage",
     "Message",
-    "MessageFactory",
 ]
-
-_STRUCTURED = "StructuredMessage"
 
 
 def _tag(value: Any) -> str | None:
@@ -58,7 +59,7 @@ ChatMessage: TypeAlias = Annotated[
     | Annotated[StopMessage, Tag("StopMessage")]
     | Annotated[HandoffMessage, Tag("HandoffMessage")]
     | Annotated[ToolCallSummaryMessage, Tag("ToolCallSummaryMessage")]
-    | Annotated[StructuredMessage[JsonContent], Tag(_STRUCTURED)],
+    | Annotated[StructuredMessage[JsonContent], Tag(STRUCTURED)],
     Discriminator(_tag),
 ]
 """Any chat message of this library."""
@@ -92,59 +93,3 @@ AGENT_EVENT: TypeAdapter[BaseAgentEvent] = TypeAdapter(AgentEvent, config=_LATER
 """Reads and writes any event of this library."""
 MESSAGE: TypeAdapter[BaseMessage] = TypeAdapter(Message, config=_LATER)
 """Reads and writes any chat message or event of this library."""
-
-_BUILT_IN: tuple[type[BaseMessage], ...] = (
-    TextMessage,
-    MultiModalMessage,
-    StopMessage,
-    HandoffMessage,
-    ToolCallSummaryMessage,
-    ToolCallRequestEvent,
-    ToolCallExecutionEvent,
-    CodeGenerationEvent,
-    CodeExecutionEvent,
-    UserInputRequestedEvent,
-    MemoryQueryEvent,
-    ModelClientStreamingChunkEvent,
-    ThoughtEvent,
-    SelectSpeakerEvent,
-    SelectorEvent,
-)
-
-
-class MessageFactory:
-    """Makes messages from JSON data by their `type`, classes of the user's own included."""
-
-    def __init__(self) -> None:
-        self._classes: dict[str, type[BaseMessage]] = {cls.__name__: cls for cls in _BUILT_IN}
-
-    def is_registered(self, message_type: type[BaseMessage]) -> bool:
-        """Whether data of this class can be read."""
-        return self._classes.get(message_type.__name__) is message_type
-
-    def register(self, message_type: type[BaseMessage]) -> None:
-        """Add this class.
-
-        Raises:
-            ValueError: Another class of the same name is known already.
-        """
-        name = message_type.__name__
-        if self._classes.setdefault(name, message_type) is not message_type:
-            raise ValueError(f"Message type {name} is already registered.")
-
-    def create(self, data: JsonMapping) -> BaseMessage:
-        """Make the message that `dump` wrote.
-
-        Raises:
-            ValueError: The data have no `type`, or one that is not known.
-            pydantic.ValidationError: The data are not a message of that type.
-        """
-        name = data.get("type")
-        if name is None:
-            raise ValueError("Field 'type' is required in the message data to recover the message.")
-        cls = self._classes.get(name)
-        if cls is None and str(name).partition("[")[0] == _STRUCTURED:
-            cls = StructuredMessage[JsonContent]
-        if cls is None:
-            raise ValueError(f"Unknown message type: {name}")
-        return cls.load(data)

@@ -23,8 +23,8 @@ from teamrun.errors import AgentFailed, ModelError, UnknownOutcome, UsageError
 from teamrun.json_types import JsonMapping
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.events import BaseAgentEvent, ModelClientStreamingChunkEvent
+from teamrun.messages.factory import MessageFactory
 from teamrun.messages.llm import CreateResult
-from teamrun.messages.union import MessageFactory
 from teamrun.runs.durable.models import Ask, JournaledModel, result_of
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import CallContext, Outcome
