@@ -24,7 +24,7 @@ from teamrun.dispatch.queues import Queue
 from teamrun.errors import NotFound, RunEnded
 from teamrun.redis.pipe import RedisPipe
 from teamrun.runs.log.entries import Entry, Wait
-from teamrun.runs.log.keys import due_folder, result_key
+from teamrun.runs.log.keys import due_folder, list_folder, result_key
 from teamrun.runs.service.requests import Answer
 from teamrun.runs.service.resources import Run
 
@@ -235,7 +235,7 @@ class _Traveller:
         begun = deployment.model.by_token[self.token]
         outcome.extra_calls = begun - model_calls_of(entries)
         outcome.lines = deployment.lines_of(self.token)
-        outcome.runs = len(await deployment.store.list(f"t/{TENANT}/list/"))
+        outcome.runs = len(await deployment.store.list(list_folder(TENANT)))
         outcome.tracebacks = sum(
             child.actions().count("traceback") for child in deployment.children
         )

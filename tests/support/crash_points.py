@@ -224,7 +224,7 @@ def _kind(key: str, data: bytes | None = None) -> str:
         if key.startswith(folder):
             return name
     parts = key.split("/")
-    if parts[2] == "list":
+    if parts[2] == "index":
         return "list marker"
     if parts[-2] == "log" and data is not None:
         return _entry(read_entry(data))

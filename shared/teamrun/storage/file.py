@@ -133,13 +133,15 @@ class FileStore:
         """Keys below the folder `prefix`, greater than `after`, sorted."""
         check_prefix(prefix)
 
-        def page() -> list[str]:
-            return [*islice(self._lists.keys(prefix, after), limit)]
-
+        found = self._lists.keys(prefix, after)
         try:
-            if self._lists.takes_long(prefix):
-                return await asyncio.to_thread(page)
-            return page()
+            keys: list[str] = []
+            for key in islice(found, limit):
+                if not key:  # the rest may take long
+                    rest = islice(filter(None, found), limit - len(keys))
+                    return keys + await asyncio.to_thread(list, rest)
+                keys.append(key)
+            return keys
         except OSError as error:
             raise map_os_error(error, f"cannot list {prefix!r}") from error
 

@@ -37,42 +37,37 @@ class FolderList:
         self._kept: dict[str, _Kept] = {}
         self._lock = threading.Lock()
 
-    def takes_long(self, prefix: str) -> bool:
-        """Whether listing the folder is likely to take many milliseconds."""
-        folder = self._folder(prefix)
-        try:
-            status = os.stat(folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return status.st_size >= _LARGE_BYTES and self._kept_names(folder, status) is None
-
     def keys(self, prefix: str, after: str) -> Iterator[str]:
-        """Keys below the folder `prefix`, greater than `after`, sorted."""
+        """Keys below the folder `prefix`, greater than `after`, sorted.
+
+        An empty one precedes each folder that may take long to read: the first one if it is large,
+        and every folder within it.
+        """
         if after.startswith(prefix):
             behind = after[len(prefix) :]
         elif after > prefix:
             return
         else:
             behind = ""
-        names = self._names(self._folder(prefix))
+        folder = f"{self._root}/{key_to_path(prefix[:-1])}" if prefix else self._root
+        status = _status(folder)
+        if status is None:
+            return
+        names = self._kept_names(folder, status)
+        if names is None and status.st_size >= _LARGE_BYTES:
+            yield ""
+        if names is None:
+            names = self._read(folder, status)
         for place in range(_first(names, behind), len(names)):
             name = names[place]
             if name.endswith("/"):
+                yield ""
                 yield from self.keys(prefix + name, after)
             else:
                 yield prefix + name
 
-    def _folder(self, prefix: str) -> str:
-        return f"{self._root}/{key_to_path(prefix[:-1])}" if prefix else self._root
-
-    def _names(self, folder: str) -> list[str]:
+    def _read(self, folder: str, status: os.stat_result) -> list[str]:
         try:
-            status = os.stat(folder, follow_symlinks=False)
-            if not stat.S_ISDIR(status.st_mode):
-                return []
-            kept = self._kept_names(folder, status)
-            if kept is not None:
-                return kept
             with os.scandir(folder) as found:
                 names = sorted(filter(None, map(_segment, found)))
         except FileNotFoundError:
@@ -93,6 +88,14 @@ class FolderList:
                 self._kept[folder] = listed
             if len(self._kept) > _KEPT_LISTS:
                 self._kept.pop(next(iter(self._kept)))
+
+
+def _status(folder: str) -> os.stat_result | None:
+    try:
+        status = os.stat(folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return status if stat.S_ISDIR(status.st_mode) else None
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int]:

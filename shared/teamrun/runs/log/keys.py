@@ -23,12 +23,15 @@ __all__ = [
     "entry_name",
     "entry_number",
     "events_key",
+    "flat_list_folder",
     "gone_marker",
     "idempotency_key",
     "idle_marker",
-    "list_cursor",
+    "is_list_name",
     "list_folder",
     "list_marker",
+    "list_markers",
+    "list_path",
     "list_place",
     "log_folder",
     "new_run_id",
@@ -124,7 +127,28 @@ def open_marker(ref: RunRef) -> str:
 
 def list_folder(tenant: str) -> str:
     """The markers by which runs are listed, newest first."""
+    return f"t/{tenant}/index/"
+
+
+def flat_list_folder(tenant: str) -> str:
+    """The list markers of runs that an earlier release accepted, without subfolders."""
     return f"t/{tenant}/list/"
+
+
+def list_path(name: str) -> str:
+    """Where a list marker of that name is in `list_folder`.
+
+    The subfolders cover 28 hours, 17 minutes and 10 seconds. A store in a folder therefore reads
+    a few small folders for a page, however many runs there are. Paths sort like names.
+    """
+    return f"{name[:5]}/{name[5:7]}/{name[7:9]}/{name}"
+
+
+def is_list_name(name: str) -> bool:
+    """Whether a list marker may have that name; cursors of lists are such names."""
+    place, dot, run_id = name.partition(".")
+    is_place = len(place) == 13 and place.isascii() and place.isdigit()
+    return is_place and bool(dot and run_id) and "/" not in run_id
 
 
 def list_place(created_at: datetime) -> int:
@@ -132,14 +156,15 @@ def list_place(created_at: datetime) -> int:
     return min(max(_LAST_MS - int(created_at.timestamp() * 1000), 0), _LAST_MS)
 
 
-def list_cursor(run_id: str, created_at: datetime) -> str:
-    """The name of a list marker; names sort newest first."""
-    return f"{list_place(created_at):013d}.{run_id}"
-
-
 def list_marker(ref: RunRef, created_at: datetime) -> str:
     """The marker by which a run is listed."""
-    return list_folder(ref.tenant) + list_cursor(ref.run_id, created_at)
+    return list_markers(ref, created_at)[0]
+
+
+def list_markers(ref: RunRef, created_at: datetime) -> tuple[str, str]:
+    """The marker by which a run is listed, and the one that an earlier release made."""
+    name = f"{list_place(created_at):013d}.{ref.run_id}"
+    return list_folder(ref.tenant) + list_path(name), flat_list_folder(ref.tenant) + name
 
 
 def due_marker(ref: RunRef, at: datetime) -> str:

@@ -3,12 +3,22 @@
 A store lists keys in ascending order only, and marker names sort newest first. For the other
 direction, this module searches for a time window that fits into one listing. The window is widened
 while it has too few markers and narrowed while it has too many.
+
+Markers of an earlier release are in a folder of their own. Both folders are read and merged.
 """
 
+import asyncio
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
-from teamrun.runs.log.keys import list_place
+from teamrun.runs.log.keys import (
+    flat_list_folder,
+    is_list_name,
+    list_folder,
+    list_path,
+    list_place,
+)
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Found", "Markers"]
@@ -36,16 +46,16 @@ class Markers:
     def __init__(
         self,
         store: ObjectStore,
-        folder: str,
+        tenant: str,
         *,
         newest: datetime | None = None,
         oldest: datetime | None = None,
         listed: int = 1_000,
     ) -> None:
-        """Read the markers below `folder`; one listing returns at most `listed` of them."""
+        """Read the markers of `tenant`; one listing returns at most `listed` of them."""
         self._listed = listed
         self._store = store
-        self._folder = folder
+        self._folders = _folders(tenant)
         # Markers have millisecond precision, so the outermost milliseconds are included.
         self._first = 0 if newest is None else list_place(newest)
         self._last = _LAST_PLACE if oldest is None else list_place(oldest)
@@ -92,8 +102,35 @@ class Markers:
         return _Window(start, names)
 
     async def _list(self, after: str, limit: int) -> list[str]:
-        keys = await self._store.list(self._folder, after=self._folder + after, limit=limit)
-        return [key.removeprefix(self._folder) for key in keys]
+        found = await asyncio.gather(*(self._names(each, after, limit) for each in self._folders))
+        return sorted({name for names in found for name in names})[:limit]
+
+    async def _names(self, folder: "_Folder", after: str, limit: int) -> list[str]:
+        names, cursor = list[str](), folder.key(after)
+        while len(names) < limit:
+            keys = await self._store.list(folder.prefix, after=cursor, limit=limit)
+            names += filter(None, map(folder.name, keys))
+            if len(keys) < limit:
+                break
+            cursor = keys[-1]
+        return names
+
+
+class _Folder(NamedTuple):
+    prefix: str
+    path: Callable[[str], str]
+
+    def key(self, name: str) -> str:
+        return self.prefix + self.path(name)
+
+    def name(self, key: str) -> str | None:
+        """The name of a marker; None for another object, which would not sort like markers."""
+        name = key.rpartition("/")[2]
+        return name if is_list_name(name) and self.key(name) == key else None
+
+
+def _folders(tenant: str) -> tuple[_Folder, _Folder]:
+    return _Folder(list_folder(tenant), list_path), _Folder(flat_list_folder(tenant), str)
 
 
 class _Window(NamedTuple):
@@ -107,5 +144,4 @@ def _name(place: int) -> str:
 
 
 def _place(name: str) -> int:
-    head = name[:13]
-    return int(head) if head.isdecimal() else 0  # not a marker: the reader of the list skips it
+    return int(name[:13])

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from teamrun.core.refs import RunRef
 from teamrun.errors import UnreadableEntry, UsageError
-from teamrun.runs.log.keys import list_folder, ref_of_list_marker
+from teamrun.runs.log.keys import is_list_name, ref_of_list_marker
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.list_markers import Markers
@@ -21,6 +21,8 @@ Order = Literal["asc", "desc"]
 
 
 _MOST_SCANNED = 1_000
+_MOST_TOGETHER = 200
+"""How many runs are read at the same time, if few of them match."""
 
 
 class RunFilter(NamedTuple):
@@ -68,15 +70,15 @@ class RunList:
         """
         markers = Markers(
             self._store,
-            list_folder(tenant),
+            tenant,
             newest=where.created_before,
             oldest=where.created_after,
         )
         last = cursor = _checked(after)
         found: list[Run] = []
-        scanned = 0
+        scanned, size = 0, limit + 1  # one more shows whether there is another page
         while scanned < _MOST_SCANNED:
-            size = min(max(limit, 100), _MOST_SCANNED - scanned)
+            size = min(size, _MOST_SCANNED - scanned)
             read = markers.newer if order == "asc" else markers.older
             names, is_last = await read(cursor, size)
             named = _named(tenant, names)
@@ -92,6 +94,7 @@ class RunList:
                 return _page(found, None)
             scanned += len(names)
             cursor = names[-1]
+            size = min(2 * size, _MOST_TOGETHER)
         return _page(found, cursor)
 
     async def _run(self, ref: RunRef, state: RunState | UnreadableEntry) -> Run:
@@ -124,8 +127,7 @@ def _page(runs: list[Run], cursor: str | None) -> RunPage:
 def _checked(after: str | None) -> str:
     if after is None:
         return ""
-    time, dot, run_id = after.partition(".")
-    if not (len(time) == 13 and time.isdecimal() and dot and run_id and "/" not in run_id):
+    if not is_list_name(after):
         text = f"{after!r} is not a list cursor; use `next_cursor` of a page."
         raise UsageError(text, parameter="after")
     return after
