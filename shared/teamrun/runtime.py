@@ -55,6 +55,8 @@ __all__ = [
 
 _CAPACITY = 200
 
+_WARM_FOR, _WARM_BYTES = timedelta(minutes=5), 64_000_000
+
 
 class Backends(NamedTuple):
     """The backends that the processes of one deployment share."""
@@ -162,6 +164,8 @@ def compose(
     lease: timedelta = timedelta(seconds=60),
     retention: timedelta | None = None,
     capacity: int = _CAPACITY,
+    warm_for: timedelta = _WARM_FOR,
+    warm_bytes: int = _WARM_BYTES,
     sweep: timedelta = timedelta(seconds=5),
     clock: Clock | None = None,
     observe: Sequence[LogObserver] = (),
@@ -178,6 +182,8 @@ def compose(
         lease: How long a silent process keeps its runs.
         retention: How long runs are kept after their end; None keeps them.
         capacity: Maximum number of runs executed at once if there is no queue.
+        warm_for: How long a run that waits for a person stays in memory; zero keeps none.
+        warm_bytes: Maximum memory of these runs.
         sweep: The interval between checks of all open runs.
         clock: The machine's, unless a test has one.
         observe: Called after each entry that this process appends, besides the usual observers.
@@ -200,6 +206,7 @@ def compose(
     from teamrun.runs.engine.executor import Executor, Sweeper
     from teamrun.runs.engine.reaper import Reaper
     from teamrun.runs.engine.reclaim import ReclaimingSweeper
+    from teamrun.runs.engine.warm import WarmRuns
 
     async def handle(ref: RunRef) -> None:
         await executor.handle(ref)
@@ -216,6 +223,7 @@ def compose(
         clock=clock,
         duties=duties,
         observers=observers,
+        warm=WarmRuns(keep=warm_for, most_bytes=warm_bytes, clock=clock),
     )
     sweeper: Sweeper = Reaper(
         store=backends.store,
@@ -303,6 +311,8 @@ async def open_runtime(
             lease=settings.lease,
             retention=settings.retention,
             capacity=settings.max_runs,
+            warm_for=settings.warm,
+            warm_bytes=settings.warm_mb * 1_000_000,
             observe=observe,
             duties=duties,
         )

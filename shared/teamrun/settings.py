@@ -31,7 +31,7 @@ _NAMES = """
     max_runs max_turns metadata metrics_host metrics_port model
     namespace output ping_seconds port queue_url queues reason redis_url
     retention_days root_path run_id say source status store_url tag team tenant
-    threads timeout_seconds url venv wait_limit_seconds watch worker_name yes
+    threads timeout_seconds url venv wait_limit_seconds warm_mb warm_seconds watch worker_name yes
 """
 
 VARIABLES = frozenset(f"{PREFIX}{name.upper()}" for name in _NAMES.split())
@@ -110,6 +110,14 @@ class CommonSettings(BaseSettings):
     max_runs: int = Field(default=200, ge=1, le=10_000)
     """Maximum number of runs that a process executes at once; a full worker stops consuming."""
 
+    warm_seconds: float = Field(default=300.0, ge=0, le=86_400)
+    """Time for which a run that waits for a person stays in the memory of its worker, so that an
+    answer need not read and replay its whole log; 0 keeps none."""
+
+    warm_mb: int = Field(default=64, ge=0, le=65_536)
+    """Maximum memory of the runs that are kept for `TEAMRUN_WARM_SECONDS`, in MB, estimated from
+    the size of their logs; the oldest ones are dropped first."""
+
     allow_scripted: bool = False
     """Whether a process that other machines can reach may start although a script answers for a
     model profile whose environment variable is not set."""
@@ -134,6 +142,11 @@ class CommonSettings(BaseSettings):
     def lease(self) -> timedelta:
         """`lease_seconds` as a duration."""
         return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def warm(self) -> timedelta:
+        """`warm_seconds` as a duration."""
+        return timedelta(seconds=self.warm_seconds)
 
     @property
     def retention(self) -> timedelta | None:

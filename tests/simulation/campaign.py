@@ -35,6 +35,7 @@ class Tally:
         "flushed",
         "retired",
         "claims",
+        "continued warm",
         "taken over",
         "without shared live state",
         "taken over without shared live state",

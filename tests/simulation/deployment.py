@@ -24,8 +24,10 @@ from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.finish import Finish, Receipt
 from teamrun.runs.engine.reaper import Reaper
-from teamrun.runs.log.entries import Entry, read_entry
+from teamrun.runs.log.entries import Claim, Entry, read_entry
+from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.spec import RunSpec
+from teamrun.runs.log.state import RunState
 from teamrun.runs.service.service import RunService
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import ScriptedModel
@@ -157,6 +159,7 @@ class Worker(Process):
     def __init__(self, world: "Deployment", name: str, *, sweeps: bool = True) -> None:
         super().__init__(world, name)
         self.executing = Counter[RunRef]()
+        self._epochs = Counter[str]()
         self.retiring = False
         store, live, queue = StorePort(self), LivePort(self), QueuePort(self)
         lease = timedelta(seconds=LEASE)
@@ -168,6 +171,7 @@ class Worker(Process):
             lease=lease,
             clock=self.clock,
             program=self._program,
+            observers=Observers(live, self._appended),
         )
         self._reaper = Reaper(
             store=store,
@@ -182,22 +186,27 @@ class Worker(Process):
             world.spawn(self._reaper.run(self._stop))
 
     def _program(self, spec: RunSpec) -> Job:
-        drive = Drive(spec.run_id, self.name)
+        drive = Drive(spec.run_id, self.name, lambda: self._epochs[spec.run_id])
         self.world.ledger.drives[spec.run_id].append(drive)
         return Job(grow(random.Random(str(spec.input))), self, drive)
+
+    def _appended(self, ref: RunRef, entry: Entry, state: RunState | None) -> None:
+        if isinstance(entry.body, Claim):
+            self._epochs[ref.run_id] = entry.epoch
 
     async def execute(self, ref: RunRef) -> None:
         """The outcome of a message of the queue."""
         self.executing[ref] += 1
         try:
             await self.point()
-            drives = self.world.ledger.drives[ref.run_id]
-            before = len(drives)
+            before = self._epochs[ref.run_id]
             finish = await self.engine.execute(ref)
-            if finish in (Finish.YIELDED, Finish.WAITING):
-                for drive in drives[before:]:  # none if the run was found waiting
-                    if drive.worker == self.name:
-                        drive.sure = len(drive.thread)
+            epoch = self._epochs[ref.run_id]
+            # Nothing was claimed if the run was found waiting.
+            if finish in (Finish.YIELDED, Finish.WAITING) and epoch != before:
+                drive = self.world.ledger.latest(ref.run_id, epoch)
+                if drive is not None:
+                    drive.sure = len(drive.thread)
             if not self.live.is_shared:
                 await self._settle(ref, finish.receipt)
         except StorageError:
@@ -231,7 +240,8 @@ class Worker(Process):
     async def reach(self, drive: Drive, call_id: str, effects: Effects) -> int | None:
         self.world.check_term(self, drive.run_id, call_id)
         await self.thawed()
-        drive.made.append(call_id)
+        drive.acts()
+        drive.made.append((call_id, drive.epoch))
         drive.sure = len(drive.thread)
         is_long = self.rng.random() < self.weather.long_calls
         before, after = self.rng.choice(_LONG if is_long else _DURATIONS)

@@ -55,6 +55,9 @@ async def _of_run(world: Deployment, ref: RunRef) -> list[str]:
     if state.end is None:
         return [*found, f"I1 it is {state.status} for ever: {story.told()}"]
     world.stats[story.end.status] += 1
+    world.stats["continued warm"] += sum(
+        drive.claims > 1 for drive in world.ledger.drives[ref.run_id]
+    )
     world.stats["unacknowledged"] += ref.run_id not in world.ledger.accepted
     drives = [drive for drive in world.ledger.drives[ref.run_id] if drive.begun]
     found += _of_end(world, story)
@@ -118,13 +121,10 @@ def _of_words(world: Deployment, story: Story, last: Drive | None) -> Iterator[s
 
 def _of_calls(story: Story, drives: list[Drive]) -> Iterator[str]:
     """Nothing is paid again that was on record when an owner began."""
-    left = {owner: [*epochs] for owner, epochs in story.claims.items()}
     for drive in drives:
-        if not left.get(drive.worker):
+        if drive.epoch not in story.claims.get(drive.worker, ()):
             yield f"I3 {drive.worker} executed without a claim"
-            continue
-        epoch = left[drive.worker].pop(0)
-        for call_id, times in Counter(drive.made).items():
+        for (call_id, epoch), times in Counter(drive.made).items():
             if times > 1:
                 yield f"I6 {call_id} was made {times} times by one owner"
             if story.recorded.get(call_id, epoch) < epoch:

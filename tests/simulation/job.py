@@ -93,7 +93,7 @@ class Forbidden:
     """For a replay of an ended run: everything is recorded."""
 
     async def reach(self, drive: Drive, call_id: str, effects: Effects) -> int | None:
-        drive.made.append(call_id)
+        drive.made.append((call_id, 0))
         return None
 
 
@@ -220,6 +220,7 @@ class Job:
         return self._journal
 
     def _see(self, path: str, *what: Any) -> None:
+        self.drive.acts()
         self.drive.thread.append((path, *what))
         data = {"what": what, "so_far": len(self.drive.thread)}
         self.journal.emit("thought.created", agent=path.rpartition("/")[2], data=data)

@@ -1,6 +1,7 @@
 """The observations and guarantees outside of a simulated deployment; invariants check them."""
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -20,16 +21,25 @@ class Said(NamedTuple):
 
 @dataclass
 class Drive:
-    """The observations and calls of one execution of a run's code, in order."""
+    """The observations and calls of a run's code from its start on, in order.
+
+    A run that is kept warm goes on in a later claim of the same worker.
+    """
 
     run_id: str
     worker: str
+    claimed: Callable[[], int] = lambda: 0
+    """The epoch of the worker's newest claim."""
     begun: bool = False
+    epoch: int = 0
+    """The claim in which the code last did something."""
+    claims: int = 0
+    """In how many claims it did."""
     thread: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     sure: int = 0
     """How much of `thread` was durable when something was last done about it."""
-    made: list[str] = field(default_factory=list[str])
-    """Calls that were made, by id."""
+    made: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    """Calls that were made, by id, each with its claim."""
     asked: set[str] = field(default_factory=set[str])
     """Questions to which it got an outcome."""
     heard: dict[str, str] = field(default_factory=dict[str, str])
@@ -39,8 +49,15 @@ class Drive:
     def begin(self) -> None:
         """The code runs, perhaps anew, because another writer was first."""
         self.begun, self.sure = True, 0
+        self.acts()
         for seen in (self.thread, self.asked, self.heard, self.messages):
             seen.clear()
+
+    def acts(self) -> None:
+        """The code does something, perhaps in another claim than before."""
+        epoch = self.claimed()
+        self.claims += epoch != self.epoch
+        self.epoch = epoch
 
 
 @dataclass
@@ -59,6 +76,11 @@ class Ledger:
     events: defaultdict[str, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
     ended: dict[str, str] = field(default_factory=dict[str, str])
     """The final status that a client saw."""
+
+    def latest(self, run_id: str, epoch: int) -> Drive | None:
+        """The code that was driven last in a claim: it is built anew after a lost race."""
+        drives = [drive for drive in self.drives[run_id] if drive.epoch == epoch]
+        return drives[-1] if drives else None
 
     def fault(self, text: str) -> None:
         """Something that must not happen."""

@@ -14,7 +14,7 @@ from tests.simulation.weather import LEASE, ORPHAN, Weather, apart
 
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.engine import execution
+from teamrun.runs.engine import execution, warm
 from teamrun.runs.engine.admission import Gate
 from teamrun.runs.engine.decision import Decision
 from teamrun.runs.engine.drafts import Draft, Drafts
@@ -24,6 +24,7 @@ from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.ownership import Tenure
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.engine.stops import early_end
+from teamrun.runs.engine.warm import WarmRun
 from teamrun.runs.log.entries import Accepted, CallRecord, Entry, Signal, Step
 from teamrun.runs.log.keys import created_at, entry_key
 from teamrun.runs.log.log import RunLog
@@ -356,6 +357,20 @@ def _never_renew(patch: Patch) -> None:
     patch.setattr(Execution, "_has_lapsed", _never)  # otherwise it waits for a renewal
 
 
+def _skip_what_followed_a_wait(patch: Patch) -> None:
+    async def skip(self: WarmRun, log: RunLog) -> bool:
+        for entry in await log.read_on(self.state.entries):
+            log.apply(self.state, entry)
+        return True
+
+    patch.setattr(WarmRun, "catch_up", skip)
+
+
+def _stay_warm_after_another_worker(patch: Patch) -> None:
+    patch.setattr(warm, "only_signals", _always)
+    patch.setattr(execution, "only_signals", _always)
+
+
 _zombies = partial(replace, crash=0.0, freeze=0.03, freeze_s=5 * LEASE, long_calls=0.5)
 _lonely_apis = partial(replace, crash=0.0, freeze=0.15, freeze_s=5 * LEASE, message_lost=1.0)
 _flushes = partial(
@@ -423,4 +438,14 @@ MUTANTS = (
         "go on after the own term", _go_on_after_the_term, focus=_frozen_apart, seed=76320152986501
     ),
     Mutant("never renew the own term", _never_renew, focus=_apart, seed=65590068105091),
+    Mutant(
+        "continue a warm run without what followed its wait",
+        _skip_what_followed_a_wait,
+        seed=83915759508706,
+    ),
+    Mutant(
+        "continue a warm run after another worker",
+        _stay_warm_after_another_worker,
+        seed=180025680487337,
+    ),
 )

@@ -25,13 +25,13 @@ async def disagreements(story: Story, drives: list[Drive], store: ObjectStore) -
     What an owner heard last may not have become durable: it is lost if the owner dies, or if
     another writer was first. It must not have led to a call.
     """
-    drives = [drive for drive, epoch in _with_epochs(story, drives) if epoch > story.attempt]
+    drives = [drive for drive in drives if drive.epoch > story.attempt]
     nothing: Thread = []
     longest = max((drive.thread[: drive.sure] for drive in drives), key=len, default=nothing)
     if story.is_by_code:
         again, drive = await _replayed(story, store)
         if drive.made:
-            return [f"a replay made {drive.made}"]
+            return [f"a replay made {[call_id for call_id, _ in drive.made]}"]
         if _shown(again) != _shown(story.entries[-1]):
             return [f"a replay ended with {_shown(again)}, not {_shown(story.entries[-1])}"]
         longest = drive.thread
@@ -44,12 +44,7 @@ async def disagreements(story: Story, drives: list[Drive], store: ObjectStore) -
 
 def last_of(story: Story, drives: list[Drive]) -> Drive | None:
     """The drive of the last owner, which has seen everything."""
-    return max(_with_epochs(story, drives), key=lambda each: each[1], default=(None, 0))[0]
-
-
-def _with_epochs(story: Story, drives: list[Drive]) -> list[tuple[Drive, int]]:
-    left = {owner: [*epochs] for owner, epochs in story.claims.items()}
-    return [(drive, left[drive.worker].pop(0)) for drive in drives if left.get(drive.worker)]
+    return max(reversed(drives), key=lambda drive: drive.epoch, default=None)
 
 
 class _Nobody:

@@ -39,6 +39,12 @@ def settings(tmp_path: Path) -> CommonSettings:
     return CommonSettings(config=file, data_dir=tmp_path)
 
 
+ASKING = """\
+agents: {boss: {type: user_proxy_agent}}
+teams: {poets: {type: round_robin_group_chat, agents: [boss], max_turns: 1}}
+"""
+
+
 class Shared:
     """Opens backends that are there already."""
 
@@ -191,3 +197,23 @@ async def test_processes_of_different_stores_do_not_share_a_namespace(
 
     now[0] += STORE_LEASE_TIME.total_seconds() + 1  # the remedy: all are stopped for a minute
     await start(other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"), [({}, 1), ({"warm_seconds": 0.0}, 0), ({"warm_mb": 0}, 0)]
+)
+async def test_a_run_that_waits_for_a_person_stays_in_memory_if_the_settings_allow_it(
+    settings: CommonSettings, changes: dict[str, float], kept: int
+) -> None:
+    settings.config.write_text(ASKING, encoding="utf-8")
+    async with open_runtime(
+        settings.model_copy(update=changes),
+        environ=NONE,
+        executes=True,
+        grace=GRACE,
+        backends=Shared(MemoryStore(), MemoryLive(), MemoryQueue()),
+    ) as runtime:
+        submitted = await runtime.service.submit("default", RunRequest(team="poets", input="rain"))
+        assert runtime.executor is not None
+        await runtime.executor.handle(RunRef("default", submitted.run.id))
+        assert sample("teamrun_runs_warm", kept) in [*runtime.metric_lines()]

@@ -5,7 +5,7 @@ from typing import Any
 
 from teamrun.storage.base import ObjectStat, ObjectStore
 
-__all__ = ["RecordingStore", "replay"]
+__all__ = ["Call", "RecordingStore", "replay"]
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 

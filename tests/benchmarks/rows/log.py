@@ -1,4 +1,4 @@
-"""The cost of an entry of a log, and of resuming a run from its log."""
+"""The cost of an entry of a log, of resuming a run from its log, and of the k-th answer."""
 
 import importlib.util
 
@@ -22,6 +22,8 @@ def report(bench: Bench) -> None:
     _appends(bench)
     for steps in (0, 10, 100, 1000):
         _resumes(bench, steps)
+    for k in (1, 40, 400):
+        _answers(bench, k)
 
 
 def _appends(bench: Bench) -> None:
@@ -74,3 +76,24 @@ def _resumes(bench: Bench, steps: int) -> None:
         )
     columns = [Column(key="cpu_ms", title="CPU ms", digits=2, spread=True, compare=True)]
     print_table(measure(subjects), columns, peer=_LANGGRAPH)
+
+
+def _answers(bench: Bench, k: int) -> None:
+    heading(f"Answer number {k} of one run, from its notice until the run waits again")
+    subjects = [
+        Subject(
+            name=f"teamrun, memory store, {name}",
+            python=bench.environments.ours,
+            module="tests.benchmarks.ours.answers",
+            work="answer",
+            parameters={"k": k, "runs": bench.runs(40 if k < 400 else 4), "is_warm": is_warm},
+            repeats=bench.repeats,
+        )
+        for name, is_warm in (("the same worker", True), ("another worker", False))
+    ]
+    columns = [
+        Column(key="cpu_ms", title="CPU ms", digits=2, spread=True),
+        Column(key="calls", title="store calls", digits=0),
+        Column(key="objects", title="objects read or written", digits=0),
+    ]
+    print_table(measure(subjects), columns)

@@ -29,6 +29,7 @@ async def test_runs_calls_and_failures_are_counted_by_codes_that_are_bounded() -
     await engine.execute(await cluster.submit())
     assert samples(engine) == {
         "teamrun_runs_in_flight": "0",
+        "teamrun_runs_warm": "0",
         "teamrun_run_claims_total": "1",
         'teamrun_runs_ended_total{status="failed",stop_code="model_error"}': "1",
         'teamrun_model_calls_total{profile="m",outcome="completed"}': "1",

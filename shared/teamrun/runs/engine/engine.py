@@ -25,6 +25,7 @@ from teamrun.runs.engine.decision import failure
 from teamrun.runs.engine.execution import Execution, Program
 from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.ownership import Ownership
+from teamrun.runs.engine.warm import WarmRun, WarmRuns
 from teamrun.runs.log.announcer import Notices, owner_topic
 from teamrun.runs.log.archive import DUTIES, Duty, conclude
 from teamrun.runs.log.endings import ending, ending_of_cancel
@@ -67,6 +68,7 @@ class Engine:
         clock: The clock; tests pass their own.
         duties: The steps to perform after the end of a run.
         observers: The observers of this process.
+        warm: Keeps runs that wait for a person in memory.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Engine:
         clock: Clock | None = None,
         duties: Sequence[Duty] = DUTIES,
         observers: Observers | None = None,
+        warm: WarmRuns | None = None,
     ) -> None:
         self._store = store
         self._live = live
@@ -93,6 +96,7 @@ class Engine:
         self._duties = duties
         self._observers = observers or Observers(live)
         self._notices = self._observers.notices
+        self._warm = WarmRuns(clock=self._clock) if warm is None else warm
         self._definitions = WeakValueDictionary[str, TeamDefinition]()
         self._executions: dict[RunRef, Execution] = {}
         self._starting: set[RunRef] = set()
@@ -111,6 +115,8 @@ class Engine:
         """The metrics of this engine, in the Prometheus text format."""
         yield from head("teamrun_runs_in_flight", "gauge", "Runs that are being executed.")
         yield sample("teamrun_runs_in_flight", self.in_flight)
+        yield from head("teamrun_runs_warm", "gauge", "Waiting runs that are kept in memory.")
+        yield sample("teamrun_runs_warm", len(self._warm))
         yield from self._observers.metrics.lines()
 
     async def execute(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
@@ -150,6 +156,7 @@ class Engine:
             return await self._give_up(ref, error)
         finally:
             self._starting.discard(ref)
+            self._warm.release(ref)
             if not self._starting:
                 self._idle.set()
 
@@ -163,12 +170,14 @@ class Engine:
     def stop(self) -> None:
         """Start no more calls; every run yields once its calls in flight have completed."""
         self._stopping = True
+        self._warm.stop()
         for execution in self._executions.values():
             execution.stop()
 
     def abort(self) -> None:
         """Yield every run now; calls in flight are cancelled and will be made again."""
         self._stopping = True
+        self._warm.stop()
         for execution in self._executions.values():
             execution.abort()
 
@@ -183,6 +192,8 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._attendants, return_exceptions=True)
         self._attendants.clear()
+        self._warm.stop()
+        await asyncio.sleep(0)  # the warm runs are closed in the next iteration of the loop
         await self._notices.close()
 
     # One run
@@ -205,8 +216,9 @@ class Engine:
 
     async def _execute(self, ref: RunRef, deadline: datetime | None) -> Finish:
         log = self._log(ref)
-        entries = await log.read()
-        state = log.folded(entries)
+        warm = await self._warm_run(ref, log)
+        entries = warm.undelivered if warm else await log.read()
+        state = warm.state if warm else log.folded(entries)
         if state is None:
             return Finish.ABSENT
         if state.spec.behaviour > BEHAVIOUR:
@@ -216,6 +228,8 @@ class Engine:
             )
             return Finish.HELD
         if state.is_waiting(self._clock.now()):
+            if warm is not None:
+                self._warm.put(ref, warm)
             await self._suspend(log, state)
             return Finish.WAITING
         if state.end is None:
@@ -225,13 +239,23 @@ class Engine:
                     if self._stopping:
                         return Finish.REFUSED
                     log = self._log(ref, turn.appended)
-                taken = self._take(log, entries, state, deadline)
-                del entries  # so that the execution can free them after the replay
+                taken = self._take(log, entries, state, deadline, warm)
+                del entries, warm  # so that the execution can free them after the replay
                 finish, state = await taken
             if finish is not Finish.ENDED:
                 return finish
         await conclude(self._store, log, state, duties=self._duties)
         return Finish.ENDED
+
+    async def _warm_run(self, ref: RunRef, log: RunLog) -> WarmRun | None:
+        """The run, if it is warm and nothing but signals has followed its wait."""
+        warm = self._warm.take(ref)
+        if warm is not None and not await warm.catch_up(log):
+            self._warm.release(ref)
+            return None
+        if warm is not None:
+            log.size += warm.log_bytes
+        return warm
 
     async def _give_up(self, ref: RunRef, error: Exception) -> Finish:
         """End a run on which the engine itself failed: another attempt would fail in the same way.
@@ -263,6 +287,7 @@ class Engine:
         entries: list[Entry],
         state: RunState,
         deadline: datetime | None,
+        warm: WarmRun | None,
     ) -> tuple[Finish, RunState]:
         """Execute a run that has not ended, unless another worker does."""
         ref = log.ref
@@ -272,14 +297,16 @@ class Engine:
         execution = Execution(
             log=log,
             entries=entries,
-            prefix=await read_prefix(log, entries),
+            prefix=() if warm else await read_prefix(log, entries),
             state=state,
             program=self._program(state.spec),
             clock=self._clock,
             observer=_EngineObserver(ref, self._notices, self._store),
             tenure=self._ownership.tenure(deadline),
+            warm=warm,
+            keeps_warm=self._warm.is_on,
         )
-        del entries
+        del entries, warm
         self._executions[ref] = execution
         timers = self._timers(execution, deadline)
         try:
@@ -289,6 +316,8 @@ class Engine:
                 timer.cancel()
             del self._executions[ref]
             await self._ownership.release(ref)
+        if execution.warm is not None:
+            self._warm.put(ref, execution.warm)
         state = execution.state
         if finish is Finish.WAITING or state.is_waiting(self._clock.now()):
             await self._suspend(log, state)
@@ -348,6 +377,7 @@ class Engine:
         while True:
             await self._clock.sleep(interval.total_seconds())
             await self._ownership.renew([*self._executions])
+            self._warm.drop_expired()
             unread += interval
             if unread >= self._ownership.probe:
                 unread = timedelta()

@@ -38,6 +38,7 @@ from teamrun.runs.engine.origin import RunOrigin
 from teamrun.runs.engine.ownership import Tenure
 from teamrun.runs.engine.protocol import PendingCall
 from teamrun.runs.engine.stops import diverged, early_end, stopped_here
+from teamrun.runs.engine.warm import WarmRun, only_signals
 from teamrun.runs.log.attempts import latest_attempt
 from teamrun.runs.log.endings import ending
 from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Signal, Step, Wait, Yield
@@ -94,6 +95,8 @@ class Execution:
         observer: ExecutionObserver,
         tenure: Tenure | None = None,
         calls_nothing: bool = False,
+        warm: WarmRun | None = None,
+        keeps_warm: bool = False,
     ) -> None:
         self._log = log
         self._entries = entries
@@ -106,12 +109,18 @@ class Execution:
         self._calls_nothing = calls_nothing
         self._epoch = 0
         self._calls = Calls(log=log, state=state, publish=observer.delta, nudge=self._nudge)
-        self._origin = RunOrigin(state.spec.seed, (prefix or entries)[0].at)
         self._journal: Journal | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._gate: Gate | None = None
         self._announced: tuple[PendingCall, ...] = ()
         self._root: asyncio.Task[End] | None = None
+        if warm is None:
+            self._origin = RunOrigin(state.spec.seed, (prefix or entries)[0].at)
+        else:
+            self._journal, self._origin, self._root = warm.journal, warm.origin, warm.root
+        self._keeps_warm = keeps_warm
+        self.warm: WarmRun | None = None
+        """The code of the run, if the run waits for people and was to be kept warm."""
         self._nudged = self._poked = self._stopping = self._show = False
 
     def poke(self) -> None:
@@ -136,7 +145,12 @@ class Execution:
             claimed = await self._claim()
             if claimed is not None:
                 return claimed
-            return await self._drive()
+            if self._journal is not None and not only_signals(self._entries[:-1]):
+                await self._start_over()
+            finish = await self._drive()
+            if self._keeps_warm and finish is Finish.WAITING:
+                self._keep_warm()
+            return finish
         except _Fenced:
             logger.info(
                 "Another worker has claimed the run; this worker stopped executing it",
@@ -192,8 +206,10 @@ class Execution:
                 await self._start_over()
 
     async def _replay_and_live(self) -> Finish:
-        journal = Journal(RunLoop(), self._origin, skip_events=self.state.emitted)
-        self._journal = journal
+        journal = self._journal  # of a warm run, which receives the entries since its wait
+        if journal is None:
+            journal = Journal(RunLoop(), self._origin, skip_events=self.state.emitted)
+            self._journal = journal
         try:
             for entry in self._record():
                 await self._deliver(journal, entry)
@@ -223,6 +239,20 @@ class Execution:
         self._origin = RunOrigin(self.state.spec.seed, (self._prefix or self._entries)[0].at)
         for entry in self._entries[self.state.entries :]:
             self._apply(entry)
+
+    def _keep_warm(self) -> None:
+        """Leave run code as it is, if it awaits nothing but people."""
+        waiting, journal, root = self.state.waiting, self._journal, self._root
+        if waiting is None or waiting.why != "input" or journal is None or root is None:
+            return
+        self._journal = None
+        self.warm = WarmRun(
+            state=self.state,
+            journal=journal,
+            origin=self._origin,
+            root=root,
+            log_bytes=self._log.size,
+        )
 
     def _record(self) -> list[Entry]:
         """The entries to replay: all, unless a resume has restarted the run."""

@@ -68,7 +68,7 @@ class RunLog:
         observers: Called, in this order, after each entry that `append` has written.
     """
 
-    __slots__ = ("_clock", "_folder", "_observers", "_patience", "_store", "ref", "writer")
+    __slots__ = ("_clock", "_folder", "_observers", "_patience", "_store", "ref", "size", "writer")
 
     def __init__(
         self,
@@ -87,6 +87,8 @@ class RunLog:
         self._folder = log_folder(ref)
         self.ref = ref
         self.writer = writer
+        self.size = 0
+        """The bytes of the entries that were parsed or appended so far."""
 
     async def read(self, start: int = 0) -> list[Entry]:
         """The entries from number `start` to the last.
@@ -231,6 +233,7 @@ class RunLog:
         except ValueError:
             entry = entry.mended()
             data = entry.to_json()
+        self.size += len(data)
         data = await self._stored_form(entry, data)
         if not await self._persist(lambda: self._put_entry(entry, data)):
             return None
@@ -404,6 +407,7 @@ class RunLog:
             raise self.unreadable(n) from error
         if entry.n != n:
             raise self.unreadable(n)
+        self.size += len(data)
         return entry
 
     def _document(self, data: bytes, n: int) -> JsonObject:

@@ -95,7 +95,9 @@ async def read_prefix(log: RunLog, entries: list[Entry]) -> list[Entry]:
     if not isinstance(accepted, Accepted) or accepted.prefix is None:
         return []
     try:
-        return _ENTRIES.validate_json(await log.get_blob(accepted.prefix.blob))
+        data = await log.get_blob(accepted.prefix.blob)
+        log.size += len(data)
+        return _ENTRIES.validate_json(data)
     except (ValidationError, DamagedBlob) as error:
         raise log.unreadable(0, "names shared entries that cannot be read") from error
 

@@ -1,0 +1,156 @@
+"""Runs that wait for a person stay in the memory of their worker: answers cost no replay."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.support.runs import TENANT, Cluster
+
+from teamrun.core.refs import RunRef
+from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.finish import Finish
+from teamrun.runs.engine.warm import WarmRuns
+from teamrun.runs.log.spec import InputMessage
+from teamrun.runs.service.requests import Answer
+from teamrun.storage.memory import MemoryStore
+
+
+class CountingStore(MemoryStore):
+    """Counts the requests for entries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries = 0
+
+    async def get_many(self, keys: list[str]) -> list[bytes | None]:
+        self.entries += sum("/log/" in key for key in keys)
+        return await super().get_many(keys)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        self.entries += "/log/" in prefix
+        return await super().list(prefix, after=after, limit=limit)
+
+
+def asking(turns: int, *, store: MemoryStore | None = None) -> Cluster:
+    """A team in which an assistant and a person take turns."""
+    team: dict[str, Any] = {
+        "type": "round_robin_group_chat",
+        "participants": [
+            {"type": "assistant_agent", "name": "a", "model": "m"},
+            {"type": "user_proxy_agent", "name": "boss"},
+        ],
+        "max_turns": turns,
+    }
+    return Cluster({"a": [str(n) for n in range(turns)]}, team=team, store=store)
+
+
+async def answer(cluster: Cluster, ref: RunRef, content: str) -> None:
+    [action] = (await cluster.service.get(TENANT, ref.run_id)).required_actions
+    given = Answer(action_id=action.id, content=content)
+    await cluster.service.answer(TENANT, ref.run_id, given)
+
+
+async def texts(cluster: Cluster, ref: RunRef) -> list[str]:
+    result = await cluster.service.result(TENANT, ref.run_id)
+    return [message["content"] for message in result.messages]
+
+
+def warm_runs(worker: Engine) -> int:
+    [line] = [line for line in worker.metric_lines() if line.startswith("teamrun_runs_warm")]
+    return int(line.split()[-1])
+
+
+async def test_each_answer_reads_the_same_number_of_entries_however_long_the_log_is() -> None:
+    store = CountingStore()
+    cluster = asking(61, store=store)
+    ref, worker = await cluster.submit(), cluster.worker()
+    assert await worker.execute(ref) is Finish.WAITING
+    read: list[int] = []
+    for n in range(30):
+        await answer(cluster, ref, f"answer {n}")
+        store.entries = 0
+        await worker.execute(ref)
+        read.append(store.entries)
+    assert len(set(read[:-1])) == 1
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.usage.model_calls) == ("completed", 31)
+    assert (await texts(cluster, ref))[1:4] == ["0", "answer 0", "1"]
+    assert warm_runs(worker) == 0
+
+
+async def test_another_worker_may_take_every_second_answer() -> None:
+    cluster = asking(9)
+    ref, workers = await cluster.submit(), [cluster.worker("w1"), cluster.worker("w2")]
+    for n in range(5):
+        assert await workers[n % 2].execute(ref) is (Finish.WAITING if n < 4 else Finish.ENDED)
+        if n < 4:
+            await answer(cluster, ref, f"answer {n}")
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.usage.model_calls) == ("completed", 5)
+    assert [text for text in await texts(cluster, ref) if text.startswith("answer")] == [
+        f"answer {n}" for n in range(4)
+    ]
+    events = (await cluster.service.events(TENANT, ref.run_id, limit=999)).data
+    assert [event.type for event in events].count("run.input_required") == 4
+
+
+async def test_a_warm_run_that_was_cancelled_leaves_nothing_behind() -> None:
+    cluster = asking(3)
+    ref, worker = await cluster.submit(), cluster.worker()
+    await worker.execute(ref)
+    assert warm_runs(worker) == 1
+    await cluster.service.cancel(TENANT, ref.run_id)
+    assert await worker.execute(ref) is Finish.ENDED
+    assert warm_runs(worker) == 0
+    assert (await cluster.service.get(TENANT, ref.run_id)).status == "cancelled"
+
+
+async def test_a_message_to_a_waiting_run_is_read_with_the_answer() -> None:
+    cluster = asking(3)
+    ref, worker = await cluster.submit(), cluster.worker()
+    await worker.execute(ref)
+    await cluster.service.speak(TENANT, ref.run_id, InputMessage(content="psst"))
+    assert await worker.execute(ref) is Finish.WAITING
+    assert warm_runs(worker) == 1
+    await answer(cluster, ref, "well")
+    assert await worker.execute(ref) is Finish.ENDED
+    assert await texts(cluster, ref) == ["go", "0", "well", "psst", "1"]
+
+
+@pytest.mark.parametrize(
+    ("keep", "most_bytes", "kept"),
+    [
+        (timedelta(), 64_000_000, 0),
+        (timedelta(minutes=5), 0, 0),
+        (timedelta(minutes=5), 100_000, 2),
+        (timedelta(minutes=5), 64_000_000, 3),
+    ],
+)
+async def test_the_oldest_runs_are_dropped_when_they_take_too_much_memory(
+    keep: timedelta, most_bytes: int, kept: int
+) -> None:
+    cluster = asking(3)
+    runs = WarmRuns(keep=keep, most_bytes=most_bytes, clock=cluster.clock)
+    worker = cluster.worker(warm=runs)
+    refs = [await cluster.submit() for _ in range(3)]
+    for ref in refs:
+        await worker.execute(ref)
+    assert warm_runs(worker) == kept
+    for ref in refs:
+        await answer(cluster, ref, "yes")
+        assert await worker.execute(ref) is Finish.ENDED
+        assert await texts(cluster, ref) == ["go", "0", "yes", "1"]
+
+
+async def test_a_run_is_warm_for_some_minutes_and_no_longer_than_its_worker() -> None:
+    cluster = asking(3)
+    worker = cluster.worker()
+    await worker.execute(await cluster.submit())
+    cluster.clock.shift += timedelta(minutes=4)
+    await worker.execute(await cluster.submit())
+    assert warm_runs(worker) == 2
+    cluster.clock.shift += timedelta(minutes=2)
+    await worker.execute(await cluster.submit())
+    assert warm_runs(worker) == 2
+    worker.stop()
+    assert warm_runs(worker) == 0
