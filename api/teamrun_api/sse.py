@@ -2,7 +2,6 @@
 
 `EventStream` is the response: it pumps chunks from a generator, sends a comment when the generator
 is silent, and closes the generator as soon as the client has left or the server is about to stop.
-The functions below it are the frames of `text/event-stream`.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ from teamrun.errors import TeamrunError
 from teamrun_api.context import Api
 from teamrun_api.disconnect import departure, end_all
 
-__all__ = ["PING", "EventStream", "frame", "retry_frame"]
+__all__ = ["PING", "EventStream", "retry_frame"]
 
 logger = logging.getLogger(__name__)
 
@@ -104,12 +103,6 @@ class EventStream(Response):
         while self._ping is not None:
             await asyncio.sleep(self._api.settings.ping_seconds)
             await send({"type": "http.response.body", "body": self._ping, "more_body": True})
-
-
-def frame(data: str, *, event: str, event_id: str | None = None) -> bytes:
-    """One event; `data` is JSON on one line."""
-    head = f"id: {event_id}\n" if event_id is not None else ""
-    return f"{head}event: {event}\ndata: {data}\n\n".encode()
 
 
 def retry_frame() -> bytes:

@@ -19,7 +19,8 @@ from teamrun.live.memory import MemoryLive
 from teamrun.models.base import ChatCompletionClient
 from teamrun.runs.durable.team import team_program
 from teamrun.runs.engine.engine import Engine
-from teamrun.runs.service.resources import Delta, Event
+from teamrun.runs.service.follow import Start
+from teamrun.runs.service.news import News
 from teamrun.runs.service.service import RunService
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
@@ -100,7 +101,7 @@ class CountingLive(MemoryLive):
 
 
 class CountingService(RunService):
-    """Counts the `follow` generators that are open."""
+    """Counts the `news` generators that are open."""
 
     open = 0
 
@@ -108,15 +109,13 @@ class CountingService(RunService):
         super().__init__(**parts)
         self.opened = asyncio.Semaphore(0)
 
-    async def follow(
-        self, tenant: str, run_id: str, *, after: int = 0, deltas: bool = True
-    ) -> AsyncGenerator[Event | Delta, None]:
-        following = super().follow(tenant, run_id, after=after, deltas=deltas)
+    async def news(self, start: Start) -> AsyncGenerator[list[News], None]:
+        following = super().news(start)
         self.open += 1
         self.opened.release()
         try:
-            async for item in following:
-                yield item
+            async for batch in following:
+                yield batch
         finally:
             self.open -= 1
             await following.aclose()

@@ -10,16 +10,17 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from teamrun.errors import RunNotFound, UnreadableEntry
-from teamrun.runs.log.status import RunStatus
-from teamrun.runs.service.resources import Delta, Event, EventPage
-from teamrun_api.answers import has_ended, json_answer
+from teamrun.runs.service.follow import Start
+from teamrun.runs.service.news import frame
+from teamrun.runs.service.resources import EventPage
+from teamrun_api.answers import json_answer
 from teamrun_api.context import Api
 from teamrun_api.declare import LAST_EVENT_ID, content, problems
 from teamrun_api.dependencies import RunId, RunReader
 from teamrun_api.faults import InvalidParameter, NotAcceptable, RequestFault
 from teamrun_api.methods import HEAD_FLAG
 from teamrun_api.negotiation import choose
-from teamrun_api.sse import EventStream, frame, retry_frame
+from teamrun_api.sse import EventStream, retry_frame
 
 __all__ = ["router"]
 
@@ -39,7 +40,7 @@ class _End(BaseModel):
     """The data of the frame `end`."""
 
     run_id: str
-    status: RunStatus
+    status: str
 
 
 class _Log(NamedTuple):
@@ -136,11 +137,10 @@ _VARY = {"Vary": "Accept"}
 
 async def _stream(log: _Log, *, resumed: bool) -> Response:
     # The log is read first: a stream that has begun cannot answer 404 or 409 any more.
-    run = await log.api.service.get(log.tenant, log.run_id)
-    is_anything_left = await _is_anything_left(log)
-    if resumed and has_ended(run) and not is_anything_left:
+    start = await log.api.service.start(log.tenant, log.run_id, after=log.after)
+    if resumed and start.has_ended and not await _is_anything_left(log):
         return Response(status_code=204, headers=_VARY)
-    return EventStream(_frames(log), api=log.api, headers=_VARY)
+    return EventStream(_frames(log, start), api=log.api, headers=_VARY)
 
 
 async def _is_anything_left(log: _Log) -> bool:
@@ -150,28 +150,20 @@ async def _is_anything_left(log: _Log) -> bool:
     return bool(page.data)
 
 
-async def _frames(log: _Log) -> AsyncGenerator[bytes, None]:
+async def _frames(log: _Log, start: Start) -> AsyncGenerator[bytes, None]:
     yield retry_frame()
-    service = log.api.service
-    following = service.follow(
-        log.tenant, log.run_id, after=log.after, deltas=log.wants("message.delta")
-    )
-    last = log.after
-    async with aclosing(following) as items:
-        async for item in items:
-            last = item.seq if isinstance(item, Event) else last
-            if log.wants(item.type):
-                yield _frame_of(item)
-    run = await service.get(log.tenant, log.run_id)
-    if has_ended(run):
+    last, status = log.after, None
+    async with aclosing(log.api.service.news(start)) as batches:
+        async for batch in batches:
+            pieces = [piece for news in batch for piece in news.pieces]
+            if frames := [piece.frame for piece in pieces if log.wants(piece.type)]:
+                yield b"".join(frames)
+            last = max((piece.seq for piece in pieces if piece.seq is not None), default=last)
+            status = batch[-1].status if batch else None
+    if status is not None:
         # The id of the last event: a browser connects again after the end, and is answered 204.
-        end = _End(run_id=run.id, status=run.status).model_dump_json()
-        yield frame(end, event="end", event_id=f"{run.id}-{last}")
-
-
-def _frame_of(item: Event | Delta) -> bytes:
-    event_id = item.id if isinstance(item, Event) else None
-    return frame(item.model_dump_json(by_alias=True), event=item.type, event_id=event_id)
+        end = _End(run_id=log.run_id, status=status).model_dump_json().encode()
+        yield frame(end, event="end", event_id=f"{log.run_id}-{last}")
 
 
 async def _lines(log: _Log, page: EventPage) -> AsyncGenerator[bytes, None]:

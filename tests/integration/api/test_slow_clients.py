@@ -7,13 +7,13 @@ import socket
 import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from tests.support.api import World, world
 
-from teamrun.runs.service.resources import Delta, Event
+from teamrun.runs.service.follow import Start
+from teamrun.runs.service.news import News
 from teamrun_api.server import Server
 
 pytestmark = pytest.mark.integration
@@ -191,18 +191,18 @@ async def test_a_client_that_hangs_up_in_a_burst_of_events_leaves_no_warnings(
         async with world() as w, serving(w) as port:
             run_id = await w.ended()
             client = socket.create_connection(("127.0.0.1", port))
-            following = w.service.follow
+            news = w.service.news
 
-            async def follow(*place: str, **how: Any) -> AsyncGenerator[Event | Delta, None]:
-                async for item in following(*place, **how):
-                    if isinstance(item, Event) and item.seq == 2:
+            async def one_by_one(start: Start) -> AsyncGenerator[list[News], None]:
+                async for each in (each async for batch in news(start) for each in batch):
+                    if each.n == 1:
                         # A reset, as the kernel sends it for a process that is killed.
                         reset = struct.pack("ii", 1, 0)
                         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
                         client.close()
-                    yield item
+                    yield [each]
 
-            w.service.follow = follow
+            w.service.news = one_by_one
             path = f"GET /v1/runs/{run_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             client.sendall(f"{path}Accept: text/event-stream\r\n\r\n".encode())
             await w.service.opened.acquire()

@@ -1,4 +1,4 @@
-"""Notices to live subscribers: a log has grown, or a model is streaming text.
+"""Notices to live subscribers: a log has grown, a run is at rest, or a model is streaming text.
 
 Any notice may be lost: a subscriber that receives none reads the log by itself. A notice is sent at
 once if none was sent in the last milliseconds. Otherwise it is combined with others, so that a busy
@@ -20,6 +20,7 @@ from teamrun.json_types import JsonObject
 from teamrun.live.base import Live, View
 from teamrun.runs.log.entries import Entry, Intent, Signal, Step
 from teamrun.runs.log.state import RunState
+from teamrun.runs.log.status import AT_REST, TERMINAL
 
 __all__ = [
     "GROWN",
@@ -28,6 +29,7 @@ __all__ = [
     "Notices",
     "lease_name",
     "owner_topic",
+    "rest_topic",
     "run_topic",
     "view_key",
     "view_of",
@@ -55,6 +57,14 @@ STORE_LEASE_TIME = timedelta(minutes=1)
 def run_topic(ref: RunRef) -> str:
     """The topic that followers of a run subscribe to."""
     return f"run:{ref}"
+
+
+def rest_topic(ref: RunRef) -> str:
+    """The topic of those that wait until a run has ended, or waits for a person.
+
+    It has a notice when that may be the case, so they need not read the log at each entry.
+    """
+    return f"rest:{ref}"
 
 
 def owner_topic(owner: str) -> str:
@@ -111,6 +121,8 @@ class Notices:
         """Announce that a log has grown; with `view`, its state is shared too."""
         if view:
             self._add(("view", view_key(ref)), state)  # serialized when it is sent
+            if state.status in _RESTS:
+                self._add((rest_topic(ref), 0), GROWN)
         # One notice stands for several, but not across a piece of text: subscribers must receive
         # both in the order in which they occurred.
         topic = run_topic(ref)
@@ -197,6 +209,9 @@ class Notices:
 
 
 _QUIET = (Step, Intent)
+
+
+_RESTS = TERMINAL | AT_REST
 
 
 _QUESTIONS = frozenset({"run.input_required", "run.input_received"})

@@ -143,9 +143,10 @@ class RunLog:
         """
         return self._parse(data, n)
 
-    async def documents_on(self, n: int) -> list[JsonObject]:
-        """The same as `read_on`, as plain JSON data."""
-        return [self._document(data, k) for k, data in enumerate(await self._fetch_on(n), n)]
+    async def documents_on(self, n: int, *, some: bool = False) -> list[JsonObject]:
+        """The same as `read_on`, as plain JSON data; with `some`, a part if they are many."""
+        stored = await self._fetch_on(n, some=some)
+        return [self._document(data, k) for k, data in enumerate(stored, n)]
 
     async def state(self) -> RunState | None:
         """Fold the whole log; None if there is no run.
@@ -336,10 +337,10 @@ class RunLog:
             if len(keys) < 1000:
                 return found
 
-    async def _fetch_on(self, n: int) -> list[bytes]:
+    async def _fetch_on(self, n: int, *, some: bool = False) -> list[bytes]:
         found: list[bytes] = []
         batch = 1
-        while True:
+        while not some or len(found) < _LARGEST_BATCH:
             start = n + len(found)
             keys = [self._key(number) for number in range(start, start + batch)]
             for data in await self._get_all(keys, start):
@@ -347,6 +348,7 @@ class RunLog:
                     return found
                 found.append(await self._whole(data, n + len(found)))
             batch = min(batch * 4, _LARGEST_BATCH)
+        return found
 
     async def _fetch_one(self, n: int) -> bytes | None:
         async with self._refused(n):

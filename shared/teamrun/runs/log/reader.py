@@ -79,10 +79,24 @@ class RunReader:
             UnreadableEntry: The log of the run is unreadable.
         """
         state = await self.state(ref)
+        begin = state.entry_before(after + 1)
+        async with contextlib.aclosing(self.pages(ref, begin, state.entries)) as pages:
+            async for documents in pages:
+                yield documents
+
+    async def pages(
+        self, ref: RunRef, begin: int, stop: int
+    ) -> AsyncGenerator[list[JsonObject], None]:
+        """The entries from `begin` up to `stop`, some at a time; they are known to exist.
+
+        Raises:
+            RunNotFound: The run is being deleted.
+            UnreadableEntry: The log of the run is unreadable.
+        """
         log = self.log(ref)
-        for start in range(state.entry_before(after + 1), state.entries, INDEXED):
+        for start in range(begin, stop, INDEXED):
             async with self.unless_erased(ref):
-                documents = await log.documents(start, min(start + INDEXED, state.entries))
+                documents = await log.documents(start, min(start + INDEXED, stop))
             if documents[0]["kind"] == "end" and not start:  # deleted in the meantime
                 raise not_found(ref)
             yield documents

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import Decision
 
-__all__ = ["TERMINAL", "Progress", "RequiredAction", "RunStatus"]
+__all__ = ["AT_REST", "TERMINAL", "Progress", "RequiredAction", "RunStatus"]
 
 RunStatus = Literal[
     "scheduled",
@@ -34,6 +34,9 @@ That is not final: it ends when the object is restored or a newer release is use
 
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled", "incomplete", "expired"})
 """The final statuses."""
+
+AT_REST: frozenset[str] = frozenset({"input_required", "paused", "unreadable"})
+"""The statuses in which a run waits for a person or an operator."""
 
 
 @dataclass(slots=True, kw_only=True)

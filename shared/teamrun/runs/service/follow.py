@@ -1,31 +1,53 @@
 """Following a run: waiting for a change, and its events, in pages or as they become durable.
 
-Followers read the log again when a notice arrives, and once a second if none does.
+All clients of a process that follow the same run share one subscription and one reader of its log.
+It reads when a notice arrives, and once a second if none does.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
+from typing import NamedTuple
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError
 from teamrun.json_types import JsonObject
 from teamrun.live.base import PubSub
-from teamrun.runs.log.announcer import GROWN, run_topic
+from teamrun.runs.log.announcer import GROWN, rest_topic, run_topic
 from teamrun.runs.log.archive import events_of
 from teamrun.runs.log.reader import RunReader, run_ref
-from teamrun.runs.log.status import TERMINAL
+from teamrun.runs.log.state import INDEXED
+from teamrun.runs.log.status import AT_REST, TERMINAL
+from teamrun.runs.service.broadcast import Broadcast, Listener
+from teamrun.runs.service.news import DELTA, News, news_in, text_news
 from teamrun.runs.service.resources import Delta, Event, EventPage, Run, read_run
 
-__all__ = ["RunFollower"]
+__all__ = ["RunFollower", "Start"]
 
 _POLL = 1.0
-"""Seconds between reads of a log while a follower receives no notices."""
+"""Seconds between reads of a log while no notices arrive."""
+
+_BUFFER_BYTES = 1024 * 1024
+"""Size of the news that wait for a slow client; beyond it, the client reads the log itself."""
 
 
-_AT_REST = frozenset({"input_required", "paused", "unreadable"})
+class Start(NamedTuple):
+    """The place in a run from which a client follows it; nothing is open yet."""
+
+    ref: RunRef
+    after: int
+    """The client has the events up to this one."""
+    first: list[News]
+    """The first news; more may be in the log already."""
+    n: int
+    """The number of the entry after them."""
+    entries: int
+    """The number of entries in the log."""
+    has_ended: bool
+    """Whether the last entry is in the log."""
 
 
 class RunFollower:
@@ -35,21 +57,25 @@ class RunFollower:
         self._live = live
         self._reader = reader
         self._clock = clock
+        self._news = Broadcast[RunRef, News](limit=_BUFFER_BYTES, size=lambda news: news.size)
+        self._runs = Broadcast[str, Run](limit=0, size=lambda _: 0)  # only the newest waits
 
     async def wait(
         self, tenant: str, run_id: str, *, timeout: timedelta, revision: int | None
     ) -> Run:
         """See `RunService.wait`."""
         ref = run_ref(tenant, run_id)
+        topic = rest_topic(ref) if revision is None else run_topic(ref)
+        source = partial(self._changes, ref, topic)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout.total_seconds()), self._listening(ref) as notices:
-                while True:
+            async with asyncio.timeout(timeout.total_seconds()):
+                async with self._runs.joined(topic, source) as changes:
                     run = await read_run(self._reader, ref)
-                    changed = revision is not None and run.revision != revision
-                    resting = revision is None and run.status in _AT_REST
-                    if changed or resting or run.status in TERMINAL:
-                        return run
-                    await anext(notices)
+                    while not _is_awaited(run, revision):
+                        for newest in await changes.next():
+                            if newest.revision >= run.revision or newest.status == "unreadable":
+                                run = newest  # otherwise it was read before this client came
+                    return run
         return await read_run(self._reader, ref)
 
     async def events(
@@ -72,57 +98,138 @@ class RunFollower:
         self, tenant: str, run_id: str, *, after: int, deltas: bool
     ) -> AsyncGenerator[Event | Delta, None]:
         """See `RunService.follow`."""
-        ref = run_ref(tenant, run_id)
-        async with (
-            self._listening(ref) as notices,
-            contextlib.aclosing(self._growth(ref, after, notices)) as news,
-        ):
-            async for item in news:
-                if isinstance(item, list):
-                    for event in _events_after(after, ref, item):
-                        yield Event(**event)
-                elif deltas:
-                    yield Delta.model_validate_json(item)
+        start = await self.start(tenant, run_id, after=after)
+        async with contextlib.aclosing(self.news(start)) as batches:
+            async for batch in batches:
+                for piece in (piece for news in batch for piece in news.pieces):
+                    if piece.type != DELTA:
+                        yield Event.model_validate_json(piece.json)
+                    elif deltas:
+                        yield Delta.model_validate_json(piece.json)
 
-    async def _growth(
-        self, ref: RunRef, after: int, notices: AsyncIterator[bytes]
-    ) -> AsyncGenerator[list[JsonObject] | bytes, None]:
-        """The entries with the events after `after`, up to the last, and the deltas in between."""
-        log, newest = self._reader.log(ref), JsonObject()
-        async with contextlib.aclosing(self._reader.documents(ref, after=after)) as batches:
-            async for documents in batches:
-                newest = documents[-1]
-                yield documents
-        while newest["kind"] != "end":
-            while (message := await anext(notices)) != GROWN:
-                yield message
-            if documents := await log.documents_on(newest["n"] + 1):
-                newest = documents[-1]
-                yield documents
+    async def start(self, tenant: str, run_id: str, *, after: int) -> Start:
+        """See `RunService.start`."""
+        ref = run_ref(tenant, run_id)
+        state = await self._reader.state(ref)
+        begin = state.entry_before(after + 1)
+        n = min(begin + INDEXED, state.entries)
+        first = [news async for page in self._pages(ref, begin, n) for news in page]
+        return Start(ref, after, first, n, state.entries, state.end is not None)
+
+    async def news(self, start: Start) -> AsyncGenerator[list[News], None]:
+        """See `RunService.news`."""
+        async with contextlib.aclosing(self._all_news(start)) as batches:
+            async for batch in batches:
+                yield [news.after(start.after) for news in batch]
+
+    async def _all_news(self, start: Start) -> AsyncGenerator[list[News], None]:
+        async with contextlib.AsyncExitStack() as stack:
+            listener = None
+            if not start.has_ended:  # joined first, so that a client misses no streamed text
+                source = partial(self._growth, start.ref, start.entries)
+                joined = self._news.joined(start.ref, source)
+                listener = await stack.enter_async_context(joined)
+            yield start.first
+            async for page in self._pages(start.ref, start.n, start.entries):
+                yield page
+            if listener is not None:
+                live = self._live_news(start.ref, start.entries, listener)
+                async for batch in await stack.enter_async_context(contextlib.aclosing(live)):
+                    yield batch
+
+    async def _live_news(
+        self, ref: RunRef, n: int, listener: Listener[News]
+    ) -> AsyncGenerator[list[News], None]:
+        """The news from entry `n` on, and the streamed text in between, up to the last entry.
+
+        What the listener has missed, before it joined or because it was too slow, is read from the
+        log.
+        """
+        log, is_behind, batch = self._reader.log(ref), True, list[News]()
+        while not (batch and batch[-1].status):
+            if is_behind:
+                batch = news_in(log, await log.documents_on(n, some=True))
+                is_behind = bool(batch)
+                n += len(batch)
+            else:
+                heard = await listener.next()
+                batch = list(_joined(heard, n))
+                n += sum(news.n is not None for news in batch)
+                is_behind = not heard or any(news.n is not None and news.n >= n for news in heard)
+            if batch:
+                yield batch
+
+    async def _pages(self, ref: RunRef, n: int, stop: int) -> AsyncGenerator[list[News], None]:
+        """The news of entries that are known to exist, some at a time."""
+        log = self._reader.log(ref)
+        async with contextlib.aclosing(self._reader.pages(ref, n, stop)) as pages:
+            async for documents in pages:
+                yield news_in(log, documents)
 
     @contextlib.asynccontextmanager
-    async def _listening(self, ref: RunRef) -> AsyncGenerator[AsyncIterator[bytes], None]:
-        """The live messages of a run, and `GROWN` after each second without one."""
-        async with contextlib.AsyncExitStack() as stack:
-            messages: AsyncIterator[bytes] | None = None
+    async def _growth(self, ref: RunRef, n: int) -> AsyncGenerator[AsyncIterator[News], None]:
+        """The source of the news from entry `n` on."""
+        async with (
+            self._notices(run_topic(ref)) as notices,
+            contextlib.aclosing(self._grown(ref, n, notices)) as news,
+        ):
+            yield news
+
+    async def _grown(
+        self, ref: RunRef, n: int, notices: AsyncIterator[bytes]
+    ) -> AsyncGenerator[News, None]:
+        log = self._reader.log(ref)
+        async for notice in notices:
+            if notice != GROWN:
+                if text := text_news(notice):
+                    yield text
+                continue
+            for news in news_in(log, await log.documents_on(n)):
+                n += 1
+                yield news
+                if news.status:
+                    return
+
+    @contextlib.asynccontextmanager
+    async def _changes(self, ref: RunRef, topic: str) -> AsyncGenerator[AsyncIterator[Run], None]:
+        """The source of a run as it is after each notice of the topic."""
+        async with (
+            self._notices(topic) as notices,
+            contextlib.aclosing(self._changed(ref, notices)) as runs,
+        ):
+            yield runs
+
+    async def _changed(
+        self, ref: RunRef, notices: AsyncIterator[bytes]
+    ) -> AsyncGenerator[Run, None]:
+        async for notice in notices:
+            if notice == GROWN:
+                yield await read_run(self._reader, ref)
+
+    @contextlib.asynccontextmanager
+    async def _notices(self, topic: str) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        """The live messages of a topic, and `GROWN` after each second without one."""
+        async with contextlib.aclosing(self._heard(topic)) as notices:
+            await anext(notices)  # the subscription is open, or has failed
+            yield notices
+
+    async def _heard(self, topic: str) -> AsyncGenerator[bytes, None]:
+        while True:
             with contextlib.suppress(DeliveryError):
-                messages = await stack.enter_async_context(self._live.subscribe(run_topic(ref)))
-            hearing = _or_poll(messages, self._clock)
-            stack.push_async_callback(hearing.aclose)
-            yield hearing
+                async with self._live.subscribe(topic) as messages:
+                    yield GROWN  # messages may have been lost before
+                    async with contextlib.aclosing(_or_poll(messages)) as notices:
+                        async for notice in notices:
+                            yield notice
+            yield GROWN
+            await self._clock.sleep(_POLL)
 
 
-async def _or_poll(
-    messages: AsyncIterator[bytes] | None, clock: Clock
-) -> AsyncGenerator[bytes, None]:
-    """The messages, and `GROWN` after each second without one, in case a message was lost."""
+async def _or_poll(messages: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The messages to their end, and `GROWN` after each second without one, in case one is lost."""
     upcoming: asyncio.Task[bytes] | None = None
     try:
         while True:
-            if messages is None:
-                await clock.sleep(_POLL)
-                yield GROWN
-                continue
             upcoming = upcoming or asyncio.ensure_future(anext(messages))
             done, _ = await asyncio.wait([upcoming], timeout=_POLL)
             if not done:
@@ -131,11 +238,29 @@ async def _or_poll(
             finished, upcoming = upcoming, None
             try:
                 yield finished.result()
-            except (StopAsyncIteration, DeliveryError):
-                messages = None
+            except StopAsyncIteration:
+                return
     finally:
         if upcoming is not None:
             upcoming.cancel()
+
+
+def _joined(heard: Sequence[News], n: int) -> Iterator[News]:
+    """The news that follow entry `n - 1` without a gap, and the streamed text in between."""
+    for news in heard:
+        if news.n is None:
+            yield news
+        elif news.n > n:
+            return
+        elif news.n == n:
+            n += 1
+            yield news
+
+
+def _is_awaited(run: Run, revision: int | None) -> bool:
+    if run.status in TERMINAL:
+        return True
+    return run.status in AT_REST if revision is None else run.revision != revision
 
 
 def _events_after(after: int, ref: RunRef, documents: Sequence[JsonObject]) -> Iterator[JsonObject]:

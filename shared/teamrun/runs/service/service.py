@@ -28,9 +28,10 @@ from teamrun.runs.log.reader import RunReader, not_found, run_ref
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.acceptance import Acceptance
-from teamrun.runs.service.follow import RunFollower
+from teamrun.runs.service.follow import RunFollower, Start
 from teamrun.runs.service.forks import Forks, not_finished
 from teamrun.runs.service.listing import Order, RunFilter, RunList
+from teamrun.runs.service.news import News
 from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
 from teamrun.runs.service.resources import (
     Delta,
@@ -156,6 +157,24 @@ class RunService:
             RunNotFound: The tenant has no such run.
         """
         return self._follower.follow(tenant, run_id, after=after, deltas=deltas)
+
+    async def start(self, tenant: str, run_id: str, *, after: int = 0) -> Start:
+        """The place from which `news` goes on; no event up to `after` follows.
+
+        Raises:
+            RunNotFound: The tenant has no such run.
+            UnreadableEntry: The log of the run is unreadable.
+        """
+        return await self._follower.start(tenant, run_id, after=after)
+
+    def news(self, start: Start) -> AsyncGenerator[list[News], None]:
+        """The same as `follow`, as each entry becomes durable, serialized once for all clients.
+
+        Raises:
+            RunNotFound: The run has been deleted.
+            UnreadableEntry: The log of the run is unreadable.
+        """
+        return self._follower.news(start)
 
     async def result(self, tenant: str, run_id: str) -> RunResult:
         """The result of an ended run.

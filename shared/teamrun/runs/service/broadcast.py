@@ -1,0 +1,143 @@
+"""One source of items for many readers: the source is read once, and every reader gets each item.
+
+A source runs while it has readers. Each reader has a bounded buffer. If a reader is too slow for
+it, the items that wait are dropped; the reader recognises the gap and reads them elsewhere.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import Context
+from typing import Generic, TypeVar
+
+__all__ = ["Broadcast", "Listener", "Source"]
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+Source = Callable[[], AbstractAsyncContextManager[AsyncIterator[T]]]
+"""Opens a source. Whatever happens after it has been entered leads to an item."""
+
+_OVERHEAD = 256
+"""Bytes that an item in a buffer takes besides its own size."""
+
+
+class Listener(Generic[T]):
+    """One reader of a source.
+
+    Args:
+        limit: The size in bytes of the items that may wait; one item may always wait.
+        size: Returns the size of an item in bytes.
+    """
+
+    __slots__ = ("_bytes", "_ended", "_error", "_items", "_limit", "_size", "_waiter")
+
+    def __init__(self, *, limit: int, size: Callable[[T], int]) -> None:
+        self._limit = limit
+        self._size = size
+        self._items: list[T] = []
+        self._bytes = 0
+        self._ended = False
+        self._error: BaseException | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def give(self, item: T) -> None:
+        """Add an item; if the buffer is full, the items in it are dropped."""
+        size = self._size(item) + _OVERHEAD
+        if self._bytes + size > self._limit:
+            self._items, self._bytes = [], 0
+        self._items.append(item)
+        self._bytes += size
+        self._wake()
+
+    def end(self, error: BaseException | None) -> None:
+        """End the items, with the error of the source if it failed."""
+        self._ended, self._error = True, error
+        self._wake()
+
+    async def next(self) -> list[T]:
+        """The items that wait, at least one; an empty list if the source has ended.
+
+        Raises:
+            BaseException: The error of the source, after the items before it.
+        """
+        while not self._items:
+            if self._error is not None:  # every reader raises it: it must not grow
+                raise self._error.with_traceback(None)
+            if self._ended:
+                return []
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        items, self._items, self._bytes = self._items, [], 0
+        return items
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class _Channel(Generic[T]):
+    """A source that runs, and its readers."""
+
+    def __init__(self, source: Source[T]) -> None:
+        self.listeners: set[Listener[T]] = set()
+        self.ready = asyncio.Event()
+        # In a context of its own: it serves other requests than the one that began it.
+        self.task = asyncio.get_running_loop().create_task(self._run(source), context=Context())
+        self.task.add_done_callback(self._end)
+
+    async def _run(self, source: Source[T]) -> None:
+        async with source() as items:
+            self.ready.set()
+            async for item in items:
+                for listener in self.listeners:
+                    listener.give(item)
+
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        for listener in self.listeners:
+            listener.end(error)
+        self.ready.set()
+
+
+class Broadcast(Generic[K, T]):
+    """Sources by key, each of them open once.
+
+    Args:
+        limit: The size in bytes of the items that may wait for one reader.
+        size: Returns the size of an item in bytes.
+    """
+
+    def __init__(self, *, limit: int, size: Callable[[T], int]) -> None:
+        self._limit = limit
+        self._size = size
+        self._channels: dict[K, _Channel[T]] = {}
+
+    @asynccontextmanager
+    async def joined(self, key: K, source: Source[T]) -> AsyncGenerator[Listener[T], None]:
+        """A reader of the source with this key; `source` opens it if it is not open yet.
+
+        The source has been entered when the block begins. When the last reader leaves, it has been
+        closed when the block ends.
+        """
+        channel = self._channels.get(key)
+        if channel is None or channel.task.done():
+            channel = self._channels[key] = _Channel(source)
+        listener = Listener(limit=self._limit, size=self._size)
+        channel.listeners.add(listener)
+        try:
+            await channel.ready.wait()
+            yield listener
+        finally:
+            channel.listeners.discard(listener)
+            if not channel.listeners:
+                await self._close(key, channel)
+
+    async def _close(self, key: K, channel: _Channel[T]) -> None:
+        if self._channels.get(key) is channel:
+            del self._channels[key]
+        channel.task.cancel()
+        await asyncio.wait([channel.task])
