@@ -33,6 +33,10 @@ EPILOG = """examples:
   python3 scripts/dev.py test tests/unit/cli -k lock
 """
 
+# Only for tests in process; the others measure times and share servers. A worker of pytest-xdist
+# that a timeout ends (60 s) prints no stack, so it is printed shortly before.
+PARALLEL = ("-n", "auto", "--maxprocesses=4", "--dist=worksteal", "-o", "faulthandler_timeout=55")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command of the first argument; returns its exit status."""
@@ -89,7 +93,8 @@ def _test(options: argparse.Namespace, rest: list[str]) -> int:
     expression = " and ".join(f"not {marker}" for marker in skipped)
     # A whole run tries every property with more examples.
     profile = f"--hypothesis-profile={'fast' if options.fast else 'full'}"
-    pytest = (environment.python, "-m", "pytest", "--durations=10", profile)
+    workers = PARALLEL if options.fast else ()
+    pytest = (environment.python, "-m", "pytest", "--durations=10", profile, *workers)
     return _call(*pytest, "-m", expression, *rest)
 
 

@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.support.examples import use_profiles
@@ -107,6 +107,38 @@ def _refuse_unless_ours(host: Any) -> None:
 def figures(pytestconfig: pytest.Config) -> Figures:
     """Takes lines that are printed at the end of a test run."""
     return figures_of(pytestconfig)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # In a process of pytest-xdist; what it puts here is sent to the process that prints.
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["figures"] = figures_of(session.config).lines
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    sent: dict[str, Any] = getattr(node, "workeroutput", {})  # a process that crashed has none
+    figures_of(node.config).add(*sent.get("figures", ()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    # Logs of tests contain lone surrogates, which pytest-xdist cannot send.
+    return _escaped((yield))
+
+
+def _escaped(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode("utf-8")
+        case dict():
+            members = cast("dict[str, Any]", value)
+            return {name: _escaped(member) for name, member in members.items()}
+        case list() | tuple():
+            return [_escaped(item) for item in cast("list[Any]", value)]
+        case _:
+            return value
 
 
 def pytest_terminal_summary(

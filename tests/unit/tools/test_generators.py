@@ -78,20 +78,20 @@ def gives_bare(count: int) -> Any:
     return Bare(count)
 
 
-COUNTING: list[Callable[..., Any]] = [
-    numbers,
-    later,
-    gives_generator,
-    gives_async_generator,
-    gives_map,
-    gives_bare,
-    Counter(),
-    functools.partial(numbers),
-    functools.partial(later),
-]
+COUNTING: dict[str, Callable[..., Any]] = {
+    "generator": numbers,
+    "async generator": later,
+    "gives generator": gives_generator,
+    "gives async generator": gives_async_generator,
+    "gives map": gives_map,
+    "gives bare": gives_bare,
+    "callable": Counter(),
+    "partial of a generator": functools.partial(numbers),
+    "partial of an async generator": functools.partial(later),
+}
 
 
-@pytest.mark.parametrize("function", COUNTING, ids=str)
+@pytest.mark.parametrize("function", COUNTING.values(), ids=COUNTING)
 @pytest.mark.parametrize("timeout", [None, timedelta(seconds=30)])
 async def test_the_result_of_a_generator_is_the_list_of_its_values(
     function: Callable[..., Any], timeout: timedelta | None
@@ -102,7 +102,7 @@ async def test_the_result_of_a_generator_is_the_list_of_its_values(
     assert tool.return_value_as_string([0, 1, 2]) == "[0, 1, 2]"
 
 
-@pytest.mark.parametrize("function", COUNTING, ids=str)
+@pytest.mark.parametrize("function", COUNTING.values(), ids=COUNTING)
 async def test_a_generator_that_does_not_end_is_stopped(
     function: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
