@@ -97,7 +97,8 @@ async def resume(*, steps: int, runs: int) -> dict[str, float]:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    return {"cpu_ms": meter.cpu_s / runs * 1e3}
+    per_step_us = meter.cpu_s / runs / max(steps, 1) * 1e6
+    return {"cpu_ms": meter.cpu_s / runs * 1e3, "step_us": per_step_us}
 
 
 if __name__ == "__main__":

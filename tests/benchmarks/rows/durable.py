@@ -21,6 +21,8 @@ def report(bench: Bench) -> None:
     ]
     heading("Durable run, CPU microseconds per turn: two agents, 20 turns, one run after another")
     print_table(_by_turn(bench), columns, peer=AUTOGEN)
+    heading("The same by the length of the run, in the memory store")
+    print_table(_by_length(bench), columns)
     heading("The same with a model that takes 100 ms")
     print_table(_by_slow_turn(bench), columns)
     heading("Durable run, CPU microseconds per tool round: one agent, 20 calls of an async tool")
@@ -43,6 +45,16 @@ def _by_turn(bench: Bench) -> Mapping[str, Figures]:
             )
         )
     return measure(subjects)
+
+
+def _by_length(bench: Bench) -> Mapping[str, Figures]:
+    """The figures of runs of each length, with the same number of turns in all."""
+    figures = dict[str, Figures]()
+    for turns in (10, 100, 1_000, 3_000):
+        runs = max(1, bench.runs(3_000) // turns)
+        subject = _ours(bench, "memory", "turn", {"turns": turns}, runs=runs)
+        figures[f"{turns:,} turns"] = measure([subject])[subject.name]
+    return figures
 
 
 def _by_slow_turn(bench: Bench) -> Mapping[str, Figures]:

@@ -20,7 +20,7 @@ _LANGGRAPH = "langgraph 1.2.22, SQLite saver"
 def report(bench: Bench) -> None:
     """Measure and print."""
     _appends(bench)
-    for steps in (0, 10, 100, 1000):
+    for steps in (0, 10, 100, 1000, 5000):
         _resumes(bench, steps)
     for k in (1, 40, 400):
         _answers(bench, k)
@@ -52,7 +52,7 @@ def _appends(bench: Bench) -> None:
 def _resumes(bench: Bench, steps: int) -> None:
     what = f"{steps} calls on record" if steps else "nothing on record: a claim alone"
     heading(f"From taking a run up to the beginning of its next call, {what}")
-    parameters = {"steps": steps, "runs": bench.runs(20 if steps < 1000 else 5)}
+    parameters = {"steps": steps, "runs": bench.runs(20 if steps < 1000 else 5000 // steps)}
     subjects = [
         Subject(
             name="teamrun, memory store",
@@ -75,6 +75,8 @@ def _resumes(bench: Bench, steps: int) -> None:
             )
         )
     columns = [Column(key="cpu_ms", title="CPU ms", digits=2, spread=True, compare=True)]
+    if steps:
+        columns.append(Column(key="step_us", title="us per call"))
     print_table(measure(subjects), columns, peer=_LANGGRAPH)
 
 

@@ -72,6 +72,10 @@ class ExecutionObserver(Protocol):
         ...
 
 
+_REPLAYED_AT_ONCE = 50
+"""Entries that are replayed before the event loop serves other runs; some milliseconds."""
+
+
 class _Fenced(Exception):
     """The log has a newer epoch, so this worker must not write to it any more."""
 
@@ -211,8 +215,10 @@ class Execution:
             journal = Journal(RunLoop(), self._origin, skip_events=self.state.emitted)
             self._journal = journal
         try:
-            for entry in self._record():
+            for count, entry in enumerate(self._record(), start=1):
                 await self._deliver(journal, entry)
+                if count % _REPLAYED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 if self._root is None and isinstance(entry.body, Claim):
                     self._root = self._begin(journal)
                     await self._drain(journal)

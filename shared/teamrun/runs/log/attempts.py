@@ -32,7 +32,10 @@ def halves(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def latest_attempt(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries as the newest attempt replays them."""
+    """The entries as the newest attempt replays them: as they are if nothing was retried."""
+    entries = [*entries]
+    if not any(isinstance(entry.body, Yield) and entry.body.undo for entry in entries):
+        return entries
     latest: list[Entry] = []
     for entry in halves(entries):
         latest.append(entry)

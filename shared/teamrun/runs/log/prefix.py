@@ -68,7 +68,8 @@ def without_failure(entries: list[Entry]) -> list[Entry]:
             pointer="/from",
         )
     last = replace(entries[-1], body=Step(emitted=end.emitted))
-    return _shared(_before_open_intent(undone(latest_attempt([*entries[:-1], last]), end.undo)))
+    attempt = latest_attempt(halves([*entries[:-1], last]))
+    return _shared(_before_open_intent(undone(attempt, end.undo)))
 
 
 async def write_prefix(log: RunLog, entries: list[Entry], parent: RunLog) -> Prefix:
