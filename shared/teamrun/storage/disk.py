@@ -263,7 +263,7 @@ class Disk:
                     self._make(folder)
                 act()
             except FileNotFoundError:
-                self._known.discard(folder)
+                self._forget(folder)
                 if attempt >= _AT_ONCE:  # another process removes it as fast as it is created
                     time.sleep(random.random() * _PAUSE_S)
             else:
@@ -275,22 +275,44 @@ class Disk:
     def _make(self, folder: str) -> None:
         # Step by step, because the root itself must never be created again: an unmounted disk
         # leaves an empty folder that must not be mistaken for the store.
-        path = self.root
-        for name in folder[len(self.root) + 1 :].split("/") if folder != self.root else ():
-            parent, path = path, f"{path}/{name}"
-            with suppress(FileExistsError):
+        missing = self._unknown(folder)
+        are_new = True
+        for path in missing:
+            try:
                 os.mkdir(path, _FOLDER_MODE)
-                if self._sync:
-                    self.unsynced.add(parent)
-        self._refuse_links(folder)
+            except FileExistsError:
+                are_new = False
+                continue
+            if self._sync:
+                self.unsynced.add(path.rpartition("/")[0])
+        if are_new:  # in a known folder, so no link leads to them
+            self._trust([*missing, folder])
+        else:
+            self._refuse_links(folder)
+
+    def _unknown(self, folder: str) -> list[str]:
+        """The folder and those around it that have not been checked, the outermost first."""
+        found: list[str] = []
+        while folder != self.root and folder not in self._known:
+            found.append(folder)
+            folder = folder.rpartition("/")[0]
+        return found[::-1]
 
     def _refuse_links(self, folder: str) -> None:
         if os.path.realpath(folder) != os.path.normpath(folder):
             raise StorageError(f"{folder!r} leads through a symbolic link; remove it")
         if os.path.isdir(folder):
-            if len(self._known) >= _KNOWN_FOLDERS:
-                self._known.clear()
-            self._known.add(folder)
+            self._trust([*self._unknown(folder), folder])
+
+    def _trust(self, folders: list[str]) -> None:
+        if len(self._known) >= _KNOWN_FOLDERS:
+            self._known.clear()
+        self._known.update(folders)
+
+    def _forget(self, folder: str) -> None:
+        while folder.startswith(self.root):
+            self._known.discard(folder)
+            folder = folder.rpartition("/")[0]
 
     def _prove_links(self) -> None:
         staged = self.stage(b"probe")

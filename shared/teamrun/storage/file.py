@@ -11,6 +11,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -119,7 +120,10 @@ class FileStore:
             end = check_range(key, start, end, size=size)
             os.lseek(file, start, os.SEEK_SET)
             while start < end:
-                part = await asyncio.to_thread(os.read, file, min(CHUNK_BYTES, end - start))
+                size = min(CHUNK_BYTES, end - start)
+                is_small = size <= _INLINE_BYTES
+                read = partial(os.read, file, size)
+                part = read() if is_small else await asyncio.to_thread(read)
                 if not part:
                     raise StorageError(f"{key!r} was truncated while it was read", key=key)
                 start += len(part)

@@ -111,6 +111,29 @@ async def test_folders_that_vanish_under_a_writer_are_made_again(tmp_path: Path)
         thread.join(timeout=30)
 
 
+async def test_a_new_folder_in_a_known_one_is_not_resolved_again(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.put_new("t/default/runs/00/run_0/log/0", b"x")
+    resolved: list[str] = []
+    real = os.path.realpath
+
+    def counted(path: str) -> str:
+        resolved.append(path)
+        return real(path)
+
+    monkeypatch.setattr("os.path.realpath", counted)
+    for n in range(1, 20):
+        assert await store.put_new(f"t/default/runs/00/run_{n}/log/0", b"x") is True
+    assert resolved == []
+
+
+async def test_a_tree_of_folders_that_vanishes_is_made_again(store: FileStore) -> None:
+    for _ in range(3):
+        assert await store.put_new("a/b/c/d/e", b"x") is True
+        shutil.rmtree(store.root / "a")
+
+
 async def test_an_empty_folder_goes_with_its_last_object(store: FileStore) -> None:
     await store.put_new("due/2026112100/07/default.run", b"")
     await store.delete("due/2026112100/07/default.run")
