@@ -25,7 +25,7 @@ from teamrun.runs.log.archive import conclude
 from teamrun.runs.log.entries import Step
 from teamrun.runs.log.keys import entry_key, log_folder
 from teamrun.runs.log.reader import RunReader
-from teamrun.runs.service.listing import RunFilter
+from teamrun.runs.service.filters import RunFilter
 from teamrun.runs.service.requests import RunRequest
 from teamrun.storage.memory import MemoryStore
 
@@ -38,6 +38,7 @@ class StoppingStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.left: int | None = None
+        self.puts: list[str] = []
 
     def _spend(self) -> None:
         if self.left == 0:
@@ -51,6 +52,7 @@ class StoppingStore(MemoryStore):
 
     async def put(self, key: str, data: bytes) -> None:
         self._spend()
+        self.puts.append(key)
         await super().put(key, data)
 
     async def delete(self, key: str) -> None:
@@ -116,6 +118,32 @@ async def test_a_deleted_run_is_gone_for_every_reader_and_later_from_the_store(
         assert b"DONE" not in await store.get(key)
     with pytest.raises(RunNotFound):
         await cluster.service.delete(TENANT, ref.run_id)
+    await later(cluster, timedelta(hours=26)).keep_up()
+    assert await keys_of(store, ref) == []
+
+
+async def test_the_last_traces_are_removed_without_a_write_per_entry(built: Built) -> None:
+    store, cluster = await over(built)
+    ref = built.runs["ended"]
+    await cluster.service.delete(TENANT, ref.run_id)
+    [plan] = await store.list("gone/")
+    assert plan.endswith(f"/{ref}")
+    assert len(plan.split("/")) == 4, "the plans of an hour are spread over folders"
+    reaper = later(cluster, timedelta(hours=26))
+    store.puts.clear()
+    await reaper.keep_up()
+    assert await keys_of(store, ref) == []
+    assert [key for key in store.puts if ref.run_id in key] == []
+
+
+async def test_a_plan_of_an_earlier_release_is_carried_out(built: Built) -> None:
+    store, cluster = await over(built)
+    ref = built.runs["ended"]
+    await cluster.service.delete(TENANT, ref.run_id)
+    [plan] = await store.list("gone/")
+    _, hour, _, name = plan.split("/")
+    await store.put(f"gone/{hour}/{name}", await store.get(plan))
+    await store.delete(plan)
     await later(cluster, timedelta(hours=26)).keep_up()
     assert await keys_of(store, ref) == []
 

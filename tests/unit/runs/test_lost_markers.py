@@ -1,13 +1,15 @@
 """Restoration of lost markers."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 import pytest
 from tests.support.damage import build, cluster_over
-from tests.support.runs import TENANT, Cluster
+from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.core.refs import RunRef
+from teamrun.runs.log.announcer import view_key
 from teamrun.runs.log.keys import (
     entry_key,
     flat_list_folder,
@@ -15,9 +17,10 @@ from teamrun.runs.log.keys import (
     list_marker,
     list_markers,
     open_marker,
+    ref_of_list_marker,
 )
 from teamrun.runs.log.spec import InputMessage
-from teamrun.runs.service.listing import RunFilter
+from teamrun.runs.service.filters import RunFilter
 from teamrun.storage.memory import MemoryStore
 
 Speak = Callable[[Cluster, RunRef], Awaitable[object]]
@@ -174,3 +177,55 @@ ASKING = {
     ],
     "max_turns": 1,
 }
+
+
+class CountingStore(MemoryStore):
+    """Counts requests by kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests = Counter[str]()
+
+    async def get_many(self, keys: list[str]) -> list[bytes | None]:
+        self.requests["get"] += len(keys)
+        return await super().get_many(keys)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        self.requests["list"] += 1
+        return await super().list(prefix, after=after, limit=limit)
+
+
+async def test_ended_runs_cost_the_walk_one_small_request_and_are_read_once_a_day() -> None:
+    store = CountingStore()
+    cluster = Cluster({"a": ["DONE"] * 9}, team=solo(), store=store)
+    for _ in range(9):
+        ref = await cluster.submit()
+        await cluster.worker().execute(ref)
+        await cluster.close()
+        await cluster.live.drop_view(view_key(ref))
+    read: list[int] = []
+    for _ in range(24):
+        cluster.clock.shift += timedelta(hours=1)
+        store.requests.clear()
+        await cluster.reaper().keep_up()
+        await cluster.reaper().keep_up()  # the end of the list
+        for key in await store.list(list_folder(TENANT)):
+            await cluster.live.drop_view(view_key(ref_of_list_marker(TENANT, key)))
+        read.append(store.requests["get"])
+    assert 0 in read
+    assert sum(read) <= 9 * 10  # each whole log once, and its result
+
+
+async def test_the_loss_of_the_end_of_a_run_is_reported_within_a_day(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, cluster, runs = await deployed()
+    ref = runs["ended"]
+    await store.delete(entry_key(ref, len(await cluster.entries(ref)) - 1))
+    for _ in range(24):
+        cluster.clock.shift += timedelta(hours=1)
+        await cluster.reaper().keep_up()
+        await cluster.reaper().keep_up()
+    reported = [r for r in caplog.records if vars(r).get("action") == "reaper.end_lost"]
+    assert reported
+    assert await store.get_many([open_marker(ref)]) == [None]

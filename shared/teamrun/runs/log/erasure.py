@@ -23,6 +23,7 @@ from teamrun.runs.log.keys import (
     due_marker,
     entry_key,
     entry_number,
+    gone_folder,
     gone_marker,
     list_markers,
     open_marker,
@@ -88,7 +89,7 @@ class Erasure:
         Raises:
             StorageError: Storage cannot be read.
         """
-        now = gone_marker(RunRef("", ""), self._clock.now()).rpartition("/")[0]
+        now = gone_folder(self._clock.now())
         after = ""
         while keys := await self._store.list(GONE, after=after, limit=_PAGE):
             for key in keys:
@@ -138,9 +139,7 @@ class Erasure:
 
     async def _clean(self, ref: RunRef, plan: _Plan) -> None:
         """Remove the content of the run; of its log only the numbers remain, as tombstones."""
-        await self._store.delete_many(plan.markers)
-        with contextlib.suppress(DeliveryError):
-            await self._live.drop_view(view_key(ref))
+        await self._hide(ref, plan)
         keys = await self._keys_of(ref)
         entries = {key: n for key in keys if (n := entry_number(ref, key)) is not None}
         await self._store.delete_many([key for key in keys if key not in entries])
@@ -148,8 +147,13 @@ class Erasure:
             if n:  # entry 0 is the tombstone of the run
                 await self._store.put(key, _tombstone(n, self._clock.now()))
 
+    async def _hide(self, ref: RunRef, plan: _Plan) -> None:
+        await self._store.delete_many(plan.markers)
+        with contextlib.suppress(DeliveryError):
+            await self._live.drop_view(view_key(ref))
+
     async def _remove_traces(self, ref: RunRef, plan: _Plan) -> None:
-        await self._clean(ref, plan)
+        await self._hide(ref, plan)
         place = ""
         for part in (plan.idempotency or "").split("."):  # each record leads to the next one
             place = f"{place}.{part}" if place else part

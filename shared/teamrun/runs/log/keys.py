@@ -24,6 +24,7 @@ __all__ = [
     "entry_number",
     "events_key",
     "flat_list_folder",
+    "gone_folder",
     "gone_marker",
     "idempotency_key",
     "idle_marker",
@@ -74,8 +75,11 @@ def created_at(run_id: str) -> datetime:
 
 def run_folder(ref: RunRef) -> str:
     """The folder of all objects of a run."""
-    spread = hashlib.sha256(ref.run_id.encode()).hexdigest()[:2]
-    return f"t/{ref.tenant}/runs/{spread}/{ref.run_id}/"
+    return f"t/{ref.tenant}/runs/{_spread(ref)}/{ref.run_id}/"
+
+
+def _spread(ref: RunRef) -> str:
+    return hashlib.sha256(ref.run_id.encode()).hexdigest()[:2]
 
 
 def log_folder(ref: RunRef) -> str:
@@ -196,9 +200,18 @@ GONE = "gone/"
 
 
 def gone_marker(ref: RunRef, at: datetime | None = None) -> str:
-    """The plan of a deletion: in progress, or with traces to remove after the hour of `at`."""
-    hour = "0000000000" if at is None else f"{at.astimezone(UTC):%Y%m%d%H}"
-    return f"{GONE}{hour}/{ref}"
+    """The plan of a deletion: in progress, or with traces to remove after the hour of `at`.
+
+    The plans of an hour are spread over folders: each removal of one changes its folder.
+    """
+    if at is None:
+        return f"{GONE}0000000000/{ref}"
+    return f"{gone_folder(at)}{_spread(ref)}/{ref}"
+
+
+def gone_folder(at: datetime) -> str:
+    """The folder of the deletions whose traces are removed after the hour of `at`."""
+    return f"{GONE}{at.astimezone(UTC):%Y%m%d%H}/"
 
 
 def ref_of_marker(key: str) -> RunRef:
