@@ -126,11 +126,9 @@ async def archive(store: ObjectStore, log: RunLog, state: RunState) -> None:
     run_id = log.ref.run_id
     lines: list[bytes] = []
     messages: list[bytes] = []
-    stored = await log.stored()
-    if stored and isinstance(log.parsed(stored[0], 0).body, End):  # deleted in the meantime
+    stored = await log.stored(state.entries)
+    if isinstance(log.parsed(stored[0], 0).body, End):  # deleted in the meantime
         return
-    if len(stored) != state.entries:
-        raise log.unreadable(min(len(stored), state.entries), "has changed")
     for n, data in enumerate(stored):
         written = _events_in(log, data, n=n, seq=len(lines) + 1)
         for seq, event in enumerate(written.events, written.seq):

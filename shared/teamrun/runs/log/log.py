@@ -115,25 +115,22 @@ class RunLog:
             UnreadableEntry: An entry is missing, damaged or was written by a newer release.
             Unavailable: Storage does not respond.
         """
-        keys = [self._key(n) for n in range(start, stop)]
         documents: list[JsonObject] = []
-        for n, data in enumerate(await self._get_all(keys, start), start):
-            if data is None:
-                raise self.unreadable(n, "is missing")
-            document = self._document(await self._whole(data, n), n)
+        for n, data in enumerate(await self._fetch_known(start, stop), start):
+            document = self._document(data, n)
             before = documents[-1] if documents else None
             if before is not None and document["seq"] != before["seq"] + len(before["events"]):
                 raise self.unreadable(n)
             documents.append(document)
         return documents
 
-    async def stored(self) -> list[bytes]:
-        """All entries as they are stored.
+    async def stored(self, stop: int | None = None) -> list[bytes]:
+        """All entries as they are stored, or those before `stop`, which costs no LIST.
 
         Raises:
             UnreadableEntry: One is missing.
         """
-        return await self._fetch(0)
+        return await self._fetch(0) if stop is None else await self._fetch_known(0, stop)
 
     def parsed(self, data: bytes, n: int) -> Entry:
         """Parse entry `n` from the bytes that `stored` returned.
@@ -336,6 +333,15 @@ class RunLog:
                 found.append(await self._whole(data, number))
             if len(keys) < 1000:
                 return found
+
+    async def _fetch_known(self, start: int, stop: int) -> list[bytes]:
+        found: list[bytes] = []
+        keys = [self._key(n) for n in range(start, stop)]
+        for n, data in enumerate(await self._get_all(keys, start), start):
+            if data is None:
+                raise self.unreadable(n, "is missing")
+            found.append(await self._whole(data, n))
+        return found
 
     async def _fetch_on(self, n: int, *, some: bool = False) -> list[bytes]:
         found: list[bytes] = []

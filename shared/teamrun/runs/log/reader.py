@@ -65,9 +65,17 @@ class RunReader:
         For an unreadable run, the error is returned in place of the state, so that the others are
         not affected.
         """
-        views = await self._views(refs)
+        views = await self.views(refs)
         pairs = zip(refs, views, strict=True)
         return list(await asyncio.gather(*(self._read(ref, view) for ref, view in pairs)))
+
+    async def views(self, refs: Sequence[RunRef]) -> list[RunState | None]:
+        """The shared views of runs, which may be out of date; None for a run without one."""
+        try:
+            views = await self._live.views([view_key(ref) for ref in refs])
+        except DeliveryError:
+            return [None] * len(refs)
+        return [_state_in(view, ref) for ref, view in zip(refs, views, strict=True)]
 
     async def documents(
         self, ref: RunRef, *, after: int = 0
@@ -115,13 +123,6 @@ class RunReader:
             if await self._is_erased(ref):
                 raise not_found(ref) from None
             raise
-
-    async def _views(self, refs: Sequence[RunRef]) -> list[RunState | None]:
-        try:
-            views = await self._live.views([view_key(ref) for ref in refs])
-        except DeliveryError:
-            return [None] * len(refs)
-        return [_state_in(view, ref) for ref, view in zip(refs, views, strict=True)]
 
     async def _read(self, ref: RunRef, state: RunState | None) -> RunState | UnreadableEntry | None:
         try:

@@ -1,20 +1,20 @@
 """Lists of runs, from their list markers."""
 
 import contextlib
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from teamrun.core.refs import RunRef
 from teamrun.errors import UnreadableEntry, UsageError
 from teamrun.runs.log.keys import is_list_name, ref_of_list_marker
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.state import RunState
+from teamrun.runs.service.candidates import Candidates
+from teamrun.runs.service.filters import RunFilter
 from teamrun.runs.service.list_markers import Markers
 from teamrun.runs.service.resources import Run, RunPage, public_run, unreadable_run
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["Order", "RunFilter", "RunList"]
+__all__ = ["Order", "RunList"]
 
 Order = Literal["asc", "desc"]
 """`desc` lists the newest first."""
@@ -25,40 +25,13 @@ _MOST_TOGETHER = 200
 """How many runs are read at the same time, if few of them match."""
 
 
-class RunFilter(NamedTuple):
-    """Which runs a list contains."""
-
-    status: str | None = None
-    team: str | None = None
-    tag: str | None = None
-    metadata: Mapping[str, str] = {}
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-
-    def takes(self, state: RunState) -> bool:
-        """Whether the run belongs in the list."""
-        spec = state.spec
-        return (
-            self.status in (None, state.status)
-            and self.team in (None, spec.team.name)
-            and (self.tag is None or self.tag in spec.tags)
-            and self.metadata.items() <= spec.metadata.items()
-            and (self.created_after is None or spec.created_at > self.created_after)
-            and (self.created_before is None or spec.created_at < self.created_before)
-        )
-
-    @property
-    def takes_unreadable(self) -> bool:
-        """Whether unreadable runs belong in the list; their status is all that is known."""
-        return self._replace(status=None) == RunFilter() and self.status in (None, "unreadable")
-
-
 class RunList:
     """Pages of the runs of a tenant."""
 
     def __init__(self, *, store: ObjectStore, reader: RunReader) -> None:
         self._store = store
         self._reader = reader
+        self._candidates = Candidates(store=store, reader=reader)
 
     async def page(
         self, tenant: str, where: RunFilter, *, limit: int, after: str | None, order: Order = "desc"
@@ -82,14 +55,15 @@ class RunList:
             read = markers.newer if order == "asc" else markers.older
             names, is_last = await read(cursor, size)
             named = _named(tenant, names)
-            states = await self._reader.states([*named.values()])
-            for (name, ref), state in zip(named.items(), states, strict=True):
+            refs = await self._candidates.among([*named], where)
+            states = await self._reader.states(refs)
+            for ref, state in zip(refs, states, strict=True):
                 if state is None or not _belongs(state, where):
                     continue
                 if len(found) == limit:
                     return _page(found, last)
                 found.append(await self._run(ref, state))
-                last = name
+                last = named[ref]
             if is_last:
                 return _page(found, None)
             scanned += len(names)
@@ -103,12 +77,12 @@ class RunList:
         return public_run(state)
 
 
-def _named(tenant: str, names: list[str]) -> dict[str, RunRef]:
-    """The runs that list markers name; an invalid marker is skipped."""
-    named = dict[str, RunRef]()
+def _named(tenant: str, names: list[str]) -> dict[RunRef, str]:
+    """The runs that list markers name, with these names; an invalid marker is skipped."""
+    named = dict[RunRef, str]()
     for name in names:
         with contextlib.suppress(ValueError):
-            named[name] = ref_of_list_marker(tenant, name)
+            named[ref_of_list_marker(tenant, name)] = name
     return named
 
 

@@ -28,9 +28,10 @@ from teamrun.runs.log.reader import RunReader, not_found, run_ref
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.acceptance import Acceptance
+from teamrun.runs.service.filters import RunFilter
 from teamrun.runs.service.follow import RunFollower, Start
 from teamrun.runs.service.forks import Forks, not_finished
-from teamrun.runs.service.listing import Order, RunFilter, RunList
+from teamrun.runs.service.listing import Order, RunList
 from teamrun.runs.service.news import News
 from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
 from teamrun.runs.service.resources import (
