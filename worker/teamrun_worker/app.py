@@ -15,7 +15,7 @@ from celery.worker import state
 from kombu import Queue as CeleryQueue
 
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.celery import OLD_QUEUE, TASK
+from teamrun.dispatch.celery import OLD_QUEUE, TASK, lists_of
 from teamrun.dispatch.queues import RUN_QUEUES, Queue
 from teamrun.json_types import JsonMapping
 from teamrun.redis.address import RedisAddress, read_redis_url
@@ -75,8 +75,8 @@ def make_app(
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_transport="teamrun_worker.broker:Transport",
         broker_transport_options=transport_options(address, prefix=prefix),
-        task_queues=[CeleryQueue(name, routing_key=name) for name in _in_order(queues)],
-        task_default_queue=_in_order(queues)[0],
+        task_queues=[CeleryQueue(name, routing_key=name) for name in lists_of(queues)],
+        task_default_queue=lists_of(queues)[0],
         task_create_missing_queues=False,
     )
 
@@ -90,17 +90,6 @@ def make_app(
 def _source(delivery: JsonMapping | None) -> Queue:
     name = (delivery or {}).get("routing_key")
     return Queue.INTERACTIVE if name in (OLD_QUEUE, None) else Queue(name)
-
-
-def _in_order(queues: Sequence[Queue]) -> list[str]:
-    """The names of the queues in the order in which kombu asks Redis for a message."""
-    names: list[str] = []
-    for queue in RUN_QUEUES:
-        if queue in queues:
-            names.append(str(queue))
-        if queue is Queue.INTERACTIVE and queue in queues:
-            names.append(OLD_QUEUE)
-    return names
 
 
 def end_on_signals(worker: Any) -> None:

@@ -9,14 +9,15 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 
 from teamrun.core.main_loop import run_main
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.queues import Queue
+from teamrun.dispatch.base import Backlog
+from teamrun.dispatch.queues import RUN_QUEUES, Queue
 from teamrun.errors import DeliveryError
 from teamrun.runs.engine.executor import Executor
 from teamrun.runs.engine.finish import Receipt
@@ -27,6 +28,12 @@ __all__ = ["Host", "OpenRuntime"]
 logger = logging.getLogger(__name__)
 
 ADMISSION_POLL_S = 0.2
+
+GATHER_S = 0.01
+"""How long a full host waits after the end of a run, so that it takes several messages at once."""
+
+MOST_TAKEN = 100
+"""Maximum number of messages that are taken at once."""
 
 OpenRuntime = Callable[[], AbstractAsyncContextManager[Runtime]]
 """Opens the runtime on the loop; when it is closed, all runs have been handed over."""
@@ -40,6 +47,7 @@ class Host:
         capacity: Maximum number of runs in flight.
         grace: How long calls in flight may take to complete when the host closes.
         patience: How long anything else may take then.
+        queues: The queues whose waiting messages the host takes while it is busy.
         on_lost: Called in the loop's thread if the loop ends unexpectedly. The process cannot
             execute runs any more and should exit.
     """
@@ -51,12 +59,14 @@ class Host:
         capacity: int,
         grace: timedelta,
         patience: timedelta = timedelta(seconds=5),
+        queues: Sequence[Queue] = RUN_QUEUES,
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_lost = on_lost
         self.is_lost = False
         """Whether the loop has ended unexpectedly."""
         self._open = open_runtime
+        self._queues = queues
         self._patience_s = patience.total_seconds()
         self.close_s = grace.total_seconds() + 3 * self._patience_s
         """The longest time that `close` takes."""
@@ -68,6 +78,8 @@ class Host:
         self._runtime: Runtime | None = None
         self._stop: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._freed = asyncio.Event()
+        self._taking = asyncio.Lock()
 
     def start(self) -> None:
         """Start the loop and open the runtime.
@@ -83,8 +95,12 @@ class Host:
 
         What exceeds the capacity is returned to the front of the queue: another worker may be idle,
         and a message of another queue may be more urgent. A host that is stopping returns all.
+
+        A host that executes other runs as well then takes the messages that wait, many at a time:
+        one that comes through Celery costs as much CPU time as a short run.
         """
         loop, sending, left = self._running(), None, [*refs]
+        is_busy = bool(self._tasks)
         try:
             while left and self._is_admitted(waits=len(left) == len(refs)):
                 loop.call_soon_threadsafe(self._spawn, left[0], queue)
@@ -92,6 +108,11 @@ class Host:
             if left:
                 sending = self._send_back(left, queue)
                 asyncio.run_coroutine_threadsafe(sending, loop).result(self._patience_s)
+            elif is_busy and self._backlog is not None:
+                sending = self._take_waiting(self._backlog, per_message=len(refs))
+                taking = asyncio.run_coroutine_threadsafe(sending, loop)
+                while not loop.is_closed() and not wait([taking], ADMISSION_POLL_S).done:
+                    pass
         except (RuntimeError, TimeoutError, CancelledError):  # the loop has ended in the meantime
             if sending is not None and loop.is_closed():
                 sending.close()
@@ -145,10 +166,55 @@ class Host:
         assert self._runtime is not None and self._runtime.executor is not None
         return self._runtime.executor
 
+    @property
+    def _backlog(self) -> Backlog | None:
+        assert self._runtime is not None
+        dispatcher = self._runtime.dispatcher
+        return dispatcher if isinstance(dispatcher, Backlog) else None
+
     def _begin_stop(self) -> None:
         assert self._stop is not None
         self._executor.stop()
         self._stop.set()
+        self._freed.set()
+
+    async def _take_waiting(self, backlog: Backlog, *, per_message: int) -> None:
+        """Start the runs of waiting messages until none waits.
+
+        Celery's threads wait for this, so that Celery takes no messages meanwhile.
+        """
+        is_first = not self._taking.locked()
+        async with self._taking:
+            while is_first and (places := await self._free_places()):
+                most = max(1, places // per_message)
+                try:
+                    messages = await backlog.take(most, queues=self._queues)
+                except DeliveryError:  # Celery waits for Redis
+                    messages = []
+                left = [(ref, each.queue) for each in messages for ref in each.refs]
+                for ref, queue in left[:places]:
+                    self._spawn(ref, queue)
+                for _ in range(places - len(left)):
+                    self._places.release()
+                for queue in self._queues:
+                    if rest := [ref for ref, its in left[places:] if its is queue]:
+                        await self._send_back(rest, queue)
+                if len(messages) < most:
+                    return
+                per_message = max(len(each.refs) for each in messages)
+
+    async def _free_places(self) -> int:
+        """Occupy the places that are free, after waiting for one; 0 if the host is stopping."""
+        while not self._stopping.is_set():
+            self._freed.clear()
+            places = 0
+            while places < MOST_TAKEN and self._places.acquire(blocking=False):
+                places += 1
+            if places:
+                return places
+            await self._freed.wait()
+            await asyncio.sleep(GATHER_S)
+        return 0
 
     def _is_admitted(self, *, waits: bool) -> bool:
         while not self._stopping.is_set():
@@ -166,6 +232,7 @@ class Host:
     def _free(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         self._places.release()
+        self._freed.set()
 
     async def _execute(self, ref: RunRef, queue: Queue) -> None:
         # The message was acknowledged before its runs started. A run to be returned later is left

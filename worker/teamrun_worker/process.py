@@ -69,6 +69,7 @@ def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
         lambda: open_worker(settings, backends=backends),
         capacity=settings.max_runs,
         grace=settings.grace,
+        queues=settings.run_queues,
         on_lost=_end_process,
     )
     app = make_app(

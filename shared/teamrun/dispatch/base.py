@@ -6,12 +6,12 @@ the API, the engine and the reaper. Below it: `local.py` (same process) and `cel
 """
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 
-__all__ = ["Dispatcher", "QueueDepth"]
+__all__ = ["Backlog", "Dispatcher", "QueueDepth", "Waiting"]
 
 
 class Dispatcher(Protocol):
@@ -45,6 +45,29 @@ class QueueDepth(Protocol):
 
     async def depths(self) -> dict[str, int]:
         """The number of waiting messages, by the name of the queue.
+
+        Raises:
+            DeliveryError: The queue cannot be reached.
+        """
+        ...
+
+
+class Waiting(NamedTuple):
+    """A message that was taken from a queue."""
+
+    queue: Queue
+    refs: list[RunRef]
+
+
+@runtime_checkable
+class Backlog(Protocol):
+    """A dispatcher whose waiting messages a worker can take many at a time."""
+
+    async def take(self, most: int, *, queues: Sequence[Queue]) -> list[Waiting]:
+        """The next messages that name runs, at most so many, those of the first queue first.
+
+        They are removed. If the worker ends before it has started their runs, the reaper sends
+        them again.
 
         Raises:
             DeliveryError: The queue cannot be reached.

@@ -10,20 +10,21 @@ import json
 import os
 import platform
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from teamrun.core.optional import require
 from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Waiting
 from teamrun.dispatch.queues import MAX_REFS_PER_MESSAGE, RUN_QUEUES, Queue
 from teamrun.redis.address import RedisAddress
 
 if TYPE_CHECKING:
-    from teamrun.redis.pipe import RedisPipe
+    from teamrun.redis.pipe import RedisPipe, Script
 
-__all__ = ["OLD_QUEUE", "TASK", "CeleryDispatcher", "encode_message"]
+__all__ = ["OLD_QUEUE", "TASK", "CeleryDispatcher", "encode_message", "lists_of", "refs_in"]
 
 OLD_QUEUE = "teamrun"
 """The only queue of releases before the named ones. Workers still consume it for one release, so
@@ -78,6 +79,30 @@ class CeleryDispatcher:
             ]
             await self._pipe.call(command, f"{self._prefix}{queue}", *messages)
 
+    async def take(self, most: int, *, queues: Sequence[Queue] = RUN_QUEUES) -> list[Waiting]:
+        """The next messages that name runs, at most so many, those of the first queue first.
+
+        A message that was not sent by this module is put back: Celery handles it.
+
+        Raises:
+            DeliveryError: Redis does not respond.
+        """
+        names = lists_of(queues)
+        keys = [f"{self._prefix}{name}" for name in names]
+        found = await self._pipe.run(_take(), keys, most)
+        taken: list[Waiting] = []
+        odd: dict[str, list[bytes]] = {}
+        for place, item in zip(found[::2], found[1::2], strict=True):
+            name = names[int(place) - 1]
+            if refs := refs_in(item):
+                queue = Queue.INTERACTIVE if name == OLD_QUEUE else Queue(name)
+                taken.append(Waiting(queue, refs))
+            else:
+                odd.setdefault(name, []).insert(0, item)
+        for name, items in odd.items():
+            await self._pipe.call(b"RPUSH", f"{self._prefix}{name}", *items)
+        return taken
+
     async def depths(self) -> dict[str, int]:
         """The number of messages that wait for a worker, by queue.
 
@@ -109,6 +134,48 @@ def encode_message(refs: Sequence[RunRef], *, queue: str = Queue.INTERACTIVE) ->
         "tag": os.urandom(16).hex(),
     }
     return (_template(queue) % parts).encode()
+
+
+def refs_in(item: bytes) -> list[RunRef]:
+    """The runs that a message of `encode_message` names; none if it is any other item."""
+    try:
+        message = json.loads(item)
+        headers = message["headers"]
+        if headers["task"] != TASK or headers["eta"] or headers["expires"]:
+            return []
+        arguments, options, _ = json.loads(b64decode(message["body"], validate=True))
+        return [] if options else [RunRef.parse(text) for text in arguments]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return []
+
+
+def lists_of(queues: Sequence[Queue]) -> list[str]:
+    """The names of the lists of queues, in the order in which a worker takes their messages."""
+    names: list[str] = []
+    for queue in RUN_QUEUES:
+        if queue in queues:
+            names.append(str(queue))
+        if queue is Queue.INTERACTIVE and queue in queues:
+            names.append(OLD_QUEUE)
+    return names
+
+
+@cache
+def _take() -> "Script":
+    from teamrun.redis.pipe import Script
+
+    return Script.of("""
+        local found, left = {}, tonumber(ARGV[1])
+        for place, key in ipairs(KEYS) do
+            local items = left > 0 and redis.call('RPOP', key, left) or {}
+            for _, item in ipairs(items) do
+                found[#found + 1] = place
+                found[#found + 1] = item
+            end
+            left = left - #items
+        end
+        return found
+    """)
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import islice
 
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.base import Dispatcher, QueueDepth
+from teamrun.dispatch.base import Backlog, Dispatcher, QueueDepth, Waiting
 from teamrun.dispatch.queues import MAX_REFS_PER_MESSAGE, Queue
 from teamrun.errors import DeliveryError
 
@@ -62,6 +62,16 @@ class PersistentDispatcher:
             DeliveryError: The queue cannot be reached.
         """
         return await self._inner.depths() if isinstance(self._inner, QueueDepth) else {}
+
+    async def take(self, most: int, *, queues: Sequence[Queue]) -> list[Waiting]:
+        """The next messages of the inner dispatcher; none if it has no such method.
+
+        Raises:
+            DeliveryError: The queue cannot be reached.
+        """
+        return (
+            await self._inner.take(most, queues=queues) if isinstance(self._inner, Backlog) else []
+        )
 
     async def close(self) -> None:
         """Drop the messages that were not accepted, and close the inner dispatcher."""

@@ -80,6 +80,28 @@ async def ended(folder: Path, refs: list[RunRef], pid: int) -> float:
     return most_kb
 
 
+async def one_by_one(
+    *, runs: int, turns: int, together: int, places: int = 100
+) -> dict[str, float]:
+    """CPU of a worker per run, if each message names `together` runs; all are in the queue."""
+    with scratch() as folder:
+        write_team_file(folder, turns=turns, delay_s=0)
+        with valkey() as server, worker(folder, server.url, runs=places) as pid:
+            async with service(folder, server.url) as accepting:
+                queue = CeleryDispatcher(server.url, prefix=key_prefix(_NAMESPACE))
+                warm = await submitted(accepting, 20)
+                await queue.send(warm)
+                await ended(folder, warm, pid)
+                refs = await submitted(accepting, runs)
+                cpu_s, began = cpu_s_of(pid), time.perf_counter()
+                for start in range(0, runs, together):
+                    await queue.send(refs[start : start + together])
+                await ended(folder, refs, pid)
+                wall_s, cpu_s = time.perf_counter() - began, cpu_s_of(pid) - cpu_s
+                await queue.close()
+    return {"cpu_ms": cpu_s / runs * 1e3, "wall_s": wall_s}
+
+
 async def at_once(*, runs: int, turns: int, delay_s: float) -> dict[str, float]:
     with scratch() as folder:
         write_team_file(folder, turns=turns, delay_s=delay_s)
@@ -105,4 +127,4 @@ async def at_once(*, runs: int, turns: int, delay_s: float) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    measured({"at_once": at_once})
+    measured({"at_once": at_once, "one_by_one": one_by_one})

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import queue
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from datetime import timedelta
 from typing import Any, cast
 
@@ -16,8 +16,8 @@ from kombu import Queue as KombuQueue
 from tests.support.services import Valkey, valkey
 
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.celery import TASK, CeleryDispatcher, encode_message
-from teamrun.dispatch.queues import MAX_REFS_PER_MESSAGE, Queue
+from teamrun.dispatch.celery import OLD_QUEUE, TASK, CeleryDispatcher, encode_message
+from teamrun.dispatch.queues import MAX_REFS_PER_MESSAGE, RUN_QUEUES, Queue
 from teamrun.errors import DeliveryError
 from teamrun.redis.pipe import RedisPipe
 
@@ -189,3 +189,82 @@ async def test_a_pipe_of_the_caller_is_shared_and_left_open(valkey_server: Valke
     await dispatcher.close()
     assert await pipe.call("LLEN", QUEUE) == 1
     await pipe.close()
+
+
+async def test_waiting_messages_are_taken_in_the_order_of_the_queues(
+    valkey_server: Valkey,
+) -> None:
+    dispatcher = CeleryDispatcher(valkey_server.url, prefix="of%s:")
+    urgent, first, old, batch = REFS[:3], REFS[3:5], REFS[5:6], [*REFS[6:9], ODD]
+    await dispatcher.send(batch, queue=Queue.BATCH)
+    for ref in urgent:
+        await dispatcher.send([ref])
+    await dispatcher.send(first, first=True)
+    with redis.Redis(unix_socket_path=str(valkey_server.socket)) as client:
+        client.lpush(f"of%s:{OLD_QUEUE}", encode_message(old))
+    assert await dispatcher.take(2, queues=RUN_QUEUES) == [
+        (Queue.INTERACTIVE, first),
+        (Queue.INTERACTIVE, urgent[:1]),
+    ]
+    assert await dispatcher.take(100, queues=[Queue.BATCH]) == [(Queue.BATCH, batch)]
+    assert await dispatcher.take(100, queues=RUN_QUEUES) == [
+        *((Queue.INTERACTIVE, [ref]) for ref in urgent[1:]),
+        (Queue.INTERACTIVE, old),
+    ]
+    assert await dispatcher.take(100, queues=RUN_QUEUES) == []
+    await dispatcher.close()
+
+
+def _changed(**changes: object) -> bytes:
+    """A message with other headers, or another body."""
+    message = json.loads(encode_message(REFS[:1]))
+    if "body" in changes:
+        message["body"] = changes["body"]
+    else:
+        message["headers"] |= changes
+    return json.dumps(message).encode()
+
+
+def _body(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+FOREIGN = [
+    b"",
+    b"nonsense",
+    b"\xff",
+    b"[" * 100_000,
+    b"{}",
+    b"[]",
+    b"null",
+    b'{"headers":[],"body":""}',
+    _changed(task="other.task"),
+    _changed(eta="2026-01-01T00:00:00+00:00"),
+    _changed(expires="2026-01-01T00:00:00+00:00"),
+    _changed(body=7),
+    _changed(body="%"),
+    _changed(body=_body("[]")),
+    _changed(body=_body('[["a.b"], {"named": 1}, {}]')),
+    _changed(body=_body("[[7], {}, {}]")),
+    _changed(body=_body('[["nothing"], {}, {}]')),
+    _changed(body=_body("[7, {}, {}]")),
+]
+
+
+async def test_what_is_not_a_message_of_ours_is_left_to_celery_in_its_order(
+    valkey_server: Valkey,
+) -> None:
+    dispatcher = CeleryDispatcher(valkey_server.url)
+    with redis.Redis(unix_socket_path=str(valkey_server.socket)) as client:
+        client.lpush(QUEUE, *FOREIGN[:9], encode_message(REFS[:1]), *FOREIGN[9:])
+        assert await dispatcher.take(100, queues=RUN_QUEUES) == [(Queue.INTERACTIVE, REFS[:1])]
+        assert cast("Any", client).lrange(QUEUE, 0, -1) == FOREIGN[::-1]
+        client.delete(QUEUE)
+    await dispatcher.close()
+
+
+async def test_nothing_is_taken_while_redis_does_not_respond() -> None:
+    dispatcher = CeleryDispatcher("unix:///nowhere/valkey.sock")
+    with pytest.raises(DeliveryError):
+        await dispatcher.take(1, queues=RUN_QUEUES)
+    await dispatcher.close()

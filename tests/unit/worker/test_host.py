@@ -10,7 +10,8 @@ import pytest
 
 from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.queues import Queue
+from teamrun.dispatch.base import Waiting
+from teamrun.dispatch.queues import RUN_QUEUES, Queue
 from teamrun.errors import DeliveryError, UsageError
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine.executor import Executor
@@ -124,6 +125,26 @@ class Messages:
 
 
 @dataclass
+class WaitingMessages(Messages):
+    """A queue whose messages can be taken many at a time."""
+
+    waiting: "list[Waiting]" = field(default_factory=list[Waiting])
+    asked: "list[int]" = field(default_factory=list[int])
+
+    async def take(self, most: int, *, queues: Sequence[Queue]) -> list[Waiting]:
+        if self.down:
+            raise DeliveryError("the queue is down")
+        assert queues == RUN_QUEUES
+        self.asked.append(most)
+        taken, self.waiting = self.waiting[:most], self.waiting[most:]
+        return taken
+
+
+def one_each(*numbers: int) -> list[Waiting]:
+    return [Waiting(Queue.INTERACTIVE, [ref(number)]) for number in numbers]
+
+
+@dataclass
 class Bench:
     engine: Engine = field(default_factory=Engine)
     reaper: Reaper = field(default_factory=Reaper)
@@ -229,6 +250,101 @@ def test_a_full_host_starts_one_run_of_a_message_and_returns_the_others() -> Non
     assert bench.engine.begun == [ref(1), ref(2)]
     assert bench.queue.sent == [ref(3)]
     host.close()
+
+
+def test_a_busy_host_takes_the_messages_that_wait_many_at_a_time() -> None:
+    queue = WaitingMessages(waiting=one_each(*range(3, 9)))
+    bench = Bench(queue=queue)
+    host = bench.host(capacity=10)
+    host.submit([ref(1)])
+    bench.engine.await_begun(1)
+
+    host.submit([ref(2)])
+
+    bench.engine.await_begun(8)
+    assert bench.engine.begun == [ref(number) for number in range(1, 9)]
+    assert queue.asked == [8]
+    host.close()
+    assert queue.sent == []
+
+
+def test_a_host_without_other_runs_takes_no_further_messages() -> None:
+    queue = WaitingMessages(waiting=one_each(2))
+    bench = Bench(queue=queue)
+    host = bench.host(capacity=10)
+    host.submit([ref(1)])
+    bench.engine.await_begun(1)
+    assert queue.asked == []
+    host.close()
+
+
+def test_a_full_host_takes_as_many_messages_as_places_become_free() -> None:
+    queue = WaitingMessages(waiting=one_each(*range(3, 7)))
+    bench = Bench(queue=queue)
+    host = bench.host(capacity=2)
+    host.submit([ref(1)])
+    bench.engine.await_begun(1)
+    taking = in_thread(lambda: host.submit([ref(2)]))
+    for number in range(1, 7):
+        bench.engine.await_begun(min(number + 1, 6))
+        assert len(bench.engine.live) <= 2
+        bench.engine.finish(ref(number))
+    taking.join(WAIT_S)
+    assert not taking.is_alive()
+    assert bench.engine.begun == [ref(number) for number in range(1, 7)]
+    assert max(queue.asked) <= 2
+    host.close()
+
+
+def test_what_exceeds_the_free_places_of_taken_messages_returns_to_its_queue() -> None:
+    waiting = [
+        Waiting(Queue.INTERACTIVE, [ref(3), ref(4)]),
+        Waiting(Queue.BATCH, [ref(5), ref(6), ref(7)]),
+    ]
+    queue = WaitingMessages(waiting=waiting)
+    bench = Bench(queue=queue)
+    host = bench.host(capacity=5)
+    host.submit([ref(1)])
+    bench.engine.await_begun(1)
+    host.submit([ref(2)])
+    bench.engine.await_begun(5)
+    assert bench.engine.begun == [ref(number) for number in range(1, 6)]
+    host.close()
+    assert queue.sent == [ref(6), ref(7)]
+    assert queue.queues == {ref(6): Queue.BATCH, ref(7): Queue.BATCH}
+    assert queue.first
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_a_thread_that_takes_messages_ends_with_the_host(is_down: bool) -> None:
+    queue = WaitingMessages()
+    bench = Bench(queue=queue)
+    host = bench.host(capacity=2)
+    host.submit([ref(1)])
+    bench.engine.await_begun(1)
+    queue.down = is_down
+    taking = in_thread(lambda: host.submit([ref(2)]))  # there is no free place for another one
+    bench.engine.await_begun(2)
+    host.stop()
+    taking.join(WAIT_S)
+    assert not taking.is_alive()
+    assert bench.closed.wait(WAIT_S)
+
+
+def test_a_queue_that_cannot_be_reached_costs_no_places() -> None:
+    queue = WaitingMessages(down=True)
+    bench = Bench(queue=queue)
+    host = bench.host(capacity=6)
+    host.submit([ref(1)])
+    bench.engine.await_begun(1)
+    host.submit([ref(2)])
+    host.submit([ref(3)])
+    queue.down, queue.waiting = False, one_each(5)
+    host.submit([ref(4)])
+    bench.engine.await_begun(5)
+    assert queue.asked == [2]
+    host.stop()
+    assert bench.closed.wait(WAIT_S)
 
 
 def test_a_run_that_raises_gives_its_place_back(caplog: pytest.LogCaptureFixture) -> None:
