@@ -35,7 +35,7 @@ from teamrun.errors import StorageError, Unavailable
 from teamrun.live.open import open_live
 from teamrun.redis.address import key_prefix
 from teamrun.runs.log.entries import Entry
-from teamrun.runs.log.keys import SHARDS, open_folder, open_marker
+from teamrun.runs.log.keys import OPEN, open_marker
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runs.service.service import RunService
@@ -353,8 +353,7 @@ class Deployment:
     async def open_runs(self) -> int:
         """The number of runs with work to do."""
         with contextlib.suppress(StorageError):
-            shards = [await self.store.list(open_folder(shard)) for shard in SHARDS]
-            return sum(map(len, shards))
+            return len(await self.store.list(OPEN))
         return -1
 
     async def is_aside(self, ref: RunRef) -> bool:

@@ -206,3 +206,28 @@ async def test_every_process_gives_a_store_the_same_identity() -> None:
 
     assert await store_identity(store) == first
     assert await store_identity(MemoryStore()) != first
+
+
+async def test_sweeps_cost_two_lists_each_while_few_runs_are_open_and_none_is_due() -> None:
+    class Counting(MemoryStore):
+        requests = 0
+
+        async def get_many(self, keys: list[str]) -> list[bytes | None]:
+            self.requests += len(keys)
+            return await super().get_many(keys)
+
+        async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+            self.requests += 1
+            return await super().list(prefix, after=after, limit=limit)
+
+    store = Counting()
+    cluster = Cluster({}, team=solo(), store=store)
+    refs = [await cluster.submit() for _ in range(40)]
+    reaper = cluster.reaper()
+    await reaper.sweep()
+    store.requests = 0
+    for _ in range(5):
+        assert await reaper.sweep() == 0
+    assert store.requests == 5 * 2
+    cluster.clock.shift += cluster.lease
+    assert await reaper.sweep() == len(refs)

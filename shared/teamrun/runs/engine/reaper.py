@@ -21,13 +21,12 @@ from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME, lease_name
 from teamrun.runs.log.entries import End
 from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import (
-    SHARDS,
+    OPEN,
     created_at,
     due_folder,
     due_marker,
     due_time,
     idle_marker,
-    open_folder,
     open_marker,
     ref_of_marker,
     result_key,
@@ -190,15 +189,14 @@ class Reaper:
             self._sent.clear()
         self._age, self._swept_at = age or timedelta(), now
         seen = set[RunRef]()
-        for shard in SHARDS:
-            after = ""
-            while keys := await self._store.list(open_folder(shard), after=after, limit=_PAGE):
-                refs = [ref for key in keys if (ref := self._ref_of(key)) is not None]
-                seen.update(refs)
-                count += await self._send_again(refs)
-                after = keys[-1]
-                if len(keys) < _PAGE:
-                    break
+        after = ""
+        while keys := await self._store.list(OPEN, after=after, limit=_PAGE):
+            refs = [ref for key in keys if (ref := self._ref_of(key)) is not None]
+            seen.update(refs)
+            count += await self._send_again(refs)
+            after = keys[-1]
+            if len(keys) < _PAGE:
+                break
         count += await self._sweep_due()
         self._sent = {ref: hint for ref, hint in self._sent.items() if ref in seen}
         return count
@@ -333,7 +331,9 @@ class Reaper:
                 continue
             if self._is_owned(ref, state, now):
                 continue
-            if state.end is None and now - state.at < self._lease:
+            if state.end is None and (age := now - state.at) < self._lease:
+                # Until then it would be read at every sweep for nothing.
+                self._sent[ref] = _Hint(now, self._lease - age, -1)
                 continue
             await self._send(ref, state, now)
             count += 1

@@ -11,7 +11,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError, StorageError
 from teamrun.live.base import Live
-from teamrun.runs.log.keys import SHARDS, open_folder, ref_of_marker
+from teamrun.runs.log.keys import OPEN, ref_of_marker
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
@@ -42,18 +42,17 @@ async def reclaim(owner: str, *, store: ObjectStore, live: Live, dispatcher: Dis
         StorageError: Storage cannot be read.
     """
     reader, count = RunReader(store=store, live=live, clock=SystemClock()), 0
-    for shard in SHARDS:
-        after = ""
-        while keys := await store.list(open_folder(shard), after=after, limit=_PAGE):
-            refs = [*_refs(keys)]
-            states = zip(refs, await reader.states(refs), strict=True)
-            ours = [ref for ref, state in states if _is_open(state, owner)]
-            if ours:
-                await dispatcher.send(ours)
-            count += len(ours)
-            after = keys[-1]
-            if len(keys) < _PAGE:
-                break
+    after = ""
+    while keys := await store.list(OPEN, after=after, limit=_PAGE):
+        refs = [*_refs(keys)]
+        states = zip(refs, await reader.states(refs), strict=True)
+        ours = [ref for ref, state in states if _is_open(state, owner)]
+        if ours:
+            await dispatcher.send(ours)
+        count += len(ours)
+        after = keys[-1]
+        if len(keys) < _PAGE:
+            break
     return count
 
 

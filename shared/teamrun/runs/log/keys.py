@@ -13,7 +13,7 @@ from teamrun.core.refs import RunRef
 
 __all__ = [
     "GONE",
-    "SHARDS",
+    "OPEN",
     "artifact_blob",
     "created_at",
     "due_folder",
@@ -36,7 +36,6 @@ __all__ = [
     "list_place",
     "log_folder",
     "new_run_id",
-    "open_folder",
     "open_marker",
     "ref_of_list_marker",
     "ref_of_marker",
@@ -44,8 +43,8 @@ __all__ = [
     "run_folder",
 ]
 
-SHARDS = tuple(f"{shard:x}" for shard in range(16))
-"""The folders that open markers are spread over."""
+OPEN = "open/"
+"""The markers of runs that should be executed now, spread over 16 folders."""
 
 
 _IDLE = timedelta(hours=6)
@@ -119,14 +118,9 @@ def events_key(ref: RunRef) -> str:
     return f"{run_folder(ref)}events.jsonl"
 
 
-def open_folder(shard: str) -> str:
-    """The markers of runs that should be executed now, one of `SHARDS`."""
-    return f"open/{shard}/"
-
-
 def open_marker(ref: RunRef) -> str:
     """The marker of a run that should be executed now."""
-    return f"open/{hashlib.sha256(ref.run_id.encode()).hexdigest()[2]}/{ref}"
+    return f"{OPEN}{hashlib.sha256(ref.run_id.encode()).hexdigest()[2]}/{ref}"
 
 
 def list_folder(tenant: str) -> str:
@@ -173,13 +167,13 @@ def list_markers(ref: RunRef, created_at: datetime) -> tuple[str, str]:
 
 def due_marker(ref: RunRef, at: datetime) -> str:
     """The marker of a run that needs a worker at that time: a question expires, or it is due."""
-    return f"{due_time(at)}/{open_marker(ref).removeprefix('open/')}"
+    return f"{due_time(at)}/{open_marker(ref).removeprefix(OPEN)}"
 
 
 def idle_marker(ref: RunRef, now: datetime) -> str:
     """The marker of a waiting run that the reaper should check in some hours, as a precaution."""
     hour = due_folder(now + _IDLE).removesuffix("/")
-    return f"{hour}~/{open_marker(ref).removeprefix('open/')}"  # sorts between two hours
+    return f"{hour}~/{open_marker(ref).removeprefix(OPEN)}"  # sorts between two hours
 
 
 def due_time(at: datetime) -> str:
