@@ -8,7 +8,18 @@ import time
 
 from tests.benchmarks.environments import environments
 from tests.benchmarks.measure import NotMeasured
-from tests.benchmarks.rows import at_once, cold_start, durable, faults, library, log, memory
+from tests.benchmarks.rows import (
+    at_once,
+    cold_start,
+    durable,
+    faults,
+    library,
+    lists,
+    log,
+    memory,
+    requests,
+    worker,
+)
 from tests.benchmarks.rows.settings import Bench
 
 ROWS = {
@@ -18,6 +29,9 @@ ROWS = {
     "at-once": at_once.report,
     "memory": memory.report,
     "cold-start": cold_start.report,
+    "requests": requests.report,
+    "lists": lists.report,
+    "worker": worker.report,
     "faults": faults.report,
 }
 _BUSY = 0.5

@@ -40,6 +40,7 @@ class Service:
     runs: RunService
     engine: Engine
     store: ObjectStore
+    live: MemoryLive
 
     async def submit(self) -> RunRef:
         submitted = await self.runs.submit(_TENANT, RunRequest(team="team", input=TASK))
@@ -70,7 +71,7 @@ def calculate(rounds: int) -> dict[str, Any]:
 
 @asynccontextmanager
 async def service(
-    model: ChatCompletionClient, team: dict[str, Any], store: ObjectStore
+    model: ChatCompletionClient, team: dict[str, Any], store: ObjectStore, **options: Any
 ) -> AsyncGenerator[Service]:
     registry = Registry.of(
         teams={"team": team},
@@ -79,11 +80,12 @@ async def service(
     )
     live, queue = MemoryLive(), MemoryQueue()
     runs = RunService(store=store, live=live, dispatcher=queue, registry=registry)
+    program = team_program(registry)
     engine = Engine(
-        store=store, live=live, dispatcher=queue, program=team_program(registry), owner="bench"
+        store=store, live=live, dispatcher=queue, program=program, owner="bench", **options
     )
     try:
-        yield Service(runs, engine, store)
+        yield Service(runs, engine, store, live)
     finally:
         await engine.close()
         await store.close()

@@ -42,6 +42,7 @@ class RecordingStore:
     def stream(
         self, key: str, *, start: int = 0, end: int | None = None
     ) -> AsyncGenerator[bytes, None]:
+        self.calls.append(("stream", (key,), {"start": start, "end": end}))
         return self._store.stream(key, start=start, end=end)
 
     async def stats(self, prefix: str, *, after: str = "", limit: int = 1000) -> "list[ObjectStat]":

@@ -102,6 +102,21 @@ async def one_by_one(
     return {"cpu_ms": cpu_s / runs * 1e3, "wall_s": wall_s}
 
 
+async def cold() -> dict[str, float]:
+    """A fresh worker until its first run has ended."""
+    with scratch() as folder:
+        write_team_file(folder, turns=1, delay_s=0)
+        with valkey() as server:
+            async with service(folder, server.url) as accepting:
+                queue = CeleryDispatcher(server.url, prefix=key_prefix(_NAMESPACE))
+                refs = await submitted(accepting, 1)
+                await queue.send(refs)
+                await queue.close()
+                with worker(folder, server.url, runs=1) as pid:
+                    await ended(folder, refs, pid)
+                    return {"cpu_ms": cpu_s_of(pid) * 1e3, "memory_kb": memory_kb(pid)}
+
+
 async def at_once(*, runs: int, turns: int, delay_s: float) -> dict[str, float]:
     with scratch() as folder:
         write_team_file(folder, turns=turns, delay_s=delay_s)
@@ -127,4 +142,4 @@ async def at_once(*, runs: int, turns: int, delay_s: float) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    measured({"at_once": at_once, "one_by_one": one_by_one})
+    measured({"at_once": at_once, "cold": cold, "one_by_one": one_by_one})

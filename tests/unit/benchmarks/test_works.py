@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 from tests.benchmarks.measure import Figure
-from tests.benchmarks.ours import durable, library
+from tests.benchmarks.ours import durable, library, lists, requests
 from tests.benchmarks.table import Column, print_table
 
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
@@ -37,6 +37,20 @@ async def test_durable_runs_do_their_work(store: str) -> None:
 async def test_runs_that_are_halted_halfway_are_completed_afterwards() -> None:
     assert (await library.halfway(runs=2, turns=4))["done"] == 2
     assert (await durable.halfway(store="file", runs=2, turns=4))["done"] == 2
+
+
+async def test_requests_are_counted_and_priced() -> None:
+    life = await requests.whole_life(runs=2, turns=1, delay_s=0)
+    assert (life["puts"], life["lists"], life["deletes"]) == (8, 1, 1)
+    assert life["usd_1000"] == pytest.approx(1000 * (9 * 0.005 + life["gets"] * 0.0004) / 1000)
+    flight = await requests.in_flight(runs=2, leases=1, lease_s=0.1)
+    assert (flight["puts"], flight["lists"]) == (0, 0)
+    assert (await requests.sweeps(runs=3, minutes=1))["lists"] == 24
+    assert (await requests.long_get(turns=5))["rounds"] == 2
+
+
+async def test_a_list_costs_the_same_with_more_runs_in_the_store() -> None:
+    assert (await lists.page(runs=100, pages=2))["cpu_us"] > 0
 
 
 def test_figures_are_compared_with_the_peer(capsys: pytest.CaptureFixture[str]) -> None:
