@@ -9,6 +9,8 @@ import copy
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -21,7 +23,7 @@ from teamrun.agents.assistant_checks import (
     read_content,
     without_images,
 )
-from teamrun.agents.base import BaseChatAgent, last_response
+from teamrun.agents.base import BaseChatAgent
 from teamrun.agents.copies import Leaves
 from teamrun.agents.handoff import Handoff, handoffs_by_name
 from teamrun.agents.tool_results import SummaryFormatter, handoff_message, summary_message
@@ -31,6 +33,7 @@ from teamrun.context.unbounded import UnboundedChatCompletionContext
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.cooperation import yield_to_loop
+from teamrun.core.emission import Emit, ignore, streamed
 from teamrun.core.protocols import AnyMessage, Response
 from teamrun.core.saved import Loading, check_version, load_all
 from teamrun.errors import ModelError, UsageError
@@ -75,6 +78,7 @@ class _TurnUnderWay:
     """The state of the current turn."""
 
     token: CancellationToken | None
+    emit: Emit[AnyMessage]
     message_id: str = ""
     """Id of the message that the chunks of the last model call form, if it was streamed."""
     inner: list[AnyMessage] = field(default_factory=list[AnyMessage])
@@ -87,6 +91,12 @@ class _TurnUnderWay:
     results: Sequence[FunctionExecutionResult] = ()
     """Of those calls."""
     response: Response | None = None
+
+    async def show(self, message: AnyMessage) -> None:
+        """Emit a message; unless it is a chunk of another one, the response lists it."""
+        if not isinstance(message, ModelClientStreamingChunkEvent):
+            self.inner.append(message)
+        await self.emit(message)
 
     async def settle(self, context: ChatCompletionContext, mark: int, toolset: Toolset) -> None:
         """End the turn; if it was interrupted, undo its changes."""
@@ -233,13 +243,20 @@ class AssistantAgent(BaseChatAgent):
         made._toolset = Toolset(made._tools, (), self._handoffs)
         return made
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.on_messages_stream is not AssistantAgent.on_messages_stream:
+            cls.on_messages_emit = BaseChatAgent.on_messages_emit  # calls the subclass's stream
+
     async def on_messages(
         self,
         messages: Sequence[BaseChatMessage],
         cancellation_token: CancellationToken | None = None,
     ) -> Response:
         """Respond to the messages since the last call."""
-        return await last_response(self.on_messages_stream(messages, cancellation_token))
+        response = await self.on_messages_emit(messages, cancellation_token, ignore)
+        assert response is not None  # a turn ends with one
+        return response
 
     async def on_messages_stream(
         self,
@@ -257,40 +274,49 @@ class AssistantAgent(BaseChatAgent):
             RuntimeError: A stream ended without its result.
             asyncio.CancelledError: The token was cancelled.
         """
-        turn = _TurnUnderWay(cancellation_token)
+        work = partial(self._take_turn, messages, cancellation_token)
+        async with aclosing(streamed(work)) as items:
+            async for item in items:
+                yield item
+
+    async def on_messages_emit(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None,
+        emit: Emit[AnyMessage],
+    ) -> Response | None:
+        """Do the same as `on_messages_stream` for a caller that awaits the response."""
+        return await self._take_turn(messages, cancellation_token, emit)
+
+    async def _take_turn(
+        self,
+        messages: Sequence[BaseChatMessage],
+        token: CancellationToken | None,
+        emit: Emit[AnyMessage],
+    ) -> Response:
+        turn = _TurnUnderWay(token, emit)
         mark = self._turn_began = self._model_context.mark()
         try:
             await self._receive(messages)
-            for event in await self._recall(turn):
-                yield event
+            for event in await self._recall(turn) if self._memory else ():
+                await emit(event)
             while turn.response is None:
                 if turn.rounds % _ROUNDS_BETWEEN_YIELDS == _ROUNDS_BETWEEN_YIELDS - 1:
                     await yield_to_loop()
-                if self._model_client_stream:
-                    async with aclosing(self._ask_in_chunks(turn)) as chunks:
-                        async for chunk in chunks:
-                            yield chunk
-                else:
-                    await self._ask(turn)
-                result = turn.result
+                result = turn.result = await self._ask(turn)
                 if self._used_up(turn) and isinstance(result.content, list):
                     turn.response = await self._close(turn, result)
                     break
                 if result.thought:
-                    thought = ThoughtEvent(content=result.thought, source=self._name)
-                    turn.inner.append(thought)
-                    yield thought
+                    await turn.show(ThoughtEvent(content=result.thought, source=self._name))
                 if isinstance(result.content, str):
                     turn.response = await self._answer(turn, result, result.content)
                 else:
-                    async with aclosing(self._use_tools(turn, result, result.content)) as events:
-                        async for event in events:
-                            yield event
+                    await self._use_tools(turn, result, result.content)
         finally:
             self._turn_began = None
             await turn.settle(self._model_context, mark, self._toolset)
-        assert turn.response is not None  # the loop ends with one
-        yield turn.response
+        return turn.response
 
     async def on_reset(self, cancellation_token: CancellationToken | None = None) -> None:
         """Forget everything; agents and teams among the tools do as well."""
@@ -341,15 +367,16 @@ class AssistantAgent(BaseChatAgent):
         turn.inner.extend(events)
         return events
 
-    async def _ask(self, turn: _TurnUnderWay) -> None:
+    async def _ask(self, turn: _TurnUnderWay) -> CreateResult:
         messages, arguments = await self._prompt(turn)
+        if self._model_client_stream:
+            return await self._ask_in_chunks(turn, messages, arguments)
         with cancelled_by(turn.token, "The model call"):
-            turn.result = await self._model_client.create(messages, **arguments)
+            return await self._model_client.create(messages, **arguments)
 
     async def _ask_in_chunks(
-        self, turn: _TurnUnderWay
-    ) -> AsyncGenerator[ModelClientStreamingChunkEvent, None]:
-        messages, arguments = await self._prompt(turn)
+        self, turn: _TurnUnderWay, messages: list[LLMMessage], arguments: JsonObject
+    ) -> CreateResult:
         turn.message_id = new_id()
         result: CreateResult | None = None
         async with aclosing(self._model_client.create_stream(messages, **arguments)) as stream:
@@ -361,12 +388,13 @@ class AssistantAgent(BaseChatAgent):
                 if isinstance(item, CreateResult):
                     result = item
                 else:
-                    yield ModelClientStreamingChunkEvent(
+                    chunk = ModelClientStreamingChunkEvent(
                         content=item, source=self._name, full_message_id=turn.message_id
                     )
+                    await turn.emit(chunk)
         if result is None:
             raise RuntimeError("No final model result in streaming mode.")
-        turn.result = result
+        return result
 
     async def _prompt(self, turn: _TurnUnderWay) -> tuple[list[LLMMessage], JsonObject]:
         messages = [*self._system_messages, *await self._model_context.get_messages()]
@@ -417,7 +445,7 @@ class AssistantAgent(BaseChatAgent):
 
     async def _use_tools(
         self, turn: _TurnUnderWay, result: CreateResult, calls: list[FunctionCall]
-    ) -> AsyncGenerator[AnyMessage, None]:
+    ) -> None:
         add = self._model_context.add_message
         await add(
             AssistantMessage(
@@ -427,23 +455,20 @@ class AssistantAgent(BaseChatAgent):
                 provider_data=result.provider_data,
             )
         )
-        request = ToolCallRequestEvent(content=calls, source=self._name, models_usage=result.usage)
-        turn.inner.append(request)
-        yield request
+        await turn.show(
+            ToolCallRequestEvent(content=calls, source=self._name, models_usage=result.usage)
+        )
         results: list[FunctionExecutionResult] = []
         if self._toolset.reports(calls):
             reports = self._toolset.execute_reporting(calls, turn.token, results)
             async with aclosing(reports) as events:
                 async for event in events:
-                    if not isinstance(event, ModelClientStreamingChunkEvent):
-                        turn.inner.append(event)
-                    yield event
+                    await turn.show(event)
         else:
             results = await self._toolset.execute(calls, turn.token)
         execution = ToolCallExecutionEvent(content=results, source=self._name)
         await add(FunctionExecutionResultMessage(content=results))
-        turn.inner.append(execution)
-        yield execution
+        await turn.show(execution)
         turn.rounds += 1
         turn.calls, turn.results = calls, results
         turn.response = self._conclude(turn, result.thought)

@@ -7,13 +7,14 @@ from typing import cast
 
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_instance, checked_list
+from teamrun.core.emission import Emit, ignore
 from teamrun.core.protocols import AnyMessage, Response, Task, TaskResult
 from teamrun.errors import AgentFailed
 from teamrun.json_types import JsonMapping
 from teamrun.messages.chat import BaseChatMessage, TextMessage
 from teamrun.messages.events import ModelClientStreamingChunkEvent
 
-__all__ = ["BaseChatAgent", "checked_response", "last_response", "messages_of_task"]
+__all__ = ["BaseChatAgent", "checked_response", "emitted", "last_response", "messages_of_task"]
 
 
 class BaseChatAgent(ABC):
@@ -70,6 +71,18 @@ class BaseChatAgent(ABC):
         for message in response.inner_messages or ():
             yield message
         yield response
+
+    async def on_messages_emit(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None,
+        emit: Emit[AnyMessage],
+    ) -> Response | None:
+        """Do the same as `on_messages_stream` for a caller that awaits the response, as teams do.
+
+        Override `on_messages_stream` instead, which this calls.
+        """
+        return await emitted(self.on_messages_stream(messages, cancellation_token), emit)
 
     @abstractmethod
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
@@ -152,12 +165,23 @@ class BaseChatAgent(ABC):
         yield TaskResult(messages=produced)
 
 
+async def emitted(
+    turn: AsyncGenerator[AnyMessage | Response, None], emit: Emit[AnyMessage]
+) -> Response | None:
+    """Emit the messages of a turn; returns its `Response`, or None if there was none."""
+    response: Response | None = None
+    async with aclosing(turn):
+        async for item in turn:
+            if isinstance(item, Response):
+                response = item
+            else:
+                await emit(item)
+    return response
+
+
 async def last_response(turn: AsyncGenerator[AnyMessage | Response, None]) -> Response:
     """Let a turn go on to its end, and return the `Response` that it yields last."""
-    response: Response | None = None
-    async for item in turn:
-        if isinstance(item, Response):
-            response = item
+    response = await emitted(turn, ignore)
     assert response is not None  # a turn ends with it
     return response
 

@@ -6,6 +6,7 @@ participant in the caller's task: no queue, no new task, no copy of a message.
 """
 
 from abc import abstractmethod
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Final
@@ -15,6 +16,7 @@ from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.cooperation import yield_to_loop
+from teamrun.core.emission import Emissions
 from teamrun.core.protocols import AnyMessage, ChatAgent, Task, TaskResult, Team
 from teamrun.core.saved import Loading, check_version, load_all
 from teamrun.errors import TeamBusy
@@ -133,17 +135,22 @@ class BaseGroupChat(Turns):
         output_task_messages: bool = True,
     ) -> TaskResult:
         """Work on the task until the team stops; see `run_stream`."""
-        stream = self.run_stream(
-            task,
-            cancellation_token=cancellation_token,
-            output_task_messages=output_task_messages,
-        )
-        result: TaskResult | None = None
-        async for item in stream:
-            if isinstance(item, TaskResult):
-                result = item
-        assert result is not None  # run_stream yields it last
-        return result
+        messages, produced = messages_of_task(task), list[AnyMessage]()
+
+        async def keep(item: AnyMessage) -> None:
+            if cancellation_token is not None and cancellation_token.is_cancelled():
+                raise CancelledError
+            if not isinstance(item, ModelClientStreamingChunkEvent):
+                produced.append(item)
+
+        await self._begin_run()
+        token = cancellation_token or CancellationToken()
+        try:
+            with cancelled_by(cancellation_token):
+                await self._work(messages, token, keep, echo=output_task_messages)
+        finally:
+            self._is_running = False
+        return self._result(produced)
 
     async def run_stream(
         self,
@@ -164,17 +171,16 @@ class BaseGroupChat(Turns):
             TeamBusy: The team is running already.
             ValueError: The task is an empty list, or no message.
         """
-        messages = messages_of_task(task)
-        await self._refuse_when_running("it cannot run again until it is stopped")
-        self._is_running = self._has_run = True
+        messages, produced = messages_of_task(task), list[AnyMessage]()
+        await self._begin_run()
         token = cancellation_token or CancellationToken()
-        produced: list[AnyMessage] = []
-        steps = self._steps(messages, token, echo=output_task_messages)
+        work = partial(self._work, messages, token, echo=output_task_messages)
+        steps = Emissions[AnyMessage, None](work)
         until_cancelled = cancelled_by(cancellation_token)
         try:
             while True:
                 with until_cancelled:
-                    item = await anext(steps, None)
+                    item = await steps.next()
                 if item is None:
                     break
                 if not isinstance(item, ModelClientStreamingChunkEvent):
@@ -183,8 +189,7 @@ class BaseGroupChat(Turns):
         finally:
             await steps.aclose()
             self._is_running = False
-        self._run.is_over = True
-        yield TaskResult.model_construct(messages=produced, stop_reason=self._ending.reason)
+        yield self._result(produced)
 
     async def reset(self) -> None:
         """Forget the conversation; the participants are reset as well.
@@ -314,6 +319,14 @@ class BaseGroupChat(Turns):
     @abstractmethod
     async def _load_manager(self, state: JsonMapping) -> BaseGroupChatManagerState:
         """Read the state of the class."""
+
+    async def _begin_run(self) -> None:
+        await self._refuse_when_running("it cannot run again until it is stopped")
+        self._is_running = self._has_run = True
+
+    def _result(self, produced: list[AnyMessage]) -> TaskResult:
+        self._run.is_over = True
+        return TaskResult.model_construct(messages=produced, stop_reason=self._ending.reason)
 
     async def _refuse_when_running(self, why: str) -> None:
         for _ in range(_STEPS_OF_A_CLOSE if self._is_running else 0):

@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from teamrun.agents.base import BaseChatAgent
+from teamrun.agents.base import BaseChatAgent, emitted
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.emission import Emit
 from teamrun.core.protocols import AnyMessage, ChatAgent, Response, TaskResult, Team
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import (
@@ -87,17 +88,11 @@ class Participant(ABC):
         self._buffer.extend(messages)
 
     @abstractmethod
-    def speak(
-        self, token: CancellationToken
-    ) -> AsyncGenerator[AnyMessage | Response | TaskResult, None]:
-        """Take a turn; yields the member's items."""
-
-    @abstractmethod
-    def finish(self, final: Response | TaskResult | None) -> Turn:
-        """The messages of the turn, from the last item that `speak` yielded.
+    async def speak(self, token: CancellationToken, emit: Emit[AnyMessage]) -> Turn:
+        """Take a turn; emits the member's items.
 
         Raises:
-            RuntimeError: It was no `Response` of an agent, or no `TaskResult` of a team.
+            RuntimeError: The last item was no `Response` of an agent, or no `TaskResult` of a team.
         """
 
     def messages_of_turn(self) -> Sequence[AnyMessage]:
@@ -181,17 +176,13 @@ class _Agent(Participant):
         self._agent = agent
         self._is_under_way = False
 
-    def speak(
-        self, token: CancellationToken
-    ) -> AsyncGenerator[AnyMessage | Response | TaskResult, None]:
-        is_again, self._is_under_way = self._is_under_way, True
-        stream = self._agent.on_messages_stream(self._buffer, token)
-        return _marked(stream, is_again=is_again)
-
-    def _forget_turn(self) -> None:
-        self._is_under_way = False
-
-    def finish(self, final: Response | TaskResult | None) -> Turn:
+    async def speak(self, token: CancellationToken, emit: Emit[AnyMessage]) -> Turn:
+        agent, is_again, self._is_under_way = self._agent, self._is_under_way, True
+        if isinstance(agent, BaseChatAgent) and is_again == is_turn_taken_again():
+            final = await agent.on_messages_emit(self._buffer, token, emit)
+        else:
+            stream = agent.on_messages_stream(self._buffer, token)
+            final = await emitted(_marked(stream, is_again=is_again), emit)
         if not isinstance(final, Response):
             raise RuntimeError(
                 f"The agent {self.name!r} did not produce a final response; its "
@@ -201,6 +192,9 @@ class _Agent(Participant):
         self._forget_turn()
         message = final.chat_message
         return Turn([*(final.inner_messages or ()), message], (message,), message)
+
+    def _forget_turn(self) -> None:
+        self._is_under_way = False
 
     @property
     def message_types(self) -> Sequence[type[BaseChatMessage]]:
@@ -261,25 +255,36 @@ class _NestedTeam(Participant):
         self._earlier: Sequence[AnyMessage] = ()
         self._shown: list[AnyMessage] = []
 
-    async def speak(
-        self, token: CancellationToken
-    ) -> AsyncGenerator[AnyMessage | Response | TaskResult, None]:
+    async def speak(self, token: CancellationToken, emit: Emit[AnyMessage]) -> Turn:
         self._earlier = self.messages_of_turn()
-        if self._has_ended:
-            yield TaskResult.model_construct(messages=[])
-            return
+        final = TaskResult.model_construct(messages=[])
+        if not self._has_ended:
+            final = await self._run_team(token, emit)
+        produced = [*self._earlier, *final.messages]
+        self._forget_turn()
+        return Turn(produced, [m for m in produced if isinstance(m, BaseChatMessage)], None)
+
+    async def _run_team(self, token: CancellationToken, emit: Emit[AnyMessage]) -> TaskResult:
         self._has_run = self._is_under_way = True
         task, self._buffer = self._buffer, []
         stream = self._team.run_stream(
             task or None, cancellation_token=token, output_task_messages=False
         )
+        final: TaskResult | None = None
         async with aclosing(_marked(stream, is_again=False)) as items:
             async for item in items:
                 if isinstance(item, TaskResult):
-                    self._has_ended = True
-                elif not isinstance(item, ModelClientStreamingChunkEvent):
+                    self._has_ended, final = True, item
+                    continue
+                if not isinstance(item, ModelClientStreamingChunkEvent):
                     self._shown.append(item)
-                yield item
+                await emit(item)
+        if final is None:
+            raise RuntimeError(
+                f"The team {self.name!r} did not produce a final result; its run_stream must "
+                "yield a TaskResult last."
+            )
+        return final
 
     def messages_of_turn(self) -> Sequence[AnyMessage]:
         if not self._is_under_way:
@@ -287,16 +292,6 @@ class _NestedTeam(Participant):
         return list(
             self._team.messages_of_run() if isinstance(self._team, _Records) else self._shown
         )
-
-    def finish(self, final: Response | TaskResult | None) -> Turn:
-        if not isinstance(final, TaskResult):
-            raise RuntimeError(
-                f"The team {self.name!r} did not produce a final result; its run_stream must "
-                "yield a TaskResult last."
-            )
-        produced = [*self._earlier, *final.messages]
-        self._forget_turn()
-        return Turn(produced, [m for m in produced if isinstance(m, BaseChatMessage)], None)
 
     async def load_state(self, state: JsonMapping, factory: MessageFactory) -> None:
         await super().load_state(state, factory)

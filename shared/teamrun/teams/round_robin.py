@@ -5,7 +5,8 @@ from typing import Self
 
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancellation import CancellationToken
-from teamrun.core.protocols import ChatAgent, Team
+from teamrun.core.emission import Emit
+from teamrun.core.protocols import AnyMessage, ChatAgent, Team
 from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseAgentEvent, BaseChatMessage
 from teamrun.teams.base import BaseGroupChat
@@ -52,7 +53,7 @@ class RoundRobinGroupChat(BaseGroupChat):
         made._next_speaker_index = 0
         return made
 
-    def _select_speaker(self, token: CancellationToken) -> str:
+    def _select_speaker(self, token: CancellationToken, emit: Emit[AnyMessage]) -> str:
         return self._order[self._next_speaker_index]
 
     def _give_turn(self, name: str) -> None:

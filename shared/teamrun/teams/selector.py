@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Self, TypeAlias
 
 from teamrun.agents.assistant_checks import checked_model
@@ -11,6 +12,7 @@ from teamrun.context import ChatCompletionContext, UnboundedChatCompletionContex
 from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_count
+from teamrun.core.emission import Emit
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
 from teamrun.json_types import JsonMapping
 from teamrun.messages import (
@@ -159,31 +161,20 @@ class SelectorGroupChat(BaseGroupChat):
     def _give_turn(self, name: str) -> None:
         self._given = name
 
-    async def _select_speaker(
-        self, token: CancellationToken
-    ) -> AsyncGenerator[BaseAgentEvent | str, None]:
+    async def _select_speaker(self, token: CancellationToken, emit: Emit[AnyMessage]) -> str:
         if self._given is not None:
             self._chosen = self._given
-            yield self._given
-            return
+            return self._given
         speaker = await self._speaker_by_function()
         if speaker is not None:
             self._chosen = self._previous_speaker  # a function's choice is not remembered
-            yield speaker
-            return
+            return speaker
         candidates = await self._candidates()
         if len(candidates) == 1:
             self._chosen = candidates[0]
-            yield candidates[0]
-            return
-        answers = self._ask_model(candidates, token)
-        try:
-            async for item in answers:
-                if isinstance(item, str):
-                    self._chosen = item
-                yield item
-        finally:
-            await answers.aclose()
+        else:
+            self._chosen = await self._ask_model(candidates, token, emit)
+        return self._chosen
 
     async def _speaker_by_function(self) -> str | None:
         if self._selector_func is None:
@@ -219,22 +210,13 @@ class SelectorGroupChat(BaseGroupChat):
         return names
 
     async def _ask_model(
-        self, candidates: Sequence[str], token: CancellationToken
-    ) -> AsyncGenerator[BaseAgentEvent | str, None]:
+        self, candidates: Sequence[str], token: CancellationToken, emit: Emit[AnyMessage]
+    ) -> str:
         conversation = await self._question(candidates)
         has_rule = self._candidate_func is None and not self._allow_repeated_speaker
         previous = self._previous_speaker if has_rule else None
         for _ in range(self._max_selector_attempts):
-            result: CreateResult | None = None
-            calls = self._call_model(conversation, token)
-            try:
-                async for item in calls:
-                    if isinstance(item, CreateResult):
-                        result = item
-                    else:
-                        yield item
-            finally:
-                await calls.aclose()
+            result = await self._call_model(conversation, token, emit)
             answer = result.content if result is not None else ""
             text = answer if isinstance(answer, str) else ""
             if has_behaviour(2):
@@ -243,11 +225,10 @@ class SelectorGroupChat(BaseGroupChat):
                 names = mentioned_in_behaviour_1(text, self._names)
             feedback = feedback_on(names, candidates, previous=previous)
             if feedback is None:
-                yield names[0]
-                return
+                return names[0]
             conversation.append(AssistantMessage(content=spoken(text) or text, source="selector"))
             conversation.append(UserMessage(content=feedback, source="user"))
-        yield self._fallback(candidates)
+        return self._fallback(candidates)
 
     async def _question(self, candidates: Sequence[str]) -> list[LLMMessage]:
         fields = {
@@ -262,31 +243,31 @@ class SelectorGroupChat(BaseGroupChat):
         return [UserMessage(content=prompt, source="user")]
 
     async def _call_model(
-        self, conversation: Sequence[LLMMessage], token: CancellationToken
-    ) -> AsyncGenerator[BaseAgentEvent | CreateResult, None]:
+        self, conversation: Sequence[LLMMessage], token: CancellationToken, emit: Emit[AnyMessage]
+    ) -> CreateResult | None:
         result: CreateResult | None = None
         if self._model_client_streaming:
             stream = self._model_client.create_stream(conversation, cancellation_token=token)
-            try:
+            async with aclosing(stream):
                 async for piece in stream:
                     if isinstance(piece, CreateResult):
                         result = piece
                     elif self._emit_team_events:
-                        yield ModelClientStreamingChunkEvent(
+                        chunk = ModelClientStreamingChunkEvent(
                             content=piece, source=self._manager_name
                         )
-            finally:
-                await stream.aclose()
+                        await emit(chunk)
         else:
             result = await self._model_client.create(conversation, cancellation_token=token)
         if result is None:
-            return
+            return None
         self._count_usage(result.usage, is_seen=self._emit_team_events)
         if self._emit_team_events:
-            yield SelectorEvent(
+            event = SelectorEvent(
                 content=str(result.content), source=self._manager_name, models_usage=result.usage
             )
-        yield result
+            await emit(event)
+        return result
 
     def _fallback(self, candidates: Sequence[str]) -> str:
         previous = self._previous_speaker

@@ -6,8 +6,7 @@ Above it: `base.py`, which adds the public methods. Below it: `participant.py` (
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, Self
 
 from teamrun.conditions.base import TerminationCondition
@@ -15,8 +14,9 @@ from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_list
 from teamrun.core.cooperation import yield_to_loop
-from teamrun.core.protocols import AnyMessage, ChatAgent, Response, TaskResult, Team
-from teamrun.messages import BaseAgentEvent, BaseChatMessage, RequestUsage, SelectSpeakerEvent
+from teamrun.core.emission import Emit, ignore
+from teamrun.core.protocols import AnyMessage, ChatAgent, Team
+from teamrun.messages import BaseChatMessage, RequestUsage, SelectSpeakerEvent
 from teamrun.teams.ending import Ending
 from teamrun.teams.participant import Participant, Turn, participant
 from teamrun.teams.run_record import RunRecord
@@ -91,9 +91,9 @@ class Turns(ABC):
 
     @abstractmethod
     def _select_speaker(
-        self, token: CancellationToken
-    ) -> str | AsyncGenerator[BaseAgentEvent | str, None]:
-        """Select the next speaker: a name, or a stream that yields events and the name last."""
+        self, token: CancellationToken, emit: Emit[AnyMessage]
+    ) -> str | Awaitable[str]:
+        """Select the next speaker: a name, or an awaitable of it that emits events meanwhile."""
 
     @abstractmethod
     def _turn_over(self) -> None:
@@ -129,27 +129,21 @@ class Turns(ABC):
             known = self._unseen_usage
             self._unseen_usage = usage if known is None else _sum(known, usage)
 
-    def _steps(
-        self, task: Sequence[BaseChatMessage], token: CancellationToken, *, echo: bool
-    ) -> AsyncGenerator[AnyMessage, None]:
-        if has_behaviour(2) and self._run.is_for(task):
-            return self._take_up(task, token, echo=echo)
-        return self._work(task, token, echo=echo)
-
-    async def _take_up(
-        self, task: Sequence[BaseChatMessage], token: CancellationToken, *, echo: bool
-    ) -> AsyncGenerator[AnyMessage, None]:
-        """Yield the messages of the run of this task, and continue unless it has ended."""
-        for message in (*(task if echo else ()), *self.messages_of_run()):
-            yield message
-        if not self._run.is_over:
-            async with aclosing(self._work((), token, echo=False)) as steps:
-                async for item in steps:
-                    yield item
-
     async def _work(
-        self, task: Sequence[BaseChatMessage], token: CancellationToken, *, echo: bool
-    ) -> AsyncGenerator[AnyMessage, None]:
+        self,
+        task: Sequence[BaseChatMessage],
+        token: CancellationToken,
+        emit: Emit[AnyMessage],
+        *,
+        echo: bool,
+    ) -> None:
+        """Work on the task until the team stops, or continue the interrupted run of this task."""
+        if has_behaviour(2) and self._run.is_for(task):
+            for message in (*(task if echo else ()), *self.messages_of_run()):
+                await emit(message)
+            if self._run.is_over:
+                return
+            task = ()
         ending = self._ending
         if not task and not self._run.is_over and ending.reason is not None:
             return  # the run has ended, and a cancel has kept its result from the caller
@@ -158,25 +152,14 @@ class Turns(ABC):
         await ending.begin(is_new=bool(task))
         if task and ending.reason is None:
             self._run.task = tuple(message.id for message in task)
-            self._hear_task(task)
-            for message in task if echo else ():
-                yield message
-            await ending.decide()
+            await self._receive(task, emit if echo else ignore)
         while ending.reason is None:
             await yield_to_loop()  # adds 4 us to a turn of 19 (scripted model)
             news = self.inbox() if self.inbox is not None else ()
             if news:
-                self._hear_task(news)
-                for message in news:
-                    yield message
-                await ending.decide()
-                continue
-            turn = self._next_turn(token)
-            try:
-                async for item in turn:
-                    yield item
-            finally:
-                await turn.aclose()
+                await self._receive(news, emit)
+            else:
+                await self._take_turn(await self._next_speaker(token, emit), token, emit)
 
     def _begin(self) -> None:
         """Begin another run, after the messages of a nested team whose turn was interrupted."""
@@ -187,65 +170,53 @@ class Turns(ABC):
             self._deliver(speaker, turn.messages)
             self._thread.extend(turn.delta)
 
-    async def _next_turn(self, token: CancellationToken) -> AsyncGenerator[AnyMessage, None]:
-        run, choice = self._run, self._run.nested
-        if choice is None:
-            run.begin_turn()
-            selection = self._select_speaker(token)
-            if isinstance(selection, str):
-                choice = selection
-            else:
-                async with aclosing(selection):
-                    async for item in selection:
-                        if isinstance(item, str):
-                            choice = item
-                        else:
-                            run.opening.append(item)
-                            yield item
-                assert choice is not None  # a selection yields it last
-                if self.observer is not None:
-                    self.observer.speaker_selected([choice])
-            if self._emit_team_events:
-                event = SelectSpeakerEvent(content=[choice], source=self._manager_name)
-                run.opening.append(event)
-                yield event
-        turn = self._take_turn(choice, token)
-        try:
-            async for item in turn:
-                yield item
-        finally:
-            await turn.aclose()
-
-    def _hear_task(self, task: Sequence[BaseChatMessage]) -> None:
+    async def _receive(self, news: Sequence[BaseChatMessage], emit: Emit[AnyMessage]) -> None:
         for seat in self._seats.values():
-            seat.receive(task)
-        self._thread.extend(task)
-        self._ending.add(task)
+            seat.receive(news)
+        self._thread.extend(news)
+        self._ending.add(news)
+        for message in news:
+            await emit(message)
+        await self._ending.decide()
+
+    async def _next_speaker(self, token: CancellationToken, emit: Emit[AnyMessage]) -> str:
+        run = self._run
+        if run.nested is not None:
+            return run.nested
+
+        async def open_with(event: AnyMessage) -> None:
+            run.opening.append(event)
+            await emit(event)
+
+        run.begin_turn()
+        choice = self._select_speaker(token, open_with)
+        if not isinstance(choice, str):
+            choice = await choice
+            if self.observer is not None:
+                self.observer.speaker_selected([choice])
+        if self._emit_team_events:
+            await open_with(SelectSpeakerEvent(content=[choice], source=self._manager_name))
+        return choice
 
     async def _take_turn(
-        self, speaker: str, token: CancellationToken
-    ) -> AsyncGenerator[AnyMessage, None]:
+        self, speaker: str, token: CancellationToken, emit: Emit[AnyMessage]
+    ) -> None:
         number, observer = self._ending.turns + 1, self.observer
         if observer is not None:
             observer.turn_started(number, speaker)
-        seat, final = self._seats[speaker], None
         shown: list[AnyMessage] = []
+
+        async def show(message: AnyMessage) -> None:
+            shown.append(message)
+            await emit(message)
+
+        seat = self._seats[speaker]
         self._run.nested = speaker if seat.continues else None
-        stream = seat.speak(token)
-        try:
-            async for item in stream:
-                if isinstance(item, (Response, TaskResult)):
-                    final = item
-                else:
-                    shown.append(item)
-                    yield item
-        finally:
-            await stream.aclose()
-        turn = seat.finish(final)
+        turn = await seat.speak(token, show)
         # Recorded before it is shown: a caller that leaves the stream here has it in the state.
         self._record(speaker, turn, shown)
         if turn.closing is not None:
-            yield turn.closing
+            await emit(turn.closing)
         if observer is not None:
             observer.turn_completed(number, speaker)
         await self._ending.decide()
