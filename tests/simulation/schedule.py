@@ -99,8 +99,7 @@ def _chance_from(rng: random.Random) -> Generator[None]:
 
     with (
         patch.object(os, "urandom", rng.randbytes),
-        patch.object(origin, "_pool", b""),  # the rest of an earlier schedule
-        patch.object(origin, "_offset", 0),
+        patch.object(origin, "_pool", []),  # the rest of an earlier schedule
         patch.object(origin, "datetime", VirtualDatetime),
         patch.object(secrets, "token_hex", token_hex),
         patch.object(time, "time_ns", time_ns),

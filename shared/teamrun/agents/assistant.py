@@ -54,14 +54,13 @@ from teamrun.messages.events import (
     ToolCallRequestEvent,
 )
 from teamrun.messages.llm import (
-    AssistantMessage,
     CreateResult,
     FunctionCall,
     FunctionExecutionResult,
-    FunctionExecutionResultMessage,
     LLMMessage,
     SystemMessage,
 )
+from teamrun.messages.made import made_answer, made_message, made_results
 from teamrun.messages.origin import new_id
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.tools.approval import without_terminal
@@ -97,14 +96,6 @@ class _TurnUnderWay:
         if not isinstance(message, ModelClientStreamingChunkEvent):
             self.inner.append(message)
         await self.emit(message)
-
-    async def settle(self, context: ChatCompletionContext, mark: int, toolset: Toolset) -> None:
-        """End the turn; if it was interrupted, undo its changes."""
-        if self.response is None:
-            context.rewind(mark)
-            await toolset.undo_turn()
-        else:
-            toolset.end_turn()
 
 
 class AssistantAgent(BaseChatAgent):
@@ -246,7 +237,8 @@ class AssistantAgent(BaseChatAgent):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if cls.on_messages_stream is not AssistantAgent.on_messages_stream:
-            cls.on_messages_emit = BaseChatAgent.on_messages_emit  # calls the subclass's stream
+            # Calls the stream of the subclass.
+            cls.on_messages_emit = BaseChatAgent.on_messages_emit  # pyright: ignore[reportAttributeAccessIssue] - a response, or an error of the subclass
 
     async def on_messages(
         self,
@@ -274,7 +266,7 @@ class AssistantAgent(BaseChatAgent):
             RuntimeError: A stream ended without its result.
             asyncio.CancelledError: The token was cancelled.
         """
-        work = partial(self._take_turn, messages, cancellation_token)
+        work = partial(AssistantAgent.on_messages_emit, self, messages, cancellation_token)
         async with aclosing(streamed(work)) as items:
             async for item in items:
                 yield item
@@ -284,17 +276,9 @@ class AssistantAgent(BaseChatAgent):
         messages: Sequence[BaseChatMessage],
         cancellation_token: CancellationToken | None,
         emit: Emit[AnyMessage],
-    ) -> Response | None:
-        """Do the same as `on_messages_stream` for a caller that awaits the response."""
-        return await self._take_turn(messages, cancellation_token, emit)
-
-    async def _take_turn(
-        self,
-        messages: Sequence[BaseChatMessage],
-        token: CancellationToken | None,
-        emit: Emit[AnyMessage],
     ) -> Response:
-        turn = _TurnUnderWay(token, emit)
+        """Do the same as `on_messages_stream` for a caller that awaits the response."""
+        turn = _TurnUnderWay(cancellation_token, emit)
         mark = self._turn_began = self._model_context.mark()
         try:
             await self._receive(messages)
@@ -308,15 +292,20 @@ class AssistantAgent(BaseChatAgent):
                     turn.response = await self._close(turn, result)
                     break
                 if result.thought:
-                    await turn.show(ThoughtEvent(content=result.thought, source=self._name))
+                    await turn.show(made_message(ThoughtEvent, result.thought, self._name))
                 if isinstance(result.content, str):
                     turn.response = await self._answer(turn, result, result.content)
                 else:
                     await self._use_tools(turn, result, result.content)
         finally:
             self._turn_began = None
-            await turn.settle(self._model_context, mark, self._toolset)
+            self._toolset.end_turn() if turn.response else await self._undo_turn(mark)
+        assert turn.response is not None  # the loop ends with one
         return turn.response
+
+    async def _undo_turn(self, mark: int) -> None:
+        self._model_context.rewind(mark)
+        await self._toolset.undo_turn()
 
     async def on_reset(self, cancellation_token: CancellationToken | None = None) -> None:
         """Forget everything; agents and teams among the tools do as well."""
@@ -403,7 +392,8 @@ class AssistantAgent(BaseChatAgent):
         arguments: JsonObject = {"cancellation_token": turn.token}
         if self._output_content_type is not None:
             arguments["json_output"] = self._output_content_type
-        arguments["tools"] = tools = await self._toolset.schemas()
+        tools = self._toolset.known_schemas
+        arguments["tools"] = tools = await self._toolset.schemas() if tools is None else tools
         if self._used_up(turn):  # with the tools: servers refuse calls in the history without them
             arguments["tool_choice"] = "none"
             return messages, arguments
@@ -417,21 +407,11 @@ class AssistantAgent(BaseChatAgent):
         return turn.rounds == self._max_tool_iterations
 
     async def _answer(self, turn: _TurnUnderWay, result: CreateResult, text: str) -> Response:
-        await self._model_context.add_message(
-            AssistantMessage(
-                content=text,
-                source=self._name,
-                thought=result.thought,
-                provider_data=result.provider_data,
-            )
-        )
+        await self._model_context.add_message(made_answer(result, self._name))
         message: BaseChatMessage
         if self._output_content_type is None or self._structured_message is None:
-            message = TextMessage(
-                id=turn.message_id or new_id(),
-                content=text,
-                source=self._name,
-                models_usage=result.usage,
+            message = made_message(
+                TextMessage, text, self._name, result.usage, message_id=turn.message_id
             )
         else:
             message = self._structured_message(
@@ -447,17 +427,8 @@ class AssistantAgent(BaseChatAgent):
         self, turn: _TurnUnderWay, result: CreateResult, calls: list[FunctionCall]
     ) -> None:
         add = self._model_context.add_message
-        await add(
-            AssistantMessage(
-                content=calls,
-                source=self._name,
-                thought=result.thought,
-                provider_data=result.provider_data,
-            )
-        )
-        await turn.show(
-            ToolCallRequestEvent(content=calls, source=self._name, models_usage=result.usage)
-        )
+        await add(made_answer(result, self._name))
+        await turn.show(made_message(ToolCallRequestEvent, calls, self._name, result.usage))
         results: list[FunctionExecutionResult] = []
         if self._toolset.reports(calls):
             reports = self._toolset.execute_reporting(calls, turn.token, results)
@@ -466,8 +437,8 @@ class AssistantAgent(BaseChatAgent):
                     await turn.show(event)
         else:
             results = await self._toolset.execute(calls, turn.token)
-        execution = ToolCallExecutionEvent(content=results, source=self._name)
-        await add(FunctionExecutionResultMessage(content=results))
+        execution = made_message(ToolCallExecutionEvent, results, self._name)
+        await add(made_results(results))
         await turn.show(execution)
         turn.rounds += 1
         turn.calls, turn.results = calls, results
@@ -501,7 +472,8 @@ class AssistantAgent(BaseChatAgent):
         """
         text = result.thought or ""
         if text and self._fits_output_type(text):
-            return await self._answer(turn, result.model_copy(update={"thought": None}), text)
+            said = result.model_copy(update={"content": text, "thought": None})
+            return await self._answer(turn, said, text)
         summary = self._summary(turn)
         summary.models_usage = result.usage
         return Response(chat_message=summary, inner_messages=turn.inner)

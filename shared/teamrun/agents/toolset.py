@@ -18,6 +18,7 @@ from teamrun.messages.arguments import read_arguments
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.events import BaseAgentEvent
 from teamrun.messages.llm import FunctionCall, FunctionExecutionResult
+from teamrun.messages.made import made_result
 from teamrun.messages.recordable import encodable
 from teamrun.tools.approval import with_approval
 from teamrun.tools.base import StreamTool, Tool
@@ -96,16 +97,18 @@ class Toolset:
         }
         self._before: dict[str, JsonMapping] = {}
         self._may_report = any(isinstance(wb, StreamWorkbench) for wb in self._dynamic)
-        self._known: list[ToolSchema] | None = None
+        self.known_schemas: Sequence[ToolSchema] | None = None
+        """The result of `schemas` if it is always the same."""
 
     async def schemas(self) -> Sequence[ToolSchema]:
         """The tools that the model sees now, handoffs last."""
-        if self._known is None or self._dynamic:
-            schemas = list(self._own)
-            for workbench in self._workbenches:
-                schemas.extend(await workbench.list_tools())
-            self._known = schemas + self._handoff_schemas
-        return self._known
+        schemas = list(self._own)
+        for workbench in self._workbenches:
+            schemas.extend(await workbench.list_tools())
+        schemas += self._handoff_schemas
+        if not self._dynamic:
+            self.known_schemas = schemas
+        return schemas
 
     def reports(self, calls: Sequence[FunctionCall]) -> bool:
         """Whether one of the calls may report messages while it works."""
@@ -229,7 +232,7 @@ class Toolset:
         tool = self._tools.get(call.name)
         if tool is None:
             return await self._execute_elsewhere(call, arguments, token, report)
-        if isinstance(tool, StreamTool) and call.name not in self._before:
+        if call.name in self._reporting and call.name not in self._before:
             self._before[call.name] = await tool.save_state_json()
         if report is not None and isinstance(tool, StreamTool):
             stream = tool.run_json_stream(arguments, token, call_id=call.id)
@@ -259,9 +262,7 @@ class Toolset:
 
 
 def _result(call: FunctionCall, text: str, *, is_error: bool = False) -> FunctionExecutionResult:
-    return FunctionExecutionResult(
-        content=encodable(text), call_id=call.id, is_error=is_error, name=call.name
-    )
+    return made_result(encodable(text), name=call.name, call_id=call.id, is_error=is_error)
 
 
 async def _last(stream: AsyncGenerator[Any, None], report: Report) -> Any:

@@ -84,8 +84,8 @@ class cancelled_by:
             return
         if token.is_cancelled():
             raise CancelledError
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
+        self._loop = loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task(loop)
         self._active = True
         token.add_callback(self._ask)
 

@@ -130,20 +130,25 @@ class FunctionTool(BaseTool[BaseModel, Any]):
             Exception: Any exception of the function.
         """
         checked = checked_arguments(self._args_type, args, tool=self.name)
-        return await self._call(checked, cancellation_token, call_id=call_id, context=context)
+        kwargs = self._kwargs(checked, cancellation_token, call_id, context)
+        if self._timeout is None:
+            return await self._invoke(kwargs, cancellation_token)
+        return await self._invoke_within(self._timeout, kwargs, cancellation_token)
 
     async def run(self, args: BaseModel, cancellation_token: CancellationToken) -> Any:
         """Call the function with arguments that have been checked."""
-        return await self._call(args, cancellation_token)
+        kwargs = self._kwargs(args, cancellation_token, None, None)
+        if self._timeout is None:
+            return await self._invoke(kwargs, cancellation_token)
+        return await self._invoke_within(self._timeout, kwargs, cancellation_token)
 
-    async def _call(
+    def _kwargs(
         self,
         args: BaseModel,
         cancellation_token: CancellationToken | None,
-        *,
-        call_id: str | None = None,
-        context: ToolContext | None = None,
-    ) -> Any:
+        call_id: str | None,
+        context: ToolContext | None,
+    ) -> JsonObject:
         signature, values = self._signature, vars(args)
         kwargs = {parameter: values[field] for field, parameter in signature.arguments}
         if signature.injected:
@@ -152,9 +157,15 @@ class FunctionTool(BaseTool[BaseModel, Any]):
                 ToolContext: context or ToolContext(state=self._state, call_id=call_id or ""),
             }
             kwargs |= {parameter: filled_in[kind] for parameter, kind in signature.injected}
-        if self._timeout is None:
-            return await self._invoke(kwargs, cancellation_token)
-        seconds = self._timeout.total_seconds()
+        return kwargs
+
+    async def _invoke_within(
+        self,
+        timeout: timedelta,
+        kwargs: JsonObject,
+        cancellation_token: CancellationToken | None,
+    ) -> Any:
+        seconds = timeout.total_seconds()
         try:
             return await within(seconds, self._invoke(kwargs, cancellation_token))
         except Expired as error:

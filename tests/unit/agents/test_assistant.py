@@ -1,16 +1,17 @@
 """Turns of an assistant without tools."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from teamrun.agents import AssistantAgent
-from teamrun.core import Response
+from teamrun.core import AnyMessage, CancellationToken, Response, TaskResult
 from teamrun.memory import ListMemory, MemoryContent
 from teamrun.messages import (
     AssistantMessage,
+    BaseChatMessage,
     CreateResult,
     HandoffMessage,
     Image,
@@ -19,9 +20,11 @@ from teamrun.messages import (
     StructuredMessage,
     SystemMessage,
     TextMessage,
+    ThoughtEvent,
     UserMessage,
 )
 from teamrun.models import ModelInfo
+from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
 
 PLAIN = ModelInfo(
@@ -212,3 +215,39 @@ def test_memory_must_be_a_list() -> None:
 
     with pytest.raises(TypeError, match="memory must be a list"):
         AssistantAgent("ada", ScriptedModel([]), memory=memory)
+
+
+class Announcing(AssistantAgent):
+    """Yields a thought of its own before each turn."""
+
+    async def on_messages_stream(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[AnyMessage | Response, None]:
+        yield ThoughtEvent(content="now", source=self.name)
+        async for item in super().on_messages_stream(messages, cancellation_token):
+            yield item
+
+
+class Twice(Announcing):
+    """A subclass of a subclass."""
+
+
+@pytest.mark.parametrize("cls", [Announcing, Twice])
+async def test_a_subclass_that_overrides_the_stream_is_called_through_it_everywhere(
+    cls: type[AssistantAgent],
+) -> None:
+    def agent() -> AssistantAgent:
+        return cls("a", ScriptedModel(["yes"]))
+
+    def texts(result: object) -> list[str]:
+        assert isinstance(result, TaskResult)
+        return [message.to_text() for message in result.messages]
+
+    for runner in (agent(), RoundRobinGroupChat([agent()], max_turns=1)):
+        streamed = [item async for item in runner.run_stream(task="go")]
+        assert texts(streamed[-1]) == ["go", "now", "yes"]
+    team = RoundRobinGroupChat([agent()], max_turns=1)
+    assert texts(await team.run(task="go")) == ["go", "now", "yes"]
+    assert (await agent().on_messages([])).chat_message.to_text() == "yes"

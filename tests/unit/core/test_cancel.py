@@ -130,3 +130,41 @@ async def test_a_token_forgets_work_that_has_ended() -> None:
 async def test_without_a_token_nothing_changes() -> None:
     with pytest.raises(ZeroDivisionError), cancelled_by(None):
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("_", range(50))
+def test_each_callback_is_called_once_whichever_threads_add_and_cancel(_: int) -> None:
+    token, called, begin = CancellationToken(), list[int](), threading.Barrier(4)
+
+    def add(first: int) -> None:
+        begin.wait()
+        for number in range(first, first + 50):
+            token.add_callback(lambda number=number: called.append(number))
+
+    def cancel() -> None:
+        begin.wait()
+        token.cancel()
+
+    works = [lambda: add(0), lambda: add(100), cancel, cancel]
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(called) == [*range(50), *range(100, 150)]
+
+
+def test_a_removed_callback_is_not_called_and_may_be_removed_again() -> None:
+    token, called = CancellationToken(), list[str]()
+
+    def callback() -> None:
+        called.append("called")
+
+    token.add_callback(callback)
+    token.remove_callback(callback)
+    token.remove_callback(callback)
+    token.cancel()
+    token.remove_callback(callback)
+
+    assert called == []

@@ -146,3 +146,22 @@ async def test_a_long_lived_token_does_not_collect_finished_runs() -> None:
     await team.run(cancellation_token=token)
     token.cancel()  # no run is active
     await team.run("again")
+
+
+class Stopping(Talker):
+    """Cancels the token in its turn, and goes on."""
+
+    async def work(self, cancellation_token: CancellationToken | None) -> None:
+        assert cancellation_token is not None
+        cancellation_token.cancel()
+
+
+async def test_a_token_cancelled_by_an_agent_ends_the_run_after_its_turn() -> None:
+    stopping, token = Stopping("a"), CancellationToken()
+    team = RoundRobinGroupChat([stopping], max_turns=5)
+
+    with pytest.raises(asyncio.CancelledError):
+        await team.run(task="go", cancellation_token=token)
+
+    assert stopping.said == 1
+    assert await team.run()  # the team is free, and goes on

@@ -1,0 +1,117 @@
+"""Messages that are made without validation are the same as validated ones."""
+
+import threading
+from datetime import UTC, datetime
+from typing import Any
+from uuid import RFC_4122, UUID
+
+import pytest
+from pydantic import BaseModel
+
+from teamrun.messages import (
+    AssistantMessage,
+    BaseMessage,
+    CreateResult,
+    FunctionCall,
+    FunctionExecutionResult,
+    FunctionExecutionResultMessage,
+    RequestUsage,
+    TextMessage,
+    ThoughtEvent,
+    ToolCallExecutionEvent,
+    ToolCallRequestEvent,
+)
+from teamrun.messages import origin as origins
+from teamrun.messages.made import made_answer, made_message, made_result, made_results
+
+USAGE = RequestUsage(prompt_tokens=1, completion_tokens=2)
+CALL = FunctionCall(id="1", arguments="{}", name="t")
+RESULT = FunctionExecutionResult(content="x", name="t", call_id="1", is_error=False)
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+class FixedOrigin:
+    def new_id(self) -> str:
+        return "an-id"
+
+    def now(self) -> datetime:
+        return NOW
+
+
+@pytest.fixture(autouse=True)
+def _fixed_origin() -> Any:  # pyright: ignore[reportUnusedFunction] - a fixture
+    token = origins.current_origin.set(FixedOrigin())
+    yield
+    origins.current_origin.reset(token)
+
+
+MESSAGES: list[tuple[type[BaseMessage], object]] = [
+    (TextMessage, "a text"),
+    (ThoughtEvent, "a thought"),
+    (ToolCallRequestEvent, [CALL]),
+    (ToolCallExecutionEvent, [RESULT]),
+]
+
+
+def check_same(made: BaseModel, validated: BaseModel) -> None:
+    assert made == validated
+    assert list(vars(made)) == list(vars(validated))
+    assert made.model_fields_set == validated.model_fields_set
+    assert made.model_dump_json() == validated.model_dump_json()
+    assert made.model_dump(exclude_unset=True) == validated.model_dump(exclude_unset=True)
+    assert repr(made) == repr(validated)
+    assert made.model_copy(deep=True) == validated
+    assert type(made).model_validate_json(made.model_dump_json()) == validated
+
+
+@pytest.mark.parametrize(("cls", "content"), MESSAGES)
+@pytest.mark.parametrize("usage", [None, USAGE])
+def test_a_message_is_as_if_it_were_validated(
+    cls: type[BaseMessage], content: object, usage: RequestUsage | None
+) -> None:
+    made = made_message(cls, content, "a", usage, message_id="mine")
+    fields: dict[str, Any] = {"content": content, "source": "a", "models_usage": usage}
+
+    check_same(made, cls(id="mine", **fields))
+    made.metadata["note"] = "x"
+    made.source = "b"
+    assert made_message(cls, content, "a", usage).metadata == {}
+    assert made_message(cls, content, "a", usage).source == "a"
+    assert made_message(cls, content, "a").id == "an-id"
+
+
+@pytest.mark.parametrize("content", ["a text", [CALL]])
+@pytest.mark.parametrize("thought", [None, "a thought"])
+def test_the_answer_of_a_model_is_as_if_it_were_validated(
+    content: str | list[FunctionCall], thought: str | None
+) -> None:
+    result = CreateResult(finish_reason="stop", content=content, usage=USAGE, thought=thought)
+    validated = AssistantMessage(content=content, thought=thought, source="a", provider_data=None)
+
+    check_same(made_answer(result, "a"), validated)
+
+
+def test_results_of_tools_are_as_if_they_were_validated() -> None:
+    made = made_result("x", name="t", call_id="1", is_error=False)
+
+    check_same(made, RESULT)
+    check_same(made_results([made]), FunctionExecutionResultMessage(content=[RESULT]))
+
+
+def test_ids_are_random_uuids_and_unique_across_threads() -> None:
+    origins.current_origin.set(None)
+    made: list[list[str]] = [[] for _ in range(4)]
+
+    def make(ids: list[str]) -> None:
+        ids.extend(origins.new_id() for _ in range(2000))
+
+    threads = [threading.Thread(target=make, args=(ids,)) for ids in made]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    ids = [each for part in made for each in part]
+    assert len(set(ids)) == len(ids)
+    assert all(str(UUID(each)) == each for each in ids)
+    assert {(UUID(each).version, UUID(each).variant) for each in ids} == {(4, RFC_4122)}
