@@ -54,12 +54,19 @@ SCRIPT = """
 import json, sys
 before = set(sys.modules)
 {statement}
-print(json.dumps(sorted({{name.partition(".")[0] for name in set(sys.modules) - before}})))
+print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
 def modules_after(statement: str) -> set[str]:
     """The top-level packages that a statement loads in a fresh interpreter."""
+    names = {name.partition(".")[0] for name in all_modules_after(statement)}
+    names -= sys.stdlib_module_names
+    return {name for name in names if not name.startswith("_sysconfigdata")}  # the platform's
+
+
+def all_modules_after(statement: str) -> set[str]:
+    """The modules that a statement loads in a fresh interpreter."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.format(statement=statement)],
         capture_output=True,
@@ -67,8 +74,7 @@ def modules_after(statement: str) -> set[str]:
         check=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    names = set(json.loads(done.stdout)) - sys.stdlib_module_names
-    return {name for name in names if not name.startswith("_sysconfigdata")}  # the platform's
+    return set(json.loads(done.stdout))
 
 
 def test_the_public_names_are_these_and_sorted() -> None:
@@ -118,3 +124,15 @@ def test_all_public_names_together_load_no_package_but_pydantic() -> None:
     }
 
     assert modules_after("from teamrun import *") - pydantic == {"teamrun"}
+
+
+def test_a_start_loads_only_what_the_run_needs() -> None:
+    engine = all_modules_after("import tests.benchmarks.ours.cold_engine")
+    library = all_modules_after("import tests.benchmarks.ours.cold_library")
+
+    assert not {name for name in library if name.startswith(("teamrun.runs", "teamrun.components"))}
+    assert "teamrun.messages.union" not in library | engine
+    providers = {"teamrun.models.providers", "teamrun.models.options", "urllib.request"}
+    assert not providers & engine
+    components = {name for name in engine if name.startswith("teamrun.components.autogen.")}
+    assert components == {"teamrun.components.autogen.form", "teamrun.components.autogen.reader"}

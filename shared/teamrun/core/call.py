@@ -1,13 +1,12 @@
 """The outside call that is being made; the engine sets it around every call of a run."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["CallInfo", "agent_name", "current_call"]
 
 
-@dataclass(frozen=True, slots=True)
-class CallInfo:
+class CallInfo(NamedTuple):
     """The position of one outside call (model, tool, memory, input) in its run."""
 
     call_id: str

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from teamrun.errors import MissingPackage
 
@@ -65,6 +64,8 @@ def _source() -> str:
     except metadata.PackageNotFoundError:
         return "teamrun"
     origin: Any = json.loads(record) if record else {}
+    from urllib.request import url2pathname  # 5 ms, for a message about a missing package
+
     url = urlsplit(str(origin.get("url", "")))
     folder = url2pathname(url.path)
     is_folder = url.scheme == "file" and "dir_info" in origin and Path(folder).is_dir()

@@ -7,9 +7,8 @@ does not.
 
 import re
 import warnings
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import ClassVar, cast
+from typing import ClassVar, NamedTuple, cast
 
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping
@@ -53,8 +52,7 @@ class ModelFamily:
         return family.startswith(("gpt-", "o1", "o3", "o4"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     prefix: str
     family: str
     window: int = 128_000

@@ -5,7 +5,6 @@ nowhere else, and no other variable is used there.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -33,8 +32,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Maker:
+class Maker(NamedTuple):
     """A company that serves models over OpenAI's protocol."""
 
     name: str

@@ -4,9 +4,8 @@ import hashlib
 import os
 import re
 from collections.abc import Set
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal, NamedTuple, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from teamrun.errors import StorageError, UsageError
@@ -36,8 +35,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 """Two characters at least: one is a drive of Windows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreAddress:
+class StoreAddress(NamedTuple):
     """The address of a store, without credentials."""
 
     kind: Literal["memory", "file", "s3", "az"]

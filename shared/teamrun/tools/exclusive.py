@@ -9,7 +9,6 @@ import weakref
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from teamrun.core.cancel_scope import cancelled_by
@@ -24,12 +23,14 @@ _chain: ContextVar[_Chain] = ContextVar("teamrun_exclusive", default=frozenset()
 """The locks that the enclosing calls have: the call of an agent's tool may call another agent."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     """A call that waits, inside the calls of `chain`."""
 
-    chain: _Chain
-    wanted: "Exclusive"
+    __slots__ = ("chain", "wanted")
+
+    def __init__(self, chain: _Chain, wanted: "Exclusive") -> None:
+        self.chain = chain
+        self.wanted = wanted
 
 
 class Exclusive:

@@ -5,10 +5,19 @@ import inspect
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, nullcontext
-from dataclasses import dataclass
 from datetime import timedelta
 from types import UnionType
-from typing import Annotated, Any, Final, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    NamedTuple,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import BaseModel, Field, PydanticUserError, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
@@ -32,8 +41,7 @@ _NO_ITERATORS: Final = frozenset({type(None), bool, int, float, str, list, dict}
 """Types of most results. To check one against two abstract classes costs as much as a call."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Signature:
+class _Signature(NamedTuple):
     args_type: type[BaseModel]
     arguments: tuple[tuple[str, str], ...]
     """Name of the field and name of the parameter."""

@@ -5,7 +5,6 @@ Models and tools are never created from a component. They are replaced by regist
 by the profile for the same model, a tool by the registered tool of the same name.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from teamrun.components.autogen.providers import KINDS, MODELS, UNSUPPORTED, Kind, Known
@@ -14,7 +13,7 @@ from teamrun.components.reading.problems import Problems, did_you_mean, listed, 
 from teamrun.components.reading.scope import Scope
 from teamrun.json_types import JsonMapping, JsonObject
 
-__all__ = ["Component", "is_component", "model_profile", "tool_names", "unwrap"]
+__all__ = ["Component", "model_profile", "tool_names", "unwrap"]
 
 _MASKED: Final = "**********"
 _FOREIGN_CLIENT: Final = frozenset(
@@ -31,14 +30,6 @@ class Component(NamedTuple):
     config: JsonObject
     where: str
     """The pointer to `config`."""
-
-
-def is_component(raw: Any) -> bool:
-    """Whether a value has the shape of a component."""
-    if not isinstance(raw, Mapping):
-        return False
-    keys = {str(key) for key in cast("Mapping[Any, Any]", raw)}
-    return "provider" in keys and bool(keys & {"config", "component_type", "component_version"})
 
 
 def unwrap(raw: Any, where: str, kind: Kind, problems: Problems) -> Component | None:

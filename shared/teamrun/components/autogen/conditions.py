@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from teamrun.components.autogen.components import is_component, unwrap
+from teamrun.components.autogen.components import unwrap
+from teamrun.components.autogen.form import is_component
 from teamrun.components.definitions.base import ConditionDefinition
 from teamrun.components.definitions.kinds import CONDITIONS
 from teamrun.components.reading.conditions import ConditionReader

@@ -1,10 +1,11 @@
-"""Teams in either form: as people write them, or as AutoGen component JSON, mixed at will."""
+"""Teams in either form: as people write them, or as AutoGen component JSON, mixed at will.
+
+The modules that read components are imported with the first one: most processes read none.
+"""
 
 from typing import Any, cast
 
-from teamrun.components.autogen.agents import read_component_agent, read_component_context
-from teamrun.components.autogen.components import is_component, model_profile, unwrap
-from teamrun.components.autogen.conditions import read_component_condition
+from teamrun.components.autogen.form import is_component
 from teamrun.components.definitions.base import ConditionDefinition
 from teamrun.components.definitions.contexts import ContextDefinition
 from teamrun.components.definitions.kinds import TEAMS
@@ -23,6 +24,8 @@ class DefinitionReader(TeamReader):
         """A team, in our form or as a component."""
         if not is_component(raw):
             return super().opened(raw, where)
+        from teamrun.components.autogen.components import unwrap
+
         component = unwrap(raw, where, "team", self.problems)
         if component is None:
             return None
@@ -37,6 +40,8 @@ class DefinitionReader(TeamReader):
             return super().member(raw, where, depth)
         if str(cast("JsonMapping", raw)["provider"]) in TEAMS.by_provider:
             return self.team(raw, where, depth=depth + 1)
+        from teamrun.components.autogen.agents import read_component_agent
+
         return read_component_agent(raw, where, self.scope, self.problems)
 
     def condition(
@@ -44,17 +49,23 @@ class DefinitionReader(TeamReader):
     ) -> ConditionDefinition | None:
         """A condition, in our form or as a component."""
         if is_component(raw):
+            from teamrun.components.autogen.conditions import read_component_condition
+
             return read_component_condition(raw, where, reader, self.problems)
         return super().condition(raw, where, reader)
 
     def context(self, raw: Any, where: str) -> ContextDefinition | None:
         """A model context, in our form or as a component."""
         if is_component(raw):
+            from teamrun.components.autogen.agents import read_component_context
+
             return read_component_context(raw, where, self.problems)
         return super().context(raw, where)
 
     def model(self, raw: Any, where: str, spelled: str) -> Any:
         """A model profile, by its name or as a component."""
         if spelled == "model_client":
+            from teamrun.components.autogen.components import model_profile
+
             return model_profile(raw, where, self.scope, self.problems)
         return super().model(raw, where, spelled)

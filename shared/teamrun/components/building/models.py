@@ -1,18 +1,19 @@
 """Model profiles and the clients behind them: one client per process for each profile."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
 from teamrun.components.definitions.digest import digest
-from teamrun.components.definitions.profiles import Profile
 from teamrun.errors import DefinitionError, MissingPackage, UsageError
 from teamrun.json_types import JsonObject
 from teamrun.models.base import ChatCompletionClient
-from teamrun.models.makers import BASE_URL
 from teamrun.models.prices import Price
 from teamrun.validation import misfits
+
+if TYPE_CHECKING:  # it imports all providers, which a process without profiles does not need
+    from teamrun.components.definitions.profiles import Profile
 
 __all__ = ["Active", "Profiles"]
 
@@ -20,7 +21,7 @@ __all__ = ["Active", "Profiles"]
 class Active(NamedTuple):
     """The profile that a name resolves to in this environment."""
 
-    profile: Profile
+    profile: "Profile"
     missing: str | None
     """The variable that even the last fallback lacks."""
     unset: str | None
@@ -32,7 +33,7 @@ class Profiles(Collection[str]):
 
     def __init__(
         self,
-        profiles: Mapping[str, Profile],
+        profiles: "Mapping[str, Profile]",
         *,
         environ: Mapping[str, str],
         clients: Mapping[str, ChatCompletionClient] | None = None,
@@ -121,6 +122,8 @@ class Profiles(Collection[str]):
         assert active is not None, "clients that were handed in are returned above"
         profile, missing, _ = active
         if missing is not None:
+            from teamrun.models.makers import BASE_URL
+
             address = ", write its 'base_url'" if missing == BASE_URL else ""
             raise DefinitionError(
                 f"The model profile {name!r} needs the environment variable {missing}; set it"
@@ -132,7 +135,7 @@ class Profiles(Collection[str]):
             self._clients[profile.name] = self._made(profile)
         return self._clients[profile.name]
 
-    def _made(self, profile: Profile) -> ChatCompletionClient:
+    def _made(self, profile: "Profile") -> ChatCompletionClient:
         # Imported here: a process that only accepts runs needs no model client.
         from teamrun.models.providers import make_client
 

@@ -1,8 +1,7 @@
 """The part of the conversation that a model sees, as data; one row per kind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 
 from pydantic import model_validator
 
@@ -12,8 +11,7 @@ from teamrun.models.scalars import Count
 __all__ = ["CONTEXTS", "ContextDefinition", "ContextKind"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContextKind:
+class ContextKind(NamedTuple):
     """One kind of model context."""
 
     build: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 from teamrun.json_types import JsonObject
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
@@ -10,8 +10,7 @@ from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
 __all__ = ["PLANNED_TOOLS", "TOOLS", "ToolEntry", "ToolKind"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolKind:
+class ToolKind(NamedTuple):
     """One kind of tool."""
 
     read: str

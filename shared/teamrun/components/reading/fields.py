@@ -1,8 +1,7 @@
 """Reading one object of a definition: its fields by any name, and the location of each problem."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -45,8 +44,7 @@ _REFUSED: Mapping[str, tuple[ProblemCode, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(NamedTuple):
     """The fields of one object under their canonical names."""
 
     where: str

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -178,7 +177,7 @@ def _with_script(fields: Fields, values: JsonObject, folder: Path, problems: Pro
         problems.add(place, "invalid_definition", detail)
     except DefinitionError as error:
         problems.add(place, "invalid_definition", f"'script_file': {error.message}")
-    return replace(fields, spelled={**fields.spelled, "script": "script_file"})
+    return fields._replace(spelled={**fields.spelled, "script": "script_file"})
 
 
 def _check_texts(fields: Fields, values: JsonMapping, problems: Problems) -> None:

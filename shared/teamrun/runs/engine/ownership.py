@@ -15,8 +15,8 @@ a lease, and an owner whose writes are slow.
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
@@ -33,8 +33,7 @@ _PROBE = timedelta(seconds=5)
 signals: the time after which a cancel reaches the owner."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tenure:
+class Tenure(NamedTuple):
     """How long an execution owns its run, as far as the log says."""
 
     term: timedelta | None = None

@@ -5,8 +5,7 @@ the limits, the events, the metrics and the engine read their rules here. A new 
 the wrapper in `runs/durable` that requests its calls.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import AfterValidator
 
@@ -26,8 +25,7 @@ CallLimit = Literal[
 """A field of `AgentLimits`; without `max_`, it is the field of `Usage` that the limit bounds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallKind:
+class CallKind(NamedTuple):
     """The rules of one kind of call."""
 
     counter: CallCounter | None = None

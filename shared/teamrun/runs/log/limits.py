@@ -26,7 +26,7 @@ Seconds = Annotated[float, Field(gt=0, le=10 * 366 * 86_400, strict=True)]
 class AgentLimits(BaseModel, defer_build=True):
     """The limits of one agent."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     max_model_calls: Count | None = None
     max_tool_calls: Count | None = None

@@ -101,7 +101,7 @@ class TeamRef(BaseModel):
 class ForkPoint(BaseModel):
     """The run and the event that a run was forked from."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     run_id: str
     after_seq: int
