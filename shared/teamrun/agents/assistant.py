@@ -15,13 +15,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from teamrun.agents.assistant_checks import (
+    ImagelessView,
     checked_content_type,
     checked_iterations,
     checked_memory,
     checked_model,
     checked_workbenches,
     read_content,
-    without_images,
 )
 from teamrun.agents.base import BaseChatAgent
 from teamrun.agents.copies import Leaves
@@ -162,7 +162,7 @@ class AssistantAgent(BaseChatAgent):
         super().__init__(name, description)
         self._model_client = checked_model(model_client, parameter="model_client")
         self._turn_began: int | None = None
-        self._vision = model_client.model_info["vision"]
+        self._imageless = None if model_client.model_info["vision"] else ImagelessView()
         self._model_client_stream = model_client_stream
         self._model_context = model_context or UnboundedChatCompletionContext()
         self._system_messages: list[LLMMessage] = (
@@ -387,8 +387,8 @@ class AssistantAgent(BaseChatAgent):
 
     async def _prompt(self, turn: _TurnUnderWay) -> tuple[list[LLMMessage], JsonObject]:
         messages = [*self._system_messages, *await self._model_context.get_messages()]
-        if not self._vision:
-            messages = without_images(messages)
+        if self._imageless is not None:
+            messages = self._imageless.of(messages)
         arguments: JsonObject = {"cancellation_token": turn.token}
         if self._output_content_type is not None:
             arguments["json_output"] = self._output_content_type

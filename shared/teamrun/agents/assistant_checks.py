@@ -17,13 +17,13 @@ from teamrun.tools.workbench import Workbench
 from teamrun.validation import misfits
 
 __all__ = [
+    "ImagelessView",
     "checked_content_type",
     "checked_iterations",
     "checked_memory",
     "checked_model",
     "checked_workbenches",
     "read_content",
-    "without_images",
 ]
 
 ContentT = TypeVar("ContentT", bound=BaseModel)
@@ -132,14 +132,31 @@ def checked_iterations(iterations: int, attempts: int | None) -> int:
     return checked_count(chosen, parameter="max_tool_iterations")
 
 
-def without_images(messages: list[LLMMessage]) -> list[LLMMessage]:
-    """The messages for a model without vision: `<image>` in place of each image."""
-    return [
-        UserMessage(
-            content="\n".join(part if isinstance(part, str) else "<image>" for part in content),
-            source=message.source,
-        )
-        if isinstance(message, UserMessage) and isinstance(content := message.content, list)
-        else message
-        for message in messages
-    ]
+class ImagelessView:
+    """Shows messages to a model without vision, with `<image>` in place of each image.
+
+    Of a conversation that grows, it examines each message once.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[LLMMessage] = []
+        self._shown: list[LLMMessage] = []
+
+    def of(self, messages: list[LLMMessage]) -> list[LLMMessage]:
+        """The messages as the model can read them, in a new list."""
+        count = len(self._known)
+        # A list with the same objects is recognized forty times as fast as they are examined.
+        is_longer = count and len(messages) >= count and messages[count - 1] is self._known[-1]
+        if not (is_longer and messages[:count] == self._known):
+            self._known, self._shown, count = [], [], 0
+        new = messages[count:]
+        self._known += new
+        self._shown += map(_without_images, new)
+        return self._shown[:]
+
+
+def _without_images(message: LLMMessage) -> LLMMessage:
+    if not isinstance(message, UserMessage) or isinstance(message.content, str):
+        return message
+    parts = [part if isinstance(part, str) else "<image>" for part in message.content]
+    return UserMessage(content="\n".join(parts), source=message.source)
