@@ -437,7 +437,7 @@ MUTANTS = (
     Mutant(
         "go on after the own term", _go_on_after_the_term, focus=_frozen_apart, seed=76320152986501
     ),
-    Mutant("never renew the own term", _never_renew, focus=_apart, seed=65590068105091),
+    Mutant("never renew the own term", _never_renew, focus=_apart, seed=179363402998211),
     Mutant(
         "continue a warm run without what followed its wait",
         _skip_what_followed_a_wait,
@@ -446,6 +446,6 @@ MUTANTS = (
     Mutant(
         "continue a warm run after another worker",
         _stay_warm_after_another_worker,
-        seed=180025680487337,
+        seed=108539438514647,
     ),
 )

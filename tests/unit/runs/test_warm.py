@@ -1,5 +1,7 @@
 """Runs that wait for a person stay in the memory of their worker: answers cost no replay."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -154,3 +156,26 @@ async def test_a_run_is_warm_for_some_minutes_and_no_longer_than_its_worker() ->
     assert warm_runs(worker) == 2
     worker.stop()
     assert warm_runs(worker) == 0
+
+
+ENDINGS: dict[str, Callable[[Cluster, RunRef], Awaitable[object]]] = {
+    "a cancel": lambda cluster, ref: cluster.service.cancel(TENANT, ref.run_id),
+    "another worker": lambda cluster, ref: continued(cluster, ref, "w2"),
+}
+
+
+async def continued(cluster: Cluster, ref: RunRef, owner: str) -> None:
+    await answer(cluster, ref, "yes")
+    assert await cluster.worker(owner).execute(ref) is Finish.ENDED
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_a_warm_run_is_dropped_when_another_process_continues_or_ends_it(ending: str) -> None:
+    cluster = asking(3)
+    ref, worker = await cluster.submit(), cluster.worker("w1")
+    await worker.execute(ref)
+    assert warm_runs(worker) == 1
+    await ENDINGS[ending](cluster, ref)
+    async with asyncio.timeout(10):
+        while warm_runs(worker):  # noqa: ASYNC110 - nothing announces that it is dropped
+            await asyncio.sleep(0)

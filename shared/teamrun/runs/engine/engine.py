@@ -389,11 +389,17 @@ class Engine:
                 async with self._live.subscribe(owner_topic(self.owner)) as messages:
                     self._poke_all()  # for the notices before
                     async for message in messages:
-                        execution = self._executions.get(RunRef.parse(message.decode()))
-                        if execution is not None:
-                            execution.poke()
+                        self._noticed(RunRef.parse(message.decode()))
             await self._clock.sleep(min(_RECONNECT, self._lease.total_seconds()))
             self._poke_all()
+
+    def _noticed(self, ref: RunRef) -> None:
+        """The log of a run of this worker has grown, or another process continues or ended it."""
+        execution = self._executions.get(ref)
+        if execution is None:
+            self._warm.drop(ref)
+        else:
+            execution.poke()
 
     def _poke_all(self) -> None:
         for execution in list(self._executions.values()):

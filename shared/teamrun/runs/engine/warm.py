@@ -127,6 +127,13 @@ class WarmRuns:
         if run is not None:
             run.close()
 
+    def drop(self, ref: RunRef) -> None:
+        """Drop a run that another process has continued or ended; nothing if it is not warm."""
+        if ref in self._runs:
+            _, run = self._runs.pop(ref)
+            self._bytes -= run.memory
+            run.close()
+
     def drop_expired(self) -> None:
         """Drop the runs that nothing has continued in time."""
         now = self._clock.now()
@@ -140,7 +147,4 @@ class WarmRuns:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        ref = next(iter(self._runs))
-        _, run = self._runs.pop(ref)
-        self._bytes -= run.memory
-        run.close()
+        self.drop(next(iter(self._runs)))

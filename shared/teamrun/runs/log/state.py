@@ -72,6 +72,8 @@ class RunState:
     """Open questions to people."""
     waiting: Wait | None = None
     """The wait that the run is in; None once a signal or a claim has followed it."""
+    released_by: str | None = None
+    """The worker that last wrote a wait, and may keep the code of the run in memory."""
     is_paused: bool = False
     limits: Limits = field(default_factory=Limits)
     """The limits in force, including those raised by a resume."""
@@ -242,11 +244,11 @@ class RunState:
             self.scripted = prefix.scripted
 
     def _apply_release(self, body: Wait | Yield) -> None:
-        self.owner, self.idle_claims = None, 0
+        releaser, self.owner, self.idle_claims = self.owner, None, 0
         self.until = self.term_seconds = None
         self.emitted += body.emitted
         if isinstance(body, Wait):
-            self.waiting = body
+            self.waiting, self.released_by = body, releaser
             self.is_paused = self.is_paused or body.why in ("limit", "diverged")
         elif body.why == "shutdown":
             self.idle_yields += 1
