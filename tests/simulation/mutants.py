@@ -393,26 +393,26 @@ def _frozen_apart(weather: Weather) -> Weather:
 
 
 MUTANTS = (
-    Mutant("drop the fence", _no_fence, focus=_zombies, seed=88040355527924),
+    Mutant("drop the fence", _no_fence, focus=_zombies, seed=276431743252098),
     Mutant("overwrite instead of put-if-absent", _overwrite, seed=186090004922077),
     Mutant("skip the nonce", _no_nonce, seed=262219673960830),
     Mutant("no reaper", sweeps=False, seed=122127076343715),
     Mutant("enqueue and answer before the write", _enqueue_before_write, seed=192643074229279),
-    Mutant("ignore a cancel", _ignore_cancel, seed=209419073323328),
+    Mutant("ignore a cancel", _ignore_cancel, seed=59284469297718),
     Mutant(
         "send the same entry again after a lost race",
         _resend_after_a_lost_race,
         seed=57016906451500,
     ),
-    Mutant("own results before those of others", _own_results_first, seed=31244317841900),
+    Mutant("own results before those of others", _own_results_first, seed=13556215967431),
     Mutant("act on what a notice says", _act_on_notices, seed=196353803459398),
     Mutant("resolve recorded calls at once in a replay", _resolve_at_once, seed=33209018379),
     Mutant("drain by ticks", _drain_by_ticks, seed=34013788881217),
     Mutant("deliver before it is durable", _deliver_before_durable, seed=198048739915329),
     Mutant(
-        "keep what was received before a lost race", _keep_what_was_received, seed=105223540628971
+        "keep what was received before a lost race", _keep_what_was_received, seed=64163512822418
     ),
-    Mutant("begin a call before its cause is durable", _call_before_durable, seed=232520635127728),
+    Mutant("begin a call before its cause is durable", _call_before_durable, seed=1024089675454),
     Mutant("write another time than run code received", _other_time),
     Mutant(
         "delete the marker of an orphan without void",
@@ -432,7 +432,7 @@ MUTANTS = (
         "take over within the term of an owner",
         _take_over_within_the_term,
         focus=_apart,
-        seed=91124486715281,
+        seed=125551787073013,
     ),
     Mutant(
         "go on after the own term", _go_on_after_the_term, focus=_frozen_apart, seed=76320152986501
@@ -441,11 +441,11 @@ MUTANTS = (
     Mutant(
         "continue a warm run without what followed its wait",
         _skip_what_followed_a_wait,
-        seed=83915759508706,
+        seed=90842366532400,
     ),
     Mutant(
         "continue a warm run after another worker",
         _stay_warm_after_another_worker,
-        seed=108539438514647,
+        seed=273215661626508,
     ),
 )

@@ -91,12 +91,13 @@ class Cluster:
         observe: Sequence[LogObserver] = (),
         clock: ShiftedClock | None = None,
         is_live_shared: bool = True,
+        queue: MemoryQueue | None = None,
     ) -> None:
         self.store = store or MemoryStore()
         self.clock = clock or ShiftedClock()
         self._is_live_shared = is_live_shared
         self.live = live or MemoryLive(clock=lambda: self.clock.now().timestamp())
-        self.queue = MemoryQueue()
+        self.queue = queue or MemoryQueue()
         self.lease = lease
         self._observe = observe
         self.model = model or ScriptedModel(script)

@@ -1,7 +1,7 @@
 """Runs that wait for a person stay in the memory of their worker: answers cost no replay."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from teamrun.runs.engine.warm import WarmRuns
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.service.requests import Answer
 from teamrun.storage.memory import MemoryStore
+from teamrun.testing import MemoryQueue
 
 
 class CountingStore(MemoryStore):
@@ -33,7 +34,9 @@ class CountingStore(MemoryStore):
         return await super().list(prefix, after=after, limit=limit)
 
 
-def asking(turns: int, *, store: MemoryStore | None = None) -> Cluster:
+def asking(
+    turns: int, *, store: MemoryStore | None = None, queue: MemoryQueue | None = None
+) -> Cluster:
     """A team in which an assistant and a person take turns."""
     team: dict[str, Any] = {
         "type": "round_robin_group_chat",
@@ -43,7 +46,7 @@ def asking(turns: int, *, store: MemoryStore | None = None) -> Cluster:
         ],
         "max_turns": turns,
     }
-    return Cluster({"a": [str(n) for n in range(turns)]}, team=team, store=store)
+    return Cluster({"a": [str(n) for n in range(turns)]}, team=team, store=store, queue=queue)
 
 
 async def answer(cluster: Cluster, ref: RunRef, content: str) -> None:
@@ -179,3 +182,41 @@ async def test_a_warm_run_is_dropped_when_another_process_continues_or_ends_it(e
     async with asyncio.timeout(10):
         while warm_runs(worker):  # noqa: ASYNC110 - nothing announces that it is dropped
             await asyncio.sleep(0)
+
+
+class HastyQueue(MemoryQueue):
+    """Delivers each message before `send` returns, as a fast consumer in the same process may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.consumer: Engine | None = None
+
+    async def send(self, refs: Sequence[RunRef], **options: Any) -> None:
+        for ref in refs:
+            if self.consumer is not None:
+                await self.consumer.execute(ref)
+
+
+class AnsweringStore(MemoryStore):
+    """Lets a person answer while a worker suspends the run: when it deletes the open marker."""
+
+    answer: Callable[[], Awaitable[None]] | None = None
+
+    async def delete(self, key: str) -> None:
+        await super().delete(key)
+        given, self.answer = self.answer, None
+        if key.startswith("open/") and given is not None:
+            await given()
+
+
+@pytest.mark.parametrize("keep", [timedelta(), timedelta(minutes=5)], ids=["cold", "warm"])
+async def test_an_answer_to_a_run_that_is_just_being_suspended_is_not_forgotten(
+    keep: timedelta,
+) -> None:
+    store, queue = AnsweringStore(), HastyQueue()
+    cluster = asking(3, store=store, queue=queue)
+    queue.consumer = worker = cluster.worker(warm=WarmRuns(keep=keep, clock=cluster.clock))
+    ref = await cluster.submit()
+    store.answer = lambda: answer(cluster, ref, "yes")
+    assert await worker.execute(ref) is Finish.ENDED
+    assert await texts(cluster, ref) == ["go", "0", "yes", "1"]

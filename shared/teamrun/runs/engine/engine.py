@@ -100,6 +100,8 @@ class Engine:
         self._definitions = WeakValueDictionary[str, TeamDefinition]()
         self._executions: dict[RunRef, Execution] = {}
         self._starting: set[RunRef] = set()
+        self._missed: set[RunRef] = set()
+        """Runs in `_starting` that another message has named since."""
         self._suspects = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -134,12 +136,13 @@ class Engine:
         if self._stopping:
             return Finish.REFUSED
         if ref in self._starting:
+            self._missed.add(ref)
             return Finish.HELD
         self._starting.add(ref)
         self._idle.clear()
         self._attend()
         try:
-            return await self._execute(ref, deadline)
+            return await self._execute_on(ref, deadline)
         except UnreadableEntry as error:
             logger.warning(
                 "A run was skipped because its log is unreadable",
@@ -156,6 +159,7 @@ class Engine:
             return await self._give_up(ref, error)
         finally:
             self._starting.discard(ref)
+            self._missed.discard(ref)
             self._warm.release(ref)
             if not self._starting:
                 self._idle.set()
@@ -213,6 +217,19 @@ class Engine:
             clock=self._clock,
             observers=(*self._observers.rows, *observers),
         )
+
+    async def _execute_on(self, ref: RunRef, deadline: datetime | None) -> Finish:
+        """Execute a run, and again if a message named it meanwhile.
+
+        The message may be that of an answer, or of this process's own hand-over, and have arrived
+        just before the execution was over. It has been acknowledged, and there is no other one.
+        """
+        while True:
+            self._missed.discard(ref)
+            finish = await self._execute(ref, deadline)
+            is_released = finish in (Finish.WAITING, Finish.YIELDED)
+            if not is_released or ref not in self._missed or self._stopping:
+                return finish
 
     async def _execute(self, ref: RunRef, deadline: datetime | None) -> Finish:
         log = self._log(ref)
