@@ -18,6 +18,7 @@ from tests.benchmarks.rows import (
     log,
     memory,
     requests,
+    service,
     worker,
 )
 from tests.benchmarks.rows.settings import Bench
@@ -32,6 +33,7 @@ ROWS = {
     "requests": requests.report,
     "lists": lists.report,
     "worker": worker.report,
+    "service": service.report,
     "faults": faults.report,
 }
 _BUSY = 0.5

@@ -4,6 +4,7 @@ Above it: the HTTP API (resolve, validate, list), the engine and `build` (client
 it: `Profiles`, `ToolTable` and the readers. `config.load_registry` makes one of `teamrun.yaml`.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -40,6 +41,12 @@ if TYPE_CHECKING:
     from teamrun.agents.base import BaseChatAgent
 
 __all__ = ["Registry", "Resolved"]
+
+
+_MOST_RESOLUTIONS = 100
+
+_LARGEST_KEY = 50_000
+"""Characters of the largest definition whose resolution is kept."""
 
 
 class Resolved(NamedTuple):
@@ -84,6 +91,8 @@ class Registry:
         self._texts = texts
         self._source = source
         self._warnings = tuple(warnings)
+        self._resolutions: dict[tuple[str | None, str], Resolved] = {}
+        """The results of `resolve`, which depend on nothing that changes."""
 
     @classmethod
     def of(
@@ -128,6 +137,17 @@ class Registry:
         Raises:
             DefinitionError: It is unknown or invalid; the pointer is into the request body.
         """
+        key = _key_of(team, team_spec)
+        found = None if key is None else self._resolutions.get(key)
+        if found is None:
+            found = self._resolve(team, team_spec)
+            if key is not None:
+                if len(self._resolutions) >= _MOST_RESOLUTIONS:
+                    self._resolutions.clear()
+                self._resolutions[key] = found
+        return found
+
+    def _resolve(self, team: str | None, team_spec: JsonMapping | None) -> Resolved:
         problems = Problems()
         definition = self._read(team, team_spec, problems)
         problems.raise_any()
@@ -407,3 +427,14 @@ class Registry:
 
 def _team(definition: Any) -> TeamDefinition:
     return definition
+
+
+def _key_of(team: str | None, team_spec: JsonMapping | None) -> tuple[str | None, str] | None:
+    """What a resolution is kept under; None if it is not kept."""
+    if team_spec is None or team is not None:
+        return (team, "") if team_spec is None else None
+    try:
+        key = json.dumps(team_spec, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return (None, key) if len(key) <= _LARGEST_KEY else None

@@ -325,6 +325,16 @@ async def test_symbolic_links_lead_nowhere(store: FileStore, tmp_path: Path) -> 
     assert (outside / "secret").read_bytes() == b"secret"
 
 
+@pytest.mark.parametrize("key", ["a/b/c/d", "a/b/e/f", "a/b/c/g/h", "a/i"])
+async def test_folders_that_another_process_removed_are_created_again(
+    key: str, store: FileStore
+) -> None:
+    await store.put_new("a/b/c/d", b"x")
+    shutil.rmtree(store.root / "a")
+    assert await store.put_new(key, b"y") is True
+    assert await store.get(key) == b"y"
+
+
 async def test_a_store_may_itself_be_reached_through_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "name").symlink_to(tmp_path / "real")

@@ -1,5 +1,6 @@
 """Accepted and refused values of `team_spec`, with the pointer and code of each problem."""
 
+import json
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -366,6 +367,26 @@ def test_the_latest_version_is_the_registered_team() -> None:
     known = registry()
 
     assert known.resolve(team="pair@latest") == known.resolve(team="pair")
+
+
+def test_a_resolution_is_kept_for_the_next_request_and_their_number_is_bounded() -> None:
+    known = registry()
+    first = known.resolve(team_spec=spec(agent(name="first")))
+    assert known.resolve(team_spec=spec(agent(name="first"))) is first
+    assert known.resolve(team="pair") is known.resolve(team="pair")
+    for number in range(100):
+        known.resolve(team_spec=spec(agent(name=f"agent_{number}")))
+    again = known.resolve(team_spec=spec(agent(name="first")))
+    assert again is not first and again == first
+
+
+def test_a_resolution_is_kept_for_exactly_the_same_definition() -> None:
+    known, one, two = registry(), agent(name="one"), agent(name="two")
+    resolved = [known.resolve(team_spec=spec(*agents)) for agents in ((one, two), (two, one))]
+    assert resolved[0].digest != resolved[1].digest
+    with pytest.raises(DefinitionError) as caught:  # the text of a definition is no name
+        known.resolve(team=json.dumps(spec(one, two)))
+    assert caught.value.code == "unknown_team"
 
 
 PERSONS = {

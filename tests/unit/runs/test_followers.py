@@ -34,6 +34,7 @@ _POLL = "teamrun.runs.service.follow._POLL"
 def without_polling(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that missed something waits for ever, and not only for a second."""
     monkeypatch.setattr(_POLL, 3600.0)
+    monkeypatch.setattr("teamrun.runs.service.follow._SELDOM", 3600.0)
 
 
 class CountingStore(MemoryStore):
@@ -80,6 +81,11 @@ class Writer:
         """Return when the notices have been sent, and followers had time to react."""
         await self._observers.notices.flushed()
         await ticks()
+
+    def silence(self) -> None:
+        """Send no more notices, as a process whose live state is another one."""
+        cluster = self.cluster
+        self._log = RunLog(cluster.store, self.ref, writer="w", clock=cluster.clock)
 
     def events(self) -> int:
         """The number of events so far."""
@@ -214,6 +220,21 @@ async def test_one_that_waits_for_the_end_reads_the_same_however_long_the_run_is
     await writer.end()
     assert (await waiting).status == "completed"
     assert store.reads <= 3
+
+
+@pytest.mark.parametrize("revision", [None, 1])
+async def test_without_notices_of_other_processes_a_client_that_waits_reads_each_second(
+    revision: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_POLL, 0.01)
+    writer = await writing(live=MemoryLive(is_shared=False))
+    waiting = asyncio.ensure_future(
+        writer.cluster.service.wait(TENANT, writer.ref.run_id, timeout=MINUTE, revision=revision)
+    )
+    await ticks()
+    writer.silence()
+    await writer.pause()
+    assert (await waiting).status == "paused"
 
 
 @pytest.mark.parametrize("revision", [None, 1])

@@ -141,8 +141,11 @@ class RunLog:
         return self._parse(data, n)
 
     async def documents_on(self, n: int, *, some: bool = False) -> list[JsonObject]:
-        """The same as `read_on`, as plain JSON data; with `some`, a part if they are many."""
-        stored = await self._fetch_on(n, some=some)
+        """The same as `read_on`, as plain JSON data; with `some`, a part if they are many.
+
+        Entry `n` is expected to exist, so the one after it is read together with it.
+        """
+        stored = await self._fetch_on(n, batch=2, some=some)
         return [self._document(data, k) for k, data in enumerate(stored, n)]
 
     async def state(self) -> RunState | None:
@@ -343,9 +346,8 @@ class RunLog:
             found.append(await self._whole(data, n))
         return found
 
-    async def _fetch_on(self, n: int, *, some: bool = False) -> list[bytes]:
+    async def _fetch_on(self, n: int, *, batch: int = 1, some: bool = False) -> list[bytes]:
         found: list[bytes] = []
-        batch = 1
         while not some or len(found) < _LARGEST_BATCH:
             start = n + len(found)
             keys = [self._key(number) for number in range(start, start + batch)]

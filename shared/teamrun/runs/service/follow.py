@@ -1,7 +1,7 @@
 """Following a run: waiting for a change, and its events, in pages or as they become durable.
 
 All clients of a process that follow the same run share one subscription and one reader of its log.
-It reads when a notice arrives, and once a second if none does.
+It reads when a notice arrives, and now and then if none does.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError
 from teamrun.json_types import JsonObject
-from teamrun.live.base import PubSub
+from teamrun.live.base import Live
 from teamrun.runs.log.announcer import GROWN, rest_topic, run_topic
 from teamrun.runs.log.archive import events_of
 from teamrun.runs.log.reader import RunReader, run_ref
@@ -29,6 +29,9 @@ __all__ = ["RunFollower", "Start"]
 
 _POLL = 1.0
 """Seconds between reads of a log while no notices arrive."""
+
+_SELDOM = 5.0
+"""The same for clients that wait for a change, if notices of other processes can arrive."""
 
 _BUFFER_BYTES = 1024 * 1024
 """Size of the news that wait for a slow client; beyond it, the client reads the log itself."""
@@ -53,7 +56,7 @@ class Start(NamedTuple):
 class RunFollower:
     """Reads what runs become, for any number of clients."""
 
-    def __init__(self, *, live: PubSub, reader: RunReader, clock: Clock) -> None:
+    def __init__(self, *, live: Live, reader: RunReader, clock: Clock) -> None:
         self._live = live
         self._reader = reader
         self._clock = clock
@@ -194,7 +197,7 @@ class RunFollower:
     async def _changes(self, ref: RunRef, topic: str) -> AsyncGenerator[AsyncIterator[Run], None]:
         """The source of a run as it is after each notice of the topic."""
         async with (
-            self._notices(topic) as notices,
+            self._notices(topic, seldom=self._live.is_shared) as notices,
             contextlib.aclosing(self._changed(ref, notices)) as runs,
         ):
             yield runs
@@ -207,31 +210,33 @@ class RunFollower:
                 yield await read_run(self._reader, ref)
 
     @contextlib.asynccontextmanager
-    async def _notices(self, topic: str) -> AsyncGenerator[AsyncIterator[bytes], None]:
-        """The live messages of a topic, and `GROWN` after each second without one."""
-        async with contextlib.aclosing(self._heard(topic)) as notices:
+    async def _notices(
+        self, topic: str, *, seldom: bool = False
+    ) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        """The live messages of a topic, and `GROWN` after a time without one."""
+        async with contextlib.aclosing(self._heard(topic, seldom=seldom)) as notices:
             await anext(notices)  # the subscription is open, or has failed
             yield notices
 
-    async def _heard(self, topic: str) -> AsyncGenerator[bytes, None]:
+    async def _heard(self, topic: str, *, seldom: bool) -> AsyncGenerator[bytes, None]:
         while True:
             with contextlib.suppress(DeliveryError):
                 async with self._live.subscribe(topic) as messages:
                     yield GROWN  # messages may have been lost before
-                    async with contextlib.aclosing(_or_poll(messages)) as notices:
+                    async with contextlib.aclosing(_or_poll(messages, seldom=seldom)) as notices:
                         async for notice in notices:
                             yield notice
             yield GROWN
             await self._clock.sleep(_POLL)
 
 
-async def _or_poll(messages: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The messages to their end, and `GROWN` after each second without one, in case one is lost."""
+async def _or_poll(messages: AsyncIterator[bytes], *, seldom: bool) -> AsyncGenerator[bytes, None]:
+    """The messages to their end, and `GROWN` after a time without one, in case one is lost."""
     upcoming: asyncio.Task[bytes] | None = None
     try:
         while True:
             upcoming = upcoming or asyncio.ensure_future(anext(messages))
-            done, _ = await asyncio.wait([upcoming], timeout=_POLL)
+            done, _ = await asyncio.wait([upcoming], timeout=_SELDOM if seldom else _POLL)
             if not done:
                 yield GROWN
                 continue
