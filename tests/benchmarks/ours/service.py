@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.meter import cpu_s_of, measured, scratch
+from tests.benchmarks.meter import cpu_s_of, measured, memory_kb, scratch
 from tests.benchmarks.ours.http import Client, Stream, answer_of
 from tests.benchmarks.ours.served import store_calls
 from tests.benchmarks.ours.team_file import write_team_file
@@ -116,7 +116,7 @@ async def streams(*, clients: int, entries: int, interval_s: float = 0.25) -> di
                 if 0 <= entry < len(sent):
                     delays.append(now - sent[entry])
 
-            path = f"/v1/runs/{run_id}/events"
+            path, idle_kb = f"/v1/runs/{run_id}/events", memory_kb(api.pid)
             following = [await Stream.open(port, path, heard) for _ in range(clients)]
             await _until(lambda: all(stream.events > 0 for stream in following))
             cpu_s, calls = api.cpu_s(), api.calls()
@@ -130,6 +130,7 @@ async def streams(*, clients: int, entries: int, interval_s: float = 0.25) -> di
             expected = 1 + entries * _EVENTS
             await _until(lambda: all(stream.events >= expected for stream in following))
             cpu_s, calls = api.cpu_s() - cpu_s, api.calls() - calls
+            most_kb = memory_kb(api.pid)
             end = [LoggedEvent("run.completed", None, {})]
             await log.append(state, End(status="completed"), end, epoch=0)
             await asyncio.gather(*(stream.ended for stream in following))
@@ -142,6 +143,7 @@ async def streams(*, clients: int, entries: int, interval_s: float = 0.25) -> di
         "p50_ms": statistics.median(delays) * 1e3,
         "p99_ms": _percentile(delays, 0.99) * 1e3,
         "calls": calls / entries,
+        "memory_kb": (most_kb - idle_kb) / clients,
     }
 
 

@@ -59,6 +59,7 @@ def _streams(bench: Bench) -> None:
         Column(key="p50_ms", title="delay p50 ms"),
         Column(key="p99_ms", title="p99 ms"),
         Column(key="calls", title="store calls per entry"),
+        Column(key="memory_kb", title="KB per client"),
     ]
     print_table(measure(subjects), columns)
 

@@ -11,6 +11,7 @@ from tests.support.api import SCRIPT, Exchange, frames_of, serve, world
 from teamrun.errors import Unavailable
 from teamrun.runs.service.follow import Start
 from teamrun.runs.service.news import News
+from teamrun.storage.memory import MemoryStore
 from teamrun.testing import ScriptedModel
 
 STREAM = {"Accept": "text/event-stream"}
@@ -336,3 +337,49 @@ def test_a_stream_that_fails_ends_without_an_end_so_that_the_client_comes_back(
             assert frames[-1]["event"] == "run.completed"
 
     serve(scenario())
+
+
+class CountingStore(MemoryStore):
+    reads = 0
+
+    async def get_many(self, keys: list[str]) -> list[bytes | None]:
+        self.reads += 1
+        return await super().get_many(keys)
+
+
+async def reads_with(clients: int) -> int:
+    """The reads of the store while a run executes that so many clients follow."""
+    store = CountingStore()
+    async with world(store) as w:
+        path = f"/v1/runs/{await w.submit()}/events"
+        exchanges = [Exchange(w.app, path, headers=STREAM) for _ in range(clients)]
+        heads = [await _head_of_stream(exchange) for exchange in exchanges]
+        store.reads = 0
+        await w.execute()
+        bodies = {await exchange.rest() for exchange in exchanges}
+        assert len(heads) == clients and len(bodies) == 1
+        return store.reads
+
+
+async def test_streams_of_one_run_share_the_reads_of_its_log() -> None:
+    alone = await reads_with(1)
+    assert await reads_with(30) <= alone + 40  # each reads once when it joins
+
+
+async def test_requests_that_wait_for_one_run_share_the_reads_of_its_log() -> None:
+    store = CountingStore()
+    async with world(store) as w:
+        run_id = await w.submit()
+        wait = {"wait": "20"}
+        waiting = [
+            asyncio.ensure_future(w.client.get(f"/v1/runs/{run_id}", params=wait))
+            for _ in range(30)
+        ]
+        for _ in range(500):  # each reads twice, and then waits
+            await asyncio.sleep(0)
+        assert w.live.open == 1
+        store.reads = 0
+        await w.execute()
+        answers = await asyncio.gather(*waiting)
+        assert {answer.json()["status"] for answer in answers} == {"completed"}
+        assert store.reads < 30  # most of them the engine's

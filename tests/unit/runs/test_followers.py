@@ -171,9 +171,9 @@ def test_a_client_that_joins_at_any_moment_misses_and_repeats_nothing(
 
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=60))
 def test_what_waits_for_a_slow_client_is_bounded(sizes: list[int]) -> None:
-    listener = Listener[int](limit=2000, size=lambda size: size)
+    listener = Listener[int](limit=2000)
     for size in sizes:
-        listener.give(size)
+        listener.give(size, size)
     waiting = asyncio.run(listener.next())
     assert waiting and waiting == sizes[-len(waiting) :]
     assert sum(waiting) <= 2000

@@ -27,23 +27,20 @@ class Listener(Generic[T]):
 
     Args:
         limit: The size in bytes of the items that may wait; one item may always wait.
-        size: Returns the size of an item in bytes.
     """
 
-    __slots__ = ("_bytes", "_ended", "_error", "_items", "_limit", "_size", "_waiter")
+    __slots__ = ("_bytes", "_ended", "_error", "_items", "_limit", "_waiter")
 
-    def __init__(self, *, limit: int, size: Callable[[T], int]) -> None:
+    def __init__(self, *, limit: int) -> None:
         self._limit = limit
-        self._size = size
         self._items: list[T] = []
         self._bytes = 0
         self._ended = False
         self._error: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    def give(self, item: T) -> None:
-        """Add an item; if the buffer is full, the items in it are dropped."""
-        size = self._size(item) + _OVERHEAD
+    def give(self, item: T, size: int) -> None:
+        """Add an item of so many bytes; if the buffer is full, the items in it are dropped."""
         if self._bytes + size > self._limit:
             self._items, self._bytes = [], 0
         self._items.append(item)
@@ -82,7 +79,8 @@ class Listener(Generic[T]):
 class _Channel(Generic[T]):
     """A source that runs, and its readers."""
 
-    def __init__(self, source: Source[T]) -> None:
+    def __init__(self, source: Source[T], size: Callable[[T], int]) -> None:
+        self._size = size
         self.listeners: set[Listener[T]] = set()
         self.ready = asyncio.Event()
         # In a context of its own: it serves other requests than the one that began it.
@@ -93,8 +91,9 @@ class _Channel(Generic[T]):
         async with source() as items:
             self.ready.set()
             async for item in items:
+                size = self._size(item) + _OVERHEAD
                 for listener in self.listeners:
-                    listener.give(item)
+                    listener.give(item, size)
 
     def _end(self, task: "asyncio.Task[None]") -> None:
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -125,8 +124,8 @@ class Broadcast(Generic[K, T]):
         """
         channel = self._channels.get(key)
         if channel is None or channel.task.done():
-            channel = self._channels[key] = _Channel(source)
-        listener = Listener(limit=self._limit, size=self._size)
+            channel = self._channels[key] = _Channel(source, self._size)
+        listener = Listener[T](limit=self._limit)
         channel.listeners.add(listener)
         try:
             await channel.ready.wait()
