@@ -32,8 +32,8 @@ ADMISSION_POLL_S = 0.2
 GATHER_S = 0.01
 """How long a full host waits after the end of a run, so that it takes several messages at once."""
 
-MOST_TAKEN = 100
-"""Maximum number of messages that are taken at once."""
+MOST_TAKEN = 25
+"""Maximum number of messages that are taken at once, so that other workers get their share."""
 
 OpenRuntime = Callable[[], AbstractAsyncContextManager[Runtime]]
 """Opens the runtime on the loop; when it is closed, all runs have been handed over."""
@@ -113,6 +113,7 @@ class Host:
                 taking = asyncio.run_coroutine_threadsafe(sending, loop)
                 while not loop.is_closed() and not wait([taking], ADMISSION_POLL_S).done:
                     pass
+                taking.result(0)
         except (RuntimeError, TimeoutError, CancelledError):  # the loop has ended in the meantime
             if sending is not None and loop.is_closed():
                 sending.close()

@@ -12,6 +12,7 @@ import platform
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from teamrun.core.optional import require
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Waiting
 from teamrun.dispatch.queues import MAX_REFS_PER_MESSAGE, RUN_QUEUES, Queue
+from teamrun.errors import DeliveryError
 from teamrun.redis.address import RedisAddress
 
 if TYPE_CHECKING:
@@ -100,7 +102,8 @@ class CeleryDispatcher:
             else:
                 odd.setdefault(name, []).insert(0, item)
         for name, items in odd.items():
-            await self._pipe.call(b"RPUSH", f"{self._prefix}{name}", *items)
+            with suppress(DeliveryError):  # the others have been taken, and are executed
+                await self._pipe.call(b"RPUSH", f"{self._prefix}{name}", *items)
         return taken
 
     async def depths(self) -> dict[str, int]:

@@ -246,3 +246,31 @@ async def test_malformed_messages_are_dropped_and_the_worker_goes_on(
                 process.send_signal(signal.SIGTERM)
                 assert await asyncio.to_thread(process.wait, 30) == 0
             assert not any((await queue.depths()).values())
+
+
+async def test_a_busy_worker_takes_a_backlog_and_returns_it_when_it_is_stopped(
+    tmp_path: Path,
+) -> None:
+    example(tmp_path / "example", latency_ms=20)
+    quiet = {"TEAMRUN_LOG_LEVEL": "error", "TEAMRUN_GRACE_SECONDS": "1"}
+    with valkey() as server:
+        async with (
+            service(tmp_path, server) as runs,
+            _queue(tmp_path, server) as queue,
+            _pipe(server) as pipe,
+        ):
+            refs = await _accepted(runs, 120, tmp_path, server)
+            for ref, item in zip(refs, [*_bad_items(), *[None] * 120], strict=False):
+                await queue.send([ref])
+                if item is not None:
+                    await pipe.call(b"LPUSH", f"{_prefix(tmp_path)}{Queue.INTERACTIVE}", item)
+            with worker(tmp_path, server.url, TEAMRUN_MAX_RUNS="8", **quiet) as first:
+                await runs.wait("default", refs[40].run_id, timeout=WITHIN)
+                first.send_signal(signal.SIGTERM)
+                assert await asyncio.to_thread(first.wait, 30) == 0
+            before = [await runs.get("default", ref.run_id) for ref in refs]
+            assert any(run.status != "completed" for run in before)
+            # A lease is longer than the test, so the reaper sends nothing again meanwhile.
+            with worker(tmp_path, server.url, **quiet):
+                await _completed(runs, refs)
+            assert not any((await queue.depths()).values())
