@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tests.benchmarks.meter import measured
 from tests.benchmarks.ours.durable import service, talk
@@ -11,6 +11,7 @@ from tests.benchmarks.ours.models import Halting, Speaker
 from tests.benchmarks.ours.stores import Call, RecordingStore
 from tests.benchmarks.prices import S3
 
+from teamrun.core.clock import SystemClock
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.announcer import view_key
@@ -26,6 +27,17 @@ _KINDS = {
     "list": "lists",
     "delete": "deletes",
 }
+
+_WALKED = 500
+"""The runs of a page of the walk, one page every five minutes."""
+
+
+class _Clock(SystemClock):
+    def __init__(self) -> None:
+        self.shift = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.shift
 
 
 def requests_of(calls: Iterable[Call]) -> dict[str, float]:
@@ -80,6 +92,25 @@ async def sweeps(*, runs: int, minutes: int) -> dict[str, float]:
     return _for_each(found, minutes) | {"usd_month": per_month}
 
 
+async def walk(*, runs: int, turns: int) -> dict[str, float]:
+    """Of one visit of the walk over all runs to a run that has ended, the mean of a day."""
+    store, clock = RecordingStore(MemoryStore()), _Clock()
+    async with service(Speaker(), talk(turns), store) as serving:
+        for _ in range(runs):
+            await serving.execute(await serving.submit())
+        queue = MemoryQueue()
+        store.calls.clear()
+        for _ in range(24):
+            clock.shift += timedelta(hours=1)
+            live = MemoryLive()  # shared views do not outlive a walk over many runs
+            reaper = Reaper(store=store, live=live, dispatcher=queue, owner="bench", clock=clock)
+            await reaper.keep_up()
+            await reaper.keep_up()  # the end of the list
+        found = requests_of(store.calls)
+    visits = _for_each(found, 24 * runs)
+    return visits | {"usd_month": S3.of(visits) * 288 * _WALKED * 30}
+
+
 async def long_get(*, turns: int) -> dict[str, float]:
     """One GET of a run of so many turns that is in no shared view."""
     store = RecordingStore(MemoryStore())
@@ -105,6 +136,7 @@ if __name__ == "__main__":
             "whole_life": whole_life,
             "in_flight": in_flight,
             "sweeps": sweeps,
+            "walk": walk,
             "long_get": long_get,
         }
     )

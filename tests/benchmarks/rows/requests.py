@@ -35,6 +35,9 @@ def report(bench: Bench) -> None:
     heading("Requests per minute of a deployment's reaper, after its first sweep")
     sweeps = [(f"{runs} runs queued", "sweeps", {"runs": runs, "minutes": 1}) for runs in (0, 100)]
     _print(bench, sweeps, Column(key="usd_month", title="USD per month", digits=3))
+    heading("One visit of the walk over all runs, which visits 6,000 per hour, to an ended run")
+    walks = [(f"{turns} turns", "walk", {"runs": 50, "turns": turns}) for turns in (1, 20)]
+    _print(bench, walks, Column(key="usd_month", title="USD per month", digits=2))
     heading("One GET of a run that is in no shared view")
     gets = [(f"{turns} turns", "long_get", {"turns": turns}) for turns in (1, 20, 500)]
     columns = Column(key="rounds", title="one after another", digits=0)

@@ -46,6 +46,7 @@ async def test_requests_are_counted_and_priced() -> None:
     flight = await requests.in_flight(runs=2, leases=1, lease_s=0.1)
     assert (flight["puts"], flight["lists"]) == (0, 0)
     assert (await requests.sweeps(runs=3, minutes=1))["lists"] == 24
+    assert (await requests.walk(runs=3, turns=2))["puts"] <= 48 / 24 / 3
     assert (await requests.long_get(turns=5))["rounds"] == 2
 
 
