@@ -7,9 +7,13 @@ while is closed.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
+from os import environ
+from threading import get_ident
 from urllib.request import getproxies
 
 import httpx2
@@ -26,12 +30,18 @@ _LIMITS = httpx2.Limits(
 
 def http_client() -> httpx2.AsyncClient:
     """The client that a worker needs; proxies of the environment are used as ever."""
-    verify = httpx2.create_ssl_context()
+    verify = _tls_context(get_ident(), environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR"))
     if "all" in getproxies():  # it would need the place of ours
         return DefaultAsyncHttpxClient(verify=verify, limits=_LIMITS)
     spread = SpreadTransport(lambda: httpx2.AsyncHTTPTransport(verify=verify, limits=_LIMITS))
     # A proxy for https:// is more specific than all:// and takes precedence over ours.
     return DefaultAsyncHttpxClient(verify=verify, mounts={"all://": spread})
+
+
+@lru_cache(maxsize=8)
+def _tls_context(*_: object) -> ssl.SSLContext:
+    """One per thread and location of certificates: reading these stops the loop for 20 ms."""
+    return httpx2.create_ssl_context()
 
 
 @dataclass(slots=True, eq=False)

@@ -1,13 +1,14 @@
 """Requests spread over small pools."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx2
 import pytest
 
-from teamrun.models.http_pool import SpreadTransport
+from teamrun.models.http_pool import SpreadTransport, http_client
 
 REQUEST = httpx2.Request("GET", "http://127.0.0.1/")
 
@@ -103,3 +104,22 @@ async def test_closing_closes_every_pool() -> None:
         await spread.open()
     await spread.transport.aclose()
     assert [pool.closed for pool in spread.made] == [True, True]
+
+
+async def test_clients_of_a_thread_read_the_same_certificates_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[ssl.SSLContext] = []
+
+    def context() -> ssl.SSLContext:
+        read.append(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        return read[-1]
+
+    monkeypatch.setattr(httpx2, "create_ssl_context", context)
+    for name in ("a.pem", "b.pem", "a.pem"):
+        monkeypatch.setenv("SSL_CERT_FILE", name)
+        for _ in range(2):
+            await http_client().aclose()
+    await asyncio.to_thread(http_client)
+
+    assert len(read) == 3
