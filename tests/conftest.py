@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from ipaddress import ip_address
 from typing import Any, cast
@@ -32,6 +33,10 @@ OURS = (
 )
 
 use_profiles()
+
+# Pytest and the processes that tests start would compile every module again. Git ignores caches.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would every process that a test starts.

@@ -57,13 +57,30 @@ def splice(data: bytes, at: int, length: int, new: bytes) -> bytes:
     return data[:at] + new + data[at + length :]
 
 
-def invoked(files: dict[str, bytes], *arguments: str) -> None:
-    """Run a command in the folder of these files; a refusal is wrong use, in one sentence each."""
-    with TemporaryDirectory() as folder:
+class Folder:
+    """The files of a command; only those that differ from the last ones are written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files: dict[str, bytes] = {}
+
+    def write(self, files: dict[str, bytes]) -> None:
         for name, data in files.items():
-            (Path(folder) / name).write_bytes(data)
-        given = [f"{folder}/{part}" if part in files else part for part in arguments]
-        done = CliRunner(env={"TEAMRUN_CONFIG": f"{folder}/teamrun.yaml"}).invoke(app, given)
+            if self._files.get(name) != data:
+                (self.path / name).write_bytes(data)
+        self._files |= files
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    return Folder(tmp_path_factory.mktemp("files"))
+
+
+def invoked(folder: Folder, files: dict[str, bytes], *arguments: str) -> None:
+    """Run a command in the folder of these files; a refusal is wrong use, in one sentence each."""
+    folder.write(files)
+    given = [f"{folder.path}/{part}" if part in files else part for part in arguments]
+    done = CliRunner(env={"TEAMRUN_CONFIG": f"{folder.path}/teamrun.yaml"}).invoke(app, given)
     if isinstance(done.exception, UsageError):
         text = str(done.exception)
         assert text.isprintable() or text.replace("\n", "").isprintable()
@@ -80,39 +97,41 @@ COMMANDS = {"check": ("check",), "run": ("run", "t", "Go"), "json": ("run", "tea
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_the_unchanged_files_are_taken(command: tuple[str, ...]) -> None:
-    invoked(unchanged(), *command)
+def test_the_unchanged_files_are_taken(command: tuple[str, ...], folder: Folder) -> None:
+    invoked(folder, unchanged(), *command)
 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("odd", ODD, ids=[repr(odd[:12]) for odd in ODD])
 def test_an_odd_piece_at_the_beginning_and_at_the_end_gives_no_traceback(
-    name: str, odd: bytes
+    name: str, odd: bytes, folder: Folder
 ) -> None:
     command = COMMANDS["json" if name == "team.json" else "check"]
     text = FILES[name].encode()
 
     for data in (odd, odd + text, text + odd):
-        invoked({**unchanged(), name: data}, *command)
+        invoked(folder, {**unchanged(), name: data}, *command)
 
 
 @pytest.mark.parametrize("name", FILES)
 @examples(100)
 @given(changes=st.lists(spliced, min_size=1, max_size=3))
 def test_a_damaged_file_gives_no_traceback(
-    name: str, changes: list[tuple[int, int, bytes]]
+    name: str, changes: list[tuple[int, int, bytes]], folder: Folder
 ) -> None:
     data = FILES[name].encode()
     for change in changes:
         data = splice(data, *change)
 
-    invoked({**unchanged(), name: data}, *COMMANDS["json" if name == "team.json" else "check"])
+    invoked(
+        folder, {**unchanged(), name: data}, *COMMANDS["json" if name == "team.json" else "check"]
+    )
 
 
 @examples(100)
 @given(data=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-def test_any_bytes_are_a_definition_or_wrong_use(data: bytes) -> None:
-    invoked({**unchanged(), "teamrun.yaml": data}, "check")
+def test_any_bytes_are_a_definition_or_wrong_use(data: bytes, folder: Folder) -> None:
+    invoked(folder, {**unchanged(), "teamrun.yaml": data}, "check")
 
 
 def refused(data: bytes) -> str:
@@ -153,11 +172,11 @@ def test_an_unreadable_part_is_reported_with_its_line(
     assert re.match(rf"teamrun\.yaml:{line}: /[^\n]*: [^\n]+\.$", message), message
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+def test_a_byte_order_mark_is_no_part_of_the_text(folder: Folder) -> None:
     files = {name: b"\xef\xbb\xbf" + data for name, data in unchanged().items()}
 
     for command in COMMANDS.values():
-        invoked(files, *command)
+        invoked(folder, files, *command)
 
 
 def test_every_fault_of_a_json_team_is_given_with_its_line(tmp_path: Path) -> None:

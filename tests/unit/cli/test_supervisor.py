@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from teamrun.cli.serving import supervisor
 from teamrun.cli.serving.supervisor import Program, Supervisor
 
 WAIT_S = 20
@@ -55,7 +56,10 @@ async def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
     assert not any(lives(pid) for pid in pids(path))
 
 
-async def test_too_many_deaths_end_the_whole_with_1(tmp_path: Path) -> None:
+async def test_too_many_deaths_end_the_whole_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "BACKOFF_S", [0] * len(supervisor.BACKOFF_S))
     path = tmp_path / "pids"
 
     async def work(supervisor: Supervisor) -> None:

@@ -218,6 +218,16 @@ def test_no_message_repeats_the_credentials_of_the_url(name: str, url: str) -> N
     assert "TER2" not in str(error)
 
 
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8080", "ftp://127.0.0.1", "http://[", "http://a:99999", "x"]
+)
+def test_an_invalid_url_of_an_api_is_wrong_use(url: str) -> None:
+    error = CliRunner().invoke(app, ["teams", "--url", url]).exception
+
+    assert isinstance(error, UsageError)
+    assert len(str(error).splitlines()) == 1
+
+
 @given(secret=st.text(st.sampled_from("#/?@[]:%&=+x\\ 1"), max_size=12))
 def test_credentials_of_any_shape_are_repeated_by_no_message(secret: str) -> None:
     def refuse(request: httpx2.Request) -> httpx2.Response:

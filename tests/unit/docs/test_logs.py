@@ -2,13 +2,13 @@
 
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 from tests.support.log_calls import LogCall, log_calls
 
 ROOT = Path(__file__).parents[3]
 CODE = [path for top in ("shared", "api", "worker", "infra") for path in (ROOT / top).rglob("*.py")]
-CALLS = [call for path in sorted(CODE) for call in log_calls(path, ROOT)]
 ACTION = re.compile(r"[a-z]+\.[a-z]+(_[a-z]+)*")
 ROW = re.compile(r"\| `(?P<action>[^`]+)` \| [^|]+ \|(?P<fields>[^|]*)\|")
 
@@ -26,25 +26,30 @@ OTHER_NAMES = {
 """Names that a field must not have, each with the one that is used."""
 
 
+@cache
+def calls() -> list[LogCall]:
+    return [call for path in sorted(CODE) for call in log_calls(path, ROOT)]
+
+
 def table() -> dict[str, set[str]]:
     text = (ROOT / "docs/reference/logs.md").read_text(encoding="utf-8")
     return {row["action"]: set(re.findall(r"`(\w+)`", row["fields"])) for row in ROW.finditer(text)}
 
 
 def test_every_log_call_has_an_action_of_the_form_component_event() -> None:
-    assert len(CALLS) > 50
-    assert [call.where for call in CALLS if not ACTION.fullmatch(call.action)] == []
+    assert len(calls()) > 50
+    assert [call.where for call in calls() if not ACTION.fullmatch(call.action)] == []
 
 
 def test_fields_of_log_records_have_one_name_each() -> None:
-    wrong = [(call.where, name) for call in CALLS for name in call.fields & OTHER_NAMES.keys()]
+    wrong = [(call.where, name) for call in calls() for name in call.fields & OTHER_NAMES.keys()]
 
     assert wrong == []
 
 
 def test_the_table_of_logs_is_complete_and_current() -> None:
     fields = defaultdict[str, set[str]](set)
-    for call in CALLS:
+    for call in calls():
         fields[call.action] |= call.fields
 
     assert table() == fields

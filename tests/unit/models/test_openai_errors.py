@@ -22,10 +22,14 @@ REQUEST = httpx2.Request("POST", "http://127.0.0.1:1/v1/chat/completions")
 
 
 def exceptions_of(module: Any) -> list[type[Exception]]:
+    # Names in lower case are modules, some of which take long to import.
+    members = [getattr(module, name) for name in dir(module) if name[0].isupper()]
     return [
         member
-        for _, member in inspect.getmembers(module, inspect.isclass)
-        if issubclass(member, Exception) and not issubclass(member, Warning)
+        for member in members
+        if inspect.isclass(member)
+        and issubclass(member, Exception)
+        and not issubclass(member, Warning)
     ]
 
 
