@@ -136,6 +136,7 @@ def model_info_for(model: str, *, own_server: bool) -> ModelInfo:
         "'function_calling': ..., 'json_output': ..., 'structured_output': ..., 'family': "
         "'unknown'} for it, or base_url= if another server than OpenAI's has it.",
         model=model,
+        **({"similar": close[0]} if close else {}),
     )
 
 
@@ -189,7 +190,8 @@ def validated(info: ModelInfo | JsonMapping) -> ModelInfo:
     if missing:
         raise UsageError(
             f"model_info lacks {', '.join(map(repr, missing))}; it needs {', '.join(_NEEDED)} "
-            "and structured_output."
+            "and structured_output.",
+            missing=missing,
         )
     if "structured_output" not in info:
         warnings.warn(

@@ -189,5 +189,7 @@ def _resolve(ref: str, *, root: Schema) -> Schema:
             inner = dict(enumerate(cast("list[Any]", node))).get(int(name))
         node = inner
     if not ref.startswith("#") or not isinstance(node, dict):
-        raise UsageError(f"The JSON schema refers to {ref!r}, which it does not define.")
+        raise UsageError(
+            f"The JSON schema refers to {ref!r}, which it does not define.", reference=ref
+        )
     return cast(Schema, node)

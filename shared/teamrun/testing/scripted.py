@@ -311,9 +311,10 @@ def _prepare(step: Step, place: str) -> CreateResult | ScriptedError:
         parsed = _STEP.validate_python(step)
     except ValidationError as error:
         first = misfits(error, step)[0]
-        subject = repr(".".join(map(str, first.path))) if first.path else "A step"
+        field = ".".join(map(str, first.path))
+        sentence = first.sentence(repr(field) if field else "A step")
         raise UsageError(
-            f"Step {place!r} of the script is invalid: {first.sentence(subject)}"
+            f"Step {place!r} of the script is invalid: {sentence}", step=place, field=field
         ) from error
     return parsed.error or _result(parsed, place)
 

@@ -314,20 +314,18 @@ def _type_name(hint: Any) -> str:
 
 def _check_parameter(func: str, parameter: inspect.Parameter, *, annotated: bool) -> None:
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        raise UsageError(
-            f"Function {func!r} cannot be a tool: a model cannot fill {str(parameter)!r}; "
-            "name each parameter."
+        problem = f"a model cannot fill {str(parameter)!r}; name each parameter."
+    elif parameter.kind is parameter.POSITIONAL_ONLY:
+        problem = f"parameter {parameter.name!r} is positional only; remove the '/'."
+    elif not annotated:
+        problem = (
+            f"parameter {parameter.name!r} has no type annotation, so its schema is not known."
         )
-    if parameter.kind is parameter.POSITIONAL_ONLY:
-        raise UsageError(
-            f"Function {func!r} cannot be a tool: parameter {parameter.name!r} is positional "
-            "only; remove the '/'."
-        )
-    if not annotated:
-        raise UsageError(
-            f"Function {func!r} cannot be a tool: parameter {parameter.name!r} has no type "
-            "annotation, so its schema is not known."
-        )
+    else:
+        return
+    raise UsageError(
+        f"Function {func!r} cannot be a tool: {problem}", function=func, parameter=parameter.name
+    )
 
 
 def _injected(name: str, hint: Any) -> type | None:

@@ -123,8 +123,9 @@ async def test_a_stream_without_its_result_is_an_error() -> None:
 
     agent = AssistantAgent("ada", Cut([]), model_client_stream=True)
 
-    with pytest.raises(RuntimeError, match=r"No final model result in streaming mode\."):
+    with pytest.raises(RuntimeError) as raised:
         await turn(agent)
+    assert str(raised.value) == "No final model result in streaming mode."
 
 
 async def test_structured_output_is_asked_for_and_parsed() -> None:
@@ -213,7 +214,7 @@ async def test_a_response_is_a_fresh_one_on_every_turn() -> None:
 def test_memory_must_be_a_list() -> None:
     memory: Any = ListMemory()
 
-    with pytest.raises(TypeError, match="memory must be a list"):
+    with pytest.raises(TypeError):
         AssistantAgent("ada", ScriptedModel([]), memory=memory)
 
 

@@ -90,19 +90,21 @@ async def test_the_task_can_be_omitted_from_the_result() -> None:
 
 async def test_an_empty_task_list_is_refused() -> None:
     for work in (Echo().run(task=[]), stream(Echo(), [])):
-        with pytest.raises(ValueError, match=r"^Task list cannot be empty\.$"):
+        with pytest.raises(ValueError) as raised:
             await work
+        assert str(raised.value) == "Task list cannot be empty."
 
 
 async def test_an_item_that_is_no_chat_message_is_refused() -> None:
     tasks: Any = [TextMessage(content="a", source="x"), "b"]
 
-    with pytest.raises(ValueError, match="Invalid message type in task list: str"):
+    with pytest.raises(ValueError) as raised:
         await Echo().run(tasks)
+    assert str(raised.value).startswith("Invalid message type in task list: str.")
 
 
 def test_names_are_identifiers() -> None:
-    with pytest.raises(ValueError, match="must be a valid Python identifier, not 'two words'"):
+    with pytest.raises(ValueError):
         Echo("two words")
 
 

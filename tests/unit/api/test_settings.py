@@ -73,5 +73,6 @@ def test_two_keys_may_not_share_a_name_or_a_digest(
 ) -> None:
     one = {"name": "a", "sha256": DIGEST, "scopes": ["runs:read"]}
     two = {"name": "b", "sha256": DIGEST[::-1], "scopes": ["runs:read"]} | {same: one[same]}
-    with pytest.raises(UsageError, match=same):
+    with pytest.raises(UsageError) as raised:
         with_keys(monkeypatch, one, two)
+    assert raised.value.data["settings"] == ["TEAMRUN_"]

@@ -299,8 +299,12 @@ async def test_messages_are_limited_to_a_hundred_by_default() -> None:
 
 
 def test_token_usage_needs_a_limit() -> None:
-    with pytest.raises(ValueError, match="At least one of max_total_token"):
+    with pytest.raises(ValueError) as raised:
         TokenUsageTermination()
+    assert str(raised.value) == (
+        "At least one of max_total_token, max_prompt_token, or max_completion_token "
+        "must be provided"
+    )
 
 
 async def test_model_calls_of_the_team_itself_count_as_token_usage() -> None:

@@ -1,6 +1,6 @@
 """The contents of each model context, and the messages that it shows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -146,14 +146,16 @@ async def test_a_limit_that_nothing_fits_shows_nothing() -> None:
 
 
 def test_sizes_are_at_least_one() -> None:
-    for make in (
-        lambda: BufferedChatCompletionContext(0),
-        lambda: HeadAndTailChatCompletionContext(0, 1),
-        lambda: HeadAndTailChatCompletionContext(1, 0),
-        lambda: TokenLimitedChatCompletionContext(WordModel(), token_limit=0),
-    ):
-        with pytest.raises(ValueError, match=r"must be greater than 0\."):
+    cases: dict[str, Callable[[], ChatCompletionContext]] = {
+        "buffer_size": lambda: BufferedChatCompletionContext(0),
+        "head_size": lambda: HeadAndTailChatCompletionContext(0, 1),
+        "tail_size": lambda: HeadAndTailChatCompletionContext(1, 0),
+        "token_limit": lambda: TokenLimitedChatCompletionContext(WordModel(), token_limit=0),
+    }
+    for name, make in cases.items():
+        with pytest.raises(ValueError) as raised:
             make()
+        assert str(raised.value) == f"{name} must be greater than 0."
 
 
 class LastThree(ChatCompletionContext):

@@ -42,24 +42,26 @@ def test_each_provider_gives_its_client() -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider", "options", "pointer", "words"),
+    ("provider", "options", "pointer", "similar"),
     [
-        ("opnai", {}, "/provider", "Did you mean 'openai'"),
-        ("bedrock", {}, "/provider", "Known: azure_openai, openai, scripted"),
-        ("openai", {"api_key": "k"}, "/model", "needs the option 'model'"),
-        ("openai", {"model": "gpt-4o", "temprature": 1}, "/temprature", "'temperature'"),
-        ("openai", {"model": "gpt-4o", "clock": 1}, "/clock", "no option 'clock'"),
-        ("openai", {"model": "gpt-4o", "http_client": 1}, "/http_client", "no option"),
-        ("scripted", {}, "/script", "needs the option 'script'"),
-        ("scripted", {"script": ["a"], "temperature": 1}, "/temperature", "no option"),
+        ("opnai", {}, "/provider", "openai"),
+        ("bedrock", {}, "/provider", None),
+        ("openai", {"api_key": "k"}, "/model", None),
+        ("openai", {"model": "gpt-4o", "temprature": 1}, "/temprature", "temperature"),
+        ("openai", {"model": "gpt-4o", "clock": 1}, "/clock", None),
+        ("openai", {"model": "gpt-4o", "http_client": 1}, "/http_client", None),
+        ("scripted", {}, "/script", None),
+        ("scripted", {"script": ["a"], "temperature": 1}, "/temperature", None),
     ],
 )
 def test_an_unknown_name_is_an_error_with_its_location_and_a_suggestion(
-    provider: str, options: dict[str, Any], pointer: str, words: str
+    provider: str, options: dict[str, Any], pointer: str, similar: str | None
 ) -> None:
-    with pytest.raises(DefinitionError, match=words) as raised:
+    with pytest.raises(DefinitionError) as raised:
         make_client(provider, **options)
     assert raised.value.pointer == pointer
+    assert ("Did you mean" in raised.value.message) is (similar is not None)
+    assert similar is None or repr(similar) in raised.value.message
 
 
 def test_a_profile_does_not_take_its_model_from_the_environment(

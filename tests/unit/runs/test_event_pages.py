@@ -106,5 +106,5 @@ async def test_a_view_without_the_index_is_not_used() -> None:
     assert state is not None
     assert len(state.index) == 10
     state.index.clear()  # as an earlier release shares it
-    with pytest.raises(ValueError, match="index"):
+    with pytest.raises(ValueError):
         RunState.from_json(state.to_json())

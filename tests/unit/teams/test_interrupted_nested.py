@@ -395,7 +395,7 @@ async def test_a_state_whose_turn_under_way_is_of_no_inner_team_is_refused(name:
     manager = state["agent_states"]["RoundRobinGroupChatManager"]
     assert manager["run"]["nested"] == "inner"
     manager["run"]["nested"] = name
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError):
         await team.load_state(state)
     await team.run()
     assert conversations(copied(await team.save_state())) == WHOLE["nested"][0]

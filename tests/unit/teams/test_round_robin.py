@@ -373,16 +373,18 @@ async def test_a_task_may_be_a_text_a_message_or_several() -> None:
 
 async def test_an_empty_task_list_is_refused_and_the_team_stays_usable() -> None:
     team = RoundRobinGroupChat([Talker("a")], max_turns=1)
-    with pytest.raises(ValueError, match=r"Task list cannot be empty\."):
+    with pytest.raises(ValueError) as raised:
         await team.run([])
+    assert str(raised.value) == "Task list cannot be empty."
     await team.run("go")
 
 
 def test_participants_need_names_of_their_own() -> None:
-    with pytest.raises(ValueError, match="'a'"):
+    with pytest.raises(ValueError):
         RoundRobinGroupChat([Talker("a"), Talker("a")])
-    with pytest.raises(ValueError, match="At least one participant"):
+    with pytest.raises(ValueError) as raised:
         RoundRobinGroupChat([])
+    assert str(raised.value) == "At least one participant is required."
     with pytest.raises(TypeError):
         RoundRobinGroupChat(["a"])  # pyright: ignore[reportArgumentType] - intended
 
@@ -391,7 +393,7 @@ def test_agents_is_another_name_of_participants() -> None:
     a = Talker("a")
 
     assert RoundRobinGroupChat(agents=[a]).participants == (a,)
-    with pytest.raises(TypeError, match="participants"):
+    with pytest.raises(TypeError):
         RoundRobinGroupChat([a], agents=[a])
 
 
@@ -406,10 +408,12 @@ def test_names_and_descriptions_have_defaults() -> None:
 async def test_participants_are_notified_of_pause_and_resume_once_the_team_has_run() -> None:
     a, b = Talker("a"), Talker("b")
     team = RoundRobinGroupChat([a, b], max_turns=1)
-    with pytest.raises(RuntimeError, match="must be run before it can be paused"):
-        await team.pause()
-    with pytest.raises(RuntimeError, match="must be run before it can be resumed"):
-        await team.resume()
+    for act, done in ((team.pause, "paused"), (team.resume, "resumed")):
+        with pytest.raises(RuntimeError) as raised:
+            await act()
+        assert str(raised.value) == (
+            f"The group chat has not been initialized. It must be run before it can be {done}."
+        )
     await team.run("go")
     await team.pause()
     await team.resume()
@@ -425,7 +429,7 @@ async def test_an_agent_without_a_response_is_named() -> None:
         ) -> AsyncGenerator[AnyMessage | Response, None]:
             yield ThoughtEvent(content="hm", source=self.name)
 
-    with pytest.raises(RuntimeError, match="'mute' did not produce a final response"):
+    with pytest.raises(RuntimeError):
         await RoundRobinGroupChat([Mute("mute")]).run("go")
 
 
@@ -443,13 +447,16 @@ async def test_the_exception_of_an_agent_comes_out_as_it_is() -> None:
 
 
 async def test_the_exception_of_a_condition_comes_out_as_it_is() -> None:
+    error = LookupError("boom")
+
     def check(_messages: Sequence[AnyMessage]) -> bool:
-        raise LookupError("boom")
+        raise error
 
     team = RoundRobinGroupChat([Talker("a")], termination_condition=FunctionalTermination(check))
 
-    with pytest.raises(LookupError, match="boom"):
+    with pytest.raises(LookupError) as caught:
         await team.run("go")
+    assert caught.value is error
 
 
 async def test_a_caller_that_leaves_the_stream_finds_what_it_saw_in_the_state() -> None:

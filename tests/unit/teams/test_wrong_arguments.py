@@ -91,8 +91,9 @@ def test_a_wrong_argument_is_refused_by_name(
 @pytest.mark.parametrize("task", [5, {"a": 1}, b"x", 2.5, object()])
 @pytest.mark.parametrize("make", [agent, team])
 async def test_a_task_that_is_none_is_refused_by_name(make: Callable[[], Any], task: Any) -> None:
-    with pytest.raises(TypeError, match=r"^task must be"):
+    with pytest.raises(TypeError) as raised:
         await make().run(task=task)
+    assert str(raised.value).partition(" ")[0] == "task"
 
 
 @pytest.mark.parametrize(

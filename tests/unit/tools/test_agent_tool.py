@@ -109,7 +109,7 @@ async def test_leaving_early_ends_what_runs_inside() -> None:
 
 
 async def test_a_task_must_be_given() -> None:
-    with pytest.raises(InvalidArguments, match="'task'"):
+    with pytest.raises(InvalidArguments):
         await AgentTool(helper()).run_json({})
 
 

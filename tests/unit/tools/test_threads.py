@@ -103,7 +103,7 @@ async def test_sys_exit_in_a_function_is_an_error_of_the_function() -> None:
 
 
 async def test_stop_iteration_arrives_as_an_error_too() -> None:
-    with pytest.raises(RuntimeError, match="StopIteration"):
+    with pytest.raises(RuntimeError):
         await ThreadPool(1).run(lambda: next(iter(())))
 
 

@@ -94,7 +94,7 @@ def test_names_that_collide_or_are_not_there_are_refused() -> None:
 
     with pytest.raises(ValueError):
         StaticWorkbench(tools, {"add": ToolOverride(name="plus")})
-    with pytest.raises(ValueError, match=r"\['sub'\]"):
+    with pytest.raises(ValueError):
         StaticWorkbench(tools, {"sub": ToolOverride(name="minus")})
 
 
