@@ -23,14 +23,13 @@ from teamrun.messages.recordable import encodable
 from teamrun.tools.approval import with_approval
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.function import FunctionTool
+from teamrun.tools.result import ToolResult, error_text
 from teamrun.tools.schema import ToolSchema
 from teamrun.tools.workbench import (
     StaticStreamWorkbench,
     StaticWorkbench,
     StreamWorkbench,
-    ToolResult,
     Workbench,
-    error_text,
 )
 
 __all__ = ["AnyTool", "Report", "Toolset", "as_tools"]

@@ -7,17 +7,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from teamrun.cli.problems import raise_problem
 from teamrun.cli.sse import ServerSentEvent, parse
 from teamrun.core.urls import path_segment, public_url
 from teamrun.errors import (
-    RunEnded,
-    RunNotFound,
-    StaleAction,
-    TeamrunError,
     Unavailable,
-    UnfitAnswer,
     UsageError,
 )
 from teamrun.json_types import JsonMapping
@@ -32,35 +27,6 @@ SILENCE_S = 45.0
 _REMEDY = f"Set --url or TEAMRUN_URL to one such as {DEFAULT_URL}."
 RETRIES = 30
 RETRY_S = 1.0
-
-
-class _FieldError(BaseModel):
-    pointer: str | None = None
-    parameter: str | None = None
-    header: str | None = None
-    detail: str = ""
-
-    @property
-    def place(self) -> str:
-        """The location in the request."""
-        return self.pointer or self.parameter or self.header or "the request"
-
-
-class _Problem(BaseModel):
-    title: str = ""
-    detail: str = ""
-    code: str = "error"
-    errors: list[_FieldError] = []
-
-    def __str__(self) -> str:
-        told = self.detail or self.title or self.code
-        if len(self.errors) == 1 and self.errors[0].detail in told:
-            place = self.errors[0].place
-            return told if told.startswith(place) else f"{place}: {told}"
-        return told + "".join(f"\n  {fault.place}: {fault.detail}" for fault in self.errors)
-
-
-_problem: TypeAdapter[_Problem] = TypeAdapter(_Problem)
 
 
 class ApiClient:
@@ -162,7 +128,7 @@ class ApiClient:
             self._has_answered = True
             if response.is_error:
                 response.read()
-            _raise_problem(response)
+            raise_problem(response)
             if response.status_code == 204:  # the run has ended, and `last` is its last event
                 yield ServerSentEvent("end", "", last)
             yield from parse(response.iter_lines())
@@ -175,7 +141,7 @@ class ApiClient:
         except httpx2.TransportError as error:
             raise Unavailable(f"{self.shown_url} does not respond: {error}") from error
         self._has_answered = True
-        _raise_problem(response)
+        raise_problem(response)
         return response
 
     def _no_answer(self, error: httpx2.ConnectError) -> str:
@@ -219,26 +185,3 @@ def _encoded(body: JsonMapping) -> bytes:
             "The request cannot be sent: a number is not finite, a text contains half of a "
             "surrogate pair, or values are nested too deeply."
         ) from None
-
-
-def _raise_problem(response: httpx2.Response) -> None:
-    if not response.is_error:
-        return
-    code = ""
-    try:
-        problem = _problem.validate_json(response.content)
-        text, code = str(problem), problem.code
-    except ValidationError:
-        text = f"HTTP {response.status_code}: {response.text[:200]}"
-    raise _kind(response.status_code, code)(text, status_code=response.status_code)
-
-
-_KINDS: dict[str, type[TeamrunError]] = {
-    kind.code: kind for kind in (RunEnded, StaleAction, UnfitAnswer)
-}
-
-
-def _kind(status: int, code: str) -> type[TeamrunError]:
-    if status >= 500:
-        return Unavailable
-    return RunNotFound if status == 404 else _KINDS.get(code, UsageError)

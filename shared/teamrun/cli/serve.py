@@ -26,7 +26,8 @@ from teamrun.cli.options import (
 from teamrun.cli.screen import result, talk, warn
 from teamrun.cli.serving.changes import hint_at_changes
 from teamrun.cli.serving.imports import check_imports
-from teamrun.cli.serving.service import ServeSettings, serve, with_port
+from teamrun.cli.serving.service import serve
+from teamrun.cli.serving.settings import ServeSettings, with_port
 from teamrun.cli.values import finite
 from teamrun.components.fallbacks import refuse_fallbacks
 from teamrun.components.registry import Registry

@@ -7,14 +7,13 @@ of the call, so that an entry of the log can always be written and read back.
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias, cast, get_args
+from typing import Any, TypeAlias, cast
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from teamrun.errors import Unrecordable
 from teamrun.json_types import JsonMapping, JsonObject
-from teamrun.messages.llm import CreateResult, FinishReason, FunctionCall, RequestUsage
 
 __all__ = [
     "MAX_DEPTH",
@@ -23,7 +22,6 @@ __all__ = [
     "encodable",
     "exception_text",
     "recordable",
-    "recordable_result",
     "reportable",
 ]
 
@@ -36,7 +34,6 @@ MAX_ERROR_TEXT = 64 * 1024
 _MAX_INTEGER_BITS = 14_000
 """Python and the JSON parser read integers of at most 4,300 digits (CVE-2020-10735)."""
 
-_FINISH_REASONS = frozenset(get_args(FinishReason))
 
 Json: TypeAlias = Any
 """None, bool, int, float, str, or a list or a dict of these."""
@@ -118,86 +115,6 @@ def reportable(data: JsonMapping) -> JsonObject:
         except Exception as error:  # `items` of a foreign mapping may raise anything
             reported[encodable(key)] = f"[left out: {exception_text(error)}]"
     return reported
-
-
-def recordable_result(result: CreateResult) -> CreateResult:
-    """A model's answer in a form that the log can store: the same object if it needs no change.
-
-    Token counts that are no natural numbers become 0: an answer is not lost for its statistics.
-
-    Raises:
-        Unrecordable: It is too large or too deep, or is no answer at all.
-    """
-    if _is_sound(result):
-        return result
-    data = recordable(result)
-    try:
-        data["usage"] = {
-            name: count if _is_count(count) else 0 for name, count in data["usage"].items()
-        }
-        return CreateResult.model_validate(data)
-    except Exception as error:  # a custom client may have returned anything
-        name = type(result).__name__
-        raise Unrecordable(
-            f"The model client returned a {name} that is no valid CreateResult: "
-            f"{exception_text(error)}"
-        ) from error
-
-
-def _is_sound(result: CreateResult) -> bool:
-    """Whether an answer can be recorded as it is; False means: look closer.
-
-    Nothing is taken for granted: `model_construct` checks no types. Written out, because each model
-    call of a run has its answer checked.
-    """
-    if type(result) is not CreateResult or result.finish_reason not in _FINISH_REASONS:
-        return False
-    values = result.__dict__
-    content, usage = values.get("content"), values.get("usage")
-    return (
-        (_is_sound_text(content) or _are_sound_calls(content))
-        and type(usage) is RequestUsage
-        and _is_sound_usage(usage)
-        and type(values["cached"]) is bool
-        and values["logprobs"] is None
-        and values["provider_data"] is None
-        and (values["thought"] is None or _is_sound_text(values["thought"]))
-        and (values["model"] is None or _is_sound_text(values["model"]))
-    )
-
-
-def _is_sound_text(value: Any) -> bool:
-    return (
-        type(value) is str
-        and len(value) < MAX_SIZE
-        and (value.isascii() or encodable(value) is value)
-    )
-
-
-def _are_sound_calls(value: Any) -> bool:
-    if type(value) is not list:
-        return False
-    calls = cast("list[Any]", value)
-    return all(type(call) is FunctionCall and _is_sound_call(call) for call in calls)
-
-
-def _is_sound_call(call: FunctionCall) -> bool:
-    texts = (call.id, call.arguments, call.name)
-    return call.provider_data is None and all(map(_is_sound_text, texts))
-
-
-def _is_sound_usage(usage: RequestUsage) -> bool:
-    counts = (
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        usage.cached_tokens,
-        usage.reasoning_tokens,
-    )
-    return all(map(_is_count, counts))
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**53
 
 
 class _Walk:

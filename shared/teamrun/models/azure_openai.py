@@ -11,6 +11,7 @@ from teamrun.core.optional import require
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
 from teamrun.models.base import ModelInfo
+from teamrun.models.create_args import CreateArgs
 from teamrun.models.families import resolved_model_info
 from teamrun.models.makers import address_and_query, check_address
 from teamrun.models.openai import (
@@ -20,7 +21,6 @@ from teamrun.models.openai import (
     retry_policy,
     stripped,
 )
-from teamrun.models.openai_request import CreateArgs
 from teamrun.models.retry import RetryPolicy
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.models.base import ModelInfo
+from teamrun.models.create_args import CreateArgs, checked
 from teamrun.models.families import is_reasoning, resolved_model_info
 from teamrun.models.makers import (
     NO_KEY,
@@ -31,13 +32,7 @@ from teamrun.models.makers import (
     check_address,
     provider_of,
 )
-from teamrun.models.openai_request import (
-    CreateArgs,
-    HasSchema,
-    RequestBuilder,
-    checked,
-    schema_of,
-)
+from teamrun.models.openai_request import HasSchema, RequestBuilder, schema_of
 from teamrun.models.retry import RetryingModel, RetryPolicy
 from teamrun.tools.schema import ToolSchema
 

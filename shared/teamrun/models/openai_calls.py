@@ -26,7 +26,8 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError
 from teamrun.json_types import JsonObject
 from teamrun.messages.llm import CreateResult
-from teamrun.messages.recordable import PairJoiner, recordable, recordable_result
+from teamrun.messages.recordable import PairJoiner, recordable
+from teamrun.messages.recordable_result import recordable_result
 from teamrun.models.openai_body import AnswerBody
 from teamrun.models.openai_errors import mapped_errors, secrets_of, unwritable
 from teamrun.models.openai_request import Request

@@ -11,7 +11,8 @@ import openai
 from teamrun.errors import ModelError, TeamrunError
 from teamrun.json_types import JsonObject
 from teamrun.models.error_bodies import ErrorBody, read_error, tidy
-from teamrun.models.retry import retry_after
+from teamrun.models.retry_after import retry_after
+from teamrun.models.transient import is_transient
 
 __all__ = [
     "in_band_error",
@@ -23,43 +24,6 @@ __all__ = [
     "unwritable",
 ]
 
-_PASSING_STATUS = frozenset({408, 409, 425, 429})
-_NEVER_PASSING = frozenset(
-    {
-        "1004",  # MiniMax: unknown key
-        "1008",  # MiniMax: no balance
-        "access_terminated",
-        "account_deactivated",
-        "arrearage",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-        "exceeded_current_quota_error",
-        "insufficient_credits",
-        "insufficient_quota",
-        "payment_required",
-    }
-)
-"""Codes and types, in lower case, that no wait mends, whatever the status."""
-_REQUEST_FAULTS = frozenset(
-    {
-        "authentication_error",
-        "bad_request",
-        "badrequesterror",
-        "content_filter",
-        "context_length_exceeded",
-        "invalid_api_key",
-        "invalid_argument",
-        "invalid_request_error",
-        "model_not_found",
-        "not_found",
-        "not_found_error",
-        "permission_denied",
-        "permission_error",
-        "request_too_large",
-        "unauthenticated",
-    }
-)
-"""The same for errors with HTTP status 200 that contain no status."""
 _REMEDIES = {
     401: "check api_key, or the variable that it is read from",
     404: "check the model's name and base_url",
@@ -150,7 +114,7 @@ def in_band_error(body: ErrorBody, secrets: Sequence[str]) -> ModelError:
     return ModelError(
         f"The model's server broke the answer off with an error: {words}",
         status_code=body.status,
-        retryable=_is_passing(body, status=body.status),
+        retryable=is_transient(body, status=body.status),
         cut=True,
         **_code(body),
     )
@@ -259,7 +223,7 @@ def _status_error(error: openai.APIStatusError) -> ModelError:
     return ModelError(
         f"The model's server answered {status}: {words}{remedy}",
         status_code=status,
-        retryable=_is_passing(body, status=status, should_retry=headers.get("x-should-retry")),
+        retryable=is_transient(body, status=status, should_retry=headers.get("x-should-retry")),
         **data,
     )
 
@@ -283,13 +247,3 @@ def _body_of(error: openai.APIStatusError) -> object:
 
 def _code(body: ErrorBody) -> JsonObject:
     return {} if body.code is None else {"provider_code": tidy(body.code)}
-
-
-def _is_passing(body: ErrorBody, *, status: int | None, should_retry: str | None = None) -> bool:
-    if should_retry in ("true", "false"):
-        return should_retry == "true"
-    if body.kinds & _NEVER_PASSING:
-        return False
-    if status is None:
-        return not body.kinds & _REQUEST_FAULTS
-    return status in _PASSING_STATUS or status >= 500

@@ -8,7 +8,7 @@ and `empty_content`.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, assert_never, cast
+from typing import assert_never, cast
 
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
@@ -24,17 +24,18 @@ from teamrun.messages.llm import (
     UserMessage,
 )
 from teamrun.models.base import ModelInfo
+from teamrun.models.openai_turns import (
+    alternating,
+    content_part,
+    filled,
+    prefix_of,
+    with_one_system_message,
+)
 
 __all__ = ["MessageWriter", "normalize_name"]
 
 Json = JsonObject
 
-_EMPTY = "(empty)"
-"""Replaces an empty text, if the server refuses empty texts."""
-_GO_ON = "Continue."
-"""The user's part of a turn in which only the model has spoken."""
-_DONE = "Done."
-"""The model's part of a turn that ended with the results of tools."""
 _SHOWN = 300
 """Characters of broken arguments that the model is shown again."""
 
@@ -59,11 +60,11 @@ class MessageWriter:
         broken = _broken_calls(messages)
         wire = [part for message in messages for part in self._wire(message, broken)]
         if not self.info.get("empty_content", True):
-            wire = [filled for part in wire if (filled := _filled(part)) is not None]
+            wire = [rest for part in wire if (rest := filled(part)) is not None]
         alternate = self.info.get("alternate_roles", False)
         if alternate or not self.info.get("multiple_system_messages", True):
-            wire = _with_one_system_message(wire)
-        return _alternating(wire, prefixed=self.add_name_prefixes) if alternate else wire
+            wire = with_one_system_message(wire)
+        return alternating(wire, prefixed=self.add_name_prefixes) if alternate else wire
 
     def _wire(self, message: LLMMessage, broken: dict[str, str]) -> list[Json]:
         match message:
@@ -79,7 +80,7 @@ class MessageWriter:
                 assert_never(message)
 
     def _user(self, message: UserMessage) -> Json:
-        prefix = _prefix(message.source) if self.add_name_prefixes else ""
+        prefix = prefix_of(message.source) if self.add_name_prefixes else ""
         wire: Json = {"role": "user", "content": self._user_content(message.content, prefix)}
         if self.include_name_in_message and (name := normalize_name(message.source)):
             wire["name"] = name
@@ -93,7 +94,7 @@ class MessageWriter:
                 f"The model {self.model!r} does not accept images; choose one that does, or set "
                 "model_info['vision'] = True."
             )
-        parts = [_part(part) for part in content]
+        parts = [content_part(part) for part in content]
         return [{"type": "text", "text": prefix}, *parts] if prefix else parts
 
     def _assistant(self, message: AssistantMessage) -> Json:
@@ -118,16 +119,6 @@ class MessageWriter:
 def normalize_name(name: str) -> str:
     """A name as the API takes it: letters, digits, `_` and `-`, at most 64 of them."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64]
-
-
-def _prefix(source: str) -> str:
-    return f"{source} said:\n"
-
-
-def _part(part: str | Image) -> Json:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    return {"type": "image_url", "image_url": {"url": part.data_uri, "detail": "auto"}}
 
 
 def _broken_calls(messages: Sequence[LLMMessage]) -> dict[str, str]:
@@ -166,81 +157,3 @@ def _hint(arguments: str) -> str:
         "\nThe arguments of this call are too large or nested too deeply to be repeated, so they"
         f" are shown as {{}} above. You wrote: {cut}"
     )
-
-
-def _filled(part: Json) -> Json | None:
-    """The message without empty content; None if nothing is left to send."""
-    content: Any = part["content"]
-    if isinstance(content, list):
-        texts = cast("list[Json]", content)
-        kept = [item for item in texts if item["type"] != "text" or item["text"].strip()]
-        return {**part, "content": kept or _EMPTY}
-    if content and content.strip():
-        return part
-    if part["role"] == "system":
-        return None
-    if "tool_calls" in part:
-        return {key: value for key, value in part.items() if key != "content"}
-    return {**part, "content": _EMPTY}
-
-
-def _with_one_system_message(wire: Sequence[Json]) -> list[Json]:
-    system = [part["content"] for part in wire if part["role"] == "system"]
-    rest = [part for part in wire if part["role"] != "system"]
-    return [{"role": "system", "content": "\n".join(system)}, *rest] if system else rest
-
-
-def _alternating(wire: Sequence[Json], *, prefixed: bool) -> list[Json]:
-    """The turns of user and assistant one after the other, from the user's to the user's.
-
-    Args:
-        wire: A conversation with at most one system message, which is the first.
-        prefixed: The texts already begin with their author.
-    """
-    out: list[Json] = []
-    for part in wire:
-        before = out[-1] if out else {"role": None}
-        match before["role"], part["role"]:
-            case ("user", "user"):
-                out[-1] = _joined_users(before, part, prefixed=prefixed)
-            case ("tool", "user"):
-                out += [{"role": "assistant", "content": _DONE}, part]
-            case ("assistant", "assistant") if "tool_calls" not in before:
-                out[-1] = {**before, **part, "content": _joined(before, part)}
-            case (None | "system", "assistant"):
-                out += [{"role": "user", "content": _GO_ON}, part]
-            case _:
-                out.append(part)
-    last = out[-1] if out else {"role": "system"}
-    if last["role"] in ("assistant", "system") and "tool_calls" not in last:
-        out.append({"role": "user", "content": _GO_ON})
-    return out
-
-
-def _joined_users(first: Json, second: Json, *, prefixed: bool) -> Json:
-    """Two messages of users as one; the names of different ones go into the text."""
-    if first.get("name") == second.get("name"):
-        return {**first, "content": _joined(first, second)}
-    if not prefixed:
-        first, second = _with_prefix(first), _with_prefix(second)
-    return {"role": "user", "content": _joined(first, second)}
-
-
-def _with_prefix(part: Json) -> Json:
-    if "name" not in part:
-        return part
-    prefix = {"content": _prefix(part["name"])}
-    return {**part, "content": _joined(prefix, part, between="")}
-
-
-def _joined(first: Json, second: Json, *, between: str = "\n\n") -> str | list[Json]:
-    one, other = first.get("content"), second.get("content")
-    if not one or not other:
-        return one or other or ""
-    if isinstance(one, str) and isinstance(other, str):
-        return one + between + other
-    return [*_as_parts(one), *_as_parts(other)]
-
-
-def _as_parts(content: str | list[Json]) -> list[Json]:
-    return [_part(content)] if isinstance(content, str) else content

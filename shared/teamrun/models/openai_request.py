@@ -2,91 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cache
 from typing import Protocol, assert_never, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict  # pydantic reads typing's own only from 3.12 on
+from pydantic import BaseModel
 
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import LLMMessage
 from teamrun.models.base import ModelInfo, ToolChoice
+from teamrun.models.create_args import CreateArgs, checked
 from teamrun.models.openai_messages import MessageWriter, normalize_name
 from teamrun.models.structured import response_format, strict_schema
 from teamrun.tools.schema import ToolSchema
-from teamrun.validation import misfits
 
 __all__ = [
-    "CreateArgs",
     "HasSchema",
     "Request",
     "RequestBuilder",
     "ToolNames",
-    "checked",
     "normalize_name",
     "schema_of",
 ]
 
 Json = JsonObject
-
-
-@with_config(ConfigDict(extra="forbid"))
-class CreateArgs(TypedDict, total=False):
-    """The arguments of a chat completion besides messages and tools, under OpenAI's names."""
-
-    temperature: float | None
-    max_tokens: int | None
-    max_completion_tokens: int | None
-    top_p: float | None
-    seed: int | None
-    stop: str | list[str] | None
-    n: int | None
-    frequency_penalty: float | None
-    presence_penalty: float | None
-    logit_bias: dict[str, int] | None
-    logprobs: bool | None
-    top_logprobs: int | None
-    parallel_tool_calls: bool | None
-    reasoning_effort: str | None
-    verbosity: str | None
-    response_format: Json | type[BaseModel] | None
-    stream_options: Json | None
-    service_tier: str | None
-    store: bool | None
-    metadata: dict[str, str] | None
-    user: str | None
-    safety_identifier: str | None
-    prompt_cache_key: str | None
-    extra_body: Json | None
-    """For arguments of compatible servers beyond OpenAI's."""
-
-
-def checked(args: JsonMapping) -> CreateArgs:
-    """The arguments, if all of them exist and have the right type.
-
-    Raises:
-        UsageError: One does not; the message names it.
-    """
-    for name in args:
-        if name not in CreateArgs.__annotations__:
-            close = get_close_matches(name, CreateArgs.__annotations__, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "give it within extra_body=."
-            raise UsageError(f"A chat completion takes no argument {name!r}; {hint}", argument=name)
-    try:
-        return _create_args().validate_python(args)
-    except ValidationError as error:
-        first = misfits(error, args)[0]
-        name = ".".join(map(str, first.path))
-        raise UsageError(
-            first.sentence(f"The argument {name!r}"), argument=str(first.path[0])
-        ) from error
-
-
-@cache
-def _create_args() -> TypeAdapter[CreateArgs]:  # made at first use: a cold start need not pay
-    return TypeAdapter(CreateArgs)
 
 
 @runtime_checkable

@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol
 
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
+from teamrun.models.create_args import CreateArgs
 from teamrun.models.makers import Access, access_to
-from teamrun.models.openai_request import CreateArgs
 from teamrun.models.options import (
     AzureOpenAIOptions,
     OpenAIOptions,

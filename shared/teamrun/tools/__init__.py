@@ -11,15 +11,13 @@ from teamrun.tools.context import (
     use_artifacts,
 )
 from teamrun.tools.function import FunctionTool
+from teamrun.tools.result import ImageResultContent, TextResultContent, ToolResult
 from teamrun.tools.schema import ParametersSchema, ToolSchema
 from teamrun.tools.workbench import (
-    ImageResultContent,
     StaticStreamWorkbench,
     StaticWorkbench,
     StreamWorkbench,
-    TextResultContent,
     ToolOverride,
-    ToolResult,
     Workbench,
 )
 

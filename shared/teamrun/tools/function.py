@@ -6,30 +6,19 @@ import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, nullcontext
 from datetime import timedelta
-from types import UnionType
-from typing import (
-    Annotated,
-    Any,
-    Final,
-    NamedTuple,
-    Union,
-    cast,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Any, Final, cast
 
-from pydantic import BaseModel, Field, PydanticUserError, TypeAdapter, create_model
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, PydanticUserError
 
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.patience import Expired, within
-from teamrun.errors import ToolError, ToolTimeout, UsageError
+from teamrun.errors import ToolError, ToolTimeout
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.tools.arguments import checked_arguments
 from teamrun.tools.base import BaseTool, Effects, OnLost, OnUnknown, Session
 from teamrun.tools.context import ToolContext
+from teamrun.tools.signature import function_name, inner_function, read_signature, without_schema
 from teamrun.tools.threads import run_in_thread
 
 __all__ = ["MAX_YIELDED", "FunctionTool"]
@@ -39,19 +28,6 @@ MAX_YIELDED: Final = 100_000
 
 _NO_ITERATORS: Final = frozenset({type(None), bool, int, float, str, list, dict})
 """Types of most results. To check one against two abstract classes costs as much as a call."""
-
-
-class _Signature(NamedTuple):
-    args_type: type[BaseModel]
-    arguments: tuple[tuple[str, str], ...]
-    """Name of the field and name of the parameter."""
-    injected: tuple[tuple[str, type], ...]
-    """Name and kind of each parameter that is filled in here."""
-    hints: JsonMapping
-
-    @property
-    def returns(self) -> Any:
-        return self.hints.get("return")
 
 
 class FunctionTool(BaseTool[BaseModel, Any]):
@@ -97,18 +73,18 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         on_lost: OnLost = "tell",
         needs_approval: bool = False,
     ) -> None:
-        signature = _read_signature(func)
+        signature = read_signature(func)
         try:
             super().__init__(
                 signature.args_type,
                 signature.returns,
-                name or _name_of(func),
-                inspect.getdoc(_inner(func)) or "" if description is None else description,
+                name or function_name(func),
+                inspect.getdoc(inner_function(func)) or "" if description is None else description,
                 strict,
             )
         except PydanticUserError as error:
             hints = {name: signature.hints[name] for _, name in signature.arguments}
-            raise _without_schema(_name_of(func), hints, error) from error
+            raise without_schema(function_name(func), hints, error) from error
         self._func = func
         self._is_async = inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(
             type(func).__call__
@@ -238,126 +214,3 @@ class FunctionTool(BaseTool[BaseModel, Any]):
     async def load_state_json(self, state: JsonMapping) -> None:
         """Continue with that state."""
         self._state = dict(state)
-
-
-def _inner(func: Callable[..., Any]) -> Callable[..., Any]:
-    return cast("functools.partial[Any]", func).func if _is_partial(func) else func
-
-
-def _is_partial(func: Callable[..., Any]) -> bool:
-    return isinstance(func, functools.partial)
-
-
-def _name_of(func: Callable[..., Any]) -> str:
-    inner = _inner(func)
-    return str(getattr(inner, "__name__", type(inner).__name__))
-
-
-def _read_signature(func: Callable[..., Any]) -> _Signature:
-    inner = _inner(func)
-    annotated = inner if inspect.isroutine(inner) else type(inner).__call__
-    try:
-        hints = get_type_hints(annotated, include_extras=True)
-    except (NameError, TypeError, SyntaxError) as error:
-        raise UsageError(
-            f"Function {_name_of(func)!r} cannot be a tool: its annotations cannot be read "
-            f"({error}). Import the names that they use at the top of the module."
-        ) from error
-    fields: JsonObject = {}
-    arguments: list[tuple[str, str]] = []
-    injected: list[tuple[str, type]] = []
-    for name, parameter in inspect.signature(func).parameters.items():
-        special = _injected(name, hints.get(name))
-        if special is not None:
-            injected.append((name, special))
-            continue
-        _check_parameter(_name_of(func), parameter, annotated=name in hints)
-        field, definition = _field(name, hints[name], parameter)
-        fields[field] = definition
-        arguments.append((field, name))
-    try:
-        args_type = create_model(f"{_name_of(func)}args", **fields)
-    except (PydanticUserError, NameError) as error:
-        asked = {name: hints[name] for _, name in arguments}
-        raise _without_schema(_name_of(func), asked, error) from error
-    return _Signature(
-        args_type=args_type,
-        arguments=tuple(arguments),
-        injected=tuple(injected),
-        hints=hints,
-    )
-
-
-def _without_schema(func: str, hints: JsonMapping, error: Exception) -> UsageError:
-    """The error for parameters that JSON Schema cannot describe."""
-    named = [f"{name!r} ({_type_name(hint)})" for name, hint in hints.items() if _is_opaque(hint)]
-    which = f"the type of parameter {', '.join(named)}" if named else "its parameters"
-    cause = str(error).partition("\n")[0].partition(". ")[0]
-    return UsageError(
-        f"Function {func!r} cannot be a tool: {which} has no JSON schema. Use str, int, float, "
-        "bool, list, dict, Literal, a dataclass, a TypedDict (from typing_extensions before Python "
-        f"3.12) or a pydantic model. ({cause})"
-    )
-
-
-def _is_opaque(hint: Any) -> bool:
-    try:
-        TypeAdapter(hint).json_schema()
-    except (PydanticUserError, NameError):
-        return True
-    return False
-
-
-def _type_name(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) else str(hint)
-
-
-def _check_parameter(func: str, parameter: inspect.Parameter, *, annotated: bool) -> None:
-    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        problem = f"a model cannot fill {str(parameter)!r}; name each parameter."
-    elif parameter.kind is parameter.POSITIONAL_ONLY:
-        problem = f"parameter {parameter.name!r} is positional only; remove the '/'."
-    elif not annotated:
-        problem = (
-            f"parameter {parameter.name!r} has no type annotation, so its schema is not known."
-        )
-    else:
-        return
-    raise UsageError(
-        f"Function {func!r} cannot be a tool: {problem}", function=func, parameter=parameter.name
-    )
-
-
-def _injected(name: str, hint: Any) -> type | None:
-    kinds = _alternatives(hint)
-    for special in (CancellationToken, ToolContext):
-        if special in kinds:
-            return special
-    return CancellationToken if name == "cancellation_token" else None
-
-
-def _alternatives(hint: Any) -> list[Any]:
-    """The types of a union, without what `Annotated` adds to them."""
-    if get_origin(hint) is Annotated:
-        return _alternatives(get_args(hint)[0])
-    if get_origin(hint) in (Union, UnionType):
-        return [kind for inner in get_args(hint) for kind in _alternatives(inner)]
-    return [hint]
-
-
-def _field(name: str, hint: Any, parameter: inspect.Parameter) -> tuple[str, tuple[Any, FieldInfo]]:
-    """The name of the parameter's field, and its type and details for `create_model`."""
-    details: JsonObject = {}
-    if get_origin(hint) is Annotated:
-        texts = [note for note in get_args(hint)[1:] if isinstance(note, str)]
-        details = {"description": texts[0]} if texts else {}
-    # Names that a pydantic class cannot have as a field: they are data, not our choice.
-    taken = name.startswith(("_", "model_")) or hasattr(BaseModel, name)
-    if taken:
-        details["alias"] = name
-    given = parameter.default
-    if isinstance(given, FieldInfo):  # `= Field(7, description="...")`, as in a pydantic class
-        hint = Annotated[hint, given]
-    elif given is not parameter.empty:
-        details["default"] = given
-    return (f"argument_{name}" if taken else name), (hint, Field(**details))

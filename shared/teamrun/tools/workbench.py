@@ -5,9 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Any, Self, cast
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from teamrun.core.cancel_scope import cancelled_by, is_failure_of_work
 from teamrun.core.cancellation import CancellationToken
@@ -15,64 +15,18 @@ from teamrun.core.saved import Loading, load_all
 from teamrun.errors import FatalToolError
 from teamrun.json_types import JsonMapping
 from teamrun.messages.chat import BaseMessage
-from teamrun.messages.image import Image
-from teamrun.messages.recordable import exception_text
 from teamrun.tools.approval import with_approval
 from teamrun.tools.base import StreamTool, Tool
+from teamrun.tools.result import ToolResult, error_text, text_result
 from teamrun.tools.schema import ToolSchema
 
 __all__ = [
-    "ImageResultContent",
-    "ResultContent",
     "StaticStreamWorkbench",
     "StaticWorkbench",
     "StreamWorkbench",
-    "TextResultContent",
     "ToolOverride",
-    "ToolResult",
     "Workbench",
-    "error_text",
 ]
-
-
-class TextResultContent(BaseModel, defer_build=True):
-    """Text of a tool's result."""
-
-    type: Literal["TextResultContent"] = "TextResultContent"
-    content: str
-
-
-class ImageResultContent(BaseModel, defer_build=True):
-    """An image of a tool's result."""
-
-    type: Literal["ImageResultContent"] = "ImageResultContent"
-    content: Image
-
-
-ResultContent = Annotated[TextResultContent | ImageResultContent, Field(discriminator="type")]
-"""One part of a tool's result."""
-
-
-class ToolResult(BaseModel, defer_build=True):
-    """The result of a tool call."""
-
-    type: Literal["ToolResult"] = "ToolResult"
-    name: str
-    result: list[ResultContent]
-    is_error: bool = False
-
-    def to_text(self, replace_image: str | None = None) -> str:
-        """The parts as text, one to a line.
-
-        Args:
-            replace_image: The text in place of an image; by default its base64 data.
-        """
-        return "\n".join(
-            part.content
-            if isinstance(part, TextResultContent)
-            else replace_image or f"[Image: {part.content.to_base64()}]"
-            for part in self.result
-        )
 
 
 class ToolOverride(BaseModel, defer_build=True):
@@ -80,14 +34,6 @@ class ToolOverride(BaseModel, defer_build=True):
 
     name: str | None = None
     description: str | None = None
-
-
-def error_text(error: BaseException) -> str:
-    """The text of an exception for the model; of a group, the texts of all."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return "\n".join(error_text(part) for part in group.exceptions)
-    return exception_text(error)
 
 
 class Workbench(ABC):
@@ -206,18 +152,18 @@ class StaticWorkbench(Workbench):
         """Call a tool; an exception becomes a result with `is_error`."""
         tool = self._by_name.get(name)
         if tool is None:
-            return _text_result(name, f"Tool {name} not found.", is_error=True)
+            return text_result(name, f"Tool {name} not found.", is_error=True)
         caller = asyncio.current_task()
         with cancelled_by(cancellation_token):
             try:
                 value = await tool.run_json(arguments or {}, cancellation_token, call_id=call_id)
-                return _text_result(name, tool.return_value_as_string(value))
+                return text_result(name, tool.return_value_as_string(value))
             except FatalToolError:
                 raise
             except BaseException as error:
                 if not is_failure_of_work(error, cancellation_token, caller=caller):
                     raise
-                return _text_result(name, error_text(error), is_error=True)
+                return text_result(name, error_text(error), is_error=True)
 
     async def save_state(self) -> JsonMapping:
         """The state of each tool by its own name."""
@@ -263,13 +209,13 @@ class StaticStreamWorkbench(StaticWorkbench, StreamWorkbench):
                         yield value
                     else:
                         held.append(value)
-            result = _text_result(name, tool.return_value_as_string(value))
+            result = text_result(name, tool.return_value_as_string(value))
         except FatalToolError:
             raise
         except BaseException as error:
             if not is_failure_of_work(error, cancellation_token):
                 raise
-            result = _text_result(name, error_text(error), is_error=True)
+            result = text_result(name, error_text(error), is_error=True)
         yield result
 
 
@@ -279,8 +225,3 @@ def _presented(tool: Tool, override: ToolOverride | None) -> ToolSchema:
         return schema
     changes = override.model_dump(exclude_none=True)
     return cast("ToolSchema", {**schema, **changes})
-
-
-def _text_result(name: str, text: str, *, is_error: bool = False) -> ToolResult:
-    content = TextResultContent(content=text)
-    return ToolResult(name=name, result=[content], is_error=is_error)

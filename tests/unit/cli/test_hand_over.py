@@ -3,7 +3,7 @@
 import pytest
 
 from teamrun.cli import hand_over
-from teamrun.cli.serving.service import ServeSettings, with_port
+from teamrun.cli.serving.settings import ServeSettings, with_port
 from teamrun.errors import MissingPackage
 
 

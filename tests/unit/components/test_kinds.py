@@ -18,14 +18,8 @@ from teamrun.components.definitions.base import (
     TeamDefinition,
 )
 from teamrun.components.definitions.contexts import CONTEXTS
-from teamrun.components.definitions.kinds import (
-    AGENTS,
-    CONDITIONS,
-    TEAMS,
-    AgentKind,
-    Kind,
-    load,
-)
+from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, TEAMS
+from teamrun.components.definitions.table import AgentKind, Kind, load
 from teamrun.components.definitions.tools import TOOLS
 
 ROWS: list[Kind] = [*AGENTS, *TEAMS, *CONDITIONS]

@@ -23,9 +23,9 @@ from teamrun.messages.recordable import (
     encodable,
     exception_text,
     recordable,
-    recordable_result,
     reportable,
 )
+from teamrun.messages.recordable_result import recordable_result
 
 TEXT = st.text(st.characters())  # surrogates included
 NUMBERS = st.integers() | st.floats() | st.integers(min_value=2**64, max_value=10**400)

@@ -18,7 +18,8 @@ from teamrun.messages.llm import (
     UserMessage,
 )
 from teamrun.models.base import ModelInfo
-from teamrun.models.openai_request import RequestBuilder, checked, normalize_name, schema_of
+from teamrun.models.create_args import checked
+from teamrun.models.openai_request import RequestBuilder, normalize_name, schema_of
 from teamrun.tools.schema import ToolSchema
 
 ABLE = ModelInfo(

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import errno
 import os
 import signal
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -13,15 +11,13 @@ import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-from pydantic import Field
-
 from teamrun.cli.serving import valkey
 from teamrun.cli.serving.lock import FolderLock
+from teamrun.cli.serving.settings import ServeSettings, check_port
 from teamrun.cli.serving.supervisor import Program, Supervisor
 from teamrun.errors import UsageError
-from teamrun.settings import CommonSettings
 
-__all__ = ["ServeSettings", "serve", "with_port"]
+__all__ = ["serve"]
 
 SLOW_START_S = 20.0
 FIRST_START_BYTES = 65_536
@@ -30,25 +26,6 @@ FIRST_START_BYTES = 65_536
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 CHILD = (sys.executable, "-m", "teamrun.cli.serving.child")
-
-
-class ServeSettings(CommonSettings):
-    """The settings of `teamrun serve` and its children."""
-
-    host: str = "127.0.0.1"
-    """The address of the HTTP API."""
-
-    port: int = Field(default=8080, ge=0, le=65_535)
-    """The port of the HTTP API; 0 takes a free one."""
-
-    grace_seconds: float = Field(default=5.0, ge=0, le=3600)
-    """Time for calls in progress to complete at the end."""
-
-    @property
-    def url(self) -> str:
-        """The URL of the API for clients on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 async def serve(
@@ -69,7 +46,7 @@ async def serve(
     with _writable(folder):
         lock = FolderLock(folder)
     lock.acquire()
-    _check_port(settings)
+    check_port(settings)
     with _writable(folder):
         _prepare(folder)
     supervisor = Supervisor(grace_s=settings.grace_seconds + 20)
@@ -109,48 +86,6 @@ def _prepare(folder: Path) -> None:
     finally:
         probe.unlink(missing_ok=True)
     ignore.write_text("*\n", encoding="utf-8")
-
-
-def with_port(settings: ServeSettings) -> ServeSettings:
-    """The settings, with the number of a free port in place of 0.
-
-    It is chosen here and not by the API, so that an API which is started again has the same URL.
-    """
-    if settings.port != 0:
-        return settings
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        try:
-            probe.bind((settings.host, 0))
-        except OSError:
-            return settings  # `serve` reports the address
-        return settings.model_copy(update={"port": probe.getsockname()[1]})
-
-
-def _check_port(settings: ServeSettings) -> None:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        if sys.platform != "win32":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise UsageError(_port_fault(error, host=settings.host, port=settings.port)) from error
-
-
-def _port_fault(error: OSError, *, host: str, port: int) -> str:
-    """Why nothing can listen there, and what to do about it."""
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"Port {port} is already in use on {host}. Stop the program that uses it, or choose "
-            "another port with --port or TEAMRUN_PORT."
-        )
-    if error.errno == errno.EACCES:
-        return f"Port {port} needs more rights. Choose one above 1023 with --port or TEAMRUN_PORT."
-    return (
-        f"{host} is not an address of this machine ({error.strerror}). Choose another one with "
-        "--host or TEAMRUN_HOST."
-    )
 
 
 class _Users:

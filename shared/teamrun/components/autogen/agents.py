@@ -7,7 +7,8 @@ from teamrun.components.autogen.components import model_profile, tool_names, unw
 from teamrun.components.definitions.agents import AssistantDefinition, UserProxyDefinition
 from teamrun.components.definitions.base import AgentDefinition
 from teamrun.components.definitions.contexts import ContextDefinition
-from teamrun.components.definitions.kinds import AGENTS, load
+from teamrun.components.definitions.kinds import AGENTS
+from teamrun.components.definitions.table import load
 from teamrun.components.reading.agents import read_handoffs
 from teamrun.components.reading.fields import construct, read_fields
 from teamrun.components.reading.mentions import check_handoffs

@@ -6,9 +6,9 @@ The match is exact: a provider is looked up in these tables and never imported.
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-from teamrun.components.definitions import kinds
 from teamrun.components.definitions.contexts import CONTEXTS
-from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, TEAMS, Table
+from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, TEAMS
+from teamrun.components.definitions.table import KindT, Table
 from teamrun.components.definitions.tools import TOOLS
 from teamrun.models.providers import PLANNED, PROVIDERS
 
@@ -31,7 +31,7 @@ class Known(NamedTuple):
     """The highest version of the component that can be read."""
 
 
-def _known(table: Table[kinds.KindT]) -> dict[str, Known]:
+def _known(table: Table[KindT]) -> dict[str, Known]:
     return {path: Known(row.type, row.version) for path, row in table.by_provider.items()}
 
 

@@ -1,7 +1,8 @@
 """Termination conditions built from the canonical form."""
 
 from teamrun.components.definitions.base import ConditionDefinition
-from teamrun.components.definitions.kinds import CONDITIONS, load
+from teamrun.components.definitions.kinds import CONDITIONS
+from teamrun.components.definitions.table import load
 from teamrun.conditions import TerminationCondition
 
 __all__ = ["build_condition"]

@@ -17,7 +17,8 @@ from teamrun.components.definitions.base import (
     TeamDefinition,
 )
 from teamrun.components.definitions.contexts import CONTEXTS, ContextDefinition
-from teamrun.components.definitions.kinds import AGENTS, TEAMS, load
+from teamrun.components.definitions.kinds import AGENTS, TEAMS
+from teamrun.components.definitions.table import load
 from teamrun.components.definitions.teams import RoundRobinDefinition, SelectorDefinition
 from teamrun.context import ChatCompletionContext
 from teamrun.core.protocols import ChatAgent, Team

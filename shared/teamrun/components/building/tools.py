@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from teamrun.components.building.operator_code import ImportFailed, OperatorCode
 from teamrun.components.definitions.digest import digest
-from teamrun.components.definitions.kinds import load
+from teamrun.components.definitions.table import load
 from teamrun.components.definitions.tools import TOOLS, ToolEntry
 from teamrun.components.reading.problems import did_you_mean, ended, listed
 from teamrun.errors import DefinitionError, UsageError

@@ -12,7 +12,8 @@ from teamrun.components.definitions.agents import (
 from teamrun.components.definitions.base import AgentDefinition
 from teamrun.components.definitions.contexts import ContextDefinition
 from teamrun.components.definitions.custom_agents import DOTTED, CustomAgentEntry
-from teamrun.components.definitions.kinds import AGENTS, load
+from teamrun.components.definitions.kinds import AGENTS
+from teamrun.components.definitions.table import load
 from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
 from teamrun.components.reading.mentions import check_handoffs
 from teamrun.components.reading.people import check_person

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from teamrun.components.definitions.base import ConditionDefinition
 from teamrun.components.definitions.conditions import OrDefinition
-from teamrun.components.definitions.kinds import CONDITIONS, ConditionKind
+from teamrun.components.definitions.kinds import CONDITIONS
+from teamrun.components.definitions.table import ConditionKind
 from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
 from teamrun.components.reading.mentions import Mention
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown

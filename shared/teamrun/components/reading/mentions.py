@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from teamrun.components.definitions.agents import AssistantDefinition, HandoffDefinition
 from teamrun.components.definitions.base import BaseTeamDefinition, ParticipantDefinition
-from teamrun.components.definitions.kinds import MentionKind
+from teamrun.components.definitions.table import MentionKind
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.reading.scope import Member
 

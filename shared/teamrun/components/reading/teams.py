@@ -5,7 +5,8 @@ from typing import Any, Final, NamedTuple, cast
 
 from teamrun.components.definitions.base import ConditionDefinition
 from teamrun.components.definitions.contexts import ContextDefinition
-from teamrun.components.definitions.kinds import AGENTS, TEAMS, TeamKind
+from teamrun.components.definitions.kinds import AGENTS, TEAMS
+from teamrun.components.definitions.table import TeamKind
 from teamrun.components.reading.agents import read_agent, read_context
 from teamrun.components.reading.conditions import ConditionReader
 from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields

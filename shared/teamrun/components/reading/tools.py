@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from teamrun.components.definitions.base import ToolName
 from teamrun.components.definitions.custom_agents import DOTTED
-from teamrun.components.definitions.kinds import load
+from teamrun.components.definitions.table import load
 from teamrun.components.definitions.tools import PLANNED_TOOLS, TOOLS, ToolEntry
 from teamrun.components.reading.fields import as_object, construct, read_fields
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown

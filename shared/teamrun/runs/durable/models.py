@@ -11,7 +11,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage
-from teamrun.messages.recordable import recordable_result
+from teamrun.messages.recordable_result import recordable_result
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.models.prices import Price
 from teamrun.models.retry import broken_off, on_retry

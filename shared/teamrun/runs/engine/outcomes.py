@@ -11,13 +11,8 @@ from teamrun.core.call import CallInfo
 from teamrun.errors import ModelError, TeamrunError, Unrecordable
 from teamrun.json_types import JsonObject
 from teamrun.messages.llm import CreateResult
-from teamrun.messages.recordable import (
-    encodable,
-    exception_text,
-    recordable,
-    recordable_result,
-    reportable,
-)
+from teamrun.messages.recordable import encodable, exception_text, recordable, reportable
+from teamrun.messages.recordable_result import recordable_result
 from teamrun.runs.engine.protocol import Outcome
 from teamrun.runs.log.entries import ErrorRecord
 

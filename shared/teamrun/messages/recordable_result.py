@@ -1,0 +1,91 @@
+"""Answers of models in a form that a log can store."""
+
+from typing import Any, cast, get_args
+
+from teamrun.errors import Unrecordable
+from teamrun.messages.llm import CreateResult, FinishReason, FunctionCall, RequestUsage
+from teamrun.messages.recordable import MAX_SIZE, encodable, exception_text, recordable
+
+__all__ = ["recordable_result"]
+
+_FINISH_REASONS = frozenset(get_args(FinishReason))
+
+
+def recordable_result(result: CreateResult) -> CreateResult:
+    """A model's answer in a form that the log can store: the same object if it needs no change.
+
+    Token counts that are no natural numbers become 0: an answer is not lost for its statistics.
+
+    Raises:
+        Unrecordable: It is too large or too deep, or is no answer at all.
+    """
+    if _is_sound(result):
+        return result
+    data = recordable(result)
+    try:
+        data["usage"] = {
+            name: count if _is_count(count) else 0 for name, count in data["usage"].items()
+        }
+        return CreateResult.model_validate(data)
+    except Exception as error:  # a custom client may have returned anything
+        name = type(result).__name__
+        raise Unrecordable(
+            f"The model client returned a {name} that is no valid CreateResult: "
+            f"{exception_text(error)}"
+        ) from error
+
+
+def _is_sound(result: CreateResult) -> bool:
+    """Whether an answer can be recorded as it is; False means: look closer.
+
+    Nothing is taken for granted: `model_construct` checks no types. Written out, because each model
+    call of a run has its answer checked.
+    """
+    if type(result) is not CreateResult or result.finish_reason not in _FINISH_REASONS:
+        return False
+    values = result.__dict__
+    content, usage = values.get("content"), values.get("usage")
+    return (
+        (_is_sound_text(content) or _are_sound_calls(content))
+        and type(usage) is RequestUsage
+        and _is_sound_usage(usage)
+        and type(values["cached"]) is bool
+        and values["logprobs"] is None
+        and values["provider_data"] is None
+        and (values["thought"] is None or _is_sound_text(values["thought"]))
+        and (values["model"] is None or _is_sound_text(values["model"]))
+    )
+
+
+def _is_sound_text(value: Any) -> bool:
+    return (
+        type(value) is str
+        and len(value) < MAX_SIZE
+        and (value.isascii() or encodable(value) is value)
+    )
+
+
+def _are_sound_calls(value: Any) -> bool:
+    if type(value) is not list:
+        return False
+    calls = cast("list[Any]", value)
+    return all(type(call) is FunctionCall and _is_sound_call(call) for call in calls)
+
+
+def _is_sound_call(call: FunctionCall) -> bool:
+    texts = (call.id, call.arguments, call.name)
+    return call.provider_data is None and all(map(_is_sound_text, texts))
+
+
+def _is_sound_usage(usage: RequestUsage) -> bool:
+    counts = (
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.cached_tokens,
+        usage.reasoning_tokens,
+    )
+    return all(map(_is_count, counts))
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
