@@ -9,7 +9,22 @@ from teamrun.core import AnyMessage, CancellationToken, Response
 from teamrun.messages import BaseChatMessage, TextMessage
 
 
-class Talker(BaseChatAgent):
+class Streamer(BaseChatAgent):
+    """The base of agents that answer with text, and only in a stream, as teams ask for it."""
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        return (TextMessage,)
+
+    async def on_messages(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> Response:
+        raise NotImplementedError  # teams stream
+
+
+class Talker(Streamer):
     """Says its lines in order, then `{name} {number}`; `before` is yielded ahead of each."""
 
     def __init__(
@@ -27,17 +42,6 @@ class Talker(BaseChatAgent):
         self.heard: list[list[str]] = []
         self.received: list[BaseChatMessage] = []
         self.log: list[str] = []
-
-    @property
-    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
-        return (TextMessage,)
-
-    async def on_messages(
-        self,
-        messages: Sequence[BaseChatMessage],
-        cancellation_token: CancellationToken | None = None,
-    ) -> Response:
-        raise NotImplementedError  # teams stream
 
     async def on_messages_stream(
         self,

@@ -17,7 +17,7 @@ from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.estimate import estimate_tokens
 from teamrun.tools.schema import ToolSchema
 
-__all__ = ["ChatCompletionClient", "ModelInfo", "ToolChoice"]
+__all__ = ["CallOptions", "ChatCompletionClient", "ModelInfo", "ToolChoice"]
 
 
 class ModelInfo(TypedDict, total=False):
@@ -40,6 +40,20 @@ class ModelInfo(TypedDict, total=False):
 
 ToolChoice = ToolSchema | Literal["auto", "required", "none"]
 """Which tools the model may, must or must not call; a schema forces that one tool."""
+
+
+class CallOptions(TypedDict, total=False):
+    """The arguments of `create` and `create_stream` besides the messages.
+
+    For `**options: Unpack[CallOptions]` in a class of which no subclass names them again: type
+    checkers accept no named parameters in its place.
+    """
+
+    tools: Sequence[ToolSchema]
+    tool_choice: ToolChoice
+    json_output: bool | type[BaseModel] | None
+    extra_create_args: JsonMapping | None
+    cancellation_token: CancellationToken | None
 
 
 class ChatCompletionClient(ABC):

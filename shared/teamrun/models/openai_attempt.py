@@ -7,17 +7,15 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
+from typing import Unpack
 
-from pydantic import BaseModel
-
-from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
-from teamrun.models.base import ChatCompletionClient, ModelInfo, ToolChoice
+from teamrun.models.base import CallOptions, ChatCompletionClient, ModelInfo
 from teamrun.models.families import context_window
 from teamrun.models.openai_calls import Connect, OpenAICalls
-from teamrun.models.openai_request import RequestBuilder
+from teamrun.models.openai_request import Request, RequestBuilder
 from teamrun.tools.schema import ToolSchema
 
 __all__ = ["OpenAIAttempt"]
@@ -55,12 +53,7 @@ class OpenAIAttempt(ChatCompletionClient):
     async def create(
         self,
         messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[ToolSchema] = (),
-        tool_choice: ToolChoice = "auto",
-        json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: JsonMapping | None = None,
-        cancellation_token: CancellationToken | None = None,
+        **options: Unpack[CallOptions],
     ) -> CreateResult:
         """Send one request.
 
@@ -68,25 +61,14 @@ class OpenAIAttempt(ChatCompletionClient):
             ModelError: The request failed.
             UsageError: The model does not support the request.
         """
-        request = self._requests.build(
-            messages,
-            tools=tools,
-            tool_choice=tool_choice,
-            json_output=json_output,
-            extra=extra_create_args or {},
-        )
+        request, token = self._request(messages, options), options.get("cancellation_token")
         request.body.pop("stream_options", None)
-        return self._counted(await self._calls.create(request, cancellation_token))
+        return self._counted(await self._calls.create(request, token))
 
     async def create_stream(
         self,
         messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[ToolSchema] = (),
-        tool_choice: ToolChoice = "auto",
-        json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: JsonMapping | None = None,
-        cancellation_token: CancellationToken | None = None,
+        **options: Unpack[CallOptions],
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Send one request; without `stream_options`, a second one if the server refused them.
 
@@ -94,18 +76,12 @@ class OpenAIAttempt(ChatCompletionClient):
             ModelError: The request failed, or its answer ended early.
             UsageError: The model does not support the request.
         """
-        request = self._requests.build(
-            messages,
-            tools=tools,
-            tool_choice=tool_choice,
-            json_output=json_output,
-            extra=extra_create_args or {},
-        )
+        request, token = self._request(messages, options), options.get("cancellation_token")
         self._set_stream_options(request.body)
         spoken = False
         while True:
             try:
-                async with aclosing(self._calls.stream(request, cancellation_token)) as pieces:
+                async with aclosing(self._calls.stream(request, token)) as pieces:
                     async for piece in pieces:
                         spoken = True
                         yield piece if isinstance(piece, str) else self._counted(piece)
@@ -132,6 +108,15 @@ class OpenAIAttempt(ChatCompletionClient):
     ) -> int:
         """An estimate of the room left in the model's window, in tokens."""
         return context_window(self._requests.model) - self.count_tokens(messages, tools=tools)
+
+    def _request(self, messages: Sequence[LLMMessage], options: CallOptions) -> Request:
+        return self._requests.build(
+            messages,
+            tools=options.get("tools", ()),
+            tool_choice=options.get("tool_choice", "auto"),
+            json_output=options.get("json_output"),
+            extra=options.get("extra_create_args") or {},
+        )
 
     def _set_stream_options(self, body: JsonObject) -> None:
         """A call's options replace the client's one by one; what is false is left out."""

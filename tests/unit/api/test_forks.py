@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-from tests.support.api import World, key, serve, world
-
-BODIES: dict[str, dict[str, Any]] = {"fork": {"after_seq": 1}, "retry": {"from": "start"}}
+from tests.support.api import World, serve, world
+from tests.unit.api.test_actions import NEW_RUNS
 
 UNWRITTEN: dict[str, Any] = {
     "type": "round_robin_group_chat",
@@ -26,12 +25,12 @@ async def events(w: World, run_id: str) -> list[dict[str, Any]]:
     return (await w.client.get(f"/v1/runs/{run_id}/events?limit=999")).json()["data"]
 
 
-@pytest.mark.parametrize("route", BODIES)
+@pytest.mark.parametrize("route", NEW_RUNS)
 def test_the_answer_is_202_with_a_new_run_and_its_place(route: str) -> None:
     async def scenario() -> None:
         async with world() as w:
             run_id = await w.ended(metadata={"customer": "42"})
-            answer = await w.client.post(f"/v1/runs/{run_id}/{route}", json=BODIES[route])
+            answer = await w.client.post(f"/v1/runs/{run_id}/{route}", json=NEW_RUNS[route])
             run = answer.json()
             assert (answer.status_code, answer.headers["retry-after"]) == (202, "1")
             assert answer.headers["location"] == f"/v1/runs/{run['id']}" == run["urls"]["self"]
@@ -108,8 +107,8 @@ def test_a_repeated_request_is_the_same_run_and_another_one_under_its_key_is_ref
     async def scenario() -> None:
         async with world() as w:
             url, headers = f"/v1/runs/{await failed(w)}/{route}", {"Idempotency-Key": "k"}
-            first = await w.client.post(url, json=BODIES[route], headers=headers)
-            again = await w.client.post(url, json=BODIES[route], headers=headers)
+            first = await w.client.post(url, json=NEW_RUNS[route], headers=headers)
+            again = await w.client.post(url, json=NEW_RUNS[route], headers=headers)
             assert (first.status_code, again.status_code) == (202, 202)
             assert "idempotency-replayed" not in first.headers
             assert again.headers["idempotency-replayed"] == "true"
@@ -174,44 +173,7 @@ def test_only_an_ended_run_is_retried() -> None:
             problem = answer.json()
             assert (answer.status_code, problem["code"]) == (409, "run_not_finished")
             assert (problem["run_id"], answer.headers["retry-after"]) == (run_id, "1")
-            forked = await w.client.post(f"/v1/runs/{run_id}/fork", json=BODIES["fork"])
+            forked = await w.client.post(f"/v1/runs/{run_id}/fork", json=NEW_RUNS["fork"])
             assert forked.status_code == 202, "a fork needs no end"
-
-    serve(scenario())
-
-
-@pytest.mark.parametrize("route", BODIES)
-def test_an_unknown_run_is_404_and_an_invalid_key_400(route: str) -> None:
-    async def scenario() -> None:
-        async with world() as w:
-            answer = await w.client.post(f"/v1/runs/run_0/{route}", json=BODIES[route])
-            assert (answer.status_code, answer.json()["code"]) == (404, "run_not_found")
-            url, headers = f"/v1/runs/{await w.ended()}/{route}", {"Idempotency-Key": "k" * 256}
-            answer = await w.client.post(url, json=BODIES[route], headers=headers)
-            assert (answer.status_code, answer.json()["code"]) == (400, "invalid_idempotency_key")
-
-    serve(scenario())
-
-
-@pytest.mark.parametrize("route", BODIES)
-def test_a_new_run_needs_the_scope_and_the_tenant(route: str) -> None:
-    async def scenario() -> None:
-        keys = [
-            key("write", "runs:write", name="a"),
-            key("read", "runs:read", name="b"),
-            key("other", "runs:write", name="c", tenant="other"),
-        ]
-        async with world(api_keys=tuple(keys)) as w:
-            submitted = await w.client.post(
-                "/v1/runs",
-                json={"team": "writers", "input": "Go"},
-                headers={"Authorization": "Bearer write"},
-            )
-            await w.execute()
-            url = f"/v1/runs/{submitted.json()['id']}/{route}"
-            for token, status in [("read", 403), ("other", 404), ("write", 202)]:
-                headers = {"Authorization": f"Bearer {token}"}
-                answer = await w.client.post(url, json=BODIES[route], headers=headers)
-                assert answer.status_code == status
 
     serve(scenario())

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.support.api import World, key, serve, world
+from tests.support.api import World, serve, world
 
 from teamrun.components.registry import Registry
 from teamrun.testing import ScriptedModel
@@ -324,63 +324,6 @@ def test_only_a_run_that_has_diverged_begins_anew() -> None:
             assert [fault["pointer"] for fault in problem["errors"]] == ["/from"]
             answer = await w.client.post(f"/v1/runs/{run_id}/resume", json={"from": "here"})
             assert (answer.status_code, answer.json()["status"]) == (202, "queued")
-
-    serve(scenario())
-
-
-BODIES: dict[str, Any] = {
-    "input": {"action_id": "a", "content": "x"},
-    "messages": {"content": "x"},
-    "pause": {},
-    "resume": {},
-}
-
-
-@pytest.mark.parametrize("route", BODIES)
-def test_a_run_that_has_ended_takes_no_word_more(route: str) -> None:
-    async def scenario() -> None:
-        async with world() as w:
-            run_id = await w.ended()
-            answer = await w.client.post(f"/v1/runs/{run_id}/{route}", json=BODIES[route])
-            problem = answer.json()
-            assert (answer.status_code, problem["code"]) == (409, "run_ended")
-            assert problem["run_id"] == run_id
-
-    serve(scenario())
-
-
-@pytest.mark.parametrize("route", BODIES)
-def test_an_unknown_run_is_404_and_an_invalid_key_400(route: str) -> None:
-    async def scenario() -> None:
-        async with world() as w:
-            answer = await w.client.post(f"/v1/runs/run_0/{route}", json=BODIES[route])
-            assert (answer.status_code, answer.json()["code"]) == (404, "run_not_found")
-            url, headers = f"/v1/runs/{await w.submit()}/{route}", {"Idempotency-Key": "k" * 256}
-            answer = await w.client.post(url, json=BODIES[route], headers=headers)
-            assert (answer.status_code, answer.json()["code"]) == (400, "invalid_idempotency_key")
-
-    serve(scenario())
-
-
-@pytest.mark.parametrize("route", BODIES)
-def test_speaking_to_a_run_needs_the_scope_and_the_tenant(route: str) -> None:
-    async def scenario() -> None:
-        keys = [
-            key("write", "runs:write", name="a"),
-            key("read", "runs:read", name="b"),
-            key("other", "runs:write", name="c", tenant="other"),
-        ]
-        async with world(api_keys=tuple(keys)) as w:
-            submitted = await w.client.post(
-                "/v1/runs",
-                json={"team": "writers", "input": "Go"},
-                headers={"Authorization": "Bearer write"},
-            )
-            url = f"/v1/runs/{submitted.json()['id']}/{route}"
-            for token, status in [("read", 403), ("other", 404)]:
-                headers = {"Authorization": f"Bearer {token}"}
-                answer = await w.client.post(url, json=BODIES[route], headers=headers)
-                assert answer.status_code == status
 
     serve(scenario())
 

@@ -6,10 +6,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
-from tests.support.talkers import Failing, Talker, texts
+from tests.support.talkers import Failing, Streamer, Talker, texts
 
 from teamrun.agents import AssistantAgent
-from teamrun.agents.base import BaseChatAgent
 from teamrun.conditions import MaxMessageTermination
 from teamrun.core import AnyMessage, CancellationToken, Response, TaskResult
 from teamrun.core.protocols import Task
@@ -29,23 +28,12 @@ from teamrun.tools import TeamTool
 AnyTeam = RoundRobinGroupChat | SelectorGroupChat
 
 
-class Society(BaseChatAgent):
+class Society(Streamer):
     """An agent that passes its messages to a team, and answers with all of the team's messages."""
 
     def __init__(self, team: RoundRobinGroupChat) -> None:
         super().__init__("society", "A team that speaks as one.")
         self.team = team
-
-    @property
-    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
-        return (TextMessage,)
-
-    async def on_messages(
-        self,
-        messages: Sequence[BaseChatMessage],
-        cancellation_token: CancellationToken | None = None,
-    ) -> Response:
-        raise NotImplementedError  # teams stream
 
     async def on_messages_stream(
         self,

@@ -1,0 +1,37 @@
+"""An HTTP server on this machine with a handler of the test."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+__all__ = ["QuietHandler", "serving"]
+
+
+class QuietHandler(BaseHTTPRequestHandler):
+    """Prints no requests."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Print nothing."""
+
+    def answer(self, status: int, body: bytes = b"") -> None:
+        """Send a whole response."""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
+    """Serve on a free port; yields the URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
