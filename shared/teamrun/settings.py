@@ -110,7 +110,8 @@ class CommonSettings(BaseSettings):
     max_runs: int = Field(default=200, ge=1, le=10_000)
     """Maximum number of runs that a process executes at once; a full worker stops consuming."""
 
-    warm_seconds: float = Field(default=300.0, ge=0, le=86_400)
+    # At most an hour: as long, at least, the log of a deleted run has tombstones.
+    warm_seconds: float = Field(default=300.0, ge=0, le=3_600)
     """Time for which a run that waits for a person stays in the memory of its worker, so that an
     answer need not read and replay its whole log; 0 keeps none."""
 

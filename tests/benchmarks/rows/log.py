@@ -63,7 +63,8 @@ def _resumes(bench: Bench, steps: int) -> None:
             repeats=bench.repeats,
         )
     ]
-    if bench.environments.langgraph is not None:
+    # To write 5,000 checkpoints that each contain all messages takes the peer many minutes.
+    if bench.environments.langgraph is not None and steps <= 1000:
         subjects.append(
             Subject(
                 name=_LANGGRAPH,

@@ -34,9 +34,7 @@ class CountingStore(MemoryStore):
         return await super().list(prefix, after=after, limit=limit)
 
 
-def asking(
-    turns: int, *, store: MemoryStore | None = None, queue: MemoryQueue | None = None
-) -> Cluster:
+def asking(turns: int, **options: Any) -> Cluster:
     """A team in which an assistant and a person take turns."""
     team: dict[str, Any] = {
         "type": "round_robin_group_chat",
@@ -46,7 +44,7 @@ def asking(
         ],
         "max_turns": turns,
     }
-    return Cluster({"a": [str(n) for n in range(turns)]}, team=team, store=store, queue=queue)
+    return Cluster({"a": [str(n) for n in range(turns)]}, team=team, **options)
 
 
 async def answer(cluster: Cluster, ref: RunRef, content: str) -> None:
@@ -182,6 +180,17 @@ async def test_a_warm_run_is_dropped_when_another_process_continues_or_ends_it(e
     async with asyncio.timeout(10):
         while warm_runs(worker):  # noqa: ASYNC110 - nothing announces that it is dropped
             await asyncio.sleep(0)
+
+
+async def test_a_deleted_run_is_gone_although_no_notice_has_dropped_it() -> None:
+    cluster = asking(3, is_live_shared=False)
+    ref, worker = await cluster.submit(), cluster.worker()
+    await worker.execute(ref)
+    await cluster.service.cancel(TENANT, ref.run_id)
+    await cluster.service.delete(TENANT, ref.run_id)
+    assert warm_runs(worker) == 1
+    assert await worker.execute(ref) is Finish.ABSENT
+    assert warm_runs(worker) == 0
 
 
 class HastyQueue(MemoryQueue):
