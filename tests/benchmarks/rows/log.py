@@ -89,7 +89,7 @@ def _answers(bench: Bench, k: int) -> None:
             python=bench.environments.ours,
             module="tests.benchmarks.ours.answers",
             work="answer",
-            parameters={"k": k, "runs": bench.runs(40 if k < 400 else 4), "is_warm": is_warm},
+            parameters={"k": k, "runs": bench.runs(40 if k < 400 else 10), "is_warm": is_warm},
             repeats=bench.repeats,
         )
         for name, is_warm in (("the same worker", True), ("another worker", False))
