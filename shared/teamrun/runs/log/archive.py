@@ -13,7 +13,6 @@ from teamrun.core.refs import RunRef
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import (
     ArtifactRecord,
-    End,
     ErrorRecord,
     WrittenEvents,
     read_events,
@@ -106,10 +105,8 @@ _MESSAGE_CREATED = b'{"type":"message.created",'
 _MESSAGE = b'"data":{"message":'
 
 
-def _message_in(event: bytes) -> bytes | None:
-    """The message in a `message.created` event, as stored; None for other events."""
-    if not event.startswith(_MESSAGE_CREATED):
-        return None
+def _message_in(event: bytes) -> bytes:
+    """The message in a `message.created` event, as stored."""
     return event[event.index(_MESSAGE) + len(_MESSAGE) : -2]
 
 
@@ -124,20 +121,19 @@ async def archive(store: ObjectStore, log: RunLog, state: RunState) -> None:
         UnreadableEntry: The log was damaged since it was folded; nothing is written.
     """
     run_id = log.ref.run_id
+    name = run_id.encode()
     lines: list[bytes] = []
     messages: list[bytes] = []
     stored = await log.stored(state.entries)
-    if isinstance(log.parsed(stored[0], 0).body, End):  # deleted in the meantime
-        return
     for n, data in enumerate(stored):
         written = _events_in(log, data, n=n, seq=len(lines) + 1)
+        if n == 0 and written.kind == "end":  # deleted in the meantime
+            return
+        place = f'"time":"{written.at}","run_id":"{run_id}",'.encode()
         for seq, event in enumerate(written.events, written.seq):
-            origin = (
-                f'{{"id":"{run_id}-{seq}","seq":{seq},"time":"{written.at}","run_id":"{run_id}",'
-            )
-            lines.append(b"%s%s\n" % (origin.encode(), event[1:]))
-            if message := _message_in(event):
-                messages.append(message)
+            lines.append(b'{"id":"%s-%d","seq":%d,%s%s\n' % (name, seq, seq, place, event[1:]))
+            if event.startswith(_MESSAGE_CREATED):
+                messages.append(_message_in(event))
     await store.put(events_key(log.ref), b"".join(lines))
     await store.put(result_key(log.ref), _result_json(state, messages))
 

@@ -349,6 +349,8 @@ def read_entry(data: bytes) -> Entry:
 class WrittenEvents(NamedTuple):
     """The events of a stored entry, in their stored form."""
 
+    kind: str
+    """The kind of the entry."""
     seq: int
     """The number of the first event."""
     at: str
@@ -360,9 +362,9 @@ def read_events(data: bytes) -> WrittenEvents:
     """The events of a stored entry, copied without being parsed."""
     if _EVENTS not in data:  # formatted by another program
         data = read_entry(data).to_json()
+    head, _, rest = data.partition(_EVENTS)
+    envelope = from_json(head + b"}")
     # JSON escapes newlines in text, so these are the only ones.
-    head, *lines, _ = data.split(b"\n")
-    envelope = from_json(head.removesuffix(_EVENTS[:-1]) + b"}")
-    return WrittenEvents(
-        envelope["seq"], envelope["at"], [line.removesuffix(b",") for line in lines if line]
-    )
+    lines = rest[: rest.index(_BODY)]
+    events = lines.split(b",\n") if lines else []
+    return WrittenEvents(envelope["kind"], envelope["seq"], envelope["at"], events)

@@ -132,14 +132,6 @@ class RunLog:
         """
         return await self._fetch(0) if stop is None else await self._fetch_known(0, stop)
 
-    def parsed(self, data: bytes, n: int) -> Entry:
-        """Parse entry `n` from the bytes that `stored` returned.
-
-        Raises:
-            UnreadableEntry: It is damaged or was written by a newer release.
-        """
-        return self._parse(data, n)
-
     async def documents_on(self, n: int, *, some: bool = False) -> list[JsonObject]:
         """The same as `read_on`, as plain JSON data; with `some`, a part if they are many.
 
@@ -333,7 +325,8 @@ class RunLog:
             for number, (key, data) in enumerate(zip(keys, present, strict=True), n):
                 if data is None or key != self._key(number):
                     raise self.unreadable(number, "is missing")
-                found.append(await self._whole(data, number))
+                is_whole = not data.startswith(_STUB)
+                found.append(data if is_whole else await self._whole(data, number))
             if len(keys) < 1000:
                 return found
 

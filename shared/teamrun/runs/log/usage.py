@@ -51,12 +51,18 @@ CODES = {"max_cost_usd": "budget_exceeded", "timeout_seconds": "timeout"}
 def count(usage: RunUsage, call: CallRecord) -> None:
     """Add a recorded call."""
     kind = CALL_KINDS[call.kind]
-    agent = (call.within or call.call_id).split("/")[-2]
-    counted = [usage, usage.by_agent.setdefault(agent, Usage())]
+    agent = (call.within or call.call_id).rsplit("/", 2)[-2]
+    _add(usage, call, kind.counter)
+    _add(_of(usage.by_agent, agent), call, kind.counter)
     if kind.is_by_profile:
-        counted.append(usage.by_model.setdefault(call.name, Usage()))
-    for each in counted:
-        _add(each, call, kind.counter)
+        _add(_of(usage.by_model, call.name), call, kind.counter)
+
+
+def _of(usages: dict[str, Usage], name: str) -> Usage:
+    known = usages.get(name)
+    if known is None:
+        known = usages[name] = Usage()
+    return known
 
 
 def _add(usage: Usage, call: CallRecord, counter: CallCounter | None) -> None:
