@@ -338,7 +338,7 @@ class OpenCall:
         self._calls = calls
         self._log = log
         self._state = state
-        self._joiner = PairJoiner()
+        self._joiner: PairJoiner | None = None
         self.info = info
 
     @property
@@ -352,11 +352,14 @@ class OpenCall:
 
     def publish_delta(self, text: str) -> None:
         """Publish a piece of text to live subscribers; it is not stored."""
+        if self._joiner is None:
+            self._joiner = PairJoiner()
         self._publish(self._joiner.add(text))
 
     def end(self) -> None:
         """Publish the rest of the text when the call has ended."""
-        self._publish(self._joiner.rest())
+        if self._joiner is not None:
+            self._publish(self._joiner.rest())
 
     def _publish(self, text: str) -> None:
         if text:

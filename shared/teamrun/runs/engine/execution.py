@@ -332,17 +332,23 @@ class Execution:
     async def _append(self, draft: Draft) -> Entry | None:
         """Write an entry as the owner; waits indefinitely while storage is unavailable."""
         body = draft.body
-        # The marker for the time comes first. If the worker died in between, a marker too many
-        # would do no harm, but a wait without a marker would never end.
-        while isinstance(body, Wait | Yield) and body.until is not None:
-            try:
-                await self._observer.will_wait(body.until)
-                break
-            except Unavailable:
-                await self._clock.sleep(0.5)
+        if isinstance(body, (Wait, Yield)) and body.until is not None:
+            await self._will_wait(body.until)
         return await self._log.append(
             self.state, body, draft.events, epoch=self._epoch, at=draft.at
         )
+
+    async def _will_wait(self, until: datetime) -> None:
+        """Put the marker for a time before the entry that waits for it.
+
+        If the worker died in between, a marker too many would do no harm, but a wait without a
+        marker would never end.
+        """
+        while True:
+            try:
+                return await self._observer.will_wait(until)
+            except Unavailable:
+                await self._clock.sleep(0.5)
 
     # Delivering
 

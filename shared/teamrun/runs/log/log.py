@@ -15,7 +15,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import pydantic
 from pydantic_core import from_json, to_json
@@ -30,6 +30,8 @@ from teamrun.runs.log.state import RunState, fold
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["LogObserver", "RunLog"]
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -227,8 +229,9 @@ class RunLog:
             entry = entry.mended()
             data = entry.to_json()
         self.size += len(data)
-        data = await self._stored_form(entry, data)
-        if not await self._persist(lambda: self._put_entry(entry, data)):
+        if len(data) > _INLINE_LIMIT:
+            data = await self._by_reference(entry, data)
+        if not await self._persist(self._put_entry, entry, data):
             return None
         if state is not None:
             state.apply(entry)
@@ -257,7 +260,7 @@ class RunLog:
         """
         digest = hashlib.sha256(data).hexdigest()
         key = artifact_blob(self.ref, digest)
-        await self._persist(lambda: self._store.put_new(key, data))
+        await self._persist(self._store.put_new, key, data)
         return digest
 
     async def get_blob(self, sha256: str) -> bytes:
@@ -280,11 +283,13 @@ class RunLog:
             raise DamagedBlob(f"The object {key!r} differs from what was stored.", key=key)
         return data
 
-    async def _persist(self, put: Callable[[], Awaitable[bool]]) -> bool:
+    async def _persist(
+        self, put: Callable[[T, bytes], Awaitable[bool]], at: T, data: bytes
+    ) -> bool:
         delay, waited = _FIRST_DELAY, 0.0
         while True:
             try:
-                return await put()
+                return await put(at, data)
             except Unavailable:
                 if self._patience is not None and waited >= self._patience.total_seconds():
                     raise
@@ -309,9 +314,8 @@ class RunLog:
     def _key(self, n: int) -> str:
         return f"{self._folder}{entry_name(n)}"
 
-    async def _stored_form(self, entry: Entry, data: bytes) -> bytes:
-        if len(data) <= _INLINE_LIMIT:
-            return data
+    async def _by_reference(self, entry: Entry, data: bytes) -> bytes:
+        """Store a large entry as a blob; returns what is stored in its place."""
         digest = await self.put_blob(data)
         return to_json({"blob": digest, "v": entry.v, "n": entry.n, "kind": entry.body.kind})
 

@@ -198,10 +198,10 @@ class RunState:
     def _apply_body(self, entry: Entry) -> None:
         body = entry.body
         match body:
+            case Step():  # first: most entries are steps
+                self._apply_step(body, entry)
             case Claim():
                 self._apply_claim(body, entry)
-            case Step():
-                self._apply_step(body, entry)
             case Intent():
                 self.idle_claims = 0
                 self.intents.update(body.calls)
