@@ -113,8 +113,8 @@ class Calls:
         """Calls that did not end after they were cancelled; their outcomes are dropped."""
         self.inside: list[PendingCall] = []
         """Calls inside other calls that a limit currently prevents from starting."""
-        self._room = asyncio.Event()
-        """Set, and then replaced, when a call has ended."""
+        self._room: asyncio.Event | None = None
+        """Set, and then removed, when a call has ended; None if no call waits for that."""
         self.is_limited: Callable[[PendingCall], bool] = _unlimited
         """Whether a limit prevents a call from starting."""
         self.has_lapsed: Callable[[], bool] = _not_lapsed
@@ -274,7 +274,7 @@ class Calls:
         self._nudge()
         try:
             while self.is_limited(call):
-                await self._room.wait()
+                await self._freed()
                 await self._owned()
         except asyncio.CancelledError:
             if not self.is_cancelled(within):  # cancelled by the code that requested the call
@@ -287,7 +287,7 @@ class Calls:
         while self.has_lapsed():
             self._awaits_renewal = True
             self._nudge()
-            await self._room.wait()
+            await self._freed()
 
     def renewed(self) -> None:
         """Let the calls start that wait because the ownership had lapsed."""
@@ -300,9 +300,14 @@ class Calls:
         if self.inside:
             self._check_again()
 
+    async def _freed(self) -> None:
+        self._room = self._room or asyncio.Event()
+        await self._room.wait()
+
     def _check_again(self) -> None:
-        self._room.set()
-        self._room = asyncio.Event()
+        room, self._room = self._room, None
+        if room is not None:
+            room.set()
 
     def is_cancelled(self, call_id: str) -> bool:
         """Whether the engine has cancelled this call."""
