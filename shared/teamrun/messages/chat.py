@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast, runtime
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
 from teamrun.json_types import JsonMapping, JsonObject
+from teamrun.messages.construct import made
 from teamrun.messages.image import Image
 from teamrun.messages.llm import (
     FunctionCall,
@@ -94,7 +95,8 @@ class BaseChatMessage(BaseMessage, ABC):
             known = None
         if known is not None and known.content is content and known.source is self.source:
             return known
-        message = UserMessage(content=content, source=self.source)
+        fields = {"content": content, "source": self.source, "type": "UserMessage"}
+        message = made(UserMessage, fields)
         _set_slot(self, message)
         return message
 

@@ -5,12 +5,11 @@ would take half of the time that the library adds to a turn.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
-
-from pydantic import BaseModel
+from typing import TypeVar
 
 from teamrun.json_types import JsonObject
 from teamrun.messages.chat import BaseMessage
+from teamrun.messages.construct import made
 from teamrun.messages.llm import (
     AssistantMessage,
     CreateResult,
@@ -23,14 +22,6 @@ from teamrun.messages.origin import new_id, now
 __all__ = ["made_answer", "made_message", "made_result", "made_results"]
 
 MessageT = TypeVar("MessageT", bound=BaseMessage)
-ModelT = TypeVar("ModelT", bound=BaseModel)
-
-_new: Final = object.__new__
-_set: Final = object.__setattr__
-# The layout of pydantic 2, as its `model_construct` fills it; a test compares both.
-_set_fields_set: Final[Any] = vars(BaseModel)["__pydantic_fields_set__"].__set__
-_set_extra: Final[Any] = vars(BaseModel)["__pydantic_extra__"].__set__
-_set_private: Final[Any] = vars(BaseModel)["__pydantic_private__"].__set__
 
 
 def made_message(
@@ -51,7 +42,7 @@ def made_message(
         "content": content,
         "type": cls.__name__,
     }
-    return _made(cls, fields, {"id", "source", "models_usage", "content"})
+    return made(cls, fields)
 
 
 def made_answer(result: CreateResult, source: str) -> AssistantMessage:
@@ -63,7 +54,7 @@ def made_answer(result: CreateResult, source: str) -> AssistantMessage:
         "type": "AssistantMessage",
         "provider_data": result.provider_data,
     }
-    return _made(AssistantMessage, fields, {"content", "thought", "source", "provider_data"})
+    return made(AssistantMessage, fields)
 
 
 def made_result(
@@ -71,26 +62,10 @@ def made_result(
 ) -> FunctionExecutionResult:
     """The result of a tool call."""
     fields = {"content": content, "name": name, "call_id": call_id, "is_error": is_error}
-    return _made(FunctionExecutionResult, fields, set(fields))
+    return made(FunctionExecutionResult, fields)
 
 
 def made_results(results: Sequence[FunctionExecutionResult]) -> FunctionExecutionResultMessage:
     """The results of the calls of one answer."""
     fields = {"content": results, "type": "FunctionExecutionResultMessage"}
-    return _made(FunctionExecutionResultMessage, fields, {"content"})
-
-
-def _made(cls: type[ModelT], fields: JsonObject, given: set[str]) -> ModelT:
-    """An object of a class without private attributes.
-
-    Args:
-        cls: The class of the message.
-        fields: A value for every field, in the order of the class, valid and of the exact type.
-        given: The fields that are not default values.
-    """
-    message = _new(cls)
-    _set(message, "__dict__", fields)
-    _set_fields_set(message, given)
-    _set_extra(message, None)
-    _set_private(message, None)
-    return message
+    return made(FunctionExecutionResultMessage, fields)
