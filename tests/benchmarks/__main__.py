@@ -13,6 +13,7 @@ from tests.benchmarks.rows import (
     cold_start,
     durable,
     faults,
+    instructions,
     library,
     lists,
     log,
@@ -34,6 +35,7 @@ ROWS = {
     "lists": lists.report,
     "worker": worker.report,
     "service": service.report,
+    "instructions": instructions.report,
     "faults": faults.report,
 }
 _BUSY = 0.5

@@ -13,6 +13,7 @@ __all__ = ["Environments", "environments"]
 
 AUTOGEN = "0.7.5"
 _AUTOGEN = (f"autogen-agentchat=={AUTOGEN}", f"autogen-ext=={AUTOGEN}")
+_AUTOGEN_OPENAI = (_AUTOGEN[0], f"autogen-ext[openai]=={AUTOGEN}")
 _LANGGRAPH = ("langgraph==1.2.22", "langgraph-checkpoint-sqlite==3.1.2")
 
 
@@ -25,6 +26,8 @@ class Environments:
     bare: Path
     """The requirements of the library: pydantic, in the version of `ours`."""
     autogen: Path
+    autogen_openai: Path
+    """With the packages of its OpenAI client, which slow down every start."""
     langgraph: Path | None
     """None if it could not be installed."""
 
@@ -43,6 +46,7 @@ def environments(folder: Path = ROOT / ".teamrun" / "peers") -> Environments:
         ours=Path(sys.executable),
         bare=_made(folder / "teamrun", [f"pydantic=={version('pydantic')}"]),
         autogen=_made(folder / "autogen", _AUTOGEN),
+        autogen_openai=_made(folder / "autogen-openai", _AUTOGEN_OPENAI),
         langgraph=langgraph,
     )
 

@@ -5,17 +5,34 @@ So what one leaves behind does not weigh on the next, and a machine that slows d
 
 import json
 import os
-import resource
+import re
 import statistics
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-__all__ = ["Figure", "Figures", "NotMeasured", "Subject", "measure"]
+__all__ = [
+    "Figure",
+    "Figures",
+    "NotMeasured",
+    "Subject",
+    "instructions",
+    "instructions_of_start",
+    "measure",
+]
 
 ROOT = Path(__file__).parents[2]
 _WITHIN_S = 240.0
+
+# The peak is read inside: `ru_maxrss` begins with that of the parent process.
+_START = """
+import importlib, sys
+importlib.import_module(sys.argv[1])
+with open("/proc/self/status", encoding="ascii") as status:
+    print(next(line.split()[1] for line in status if line.startswith("VmHWM:")))
+"""
 
 
 class NotMeasured(Exception):
@@ -71,30 +88,86 @@ def _summed_up(samples: list[dict[str, float]]) -> Figures:
     return figures
 
 
+def instructions(subject: Subject, *, units: str, least: int, most: int) -> float:
+    """Thousands of instructions per unit of work, counted by valgrind.
+
+    The count of two sizes of the work is subtracted, which leaves out the start of the process. The
+    result depends on the code alone, and not on what else the machine does.
+
+    Args:
+        subject: The work; its parameters lack the number of units.
+        units: The parameter with that number.
+        least: The smaller number of units.
+        most: The larger one.
+
+    Raises:
+        NotMeasured: A process failed, or took too long.
+    """
+    few, many = (
+        _counted(replace(subject, parameters={**subject.parameters, units: size}))
+        for size in (least, most)
+    )
+    return (many - few) / (most - least) / 1e3
+
+
+def instructions_of_start(subject: Subject) -> float:
+    """Millions of instructions of a process that is only started.
+
+    Raises:
+        NotMeasured: A process failed, or took too long.
+    """
+    return _counted(subject) / 1e6
+
+
+def _counted(subject: Subject) -> int:
+    tool = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+    try:
+        done = subprocess.run(
+            tool + _command(subject),
+            cwd=ROOT,
+            env=_environ() | {"PYTHONHASHSEED": "0"},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=_WITHIN_S,
+            check=True,
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise NotMeasured(f"{subject.name} was not counted: {error}") from error
+    found = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
+    if found is None:
+        raise NotMeasured(f"{subject.name} was not counted: {done.stderr[-200:]}")
+    return int(found[1].replace(",", ""))
+
+
+def _command(subject: Subject) -> list[str]:
+    if subject.work is None:
+        return [str(subject.python), "-c", _START, subject.module]
+    parameters = json.dumps(dict(subject.parameters))
+    return [str(subject.python), "-m", subject.module, subject.work, parameters]
+
+
 def _sample(subject: Subject) -> dict[str, float]:
-    command = [str(subject.python), "-m", subject.module]
-    if subject.work is not None:
-        command += [subject.work, json.dumps(dict(subject.parameters))]
+    command = _command(subject)
     with subprocess.Popen(
         command, cwd=ROOT, env=_environ(), stdout=subprocess.PIPE, text=True, encoding="utf-8"
     ) as process:
-        before = _children_cpu_s()
-        try:
-            output, _ = process.communicate(timeout=_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise NotMeasured(f"{subject.name} took longer than {_WITHIN_S:g} s.") from None
-        used_s = _children_cpu_s() - before
+        assert process.stdout is not None  # a pipe
+        expired = threading.Timer(_WITHIN_S, process.kill)
+        expired.start()
+        output = process.stdout.read()
+        # Not communicate: this returns what this process alone has used.
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        is_late = expired.finished.is_set()
+        expired.cancel()
+    if is_late:
+        raise NotMeasured(f"{subject.name} took longer than {_WITHIN_S:g} s.")
     if process.returncode:
         raise NotMeasured(f"{subject.name} ended with {process.returncode}: {' '.join(command)}")
     if subject.work is not None:
         return json.loads(output)
-    return {"cpu_ms": used_s * 1e3}
-
-
-def _children_cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return {"cpu_ms": (used.ru_utime + used.ru_stime) * 1e3, "rss_mb": float(output) / 1024}
 
 
 def _environ() -> dict[str, str]:

@@ -1,0 +1,62 @@
+"""The same work as in other rows, in instructions: exact on a busy machine, too."""
+
+import shutil
+from pathlib import Path
+
+from tests.benchmarks.measure import Figure, Figures, Subject, instructions, instructions_of_start
+from tests.benchmarks.rows.settings import Bench
+from tests.benchmarks.table import Column, heading, print_table
+
+__all__ = ["report"]
+
+AUTOGEN = "AutoGen 0.7.5"
+_SIZES = {"teamrun": (10, 60), AUTOGEN: (2, 6)}
+"""Runs of the smaller and of the larger sample. One of AutoGen's costs 20 times as much."""
+
+
+def report(bench: Bench) -> None:
+    """Measure and print, or print why nothing is counted."""
+    heading("Instructions per turn and per tool round, in thousands, and per start, in millions")
+    if shutil.which("valgrind") is None:
+        print("  left out: valgrind is not installed")
+        return
+    for title, work, parameters in (
+        ("agent turn", "turn", {"turns": 20}),
+        ("tool round", "tool_round", {"rounds": 20}),
+    ):
+        figures = {name: _per_turn(bench, name, work, parameters) for name in _SIZES}
+        print_table(figures, [Column(key="count", title=title, compare=True)], peer=AUTOGEN)
+    places = bench.environments
+    starts = {
+        "asyncio and one pydantic model": _start(places.bare, "floor"),
+        "teamrun, library": _start(places.bare, "ours.cold_library"),
+        "teamrun, engine": _start(places.bare, "ours.cold_engine"),
+        AUTOGEN: _start(places.autogen, "peers.autogen_cold"),
+    }
+    print_table(
+        starts, [Column(key="count", title="cold start", digits=0, compare=True)], peer=AUTOGEN
+    )
+
+
+def _per_turn(bench: Bench, name: str, work: str, parameters: dict[str, int]) -> Figures:
+    places = bench.environments
+    subject = Subject(
+        name=name,
+        python=places.autogen if name == AUTOGEN else places.ours,
+        module=f"tests.benchmarks.{'peers.autogen_team' if name == AUTOGEN else 'ours.library'}",
+        work=work,
+        parameters=parameters,
+    )
+    least, most = _SIZES[name]
+    per_run = instructions(subject, units="runs", least=least, most=most)
+    return _figures(per_run / next(iter(parameters.values())))
+
+
+def _start(python: Path, module: str) -> Figures:
+    subject = Subject(name=module, python=python, module=f"tests.benchmarks.{module}")
+    instructions_of_start(subject)  # so that it has its bytecode
+    return _figures(instructions_of_start(subject))
+
+
+def _figures(count: float) -> Figures:
+    return {"count": Figure(count, count, count, 1)}
