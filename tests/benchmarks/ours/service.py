@@ -111,9 +111,11 @@ async def streams(*, clients: int, entries: int, interval_s: float = 0.25) -> di
             sent: list[float] = []
             delays: list[float] = []
 
+            expected = 1 + entries * _EVENTS
+
             def heard(events: int, now: float) -> None:
                 entry = (events - 1) // _EVENTS - 1
-                if 0 <= entry < len(sent):
+                if 0 <= entry < len(sent) and events <= expected:
                     delays.append(now - sent[entry])
 
             path, idle_kb = f"/v1/runs/{run_id}/events", memory_kb(api.pid)
@@ -127,7 +129,6 @@ async def streams(*, clients: int, entries: int, interval_s: float = 0.25) -> di
                 await log.append(state, Step(), events, epoch=0)
                 sent.append(time.perf_counter())
                 await asyncio.sleep(interval_s)
-            expected = 1 + entries * _EVENTS
             await _until(lambda: all(stream.events >= expected for stream in following))
             cpu_s, calls = api.cpu_s() - cpu_s, api.calls() - calls
             most_kb = memory_kb(api.pid)
