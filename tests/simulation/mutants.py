@@ -14,7 +14,7 @@ from tests.simulation.weather import LEASE, ORPHAN, Weather, apart
 
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.engine import execution, warm
+from teamrun.runs.engine import execution
 from teamrun.runs.engine.admission import Gate
 from teamrun.runs.engine.decision import Decision
 from teamrun.runs.engine.drafts import Draft, Drafts
@@ -366,9 +366,8 @@ def _skip_what_followed_a_wait(patch: Patch) -> None:
     patch.setattr(WarmRun, "catch_up", skip)
 
 
-def _stay_warm_after_another_worker(patch: Patch) -> None:
-    patch.setattr(warm, "only_signals", _always)
-    patch.setattr(execution, "only_signals", _always)
+def _write_events_of_another_worker_again(patch: Patch) -> None:
+    patch.setattr(Journal, "catch_up", _none)
 
 
 _zombies = partial(replace, crash=0.0, freeze=0.03, freeze_s=5 * LEASE, long_calls=0.5)
@@ -404,38 +403,38 @@ MUTANTS = (
         _resend_after_a_lost_race,
         seed=57016906451500,
     ),
-    Mutant("own results before those of others", _own_results_first, seed=13556215967431),
-    Mutant("act on what a notice says", _act_on_notices, seed=196353803459398),
+    Mutant("own results before those of others", _own_results_first, seed=40099254699436),
+    Mutant("act on what a notice says", _act_on_notices, seed=12375281216574),
     Mutant("resolve recorded calls at once in a replay", _resolve_at_once, seed=33209018379),
     Mutant("drain by ticks", _drain_by_ticks, seed=34013788881217),
-    Mutant("deliver before it is durable", _deliver_before_durable, seed=198048739915329),
+    Mutant("deliver before it is durable", _deliver_before_durable, seed=6462910819961),
     Mutant(
-        "keep what was received before a lost race", _keep_what_was_received, seed=64163512822418
+        "keep what was received before a lost race", _keep_what_was_received, seed=220230344550669
     ),
-    Mutant("begin a call before its cause is durable", _call_before_durable, seed=1024089675454),
+    Mutant("begin a call before its cause is durable", _call_before_durable, seed=94134241363774),
     Mutant("write another time than run code received", _other_time),
     Mutant(
         "delete the marker of an orphan without void",
         _no_void,
         focus=_lonely_apis,
-        seed=130228954694033,
+        seed=255918414237194,
     ),
     Mutant(
         "take over at once after a flush",
         _take_over_after_a_flush,
         focus=_flushes,
-        seed=125495654848330,
+        seed=161770774729439,
     ),
     Mutant("begin a write without an intent", _no_intent, seed=53831916081527),
-    Mutant("repeat a write whose outcome is unknown", _repeat_what_is_unknown, seed=40336478017053),
+    Mutant("repeat a write whose outcome is unknown", _repeat_what_is_unknown, seed=10850920447107),
     Mutant(
         "take over within the term of an owner",
         _take_over_within_the_term,
         focus=_apart,
-        seed=125551787073013,
+        seed=238947956434025,
     ),
     Mutant(
-        "go on after the own term", _go_on_after_the_term, focus=_frozen_apart, seed=76320152986501
+        "go on after the own term", _go_on_after_the_term, focus=_frozen_apart, seed=200930341582157
     ),
     Mutant("never renew the own term", _never_renew, focus=_apart, seed=179363402998211),
     Mutant(
@@ -444,8 +443,8 @@ MUTANTS = (
         seed=90842366532400,
     ),
     Mutant(
-        "continue a warm run after another worker",
-        _stay_warm_after_another_worker,
-        seed=273215661626508,
+        "write events of another worker again after a wait",
+        _write_events_of_another_worker_again,
+        seed=151969049189054,
     ),
 )

@@ -265,7 +265,7 @@ class Engine:
         return Finish.ENDED
 
     async def _warm_run(self, ref: RunRef, log: RunLog) -> WarmRun | None:
-        """The run, if it is warm and nothing but signals has followed its wait."""
+        """The run, if it is warm and its code can receive what has followed its wait."""
         warm = self._warm.take(ref)
         if warm is not None and not await warm.catch_up(log):
             self._warm.release(ref)
@@ -411,7 +411,7 @@ class Engine:
             self._poke_all()
 
     def _noticed(self, ref: RunRef) -> None:
-        """The log of a run of this worker has grown, or another process continues or ended it."""
+        """The log of a run of this worker has grown, or another process has ended the run."""
         execution = self._executions.get(ref)
         if execution is None:
             self._warm.drop(ref)

@@ -38,7 +38,7 @@ from teamrun.runs.engine.origin import RunOrigin
 from teamrun.runs.engine.ownership import Tenure
 from teamrun.runs.engine.protocol import PendingCall
 from teamrun.runs.engine.stops import diverged, early_end, stopped_here
-from teamrun.runs.engine.warm import WarmRun, only_signals
+from teamrun.runs.engine.warm import WarmRun, can_follow
 from teamrun.runs.log.attempts import latest_attempt
 from teamrun.runs.log.endings import ending
 from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Signal, Step, Wait, Yield
@@ -149,7 +149,7 @@ class Execution:
             claimed = await self._claim()
             if claimed is not None:
                 return claimed
-            if self._journal is not None and not only_signals(self._entries[:-1]):
+            if self._journal is not None and not can_follow(self._entries, self._journal):
                 await self._start_over()
             finish = await self._drive()
             if self._keeps_warm and finish is Finish.WAITING:
@@ -214,6 +214,8 @@ class Execution:
         if journal is None:
             journal = Journal(RunLoop(), self._origin, skip_events=self.state.emitted)
             self._journal = journal
+        else:
+            journal.catch_up(self.state.emitted)
         try:
             for count, entry in enumerate(self._record(), start=1):
                 await self._deliver(journal, entry)

@@ -63,6 +63,16 @@ class Journal:
         """Logged events that a replay has not emitted again yet; 0 once it has caught up."""
         return self._skip
 
+    def catch_up(self, logged: int) -> None:
+        """Drop the events that another worker has written, once run code has emitted them.
+
+        Args:
+            logged: How many events of run code are in the log now.
+        """
+        new = logged - (self._emitted - len(self.events))
+        self._skip = max(0, new - len(self.events))
+        del self.events[:new]
+
     def emit(self, type: str, *, agent: str | None = None, data: JsonObject) -> None:
         """Emit an event from run code.
 

@@ -2,9 +2,9 @@
 
 Without them, each answer would cost a replay of the whole log. A warm run continues where it is,
 after the entries since its wait have been read and delivered. The result is the same as that of a
-replay, because those entries are the next ones that a replay would deliver. The run continues only
-if all of them are signals. After an entry of another worker, or a resume that restarts the run, it
-is dropped, and the run is replayed.
+replay, because those entries are the next ones that a replay would deliver, also if another worker
+wrote them. If they change what a replay delivers before them (`can_follow`), the warm run is
+dropped, and the log is replayed.
 
 Warm runs only save work. They are dropped after some minutes, when they take too much memory, and
 when the worker stops.
@@ -19,11 +19,11 @@ from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.origin import RunOrigin
-from teamrun.runs.log.entries import End, Entry, Signal
+from teamrun.runs.log.entries import Claim, End, Entry, Signal, Yield
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.state import RunState
 
-__all__ = ["WarmRun", "WarmRuns", "only_signals"]
+__all__ = ["WarmRun", "WarmRuns", "can_follow"]
 
 _OWN_BYTES = 40_000
 """The memory of a run without its conversation; 35,600 were measured."""
@@ -55,7 +55,7 @@ class WarmRun:
         for entry in await log.read_on(self.state.entries):
             log.apply(self.state, entry)
             self.undelivered.append(entry)
-        return only_signals(self.undelivered)
+        return can_follow(self.undelivered, self.journal)
 
     @property
     def memory(self) -> int:
@@ -67,9 +67,21 @@ class WarmRun:
         asyncio.get_running_loop().call_soon(self.journal.close)
 
 
-def only_signals(entries: Iterable[Entry]) -> bool:
-    """Whether run code can continue with these entries: no other worker wrote one of them."""
-    return all(isinstance(entry.body, Signal) and not entry.body.anew for entry in entries)
+def can_follow(entries: Iterable[Entry], journal: Journal) -> bool:
+    """Whether a replay of the whole log would end with the delivery of these entries.
+
+    A resume that restarts the run, and a retry, change what comes before them. Sessions of tools
+    are lost if another worker may have used its own in the meantime.
+    """
+    for entry in entries:
+        body = entry.body
+        restarts = isinstance(body, Signal) and body.anew
+        retries = isinstance(body, Yield) and body.undo is not None
+        if restarts or retries or isinstance(body, End):
+            return False
+        if not isinstance(body, Signal | Claim) and journal.tools.sessions:
+            return False
+    return True
 
 
 class WarmRuns:

@@ -18,7 +18,7 @@ from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError
 from teamrun.json_types import JsonObject
 from teamrun.live.base import Live, View
-from teamrun.runs.log.entries import Claim, End, Entry, Intent, Signal, Step
+from teamrun.runs.log.entries import End, Entry, Intent, Signal, Step
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.status import AT_REST, TERMINAL
 
@@ -109,8 +109,7 @@ class Notices:
     def appended(self, ref: RunRef, entry: Entry, state: RunState | None) -> None:
         """Announce an entry to all followers of the run.
 
-        Its owner is notified of a signal, and the worker that may keep it in memory, of a claim by
-        another worker and of the end.
+        Its owner is notified of a signal, and the worker that may keep it in memory, of the end.
 
         The state is shared too if the entry may have changed the status of the run.
         """
@@ -119,7 +118,7 @@ class Notices:
         if isinstance(entry.body, Signal) and state.owner is not None:
             self.poke(state.owner, ref)
         released_by = state.released_by
-        if isinstance(entry.body, Claim | End) and released_by not in (None, entry.writer):
+        if isinstance(entry.body, End) and released_by not in (None, entry.writer):
             self.poke(released_by, ref)
         self.changed(ref, state, view=_may_change_status(entry))
 
