@@ -10,12 +10,8 @@ __all__ = ["alternating", "content_part", "filled", "prefix_of", "with_one_syste
 
 _EMPTY = "(empty)"
 """Replaces an empty text, if the server refuses empty texts."""
-
-
 _GO_ON = "Continue."
 """The user's part of a turn in which only the model has spoken."""
-
-
 _DONE = "Done."
 """The model's part of a turn that ended with the results of tools."""
 

@@ -6,7 +6,6 @@ __all__ = ["is_transient"]
 
 _PASSING_STATUS = frozenset({408, 409, 425, 429})
 
-
 _NEVER_PASSING = frozenset(
     {
         "1004",  # MiniMax: unknown key
@@ -23,8 +22,6 @@ _NEVER_PASSING = frozenset(
     }
 )
 """Codes and types, in lower case, that no wait mends, whatever the status."""
-
-
 _REQUEST_FAULTS = frozenset(
     {
         "authentication_error",
