@@ -78,9 +78,9 @@ class _TurnUnderWay:
 
     token: CancellationToken | None
     emit: Emit[AnyMessage]
+    inner: list[AnyMessage]
     message_id: str = ""
     """Id of the message that the chunks of the last model call form, if it was streamed."""
-    inner: list[AnyMessage] = field(default_factory=list[AnyMessage])
     rounds: int = 0
     """Model calls that requested tools."""
     result: CreateResult = field(init=False)
@@ -278,7 +278,7 @@ class AssistantAgent(BaseChatAgent):
         emit: Emit[AnyMessage],
     ) -> Response:
         """Do the same as `on_messages_stream` for a caller that awaits the response."""
-        turn = _TurnUnderWay(cancellation_token, emit)
+        turn = _TurnUnderWay(cancellation_token, emit, [])
         mark = self._turn_began = self._model_context.mark()
         try:
             await self._receive(messages)

@@ -1,7 +1,7 @@
 """A part of a task that a `CancellationToken` can end, leaving the task itself uncancelled."""
 
 import asyncio
-from asyncio import CancelledError
+from asyncio import CancelledError, current_task, get_running_loop
 from types import TracebackType
 from typing import Any
 
@@ -43,7 +43,7 @@ def is_failure_of_work(
 
 def _present_task() -> "asyncio.Task[Any] | None":
     try:
-        return asyncio.current_task()
+        return current_task()
     except RuntimeError:  # no loop runs
         return None
 
@@ -84,8 +84,8 @@ class cancelled_by:
             return
         if token.is_cancelled():
             raise CancelledError
-        self._loop = loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task(loop)
+        self._loop = loop = get_running_loop()
+        self._task = current_task(loop)
         self._active = True
         token.add_callback(self._ask)
 
@@ -112,7 +112,7 @@ class cancelled_by:
     def _ask(self) -> None:
         self._fired = True
         try:
-            here = asyncio.get_running_loop() is self._loop
+            here = get_running_loop() is self._loop
         except RuntimeError:  # a thread without a loop
             here = False
         if here:
@@ -124,6 +124,6 @@ class cancelled_by:
         # The block may have ended since another thread cancelled the token. Code that cancels the
         # token from inside the block is not interrupted, because the end of the block raises.
         task = self._task
-        if self._active and task is not None and asyncio.current_task() is not task:
+        if self._active and task is not None and current_task() is not task:
             self._requested = True
             task.cancel()
