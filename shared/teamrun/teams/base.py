@@ -7,7 +7,7 @@ participant in the caller's task: no queue, no new task, no copy of a message.
 
 from abc import abstractmethod
 from asyncio import CancelledError
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -135,19 +135,38 @@ class BaseGroupChat(Turns):
         output_task_messages: bool = True,
     ) -> TaskResult:
         """Work on the task until the team stops; see `run_stream`."""
+
+        def check(item: AnyMessage) -> None:
+            if cancellation_token is not None and cancellation_token.is_cancelled():
+                raise CancelledError
+
+        return await self._run_task(task, check, cancellation_token, echo=output_task_messages)
+
+    async def run_observed(
+        self, task: Task | None, observe: Callable[[AnyMessage], None]
+    ) -> TaskResult:
+        """The same as `run`; each message and event is passed to `observe` as it arrives."""
+        return await self._run_task(task, observe, None, echo=True)
+
+    async def _run_task(
+        self,
+        task: Task | None,
+        observe: Callable[[AnyMessage], None],
+        token: CancellationToken | None,
+        *,
+        echo: bool,
+    ) -> TaskResult:
         messages, produced = messages_of_task(task), list[AnyMessage]()
 
         async def keep(item: AnyMessage) -> None:
-            if cancellation_token is not None and cancellation_token.is_cancelled():
-                raise CancelledError
+            observe(item)
             if not isinstance(item, ModelClientStreamingChunkEvent):
                 produced.append(item)
 
         await self._begin_run()
-        token = cancellation_token or CancellationToken()
         try:
-            with cancelled_by(cancellation_token):
-                await self._work(messages, token, keep, echo=output_task_messages)
+            with cancelled_by(token):
+                await self._work(messages, token or CancellationToken(), keep, echo=echo)
         finally:
             self._is_running = False
         return self._result(produced)

@@ -56,7 +56,7 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     team.inbox = partial(_unread, journal)
     task = _task(spec.input)
     while True:
-        result = await _one_task(team, task, narrator)
+        result = await team.run_observed(task, narrator.emit_item)
         handoff = _handoff_to_person(result, team, spec)
         if handoff is None or not await _may_go_on(team, handoff):
             break
@@ -95,17 +95,6 @@ def _path_in(definition: ParticipantDefinition, agent: str) -> str | None:
         return None
     paths = (_path_in(member, agent) for member in definition.participants)
     return next((f"{definition.name}/{path}" for path in paths if path is not None), None)
-
-
-async def _one_task(team: BaseGroupChat, task: Task, narrator: Narrator) -> TaskResult:
-    result: TaskResult | None = None
-    async for item in team.run_stream(task=task):
-        if isinstance(item, TaskResult):
-            result = item
-        else:
-            narrator.emit_item(item)
-    assert result is not None, "a team's stream ends with its result"
-    return result
 
 
 def _unread(journal: Journal) -> list[BaseChatMessage]:
