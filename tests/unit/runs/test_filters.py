@@ -132,6 +132,7 @@ async def test_a_filter_that_matches_nothing_reads_no_log(case: Case, turns: int
     for ref in refs:
         await worker.execute(ref)
     await worker.close()
+    await cluster.service.close()  # its notices set views, too
     for ref in refs:
         await cluster.live.drop_view(view_key(ref))
     store.requests.clear()
