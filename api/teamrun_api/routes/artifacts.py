@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response, StreamingResponse
 
-from teamrun.errors import ArtifactNotFound, RunNotFound
+from teamrun.errors import ArtifactNotFound, DamagedBlob, RunNotFound, UnreadableEntry
 from teamrun.runs.log.entries import ArtifactRecord
 from teamrun.runs.service.resources import Artifact
 from teamrun_api.answers import json_answer, not_modified
@@ -32,7 +32,7 @@ _FILE: Responses = {
         "Content-Disposition",
     ),
     304: {"description": "The file has not changed."},
-    **problems(RunNotFound, ArtifactNotFound),
+    **problems(RunNotFound, ArtifactNotFound, UnreadableEntry, DamagedBlob),
 }
 
 Name = Annotated[str, Path(max_length=128, description="The file's name.", examples=["chart.png"])]
@@ -46,7 +46,7 @@ router = APIRouter(tags=["artifacts"], default_response_class=Response)
     summary="List the files of a run",
     responses={
         200: answer("Every version of every file.", ArtifactPage, "Artifacts"),
-        **problems(RunNotFound),
+        **problems(RunNotFound, UnreadableEntry),
     },
 )
 async def list_artifacts(call: RunReader, run_id: RunId) -> Response:

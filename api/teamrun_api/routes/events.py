@@ -196,7 +196,7 @@ def _start_of(last: str | None, run_id: str, after: str | None) -> int:
 def _seq_of(text: str, run_id: str) -> int:
     owner, dash, seq = text.rpartition("-")
     if dash and owner != run_id:
-        raise ValueError(f"{text[:128]!r} is no event of {run_id!r}; send an id of this run.")
+        raise ValueError(f"{text[:128]!r} is not an event of {run_id!r}; send an id of this run.")
     if not _SEQ.fullmatch(seq):
         raise ValueError(
             f"{text[:128]!r} is no event id; send one of this run, such as '{run_id}-12', or 12."

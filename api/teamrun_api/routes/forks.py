@@ -5,7 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from teamrun.errors import IdempotencyConflict, NoSuchPoint, RunNotFinished, RunNotFound
+from teamrun.errors import (
+    IdempotencyConflict,
+    NoSuchPoint,
+    RunNotFinished,
+    RunNotFound,
+    UnreadableEntry,
+)
 from teamrun.runs.service.requests import ForkRequest, RetryRequest
 from teamrun.runs.service.resources import Run
 from teamrun.runs.service.service import Submitted
@@ -28,7 +34,14 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["runs"], default_response_class=Response)
 
-_REFUSED = (*BODY, InvalidIdempotencyKey, RunNotFound, NoSuchPoint, IdempotencyConflict)
+_REFUSED = (
+    *BODY,
+    InvalidIdempotencyKey,
+    RunNotFound,
+    UnreadableEntry,
+    NoSuchPoint,
+    IdempotencyConflict,
+)
 
 
 def _accepted(description: str, example: str) -> Responses:

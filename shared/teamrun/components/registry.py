@@ -386,7 +386,7 @@ class Registry:
     ) -> TeamDefinition | None:
         if (team is None) == (spec is None):
             where = "/team" if team is None else "/team_spec"
-            detail = "Give exactly one of 'team', a name, and 'team_spec', a definition."
+            detail = "Give either 'team' (a name) or 'team_spec' (a definition)."
             problems.add(where, "invalid_definition", detail)
             return None
         if spec is None:

@@ -26,13 +26,14 @@ def test_the_page_lists_codes_under_the_status_that_they_have() -> None:
         if isinstance(kind, type) and issubclass(kind, TeamrunError)
     }
     rows = re.findall(r"^\| (\d{3}) \| (.*) \|$", PAGE, re.MULTILINE)
-    assert len(rows) == 13
+    assert len(rows) == 14
     for status, text in rows:
         for code in re.findall(r"`(\w+)`", text):
             kind = known.get(code, errors.DefinitionError if status == "422" else TeamrunError)
             assert status_of(kind) == int(status), code
     written = set(re.findall(r"`(\w+)`", " ".join(text for _, text in rows)))
     assert {kind.code for kind in vars(faults).values() if _is_fault(kind)} <= written
+    assert {code for code, kind in known.items() if status_of(kind) in (404, 409, 410)} <= written
 
 
 def _is_fault(kind: object) -> bool:

@@ -16,7 +16,7 @@ from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.log.announcer import lease_name
 from teamrun.runs.log.entries import Accepted, Claim, End, Signal
-from teamrun.runs.log.spec import BEHAVIOUR
+from teamrun.runs.log.spec import BEHAVIOUR, InputMessage
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.resources import Delta, Event
 from teamrun.storage.memory import MemoryStore
@@ -414,6 +414,19 @@ async def test_live_subscribers_see_text_on_its_way() -> None:
     deltas = [item.data["text"] for item in items if isinstance(item, Delta)]
     assert "".join(deltas) == "so it is DONE"
     assert [e.seq for e in items if isinstance(e, Event)] == list(range(1, 10))
+
+
+async def test_a_run_that_is_cancelled_lists_the_messages_that_it_has_not_read() -> None:
+    model = Held()
+    cluster = Cluster({}, team=duo(2), model=model)
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (_, task):
+        await model.asked.wait()
+        await cluster.service.speak(TENANT, ref.run_id, InputMessage(content="too late"))
+        await cluster.service.cancel(TENANT, ref.run_id)
+        assert await task is Finish.ENDED
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.unread) == ("cancelled", ["too late"])
 
 
 async def test_two_agents_share_a_run_of_many_turns() -> None:

@@ -149,7 +149,7 @@ class Decision:
                 return self._drafts.step()
             if self._calls.in_flight:
                 return None
-        return self._cut_short(self._drafts.closing(cancelled(cancel)))
+        return self._cut_short(self._drafts.closing(self._with_unread(cancelled(cancel))))
 
     def _cut_short(self, draft: Draft) -> Draft | None:
         """Cancel the calls in flight and record their outcomes, then write the draft.
