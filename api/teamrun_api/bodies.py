@@ -85,6 +85,8 @@ def _check_names(data: bytes) -> None:
 
 def _invalid(error: ValidationError, value: object, model: type[BaseModel]) -> InvalidBody:
     faults = [_fault_of(misfit, model) for misfit in misfits(error, value)]
+    # A misspelt field is often the reason why another one is missing.
+    faults.sort(key=lambda fault: fault.code != "extra_forbidden")
     faults += _no_choice(faults, value, model)
     first = faults[0]
     where = f"{first.pointer}: " if first.pointer else ""  # else the text begins with the body

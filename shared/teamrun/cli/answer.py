@@ -26,7 +26,7 @@ def command(
         list[bool] | None,
         typer.Option(
             "--approve/--reject",
-            "--approve/--no-approve",
+            " /--no-approve",
             envvar="TEAMRUN_APPROVE",
             help="Whether a call may be made; --content is the reason.",
             show_default=False,

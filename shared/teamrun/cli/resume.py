@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Continue a paused run and print its status. Limits that are given replace those of the run.
 
-    A run that is not paused continues; its limits are changed as well.
+    If the run is not paused, only its limits change.
     """
     body = limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds)
     answer = ApiClient(url, api_key=api_key).post("runs", run_id, "resume", body=body)

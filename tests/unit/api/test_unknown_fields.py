@@ -56,6 +56,11 @@ def test_an_unknown_field_is_named_with_the_nearest_of_its_object(
     assert found[pointer].detail.endswith(f"Did you mean {near!r}?")
 
 
+def test_an_unknown_field_is_reported_before_the_field_that_is_missing() -> None:
+    found = _faults({"imput": "x", "team": "a"}, RunRequest)
+    assert [fault.pointer for fault in found] == ["/imput", "/input"]
+
+
 @pytest.mark.parametrize(
     ("body", "pointers"),
     [
