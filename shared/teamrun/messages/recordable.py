@@ -203,7 +203,9 @@ def _integer(number: int) -> int:
 
 def _plain(value: Any) -> Any:
     try:
-        return value.model_dump() if isinstance(value, BaseModel) else to_jsonable_python(value)
+        if isinstance(value, BaseModel):
+            return value.model_dump(warnings=False)  # a custom client may check no types
+        return to_jsonable_python(value)
     except Exception as error:  # a serializer of the value's own class
         name = type(value).__name__
         raise Unrecordable(f"A {name} has no JSON form: {exception_text(error)}") from error

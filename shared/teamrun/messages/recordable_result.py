@@ -3,6 +3,7 @@
 from typing import Any, cast, get_args
 
 from teamrun.errors import Unrecordable
+from teamrun.json_types import JsonObject
 from teamrun.messages.llm import CreateResult, FinishReason, FunctionCall, RequestUsage
 from teamrun.messages.recordable import MAX_SIZE, encodable, exception_text, recordable
 
@@ -23,9 +24,8 @@ def recordable_result(result: CreateResult) -> CreateResult:
         return result
     data = recordable(result)
     try:
-        data["usage"] = {
-            name: count if _is_count(count) else 0 for name, count in data["usage"].items()
-        }
+        data["usage"] = _counts(data.get("usage"))
+        data["cached"] = data.get("cached") or False
         return CreateResult.model_validate(data)
     except Exception as error:  # a custom client may have returned anything
         name = type(result).__name__
@@ -41,12 +41,14 @@ def _is_sound(result: CreateResult) -> bool:
     Nothing is taken for granted: `model_construct` checks no types. Written out, because each model
     call of a run has its answer checked.
     """
-    if type(result) is not CreateResult or result.finish_reason not in _FINISH_REASONS:
+    if type(result) is not CreateResult:
         return False
     values = result.__dict__
-    content, usage = values.get("content"), values.get("usage")
+    content, usage, reason = values.get("content"), values.get("usage"), values.get("finish_reason")
     return (
-        (_is_sound_text(content) or _are_sound_calls(content))
+        type(reason) is str
+        and reason in _FINISH_REASONS
+        and (_is_sound_text(content) or _are_sound_calls(content))
         and type(usage) is RequestUsage
         and _is_sound_usage(usage)
         and type(values["cached"]) is bool
@@ -55,6 +57,12 @@ def _is_sound(result: CreateResult) -> bool:
         and (values["thought"] is None or _is_sound_text(values["thought"]))
         and (values["model"] is None or _is_sound_text(values["model"]))
     )
+
+
+def _counts(usage: Any) -> JsonObject:
+    known = cast("JsonObject", usage) if isinstance(usage, dict) else {}
+    counts = {name: count if _is_count(count) else 0 for name, count in known.items()}
+    return {"prompt_tokens": 0, "completion_tokens": 0, **counts}
 
 
 def _is_sound_text(value: Any) -> bool:

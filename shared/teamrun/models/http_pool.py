@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from os import environ
+from pathlib import Path
 from threading import get_ident
 from urllib.request import getproxies
 
@@ -30,7 +31,8 @@ _LIMITS = httpx2.Limits(
 
 def http_client() -> httpx2.AsyncClient:
     """The client that a worker needs; proxies of the environment are used as ever."""
-    verify = _tls_context(get_ident(), environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR"))
+    file, folder = environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR")
+    verify = _tls_context(get_ident(), file, folder, _version(file), _version(folder))
     if "all" in getproxies():  # it would need the place of ours
         return DefaultAsyncHttpxClient(verify=verify, limits=_LIMITS)
     spread = SpreadTransport(lambda: httpx2.AsyncHTTPTransport(verify=verify, limits=_LIMITS))
@@ -40,8 +42,16 @@ def http_client() -> httpx2.AsyncClient:
 
 @lru_cache(maxsize=8)
 def _tls_context(*_: object) -> ssl.SSLContext:
-    """One per thread and location of certificates: reading these stops the loop for 20 ms."""
+    """One per thread and version of the certificates: reading these stops the loop for 20 ms."""
     return httpx2.create_ssl_context()
+
+
+def _version(path: str | None) -> int | None:
+    """When a file or folder was last changed, so that replaced certificates are read again."""
+    try:
+        return None if path is None else Path(path).stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 @dataclass(slots=True, eq=False)

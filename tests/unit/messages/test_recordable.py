@@ -220,6 +220,17 @@ def test_token_counts_that_are_none_do_not_cost_the_answer() -> None:
     assert (kept.content, kept.usage) == ("x", RequestUsage(prompt_tokens=0, completion_tokens=0))
 
 
+@pytest.mark.parametrize("usage", [None, 7, "many", {}])
+@pytest.mark.parametrize("cached", [None, False, True])
+def test_an_answer_without_statistics_is_kept(usage: Any, cached: Any) -> None:
+    result = CreateResult.model_construct(
+        finish_reason="stop", content="x", usage=usage, cached=cached
+    )
+    kept = recordable_result(result)
+    assert (kept.content, kept.cached) == ("x", bool(cached))
+    assert kept.usage == RequestUsage(prompt_tokens=0, completion_tokens=0)
+
+
 @pytest.mark.parametrize(
     "result",
     [
@@ -227,10 +238,11 @@ def test_token_counts_that_are_none_do_not_cost_the_answer() -> None:
         None,
         answer(None),
         answer("x", finish_reason="bored"),
+        answer("x", finish_reason=["stop"]),
         answer([FunctionCall(id="1", arguments={"a": 1}, name="f")]),  # pyright: ignore[reportArgumentType] - a client of one's own
         answer("x" * (MAX_SIZE + 1)),
     ],
-    ids=["text", "none", "no content", "finish reason", "arguments", "size"],
+    ids=["text", "none", "no content", "finish reason", "no text", "arguments", "size"],
 )
 def test_an_invalid_answer_is_refused(result: Any) -> None:
     with pytest.raises(Unrecordable):

@@ -1,9 +1,11 @@
 """Requests spread over small pools."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -123,3 +125,22 @@ async def test_clients_of_a_thread_read_the_same_certificates_once(
     await asyncio.to_thread(http_client)
 
     assert len(read) == 3
+
+
+async def test_certificates_that_were_replaced_are_read_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    read: list[ssl.SSLContext] = []
+
+    def context() -> ssl.SSLContext:
+        read.append(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        return read[-1]
+
+    monkeypatch.setattr(httpx2, "create_ssl_context", context)
+    place = tmp_path / "ca.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(place))
+    for seconds in (1, 1, 2):
+        place.write_text("certificates")
+        os.utime(place, (seconds, seconds))
+        await http_client().aclose()
+    assert len(read) == 2

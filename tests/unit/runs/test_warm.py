@@ -6,16 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.support.runs import TENANT, Cluster
+from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.core.refs import RunRef
+from teamrun.messages.llm import CreateResult
 from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.warm import WarmRuns
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.service.requests import Answer
 from teamrun.storage.memory import MemoryStore
-from teamrun.testing import MemoryQueue
+from teamrun.testing import MemoryQueue, ScriptedModel
 
 
 class CountingStore(MemoryStore):
@@ -223,3 +224,34 @@ async def test_an_answer_to_a_run_that_is_just_being_suspended_is_not_forgotten(
     store.answer = lambda: answer(cluster, ref, "yes")
     assert await worker.execute(ref) is Finish.ENDED
     assert await texts(cluster, ref) == ["go", "0", "yes", "1"]
+
+
+async def test_messages_to_a_warm_run_count_against_its_memory() -> None:
+    cluster = asking(3)
+    ref = await cluster.submit()
+    worker = cluster.worker(warm=WarmRuns(most_bytes=200_000, clock=cluster.clock))
+    for count in (1, 1, 1, 0):
+        await worker.execute(ref)
+        assert warm_runs(worker) == count
+        await cluster.service.speak(TENANT, ref.run_id, InputMessage(content="x" * 40_000))
+
+
+class Silent(ScriptedModel):
+    """Never answers."""
+
+    def for_agent(self, name: str) -> "Silent":
+        return self
+
+    async def create(self, *args: Any, **options: Any) -> CreateResult:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_run_that_yields_before_the_deadline_is_not_taken_up_again() -> None:
+    queue = HastyQueue()
+    cluster = Cluster({}, team=solo(), queue=queue, model=Silent(["x"]))
+    ref, worker = await cluster.submit(), cluster.worker()
+    queue.consumer = worker
+    deadline = cluster.clock.now() + timedelta(seconds=5)
+    assert await worker.execute(ref, deadline=deadline) is Finish.YIELDED
+    assert len(await cluster.entries(ref)) == 3

@@ -228,8 +228,15 @@ class Engine:
             self._missed.discard(ref)
             finish = await self._execute(ref, deadline)
             is_released = finish in (Finish.WAITING, Finish.YIELDED)
-            if not is_released or ref not in self._missed or self._stopping:
+            is_stopping = self._stopping or self._is_close(deadline)
+            if not is_released or ref not in self._missed or is_stopping:
                 return finish
+
+    def _is_close(self, deadline: datetime | None) -> bool:
+        """Whether no more calls start because the platform ends this process soon."""
+        if deadline is None:
+            return False
+        return (deadline - self._clock.now()).total_seconds() <= _STOP_BEFORE
 
     async def _execute(self, ref: RunRef, deadline: datetime | None) -> Finish:
         log = self._log(ref)
@@ -271,7 +278,7 @@ class Engine:
             self._warm.release(ref)
             return None
         if warm is not None:
-            log.size += warm.log_bytes
+            log.size = warm.log_bytes
         return warm
 
     async def _give_up(self, ref: RunRef, error: Exception) -> Finish:

@@ -52,9 +52,11 @@ class WarmRun:
             UnreadableEntry: One of them is unreadable.
             Unavailable: Storage does not respond.
         """
+        before = log.size
         for entry in await log.read_on(self.state.entries):
             log.apply(self.state, entry)
             self.undelivered.append(entry)
+        self.log_bytes += log.size - before
         return can_follow(self.undelivered, self.journal)
 
     @property
