@@ -60,7 +60,7 @@ from teamrun.messages.llm import (
     LLMMessage,
     SystemMessage,
 )
-from teamrun.messages.made import made_answer, made_message, made_results
+from teamrun.messages.made import checked_answer, made_answer, made_message, made_results
 from teamrun.messages.origin import new_id
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.tools.approval import without_terminal
@@ -287,7 +287,7 @@ class AssistantAgent(BaseChatAgent):
             while turn.response is None:
                 if turn.rounds % _ROUNDS_BETWEEN_YIELDS == _ROUNDS_BETWEEN_YIELDS - 1:
                     await yield_to_loop()
-                result = turn.result = await self._ask(turn)
+                result = turn.result = checked_answer(await self._ask(turn))
                 if self._used_up(turn) and isinstance(result.content, list):
                     turn.response = await self._close(turn, result)
                     break

@@ -5,7 +5,9 @@ would take half of the time that the library adds to a turn.
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
+
+from pydantic_core import to_jsonable_python
 
 from teamrun.json_types import JsonObject
 from teamrun.messages.chat import BaseMessage
@@ -13,13 +15,15 @@ from teamrun.messages.construct import made
 from teamrun.messages.llm import (
     AssistantMessage,
     CreateResult,
+    FunctionCall,
     FunctionExecutionResult,
     FunctionExecutionResultMessage,
+    ProviderData,
     RequestUsage,
 )
 from teamrun.messages.origin import new_id, now
 
-__all__ = ["made_answer", "made_message", "made_result", "made_results"]
+__all__ = ["checked_answer", "made_answer", "made_message", "made_result", "made_results"]
 
 MessageT = TypeVar("MessageT", bound=BaseMessage)
 
@@ -43,6 +47,37 @@ def made_message(
         "type": cls.__name__,
     }
     return made(cls, fields)
+
+
+def checked_answer(result: CreateResult) -> CreateResult:
+    """A model's answer whose values have the types that messages are made of.
+
+    A client may have made it by `model_construct`, which checks nothing.
+
+    Raises:
+        pydantic.ValidationError: It is no valid answer.
+    """
+    content, thought, attached = result.content, result.thought, result.provider_data
+    usage = cast("object", result.usage)
+    if (
+        (type(content) is str or _are_calls(content))
+        and (usage is None or type(usage) is RequestUsage)
+        and (thought is None or type(thought) is str)
+        and (attached is None or type(attached) is ProviderData)
+    ):
+        return result
+    return CreateResult.model_validate(to_jsonable_python(vars(result), serialize_unknown=True))
+
+
+def _are_calls(content: object) -> bool:
+    if type(content) is not list:
+        return False
+    for call in cast("list[object]", content):
+        if type(call) is not FunctionCall:
+            return False
+        if not (type(call.id) is type(call.name) is type(call.arguments) is str):
+            return False
+    return True
 
 
 def made_answer(result: CreateResult, source: str) -> AssistantMessage:

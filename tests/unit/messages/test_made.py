@@ -6,7 +6,7 @@ from typing import Any
 from uuid import RFC_4122, UUID
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from teamrun.messages import (
     AssistantMessage,
@@ -22,7 +22,13 @@ from teamrun.messages import (
     ToolCallRequestEvent,
 )
 from teamrun.messages import origin as origins
-from teamrun.messages.made import made_answer, made_message, made_result, made_results
+from teamrun.messages.made import (
+    checked_answer,
+    made_answer,
+    made_message,
+    made_result,
+    made_results,
+)
 
 USAGE = RequestUsage(prompt_tokens=1, completion_tokens=2)
 CALL = FunctionCall(id="1", arguments="{}", name="t")
@@ -115,3 +121,46 @@ def test_ids_are_random_uuids_and_unique_across_threads() -> None:
     assert len(set(ids)) == len(ids)
     assert all(str(UUID(each)) == each for each in ids)
     assert {(UUID(each).version, UUID(each).variant) for each in ids} == {(4, RFC_4122)}
+
+
+def _unchecked(**values: Any) -> CreateResult:
+    usage = RequestUsage(prompt_tokens=1, completion_tokens=1)
+    whole: dict[str, Any] = {"finish_reason": "stop", "content": "x", "usage": usage, **values}
+    return CreateResult.model_construct(**whole)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"usage": None},
+        {"thought": "hm"},
+        {"content": [FunctionCall(id="1", arguments="{}", name="f")]},
+    ],
+    ids=str,
+)
+def test_an_answer_of_the_right_types_is_used_as_it_is(values: dict[str, Any]) -> None:
+    result = _unchecked(**values)
+    assert checked_answer(result) is result
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"content": None},
+        {"content": 5},
+        {"content": [7]},
+        {"content": [FunctionCall(id=None, arguments="{}", name="f")]},  # pyright: ignore[reportArgumentType] - a client of one's own
+        {"content": [FunctionCall(id="1", arguments={}, name="f")]},  # pyright: ignore[reportArgumentType] - a client of one's own
+        {"usage": 7},
+        {"usage": object()},
+        {"thought": 7},
+        {"provider_data": "x"},
+    ],
+    ids=str,
+)
+def test_an_answer_of_other_types_is_refused_before_messages_are_made_of_it(
+    values: dict[str, Any],
+) -> None:
+    with pytest.raises(ValidationError):
+        checked_answer(_unchecked(**values))
