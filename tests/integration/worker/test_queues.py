@@ -74,7 +74,7 @@ def _started(run: Run) -> datetime:
 
 
 async def test_interactive_runs_do_not_wait_behind_a_long_batch(tmp_path: Path) -> None:
-    example(tmp_path / "example", latency_ms=0)
+    example(tmp_path / "example", latency_ms=3)
     with valkey() as server:
         async with service(tmp_path, server) as runs, _queue(tmp_path, server) as queue:
             batch = await _accepted(runs, BATCH, tmp_path, server)
