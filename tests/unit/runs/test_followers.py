@@ -202,6 +202,45 @@ async def test_a_client_that_is_too_slow_reads_the_rest_from_the_log() -> None:
     assert await quick == [1, 2, 3, *found]
 
 
+async def test_text_after_entries_that_were_dropped_lets_the_client_read_the_log() -> None:
+    writer = await writing()
+    service, run_id = writer.cluster.service, writer.ref.run_id
+    async with aclosing(service.news(await service.start(TENANT, run_id))) as batches:
+        await anext(batches)
+        upcoming = asyncio.ensure_future(anext(batches))
+        await ticks()
+        await writer.step()
+        await upcoming  # the client takes nothing from here on
+        await writer.step(text="x" * 600_000)  # its two events fill the buffer
+        await writer.heard()
+        writer.speak()
+        await writer.heard()
+        async with asyncio.timeout(10):  # no entry follows, and nothing polls
+            missed = await anext(batches)
+            assert [p.seq for news in missed for p in news.pieces] == [4, 5]
+            upcoming = asyncio.ensure_future(anext(batches))
+            await ticks()
+            writer.speak()
+            assert [news.n for news in await upcoming] == [None]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2500), st.booleans()), max_size=60))
+def test_a_slow_reader_is_told_exactly_when_items_were_dropped(
+    items: list[tuple[int, bool]],
+) -> None:
+    async def scenario() -> None:
+        listener, expected = Listener[int](limit=2000), 0
+        for i, (size, is_read) in enumerate(items):
+            listener.give(i, size)
+            if is_read:
+                heard = await listener.next()
+                assert heard == [*range(heard[0], i + 1)]
+                assert listener.has_gap == (heard[0] > expected)
+                expected = i + 1
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("entries", [1, 30])
 async def test_one_that_waits_for_the_end_reads_the_same_however_long_the_run_is(
     entries: int,

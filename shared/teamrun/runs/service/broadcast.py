@@ -1,7 +1,7 @@
 """One source of items for many readers: the source is read once, and every reader gets each item.
 
 A source runs while it has readers. Each reader has a bounded buffer. If a reader is too slow for
-it, the items that wait are dropped; the reader recognises the gap and reads them elsewhere.
+it, the items that wait are dropped; the reader is told so and reads them elsewhere.
 """
 
 import asyncio
@@ -29,9 +29,13 @@ class Listener(Generic[T]):
         limit: The size in bytes of the items that may wait; one item may always wait.
     """
 
-    __slots__ = ("_bytes", "_ended", "_error", "_items", "_limit", "_waiter")
+    __slots__ = ("_bytes", "_dropped", "_ended", "_error", "_items", "_limit", "_waiter", "has_gap")
+
+    has_gap: bool
+    """Whether items were dropped before those that `next` has returned last."""
 
     def __init__(self, *, limit: int) -> None:
+        self.has_gap = self._dropped = False
         self._limit = limit
         self._items: list[T] = []
         self._bytes = 0
@@ -42,6 +46,7 @@ class Listener(Generic[T]):
     def give(self, item: T, size: int) -> None:
         """Add an item of so many bytes; if the buffer is full, the items in it are dropped."""
         if self._bytes + size > self._limit:
+            self._dropped = self._dropped or bool(self._items)
             self._items, self._bytes = [], 0
         self._items.append(item)
         self._bytes += size
@@ -54,6 +59,8 @@ class Listener(Generic[T]):
 
     async def next(self) -> list[T]:
         """The items that wait, at least one; an empty list if the source has ended.
+
+        Afterwards, `has_gap` tells whether items before them were dropped.
 
         Raises:
             BaseException: The error of the source, after the items before it.
@@ -69,6 +76,7 @@ class Listener(Generic[T]):
             finally:
                 self._waiter = None
         items, self._items, self._bytes = self._items, [], 0
+        self.has_gap, self._dropped = self._dropped, False
         return items
 
     def _wake(self) -> None:

@@ -146,7 +146,7 @@ class RunFollower:
         """The news from entry `n` on, and the streamed text in between, up to the last entry.
 
         What the listener has missed, before it joined or because it was too slow, is read from the
-        log.
+        log. The text after a gap is left out: it would precede the entries that were dropped.
         """
         log, is_behind, batch = self._reader.log(ref), True, list[News]()
         while not (batch and batch[-1].status):
@@ -156,9 +156,9 @@ class RunFollower:
                 n += len(batch)
             else:
                 heard = await listener.next()
-                batch = list(_joined(heard, n))
+                batch = [] if listener.has_gap else list(_joined(heard, n))
                 n += sum(news.n is not None for news in batch)
-                is_behind = not heard or any(news.n is not None and news.n >= n for news in heard)
+                is_behind = not heard or listener.has_gap or _is_after(heard, n)
             if batch:
                 yield batch
 
@@ -260,6 +260,10 @@ def _joined(heard: Sequence[News], n: int) -> Iterator[News]:
         elif news.n == n:
             n += 1
             yield news
+
+
+def _is_after(heard: Sequence[News], n: int) -> bool:
+    return any(news.n is not None and news.n >= n for news in heard)
 
 
 def _is_awaited(run: Run, revision: int | None) -> bool:
