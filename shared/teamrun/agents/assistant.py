@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from types import CoroutineType
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -34,6 +35,7 @@ from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.emission import Emit, ignore, streamed
+from teamrun.core.overriding import is_replaced
 from teamrun.core.protocols import AnyMessage, Response
 from teamrun.core.saved import Loading, check_version, load_all
 from teamrun.errors import ModelError, UsageError
@@ -234,12 +236,6 @@ class AssistantAgent(BaseChatAgent):
         made._toolset = Toolset(made._tools, (), self._handoffs)
         return made
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if cls.on_messages_stream is not AssistantAgent.on_messages_stream:
-            # Calls the stream of the subclass.
-            cls.on_messages_emit = BaseChatAgent.on_messages_emit  # pyright: ignore[reportAttributeAccessIssue] - a response, or an error of the subclass
-
     async def on_messages(
         self,
         messages: Sequence[BaseChatMessage],
@@ -266,18 +262,28 @@ class AssistantAgent(BaseChatAgent):
             RuntimeError: A stream ended without its result.
             asyncio.CancelledError: The token was cancelled.
         """
-        work = partial(AssistantAgent.on_messages_emit, self, messages, cancellation_token)
+        work = partial(self._take_turn, messages, cancellation_token)
         async with aclosing(streamed(work)) as items:
             async for item in items:
                 yield item
 
-    async def on_messages_emit(
+    def on_messages_emit(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None,
+        emit: Emit[AnyMessage],
+    ) -> "CoroutineType[Any, Any, Response | None]":
+        """Do the same as `on_messages_stream` for a caller that awaits the response."""
+        if is_replaced(self, "on_messages_stream", _STREAM):
+            return super().on_messages_emit(messages, cancellation_token, emit)
+        return self._take_turn(messages, cancellation_token, emit)
+
+    async def _take_turn(
         self,
         messages: Sequence[BaseChatMessage],
         cancellation_token: CancellationToken | None,
         emit: Emit[AnyMessage],
     ) -> Response:
-        """Do the same as `on_messages_stream` for a caller that awaits the response."""
         turn = _TurnUnderWay(cancellation_token, emit, [])
         mark = self._turn_began = self._model_context.mark()
         try:
@@ -495,3 +501,6 @@ class AssistantAgent(BaseChatAgent):
             template=self._summary_template,
             source=self._name,
         )
+
+
+_STREAM: Final = AssistantAgent.on_messages_stream

@@ -8,6 +8,7 @@ participant in the caller's task: no queue, no new task, no copy of a message.
 from abc import abstractmethod
 from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Final
 
@@ -17,6 +18,7 @@ from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.emission import Emissions
+from teamrun.core.overriding import is_replaced
 from teamrun.core.protocols import AnyMessage, ChatAgent, Task, TaskResult, Team
 from teamrun.core.saved import Loading, check_version, load_all
 from teamrun.errors import TeamBusy
@@ -156,6 +158,9 @@ class BaseGroupChat(Turns):
         *,
         echo: bool,
     ) -> TaskResult:
+        if is_replaced(self, "run_stream", _STREAM):
+            stream = self.run_stream(task, cancellation_token=token, output_task_messages=echo)
+            return await self._read(stream, observe)
         messages, produced = messages_of_task(task), list[AnyMessage]()
 
         async def keep(item: AnyMessage) -> None:
@@ -170,6 +175,25 @@ class BaseGroupChat(Turns):
         finally:
             self._is_running = False
         return self._result(produced)
+
+    async def _read(
+        self,
+        stream: AsyncGenerator[AnyMessage | TaskResult, None],
+        observe: Callable[[AnyMessage], None],
+    ) -> TaskResult:
+        result: TaskResult | None = None
+        async with aclosing(stream):
+            async for item in stream:
+                if isinstance(item, TaskResult):
+                    result = item
+                else:
+                    observe(item)
+        if result is None:
+            raise RuntimeError(
+                f"The team {self._name!r} did not produce a final result; its run_stream must "
+                "yield a TaskResult last."
+            )
+        return result
 
     async def run_stream(
         self,
@@ -370,6 +394,9 @@ class BaseGroupChat(Turns):
             if not factory.is_registered(kind):
                 factory.register(kind)
         return factory
+
+
+_STREAM: Final = BaseGroupChat.run_stream
 
 
 def _message(factory: MessageFactory, data: JsonMapping) -> AnyMessage:

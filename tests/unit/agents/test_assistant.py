@@ -1,6 +1,7 @@
 """Turns of an assistant without tools."""
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -252,3 +253,31 @@ async def test_a_subclass_that_overrides_the_stream_is_called_through_it_everywh
     team = RoundRobinGroupChat([agent()], max_turns=1)
     assert texts(await team.run(task="go")) == ["go", "now", "yes"]
     assert (await agent().on_messages([])).chat_message.to_text() == "yes"
+
+
+@pytest.mark.parametrize("where", ["class", "object"])
+async def test_a_stream_that_is_replaced_later_is_called_everywhere(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = AssistantAgent("a", ScriptedModel(["yes"] * 4))
+    team = RoundRobinGroupChat([agent], max_turns=1)
+    original, traced = AssistantAgent.on_messages_stream, list[str]()
+
+    async def tracing(
+        self: AssistantAgent, *args: Any, **options: Any
+    ) -> AsyncGenerator[AnyMessage | Response, None]:
+        traced.append(self.name)
+        async for item in original(self, *args, **options):
+            yield item
+
+    await team.run(task="go")
+    with monkeypatch.context() as patch:
+        if where == "class":
+            patch.setattr(AssistantAgent, "on_messages_stream", tracing)
+        else:
+            patch.setattr(agent, "on_messages_stream", partial(tracing, agent), raising=False)
+        await team.run(task="go")
+        await agent.on_messages([])
+    assert traced == ["a", "a"]
+    await team.run(task="go")
+    assert traced == ["a", "a"]
