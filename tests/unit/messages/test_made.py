@@ -153,7 +153,7 @@ def test_an_answer_of_the_right_types_is_used_as_it_is(values: dict[str, Any]) -
         {"content": [FunctionCall(id=None, arguments="{}", name="f")]},  # pyright: ignore[reportArgumentType] - a client of one's own
         {"content": [FunctionCall(id="1", arguments={}, name="f")]},  # pyright: ignore[reportArgumentType] - a client of one's own
         {"usage": 7},
-        {"usage": object()},
+        {"usage": ["x"]},
         {"thought": 7},
         {"provider_data": "x"},
     ],
