@@ -140,7 +140,7 @@ async def test_certificates_that_were_replaced_are_read_again(
     place = tmp_path / "ca.pem"
     monkeypatch.setenv("SSL_CERT_FILE", str(place))
     for seconds in (1, 1, 2):
-        place.write_text("certificates")
+        place.write_text("certificates", encoding="ascii")
         os.utime(place, (seconds, seconds))
         await http_client().aclose()
     assert len(read) == 2
