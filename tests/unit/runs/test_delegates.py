@@ -251,3 +251,15 @@ def test_a_memory_is_what_the_error_names() -> None:
     definition = cluster.registry.resolve(team="team").definition
     with pytest.raises(DefinitionError):
         build_team(definition, cluster.registry)
+
+
+@pytest.mark.parametrize("stream", ["on_messages_stream", "run_stream"])
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_an_agent_with_a_stream_of_its_own_is_refused(stream: str, is_nested: bool) -> None:
+    agent = AssistantAgent("helper", ScriptedModel([]))
+    setattr(agent, stream, getattr(agent, stream))
+    team = RoundRobinGroupChat([agent], max_turns=1)
+    tool = TeamTool(team, "helper", "Helps.") if is_nested else AgentTool(agent)
+    cluster = _cluster(tool)
+    with pytest.raises(DefinitionError):
+        build_team(cluster.registry.resolve(team="team").definition, cluster.registry)

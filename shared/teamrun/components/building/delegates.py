@@ -69,9 +69,12 @@ def _copy(path: str, tool: TaskRunnerTool, wiring: Wiring) -> TaskRunnerTool:
 def _copied(runner: object, path: str, leaves: "_Leaves") -> Any:
     """The copy of an agent or a team.
 
-    Subclasses are refused: their code may have effects that a run cannot record.
+    Subclasses are refused: their code may have effects that a run cannot record. So is an object
+    with a stream of its own, which would call the original instead of the copy.
     """
     kind = type(runner)
+    if own := getattr(runner, "__dict__", {}).keys() & {"on_messages_stream", "run_stream"}:
+        raise UsageError(f"{min(own)} was replaced in an object, which runs cannot copy.")
     if kind is AssistantAgent:
         assert isinstance(runner, AssistantAgent)
         return runner.copy_for(path, leaves)
