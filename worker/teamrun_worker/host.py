@@ -16,7 +16,7 @@ from typing import Any
 
 from teamrun.core.main_loop import run_main
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.base import Backlog
+from teamrun.dispatch.base import Backlog, Waiting
 from teamrun.dispatch.queues import RUN_QUEUES, Queue
 from teamrun.errors import DeliveryError
 from teamrun.runs.engine.executor import Executor
@@ -68,7 +68,7 @@ class Host:
         self._open = open_runtime
         self._queues = queues
         self._patience_s = patience.total_seconds()
-        self.close_s = grace.total_seconds() + 3 * self._patience_s
+        self.close_s = grace.total_seconds() + 4 * self._patience_s
         """The longest time that `close` takes."""
         self._places = threading.BoundedSemaphore(capacity)
         self._stopping = threading.Event()
@@ -99,6 +99,8 @@ class Host:
         A host that executes other runs as well then takes the messages that wait, many at a time:
         one that comes through Celery costs as much CPU time as a short run.
         """
+        if not refs:  # a message from elsewhere may name no runs
+            return
         loop, sending, left = self._running(), None, [*refs]
         is_busy = bool(self._tasks)
         try:
@@ -161,6 +163,9 @@ class Host:
             self._runtime, self._loop = runtime, asyncio.get_running_loop()
             self._started.set_result(None)
             await self._stop.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._patience_s), self._taking:
+                    pass  # the messages that were being taken have been sent back
 
     @property
     def _executor(self) -> Executor:
@@ -188,21 +193,29 @@ class Host:
         async with self._taking:
             while is_first and (places := await self._free_places()):
                 most = max(1, places // per_message)
-                try:
-                    messages = await backlog.take(most, queues=self._queues)
-                except DeliveryError:  # Celery waits for Redis
-                    messages = []
-                left = [(ref, each.queue) for each in messages for ref in each.refs]
-                for ref, queue in left[:places]:
-                    self._spawn(ref, queue)
-                for _ in range(places - len(left)):
-                    self._places.release()
-                for queue in self._queues:
-                    if rest := [ref for ref, its in left[places:] if its is queue]:
-                        await self._send_back(rest, queue)
+                messages = await self._take(backlog, places, most=most)
                 if len(messages) < most:
                     return
-                per_message = max(len(each.refs) for each in messages)
+                per_message = max(1, *(len(each.refs) for each in messages))
+
+    async def _take(self, backlog: Backlog, places: int, *, most: int) -> list[Waiting]:
+        """Start the runs of waiting messages in occupied places; the unused places become free."""
+        messages: list[Waiting] = []
+        left: list[tuple[RunRef, Queue]] = []
+        try:
+            with contextlib.suppress(DeliveryError):  # Celery waits for Redis
+                messages = await backlog.take(most, queues=self._queues)
+            left = [(ref, each.queue) for each in messages for ref in each.refs]
+            while left and places and not self._stopping.is_set():
+                self._spawn(*left.pop(0))
+                places -= 1
+        finally:
+            for _ in range(places):
+                self._places.release()
+        for queue in self._queues:
+            if rest := [ref for ref, its in left if its is queue]:
+                await self._send_back(rest, queue)
+        return messages
 
     async def _free_places(self) -> int:
         """Occupy the places that are free, after waiting for one; 0 if the host is stopping."""
