@@ -147,7 +147,8 @@ def _names_read(folder: Path) -> Generator[list[str]]:
 
     def counted(path: str) -> object:
         if Path(path).is_relative_to(folder):
-            names.extend(each.name for each in Path(path).iterdir())
+            with scan(path) as found:  # not `Path.iterdir`, which calls this function in 3.13
+                names.extend(each.name for each in found)
         return scan(path)
 
     with pytest.MonkeyPatch.context() as patch:
