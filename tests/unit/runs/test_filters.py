@@ -1,6 +1,5 @@
 """Filtered lists: they contain what a full read would, and find nothing at a low cost."""
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.counting import CountingStore
 from tests.support.examples import examples
 from tests.support.runs import TENANT, Cluster, duo, solo
 
@@ -15,7 +15,6 @@ from teamrun.core.refs import RunRef
 from teamrun.runs.log.announcer import view_key
 from teamrun.runs.log.keys import result_key
 from teamrun.runs.service.filters import RunFilter
-from teamrun.storage.memory import MemoryStore
 
 RUNS: tuple[dict[str, Any], ...] = (
     {},
@@ -84,26 +83,6 @@ async def test_a_filtered_list_is_what_a_full_read_of_all_runs_finds(
     assert found == expected
 
 
-class _Counting(MemoryStore):
-    """Counts requests by kind, a batch of reads as many."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.requests = Counter[str]()
-
-    async def get_many(self, keys: list[str]) -> list[bytes | None]:
-        self.requests["get"] += len(keys)
-        return await super().get_many(keys)
-
-    async def get(self, key: str) -> bytes:
-        self.requests["get"] += 1
-        return await super().get(key)
-
-    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
-        self.requests["list"] += 1
-        return await super().list(prefix, after=after, limit=limit)
-
-
 @dataclass(frozen=True)
 class Case:
     id: str
@@ -125,7 +104,7 @@ CASES = (
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 @pytest.mark.parametrize("turns", [1, 20])
 async def test_a_filter_that_matches_nothing_reads_no_log(case: Case, turns: int) -> None:
-    store, count = _Counting(), 8
+    store, count = CountingStore(), 8
     cluster = Cluster({"a": ["x"] * 80, "b": ["x"] * 80}, team=duo(turns), store=store)
     worker = cluster.worker()
     refs = [await cluster.submit() for _ in range(count)]
