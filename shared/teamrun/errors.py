@@ -16,6 +16,7 @@
         ImpossibleTime           a run cannot begin at the requested time
         NoSuchPoint              a run cannot continue from the requested point
         ArtifactNotFound         the run has no file of this name
+        DestinationRefused       a URL from input leads to a host that is not allowed
       RunError                   a run failed
         ModelError               a model call failed permanently
         ToolError                a tool failed; the model receives the message
@@ -53,6 +54,7 @@ __all__ = [
     "DamagedBlob",
     "DefinitionError",
     "DeliveryError",
+    "DestinationRefused",
     "Diverged",
     "EngineFault",
     "FatalToolError",
@@ -231,6 +233,12 @@ class ArtifactNotFound(UsageError):
     """The run has no file of that name and version."""
 
     code = "artifact_not_found"
+
+
+class DestinationRefused(UsageError):
+    """A URL from input leads to a host, port or scheme that is not allowed."""
+
+    code = "destination_refused"
 
 
 class RunError(TeamrunError):

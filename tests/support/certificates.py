@@ -39,9 +39,9 @@ class Authority:
         return self.folder / f"{self.name}-ca.pem"
 
     def server(self, address: str = "127.0.0.1") -> ssl.SSLContext:
-        """TLS of a server whose certificate names `address`."""
+        """TLS of a server whose certificate has this address or name."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        names = x509.SubjectAlternativeName([_general_name(address)])
         builder = _builder(address, self.name, key.public_key()).add_extension(names, False)
         signer: ec.EllipticCurvePrivateKey = getattr(self, "_key")  # noqa: B009 - frozen
         certificate = builder.sign(signer, hashes.SHA256())
@@ -57,6 +57,13 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         return context
+
+
+def _general_name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
 
 
 def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

@@ -24,6 +24,7 @@ ALLOWED = {
 LINES = (
     {"errors", "version", "json_types", "validation", "logs", "settings", "messages"},
     {"core"},
+    {"net"},
     {"models", "context", "memory", "code", "tools"},
     {"agents", "conditions", "teams", "console"},
     {"components"},
