@@ -82,6 +82,7 @@ def cases() -> dict[str, Case]:
         "turns": (duo(4), {"a": ["1", "3"], "b": ["2", "4"]}),
         "tools": tools,
         "followed": tools,  # since a turn is one entry
+        "concluded": (duo(2), {"a": ["1"], "b": ["2"]}),  # since the last call and the end are one
         "failure": (
             solo(),
             {"a": ["one", {"error": {"message": "no", "status_code": 400, "retryable": False}}]},

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from teamrun.core.refs import RunRef
-from teamrun.runs.log.entries import Claim, End, Entry, Intent, Signal, Step, Wait, Yield
+from teamrun.runs.log.entries import Claim, End, Entry, Intent, Signal, Wait, Yield, calls_of
 from teamrun.runs.log.state import RunState
 
 __all__ = ["Story"]
@@ -33,8 +33,7 @@ class Story:
 
     def __post_init__(self) -> None:
         for entry in self.prefix:
-            if isinstance(entry.body, Step):
-                self.recorded.update(dict.fromkeys((c.call_id for c in entry.body.calls), 0))
+            self.recorded.update(dict.fromkeys((c.call_id for c in calls_of(entry.body)), 0))
         for entry in self.entries:
             self._hear(entry)
             self.withdrawn |= {
@@ -44,12 +43,12 @@ class Story:
             }
 
     def _hear(self, entry: Entry) -> None:
+        calls = calls_of(entry.body)
+        self.recorded.update({call.call_id: entry.epoch for call in calls})
+        self.outcomes.update(call.call_id for call in calls)
         match entry.body:
             case Claim() as claim:
                 self.claims.setdefault(claim.owner, []).append(entry.epoch)
-            case Step() as step:
-                self.recorded.update({call.call_id: entry.epoch for call in step.calls})
-                self.outcomes.update(call.call_id for call in step.calls)
             case Intent() as intent:
                 self.intended |= intent.calls.keys()
             case Signal() as signal:

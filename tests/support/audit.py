@@ -8,7 +8,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from teamrun.runs.log.attempts import latest_attempt
-from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Intent, Step, Wait, Yield
+from teamrun.runs.log.entries import (
+    CallRecord,
+    Claim,
+    End,
+    Entry,
+    Intent,
+    Step,
+    Wait,
+    Yield,
+    calls_of,
+)
 
 __all__ = ["claims_of", "model_calls_of", "violations_of"]
 
@@ -79,5 +89,4 @@ def _of_the_calls(entries: list[Entry]) -> Iterator[str]:
 
 def _records(entries: Iterable[Entry]) -> Iterator[CallRecord]:
     for entry in entries:
-        if isinstance(entry.body, Step):
-            yield from entry.body.calls
+        yield from calls_of(entry.body)

@@ -20,7 +20,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.queues import Queue
 from teamrun.live.base import Live, View
-from teamrun.runs.log.entries import Entry, Step, read_entry
+from teamrun.runs.log.entries import Entry, Step, calls_of, read_entry
 from teamrun.storage.base import ObjectStat, ObjectStore
 
 __all__ = [
@@ -233,7 +233,7 @@ def _kind(key: str, data: bytes | None = None) -> str:
 
 def _entry(entry: Entry) -> str:
     """The kind of an entry; a step by its contents, because the number of steps depends on time."""
-    if not isinstance(entry.body, Step):
+    if not isinstance(entry.body, Step) and not calls_of(entry.body):
         return f"entry:{entry.body.kind}"
-    kinds = {call.kind for call in entry.body.calls}
-    return f"entry:step of {' and '.join(sorted(kinds)) or 'events'}"
+    kinds = {call.kind for call in calls_of(entry.body)}
+    return f"entry:{entry.body.kind} of {' and '.join(sorted(kinds)) or 'events'}"

@@ -17,7 +17,7 @@ from teamrun.core.refs import RunRef
 from teamrun.errors import ModelError, ToolError
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.runs.engine.finish import Finish
-from teamrun.runs.log.entries import CallRecord, Step
+from teamrun.runs.log.entries import CallRecord, calls_of
 from teamrun.runs.service.resources import Run
 from teamrun.tools.base import Tool
 from teamrun.tools.function import FunctionTool
@@ -129,10 +129,10 @@ async def executed(cluster: Cluster) -> tuple[RunRef, Run, list[CallRecord]]:
     worker = cluster.worker()
     assert await asyncio.wait_for(worker.execute(ref), 20) is Finish.ENDED
     await worker.close()
-    steps = [entry.body for entry in await cluster.entries(ref) if isinstance(entry.body, Step)]
     run = await cluster.service.get(TENANT, ref.run_id)
     assert await difference(cluster, ref) is None
-    return ref, run, [call for step in steps for call in step.calls if call.error is not None]
+    calls = [call for entry in await cluster.entries(ref) for call in calls_of(entry.body)]
+    return ref, run, [call for call in calls if call.error is not None]
 
 
 @pytest.mark.parametrize("kind", tools(""))

@@ -12,6 +12,7 @@ from tests.support.runs import Cluster, solo
 
 import teamrun.runs
 from teamrun.errors import UnreadableEntry
+from teamrun.runs.log.entries import calls_of
 from teamrun.runs.log.keys import entry_key
 from teamrun.runs.log.kinds import CALL_KINDS, CallCounter, CallLimit
 from teamrun.runs.log.limits import AgentLimits
@@ -187,9 +188,7 @@ async def test_a_log_with_an_unknown_kind_of_call_is_not_readable() -> None:
     ref = await cluster.submit()
     await cluster.worker().execute(ref)
     key = next(
-        entry_key(ref, entry.n)
-        for entry in await cluster.entries(ref)
-        if entry.body.kind == "step" and entry.body.calls
+        entry_key(ref, entry.n) for entry in await cluster.entries(ref) if calls_of(entry.body)
     )
     data = await cluster.store.get(key)
     await cluster.store.delete(key)

@@ -9,7 +9,7 @@ from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.runs.engine import calls
 from teamrun.runs.engine.finish import Finish
-from teamrun.runs.log.entries import Signal, Step
+from teamrun.runs.log.entries import Signal, calls_of
 from teamrun.tools.function import FunctionTool
 
 CALL: dict[str, Any] = {"tool_calls": [{"name": "work", "arguments": {}}]}
@@ -55,12 +55,7 @@ async def test_a_graceful_cancel_lets_the_call_under_way_complete_and_begins_no_
         assert await finished is Finish.ENDED
 
     assert (work.times, work.interrupted) == (1, False)
-    calls = [
-        call
-        for entry in await cluster.entries(ref)
-        if isinstance(entry.body, Step)
-        for call in entry.body.calls
-    ]
+    calls = [call for entry in await cluster.entries(ref) for call in calls_of(entry.body)]
     assert [call.kind for call in calls] == ["model", "tool"]
     assert calls[-1].error is None
     result = await cluster.service.result(TENANT, ref.run_id)

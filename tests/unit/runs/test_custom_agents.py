@@ -22,7 +22,7 @@ from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.origin import RunOrigin
 from teamrun.runs.engine.replay import replay
-from teamrun.runs.log.entries import Step
+from teamrun.runs.log.entries import calls_of
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.service.requests import ForkRequest
 from teamrun.runs.service.resources import Run
@@ -104,6 +104,26 @@ class Chooser(Scout):
         return Response(chat_message=TextMessage(source=self.name, content=await second))
 
 
+class Stubborn(Scout):
+    """Asks its model again when its turn is cancelled."""
+
+    refused: asyncio.Event
+
+    async def on_messages(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> Response:
+        try:
+            return await super().on_messages(messages, cancellation_token)
+        except asyncio.CancelledError:
+            try:
+                await self._ask("once more")
+            except asyncio.CancelledError:
+                Stubborn.refused.set()
+            raise
+
+
 @pytest.fixture(autouse=True)
 def nothing_has_happened() -> None:
     MET.clear()
@@ -120,6 +140,7 @@ def cluster_of(
     }
     model = ScriptedModel({"s": answers}, latency=latency)
     agents: dict[str, Any] = {"scout": Scout, "writer": Writer, "chooser": Chooser}
+    agents["stubborn"] = Stubborn
     registry = Registry.of(teams={"team": team}, models={"m": model}, agents=agents)
     return Cluster({}, team={}, model=model, registry=registry)
 
@@ -153,8 +174,7 @@ async def test_a_turn_of_an_own_agent_is_one_call_with_its_models_calls_inside()
     run = await executed(cluster, ref)
     assert run.status == "completed"
     assert await texts(cluster, ref) == ["go", "1: trees, a hut", "2: smoke, a man"]
-    steps = [entry.body for entry in await cluster.entries(ref)]
-    calls = [call for step in steps if isinstance(step, Step) for call in step.calls]
+    calls = [call for entry in await cluster.entries(ref) for call in calls_of(entry.body)]
     assert [(call.call_id, call.within) for call in calls] == [
         ("team/s/agent:0/model:0", "team/s/agent:0"),
         ("team/s/agent:0/model:1", "team/s/agent:0"),
@@ -327,3 +347,18 @@ async def test_an_own_agent_that_returns_no_response_fails_with_its_name(
     run = await executed(cluster, await cluster.submit())
     assert (run.status, run.stop_code) == ("failed", "agent_failed")
     assert "'odd'" in str(run.stop_reason)
+
+
+async def test_a_turn_of_an_execution_that_is_over_makes_no_more_calls() -> None:
+    Stubborn.refused = asyncio.Event()
+    Scout.hangs = asyncio.Event()
+    cluster = cluster_of(["one", "two"], agent="stubborn")
+    ref = await cluster.submit()
+    worker = cluster.worker()
+    task = asyncio.create_task(worker.execute(ref))
+    await asyncio.wait_for(Scout.hangs.wait(), 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(Stubborn.refused.wait(), 10)
+    await worker.close()

@@ -15,7 +15,7 @@ from teamrun.errors import DefinitionError
 from teamrun.memory import ListMemory
 from teamrun.messages import TextMessage
 from teamrun.runs.engine.finish import Finish
-from teamrun.runs.log.entries import Step
+from teamrun.runs.log.entries import calls_of
 from teamrun.runs.service.requests import Answer
 from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
 from teamrun.testing import ScriptedModel
@@ -57,7 +57,7 @@ def _cluster(tool: TaskRunnerTool, *steps: Any, **options: Any) -> Cluster:
 
 async def _calls(cluster: Cluster, ref: Any) -> list[str]:
     bodies = [entry.body for entry in await cluster.entries(ref)]
-    return [call.call_id for body in bodies if isinstance(body, Step) for call in body.calls]
+    return [call.call_id for body in bodies for call in calls_of(body)]
 
 
 @each_kind

@@ -1,6 +1,8 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -200,11 +202,14 @@ async def test_blobs_lie_beside_the_log() -> None:
     assert await store.list("") == [artifact_blob(REF, digest)]
 
 
-def test_the_digest_of_arguments_is_stored_under_the_name_that_every_release_reads() -> None:
+@pytest.mark.parametrize("form", [Step, partial(End, status="completed")], ids=["step", "end"])
+def test_the_digest_of_arguments_is_stored_under_the_name_that_every_release_reads(
+    form: Callable[..., Step | End],
+) -> None:
     """Releases that share a store during an upgrade identify a call with side effects by it."""
     call = CallRecord(call_id="t/a/tool:0", kind="tool", name="send", arguments_digest="d")
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    entry = Entry(n=1, epoch=1, writer="w", nonce="n", at=now, seq=1, body=Step(calls=[call]))
+    entry = Entry(n=1, epoch=1, writer="w", nonce="n", at=now, seq=1, body=form(calls=[call]))
 
     stored = json.loads(entry.to_json())["body"]["calls"][0]
 

@@ -209,7 +209,7 @@ RETRIED = Case(
 )
 CASES = (
     Case(accept, "accepted"),
-    Case(execute, "accepted claim step end"),
+    Case(execute, "accepted claim end"),
     PAYING,
     APPROVED,
     RETRIED,

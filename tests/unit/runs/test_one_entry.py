@@ -17,7 +17,7 @@ from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.engine.replay import replay
 from teamrun.runs.log.attempts import halves
-from teamrun.runs.log.entries import End, Entry, Step
+from teamrun.runs.log.entries import End, Entry, Step, calls_of
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.service.requests import ForkRequest
 from teamrun.storage.memory import MemoryStore
@@ -44,7 +44,7 @@ class RacingStore(MemoryStore):
         """How many of such entries come before."""
 
     async def put_new(self, key: str, data: bytes) -> bool:
-        if b'"kind":"step"' in data and b'"calls":[{' in data and self.interfere is not None:
+        if b'"calls":[{' in data and self.interfere is not None:
             if self.at == 0:
                 interfere, self.interfere = self.interfere, None
                 await interfere()
@@ -76,7 +76,7 @@ async def test_a_turn_is_one_entry_however_long_the_model_takes() -> None:
     ref = await cluster.submit()
     await execute(cluster, ref)
     # The first of the steps shows that the run has begun.
-    assert await kinds(cluster, ref) == ["accepted", "claim", *["step"] * 6, "end"]
+    assert await kinds(cluster, ref) == ["accepted", "claim", *["step"] * 5, "end"]
 
 
 async def test_a_tool_round_is_two_entries() -> None:
@@ -92,7 +92,7 @@ async def test_a_tool_round_is_two_entries() -> None:
     )
     ref = await cluster.submit()
     await execute(cluster, ref)
-    assert await kinds(cluster, ref) == ["accepted", "claim", "step", *["step"] * 7, "end"]
+    assert await kinds(cluster, ref) == ["accepted", "claim", "step", *["step"] * 6, "end"]
 
 
 async def test_events_are_in_the_order_in_which_they_occur() -> None:
@@ -226,3 +226,51 @@ async def test_a_replay_of_every_run_agrees_with_it() -> None:
     assert state is not None
     code = team_program(cluster.registry)(state.spec)
     assert await replay(cluster.log(ref), code, cluster.clock) is None
+
+
+async def test_the_last_call_and_the_end_are_one_entry() -> None:
+    cluster = Cluster(numbers(1), team=duo(1))
+    ref = await cluster.submit()
+    await execute(cluster, ref)
+    *_, end = await cluster.entries(ref)
+    assert await kinds(cluster, ref) == ["accepted", "claim", "end"]
+    assert [call.call_id for call in calls_of(end.body)] == ["team/a/model:0"]
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.usage.model_calls) == ("completed", 1)
+
+
+async def test_a_callback_that_fails_after_the_last_outcome_fails_the_run() -> None:
+    async def answer(context: CallContext) -> Outcome:
+        return Outcome(value="paid for")
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    async def code(journal: Journal) -> End:
+        await journal.call("t/a", "tool", "x", journal.position("t/a", "tool"), answer)
+        asyncio.get_running_loop().call_soon(fail)
+        return End(status="completed")
+
+    cluster = Cluster({}, team=solo())
+    ref = await cluster.submit()
+    worker: Engine = cluster.worker(program=program(code))
+    await worker.execute(ref)
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.usage.tool_calls) == ("failed", 1)
+    assert await kinds(cluster, ref) == ["accepted", "claim", "step", "end"]
+
+
+async def test_the_end_does_not_share_the_entry_of_a_call_with_outside_effects() -> None:
+    def pay() -> str:
+        return "paid"
+
+    cluster = Cluster(
+        {"a": [{"tool_calls": [{"name": "pay", "arguments": {}}]}]},
+        team={**solo("pay"), "max_turns": 1},
+        tools=[FunctionTool(pay, "Pay.", effects="write")],
+    )
+    ref = await cluster.submit()
+    await execute(cluster, ref)
+    assert await kinds(cluster, ref) == ["accepted", "claim", "step", "intent", "step", "end"]
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert run.unknown_outcomes == []

@@ -119,7 +119,7 @@ class Calls:
         """Whether a limit prevents a call from starting."""
         self.has_lapsed: Callable[[], bool] = _not_lapsed
         """Whether another worker may have taken over, so that no call starts."""
-        self._awaits_renewal = False
+        self._awaits_renewal = self._is_closed = False
         self.done: list[Done] = []
         """Completed calls that are not yet in the log, in the order of completion."""
         self.events: list[LoggedEvent] = []
@@ -208,8 +208,9 @@ class Calls:
             self.abandon(call_id)
 
     def close(self) -> None:
-        """Cancel every call; their completion is not reported any more."""
+        """Cancel every call; their completion is not reported any more, and none starts."""
         self.abandon_all()
+        self._is_closed = True
         # Breaks a reference cycle with the execution.
         self._nudge, self.is_limited, self.has_lapsed = _nothing, _unlimited, _not_lapsed
 
@@ -258,7 +259,8 @@ class Calls:
         return outcome
 
     def _refuse_after(self, within: str) -> None:
-        if within in self._given_up:
+        # The code of a turn may catch its cancellation and request another call.
+        if self._is_closed or within in self._given_up:
             raise asyncio.CancelledError
 
     async def _admitted(self, call: PendingCall, within: str) -> None:

@@ -114,6 +114,19 @@ class Decision:
             return self._drafts.step()
         return None if self._calls.in_flight else self._idle()
 
+    def follow(self, draft: Draft, root: asyncio.Task[End]) -> None:
+        """Complete a draft whose outcomes run code has received: what it has emitted, or its end.
+
+        A failure has an entry of its own, because it may be retried. So has the end after a call
+        with outside effects, because that call's outcome decides what the end reports.
+        """
+        self._drafts.follow(draft)
+        if not root.done() or self._state.cancel is not None or self._state.intents:
+            return
+        if root.cancelled() or root.exception() or self._journal.loop.failure:
+            return
+        self._drafts.conclude(draft, self._with_unread(root.result()))
+
     def wakes_at(self) -> float | None:
         """Seconds until there may be a decision to make even if nothing happens.
 

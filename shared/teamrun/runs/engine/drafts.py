@@ -81,6 +81,20 @@ class Drafts:
         draft.emitted += len(followed)
         draft.body.emitted, draft.body.followed = draft.emitted, len(followed)
 
+    def conclude(self, draft: Draft, end: End) -> None:
+        """Make the end of the run of a draft whose outcomes led to it."""
+        step = draft.body
+        assert isinstance(step, Step)
+        draft.events.append(end_event(end))
+        draft.body = end.model_copy(
+            update={
+                "calls": step.calls,
+                "emitted": step.emitted,
+                "followed": step.followed,
+                "unknown_outcomes": self._state.doubtful(),
+            }
+        )
+
     def intent(self, calls: list[PendingCall]) -> Draft:
         """An entry that announces calls with outside effects, which start when it is durable."""
         body = Intent(calls={call.call_id: call.arguments_digest or "" for call in calls})

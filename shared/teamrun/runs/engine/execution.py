@@ -41,7 +41,7 @@ from teamrun.runs.engine.stops import diverged, early_end, stopped_here
 from teamrun.runs.engine.warm import WarmRun, can_follow
 from teamrun.runs.log.attempts import latest_attempt
 from teamrun.runs.log.endings import ending
-from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Signal, Step, Wait, Yield
+from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Signal, Wait, Yield, calls_of
 from teamrun.runs.log.events import started_event
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.prefix import read_prefix
@@ -299,7 +299,7 @@ class Execution:
                 if self._poked:
                     await self._catch_up(journal)
                 continue
-            is_delivered = await self._deliver_early(journal, drafts, draft)
+            is_delivered = await self._deliver_early(journal, decision, draft)
             entry = await self._append(draft)
             if entry is None:
                 if is_delivered:
@@ -364,7 +364,7 @@ class Execution:
             raise _Fenced
         self.state.apply(entry)
 
-    async def _deliver_early(self, journal: Journal, drafts: Drafts, draft: Draft) -> bool:
+    async def _deliver_early(self, journal: Journal, decision: Decision, draft: Draft) -> bool:
         """Deliver the outcomes of a draft before it is durable; their entry then has what follows.
 
         A turn then takes one entry. Until the entry is durable, no call starts and no event leaves.
@@ -375,18 +375,17 @@ class Execution:
         Returns:
             Whether the outcomes have been delivered.
         """
-        body = draft.body
-        if not isinstance(body, Step) or not body.calls:
-            return False
-        if self._calls.in_flight or journal.tools.sessions:
+        calls = calls_of(draft.body)
+        if not calls or self._calls.in_flight or journal.tools.sessions:
             return False
         draft.at = self._origin.time = max(self.state.at, self._clock.now())
         try:
-            await self._deliver_calls(journal, body.calls)
+            await self._deliver_calls(journal, calls)
         except Runaway:
             await self._store(draft)
             raise
-        drafts.follow(draft)
+        assert self._root is not None, "run code requested the calls"
+        decision.follow(draft, self._root)
         return True
 
     async def _store(self, draft: Draft) -> None:
@@ -399,9 +398,7 @@ class Execution:
         self._origin.time = entry.at
         if isinstance(entry.body, Signal):
             await self._deliver_signal(journal, entry.body)
-        if not isinstance(entry.body, Step):
-            return
-        records = entry.body.calls
+        records = calls_of(entry.body)
         for record in records:
             if not (record.unawaited or (record.within or record.call_id) in journal.pending):
                 raise Diverged(

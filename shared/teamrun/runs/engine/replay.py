@@ -7,6 +7,7 @@ from teamrun.core.clock import Clock
 from teamrun.errors import RunNotFinished, RunNotFound
 from teamrun.json_types import JsonObject
 from teamrun.runs.engine.execution import Execution, Program
+from teamrun.runs.log.attempts import without_end
 from teamrun.runs.log.entries import End, Entry
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.prefix import read_prefix
@@ -34,17 +35,18 @@ async def replay(log: RunLog, program: Program, clock: Clock) -> str | None:
         raise RunNotFinished(f"Run {run_id!r} is {state.status}.", run_id=run_id)
     if state.epoch == 0:
         return None  # it never started
-    again = await _driven(log, entries, program, clock)
-    return _difference(entries[-1], again)
+    ended = without_end(entries)
+    again = await _driven(log, ended.before, program, clock)
+    return _difference(ended.end, again)
 
 
 async def _driven(log: RunLog, entries: list[Entry], program: Program, clock: Clock) -> Entry:
     copy = RunLog(MemoryStore(), log.ref, writer="replay", clock=clock)
-    before = fold(entries[:-1])
+    before = fold(entries)
     assert before is not None, "a log has an entry 0"
     execution = Execution(
         log=copy,
-        entries=entries[:-1],
+        entries=entries,
         prefix=await read_prefix(log, entries),
         state=before,
         program=program,
@@ -53,7 +55,7 @@ async def _driven(log: RunLog, entries: list[Entry], program: Program, clock: Cl
         calls_nothing=True,
     )
     await execution.run()
-    return (await copy.read(len(entries) - 1))[-1]
+    return (await copy.read(len(entries)))[-1]
 
 
 def _difference(recorded: Entry, again: Entry) -> str | None:

@@ -6,29 +6,49 @@ kept, because they were paid for and writes must not be repeated. But without th
 may take another path, so those calls may no longer be awaited.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from teamrun.runs.log.entries import Entry, LoggedEvent, Step, Undo, Yield
+from teamrun.json_types import JsonObject
+from teamrun.runs.log.entries import End, Entry, LoggedEvent, Step, Undo, Yield
 
-__all__ = ["halves", "latest_attempt", "undone"]
+__all__ = ["halves", "latest_attempt", "undone", "without_end"]
+
+
+class EndedLog(NamedTuple):
+    """The log of an ended run, as it was before its end."""
+
+    before: list[Entry]
+    end: Entry
+    """It may follow a step that was stored in the same entry."""
 
 
 def halves(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries, with what followed the outcomes of a step in a step of its own.
+    """The entries, with what followed the outcomes of an entry in an entry of its own.
 
     In each of them, the events of run code come first, in the order in which it emitted them.
     """
     for entry in entries:
         body = entry.body
         if isinstance(body, Step) and body.followed:
-            at = len(entry.events) - body.followed
-            first = replace(body, emitted=body.emitted - body.followed, followed=0)
-            yield replace(entry, events=entry.events[:at], body=first)
-            rest = Step(emitted=body.followed)
-            yield replace(entry, seq=entry.seq + at, events=entry.events[at:], body=rest)
+            rest, own = Step(emitted=body.followed), 0
+        elif isinstance(body, End) and body.calls:
+            alone: JsonObject = {"calls": [], "emitted": body.followed, "followed": 0}
+            rest, own = body.model_copy(update=alone), 1
         else:
             yield entry
+            continue
+        at = len(entry.events) - body.followed - own
+        first = Step(calls=body.calls, emitted=body.emitted - body.followed)
+        yield replace(entry, events=entry.events[:at], body=first)
+        yield replace(entry, seq=entry.seq + at, events=entry.events[at:], body=rest)
+
+
+def without_end(entries: Sequence[Entry]) -> EndedLog:
+    """The log of an ended run, in two parts: what led to its end, and the end."""
+    *led, end = halves(entries[-1:])
+    return EndedLog([*entries[:-1], *led], end)
 
 
 def latest_attempt(entries: Iterable[Entry]) -> list[Entry]:

@@ -43,6 +43,7 @@ __all__ = [
     "Wait",
     "WrittenEvents",
     "Yield",
+    "calls_of",
     "read_entry",
     "read_events",
 ]
@@ -243,7 +244,10 @@ class Yield(_Body):
 
 
 class End(_Body):
-    """The last entry."""
+    """The last entry, with the calls that led to the end.
+
+    An earlier release ignores the fields `calls` and `followed`.
+    """
 
     kind: Literal["end"] = "end"
     status: EndStatus
@@ -257,10 +261,19 @@ class End(_Body):
     """Calls with outside effects that may or may not have taken effect."""
     undo: Undo | None = None
     """Set if the failure of a call was the cause; a later retry uses it."""
+    calls: list[CallRecord] = []
+    """Calls whose outcomes let run code end; see `Step`."""
     emitted: int = 0
+    followed: int = 0
+    """How many of `emitted` come after the events of the calls; see `Step`."""
 
 
 Body = Accepted | Claim | Step | Intent | Signal | Wait | Yield | End
+
+
+def calls_of(body: Body) -> list[CallRecord]:
+    """The completed calls that an entry records."""
+    return body.calls if isinstance(body, Step | End) else []
 
 
 DELETED = "deleted"

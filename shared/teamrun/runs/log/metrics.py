@@ -35,7 +35,9 @@ class RunMetrics:
             case Step(calls=calls):
                 for call in calls:
                     self._count(call)
-            case End(status=status, stop_code=code):
+            case End(status=status, stop_code=code, calls=calls):
+                for call in calls:
+                    self._count(call)
                 self._ended[status, code or ""] += 1
             case Claim():
                 self._claims += 1

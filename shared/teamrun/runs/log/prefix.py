@@ -24,6 +24,7 @@ from teamrun.runs.log.entries import (
     Step,
     Wait,
     Yield,
+    calls_of,
 )
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.spec import InputMessage
@@ -74,7 +75,7 @@ def without_failure(entries: list[Entry]) -> list[Entry]:
 
 async def write_prefix(log: RunLog, entries: list[Entry], parent: RunLog) -> Prefix:
     """Store a prefix and its artifacts beside the child's log."""
-    calls = [call for entry in entries if isinstance(entry.body, Step) for call in entry.body.calls]
+    calls = [call for entry in entries for call in calls_of(entry.body)]
     artifacts = [artifact for call in calls for artifact in call.artifacts]
     for digest in {artifact.sha256 for artifact in artifacts}:
         await log.put_blob(await parent.get_blob(digest))
@@ -171,9 +172,8 @@ def _before_open_intent(entries: list[Entry]) -> list[Entry]:
     for n, entry in enumerate(entries):
         if isinstance(entry.body, Intent):
             begun.update(dict.fromkeys(entry.body.calls, n))
-        if isinstance(entry.body, Step):
-            for call in entry.body.calls:
-                begun.pop(call.call_id, None)
+        for call in calls_of(entry.body):
+            begun.pop(call.call_id, None)
     return entries[: min(begun.values(), default=len(entries))]
 
 

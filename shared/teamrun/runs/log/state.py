@@ -211,6 +211,8 @@ class RunState:
             case Wait() | Yield():
                 self._apply_release(body)
             case End():
+                for call in body.calls:
+                    self._apply_call(call)
                 self.owner, self.end, self.finished_at = None, body, entry.at
                 self.until = self.term_seconds = None
                 # An intent without an outcome can get none after the end.
