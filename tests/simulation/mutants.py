@@ -275,7 +275,7 @@ def _take_over_after_a_flush(patch: Patch) -> None:
 def _keep_what_was_received(patch: Patch) -> None:
     append = Execution._append  # pyright: ignore[reportPrivateUsage]
 
-    async def insist(self: Any, draft: Draft) -> Entry | None:
+    async def insist(self: Any, draft: Draft, **_: Any) -> Entry | None:
         while (entry := await append(self, draft)) is None and draft.at is not None:
             for foreign in await self._read_on():
                 self._apply(foreign)

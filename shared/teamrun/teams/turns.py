@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from time import monotonic
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.behaviour import has_behaviour
@@ -55,6 +55,9 @@ class Turns(ABC):
     """Observes turns; a durable run sets it."""
     inbox: Callable[[], Sequence[BaseChatMessage]] | None = None
     """Called before each turn; returns new messages of people outside, which the team receives."""
+
+    checkpoint: Callable[[Any], Awaitable[None]] | None = None
+    """Called with the team before each turn, before `inbox`: `save_state` has everything then."""
 
     def __init__(
         self,
@@ -166,11 +169,17 @@ class Turns(ABC):
             if monotonic() > yielded_at + _UNINTERRUPTED_S:
                 await yield_to_loop()
                 yielded_at = monotonic()
-            news = self.inbox() if self.inbox is not None else ()
+            news = await self._before_turn()
             if news:
                 await self._receive(news, emit)
             else:
                 await self._take_turn(await self._next_speaker(token, emit), token, emit)
+
+    async def _before_turn(self) -> Sequence[BaseChatMessage]:
+        """Messages that have arrived between turns."""
+        if self.checkpoint is not None:
+            await self.checkpoint(self)
+        return () if self.inbox is None else self.inbox()
 
     def _begin(self) -> None:
         """Begin another run, after the messages of a nested team whose turn was interrupted."""

@@ -18,6 +18,7 @@ from teamrun.runs.durable.narrator import Narrator
 from teamrun.runs.durable.people import ask_person
 from teamrun.runs.durable.wiring import JournalWiring
 from teamrun.runs.engine.execution import Program
+from teamrun.runs.engine.frozen import freeze
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import Question
 from teamrun.runs.log.entries import End
@@ -54,7 +55,10 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     narrator = Narrator(journal)
     team.observer = narrator
     team.inbox = partial(_unread, journal)
-    task = _task(spec.input)
+    team.checkpoint = partial(_checkpoint, journal)
+    task = _task(spec.input) if journal.thawed is None else None
+    if journal.thawed is not None:
+        await team.load_state(journal.thawed)
     while True:
         result = await team.run_observed(task, narrator.emit_item)
         handoff = _handoff_to_person(result, team, spec)
@@ -71,6 +75,11 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
         stop_code=team.stop_code,
         output=_output(journal, result.messages),
     )
+
+
+async def _checkpoint(journal: Journal, team: BaseGroupChat) -> None:
+    if journal.freezes:
+        freeze(journal, await team.save_state())
 
 
 async def _may_go_on(team: BaseGroupChat, handoff: HandoffMessage) -> bool:

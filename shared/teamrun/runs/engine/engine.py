@@ -24,6 +24,7 @@ from teamrun.messages.recordable import exception_text
 from teamrun.runs.engine.decision import failure
 from teamrun.runs.engine.execution import Execution, Program
 from teamrun.runs.engine.finish import Finish
+from teamrun.runs.engine.frozen import thawed
 from teamrun.runs.engine.ownership import Ownership
 from teamrun.runs.engine.warm import WarmRun, WarmRuns
 from teamrun.runs.log.announcer import Notices, owner_topic
@@ -34,6 +35,7 @@ from teamrun.runs.log.keys import due_marker, idle_marker, open_marker
 from teamrun.runs.log.log import LogObserver, RunLog
 from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.prefix import read_prefix
+from teamrun.runs.log.snapshot import recent
 from teamrun.runs.log.spec import BEHAVIOUR, RunSpec
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
@@ -240,8 +242,11 @@ class Engine:
 
     async def _execute(self, ref: RunRef, deadline: datetime | None) -> Finish:
         log = self._log(ref)
-        warm = await self._warm_run(ref, log)
-        entries = warm.undelivered if warm else await log.read()
+        warm, entries = await self._warm_run(ref, log), list[Entry]()
+        if warm is None:
+            entries, warm = await _read(log)
+        else:
+            entries = warm.undelivered
         state = warm.state if warm else log.folded(entries)
         if state is None:
             return Finish.ABSENT
@@ -428,6 +433,17 @@ class Engine:
     def _poke_all(self) -> None:
         for execution in list(self._executions.values()):
             execution.poke()
+
+
+async def _read(log: RunLog) -> tuple[list[Entry], WarmRun | None]:
+    """A log, or the entries after its snapshot and the run as it was then."""
+    entries, snapshot = await recent(log)
+    if snapshot is None:
+        return entries, None
+    try:
+        return entries, thawed(snapshot, entries, log)
+    except ValueError:
+        return await log.read(), None
 
 
 class _SuspectTurn:

@@ -15,6 +15,7 @@ claimed the run. Four rules make a run a pure function of its log:
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
@@ -23,7 +24,7 @@ from functools import partial
 from typing import Protocol
 
 from teamrun.core.clock import Clock
-from teamrun.errors import Diverged, Runaway, Unavailable
+from teamrun.errors import Diverged, Runaway, StorageError, Unavailable
 from teamrun.json_types import JsonObject
 from teamrun.messages.origin import current_origin
 from teamrun.runs.engine.admission import Gate
@@ -45,6 +46,7 @@ from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Signal, Wait
 from teamrun.runs.log.events import started_event
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.prefix import read_prefix
+from teamrun.runs.log.snapshot import SHORT, Snapshot, next_snapshot
 from teamrun.runs.log.state import RunState
 
 __all__ = ["Execution", "ExecutionObserver", "Program"]
@@ -122,6 +124,8 @@ class Execution:
             self._origin = RunOrigin(state.spec.seed, (prefix or entries)[0].at)
         else:
             self._journal, self._origin, self._root = warm.journal, warm.origin, warm.root
+        self._is_thawed = warm is not None and warm.root is None
+        self._next_snapshot = warm.next_snapshot if warm else SHORT
         self._keeps_warm = keeps_warm
         self.warm: WarmRun | None = None
         """The code of the run, if the run waits for people and was to be kept warm."""
@@ -210,12 +214,7 @@ class Execution:
                 await self._start_over()
 
     async def _replay_and_live(self) -> Finish:
-        journal = self._journal  # of a warm run, which receives the entries since its wait
-        if journal is None:
-            journal = Journal(RunLoop(), self._origin, skip_events=self.state.emitted)
-            self._journal = journal
-        else:
-            journal.catch_up(self.state.emitted)
+        journal = await self._prepared()
         try:
             for count, entry in enumerate(self._record(), start=1):
                 await self._deliver(journal, entry)
@@ -235,13 +234,36 @@ class Execution:
         except Runaway as error:
             return await self._write_end(failure(error))
         except Diverged as error:
+            if self._is_thawed:
+                raise _Overtaken from error
             if self._calls_nothing:
                 return await self._write_end(failure(error))
             return await self._write_last(partial(diverged, self.state, error))
 
+    async def _prepared(self) -> Journal:
+        """The journal; that of a run which is warm or from a snapshot receives the entries since.
+
+        Raises:
+            _Overtaken: Run code could not start from its snapshot.
+        """
+        journal = self._journal
+        if journal is None:
+            self._journal = journal = Journal(
+                RunLoop(), self._origin, skip_events=self.state.emitted
+            )
+            return journal
+        journal.catch_up(self.state.emitted)
+        if self._is_thawed:
+            self._root = self._begin(journal)
+            await self._drain(journal)
+            if self._root.done():
+                raise _Overtaken
+        return journal
+
     async def _start_over(self) -> None:
         """Forget what run code has received before it was durable, and read the log again."""
         await self._close_journal()
+        self._is_thawed = False
         self._entries = await self._again(self._log.read)
         self._prefix = await self._again(lambda: read_prefix(self._log, self._entries))
         self._origin = RunOrigin(self.state.spec.seed, (self._prefix or self._entries)[0].at)
@@ -260,7 +282,17 @@ class Execution:
             origin=self._origin,
             root=root,
             log_bytes=self._log.size,
+            next_snapshot=self._next_snapshot,
         )
+
+    async def _keep_snapshot(self, journal: Journal) -> None:
+        """Store the state of run code, which has received exactly the entries so far."""
+        code, journal.frozen = journal.frozen, None
+        if code is None or self.state.end is not None:
+            return
+        self._next_snapshot = next_snapshot(self.state.entries)
+        with contextlib.suppress(StorageError):  # the next one is as good
+            await self._log.put_snapshot(Snapshot(self.state, code).to_json())
 
     def _record(self) -> list[Entry]:
         """The entries to replay: all, unless a resume has restarted the run."""
@@ -300,14 +332,14 @@ class Execution:
                     await self._catch_up(journal)
                 continue
             is_delivered = await self._deliver_early(journal, decision, draft)
-            entry = await self._append(draft)
+            entry = await self._append(draft, is_delivered=is_delivered)
             if entry is None:
-                if is_delivered:
-                    raise _Overtaken
                 await self._catch_up(journal)
                 continue
             self._show = False
             drafts.discard(draft)
+            if journal.frozen is not None:
+                await self._keep_snapshot(journal)
             self._calls.renewed()
             if (finish := _FINISHES.get(type(draft.body))) is not None:
                 return finish
@@ -331,14 +363,21 @@ class Execution:
             await self._caught_up()
         return Finish.ENDED
 
-    async def _append(self, draft: Draft) -> Entry | None:
-        """Write an entry as the owner; waits indefinitely while storage is unavailable."""
+    async def _append(self, draft: Draft, *, is_delivered: bool = False) -> Entry | None:
+        """Write an entry as the owner; waits indefinitely while storage is unavailable.
+
+        Raises:
+            _Overtaken: Another writer was first, and run code has received the outcomes.
+        """
         body = draft.body
         if isinstance(body, (Wait, Yield)) and body.until is not None:
             await self._will_wait(body.until)
-        return await self._log.append(
+        entry = await self._log.append(
             self.state, body, draft.events, epoch=self._epoch, at=draft.at
         )
+        if entry is None and is_delivered:
+            raise _Overtaken
+        return entry
 
     async def _will_wait(self, until: datetime) -> None:
         """Put the marker for a time before the entry that waits for it.
@@ -378,6 +417,7 @@ class Execution:
         calls = calls_of(draft.body)
         if not calls or self._calls.in_flight or journal.tools.sessions:
             return False
+        journal.freezes = len(calls) == 1 and self.state.entries + 1 >= self._next_snapshot
         draft.at = self._origin.time = max(self.state.at, self._clock.now())
         try:
             await self._deliver_calls(journal, calls)
@@ -385,6 +425,7 @@ class Execution:
             await self._store(draft)
             raise
         assert self._root is not None, "run code requested the calls"
+        journal.freezes = False
         decision.follow(draft, self._root)
         return True
 

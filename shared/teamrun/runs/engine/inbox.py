@@ -9,17 +9,17 @@ class Inbox:
     """Messages that the team has not read yet."""
 
     def __init__(self) -> None:
-        self._unread: list[Signal] = []
+        self.waiting: list[Signal] = []
 
     def add(self, signal: Signal) -> None:
         """Keep a message until the team reads it."""
-        self._unread.append(signal)
+        self.waiting.append(signal)
 
     def take(self) -> list[Signal]:
         """The unread messages, which are read now."""
-        taken, self._unread = self._unread, []
+        taken, self.waiting = self.waiting, []
         return taken
 
     def unread(self) -> list[str]:
         """The texts of the unread messages."""
-        return [signal.content or "" for signal in self._unread]
+        return [signal.content or "" for signal in self.waiting]

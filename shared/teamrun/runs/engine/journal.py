@@ -34,7 +34,15 @@ __all__ = ["Journal"]
 class Journal:
     """The pending calls and new events of one execution, read by the engine."""
 
-    def __init__(self, loop: RunLoop, origin: RunOrigin, *, skip_events: int = 0) -> None:
+    def __init__(
+        self,
+        loop: RunLoop,
+        origin: RunOrigin,
+        *,
+        skip_events: int = 0,
+        emitted: int = 0,
+        positions: dict[str, int] | None = None,
+    ) -> None:
         self.loop = loop
         self.origin = origin
         self.pending: dict[str, PendingCall] = {}
@@ -53,10 +61,23 @@ class Journal:
         self.closed = False
         self.is_over = False
         """Run code has ended. Nothing is delivered to it any more."""
+        self.freezes = False
+        """Run code is asked for its state, when a turn begins."""
+        self.frozen: bytes | None = None
+        """The state that it has left, as JSON; see `frozen.py`."""
+        self.thawed: JsonObject | None = None
+        """The state of the team from which run code starts, instead of at the beginning."""
         self._skip = skip_events
-        self._positions: dict[str, int] = {}
-        self._emitted = 0
+        self.positions: dict[str, int] = positions or {}
+        """The number of calls that run code has requested, by agent and kind."""
+        self.emitted = emitted
+        """The number of events that run code has emitted."""
         self._spare: dict[str, CallRecord] = {}  # completed writes that run code does not await
+
+    @property
+    def has_spare(self) -> bool:
+        """Whether outcomes of writes are kept that run code does not await yet."""
+        return bool(self._spare)
 
     @property
     def left_to_skip(self) -> int:
@@ -69,7 +90,7 @@ class Journal:
         Args:
             logged: How many events of run code are in the log now.
         """
-        new = logged - (self._emitted - len(self.events))
+        new = logged - (self.emitted - len(self.events))
         self._skip = max(0, new - len(self.events))
         del self.events[:new]
 
@@ -79,7 +100,7 @@ class Journal:
         A replay emits the same events again. As many as the log has are dropped, so that each event
         is in the log once. They are counted and not compared: a release may reword an event.
         """
-        self._emitted += 1
+        self.emitted += 1
         if self._skip:
             self._skip -= 1
             return
@@ -91,8 +112,8 @@ class Journal:
     def position(self, agent: str, kind: str) -> int:
         """Reserve the number of the agent's next call of that kind."""
         key = f"{agent}/{kind}"
-        k = self._positions.get(key, 0)
-        self._positions[key] = k + 1
+        k = self.positions.get(key, 0)
+        self.positions[key] = k + 1
         return k
 
     async def call(
@@ -146,7 +167,7 @@ class Journal:
     def deliver(self, record: CallRecord) -> None:
         """Deliver the recorded outcome to run code, which continues at the next drain."""
         self.failures.delivering(
-            record, emitted=self._emitted, asked=self.questions.asked, is_over=self.is_over
+            record, emitted=self.emitted, asked=self.questions.asked, is_over=self.is_over
         )
         self.inner.record(record)
         self.tools.record(record)

@@ -12,18 +12,19 @@ class RunOrigin:
     A replay must create messages with the same ids and times, so neither may come from the machine.
     """
 
-    __slots__ = ("_count", "_seed", "time")
+    __slots__ = ("_seed", "count", "time")
 
-    def __init__(self, seed: str, time: datetime) -> None:
+    def __init__(self, seed: str, time: datetime, *, count: int = 0) -> None:
         self._seed = hashlib.blake2b(key=bytes.fromhex(seed), digest_size=16)
-        self._count = 0
+        self.count = count
+        """The number of ids so far."""
         self.time = time
 
     def new_id(self) -> str:
         """The next identifier, formatted as a UUIDv8 (RFC 9562, custom content)."""
-        self._count += 1
+        self.count += 1
         digest = self._seed.copy()
-        digest.update(self._count.to_bytes(8, "big"))
+        digest.update(self.count.to_bytes(8, "big"))
         raw = digest.hexdigest()
         return f"{raw[:8]}-{raw[8:12]}-8{raw[13:16]}-8{raw[17:20]}-{raw[20:]}"
 

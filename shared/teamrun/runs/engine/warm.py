@@ -39,9 +39,12 @@ class WarmRun:
     state: RunState
     journal: Journal
     origin: RunOrigin
-    root: asyncio.Task[End]
+    root: asyncio.Task[End] | None
+    """The task of run code; None if it has not started, because its state comes from a snapshot."""
     log_bytes: int
     """The size of the log, and of what the run shares with its parent."""
+    next_snapshot: int
+    """The number of entries at which a snapshot is made."""
     undelivered: list[Entry] = field(default_factory=list[Entry])
     """Entries after the wait; run code receives them when the run has been claimed."""
 

@@ -41,6 +41,7 @@ __all__ = [
     "ref_of_marker",
     "result_key",
     "run_folder",
+    "snapshot_key",
 ]
 
 OPEN = "open/"
@@ -111,6 +112,11 @@ def artifact_blob(ref: RunRef, sha256: str) -> str:
 def result_key(ref: RunRef) -> str:
     """The result document of an ended run."""
     return f"{run_folder(ref)}result.json"
+
+
+def snapshot_key(ref: RunRef) -> str:
+    """The newest snapshot of a long run."""
+    return f"{run_folder(ref)}snapshot.json"
 
 
 def events_key(ref: RunRef) -> str:

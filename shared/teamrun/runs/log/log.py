@@ -25,7 +25,7 @@ from teamrun.core.refs import RunRef
 from teamrun.errors import DamagedBlob, NotFound, StorageError, Unavailable, UnreadableEntry
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import FORMAT, KINDS, Body, End, Entry, LoggedEvent, read_entry
-from teamrun.runs.log.keys import artifact_blob, entry_name, log_folder
+from teamrun.runs.log.keys import artifact_blob, entry_name, log_folder, snapshot_key
 from teamrun.runs.log.state import RunState, fold
 from teamrun.storage.base import ObjectStore
 
@@ -100,6 +100,14 @@ class RunLog:
             Unavailable: Storage does not respond.
         """
         return [self._parse(data, n) for n, data in enumerate(await self._fetch(start), start)]
+
+    async def read_if_short(self, most: int) -> list[Entry] | None:
+        """All entries; None if there are more than `most`, up to 999, which costs one LIST."""
+        async with self._refused(0):
+            keys = await self._store.list(self._folder, limit=most + 1)
+        if len(keys) > most:
+            return None
+        return [self._parse(data, n) for n, data in enumerate(await self._present(keys, 0))]
 
     async def read_next(self, n: int) -> Entry | None:
         """Entry `n`, or None if it does not exist: a cheap check whether a log has grown."""
@@ -283,6 +291,29 @@ class RunLog:
             raise DamagedBlob(f"The object {key!r} differs from what was stored.", key=key)
         return data
 
+    async def put_snapshot(self, data: bytes) -> None:
+        """Replace the snapshot of the run.
+
+        Raises:
+            StorageError: It could not be stored.
+        """
+        await self._store.put(snapshot_key(self.ref), data)
+
+    async def get_snapshot(self) -> bytes | None:
+        """The newest snapshot of the run; None if there is none, or storage refuses it.
+
+        Raises:
+            Unavailable: Storage does not respond.
+        """
+        try:
+            data = await self._store.get(snapshot_key(self.ref))
+        except Unavailable:
+            raise
+        except StorageError:
+            return None
+        self.size += len(data)
+        return data
+
     async def _persist(
         self, put: Callable[[T, bytes], Awaitable[bool]], at: T, data: bytes
     ) -> bool:
@@ -325,14 +356,20 @@ class RunLog:
             n = start + len(found)
             async with self._refused(n):
                 keys = await self._store.list(self._folder, after=self._key(n - 1) if n else "")
-            present = await self._get_all(keys, n)
-            for number, (key, data) in enumerate(zip(keys, present, strict=True), n):
-                if data is None or key != self._key(number):
-                    raise self.unreadable(number, "is missing")
-                is_whole = not data.startswith(_STUB)
-                found.append(data if is_whole else await self._whole(data, number))
+            found += await self._present(keys, n)
             if len(keys) < 1000:
                 return found
+
+    async def _present(self, keys: list[str], n: int) -> list[bytes]:
+        """The entries with these keys, which are those from number `n` on."""
+        found: list[bytes] = []
+        present = await self._get_all(keys, n)
+        for number, (key, data) in enumerate(zip(keys, present, strict=True), n):
+            if data is None or key != self._key(number):
+                raise self.unreadable(number, "is missing")
+            is_whole = not data.startswith(_STUB)
+            found.append(data if is_whole else await self._whole(data, number))
+        return found
 
     async def _fetch_known(self, start: int, stop: int) -> list[bytes]:
         found: list[bytes] = []

@@ -26,6 +26,7 @@ from teamrun.runs.log.announcer import view_key, view_of
 from teamrun.runs.log.entries import End
 from teamrun.runs.log.keys import entry_key
 from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.snapshot import recent
 from teamrun.runs.log.state import INDEXED, RunState
 from teamrun.storage.base import ObjectStore
 
@@ -140,10 +141,14 @@ class RunReader:
             state = None
         known = state.entries if state else 0
         if state is None:
-            state = await log.state()
+            entries, snapshot = await recent(log)
+            state = snapshot.state if snapshot else log.folded(entries)
+            rest = entries if snapshot else []
         else:
-            for entry in await log.read_on(state.entries):
-                log.apply(state, entry)
+            rest = await log.read_on(state.entries)
+        for entry in rest:
+            assert state is not None, "entries follow a state"
+            log.apply(state, entry)
         if state is not None and state.entries > known:
             with contextlib.suppress(DeliveryError):
                 await self._live.set_view(view_key(ref), view_of(state))

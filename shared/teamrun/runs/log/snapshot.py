@@ -1,0 +1,96 @@
+"""Snapshots: a long run as it was after one of its entries, so that few entries have to be read.
+
+A snapshot has the state of the run and, as JSON data, that of its code (`engine/frozen.py`). It is
+derived from the log and may be lost at any time. One of another release, of another run, or that is
+damaged counts as none: the whole log is read then.
+"""
+
+from typing import NamedTuple, Self
+
+from pydantic_core import to_json
+
+from teamrun.runs.log.entries import Entry
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.spec import BEHAVIOUR
+from teamrun.runs.log.state import RunState
+from teamrun.version import VERSION
+
+__all__ = ["SHORT", "Recent", "Snapshot", "next_snapshot", "recent"]
+
+SHORT = 64
+"""The number of entries up to which a log has no snapshot."""
+
+_MADE_BY = to_json({"release": VERSION, "behaviour": BEHAVIOUR, "format": 1})
+
+
+class Snapshot(NamedTuple):
+    """A run after `state.entries` entries."""
+
+    state: RunState
+    code: bytes
+    """The state of run code when it had received the last of these entries, as JSON."""
+
+    def to_json(self) -> bytes:
+        """The stored form: three lines, each a JSON document."""
+        return b"\n".join((_MADE_BY, self.code, self.state.to_json()))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Parse the stored form.
+
+        Raises:
+            ValueError: It is damaged, or another release wrote it.
+        """
+        made_by, code, state = data.split(b"\n")  # JSON escapes newlines in text
+        if made_by != _MADE_BY:
+            raise ValueError("another release made the snapshot")
+        return cls(RunState.from_json(state), code)
+
+
+class Recent(NamedTuple):
+    """A log, or its end and the snapshot before it."""
+
+    entries: list[Entry]
+    snapshot: Snapshot | None
+    """The run before `entries`; None if they are the whole log."""
+
+
+def next_snapshot(entries: int) -> int:
+    """How long a log has to be for the next snapshot after one of so many entries.
+
+    A snapshot contains the whole conversation. The longer it is, the rarer are snapshots, so that
+    all of them together cost no more than a constant share of the run.
+    """
+    return entries + max(SHORT, entries // 8)
+
+
+async def recent(log: RunLog) -> Recent:
+    """Read a log, or only its end if it is long and has a usable snapshot.
+
+    Raises:
+        UnreadableEntry: An entry that was read is unreadable.
+        Unavailable: Storage does not respond.
+    """
+    entries = await log.read_if_short(SHORT)
+    if entries is not None:
+        return Recent(entries, None)
+    snapshot = await _read_snapshot(log)
+    if snapshot is None:
+        return Recent(await log.read(), None)
+    return Recent(await log.read(snapshot.state.entries), snapshot)
+
+
+async def _read_snapshot(log: RunLog) -> Snapshot | None:
+    data = await log.get_snapshot()
+    if data is None:
+        return None
+    try:
+        snapshot = Snapshot.from_json(data)
+    except ValueError:
+        return None
+    spec = snapshot.state.spec
+    if (spec.tenant, spec.run_id) != (log.ref.tenant, log.ref.run_id):
+        return None
+    # The log may have been deleted, which leaves only its first entry.
+    first = await log.read_next(0)
+    return snapshot if first is not None and first.body.kind == "accepted" else None

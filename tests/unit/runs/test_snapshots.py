@@ -1,0 +1,444 @@
+"""Long runs continue from a snapshot in the same way as from their whole log."""
+
+import contextlib
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.support.runs import TENANT, Cluster, ShiftedClock, duo
+
+from teamrun.agents.base import BaseChatAgent
+from teamrun.components.registry import Registry
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.protocols import Response
+from teamrun.core.refs import RunRef
+from teamrun.errors import RunNotFound, StorageError
+from teamrun.live.memory import MemoryLive
+from teamrun.messages import BaseChatMessage, TextMessage
+from teamrun.messages.llm import UserMessage
+from teamrun.models.base import ChatCompletionClient
+from teamrun.runs.engine import execution
+from teamrun.runs.engine.finish import Finish
+from teamrun.runs.engine.warm import WarmRuns
+from teamrun.runs.log import snapshot
+from teamrun.runs.log.entries import Entry, calls_of
+from teamrun.runs.log.keys import entry_number, snapshot_key
+from teamrun.runs.log.reader import RunReader
+from teamrun.runs.log.spec import InputMessage
+from teamrun.runs.log.state import fold
+from teamrun.runs.service.requests import Answer
+from teamrun.storage.memory import MemoryStore
+from teamrun.testing import ScriptedModel
+from teamrun.tools.context import ToolContext
+from teamrun.tools.function import FunctionTool
+
+TIME = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class LogClock(ShiftedClock):
+    """Goes on by a second with each entry, so that two executions write the same times."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__()
+        self._store = store
+
+    def now(self) -> datetime:
+        entries = getattr(self._store, "written", 0)
+        return TIME + timedelta(seconds=entries) + self.shift
+
+
+class WatchedStore(MemoryStore):
+    """Keeps every snapshot with the number of its entries; counts what reads the whole log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.snapshots: list[tuple[int, bytes]] = []
+        self.read_whole = self.written = 0
+        self.fails = False
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        is_new = await super().put_new(key, data)
+        self.written += is_new and "/log/" in key
+        return is_new
+
+    async def put(self, key: str, data: bytes) -> None:
+        if key.endswith("snapshot.json"):
+            if self.fails:
+                raise StorageError("no room", key=key)
+            with contextlib.suppress(ValueError):  # a test has damaged it
+                self.snapshots.append((snapshot.Snapshot.from_json(data).state.entries, data))
+        await super().put(key, data)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        self.read_whole += prefix.endswith("/log/") and not after and limit == 1000
+        return await super().list(prefix, after=after, limit=limit)
+
+
+class Counter(BaseChatAgent):
+    """A custom agent with a state of its own."""
+
+    def __init__(self, name: str, model_client: ChatCompletionClient) -> None:
+        super().__init__(name, "Counts.")
+        self._model = model_client
+        self._count = 0
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        return (TextMessage,)
+
+    async def on_messages(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> Response:
+        self._count += 1
+        answer = await self._model.create([UserMessage(content="go on", source=self.name)])
+        content = f"{self._count}: {answer.content}"
+        message = TextMessage(
+            source=self.name, content=content, id=f"{self.name}-{self._count}", created_at=TIME
+        )
+        return Response(chat_message=message)
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        self._count = 0
+
+    async def save_state(self) -> Mapping[str, Any]:
+        return {"count": self._count}
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        self._count = state["count"]
+
+
+async def count(context: ToolContext) -> str:
+    """Count the calls."""
+    context.state["calls"] = context.state.get("calls", 0) + 1
+    return str(context.state["calls"])
+
+
+async def send(text: str) -> str:
+    """Send a text."""
+    return f"sent {text}"
+
+
+TOOLS = [
+    FunctionTool(count, "Count.", effects="none"),
+    FunctionTool(send, "Send.", effects="write"),
+]
+
+
+def cluster_of(
+    team: Mapping[str, Any], script: dict[str, list[Any]], store: MemoryStore
+) -> Cluster:
+    model = ScriptedModel(script)
+    registry = Registry.of(
+        teams={"team": team}, models={"m": model}, tools=[*TOOLS], agents={"counter": Counter}
+    )
+    return Cluster({}, team={}, store=store, model=model, registry=registry, clock=LogClock(store))
+
+
+class Grower:
+    """Makes a random team, and what its models answer."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.script: dict[str, list[Any]] = {}
+        self._hands_over = False
+
+    def team(self) -> dict[str, Any]:
+        rng = self.rng
+        names = "abc"[: rng.randint(1, 3)]
+        members = [self._member(name, 1) for name in names]
+        conditions: list[dict[str, Any]] = [
+            {"type": "text_mention", "text": "STOP"},
+            {"type": "max_messages", "max_messages": rng.randint(8, 30)},
+            {"type": "timeout", "timeout_seconds": rng.randint(5, 60)},
+            {"type": "token_usage", "max_total_token": rng.randint(20, 200)},
+        ]
+        if self._hands_over:
+            conditions.append({"type": "handoff", "target": "human"})
+        team: dict[str, Any] = {
+            "type": "round_robin_group_chat",
+            "participants": members,
+            "max_turns": rng.randint(4, 9),
+            "termination": {"type": "or", "conditions": conditions},
+            "output": rng.choice([None, members[0]["name"]]),
+        }
+        if len(names) > 1 and rng.random() < 0.3:
+            team |= {"type": "selector_group_chat", "model": "m"}
+            self.script["selector"] = [rng.choice(names) for _ in range(120)]
+        return team
+
+    def _member(self, name: str, depth: int) -> dict[str, Any]:
+        rng = self.rng
+        match rng.choice(["plain", "tools", "tools", "person", "custom", "team"]):
+            case "person":
+                return {"type": "user_proxy_agent", "name": name}
+            case "custom":
+                self.script[name] = [f"{name}{k}" for k in range(120)]
+                return {"type": "custom_agent", "name": name, "agent": "counter", "model": "m"}
+            case "team" if depth:
+                members = [self._member(f"{name}{k}", depth - 1) for k in range(rng.randint(1, 2))]
+                team = {"type": "round_robin_group_chat", "name": name, "participants": members}
+                return {**team, "max_turns": rng.randint(1, 3)}
+            case kind:
+                return self._assistant(name, has_tools=kind == "tools")
+
+    def _assistant(self, name: str, *, has_tools: bool) -> dict[str, Any]:
+        rng = self.rng
+        self.script[name] = [self._answer(has_tools=has_tools) for _ in range(120)]
+        agent: dict[str, Any] = {"type": "assistant_agent", "name": name, "model": "m"}
+        if has_tools:
+            agent |= {"tools": ["count", "send"], "max_tool_iterations": rng.randint(1, 3)}
+            agent |= {"reflect_on_tool_use": rng.random() < 0.5}
+        if rng.random() < 0.3:
+            agent["model_context"] = {"type": "buffered", "buffer_size": rng.randint(2, 5)}
+        if rng.random() < 0.3:
+            self._hands_over = True
+            agent["handoffs"] = [{"target": "human"}]
+            hand_over: dict[str, Any] = {
+                "tool_calls": [{"name": "transfer_to_human", "arguments": {}}]
+            }
+            self.script[name][rng.randint(0, 5)] = hand_over
+        return agent
+
+    def _answer(self, *, has_tools: bool) -> Any:
+        rng = self.rng
+        if not has_tools or rng.random() < 0.5:
+            return rng.choice(["well", "so", "hm", "STOP" if rng.random() < 0.05 else "yes"])
+        calls: list[dict[str, Any]] = [
+            {"name": "count", "arguments": {}},
+            {"name": "send", "arguments": {"text": "x"}},
+        ]
+        return {"tool_calls": [rng.choice(calls) for _ in range(rng.randint(1, 2))]}
+
+
+async def finish(cluster: Cluster, ref: RunRef) -> None:
+    """Execute a run to its end: each time by another worker, which has nothing in memory."""
+    for n in range(60):
+        worker = cluster.worker(f"w{n}", warm=WarmRuns(keep=timedelta()))
+        await worker.execute(ref)
+        await worker.close()
+        run = await cluster.service.get(TENANT, ref.run_id)
+        if run.finished_at is not None:
+            return
+        for action in run.required_actions:
+            await cluster.service.answer(
+                TENANT, ref.run_id, Answer(action_id=action.id, content=f"answer {action.id}")
+            )
+            message = InputMessage(content=f"besides {action.id}")
+            await cluster.service.speak(TENANT, ref.run_id, message)
+    raise AssertionError("the run does not end")
+
+
+def shown(entries: Sequence[Entry]) -> list[Any]:
+    """What of a log depends neither on the worker nor on the machine."""
+    alike: list[Any] = []
+    for entry in entries:
+        events = [replace(e, data={**e.data, "duration_ms": 0}) for e in entry.events]
+        same = replace(entry, nonce="", writer="", events=events)
+        for call in calls_of(same.body):
+            call.duration_ms = 0
+        if same.body.kind == "claim":
+            same = replace(same, body=same.body.model_copy(update={"owner": ""}))  # type: ignore[union-attr]
+        alike.append(same)
+    return alike
+
+
+async def continued(
+    team: Mapping[str, Any],
+    script: dict[str, list[Any]],
+    stored: Mapping[str, bytes],
+    ref: RunRef,
+    *,
+    entries: int,
+    snapshot_data: bytes | None,
+) -> tuple[list[Any], WatchedStore]:
+    """The whole log, if a worker continues from the first `entries` entries."""
+    store = WatchedStore()
+    for key, data in stored.items():
+        n = entry_number(ref, key)
+        is_later = n is not None and n >= entries
+        if not is_later and not key.endswith((".jsonl", "result.json", "snapshot.json")):
+            await store.put_new(key, data)
+    await store.put_new(f"open/0/{ref}", b"")
+    if snapshot_data is not None:
+        await store.put(snapshot_key(ref), snapshot_data)
+    cluster = cluster_of(team, script, store)
+    log = cluster.log(ref)
+    state = log.folded(await log.read())
+    assert state is not None
+    store.read_whole = 0
+    # The owner itself may go on at once; another worker would wait for its lease to end.
+    worker = cluster.worker(state.owner or "w0", warm=WarmRuns(keep=timedelta()))
+    await worker.execute(ref)
+    await worker.close()
+    read_whole = store.read_whole
+    await finish(cluster, ref)
+    whole = await cluster.entries(ref)
+    reader = RunReader(store=store, live=MemoryLive(), clock=cluster.clock)
+    assert await reader.state(ref) == fold(whole)
+    store.read_whole = read_whole
+    await cluster.close()
+    return shown(whole), store
+
+
+@pytest.fixture(autouse=True)
+def short_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "SHORT", 1)
+    monkeypatch.setattr(execution, "SHORT", 1)
+
+
+async def everything(store: MemoryStore) -> dict[str, bytes]:
+    return {key: await store.get(key) for key in await store.list("t/", limit=100_000)}
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_a_run_continues_from_a_snapshot_as_from_its_whole_log(seed: int) -> None:
+    grower = Grower(seed)
+    team, script, rng = grower.team(), grower.script, grower.rng
+    store = WatchedStore()
+    cluster = cluster_of(team, script, store)
+    limits = rng.choice([{}, {"max_turns": rng.randint(1, 5)}])
+    ref = await cluster.submit(limits=limits)
+    await finish(cluster, ref)
+    log = await cluster.entries(ref)
+    await cluster.close()
+    stored = await everything(store)
+    for entries, data in rng.sample(store.snapshots, min(4, len(store.snapshots))):
+        for stop in {entries, min(entries + rng.randint(1, 6), len(log) - 1)}:
+            case = {"entries": stop}
+            whole, _ = await continued(team, script, stored, ref, **case, snapshot_data=None)
+            taken, other = await continued(team, script, stored, ref, **case, snapshot_data=data)
+            assert taken == whole
+            assert other.read_whole == 0, "the snapshot was used"
+
+
+async def test_a_run_of_few_entries_has_no_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    store = WatchedStore()
+    cluster = Cluster({"a": ["x"] * 60, "b": ["y"] * 60}, team=duo(55), store=store)
+    for turns, snapshots in ((55, 0), (100, 1)):
+        ref = await cluster.submit(overrides={"max_turns": turns})
+        worker = cluster.worker()
+        await worker.execute(ref)
+        await worker.close()
+        assert len(store.snapshots) == snapshots
+
+
+def _other_release(data: bytes) -> bytes:
+    return data.replace(b'"behaviour":', b'"behaviour":1', 1)
+
+
+def _other_run(data: bytes) -> bytes:
+    head, code, state = data.split(b"\n")
+    return b"\n".join((head, code, state.replace(b'"run_id":"run_', b'"run_id":"run_0', 1)))
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda data: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "no JSON": lambda data: b"\x00\n\xff\n{",
+    "other release": _other_release,
+    "other run": _other_run,
+    "no code": lambda data: b"\n".join((data.split(b"\n")[0], b"{}", data.split(b"\n")[2])),
+    "team that does not fit": lambda data: data.replace(
+        b'"agent_states":{"a"', b'"agent_states":{"z"'
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_with_a_snapshot_that_cannot_be_used_the_whole_log_is_read(damage: str) -> None:
+    store = WatchedStore()
+    team, script = duo(6), {"a": ["1", "3", "5"], "b": ["2", "4", "6"]}
+    cluster = cluster_of(team, script, store)
+    ref = await cluster.submit()
+    await finish(cluster, ref)
+    stored = await everything(store)
+    entries, data = store.snapshots[1]
+    whole, _ = await continued(team, script, stored, ref, entries=entries, snapshot_data=None)
+    spoiled = DAMAGES[damage](data)
+    assert spoiled != data
+    store = WatchedStore()
+    taken, other = await continued(
+        team, script, stored, ref, entries=entries, snapshot_data=spoiled
+    )
+    assert taken == whole
+    assert other.read_whole == 1
+
+
+async def test_a_run_goes_on_if_its_snapshot_cannot_be_stored() -> None:
+    store = WatchedStore()
+    store.fails = True
+    cluster = Cluster({"a": ["1", "3"], "b": ["2", "4"]}, team=duo(4), store=store)
+    ref = await cluster.submit()
+    worker = cluster.worker()
+    assert await worker.execute(ref) is Finish.ENDED
+    await worker.close()
+    assert store.snapshots == []
+
+
+async def test_a_run_that_stays_warm_has_snapshots_for_other_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(snapshot, "SHORT", 10)
+    monkeypatch.setattr(execution, "SHORT", 10)
+    store = WatchedStore()
+    team = {
+        "type": "round_robin_group_chat",
+        "participants": [
+            {"type": "assistant_agent", "name": "a", "model": "m"},
+            {"type": "user_proxy_agent", "name": "boss"},
+        ],
+        "max_turns": 30,
+    }
+    cluster = cluster_of(team, {"a": [str(n) for n in range(20)]}, store)
+    ref, worker = await cluster.submit(), cluster.worker()
+    for n in range(8):
+        await worker.execute(ref)
+        [action] = (await cluster.service.get(TENANT, ref.run_id)).required_actions
+        answer = Answer(action_id=action.id, content=f"answer {n}")
+        await cluster.service.answer(TENANT, ref.run_id, answer)
+    await worker.close()
+    assert [entries for entries, _ in store.snapshots] == [11, 23]
+    store.read_whole = 0
+    other = cluster.worker("other")
+    await other.execute(ref)
+    await other.close()
+    assert store.read_whole == 0
+    assert (await cluster.service.get(TENANT, ref.run_id)).usage.model_calls == 9
+
+
+async def test_the_snapshot_of_a_deleted_run_is_deleted_and_brings_nothing_back() -> None:
+    store = WatchedStore()
+    cluster = Cluster({"a": ["1", "3"], "b": ["2", "4"]}, team=duo(4), store=store)
+    ref = await cluster.submit()
+    await finish(cluster, ref)
+    _, data = store.snapshots[-1]
+    await cluster.service.delete(TENANT, ref.run_id)
+    assert snapshot_key(ref) not in await store.list("t/", limit=1000)
+    await store.put(snapshot_key(ref), data)
+    with pytest.raises(RunNotFound):
+        await cluster.service.get(TENANT, ref.run_id)
+
+
+async def test_after_a_failure_that_is_retried_the_whole_log_is_read() -> None:
+    store = WatchedStore()
+    failure = {"error": {"message": "busy", "status_code": 503, "retryable": True}}
+    script = {"a": ["1", failure], "b": ["2", "4"]}
+    cluster = Cluster(script, team=duo(4), store=store)
+    ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
+    for owner in ("w1", "w2"):
+        store.read_whole = 0
+        worker = cluster.worker(owner)
+        await worker.execute(ref)
+        await worker.close()
+    assert store.snapshots
+    assert store.read_whole == 1
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (run.status, run.attempt) == ("failed", 2)
+    types = await cluster.event_types(ref)
+    assert types.count("turn.started") == 3
