@@ -101,8 +101,8 @@ def opened(kind: str) -> Generator[ObjectStore]:
         yield FileStore(folder)
 
 
-async def turn(*, store: str, runs: int, turns: int, delay_s: float = 0.0) -> dict[str, float]:
-    return await _one_by_one(talk(turns), Speaker(delay_s), store=store, runs=runs, units=turns)
+async def turn(*, store: str, runs: int, turns: int) -> dict[str, float]:
+    return await _one_by_one(talk(turns), Speaker(), store=store, runs=runs, units=turns)
 
 
 async def tool_round(*, store: str, runs: int, rounds: int) -> dict[str, float]:
@@ -142,15 +142,27 @@ async def _one_by_one(
 
 
 async def at_once(*, store: str, runs: int, turns: int, delay_s: float) -> dict[str, float]:
+    return await _at_once(talk(turns), Speaker(delay_s), store=store, runs=runs, units=turns)
+
+
+async def rounds_at_once(*, store: str, runs: int, rounds: int, delay_s: float) -> dict[str, float]:
+    model = ToolCaller(rounds, delay_s)
+    return await _at_once(calculate(rounds), model, store=store, runs=runs, units=rounds)
+
+
+async def _at_once(
+    team: dict[str, Any], model: ChatCompletionClient, *, store: str, runs: int, units: int
+) -> dict[str, float]:
     with opened(store) as place:
-        async with service(Speaker(delay_s), talk(turns), place) as serving:
+        async with service(model, team, place) as serving:
             await serving.execute(await serving.submit())
             refs = [await serving.submit() for _ in range(runs)]
             as_worker()
             with Meter() as meter:
                 await gathered(serving.execute(ref) for ref in refs)
             done = await serving.completed(refs)
-    return {"wall_s": meter.wall_s, "cpu_ms": meter.cpu_s / runs * 1e3, "done": done}
+    figures = {"wall_s": meter.wall_s, "cpu_ms": meter.cpu_s / runs * 1e3, "done": done}
+    return {**figures, "cpu_us": meter.cpu_s / runs / units * 1e6}
 
 
 async def halfway(*, store: str, runs: int, turns: int) -> dict[str, float]:
@@ -181,4 +193,5 @@ def as_worker() -> None:
 
 
 if __name__ == "__main__":
-    measured({"turn": turn, "tool_round": tool_round, "at_once": at_once, "halfway": halfway})
+    works = {"turn": turn, "tool_round": tool_round, "halfway": halfway}
+    measured({**works, "at_once": at_once, "rounds_at_once": rounds_at_once})

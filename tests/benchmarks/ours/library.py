@@ -28,20 +28,19 @@ async def turn(*, runs: int, turns: int) -> dict[str, float]:
     return {"cpu_us": meter.cpu_s / runs / turns * 1e6}
 
 
-async def tool_round(*, runs: int, rounds: int) -> dict[str, float]:
+def calculator(rounds: int, delay_s: float = 0) -> RoundRobinGroupChat:
     tool = FunctionTool(add, description="Add two numbers.")
+    model = ToolCaller(rounds, delay_s)
+    agent = AssistantAgent("a", model, tools=[tool], max_tool_iterations=rounds + 1)
+    return RoundRobinGroupChat([agent], max_turns=1)
 
-    async def one() -> None:
-        agent = AssistantAgent(
-            "a", ToolCaller(rounds), tools=[tool], max_tool_iterations=rounds + 1
-        )
-        result = await RoundRobinGroupChat([agent], max_turns=1).run(task=TASK)
-        assert len(result.messages) == 2 * rounds + 2
 
-    await one()
+async def tool_round(*, runs: int, rounds: int) -> dict[str, float]:
+    await calculator(rounds).run(task=TASK)
     with Meter() as meter:
         for _ in range(runs):
-            await one()
+            result = await calculator(rounds).run(task=TASK)
+            assert len(result.messages) == 2 * rounds + 2
     return {"cpu_us": meter.cpu_s / runs / rounds * 1e6}
 
 
@@ -50,7 +49,15 @@ async def at_once(*, runs: int, turns: int, delay_s: float) -> dict[str, float]:
     await team(model, 2).run(task=TASK)
     with Meter() as meter:
         done = await gathered(team(model, turns).run(task=TASK) for _ in range(runs))
-    return {"wall_s": meter.wall_s, "cpu_ms": meter.cpu_s / runs * 1e3, "done": done}
+    figures = {"wall_s": meter.wall_s, "cpu_ms": meter.cpu_s / runs * 1e3, "done": done}
+    return {**figures, "cpu_us": meter.cpu_s / runs / turns * 1e6}
+
+
+async def rounds_at_once(*, runs: int, rounds: int, delay_s: float) -> dict[str, float]:
+    await calculator(2).run(task=TASK)
+    with Meter() as meter:
+        done = await gathered(calculator(rounds, delay_s).run(task=TASK) for _ in range(runs))
+    return {"cpu_us": meter.cpu_s / runs / rounds * 1e6, "done": done}
 
 
 async def halfway(*, runs: int, turns: int) -> dict[str, float]:
@@ -66,4 +73,5 @@ async def halfway(*, runs: int, turns: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    measured({"turn": turn, "tool_round": tool_round, "at_once": at_once, "halfway": halfway})
+    works = {"turn": turn, "tool_round": tool_round, "halfway": halfway}
+    measured({**works, "at_once": at_once, "rounds_at_once": rounds_at_once})

@@ -62,8 +62,8 @@ class Speaker(ChatCompletionClient):
 class ToolCaller(Speaker):
     """Asks for the tool `add` so many times, then answers."""
 
-    def __init__(self, rounds: int) -> None:
-        super().__init__()
+    def __init__(self, rounds: int, delay_s: float = 0) -> None:
+        super().__init__(delay_s)
         self._rounds = rounds
 
     async def _answer(self, messages: Sequence[LLMMessage]) -> CreateResult:

@@ -18,6 +18,36 @@ def report(bench: Bench) -> None:
     _print(bench, runs=runs, turns=20, delay_s=0.05, repeats=1 if bench.quick else 3)
     heading(f"{runs:,} runs at once against a model that takes 1 s, 5 turns (ideal: 5 s)")
     _print(bench, runs=runs, turns=5, delay_s=1.0, repeats=1, with_worker=True)
+    _in_flight(bench, work="at_once", units="turns", title="A turn")
+    _in_flight(bench, work="rounds_at_once", units="rounds", title="A tool round")
+
+
+def _in_flight(bench: Bench, *, work: str, units: str, title: str) -> None:
+    """CPU per unit with a slow model; between two answers, the machine's caches grow cold."""
+    for runs in (1, 20, 200):
+        count = 100 if runs == 1 and not bench.quick else 20
+        heading(f"{title} of a model that takes 100 ms, {runs} in flight")
+        subjects = [
+            Subject(
+                name=name,
+                python=python,
+                module=f"tests.benchmarks.{module}",
+                work=work,
+                parameters={"runs": runs, units: count, "delay_s": 0.1, **more},
+                repeats=1 if bench.quick else 3,
+            )
+            for name, python, module, more in (
+                ("teamrun, library", bench.environments.ours, "ours.library", {}),
+                ("teamrun, memory store", bench.environments.ours, "ours.durable", _MEMORY),
+                ("teamrun, file://", bench.environments.ours, "ours.durable", _FILE),
+                (AUTOGEN, bench.environments.autogen, "peers.autogen_team", {}),
+            )
+        ]
+        columns = [Column(key="cpu_us", title="CPU us", spread=True, compare=True)]
+        print_table(measure(subjects), columns, peer=AUTOGEN)
+
+
+_MEMORY, _FILE = {"store": "memory"}, {"store": "file"}
 
 
 def _print(

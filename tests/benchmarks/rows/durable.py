@@ -23,8 +23,6 @@ def report(bench: Bench) -> None:
     print_table(_by_turn(bench), columns, peer=AUTOGEN)
     heading("The same by the length of the run, in the memory store")
     print_table(_by_length(bench), columns)
-    heading("The same with a model that takes 100 ms")
-    print_table(_by_slow_turn(bench), columns)
     heading("Durable run, CPU microseconds per tool round: one agent, 20 calls of an async tool")
     print_table(_by_tool_round(bench), columns, peer=AUTOGEN)
 
@@ -57,11 +55,6 @@ def _by_length(bench: Bench) -> Mapping[str, Figures]:
     return figures
 
 
-def _by_slow_turn(bench: Bench) -> Mapping[str, Figures]:
-    work = {"turns": 20, "delay_s": 0.1}
-    return measure([_ours(bench, "memory", "turn", work, runs=2, repeats=1)])
-
-
 def _by_tool_round(bench: Bench) -> Mapping[str, Figures]:
     work = {"rounds": 20}
     subjects = [_ours(bench, store, "tool_round", work) for store in ("memory", "file")]
@@ -75,7 +68,6 @@ def _ours(
     parameters: Mapping[str, float],
     *,
     runs: int | None = None,
-    repeats: int | None = None,
 ) -> Subject:
     return Subject(
         name=f"teamrun, {store} store",
@@ -83,7 +75,7 @@ def _ours(
         module="tests.benchmarks.ours.durable",
         work=work,
         parameters={"runs": runs or bench.runs(60), "store": store, **parameters},
-        repeats=repeats or bench.repeats,
+        repeats=bench.repeats,
     )
 
 

@@ -97,6 +97,17 @@ async def test_a_replay_of_a_run_that_was_cut_short_differs_nowhere(end: str) ->
     assert await difference(cluster, ref) is None
 
 
+async def test_a_replay_of_a_run_that_was_cancelled_while_it_waited_differs_nowhere() -> None:
+    person = {"type": "user_proxy_agent", "name": "b"}
+    team = duo(6)
+    team["participants"][1] = person
+    cluster = Cluster({"a": ["x"] * 3}, team=team)
+    ref = await cluster.submit()
+    await executed(cluster, ref)
+    await cluster.service.cancel(TENANT, ref.run_id)
+    assert await difference(cluster, ref) is None
+
+
 async def test_only_ended_runs_are_replayed() -> None:
     cluster = Cluster({"a": ["DONE"]}, team=solo())
     ref = await cluster.submit()

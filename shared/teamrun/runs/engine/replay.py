@@ -46,7 +46,7 @@ async def _driven(log: RunLog, entries: list[Entry], program: Program, clock: Cl
     assert before is not None, "a log has an entry 0"
     execution = Execution(
         log=copy,
-        entries=entries,
+        entries=[*entries],  # the execution adds to its own
         prefix=await read_prefix(log, entries),
         state=before,
         program=program,
