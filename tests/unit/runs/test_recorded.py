@@ -9,6 +9,7 @@ from teamrun.core.refs import RunRef
 from teamrun.errors import RunNotFinished, RunNotFound
 from teamrun.runs.durable.team import run_team
 from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.engine.replay import replay
@@ -97,14 +98,22 @@ async def test_a_replay_of_a_run_that_was_cut_short_differs_nowhere(end: str) ->
     assert await difference(cluster, ref) is None
 
 
-async def test_a_replay_of_a_run_that_was_cancelled_while_it_waited_differs_nowhere() -> None:
-    person = {"type": "user_proxy_agent", "name": "b"}
-    team = duo(6)
-    team["participants"][1] = person
-    cluster = Cluster({"a": ["x"] * 3}, team=team)
+async def test_a_replay_of_a_run_that_was_cancelled_while_it_executed_differs_nowhere() -> None:
+    has_begun = asyncio.Event()
+
+    async def hang() -> str:
+        """Hang."""
+        has_begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    script: dict[str, list[Any]] = {"a": [{"tool_calls": [{"name": "hang", "arguments": {}}]}]}
+    cluster = Cluster(script, team=solo("hang"), tools=[FunctionTool(hang)])
     ref = await cluster.submit()
-    await executed(cluster, ref)
-    await cluster.service.cancel(TENANT, ref.run_id)
+    async with cluster.working(ref) as (_, finished):
+        await has_begun.wait()
+        await cluster.service.cancel(TENANT, ref.run_id)
+        assert await asyncio.wait_for(finished, 10) is Finish.ENDED
     assert await difference(cluster, ref) is None
 
 
