@@ -370,6 +370,19 @@ async def test_with_a_snapshot_that_cannot_be_used_the_whole_log_is_read(damage:
     assert other.read_whole == 1
 
 
+async def test_a_team_of_custom_agents_has_snapshots() -> None:
+    """An entry of theirs has several calls: those of the model inside the turn, and the turn."""
+    members = [
+        {"type": "custom_agent", "name": name, "agent": "counter", "model": "m"} for name in "ab"
+    ]
+    team = {"type": "round_robin_group_chat", "participants": members, "max_turns": 4}
+    store = WatchedStore()
+    cluster = cluster_of(team, {"a": ["1", "3"], "b": ["2", "4"]}, store)
+    ref = await cluster.submit()
+    await finish(cluster, ref)
+    assert store.snapshots
+
+
 async def test_a_run_goes_on_if_its_snapshot_cannot_be_stored() -> None:
     store = WatchedStore()
     store.fails = True

@@ -417,10 +417,11 @@ class Execution:
         calls = calls_of(draft.body)
         if not calls or self._calls.in_flight or journal.tools.sessions:
             return False
-        journal.freezes = len(calls) == 1 and self.state.entries + 1 >= self._next_snapshot
         draft.at = self._origin.time = max(self.state.at, self._clock.now())
         try:
-            await self._deliver_calls(journal, calls)
+            await self._deliver_calls(journal, calls[:-1])
+            journal.freezes = self.state.entries + 1 >= self._next_snapshot
+            await self._deliver_calls(journal, calls[-1:])
         except Runaway:
             await self._store(draft)
             raise
