@@ -1,10 +1,12 @@
 """Long runs continue from a snapshot in the same way as from their whole log."""
 
+import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -20,15 +22,17 @@ from teamrun.live.memory import MemoryLive
 from teamrun.messages import BaseChatMessage, TextMessage
 from teamrun.messages.llm import UserMessage
 from teamrun.models.base import ChatCompletionClient
-from teamrun.runs.engine import execution
+from teamrun.runs.durable.team import team_program
+from teamrun.runs.engine import execution, frozen
 from teamrun.runs.engine.finish import Finish
+from teamrun.runs.engine.replay import replay
 from teamrun.runs.engine.warm import WarmRuns
 from teamrun.runs.log import snapshot
 from teamrun.runs.log.entries import Entry, calls_of
 from teamrun.runs.log.keys import entry_number, snapshot_key
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import InputMessage
-from teamrun.runs.log.state import fold
+from teamrun.runs.log.state import RunState, fold
 from teamrun.runs.service.requests import Answer
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import ScriptedModel
@@ -58,10 +62,13 @@ class WatchedStore(MemoryStore):
         self.snapshots: list[tuple[int, bytes]] = []
         self.read_whole = self.written = 0
         self.fails = False
+        self.after_entry: Callable[[], object] = lambda: None
 
     async def put_new(self, key: str, data: bytes) -> bool:
         is_new = await super().put_new(key, data)
-        self.written += is_new and "/log/" in key
+        if is_new and "/log/" in key:
+            self.written += 1
+            self.after_entry()
         return is_new
 
     async def put(self, key: str, data: bytes) -> None:
@@ -295,8 +302,8 @@ async def everything(store: MemoryStore) -> dict[str, bytes]:
     return {key: await store.get(key) for key in await store.list("t/", limit=100_000)}
 
 
-@pytest.mark.parametrize("seed", range(40))
-async def test_a_run_continues_from_a_snapshot_as_from_its_whole_log(seed: int) -> None:
+async def compare(seed: int) -> None:
+    """Continue a random run from its snapshots, and from its whole log."""
     grower = Grower(seed)
     team, script, rng = grower.team(), grower.script, grower.rng
     store = WatchedStore()
@@ -316,6 +323,98 @@ async def test_a_run_continues_from_a_snapshot_as_from_its_whole_log(seed: int) 
             assert other.read_whole == 0, "the snapshot was used"
 
 
+@pytest.mark.parametrize("seed", range(40))
+async def test_a_run_continues_from_a_snapshot_as_from_its_whole_log(seed: int) -> None:
+    await compare(seed)
+
+
+FORGOTTEN: dict[str, Any] = {
+    "emitted": 0,
+    "ids": 0,
+    "time": TIME,
+    "positions": {},
+    "tool_states": {},
+    "unread": [],
+    "turn": 0,
+    "latest": None,
+}
+
+
+@pytest.mark.parametrize("field", FORGOTTEN)
+async def test_a_snapshot_without_one_of_its_fields_is_noticed(
+    field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the comparison of random runs is worth."""
+    codes = frozen._CODES  # pyright: ignore[reportPrivateUsage]
+
+    class Forgetful:
+        def validate_json(self, data: bytes) -> Any:
+            return codes.validate_json(data)._replace(**{field: FORGOTTEN[field]})
+
+    monkeypatch.setattr(frozen, "_CODES", Forgetful())
+    with pytest.raises(AssertionError):
+        for seed in range(40):
+            await compare(seed)
+
+
+async def test_a_snapshot_of_the_wrong_place_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[bytes] = []
+
+    def of_the_place_before(state: RunState, code: bytes) -> snapshot.Snapshot:
+        codes.append(code)
+        return snapshot.Snapshot(state, codes[-2:][0])
+
+    monkeypatch.setattr(execution, "Snapshot", of_the_place_before)
+    with pytest.raises(AssertionError):
+        for seed in range(40):
+            codes.clear()
+            await compare(seed)
+
+
+class TroubledGrower(Grower):
+    """Its models fail now and then, and use an id again for calls, also of unknown tools."""
+
+    def _answer(self, *, has_tools: bool) -> Any:
+        rng = self.rng
+        kind = rng.random()
+        if kind < 0.08:
+            return {"error": {"message": "busy", "status_code": 503, "retryable": True}}
+        if has_tools and kind < 0.4:
+            name = rng.choice(["count", "send", "unknown"])
+            return {"tool_calls": [{"id": "0", "name": name, "arguments": {"text": "x"}}]}
+        return super()._answer(has_tools=has_tools)
+
+
+async def finish_despite_crashes(cluster: Cluster, ref: RunRef, rng: random.Random) -> None:
+    """Execute a run to its end, with a worker that dies just after some of the entries."""
+    store = cluster.store
+    assert isinstance(store, WatchedStore)
+    while fold(await cluster.entries(ref)).finished_at is None:  # type: ignore[union-attr]
+        execution = asyncio.create_task(finish(cluster, ref))
+
+        def may_die(task: asyncio.Task[None] = execution) -> None:
+            if rng.random() < 0.2:
+                task.cancel()
+
+        store.after_entry = may_die
+        with contextlib.suppress(asyncio.CancelledError):
+            await execution
+        store.after_entry = lambda: None
+
+
+@pytest.mark.parametrize("seed", range(80))
+async def test_the_log_of_a_run_that_continued_from_snapshots_can_be_replayed(seed: int) -> None:
+    grower = TroubledGrower(seed)
+    team, store = grower.team(), WatchedStore()
+    cluster = cluster_of(team, grower.script, store)
+    ref = await cluster.submit(retry={"max_attempts": 2, "backoff_seconds": 0})
+    await finish_despite_crashes(cluster, ref, grower.rng)
+    state = fold(await cluster.entries(ref))
+    assert state is not None
+    program = team_program(cluster.registry)(state.spec)
+    assert await replay(cluster.log(ref), program, cluster.clock) is None
+
+
 async def test_a_run_of_few_entries_has_no_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     store = WatchedStore()
@@ -328,25 +427,48 @@ async def test_a_run_of_few_entries_has_no_snapshot(monkeypatch: pytest.MonkeyPa
         assert len(store.snapshots) == snapshots
 
 
-def _other_release(data: bytes) -> bytes:
-    return data.replace(b'"behaviour":', b'"behaviour":1', 1)
+def _sealed(damage: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """The damage to the content, with the digest that fits."""
+
+    def sealed(data: bytes) -> bytes:
+        content = damage(data.partition(b"\n")[2])
+        return sha256(content).hexdigest().encode() + b"\n" + content
+
+    return sealed
 
 
-def _other_run(data: bytes) -> bytes:
-    head, code, state = data.split(b"\n")
+def _other_release(content: bytes) -> bytes:
+    return content.replace(b'"behaviour":', b'"behaviour":1', 1)
+
+
+def _other_run(content: bytes) -> bytes:
+    head, code, state = content.split(b"\n")
     return b"\n".join((head, code, state.replace(b'"run_id":"run_', b'"run_id":"run_0', 1)))
+
+
+def _no_code(content: bytes) -> bytes:
+    head, _, state = content.split(b"\n")
+    return b"\n".join((head, b"{}", state))
+
+
+def _other_team(content: bytes) -> bytes:
+    return content.replace(b'"agent_states":{"a"', b'"agent_states":{"z"')
+
+
+def _other_epoch(content: bytes) -> bytes:
+    return content.replace(b'"epoch":1', b'"epoch":7')
 
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "cut": lambda data: data[: len(data) // 2],
     "no JSON": lambda data: b"\x00\n\xff\n{",
-    "other release": _other_release,
-    "other run": _other_run,
-    "no code": lambda data: b"\n".join((data.split(b"\n")[0], b"{}", data.split(b"\n")[2])),
-    "team that does not fit": lambda data: data.replace(
-        b'"agent_states":{"a"', b'"agent_states":{"z"'
-    ),
+    "other digit": lambda data: data.replace(b'"model_calls":2', b'"model_calls":3'),
+    "other release": _sealed(_other_release),
+    "other run": _sealed(_other_run),
+    "other log": _sealed(_other_epoch),
+    "no code": _sealed(_no_code),
+    "team that does not fit": _sealed(_other_team),
 }
 
 
@@ -392,6 +514,22 @@ async def test_a_run_goes_on_if_its_snapshot_cannot_be_stored() -> None:
     assert await worker.execute(ref) is Finish.ENDED
     await worker.close()
     assert store.snapshots == []
+
+
+async def test_a_log_that_was_restored_from_before_its_snapshot_is_read_whole() -> None:
+    store = WatchedStore()
+    team, script = duo(6), {"a": ["1", "3", "5"], "b": ["2", "4", "6"]}
+    cluster = cluster_of(team, script, store)
+    ref = await cluster.submit()
+    await finish(cluster, ref)
+    stored = await everything(store)
+    entries, data = store.snapshots[2]
+    for lost in (1, 2):
+        case = {"entries": entries - lost}
+        whole, _ = await continued(team, script, stored, ref, **case, snapshot_data=None)
+        taken, other = await continued(team, script, stored, ref, **case, snapshot_data=data)
+        assert taken == whole
+        assert other.read_whole == 1
 
 
 async def test_a_run_that_stays_warm_has_snapshots_for_other_workers(

@@ -37,6 +37,7 @@ class _Code(NamedTuple):
     positions: dict[str, int]
     made_inside: dict[str, int]
     tool_states: dict[str, JsonObject]
+    journaled: list[str]
     unread: list[Signal]
     turn: int
     latest: JsonObject | None
@@ -60,6 +61,7 @@ def freeze(journal: Journal, team: JsonMapping) -> None:
         positions=journal.positions,
         made_inside=journal.inner.made_by_path,
         tool_states=journal.tools.states,
+        journaled=sorted(journal.tools.journaled),
         unread=journal.inbox.waiting,
         turn=journal.transcript.turn,
         latest=latest and latest.dump(),
@@ -90,6 +92,7 @@ def thawed(snapshot: Snapshot, entries: list[Entry], log: RunLog) -> WarmRun:
     journal.thawed = code.team
     journal.inner = InnerCalls(code.made_inside)
     journal.tools.states = code.tool_states
+    journal.tools.journaled = set(code.journaled)
     journal.inbox.waiting = code.unread
     journal.transcript.turn = code.turn
     if code.latest is not None:

@@ -1,10 +1,11 @@
 """Snapshots: a long run as it was after one of its entries, so that few entries have to be read.
 
 A snapshot has the state of the run and, as JSON data, that of its code (`engine/frozen.py`). It is
-derived from the log and may be lost at any time. One of another release, of another run, or that is
-damaged counts as none: the whole log is read then.
+derived from the log and may be lost at any time. One of another release, of another run, of entries
+that the log does not have, or that is damaged counts as none: the whole log is read then.
 """
 
+from hashlib import sha256
 from typing import NamedTuple, Self
 
 from pydantic_core import to_json
@@ -31,8 +32,9 @@ class Snapshot(NamedTuple):
     """The state of run code when it had received the last of these entries, as JSON."""
 
     def to_json(self) -> bytes:
-        """The stored form: three lines, each a JSON document."""
-        return b"\n".join((_MADE_BY, self.code, self.state.to_json()))
+        """The stored form: a sha256 of the rest, then three lines, each a JSON document."""
+        content = b"\n".join((_MADE_BY, self.code, self.state.to_json()))
+        return b"\n".join((_digest(content), content))
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -41,10 +43,19 @@ class Snapshot(NamedTuple):
         Raises:
             ValueError: It is damaged, or another release wrote it.
         """
-        made_by, code, state = data.split(b"\n")  # JSON escapes newlines in text
+        digest, _, content = data.partition(b"\n")
+        if digest != _digest(content):
+            raise ValueError("the snapshot is damaged")
+        made_by, code, state = content.split(b"\n")  # JSON escapes newlines in text
         if made_by != _MADE_BY:
             raise ValueError("another release made the snapshot")
         return cls(RunState.from_json(state), code)
+
+    def is_after(self, entry: Entry) -> bool:
+        """Whether this is its last entry: the log may have been restored from an older copy."""
+        end = entry.n + 1, entry.epoch, entry.at, entry.seq + len(entry.events)
+        state = self.state
+        return end == (state.entries, state.epoch, state.at, state.seq)
 
 
 class Recent(NamedTuple):
@@ -75,9 +86,11 @@ async def recent(log: RunLog) -> Recent:
     if entries is not None:
         return Recent(entries, None)
     snapshot = await _read_snapshot(log)
-    if snapshot is None:
-        return Recent(await log.read(), None)
-    return Recent(await log.read(snapshot.state.entries), snapshot)
+    if snapshot is not None:
+        entries = await log.read(snapshot.state.entries - 1)
+        if entries and snapshot.is_after(entries[0]):
+            return Recent(entries[1:], snapshot)
+    return Recent(await log.read(), None)
 
 
 async def _read_snapshot(log: RunLog) -> Snapshot | None:
@@ -94,3 +107,7 @@ async def _read_snapshot(log: RunLog) -> Snapshot | None:
     # The log may have been deleted, which leaves only its first entry.
     first = await log.read_next(0)
     return snapshot if first is not None and first.body.kind == "accepted" else None
+
+
+def _digest(content: bytes) -> bytes:
+    return sha256(content).hexdigest().encode()
