@@ -40,7 +40,7 @@ CASES = [
     *around("question", "worker", "entry:step of model#2"),
     *around("question", "worker", "entry:wait", "release", "due marker"),
     *around("question", "worker", "removal of open marker"),
-    *around("question", "worker", "lease#2", "entry:claim#2", "entry:step of model#3", "entry:end"),
+    *around("question", "worker", "lease#2", "entry:claim#2", "entry:end of model"),
     *around("question", "worker", "release#2", "events.jsonl", "result.json"),
     *around("question", "worker", "removal of open marker#2"),
     *around("cancelled_running", "worker", "entry:end", "release", *ENDING),
