@@ -5,23 +5,18 @@ import contextlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 import pytest
+from tests.support.random_teams import TIME, TOOLS, Counter, Grower
 from tests.support.runs import TENANT, Cluster, ShiftedClock, duo
 
-from teamrun.agents.base import BaseChatAgent
 from teamrun.components.registry import Registry
-from teamrun.core.cancellation import CancellationToken
-from teamrun.core.protocols import Response
 from teamrun.core.refs import RunRef
 from teamrun.errors import RunNotFound, StorageError
 from teamrun.live.memory import MemoryLive
-from teamrun.messages import BaseChatMessage, TextMessage
-from teamrun.messages.llm import UserMessage
-from teamrun.models.base import ChatCompletionClient
 from teamrun.runs.durable.team import team_program
 from teamrun.runs.engine import execution, frozen
 from teamrun.runs.engine.finish import Finish
@@ -36,10 +31,6 @@ from teamrun.runs.log.state import RunState, fold
 from teamrun.runs.service.requests import Answer
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import ScriptedModel
-from teamrun.tools.context import ToolContext
-from teamrun.tools.function import FunctionTool
-
-TIME = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class LogClock(ShiftedClock):
@@ -84,58 +75,6 @@ class WatchedStore(MemoryStore):
         return await super().list(prefix, after=after, limit=limit)
 
 
-class Counter(BaseChatAgent):
-    """A custom agent with a state of its own."""
-
-    def __init__(self, name: str, model_client: ChatCompletionClient) -> None:
-        super().__init__(name, "Counts.")
-        self._model = model_client
-        self._count = 0
-
-    @property
-    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
-        return (TextMessage,)
-
-    async def on_messages(
-        self,
-        messages: Sequence[BaseChatMessage],
-        cancellation_token: CancellationToken | None = None,
-    ) -> Response:
-        self._count += 1
-        answer = await self._model.create([UserMessage(content="go on", source=self.name)])
-        content = f"{self._count}: {answer.content}"
-        message = TextMessage(
-            source=self.name, content=content, id=f"{self.name}-{self._count}", created_at=TIME
-        )
-        return Response(chat_message=message)
-
-    async def on_reset(self, cancellation_token: CancellationToken) -> None:
-        self._count = 0
-
-    async def save_state(self) -> Mapping[str, Any]:
-        return {"count": self._count}
-
-    async def load_state(self, state: Mapping[str, Any]) -> None:
-        self._count = state["count"]
-
-
-async def count(context: ToolContext) -> str:
-    """Count the calls."""
-    context.state["calls"] = context.state.get("calls", 0) + 1
-    return str(context.state["calls"])
-
-
-async def send(text: str) -> str:
-    """Send a text."""
-    return f"sent {text}"
-
-
-TOOLS = [
-    FunctionTool(count, "Count.", effects="none"),
-    FunctionTool(send, "Send.", effects="write"),
-]
-
-
 def cluster_of(
     team: Mapping[str, Any], script: dict[str, list[Any]], store: MemoryStore
 ) -> Cluster:
@@ -144,82 +83,6 @@ def cluster_of(
         teams={"team": team}, models={"m": model}, tools=[*TOOLS], agents={"counter": Counter}
     )
     return Cluster({}, team={}, store=store, model=model, registry=registry, clock=LogClock(store))
-
-
-class Grower:
-    """Makes a random team, and what its models answer."""
-
-    def __init__(self, seed: int) -> None:
-        self.rng = random.Random(seed)
-        self.script: dict[str, list[Any]] = {}
-        self._hands_over = False
-
-    def team(self) -> dict[str, Any]:
-        rng = self.rng
-        names = "abc"[: rng.randint(1, 3)]
-        members = [self._member(name, 1) for name in names]
-        conditions: list[dict[str, Any]] = [
-            {"type": "text_mention", "text": "STOP"},
-            {"type": "max_messages", "max_messages": rng.randint(8, 30)},
-            {"type": "timeout", "timeout_seconds": rng.randint(5, 60)},
-            {"type": "token_usage", "max_total_token": rng.randint(20, 200)},
-        ]
-        if self._hands_over:
-            conditions.append({"type": "handoff", "target": "human"})
-        team: dict[str, Any] = {
-            "type": "round_robin_group_chat",
-            "participants": members,
-            "max_turns": rng.randint(4, 9),
-            "termination": {"type": "or", "conditions": conditions},
-            "output": rng.choice([None, members[0]["name"]]),
-        }
-        if len(names) > 1 and rng.random() < 0.3:
-            team |= {"type": "selector_group_chat", "model": "m"}
-            self.script["selector"] = [rng.choice(names) for _ in range(120)]
-        return team
-
-    def _member(self, name: str, depth: int) -> dict[str, Any]:
-        rng = self.rng
-        match rng.choice(["plain", "tools", "tools", "person", "custom", "team"]):
-            case "person":
-                return {"type": "user_proxy_agent", "name": name}
-            case "custom":
-                self.script[name] = [f"{name}{k}" for k in range(120)]
-                return {"type": "custom_agent", "name": name, "agent": "counter", "model": "m"}
-            case "team" if depth:
-                members = [self._member(f"{name}{k}", depth - 1) for k in range(rng.randint(1, 2))]
-                team = {"type": "round_robin_group_chat", "name": name, "participants": members}
-                return {**team, "max_turns": rng.randint(1, 3)}
-            case kind:
-                return self._assistant(name, has_tools=kind == "tools")
-
-    def _assistant(self, name: str, *, has_tools: bool) -> dict[str, Any]:
-        rng = self.rng
-        self.script[name] = [self._answer(has_tools=has_tools) for _ in range(120)]
-        agent: dict[str, Any] = {"type": "assistant_agent", "name": name, "model": "m"}
-        if has_tools:
-            agent |= {"tools": ["count", "send"], "max_tool_iterations": rng.randint(1, 3)}
-            agent |= {"reflect_on_tool_use": rng.random() < 0.5}
-        if rng.random() < 0.3:
-            agent["model_context"] = {"type": "buffered", "buffer_size": rng.randint(2, 5)}
-        if rng.random() < 0.3:
-            self._hands_over = True
-            agent["handoffs"] = [{"target": "human"}]
-            hand_over: dict[str, Any] = {
-                "tool_calls": [{"name": "transfer_to_human", "arguments": {}}]
-            }
-            self.script[name][rng.randint(0, 5)] = hand_over
-        return agent
-
-    def _answer(self, *, has_tools: bool) -> Any:
-        rng = self.rng
-        if not has_tools or rng.random() < 0.5:
-            return rng.choice(["well", "so", "hm", "STOP" if rng.random() < 0.05 else "yes"])
-        calls: list[dict[str, Any]] = [
-            {"name": "count", "arguments": {}},
-            {"name": "send", "arguments": {"text": "x"}},
-        ]
-        return {"tool_calls": [rng.choice(calls) for _ in range(rng.randint(1, 2))]}
 
 
 async def finish(cluster: Cluster, ref: RunRef) -> None:
