@@ -29,6 +29,8 @@ class Authority:
         builder = _builder(self.name, self.name, key.public_key())
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         builder = builder.add_extension(_usage(signs=True), True)
+        name = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = builder.add_extension(name, False)
         certificate = builder.sign(key, hashes.SHA256())
         object.__setattr__(self, "_key", key)
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -44,6 +46,9 @@ class Authority:
         names = x509.SubjectAlternativeName([_general_name(address)])
         builder = _builder(address, self.name, key.public_key()).add_extension(names, False)
         signer: ec.EllipticCurvePrivateKey = getattr(self, "_key")  # noqa: B009 - frozen
+        # Python 3.13 refuses one that does not name its signer's key (RFC 5280, 4.2.1.1).
+        signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+        builder = builder.add_extension(signed_by, False)
         certificate = builder.sign(signer, hashes.SHA256())
         file = self.folder / f"{self.name}-{address}.pem"
         file.write_bytes(
