@@ -66,6 +66,7 @@ def _service(
         text=True,
         encoding="utf-8",
         cwd=ROOT,
+        env={"TEAMRUN_ARCHIVE_EVENTS": "true", **os.environ},
         start_new_session=True,
     )
     assert service.stdin is not None and service.stdout is not None

@@ -30,7 +30,7 @@ from teamrun.live.open import open_live
 from teamrun.redis.address import key_prefix
 from teamrun.redis.watch import watch_redis
 from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME
-from teamrun.runs.log.archive import DUTIES, Duty
+from teamrun.runs.log.archive import DUTIES, Duty, write_events
 from teamrun.runs.log.log import LogObserver
 from teamrun.runs.log.observers import Observers
 from teamrun.settings import CommonSettings
@@ -314,7 +314,8 @@ async def open_runtime(
             warm_for=settings.warm,
             warm_bytes=settings.warm_mb * 1_000_000,
             observe=observe,
-            duties=duties,
+            # The result comes last: where it is found, the reaper takes all duties as performed.
+            duties=(write_events, *duties) if settings.archive_events else duties,
         )
         stack.push_async_callback(runtime.shutdown, grace)
         if runtime.executor is not None:

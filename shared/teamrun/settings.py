@@ -24,7 +24,7 @@ PREFIX = "TEAMRUN_"
 """The prefix of all environment variables."""
 
 _NAMES = """
-    action after all allow_scripted api_key api_keys approve body_limit_bytes
+    action after all allow_scripted api_key api_keys approve archive_events body_limit_bytes
     body_timeout_seconds config content cors_origins data data_dir delay_seconds
     file_version force from fsync grace_seconds graceful head_timeout_seconds heartbeat
     host idempotency_key ids json lease_seconds limit log_format log_level max_cost_usd
@@ -106,6 +106,10 @@ class CommonSettings(BaseSettings):
     retention_days: float | None = Field(default=None, gt=0, le=36_500)
     """Days after their end for which runs are kept; then they are deleted. By default they are kept
     until `DELETE /v1/runs/{run_id}`."""
+
+    archive_events: bool = False
+    """Whether `events.jsonl` is written next to the log of each run that ends: all its events, for
+    programs that read the store. Clients read the events from the log."""
 
     max_runs: int = Field(default=200, ge=1, le=10_000)
     """Maximum number of runs that a process executes at once; a full worker stops consuming."""

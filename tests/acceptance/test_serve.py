@@ -41,7 +41,8 @@ def test_a_run_over_http_is_seen_alike_everywhere_and_ctrl_c_leaves_nothing(
     tmp_path: Path,
 ) -> None:
     config = example(tmp_path / "example", latency_ms=0)
-    with serving(tmp_path / "data", config=config) as served:
+    environ = {"TEAMRUN_ARCHIVE_EVENTS": "true"}
+    with serving(tmp_path / "data", config=config, environ=environ) as served:
         run_id, seen = run_to_end(served)
         run = served.get(f"/v1/runs/{run_id}")
         result = served.get(f"/v1/runs/{run_id}/result")

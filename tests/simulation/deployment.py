@@ -24,6 +24,7 @@ from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.finish import Finish, Receipt
 from teamrun.runs.engine.reaper import Reaper
+from teamrun.runs.log.archive import DUTIES, write_events
 from teamrun.runs.log.entries import Claim, Entry, read_entry
 from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.spec import RunSpec
@@ -49,6 +50,9 @@ def registry() -> Registry:
 _DURATIONS = ((0, 0), (0, 0), (0.001, 0.02), (0.3, 0), (0, 1.5), (2, 2))
 """Seconds of a call before and after its effect."""
 _LONG = ((1.2 * LEASE, 0), (0, 1.5 * LEASE), (0, 3 * LEASE))
+
+_DUTIES = (write_events, *DUTIES)
+"""Also the one that an operator may ask for."""
 
 
 class ProcessClock(VirtualClock):
@@ -150,6 +154,7 @@ class Api(Process):
             dispatcher=QueuePort(self),
             registry=registry(),
             clock=self.clock,
+            duties=_DUTIES,
         )
 
 
@@ -171,6 +176,7 @@ class Worker(Process):
             lease=lease,
             clock=self.clock,
             program=self._program,
+            duties=_DUTIES,
             observers=Observers(live, self._appended),
         )
         self._reaper = Reaper(

@@ -256,6 +256,7 @@ class Deployment:
             "TEAMRUN_REDIS_URL": redis_url or server.url,
             "TEAMRUN_LEASE_SECONDS": str(LEASE_S),
             "TEAMRUN_PORT": str(self.port),
+            "TEAMRUN_ARCHIVE_EVENTS": "true",
             **(environ or {}),
         }
         self.lease_s = float(self.environ["TEAMRUN_LEASE_SECONDS"])

@@ -28,7 +28,7 @@ async def test_the_library_does_its_work() -> None:
 
 @pytest.mark.parametrize("store", ["memory", "file"])
 async def test_durable_runs_do_their_work(store: str) -> None:
-    assert (await durable.turn(store=store, runs=1, turns=2))["puts_per_run"] == 5
+    assert (await durable.turn(store=store, runs=1, turns=2))["puts_per_run"] == 4
     await durable.tool_round(store=store, runs=1, rounds=2)
     assert (await durable.at_once(store=store, runs=2, turns=2, delay_s=0.001))["done"] == 2
 
@@ -41,8 +41,8 @@ async def test_runs_that_are_halted_halfway_are_completed_afterwards() -> None:
 
 async def test_requests_are_counted_and_priced() -> None:
     life = await requests.whole_life(runs=2, turns=1, delay_s=0)
-    assert (life["puts"], life["lists"], life["deletes"]) == (7, 1, 1)
-    assert life["usd_1000"] == pytest.approx(1000 * (8 * 0.005 + life["gets"] * 0.0004) / 1000)
+    assert (life["puts"], life["lists"], life["deletes"]) == (6, 1, 1)
+    assert life["usd_1000"] == pytest.approx(1000 * (7 * 0.005 + life["gets"] * 0.0004) / 1000)
     flight = await requests.in_flight(runs=2, leases=1, lease_s=0.1)
     assert (flight["puts"], flight["lists"]) == (0, 0)
     assert (await requests.sweeps(runs=3, minutes=1))["lists"] == 24

@@ -6,7 +6,7 @@ from tests.support.runs import TENANT, Cluster
 
 from teamrun.core.refs import RunRef
 from teamrun.errors import DamagedBlob, StorageError, TeamrunError, UnreadableEntry
-from teamrun.runs.log.archive import archive
+from teamrun.runs.log.archive import write_result
 from teamrun.runs.log.keys import entry_key
 from teamrun.runs.service.filters import RunFilter
 from teamrun.storage.memory import MemoryStore
@@ -118,7 +118,7 @@ async def test_an_entry_that_is_damaged_before_the_end_is_archived_is_named(data
     await cluster.store.put(entry_key(ref, 0), data)
 
     with pytest.raises(UnreadableEntry) as caught:
-        await archive(cluster.store, log, state)
+        await write_result(cluster.store, log, state)
 
     assert caught.value.entry == 0
     await cluster.service.close()

@@ -7,7 +7,7 @@ from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.execution import Execution, Program
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
-from teamrun.runs.log.archive import events_of
+from teamrun.runs.log.archive import DUTIES, events_of, write_events
 from teamrun.runs.log.entries import End, LoggedEvent, Step, read_events
 from teamrun.runs.log.keys import events_key, result_key
 from teamrun.runs.log.spec import RunSpec
@@ -19,7 +19,7 @@ CATCHES = 'a\n],"body":{"kind":"step"}}\n{"data":{"message":1}},\r\n'
 async def test_the_derived_files_match_the_log() -> None:
     cluster = Cluster({"a": [CATCHES], "b": ["plain"]}, team=duo(2))
     ref = await cluster.submit(CATCHES)
-    await cluster.worker().execute(ref)
+    await cluster.worker(duties=(write_events, *DUTIES)).execute(ref)
 
     told = list(events_of(ref, await cluster.log(ref).documents_on(0)))
     lines = (await cluster.store.get(events_key(ref))).splitlines()

@@ -1,6 +1,6 @@
-"""The objects beside the log of an ended run: its result, and all its events in one object.
+"""The objects beside the log of an ended run: its result and, if asked for, its events.
 
-Both are derived from the log, and are written again if they are missing.
+Both are derived from the log. A missing result is written again when it is read.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -25,7 +25,16 @@ from teamrun.runs.log.status import RunStatus
 from teamrun.runs.log.usage import RunUsage
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["DUTIES", "Duty", "RunResult", "archive", "conclude", "events_of", "output_of"]
+__all__ = [
+    "DUTIES",
+    "Duty",
+    "RunResult",
+    "conclude",
+    "events_of",
+    "output_of",
+    "write_events",
+    "write_result",
+]
 
 
 class RunResult(BaseModel):
@@ -110,11 +119,42 @@ def _message_in(event: bytes) -> bytes:
     return event[event.index(_MESSAGE) + len(_MESSAGE) : -2]
 
 
-async def archive(store: ObjectStore, log: RunLog, state: RunState) -> None:
-    """Write the derived objects of an ended run.
+async def _stored_events(log: RunLog, state: RunState) -> list[WrittenEvents]:
+    """The events of all entries as they are stored; none if the run is being deleted.
 
     The stored bytes are copied. Parsing and serializing them again would take a fifth of the cost
     of a whole run.
+    """
+    entries: list[WrittenEvents] = []
+    seq = 1
+    for n, data in enumerate(await log.stored(state.entries)):
+        written = _events_in(log, data, n=n, seq=seq)
+        if n == 0 and written.kind == "end":
+            return []
+        entries.append(written)
+        seq += len(written.events)
+    return entries
+
+
+async def write_result(store: ObjectStore, log: RunLog, state: RunState) -> None:
+    """Write `result.json` of an ended run.
+
+    Raises:
+        Unavailable: Storage does not respond.
+        UnreadableEntry: The log was damaged since it was folded; nothing is written.
+    """
+    if entries := await _stored_events(log, state):
+        messages = [
+            _message_in(event)
+            for written in entries
+            for event in written.events
+            if event.startswith(_MESSAGE_CREATED)
+        ]
+        await store.put(result_key(log.ref), _result_json(state, messages))
+
+
+async def write_events(store: ObjectStore, log: RunLog, state: RunState) -> None:
+    """Write `events.jsonl` of an ended run, for programs that read the store.
 
     Raises:
         Unavailable: Storage does not respond.
@@ -123,25 +163,18 @@ async def archive(store: ObjectStore, log: RunLog, state: RunState) -> None:
     run_id = log.ref.run_id
     name = run_id.encode()
     lines: list[bytes] = []
-    messages: list[bytes] = []
-    stored = await log.stored(state.entries)
-    for n, data in enumerate(stored):
-        written = _events_in(log, data, n=n, seq=len(lines) + 1)
-        if n == 0 and written.kind == "end":  # deleted in the meantime
-            return
+    for written in await _stored_events(log, state):
         place = f'"time":"{written.at}","run_id":"{run_id}",'.encode()
         for seq, event in enumerate(written.events, written.seq):
             lines.append(b'{"id":"%s-%d","seq":%d,%s%s\n' % (name, seq, seq, place, event[1:]))
-            if event.startswith(_MESSAGE_CREATED):
-                messages.append(_message_in(event))
-    await store.put(events_key(log.ref), b"".join(lines))
-    await store.put(result_key(log.ref), _result_json(state, messages))
+    if lines:
+        await store.put(events_key(log.ref), b"".join(lines))
 
 
 Duty = Callable[[ObjectStore, RunLog, RunState], Awaitable[None]]
 """A step to perform after the end of a run. It may be performed twice, so it must be idempotent."""
 
-DUTIES: tuple[Duty, ...] = (archive,)
+DUTIES: tuple[Duty, ...] = (write_result,)
 """The steps to perform after the end of every run, in this order."""
 
 
