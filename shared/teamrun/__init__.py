@@ -5,8 +5,9 @@ The names of everyday use are here; everything else is in the package of its sub
 nothing: each name brings its module with it at its first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from teamrun.forwarding import forwarding
 
 if TYPE_CHECKING:
     from teamrun.agents import AssistantAgent, BaseChatAgent, Handoff, UserProxyAgent
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from teamrun.messages import TextMessage
     from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
     from teamrun.tools import AgentTool, FunctionTool, TeamTool, ToolContext
-    from teamrun.version import VERSION as __version__
+    from teamrun.version import __version__
 
 __all__ = [
     "AgentTool",
@@ -41,38 +42,17 @@ __all__ = [
     "__version__",
 ]
 
-_HOMES = {
-    "AgentTool": "teamrun.tools",
-    "AssistantAgent": "teamrun.agents",
-    "BaseChatAgent": "teamrun.agents",
-    "CancellationToken": "teamrun.core",
-    "Console": "teamrun.console",
-    "FunctionTool": "teamrun.tools",
-    "Handoff": "teamrun.agents",
-    "MaxMessageTermination": "teamrun.conditions",
-    "Response": "teamrun.core",
-    "RoundRobinGroupChat": "teamrun.teams",
-    "SelectorGroupChat": "teamrun.teams",
-    "TaskResult": "teamrun.core",
-    "TeamTool": "teamrun.tools",
-    "TeamrunError": "teamrun.errors",
-    "TextMentionTermination": "teamrun.conditions",
-    "TextMessage": "teamrun.messages",
-    "ToolContext": "teamrun.tools",
-    "UserProxyAgent": "teamrun.agents",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        value: Any = import_module("teamrun.version").VERSION
-    elif name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-    else:
-        raise AttributeError(f"module 'teamrun' has no attribute {name!r}")
-    globals()[name] = value  # found without this function from now on
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = forwarding(
+    __name__,
+    {
+        ".agents": ("AssistantAgent", "BaseChatAgent", "Handoff", "UserProxyAgent"),
+        ".conditions": ("MaxMessageTermination", "TextMentionTermination"),
+        ".console": ("Console",),
+        ".core": ("CancellationToken", "Response", "TaskResult"),
+        ".errors": ("TeamrunError",),
+        ".messages": ("TextMessage",),
+        ".teams": ("RoundRobinGroupChat", "SelectorGroupChat"),
+        ".tools": ("AgentTool", "FunctionTool", "TeamTool", "ToolContext"),
+        ".version": ("__version__",),
+    },
+)

@@ -22,7 +22,16 @@ ALLOWED = {
     "teamrun_infra": set(PACKAGES),
 }
 LINES = (
-    {"errors", "version", "json_types", "validation", "logs", "settings", "messages"},
+    {
+        "errors",
+        "version",
+        "forwarding",
+        "json_types",
+        "validation",
+        "logs",
+        "settings",
+        "messages",
+    },
     {"core"},
     {"net"},
     {"models", "context", "memory", "code", "tools"},

@@ -160,19 +160,25 @@ class _File:
             self._agents[key] = None if agent is None else Member(agent, place)
 
     def _read_teams(self, agents: CustomAgentTable) -> None:
+        def member(name: str) -> Member | None:
+            return self._member(name, scope)
+
         scope = Scope(
             models=self._models,
             tools=self._tools,
             agents=agents,
             model_is_known=self._take_implicit,
-            profile_of=lambda model: model if model in self._models else None,
-            member=lambda name: self._member(name, scope),
+            profile_of=self._profile_of,
+            member=member,
             member_names={**self._agents, **self._raw_teams},
             operator=True,
             unread=self._unread,
         )
         for name in self._raw_teams:
             self._team(name, scope)
+
+    def _profile_of(self, model: str) -> str | None:
+        return model if model in self._models else None
 
     def _member(self, name: str, scope: Scope) -> Member | None:
         if name in self._agents:

@@ -4,9 +4,9 @@ Agents exchange chat messages; events report the work of an agent in between; a 
 and receives the messages of `messages.llm`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from teamrun.forwarding import forwarding
 from teamrun.messages.chat import (
     BaseChatMessage,
     BaseMessage,
@@ -117,10 +117,16 @@ ToolResultMessage: TypeAlias = ToolCallExecutionEvent
 MultimodalMessage: TypeAlias = MultiModalMessage
 """The same class in another spelling."""
 
-_UNIONS = {"AGENT_EVENT", "CHAT_MESSAGE", "MESSAGE", "AgentEvent", "ChatMessage", "Message"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _UNIONS:
-        raise AttributeError(f"module 'teamrun.messages' has no attribute {name!r}")
-    return getattr(import_module("teamrun.messages.union"), name)
+__getattr__, __dir__ = forwarding(
+    __name__,
+    {
+        ".union": (
+            "AGENT_EVENT",
+            "CHAT_MESSAGE",
+            "MESSAGE",
+            "AgentEvent",
+            "ChatMessage",
+            "Message",
+        )
+    },
+)

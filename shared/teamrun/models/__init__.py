@@ -1,7 +1,8 @@
 """Model clients behind one seam. Each name brings its module with it at its first use."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from teamrun.forwarding import forwarding
 
 if TYPE_CHECKING:
     from teamrun.models.azure_openai import AzureOpenAIChatCompletionClient
@@ -28,29 +29,24 @@ __all__ = [
     "on_retry",
 ]
 
-_HOMES = {
-    "AzureOpenAIChatCompletionClient": "azure_openai",
-    "ChatCompletionClient": "base",
-    "ModelFamily": "families",
-    "ModelInfo": "base",
-    "ModelWrapper": "wrapper",
-    "OpenAIChatCompletionClient": "openai",
-    "RetryPolicy": "retry",
-    "RetryingModel": "retry",
-    "ToolChoice": "base",
-    "make_client": "providers",
-    "model_client_from_env": "environment",
-    "on_retry": "retry",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'teamrun.models' has no attribute {name!r}")
-    value = getattr(import_module(f"teamrun.models.{_HOMES[name]}"), name)
-    globals()[name] = value  # found without this function from now on
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = forwarding(
+    __name__,
+    {
+        ".azure_openai": ("AzureOpenAIChatCompletionClient",),
+        ".base": (
+            "ChatCompletionClient",
+            "ModelInfo",
+            "ToolChoice",
+        ),
+        ".environment": ("model_client_from_env",),
+        ".families": ("ModelFamily",),
+        ".openai": ("OpenAIChatCompletionClient",),
+        ".providers": ("make_client",),
+        ".retry": (
+            "RetryPolicy",
+            "RetryingModel",
+            "on_retry",
+        ),
+        ".wrapper": ("ModelWrapper",),
+    },
+)

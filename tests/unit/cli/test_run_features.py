@@ -1,6 +1,5 @@
 """`teamrun run` executes definitions like a durable run and the library."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -63,7 +62,7 @@ def _features() -> set[str]:
         found |= {name, *(f"{name}.{field}" for field in fields)}
         found |= {f"{name}.{key}={word}" for key, hint in hints.items() for word in _words(hint)}
     # `where` is no option, and `timeout` is `timeout_seconds` in the file.
-    fields = {field.name for field in dataclasses.fields(ToolEntry)} - {"name", "where"}
+    fields = set(ToolEntry._fields) - {"name", "where"}
     found |= {f"tool.{name.removesuffix('_seconds')}" for name in fields}
     hints = get_type_hints(ToolEntry)
     return found | {f"tool.{key}={word}" for key in fields for word in _words(hints[key])}

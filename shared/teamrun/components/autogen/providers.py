@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from teamrun.components.definitions.contexts import CONTEXTS
 from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, TEAMS
-from teamrun.components.definitions.table import KindT, Table
+from teamrun.components.definitions.table import PartT, Table
 from teamrun.components.definitions.tools import TOOLS
 from teamrun.models.providers import PLANNED, PROVIDERS
 
@@ -31,7 +31,7 @@ class Known(NamedTuple):
     """The highest version of the component that can be read."""
 
 
-def _known(table: Table[KindT]) -> dict[str, Known]:
+def _known(table: Table[PartT]) -> dict[str, Known]:
     return {path: Known(row.type, row.version) for path, row in table.by_provider.items()}
 
 

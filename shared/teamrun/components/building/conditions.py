@@ -10,7 +10,7 @@ __all__ = ["build_condition"]
 
 def build_condition(definition: ConditionDefinition) -> TerminationCondition:
     """A new condition."""
-    kind = CONDITIONS.of(definition)
+    kind = CONDITIONS[definition.type]
     make = load(kind.build)
     options = {name: value for name, value in definition if name != "type"}
     if kind.is_combined:

@@ -96,14 +96,14 @@ class TeamBuilder:
         )
         if definition.termination is not None:
             options["termination_condition"] = build_condition(definition.termination)
-        build = load(TEAMS.of(definition).build)
+        build = load(TEAMS[definition.type].build)
         return build(definition, participants, options, path, self)
 
     def participant(self, definition: ParticipantDefinition, path: str) -> ChatAgent | Team:
         """The agent or team at a path."""
         if isinstance(definition, BaseTeamDefinition):
             return self.team(definition, path)
-        return load(AGENTS.of(definition).build)(definition, path, self)
+        return load(AGENTS[definition.type].build)(definition, path, self)
 
     def model(self, profile: str, agent: str, path: str) -> ChatCompletionClient:
         """The client of a profile for the agent at a path."""

@@ -4,10 +4,9 @@ For a type checker, `TeamDefinition` and its siblings are base classes; for pyda
 discriminated unions of all kinds in the tables. So a new kind needs no change here.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from string import Formatter
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, cast
 
 from pydantic import (
     AfterValidator,
@@ -17,8 +16,9 @@ from pydantic import (
     GetCoreSchemaHandler,
     StringConstraints,
 )
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
+from teamrun.json_types import JsonObject
 from teamrun.models.scalars import Count, Switch
 
 __all__ = [
@@ -101,37 +101,41 @@ class BaseConditionDefinition(Part):
         type: Any
 
 
-@dataclass(frozen=True, slots=True)
 class _OneOf:
-    """Stands for the union of all kinds of some tables; formed when a schema is first needed."""
+    """Stands for the union of all kinds of some tables.
 
-    models: Callable[[], Iterable[type[Part]]]
+    The kind of a part is looked up when it is validated. So only the definitions of the kinds that
+    are used are imported and get a validator: the union itself would need those of all.
+    """
+
+    def __init__(self, *tables: Literal["AGENTS", "TEAMS", "CONDITIONS"]) -> None:
+        self._tables = tables
 
     def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
+        self, source: type[Part], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        union: Any = None
-        for model in self.models():
-            union = model if union is None else union | model
-        return handler.generate_schema(Annotated[union, Field(discriminator="type")])
+        def validated(value: object) -> Part:
+            return value if isinstance(value, source) else self._read(value)
 
+        return core_schema.no_info_plain_validator_function(
+            validated, serialization=core_schema.simple_ser_schema("any")
+        )
 
-def _agents() -> list[type[Part]]:
-    from teamrun.components.definitions.kinds import AGENTS
+    def _read(self, value: object) -> Part:
+        from teamrun.components.definitions import kinds
 
-    return [kind.model for kind in AGENTS]
-
-
-def _teams() -> list[type[Part]]:
-    from teamrun.components.definitions.kinds import TEAMS
-
-    return [kind.model for kind in TEAMS]
-
-
-def _conditions() -> list[type[Part]]:
-    from teamrun.components.definitions.kinds import CONDITIONS
-
-    return [kind.model for kind in CONDITIONS]
+        if not isinstance(value, dict):
+            raise PydanticKnownError("dict_type")
+        tables = [getattr(kinds, name) for name in self._tables]
+        written = cast("JsonObject", value).get("type")
+        for table in tables:
+            if written in table:
+                return table[written].model.model_validate(value)
+        known = ", ".join(repr(type) for table in tables for type in table.types)
+        raise PydanticKnownError(
+            "union_tag_invalid",
+            {"discriminator": "'type'", "tag": str(written), "expected_tags": known},
+        )
 
 
 class BaseParticipantDefinition(Part):
@@ -155,15 +159,13 @@ class BaseAgentDefinition(BaseParticipantDefinition):
     """An agent of any kind."""
 
 
-ConditionDefinition = Annotated[BaseConditionDefinition, _OneOf(_conditions)]
+ConditionDefinition = Annotated[BaseConditionDefinition, _OneOf("CONDITIONS")]
 """When a team stops."""
 
-AgentDefinition = Annotated[BaseAgentDefinition, _OneOf(_agents)]
+AgentDefinition = Annotated[BaseAgentDefinition, _OneOf("AGENTS")]
 """One agent."""
 
-ParticipantDefinition = Annotated[
-    BaseParticipantDefinition, _OneOf(lambda: [*_agents(), *_teams()])
-]
+ParticipantDefinition = Annotated[BaseParticipantDefinition, _OneOf("AGENTS", "TEAMS")]
 """A member of a team: an agent, or another team."""
 
 
@@ -180,5 +182,5 @@ class BaseTeamDefinition(BaseParticipantDefinition):
     """Agents, or teams in this one, whose last message is the output of a run; None: of all."""
 
 
-TeamDefinition = Annotated[BaseTeamDefinition, _OneOf(_teams)]
+TeamDefinition = Annotated[BaseTeamDefinition, _OneOf("TEAMS")]
 """A team."""

@@ -8,28 +8,6 @@ imported at first use, so a process that only accepts runs imports no agents.
 from collections.abc import Mapping
 from typing import Final
 
-from teamrun.components.definitions.agents import (
-    AssistantDefinition,
-    CustomDefinition,
-    UserProxyDefinition,
-)
-from teamrun.components.definitions.base import (
-    BaseConditionDefinition,
-)
-from teamrun.components.definitions.conditions import (
-    AndDefinition,
-    ExternalDefinition,
-    FunctionCallDefinition,
-    HandoffTerminationDefinition,
-    MaxMessagesDefinition,
-    OrDefinition,
-    SourceMatchDefinition,
-    StopMessageDefinition,
-    TextMentionDefinition,
-    TextMessageDefinition,
-    TimeoutDefinition,
-    TokenUsageDefinition,
-)
 from teamrun.components.definitions.table import (
     AgentKind,
     ConditionKind,
@@ -37,18 +15,19 @@ from teamrun.components.definitions.table import (
     Table,
     TeamKind,
 )
-from teamrun.components.definitions.teams import RoundRobinDefinition, SelectorDefinition
 
 __all__ = ["AGENTS", "CONDITIONS", "TEAMS"]
 
 
+_DEFINITIONS: Final = "teamrun.components.definitions"
 _READING: Final = "teamrun.components.reading"
 _AUTOGEN: Final = "teamrun.components.autogen"
 _BUILDING: Final = "teamrun.components.building"
 
 AGENTS: Final = Table(
     AgentKind(
-        model=AssistantDefinition,
+        "assistant_agent",
+        definition=f"{_DEFINITIONS}.agents:AssistantDefinition",
         names=("AssistantAgent",),
         aliases={"max_tool_use_attempts": "max_tool_iterations"},
         read=f"{_READING}.agents:read_assistant",
@@ -58,7 +37,8 @@ AGENTS: Final = Table(
         read_component=f"{_AUTOGEN}.agents:read_assistant",
     ),
     AgentKind(
-        model=UserProxyDefinition,
+        "user_proxy_agent",
+        definition=f"{_DEFINITIONS}.agents:UserProxyDefinition",
         names=("UserProxyAgent",),
         read=f"{_READING}.agents:read_user_proxy",
         build=f"{_BUILDING}.agents:build_user_proxy",
@@ -66,7 +46,8 @@ AGENTS: Final = Table(
         read_component=f"{_AUTOGEN}.agents:read_user_proxy",
     ),
     AgentKind(
-        model=CustomDefinition,
+        "custom_agent",
+        definition=f"{_DEFINITIONS}.agents:CustomDefinition",
         read=f"{_READING}.agents:read_custom",
         build=f"{_BUILDING}.agents:build_custom",
     ),
@@ -88,14 +69,16 @@ _TEAM_ALIASES: Final = {
 
 TEAMS: Final = Table(
     TeamKind(
-        model=RoundRobinDefinition,
+        "round_robin_group_chat",
+        definition=f"{_DEFINITIONS}.teams:RoundRobinDefinition",
         names=("RoundRobinGroupChat",),
         aliases=_TEAM_ALIASES,
         build=f"{_BUILDING}.teams:build_round_robin",
         autogen="autogen_agentchat.teams.RoundRobinGroupChat",
     ),
     TeamKind(
-        model=SelectorDefinition,
+        "selector_group_chat",
+        definition=f"{_DEFINITIONS}.teams:SelectorDefinition",
         names=("SelectorGroupChat",),
         aliases=_TEAM_ALIASES
         | {"model_for_selection": "model", "system_message": "selector_prompt"},
@@ -116,7 +99,8 @@ TEAMS: Final = Table(
 
 
 def _condition(
-    model: type[BaseConditionDefinition],
+    type: str,
+    model: str,
     name: str,
     *,
     names: tuple[str, ...] = (),
@@ -126,7 +110,8 @@ def _condition(
 ) -> ConditionKind:
     """A row whose class has the same name here and in AutoGen."""
     return ConditionKind(
-        model=model,
+        type,
+        definition=f"{_DEFINITIONS}.conditions:{model}",
         build=f"teamrun.conditions:{name}",
         autogen=f"autogen_agentchat.{package}.{name}",
         names=names,
@@ -136,24 +121,46 @@ def _condition(
 
 
 CONDITIONS: Final = Table(
-    _condition(TextMentionDefinition, "TextMentionTermination", mentions={"sources": "source"}),
-    _condition(MaxMessagesDefinition, "MaxMessageTermination"),
-    _condition(StopMessageDefinition, "StopMessageTermination"),
-    _condition(TokenUsageDefinition, "TokenUsageTermination"),
-    _condition(HandoffTerminationDefinition, "HandoffTermination", mentions={"target": "target"}),
     _condition(
-        TimeoutDefinition,
+        "text_mention",
+        "TextMentionDefinition",
+        "TextMentionTermination",
+        mentions={"sources": "source"},
+    ),
+    _condition("max_messages", "MaxMessagesDefinition", "MaxMessageTermination"),
+    _condition("stop_message", "StopMessageDefinition", "StopMessageTermination"),
+    _condition("token_usage", "TokenUsageDefinition", "TokenUsageTermination"),
+    _condition(
+        "handoff",
+        "HandoffTerminationDefinition",
+        "HandoffTermination",
+        mentions={"target": "target"},
+    ),
+    _condition(
+        "timeout",
+        "TimeoutDefinition",
         "TimeoutTermination",
         aliases={"seconds": "timeout_seconds", "timeout": "timeout_seconds"},
     ),
-    _condition(ExternalDefinition, "ExternalTermination"),
-    _condition(SourceMatchDefinition, "SourceMatchTermination", mentions={"sources": "source"}),
-    _condition(TextMessageDefinition, "TextMessageTermination", mentions={"source": "source"}),
+    _condition("external", "ExternalDefinition", "ExternalTermination"),
     _condition(
-        FunctionCallDefinition,
+        "source_match",
+        "SourceMatchDefinition",
+        "SourceMatchTermination",
+        mentions={"sources": "source"},
+    ),
+    _condition(
+        "text_message",
+        "TextMessageDefinition",
+        "TextMessageTermination",
+        mentions={"source": "source"},
+    ),
+    _condition(
+        "function_call",
+        "FunctionCallDefinition",
         "FunctionCallTermination",
         mentions={"function_name": "function"},
     ),
-    _condition(OrDefinition, "OrTerminationCondition", names=("any",), package="base"),
-    _condition(AndDefinition, "AndTerminationCondition", names=("all",), package="base"),
+    _condition("or", "OrDefinition", "OrTerminationCondition", names=("any",), package="base"),
+    _condition("and", "AndDefinition", "AndTerminationCondition", names=("all",), package="base"),
 )

@@ -1,8 +1,7 @@
 """Registered tools as data; one row per kind of tool."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from teamrun.json_types import JsonObject
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
@@ -34,11 +33,8 @@ PLANNED_TOOLS: Final = frozenset({"code_execution", "http", "mcp"})
 """Kinds of tools that are known, but not available in this release."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolEntry:
+class ToolEntry(NamedTuple):
     """A function as a tool, as the operator's file or an installed package describes it."""
-
-    type: ClassVar = "function"
 
     name: str
     function: str
@@ -55,6 +51,11 @@ class ToolEntry:
     """Whether a person has to agree to each call."""
     where: str = ""
     """The pointer to it in the file; empty for a tool of an installed package."""
+
+    @property
+    def type(self) -> str:
+        """The name of its row of `TOOLS`."""
+        return "function"
 
     def content(self) -> JsonObject:
         """The content that the digest covers, including the options of calls that are given."""

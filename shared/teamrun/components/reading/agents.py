@@ -91,9 +91,7 @@ def read_assistant(
 ) -> AssistantDefinition | None:
     """An agent that answers with a model."""
     before = len(problems.found)
-    fields = read_fields(
-        source, where, AGENTS.by_model[AssistantDefinition].fields, problems, what="an agent"
-    )
+    fields = read_fields(source, where, AGENTS["assistant_agent"].fields, problems, what="an agent")
     values = _values(fields, "assistant_agent", name)
     scope.check_model(values.get("model"), fields.place("model"), problems)
     if values.get("tools") is not None:
@@ -115,7 +113,7 @@ def read_user_proxy(
     """A user proxy."""
     before = len(problems.found)
     fields = read_fields(
-        source, where, AGENTS.by_model[UserProxyDefinition].fields, problems, what="a user proxy"
+        source, where, AGENTS["user_proxy_agent"].fields, problems, what="a user proxy"
     )
     check_person(fields, problems)
     values = _values(fields, "user_proxy_agent", name)
@@ -136,7 +134,7 @@ def read_custom(
             f" {listed(scope.agents)}.",
         )
         return None
-    known = AGENTS.by_model[CustomDefinition].fields | (_OWN if scope.operator else {})
+    known = AGENTS["custom_agent"].fields | (_OWN if scope.operator else {})
     fields = read_fields(source, where, known, problems, what="a custom agent")
     values = _values(fields, "custom_agent", name)
     own = {part: values.pop(part, None) for part in _OWN}

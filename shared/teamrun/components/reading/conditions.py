@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from teamrun.components.definitions.base import ConditionDefinition
-from teamrun.components.definitions.conditions import OrDefinition
 from teamrun.components.definitions.kinds import CONDITIONS
 from teamrun.components.definitions.table import ConditionKind
 from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
@@ -22,7 +21,7 @@ def combined(
     """Any one of several conditions; a single one is returned as it is."""
     if len(conditions) < 2:
         return conditions[0] if conditions else None
-    return OrDefinition(conditions=tuple(conditions))
+    return CONDITIONS["or"].model.model_validate({"conditions": tuple(conditions)})
 
 
 class ConditionReader:

@@ -1,7 +1,6 @@
 """The names that a definition may refer to, and the features that it may use."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from teamrun.components.definitions.base import ParticipantDefinition
@@ -29,8 +28,7 @@ def _none(_: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class Scope(NamedTuple):
     """The names that a document may use."""
 
     models: Collection[str]

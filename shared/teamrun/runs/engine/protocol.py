@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from teamrun.core.call import CallInfo
 from teamrun.json_types import JsonObject
@@ -88,8 +88,7 @@ Perform = Callable[[CallContext], Awaitable[Outcome]]
 """Makes a call, on the real loop; an exception becomes the recorded error."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(NamedTuple):
     """A question from run code to a person."""
 
     agent: str
