@@ -14,13 +14,13 @@ from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
 from teamrun.json_types import JsonObject
+from teamrun.resources import Problem
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
 from teamrun.runs.service.resources import EventPage
 from teamrun_api.declare import problem_examples
 from teamrun_api.examples import EXAMPLES
 from teamrun_api.openapi_schemas import plain, schemas
-from teamrun_api.problems import Problem
 from teamrun_api.schemas import CancelRequest, PauseRequest, ResumeRequest, ValidateRequest
 
 __all__ = ["document", "render"]

@@ -8,16 +8,16 @@ import http
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, Field
 from starlette.responses import Response
 from starlette.types import Scope
 
 from teamrun import errors
 from teamrun.errors import TeamrunError
+from teamrun.resources import FieldError, Problem
 from teamrun_api import faults
 from teamrun_api.faults import RequestFault
 
-__all__ = ["MEDIA_TYPE", "FieldError", "Problem", "problem_of", "problem_response", "status_of"]
+__all__ = ["MEDIA_TYPE", "problem_of", "problem_response", "status_of"]
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -74,32 +74,6 @@ _FAULTS = 20
 """How many faults of a definition an answer lists."""
 
 _INTERNAL = "The server failed on this request; its log has the reason under the request id."
-
-
-class FieldError(BaseModel):
-    """One error of a request, and its location."""
-
-    pointer: str | None = Field(default=None, examples=["/input"])
-    """JSON pointer (RFC 6901) into the request body."""
-    parameter: str | None = None
-    """The query parameter or path part."""
-    header: str | None = None
-    """The request header."""
-    detail: str
-    code: str
-
-
-class Problem(BaseModel):
-    """An error, as RFC 9457 lays it out; `code` is stable and meant for programs."""
-
-    type: str = Field(examples=["urn:teamrun:problem:run_not_found"])
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    run_id: str | None = None
-    errors: list[FieldError] = []
 
 
 def status_of(kind: type[TeamrunError]) -> int:

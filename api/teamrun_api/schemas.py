@@ -1,37 +1,19 @@
-"""Bodies of requests and answers that belong to the HTTP API alone; runs are in `teamrun.runs`."""
+"""Bodies of requests that belong to the HTTP API alone; those of runs are in `teamrun.runs`."""
 
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from teamrun.components.resources import TeamSummary
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import CancelMode
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.service.requests import ONE_TEAM
-from teamrun.runs.service.resources import Artifact
 
-__all__ = [
-    "ArtifactPage",
-    "CancelRequest",
-    "Health",
-    "Info",
-    "PauseRequest",
-    "Readiness",
-    "ResumeRequest",
-    "ServerLimits",
-    "ServerState",
-    "TeamPage",
-    "ValidateRequest",
-]
+__all__ = ["CancelRequest", "PauseRequest", "ResumeRequest", "ValidateRequest"]
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
 
 
 class CancelRequest(_Body):
@@ -71,61 +53,3 @@ class ValidateRequest(_Body):
         if (self.team is None) == (self.team_spec is None):
             raise ValueError("give exactly one of `team` and `team_spec`")
         return self
-
-
-class TeamPage(_Answer):
-    """All registered teams, by name."""
-
-    data: list[TeamSummary]
-    next_cursor: str | None = None
-    has_more: bool = False
-
-
-class ArtifactPage(_Answer):
-    """All files that a run has left, each version of each."""
-
-    data: list[Artifact]
-    next_cursor: str | None = None
-    has_more: bool = False
-
-
-class Health(_Answer):
-    """The process responds."""
-
-    status: Literal["ok"] = "ok"
-
-
-class Readiness(_Answer):
-    """All components that the API needs respond, by name."""
-
-    status: Literal["ready"] = "ready"
-    checks: dict[str, Literal["ok"]]
-
-
-class ServerLimits(_Answer):
-    """Limits of requests."""
-
-    body_bytes: int
-    json_depth: int
-    json_values: int
-    wait_seconds: float
-
-
-class ServerState(_Answer):
-    """The server's configuration."""
-
-    authentication: Literal["none", "bearer"]
-    live_events: bool
-    """Whether streams have token deltas, and receive events at once."""
-
-
-class Info(_Answer):
-    """The server and its capabilities."""
-
-    name: Literal["teamrun"] = "teamrun"
-    version: str
-    api_versions: list[str] = ["v1"]
-    behaviour: int
-    """The engine's version; a run is continued by an engine of the same."""
-    server: ServerState
-    limits: ServerLimits

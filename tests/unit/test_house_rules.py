@@ -33,7 +33,7 @@ LINES = (
         "messages",
     },
     {"core"},
-    {"net"},
+    {"net", "resources"},
     {"models", "context", "memory", "code", "tools"},
     {"agents", "conditions", "teams", "console"},
     {"components"},
@@ -43,6 +43,7 @@ LINES = (
     {"webhooks", "batches", "schedules"},
     {"runtime"},
     {"testing"},
+    {"client"},
     {"cli"},
 )
 """The folders of `docs/design/house.md`, lowest first, also planned ones. `__init__` and `__main__`

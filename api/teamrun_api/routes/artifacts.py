@@ -8,13 +8,12 @@ from starlette.responses import Response, StreamingResponse
 
 from teamrun.errors import ArtifactNotFound, DamagedBlob, RunNotFound, UnreadableEntry
 from teamrun.runs.log.entries import ArtifactRecord
-from teamrun.runs.service.resources import Artifact
+from teamrun.runs.service.resources import Artifact, ArtifactPage
 from teamrun_api.answers import json_answer, not_modified
 from teamrun_api.conditional import blob_tag, matches
 from teamrun_api.context import Call
 from teamrun_api.declare import IF_NONE_MATCH, Responses, answer, content, problems
 from teamrun_api.dependencies import RunId, RunReader
-from teamrun_api.schemas import ArtifactPage
 
 __all__ = ["router"]
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from teamrun.core.exposition import CONTENT_TYPE
+from teamrun.resources import Health, Info, Readiness, ServerLimits, ServerState
 from teamrun.runs.log.spec import BEHAVIOUR
 from teamrun.version import VERSION
 from teamrun_api.answers import json_answer
@@ -11,7 +12,6 @@ from teamrun_api.declare import answer, content, problems
 from teamrun_api.dependencies import AnyKey, NoKey
 from teamrun_api.faults import NotReady, RequestFault
 from teamrun_api.limits import MAX_DEPTH, MAX_NODES
-from teamrun_api.schemas import Health, Info, Readiness, ServerLimits, ServerState
 
 __all__ = ["router"]
 

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path
 from starlette.responses import Response
 
-from teamrun.components.resources import TeamSummary, Validation
+from teamrun.components.resources import TeamPage, TeamSummary, Validation
 from teamrun_api.answers import json_answer
 from teamrun_api.bodies import JsonBody
 from teamrun_api.declare import BODY, IDEMPOTENCY_KEY, answer, problems, takes
 from teamrun_api.dependencies import TeamReader
 from teamrun_api.faults import InvalidIdempotencyKey, TeamNotFound
-from teamrun_api.schemas import TeamPage, ValidateRequest
+from teamrun_api.schemas import ValidateRequest
 
 __all__ = ["router"]
 

@@ -8,7 +8,7 @@ import typer
 from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result, talk
-from teamrun.runs.log.archive import RunResult
+from teamrun.runs.log.result import RunResult
 
 __all__ = ["EXAMPLE", "command"]
 

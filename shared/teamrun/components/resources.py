@@ -1,10 +1,13 @@
 """The resources of `/v1/teams` and `/v1/teams:validate`."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict
 
 from teamrun.components.reading.problems import ProblemCode
+from teamrun.core.tolerance import OPEN
 
-__all__ = ["DefinitionProblem", "ModelUse", "Note", "TeamSummary", "Validation"]
+__all__ = ["DefinitionProblem", "ModelUse", "Note", "TeamPage", "TeamSummary", "Validation"]
 
 
 class _Resource(BaseModel):
@@ -74,12 +77,20 @@ class TeamSummary(_Resource):
     tools: list[str]
 
 
+class TeamPage(_Resource):
+    """All registered teams, by name."""
+
+    data: list[TeamSummary]
+    next_cursor: str | None = None
+    has_more: bool = False
+
+
 class DefinitionProblem(_Resource):
     """Something wrong with a definition."""
 
     pointer: str
     """JSON pointer (RFC 6901) into the request body."""
-    code: ProblemCode
+    code: Annotated[ProblemCode, OPEN]
     detail: str
 
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
+from teamrun.core.sse import Event, EventReader
 from teamrun.errors import ModelError
 from teamrun.json_types import JsonObject
 from teamrun.models.error_bodies import read_error, tidy
 from teamrun.models.openai_errors import in_band_error, unreadable
 from teamrun.models.openai_response import AnswerReader
-from teamrun.models.sse import Event, EventReader
 
 __all__ = ["AnswerBody"]
 

@@ -8,10 +8,10 @@ from typing import cast
 import httpx2
 import openai
 
+from teamrun.core.retry_after import retry_after
 from teamrun.errors import ModelError, TeamrunError
 from teamrun.json_types import JsonObject
 from teamrun.models.error_bodies import ErrorBody, read_error, tidy
-from teamrun.models.retry_after import retry_after
 from teamrun.models.transient import is_transient
 
 __all__ = [

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teamrun.core.retry_after import retry_after
 from teamrun.errors import ModelError
 from teamrun.models.retry import Retries, RetryPolicy, on_retry
-from teamrun.models.retry_after import retry_after
 from teamrun.testing import FakeClock
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

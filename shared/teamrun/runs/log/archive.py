@@ -4,56 +4,31 @@ Both are derived from the log. A missing result is written again when it is read
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from teamrun.core.refs import RunRef
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import (
-    ArtifactRecord,
-    ErrorRecord,
     WrittenEvents,
     read_events,
 )
 from teamrun.runs.log.keys import events_key, open_marker, result_key
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.output import Output
+from teamrun.runs.log.result import RunResult
 from teamrun.runs.log.state import RunState
-from teamrun.runs.log.status import RunStatus
-from teamrun.runs.log.usage import RunUsage
 from teamrun.storage.base import ObjectStore
 
 __all__ = [
     "DUTIES",
     "Duty",
-    "RunResult",
     "conclude",
     "events_of",
     "output_of",
     "write_events",
     "write_result",
 ]
-
-
-class RunResult(BaseModel):
-    """The full result of a finished run; the same document as `result.json` beside its log."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    run_id: str
-    status: RunStatus
-    stop_reason: str | None = None
-    stop_code: str | None = None
-    output: Output | None = None
-    error: ErrorRecord | None = None
-    usage: RunUsage = Field(default_factory=RunUsage)
-    scripted: bool = False
-    """A script answered at least one model call, so the output is not a model's work."""
-    finished_at: datetime
-    artifacts: list[ArtifactRecord] = []
-    messages: list[JsonObject] = []
 
 
 def events_of(ref: RunRef, documents: Iterable[JsonObject]) -> Iterator[JsonObject]:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from teamrun.core.tolerance import OPEN
 from teamrun.json_types import JsonObject
 
 __all__ = ["AgentLimits", "Limits"]
@@ -44,7 +45,7 @@ class Limits(AgentLimits):
     max_turns: Count | None = None
     timeout_seconds: Seconds | None = None
     """Maximum execution time; time in which the run waits, is paused or queued does not count."""
-    on_limit: Literal["stop", "pause"] = "stop"
+    on_limit: Annotated[Literal["stop", "pause"], OPEN] = "stop"
     agents: dict[str, AgentLimits] = {}
     """Additional limits of single agents, by name."""
 

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from teamrun.core.tolerance import OPEN
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import Decision
 
@@ -54,11 +55,11 @@ class RequiredAction(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True, serialize_by_alias=True)
 
     id: str
-    type: Literal["input", "approval"]
+    type: Annotated[Literal["input", "approval"], OPEN]
     agent: str | None = None
     prompt: str
     schema_: JsonObject | None = Field(default=None, alias="schema")
     """JSON Schema of the answer's `data`, if the answer needs data."""
     expires_at: datetime | None = None
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[Annotated[Decision, OPEN], ...] = ()
     """The allowed values of the answer's `decision`."""

@@ -23,7 +23,8 @@ from teamrun.runs.log.state import INDEXED
 from teamrun.runs.log.status import AT_REST, TERMINAL
 from teamrun.runs.service.broadcast import Broadcast, Listener
 from teamrun.runs.service.news import DELTA, News, news_in, text_news
-from teamrun.runs.service.resources import Delta, Event, EventPage, Run, read_run
+from teamrun.runs.service.public import read_run
+from teamrun.runs.service.resources import Delta, Event, EventPage, Run
 
 __all__ = ["RunFollower", "Start"]
 

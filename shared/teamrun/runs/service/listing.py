@@ -11,7 +11,8 @@ from teamrun.runs.log.state import RunState
 from teamrun.runs.service.candidates import Candidates
 from teamrun.runs.service.filters import RunFilter
 from teamrun.runs.service.list_markers import Markers
-from teamrun.runs.service.resources import Run, RunPage, public_run, unreadable_run
+from teamrun.runs.service.public import public_run, unreadable_run
+from teamrun.runs.service.resources import Run, RunPage
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Order", "RunList"]

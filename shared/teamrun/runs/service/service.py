@@ -17,7 +17,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import ArtifactNotFound, NotFound
 from teamrun.live.base import Live
-from teamrun.runs.log.archive import DUTIES, Duty, RunResult, conclude
+from teamrun.runs.log.archive import DUTIES, Duty, conclude
 from teamrun.runs.log.blobs import stream_blob
 from teamrun.runs.log.entries import ArtifactRecord, CancelMode
 from teamrun.runs.log.erasure import Erasure
@@ -25,6 +25,7 @@ from teamrun.runs.log.keys import result_key
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.reader import RunReader, not_found, run_ref
+from teamrun.runs.log.result import RunResult
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.acceptance import Acceptance
@@ -33,16 +34,9 @@ from teamrun.runs.service.follow import RunFollower, Start
 from teamrun.runs.service.forks import Forks, not_finished
 from teamrun.runs.service.listing import Order, RunList
 from teamrun.runs.service.news import News
+from teamrun.runs.service.public import public_run, read_run
 from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
-from teamrun.runs.service.resources import (
-    Delta,
-    Event,
-    EventPage,
-    Run,
-    RunPage,
-    public_run,
-    read_run,
-)
+from teamrun.runs.service.resources import Delta, Event, EventPage, Run, RunPage
 from teamrun.runs.service.signals import SignalResult, Signals
 from teamrun.storage.base import ObjectStore
 

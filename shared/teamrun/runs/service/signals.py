@@ -40,8 +40,9 @@ from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.status import RequiredAction
+from teamrun.runs.service.public import public_run
 from teamrun.runs.service.requests import Answer, check_limits, request_digest
-from teamrun.runs.service.resources import Run, public_run
+from teamrun.runs.service.resources import Run
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["SignalResult", "Signals"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from teamrun.models.sse import Event, EventReader
+from teamrun.core.sse import Event, EventReader
 
 LINES = st.sampled_from(
     [
@@ -58,6 +58,8 @@ def test_only_events_with_data_come_out(lines: list[tuple[str, str]]) -> None:
         (b"\xef\xbb\xbfdata: a\r\rdata: b", [Event("", "a"), Event("", "b")]),
         (b"retry: 1\n\nid: 2\n\n: x\n\nevent: ping\ndata:\n\n", []),
         (b"data: \xff\n\n", [Event("", "\ufffd")]),
+        (b"id: 7\ndata: a\n\ndata: b\n\n", [Event("", "a", "7"), Event("", "b")]),
+        (b"id: 7\0\ndata: a\n\n", [Event("", "a")]),
     ],
 )
 def test_events_and_other_items(body: bytes, events: list[Event]) -> None:

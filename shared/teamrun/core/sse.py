@@ -1,7 +1,7 @@
-"""Server-sent events as model servers send them (WHATWG HTML, section 9.2.6).
+"""Reads server-sent events (WHATWG HTML, section 9.2.6), of model servers and of this API.
 
-Above it: `openai_calls.py`. It is more tolerant than the standard in two ways: an event that the
-stream's end cuts off from its blank line counts, and bytes that are no UTF-8 are replaced.
+`close` returns an event that the stream's end cuts off from its blank line; the standard drops it.
+Bytes that are not UTF-8 are replaced.
 """
 
 from dataclasses import dataclass, field
@@ -13,10 +13,12 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event that has data; comments, pings, ids and retry times have none."""
+    """One event that has data; comments and retry times have none."""
 
     name: str
     data: str
+    event_id: str | None = None
+    """The `id` of this event; None if it has none."""
 
 
 @dataclass(slots=True)
@@ -29,6 +31,7 @@ class EventReader:
     """Whether a line feed that follows is the second half of a line's end."""
     _begun: bool = False
     _name: str = ""
+    _id: str | None = None
     _data: list[str] = field(default_factory=list[str])
 
     def feed(self, piece: bytes) -> list[Event]:
@@ -64,9 +67,11 @@ class EventReader:
             self._data.append(text)
         elif name == b"event":
             self._name = text
+        elif name == b"id" and "\0" not in text:
+            self._id = text
         return None
 
     def _dispatch(self) -> Event | None:
-        data, name = "\n".join(self._data), self._name
-        self._data, self._name = [], ""
-        return Event(name, data) if data else None
+        data, name, event_id = "\n".join(self._data), self._name, self._id
+        self._data, self._name, self._id = [], "", None
+        return Event(name, data, event_id) if data else None
