@@ -1,4 +1,4 @@
-"""Writes the reference pages that are generated from the code: settings, CLI, errors, requests.
+"""Writes the reference pages that are generated from the code, such as those of settings.
 
     python scripts/reference_pages.py           writes them
     python scripts/reference_pages.py --check   lists those that are not up to date, with status 1
@@ -18,6 +18,7 @@ from typing import Any, TypeGuard, cast
 import typer
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from reference_client import client_page
 from reference_requests import with_tables
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
@@ -150,6 +151,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "errors.md": errors_page,
     "http.md": http_page,
+    "python-client.md": client_page,
 }
 """The pages by the names of their files."""
 

@@ -127,6 +127,17 @@ def test_all_public_names_together_load_no_package_but_pydantic() -> None:
     assert modules_after("from teamrun import *") - pydantic == {"teamrun"}
 
 
+def test_the_client_loads_no_engine_no_storage_and_no_provider() -> None:
+    pydantic = {"annotated_types", "pydantic", "pydantic_core", "typing_extensions"}
+    http = {"anyio", "certifi", "h11", "httpcore2", "httpx2", "idna", "sniffio", "truststore"}
+    loaded = all_modules_after("import teamrun.client")
+
+    folders = ("runs.engine", "runs.durable", "runs.log.log", "storage", "models.openai", "teams")
+    assert not {name for name in loaded if name.startswith(tuple(f"teamrun.{f}" for f in folders))}
+    packages = modules_after("import teamrun.client") - pydantic - http
+    assert packages == {"teamrun", "typing_inspection"}
+
+
 def test_a_start_loads_only_what_the_run_needs() -> None:
     engine = all_modules_after("import tests.benchmarks.ours.cold_engine")
     library = all_modules_after("import tests.benchmarks.ours.cold_library")

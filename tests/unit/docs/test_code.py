@@ -2,7 +2,8 @@
 
 Blocks of a page are taken in their order and share a folder and a namespace. A block with a title
 is written to the file of that name (a team file without `version` is added to the one that is
-there); `output` is the output of the block before it.
+there); `output` is the output of the block before it. Blocks that import `teamrun.client` have a
+server of the page's teams.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.support.api_server import api_server
 from tests.support.pages import PAGES, ROOT, Block, Page, commands, merged
 from typer.testing import CliRunner
 
@@ -42,8 +44,9 @@ BODIES = {
 class Reading:
     """One page, read from its beginning."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         self._folder = folder
+        self._stack = stack
         self._names: dict[str, Any] = {"__name__": "__main__"}
         self._printed = ""
 
@@ -70,10 +73,17 @@ class Reading:
         if block.title.startswith("test_"):
             self._call_tests(code)
         elif not block.title:
+            if "teamrun.client" in block.text and "TEAMRUN_URL" not in os.environ:
+                self._serve()
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
                 exec(code, self._names)
             self._printed = out.getvalue()
+
+    def _serve(self) -> None:
+        team_file = (self._folder / "teamrun.yaml").read_text(encoding="utf-8")
+        server = self._stack.enter_context(api_server(self._folder, team_file=team_file))
+        self._stack.enter_context(pytest.MonkeyPatch.context()).setenv("TEAMRUN_URL", server.url)
 
     def _call_tests(self, code: Any) -> None:
         names: dict[str, Any] = {"__name__": "test", "__file__": str(self._folder / "test.py")}
@@ -141,13 +151,14 @@ def forget_modules(folder: Path) -> Any:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_code_of_a_page_works(page: Page, folder: Path) -> None:
-    reading = Reading(folder)
-    for block in page.blocks:
-        reading.take(block)
+    with contextlib.ExitStack() as stack:
+        reading = Reading(folder, stack)
+        for block in page.blocks:
+            reading.take(block)
 
 
 def test_an_output_that_is_not_what_was_printed_is_seen(folder: Path) -> None:
-    reading = Reading(folder)
+    reading = Reading(folder, contextlib.ExitStack())
     reading.take(Block("README.md", 1, "python", "", "print(1)\n"))
 
     with pytest.raises(AssertionError):

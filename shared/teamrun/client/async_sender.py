@@ -1,0 +1,243 @@
+"""Sends calls, in an asyncio event loop."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import httpx2
+
+from teamrun.client.downloads import Draft
+from teamrun.client.errors import InvalidAnswerError
+from teamrun.client.exchange import PIECE_BYTES, SILENCE_S, Exchange, is_success, reply_of
+from teamrun.client.problems import error_of
+from teamrun.client.requests import (
+    Call,
+    Download,
+    Page,
+    Paged,
+    Pause,
+    Reply,
+    Request,
+    Step,
+    Streamed,
+    Upload,
+)
+from teamrun.client.resumption import Resumption
+from teamrun.client.retries import RetryPolicy, attempts
+from teamrun.errors import TeamrunError
+
+__all__ = ["AsyncEventStream", "AsyncPager", "AsyncSender"]
+
+T = TypeVar("T")
+
+Perform = Callable[[Step], Awaitable[Any]]
+
+
+class AsyncSender:
+    """Sends calls over one HTTP client; the counterpart of `Sender`."""
+
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        exchange: Exchange,
+        policy: RetryPolicy,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._http = http
+        self._exchange = exchange
+        self._policy = policy
+        self._sleep = sleep
+
+    def perform(self, call: Call) -> Any:
+        """The awaitable value of a call; of a list or a stream, what yields its items."""
+        match call:
+            case Request():
+                return self._value(call)
+            case Pause():
+                return self._sleep(call.seconds)
+            case Paged():
+                return AsyncPager[Any](self, call)
+            case Streamed():
+                return AsyncEventStream[Any](self.follow(call))
+            case Download():
+                return self._download(call)
+            case _:  # a journey
+                return _drive(call, self.perform)
+
+    async def reply(
+        self,
+        request: Request[Any],
+        once: Callable[[Request[Any]], Awaitable[Reply]] | None = None,
+    ) -> Reply:
+        """The answer to a request, which is retried as the policy says.
+
+        Args:
+            request: The request.
+            once: Makes one attempt; by default it reads the whole answer.
+
+        Raises:
+            TeamrunError: The server reports an error, or there is no answer.
+        """
+        attempt = once or self._once
+
+        def perform(step: Step) -> Awaitable[Any]:
+            return self._sleep(step.seconds) if isinstance(step, Pause) else attempt(step)
+
+        return await _drive(attempts(request, self._policy), perform)
+
+    async def follow(self, stream: Streamed[T]) -> AsyncGenerator[T, None]:
+        """The items of a stream to its end; an interrupted stream is resumed."""
+        state = Resumption(stream, self._policy)
+        while not state.has_ended:
+            reason: TeamrunError | None = None
+            try:
+                async with self._open(state.request(), silence=SILENCE_S) as response:
+                    state.opened(response.status_code)
+                    async for piece in response.aiter_bytes():
+                        for item in state.take(piece):
+                            yield item
+                        if state.has_ended:
+                            return
+            except TeamrunError as error:
+                reason = error
+            if not state.has_ended:
+                await self._sleep(state.interrupted(reason))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _value(self, request: Request[T]) -> T:
+        reply = await self.reply(request)
+        try:
+            return request.read(reply)
+        except ValueError as error:
+            raise InvalidAnswerError(
+                f"The answer to {request.method} {request.path} cannot be read: {error}"
+            ) from error
+
+    async def _once(self, request: Request[Any]) -> Reply:
+        async with self._open(request) as response:
+            return reply_of(response, await response.aread())
+
+    async def _download(self, call: Download) -> Path:
+        with Draft(call.target, replace=call.replace) as draft:
+            await self.reply(call.request, partial(self._save, draft))
+            draft.finish()
+        return call.target
+
+    async def _save(self, draft: Draft, request: Request[Any]) -> Reply:
+        draft.restart()
+        async with self._open(request) as response:
+            async for piece in response.aiter_bytes(PIECE_BYTES):
+                await asyncio.to_thread(draft.write, piece)
+            draft.check(response.headers)
+            return reply_of(response, b"")
+
+    @asynccontextmanager
+    async def _open(
+        self, request: Request[Any], *, silence: float | None = None
+    ) -> AsyncGenerator[httpx2.Response]:
+        """The answer to one attempt, whose body has not been read."""
+        arguments = self._exchange.arguments(request, silence=silence)
+        try:
+            built = self._http.build_request(**arguments, content=_content(request.body))
+            response = await self._http.send(built, stream=True, follow_redirects=False)
+            try:
+                self._exchange.has_answered = True
+                if not is_success(response.status_code):
+                    raise error_of(reply_of(response, await response.aread()))
+                yield response
+            finally:
+                await response.aclose()
+        except httpx2.HTTPError as error:
+            raise self._exchange.failure(error) from error
+
+
+class AsyncPager(Generic[T]):
+    """A list: iterating it with `async for` reads its pages one after the other."""
+
+    def __init__(self, sender: AsyncSender, call: Paged[T]) -> None:
+        self._sender = sender
+        self._call = call
+
+    async def page(self) -> Page[T]:
+        """The first page alone."""
+        return await self._sender.perform(self._call.first)
+
+    async def pages(self) -> AsyncIterator[Page[T]]:
+        """The pages; one may be empty although there are more."""
+        request: Request[Page[T]] | None = self._call.first
+        while request is not None:
+            page: Page[T] = await self._sender.perform(request)
+            yield page
+            request = self._call.following(page)
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """All items."""
+        async for page in self.pages():
+            for item in page.data:
+                yield item
+
+
+class AsyncEventStream(Generic[T]):
+    """Items as they arrive, to the end. Leaving an `async with` block closes the connection."""
+
+    def __init__(self, items: AsyncGenerator[T, None]) -> None:
+        self._items = items
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """The stream itself."""
+        return self
+
+    async def __anext__(self) -> T:
+        """The next item."""
+        return await anext(self._items)
+
+    async def aclose(self) -> None:
+        """Close the connection before the end of the stream."""
+        await self._items.aclose()
+
+    async def __aenter__(self) -> Self:
+        """The stream itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        await self.aclose()
+
+
+async def _drive(steps: Generator[Step, Any, T], perform: Perform) -> T:
+    """Perform the steps of a journey; its value."""
+    value: Any = None
+    error: TeamrunError | None = None
+    while True:
+        try:
+            step = steps.send(value) if error is None else steps.throw(error)
+        except StopIteration as done:
+            return done.value
+        value = error = None
+        try:
+            value = await perform(step)
+        except TeamrunError as caught:
+            error = caught
+
+
+def _content(body: bytes | Upload | None) -> bytes | AsyncIterator[bytes] | None:
+    return _pieces(body.path) if isinstance(body, Upload) else body
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+            yield piece

@@ -1,0 +1,244 @@
+"""Errors of the client: a class for each family of problem codes.
+
+    TeamrunError
+      TeamrunAPIError              the server reports an error
+        RequestError               the request is wrong, or does not fit the state (4xx); UsageError
+          AuthenticationError      no API key, or one that is not known (401)
+          PermissionDeniedError    the key or the origin does not allow the request (403)
+          NotFoundError            there is no such resource (404, 410)
+            RunNotFoundError       there is no such run
+            RunDeletedError        the run of this idempotency key has been deleted
+            TeamNotFoundError      the operator registered no such team
+            ArtifactNotFoundError  the run has no such file
+          ConflictError            the state of the resource does not allow the request (409)
+            RunNotFinishedError    the run has not ended
+            RunEndedError          the run has ended
+            StaleActionError       the question is not open
+            UnreadableRunError     stored data of the run is damaged
+          InvalidRequestError      a part of the request is invalid (400, 413, 415, 422)
+            InvalidDefinitionError the definition of the team is invalid
+            UnfitAnswerError       the answer does not match the question
+            NoSuchPointError       the run cannot continue from that point
+            IdempotencyConflictError the idempotency key was used for another request
+        RateLimitedError           too many requests (429)
+        ServerError                the server failed (5xx); Unavailable
+          ServiceUnavailableError  the server, or something that it needs, does not respond
+      APIConnectionError           there is no complete answer; Unavailable
+        ServerUnreachableError     no connection, and the server has not answered before
+        APITimeoutError            the answer did not arrive in time
+      InvalidAnswerError           the answer is not one of this API
+      WaitTimeoutError             a run did not end in the time that the caller gave; TimeoutError
+
+Classes with a counterpart in `teamrun.errors` are subclasses of it, so `except RunNotFound` works
+in the same way for the HTTP API and for an embedded engine.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from teamrun import errors
+from teamrun.errors import TeamrunError, Unavailable, UsageError
+from teamrun.json_types import JsonMapping
+
+__all__ = [
+    "APIConnectionError",
+    "APITimeoutError",
+    "ArtifactNotFoundError",
+    "AuthenticationError",
+    "ConflictError",
+    "IdempotencyConflictError",
+    "InvalidAnswerError",
+    "InvalidDefinitionError",
+    "InvalidRequestError",
+    "NoSuchPointError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitedError",
+    "RequestError",
+    "RunDeletedError",
+    "RunEndedError",
+    "RunNotFinishedError",
+    "RunNotFoundError",
+    "ServerError",
+    "ServerUnreachableError",
+    "ServiceUnavailableError",
+    "StaleActionError",
+    "TeamNotFoundError",
+    "TeamrunAPIError",
+    "UnfitAnswerError",
+    "UnreadableRunError",
+    "WaitTimeoutError",
+]
+
+
+class TeamrunAPIError(TeamrunError):
+    """The server reports an error.
+
+    Attributes:
+        status: The HTTP status.
+        code: The stable code of the problem; `http_{status}` if the answer has none.
+        detail: The server's text.
+        errors: The invalid parts of the request: `pointer`, `parameter` or `header`, `detail` and
+            `code` of each.
+        request_id: The id of the request in the server's log.
+        run_id: The run in question, if there is one.
+        retry_after: The wait before another attempt that the server asks for, in seconds.
+    """
+
+    code = "api_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str,
+        detail: str = "",
+        errors: Sequence[JsonMapping] = (),
+        request_id: str | None = None,
+        run_id: str | None = None,
+        retry_after: float | None = None,
+        **data: Any,
+    ) -> None:
+        super().__init__(
+            message,
+            status=status,
+            code=code,
+            detail=detail,
+            errors=errors,
+            request_id=request_id,
+            run_id=run_id,
+            retry_after=retry_after,
+            **data,
+        )
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.request_id = request_id
+        self.run_id = run_id
+        self.retry_after = retry_after
+
+
+class RequestError(TeamrunAPIError, UsageError):
+    """The request is wrong, or the state of the resource does not allow it."""
+
+
+class AuthenticationError(RequestError):
+    """The request has no API key, or one that the server does not know."""
+
+
+class PermissionDeniedError(RequestError):
+    """The key does not have the scope of the request, or the server refuses its origin."""
+
+
+class NotFoundError(RequestError):
+    """There is no such resource."""
+
+
+class RunNotFoundError(NotFoundError, errors.RunNotFound):
+    """There is no such run."""
+
+
+class RunDeletedError(NotFoundError, errors.RunDeleted):
+    """The run of this idempotency key has been deleted; use a new key."""
+
+
+class TeamNotFoundError(NotFoundError):
+    """The operator registered no such team."""
+
+
+class ArtifactNotFoundError(NotFoundError, errors.ArtifactNotFound):
+    """The run has no such file."""
+
+
+class ConflictError(RequestError):
+    """The state of the resource does not allow the request."""
+
+
+class RunNotFinishedError(ConflictError, errors.RunNotFinished):
+    """The run has not ended: wait for it, or cancel it first."""
+
+
+class RunEndedError(ConflictError, errors.RunEnded):
+    """The run has ended, or is being cancelled."""
+
+
+class StaleActionError(ConflictError, errors.StaleAction):
+    """The question is not open; read the run's `required_actions`."""
+
+
+class UnreadableRunError(ConflictError):
+    """Stored data of the run is damaged or missing; nothing is written to it."""
+
+
+class InvalidRequestError(RequestError):
+    """A part of the request is invalid; `errors` lists each."""
+
+
+class InvalidDefinitionError(InvalidRequestError, errors.DefinitionError):
+    """The definition of the team is invalid; `errors` lists each fault."""
+
+
+class UnfitAnswerError(InvalidRequestError, errors.UnfitAnswer):
+    """The answer does not match its question."""
+
+
+class NoSuchPointError(InvalidRequestError, errors.NoSuchPoint):
+    """The run cannot continue from the requested point."""
+
+
+class IdempotencyConflictError(InvalidRequestError, errors.IdempotencyConflict):
+    """The idempotency key was used for another request; use a new one."""
+
+
+class RateLimitedError(TeamrunAPIError):
+    """The server received too many requests; `retry_after` is the wait that it asks for."""
+
+
+class ServerError(TeamrunAPIError, Unavailable):
+    """The server failed on the request; its log has the reason under `request_id`."""
+
+
+class ServiceUnavailableError(ServerError):
+    """The server, or a component that it needs, does not respond."""
+
+
+class APIConnectionError(Unavailable):
+    """There is no complete answer: the connection failed or was lost."""
+
+    code = "connection_failed"
+
+
+class ServerUnreachableError(APIConnectionError):
+    """No connection could be made, and the server has not answered this client before."""
+
+    code = "server_unreachable"
+
+
+class APITimeoutError(APIConnectionError):
+    """The answer did not arrive in time."""
+
+    code = "timed_out"
+
+
+class InvalidAnswerError(TeamrunError):
+    """The answer is not one of this API: the URL leads to another service, or to a proxy."""
+
+    code = "invalid_answer"
+
+
+class WaitTimeoutError(TeamrunError, TimeoutError):
+    """A run did not end in the time that the caller gave. It continues; wait again to follow it.
+
+    Attributes:
+        run_id: The run.
+        status: Its status when it was last read.
+    """
+
+    code = "wait_timeout"
+
+    def __init__(self, message: str, *, run_id: str, status: str, **data: Any) -> None:
+        super().__init__(message, run_id=run_id, status=status, **data)
+        self.run_id = run_id
+        self.status = status

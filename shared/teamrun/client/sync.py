@@ -1,0 +1,159 @@
+"""`Client`: the API for code without an event loop; `aio.py` has the same for asyncio.
+
+Adding a resource takes a module in `calls/`, and a group and a row here and in `aio.py`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, overload
+
+import httpx2
+
+from teamrun.client.address import Address
+from teamrun.client.binding import Group, Method
+from teamrun.client.calls import artifacts, runs, server, signals, teams, waiting
+from teamrun.client.exchange import Exchange
+from teamrun.client.requests import Call, Download, Journey, Paged, Reply, Request, Streamed
+from teamrun.client.retries import RetryPolicy
+from teamrun.client.sync_sender import EventStream, Pager, Sender
+
+__all__ = ["Artifacts", "Client", "Runs", "Server", "Teams"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@overload
+def bind(call: Callable[P, Request[T]]) -> Method[P, T]: ...
+@overload
+def bind(call: Callable[P, Paged[T]]) -> Method[P, Pager[T]]: ...
+@overload
+def bind(call: Callable[P, Streamed[T]]) -> Method[P, EventStream[T]]: ...
+@overload
+def bind(call: Callable[P, Download]) -> Method[P, Path]: ...
+@overload
+def bind(call: Callable[P, Journey[T]]) -> Method[P, T]: ...
+def bind(call: Callable[P, Call]) -> Method[P, Any]:
+    """A method that sends the call which `call` makes from its arguments."""
+    return Method(call)
+
+
+class Runs(Group):
+    """`client.runs`: submit runs, follow them, and act on them."""
+
+    submit = bind(runs.submit)
+    submit_and_wait = bind(waiting.submit_and_wait)
+    get = bind(runs.get_run)
+    list = bind(runs.list_runs)
+    wait = bind(waiting.wait)
+    result = bind(runs.result)
+    events = bind(runs.events)
+    stream = bind(runs.stream)
+    answer = bind(signals.answer)
+    message = bind(signals.message)
+    cancel = bind(signals.cancel)
+    pause = bind(signals.pause)
+    resume = bind(signals.resume)
+    retry = bind(signals.retry)
+    fork = bind(signals.fork)
+    delete = bind(runs.delete_run)
+
+
+class Artifacts(Group):
+    """`client.artifacts`: the files that the tools of a run have saved."""
+
+    list = bind(artifacts.list_artifacts)
+    read = bind(artifacts.read)
+    download = bind(artifacts.download)
+
+
+class Teams(Group):
+    """`client.teams`: the teams that the operator registered."""
+
+    list = bind(teams.list_teams)
+    get = bind(teams.get_team)
+    validate = bind(teams.validate)
+
+
+class Server(Group):
+    """`client.server`: the server itself."""
+
+    info = bind(server.info)
+    health = bind(server.health)
+    readiness = bind(server.readiness)
+    metrics = bind(server.metrics)
+
+
+class Client:
+    """A client of the HTTP API. It can be used by several threads.
+
+    Args:
+        base_url: The URL of the API; by default `TEAMRUN_URL`, then `http://127.0.0.1:8080`.
+        api_key: Sent as `Authorization: Bearer`; by default `TEAMRUN_API_KEY`. It is sent to this
+            API alone: redirects are not followed.
+        timeout: How long an answer may take, in seconds.
+        retries: When a request is sent again.
+        http: An HTTP client to use, for example with a proxy or certificates of your own. It is
+            closed with this client.
+
+    Raises:
+        UsageError: The URL or the key cannot be used.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        retries: RetryPolicy | None = None,
+        http: httpx2.Client | None = None,
+    ) -> None:
+        address = Address.of(base_url, api_key)
+        self._sender = Sender(
+            http or httpx2.Client(trust_env=not address.is_local),
+            Exchange(address, timeout),
+            retries or RetryPolicy(),
+        )
+        self.base_url = address.shown
+        """The URL of the API, without a password."""
+        self.runs = Runs(self._sender)
+        self.artifacts = Artifacts(self._sender)
+        self.teams = Teams(self._sender)
+        self.server = Server(self._sender)
+
+    @overload
+    def send(self, call: Request[T]) -> T: ...
+    @overload
+    def send(self, call: Paged[T]) -> Pager[T]: ...
+    @overload
+    def send(self, call: Streamed[T]) -> EventStream[T]: ...
+    @overload
+    def send(self, call: Download) -> Path: ...
+    @overload
+    def send(self, call: Journey[T]) -> T: ...
+    def send(self, call: Call) -> Any:
+        """Send a call that a function of `teamrun.client.calls` has made."""
+        return self._sender.perform(call)
+
+    def reply(self, request: Request[Any]) -> Reply:
+        """The answer to a request as it is, with its status, headers and body."""
+        return self._sender.reply(request)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._sender.close()
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        self.close()

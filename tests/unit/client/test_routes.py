@@ -1,0 +1,217 @@
+"""Each route of the API has a call, which sends what the route takes and reads what it answers."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from pydantic import BaseModel
+
+from teamrun.client.aio import AsyncClient
+from teamrun.client.binding import Group, Method
+from teamrun.client.calls import artifacts, runs, server, signals, teams, waiting
+from teamrun.client.requests import Paged, Reply, Request, Streamed
+from teamrun.client.sync import Client
+from teamrun.json_types import JsonObject
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT: dict[str, Any] = json.loads(
+    (ROOT / "docs/reference/openapi.json").read_text(encoding="utf-8")
+)
+
+CALLS: dict[str, Request[Any] | Paged[Any]] = {
+    "submitRun": runs.submit(
+        "analysts",
+        "Go",
+        wait_seconds=5,
+        overrides={"model": "default"},
+        metadata={"a": "b"},
+        tags=["c"],
+        limits={"max_turns": 3},
+        retry={"max_attempts": 2},
+        delay_seconds=1.0,
+        expires_in_seconds=9.0,
+    ),
+    "listRuns": runs.list_runs(status="failed", team="t", tag="g", order="asc", limit=3, after="c"),
+    "getRun": runs.poll_run("run_1", wait_seconds=5, after_revision=3),
+    "deleteRun": runs.delete_run("run_1"),
+    "getRunResult": runs.result("run_1", wait_seconds=5),
+    "readRunEvents": runs.events("run_1", after=4, types=["run.completed"], limit=7),
+    "cancelRun": signals.cancel("run_1", reason="why", mode="graceful"),
+    "answerRun": signals.answer("run_1", "a", decision="approve", content="c", data={"x": 1}),
+    "speakToRun": signals.message("run_1", "text", source="user"),
+    "pauseRun": signals.pause("run_1"),
+    "resumeRun": signals.resume("run_1", limits={"max_turns": 9}, from_="start"),
+    "retryRun": signals.retry("run_1", from_="here"),
+    "forkRun": signals.fork(
+        "run_1", after_seq=3, input="x", overrides={"max_turns": 3}, limits={"max_turns": 9}
+    ),
+    "listRunArtifacts": artifacts.list_artifacts("run_1"),
+    "getRunArtifact": artifacts.read("run_1", "chart.png"),
+    "getRunArtifactVersion": artifacts.read("run_1", "chart.png", version=2),
+    "listTeams": teams.list_teams(),
+    "getTeam": teams.get_team("analysts"),
+    "validateTeam": teams.validate("analysts"),
+    "getHealth": server.health(),
+    "getReadiness": server.readiness(),
+    "getMetrics": server.metrics(),
+    "getInfo": server.info(),
+}
+"""A call of each operation, with every argument that it takes."""
+
+NOT_CALLED: frozenset[str] = frozenset()
+"""Operations that the client leaves out on purpose."""
+
+OTHER_CALLS = {
+    runs.get_run,  # `poll_run` without its headers
+    runs.stream,  # the same route as `events`
+    artifacts.download,  # the same route as `read`
+    waiting.wait,
+    waiting.submit_and_wait,
+}
+"""Methods of the client beside those of `CALLS`."""
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+OPERATIONS = {each["operationId"]: (method, path, each) for method, path, each in operations()}
+
+
+def request_of(name: str) -> Request[Any]:
+    call = CALLS[name]
+    return call.first if isinstance(call, Paged) else call
+
+
+def methods_of(group: type[Group]) -> dict[str, Any]:
+    return {name: value.call for name, value in vars(group).items() if isinstance(value, Method)}
+
+
+def groups_of(client: object) -> dict[str, type[Group]]:
+    return {name: type(each) for name, each in vars(client).items() if isinstance(each, Group)}
+
+
+def test_every_operation_has_a_call_or_is_left_out_on_purpose() -> None:
+    assert CALLS.keys() | NOT_CALLED == OPERATIONS.keys()
+    assert not CALLS.keys() & NOT_CALLED
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_sends_what_its_operation_takes(name: str) -> None:
+    method, path, operation = OPERATIONS[name]
+    request = request_of(name)
+    parameters: list[dict[str, Any]] = operation.get("parameters", [])
+    taken = {each["name"] for each in parameters if each["in"] == "query"}
+    headers = {each["name"] for each in parameters if each["in"] == "header"}
+
+    assert request.method == method
+    assert re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.path)
+    assert request.query.keys() <= taken
+    assert request.headers.keys() - {"Accept", "Content-Type"} <= headers
+    assert ("Idempotency-Key" in request.headers) == (method == "POST")
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if OPERATIONS[name][0] == "POST"])
+def test_the_fields_of_a_body_are_those_of_its_schema(name: str) -> None:
+    schema = OPERATIONS[name][2]["requestBody"]["content"]["application/json"]["schema"]
+    body = request_of(name).body
+    assert isinstance(body, bytes)
+
+    assert json.loads(body).keys() <= fields_of(schema)
+
+
+def fields_of(schema: Mapping[str, Any]) -> set[str]:
+    """The properties of a schema, or of all its branches."""
+    if "$ref" in schema:
+        return fields_of(DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    found = set[str](schema.get("properties", {}))
+    for branch in schema.get("oneOf", []):
+        found |= fields_of(branch)
+    return found
+
+
+def test_both_clients_have_the_same_methods_and_each_call_is_bound() -> None:
+    sync, aio = (
+        groups_of(Client("http://127.0.0.1:1")),
+        groups_of(AsyncClient("http://127.0.0.1:1")),
+    )
+    bound = {name: methods_of(group) for name, group in sync.items()}
+    functions = {call for methods in bound.values() for call in methods.values()}
+    modules = {runs, signals, artifacts, teams, server}
+    made = {
+        value
+        for module in modules
+        for name, value in vars(module).items()
+        if name in module.__all__ and getattr(value, "__module__", "") == module.__name__
+    }
+    helpers = {runs.read_message, runs.stream_path, runs.poll_run}
+
+    assert bound == {name: methods_of(group) for name, group in aio.items()}
+    assert functions | helpers == made | OTHER_CALLS
+
+
+EXAMPLES = [
+    (name, status, ref["$ref"].rpartition("/")[2])
+    for name, (_, _, operation) in OPERATIONS.items()
+    for status, answer in operation["responses"].items()
+    if status.startswith("2")
+    for ref in answer.get("content", {}).get("application/json", {}).get("examples", {}).values()
+]
+
+
+@pytest.mark.parametrize(("name", "status", "example"), EXAMPLES)
+def test_each_declared_answer_is_read(name: str, status: str, example: str) -> None:
+    value = DOCUMENT["components"]["examples"][example]["value"]
+
+    read = request_of(name).read(Reply(int(status), {}, json.dumps(value).encode()))
+
+    assert isinstance(read, BaseModel)
+    assert read.model_dump(mode="json", by_alias=True) == value
+
+
+@pytest.mark.parametrize(("name", "status", "example"), EXAMPLES)
+def test_fields_and_values_of_a_newer_server_do_not_fail_an_answer(
+    name: str, status: str, example: str
+) -> None:
+    schema = OPERATIONS[name][2]["responses"][status]["content"]["application/json"]["schema"]
+    value = DOCUMENT["components"]["examples"][example]["value"]
+    newer = as_if_newer(value, schema)
+
+    read = request_of(name).read(Reply(int(status), {}, json.dumps(newer).encode()))
+
+    assert isinstance(read, BaseModel)
+    if "status" in value:
+        assert read.model_dump(mode="json")["status"] == "newer"
+
+
+def as_if_newer(value: Any, schema: Mapping[str, Any]) -> Any:
+    """The value with a field more in each object, and another word for each of an enumeration."""
+    if "$ref" in schema:
+        return as_if_newer(
+            value, DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        )
+    if isinstance(value, str):
+        closed = "enum" in schema or "const" in schema
+        return "newer" if closed else value
+    for branch in schema.get("anyOf", []):
+        if branch.get("type") != "null":
+            value = as_if_newer(value, branch)
+    if isinstance(value, list):
+        return [as_if_newer(each, schema.get("items", {})) for each in cast("list[Any]", value)]
+    if isinstance(value, dict) and "properties" in schema:
+        known: dict[str, Any] = schema["properties"]
+        fields = cast("JsonObject", value)
+        newer = {key: as_if_newer(each, known.get(key, {})) for key, each in fields.items()}
+        return {**newer, "added_later": {"x": 1}}
+    return cast("Any", value)
+
+
+def test_a_stream_and_a_page_of_events_are_one_route() -> None:
+    stream: Streamed[Any] = runs.stream("run_1")
+
+    assert stream.path == request_of("readRunEvents").path
