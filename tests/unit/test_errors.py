@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-TREES = ("teamrun.errors", "teamrun_api.faults")
+TREES = ("teamrun.errors", "teamrun_api.faults", "teamrun.client.errors")
 
 
 def drawn(module: str) -> dict[str, str | None]:

@@ -1,33 +1,33 @@
 """Errors of the client: a class for each family of problem codes.
 
     TeamrunError
-      TeamrunAPIError              the server reports an error
-        RequestError               the request is wrong, or does not fit the state (4xx); UsageError
-          AuthenticationError      no API key, or one that is not known (401)
-          PermissionDeniedError    the key or the origin does not allow the request (403)
-          NotFoundError            there is no such resource (404, 410)
-            RunNotFoundError       there is no such run
-            RunDeletedError        the run of this idempotency key has been deleted
-            TeamNotFoundError      the operator registered no such team
-            ArtifactNotFoundError  the run has no such file
-          ConflictError            the state of the resource does not allow the request (409)
-            RunNotFinishedError    the run has not ended
-            RunEndedError          the run has ended
-            StaleActionError       the question is not open
-            UnreadableRunError     stored data of the run is damaged
-          InvalidRequestError      a part of the request is invalid (400, 413, 415, 422)
-            InvalidDefinitionError the definition of the team is invalid
-            UnfitAnswerError       the answer does not match the question
-            NoSuchPointError       the run cannot continue from that point
-            IdempotencyConflictError the idempotency key was used for another request
-        RateLimitedError           too many requests (429)
-        ServerError                the server failed (5xx); Unavailable
-          ServiceUnavailableError  the server, or something that it needs, does not respond
-      APIConnectionError           there is no complete answer; Unavailable
-        ServerUnreachableError     no connection, and the server has not answered before
-        APITimeoutError            the answer did not arrive in time
-      InvalidAnswerError           the answer is not one of this API
-      WaitTimeoutError             a run did not end in the time that the caller gave; TimeoutError
+      TeamrunAPIError                 the server reports an error
+        RequestError                  the request is wrong, or does not fit the state (4xx); UsageError
+          AuthenticationError         no API key, or one that is not known (401)
+          PermissionDeniedError       the key or the origin does not allow the request (403)
+          NotFoundError               there is no such resource (404, 410)
+            RunNotFoundError          there is no such run
+            RunDeletedError           the run of this idempotency key has been deleted
+            TeamNotFoundError         the operator registered no such team
+            ArtifactNotFoundError     the run has no such file
+          ConflictError               the state of the resource does not allow the request (409)
+            RunNotFinishedError       the run has not ended
+            RunEndedError             the run has ended
+            StaleActionError          the question is not open
+            UnreadableRunError        stored data of the run is damaged
+          InvalidRequestError         a part of the request is invalid (400, 413, 415, 422)
+            InvalidDefinitionError    the definition of the team is invalid
+            UnfitAnswerError          the answer does not match the question
+            NoSuchPointError          the run cannot continue from that point
+            IdempotencyConflictError  the idempotency key was used for another request
+        RateLimitedError              too many requests (429)
+        ServerError                   the server failed (5xx); Unavailable
+          ServiceUnavailableError     the server, or something that it needs, does not respond
+      APIConnectionError              there is no complete answer; Unavailable
+        ServerUnreachableError        no connection, and the server has not answered before
+        APITimeoutError               the answer did not arrive in time
+      InvalidAnswerError              the answer is not one of this API
+      WaitTimeoutError                a run did not end in the time that the caller gave; TimeoutError
 
 Classes with a counterpart in `teamrun.errors` are subclasses of it, so `except RunNotFound` works
 in the same way for the HTTP API and for an embedded engine.
