@@ -2,7 +2,7 @@
 
     TeamrunError
       TeamrunAPIError                 the server reports an error
-        RequestError                  the request is wrong, or does not fit the state (4xx); UsageError
+        RequestError                  the request is wrong (4xx); UsageError
           AuthenticationError         no API key, or one that is not known (401)
           PermissionDeniedError       the key or the origin does not allow the request (403)
           NotFoundError               there is no such resource (404, 410)
@@ -27,7 +27,7 @@
         ServerUnreachableError        no connection, and the server has not answered before
         APITimeoutError               the answer did not arrive in time
       InvalidAnswerError              the answer is not one of this API
-      WaitTimeoutError                a run did not end in the time that the caller gave; TimeoutError
+      WaitTimeoutError                a run did not end in time; TimeoutError
 
 Classes with a counterpart in `teamrun.errors` are subclasses of it, so `except RunNotFound` works
 in the same way for the HTTP API and for an embedded engine.
