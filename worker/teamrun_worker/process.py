@@ -80,9 +80,10 @@ def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
     if settings.heartbeat is not None:
         touch_while_consuming(app, settings.heartbeat, beat=host.beat)
     _connect(host)
-    gc.collect()
+    # Not collected before: the imports leave some 800 objects that nothing refers to.
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+    gc.enable()
     # Workers do not communicate with one another: they coordinate by the log and the leases.
     worker = app.Worker(
         pool="threads",

@@ -28,7 +28,7 @@ __all__ = [
 
 ContentT = TypeVar("ContentT", bound=BaseModel)
 
-_FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n\s*```\s*", re.DOTALL | re.IGNORECASE)
+_FENCED = r"(?si)\s*```(?:json)?\s*\n(.*?)\n\s*```\s*"
 
 
 def checked_memory(memory: Sequence[Memory] | None) -> list[Memory]:
@@ -73,7 +73,7 @@ def read_content(content_type: type[ContentT], text: str, *, agent: str) -> Cont
     Raises:
         ModelError: The answer does not fit the class.
     """
-    fenced = _FENCED.fullmatch(text)
+    fenced = re.fullmatch(_FENCED, text)
     answer = fenced[1] if fenced else text
     try:
         return content_type.model_validate_json(answer)

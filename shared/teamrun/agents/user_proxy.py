@@ -5,26 +5,19 @@ import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, cast
 
 from teamrun.agents.base import BaseChatAgent, last_response
 from teamrun.agents.copies import Leaves
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
-from teamrun.core.protocols import AnyMessage, Response
+from teamrun.core.protocols import AnyMessage, InputFunc, Response
 from teamrun.messages.chat import BaseChatMessage, HandoffMessage, TextMessage
 from teamrun.messages.events import UserInputRequestedEvent
 from teamrun.messages.origin import new_id
 from teamrun.tools.threads import run_in_thread
 
 __all__ = ["InputFunc", "UserProxyAgent"]
-
-InputFunc: TypeAlias = (
-    Callable[[str], str]
-    | Callable[[str], Awaitable[str]]
-    | Callable[[str, CancellationToken | None], Awaitable[str]]
-)
-"""Takes a prompt, and an async function also the token; returns the person's answer."""
 
 
 class UserProxyAgent(BaseChatAgent):

@@ -30,15 +30,15 @@ from teamrun.components.reading.problems import (
     shown,
 )
 from teamrun.components.reading.scope import Scope
-from teamrun.components.resources import DefinitionProblem, ModelUse, Note, TeamSummary, Validation
 from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of
 from teamrun.tools.base import Tool
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what describes teams to clients is imported at first use: an engine needs none
     from teamrun.agents.base import BaseChatAgent
+    from teamrun.components.resources import ModelUse, Note, TeamSummary, Validation
 
 __all__ = ["Registry", "Resolved"]
 
@@ -190,8 +190,10 @@ class Registry:
 
     def validate(
         self, *, team: str | None = None, team_spec: JsonMapping | None = None
-    ) -> Validation:
+    ) -> "Validation":
         """The errors and warnings of a team."""
+        from teamrun.components.resources import DefinitionProblem, Note, Validation
+
         problems = Problems()
         definition = self._read(team, team_spec, problems)
         warnings = [Note(pointer=place, detail=text) for place, text in problems.warnings]
@@ -214,7 +216,7 @@ class Registry:
         """The names of all model profiles."""
         return sorted(self._models)
 
-    def teams(self) -> list[TeamSummary]:
+    def teams(self) -> "list[TeamSummary]":
         """The registered teams, by name."""
         return [self.summary(team) for team in self.registered()]
 
@@ -224,8 +226,10 @@ class Registry:
             self._resolved(name, definition) for name, definition in sorted(self._teams.items())
         ]
 
-    def summary(self, team: Resolved) -> TeamSummary:
+    def summary(self, team: Resolved) -> "TeamSummary":
         """The summary of a team for clients, with the models used in this process."""
+        from teamrun.components.resources import TeamSummary
+
         definition = team.definition
         return TeamSummary(
             id=team.name,
@@ -239,8 +243,10 @@ class Registry:
             tools=sorted(tools_of(definition)),
         )
 
-    def notes(self, definition: TeamDefinition, where: str) -> list[Note]:
+    def notes(self, definition: TeamDefinition, where: str) -> "list[Note]":
         """Warnings about the models of a valid definition; `where` points to it."""
+        from teamrun.components.resources import Note
+
         return [
             Note(pointer=where, detail=use.note)
             for use in self.model_uses(definition)
@@ -264,8 +270,10 @@ class Registry:
         """
         return self._models.price(profile) or price_of(model)
 
-    def model_use(self, profile: str) -> ModelUse:
+    def model_use(self, profile: str) -> "ModelUse":
         """The model that a profile resolves to in this process."""
+        from teamrun.components.resources import ModelUse
+
         active = self._models.active(profile)
         if active is None:
             scripted = self._models.is_scripted(profile)
@@ -280,11 +288,11 @@ class Registry:
             unset=active.unset,
         )
 
-    def model_uses(self, definition: TeamDefinition) -> list[ModelUse]:
+    def model_uses(self, definition: TeamDefinition) -> "list[ModelUse]":
         """The models that the profiles of a definition resolve to in this process."""
         return [self.model_use(profile) for profile in sorted(models_of(definition))]
 
-    def scripted_fallbacks(self) -> list[ModelUse]:
+    def scripted_fallbacks(self) -> "list[ModelUse]":
         """The profiles that a script answers here because a variable is not set.
 
         These are the profiles of the registered teams, and those that an inline definition can

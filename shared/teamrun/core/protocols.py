@@ -4,7 +4,7 @@ Above this seam: AgentTool and TeamTool, teams, and everything that runs one of 
 `agents/`, `teams/`, `conditions/`, and custom classes of users.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -18,6 +18,7 @@ from teamrun.messages.events import BaseAgentEvent
 __all__ = [
     "AnyMessage",
     "ChatAgent",
+    "InputFunc",
     "Response",
     "Task",
     "TaskResult",
@@ -30,6 +31,12 @@ AnyMessage: TypeAlias = BaseAgentEvent | BaseChatMessage
 """An item that a run produces."""
 Task: TypeAlias = str | BaseChatMessage | Sequence[BaseChatMessage]
 """The task of a run: a text, a message, or several messages."""
+InputFunc: TypeAlias = (
+    Callable[[str], str]
+    | Callable[[str], Awaitable[str]]
+    | Callable[[str, CancellationToken | None], Awaitable[str]]
+)
+"""Takes a prompt, and an async function also the token; returns the person's answer."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -4,51 +4,68 @@ Agents exchange chat messages; events report the work of an agent in between; a 
 and receives the messages of `messages.llm`.
 """
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from teamrun.forwarding import forwarding
-from teamrun.messages.chat import (
-    BaseChatMessage,
-    BaseMessage,
-    BaseTextChatMessage,
-    HandoffMessage,
-    JsonContent,
-    MultiModalMessage,
-    StopMessage,
-    StructuredMessage,
-    TextMessage,
-    ToolCallSummaryMessage,
-)
-from teamrun.messages.content import CodeBlock, CodeResult, MemoryContent, MemoryMimeType
-from teamrun.messages.events import (
-    BaseAgentEvent,
-    CodeExecutionEvent,
-    CodeGenerationEvent,
-    MemoryQueryEvent,
-    ModelClientStreamingChunkEvent,
-    SelectorEvent,
-    SelectSpeakerEvent,
-    ThoughtEvent,
-    ToolCallExecutionEvent,
-    ToolCallRequestEvent,
-    UserInputRequestedEvent,
-)
-from teamrun.messages.factory import MessageFactory
-from teamrun.messages.image import Image
-from teamrun.messages.llm import (
-    AssistantMessage,
-    CreateResult,
-    FinishReason,
-    FunctionCall,
-    FunctionExecutionResult,
-    FunctionExecutionResultMessage,
-    LLMMessage,
-    RequestUsage,
-    SystemMessage,
-    UserMessage,
-)
 
 if TYPE_CHECKING:
+    from teamrun.messages.chat import (
+        BaseChatMessage,
+        BaseMessage,
+        BaseTextChatMessage,
+        HandoffMessage,
+        JsonContent,
+        MultiModalMessage,
+        MultimodalMessage,
+        StopMessage,
+        StructuredMessage,
+        TextMessage,
+        ToolCallSummaryMessage,
+    )
+    from teamrun.messages.code import (
+        CodeBlock,
+        CodeExecutionEvent,
+        CodeGenerationEvent,
+        CodeResult,
+    )
+    from teamrun.messages.content import (
+        MemoryContent,
+        MemoryMimeType,
+    )
+    from teamrun.messages.events import (
+        BaseAgentEvent,
+        MemoryQueryEvent,
+        ModelClientStreamingChunkEvent,
+        ThoughtEvent,
+        ToolCallExecutionEvent,
+        ToolCallMessage,
+        ToolCallRequestEvent,
+        ToolCallResultMessage,
+        ToolResultMessage,
+        UserInputRequestedEvent,
+    )
+    from teamrun.messages.factory import (
+        MessageFactory,
+    )
+    from teamrun.messages.image import (
+        Image,
+    )
+    from teamrun.messages.llm import (
+        AssistantMessage,
+        CreateResult,
+        FinishReason,
+        FunctionCall,
+        FunctionExecutionResult,
+        FunctionExecutionResultMessage,
+        LLMMessage,
+        RequestUsage,
+        SystemMessage,
+        UserMessage,
+    )
+    from teamrun.messages.selection import (
+        SelectorEvent,
+        SelectSpeakerEvent,
+    )
     from teamrun.messages.union import (
         AGENT_EVENT,
         CHAT_MESSAGE,
@@ -108,18 +125,62 @@ __all__ = [
     "UserMessage",
 ]
 
-ToolCallMessage: TypeAlias = ToolCallRequestEvent
-"""An older name of the event."""
-ToolCallResultMessage: TypeAlias = ToolCallExecutionEvent
-"""An older name of the event."""
-ToolResultMessage: TypeAlias = ToolCallExecutionEvent
-"""An older name of the event."""
-MultimodalMessage: TypeAlias = MultiModalMessage
-"""The same class in another spelling."""
-
 __getattr__, __dir__ = forwarding(
     __name__,
     {
+        ".chat": (
+            "BaseChatMessage",
+            "BaseMessage",
+            "BaseTextChatMessage",
+            "HandoffMessage",
+            "JsonContent",
+            "MultiModalMessage",
+            "MultimodalMessage",
+            "StopMessage",
+            "StructuredMessage",
+            "TextMessage",
+            "ToolCallSummaryMessage",
+        ),
+        ".code": (
+            "CodeBlock",
+            "CodeExecutionEvent",
+            "CodeGenerationEvent",
+            "CodeResult",
+        ),
+        ".content": (
+            "MemoryContent",
+            "MemoryMimeType",
+        ),
+        ".events": (
+            "BaseAgentEvent",
+            "MemoryQueryEvent",
+            "ModelClientStreamingChunkEvent",
+            "ThoughtEvent",
+            "ToolCallExecutionEvent",
+            "ToolCallMessage",
+            "ToolCallRequestEvent",
+            "ToolCallResultMessage",
+            "ToolResultMessage",
+            "UserInputRequestedEvent",
+        ),
+        ".factory": ("MessageFactory",),
+        ".image": ("Image",),
+        ".llm": (
+            "AssistantMessage",
+            "CreateResult",
+            "FinishReason",
+            "FunctionCall",
+            "FunctionExecutionResult",
+            "FunctionExecutionResultMessage",
+            "LLMMessage",
+            "RequestUsage",
+            "SystemMessage",
+            "UserMessage",
+        ),
+        ".selection": (
+            "SelectSpeakerEvent",
+            "SelectorEvent",
+        ),
         ".union": (
             "AGENT_EVENT",
             "CHAT_MESSAGE",
@@ -127,6 +188,6 @@ __getattr__, __dir__ = forwarding(
             "AgentEvent",
             "ChatMessage",
             "Message",
-        )
+        ),
     },
 )

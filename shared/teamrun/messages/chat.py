@@ -8,7 +8,17 @@ So nothing here copies, and a message must not be changed after it was sent.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast, runtime_checkable
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    cast,
+    runtime_checkable,
+)
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
@@ -31,6 +41,7 @@ __all__ = [
     "HandoffMessage",
     "JsonContent",
     "MultiModalMessage",
+    "MultimodalMessage",
     "StopMessage",
     "StructuredMessage",
     "TextMessage",
@@ -218,6 +229,10 @@ class MultiModalMessage(BaseChatMessage):
     def to_model_message(self) -> UserMessage:
         """The content with its images; every caller gets the same object."""
         return self._shared(self.content)
+
+
+MultimodalMessage: TypeAlias = MultiModalMessage
+"""The same class in another spelling."""
 
 
 class JsonContent(BaseModel):

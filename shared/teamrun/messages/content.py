@@ -1,6 +1,5 @@
-"""Content of messages besides text: code, its result, and pieces of memory."""
+"""Pieces of memory as the content of messages."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import BaseModel, field_serializer
@@ -8,23 +7,7 @@ from pydantic import BaseModel, field_serializer
 from teamrun.json_types import JsonObject
 from teamrun.messages.image import Image
 
-__all__ = ["CodeBlock", "CodeResult", "MemoryContent", "MemoryMimeType"]
-
-
-@dataclass(slots=True)
-class CodeBlock:
-    """A piece of source code in a named language."""
-
-    code: str
-    language: str
-
-
-@dataclass(slots=True)
-class CodeResult:
-    """The output of executed code, and its exit status."""
-
-    exit_code: int
-    output: str
+__all__ = ["MemoryContent", "MemoryMimeType"]
 
 
 class MemoryMimeType(StrEnum):

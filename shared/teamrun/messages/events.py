@@ -1,23 +1,22 @@
 """Reports of agents and teams about their work; events are shown and counted, never answered."""
 
 from abc import ABC
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from teamrun.messages.chat import BaseMessage
-from teamrun.messages.content import CodeBlock, CodeResult, MemoryContent
+from teamrun.messages.content import MemoryContent
 from teamrun.messages.llm import FunctionCall, FunctionExecutionResult
 
 __all__ = [
     "BaseAgentEvent",
-    "CodeExecutionEvent",
-    "CodeGenerationEvent",
     "MemoryQueryEvent",
     "ModelClientStreamingChunkEvent",
-    "SelectSpeakerEvent",
-    "SelectorEvent",
     "ThoughtEvent",
     "ToolCallExecutionEvent",
+    "ToolCallMessage",
     "ToolCallRequestEvent",
+    "ToolCallResultMessage",
+    "ToolResultMessage",
     "UserInputRequestedEvent",
 ]
 
@@ -46,33 +45,6 @@ class ToolCallExecutionEvent(BaseAgentEvent):
     def to_text(self) -> str:
         """The results in Python notation."""
         return str(self.content)
-
-
-class CodeGenerationEvent(BaseAgentEvent):
-    """A model wrote code that is going to be run."""
-
-    retry_attempt: int
-    """0 for the first attempt."""
-    content: str
-    """The whole text around the code."""
-    code_blocks: list[CodeBlock]
-    type: Literal["CodeGenerationEvent"] = "CodeGenerationEvent"
-
-    def to_text(self) -> str:
-        """The model's text."""
-        return self.content
-
-
-class CodeExecutionEvent(BaseAgentEvent):
-    """Code has been run."""
-
-    retry_attempt: int
-    result: CodeResult
-    type: Literal["CodeExecutionEvent"] = "CodeExecutionEvent"
-
-    def to_text(self) -> str:
-        """The output of the code."""
-        return self.result.output
 
 
 class UserInputRequestedEvent(BaseAgentEvent):
@@ -123,24 +95,9 @@ class ThoughtEvent(BaseAgentEvent):
         return self.content
 
 
-class SelectSpeakerEvent(BaseAgentEvent):
-    """A team selected the next speaker."""
-
-    content: list[str]
-    """The names of the speakers."""
-    type: Literal["SelectSpeakerEvent"] = "SelectSpeakerEvent"
-
-    def to_text(self) -> str:
-        """The names in Python notation."""
-        return str(self.content)
-
-
-class SelectorEvent(BaseAgentEvent):
-    """The answer of the model that selects speakers."""
-
-    content: str
-    type: Literal["SelectorEvent"] = "SelectorEvent"
-
-    def to_text(self) -> str:
-        """The model's text."""
-        return self.content
+ToolCallMessage: TypeAlias = ToolCallRequestEvent
+"""An older name of the event."""
+ToolCallResultMessage: TypeAlias = ToolCallExecutionEvent
+"""An older name of the event."""
+ToolResultMessage: TypeAlias = ToolCallExecutionEvent
+"""An older name of the event."""

@@ -19,20 +19,18 @@ from teamrun.messages.chat import (
     TextMessage,
     ToolCallSummaryMessage,
 )
+from teamrun.messages.code import CodeExecutionEvent, CodeGenerationEvent
 from teamrun.messages.events import (
     BaseAgentEvent,
-    CodeExecutionEvent,
-    CodeGenerationEvent,
     MemoryQueryEvent,
     ModelClientStreamingChunkEvent,
-    SelectorEvent,
-    SelectSpeakerEvent,
     ThoughtEvent,
     ToolCallExecutionEvent,
     ToolCallRequestEvent,
     UserInputRequestedEvent,
 )
 from teamrun.messages.factory import STRUCTURED
+from teamrun.messages.selection import SelectorEvent, SelectSpeakerEvent
 
 __all__ = [
     "AGENT_EVENT",

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 from teamrun.forwarding import forwarding
 
 if TYPE_CHECKING:
+    from teamrun.models.attempts import on_retry
     from teamrun.models.azure_openai import AzureOpenAIChatCompletionClient
     from teamrun.models.base import ChatCompletionClient, ModelInfo, ToolChoice
     from teamrun.models.environment import model_client_from_env
     from teamrun.models.families import ModelFamily
     from teamrun.models.openai import OpenAIChatCompletionClient
     from teamrun.models.providers import make_client
-    from teamrun.models.retry import RetryingModel, RetryPolicy, on_retry
+    from teamrun.models.retry import RetryingModel, RetryPolicy
     from teamrun.models.wrapper import ModelWrapper
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
 __getattr__, __dir__ = forwarding(
     __name__,
     {
+        ".attempts": ("on_retry",),
         ".azure_openai": ("AzureOpenAIChatCompletionClient",),
         ".base": (
             "ChatCompletionClient",
@@ -45,7 +47,6 @@ __getattr__, __dir__ = forwarding(
         ".retry": (
             "RetryPolicy",
             "RetryingModel",
-            "on_retry",
         ),
         ".wrapper": ("ModelWrapper",),
     },

@@ -8,9 +8,8 @@ value; `Retries` counts the attempts of one call and sleeps. The server's header
 
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -22,30 +21,18 @@ from teamrun.core.clock import Clock, SystemClock
 from teamrun.errors import ModelError
 from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import CreateResult, LLMMessage
+from teamrun.models.attempts import broken_off, on_retry
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.models.wrapper import ModelWrapper
 from teamrun.tools.schema import ToolSchema
 
 __all__ = [
-    "OnRetry",
     "Retries",
     "RetryPolicy",
     "RetryingModel",
-    "broken_off",
-    "on_retry",
 ]
 
 logger = logging.getLogger(__name__)
-
-OnRetry = Callable[[int, timedelta, ModelError], None]
-"""Called before each wait with the number of failed attempts, the wait and the last failure."""
-
-on_retry: ContextVar[OnRetry | None] = ContextVar("teamrun_on_retry", default=None)
-"""The observer of retries in this context; the engine emits events for them."""
-
-
-broken_off: ContextVar[ModelError | None] = ContextVar("teamrun_broken_off", default=None)
-"""The error of a stream of the same model call, after it had yielded text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

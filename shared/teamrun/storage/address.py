@@ -30,8 +30,8 @@ _IN_THE_ENVIRONMENT = {
     "az": "AZURE_STORAGE_ACCOUNT_KEY",
 }
 _NAMESPACE_LENGTH = 12
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_CONTROL = r"[\x00-\x1f\x7f]"
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"
 """Two characters at least: one is a drive of Windows."""
 
 
@@ -53,10 +53,10 @@ def read_store_url(url: str) -> StoreAddress:
     Raises:
         UsageError: The URL is invalid. The message never contains a part that could be secret.
     """
-    if _CONTROL.search(unquote(url, errors="replace")):
+    if re.search(_CONTROL, unquote(url, errors="replace")):
         _refuse("it contains a control character")
     if "://" not in url and url:
-        if scheme := _SCHEME.match(url):
+        if scheme := re.match(_SCHEME, url):
             _refuse(
                 f"after {scheme[0]!r} two slashes are missing: write {_FORMS}. For a folder of "
                 "that name, begin with ./"

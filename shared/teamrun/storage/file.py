@@ -14,15 +14,17 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from teamrun.errors import NotFound, StorageError, Unavailable, UnusableStore
 from teamrun.storage.base import CHUNK_BYTES, ObjectStat
-from teamrun.storage.batch_writer import BatchWriter
 from teamrun.storage.batches import check_range, refused_deletions
 from teamrun.storage.disk import Disk, Link, map_os_error
 from teamrun.storage.folder_list import FolderList
 from teamrun.storage.keys import check_key, check_prefix
+
+if TYPE_CHECKING:
+    from teamrun.storage.batch_writer import BatchWriter
 
 __all__ = ["FileStore"]
 
@@ -56,7 +58,7 @@ class FileStore:
     ) -> None:
         self._disk = Disk(str(root), sync=fsync, make=make, link=link)
         self._lists = FolderList(self._disk.root)
-        self._writer = BatchWriter(self._disk) if fsync else None
+        self._writer = _batch_writer(self._disk) if fsync else None
 
     @property
     def root(self) -> Path:
@@ -240,3 +242,10 @@ async def _act(act: Callable[[], T], key: str, size: int) -> T:
         return act() if size <= _INLINE_BYTES else await asyncio.to_thread(act)
     except OSError as error:
         raise map_os_error(error, f"cannot write {key!r}") from error
+
+
+def _batch_writer(disk: Disk) -> "BatchWriter":
+    # Imported late: most stores do not need it, and none does before its first put.
+    from teamrun.storage.batch_writer import BatchWriter
+
+    return BatchWriter(disk)

@@ -11,6 +11,7 @@ from math import inf
 from time import monotonic
 from typing import Any, Final, Protocol, Self
 
+from teamrun import messages
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
@@ -18,7 +19,7 @@ from teamrun.core.checks import checked_list
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.emission import Emit, ignore
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
-from teamrun.messages import BaseChatMessage, RequestUsage, SelectSpeakerEvent
+from teamrun.messages import BaseChatMessage, RequestUsage
 from teamrun.teams.ending import Ending
 from teamrun.teams.participant import Participant, Turn, participant
 from teamrun.teams.run_record import RunRecord
@@ -215,7 +216,9 @@ class Turns(ABC):
             if self.observer is not None:
                 self.observer.speaker_selected([choice])
         if self._emit_team_events:
-            await open_with(SelectSpeakerEvent(content=[choice], source=self._manager_name))
+            await open_with(
+                messages.SelectSpeakerEvent(content=[choice], source=self._manager_name)
+            )
         return choice
 
     async def _take_turn(

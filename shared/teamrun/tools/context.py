@@ -27,8 +27,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_MEDIA_TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+[ ]*(;[ -~]*)?", re.ASCII)
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_MEDIA_TYPE = r"(?a:[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+[ ]*(;[ -~]*)?)"
 
 
 def check_artifact_name(name: str) -> str:
@@ -37,7 +37,7 @@ def check_artifact_name(name: str) -> str:
     Raises:
         UsageError: It has characters or a length that file systems and URLs may not take.
     """
-    if _NAME.fullmatch(name) is None:
+    if re.fullmatch(_NAME, name) is None:
         raise UsageError(
             f"Artifact name {name!r} is not allowed; use letters, digits, '.', '_' and '-', "
             "beginning with a letter or digit, at most 128 characters.",
@@ -52,7 +52,7 @@ def check_media_type(media_type: str) -> str:
     Raises:
         UsageError: It cannot, or has more than 255 characters.
     """
-    if _MEDIA_TYPE.fullmatch(media_type) is None or len(media_type) > 255:
+    if re.fullmatch(_MEDIA_TYPE, media_type) is None or len(media_type) > 255:
         raise UsageError(
             f"Media type {media_type[:300]!r} is not valid; write it as in 'text/csv' or "
             "'text/plain; charset=utf-8'."

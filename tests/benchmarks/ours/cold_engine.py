@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from tests.benchmarks.ours.host import ready  # first: it turns the collector off
 from tests.benchmarks.ours.models import Speaker
 
+from teamrun.components.building.teams import build_team
 from teamrun.components.registry import Registry
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.durable.team import team_program
@@ -16,10 +18,14 @@ TEAM = {"type": "round_robin_group_chat", "participants": AGENTS, "max_turns": 2
 
 FOLDER = Path(__file__).parents[3] / ".teamrun" / "peers" / "cold"
 
+registry = Registry.of(teams={"team": TEAM}, models={"m": Speaker()})
 engine = Engine(
     store=open_store(FOLDER.as_uri()),
     live=MemoryLive(),
     dispatcher=MemoryQueue(),
-    program=team_program(Registry.of(teams={"team": TEAM}, models={"m": Speaker()})),
+    program=team_program(registry),
     owner="bench",
 )
+# What only building a team imports.
+build_team(registry.resolve(team="team").definition, registry)
+ready()

@@ -16,7 +16,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import Response
 from teamrun.errors import ModelError
 from teamrun.messages import BaseChatMessage, TextMessage
-from teamrun.models.retry import on_retry
+from teamrun.models.attempts import on_retry
 from teamrun.testing import ScriptedModel
 from teamrun.tools.context import ToolContext
 from teamrun.tools.function import FunctionTool

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from teamrun.core.retry_after import retry_after
 from teamrun.errors import ModelError
-from teamrun.models.retry import Retries, RetryPolicy, on_retry
+from teamrun.models.attempts import on_retry
+from teamrun.models.retry import Retries, RetryPolicy
 from teamrun.testing import FakeClock
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

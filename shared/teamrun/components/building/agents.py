@@ -1,16 +1,15 @@
 """Agents built from the canonical form."""
 
-from teamrun.agents import AssistantAgent, BaseChatAgent, Handoff, UserProxyAgent
+from teamrun.agents import AssistantAgent, BaseChatAgent, Handoff
 from teamrun.components.building.teams import TeamBuilder, build_context, given
 from teamrun.components.definitions.agents import (
     AssistantDefinition,
     CustomDefinition,
     HandoffDefinition,
-    UserProxyDefinition,
 )
 from teamrun.json_types import JsonObject
 
-__all__ = ["build_assistant", "build_custom", "build_user_proxy"]
+__all__ = ["build_assistant", "build_custom"]
 
 
 def build_assistant(
@@ -38,15 +37,6 @@ def build_assistant(
         handoffs=[_handoff(each) for each in definition.handoffs] or None,
         **options,
     )
-
-
-def build_user_proxy(
-    definition: UserProxyDefinition, path: str, builder: TeamBuilder
-) -> UserProxyAgent:
-    """A user proxy."""
-    ask = builder.wiring.input(path, None, definition)
-    options = given(description=definition.description, input_func=ask)
-    return UserProxyAgent(definition.name, **options)
 
 
 def build_custom(definition: CustomDefinition, path: str, builder: TeamBuilder) -> BaseChatAgent:

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from teamrun.agents import AssistantAgent, UserProxyAgent
-from teamrun.agents.user_proxy import InputFunc
 from teamrun.components.building.wiring import PlainWiring, Wiring
 from teamrun.components.definitions.agents import UserProxyDefinition
-from teamrun.core.protocols import ChatAgent, Team
+from teamrun.core.protocols import ChatAgent, InputFunc, Team
 from teamrun.errors import DefinitionError, UsageError
 from teamrun.models.base import ChatCompletionClient
 from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat

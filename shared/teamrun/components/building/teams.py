@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol
 
 from teamrun.agents.base import BaseChatAgent
 from teamrun.components.building.conditions import build_condition
-from teamrun.components.building.delegates import wired_tool
 from teamrun.components.building.wiring import PlainWiring, Wiring
 from teamrun.components.definitions.base import (
     BaseTeamDefinition,
@@ -19,20 +18,19 @@ from teamrun.components.definitions.base import (
 from teamrun.components.definitions.contexts import CONTEXTS, ContextDefinition
 from teamrun.components.definitions.kinds import AGENTS, TEAMS
 from teamrun.components.definitions.table import load
-from teamrun.components.definitions.teams import RoundRobinDefinition, SelectorDefinition
+from teamrun.components.definitions.teams import RoundRobinDefinition
 from teamrun.context import ChatCompletionContext
 from teamrun.core.protocols import ChatAgent, Team
 from teamrun.json_types import JsonObject
 from teamrun.models.base import ChatCompletionClient
-from teamrun.teams import BaseGroupChat, RoundRobinGroupChat, SelectorGroupChat
-from teamrun.tools.base import Tool
+from teamrun.teams import BaseGroupChat, RoundRobinGroupChat
+from teamrun.tools.base import StreamTool, Tool
 
 __all__ = [
     "Needs",
     "TeamBuilder",
     "build_context",
     "build_round_robin",
-    "build_selector",
     "build_team",
     "given",
 ]
@@ -112,7 +110,13 @@ class TeamBuilder:
 
     def tool(self, name: str, path: str) -> Tool:
         """A tool for the agent at a path."""
-        return wired_tool(path, self.needs.tool(name), self.wiring)
+        tool = self.needs.tool(name)
+        if not isinstance(tool, StreamTool):
+            return self.wiring.tool(path, tool)
+        # Imported late: few teams have an agent or a team as a tool.
+        from teamrun.components.building.delegates import wired_tool
+
+        return wired_tool(path, tool, self.wiring)
 
 
 def given(**options: Any) -> JsonObject:
@@ -138,23 +142,3 @@ def build_round_robin(
 ) -> RoundRobinGroupChat:
     """A team whose participants speak in turn."""
     return RoundRobinGroupChat(participants, **options)
-
-
-def build_selector(
-    definition: SelectorDefinition,
-    participants: Sequence[ChatAgent | Team],
-    options: JsonObject,
-    path: str,
-    builder: TeamBuilder,
-) -> SelectorGroupChat:
-    """A team in which a model selects the next speaker."""
-    client = builder.model(definition.model, "selector", f"{path}/selector")
-    options |= given(
-        selector_prompt=definition.selector_prompt,
-        allow_repeated_speaker=definition.allow_repeated_speaker,
-        max_selector_attempts=definition.max_selector_attempts,
-        model_client_streaming=definition.model_client_streaming,
-    )
-    if definition.model_context is not None:
-        options["model_context"] = build_context(definition.model_context, client)
-    return SelectorGroupChat(participants, client, **options)

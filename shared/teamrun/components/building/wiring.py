@@ -5,17 +5,19 @@ A path names a leaf by its position: `analysts/analyst`, `outer/inner/agent`,
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from teamrun.agents.base import BaseChatAgent
-from teamrun.agents.user_proxy import InputFunc
 from teamrun.components.building.answers import input_with_form
 from teamrun.components.definitions.agents import UserProxyDefinition
+from teamrun.core.protocols import InputFunc
 from teamrun.models.base import ChatCompletionClient
-from teamrun.tools.agent_tool import TaskRunnerTool
 from teamrun.tools.base import Tool
 from teamrun.tools.function import FunctionTool
 from teamrun.tools.own_state import OwnStateTool
+
+if TYPE_CHECKING:  # a team without such a tool does not need its module
+    from teamrun.tools.agent_tool import TaskRunnerTool
 
 __all__ = ["InputFunc", "PlainWiring", "Wiring"]
 
@@ -42,7 +44,7 @@ class Wiring(Protocol):
         ...
 
     def delegate(
-        self, path: str, tool: TaskRunnerTool, copied: "Callable[[Wiring], TaskRunnerTool]"
+        self, path: str, tool: "TaskRunnerTool", copied: "Callable[[Wiring], TaskRunnerTool]"
     ) -> Tool:
         """An agent or a team as a tool of the agent at `path`.
 
@@ -85,7 +87,7 @@ class PlainWiring:
         return OwnStateTool(tool, path=path) if isinstance(tool, FunctionTool) else tool
 
     def delegate(
-        self, path: str, tool: TaskRunnerTool, copied: Callable[[Wiring], TaskRunnerTool]
+        self, path: str, tool: "TaskRunnerTool", copied: "Callable[[Wiring], TaskRunnerTool]"
     ) -> Tool:
         """A copy; the agent asks on the terminal if it needs approval."""
         return copied(self)

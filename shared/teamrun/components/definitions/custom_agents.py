@@ -5,10 +5,9 @@ from typing import Final, NamedTuple
 
 from teamrun.json_types import JsonMapping
 
-__all__ = ["DOTTED", "CustomAgentEntry"]
+__all__ = ["CustomAgentEntry", "is_dotted"]
 
-DOTTED: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-"""`package.module:name`."""
+_DOTTED: Final = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*"
 
 _NONE: Final[JsonMapping] = {}
 
@@ -23,3 +22,8 @@ class CustomAgentEntry(NamedTuple):
     """Further arguments."""
     where: str = ""
     """The pointer to it in the file."""
+
+
+def is_dotted(text: str) -> bool:
+    """Whether a text has the form `package.module:name`."""
+    return re.fullmatch(_DOTTED, text) is not None

@@ -41,7 +41,7 @@ AGENTS: Final = Table(
         definition=f"{_DEFINITIONS}.agents:UserProxyDefinition",
         names=("UserProxyAgent",),
         read=f"{_READING}.agents:read_user_proxy",
-        build=f"{_BUILDING}.agents:build_user_proxy",
+        build=f"{_BUILDING}.people:build_user_proxy",
         autogen="autogen_agentchat.agents.UserProxyAgent",
         read_component=f"{_AUTOGEN}.agents:read_user_proxy",
     ),
@@ -82,7 +82,7 @@ TEAMS: Final = Table(
         names=("SelectorGroupChat",),
         aliases=_TEAM_ALIASES
         | {"model_for_selection": "model", "system_message": "selector_prompt"},
-        build=f"{_BUILDING}.teams:build_selector",
+        build=f"{_BUILDING}.selector:build_selector",
         autogen="autogen_agentchat.teams.SelectorGroupChat",
     ),
     planned=(

@@ -11,7 +11,7 @@ from teamrun.components.definitions.agents import (
 )
 from teamrun.components.definitions.base import AgentDefinition
 from teamrun.components.definitions.contexts import ContextDefinition
-from teamrun.components.definitions.custom_agents import DOTTED, CustomAgentEntry
+from teamrun.components.definitions.custom_agents import CustomAgentEntry, is_dotted
 from teamrun.components.definitions.kinds import AGENTS
 from teamrun.components.definitions.table import load
 from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
@@ -158,7 +158,7 @@ def read_classes(raw: JsonMapping, where: str, problems: Problems) -> list[Custo
             continue
         entry = cast("JsonMapping", item)
         place, target, options = pointer(where, name), entry["class"], entry.get("options")
-        if not isinstance(target, str) or not DOTTED.fullmatch(target):
+        if not isinstance(target, str) or not is_dotted(target):
             detail = f"'class': {shown(target)} is not of the form 'package.module:Name'."
             problems.add(pointer(place, "class"), "invalid_definition", detail)
         given = (

@@ -12,9 +12,9 @@ from teamrun.errors import ModelError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.messages.recordable_result import recordable_result
+from teamrun.models.attempts import broken_off, on_retry
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.models.prices import Price
-from teamrun.models.retry import broken_off, on_retry
 from teamrun.models.wrapper import ModelWrapper
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.outcomes import error_record

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
@@ -20,10 +20,12 @@ from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.outcomes import failed_outcome, log_failure, recorded
 from teamrun.runs.engine.protocol import CallContext, Outcome, Question
 from teamrun.runs.log.entries import CallRecord, Decision, ErrorRecord
-from teamrun.tools.agent_tool import TaskRunnerTool
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.context import ToolContext, checked_state
 from teamrun.tools.schema import ToolSchema
+
+if TYPE_CHECKING:  # a team without such a tool does not need its module
+    from teamrun.tools.agent_tool import TaskRunnerTool
 
 __all__ = ["ApprovedDelegate", "JournaledTool"]
 
@@ -177,7 +179,7 @@ class JournaledTool(Tool):
 class ApprovedDelegate(StreamTool):
     """An agent or a team as a tool of one agent of one run; a person has to agree to each call."""
 
-    def __init__(self, tool: TaskRunnerTool, journal: Journal, *, path: str) -> None:
+    def __init__(self, tool: "TaskRunnerTool", journal: Journal, *, path: str) -> None:
         super().__init__(tool.name, tool.description)
         self._inner = tool
         self._journal = journal

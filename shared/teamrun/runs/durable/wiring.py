@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from teamrun.agents.base import BaseChatAgent
 from teamrun.components.building.wiring import InputFunc, PlainWiring, Wiring
@@ -17,8 +18,10 @@ from teamrun.runs.durable.people import ask_person
 from teamrun.runs.durable.tools import ApprovedDelegate, JournaledTool
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import Question
-from teamrun.tools.agent_tool import TaskRunnerTool
 from teamrun.tools.base import Tool
+
+if TYPE_CHECKING:  # a team without such a tool does not need its module
+    from teamrun.tools.agent_tool import TaskRunnerTool
 
 __all__ = ["JournalWiring"]
 
@@ -77,7 +80,7 @@ class JournalWiring:
         return JournaledTool(tool, self._journal, path=path)
 
     def delegate(
-        self, path: str, tool: TaskRunnerTool, copied: Callable[[Wiring], TaskRunnerTool]
+        self, path: str, tool: "TaskRunnerTool", copied: "Callable[[Wiring], TaskRunnerTool]"
     ) -> Tool:
         """A copy that is run code: the calls inside of it are recorded, as those of the team are.
 

@@ -440,7 +440,7 @@ class RunLog:
         if not data.startswith(_STUB):
             return data
         try:
-            return await self.get_blob(_STUBS.validate_json(data).blob)
+            return await self.get_blob(_Stub.model_validate_json(data).blob)
         except (pydantic.ValidationError, DamagedBlob) as error:
             raise self.unreadable(n) from error
 
@@ -464,11 +464,8 @@ class RunLog:
         return document
 
 
-class _Stub(pydantic.BaseModel):
+class _Stub(pydantic.BaseModel, defer_build=True):
     blob: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
-
-
-_STUBS = pydantic.TypeAdapter(_Stub)
 
 
 _MISFITS = (ValueError, KeyError, TypeError, AttributeError)
