@@ -182,6 +182,22 @@ def test_the_order_check_sees_an_import_upward_but_not_a_late_one() -> None:
     assert above("core", module) == {"cli"}
 
 
+def test_the_command_line_speaks_http_through_the_client_alone() -> None:
+    probe = "serving/service.py"  # asks whether a child is ready, without the client's imports
+    http, clients = set[str](), set[str]()
+    for path in sorted((PACKAGES["teamrun"] / "cli").rglob("*.py")):
+        names = set(imports(ast.walk(tree(path))))
+        place = path.relative_to(PACKAGES["teamrun"] / "cli").as_posix()
+        if any(name.startswith(("httpx", "urllib.request", "http.client")) for name in names):
+            http.add(place)
+        makes = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
+        if any(ast.unparse(call.func) in {"Client", "AsyncClient"} for call in makes):
+            clients.add(place)
+
+    assert http == {probe}
+    assert clients == {"server.py"}
+
+
 def test_every_module_lists_its_public_names() -> None:
     assert [name_of(path) for path in MODULES if not says_what_is_public(path)] == []
 

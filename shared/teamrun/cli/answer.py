@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.given import json_value
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
-from teamrun.cli.screen import print_json, result
+from teamrun.cli.server import DEFAULT_URL, connect, print_value
+from teamrun.client.calls import signals
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.status import RequiredAction
@@ -55,19 +55,19 @@ def command(
     """Answer a question of a run that waits for a person, and print the run's status."""
     approves = _one_decision(approve or [])
     given = _given(approves, content, data)
-    server = ApiClient(url, api_key=api_key)
-    question = _action(server, run_id, action)
+    with connect(url, api_key) as client:
+        question = _action(client.runs.get(run_id), action)
+        _check(question, approves)
+        call = signals.answer(run_id, question.id, **given)
+        print_value(client, call, lambda run: run.status, as_json=json_)
+
+
+def _check(question: RequiredAction, approves: bool | None) -> None:
     if question.type == "approval" and approves is None and "answer" not in question.decisions:
         raise UsageError(
             f"{question.id} is an approval ({question.prompt.strip()}): use --approve or --reject; "
             "--content is then the reason."
         )
-    body = {"action_id": question.id, **given}
-    answer = server.post("runs", run_id, "input", body=body)
-    if json_:
-        print_json(answer)
-    else:
-        result(Run.model_validate_json(answer).status)
 
 
 def _one_decision(given: list[bool]) -> bool | None:
@@ -92,15 +92,14 @@ def _given(approve: bool | None, content: str | None, data: str | None) -> JsonO
     return answer
 
 
-def _action(server: ApiClient, run_id: str, action_id: str | None) -> RequiredAction:
-    run = Run.model_validate_json(server.get("runs", run_id))
+def _action(run: Run, action_id: str | None) -> RequiredAction:
     found = [each for each in run.required_actions if action_id in (None, each.id)]
     match found:
         case [only]:
             return only
         case []:
             what = "no open question" if action_id is None else f"no open question {action_id!r}"
-            raise UsageError(f"{run_id} has {what}; its status is {run.status}.")
+            raise UsageError(f"{run.id} has {what}; its status is {run.status}.")
         case several:
             listed = "".join(f"\n  {each.id}: {each.prompt}" for each in several)
-            raise UsageError(f"{run_id} has several questions; select one with --action:{listed}")
+            raise UsageError(f"{run.id} has several questions; select one with --action:{listed}")

@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
-from teamrun.cli.screen import print_json, result
-from teamrun.runs.service.resources import Run
+from teamrun.cli.server import DEFAULT_URL, connect, print_value
+from teamrun.client.calls import signals
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -33,11 +32,6 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Cancel a run and print its status; one that is being cancelled already stays so."""
-    body = {"mode": "graceful" if graceful else "now"}
-    if reason is not None:
-        body["reason"] = reason
-    answer = ApiClient(url, api_key=api_key).post("runs", run_id, "cancel", body=body)
-    if json_:
-        print_json(answer)
-    else:
-        result(Run.model_validate_json(answer).status)
+    call = signals.cancel(run_id, reason=reason, mode="graceful" if graceful else "now")
+    with connect(url, api_key) as client:
+        print_value(client, call, lambda run: run.status, as_json=json_)

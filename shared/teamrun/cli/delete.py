@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, UrlOption
 from teamrun.cli.screen import result
+from teamrun.cli.server import DEFAULT_URL, connect
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -21,7 +21,7 @@ def command(
     api_key: ApiKeyOption = None,
 ) -> None:
     """Delete runs that have ended, with their events, results and files; print the id of each."""
-    server = ApiClient(url, api_key=api_key)
-    for run_id in run_ids:
-        server.delete("runs", run_id)
-        result(run_id)
+    with connect(url, api_key) as client:
+        for run_id in run_ids:
+            client.runs.delete(run_id)
+            result(run_id)

@@ -1,15 +1,18 @@
 """`teamrun files`: the files that the tools of a run have left."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import BaseModel
 
-from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, print_table, talk
+from teamrun.cli.server import DEFAULT_URL, connect
+from teamrun.client.calls import artifacts
+from teamrun.client.requests import Download, Reply, Request
+from teamrun.client.sync import Client
 from teamrun.errors import UsageError
 from teamrun.runs.service.resources import Artifact
 from teamrun.tools.context import check_artifact_name
@@ -17,10 +20,6 @@ from teamrun.tools.context import check_artifact_name
 __all__ = ["EXAMPLE", "command"]
 
 EXAMPLE = 'teamrun files "$(teamrun runs --status completed --limit 1 --ids)"'
-
-
-class _Page(BaseModel):
-    data: list[Artifact]
 
 
 def command(
@@ -60,28 +59,31 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """List the files of a run, or download some or all of them."""
-    server = ApiClient(url, api_key=api_key)
-    answer = server.get("runs", run_id, "artifacts")
-    files = _Page.model_validate_json(answer).data
-    wanted = sorted({file.name for file in files}) if all_ else names or []
-    if not wanted and not all_:
-        _list(answer, files, as_json=json_)
-        return
-    for file in [_chosen(files, name, version, run_id) for name in wanted]:
-        version_ = str(file.version)
-        data = server.fetch("runs", run_id, "artifacts", file.name, "versions", version_)
-        _save(data, file, output, force=force)
+    call = artifacts.list_artifacts(run_id).first
+    with connect(url, api_key) as client:
+        reply = client.reply(call)
+        files = call.value(reply).data
+        wanted = sorted({file.name for file in files}) if all_ else names or []
+        if not wanted and not all_:
+            _list(reply, files, as_json=json_)
+            return
+        for file in [_chosen(files, name, version, run_id) for name in wanted]:
+            content = artifacts.read(run_id, file.name, version=file.version)
+            if output == "-":
+                sys.stdout.buffer.write(client.send(content))
+            else:
+                _save(client, content, file, output, force=force)
 
 
-def _list(answer: str, files: list[Artifact], *, as_json: bool) -> None:
+def _list(reply: Reply, files: Sequence[Artifact], *, as_json: bool) -> None:
     if as_json:
-        print_json(answer)
+        print_json(reply.text)
         return
     rows = [(file.name, str(file.version), str(file.size), file.media_type) for file in files]
     print_table(("name", "version", "bytes", "type"), rows)
 
 
-def _chosen(files: list[Artifact], name: str, version: int | None, run_id: str) -> Artifact:
+def _chosen(files: Sequence[Artifact], name: str, version: int | None, run_id: str) -> Artifact:
     """The newest version of a file, or that version."""
     for file in reversed(files):
         if file.name == name and version in (None, file.version):
@@ -91,10 +93,9 @@ def _chosen(files: list[Artifact], name: str, version: int | None, run_id: str) 
     raise UsageError(f"{run_id} has no file {wanted}. Its files: {known}.")
 
 
-def _save(data: bytes, file: Artifact, output: str, *, force: bool) -> None:
-    if output == "-":
-        sys.stdout.buffer.write(data)
-        return
+def _save(
+    client: Client, content: Request[bytes], file: Artifact, output: str, *, force: bool
+) -> None:
     # The server sends the name: it must not lead out of the folder.
     path = Path(output) / check_artifact_name(file.name)
     try:
@@ -106,10 +107,9 @@ def _save(data: bytes, file: Artifact, output: str, *, force: bool) -> None:
     except (OSError, ValueError) as error:
         raise UsageError(f"The folder {path.parent} cannot be made: {error}") from error
     try:
-        with path.open("wb" if force else "xb") as target:
-            target.write(data)
+        client.send(Download(content, path, force))
     except FileExistsError as error:
         raise UsageError(f"{path} exists already; replace it with --force.") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error}") from error
-    talk(f"{path} ({len(data)} bytes)")
+    talk(f"{path} ({path.stat().st_size} bytes)")

@@ -1,19 +1,16 @@
 """`teamrun fork`: a new run that shares another's past."""
 
 import re
-import uuid
 from typing import Annotated
 
 import typer
 
-from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
-from teamrun.cli.screen import print_json, result
+from teamrun.cli.server import DEFAULT_URL, connect, print_value
+from teamrun.client.calls import signals
 from teamrun.errors import UsageError
-from teamrun.json_types import JsonObject
-from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -47,20 +44,15 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Create a run that shares another's log without repeating its calls, and print its id."""
-    body: JsonObject = {
-        "after_seq": _number(after, run_id),
-        **overrides(model=model, max_turns=max_turns),
-        **limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
-    }
-    if say is not None:
-        body["input"] = {"content": say}
-    answer = ApiClient(url, api_key=api_key).post(
-        "runs", run_id, "fork", body=body, headers={"Idempotency-Key": uuid.uuid4().hex}
+    call = signals.fork(
+        run_id,
+        after_seq=_number(after, run_id),
+        input=say,
+        overrides=overrides(model=model, max_turns=max_turns),
+        limits=limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
     )
-    if json_:
-        print_json(answer)
-    else:
-        result(Run.model_validate_json(answer).id)
+    with connect(url, api_key) as client:
+        print_value(client, call, lambda run: run.id, as_json=json_)
 
 
 def _number(event: str, run_id: str) -> int:

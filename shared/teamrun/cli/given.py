@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from teamrun.client.calls.run_options import Team
 from teamrun.components.reading.file_text import read_text
 from teamrun.components.reading.json_text import load_json
 from teamrun.components.reading.problems import Problem, Source
 from teamrun.components.reading.yaml_text import load_yaml
 from teamrun.errors import DefinitionError, TeamrunError, UsageError
-from teamrun.json_types import JsonObject
 
 __all__ = ["in_file", "json_value", "named_team", "task_text"]
 
@@ -32,16 +32,16 @@ def json_value(text: str) -> Any:
     return value
 
 
-def named_team(name: str) -> JsonObject:
-    """The part of a request that names a team, or brings the definition of a `.json` file.
+def named_team(name: str) -> Team:
+    """The name of a team, or the definition in a `.json` file.
 
     Raises:
         UsageError: The file cannot be read or is not JSON.
     """
     if not name.endswith(".json"):
-        return {"team": name}
+        return name
     try:
-        return {"team_spec": json_value(read_text(Path(name)))}
+        return json_value(read_text(Path(name)))
     except (OSError, ValueError) as error:
         raise UsageError(f"The team file {name!r} cannot be read: {error}") from error
 

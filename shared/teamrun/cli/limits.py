@@ -29,8 +29,8 @@ TimeoutOption = Annotated[
 ]
 
 
-def limits(*, max_cost_usd: str | None, timeout_seconds: float | None) -> JsonObject:
-    """The limits for a request body; empty if none is given."""
+def limits(*, max_cost_usd: str | None, timeout_seconds: float | None) -> JsonObject | None:
+    """The limits of a request; None if none is given."""
     given = {"max_cost_usd": max_cost_usd, "timeout_seconds": timeout_seconds}
     found = {name: value for name, value in given.items() if value is not None}
-    return {"limits": found} if found else {}
+    return found or None

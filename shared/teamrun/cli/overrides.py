@@ -22,8 +22,8 @@ MaxTurnsOption = Annotated[
 ]
 
 
-def overrides(*, model: str | None, max_turns: int | None) -> JsonObject:
-    """The settings that replace those of the team, for a request body."""
+def overrides(*, model: str | None, max_turns: int | None) -> JsonObject | None:
+    """The settings that replace those of the team in a request; None if none is given."""
     given = {"model": model, "max_turns": max_turns}
     changes = {name: value for name, value in given.items() if value is not None}
-    return {"overrides": changes} if changes else {}
+    return changes or None

@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
-from teamrun.cli.screen import print_json, result
-from teamrun.runs.service.resources import Run
+from teamrun.cli.server import DEFAULT_URL, connect, print_value
+from teamrun.client.calls import signals
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -21,8 +20,5 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Pause a run and print its status: calls in progress complete, and no more calls start."""
-    answer = ApiClient(url, api_key=api_key).post("runs", run_id, "pause", body={})
-    if json_:
-        print_json(answer)
-    else:
-        result(Run.model_validate_json(answer).status)
+    with connect(url, api_key) as client:
+        print_value(client, signals.pause(run_id), lambda run: run.status, as_json=json_)

@@ -5,14 +5,13 @@ import shlex
 from collections.abc import Callable
 from typing import Protocol
 
-from teamrun.cli.api_client import ApiClient
 from teamrun.cli.given import json_value
 from teamrun.cli.screen import talk
 from teamrun.cli.terminal import NoLongerAsked, ReadLine
+from teamrun.client.sync import Client
 from teamrun.errors import RunEnded, StaleAction, Unavailable, UnfitAnswer
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.status import RequiredAction
-from teamrun.runs.service.resources import Run
 
 __all__ = ["ApiPrompter", "Attendant", "Prompter"]
 
@@ -42,26 +41,24 @@ class ApiPrompter:
     """Implements `Prompter` over HTTP.
 
     Args:
-        server: The client of the API.
+        client: The client of the API.
         run_id: The run.
         show: Shows a text to the person.
     """
 
-    def __init__(
-        self, server: ApiClient, run_id: str, *, show: Callable[[str], None] = talk
-    ) -> None:
-        self._server = server
+    def __init__(self, client: Client, run_id: str, *, show: Callable[[str], None] = talk) -> None:
+        self._client = client
         self._run_id = run_id
         self._show = show
 
     def action(self, action_id: str) -> RequiredAction | None:
         """The question; None if it is not open."""
-        run = Run.model_validate_json(self._server.get("runs", self._run_id))
+        run = self._client.runs.get(self._run_id)
         return next((each for each in run.required_actions if each.id == action_id), None)
 
     def answer(self, action_id: str, answer: JsonObject) -> None:
         """Send the answer."""
-        self._server.post("runs", self._run_id, "input", body={"action_id": action_id, **answer})
+        self._client.runs.answer(self._run_id, action_id, **answer)
 
     def left_open(self, action: RequiredAction) -> None:
         """Show how to answer from elsewhere."""
@@ -71,8 +68,8 @@ class ApiPrompter:
         elif action.schema_ is not None:
             said = {"data": {}}
         body = json.dumps({"action_id": action.id, **said}, ensure_ascii=False)
-        key = ' -H "Authorization: Bearer $TEAMRUN_API_KEY"' if self._server.has_key else ""
-        url = shlex.quote(f"{self._server.shown_url}/v1/runs/{self._run_id}/input")
+        key = ' -H "Authorization: Bearer $TEAMRUN_API_KEY"' if self._client.has_api_key else ""
+        url = shlex.quote(f"{self._client.base_url}/v1/runs/{self._run_id}/input")
         self._show(
             "The run waits for an answer. Give it with `teamrun answer`, or:\n"
             f"  curl {url}{key} -H 'Content-Type: application/json' -d {shlex.quote(body)}"

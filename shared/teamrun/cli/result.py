@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result, talk
-from teamrun.runs.log.result import RunResult
+from teamrun.cli.server import DEFAULT_URL, connect
+from teamrun.client.calls import runs
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -22,10 +22,12 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Print the output of an ended run. The status is 1 if the run did not complete."""
-    answer = ApiClient(url, api_key=api_key).get("runs", run_id, "result")
-    found = RunResult.model_validate_json(answer)
+    call = runs.result(run_id)
+    with connect(url, api_key) as client:
+        reply = client.reply(call)
+    found = call.value(reply)
     if json_:
-        print_json(answer)
+        print_json(reply.text)
     elif found.output is not None:
         result(found.output.text)
     if found.status != "completed":

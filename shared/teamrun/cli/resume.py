@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
-from teamrun.cli.screen import print_json, result
-from teamrun.runs.service.resources import Run
+from teamrun.cli.server import DEFAULT_URL, connect, print_value
+from teamrun.client.calls import signals
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -27,9 +26,7 @@ def command(
 
     If the run is not paused, only its limits change.
     """
-    body = limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds)
-    answer = ApiClient(url, api_key=api_key).post("runs", run_id, "resume", body=body)
-    if json_:
-        print_json(answer)
-    else:
-        result(Run.model_validate_json(answer).status)
+    raised = limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds)
+    with connect(url, api_key) as client:
+        call = signals.resume(run_id, limits=raised)
+        print_value(client, call, lambda run: run.status, as_json=json_)

@@ -1,14 +1,12 @@
 """`teamrun retry`: a run that has ended, once more."""
 
-import uuid
 from typing import Annotated, Literal
 
 import typer
 
-from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
-from teamrun.cli.screen import print_json, result
-from teamrun.runs.service.resources import Run
+from teamrun.cli.server import DEFAULT_URL, connect, print_value
+from teamrun.client.calls import signals
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -30,10 +28,6 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Create a run from the specification of one that has ended, and print its id."""
-    answer = ApiClient(url, api_key=api_key).post(
-        "runs", run_id, "retry", body={"from": from_}, headers={"Idempotency-Key": uuid.uuid4().hex}
-    )
-    if json_:
-        print_json(answer)
-    else:
-        result(Run.model_validate_json(answer).id)
+    with connect(url, api_key) as client:
+        call = signals.retry(run_id, from_=from_)
+        print_value(client, call, lambda run: run.id, as_json=json_)

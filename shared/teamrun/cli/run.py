@@ -18,6 +18,8 @@ from teamrun.cli.questions import Attendant
 from teamrun.cli.screen import print_json, talk, warn
 from teamrun.cli.show import EventView, view_on_stdout
 from teamrun.cli.terminal import ReadLine, at_terminal
+from teamrun.client.building import given
+from teamrun.client.calls.run_options import team_of
 from teamrun.components.building.teams import build_team
 from teamrun.components.reading.problems import pointer
 from teamrun.components.registry import Registry
@@ -66,10 +68,12 @@ def command(
     """
     settings = load_settings(CommonSettings, config=config)
     body = {
-        **named_team(team),
+        **team_of(named_team(team)),
         "input": task_text(task),
-        **overrides(model=model, max_turns=max_turns),
-        **limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
+        **given(
+            overrides=overrides(model=model, max_turns=max_turns),
+            limits=limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
+        ),
     }
     view = None if json_ else view_on_stdout()
     person = _Person(at_terminal(), yes)

@@ -1,14 +1,16 @@
 """`teamrun runs`: the submitted runs, or one run."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
-from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, print_table, result
-from teamrun.runs.service.resources import Run, RunPage
+from teamrun.cli.server import DEFAULT_URL, connect
+from teamrun.client.calls import runs as calls
+from teamrun.runs.log.status import RunStatus
+from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -44,15 +46,18 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """List runs, newest first."""
-    server = ApiClient(url, api_key=api_key)
-    if run_id is not None:
-        print_json(server.get("runs", run_id))
-        return
-    answer = server.get("runs", status=status, team=team, tag=tag, limit=limit)
+    with connect(url, api_key) as client:
+        if run_id is not None:
+            print_json(client.reply(calls.get_run(run_id)).text)
+            return
+        # The server knows the statuses and refuses others.
+        wanted = cast("RunStatus | None", status)
+        call = calls.list_runs(status=wanted, team=team, tag=tag, limit=limit).first
+        reply = client.reply(call)
     if json_:
-        print_json(answer)
+        print_json(reply.text)
         return
-    page = RunPage.model_validate_json(answer)
+    page = call.value(reply)
     if ids:
         for run in page.data:
             result(run.id)

@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.given import task_text
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
-from teamrun.cli.screen import print_json, result
-from teamrun.runs.service.resources import Run
+from teamrun.cli.server import DEFAULT_URL, connect, print_value
+from teamrun.client.calls import signals
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -28,10 +27,6 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Send a message that the team receives before its next turn, and print the run's status."""
-    content = task_text(text)
-    body = {"content": content, "source": source}
-    answer = ApiClient(url, api_key=api_key).post("runs", run_id, "messages", body=body)
-    if json_:
-        print_json(answer)
-    else:
-        result(Run.model_validate_json(answer).status)
+    call = signals.message(run_id, task_text(text), source=source)
+    with connect(url, api_key) as client:
+        print_value(client, call, lambda run: run.status, as_json=json_)

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.api_client import DEFAULT_URL
 from teamrun.cli.hand_over import check_packages
 from teamrun.cli.options import (
     ConfigOption,
@@ -29,6 +28,7 @@ from teamrun.cli.serving.imports import check_imports
 from teamrun.cli.serving.service import serve
 from teamrun.cli.serving.settings import ServeSettings, with_port
 from teamrun.cli.values import finite
+from teamrun.client.address import DEFAULT_URL
 from teamrun.components.fallbacks import refuse_fallbacks
 from teamrun.components.registry import Registry
 from teamrun.components.resources import TeamSummary

@@ -1,20 +1,18 @@
 """`teamrun submit`: hand a run to a server."""
 
-import uuid
 from typing import Annotated
 
 import typer
 
-from teamrun.cli.api_client import DEFAULT_URL, ApiClient
 from teamrun.cli.given import named_team, task_text
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
-from teamrun.cli.screen import print_json, result
+from teamrun.cli.server import DEFAULT_URL, connect, print_value
 from teamrun.cli.values import finite, header_text
 from teamrun.cli.watch import watch_to_end
+from teamrun.client.calls import runs as calls
 from teamrun.errors import UsageError
-from teamrun.runs.service.resources import Run
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -69,27 +67,20 @@ def command(
     json_: JsonOption = False,
 ) -> None:
     """Submit a run and print its id."""
-    server = ApiClient(url, api_key=api_key)
-    body = {
-        **named_team(team),
-        "input": task_text(task),
-        "metadata": dict(_pair(text) for text in metadata or []),
-        "tags": tag or [],
-        **overrides(model=model, max_turns=max_turns),
-        **limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
-    }
-    if delay_seconds is not None:
-        body["delay_seconds"] = delay_seconds
-    # With a generated key a lost response is harmless: the same request returns the same run.
-    headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-    answer = server.post("runs", body=body, headers=headers)
-    run_id = Run.model_validate_json(answer).id
-    if json_:
-        print_json(answer)
-    else:
-        result(run_id)
-    if watch:
-        watch_to_end(server, run_id, as_json=json_)
+    call = calls.submit(
+        named_team(team),
+        task_text(task),
+        idempotency_key=idempotency_key,
+        metadata=dict(_pair(text) for text in metadata or []),
+        tags=tag or [],
+        overrides=overrides(model=model, max_turns=max_turns),
+        limits=limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
+        delay_seconds=delay_seconds,
+    )
+    with connect(url, api_key) as client:
+        run = print_value(client, call, lambda run: run.id, as_json=json_)
+        if watch:
+            watch_to_end(client, run.id, as_json=json_)
 
 
 def _pair(text: str) -> tuple[str, str]:

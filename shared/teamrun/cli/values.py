@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import typer
 
-from teamrun.cli.api_client import is_header_text
+from teamrun.client.address import is_header_text
 from teamrun.errors import UsageError
 
 __all__ = ["finite", "header_text"]

@@ -9,11 +9,11 @@ from teamrun.core.loopback import is_loopback
 from teamrun.core.urls import public_url
 from teamrun.errors import UsageError
 
-__all__ = ["DEFAULT_URL", "Address", "is_header_text"]
+__all__ = ["DEFAULT_URL", "REMEDY", "Address", "is_header_text"]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
-_REMEDY = f"Set base_url (TEAMRUN_URL) to one such as {DEFAULT_URL}."
+REMEDY = f"Set base_url (--url) or TEAMRUN_URL to one such as {DEFAULT_URL}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Address:
         if key is not None and not is_header_text(key):
             raise UsageError(
                 "The API key has characters that an HTTP header cannot carry; check api_key "
-                "(TEAMRUN_API_KEY)."
+                "(--api-key) or TEAMRUN_API_KEY."
             )
         return cls(url.rstrip("/"), key)
 
@@ -69,9 +69,9 @@ def _check(url: str) -> None:
         host, _ = parts.hostname, parts.port  # a port beyond 65535 raises
         (host or "").encode("idna")  # as the resolver does; a UnicodeError is a ValueError
     except ValueError:  # its text repeats parts of the URL
-        raise UsageError(f"{public_url(url)} is not a URL. {_REMEDY}") from None
+        raise UsageError(f"{public_url(url)} is not a URL. {REMEDY}") from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise UsageError(f"{public_url(url)} is not the URL of an HTTP service. {_REMEDY}")
+        raise UsageError(f"{public_url(url)} is not the URL of an HTTP service. {REMEDY}")
     if "@" in parts.path or "?" in url or "#" in url:
         raise UsageError(
             f"{public_url(url)}: the URL has a query or a fragment, or a password with characters "

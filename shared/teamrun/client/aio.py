@@ -11,7 +11,7 @@ from teamrun.client.address import Address
 from teamrun.client.async_sender import AsyncEventStream, AsyncPager, AsyncSender
 from teamrun.client.binding import Group, Method
 from teamrun.client.calls import artifacts, runs, server, signals, teams, waiting
-from teamrun.client.exchange import Exchange
+from teamrun.client.exchange import Exchange, http_client
 from teamrun.client.requests import Call, Download, Journey, Paged, Reply, Request, Streamed
 from teamrun.client.retries import RetryPolicy
 
@@ -111,12 +111,14 @@ class AsyncClient:
     ) -> None:
         address = Address.of(base_url, api_key)
         self._sender = AsyncSender(
-            http or httpx2.AsyncClient(trust_env=not address.is_local),
+            http or http_client(httpx2.AsyncClient, address),
             Exchange(address, timeout),
             retries or RetryPolicy(),
         )
         self.base_url = address.shown
         """The URL of the API, without a password."""
+        self.has_api_key = address.api_key is not None
+        """Whether requests carry a key."""
         self.runs = AsyncRuns(self._sender)
         self.artifacts = AsyncArtifacts(self._sender)
         self.teams = AsyncTeams(self._sender)

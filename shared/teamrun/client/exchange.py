@@ -1,12 +1,12 @@
 """One exchange over HTTP: what both clients send, and how failures of the connection are named."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 
-from teamrun.client.address import Address
+from teamrun.client.address import REMEDY, Address
 from teamrun.client.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -14,10 +14,13 @@ from teamrun.client.errors import (
     ServerUnreachableError,
 )
 from teamrun.client.requests import Reply, Request, Upload
-from teamrun.errors import TeamrunError
+from teamrun.core.urls import public_url
+from teamrun.errors import TeamrunError, UsageError
 from teamrun.version import VERSION
 
-__all__ = ["PIECE_BYTES", "SILENCE_S", "Exchange", "is_success", "reply_of"]
+__all__ = ["PIECE_BYTES", "SILENCE_S", "Exchange", "http_client", "is_success", "reply_of"]
+
+H = TypeVar("H", httpx2.Client, httpx2.AsyncClient)
 
 CONNECT_S = 5.0
 
@@ -45,6 +48,17 @@ class Exchange:
     has_answered: bool = False
     """Whether the server has sent any answer."""
 
+    def __post_init__(self) -> None:
+        """Check that the HTTP library accepts the URL.
+
+        Raises:
+            UsageError: It does not.
+        """
+        try:
+            httpx2.URL(self.address.url)
+        except (httpx2.InvalidURL, ValueError):  # their texts repeat parts of the URL
+            raise UsageError(f"{public_url(self.address.url)} is not a URL. {REMEDY}") from None
+
     def arguments(self, request: Request[Any], *, silence: float | None = None) -> dict[str, Any]:
         """The arguments of `build_request`, without the content."""
         read = silence or self.timeout + request.wait_seconds
@@ -71,12 +85,28 @@ class Exchange:
         if isinstance(error, _UNREACHABLE) and not self.has_answered:
             return ServerUnreachableError(
                 f"No API responds at {shown}: start one with `teamrun serve`, or set its URL with "
-                f"base_url or TEAMRUN_URL ({error}).",
+                f"base_url (--url) or TEAMRUN_URL ({error}).",
                 setting="url",
             )
         if isinstance(error, httpx2.TimeoutException):
             return APITimeoutError(f"{shown} did not answer in time ({type(error).__name__}).")
         return APIConnectionError(f"The connection to {shown} failed: {error or type(error)!r}")
+
+
+def http_client(kind: Callable[..., H], address: Address) -> H:
+    """An HTTP client with the proxies of the environment, unless the API is on this machine.
+
+    Raises:
+        UsageError: A proxy of the environment cannot be used.
+    """
+    try:
+        return kind(trust_env=not address.is_local)
+    except (httpx2.InvalidURL, ValueError, ImportError) as error:  # may repeat a password
+        reason = str(error) if isinstance(error, ImportError) else "its URL is invalid"
+        raise UsageError(
+            "The proxy of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used for "
+            f"{address.shown}: {reason}. NO_PROXY names hosts to reach without it."
+        ) from None
 
 
 def is_success(status: int) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
+from teamrun.client.errors import InvalidAnswerError
 from teamrun.core.sse import Event as ServerSentEvent
 
 __all__ = [
@@ -70,6 +71,19 @@ class Request(Generic[T]):
     """How long the server may wait before it answers, in addition to the usual time."""
     is_probe: bool = False
     """Whether a failure is the answer, so that the request is not retried."""
+
+    def value(self, reply: Reply) -> T:
+        """The value of an answer.
+
+        Raises:
+            InvalidAnswerError: The answer is not of the expected form.
+        """
+        try:
+            return self.read(reply)
+        except ValueError as error:
+            raise InvalidAnswerError(
+                f"The answer to {self.method} {self.path} cannot be read: {error}"
+            ) from error
 
 
 class Page(Protocol[T_co]):

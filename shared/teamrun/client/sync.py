@@ -13,7 +13,7 @@ import httpx2
 from teamrun.client.address import Address
 from teamrun.client.binding import Group, Method
 from teamrun.client.calls import artifacts, runs, server, signals, teams, waiting
-from teamrun.client.exchange import Exchange
+from teamrun.client.exchange import Exchange, http_client
 from teamrun.client.requests import Call, Download, Journey, Paged, Reply, Request, Streamed
 from teamrun.client.retries import RetryPolicy
 from teamrun.client.sync_sender import EventStream, Pager, Sender
@@ -112,12 +112,14 @@ class Client:
     ) -> None:
         address = Address.of(base_url, api_key)
         self._sender = Sender(
-            http or httpx2.Client(trust_env=not address.is_local),
+            http or http_client(httpx2.Client, address),
             Exchange(address, timeout),
             retries or RetryPolicy(),
         )
         self.base_url = address.shown
         """The URL of the API, without a password."""
+        self.has_api_key = address.api_key is not None
+        """Whether requests carry a key."""
         self.runs = Runs(self._sender)
         self.artifacts = Artifacts(self._sender)
         self.teams = Teams(self._sender)

@@ -11,7 +11,6 @@ from typing import Any, Generic, Self, TypeVar
 import httpx2
 
 from teamrun.client.downloads import Draft
-from teamrun.client.errors import InvalidAnswerError
 from teamrun.client.exchange import PIECE_BYTES, SILENCE_S, Exchange, is_success, reply_of
 from teamrun.client.problems import error_of
 from teamrun.client.requests import (
@@ -117,13 +116,7 @@ class Sender:
         self._http.close()
 
     def _value(self, request: Request[T]) -> T:
-        reply = self.reply(request)
-        try:
-            return request.read(reply)
-        except ValueError as error:
-            raise InvalidAnswerError(
-                f"The answer to {request.method} {request.path} cannot be read: {error}"
-            ) from error
+        return request.value(self.reply(request))
 
     def _once(self, request: Request[Any]) -> Reply:
         with self._open(request) as response:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from teamrun.cli.api_client import ApiClient
 from teamrun.cli.app import app
+from teamrun.cli.server import connect
 from teamrun.components.reading.json_text import load_json
 from teamrun.errors import RunNotFound, TeamrunError, Unavailable, UsageError
 
@@ -16,7 +16,7 @@ from teamrun.errors import RunNotFound, TeamrunError, Unavailable, UsageError
 )
 def test_a_password_in_the_url_is_in_no_message(url: str) -> None:
     with pytest.raises(TeamrunError) as caught:
-        ApiClient(url).get("runs")
+        connect(url, None).runs.get("run_1")
 
     assert "s3cr3t" not in str(caught.value)
     assert isinstance(caught.value, UsageError | Unavailable)

@@ -8,9 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from teamrun.cli.api_client import ApiClient
 from teamrun.cli.questions import ApiPrompter, Attendant
 from teamrun.cli.terminal import NoLongerAsked
+from teamrun.client import Client
 
 RUN: dict[str, Any] = {
     "id": "run_1",
@@ -66,9 +66,10 @@ class Scene:
         action = {"id": "t/boss/input:0", "type": type, "prompt": "?", "schema": schema}
         self.actions = [action]
         transport = httpx2.MockTransport(self._answer)
-        server = ApiClient("http://127.0.0.1:1", transport=transport, api_key=api_key)
+        http = httpx2.Client(transport=transport)
+        client = Client("http://127.0.0.1:1", http=http, api_key=api_key)
         line = self._line if terminal else None
-        prompter = ApiPrompter(server, "run_1", show=self.told.append)
+        prompter = ApiPrompter(client, "run_1", show=self.told.append)
         Attendant(prompter, read_line=line, show=self.told.append, approves=approves).attend(
             action_id
         )
@@ -118,7 +119,7 @@ def test_only_approvals_are_given_without_asking() -> None:
         (["n", "too much"], {"decision": "reject", "content": "too much"}),
         (["Approve"], {"decision": "approve"}),
         (["reject", "too much"], {"decision": "reject", "content": "too much"}),
-        (["no", ""], {"decision": "reject", "content": None}),
+        (["no", ""], {"decision": "reject"}),
     ],
 )
 def test_an_approval_takes_yes_or_no_and_nothing_else(

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.testing import CliRunner
 
-from teamrun.cli.api_client import ApiClient
 from teamrun.cli.app import COMMANDS, app
 from teamrun.cli.questions import ApiPrompter
+from teamrun.cli.server import POLICY
+from teamrun.client import Client
+from teamrun.client.building import get, nothing, path_of
 from teamrun.errors import RunNotFound, TeamrunError, Unavailable, UsageError
 from teamrun.runs.log.status import RequiredAction
 
@@ -133,10 +135,11 @@ def test_an_id_is_one_segment_of_the_path_and_nothing_else(run_id: str, team: st
         asked.append(request.url)
         return httpx2.Response(204)
 
-    client = ApiClient(NOWHERE, transport=httpx2.MockTransport(answer), sleep=lambda _: None)
+    http = httpx2.Client(transport=httpx2.MockTransport(answer))
+    client = Client(NOWHERE, http=http)
     try:
-        client.get("runs", run_id, "result", team=team)
-        list(client.follow(run_id))
+        client.reply(get(path_of("runs", run_id, "result"), nothing, query={"team": team}))
+        list(client.runs.stream(run_id))
     except UsageError:
         return
     for url in asked:
@@ -234,16 +237,16 @@ def test_credentials_of_any_shape_are_repeated_by_no_message(secret: str) -> Non
         raise httpx2.ConnectError("refused", request=request)
 
     with pytest.raises(TeamrunError) as caught:
-        ApiClient(
-            f"http://ann:HUN{secret}TER2@127.0.0.1:1", transport=httpx2.MockTransport(refuse)
-        ).get("teams")
+        http = httpx2.Client(transport=httpx2.MockTransport(refuse))
+        url = f"http://ann:HUN{secret}TER2@127.0.0.1:1"
+        Client(url, http=http, retries=POLICY).teams.get("t")
 
     assert not {part for part in ("HUN", "TER2", "ann:") if part in str(caught.value)}
 
 
 def test_the_reason_why_a_run_waits_is_shown_without_credentials() -> None:
     told: list[str] = []
-    client = ApiClient("http://ann:HUNTER2@127.0.0.1:1")
+    client = Client("http://ann:HUNTER2@127.0.0.1:1")
     action = RequiredAction(id="a", type="input", prompt="?")
 
     ApiPrompter(client, "run_1", show=told.append).left_open(action)

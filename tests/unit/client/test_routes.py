@@ -149,7 +149,7 @@ def test_both_clients_have_the_same_methods_and_each_call_is_bound() -> None:
         for name, value in vars(module).items()
         if name in module.__all__ and getattr(value, "__module__", "") == module.__name__
     }
-    helpers = {runs.read_message, runs.stream_path, runs.poll_run}
+    helpers = {runs.read_message, runs.stream_frames, runs.poll_run}
 
     assert bound == {name: methods_of(group) for name, group in aio.items()}
     assert functions | helpers == made | OTHER_CALLS

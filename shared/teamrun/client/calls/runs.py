@@ -1,8 +1,8 @@
 """Calls of `/v1/runs` that create, read, follow and delete runs; `signals.py` has the others."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Literal, Unpack
+from typing import Literal, TypeVar, Unpack
 
 from pydantic import TypeAdapter
 
@@ -24,9 +24,11 @@ __all__ = [
     "result",
     "run_of",
     "stream",
-    "stream_path",
+    "stream_frames",
     "submit",
 ]
+
+T = TypeVar("T")
 
 run_of = json_of(Run)
 _PAGE = json_of(RunPage)
@@ -162,22 +164,19 @@ def stream(
         after: Only events after this one: its id or its `seq`.
         types: Only events of these types; deltas are `message.delta`.
     """
-    return Streamed(
-        stream_path(run_id),
-        read_message,
-        query_of({"types": _joined(types)}),
-        None if after is None else str(after),
-    )
+    return _stream(run_id, read_message, after, types)
+
+
+def stream_frames(
+    run_id: str, *, after: str | int | None = None, types: Iterable[str] | None = None
+) -> Streamed[ServerSentEvent]:
+    """The same as `stream`, with the frames as they arrive; `read_message` reads one."""
+    return _stream(run_id, lambda frame: frame, after, types)
 
 
 def delete_run(run_id: str) -> Request[None]:
     """Delete a run that has ended, with its events, result and files."""
     return delete(path_of("runs", run_id))
-
-
-def stream_path(run_id: str) -> str:
-    """The path of the events of a run."""
-    return path_of("runs", run_id, "events")
 
 
 def read_message(event: ServerSentEvent) -> Event | Delta:
@@ -189,6 +188,16 @@ def read_message(event: ServerSentEvent) -> Event | Delta:
     if event.name == "message.delta":
         return read_tolerantly(_DELTA, event.data)
     return read_tolerantly(_EVENT, event.data)
+
+
+def _stream(
+    run_id: str,
+    read: Callable[[ServerSentEvent], T],
+    after: str | int | None,
+    types: Iterable[str] | None,
+) -> Streamed[T]:
+    path, query = path_of("runs", run_id, "events"), query_of({"types": _joined(types)})
+    return Streamed(path, read, query, None if after is None else str(after))
 
 
 def _changed(reply: Reply) -> Run | None:
