@@ -27,14 +27,16 @@ def forwarding(package: str, modules: Mapping[str, Sequence[str]]) -> Forwarding
     Args:
         package: Its `__name__`.
         modules: The names to forward, by the module that has them; one that begins with a dot is
-            a module of the package.
+            a module of the package. A module without names is forwarded itself.
     """
     homes = {name: module for module, names in modules.items() for name in names}
+    homes |= {module[1:]: module for module, names in modules.items() if not names}
 
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(homes[name], package), name)
+        module = import_module(homes[name], package)
+        value = getattr(module, name) if modules[homes[name]] else module
         setattr(sys.modules[package], name, value)  # found without this function from now on
         return value
 

@@ -11,10 +11,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from types import CoroutineType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
+from teamrun import messages
 from teamrun.agents.assistant_checks import (
     ImagelessView,
     checked_content_type,
@@ -40,7 +41,6 @@ from teamrun.core.protocols import AnyMessage, Response
 from teamrun.core.saved import Loading, check_version, load_all
 from teamrun.errors import ModelError, UsageError
 from teamrun.json_types import JsonMapping, JsonObject
-from teamrun.memory.base import Memory
 from teamrun.messages.chat import (
     BaseChatMessage,
     HandoffMessage,
@@ -49,7 +49,6 @@ from teamrun.messages.chat import (
     ToolCallSummaryMessage,
 )
 from teamrun.messages.events import (
-    MemoryQueryEvent,
     ModelClientStreamingChunkEvent,
     ThoughtEvent,
     ToolCallExecutionEvent,
@@ -67,6 +66,9 @@ from teamrun.messages.origin import new_id
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.tools.approval import without_terminal
 from teamrun.tools.workbench import Workbench
+
+if TYPE_CHECKING:
+    from teamrun.memory.base import Memory
 
 __all__ = ["AssistantAgent"]
 
@@ -156,7 +158,7 @@ class AssistantAgent(BaseChatAgent):
         tool_call_summary_formatter: SummaryFormatter | None = None,
         output_content_type: type[BaseModel] | None = None,
         output_content_type_format: str | None = None,
-        memory: Sequence[Memory] | None = None,
+        memory: "Sequence[Memory] | None" = None,
         metadata: Mapping[str, str] | None = None,
         tool_choice: ToolChoice = "auto",
         max_tool_use_attempts: int | None = None,
@@ -352,13 +354,13 @@ class AssistantAgent(BaseChatAgent):
                     await add(context_message)
             await add(message.to_model_message())
 
-    async def _recall(self, turn: _TurnUnderWay) -> Sequence[MemoryQueryEvent]:
-        events: list[MemoryQueryEvent] = []
+    async def _recall(self, turn: _TurnUnderWay) -> "Sequence[messages.MemoryQueryEvent]":
+        events: list[messages.MemoryQueryEvent] = []
         for memory in self._memory:
             with cancelled_by(turn.token, "The query of a memory"):
                 update = await memory.update_context(self._model_context)
             if found := update.memories.results:
-                events.append(MemoryQueryEvent(content=found, source=self._name))
+                events.append(messages.MemoryQueryEvent(content=found, source=self._name))
         turn.inner.extend(events)
         return events
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -10,11 +10,13 @@ from pydantic_core import from_json
 from teamrun.agents.toolset import AnyTool
 from teamrun.core.checks import checked_count, checked_instance, wrong_type
 from teamrun.errors import ModelError
-from teamrun.memory.base import Memory
 from teamrun.messages.llm import LLMMessage, UserMessage
 from teamrun.models.base import ChatCompletionClient
 from teamrun.tools.workbench import Workbench
 from teamrun.validation import misfits
+
+if TYPE_CHECKING:
+    from teamrun.memory.base import Memory
 
 __all__ = [
     "ImagelessView",
@@ -31,7 +33,7 @@ ContentT = TypeVar("ContentT", bound=BaseModel)
 _FENCED = r"(?si)\s*```(?:json)?\s*\n(.*?)\n\s*```\s*"
 
 
-def checked_memory(memory: Sequence[Memory] | None) -> list[Memory]:
+def checked_memory(memory: "Sequence[Memory] | None") -> "list[Memory]":
     """The memories of an agent.
 
     Raises:

@@ -6,14 +6,15 @@ Above this seam: AgentTool and TeamTool, teams, and everything that runs one of 
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Annotated, Protocol, TypeAlias, runtime_checkable
 
-from pydantic import BaseModel, SerializeAsAny
+from pydantic import BaseModel
 
 from teamrun.core.cancellation import CancellationToken
 from teamrun.json_types import JsonMapping
 from teamrun.messages.chat import BaseChatMessage, StopMessage
 from teamrun.messages.events import BaseAgentEvent
+from teamrun.messages.serialized import ByItsClass
 
 __all__ = [
     "AnyMessage",
@@ -55,7 +56,7 @@ class Response:
 class TaskResult(BaseModel, defer_build=True):
     """The result of running a task."""
 
-    messages: Sequence[SerializeAsAny[BaseAgentEvent] | SerializeAsAny[BaseChatMessage]]
+    messages: Sequence[Annotated[AnyMessage, ByItsClass()]]
     """All messages and events, in order, starting with the task."""
     stop_reason: str | None = None
     """Why the run stopped, if a condition or a limit stopped it."""

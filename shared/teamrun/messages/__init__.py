@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from teamrun.messages.content import (
         MemoryContent,
         MemoryMimeType,
+        MemoryQueryEvent,
     )
     from teamrun.messages.events import (
         BaseAgentEvent,
-        MemoryQueryEvent,
         ModelClientStreamingChunkEvent,
         ThoughtEvent,
         ToolCallExecutionEvent,
@@ -150,10 +150,10 @@ __getattr__, __dir__ = forwarding(
         ".content": (
             "MemoryContent",
             "MemoryMimeType",
+            "MemoryQueryEvent",
         ),
         ".events": (
             "BaseAgentEvent",
-            "MemoryQueryEvent",
             "ModelClientStreamingChunkEvent",
             "ThoughtEvent",
             "ToolCallExecutionEvent",

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import (
+    Annotated,
     Any,
     Generic,
     Literal,
@@ -20,7 +21,7 @@ from typing import (
     runtime_checkable,
 )
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.construct import made
@@ -33,6 +34,7 @@ from teamrun.messages.llm import (
     UserMessage,
 )
 from teamrun.messages.origin import new_id, now
+from teamrun.messages.serialized import ByItsClass
 
 __all__ = [
     "BaseChatMessage",
@@ -247,7 +249,7 @@ ContentT = TypeVar("ContentT", bound=BaseModel)
 class StructuredMessage(BaseChatMessage, Generic[ContentT]):
     """A pydantic object as content; `StructuredMessage[Answer](content=..., source=...)`."""
 
-    content: SerializeAsAny[ContentT]
+    content: Annotated[ContentT, ByItsClass()]
     format_string: str | None = None
     """How to write the content as text, with its fields as `{names}`; JSON without one."""
     type: str = Field(default="", pattern=r"^$|^StructuredMessage\b")

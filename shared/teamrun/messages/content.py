@@ -1,13 +1,15 @@
-"""Pieces of memory as the content of messages."""
+"""Pieces of memory, and the event of their use."""
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, field_serializer
 
 from teamrun.json_types import JsonObject
+from teamrun.messages.events import BaseAgentEvent
 from teamrun.messages.image import Image
 
-__all__ = ["MemoryContent", "MemoryMimeType"]
+__all__ = ["MemoryContent", "MemoryMimeType", "MemoryQueryEvent"]
 
 
 class MemoryMimeType(StrEnum):
@@ -30,3 +32,14 @@ class MemoryContent(BaseModel, defer_build=True):
     @field_serializer("mime_type")
     def _as_text(self, value: MemoryMimeType | str) -> str:
         return str(value)
+
+
+class MemoryQueryEvent(BaseAgentEvent):
+    """An agent has put something from memory into its model context."""
+
+    content: list[MemoryContent]
+    type: Literal["MemoryQueryEvent"] = "MemoryQueryEvent"
+
+    def to_text(self) -> str:
+        """The pieces in Python notation."""
+        return str(self.content)

@@ -4,12 +4,10 @@ from abc import ABC
 from typing import Literal, TypeAlias
 
 from teamrun.messages.chat import BaseMessage
-from teamrun.messages.content import MemoryContent
 from teamrun.messages.llm import FunctionCall, FunctionExecutionResult
 
 __all__ = [
     "BaseAgentEvent",
-    "MemoryQueryEvent",
     "ModelClientStreamingChunkEvent",
     "ThoughtEvent",
     "ToolCallExecutionEvent",
@@ -58,17 +56,6 @@ class UserInputRequestedEvent(BaseAgentEvent):
     def to_text(self) -> str:
         """Nothing: the prompt is the agent's own affair."""
         return self.content
-
-
-class MemoryQueryEvent(BaseAgentEvent):
-    """An agent has put something from memory into its model context."""
-
-    content: list[MemoryContent]
-    type: Literal["MemoryQueryEvent"] = "MemoryQueryEvent"
-
-    def to_text(self) -> str:
-        """The pieces in Python notation."""
-        return str(self.content)
 
 
 class ModelClientStreamingChunkEvent(BaseAgentEvent):

@@ -21,7 +21,7 @@ _BUILT_IN: Final[Mapping[str, str]] = {
     "ToolCallRequestEvent": "teamrun.messages.events",
     "ToolCallExecutionEvent": "teamrun.messages.events",
     "UserInputRequestedEvent": "teamrun.messages.events",
-    "MemoryQueryEvent": "teamrun.messages.events",
+    "MemoryQueryEvent": "teamrun.messages.content",
     "ModelClientStreamingChunkEvent": "teamrun.messages.events",
     "ThoughtEvent": "teamrun.messages.events",
     "CodeGenerationEvent": "teamrun.messages.code",

@@ -5,9 +5,11 @@ import binascii
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, model_serializer, model_validator
+from pydantic import BaseModel, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from teamrun.errors import UsageError
+from teamrun.messages.serialized import serialized_by
 
 __all__ = ["Image"]
 
@@ -77,6 +79,12 @@ class Image(BaseModel, frozen=True, defer_build=True):
             return cls.from_base64(value["data"]).__dict__  # pyright: ignore[reportUnknownArgumentType] - a str, checked above
         return value  # pyright: ignore[reportUnknownVariableType] - refused by the next validator
 
-    @model_serializer
-    def _encode(self) -> dict[str, str]:
-        return {"data": self.to_base64()}
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        return serialized_by(_encoded, source, handler)
+
+
+def _encoded(image: Image) -> dict[str, str]:
+    return {"data": image.to_base64()}

@@ -20,9 +20,9 @@ from teamrun.messages.chat import (
     ToolCallSummaryMessage,
 )
 from teamrun.messages.code import CodeExecutionEvent, CodeGenerationEvent
+from teamrun.messages.content import MemoryQueryEvent
 from teamrun.messages.events import (
     BaseAgentEvent,
-    MemoryQueryEvent,
     ModelClientStreamingChunkEvent,
     ThoughtEvent,
     ToolCallExecutionEvent,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from teamrun.forwarding import forwarding
 
 if TYPE_CHECKING:
+    from teamrun.teams import state as state
     from teamrun.teams.base import BaseGroupChat, TeamObserver
     from teamrun.teams.round_robin import RoundRobinGroupChat
     from teamrun.teams.selector import SelectorGroupChat
@@ -17,5 +18,6 @@ __getattr__, __dir__ = forwarding(
         ".base": ("BaseGroupChat", "TeamObserver"),
         ".round_robin": ("RoundRobinGroupChat",),
         ".selector": ("SelectorGroupChat",),
+        ".state": (),
     },
 )

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Final
 
+from teamrun import teams
 from teamrun.agents.base import messages_of_task
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancel_scope import cancelled_by
@@ -30,7 +31,6 @@ from teamrun.messages import (
     ModelClientStreamingChunkEvent,
 )
 from teamrun.teams.run_record import RunRecord
-from teamrun.teams.state import BaseGroupChatManagerState, TeamState
 from teamrun.teams.turns import TeamObserver, Turns
 
 __all__ = ["BaseGroupChat", "TeamObserver"]
@@ -277,7 +277,7 @@ class BaseGroupChat(Turns):
         """
         states = {name: await seat.save_state() for name, seat in self._seats.items()}
         states[self._manager_name] = await self._save_own()
-        return TeamState(agent_states=states).model_dump()
+        return teams.state.TeamState(agent_states=states).model_dump()
 
     async def _save_own(self) -> JsonObject:
         """The team's own part of the state: the conversation, whose turn it is, the counts."""
@@ -310,7 +310,7 @@ class BaseGroupChat(Turns):
         """
         await self._refuse_when_running("its state cannot be loaded until it is stopped")
         check_version(state)
-        states = TeamState.model_validate(state).agent_states
+        states = teams.state.TeamState.model_validate(state).agent_states
         for name in (*self._seats, self._manager_name):
             if name not in states:
                 raise ValueError(f"Agent state for {name} not found in the saved state.")
@@ -356,11 +356,11 @@ class BaseGroupChat(Turns):
         """Forget the order of speakers."""
 
     @abstractmethod
-    def _save_manager(self, common: JsonMapping) -> BaseGroupChatManagerState:
+    def _save_manager(self, common: JsonMapping) -> "teams.state.BaseGroupChatManagerState":
         """The state of the class, with the fields that all have in common."""
 
     @abstractmethod
-    async def _load_manager(self, state: JsonMapping) -> BaseGroupChatManagerState:
+    async def _load_manager(self, state: JsonMapping) -> "teams.state.BaseGroupChatManagerState":
         """Read the state of the class."""
 
     async def _begin_run(self) -> None:

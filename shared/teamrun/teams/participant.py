@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from teamrun import teams
 from teamrun.agents.base import BaseChatAgent, emitted
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.emission import Emit
@@ -18,7 +19,6 @@ from teamrun.messages import (
     RequestUsage,
 )
 from teamrun.teams.run_record import is_turn_taken_again, turn_taken_again
-from teamrun.teams.state import ChatAgentContainerState, NestedTeamContainerState
 
 __all__ = ["Participant", "Turn", "participant"]
 
@@ -151,13 +151,13 @@ class Participant(ABC):
 
     async def load_state(self, state: JsonMapping, factory: MessageFactory) -> None:
         """Continue from the result of `save_state`."""
-        container = ChatAgentContainerState.model_validate(state)
+        container = teams.state.ChatAgentContainerState.model_validate(state)
         messages = [factory.create(data) for data in container.message_buffer]
         await self._load_member(container.agent_state)
         self._buffer = [message for message in messages if isinstance(message, BaseChatMessage)]
 
-    def _container(self, common: JsonMapping) -> ChatAgentContainerState:
-        return ChatAgentContainerState(**common)
+    def _container(self, common: JsonMapping) -> "teams.state.ChatAgentContainerState":
+        return teams.state.ChatAgentContainerState(**common)
 
     @abstractmethod
     async def _save_member(self) -> JsonMapping: ...
@@ -295,15 +295,15 @@ class _NestedTeam(Participant):
 
     async def load_state(self, state: JsonMapping, factory: MessageFactory) -> None:
         await super().load_state(state, factory)
-        container = NestedTeamContainerState.model_validate(state)
+        container = teams.state.NestedTeamContainerState.model_validate(state)
         self._forget_turn()
         shown = [factory.create(data) for data in container.shown]
         self._shown = [m for m in shown if isinstance(m, BaseAgentEvent | BaseChatMessage)]
         self._is_under_way, self._has_ended = container.under_way, container.is_over
 
-    def _container(self, common: JsonMapping) -> ChatAgentContainerState:
+    def _container(self, common: JsonMapping) -> "teams.state.ChatAgentContainerState":
         records = isinstance(self._team, _Records)
-        return NestedTeamContainerState(
+        return teams.state.NestedTeamContainerState(
             **common,
             under_way=self._is_under_way,
             is_over=self._has_ended,

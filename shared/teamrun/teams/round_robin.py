@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Self
 
+from teamrun import teams
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.emission import Emit
@@ -10,7 +11,6 @@ from teamrun.core.protocols import AnyMessage, ChatAgent, Team
 from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseAgentEvent, BaseChatMessage
 from teamrun.teams.base import BaseGroupChat
-from teamrun.teams.state import RoundRobinManagerState
 
 __all__ = ["RoundRobinGroupChat"]
 
@@ -65,10 +65,12 @@ class RoundRobinGroupChat(BaseGroupChat):
     async def _reset_order(self) -> None:
         self._next_speaker_index = 0
 
-    def _save_manager(self, common: JsonMapping) -> RoundRobinManagerState:
-        return RoundRobinManagerState(**common, next_speaker_index=self._next_speaker_index)
+    def _save_manager(self, common: JsonMapping) -> "teams.state.RoundRobinManagerState":
+        return teams.state.RoundRobinManagerState(
+            **common, next_speaker_index=self._next_speaker_index
+        )
 
-    async def _load_manager(self, state: JsonMapping) -> RoundRobinManagerState:
-        manager = RoundRobinManagerState.model_validate(state)
+    async def _load_manager(self, state: JsonMapping) -> "teams.state.RoundRobinManagerState":
+        manager = teams.state.RoundRobinManagerState.model_validate(state)
         self._next_speaker_index = manager.next_speaker_index % len(self._order)
         return manager

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from teamrun import teams
 from teamrun.core.protocols import AnyMessage
 from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseChatMessage, ModelClientStreamingChunkEvent
-from teamrun.teams.state import RunState
 
 __all__ = ["RunRecord", "is_turn_taken_again", "turn_taken_again"]
 
@@ -74,10 +74,10 @@ class RunRecord:
 
     def save(
         self, thread: Sequence[AnyMessage], *, reason: str | None, code: str | None
-    ) -> RunState:
+    ) -> "teams.state.RunState":
         """The record as JSON data, with the reason and code of the run's end."""
         known = {message.id for message in thread}
-        return RunState(
+        return teams.state.RunState(
             task=list(self.task),
             shown=[m.id if m.id in known else m.dump() for m in self.shown],
             opening=[message.dump() for message in self.opening],
@@ -90,7 +90,7 @@ class RunRecord:
     @classmethod
     def load(
         cls,
-        state: RunState | None,
+        state: "teams.state.RunState | None",
         thread: Sequence[AnyMessage],
         create: Callable[[JsonMapping], AnyMessage],
     ) -> "RunRecord":

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Self, TypeAlias
 
+from teamrun import teams
 from teamrun.agents.assistant_checks import checked_model
 from teamrun.conditions.base import TerminationCondition
 from teamrun.context import ChatCompletionContext, UnboundedChatCompletionContext
@@ -39,7 +40,6 @@ from teamrun.teams.selection import (
     mentioned_in_behaviour_1,
     spoken,
 )
-from teamrun.teams.state import SelectorManagerState
 
 __all__ = ["CandidateFunc", "SelectorFunc", "SelectorGroupChat"]
 
@@ -304,13 +304,13 @@ class SelectorGroupChat(BaseGroupChat):
         self._known = 0
         await self._model_context.clear()
 
-    def _save_manager(self, common: JsonMapping) -> SelectorManagerState:
-        return SelectorManagerState(
+    def _save_manager(self, common: JsonMapping) -> "teams.state.SelectorManagerState":
+        return teams.state.SelectorManagerState(
             **common, previous_speaker=self._previous_speaker, chosen=self._chosen
         )
 
-    async def _load_manager(self, state: JsonMapping) -> SelectorManagerState:
-        manager = SelectorManagerState.model_validate(state)
+    async def _load_manager(self, state: JsonMapping) -> "teams.state.SelectorManagerState":
+        manager = teams.state.SelectorManagerState.model_validate(state)
         self._previous_speaker, self._chosen = manager.previous_speaker, manager.chosen
         self._known = 0
         await self._model_context.clear()  # filled again from the thread

@@ -3,12 +3,13 @@ import json
 
 from tests.support.runs import Cluster, duo
 
+from teamrun.core.refs import RunRef
 from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.execution import Execution, Program
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.log.archive import DUTIES, events_of, write_events
-from teamrun.runs.log.entries import End, LoggedEvent, Step, read_events
+from teamrun.runs.log.entries import Accepted, End, LoggedEvent, Step, read_events
 from teamrun.runs.log.keys import events_key, result_key
 from teamrun.runs.log.spec import RunSpec
 
@@ -62,7 +63,7 @@ async def test_an_ended_run_leaves_nothing_to_the_garbage_collector() -> None:
         await engine.close()
 
 
-async def test_runs_of_one_team_share_its_definition_in_a_worker() -> None:
+async def test_runs_of_one_team_share_what_is_equal_in_a_worker() -> None:
     specs: list[RunSpec] = []
 
     def program(spec: RunSpec) -> Program:
@@ -83,5 +84,12 @@ async def test_runs_of_one_team_share_its_definition_in_a_worker() -> None:
     for task in ("one", "two"):
         await engine.execute(await cluster.submit(task))
     await engine.close()
-    assert specs[0].definition is specs[1].definition
+    first, second = specs
+    assert first.definition is second.definition
+    assert first.models is second.models
+    assert first.limits is second.limits
     assert [spec.input for spec in specs] == ["one", "two"]
+    accepted = (await cluster.entries(RunRef(second.tenant, second.run_id)))[0].body
+    assert isinstance(accepted, Accepted)
+    assert second == accepted.spec
+    assert second.model_dump_json() == accepted.spec.model_dump_json()

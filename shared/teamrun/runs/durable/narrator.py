@@ -5,10 +5,10 @@ Run code emits them, so a replay emits them again (`docs/reference/events.md` li
 
 from typing import Any
 
+from teamrun import messages
 from teamrun.messages import (
     BaseChatMessage,
     HandoffMessage,
-    MemoryQueryEvent,
     ThoughtEvent,
     ToolCallExecutionEvent,
     ToolCallRequestEvent,
@@ -62,7 +62,7 @@ class Narrator:
                 self._emit_results(item)
             case ThoughtEvent():
                 self._emit("thought.created", item.source, content=item.content)
-            case MemoryQueryEvent():
+            case messages.MemoryQueryEvent():
                 self._emit("memory.queried", item.source, content=item.content)
             case _:
                 pass

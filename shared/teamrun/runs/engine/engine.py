@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Self
 from weakref import WeakValueDictionary
 
-from teamrun.components.definitions.base import TeamDefinition
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.exposition import head, sample
 from teamrun.core.refs import RunRef
@@ -99,7 +98,8 @@ class Engine:
         self._observers = observers or Observers(live)
         self._notices = self._observers.notices
         self._warm = WarmRuns(clock=self._clock) if warm is None else warm
-        self._definitions = WeakValueDictionary[str, TeamDefinition]()
+        self._specs = WeakValueDictionary[str, RunSpec]()
+        """Of each team, by its digest, the one that was read last."""
         self._executions: dict[RunRef, Execution] = {}
         self._starting: set[RunRef] = set()
         self._missed: set[RunRef] = set()
@@ -204,12 +204,11 @@ class Engine:
 
     # One run
 
-    def _with_shared_definition(self, spec: RunSpec) -> RunSpec:
-        # Runs of the same team share its definition, which is a seventh of a run's memory.
-        known = self._definitions.setdefault(spec.team.digest, spec.definition)
-        if known is spec.definition or known != spec.definition:
-            return spec
-        return spec.model_copy(update={"definition": known})
+    def _with_shared_parts(self, spec: RunSpec) -> RunSpec:
+        known = self._specs.get(spec.team.digest)
+        made = spec if known is None else spec.sharing(known)
+        self._specs[spec.team.digest] = made
+        return made
 
     def _log(self, ref: RunRef, *observers: LogObserver) -> RunLog:
         return RunLog(
@@ -322,7 +321,7 @@ class Engine:
         ref = log.ref
         if not await self._ownership.take(ref, state):
             return Finish.HELD, state
-        state.spec = self._with_shared_definition(state.spec)
+        state.spec = self._with_shared_parts(state.spec)
         execution = Execution(
             log=log,
             entries=entries,

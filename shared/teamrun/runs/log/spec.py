@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from teamrun.components.definitions.base import TeamDefinition
+from teamrun.messages.construct import made
 from teamrun.messages.recordable import encodable, recordable
 from teamrun.runs.log.limits import Limits
 
@@ -143,3 +144,16 @@ class RunSpec(BaseModel):
     """`request_digest` of the request, to recognize a repeated request."""
     idempotency: str | None = None
     """The key of the Idempotency-Key's record; the record is deleted with the run."""
+
+    def sharing(self, other: "RunSpec") -> "RunSpec":
+        """The same specification, made of the parts of another one wherever they are equal.
+
+        Runs of one team have the same definition, profiles, tools and limits; alone, each run in
+        flight would keep its own copy of them.
+        """
+        theirs = vars(other)
+        shared = {
+            name: theirs[name] if theirs[name] == value else value
+            for name, value in vars(self).items()
+        }
+        return made(RunSpec, shared)
