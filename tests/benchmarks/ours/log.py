@@ -14,6 +14,7 @@ from tests.support.services import moto
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.runs.log.entries import CallRecord, Claim, LoggedEvent, Step
+from teamrun.runs.log.keys import snapshot_key
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
@@ -76,8 +77,11 @@ def _step(n: int) -> tuple[Step, list[LoggedEvent]]:
     return Step(calls=[record]), [event]
 
 
-async def resume(*, steps: int, runs: int) -> dict[str, float]:
-    """From taking up a run with so many answered calls to the beginning of its next call."""
+async def resume(*, steps: int, runs: int, has_snapshot: bool) -> dict[str, float]:
+    """From taking up a run with so many answered calls to the beginning of its next call.
+
+    Without the snapshot of a long run, its whole log is replayed.
+    """
     model = Halting(steps)
     async with service(model, talk(steps + 1), MemoryStore()) as first:
         refs = [await first.submit() for _ in range(runs)]
@@ -86,6 +90,8 @@ async def resume(*, steps: int, runs: int) -> dict[str, float]:
         first.engine.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
         store = first.store
+        if not has_snapshot:
+            await store.delete_many([snapshot_key(ref) for ref in refs])
         again = Halting(steps)
         async with service(again, talk(steps + 1), store) as second:
             as_worker()

@@ -6,6 +6,8 @@ from tests.benchmarks.measure import Subject, measure
 from tests.benchmarks.rows.settings import Bench
 from tests.benchmarks.table import Column, heading, print_table
 
+from teamrun.runs.log.snapshot import SHORT
+
 __all__ = ["report"]
 
 _STORES = {
@@ -53,15 +55,17 @@ def _resumes(bench: Bench, steps: int) -> None:
     what = f"{steps} calls on record" if steps else "nothing on record: a claim alone"
     heading(f"From taking a run up to the beginning of its next call, {what}")
     parameters = {"steps": steps, "runs": bench.runs(20 if steps < 1000 else 5000 // steps)}
+    names = {True: "teamrun, memory store", False: "teamrun, memory store, without its snapshot"}
     subjects = [
         Subject(
-            name="teamrun, memory store",
+            name=names[has_snapshot],
             python=bench.environments.ours,
             module="tests.benchmarks.ours.log",
             work="resume",
-            parameters=parameters,
+            parameters={**parameters, "has_snapshot": has_snapshot},
             repeats=bench.repeats,
         )
+        for has_snapshot in ((True, False) if steps > SHORT else (True,))
     ]
     # To write 5,000 checkpoints that each contain all messages takes the peer many minutes.
     if bench.environments.langgraph is not None and steps <= 1000:
