@@ -293,9 +293,6 @@ STRANGE = [
     "t/default/index/nonsense",
     "t/default/index/99/99/99/9999999999999.",
     "t/default/index/99999/99/99/9999999999999.a.b",
-    "t/default/list/nonsense",
-    "t/default/list/9999999999999.",
-    "t/default/list/9999999999999.a.b",
     "t/default/runs/ff/nonsense",
 ]
 

@@ -22,7 +22,6 @@ from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import (
     created_at,
     due_marker,
-    flat_list_folder,
     list_folder,
     open_marker,
     ref_of_list_marker,
@@ -105,16 +104,15 @@ class Upkeep:
         with contextlib.suppress(NotFound, UnicodeDecodeError):
             cursor = (await self._store.get(_CURSOR)).decode()
             tenant = cursor.removeprefix("t/").partition("/")[0]
-            return cursor if cursor.startswith(_folders(tenant)) else ""
+            return cursor if cursor.startswith(list_folder(tenant)) else ""
         return ""
 
     async def _next_page(self, cursor: str) -> list[str]:
         """The list markers after the cursor, across tenants; none at the end."""
         tenant = cursor.split("/")[1] if cursor else await self._tenant_after("")
         while tenant:
-            for folder in _folders(tenant):
-                if keys := await self._store.list(folder, after=cursor, limit=_PAGE):
-                    return keys
+            if keys := await self._store.list(list_folder(tenant), after=cursor, limit=_PAGE):
+                return keys
             tenant = await self._tenant_after(tenant)
         return []
 
@@ -191,8 +189,3 @@ class Upkeep:
             logger.warning(
                 "A lost marker was restored", extra={"action": "reaper.marker_restored", **extra}
             )
-
-
-def _folders(tenant: str) -> tuple[str, str]:
-    """The folders of list markers, in the order of their keys."""
-    return list_folder(tenant), flat_list_folder(tenant)

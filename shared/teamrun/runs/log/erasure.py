@@ -25,7 +25,7 @@ from teamrun.runs.log.keys import (
     entry_number,
     gone_folder,
     gone_marker,
-    list_markers,
+    list_marker,
     open_marker,
     ref_of_marker,
     run_folder,
@@ -104,7 +104,7 @@ class Erasure:
         times = [at for at in (spec.run_at, spec.expires_at, spec.deadline) if at is not None]
         return _Plan(
             markers=[
-                *list_markers(ref, spec.created_at),
+                list_marker(ref, spec.created_at),
                 open_marker(ref),
                 *(due_marker(ref, at) for at in times),
             ],

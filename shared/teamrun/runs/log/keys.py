@@ -23,7 +23,6 @@ __all__ = [
     "entry_name",
     "entry_number",
     "events_key",
-    "flat_list_folder",
     "gone_folder",
     "gone_marker",
     "idempotency_key",
@@ -31,7 +30,6 @@ __all__ = [
     "is_list_name",
     "list_folder",
     "list_marker",
-    "list_markers",
     "list_path",
     "list_place",
     "log_folder",
@@ -134,11 +132,6 @@ def list_folder(tenant: str) -> str:
     return f"t/{tenant}/index/"
 
 
-def flat_list_folder(tenant: str) -> str:
-    """The list markers of runs that an earlier release accepted, without subfolders."""
-    return f"t/{tenant}/list/"
-
-
 def list_path(name: str) -> str:
     """Where a list marker of that name is in `list_folder`.
 
@@ -162,13 +155,7 @@ def list_place(created_at: datetime) -> int:
 
 def list_marker(ref: RunRef, created_at: datetime) -> str:
     """The marker by which a run is listed."""
-    return list_markers(ref, created_at)[0]
-
-
-def list_markers(ref: RunRef, created_at: datetime) -> tuple[str, str]:
-    """The marker by which a run is listed, and the one that an earlier release made."""
-    name = f"{list_place(created_at):013d}.{ref.run_id}"
-    return list_folder(ref.tenant) + list_path(name), flat_list_folder(ref.tenant) + name
+    return list_folder(ref.tenant) + list_path(f"{list_place(created_at):013d}.{ref.run_id}")
 
 
 def due_marker(ref: RunRef, at: datetime) -> str:

@@ -3,22 +3,12 @@
 A store lists keys in ascending order only, and marker names sort newest first. For the other
 direction, this module searches for a time window that fits into one listing. The window is widened
 while it has too few markers and narrowed while it has too many.
-
-Markers of an earlier release are in a folder of their own. Both folders are read and merged.
 """
 
-import asyncio
-from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
-from teamrun.runs.log.keys import (
-    flat_list_folder,
-    is_list_name,
-    list_folder,
-    list_path,
-    list_place,
-)
+from teamrun.runs.log.keys import is_list_name, list_folder, list_path, list_place
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Found", "Markers"]
@@ -55,7 +45,7 @@ class Markers:
         """Read the markers of `tenant`; one listing returns at most `listed` of them."""
         self._listed = listed
         self._store = store
-        self._folders = _folders(tenant)
+        self._folder = list_folder(tenant)
         # Markers have millisecond precision, so the outermost milliseconds are included.
         self._first = 0 if newest is None else list_place(newest)
         self._last = _LAST_PLACE if oldest is None else list_place(oldest)
@@ -102,35 +92,19 @@ class Markers:
         return _Window(start, names)
 
     async def _list(self, after: str, limit: int) -> list[str]:
-        found = await asyncio.gather(*(self._names(each, after, limit) for each in self._folders))
-        return sorted({name for names in found for name in names})[:limit]
-
-    async def _names(self, folder: "_Folder", after: str, limit: int) -> list[str]:
-        names, cursor = list[str](), folder.key(after)
+        names, cursor = list[str](), self._folder + list_path(after)
         while len(names) < limit:
-            keys = await self._store.list(folder.prefix, after=cursor, limit=limit)
-            names += filter(None, map(folder.name, keys))
+            keys = await self._store.list(self._folder, after=cursor, limit=limit)
+            names += filter(None, map(self._name_of, keys))
             if len(keys) < limit:
                 break
             cursor = keys[-1]
-        return names
+        return names[:limit]
 
-
-class _Folder(NamedTuple):
-    prefix: str
-    path: Callable[[str], str]
-
-    def key(self, name: str) -> str:
-        return self.prefix + self.path(name)
-
-    def name(self, key: str) -> str | None:
+    def _name_of(self, key: str) -> str | None:
         """The name of a marker; None for another object, which would not sort like markers."""
         name = key.rpartition("/")[2]
-        return name if is_list_name(name) and self.key(name) == key else None
-
-
-def _folders(tenant: str) -> tuple[_Folder, _Folder]:
-    return _Folder(list_folder(tenant), list_path), _Folder(flat_list_folder(tenant), str)
+        return name if is_list_name(name) and self._folder + list_path(name) == key else None
 
 
 class _Window(NamedTuple):
