@@ -37,16 +37,12 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-
 GROWN = b""
 """The message that means: read the log. All other messages are deltas, as JSON."""
 
-
 _MOST_WAITING = 10_000
 
-
 _GATHER = timedelta(milliseconds=5)
-
 
 STORE_LEASE = "store"
 """The lease that the processes of one store have together; its owner is the store's identity."""
@@ -215,9 +211,7 @@ class Notices:
 
 _QUIET = (Step, Intent)
 
-
 _RESTS = TERMINAL | AT_REST
-
 
 _QUESTIONS = frozenset({"run.input_required", "run.input_received"})
 

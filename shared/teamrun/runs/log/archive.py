@@ -85,7 +85,6 @@ def _events_in(log: RunLog, data: bytes, *, n: int, seq: int) -> WrittenEvents:
 
 _MESSAGE_CREATED = b'{"type":"message.created",'
 
-
 _MESSAGE = b'"data":{"message":'
 
 

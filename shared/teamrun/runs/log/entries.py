@@ -51,17 +51,13 @@ __all__ = [
 FORMAT = 1
 """`v` of the envelope."""
 
-
 EndStatus = Literal["completed", "failed", "cancelled", "incomplete", "expired"]
-
 
 CancelMode = Literal["graceful", "now"]
 """`graceful` lets calls in flight complete; `now` interrupts them."""
 
-
 Decision = Literal["approve", "reject", "answer"]
 """A person's decision on a question."""
-
 
 _LATER = ConfigDict(defer_build=True, serialize_by_alias=True)
 
@@ -279,7 +275,6 @@ def calls_of(body: Body) -> list[CallRecord]:
 DELETED = "deleted"
 """The `stop_code` of the `end` that replaces the entries of a deleted run."""
 
-
 KINDS = frozenset({"accepted", "claim", "step", "intent", "signal", "wait", "yield", "end"})
 """The kinds of entries that this release reads."""
 
@@ -337,15 +332,11 @@ class Entry:
 
 _ENTRY = TypeAdapter(Entry)
 
-
 _EVENT = TypeAdapter(LoggedEvent)
-
 
 _STEP = TypeAdapter(Step)
 
-
 _to_json = partial(to_json, inf_nan_mode="null")  # as the adapters do; JSON has no NaN
-
 
 _EVENTS, _BODY = b',"events":[\n', b'\n],"body":'
 

@@ -39,10 +39,8 @@ __all__ = ["Erasure"]
 _KEY_LIFE = timedelta(hours=24)
 """How long an Idempotency-Key outlives the run that it was used for."""
 
-
 _FENCE = timedelta(hours=1)
 """How long the numbers of a deleted log stay taken by tombstones."""
-
 
 _PAGE = 1_000
 

@@ -45,10 +45,8 @@ __all__ = [
 OPEN = "open/"
 """The markers of runs that should be executed now, spread over 16 folders."""
 
-
 _IDLE = timedelta(hours=6)
 """How long a run may wait before the reaper checks it again."""
-
 
 _LAST_MS = 10**13 - 1  # 13 digits of milliseconds reach the year 2286
 

@@ -17,9 +17,7 @@ __all__ = ["AgentLimits", "Limits"]
 # The bounds prevent overflow in calculations with values from clients. `strict` rejects `true`.
 Count = Annotated[int, Field(ge=1, le=1_000_000_000_000, strict=True)]
 
-
 Dollars = Annotated[Decimal, Field(gt=0, le=1_000_000_000)]
-
 
 Seconds = Annotated[float, Field(gt=0, le=10 * 366 * 86_400, strict=True)]
 

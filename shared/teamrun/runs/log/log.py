@@ -35,19 +35,14 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-
 _INLINE_LIMIT = 64 * 1024
-
 
 _STUB = b'{"blob":'
 
-
 _FIRST_DELAY, _LONGEST_DELAY = 0.05, 5.0
-
 
 _LARGEST_BATCH = 64
 """Entries that are read together if their number is unknown."""
-
 
 LogObserver = Callable[[RunRef, Entry, RunState | None], None]
 """Called with each entry that this process has appended, and the state of the run after it.
@@ -111,8 +106,8 @@ class RunLog:
 
     async def read_next(self, n: int) -> Entry | None:
         """Entry `n`, or None if it does not exist: a cheap check whether a log has grown."""
-        data = await self._fetch_one(n)
-        return None if data is None else self._parse(data, n)
+        found = await self._fetch_on(n, most=1)
+        return self._parse(found[0], n) if found else None
 
     async def read_on(self, n: int) -> list[Entry]:
         """The entries from number `n` to the last; usually none or one, which costs no LIST."""
@@ -147,7 +142,7 @@ class RunLog:
 
         Entry `n` is expected to exist, so the one after it is read together with it.
         """
-        stored = await self._fetch_on(n, batch=2, some=some)
+        stored = await self._fetch_on(n, batch=2, most=_LARGEST_BATCH if some else None)
         return [self._document(data, k) for k, data in enumerate(stored, n)]
 
     async def state(self) -> RunState | None:
@@ -372,17 +367,12 @@ class RunLog:
         return found
 
     async def _fetch_known(self, start: int, stop: int) -> list[bytes]:
-        found: list[bytes] = []
-        keys = [self._key(n) for n in range(start, stop)]
-        for n, data in enumerate(await self._get_all(keys, start), start):
-            if data is None:
-                raise self.unreadable(n, "is missing")
-            found.append(await self._whole(data, n))
-        return found
+        return await self._present([self._key(n) for n in range(start, stop)], start)
 
-    async def _fetch_on(self, n: int, *, batch: int = 1, some: bool = False) -> list[bytes]:
+    async def _fetch_on(self, n: int, *, batch: int = 1, most: int | None = None) -> list[bytes]:
+        """The entries from number `n` to the last, or until there are about `most`."""
         found: list[bytes] = []
-        while not some or len(found) < _LARGEST_BATCH:
+        while most is None or len(found) < most:
             start = n + len(found)
             keys = [self._key(number) for number in range(start, start + batch)]
             for data in await self._get_all(keys, start):
@@ -391,11 +381,6 @@ class RunLog:
                 found.append(await self._whole(data, n + len(found)))
             batch = min(batch * 4, _LARGEST_BATCH)
         return found
-
-    async def _fetch_one(self, n: int) -> bytes | None:
-        async with self._refused(n):
-            [data] = await self._store.get_many([self._key(n)])
-        return None if data is None else await self._whole(data, n)
 
     async def _get_all(self, keys: list[str], n: int) -> list[bytes | None]:
         """The objects of entries from number `n` on."""

@@ -41,9 +41,7 @@ __all__ = [
 
 _ENTRIES = TypeAdapter(list[Entry], config=ConfigDict(defer_build=True, serialize_by_alias=True))
 
-
 _OWN = ("run.", "limit.")
-
 
 _SHARED = ("run.input_required", "run.input_received")
 

@@ -32,14 +32,11 @@ names inside `<think>` are not mentions; agents and teams used as tools are run 
 single call. Code checks it with `teamrun.core.behaviour.has_behaviour`.
 """
 
-
 Text = Annotated[str, AfterValidator(encodable)]
 """Text that UTF-8 can encode: a lone surrogate is replaced by U+FFFD."""
 
-
 JsonData = Annotated[Any, AfterValidator(recordable)]
 """JSON data that a log can store; see `teamrun.messages.recordable`."""
-
 
 Metadata = Annotated[
     dict[

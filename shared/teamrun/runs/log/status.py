@@ -32,7 +32,6 @@ RunStatus = Literal[
 That is not final: it ends when the object is restored or a newer release is used.
 """
 
-
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled", "incomplete", "expired"})
 """The final statuses."""
 

@@ -43,7 +43,6 @@ class RunUsage(Usage):
 WARN_AT = 0.8
 """The fraction of a limit at which `limit.warned` is emitted."""
 
-
 CODES = {"max_cost_usd": "budget_exceeded", "timeout_seconds": "timeout"}
 """Stop codes that differ from the name of the limit."""
 

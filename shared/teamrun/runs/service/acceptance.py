@@ -46,9 +46,7 @@ __all__ = ["Acceptance"]
 
 logger = logging.getLogger(__name__)
 
-
 _SCOPE = "POST /v1/runs"
-
 
 _PATIENCE = timedelta(seconds=0.5)
 """How long a request waits for storage that does not respond."""

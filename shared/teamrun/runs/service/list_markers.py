@@ -15,9 +15,7 @@ __all__ = ["Found", "Markers"]
 
 _LAST_PLACE = 10**13 - 1
 
-
 _FIRST_WINDOW_MS = 60_000
-
 
 _WIDER = 16
 

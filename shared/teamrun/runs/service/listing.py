@@ -20,7 +20,6 @@ __all__ = ["Order", "RunList"]
 Order = Literal["asc", "desc"]
 """`desc` lists the newest first."""
 
-
 _MOST_SCANNED = 1_000
 _MOST_TOGETHER = 200
 """How many runs are read at the same time, if few of them match."""

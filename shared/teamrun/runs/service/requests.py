@@ -56,7 +56,6 @@ Moment = Annotated[
 ]
 """A time that can be represented in every time zone."""
 
-
 ONE_TEAM: list[JsonValue] = [
     {"required": ["team"], "properties": {"team": {"type": "string"}}},
     {"required": ["team_spec"], "properties": {"team_spec": {"type": "object"}}},

@@ -52,7 +52,11 @@ class Submitted(NamedTuple):
 
 
 class RunService:
-    """The runs of all tenants; each method takes a tenant and only accesses its runs."""
+    """The runs of all tenants; each method takes a tenant and only accesses its runs.
+
+    All methods raise `RunNotFound` if the tenant has no such run, and `Unavailable` if storage does
+    not respond; their descriptions name the other errors.
+    """
 
     def __init__(
         self,
@@ -107,11 +111,7 @@ class RunService:
         return _submitted(await self._acceptance.accept(tenant, request, key=idempotency_key))
 
     async def get(self, tenant: str, run_id: str) -> Run:
-        """The current state of a run.
-
-        Raises:
-            RunNotFound: The tenant has no such run.
-        """
+        """The current state of a run."""
         return await read_run(self._reader, run_ref(tenant, run_id))
 
     async def wait(
@@ -121,9 +121,6 @@ class RunService:
 
         A run is at rest if it has ended, waits for input or is paused. Without `revision`, this
         waits for that. At `timeout`, the run is returned as it is then.
-
-        Raises:
-            RunNotFound: The tenant has no such run.
         """
         return await self._follower.wait(tenant, run_id, timeout=timeout, revision=revision)
 
@@ -136,28 +133,19 @@ class RunService:
         limit: int = 100,
         types: frozenset[str] | None = None,
     ) -> EventPage:
-        """Logged events with a `seq` greater than `after`.
-
-        Raises:
-            RunNotFound: The tenant has no such run.
-        """
+        """Logged events with a `seq` greater than `after`."""
         return await self._follower.events(tenant, run_id, after=after, limit=limit, types=types)
 
     def follow(
         self, tenant: str, run_id: str, *, after: int = 0, deltas: bool = True
     ) -> AsyncGenerator[Event | Delta, None]:
-        """Yield the events after `after` as they become durable, up to the last, and deltas.
-
-        Raises:
-            RunNotFound: The tenant has no such run.
-        """
+        """Yield the events after `after` as they become durable, up to the last, and deltas."""
         return self._follower.follow(tenant, run_id, after=after, deltas=deltas)
 
     async def start(self, tenant: str, run_id: str, *, after: int = 0) -> Start:
         """The place from which `news` goes on; no event up to `after` follows.
 
         Raises:
-            RunNotFound: The tenant has no such run.
             UnreadableEntry: The log of the run is unreadable.
         """
         return await self._follower.start(tenant, run_id, after=after)
@@ -175,7 +163,6 @@ class RunService:
         """The result of an ended run.
 
         Raises:
-            RunNotFound: The tenant has no such run.
             RunNotFinished: The run has not ended.
         """
         ref = run_ref(tenant, run_id)
@@ -198,11 +185,7 @@ class RunService:
         return None
 
     async def artifacts(self, tenant: str, run_id: str) -> list[ArtifactRecord]:
-        """Every version of every artifact that the run has stored so far.
-
-        Raises:
-            RunNotFound: The tenant has no such run.
-        """
+        """Every version of every artifact that the run has stored so far."""
         return (await self._reader.state(run_ref(tenant, run_id))).artifacts
 
     async def artifact(
@@ -211,7 +194,6 @@ class RunService:
         """One artifact with all of its bytes; by default its newest version.
 
         Raises:
-            RunNotFound: The tenant has no such run.
             ArtifactNotFound: The run has no such artifact.
             DamagedBlob: Its bytes are missing or damaged.
         """
@@ -241,7 +223,6 @@ class RunService:
         """The record of one artifact; by default of its newest version.
 
         Raises:
-            RunNotFound: The tenant has no such run.
             ArtifactNotFound: The run has no such artifact.
         """
         for record in reversed(await self.artifacts(tenant, run_id)):
@@ -264,7 +245,6 @@ class RunService:
         interrupts them.
 
         Raises:
-            RunNotFound: The tenant has no such run.
             RunEnded: The run has ended with another status.
         """
         return await self._signals.cancel(run_ref(tenant, run_id), reason, mode)
@@ -276,10 +256,8 @@ class RunService:
         interrupted, a worker finishes it.
 
         Raises:
-            RunNotFound: The tenant has no such run.
             RunNotFinished: The run has not ended.
             UnreadableEntry: The log of the run is unreadable.
-            Unavailable: Storage does not respond.
         """
         await self._erasure.delete(run_ref(tenant, run_id))
 
@@ -289,7 +267,6 @@ class RunService:
         """Answer a question that the run waits for.
 
         Raises:
-            RunNotFound: The tenant has no such run.
             RunEnded: The run has ended.
             StaleAction: The question does not exist or is no longer open.
             UnfitAnswer: The answer does not fit the question.
@@ -301,7 +278,6 @@ class RunService:
         """Pause the run: no more calls start. Repeating this changes nothing.
 
         Raises:
-            RunNotFound: The tenant has no such run.
             RunEnded: The run has ended.
         """
         return await self._signals.pause(run_ref(tenant, run_id))
@@ -315,7 +291,6 @@ class RunService:
         over without its recorded calls: for a run whose log no longer matches the current code.
 
         Raises:
-            RunNotFound: The tenant has no such run.
             RunEnded: The run has ended.
             NoSuchPoint: `anew` is set, but the run was not paused because it diverged.
         """
@@ -327,7 +302,6 @@ class RunService:
         """Send a message to the team, which reads it before its next turn.
 
         Raises:
-            RunNotFound: The tenant has no such run.
             RunEnded: The run has ended.
             IdempotencyConflict: The key was used with another message.
         """
@@ -339,7 +313,6 @@ class RunService:
         """Accept a run that shares another's history up to an event, without repeating its calls.
 
         Raises:
-            RunNotFound: The tenant has no such run.
             NoSuchPoint: The run has no such event.
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not respond; nothing was accepted.
@@ -353,7 +326,6 @@ class RunService:
         """Accept a run with the same specification as one that has ended.
 
         Raises:
-            RunNotFound: The tenant has no such run.
             RunNotFinished: The run has not ended.
             NoSuchPoint: `from` is `here`, but the run did not fail because of a call.
             IdempotencyConflict: The key was used with another request.

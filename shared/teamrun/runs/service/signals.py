@@ -49,16 +49,13 @@ __all__ = ["SignalResult", "Signals"]
 
 logger = logging.getLogger(__name__)
 
-
 _PATIENCE = timedelta(seconds=2)
-
 
 _DECISIONS: dict[str, tuple[Decision, ...]] = {
     "input": ("answer",),
     "approval": ("approve", "reject"),
 }
 """For questions from older releases, which did not record the allowed decisions."""
-
 
 _NOUNS = {"input": "question", "approval": "approval"}
 
