@@ -36,6 +36,7 @@ class Tally:
         "retired",
         "claims",
         "continued warm",
+        "continued from a snapshot",
         "taken over",
         "without shared live state",
         "taken over without shared live state",

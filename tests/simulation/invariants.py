@@ -60,6 +60,7 @@ async def _of_run(world: Deployment, ref: RunRef) -> list[str]:
     )
     world.stats["unacknowledged"] += ref.run_id not in world.ledger.accepted
     drives = [drive for drive in world.ledger.drives[ref.run_id] if drive.begun]
+    world.stats["continued from a snapshot"] += sum(drive.is_thawed for drive in drives)
     found += _of_end(world, story)
     found += _of_plan(story)
     found += _of_words(world, story, last_of(story, drives))

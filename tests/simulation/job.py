@@ -19,11 +19,13 @@ from teamrun.core.call import current_call
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import Response
 from teamrun.errors import ModelError, ToolError
+from teamrun.json_types import JsonObject
 from teamrun.messages.chat import BaseChatMessage, TextMessage
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage, UserMessage
 from teamrun.messages.origin import new_id, now
 from teamrun.models.base import ChatCompletionClient, ModelInfo
 from teamrun.runs.durable.wiring import JournalWiring
+from teamrun.runs.engine.frozen import freeze
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import CallContext, Outcome, Question
 from teamrun.runs.log.entries import End, ErrorRecord
@@ -195,7 +197,10 @@ class _Own(BaseChatAgent):
 
 
 class Job:
-    """One drive of a program; `drive` is everything that it saw, in order."""
+    """One drive of a program; `drive` is everything that it saw, in order.
+
+    The parts of the program are its turns.
+    """
 
     def __init__(self, part: Part, outside: Outside, drive: Drive) -> None:
         self.outside = outside
@@ -208,11 +213,38 @@ class Job:
         self._journal = journal
         self.drive.begin()
         self._agents.clear()
-        await self._do(self._part)
+        await self._turns(self._thawed())
         self._hear()
         self._see("t", "done", new_id(), now().isoformat())
         text = str(digest(self.drive.thread))
         return End(status="completed", stop_reason="done", output={"text": text})
+
+    async def _turns(self, first: int) -> None:
+        """The program's parts, as the turns of a team: between two, its state can be stored."""
+        for number, part in enumerate(self._part.parts[first:], first):
+            if self.journal.freezes:
+                freeze(self.journal, self._state(number))
+            await self._do(part)
+            if digest(self.drive.thread) % 13 == 0:
+                break
+
+    def _state(self, turn: int) -> JsonObject:
+        """What a team saves: the further course depends on nothing else, besides the journal."""
+        drive = self.drive
+        seen = {"thread": drive.thread, "heard": drive.heard, "messages": drive.messages}
+        return {**seen, "asked": sorted(drive.asked), "turn": turn}
+
+    def _thawed(self) -> int:
+        """The turn to begin with: the first, or that at which a snapshot was made."""
+        state, drive = self.journal.thawed, self.drive
+        drive.is_thawed = state is not None
+        if state is None:
+            return 0
+        drive.thread.extend(map(tuple, state["thread"]))
+        drive.heard.update(state["heard"])
+        drive.messages.extend(state["messages"])
+        drive.asked.update(state["asked"])
+        return state["turn"]
 
     @property
     def journal(self) -> Journal:

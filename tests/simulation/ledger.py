@@ -45,6 +45,8 @@ class Drive:
     heard: dict[str, str] = field(default_factory=dict[str, str])
     """Answers of persons by the id of the question."""
     messages: list[str] = field(default_factory=list[str])
+    is_thawed: bool = False
+    """The code began where a snapshot was made."""
 
     def begin(self) -> None:
         """The code runs, perhaps anew, because another writer was first."""

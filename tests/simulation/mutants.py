@@ -14,7 +14,7 @@ from tests.simulation.weather import LEASE, ORPHAN, Weather, apart
 
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.engine import execution
+from teamrun.runs.engine import engine, execution
 from teamrun.runs.engine.admission import Gate
 from teamrun.runs.engine.decision import Decision
 from teamrun.runs.engine.drafts import Draft, Drafts
@@ -28,6 +28,7 @@ from teamrun.runs.engine.warm import WarmRun
 from teamrun.runs.log.entries import Accepted, CallRecord, Entry, Signal, Step
 from teamrun.runs.log.keys import created_at, entry_key
 from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.snapshot import Snapshot
 from teamrun.runs.log.state import RunState, fold
 from teamrun.runs.service.acceptance import Acceptance
 
@@ -370,6 +371,28 @@ def _write_events_of_another_worker_again(patch: Patch) -> None:
     patch.setattr(Journal, "catch_up", _none)
 
 
+def _forget_identifiers(patch: Patch) -> None:
+    thawed = engine.thawed
+
+    def forget(snapshot: Snapshot, entries: list[Entry], log: RunLog) -> WarmRun:
+        warm = thawed(snapshot, entries, log)
+        warm.origin.count = 0
+        return warm
+
+    patch.setattr(engine, "thawed", forget)
+
+
+def _skip_what_followed_a_snapshot(patch: Patch) -> None:
+    thawed = engine.thawed
+
+    def skip(snapshot: Snapshot, entries: list[Entry], log: RunLog) -> WarmRun:
+        warm = thawed(snapshot, entries, log)
+        warm.undelivered.clear()
+        return warm
+
+    patch.setattr(engine, "thawed", skip)
+
+
 _zombies = partial(replace, crash=0.0, freeze=0.03, freeze_s=5 * LEASE, long_calls=0.5)
 _lonely_apis = partial(replace, crash=0.0, freeze=0.15, freeze_s=5 * LEASE, message_lost=1.0)
 _flushes = partial(
@@ -406,12 +429,12 @@ MUTANTS = (
     Mutant("own results before those of others", _own_results_first, seed=151849936407918),
     Mutant("act on what a notice says", _act_on_notices, seed=12375281216574),
     Mutant("resolve recorded calls at once in a replay", _resolve_at_once, seed=33209018379),
-    Mutant("drain by ticks", _drain_by_ticks, seed=34013788881217),
+    Mutant("drain by ticks", _drain_by_ticks, seed=30621361892548),
     Mutant("deliver before it is durable", _deliver_before_durable, seed=6462910819961),
     Mutant(
         "keep what was received before a lost race", _keep_what_was_received, seed=220230344550669
     ),
-    Mutant("begin a call before its cause is durable", _call_before_durable, seed=94134241363774),
+    Mutant("begin a call before its cause is durable", _call_before_durable, seed=176015964275823),
     Mutant("write another time than run code received", _other_time),
     Mutant(
         "delete the marker of an orphan without void",
@@ -445,6 +468,12 @@ MUTANTS = (
     Mutant(
         "write events of another worker again after a wait",
         _write_events_of_another_worker_again,
-        seed=151969049189054,
+        seed=53660561044194,
+    ),
+    Mutant("forget the identifiers before a snapshot", _forget_identifiers, seed=266015161262303),
+    Mutant(
+        "continue from a snapshot without what followed it",
+        _skip_what_followed_a_snapshot,
+        seed=232362544371266,
     ),
 )

@@ -22,13 +22,17 @@ from tests.simulation.weather import ORPHAN, Weather, apart, draw
 from tests.simulation.world import Livelock, VirtualClock, VirtualLoop, run_virtually
 
 from teamrun.messages import origin
-from teamrun.runs.engine import calls, reaper
-from teamrun.runs.log import keys
+from teamrun.runs.engine import calls, execution, reaper
+from teamrun.runs.log import keys, snapshot
 
 __all__ = ["Outcome", "run_schedule"]
 
 _APART = 0.3
 """The part of schedules in which processes have no common live state."""
+_SNAPSHOTS = 0.5
+"""The part of schedules in which runs have snapshots."""
+_SHORT = 3
+"""The number of entries in them up to which a log has none; runs here have some twenty."""
 _TURBULENCE = 45.0
 _CALM = 400.0
 _LONG_CALM = 7_300.0
@@ -61,7 +65,8 @@ def run_schedule(
         focus: Makes the weather that the seed draws worse in some way.
     """
     rng = random.Random(seed)
-    with _silence(), _chance_from(random.Random(seed + 1)):
+    short = _SHORT if random.Random(seed + 3).random() < _SNAPSHOTS else snapshot.SHORT
+    with _silence(), _chance_from(random.Random(seed + 1)), _short_logs(short):
         try:
             return run_virtually(_run(seed, rng, sweeps, focus))
         except Livelock as error:
@@ -107,6 +112,13 @@ def _chance_from(rng: random.Random) -> Generator[None]:
         patch.object(keys, "_IDLE", timedelta()),
         patch.object(reaper, "_ORPHAN", timedelta(seconds=ORPHAN)),
     ):
+        yield
+
+
+@contextmanager
+def _short_logs(most: int) -> Generator[None]:
+    """Logs of more than so many entries have snapshots."""
+    with patch.object(snapshot, "SHORT", most), patch.object(execution, "SHORT", most):
         yield
 
 
