@@ -8,7 +8,7 @@ import asyncio
 import os
 import platform
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +27,7 @@ from teamrun.dispatch.open import open_dispatcher
 from teamrun.errors import DeliveryError, StorageError, UsageError
 from teamrun.live.base import Live
 from teamrun.live.open import open_live
+from teamrun.live.pace import follow_pace
 from teamrun.redis.address import key_prefix
 from teamrun.redis.watch import watch_redis
 from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME
@@ -211,6 +212,12 @@ def compose(
     async def handle(ref: RunRef) -> None:
         await executor.handle(ref)
 
+    def metric_lines() -> Iterator[str]:
+        yield from engine.metric_lines()
+        yield from registry.pacing.metric_lines()
+
+    registry.pacing.share(backends.live)
+
     dispatcher = backends.dispatcher or LocalDispatcher(handle, capacity=capacity)
     owner = name or f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     engine = Engine(
@@ -254,7 +261,7 @@ def compose(
         observers=observers,
         duties=duties,
         executor=executor,
-        metric_lines=engine.metric_lines,
+        metric_lines=metric_lines,
         clock=clock,
     )
 
@@ -317,12 +324,16 @@ async def open_runtime(
             # The result comes last: where it is found, the reaper takes all duties as performed.
             duties=(write_events, *duties) if settings.archive_events else duties,
         )
+        stack.push_async_callback(registry.pacing.close)
         stack.push_async_callback(runtime.shutdown, grace)
         if runtime.executor is not None:
             runtime.executor.start()
         if settings.redis_url is not None:
             watching = asyncio.create_task(watch_redis(runtime.live.ping))
             stack.callback(watching.cancel)
+            if runtime.executor is not None:
+                following = asyncio.create_task(follow_pace(opened.live, registry.pacing))
+                stack.callback(following.cancel)
         yield runtime
 
 

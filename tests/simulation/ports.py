@@ -17,6 +17,7 @@ from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError, Unavailable
 from teamrun.live.base import View
 from teamrun.live.memory import MemoryLive
+from teamrun.models.pacing.base import CallLimits, Demand, Share
 from teamrun.storage.base import ObjectStat
 from teamrun.storage.memory import MemoryStore
 
@@ -202,6 +203,9 @@ class LivePort:
     async def drop_view(self, key: str) -> None:
         await self._before()
         await self._inner.drop_view(key)
+
+    async def share(self, profile: str, limits: CallLimits, demand: Demand) -> Share:
+        return await self._inner.share(profile, limits, demand)
 
     async def ping(self) -> None:
         await self._before()

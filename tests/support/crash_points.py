@@ -20,6 +20,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.queues import Queue
 from teamrun.live.base import Live, View
+from teamrun.models.pacing.base import CallLimits, Demand, Share
 from teamrun.runs.log.entries import Entry, Step, calls_of, read_entry
 from teamrun.storage.base import ObjectStat, ObjectStore
 
@@ -183,6 +184,9 @@ class WatchedLive:
 
     async def drop_view(self, key: str) -> None:
         await self._live.drop_view(key)
+
+    async def share(self, profile: str, limits: CallLimits, demand: Demand) -> Share:
+        return await self._live.share(profile, limits, demand)
 
     async def ping(self) -> None:
         await self._live.ping()

@@ -172,7 +172,7 @@ class IllPlan(DeskPlan):
 
 
 _FAULTS = [
-    Reply(status=429, headers={"retry-after": "1"}),
+    Reply(status=429, headers={"retry-after-ms": "20"}),  # it pauses all calls
     Reply(status=500),
     Reply(content="An answer that is cut", fault="cut", after=2),
     Reply(fault="drop"),

@@ -30,9 +30,22 @@ _KEPT = 10_000
 class ModelServer:
     """Answers by `plan`; keeps the requests."""
 
-    def __init__(self, plan: Plan | None = None, *, latency_seconds: float = 0) -> None:
+    def __init__(
+        self,
+        plan: Plan | None = None,
+        *,
+        latency_seconds: float = 0,
+        capacity: int | None = None,
+        retry_after: str = "1",
+    ) -> None:
         self.plan = plan or Plan()
         self.latency_seconds = latency_seconds
+        self.capacity = capacity
+        """How many calls it takes at once; it answers 429 to all beyond."""
+        self.retry_after = retry_after
+        self.rejected = 0
+        """Answers 429 because of `capacity`."""
+        self.serving = 0
         self.requests: list[Json] = []
         """`{path, headers, body}` of each call, in order."""
         self.calls = 0
@@ -96,7 +109,7 @@ class ModelServer:
 
     def stats(self) -> Json:
         """The counters."""
-        names = ("calls", "answered", "abandoned", "in_flight", "peak")
+        names = ("calls", "answered", "abandoned", "in_flight", "peak", "rejected")
         repeated = {key: count for key, count in self.by_key.items() if count > 1}
         return {**{name: getattr(self, name) for name in names}, "repeated_keys": repeated}
 
@@ -105,7 +118,7 @@ class ModelServer:
         self.plan = Plan()
         self.requests.clear()
         self.by_key.clear()
-        self.calls = self.answered = self.abandoned = self.peak = 0
+        self.calls = self.answered = self.abandoned = self.peak = self.rejected = 0
 
     def note(self) -> None:
         """Wake the waiters for a counter."""
@@ -136,9 +149,18 @@ class ModelServer:
         self.note()
         return self.calls
 
-    def ended(self, *, whole: bool) -> None:
+    def take(self) -> bool:
+        """Whether the server takes a call that has begun."""
+        if self.capacity is not None and self.serving >= self.capacity:
+            self.rejected += 1
+            return False
+        self.serving += 1
+        return True
+
+    def ended(self, *, whole: bool, taken: bool = True) -> None:
         """Count the end of a call."""
         self.in_flight -= 1
+        self.serving -= taken
         self.answered += whole
         self.abandoned += not whole
         self.note()
@@ -206,10 +228,16 @@ class _Connection(asyncio.Protocol):
     async def _chat(self, path: str, headers: Json, body: Json) -> None:
         number = self._server.begin(path, headers, body)
         whole = False
+        taken = self._server.take()
         try:
-            whole = await self._reply(self._server.plan.pick(body), body, number)
+            reply = self._server.plan.pick(body) if taken else self._rejection()
+            whole = await self._reply(reply, body, number)
         finally:
-            self._server.ended(whole=whole)
+            self._server.ended(whole=whole, taken=taken)
+
+    def _rejection(self) -> Reply:
+        headers = {"retry-after": self._server.retry_after}
+        return Reply(status=429, headers=headers, latency_seconds=0)
 
     async def _reply(self, reply: Reply, body: Json, number: int) -> bool:
         latency = reply.latency_seconds

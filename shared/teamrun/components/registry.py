@@ -33,6 +33,7 @@ from teamrun.components.reading.scope import Scope
 from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.base import ChatCompletionClient
+from teamrun.models.pacing.pacing import Pacing
 from teamrun.models.prices import Price, price_of
 from teamrun.tools.base import Tool
 
@@ -260,6 +261,11 @@ class Registry:
             DefinitionError: The profile is unknown, or a variable that it needs is not set.
         """
         return self._models.client(profile)
+
+    @property
+    def pacing(self) -> Pacing:
+        """The pace of the model calls of this process."""
+        return self._models.pacing
 
     def price(self, profile: str, model: str | None) -> Price | None:
         """The cost of a call: by the operator's price for the profile, else by the model's name.

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from teamrun.live.base import View
 from teamrun.live.fanout import Fanout
+from teamrun.models.pacing.base import CallLimits, Demand, Share
+from teamrun.models.pacing.local import LocalShares
 
 __all__ = ["MemoryLive"]
 
@@ -37,6 +39,7 @@ class MemoryLive:
         self._leases: dict[str, _Lease] = {}
         self._views: dict[str, View] = {}
         self._since: float | None = None
+        self._shares = LocalShares(clock=clock)
 
     async def publish(self, topic: str, message: bytes) -> None:
         """Send a message to the current subscribers."""
@@ -97,6 +100,10 @@ class MemoryLive:
         """Remove a stored view; does nothing if there is none."""
         self._views.pop(key, None)
 
+    async def share(self, profile: str, limits: CallLimits, demand: Demand) -> Share:
+        """The limits of a model profile, as far as they are not used up."""
+        return await self._shares.share(profile, limits, demand)
+
     async def ping(self) -> None:
         """Do nothing: this state is always available."""
 
@@ -109,4 +116,5 @@ class MemoryLive:
         self._leases.clear()
         self._views.clear()
         self._since = None
+        self._shares = LocalShares(clock=self._clock)
         self._fanout.end()

@@ -9,7 +9,9 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 from teamrun.live.base import View
+from teamrun.live.redis_shares import LEASE_MS, SHARE, arguments, read_share
 from teamrun.live.redis_topics import RedisTopics
+from teamrun.models.pacing.base import PACE_TOPIC, CallLimits, Demand, Share
 from teamrun.redis.address import RedisAddress
 from teamrun.redis.pipe import RedisPipe, Script
 
@@ -64,6 +66,7 @@ class RedisLive:
         redis: The server, or a pipe that the caller closes.
         prefix: The prefix of every key and channel.
         silence: The interval in which subscribers must receive a sign of life from the server.
+        lease_ms: How long a silent process keeps its share in the limits of a model profile.
     """
 
     is_shared = True
@@ -74,7 +77,9 @@ class RedisLive:
         *,
         prefix: str = _PREFIX,
         silence: timedelta = timedelta(seconds=15),
+        lease_ms: int = LEASE_MS,
     ) -> None:
+        self._lease_ms = lease_ms
         self._own_pipe = not isinstance(redis, RedisPipe)
         self._pipe = redis if isinstance(redis, RedisPipe) else RedisPipe(redis)
         self._prefix = prefix
@@ -119,6 +124,12 @@ class RedisLive:
     async def drop_view(self, key: str) -> None:
         """Remove a stored view; does nothing if there is none."""
         await self._pipe.call(b"DEL", self._view(key))
+
+    async def share(self, profile: str, limits: CallLimits, demand: Demand) -> Share:
+        """The share of one process in the limits of a model profile."""
+        channel = f"{self._prefix}topic:{PACE_TOPIC}"
+        given = arguments(profile, limits, demand, channel=channel, lease_ms=self._lease_ms)
+        return read_share(await self._pipe.run(SHARE, [f"{self._prefix}pace:{profile}"], *given))
 
     async def ping(self) -> None:
         """Check that the server responds and accepts writes.

@@ -75,6 +75,8 @@ class Retries:
     clock: Clock = field(default_factory=SystemClock)
     attempts: int = field(default=0, init=False)
     _start: datetime = field(init=False)
+    _waited: timedelta = field(default=timedelta(), init=False)
+    """Time in which attempts waited for their turn (`pacing`), which is no time of the call."""
 
     def __post_init__(self) -> None:
         self._start = self.clock.now()
@@ -98,7 +100,8 @@ class Retries:
             ModelError: `error` itself, if there is no other attempt.
         """
         self.attempts += 1
-        elapsed = self.clock.now() - self._start
+        self._waited += timedelta(seconds=error.data.pop("waited_s", 0.0))
+        elapsed = self.clock.now() - self._start - self._waited
         delay = self.policy.delay(self.attempts, error, elapsed=elapsed)
         if delay is None:
             error.data["attempts"] = self.attempts

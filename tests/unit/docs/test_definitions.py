@@ -30,6 +30,7 @@ CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
     "### `azure_openai`": (options.AzureOpenAIOptions, OPENAI),
     "### `scripted`": (options.ScriptedOptions, set()),
     "### Price": (profiles.PriceOptions, set()),
+    "### Limits of the server": (profiles.PaceOptions, set()),
     "### `assistant_agent`": (agents.AssistantDefinition, {"type"}),
     "### `user_proxy_agent`": (agents.UserProxyDefinition, {"type"}),
     "### Handoff": (agents.HandoffDefinition, set()),

@@ -9,6 +9,7 @@ from teamrun.components.definitions.digest import digest
 from teamrun.errors import DefinitionError, MissingPackage, UsageError
 from teamrun.json_types import JsonObject
 from teamrun.models.base import ChatCompletionClient
+from teamrun.models.pacing.pacing import Pacing
 from teamrun.models.prices import Price
 from teamrun.validation import misfits
 
@@ -42,6 +43,7 @@ class Profiles(Collection[str]):
         self._environ = environ
         self._given = dict(clients or {})
         self._clients: dict[str, ChatCompletionClient] = {}
+        self._pacing = Pacing()
         self._prices: dict[str, Price | None] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -149,7 +151,7 @@ class Profiles(Collection[str]):
                 pointer="/".join([profile.where, *map(str, first.path)]),
             ) from None
         try:
-            return make_client(profile.type, **arguments)
+            client = make_client(profile.type, **arguments)
         except MissingPackage:
             raise
         except DefinitionError as error:
@@ -163,9 +165,16 @@ class Profiles(Collection[str]):
                 f"The model profile {profile.name!r} is invalid: {error.message}",
                 pointer=profile.where,
             ) from error
+        return self._pacing.paced(client, profile.name, *profile.pace)
+
+    @property
+    def pacing(self) -> Pacing:
+        """The pace of the clients that were made here."""
+        return self._pacing
 
     async def close(self) -> None:
         """Close the clients that were made here."""
         clients, self._clients = self._clients, {}
         for client in clients.values():
             await client.close()
+        await self._pacing.close()

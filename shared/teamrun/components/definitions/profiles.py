@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from teamrun.components.definitions.environment import MissingVariable, expand_all
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.makers import BASE_URL, NO_KEY, NoAddress
+from teamrun.models.pacing.base import CallLimits
 from teamrun.models.prices import Price
 from teamrun.models.providers import PROVIDERS, FindAccess, Provider
-from teamrun.models.scalars import no_switch
+from teamrun.models.scalars import LONGEST_S, MOST, Number, WholeNumber, no_switch
 
-__all__ = ["PriceOptions", "Profile"]
+__all__ = ["NO_PACE", "Pace", "PaceOptions", "PriceOptions", "Profile"]
 
 Dollars = Annotated[Decimal, BeforeValidator(no_switch), Field(ge=0, le=1_000_000)]
 
@@ -33,6 +35,41 @@ class PriceOptions(BaseModel):
         return Price(self.input, self.output, self.cached_input)
 
 
+class Pace(NamedTuple):
+    """How the calls of a profile are paced."""
+
+    limits: CallLimits = CallLimits()
+    """The limits of the model's server."""
+    patience: timedelta | None = None
+    """How long a call that the server rejects is made again; None: the client's default."""
+
+
+NO_PACE = Pace()
+"""No limit is known."""
+
+
+class PaceOptions(BaseModel):
+    """The options of a profile that pace its calls."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    max_concurrent_calls: WholeNumber | None = Field(default=None, ge=1, le=MOST)
+    requests_per_minute: WholeNumber | None = Field(default=None, ge=1, le=MOST)
+    tokens_per_minute: WholeNumber | None = Field(default=None, ge=1, le=MOST)
+    rate_limit_timeout: Number | None = Field(default=None, ge=0, le=LONGEST_S)
+    """Seconds."""
+
+    def pace(self) -> Pace:
+        """The pace that the options describe."""
+        limits = CallLimits(
+            max_concurrent_calls=self.max_concurrent_calls,
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+        )
+        seconds = self.rate_limit_timeout
+        return Pace(limits, None if seconds is None else timedelta(seconds=seconds))
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """A model as the operator's file describes it; texts are not expanded yet."""
@@ -46,6 +83,7 @@ class Profile:
     """The pointer to it in the file."""
     price: Price | None = None
     """The operator's price."""
+    pace: Pace = NO_PACE
 
     @property
     def provider(self) -> Provider:
@@ -78,7 +116,7 @@ class Profile:
             return None
 
     def content(self) -> JsonObject:
-        """The content that the digest covers: everything but secrets and the price."""
+        """The content that the digest covers: everything but secrets, the price and the pace."""
         secret = self.provider.options.secret
         options = {key: value for key, value in self.options.items() if key not in secret}
         return {"type": self.type, "options": options}

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
-from teamrun.components.definitions.profiles import PriceOptions, Profile
+from teamrun.components.definitions.environment import MissingVariable, expand_all
+from teamrun.components.definitions.profiles import (
+    NO_PACE,
+    Pace,
+    PaceOptions,
+    PriceOptions,
+    Profile,
+)
 from teamrun.components.reading.fields import Fields, as_object, construct, read_fields
 from teamrun.components.reading.file_text import read_text
 from teamrun.components.reading.json_text import load_json
@@ -19,7 +26,8 @@ from teamrun.models.providers import PLANNED, PROVIDERS
 
 __all__ = ["implicit_profile", "read_profiles"]
 
-_COMMON: Final = ("type", "fallback", "price")
+_PACE: Final = tuple(PaceOptions.model_fields)
+_COMMON: Final = ("type", "fallback", "price", *_PACE)
 
 
 def read_profiles(
@@ -114,12 +122,19 @@ def _profile(
     fields = _with_script(fields, values, folder, problems)
     check_texts(fields, values, problems)
     price = _price(fields, problems)
+    pace = _pace(fields, environ, problems)
     check_options(row, fields, values, environ, problems)
     if len(problems.found) > before:
         return None
     fallback = fields.values.get("fallback")
     return Profile(
-        name, str(kind), values, None if fallback is None else str(fallback), where, price
+        name,
+        str(kind),
+        values,
+        None if fallback is None else str(fallback),
+        where,
+        price,
+        pace or NO_PACE,
     )
 
 
@@ -135,6 +150,22 @@ def _price(fields: Fields, problems: Problems) -> Price | None:
     figures = read_fields(source, place, known, problems, what=what)
     options = construct(PriceOptions, figures, figures.values, problems)
     return None if options is None else options.price()
+
+
+def _pace(fields: Fields, environ: Mapping[str, str], problems: Problems) -> Pace | None:
+    given: JsonObject = {}
+    for name in _PACE:
+        value = fields.values.get(name)
+        try:
+            expanded = None if value is None else expand_all(value, environ)
+        except MissingVariable as error:
+            detail = f"{error.message[:-1]}; set it or give a default: ${{{error.name}:-...}}."
+            problems.add(fields.place(name), "invalid_definition", detail)
+            continue
+        if expanded not in (None, ""):  # `${NAME:-}` means that there is no limit
+            given[name] = expanded
+    options = construct(PaceOptions, fields, given, problems)
+    return None if options is None else options.pace()
 
 
 def _with_script(fields: Fields, values: JsonObject, folder: Path, problems: Problems) -> Fields:

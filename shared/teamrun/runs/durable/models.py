@@ -14,6 +14,7 @@ from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.messages.recordable_result import recordable_result
 from teamrun.models.attempts import broken_off, on_retry
 from teamrun.models.base import ChatCompletionClient, ToolChoice
+from teamrun.models.pacing.waits import on_wait
 from teamrun.models.prices import Price
 from teamrun.models.wrapper import ModelWrapper
 from teamrun.runs.engine.journal import Journal
@@ -161,6 +162,7 @@ class JournaledModel(ModelWrapper):
                 )
 
             on_retry.set(retried)
+            on_wait.set(call_context.waited)
             result = recordable_result(await ask(call_context))
             scripted = self.wrapped.is_scripted
             detail: JsonObject = {

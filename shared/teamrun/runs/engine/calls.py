@@ -226,7 +226,8 @@ class Calls:
         if call.call_id in self._given_up:
             return
         call_context.end()
-        self.done.append(Done(call, outcome, (monotonic() - started) * 1000))
+        seconds = monotonic() - started - call_context.waited_s
+        self.done.append(Done(call, outcome, seconds * 1000))
         self._finished(call.call_id)
 
     async def make_inside(
@@ -253,8 +254,8 @@ class Calls:
             call_context.end()
             self.make_room()
         self._refuse_after(within)
-        milliseconds = (monotonic() - started) * 1000
-        self.done.append(Done(call, outcome, milliseconds, within))
+        seconds = monotonic() - started - call_context.waited_s
+        self.done.append(Done(call, outcome, seconds * 1000, within))
         self._nudge()
         return outcome
 
@@ -339,7 +340,7 @@ class Calls:
 class OpenCall:
     """Implements `CallContext` for one call in flight."""
 
-    __slots__ = ("_calls", "_joiner", "_log", "_state", "info")
+    __slots__ = ("_calls", "_joiner", "_log", "_state", "info", "waited_s")
 
     def __init__(self, calls: Calls, info: CallInfo, log: RunLog, state: RunState) -> None:
         self._calls = calls
@@ -347,6 +348,12 @@ class OpenCall:
         self._state = state
         self._joiner: PairJoiner | None = None
         self.info = info
+        self.waited_s = 0.0
+        """Time that is no part of the call's duration."""
+
+    def waited(self, seconds: float) -> None:
+        """Exclude time from the duration of the call: it waited for its turn."""
+        self.waited_s += seconds
 
     @property
     def is_cancelled(self) -> bool:

@@ -49,6 +49,10 @@ class CallContext(Protocol):
         """Whether the engine has cancelled the call."""
         ...
 
+    def waited(self, seconds: float) -> None:
+        """Exclude time from the duration of the call: it waited for its turn."""
+        ...
+
     def publish_delta(self, text: str) -> None:
         """Publish a piece of text to live subscribers; it is not stored."""
         ...

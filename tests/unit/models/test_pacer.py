@@ -1,0 +1,219 @@
+"""The order in which the calls of a profile start."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from teamrun.errors import DeliveryError
+from teamrun.models.pacing.base import CallLimits, Demand, Share
+from teamrun.models.pacing.local import LocalShares
+from teamrun.models.pacing.pacer import Pacer
+
+BOUND_S = 10
+ONE = CallLimits(max_concurrent_calls=1)
+
+
+class Scripted:
+    """Shares that a test sets; keeps the demands."""
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self.is_away = False
+        self.demands: list[Demand] = []
+        self.asked = asyncio.Event()
+
+    async def share(self, profile: str, limits: CallLimits, demand: Demand) -> Share:
+        self.demands.append(demand)
+        self.asked.set()
+        if self.is_away:
+            raise DeliveryError("away")
+        await asyncio.sleep(0)
+        return Share(self.places, 0.0, tuple(0.0 for _ in demand.costs), again_s=60.0)
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(BOUND_S):
+        while not condition():  # noqa: ASYNC110 - the pacer has no event for tests
+            await asyncio.sleep(0)
+
+
+async def test_without_limits_a_call_starts_at_once_and_nothing_is_asked() -> None:
+    shares = Scripted(1)
+    pacer = Pacer("main", shares=shares)
+
+    await pacer.enter()
+    pacer.leave()
+
+    assert (pacer.active, shares.demands) == (0, [])
+
+
+async def test_a_burst_without_limits_starts_with_a_few_calls_and_then_all() -> None:
+    pacer = Pacer("main", shares=Scripted(0))
+    calls = [asyncio.create_task(pacer.enter()) for _ in range(50)]
+
+    await turns(5)
+    assert (pacer.active, pacer.waiting) == (4, 46)
+    async with asyncio.timeout(BOUND_S):
+        await asyncio.gather(*calls)
+    assert (pacer.active, pacer.waiting) == (50, 0)
+
+
+async def test_each_answer_makes_room_for_two_calls_of_a_burst() -> None:
+    pacer = Pacer("main")
+    calls = [asyncio.create_task(pacer.enter()) for _ in range(20)]
+    await turns(5)
+
+    for _ in range(4):
+        pacer.leave()
+
+    assert pacer.active == 8
+    for call in calls:
+        call.cancel()
+
+
+async def test_calls_start_in_their_order_and_a_rejected_one_first() -> None:
+    pacer, order = Pacer("main", ONE), list[str]()
+
+    async def call(name: str, *, first: bool = False) -> None:
+        await pacer.enter(first=first)
+        order.append(name)
+        await asyncio.sleep(0)
+        pacer.leave()
+
+    await pacer.enter()
+    waiting = [asyncio.create_task(call(name)) for name in "abc"]
+    await turns(5)
+    waiting.append(asyncio.create_task(call("rejected", first=True)))
+    await turns(5)
+    assert order == []
+    pacer.leave()
+    async with asyncio.timeout(BOUND_S):
+        await asyncio.gather(*waiting)
+
+    assert order == ["rejected", "a", "b", "c"]
+    assert (pacer.active, pacer.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("is_let_in", [False, True])
+async def test_a_call_that_is_cancelled_leaves_its_place_to_the_next(is_let_in: bool) -> None:
+    pacer = Pacer("main", ONE)
+    await pacer.enter()
+    cancelled = asyncio.create_task(pacer.enter())
+    following = asyncio.create_task(pacer.enter())
+    await turns(5)
+
+    if is_let_in:
+        pacer.leave()  # lets it in, and it is cancelled before it knows
+    cancelled.cancel()
+    if not is_let_in:
+        pacer.leave()
+    async with asyncio.timeout(BOUND_S):
+        await following
+
+    assert cancelled.cancelled()
+    assert (pacer.active, pacer.waiting) == (1, 0)
+    pacer.leave()
+
+
+async def test_a_rejection_stops_all_calls_until_its_pause_is_over() -> None:
+    pacer = Pacer("main")
+    await pacer.enter()
+    await pacer.enter()
+
+    pacer.reject(0.05, started_at=time.monotonic())
+    call = asyncio.create_task(pacer.enter())
+    await turns(20)
+    assert not call.done()
+    pacer.leave()
+    async with asyncio.timeout(BOUND_S):
+        await call
+
+    assert (pacer.active, pacer.rejected) == (1, 1)
+    pacer.leave()
+    await pacer.close()
+
+
+async def test_the_share_is_given_back_after_the_last_call() -> None:
+    shares = Scripted(3)
+    pacer = Pacer("main", ONE, shares)
+
+    await pacer.enter()
+    pacer.leave()
+    await until(lambda: shares.demands[-1][1:3] == (0, 0))
+    asked = len(shares.demands)
+    await pacer.enter()
+
+    assert pacer.active == 1
+    assert len(shares.demands) > asked
+    pacer.leave()
+    await pacer.close()
+
+
+async def test_a_place_that_another_process_needs_is_not_used_again() -> None:
+    shares = Scripted(2)
+    pacer = Pacer("main", ONE, shares)
+    await pacer.enter()
+    await pacer.enter()
+    waiting = asyncio.create_task(pacer.enter())
+    await until(lambda: shares.demands[-1].waiting == 1)
+
+    shares.places = 1
+    pacer.engage()
+    asked = len(shares.demands)
+    await until(lambda: len(shares.demands) > asked)
+    await turns(5)
+    pacer.leave()
+    await turns(5)
+    assert (pacer.active, waiting.done()) == (1, False)
+    pacer.leave()
+    async with asyncio.timeout(BOUND_S):
+        await waiting
+    pacer.leave()
+    await pacer.close()
+
+
+async def test_without_the_shared_state_the_process_keeps_the_limits_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shares = Scripted(5)
+    shares.is_away = True
+    pacer = Pacer("main", ONE, shares)
+
+    await pacer.enter()
+    second = asyncio.create_task(pacer.enter())
+    await turns(20)
+    assert not second.done()
+    pacer.leave()
+    async with asyncio.timeout(BOUND_S):
+        await second
+    pacer.leave()
+    await until(lambda: pacer.waiting == 0)
+
+    actions = [getattr(record, "action", None) for record in caplog.records]
+    assert actions == ["model.limits_not_shared"]
+    assert len(shares.demands) == 1
+    await pacer.close()
+
+
+async def test_a_pacer_serves_one_event_loop_after_another() -> None:
+    pacer = Pacer("main", ONE, LocalShares())
+
+    async def two() -> None:
+        await pacer.enter()
+        second = asyncio.create_task(pacer.enter())
+        await turns(5)
+        pacer.leave()
+        await second
+        pacer.leave()
+
+    for _ in range(2):
+        await asyncio.to_thread(asyncio.run, two())
+
+    assert (pacer.active, pacer.waiting) == (0, 0)
