@@ -41,13 +41,15 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 
 local state, others = {{}}, {{}}
-local taken, others_active, demand = 0, 0, active + waiting
+local taken, others_active, demand, known = 0, 0, active + waiting, false
 local stored = redis.call('HGETALL', key)
 for i = 1, #stored, 2 do
   local id = string.match(stored[i], '^member:(.*)$')
   if not id then
     state[stored[i]] = tonumber(stored[i + 1])
-  elseif id ~= me then
+  elseif id == me then
+    known = true
+  else
     local a, w, given, ends = string.match(stored[i + 1], '^(%d+) (%d+) (%d+) (%d+)$')
     if not ends or tonumber(ends) <= now then
       redis.call('HDEL', key, stored[i])
@@ -84,6 +86,8 @@ if pause >= 0 then
   grown, step, answered = 0, 1, 0
   rejected_at, forget_at = now, paused + {FORGET_S * 1000}
   if not late then redis.call('PUBLISH', channel, profile) end
+elseif not known and now < paused then  -- the server has accepted these calls as well
+  size = math.max(size, active + others_active)
 end
 if size > 0 and now >= forget_at then
   size, caution = 0, {FIRST_CAUTION_S * 1000}

@@ -175,6 +175,21 @@ async def test_the_places_of_a_killed_process_come_back_after_its_lease(
 
 
 @valkey_only
+async def test_calls_of_a_process_that_had_not_asked_are_accepted_ones(
+    valkey_server: Valkey,
+) -> None:
+    live = RedisLive(valkey_server.url)
+    await ask(live, "a", NONE, active=1, waiting=9, rejection=Rejection(30.0, 1.0))
+
+    joined = await ask(live, "b", NONE, active=3, waiting=9)
+    await ask(live, "b", NONE)
+    alone = await ask(live, "a", NONE, active=1, waiting=9)
+
+    assert (joined.places, alone.places) == (2, 4)
+    await live.close()
+
+
+@valkey_only
 async def test_the_first_rejection_of_a_burst_is_published(
     valkey_server: Valkey,
 ) -> None:
