@@ -10,6 +10,7 @@ from tests.benchmarks.environments import environments
 from tests.benchmarks.measure import NotMeasured
 from tests.benchmarks.rows import (
     at_once,
+    batch,
     cold_start,
     durable,
     faults,
@@ -34,6 +35,7 @@ ROWS = {
     "requests": requests.report,
     "lists": lists.report,
     "worker": worker.report,
+    "batch": batch.report,
     "service": service.report,
     "instructions": instructions.report,
     "faults": faults.report,

@@ -28,6 +28,16 @@ async def turn(*, runs: int, turns: int) -> dict[str, float]:
     return {"cpu_us": meter.cpu_s / runs / turns * 1e6}
 
 
+async def items(*, runs: int) -> dict[str, float]:
+    """Runs of one call each, one after another, as in a script without Teamrun's service."""
+    model = Speaker()
+    await team(model, 1).run(task=TASK)
+    with Meter() as meter:
+        for _ in range(runs):
+            await team(model, 1).run(task=TASK)
+    return {"cpu_ms": meter.cpu_s / runs * 1e3, "wall_s": meter.wall_s}
+
+
 def calculator(rounds: int, delay_s: float = 0) -> RoundRobinGroupChat:
     tool = FunctionTool(add, description="Add two numbers.")
     model = ToolCaller(rounds, delay_s)
@@ -73,5 +83,5 @@ async def halfway(*, runs: int, turns: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    works = {"turn": turn, "tool_round": tool_round, "halfway": halfway}
+    works = {"turn": turn, "tool_round": tool_round, "halfway": halfway, "items": items}
     measured({**works, "at_once": at_once, "rounds_at_once": rounds_at_once})

@@ -23,6 +23,7 @@ def the_collector_as_it_was() -> Generator[None]:
 async def test_the_library_does_its_work() -> None:
     await library.turn(runs=1, turns=2)
     await library.tool_round(runs=1, rounds=2)
+    await library.items(runs=1)
     assert (await library.at_once(runs=2, turns=2, delay_s=0.001))["done"] == 2
 
 
