@@ -109,9 +109,10 @@ if demand > places then
     if a.wants ~= b.wants then return a.wants < b.wants end
     return a.id < b.id
   end)
-  local left, hungry = places, {{}}
+  local left, level, hungry = places, 0, {{}}
   for i, member in ipairs(all) do
-    local part = math.min(member.wants, math.floor(left / (#all - i + 1)))
+    if #hungry == 0 then level = math.floor(left / (#all - i + 1)) end
+    local part = math.min(member.wants, level)
     shares[member.id], left = part, left - part
     if part < member.wants then hungry[#hungry + 1] = member.id end
   end

@@ -29,11 +29,11 @@ def test_no_minute_has_more_calls_than_the_limit(per_minute: int, asked_at: list
         assert within <= per_minute
 
 
-@given(st.integers(12, 5_000))
+@given(st.integers(30, 5_000))
 def test_calls_that_wait_use_nearly_all_of_the_limit(per_minute: int) -> None:
     starts = starts_of(Rate.of(per_minute), [0.0] * per_minute * 3)
 
-    assert starts[-1] <= 60 * 3 * 12 / 11 + 1
+    assert starts[-1] <= 60 * 3 * 30 / 29 + 1
 
 
 def test_without_a_limit_calls_start_at_once() -> None:
@@ -45,7 +45,7 @@ def test_a_call_of_more_tokens_than_the_limit_starts_and_delays_the_next() -> No
     starts = starts_of(rate, [0.0] * 5)
     rate.take(rate.start(0.0), 600)
 
-    assert starts == [0.0] * 5
+    assert starts[:2] == [0.0] * 2 < starts[2:4]
     assert rate.start(0.0) > 600
 
 
@@ -61,8 +61,7 @@ async def test_start_times_are_given_for_a_second_and_the_next_call() -> None:
     first = await shared(shares, limits, waiting=20, costs=(0,) * 20)
     second = await shared(shares, limits, waiting=20, costs=(0,) * 20)
 
-    assert [start for start in first.starts_in_s if start == 0] == [0.0] * 5
-    assert len(first.starts_in_s) == 5
+    assert first.starts_in_s == (0.0, 0.0)
     assert len(second.starts_in_s) == 1 and second.starts_in_s[0] > 1
 
 

@@ -11,8 +11,8 @@ from typing import Self
 
 __all__ = ["Rate"]
 
-_BURSTS_PER_MINUTE = 12
-"""After a pause, a twelfth of a minute's units can start at once."""
+_BURSTS_PER_MINUTE = 30
+"""After a pause, the units of two seconds can start at once."""
 
 
 @dataclass(slots=True)
