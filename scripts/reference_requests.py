@@ -58,7 +58,11 @@ def _parameters(operation: dict[str, Any], schemas: dict[str, Schema]) -> Iterat
 def _body(operation: dict[str, Any], schemas: dict[str, Schema]) -> Iterator[list[str]]:
     if "requestBody" not in operation:
         return
-    content = operation["requestBody"]["content"]["application/json"]["schema"]
+    bodies = operation["requestBody"]["content"]
+    if "application/json" not in bodies:
+        yield ["", "body, needed", "bytes", "The file."]
+        return
+    content = bodies["application/json"]["schema"]
     schema = schemas[content["$ref"].removeprefix(_REFERENCE)]
     branches = [schemas[_name(branch)] for branch in schema.get("oneOf", ())] or [schema]
     required: list[set[str]] = [set(branch.get("required", ())) for branch in branches]
@@ -147,8 +151,8 @@ def _is_body(name: str, document: dict[str, Any]) -> bool:
     for item in document["paths"].values():
         for operation in item.values():
             content = operation.get("requestBody", {}).get("content", {})
-            for media in content.values():
-                body = _name(media["schema"])
+            if "application/json" in content:
+                body = _name(content["application/json"]["schema"])
                 branches = [_name(branch) for branch in schemas[body].get("oneOf", ())]
                 if name in (body, *branches):
                     return True

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from teamrun.batches.service import BatchService
 from teamrun.core.exposition import MetricLines
 from teamrun.errors import DeliveryError, StorageError, TeamrunError
 from teamrun.json_types import JsonMapping, JsonObject
@@ -30,7 +31,18 @@ from teamrun_api.openapi import document
 from teamrun_api.problems import problem_response
 from teamrun_api.readiness import Check, ReadinessProbe
 from teamrun_api.request_context import Failsafe, RequestContextMiddleware
-from teamrun_api.routes import artifacts, events, forks, pages, runs, signals, system, teams
+from teamrun_api.routes import (
+    artifacts,
+    batches,
+    events,
+    files,
+    forks,
+    pages,
+    runs,
+    signals,
+    system,
+    teams,
+)
 from teamrun_api.settings import ApiSettings
 
 __all__ = ["api_of", "create_app"]
@@ -43,6 +55,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     forks.router,
     events.router,
     artifacts.router,
+    batches.router,
+    files.router,
     teams.router,
     system.router,
     pages.router,
@@ -61,6 +75,7 @@ _EXPOSED = (
 def create_app(
     *,
     service: RunService,
+    batches: BatchService,
     settings: ApiSettings,
     checks: Mapping[str, Check] | None = None,
     live: bool = True,
@@ -69,7 +84,8 @@ def create_app(
     """An application over services that exist already; it owns none of them.
 
     Args:
-        service: Executes the requests of the routes.
+        service: Executes the requests about runs and teams.
+        batches: Executes the requests about batches and files.
         settings: Keys and limits.
         checks: The checks of readiness, by the names shown to clients.
         live: Whether notifications of workers reach this process.
@@ -77,6 +93,7 @@ def create_app(
     """
     api = Api(
         service=service,
+        batches=batches,
         settings=settings,
         keyring=Keyring(settings.api_keys),
         metrics=Metrics(version=VERSION, runs=run_metrics),
@@ -132,6 +149,7 @@ def _add_layers(app: FastAPI, api: Api) -> None:
         BodyLimit,
         limit=api.settings.body_limit_bytes,
         seconds=api.settings.body_timeout_seconds,
+        streamed=frozenset({"/v1/files"}),
     )
     app.add_middleware(Methods, table=_METHODS)
     if not api.keyring:

@@ -13,7 +13,7 @@ from teamrun.components.reading.problems import did_you_mean, listed, pointer
 from teamrun.runs.service.requests import ONE_TEAM
 from teamrun.validation import Misfit, misfits
 from teamrun_api.faults import InvalidBody, InvalidJson, RequestFault
-from teamrun_api.limits import check_shape
+from teamrun_api.limits import MAX_NODES, check_shape
 
 __all__ = ["JsonBody", "parse_body"]
 
@@ -29,10 +29,13 @@ M = TypeVar("M", bound=BaseModel)
 class JsonBody(Generic[M]):
     """A dependency of a route: the request body as a model."""
 
-    def __init__(self, model: type[M], *, optional: bool = False) -> None:
+    def __init__(
+        self, model: type[M], *, optional: bool = False, most_values: int = MAX_NODES
+    ) -> None:
         """Read bodies as `model`; if `optional`, a missing body is an empty object."""
         self._model = model
         self._optional = optional
+        self._most_values = most_values
 
     async def __call__(self, request: Request) -> M:
         """The body of this request.
@@ -44,10 +47,10 @@ class JsonBody(Generic[M]):
         data = await request.body()
         if self._optional and not data:
             data = b"{}"
-        return parse_body(data, self._model)
+        return parse_body(data, self._model, most_values=self._most_values)
 
 
-def parse_body(data: bytes, model: type[M]) -> M:
+def parse_body(data: bytes, model: type[M], *, most_values: int = MAX_NODES) -> M:
     """Bytes as a model.
 
     Raises:
@@ -60,7 +63,7 @@ def parse_body(data: bytes, model: type[M]) -> M:
         raise InvalidJson(
             f"The body is not JSON: {error}. Send one JSON object in UTF-8."
         ) from None
-    check_shape(value)
+    check_shape(value, most=most_values)
     _check_names(data)
     try:
         return model.model_validate(value)

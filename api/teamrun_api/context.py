@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from starlette.requests import Request
 
+from teamrun.batches.service import BatchService
 from teamrun.runs.service.service import RunService
 from teamrun_api.auth import Caller, Keyring
 from teamrun_api.disconnect import while_present
@@ -30,6 +31,7 @@ class Api:
     """The parts of one application."""
 
     service: RunService
+    batches: BatchService
     settings: ApiSettings
     keyring: Keyring
     metrics: Metrics
@@ -62,6 +64,11 @@ class Call:
     def service(self) -> RunService:
         """The service of runs."""
         return self.api.service
+
+    @property
+    def batches(self) -> BatchService:
+        """The service of batches and files."""
+        return self.api.batches
 
     def link(self, path: str) -> str:
         """The URL of a path of this API, as clients reach it through a proxy."""

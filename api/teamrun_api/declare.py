@@ -24,6 +24,7 @@ __all__ = [
     "problem_examples",
     "problems",
     "takes",
+    "takes_bytes",
 ]
 
 _RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -60,7 +61,7 @@ _HEADERS = {
     "Content-Disposition": ("Files are downloads.", 'attachment; filename="chart.png"'),
     "ETag": ("The state of the resource, for `If-None-Match`.", '"r7"'),
     "Idempotency-Replayed": ("Set if the key was used for the same request before.", "true"),
-    "Location": ("The URL of the run.", "/v1/runs/run_01jd8v3m7q"),
+    "Location": ("The URL of what was created.", "/v1/runs/run_01jd8v3m7q"),
     "Preference-Applied": (
         "The longest time that the server waited before it answered.",
         "wait=20",
@@ -106,6 +107,13 @@ def takes(model: type[BaseModel], *examples: str, required: bool = True) -> Json
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     media = {"schema": schema, "examples": _shown(*examples)}
     return {"required": required, "content": {"application/json": media}}
+
+
+def takes_bytes(example: str) -> JsonObject:
+    """The request body of an operation that takes a file."""
+    schema = {"type": "string", "format": "binary"}
+    media = {"schema": schema, "examples": _shown(example)}
+    return {"required": True, "content": {"application/octet-stream": media}}
 
 
 def answer(description: str, model: type[BaseModel], example: str, *headers: str) -> JsonObject:

@@ -1,6 +1,7 @@
 """Example bodies of the OpenAPI document: one run of one team, seen from every route."""
 
 from teamrun.json_types import JsonObject
+from teamrun_api.batch_examples import BATCH_EXAMPLES
 
 __all__ = ["EXAMPLES"]
 
@@ -236,6 +237,7 @@ teamrun_http_streams 0
 """
 
 EXAMPLES: JsonObject = {
+    **BATCH_EXAMPLES,
     "Answer": _ANSWER,
     "Artifacts": _ARTIFACTS,
     "Cancel": _CANCEL,

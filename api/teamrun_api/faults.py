@@ -63,6 +63,7 @@ class RequestFault(NamedTuple):
     """JSON pointer (RFC 6901) into the body; the empty one is the whole body."""
     parameter: str | None = None
     header: str | None = None
+    line: int | None = None
 
 
 class Unauthenticated(UsageError):

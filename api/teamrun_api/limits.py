@@ -35,12 +35,27 @@ _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class BodyLimit:
-    """ASGI middleware that refuses bodies which are too large, too slow, compressed or not JSON."""
+    """ASGI middleware that refuses bodies which are too large, too slow, compressed or not JSON.
 
-    def __init__(self, app: ASGIApp, *, limit: int, seconds: float) -> None:
+    Args:
+        app: The application.
+        limit: Maximum size in bytes.
+        seconds: Time for the whole body.
+        streamed: Paths whose bodies are files of any size and type; the time is for each piece.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limit: int,
+        seconds: float,
+        streamed: frozenset[str] = frozenset(),
+    ) -> None:
         self._app = app
         self._limit = limit
         self._seconds = seconds
+        self._streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on if its headers are valid; count the bytes of its body."""
@@ -48,19 +63,19 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         refusal = _Refusal(scope, receive, send)
-        fault = self._fault_of(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        is_file = scope["path"] in self._streamed
+        fault = _fault_of_file(headers) if is_file else self._fault_of(headers)
         if fault is not None:
             refusal.leaves_body = True
             await problem_response(fault, scope)(scope, receive, refusal.send)
             return
-        await self._app(scope, self._counted(receive, refusal), refusal.send)
+        read = self._paced(receive, refusal) if is_file else self._counted(receive, refusal)
+        await self._app(scope, read, refusal.send)
 
     def _fault_of(self, headers: Headers) -> UsageError | None:
-        encoding = ", ".join(headers.getlist("content-encoding"))
-        if encoding.strip().lower() not in {"", "identity"}:
-            return UnsupportedMediaType(
-                f"The body has Content-Encoding {encoding[:64]!r}; send it uncompressed."
-            )
+        if (compressed := _compression_of(headers)) is not None:
+            return compressed
         media_type = headers.get("content-type")
         if media_type is not None and not _is_json(media_type):
             return UnsupportedMediaType(
@@ -87,6 +102,25 @@ class BodyLimit:
             " have the operator raise TEAMRUN_BODY_TIMEOUT_SECONDS."
         )
 
+    def _paced(self, receive: Receive, refusal: "_Refusal") -> Receive:
+        """Read a body of any size, as long as its next piece arrives in time."""
+        complete = False
+
+        async def reading() -> Message:
+            nonlocal complete
+            if complete:  # the next message is the client's disconnect
+                return await receive()
+            try:
+                async with asyncio.timeout(self._seconds):
+                    message = await receive()
+            except TimeoutError:
+                raise self._too_slow() from None
+            complete = not message.get("more_body", False)
+            refusal.leaves_body = not complete
+            return message
+
+        return reading
+
     def _counted(self, receive: Receive, refusal: "_Refusal") -> Receive:
         left, complete = self._limit, False
         latest = asyncio.get_running_loop().time() + self._seconds
@@ -109,6 +143,23 @@ class BodyLimit:
             return message
 
         return counting
+
+
+def _compression_of(headers: Headers) -> UnsupportedMediaType | None:
+    encoding = ", ".join(headers.getlist("content-encoding"))
+    if encoding.strip().lower() in {"", "identity"}:
+        return None
+    return UnsupportedMediaType(
+        f"The body has Content-Encoding {encoding[:64]!r}; send it uncompressed."
+    )
+
+
+def _fault_of_file(headers: Headers) -> UsageError | None:
+    if headers.get("content-type", "").lower().startswith("multipart/"):
+        return UnsupportedMediaType(
+            "The body is a form; send the file itself as the body, as `curl --data-binary` does."
+        )
+    return _compression_of(headers)
 
 
 class _Refusal:
@@ -135,7 +186,7 @@ class _Refusal:
         await self._send(message)
 
 
-def check_shape(value: object) -> None:
+def check_shape(value: object, *, most: int = MAX_NODES) -> None:
     """Check parsed JSON against the limits of depth, size and range.
 
     Raises:
@@ -145,8 +196,8 @@ def check_shape(value: object) -> None:
     depth = nodes = 0
     while level:
         nodes += len(level)
-        if nodes > MAX_NODES:
-            raise InvalidJson(f"The body has more than {MAX_NODES} values; send fewer.")
+        if nodes > most:
+            raise InvalidJson(f"The body has more than {most} values; send fewer.")
         depth += any(isinstance(item, dict | list) for item in level)
         if depth > MAX_DEPTH:
             raise InvalidJson(

@@ -13,6 +13,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
+from teamrun.batches.requests import BatchRequest
+from teamrun.batches.resources import BatchEventPage
 from teamrun.json_types import JsonObject
 from teamrun.resources import Problem
 from teamrun.runs.log.spec import InputMessage
@@ -21,7 +23,14 @@ from teamrun.runs.service.resources import EventPage
 from teamrun_api.declare import problem_examples
 from teamrun_api.examples import EXAMPLES
 from teamrun_api.openapi_schemas import plain, schemas
-from teamrun_api.schemas import CancelRequest, PauseRequest, ResumeRequest, ValidateRequest
+from teamrun_api.schemas import (
+    BatchCancelRequest,
+    CancelRequest,
+    EmptyRequest,
+    PauseRequest,
+    ResumeRequest,
+    ValidateRequest,
+)
 
 __all__ = ["document", "render"]
 
@@ -39,6 +48,8 @@ _TAGS = [
     },
     {"name": "events", "description": "What happens in a run, in order and without gaps."},
     {"name": "artifacts", "description": "Files that a run has left."},
+    {"name": "batches", "description": "Many runs of a team as one object."},
+    {"name": "files", "description": "Files with the items of batches."},
     {"name": "teams", "description": "Teams that the operator registered, and definitions."},
     {"name": "system", "description": "Probes, metrics, and information on the server."},
 ]
@@ -52,6 +63,9 @@ _BODIES: tuple[type[BaseModel], ...] = (
     ResumeRequest,
     ForkRequest,
     RetryRequest,
+    BatchRequest,
+    BatchCancelRequest,
+    EmptyRequest,
     ValidateRequest,
 )
 
@@ -73,7 +87,7 @@ def document(app: FastAPI, routes: Iterable[BaseRoute]) -> JsonObject:
         if "security" in operation:
             operation["security"].append({})  # a server without keys serves its own machine
     made["components"]["schemas"] = schemas(
-        requests=_BODIES, answers=[*answers.values(), EventPage, Problem]
+        requests=_BODIES, answers=[*answers.values(), EventPage, BatchEventPage, Problem]
     )
     # Here and not at the routes: FastAPI drops nulls.
     shown = {

@@ -42,6 +42,11 @@ _STATUS: dict[type[TeamrunError], int] = {
     faults.NotAcceptable: 406,
     faults.RequestTimeout: 408,
     errors.RunDeleted: 410,
+    errors.BatchNotFound: 404,
+    errors.FileNotFound: 404,
+    errors.RunInBatch: 409,
+    errors.BatchEnded: 409,
+    errors.BatchNotFinished: 409,
     errors.RunNotFinished: 409,
     errors.RunEnded: 409,
     errors.StaleAction: 409,
@@ -49,6 +54,8 @@ _STATUS: dict[type[TeamrunError], int] = {
     faults.UnsupportedMediaType: 415,
     faults.InvalidBody: 422,
     errors.DefinitionError: 422,
+    errors.InvalidItems: 422,
+    errors.FileTooLarge: 413,
     errors.IdempotencyConflict: 422,
     errors.UnfitAnswer: 422,
     errors.NoSuchPoint: 422,
@@ -68,7 +75,7 @@ _DAMAGED = (errors.UnreadableEntry, errors.DamagedBlob)
 _SHOWN = (faults.NotReady, *_DAMAGED)
 """Storage errors whose text names nothing but the key of a run's object."""
 
-_WAIT = (errors.RunNotFinished, errors.StorageError, errors.DeliveryError)
+_WAIT = (errors.RunNotFinished, errors.BatchNotFinished, errors.StorageError, errors.DeliveryError)
 
 _FAULTS = 20
 """How many faults of a definition an answer lists."""
@@ -95,9 +102,12 @@ def problem_of(error: Exception, request_id: str) -> Problem:
         return _problem("internal", http.HTTPStatus(500).phrase, 500, _INTERNAL, request_id)
     kind = type(error)
     problem = _problem(error.code, title_of(kind), status_of(kind), _detail_of(error), request_id)
-    run_id = error.data.get("run_id")
     return problem.model_copy(
-        update={"run_id": run_id, "errors": [FieldError(**f._asdict()) for f in _faults_of(error)]}
+        update={
+            "run_id": error.data.get("run_id"),
+            "batch_id": error.data.get("batch_id"),
+            "errors": [FieldError(**fault._asdict()) for fault in _faults_of(error)],
+        }
     )
 
 
@@ -142,6 +152,11 @@ def _faults_of(error: TeamrunError) -> tuple[RequestFault, ...]:
         return _definition_faults(error)
     if isinstance(error, errors.UnfitAnswer | errors.NoSuchPoint | errors.ImpossibleTime):
         return (RequestFault(error.message, error.code, pointer=error.pointer),)
+    if isinstance(error, errors.InvalidItems):
+        return tuple(
+            RequestFault(item["detail"], item["code"], line=item["line"] or None)
+            for item in error.problems
+        )
     if isinstance(error, faults.InvalidBody | faults.InvalidParameter | faults.NotReady):
         return error.faults
     return ()

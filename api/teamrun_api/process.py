@@ -72,6 +72,7 @@ async def _serve(settings: ApiSettings, backends: OpenBackends) -> int:
     async with open_api(settings, environ=os.environ, backends=backends) as runtime:
         app = create_app(
             service=runtime.service,
+            batches=runtime.batches,
             settings=settings,
             checks=runtime.checks(),
             live=runtime.live.is_shared,

@@ -9,7 +9,14 @@ from teamrun.runs.log.entries import CancelMode
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.service.requests import ONE_TEAM
 
-__all__ = ["CancelRequest", "PauseRequest", "ResumeRequest", "ValidateRequest"]
+__all__ = [
+    "BatchCancelRequest",
+    "CancelRequest",
+    "EmptyRequest",
+    "PauseRequest",
+    "ResumeRequest",
+    "ValidateRequest",
+]
 
 
 class _Body(BaseModel):
@@ -27,6 +34,17 @@ class CancelRequest(_Body):
 
 class PauseRequest(_Body):
     """The body of `POST /v1/runs/{run_id}/pause`: an empty object, or none."""
+
+
+class EmptyRequest(_Body):
+    """An empty object, or none."""
+
+
+class BatchCancelRequest(_Body):
+    """The body of `POST /v1/batches/{batch_id}/cancel`; the field is optional."""
+
+    reason: str | None = Field(default=None, max_length=512, examples=["No longer needed."])
+    """The reason, which becomes the batch's `stop_reason`."""
 
 
 class ResumeRequest(_Body):

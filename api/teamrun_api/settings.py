@@ -49,11 +49,15 @@ class ApiSettings(CommonSettings):
     body_limit_bytes: int = Field(default=1024 * 1024, ge=1024)
     """The largest request body."""
 
+    file_limit_bytes: int = Field(default=1024 * 1024 * 1024, ge=1024)
+    """The largest file that can be uploaded."""
+
     head_timeout_seconds: float = Field(default=10.0, gt=0, le=600)
     """Time for a client to send the head of a request; then its connection is closed."""
 
     body_timeout_seconds: float = Field(default=30.0, gt=0, le=3600)
-    """Time for a client to send the body of a request; then the response is 408."""
+    """Time for a client to send the body of a request; then the response is 408. For an uploaded
+    file, the time for each piece of it."""
 
     root_path: Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
     """The path under which a proxy serves the API, such as `/teamrun`. All URLs in answers begin

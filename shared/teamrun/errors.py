@@ -16,6 +16,13 @@
         ImpossibleTime           a run cannot begin at the requested time
         NoSuchPoint              a run cannot continue from the requested point
         ArtifactNotFound         the run has no file of this name
+        RunInBatch               a run that belongs to a batch which has not ended
+        BatchNotFound            the tenant has no batch of this id
+        BatchEnded               a request to a batch that has ended
+        BatchNotFinished         a request that needs a batch that has ended
+        InvalidItems             items of a batch are invalid; has a list of them
+        FileNotFound             the tenant has no uploaded file of this id
+        FileTooLarge             an uploaded file has more bytes than the limit
         DestinationRefused       a URL from input leads to a host that is not allowed
       RunError                   a run failed
         ModelError               a model call failed permanently
@@ -45,12 +52,16 @@
 `code` is stable: the HTTP API, the run log and the event stream use it unchanged.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from teamrun.json_types import JsonObject
 
 __all__ = [
     "ArtifactNotFound",
+    "BatchEnded",
+    "BatchNotFinished",
+    "BatchNotFound",
     "DamagedBlob",
     "DefinitionError",
     "DeliveryError",
@@ -58,9 +69,12 @@ __all__ = [
     "Diverged",
     "EngineFault",
     "FatalToolError",
+    "FileNotFound",
+    "FileTooLarge",
     "IdempotencyConflict",
     "ImpossibleTime",
     "InvalidArguments",
+    "InvalidItems",
     "InvalidKey",
     "MissingPackage",
     "ModelError",
@@ -71,6 +85,7 @@ __all__ = [
     "RunDeleted",
     "RunEnded",
     "RunError",
+    "RunInBatch",
     "RunNotFinished",
     "RunNotFound",
     "Runaway",
@@ -233,6 +248,56 @@ class ArtifactNotFound(UsageError):
     """The run has no file of that name and version."""
 
     code = "artifact_not_found"
+
+
+class RunInBatch(UsageError):
+    """The run belongs to a batch that has not ended; cancel the batch, or wait for its end."""
+
+    code = "run_in_batch"
+
+
+class BatchNotFound(UsageError):
+    """The tenant has no batch of this id."""
+
+    code = "batch_not_found"
+
+
+class BatchEnded(UsageError):
+    """The batch has ended, so it accepts no more requests of this kind."""
+
+    code = "batch_ended"
+
+
+class BatchNotFinished(UsageError):
+    """The request needs a batch that has ended; wait for its end, or cancel it."""
+
+    code = "batch_not_finished"
+
+
+class InvalidItems(UsageError):
+    """Items of a batch are invalid, so nothing was accepted.
+
+    Attributes:
+        problems: The first of them, each with `line`, `code` and `detail`.
+    """
+
+    code = "invalid_items"
+
+    def __init__(self, message: str, *, problems: Sequence[JsonObject] = (), **data: Any) -> None:
+        super().__init__(message, problems=tuple(problems), **data)
+        self.problems = tuple(problems)
+
+
+class FileNotFound(UsageError):
+    """The tenant has no uploaded file of this id."""
+
+    code = "file_not_found"
+
+
+class FileTooLarge(UsageError):
+    """An uploaded file has more bytes than the limit."""
+
+    code = "file_too_large"
 
 
 class DestinationRefused(UsageError):

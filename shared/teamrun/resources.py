@@ -72,6 +72,8 @@ class FieldError(_Answer):
     """The query parameter or path part."""
     header: str | None = None
     """The request header."""
+    line: int | None = None
+    """The line of the input file of a batch, from 1."""
     detail: str
     code: str
 
@@ -86,4 +88,5 @@ class Problem(_Answer):
     code: str
     request_id: str
     run_id: str | None = None
+    batch_id: str | None = None
     errors: list[FieldError] = []

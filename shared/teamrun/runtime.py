@@ -5,6 +5,7 @@ whether it executes runs, and what triggers it.
 """
 
 import asyncio
+import contextlib
 import os
 import platform
 import uuid
@@ -15,16 +16,17 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from teamrun.batches.ends import ItemEnds
 from teamrun.components.fallbacks import check_fallbacks
 from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
-from teamrun.core.clock import Clock
+from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.exposition import MetricLines
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.local import LocalDispatcher
 from teamrun.dispatch.open import open_dispatcher
-from teamrun.errors import DeliveryError, StorageError, UsageError
+from teamrun.errors import DeliveryError, RunEnded, StorageError, UsageError
 from teamrun.live.base import Live
 from teamrun.live.open import open_live
 from teamrun.live.pace import follow_pace
@@ -41,6 +43,7 @@ from teamrun.storage.open import open_store
 from teamrun.storage.proof import prove_store, store_identity
 
 if TYPE_CHECKING:
+    from teamrun.batches.service import BatchService
     from teamrun.runs.engine.executor import Executor
     from teamrun.runs.service.service import RunService
 
@@ -134,6 +137,15 @@ class Runtime:
             observers=self.observers,
         )
 
+    @cached_property
+    def batches(self) -> "BatchService":
+        """Accepts, lists and steers batches, and has the uploaded files; imported at first use."""
+        from teamrun.batches.service import BatchService
+
+        return BatchService(
+            store=self.store, live=self.live, teams=self.service.teams, clock=self.clock
+        )
+
     def checks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """The checks that must pass for the process to be ready, by name."""
         checks: dict[str, Callable[[], Awaitable[None]]] = {"storage": self.store.check}
@@ -190,7 +202,9 @@ def compose(
         observe: Called after each entry that this process appends, besides the usual observers.
         duties: The steps to perform after the end of each run, all of them.
     """
-    observers = Observers(backends.live, *observe)
+    items = ItemEnds(backends.live)
+    observers = Observers(backends.live, items.appended, *observe)
+    duties = (*duties, items.record)
     if backends.dispatcher is not None and not executes:
         return Runtime(
             registry=registry,
@@ -202,9 +216,10 @@ def compose(
             metric_lines=observers.metrics.lines,
             clock=clock,
         )
+    from teamrun.batches.feeder import Feeder
     from teamrun.runs.durable.team import team_program
     from teamrun.runs.engine.engine import Engine
-    from teamrun.runs.engine.executor import Executor, Sweeper
+    from teamrun.runs.engine.executor import Executor, Sweeper, Sweepers
     from teamrun.runs.engine.reaper import Reaper
     from teamrun.runs.engine.reclaim import ReclaimingSweeper
     from teamrun.runs.engine.warm import WarmRuns
@@ -252,7 +267,19 @@ def compose(
             live=backends.live,
             dispatcher=dispatcher,
         )
-    executor = Executor(engine, sweeper)
+    feeder = Feeder(
+        store=backends.store,
+        live=backends.live,
+        dispatcher=dispatcher,
+        owner=owner,
+        cancel=_canceller(backends, dispatcher, clock, duties, observers),
+        lease=lease,
+        interval=sweep,
+        clock=clock,
+        observers=observers.rows,
+        retention=retention,
+    )
+    executor = Executor(engine, Sweepers(sweeper, feeder))
     return Runtime(
         registry=registry,
         store=backends.store,
@@ -264,6 +291,35 @@ def compose(
         metric_lines=metric_lines,
         clock=clock,
     )
+
+
+def _canceller(
+    backends: Backends,
+    dispatcher: Dispatcher,
+    clock: Clock | None,
+    duties: Sequence[Duty],
+    observers: Observers,
+) -> Callable[[RunRef, str | None], Awaitable[None]]:
+    """Cancels runs; what is needed for it is imported when the first one is cancelled."""
+
+    async def cancel(ref: RunRef, reason: str | None) -> None:
+        from teamrun.runs.log.reader import RunReader
+        from teamrun.runs.service.signals import Signals
+
+        used = clock or SystemClock()
+        reader = RunReader(store=backends.store, live=backends.live, clock=used)
+        signals = Signals(
+            store=backends.store,
+            reader=reader,
+            dispatcher=dispatcher,
+            clock=used,
+            duties=duties,
+            observers=observers,
+        )
+        with contextlib.suppress(RunEnded):
+            await signals.cancel(ref, reason)
+
+    return cancel
 
 
 @asynccontextmanager

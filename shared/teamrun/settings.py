@@ -26,8 +26,8 @@ PREFIX = "TEAMRUN_"
 _NAMES = """
     action after all allow_scripted api_key api_keys approve archive_events body_limit_bytes
     body_timeout_seconds config content cors_origins data data_dir delay_seconds
-    file_version force from fsync grace_seconds graceful head_timeout_seconds heartbeat
-    host idempotency_key ids json lease_seconds limit log_format log_level max_cost_usd
+    file_limit_bytes file_version force from fsync grace_seconds graceful head_timeout_seconds
+    heartbeat host idempotency_key ids json lease_seconds limit log_format log_level max_cost_usd
     max_runs max_turns metadata metrics_host metrics_port model
     namespace output ping_seconds port queue_url queues reason redis_url
     retention_days root_path run_id say source status store_url tag team tenant

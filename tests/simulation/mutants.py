@@ -23,6 +23,7 @@ from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.ownership import Tenure
 from teamrun.runs.engine.reaper import Reaper
+from teamrun.runs.engine.resender import Resender
 from teamrun.runs.engine.stops import early_end
 from teamrun.runs.engine.warm import WarmRun
 from teamrun.runs.log.entries import Accepted, CallRecord, Entry, Signal, Step
@@ -346,7 +347,7 @@ def _none(*_: object) -> None:
 
 def _take_over_within_the_term(patch: Patch) -> None:
     patch.setattr(Tenure, "is_over", _always)
-    patch.setattr(Reaper, "_is_owned", _never)
+    patch.setattr(Resender, "_is_owned", _never)
 
 
 def _go_on_after_the_term(patch: Patch) -> None:

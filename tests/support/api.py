@@ -11,6 +11,7 @@ import httpx2
 from fastapi import FastAPI
 from starlette.types import Message
 
+from teamrun.batches.service import BatchService
 from teamrun.components.catalog import Catalog
 from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
@@ -150,6 +151,7 @@ class World:
             registry=self.registry,
             catalog=catalog,
         )
+        self.batches = BatchService(store=store, live=self.live, teams=self.service.teams)
         self.engine = Engine(
             store=store,
             live=self.live,
@@ -159,6 +161,7 @@ class World:
         )
         self.app: FastAPI = create_app(
             service=self.service,
+            batches=self.batches,
             settings=ApiSettings(**given),
             checks=checks,
         )

@@ -65,6 +65,7 @@ version: 1
 models:
   main: {{type: openai, model: gpt-4o, api_key: k, base_url: "{base_url}"}}
   once: {{type: openai, model: gpt-4o, api_key: k, base_url: "{base_url}", max_retries: 0}}
+  script: {{type: scripted, script: {{parrot: [polly]}}}}
 tools:
   book: {{function: "ledger:book"}}
   die: {{function: "ledger:die"}}
@@ -74,6 +75,7 @@ agents:
   novice: {{model: once, tools: [book], max_tool_iterations: 3}}
   checker: {{model: main, model_client_stream: true}}
   person: {{type: user_proxy_agent}}
+  parrot: {{model: script}}
 teams:
   desk:
     type: round_robin_group_chat
@@ -86,6 +88,10 @@ teams:
   cliff:
     type: round_robin_group_chat
     agents: [lemming]
+    max_turns: 1
+  cage:
+    type: round_robin_group_chat
+    agents: [parrot]
     max_turns: 1
   office:
     type: round_robin_group_chat

@@ -17,7 +17,8 @@ from teamrun_api.answers import json_answer
 from teamrun_api.context import Api
 from teamrun_api.declare import LAST_EVENT_ID, content, problems
 from teamrun_api.dependencies import RunId, RunReader
-from teamrun_api.faults import InvalidParameter, NotAcceptable, RequestFault
+from teamrun_api.event_ids import seq_of, start_after
+from teamrun_api.faults import NotAcceptable
 from teamrun_api.methods import HEAD_FLAG
 from teamrun_api.negotiation import choose
 from teamrun_api.sse import EventStream, retry_frame
@@ -29,7 +30,6 @@ LINES = "application/x-ndjson"
 STREAM = "text/event-stream"
 
 _TYPES = re.compile(r"[a-z]+(\.[a-z_]+)+(,[a-z]+(\.[a-z_]+)+)*")
-_SEQ = re.compile(r"[0-9]{1,12}")
 
 _LINES_PAGE = 1000
 
@@ -110,7 +110,7 @@ async def read_events(
       long as the run is kept, and answers 204 if nothing is left. `message.delta` frames are
       pieces of text on their way and have no id.
     """
-    start = _start_of(call.header("last-event-id"), run_id, after)
+    start = start_after(call.header("last-event-id"), run_id, after)
     wanted = frozenset(types.split(",")) if types else None
     log = _Log(call.api, call.tenant, run_id, start, wanted)
     # HEAD is answered as the page is: it opens no stream.
@@ -176,29 +176,7 @@ async def _lines(log: _Log, page: EventPage) -> AsyncGenerator[bytes, None]:
         page = await log.api.service.events(
             log.tenant,
             log.run_id,
-            after=_seq_of(page.next_cursor, log.run_id),
+            after=seq_of(page.next_cursor, log.run_id),
             limit=_LINES_PAGE,
             types=log.types,
         )
-
-
-def _start_of(last: str | None, run_id: str, after: str | None) -> int:
-    try:
-        if last:
-            return _seq_of(last, run_id)
-        return _seq_of(after, run_id) if after else 0
-    except ValueError as error:
-        place = {"header": "Last-Event-ID"} if last else {"parameter": "after"}
-        fault = RequestFault(str(error), "invalid_event_id", **place)
-        raise InvalidParameter(str(error), faults=[fault]) from None
-
-
-def _seq_of(text: str, run_id: str) -> int:
-    owner, dash, seq = text.rpartition("-")
-    if dash and owner != run_id:
-        raise ValueError(f"{text[:128]!r} is not an event of {run_id!r}; send an id of this run.")
-    if not _SEQ.fullmatch(seq):
-        raise ValueError(
-            f"{text[:128]!r} is no event id; send one of this run, such as '{run_id}-12', or 12."
-        )
-    return int(seq)

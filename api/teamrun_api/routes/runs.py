@@ -13,6 +13,7 @@ from teamrun.errors import (
     ImpossibleTime,
     RunDeleted,
     RunEnded,
+    RunInBatch,
     RunNotFinished,
     RunNotFound,
     TeamrunError,
@@ -219,7 +220,10 @@ async def get_run(call: RunReader, run_id: RunId, wait: Wait = None) -> Response
     operation_id="deleteRun",
     summary="Delete a run",
     status_code=204,
-    responses={204: {"description": "The run is gone."}, **problems(RunNotFound, RunNotFinished)},
+    responses={
+        204: {"description": "The run is gone."},
+        **problems(RunNotFound, RunNotFinished, RunInBatch),
+    },
 )
 async def delete_run(call: RunWriter, run_id: RunId) -> Response:
     """Delete a run that has ended, with its events, result and files. Before the end that is 409.

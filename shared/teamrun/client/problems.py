@@ -57,11 +57,14 @@ class _FieldError(BaseModel):
     pointer: str | None = None
     parameter: str | None = None
     header: str | None = None
+    line: int | None = None
     detail: str = ""
     code: str = ""
 
     @property
     def place(self) -> str:
+        if self.line is not None:
+            return f"line {self.line}"
         return self.pointer or self.parameter or self.header or "the request"
 
 

@@ -14,6 +14,7 @@ from tests.support.damage import DAMAGES, KEY, Damage, Wreck, ages, build, clust
 from tests.support.examples import FULL
 from tests.support.runs import TENANT, Cluster
 
+from teamrun.batches.service import BatchService
 from teamrun.live.base import View
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.log.announcer import view_key
@@ -45,6 +46,9 @@ class Deployment:
         self.store = store
         app = create_app(
             service=self.cluster.service,
+            batches=BatchService(
+                store=store, live=self.cluster.live, teams=self.cluster.service.teams
+            ),
             settings=ApiSettings(),
             checks={},
         )

@@ -61,7 +61,14 @@ CALLS: dict[str, Request[Any] | Paged[Any]] = {
 }
 """A call of each operation, with every argument that it takes."""
 
-NOT_CALLED: frozenset[str] = frozenset()
+NOT_CALLED = frozenset(
+    {
+        *("submitBatch", "listBatches", "getBatch", "listBatchItems", "getBatchResults"),
+        *("getBatchErrors", "cancelBatch", "pauseBatch", "resumeBatch", "retryFailedItems"),
+        *("readBatchEvents", "deleteBatch"),
+        *("uploadFile", "listFiles", "getFile", "getFileContent", "deleteFile"),
+    }
+)
 """Operations that the client leaves out on purpose."""
 
 OTHER_CALLS = {
@@ -158,6 +165,7 @@ def test_both_clients_have_the_same_methods_and_each_call_is_bound() -> None:
 EXAMPLES = [
     (name, status, ref["$ref"].rpartition("/")[2])
     for name, (_, _, operation) in OPERATIONS.items()
+    if name not in NOT_CALLED
     for status, answer in operation["responses"].items()
     if status.startswith("2")
     for ref in answer.get("content", {}).get("application/json", {}).get("examples", {}).values()

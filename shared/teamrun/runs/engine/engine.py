@@ -16,6 +16,7 @@ from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.exposition import head, sample
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
+from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError, EngineFault, StorageError, UnreadableEntry
 from teamrun.json_types import JsonObject
 from teamrun.live.base import Live
@@ -349,7 +350,7 @@ class Engine:
         state = execution.state
         if finish is Finish.WAITING or state.is_waiting(self._clock.now()):
             await self._suspend(log, state)
-        elif finish is Finish.YIELDED and not await self._hand_over(ref):
+        elif finish is Finish.YIELDED and not await self._hand_over(ref, state.spec.queue):
             finish = Finish.REFUSED
         return finish, state
 
@@ -373,12 +374,12 @@ class Engine:
         await self._store.delete(open_marker(log.ref))
         if await log.read_next(state.entries) is not None:
             await self._store.put_new(open_marker(log.ref), b"")
-            await self._hand_over(log.ref)
+            await self._hand_over(log.ref, state.spec.queue)
 
-    async def _hand_over(self, ref: RunRef) -> bool:
+    async def _hand_over(self, ref: RunRef, queue: Queue) -> bool:
         """Send the run to the queue; returns whether the queue accepted it."""
         try:
-            await self._dispatcher.send([ref])
+            await self._dispatcher.send([ref], queue=queue)
             return True
         except DeliveryError as error:
             logger.warning(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from teamrun.core.refs import RunRef
 from teamrun.runs.engine.finish import Finish
 
-__all__ = ["Executor", "RunEngine", "Sweeper"]
+__all__ = ["Executor", "RunEngine", "Sweeper", "Sweepers"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,19 @@ class Sweeper(Protocol):
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep repeatedly until `stop` is set."""
         ...
+
+
+class Sweepers:
+    """Several sweepers as one; if one of them raises, all end, and are started again together."""
+
+    def __init__(self, *sweepers: Sweeper) -> None:
+        self._sweepers = sweepers
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep repeatedly until `stop` is set."""
+        async with asyncio.TaskGroup() as group:
+            for sweeper in self._sweepers:
+                group.create_task(sweeper.run(stop))
 
 
 class Executor:

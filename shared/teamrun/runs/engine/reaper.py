@@ -9,15 +9,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError, StorageError, UnreadableEntry
 from teamrun.live.base import Live
+from teamrun.runs.engine.resender import LONGEST_REST, Resender
 from teamrun.runs.engine.upkeep import Upkeep, contained
-from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME, lease_name
+from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME
 from teamrun.runs.log.entries import End
 from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import (
@@ -48,27 +48,12 @@ _LOCK = "reaper"
 _PAGE = 1_000
 
 
-_CLOCKS_DIFFER = timedelta(seconds=1)
-"""Tolerance when the age of the live state is compared with the time since the last sweep."""
-
-
 _ORPHAN = timedelta(hours=1)
 """The age at which a marker without a log means that the acceptance was interrupted."""
 
 
 _UPKEEP = timedelta(minutes=5)
 """The interval at which the next page of all runs is checked."""
-
-
-_LONGEST_REST = timedelta(minutes=10)
-"""The longest interval between two messages for a run that still waits in a long queue."""
-
-
-class _Hint(NamedTuple):
-    at: datetime
-    rest: timedelta
-    """The time until the run may be sent again, if it makes no progress."""
-    entries: int
 
 
 class Reaper:
@@ -112,9 +97,9 @@ class Reaper:
         self._interval = min(interval, lease)
         self._clock = clock or SystemClock()
         self._reader = RunReader(store=store, live=live, clock=self._clock)
-        self._sent: dict[RunRef, _Hint] = {}
-        self._swept_at = self._clock.now()
-        self._age = timedelta()
+        self._resender = Resender(
+            reader=self._reader, live=live, dispatcher=dispatcher, lease=lease, clock=self._clock
+        )
         self._upkeep = Upkeep(
             store=store,
             reader=self._reader,
@@ -182,12 +167,7 @@ class Reaper:
             StorageError: Storage cannot be read.
         """
         now, count = self._clock.now(), 0
-        # If the live state is new (flushed or replaced), the queue is lost as well: forget which
-        # runs were sent. Owners get one lease to renew before their runs are taken over.
-        age = await self._live.age()
-        if age is None or age < self._age or age + _CLOCKS_DIFFER < now - self._swept_at:
-            self._sent.clear()
-        self._age, self._swept_at = age or timedelta(), now
+        await self._resender.begin(now)
         seen = set[RunRef]()
         after = ""
         while keys := await self._store.list(OPEN, after=after, limit=_PAGE):
@@ -198,7 +178,7 @@ class Reaper:
             if len(keys) < _PAGE:
                 break
         count += await self._sweep_due()
-        self._sent = {ref: hint for ref, hint in self._sent.items() if ref in seen}
+        self._resender.keep(seen)
         return count
 
     def _ref_of(self, marker: str) -> RunRef | None:
@@ -213,18 +193,6 @@ class Reaper:
                     extra={"action": "reaper.marker_invalid", "key": marker},
                 )
             return None
-
-    def _set_apart(self, ref: RunRef, error: UnreadableEntry, now: datetime) -> None:
-        """Skip a run whose log is unreadable, and try it again later."""
-        self._sent[ref] = _Hint(now, _LONGEST_REST, -1)
-        logger.warning(
-            "A run was skipped because its log is unreadable",
-            extra={
-                "action": "reaper.run_unreadable",
-                **ref.log_fields(),
-                "error": error.message,
-            },
-        )
 
     async def _void(self, ref: RunRef, marker: str, now: datetime) -> None:
         """Close a log that has no entries, so that its acceptance can no longer complete.
@@ -258,7 +226,7 @@ class Reaper:
                 continue
             if (ref := self._ref_of(key)) is None:
                 continue
-            later[key] = now + _LONGEST_REST  # unless the check sets another time
+            later[key] = now + LONGEST_REST  # unless the check sets another time
             with contained(ref):
                 count += await self._look_at_due(ref, key, now, later)
         self._later = later
@@ -270,7 +238,7 @@ class Reaper:
         """Look at the run of a due marker, and note when to look again; 1 if it was sent."""
         [state] = await self._reader.states([ref])
         if isinstance(state, UnreadableEntry):
-            self._set_apart(ref, state, now)
+            self._resender.set_apart(ref, state, now)
             return 0
         del later[key]
         if state is None:
@@ -299,9 +267,9 @@ class Reaper:
                 await self._store.put_new(due_marker(ref, due), b"")
             return 0
         await self._store.put_new(open_marker(ref), b"")
-        if state.owner is not None or self._rests(ref, now):
+        if state.owner is not None or self._resender.rests(ref, now):
             return 0
-        await self._send(ref, state, now)
+        await self._resender.send(ref, state, now)
         return 1
 
     async def _due_keys(self, now: datetime) -> list[str]:
@@ -314,60 +282,19 @@ class Reaper:
         return keys
 
     async def _send_again(self, refs: list[RunRef]) -> int:
-        held = await self._live.held([lease_name(ref) for ref in refs])
         now, count = self._clock.now(), 0
-        free = [ref for ref, taken in zip(refs, held, strict=True) if not taken]
-        due = [ref for ref in free if not self._rests(ref, now)]
-        for ref, state in zip(due, await self._reader.states(due), strict=True):
-            # A queued run may wait in a long queue, and a claimed run may be taken over only after
-            # its log has not grown for a lease. A run that has ended still needs its derived
-            # objects.
-            if isinstance(state, UnreadableEntry):
-                self._set_apart(ref, state, now)
-                continue
+        for ref, state in await self._resender.unattended(refs, now):
             if state is None:
                 with contained(ref):
                     await self._void(ref, open_marker(ref), now)
                 continue
-            if self._is_owned(ref, state, now):
-                continue
-            if state.end is None and (age := now - state.at) < self._lease:
-                # Until then it would be read at every sweep for nothing.
-                self._sent[ref] = _Hint(now, self._lease - age, -1)
-                continue
-            await self._send(ref, state, now)
+            await self._resender.send(ref, state, now)
             count += 1
             logger.info(
                 "A run was sent to the queue again",
                 extra={"action": "reaper.run_resent", **ref.log_fields()},
             )
         return count
-
-    def _is_owned(self, ref: RunRef, state: RunState, now: datetime) -> bool:
-        """Whether the log says that the owner still has the run.
-
-        The run is not read again before that time, because each read costs requests to the store.
-        """
-        free_at = state.free_at(self._lease)
-        if free_at is None or now >= free_at:
-            return False
-        self._sent[ref] = _Hint(now, free_at - now, -1)
-        return True
-
-    def _rests(self, ref: RunRef, now: datetime) -> bool:
-        hint = self._sent.get(ref)
-        return hint is not None and now - hint.at < hint.rest
-
-    async def _send(self, ref: RunRef, state: RunState, now: datetime) -> None:
-        """Send a run, with increasing intervals while it makes no progress.
-
-        Otherwise a long queue would fill with repeated messages for the same runs.
-        """
-        last, rest = self._sent.get(ref), self._lease
-        if last is not None and last.entries == state.entries:
-            rest = max(min(2 * last.rest, _LONGEST_REST), self._lease)
-        await self._dispatcher.send([ref])
-        self._sent[ref] = _Hint(now, rest, state.entries)
 
 
 async def _is_void(log: RunLog) -> bool:

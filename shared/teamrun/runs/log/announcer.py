@@ -119,9 +119,13 @@ class Notices:
         self.changed(ref, state, view=_may_change_status(entry))
 
     def changed(self, ref: RunRef, state: RunState, *, view: bool) -> None:
-        """Announce that a log has grown; with `view`, its state is shared too."""
+        """Announce that a log has grown; with `view`, its state is shared too.
+
+        Few clients read single items of a batch; the view of one is shared when it is read.
+        """
         if view:
-            self._add(("view", view_key(ref)), state)  # serialized when it is sent
+            if state.spec.batch is None:
+                self._add(("view", view_key(ref)), state)  # serialized when it is sent
             if state.status in _RESTS:
                 self._add((rest_topic(ref), 0), GROWN)
         # One notice stands for several, but not across a piece of text: subscribers must receive

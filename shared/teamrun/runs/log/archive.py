@@ -148,7 +148,14 @@ async def write_events(store: ObjectStore, log: RunLog, state: RunState) -> None
 Duty = Callable[[ObjectStore, RunLog, RunState], Awaitable[None]]
 """A step to perform after the end of a run. It may be performed twice, so it must be idempotent."""
 
-DUTIES: tuple[Duty, ...] = (write_result,)
+
+async def _write_result(store: ObjectStore, log: RunLog, state: RunState) -> None:
+    """Write the result, but not that of an item of a batch: the batch has it."""
+    if state.spec.batch is None:
+        await write_result(store, log, state)
+
+
+DUTIES: tuple[Duty, ...] = (_write_result,)
 """The steps to perform after the end of every run, in this order."""
 
 

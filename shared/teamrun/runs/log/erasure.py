@@ -14,12 +14,13 @@ from pydantic import BaseModel, ValidationError
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
-from teamrun.errors import DeliveryError, NotFound, RunNotFinished, UnreadableEntry
+from teamrun.errors import DeliveryError, NotFound, RunInBatch, RunNotFinished, UnreadableEntry
 from teamrun.live.base import Live
 from teamrun.runs.log.announcer import view_key
 from teamrun.runs.log.entries import DELETED, End, Entry
 from teamrun.runs.log.keys import (
     GONE,
+    batch_marker,
     due_marker,
     entry_key,
     entry_number,
@@ -67,6 +68,7 @@ class Erasure:
         Raises:
             RunNotFound: The run does not exist.
             RunNotFinished: The run has not ended.
+            RunInBatch: It belongs to a batch that has not ended.
             UnreadableEntry: The log of the run is unreadable.
             Unavailable: Storage does not respond; the deletion may be finished later.
         """
@@ -77,9 +79,22 @@ class Erasure:
                 "delete it.",
                 run_id=ref.run_id,
             )
+        await self._check_batch(ref, state)
         marker = gone_marker(ref)
         await self._store.put_new(marker, self._plan(ref, state).model_dump_json().encode())
         await self._resume(marker, ref)
+
+    async def _check_batch(self, ref: RunRef, state: RunState) -> None:
+        """Refuse a run whose batch has not ended: the batch would create it again."""
+        item = state.spec.batch
+        if item is None:
+            return
+        if await self._store.get_many([batch_marker(ref.tenant, item.batch_id)]) != [None]:
+            raise RunInBatch(
+                f"Run {ref.run_id!r} belongs to batch {item.batch_id!r}, which has not ended; "
+                "cancel the batch, or wait for its end, then delete the run.",
+                run_id=ref.run_id,
+            )
 
     async def sweep(self) -> None:
         """Finish interrupted deletions, and remove the last traces that are due.

@@ -5,16 +5,17 @@ was validated before.
 """
 
 import hashlib
-import os
-import time
 from datetime import UTC, datetime, timedelta
 
+from teamrun.core.ids import id_time, new_id
 from teamrun.core.refs import RunRef
 
 __all__ = [
+    "BATCHES",
     "GONE",
     "OPEN",
     "artifact_blob",
+    "batch_marker",
     "created_at",
     "due_folder",
     "due_marker",
@@ -45,6 +46,11 @@ __all__ = [
 OPEN = "open/"
 """The markers of runs that should be executed now, spread over 16 folders."""
 
+
+BATCHES = "batches/"
+"""The markers of batches that have not ended."""
+
+
 _IDLE = timedelta(hours=6)
 """How long a run may wait before the reaper checks it again."""
 
@@ -52,21 +58,13 @@ _LAST_MS = 10**13 - 1  # 13 digits of milliseconds reach the year 2286
 
 
 def new_run_id() -> str:
-    """A new run id: `run_` and a UUIDv7 (RFC 9562) in hexadecimal, sortable by time."""
-    ms = time.time_ns() // 1_000_000
-    tail = int.from_bytes(os.urandom(10), "big")
-    rand_a, rand_b = tail >> 68, tail & ((1 << 62) - 1)
-    value = (ms & ((1 << 48) - 1)) << 80 | 7 << 76 | rand_a << 64 | 2 << 62 | rand_b
-    return f"run_{value:032x}"
+    """A new run id, sortable by time."""
+    return new_id("run")
 
 
 def created_at(run_id: str) -> datetime:
     """When `new_run_id` made this id, to the millisecond; `datetime.min` for any other id."""
-    try:
-        ms = int(run_id.removeprefix("run_")[:12], 16)
-        return datetime.fromtimestamp(ms / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        return datetime.min.replace(tzinfo=UTC)
+    return id_time(run_id)
 
 
 def run_folder(ref: RunRef) -> str:
@@ -123,6 +121,11 @@ def events_key(ref: RunRef) -> str:
 def open_marker(ref: RunRef) -> str:
     """The marker of a run that should be executed now."""
     return f"{OPEN}{hashlib.sha256(ref.run_id.encode()).hexdigest()[2]}/{ref}"
+
+
+def batch_marker(tenant: str, batch_id: str) -> str:
+    """The marker of a batch that has not ended."""
+    return f"{BATCHES}{tenant}.{batch_id}"
 
 
 def list_folder(tenant: str) -> str:

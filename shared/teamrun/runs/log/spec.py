@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from teamrun.components.definitions.base import TeamDefinition
+from teamrun.dispatch.queues import Queue
 from teamrun.messages.construct import made
 from teamrun.messages.recordable import encodable, recordable
 from teamrun.runs.log.limits import Limits
@@ -14,6 +15,7 @@ __all__ = [
     "BEHAVIOUR",
     "ForkPoint",
     "InputMessage",
+    "ItemRef",
     "JsonData",
     "Metadata",
     "Retry",
@@ -105,6 +107,23 @@ class ForkPoint(BaseModel):
     after_seq: int
 
 
+class ItemRef(BaseModel):
+    """The item of a batch that a run executes."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    batch_id: str
+    index: int
+    """The position of the item in the input, from 0."""
+    position: int
+    """The position of the item in the round, from 0."""
+    round: int = 1
+    """The round of the batch; each retry of failed items begins one."""
+    custom_id: str
+    queue: Queue = Queue.BATCH
+    """The queue of the batch's runs."""
+
+
 class RunSpec(BaseModel):
     """Everything that determines what a run does, pinned when it is accepted; never a secret."""
 
@@ -136,6 +155,8 @@ class RunSpec(BaseModel):
     parent_run_id: str | None = None
     """The run that this one is a retry or a fork of."""
     forked_from: ForkPoint | None = None
+    batch: ItemRef | None = None
+    """The item of a batch that this run executes."""
     created_at: datetime
     request_hash: str
     """`request_digest` of the request, to recognize a repeated request."""
@@ -154,3 +175,8 @@ class RunSpec(BaseModel):
             for name, value in vars(self).items()
         }
         return made(RunSpec, shared)
+
+    @property
+    def queue(self) -> Queue:
+        """The queue on which workers are asked to execute the run."""
+        return Queue.INTERACTIVE if self.batch is None else self.batch.queue

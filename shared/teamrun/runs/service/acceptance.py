@@ -171,6 +171,7 @@ class Acceptance:
                 "deadline": _ahead(spec.deadline, record.at),
                 "request_hash": record.request_hash,
                 "parent_run_id": parent.run_id,
+                "batch": None,
             }
             log, shared = self._log(ref), None
             if prefix:

@@ -119,8 +119,8 @@ class RunRequest(BaseModel):
         return self
 
 
-def check_limits(limits: Limits, definition: TeamDefinition) -> None:
-    """Refuse a limit of an agent that the team does not have.
+def check_limits(limits: Limits, definition: TeamDefinition, *, at: str = "/limits") -> None:
+    """Refuse a limit of an agent that the team does not have; `at` points to the limits.
 
     Raises:
         DefinitionError: There is one; has `pointer`.
@@ -131,7 +131,7 @@ def check_limits(limits: Limits, definition: TeamDefinition) -> None:
             raise DefinitionError(
                 f"The team has no agent {name!r}.{did_you_mean(name, known)} Limits can name "
                 f"{listed(known)}.",
-                pointer=pointer("/limits/agents", name),
+                pointer=pointer(f"{at}/agents", name),
                 code="unknown_agent",
             )
 

@@ -17,12 +17,13 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import ArtifactNotFound, NotFound
 from teamrun.live.base import Live
-from teamrun.runs.log.archive import DUTIES, Duty, conclude
+from teamrun.runs.log.archive import DUTIES, Duty, conclude, write_result
 from teamrun.runs.log.blobs import stream_blob
 from teamrun.runs.log.entries import ArtifactRecord, CancelMode
 from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import result_key
 from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.reader import RunReader, not_found, run_ref
 from teamrun.runs.log.result import RunResult
@@ -172,11 +173,17 @@ class RunService:
         result = await self._stored_result(ref)
         if result is None:  # missing or damaged: it is derived from the log
             async with self._reader.unless_erased(ref):
-                await conclude(self._store, self._reader.log(ref), state, duties=self._duties)
+                await self._derive(self._reader.log(ref), state)
             result = await self._stored_result(ref)
         if result is None:  # deleted in the meantime
             raise not_found(ref)
         return result
+
+    async def _derive(self, log: RunLog, state: RunState) -> None:
+        if state.spec.batch is None:
+            await conclude(self._store, log, state, duties=self._duties)
+        else:
+            await write_result(self._store, log, state)
 
     async def _stored_result(self, ref: RunRef) -> RunResult | None:
         with contextlib.suppress(NotFound, pydantic.ValidationError):

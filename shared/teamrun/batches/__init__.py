@@ -1,0 +1,1 @@
+"""Many runs of one team as a single durable object."""

@@ -1,0 +1,243 @@
+"""Drives one batch: starts items, stores results of blocks together, and writes what is decided.
+
+Any process may do this, and several at once: an entry of the batch's log exists once, and an item's
+run has the same id whoever creates it. A process that stops anywhere leaves nothing that another
+one cannot go on from.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from teamrun.batches.chunks import StoredItems
+from teamrun.batches.decisions import decide, full_blocks
+from teamrun.batches.done import tally_of
+from teamrun.batches.entries import End, Settled
+from teamrun.batches.keys import item_run_id, live_marker, results_key
+from teamrun.batches.log import BatchLog
+from teamrun.batches.progress import Progress, read_progress
+from teamrun.batches.spec import Place, item_spec
+from teamrun.batches.state import BatchState, Round
+from teamrun.core.clock import Clock
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.base import Dispatcher
+from teamrun.errors import DeliveryError
+from teamrun.runs.engine.resender import LONGEST_REST, Resender
+from teamrun.runs.log.entries import Accepted
+from teamrun.runs.log.events import accepted_event
+from teamrun.runs.log.log import LogObserver, RunLog
+from teamrun.runs.log.state import RunState
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["BatchDriver", "CancelRun"]
+
+logger = logging.getLogger(__name__)
+
+_BLOCKS = 10
+"""Blocks whose results are stored in one step."""
+
+_TOGETHER = 50
+
+CancelRun = Callable[[RunRef, str | None], Awaitable[object]]
+"""Cancels a run, unless it has ended."""
+
+
+class BatchDriver:
+    """Drives one batch in one process.
+
+    Args:
+        store: The store.
+        log: The log of the batch.
+        dispatcher: The queue of runs.
+        resender: Finds items that no worker has.
+        cancel: Cancels the run of an item.
+        observers: The observers of run logs in this process.
+        clock: The clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        log: BatchLog,
+        dispatcher: Dispatcher,
+        resender: Resender,
+        cancel: CancelRun,
+        observers: Sequence[LogObserver],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._dispatcher = dispatcher
+        self._resender = resender
+        self._cancel = cancel
+        self._observers = observers
+        self._clock = clock
+        self._state: BatchState | None = None
+        self._items: StoredItems | None = None
+        self._created = (0, 0)
+        """The round, and how many of its items are known to exist."""
+        self._waiting = set[int]()
+        """The positions of items that wait for a person."""
+        self._cancelled = set[int]()
+
+    def waits(self, number: int, position: int) -> None:
+        """Note that an item waits for a person."""
+        if self._state is not None and self._state.round.number == number:
+            self._waiting.add(position)
+
+    async def step(self) -> bool:
+        """Do what is due now; returns whether the batch has ended.
+
+        Raises:
+            BatchNotFound: There is no such batch.
+            StorageError: Storage refuses something, or does not respond.
+        """
+        progress = await self._read()
+        while True:
+            state = progress.state
+            settled = await self._settle(progress)
+            await self._create(progress)
+            due = decide(
+                progress,
+                settled=settled,
+                waiting=len(self._waiting & set(progress.in_flight)),
+                now=self._clock.now(),
+            )
+            if due is None:
+                break
+            if await self._log.append(state, due.body, due.events):
+                await self._log.put_snapshot(state, always=isinstance(due.body, End))
+            # Whoever was first: everything is read and decided again.
+            progress = await self._read()
+        await self._store.delete_many(progress.stale)
+        if state.end is not None:
+            return await self._leave(state)
+        if state.cancel is not None:
+            await self._cancel_items(progress)
+        return False
+
+    async def attend(self) -> None:
+        """Send items again that no worker has.
+
+        Raises:
+            DeliveryError: The queue or the live state cannot be reached.
+            StorageError: Storage refuses something, or does not respond.
+        """
+        progress, now = await self._read(), self._clock.now()
+        await self._resender.begin(now)
+        indices = await self._indices(progress.state.round)
+        number = progress.state.round.number
+        positions = [each for each in progress.in_flight if each not in self._waiting]
+        refs = {self._ref(number, indices[each]): each for each in positions}
+        self._resender.keep(refs.keys())
+        for ref, state in await self._resender.unattended([*refs], now):
+            if state is None:
+                await self._create_items(progress, [refs[ref]])
+            elif state.actions or state.is_paused:
+                self._waiting.add(refs[ref])
+            elif state.is_waiting(now):  # a marker wakes it
+                self._resender.rest(ref, now, LONGEST_REST)
+            else:
+                await self._resender.send(ref, state, now)
+
+    async def _read(self) -> Progress:
+        progress = await read_progress(self._store, self._log, self._state)
+        if self._state is None:
+            self._items = StoredItems(self._store, self._log.ref, progress.state.spec)
+        self._state = progress.state
+        if self._created[0] != progress.state.round.number:
+            self._created = (progress.state.round.number, 0)
+            self._waiting.clear()
+            self._cancelled.clear()
+        return progress
+
+    async def _settle(self, progress: Progress) -> list[Settled]:
+        """Store the results of blocks whose items have all ended."""
+        state, found = progress.state, list[Settled]()
+        for block in full_blocks(progress, _BLOCKS):
+            items = [progress.done[position] for position in state.positions(block)]
+            lines = await self._store.get_many([item.key for item in items])
+            if None in lines:  # another process has settled the block, and removed them
+                continue
+            data = b"".join(line + b"\n" for line in lines if line is not None)
+            key = results_key(self._log.ref, state.round.number, block)
+            await self._store.put(key, data)
+            found.append(Settled(block=block, tally=tally_of(items), size=len(data)))
+        return found
+
+    async def _create(self, progress: Progress) -> None:
+        """Create the runs of all items that have started, also those of another process."""
+        number, created = self._created
+        fed = progress.state.round.fed
+        if created < fed:
+            settled, block = progress.state.round.settled, progress.state.spec.block
+            positions = (
+                position
+                for position in range(created, fed)
+                if position not in progress.done and position // block not in settled
+            )
+            await self._create_items(progress, positions)
+            self._created = (number, fed)
+
+    async def _create_items(self, progress: Progress, positions: Iterable[int]) -> None:
+        wanted = list(positions)
+        for start in range(0, len(wanted), _TOGETHER):
+            part = wanted[start : start + _TOGETHER]
+            made = await asyncio.gather(*(self._create_item(progress, each) for each in part))
+            refs = [ref for ref in made if ref is not None]
+            try:
+                if refs:
+                    await self._dispatcher.send(refs, queue=progress.state.spec.queue)
+            except DeliveryError as error:
+                logger.warning(
+                    "Items of a batch could not be sent to the queue; they will be sent later",
+                    extra={
+                        "action": "batch.send_failed",
+                        "tenant": self._log.ref.tenant,
+                        "batch_id": self._log.ref.batch_id,
+                        "error": str(error),
+                    },
+                )
+
+    async def _create_item(self, progress: Progress, position: int) -> RunRef | None:
+        """Write entry 0 of an item's run; None if it exists."""
+        state, items = progress.state, self._items
+        assert items is not None
+        index = (await self._indices(state.round))[position]
+        ref = self._ref(state.round.number, index)
+        place = Place(round=state.round.number, position=position, index=index)
+        item = await items.get(index)
+        spec = item_spec(state.spec, item, ref, place, at=self._clock.now())
+        log = RunLog(self._store, ref, writer="batch", clock=self._clock, observers=self._observers)
+        run = RunState.initial(spec, spec.created_at)
+        is_new = await log.append(run, Accepted(spec=spec), [accepted_event(spec)], epoch=0)
+        return ref if is_new else None
+
+    async def _cancel_items(self, progress: Progress) -> None:
+        signal, number = progress.state.cancel, progress.state.round.number
+        assert signal is not None
+        indices = await self._indices(progress.state.round)
+        todo = [each for each in progress.in_flight if each not in self._cancelled]
+        for start in range(0, len(todo), _TOGETHER):
+            part = todo[start : start + _TOGETHER]
+            refs = [self._ref(number, indices[position]) for position in part]
+            await asyncio.gather(*(self._cancel(ref, signal.reason) for ref in refs))
+            self._cancelled.update(part)
+
+    async def _leave(self, state: BatchState) -> bool:
+        """Delete the marker of a batch that has ended, unless a retry has begun since."""
+        marker = live_marker(self._log.ref)
+        await self._store.delete(marker)
+        if await self._log.read_on(state):
+            await self._store.put_new(marker, b"")
+            return False
+        return True
+
+    async def _indices(self, current: Round) -> "range | list[int]":
+        assert self._items is not None
+        return await self._items.indices(current)
+
+    def _ref(self, number: int, index: int) -> RunRef:
+        ref = self._log.ref
+        return RunRef(ref.tenant, item_run_id(ref, number, index))

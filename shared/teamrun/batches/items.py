@@ -1,0 +1,173 @@
+"""The items of a batch: from the lines of a file to checked items, or to problems with a line."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple, cast
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from teamrun.batches.lines import MAX_LINE_BYTES, Line, numbered_lines
+from teamrun.batches.requests import MAX_ITEMS, BatchItem
+from teamrun.batches.rows import Row, Template, rows
+from teamrun.batches.spec import StoredItem
+from teamrun.components.reading.problems import pointer
+from teamrun.errors import DefinitionError, InvalidItems
+from teamrun.json_types import JsonObject
+from teamrun.runs.service.requests import Overrides
+from teamrun.validation import misfits
+
+__all__ = ["Choice", "Chosen", "Items", "Problem", "items_of_csv", "items_of_jsonl"]
+
+
+class Problem(NamedTuple):
+    """Why a line is no item."""
+
+    line: int
+    code: str
+    detail: str
+    custom_id: str | None = None
+
+    def as_json(self) -> JsonObject:
+        """The form in answers and in `invalid.jsonl`."""
+        return {**self._asdict()}
+
+
+class Numbered(NamedTuple):
+    """An item and its line."""
+
+    line: int
+    item: BatchItem
+
+
+Parsed = Numbered | Problem
+
+
+class Chosen(NamedTuple):
+    """What the overrides of an item select."""
+
+    variant: int
+    temperature: float | None
+
+
+Choice = Callable[[Overrides | None], Chosen]
+"""Selects the team of an item. Raises `DefinitionError` for an unknown model."""
+
+
+class Items:
+    """Checks items one after the other: names that are unique, models that exist, a bound.
+
+    Args:
+        choose: Selects the team of an item.
+    """
+
+    def __init__(self, choose: Choice) -> None:
+        self._choose = choose
+        self._seen = set[bytes]()
+        self.count = 0
+        """The number of valid items."""
+        self.invalid = 0
+        """The number of invalid ones."""
+
+    def check(self, parsed: Parsed) -> StoredItem | Problem:
+        """The item as it is stored, or why it is invalid.
+
+        Raises:
+            InvalidItems: There are too many items.
+        """
+        found = parsed if isinstance(parsed, Problem) else self._stored(parsed)
+        if isinstance(found, Problem):
+            self.invalid += 1
+        else:
+            self.count += 1
+        if self.count + self.invalid > MAX_ITEMS:
+            detail = f"The batch has more than {MAX_ITEMS} lines; divide it into several."
+            line = parsed.line
+            problem = Problem(line, "too_many_items", detail)
+            raise InvalidItems(detail, problems=[problem.as_json()])
+        return found
+
+    def _stored(self, numbered: Numbered) -> StoredItem | Problem:
+        line, item = numbered
+        custom_id = item.custom_id or str(self.count + 1)
+        digest = hashlib.blake2b(custom_id.encode(), digest_size=16).digest()
+        if digest in self._seen:
+            detail = f"custom_id {custom_id!r} is used by an earlier item; give each its own."
+            return Problem(line, "duplicate_custom_id", detail, custom_id)
+        try:
+            chosen = self._choose(item.overrides)
+        except DefinitionError as error:
+            return Problem(line, error.code, error.message, custom_id)
+        self._seen.add(digest)
+        return StoredItem.model_construct(
+            custom_id=custom_id,
+            input=item.input,
+            variant=chosen.variant,
+            temperature=chosen.temperature,
+            metadata=item.metadata,
+        )
+
+
+async def items_of_jsonl(chunks: AsyncIterator[bytes]) -> AsyncIterator[Sequence[Parsed]]:
+    """The items of a file with a JSON object per line; blank lines are skipped.
+
+    Raises:
+        InvalidItems: The file as a whole cannot be read.
+    """
+    async for lines in numbered_lines(chunks):
+        yield [_item_of(line) for line in lines if line.data is None or line.data.strip()]
+
+
+def _item_of(line: Line) -> Parsed:
+    if line.data is None:
+        detail = f"The line has more than {MAX_LINE_BYTES} bytes."
+        return Problem(line.number, "line_too_long", detail)
+    try:
+        return Numbered(line.number, BatchItem.model_validate_json(line.data))
+    except ValidationError as error:
+        return _problem(line.number, line.data, error)
+
+
+def _problem(number: int, data: bytes, error: ValidationError) -> Problem:
+    try:
+        value: object = from_json(data, allow_inf_nan=False)
+    except ValueError as fault:
+        return Problem(number, "invalid_json", f"The line is not JSON in UTF-8: {fault}.")
+    first, *others = misfits(error, value)
+    what = f"`{pointer('', *first.path)[1:]}`" if first.path else "The line"
+    more = f" ({len(others)} more)" if others else ""
+    fields = cast("JsonObject", value) if isinstance(value, dict) else {}
+    custom_id = fields.get("custom_id")
+    name = custom_id[:256] if isinstance(custom_id, str) else None
+    return Problem(number, "invalid_item", f"{first.sentence(what)}{more}", name)
+
+
+async def items_of_csv(
+    chunks: AsyncIterator[bytes], template: str | None
+) -> AsyncIterator[Sequence[Parsed]]:
+    """The items of a CSV file with a header.
+
+    The column `custom_id` names the items, if there is one.
+
+    Args:
+        chunks: The file.
+        template: The task of a row; by default its column `input`.
+
+    Raises:
+        InvalidItems: The file as a whole cannot be read, or the template does not match it.
+    """
+    filled = Template("{input}" if template is None else template)
+    async for batch in rows(numbered_lines(chunks), filled.check):
+        yield [_item_of_row(row, filled) for row in batch]
+
+
+def _item_of_row(row: Row, template: Template) -> Parsed:
+    if row.values is None:
+        return Problem(row.number, "invalid_row", f"In this row, {row.fault}.")
+    custom_id = row.values.get("custom_id") or None
+    task = {"custom_id": custom_id, "input": template.filled(row.values)}
+    try:
+        return Numbered(row.number, BatchItem.model_validate(task))
+    except ValidationError as error:
+        text = misfits(error, task)[0].sentence("`custom_id`")
+        return Problem(row.number, "invalid_item", text, custom_id and custom_id[:256])

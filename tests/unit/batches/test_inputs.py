@@ -1,0 +1,234 @@
+"""Files of items: what is accepted, and what is refused with a line and a reason."""
+
+import codecs
+import gzip
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.support.batches import Batches, jsonl, pieces
+from tests.support.runs import TENANT
+
+from teamrun.batches import items as items_module
+from teamrun.batches.chunks import StoredItems
+from teamrun.batches.keys import BatchRef, part_key, upload_marker
+from teamrun.batches.lines import MAX_LINE_BYTES
+from teamrun.batches.log import BatchLog
+from teamrun.batches.requests import BatchRequest
+from teamrun.batches.resources import Batch
+from teamrun.core.ids import derived_id
+from teamrun.errors import FileNotFound, FileTooLarge, InvalidItems, UsageError
+
+
+async def inputs(batches: Batches, batch: Batch) -> list[tuple[str, object]]:
+    ref = BatchRef(TENANT, batch.id)
+    log = BatchLog(batches.store, ref, writer="test", clock=batches.cluster.clock)
+    stored = StoredItems(batches.store, ref, (await log.existing()).spec)
+    found = [await stored.get(index) for index in range(batch.counts.total)]
+    return [(item.custom_id, item.input) for item in found]
+
+
+@dataclass(frozen=True)
+class Good:
+    id: str
+    data: bytes
+    inputs: list[tuple[str, object]]
+    name: str = "tasks.jsonl"
+    template: str | None = None
+
+
+GOOD = [
+    Good("plain", jsonl({"custom_id": "a", "input": "x"}), [("a", "x")]),
+    Good("no names", jsonl({"input": "x"}, {"input": "y"}), [("1", "x"), ("2", "y")]),
+    Good("byte order mark", codecs.BOM_UTF8 + jsonl({"input": "x"}), [("1", "x")]),
+    Good("CRLF", b'{"input": "x"}\r\n{"input": "y"}\r\n', [("1", "x"), ("2", "y")]),
+    Good(
+        "empty lines", b'\n\n{"input": "x"}\n  \n\r\n{"input": "y"}\n\n', [("1", "x"), ("2", "y")]
+    ),
+    Good("no last line break", b'{"input": "x"}\n{"input": "y"}', [("1", "x"), ("2", "y")]),
+    Good("unicode", '{"custom_id": "ключ", "input": "日本 🚀"}\n'.encode(), [("ключ", "日本 🚀")]),
+    Good("escapes", rb'{"input": "\ud83d\ude80 \u0000 \n"}', [("1", "🚀 \x00 \n")]),
+    Good("a megabyte", jsonl({"input": "é" * 524_288}), [("1", "é" * 524_288)]),
+    Good("CSV", b"custom_id,input\na,x\nb,y\n", [("a", "x"), ("b", "y")], name="t.csv"),
+    Good("capital CSV", b"INPUT,input\na,x\n", [("1", "x")], name="T.CSV"),
+    Good(
+        "CSV template",
+        b'title,body\r\nOne,"a, ""b""\r\n\r\nc"\r\n',
+        [("1", 'Summarise One: a, "b"\n\nc {x}')],
+        name="t.csv",
+        template="Summarise {title}: {body} {{x}}",
+    ),
+    Good(
+        "CSV of a spreadsheet", b"\xef\xbb\xbfid;input\r\n1;x\r\n\r\n", [("1", "x")], name="t.csv"
+    ),
+    Good("tabs", b"id\tinput\n1\tx\n", [("1", "x")], name="t.csv"),
+    Good("large CSV value", b"input\n" + b"x" * 200_000, [("1", "x" * 200_000)], name="t.csv"),
+]
+
+
+@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.id)
+@pytest.mark.parametrize("size", [7, 1 << 20])
+async def test_input_is_accepted(case: Good, size: int) -> None:
+    batches = Batches()
+    file = await batches.service.files.upload(
+        TENANT, pieces(case.data, max(size, len(case.data) // 10_000)), name=case.name, limit=10**8
+    )
+
+    more = {} if case.template is None else {"input_template": case.template}
+    batch = await batches.submit_file(case.data, name=case.name, **more)
+
+    assert await inputs(batches, batch) == case.inputs
+    assert file.size == len(case.data)
+
+
+@dataclass(frozen=True)
+class Bad:
+    id: str
+    data: bytes
+    problems: list[tuple[int, str]]
+    name: str = "tasks.jsonl"
+    template: str | None = None
+
+
+OK = '{"input": "x"}'
+
+BAD = [
+    Bad("empty", b"", [(1, "empty_file")]),
+    Bad("only blank lines", b"\n \n", [(1, "empty_file")]),
+    Bad("not JSON", jsonl(OK, "{nope}", OK), [(2, "invalid_json")]),
+    Bad("truncated", jsonl(OK) + b'{"input": "x', [(2, "invalid_json")]),
+    Bad("not an object", jsonl("[1]"), [(1, "invalid_item")]),
+    Bad("no input", jsonl({"custom_id": "a"}), [(1, "invalid_item")]),
+    Bad("unknown field", jsonl({"input": "x", "inputs": 1}), [(1, "invalid_item")]),
+    Bad("lone surrogate name", rb'{"custom_id": "\ud800", "input": "x"}', [(1, "invalid_json")]),
+    Bad("not UTF-8", jsonl(OK) + b'{"input": "\xe9"}', [(2, "invalid_json")]),
+    Bad(
+        "duplicates",
+        jsonl({"custom_id": "a", "input": "x"}, OK, {"custom_id": "a", "input": "y"}),
+        [(3, "duplicate_custom_id")],
+    ),
+    Bad(
+        "a name that is a position",
+        jsonl({"custom_id": "2", "input": "x"}, OK),
+        [(2, "duplicate_custom_id")],
+    ),
+    Bad(
+        "unknown model", jsonl({"input": "x", "overrides": {"model": "n"}}), [(1, "unknown_model")]
+    ),
+    Bad("too long", jsonl(OK, {"input": "x" * MAX_LINE_BYTES}, OK), [(2, "line_too_long")]),
+    Bad("gzip", gzip.compress(jsonl(OK)), [(1, "compressed_file")]),
+    Bad("UTF-16", OK.encode("utf-16"), [(1, "wrong_encoding")]),
+    Bad("UTF-16 without a mark", OK.encode("utf-16-le"), [(1, "wrong_encoding")]),
+    Bad("UTF-32", OK.encode("utf-32"), [(1, "wrong_encoding")]),
+    Bad("a spreadsheet", b"PK\x03\x04 rest", [(1, "compressed_file")], name="t.csv"),
+    Bad("CSV without rows", b"input\n", [(1, "empty_file")], name="t.csv"),
+    Bad("empty CSV", b"", [(1, "empty_file")], name="t.csv"),
+    Bad("missing column", b"title\nx\n", [(1, "unknown_column")], name="t.csv"),
+    Bad("template names another", b"a\nx\n", [(1, "unknown_column")], name="t.csv", template="{b}"),
+    Bad("open brace", b"a\nx\n", [(1, "unpaired_brace")], name="t.csv", template="{a"),
+    Bad("two columns of a name", b"a,a\nx,y\n", [(1, "invalid_header")], name="t.csv"),
+    Bad("column without a name", b"input,\nx,y\n", [(1, "invalid_header")], name="t.csv"),
+    Bad("open quote in the header", b'"input\n', [(1, "invalid_header")], name="t.csv"),
+    Bad("values", b"input,b\nx,y\nz\n", [(3, "invalid_row")], name="t.csv"),
+    Bad("open quote", b'input\nx\n"y\nz\n', [(3, "invalid_row")], name="t.csv"),
+    Bad("Latin-1", b"input\nx\n\xe9\n", [(3, "invalid_row")], name="t.csv"),
+    Bad("template without CSV", jsonl(OK), [(0, "template_without_csv")], template="{a}"),
+]
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.id)
+async def test_input_is_refused_with_its_line(case: Bad) -> None:
+    batches = Batches()
+    more = {} if case.template is None else {"input_template": case.template}
+
+    with pytest.raises(InvalidItems) as caught:
+        await batches.submit_file(case.data, name=case.name, **more)
+
+    found = [(problem["line"], problem["code"]) for problem in caught.value.problems]
+    assert found == case.problems
+    assert await batches.store.list("batches/") == []
+    assert not [key for key in await batches.store.list("t/") if "/batches/" in key]
+
+
+async def test_invalid_lines_are_left_out_and_kept_as_errors() -> None:
+    batches = Batches()
+    data = jsonl({"custom_id": "a", "input": "x"}, "{nope}", {"custom_id": "b"}, OK)
+
+    batch = await batches.submit_file(data, on_invalid="skip")
+    ended = await batches.finish(batch)
+
+    assert (batch.skipped, ended.counts.completed) == (2, 2)
+    errors = await batches.errors(batch)
+    assert [(e["line"], e["code"], e["custom_id"]) for e in errors] == [
+        (2, "invalid_json", None),
+        (3, "invalid_item", "b"),
+    ]
+
+
+async def test_too_many_items_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(items_module, "MAX_ITEMS", 3)
+
+    with pytest.raises(InvalidItems) as caught:
+        await Batches().submit_file(jsonl(*[OK] * 4))
+
+    assert [(p["line"], p["code"]) for p in caught.value.problems] == [(4, "too_many_items")]
+
+
+async def test_a_file_that_does_not_exist_is_refused() -> None:
+    request = BatchRequest(team="team", input_file_id="file_none")
+    with pytest.raises(InvalidItems) as caught:
+        await Batches().service.submit(TENANT, request)
+
+    assert [problem["code"] for problem in caught.value.problems] == ["file_not_found"]
+
+
+async def test_files_are_listed_read_and_deleted() -> None:
+    files = Batches().service.files
+    data = b"x" * 20_000_000
+    first = await files.upload(TENANT, pieces(data), name="a", limit=10**9)
+    second = await files.upload(TENANT, pieces(b""), name=None, limit=10**9)
+
+    assert [file.id for file in (await files.list(TENANT, limit=9, after=None)).data] == [
+        second.id,
+        first.id,
+    ]
+    page = await files.list(TENANT, limit=1, after=None)
+    rest = await files.list(TENANT, limit=1, after=page.next_cursor)
+    assert [file.id for file in (*page.data, *rest.data)] == [second.id, first.id]
+    assert b"".join([chunk async for chunk in files.content(TENANT, first.id)]) == data
+    last = [chunk async for chunk in files.content(TENANT, first.id, start=19_999_990)]
+    assert b"".join(last) == b"x" * 10
+    await files.delete(TENANT, first.id)
+    with pytest.raises(FileNotFound):
+        await files.get(TENANT, first.id)
+    with pytest.raises(FileNotFound):
+        await files.get("other", second.id)
+    with pytest.raises(UsageError):
+        await files.list(TENANT, limit=1, after="nonsense")
+
+
+async def test_an_upload_that_fails_leaves_nothing() -> None:
+    batches = Batches()
+
+    with pytest.raises(FileTooLarge):
+        await batches.service.files.upload(TENANT, pieces(b"x" * 10**7), name=None, limit=9 * 10**6)
+
+    assert await batches.store.list("") == []
+
+
+async def test_parts_of_an_abandoned_upload_are_removed_after_a_day() -> None:
+    batches = Batches()
+    files = batches.service.files
+    kept = await files.upload(TENANT, pieces(b"x"), name=None, limit=10)
+    old = derived_id("file", datetime(2026, 1, 1, tzinfo=UTC))
+    for key in (upload_marker(TENANT, old), part_key(TENANT, old, 0)):
+        await batches.store.put_new(key, b"")
+    await batches.store.put_new(upload_marker(TENANT, kept.id), b"")
+
+    await files.sweep()
+    assert [key for key in await batches.store.list("") if old in key] == []
+    batches.cluster.clock.shift += timedelta(days=2)
+    await files.sweep()
+
+    assert await batches.store.list("uploads/") == []
+    assert (await files.get(TENANT, kept.id)).size == 1
