@@ -20,6 +20,7 @@ from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.runs.service.service import RunService
 from teamrun.validation import misfit_of
 from teamrun.version import VERSION
+from teamrun.webhooks.service import WebhookService
 from teamrun_api.auth import Keyring
 from teamrun_api.context import Api
 from teamrun_api.faults import InvalidParameter, MethodNotAllowed, RequestFault
@@ -38,10 +39,14 @@ from teamrun_api.routes import (
     files,
     forks,
     pages,
+    run_webhooks,
     runs,
     signals,
     system,
     teams,
+)
+from teamrun_api.routes import (
+    webhooks as webhook_routes,
 )
 from teamrun_api.settings import ApiSettings
 
@@ -58,6 +63,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     batches.router,
     files.router,
     teams.router,
+    webhook_routes.router,
+    run_webhooks.router,
     system.router,
     pages.router,
 )
@@ -76,6 +83,7 @@ def create_app(
     *,
     service: RunService,
     batches: BatchService,
+    webhooks: WebhookService,
     settings: ApiSettings,
     checks: Mapping[str, Check] | None = None,
     live: bool = True,
@@ -86,6 +94,7 @@ def create_app(
     Args:
         service: Executes the requests about runs and teams.
         batches: Executes the requests about batches and files.
+        webhooks: Executes the requests about webhooks.
         settings: Keys and limits.
         checks: The checks of readiness, by the names shown to clients.
         live: Whether notifications of workers reach this process.
@@ -94,6 +103,7 @@ def create_app(
     api = Api(
         service=service,
         batches=batches,
+        webhooks=webhooks,
         settings=settings,
         keyring=Keyring(settings.api_keys),
         metrics=Metrics(version=VERSION, runs=run_metrics),

@@ -4,13 +4,14 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from teamrun_api.faults import MissingScope, Unauthenticated
-from teamrun_api.settings import ApiKey
+from teamrun_api.settings import ApiKey, Scope
 
 __all__ = ["LOCAL", "Caller", "Keyring"]
 
-ALL_SCOPES = frozenset({"runs:read", "runs:write", "teams:read"})
+ALL_SCOPES: frozenset[str] = frozenset(get_args(Scope))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,12 @@
 
 import re
 
-__all__ = ["blob_tag", "matches", "revision_tag"]
+from teamrun.errors import PreconditionFailed
+from teamrun_api.faults import PreconditionRequired
 
+__all__ = ["blob_tag", "matches", "revision_tag", "version_in", "version_tag"]
+
+_VERSION = re.compile(r'"v(\d{1,6})"')
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
@@ -15,6 +19,31 @@ def revision_tag(revision: int) -> str:
 def blob_tag(sha256: str) -> str:
     """The entity tag of a file by the digest of its bytes."""
     return f'"{sha256}"'
+
+
+def version_tag(version: int) -> str:
+    """The entity tag of a resource at a version."""
+    return f'"v{version}"'
+
+
+def version_in(if_match: str | None) -> int | None:
+    """The version that an `If-Match` header requires (RFC 9110, 13.1.1); None if any will do.
+
+    Raises:
+        PreconditionRequired: There is no such header.
+        PreconditionFailed: It names no version, so none can match.
+    """
+    if if_match is None:
+        raise PreconditionRequired(
+            "Send If-Match with the ETag of the resource, so that no other change is lost; "
+            "`If-Match: *` changes any version."
+        )
+    if if_match.strip() == "*":
+        return None
+    found = _VERSION.fullmatch(if_match.strip())
+    if found is None:
+        raise PreconditionFailed("If-Match is not an ETag of the resource; read it again.")
+    return int(found[1])
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:

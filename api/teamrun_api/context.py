@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from teamrun.batches.service import BatchService
 from teamrun.runs.service.service import RunService
+from teamrun.webhooks.service import WebhookService
 from teamrun_api.auth import Caller, Keyring
 from teamrun_api.disconnect import while_present
 from teamrun_api.faults import InvalidIdempotencyKey, RequestFault
@@ -32,6 +33,7 @@ class Api:
 
     service: RunService
     batches: BatchService
+    webhooks: WebhookService
     settings: ApiSettings
     keyring: Keyring
     metrics: Metrics
@@ -69,6 +71,11 @@ class Call:
     def batches(self) -> BatchService:
         """The service of batches and files."""
         return self.api.batches
+
+    @property
+    def webhooks(self) -> WebhookService:
+        """The service of webhooks."""
+        return self.api.webhooks
 
     def link(self, path: str) -> str:
         """The URL of a path of this API, as clients reach it through a proxy."""

@@ -13,6 +13,7 @@ from teamrun_api.problems import MEDIA_TYPE, status_of, title_of
 __all__ = [
     "BODY",
     "IDEMPOTENCY_KEY",
+    "IF_MATCH",
     "IF_NONE_MATCH",
     "LAST_EVENT_ID",
     "OPEN",
@@ -94,6 +95,11 @@ IF_NONE_MATCH = _header_parameter(
     "If-None-Match",
     "An `ETag`; if the resource has not changed since, the answer is 304.",
     {"examples": ['"r7"']},
+)
+IF_MATCH = _header_parameter(
+    "If-Match",
+    "The `ETag` of the resource that the change is based on; `*` for any. Otherwise 428 or 412.",
+    {"examples": ['"v3"']},
 )
 LAST_EVENT_ID = _header_parameter(
     "Last-Event-ID",

@@ -13,13 +13,14 @@ from pydantic import AfterValidator
 from starlette.requests import Request
 
 from teamrun.core.refs import is_run_id
-from teamrun.errors import RunNotFound
+from teamrun.errors import EndpointNotFound, RunNotFound
 from teamrun_api.auth import LOCAL
 from teamrun_api.context import Call, api_of
 from teamrun_api.queries import check_query
 
 __all__ = [
     "AnyKey",
+    "EventId",
     "KeyAuth",
     "NoKey",
     "RunId",
@@ -27,6 +28,9 @@ __all__ = [
     "RunWriter",
     "TeamReader",
     "Wait",
+    "WebhookId",
+    "WebhookReader",
+    "WebhookWriter",
 ]
 
 
@@ -69,6 +73,8 @@ AnyKey = Annotated[Call, Security(_key, scopes=[])]
 RunReader = Annotated[Call, Security(_key, scopes=["runs:read"])]
 RunWriter = Annotated[Call, Security(_key, scopes=["runs:write"])]
 TeamReader = Annotated[Call, Security(_key, scopes=["teams:read"])]
+WebhookReader = Annotated[Call, Security(_key, scopes=["webhooks:read"])]
+WebhookWriter = Annotated[Call, Security(_key, scopes=["webhooks:write"])]
 
 
 def _of_known_form(run_id: str) -> str:
@@ -78,10 +84,27 @@ def _of_known_form(run_id: str) -> str:
     return run_id
 
 
+def _webhook(webhook_id: str) -> str:
+    if not is_run_id(webhook_id):
+        raise EndpointNotFound(f"There is no webhook {webhook_id[:80]!r}.")
+    return webhook_id
+
+
 RunId = Annotated[
     str,
     Path(description="The run's id.", examples=["run_01jd8v3m7q"]),
     AfterValidator(_of_known_form),
+]
+
+WebhookId = Annotated[
+    str,
+    Path(description="The webhook's id.", examples=["whe_01jd8v3m7q"], max_length=64),
+    AfterValidator(_webhook),
+]
+
+EventId = Annotated[
+    str,
+    Path(description="The event's id.", examples=["run_01jd8v3m7q-14"], max_length=128),
 ]
 
 Wait = Annotated[

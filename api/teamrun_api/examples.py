@@ -52,6 +52,72 @@ _SUBMIT_WITHIN: JsonObject = {
     "deadline": "2036-03-31T18:00:00Z",
 }
 
+_SUBMIT_WITH_WEBHOOK: JsonObject = {
+    **_SUBMIT,
+    "webhook": {
+        "url": "https://example.com/hooks/teamrun",
+        "events": ["run.completed", "run.failed", "run.input_required"],
+        "metadata": {"order": "4711"},
+    },
+}
+
+_DELIVERIES: JsonObject = {
+    "data": [
+        {
+            "event_id": f"{_ID}-14",
+            "event_type": "run.completed",
+            "webhook_id": "own",
+            "status": "delivered",
+            "tries": [
+                {
+                    "type": "run.completed",
+                    "at": "2026-03-31T08:00:04.110000Z",
+                    "duration_ms": 23,
+                    "status": 503,
+                    "error": "http_status",
+                    "next_at": "2026-03-31T08:00:09.400000Z",
+                },
+                {
+                    "type": "run.completed",
+                    "at": "2026-03-31T08:00:09.420000Z",
+                    "duration_ms": 18,
+                    "status": 200,
+                    "error": None,
+                    "next_at": None,
+                },
+            ],
+            "next_try_at": None,
+        }
+    ],
+    "next_cursor": None,
+    "has_more": False,
+}
+
+_WEBHOOK: JsonObject = {
+    "id": "whe_5f0c9a51d2b84e6f90a1b2c3d4e5f607",
+    "object": "webhook",
+    "url": "https://example.com/hooks/teamrun",
+    "events": ["run.completed", "run.failed", "run.input_required"],
+    "payload": "full",
+    "format": "standard",
+    "description": "Orders",
+    "metadata": {"service": "orders"},
+    "enabled": True,
+    "disabled_because": None,
+    "disabled_at": None,
+    "failing_since": None,
+    "old_secret_until": None,
+    "version": 1,
+    "created_at": "2026-03-31T08:00:00.000000Z",
+    "updated_at": "2026-03-31T08:00:00.000000Z",
+}
+
+_SECRET: JsonObject = {
+    "object": "webhook_secret",
+    "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "old_secret_until": None,
+}
+
 _RUN_QUEUED: JsonObject = {
     "id": _ID,
     "object": "run",
@@ -241,7 +307,20 @@ EXAMPLES: JsonObject = {
     "Answer": _ANSWER,
     "Artifacts": _ARTIFACTS,
     "Cancel": _CANCEL,
+    "CreateWebhook": {
+        "url": _WEBHOOK["url"],
+        "events": _WEBHOOK["events"],
+        "description": "Orders",
+        "metadata": {"service": "orders"},
+    },
+    "Deliveries": _DELIVERIES,
+    "Delivery": _DELIVERIES["data"][0],
     "EventLines": _EVENT_LINES,
+    "EventTypes": {
+        "data": [{"type": "run.completed", "description": "The team of a run has stopped."}],
+        "next_cursor": None,
+        "has_more": False,
+    },
     "EventStream": _EVENT_STREAM,
     "Events": _EVENTS,
     "File": "(the bytes of the file)",
@@ -278,11 +357,40 @@ EXAMPLES: JsonObject = {
     "RunRetried": _RUN_CHILD,
     "RunRunning": _RUN_RUNNING,
     "Runs": _RUNS,
+    "Redeliver": {"since": "2026-03-31T08:00:00Z", "which": "undelivered"},
+    "Redelivered": {"redelivered": 17, "next_cursor": None, "has_more": False},
+    "RotateSecret": {"overlap_seconds": 86_400},
+    "Secret": _SECRET,
+    "SecretRotated": {**_SECRET, "old_secret_until": "2026-04-01T08:00:00.000000Z"},
     "Submit": _SUBMIT,
+    "SubmitWithWebhook": _SUBMIT_WITH_WEBHOOK,
     "SubmitWithin": _SUBMIT_WITHIN,
     "Team": _TEAM,
+    "Test": {"type": "run.completed"},
+    "Tested": {
+        "event_id": f"{_WEBHOOK['id']}-test_1f0c9a51d2b84e6f90a1b2c3d4e5f607",
+        "is_accepted": True,
+        "request": {
+            "type": "run.completed",
+            "at": "2026-03-31T08:00:09.420000Z",
+            "duration_ms": 18,
+            "status": 200,
+            "error": None,
+            "next_at": None,
+        },
+    },
+    "UpdateWebhook": {"events": ["run.*"], "enabled": True},
     "Teams": _TEAMS,
     "Validate": _VALIDATE,
     "Validation": _VALIDATION,
+    "Webhook": _WEBHOOK,
+    "WebhookCreated": {**_WEBHOOK, "secret": _SECRET["secret"]},
+    "WebhookRotated": {
+        **_WEBHOOK,
+        "version": 2,
+        "old_secret_until": "2026-04-01T08:00:00.000000Z",
+        "secret": _SECRET["secret"],
+    },
+    "Webhooks": {"data": [_WEBHOOK], "next_cursor": None, "has_more": False},
 }
 """By their names in the document."""

@@ -11,6 +11,7 @@
       InvalidBody              a field of the body is invalid
       InvalidParameter         a query parameter, path part or header is invalid
         InvalidIdempotencyKey  not 1 to 255 printable ASCII characters
+      PreconditionRequired     a change needs `If-Match`
       NotAcceptable            no representation that `Accept` allows
       InvalidRequest           not HTTP/1.1
       AmbiguousLength          the body's length is given in two ways
@@ -44,6 +45,7 @@ __all__ = [
     "NotAcceptable",
     "NotReady",
     "OriginNotAllowed",
+    "PreconditionRequired",
     "RequestFault",
     "RequestTimeout",
     "RouteNotFound",
@@ -130,6 +132,12 @@ class InvalidIdempotencyKey(InvalidParameter):
     """The Idempotency-Key is not 1 to 255 printable ASCII characters."""
 
     code = "invalid_idempotency_key"
+
+
+class PreconditionRequired(UsageError):
+    """The change needs the header If-Match, with the ETag of the resource."""
+
+    code = "precondition_required"
 
 
 class NotAcceptable(UsageError):

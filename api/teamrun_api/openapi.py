@@ -20,6 +20,13 @@ from teamrun.resources import Problem
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
 from teamrun.runs.service.resources import EventPage
+from teamrun.webhooks.requests import (
+    RedeliverRequest,
+    RotateSecretRequest,
+    TestRequest,
+    WebhookPatch,
+    WebhookRequest,
+)
 from teamrun_api.declare import problem_examples
 from teamrun_api.examples import EXAMPLES
 from teamrun_api.openapi_schemas import plain, schemas
@@ -51,6 +58,10 @@ _TAGS = [
     {"name": "batches", "description": "Many runs of a team as one object."},
     {"name": "files", "description": "Files with the items of batches."},
     {"name": "teams", "description": "Teams that the operator registered, and definitions."},
+    {
+        "name": "webhooks",
+        "description": "Signed requests that report the events of runs.",
+    },
     {"name": "system", "description": "Probes, metrics, and information on the server."},
 ]
 
@@ -67,6 +78,11 @@ _BODIES: tuple[type[BaseModel], ...] = (
     BatchCancelRequest,
     EmptyRequest,
     ValidateRequest,
+    RotateSecretRequest,
+    WebhookRequest,
+    WebhookPatch,
+    TestRequest,
+    RedeliverRequest,
 )
 
 

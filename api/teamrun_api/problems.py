@@ -38,6 +38,8 @@ _STATUS: dict[type[TeamrunError], int] = {
     faults.TeamNotFound: 404,
     errors.RunNotFound: 404,
     errors.ArtifactNotFound: 404,
+    errors.EndpointNotFound: 404,
+    errors.DeliveryNotFound: 404,
     faults.MethodNotAllowed: 405,
     faults.NotAcceptable: 406,
     faults.RequestTimeout: 408,
@@ -50,8 +52,11 @@ _STATUS: dict[type[TeamrunError], int] = {
     errors.RunNotFinished: 409,
     errors.RunEnded: 409,
     errors.StaleAction: 409,
+    errors.TooManyEndpoints: 409,
+    errors.PreconditionFailed: 412,
     faults.BodyTooLarge: 413,
     faults.UnsupportedMediaType: 415,
+    faults.PreconditionRequired: 428,
     faults.InvalidBody: 422,
     errors.DefinitionError: 422,
     errors.InvalidItems: 422,
@@ -60,6 +65,7 @@ _STATUS: dict[type[TeamrunError], int] = {
     errors.UnfitAnswer: 422,
     errors.NoSuchPoint: 422,
     errors.ImpossibleTime: 422,
+    errors.DestinationRefused: 422,
     errors.MissingPackage: 500,
     faults.NotReady: 503,
     errors.UnreadableEntry: 409,
@@ -76,6 +82,13 @@ _SHOWN = (faults.NotReady, *_DAMAGED)
 """Storage errors whose text names nothing but the key of a run's object."""
 
 _WAIT = (errors.RunNotFinished, errors.BatchNotFinished, errors.StorageError, errors.DeliveryError)
+
+_WITH_POINTER = (
+    errors.UnfitAnswer,
+    errors.NoSuchPoint,
+    errors.ImpossibleTime,
+    errors.DestinationRefused,
+)
 
 _FAULTS = 20
 """How many faults of a definition an answer lists."""
@@ -150,7 +163,7 @@ def _detail_of(error: TeamrunError) -> str:
 def _faults_of(error: TeamrunError) -> tuple[RequestFault, ...]:
     if isinstance(error, errors.DefinitionError):
         return _definition_faults(error)
-    if isinstance(error, errors.UnfitAnswer | errors.NoSuchPoint | errors.ImpossibleTime):
+    if isinstance(error, _WITH_POINTER):
         return (RequestFault(error.message, error.code, pointer=error.pointer),)
     if isinstance(error, errors.InvalidItems):
         return tuple(

@@ -73,6 +73,7 @@ async def _serve(settings: ApiSettings, backends: OpenBackends) -> int:
         app = create_app(
             service=runtime.service,
             batches=runtime.batches,
+            webhooks=runtime.webhook_service,
             settings=settings,
             checks=runtime.checks(),
             live=runtime.live.is_shared,

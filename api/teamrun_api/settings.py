@@ -9,7 +9,7 @@ from teamrun.settings import CommonSettings
 
 __all__ = ["ApiKey", "ApiSettings", "Scope"]
 
-Scope = Literal["runs:read", "runs:write", "teams:read"]
+Scope = Literal["runs:read", "runs:write", "teams:read", "webhooks:read", "webhooks:write"]
 """The scopes of keys."""
 
 

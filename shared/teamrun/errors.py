@@ -23,6 +23,10 @@
         InvalidItems             items of a batch are invalid; has a list of them
         FileNotFound             the tenant has no uploaded file of this id
         FileTooLarge             an uploaded file has more bytes than the limit
+        EndpointNotFound         the tenant has no registered webhook of this id
+        DeliveryNotFound         there is no event of this id that webhooks can receive
+        TooManyEndpoints         the tenant has the maximum number of registered webhooks
+        PreconditionFailed       a resource has changed since the client read it
         DestinationRefused       a URL from input leads to a host that is not allowed
       RunError                   a run failed
         ModelError               a model call failed permanently
@@ -65,8 +69,10 @@ __all__ = [
     "DamagedBlob",
     "DefinitionError",
     "DeliveryError",
+    "DeliveryNotFound",
     "DestinationRefused",
     "Diverged",
+    "EndpointNotFound",
     "EngineFault",
     "FatalToolError",
     "FileNotFound",
@@ -82,6 +88,7 @@ __all__ = [
     "NotApproved",
     "NotFound",
     "OutsideCall",
+    "PreconditionFailed",
     "RunDeleted",
     "RunEnded",
     "RunError",
@@ -94,6 +101,7 @@ __all__ = [
     "TeamBusy",
     "TeamrunError",
     "TerminatedException",
+    "TooManyEndpoints",
     "ToolError",
     "ToolTimeout",
     "Unanswered",
@@ -300,10 +308,41 @@ class FileTooLarge(UsageError):
     code = "file_too_large"
 
 
+class EndpointNotFound(UsageError):
+    """The tenant has no registered webhook of this id."""
+
+    code = "webhook_not_found"
+
+
+class DeliveryNotFound(UsageError):
+    """There is no event of this id that webhooks can receive."""
+
+    code = "delivery_not_found"
+
+
+class TooManyEndpoints(UsageError):
+    """The tenant has the maximum number of registered webhooks."""
+
+    code = "too_many_webhooks"
+
+
+class PreconditionFailed(UsageError):
+    """A resource has changed since the client read it: read it again, then repeat the change."""
+
+    code = "precondition_failed"
+
+
 class DestinationRefused(UsageError):
-    """A URL from input leads to a host, port or scheme that is not allowed."""
+    """A URL from input leads to a host, port or scheme that is not allowed.
+
+    `pointer` names the field if the URL is part of a request (RFC 6901).
+    """
 
     code = "destination_refused"
+
+    def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
+        super().__init__(message, pointer=pointer, **data)
+        self.pointer = pointer
 
 
 class RunError(TeamrunError):

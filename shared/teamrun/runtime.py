@@ -30,6 +30,7 @@ from teamrun.errors import DeliveryError, RunEnded, StorageError, UsageError
 from teamrun.live.base import Live
 from teamrun.live.open import open_live
 from teamrun.live.pace import follow_pace
+from teamrun.net.destinations import Destinations
 from teamrun.redis.address import key_prefix
 from teamrun.redis.watch import watch_redis
 from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME
@@ -41,11 +42,13 @@ from teamrun.storage.address import check_shareable, store_namespace
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
 from teamrun.storage.proof import prove_store, store_identity
+from teamrun.webhooks.parts import WebhookParts, compose_webhooks
 
 if TYPE_CHECKING:
     from teamrun.batches.service import BatchService
     from teamrun.runs.engine.executor import Executor
     from teamrun.runs.service.service import RunService
+    from teamrun.webhooks.service import WebhookService
 
 __all__ = [
     "Backends",
@@ -121,6 +124,9 @@ class Runtime:
     metric_lines: MetricLines
     """The runs of this process, in the Prometheus text format."""
     clock: Clock | None = None
+    destinations: Destinations
+    """Where requests with a URL from input may go."""
+    webhooks: WebhookParts
 
     @cached_property
     def service(self) -> "RunService":
@@ -135,6 +141,24 @@ class Runtime:
             clock=self.clock,
             duties=self.duties,
             observers=self.observers,
+            destinations=self.destinations,
+            webhooks_at=self.webhooks.endpoints.changed_at,
+        )
+
+    @cached_property
+    def webhook_service(self) -> "WebhookService":
+        """Webhooks, and their deliveries; imported at first use, as workers need none."""
+        from teamrun.webhooks.service import WebhookService
+
+        return WebhookService(
+            store=self.store,
+            live=self.live,
+            secrets=self.webhooks.secrets,
+            endpoints=self.webhooks.endpoints,
+            sources=self.webhooks.sources,
+            sender=self.webhooks.sender,
+            destinations=self.destinations,
+            clock=self.clock or SystemClock(),
         )
 
     @cached_property
@@ -165,6 +189,7 @@ class Runtime:
             await self.executor.shutdown(grace)
         if "service" in self.__dict__:
             await self.service.close()
+        await self.webhooks.shutdown(grace)
         await self.dispatcher.close()
 
 
@@ -183,6 +208,7 @@ def compose(
     clock: Clock | None = None,
     observe: Sequence[LogObserver] = (),
     duties: Sequence[Duty] = DUTIES,
+    allowed_hosts: Sequence[str] = (),
 ) -> Runtime:
     """Create the parts of a process over open backends.
 
@@ -201,9 +227,30 @@ def compose(
         clock: The machine's, unless a test has one.
         observe: Called after each entry that this process appends, besides the usual observers.
         duties: The steps to perform after the end of each run, all of them.
+        allowed_hosts: Further destinations of webhooks; see `net.destinations`.
+
+    Raises:
+        UsageError: An entry of `allowed_hosts` has another form.
     """
+    destinations = Destinations(allowed_hosts)
+    owner = name or f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    webhooks = compose_webhooks(
+        store=backends.store,
+        live=backends.live,
+        dispatcher=backends.dispatcher,
+        delivers=executes or backends.dispatcher is None,
+        destinations=destinations,
+        owner=owner,
+        interval=sweep,
+        clock=clock or SystemClock(),
+    )
     items = ItemEnds(backends.live)
-    observers = Observers(backends.live, items.appended, *observe)
+    observers = Observers(
+        backends.live,
+        items.appended,
+        *observe,
+        pre_commit=(webhooks.outbox.pre_commit,),
+    )
     duties = (*duties, items.record)
     if backends.dispatcher is not None and not executes:
         return Runtime(
@@ -215,6 +262,8 @@ def compose(
             duties=duties,
             metric_lines=observers.metrics.lines,
             clock=clock,
+            destinations=destinations,
+            webhooks=webhooks,
         )
     from teamrun.batches.feeder import Feeder
     from teamrun.runs.durable.team import team_program
@@ -230,11 +279,11 @@ def compose(
     def metric_lines() -> Iterator[str]:
         yield from engine.metric_lines()
         yield from registry.pacing.metric_lines()
+        yield from webhooks.lines()
 
     registry.pacing.share(backends.live)
 
     dispatcher = backends.dispatcher or LocalDispatcher(handle, capacity=capacity)
-    owner = name or f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     engine = Engine(
         store=backends.store,
         live=backends.live,
@@ -290,6 +339,8 @@ def compose(
         executor=executor,
         metric_lines=metric_lines,
         clock=clock,
+        destinations=destinations,
+        webhooks=webhooks,
     )
 
 
@@ -379,11 +430,13 @@ async def open_runtime(
             observe=observe,
             # The result comes last: where it is found, the reaper takes all duties as performed.
             duties=(write_events, *duties) if settings.archive_events else duties,
+            allowed_hosts=settings.allowed_hosts,
         )
         stack.push_async_callback(registry.pacing.close)
         stack.push_async_callback(runtime.shutdown, grace)
         if runtime.executor is not None:
             runtime.executor.start()
+        runtime.webhooks.start()
         if settings.redis_url is not None:
             watching = asyncio.create_task(watch_redis(runtime.live.ping))
             stack.callback(watching.cancel)

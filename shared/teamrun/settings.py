@@ -24,7 +24,8 @@ PREFIX = "TEAMRUN_"
 """The prefix of all environment variables."""
 
 _NAMES = """
-    action after all allow_scripted api_key api_keys approve archive_events body_limit_bytes
+    action after all allow_scripted allowed_hosts api_key api_keys approve archive_events
+    body_limit_bytes
     body_timeout_seconds config content cors_origins data data_dir delay_seconds
     file_limit_bytes file_version force from fsync grace_seconds graceful head_timeout_seconds
     heartbeat host idempotency_key ids json lease_seconds limit log_format log_level max_cost_usd
@@ -126,6 +127,12 @@ class CommonSettings(BaseSettings):
     allow_scripted: bool = False
     """Whether a process that other machines can reach may start although a script answers for a
     model profile whose environment variable is not set."""
+
+    allowed_hosts: tuple[str, ...] = ()
+    """A JSON list of hosts that webhooks may be sent to besides public ones by `https://` on port
+    443: a host (`"hooks.internal"`), an address or host with a port (`"127.0.0.1:3000"`), a network
+    (`"10.1.0.0/16"`), or all names below one (`"*.corp.example"`). With such a host, `http://` is
+    allowed too."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The lowest level that is logged."""

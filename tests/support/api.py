@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import httpx2
 from fastapi import FastAPI
 from starlette.types import Message
+from tests.support.webhooks import webhook_service
 
 from teamrun.batches.service import BatchService
 from teamrun.components.catalog import Catalog
@@ -162,6 +163,7 @@ class World:
         self.app: FastAPI = create_app(
             service=self.service,
             batches=self.batches,
+            webhooks=webhook_service(store),
             settings=ApiSettings(**given),
             checks=checks,
         )

@@ -11,14 +11,16 @@ from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.live.base import Live
 from teamrun.live.memory import MemoryLive
+from teamrun.net.destinations import Destinations
 from teamrun.runs.durable.team import team_program
 from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.announcer import lease_name
 from teamrun.runs.log.entries import Claim, Entry
-from teamrun.runs.log.log import LogObserver, RunLog
+from teamrun.runs.log.log import LogObserver, PreCommit, RunLog
 from teamrun.runs.log.observers import Observers
+from teamrun.runs.service.acceptance import WebhooksAt
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runs.service.service import RunService
 from teamrun.storage.base import ObjectStore
@@ -92,6 +94,9 @@ class Cluster:
         clock: ShiftedClock | None = None,
         is_live_shared: bool = True,
         queue: MemoryQueue | None = None,
+        pre_commit: Sequence[PreCommit] = (),
+        destinations: Destinations | None = None,
+        webhooks_at: WebhooksAt | None = None,
     ) -> None:
         self.store = store or MemoryStore()
         self.clock = clock or ShiftedClock()
@@ -100,6 +105,7 @@ class Cluster:
         self.queue = queue or MemoryQueue()
         self.lease = lease
         self._observe = observe
+        self._pre_commit = pre_commit
         self.model = model or ScriptedModel(script)
         self.registry = registry or Registry.of(
             teams={"team": team}, models={"m": self.model}, tools=tools or []
@@ -112,6 +118,8 @@ class Cluster:
             registry=self.registry,
             clock=self.clock,
             observers=self._observers(live),
+            destinations=destinations,
+            webhooks_at=webhooks_at,
         )
         self._workers: list[Engine] = []
         if _blocks:
@@ -119,7 +127,7 @@ class Cluster:
 
     def _observers(self, live: Live) -> Observers:
         """Those of one process."""
-        return Observers(live, *self._observe)
+        return Observers(live, *self._observe, pre_commit=self._pre_commit)
 
     def live_of_process(self) -> Live:
         """The live state of one more process."""

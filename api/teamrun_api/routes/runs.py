@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from teamrun.errors import (
     DefinitionError,
+    DestinationRefused,
     IdempotencyConflict,
     ImpossibleTime,
     RunDeleted,
@@ -82,8 +83,8 @@ _SUBMITTED: Responses = {
         InvalidIdempotencyKey,
         DefinitionError,
         ImpossibleTime,
+        DestinationRefused,
         IdempotencyConflict,
-        ImpossibleTime,
         RunDeleted,
     ),
 }
@@ -96,7 +97,7 @@ _SUBMITTED: Responses = {
     status_code=202,
     responses=_SUBMITTED,
     openapi_extra={
-        "requestBody": takes(RunRequest, "Submit", "SubmitWithin"),
+        "requestBody": takes(RunRequest, "Submit", "SubmitWithin", "SubmitWithWebhook"),
         "parameters": [IDEMPOTENCY_KEY, PREFER],
     },
 )

@@ -10,12 +10,19 @@ import httpx2
 from teamrun.client.address import Address
 from teamrun.client.async_sender import AsyncEventStream, AsyncPager, AsyncSender
 from teamrun.client.binding import Group, Method
-from teamrun.client.calls import artifacts, runs, server, signals, teams, waiting
+from teamrun.client.calls import artifacts, runs, server, signals, teams, waiting, webhooks
 from teamrun.client.exchange import Exchange, http_client
 from teamrun.client.requests import Call, Download, Journey, Paged, Reply, Request, Streamed
 from teamrun.client.retries import RetryPolicy
 
-__all__ = ["AsyncArtifacts", "AsyncClient", "AsyncRuns", "AsyncServer", "AsyncTeams"]
+__all__ = [
+    "AsyncArtifacts",
+    "AsyncClient",
+    "AsyncRuns",
+    "AsyncServer",
+    "AsyncTeams",
+    "AsyncWebhooks",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,6 +80,27 @@ class AsyncTeams(Group):
     validate = bind(teams.validate)
 
 
+class AsyncWebhooks(Group):
+    """`client.webhooks`: registered webhooks, and the webhooks of runs."""
+
+    create = bind(webhooks.create)
+    list = bind(webhooks.list_webhooks)
+    get = bind(webhooks.get)
+    update = bind(webhooks.update)
+    delete = bind(webhooks.delete)
+    rotate_secret = bind(webhooks.rotate_secret)
+    test = bind(webhooks.test)
+    enable = bind(webhooks.enable)
+    deliveries = bind(webhooks.deliveries)
+    redeliver = bind(webhooks.redeliver)
+    redeliver_since = bind(webhooks.redeliver_since)
+    event_types = bind(webhooks.event_types)
+    run_secret = bind(webhooks.run_secret)
+    rotate_run_secret = bind(webhooks.rotate_run_secret)
+    run_deliveries = bind(webhooks.run_deliveries)
+    redeliver_to_run = bind(webhooks.redeliver_to_run)
+
+
 class AsyncServer(Group):
     """`client.server`: the server itself."""
 
@@ -122,6 +150,7 @@ class AsyncClient:
         self.runs = AsyncRuns(self._sender)
         self.artifacts = AsyncArtifacts(self._sender)
         self.teams = AsyncTeams(self._sender)
+        self.webhooks = AsyncWebhooks(self._sender)
         self.server = AsyncServer(self._sender)
 
     @overload

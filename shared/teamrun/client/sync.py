@@ -12,13 +12,13 @@ import httpx2
 
 from teamrun.client.address import Address
 from teamrun.client.binding import Group, Method
-from teamrun.client.calls import artifacts, runs, server, signals, teams, waiting
+from teamrun.client.calls import artifacts, runs, server, signals, teams, waiting, webhooks
 from teamrun.client.exchange import Exchange, http_client
 from teamrun.client.requests import Call, Download, Journey, Paged, Reply, Request, Streamed
 from teamrun.client.retries import RetryPolicy
 from teamrun.client.sync_sender import EventStream, Pager, Sender
 
-__all__ = ["Artifacts", "Client", "Runs", "Server", "Teams"]
+__all__ = ["Artifacts", "Client", "Runs", "Server", "Teams", "Webhooks"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,6 +76,27 @@ class Teams(Group):
     validate = bind(teams.validate)
 
 
+class Webhooks(Group):
+    """`client.webhooks`: registered webhooks, and the webhooks of runs."""
+
+    create = bind(webhooks.create)
+    list = bind(webhooks.list_webhooks)
+    get = bind(webhooks.get)
+    update = bind(webhooks.update)
+    delete = bind(webhooks.delete)
+    rotate_secret = bind(webhooks.rotate_secret)
+    test = bind(webhooks.test)
+    enable = bind(webhooks.enable)
+    deliveries = bind(webhooks.deliveries)
+    redeliver = bind(webhooks.redeliver)
+    redeliver_since = bind(webhooks.redeliver_since)
+    event_types = bind(webhooks.event_types)
+    run_secret = bind(webhooks.run_secret)
+    rotate_run_secret = bind(webhooks.rotate_run_secret)
+    run_deliveries = bind(webhooks.run_deliveries)
+    redeliver_to_run = bind(webhooks.redeliver_to_run)
+
+
 class Server(Group):
     """`client.server`: the server itself."""
 
@@ -123,6 +144,7 @@ class Client:
         self.runs = Runs(self._sender)
         self.artifacts = Artifacts(self._sender)
         self.teams = Teams(self._sender)
+        self.webhooks = Webhooks(self._sender)
         self.server = Server(self._sender)
 
     @overload

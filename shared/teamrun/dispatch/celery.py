@@ -155,7 +155,7 @@ def refs_in(item: bytes) -> list[RunRef]:
 def lists_of(queues: Sequence[Queue]) -> list[str]:
     """The names of the lists of queues, in the order in which a worker takes their messages."""
     names: list[str] = []
-    for queue in RUN_QUEUES:
+    for queue in Queue:
         if queue in queues:
             names.append(str(queue))
         if queue is Queue.INTERACTIVE and queue in queues:

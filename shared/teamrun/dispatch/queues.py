@@ -13,7 +13,8 @@ class Queue(StrEnum):
     BATCH = "batch"
     """Runs that were submitted by the thousand; they start when nothing interactive waits."""
     HOOKS = "hooks"
-    """Deliveries to other systems. No worker consumes it yet."""
+    """Deliveries to webhooks. A message names entries of logs, as `{run_id}-{n}`, and no runs. The
+    deliverer of each worker takes from it, with places of its own."""
 
 
 RUN_QUEUES = (Queue.INTERACTIVE, Queue.BATCH)

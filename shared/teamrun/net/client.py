@@ -163,7 +163,7 @@ class _CheckingBackend(httpcore2.AsyncNetworkBackend):
     async def _addresses(self, host: str, port: int) -> list[Address]:
         try:
             texts = await self._resolve(host, port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a label of the name may be too long
             raise httpcore2.ConnectError(f"The name {host} was not found: {error}") from error
         addresses = [address for text in texts if (address := read_address(text)) is not None]
         origin = Origin("https", host.lower().strip("[]").removesuffix("."), port)

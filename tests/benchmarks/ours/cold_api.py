@@ -28,7 +28,12 @@ async def cold() -> dict[str, float]:
         config = write_team_file(folder, turns=1, delay_s=0)
         settings = load_settings(ApiSettings, config=config, data_dir=folder)
         async with open_api(settings, environ={}, backends=_backends) as runtime:
-            app = create_app(service=runtime.service, batches=runtime.batches, settings=settings)
+            app = create_app(
+                service=runtime.service,
+                batches=runtime.batches,
+                webhooks=runtime.webhook_service,
+                settings=settings,
+            )
             scope = {
                 "type": "http",
                 "asgi": {"version": "3.0"},

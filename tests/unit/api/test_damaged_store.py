@@ -13,6 +13,7 @@ from tests.support.audit import violations_of
 from tests.support.damage import DAMAGES, KEY, Damage, Wreck, ages, build, cluster_over, execute
 from tests.support.examples import FULL
 from tests.support.runs import TENANT, Cluster
+from tests.support.webhooks import webhook_service
 
 from teamrun.batches.service import BatchService
 from teamrun.live.base import View
@@ -49,6 +50,7 @@ class Deployment:
             batches=BatchService(
                 store=store, live=self.cluster.live, teams=self.cluster.service.teams
             ),
+            webhooks=webhook_service(store),
             settings=ApiSettings(),
             checks={},
         )

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 
 from teamrun.client.aio import AsyncClient
 from teamrun.client.binding import Group, Method
-from teamrun.client.calls import artifacts, runs, server, signals, teams, waiting
+from teamrun.client.calls import artifacts, runs, server, signals, teams, waiting, webhooks
 from teamrun.client.requests import Paged, Reply, Request, Streamed
 from teamrun.client.sync import Client
 from teamrun.json_types import JsonObject
@@ -33,6 +34,7 @@ CALLS: dict[str, Request[Any] | Paged[Any]] = {
         retry={"max_attempts": 2},
         delay_seconds=1.0,
         expires_in_seconds=9.0,
+        webhook={"url": "https://example.com/hook"},
     ),
     "listRuns": runs.list_runs(status="failed", team="t", tag="g", order="asc", limit=3, after="c"),
     "getRun": runs.poll_run("run_1", wait_seconds=5, after_revision=3),
@@ -54,6 +56,41 @@ CALLS: dict[str, Request[Any] | Paged[Any]] = {
     "listTeams": teams.list_teams(),
     "getTeam": teams.get_team("analysts"),
     "validateTeam": teams.validate("analysts"),
+    "getWebhookSecret": webhooks.run_secret(),
+    "rotateWebhookSecret": webhooks.rotate_run_secret(overlap_seconds=60),
+    "redeliverToRun": webhooks.redeliver_to_run("run_1", "run_1-2"),
+    "createWebhook": webhooks.create(
+        "https://example.com/",
+        events=["*"],
+        payload="thin",
+        format="cloudevents",
+        description="d",
+        metadata={"a": "b"},
+    ),
+    "listWebhooks": webhooks.list_webhooks(),
+    "getWebhook": webhooks.get("whe_1"),
+    "updateWebhook": webhooks.update(
+        "whe_1",
+        url="https://example.com/",
+        events=["*"],
+        payload="thin",
+        format="cloudevents",
+        description="d",
+        metadata={"a": "b"},
+        enabled=False,
+        version=2,
+    ),
+    "deleteWebhook": webhooks.delete("whe_1"),
+    "rotateSecretOfWebhook": webhooks.rotate_secret("whe_1", overlap_seconds=60),
+    "testWebhook": webhooks.test("whe_1", event_type="run.failed"),
+    "enableWebhook": webhooks.enable("whe_1"),
+    "listDeliveries": webhooks.deliveries("whe_1", status="failed", limit=2, after="c"),
+    "redeliver": webhooks.redeliver("whe_1", "run_1-2"),
+    "redeliverSince": webhooks.redeliver_since(
+        "whe_1", datetime(2026, 1, 1, tzinfo=UTC), which="all", after="c"
+    ),
+    "listWebhookEventTypes": webhooks.event_types(),
+    "listRunDeliveries": webhooks.run_deliveries("run_1"),
     "getHealth": server.health(),
     "getReadiness": server.readiness(),
     "getMetrics": server.metrics(),
@@ -149,7 +186,7 @@ def test_both_clients_have_the_same_methods_and_each_call_is_bound() -> None:
     )
     bound = {name: methods_of(group) for name, group in sync.items()}
     functions = {call for methods in bound.values() for call in methods.values()}
-    modules = {runs, signals, artifacts, teams, server}
+    modules = {runs, signals, artifacts, teams, webhooks, server}
     made = {
         value
         for module in modules

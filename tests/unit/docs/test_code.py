@@ -25,6 +25,7 @@ from teamrun.cli.app import app
 from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
 from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
+from teamrun.webhooks.requests import WebhookRequest
 from teamrun_api.bodies import parse_body
 from teamrun_api.schemas import CancelRequest, ResumeRequest, ValidateRequest
 
@@ -33,6 +34,7 @@ ENVIRON = {"COMPANY": "Example"}
 BODIES = {
     "POST /v1/runs": RunRequest,
     "POST /v1/teams:validate": ValidateRequest,
+    "POST /v1/webhooks": WebhookRequest,
     "POST /v1/runs/{run_id}/cancel": CancelRequest,
     "POST /v1/runs/{run_id}/input": Answer,
     "POST /v1/runs/{run_id}/resume": ResumeRequest,

@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from tests.support.webhooks import Office
+
 from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Waiting
 from teamrun.dispatch.queues import RUN_QUEUES, Queue
 from teamrun.errors import DeliveryError
 from teamrun.live.memory import MemoryLive
+from teamrun.net.destinations import Destinations
 from teamrun.runs.engine.executor import Executor
 from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.observers import Observers
@@ -194,6 +197,8 @@ class Bench:
             observers=(observers := Observers(live)),
             metric_lines=observers.metrics.lines,
             executor=Executor(self.engine, self.reaper, patience=patience),
+            destinations=Destinations(),
+            webhooks=Office().parts,
         )
         assert runtime.executor is not None
         runtime.executor.start()

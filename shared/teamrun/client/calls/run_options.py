@@ -7,6 +7,7 @@ from typing import TypeAlias, TypedDict
 from teamrun.json_types import JsonMapping
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.spec import InputMessage, Retry, RunInput
+from teamrun.runs.log.webhook import RunWebhook
 from teamrun.runs.service.requests import Overrides
 
 __all__ = ["RunOptions", "Task", "Team", "task_of", "team_of"]
@@ -39,6 +40,8 @@ class RunOptions(TypedDict, total=False):
     """The run expires if it has not started after this time."""
     deadline: datetime | None
     """When the run must end at the latest; with a time zone."""
+    webhook: RunWebhook | JsonMapping | None
+    """Where the events of the run are sent, such as `{"url": "https://example.com/hook"}`."""
 
 
 def team_of(team: Team) -> JsonMapping:

@@ -218,6 +218,7 @@ class Engine:
             writer=self.owner,
             clock=self._clock,
             observers=(*self._observers.rows, *observers),
+            pre_commit=self._observers.pre_commit,
         )
 
     async def _execute_on(self, ref: RunRef, deadline: datetime | None) -> Finish:

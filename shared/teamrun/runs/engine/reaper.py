@@ -208,6 +208,7 @@ class Reaper:
             writer=self._owner,
             clock=self._clock,
             observers=self._observers.rows,
+            pre_commit=self._observers.pre_commit,
         )
         end = End(status="failed", stop_code="void")
         if await log.append(None, end, [], epoch=0) or await _is_void(log):

@@ -13,19 +13,25 @@ from teamrun.core.refs import RunRef
 __all__ = [
     "BATCHES",
     "GONE",
+    "HOOKS",
     "OPEN",
     "artifact_blob",
     "batch_marker",
     "created_at",
+    "delivery_index",
     "due_folder",
     "due_marker",
     "due_time",
+    "endpoint_hook_folder",
     "entry_key",
     "entry_name",
     "entry_number",
     "events_key",
+    "failing_key",
     "gone_folder",
     "gone_marker",
+    "hook_folder",
+    "hook_marker",
     "idempotency_key",
     "idle_marker",
     "is_list_name",
@@ -41,6 +47,9 @@ __all__ = [
     "result_key",
     "run_folder",
     "snapshot_key",
+    "webhook_folder",
+    "webhooks_folder",
+    "with_webhooks",
 ]
 
 OPEN = "open/"
@@ -181,6 +190,52 @@ def due_time(at: datetime) -> str:
 def due_folder(at: datetime) -> str:
     """The folder of the due markers of one hour."""
     return f"due/{at.astimezone(UTC):%Y%m%d%H}/"
+
+
+HOOKS = "hooks/"
+"""The markers of log entries whose events are to be delivered to webhooks, by time."""
+
+
+def hook_marker(ref: RunRef, n: int, at: datetime) -> str:
+    """The marker of entry `n` of a log, whose events are due for delivery at that time."""
+    place = due_time(at).removeprefix("due/")
+    shard = hashlib.sha256(ref.run_id.encode()).hexdigest()[2]
+    return f"{HOOKS}{place}/{shard}/{ref}-{n}"
+
+
+def webhook_folder(tenant: str, webhook_id: str) -> str:
+    """The versions of a registered webhook, or of the secret for the webhooks of runs."""
+    return f"t/{tenant}/webhooks/{webhook_id}/"
+
+
+def webhooks_folder(tenant: str) -> str:
+    """The registered webhooks of a tenant."""
+    return f"t/{tenant}/webhooks/"
+
+
+def failing_key(tenant: str, webhook_id: str) -> str:
+    """Since when a registered webhook has accepted nothing."""
+    return f"{webhook_folder(tenant, webhook_id)}failing"
+
+
+def with_webhooks(tenant: str) -> str:
+    """The marker of a tenant that has registered webhooks."""
+    return f"webhooks/{tenant}"
+
+
+def delivery_index(tenant: str, webhook_id: str) -> str:
+    """The deliveries to a registered webhook, newest first."""
+    return f"t/{tenant}/deliveries/{webhook_id}/"
+
+
+def endpoint_hook_folder(ref: RunRef) -> str:
+    """The record of the deliveries of the events of a registered webhook itself."""
+    return f"t/{ref.tenant}/webhook-hooks/{ref.run_id}/"
+
+
+def hook_folder(ref: RunRef) -> str:
+    """The record of the deliveries of a run's events, beside its log."""
+    return f"{run_folder(ref)}hook/"
 
 
 GONE = "gone/"

@@ -15,6 +15,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, TypeVar
 
 import pydantic
@@ -29,7 +30,7 @@ from teamrun.runs.log.keys import artifact_blob, entry_name, log_folder, snapsho
 from teamrun.runs.log.state import RunState, fold
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["LogObserver", "RunLog"]
+__all__ = ["LogObserver", "PreCommit", "Prepare", "RunLog"]
 
 T = TypeVar("T")
 
@@ -53,6 +54,21 @@ an entry whose writer crashed: what must not be missed is a duty (`archive.py`).
 """
 
 
+Prepare = Callable[[], Awaitable[Callable[[], None] | None]]
+"""Stores something before an entry is written; called again if storage did not respond.
+
+The function that it returns is called when the entry is durable. It is not called if another writer
+wrote that entry.
+"""
+
+PreCommit = Callable[[RunRef, Entry, RunState | None], Prepare | None]
+"""Called with an entry before it is written, and the state of the run before it.
+
+It returns what has to be stored first, such as a marker that makes other processes look at the
+entry; then a crash right after the write loses nothing. None if there is nothing to store.
+"""
+
+
 class RunLog:
     """Reads one log, and appends to it as one writer.
 
@@ -63,9 +79,20 @@ class RunLog:
         clock: The clock.
         patience: How long a write is retried while storage does not respond; None for ever.
         observers: Called, in this order, after each entry that `append` has written.
+        pre_commit: Called before each entry that `append` writes.
     """
 
-    __slots__ = ("_clock", "_folder", "_observers", "_patience", "_store", "ref", "size", "writer")
+    __slots__ = (
+        "_clock",
+        "_folder",
+        "_observers",
+        "_patience",
+        "_pre_commit",
+        "_store",
+        "ref",
+        "size",
+        "writer",
+    )
 
     def __init__(
         self,
@@ -76,11 +103,13 @@ class RunLog:
         clock: Clock,
         patience: timedelta | None = None,
         observers: Sequence[LogObserver] = (),
+        pre_commit: Sequence[PreCommit] = (),
     ) -> None:
         self._store = store
         self._clock = clock
         self._patience = patience
         self._observers = observers
+        self._pre_commit = pre_commit
         self._folder = log_folder(ref)
         self.ref = ref
         self.writer = writer
@@ -234,11 +263,19 @@ class RunLog:
         self.size += len(data)
         if len(data) > _INLINE_LIMIT:
             data = await self._by_reference(entry, data)
-        if not await self._persist(self._put_entry, entry, data):
+        prepared = [
+            await self._persist(prepare)
+            for hook in self._pre_commit
+            if (prepare := hook(self.ref, entry, state)) is not None
+        ]
+        if not await self._persist(partial(self._put_entry, entry, data)):
             return None
         if state is not None:
             state.apply(entry)
         self._notify(entry, state)
+        for follow in prepared:
+            if follow is not None:
+                follow()
         return entry
 
     def _notify(self, entry: Entry, state: RunState | None) -> None:
@@ -263,7 +300,7 @@ class RunLog:
         """
         digest = hashlib.sha256(data).hexdigest()
         key = artifact_blob(self.ref, digest)
-        await self._persist(self._store.put_new, key, data)
+        await self._persist(partial(self._store.put_new, key, data))
         return digest
 
     async def get_blob(self, sha256: str) -> bytes:
@@ -309,13 +346,11 @@ class RunLog:
         self.size += len(data)
         return data
 
-    async def _persist(
-        self, put: Callable[[T, bytes], Awaitable[bool]], at: T, data: bytes
-    ) -> bool:
+    async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
         delay, waited = _FIRST_DELAY, 0.0
         while True:
             try:
-                return await put(at, data)
+                return await write()
             except Unavailable:
                 if self._patience is not None and waited >= self._patience.total_seconds():
                     raise

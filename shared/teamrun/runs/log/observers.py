@@ -6,12 +6,13 @@ their calls. What has to follow the end of a run for certain is a duty (`archive
 """
 
 import logging
+from collections.abc import Sequence
 
 from teamrun.core.refs import RunRef
 from teamrun.live.base import Live
 from teamrun.runs.log.announcer import Notices
 from teamrun.runs.log.entries import Entry
-from teamrun.runs.log.log import LogObserver
+from teamrun.runs.log.log import LogObserver, PreCommit
 from teamrun.runs.log.metrics import RunMetrics
 from teamrun.runs.log.state import RunState
 
@@ -26,9 +27,13 @@ class Observers:
     Args:
         live: Receives the notices.
         further: Observers besides the usual ones; they are called last.
+        pre_commit: Called before each entry; they store what must not be lost in a crash.
     """
 
-    def __init__(self, live: Live, *further: LogObserver) -> None:
+    def __init__(
+        self, live: Live, *further: LogObserver, pre_commit: Sequence[PreCommit] = ()
+    ) -> None:
+        self.pre_commit = pre_commit
         self.notices = Notices(live)
         self.metrics = RunMetrics()
         self.rows: tuple[LogObserver, ...] = (

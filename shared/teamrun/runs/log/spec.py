@@ -3,13 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from teamrun.components.definitions.base import TeamDefinition
 from teamrun.dispatch.queues import Queue
 from teamrun.messages.construct import made
 from teamrun.messages.recordable import encodable, recordable
 from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.metadata import Metadata
+from teamrun.runs.log.webhook import RunWebhook
 
 __all__ = [
     "BEHAVIOUR",
@@ -39,15 +41,6 @@ Text = Annotated[str, AfterValidator(encodable)]
 
 JsonData = Annotated[Any, AfterValidator(recordable)]
 """JSON data that a log can store; see `teamrun.messages.recordable`."""
-
-Metadata = Annotated[
-    dict[
-        Annotated[str, StringConstraints(min_length=1, max_length=64)],
-        Annotated[str, StringConstraints(max_length=512)],
-    ],
-    Field(max_length=16),
-]
-"""Up to 16 key-value pairs of the client, by which runs can be filtered."""
 
 
 class InputMessage(BaseModel):
@@ -160,6 +153,11 @@ class RunSpec(BaseModel):
     created_at: datetime
     request_hash: str
     """`request_digest` of the request, to recognize a repeated request."""
+    webhook: RunWebhook | None = None
+    """Where the events of the run are sent."""
+    webhooks_at: datetime | None = None
+    """The newest change of the tenant's registered webhooks, as known at the acceptance. A process
+    that knows only older ones reads them again."""
     idempotency: str | None = None
     """The key of the Idempotency-Key's record; the record is deleted with the run."""
 

@@ -25,6 +25,7 @@ from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import (
     DefinitionError,
     DeliveryError,
+    DestinationRefused,
     IdempotencyConflict,
     ImpossibleTime,
     NotFound,
@@ -32,17 +33,18 @@ from teamrun.errors import (
     Unavailable,
 )
 from teamrun.json_types import JsonObject
+from teamrun.net.destinations import Destinations
 from teamrun.runs.log.entries import DELETED, Accepted, End, Entry, LoggedEvent
 from teamrun.runs.log.events import accepted_event
 from teamrun.runs.log.keys import due_marker, idempotency_key, list_marker, new_run_id, open_marker
-from teamrun.runs.log.log import LogObserver, RunLog
+from teamrun.runs.log.log import LogObserver, PreCommit, RunLog
 from teamrun.runs.log.prefix import prefix_events, write_prefix
 from teamrun.runs.log.spec import RunSpec, TeamRef
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.requests import Overrides, RunRequest, check_limits, request_digest
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["Acceptance"]
+__all__ = ["Acceptance", "WebhooksAt"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +68,10 @@ _Write = Callable[[RunRef, _KeyRecord, str | None], Awaitable[RunState]]
 """Writes the markers and entry 0 of a run; the last argument is the key of its key record."""
 
 
+WebhooksAt = Callable[[str], Awaitable[datetime | None]]
+"""Returns the newest change of a tenant's registered webhooks."""
+
+
 class Acceptance:
     """Turns requests into runs."""
 
@@ -78,7 +84,13 @@ class Acceptance:
         clock: Clock,
         bound: timedelta = timedelta(seconds=5),
         observers: Sequence[LogObserver] = (),
+        pre_commit: Sequence[PreCommit] = (),
+        destinations: Destinations | None = None,
+        webhooks_at: WebhooksAt | None = None,
     ) -> None:
+        self._webhooks_at = webhooks_at or _never
+        self._pre_commit = pre_commit
+        self._destinations = destinations or Destinations()
         self._bound = bound
         self._store = store
         self._dispatcher = dispatcher
@@ -94,6 +106,7 @@ class Acceptance:
         Raises:
             DefinitionError: The team is unknown, or its definition is invalid.
             ImpossibleTime: The run could never start.
+            DestinationRefused: The URL of the webhook is not allowed; has a `pointer`.
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not respond; nothing was accepted.
         """
@@ -102,6 +115,7 @@ class Acceptance:
         )
         try:
             _check_times(request, record.at)
+            self._check_webhook(request)
             resolved = await self._teams.resolve(
                 tenant, team=request.team, team_spec=request.team_spec
             )
@@ -119,7 +133,7 @@ class Acceptance:
                     max_turns=changes.max_turns,
                 )
             check_limits(request.limits, resolved.definition)
-        except (DefinitionError, ImpossibleTime):
+        except (DefinitionError, ImpossibleTime, DestinationRefused):
             # A repeated request gets the original response even if the team has changed since, or
             # its deadline has passed.
             accepted = await self._accepted_before(tenant, key, record)
@@ -129,7 +143,8 @@ class Acceptance:
 
         async def write(ref: RunRef, record: _KeyRecord, place: str | None) -> RunState:
             spec = _spec(ref, request, resolved, registered, record)
-            spec = spec.model_copy(update={"idempotency": place})
+            own = {"idempotency": place, "webhooks_at": await self._webhooks_at(tenant)}
+            spec = spec.model_copy(update=own)
             return await self._write(ref, Accepted(spec=spec), [])
 
         return await self._once(tenant, _SCOPE, key, record, write)
@@ -165,6 +180,7 @@ class Acceptance:
         async def write(ref: RunRef, record: _KeyRecord, place: str | None) -> RunState:
             own = {
                 "idempotency": place,
+                "webhooks_at": await self._webhooks_at(parent.tenant),
                 "run_id": ref.run_id,
                 "created_at": record.at,
                 "expires_at": spec.expires_at and record.at + (spec.expires_at - spec.created_at),
@@ -180,6 +196,14 @@ class Acceptance:
             return await self._write(ref, accepted, prefix_events(prefix))
 
         return await self._once(parent.tenant, scope, key, record, write)
+
+    def _check_webhook(self, request: RunRequest) -> None:
+        if request.webhook is None:
+            return
+        try:
+            self._destinations.check_url(request.webhook.url)
+        except DestinationRefused as error:
+            raise DestinationRefused(error.message, pointer="/webhook/url") from None
 
     def overridden(self, spec: RunSpec, changes: Overrides) -> RunSpec:
         """The specification with the overrides applied.
@@ -312,7 +336,12 @@ class Acceptance:
             clock=self._clock,
             patience=_PATIENCE,
             observers=self._observers,
+            pre_commit=self._pre_commit,
         )
+
+
+async def _never(tenant: str) -> None:
+    """For a service without registered webhooks."""
 
 
 def _deleted(ref: RunRef) -> RunDeleted:
@@ -343,6 +372,7 @@ def _spec(
         run_at=_run_at(request, record.at),
         expires_at=_after(record.at, request.expires_in_seconds),
         deadline=request.deadline,
+        webhook=request.webhook,
         seed=secrets.token_hex(16),
         created_at=record.at,
         request_hash=record.request_hash,

@@ -49,6 +49,7 @@ def public_run(state: RunState) -> Run:
         started_at=state.started_at,
         finished_at=state.finished_at,
         artifacts_count=len({artifact.name for artifact in state.artifacts}),
+        webhook=spec.webhook,
         urls=_urls(spec.run_id),
         metadata=spec.metadata,
         tags=spec.tags,

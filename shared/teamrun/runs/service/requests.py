@@ -26,6 +26,7 @@ from teamrun.messages.recordable import recordable
 from teamrun.runs.log.entries import Decision
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.spec import InputMessage, JsonData, Metadata, Retry, RunInput, Text
+from teamrun.runs.log.webhook import RunWebhook
 
 __all__ = [
     "ONE_TEAM",
@@ -111,6 +112,9 @@ class RunRequest(BaseModel):
     deadline: Moment | None = None
     """When the run must end at the latest; time in which it waits counts too. Must be after the
     start of the run."""
+
+    webhook: RunWebhook | None = None
+    """Where the events of the run are sent."""
 
     @model_validator(mode="after")
     def _one_beginning(self) -> Self:

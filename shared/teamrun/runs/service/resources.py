@@ -17,6 +17,7 @@ from teamrun.runs.log.output import Output
 from teamrun.runs.log.spec import ForkPoint, Metadata, RunInput, TeamRef
 from teamrun.runs.log.status import Progress, RequiredAction, RunStatus
 from teamrun.runs.log.usage import RunUsage
+from teamrun.runs.log.webhook import RunWebhook
 
 __all__ = [
     "Artifact",
@@ -109,6 +110,8 @@ class Run(_Resource):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     artifacts_count: int = 0
+    webhook: RunWebhook | None = None
+    """Where the events of the run are sent."""
     urls: dict[str, str] = {}
     metadata: Metadata = {}
     tags: list[str] = []

@@ -17,6 +17,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import ArtifactNotFound, NotFound
 from teamrun.live.base import Live
+from teamrun.net.destinations import Destinations
 from teamrun.runs.log.archive import DUTIES, Duty, conclude, write_result
 from teamrun.runs.log.blobs import stream_blob
 from teamrun.runs.log.entries import ArtifactRecord, CancelMode
@@ -29,7 +30,7 @@ from teamrun.runs.log.reader import RunReader, not_found, run_ref
 from teamrun.runs.log.result import RunResult
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.state import RunState
-from teamrun.runs.service.acceptance import Acceptance
+from teamrun.runs.service.acceptance import Acceptance, WebhooksAt
 from teamrun.runs.service.filters import RunFilter
 from teamrun.runs.service.follow import RunFollower, Start
 from teamrun.runs.service.forks import Forks, not_finished
@@ -70,6 +71,8 @@ class RunService:
         clock: Clock | None = None,
         duties: Sequence[Duty] = DUTIES,
         observers: Observers | None = None,
+        destinations: Destinations | None = None,
+        webhooks_at: WebhooksAt | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self._duties = duties
@@ -94,6 +97,9 @@ class RunService:
             teams=self.teams,
             clock=clock,
             observers=self._observers.rows,
+            pre_commit=self._observers.pre_commit,
+            destinations=destinations,
+            webhooks_at=webhooks_at,
         )
         self._forks = Forks(self._reader, self._acceptance)
         self._erasure = Erasure(store=store, live=live, reader=self._reader, clock=clock)
@@ -106,6 +112,7 @@ class RunService:
         Raises:
             DefinitionError: The team is unknown or its definition is invalid; has a `pointer`.
             ImpossibleTime: The run could never start; has a `pointer`.
+            DestinationRefused: The URL of the webhook is not allowed; has a `pointer`.
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not respond; nothing was accepted.
         """

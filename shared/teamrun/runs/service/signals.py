@@ -235,6 +235,7 @@ class Signals:
             clock=self._clock,
             patience=_PATIENCE,
             observers=self._observers.rows,
+            pre_commit=self._observers.pre_commit,
         )
 
 

@@ -1,0 +1,95 @@
+"""The webhook of one run, and the event types that webhooks can subscribe to."""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from teamrun.runs.log.metadata import Metadata
+
+__all__ = [
+    "DEFAULT_EVENTS",
+    "EVENT_TYPES",
+    "Format",
+    "Payload",
+    "RunWebhook",
+    "Subscription",
+    "matches",
+]
+
+EVENT_TYPES = {
+    "run.queued": "A run was accepted and waits for a worker.",
+    "run.scheduled": "A run was accepted and starts later.",
+    "run.started": "A worker started a run for the first time.",
+    "run.retried": "A run failed for a transient reason and will be retried.",
+    "run.input_required": "A run asks a person.",
+    "run.input_received": "A question of a run is closed.",
+    "run.paused": "A run is paused until it is resumed.",
+    "run.resumed": "A paused run may continue.",
+    "run.completed": "The team of a run has stopped.",
+    "run.failed": "A run cannot continue.",
+    "run.cancelled": "A client cancelled a run.",
+    "run.incomplete": "A limit stopped a run.",
+    "run.expired": "A run did not start in time.",
+    "webhook.disabled": "A registered webhook is sent nothing more.",
+    "webhook.tested": "A client has tested a registered webhook.",
+}
+"""The event types that webhooks can subscribe to, with a sentence for each."""
+
+DEFAULT_EVENTS = (
+    "run.input_required",
+    "run.completed",
+    "run.failed",
+    "run.cancelled",
+    "run.incomplete",
+    "run.expired",
+)
+"""What a run's webhook is sent if it names no types: a person is needed, or the run has ended."""
+
+Payload = Literal["full", "thin"]
+"""`full` is the whole event; `thin` is the event without its `data`."""
+
+Format = Literal["standard", "cloudevents"]
+"""`cloudevents` adds the headers of CloudEvents 1.0, in binary mode, to the same body."""
+
+
+def _known(pattern: str) -> str:
+    group = pattern.removesuffix("*")
+    if pattern in EVENT_TYPES or pattern == "*":
+        return pattern
+    if group.endswith(".") and any(name.startswith(group) for name in EVENT_TYPES):
+        return pattern
+    raise ValueError(
+        f"{pattern!r} is not an event type; use one of {', '.join(EVENT_TYPES)}, all of a group "
+        "(run.*), or all (*)"
+    )
+
+
+EventPattern = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known)]
+"""An event type, all types of a group (`run.*`) or all (`*`)."""
+
+Subscription = Annotated[list[EventPattern], Field(min_length=1, max_length=50)]
+"""The event types that a webhook is sent."""
+
+
+def matches(patterns: Iterable[str], event_type: str) -> bool:
+    """Whether a subscription includes the type."""
+    group = f"{event_type.partition('.')[0]}.*"
+    return any(pattern in (event_type, group, "*") for pattern in patterns)
+
+
+class RunWebhook(BaseModel):
+    """Where to send the events of one run; signed with the secret of `GET /v1/webhook-secret`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2_048)] = Field(
+        examples=["https://example.com/hooks/teamrun"]
+    )
+    """An `https://` URL with public addresses; operators can allow others."""
+    events: Subscription = list(DEFAULT_EVENTS)
+    """The event types to send; by default questions to people, and the end of the run."""
+    metadata: Metadata = {}
+    """Key-value pairs that each request contains."""
+    payload: Payload = "full"
+    format: Format = "standard"

@@ -1,0 +1,70 @@
+"""The events of registered webhooks themselves: one was disabled."""
+
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from teamrun.core.refs import RunRef
+from teamrun.errors import NotFound, StorageError
+from teamrun.json_types import JsonObject
+from teamrun.runs.log.keys import endpoint_hook_folder, webhook_folder
+from teamrun.storage.base import ObjectStore
+from teamrun.webhooks.endpoint import Endpoint
+from teamrun.webhooks.jobs import Job
+from teamrun.webhooks.sources import GONE, Gone, Logged
+from teamrun.webhooks.versions import version_key
+
+__all__ = ["EndpointSource"]
+
+
+class EndpointSource:
+    """Implements `Source`: the versions of an endpoint are its log, each with one event or none."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def folder(self, ref: RunRef) -> str:
+        """Beside the versions of all endpoints."""
+        return endpoint_hook_folder(ref)
+
+    async def read(self, job: Job) -> Logged | Gone | None:
+        """The event of a version.
+
+        Raises:
+            StorageError: The version is damaged, or storage does not respond.
+        """
+        key = version_key(webhook_folder(job.ref.tenant, job.ref.run_id), job.n)
+        try:
+            endpoint = Endpoint.model_validate_json(await self._store.get(key))
+        except NotFound:
+            return None
+        except ValidationError as error:
+            raise StorageError(f"{key} is damaged.") from error
+        if endpoint.is_deleted:
+            return GONE
+        return Logged(
+            at=endpoint.updated_at,
+            folder=self.folder(job.ref),
+            webhook=None,
+            events=_events(job, endpoint),
+        )
+
+    async def entry_of(self, ref: RunRef, seq: int) -> int | None:
+        """The version with an event: it has the same number."""
+        key = version_key(webhook_folder(ref.tenant, ref.run_id), seq)
+        return None if await self._store.get_many([key]) == [None] else seq
+
+
+def _events(job: Job, endpoint: Endpoint) -> list[JsonObject]:
+    if endpoint.event is None:
+        return []
+    return [
+        {
+            "id": f"{job.ref.run_id}-{job.n}",
+            "seq": job.n,
+            "type": endpoint.event.type,
+            "time": from_json(to_json(endpoint.updated_at)),
+            "webhook_id": endpoint.id,
+            "agent": None,
+            "data": endpoint.event.data,
+        }
+    ]

@@ -1,0 +1,79 @@
+"""Limits per host: requests at the same time, and a circuit breaker.
+
+Each process has its own. A tenant's receivers do not affect those of another tenant on the same
+host.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+__all__ = ["Hosts"]
+
+_AT_ONCE = 10
+
+_FAILURES = 5
+"""Consecutive failures after which a host is left alone for a while."""
+
+_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=5)
+
+_PROBE = timedelta(seconds=20)
+"""How long the one request after a pause may take, before another one is made."""
+
+_MOST = 10_000
+"""Hosts that are remembered; the oldest are forgotten first."""
+
+
+@dataclass(slots=True)
+class _Host:
+    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    failures: int = 0
+    pause: timedelta = _PAUSE
+    until: datetime | None = None
+    """No requests before this time; then one, whose outcome decides."""
+
+
+class Hosts:
+    """The hosts that this process sends to."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, _Host] = {}
+
+    def paused_until(self, name: str, now: datetime) -> datetime | None:
+        """Until when no request should be sent to the host; None if one may be sent now.
+
+        After the pause, one caller gets None, and the others wait for the outcome of its request.
+        """
+        host = self._hosts.get(name)
+        if host is None or host.until is None:
+            return None
+        if now < host.until:
+            return host.until
+        host.until = now + _PROBE
+        return None
+
+    @asynccontextmanager
+    async def place(self, name: str) -> AsyncGenerator[None]:
+        """A place among the requests to the host."""
+        while len(self._hosts) >= _MOST and name not in self._hosts:
+            del self._hosts[next(iter(self._hosts))]
+        async with self._hosts.setdefault(name, _Host()).places:
+            yield
+
+    def succeeded(self, name: str) -> None:
+        """The host answered."""
+        if (host := self._hosts.get(name)) is not None:
+            host.failures, host.pause, host.until = 0, _PAUSE, None
+
+    def failed(self, name: str, now: datetime, *, after: timedelta | None = None) -> None:
+        """The host did not answer, or asked for a pause."""
+        if (host := self._hosts.get(name)) is None:
+            return
+        host.failures += 1
+        if after is not None:
+            host.until = now + min(after, _LONGEST_PAUSE)
+        elif host.failures >= _FAILURES:
+            host.until = now + host.pause
+            host.pause = min(2 * host.pause, _LONGEST_PAUSE)

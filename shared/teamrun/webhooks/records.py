@@ -1,0 +1,162 @@
+"""The record of deliveries, beside the log that the events come from.
+
+    hook/{seq:08d}/{target}/{round:03d}.try-{k:02d}    a failed try
+    hook/{seq:08d}/{target}/{round:03d}.settled        the delivery is over, with its last try
+    hook/{seq:08d}/{target}/{round:03d}.begun          a redelivery was requested; rounds from 1
+
+An event is due for a target while the newest round has no `settled`. All objects are written once,
+after what they report: a crash in between repeats the request, and loses none.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from teamrun.storage.base import ObjectStore
+from teamrun.webhooks.resources import Try
+
+__all__ = ["Delivery", "Outcome", "Record", "Settled", "read_all_records", "read_records"]
+
+Outcome = Literal["delivered", "failed", "skipped"]
+"""`failed`: all tries failed, or the receiver answered 410. `skipped`: the endpoint was disabled
+or deleted."""
+
+
+class Settled(BaseModel):
+    """The end of a delivery."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    type: str
+    """The type of the event."""
+    outcome: Outcome
+    at: datetime
+    last: Try | None = None
+    """The last try; null if there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event and a receiver of it."""
+
+    folder: str
+    """The folder of the records beside the log; ends in `/`."""
+    seq: int
+    target: str
+
+    @property
+    def place(self) -> str:
+        """The folder of its record."""
+        return f"{self.folder}{self.seq:08d}/{self.target}/"
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known about a delivery."""
+
+    delivery: Delivery
+    round: int = 0
+    tries: list[Try] = field(default_factory=list[Try])
+    """The failed tries of the round."""
+    settled: Settled | None = None
+    is_known: bool = False
+    """Whether anything has been recorded."""
+
+    @property
+    def next_at(self) -> datetime | None:
+        """The earliest time of the next try; None if it may be made at once."""
+        return self.tries[-1].next_at if self.tries else None
+
+    async def add_try(self, store: ObjectStore, made: Try) -> None:
+        """Store a failed try that will be repeated.
+
+        Raises:
+            Unavailable: Storage does not respond.
+        """
+        self.tries.append(made)
+        self.is_known = True
+        key = f"{self.delivery.place}{self.round:03d}.try-{len(self.tries):02d}"
+        await store.put_new(key, made.model_dump_json().encode())
+
+    async def settle(self, store: ObjectStore, settled: Settled) -> None:
+        """Store the end of the delivery.
+
+        Raises:
+            Unavailable: Storage does not respond.
+        """
+        self.settled, self.is_known = settled, True
+        key = f"{self.delivery.place}{self.round:03d}.settled"
+        await store.put_new(key, settled.model_dump_json().encode())
+
+    async def begin_again(self, store: ObjectStore) -> None:
+        """Start the next round; two requests for it start the same one.
+
+        Raises:
+            Unavailable: Storage does not respond.
+        """
+        self.round += 1
+        self.is_known = True
+        self.tries, self.settled = [], None
+        await store.put_new(f"{self.delivery.place}{self.round:03d}.begun", b"")
+
+    def add(self, name: str, data: bytes) -> None:
+        """Add what an object of the record contains; they come in the order of their names.
+
+        Raises:
+            pydantic.ValidationError: The object is damaged.
+        """
+        self.is_known = True
+        number, _, what = name.partition(".")
+        if int(number) > self.round:
+            self.round, self.tries, self.settled = int(number), [], None
+        if what == "settled":
+            self.settled = Settled.model_validate_json(data)
+        elif what.startswith("try-"):
+            self.tries.append(Try.model_validate_json(data))
+
+
+async def read_records(store: ObjectStore, folder: str, seqs: Iterable[int]) -> list[Record]:
+    """The records of all deliveries of these events; none of a delivery without a try.
+
+    Raises:
+        Unavailable: Storage does not respond.
+    """
+    keys: list[str] = []
+    for seq in seqs:
+        keys += await _all(store, f"{folder}{seq:08d}/")
+    return _records(folder, keys, await store.get_many(keys) if keys else [])
+
+
+async def read_all_records(store: ObjectStore, folder: str) -> list[Record]:
+    """The records of all deliveries of a log, in the order of its events.
+
+    Raises:
+        Unavailable: Storage does not respond.
+    """
+    keys = await _all(store, folder)
+    return _records(folder, keys, await store.get_many(keys) if keys else [])
+
+
+async def _all(store: ObjectStore, folder: str) -> list[str]:
+    keys: list[str] = []
+    while page := await store.list(folder, after=keys[-1] if keys else ""):
+        keys += page
+        if len(page) < 1_000:
+            break
+    return keys
+
+
+def _records(folder: str, keys: list[str], stored: list[bytes | None]) -> list[Record]:
+    found: dict[Delivery, Record] = {}
+    for key, data in zip(keys, stored, strict=True):
+        seq, target, name = key.removeprefix(folder).split("/")
+        delivery = Delivery(folder, int(seq), target)
+        record = found.setdefault(delivery, Record(delivery))
+        try:
+            record.add(name, data or b"")
+        except ValidationError:  # damaged: the try is made again
+            continue
+    return list(found.values())

@@ -1,0 +1,140 @@
+"""Where events come from: logs, each with the ids that it knows.
+
+A source is chosen by the prefix of the id. A batch, or anything else with a log of numbered
+entries, becomes a further row of `sources_of`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from pydantic_core import from_json, to_json
+
+from teamrun.core.clock import Clock
+from teamrun.core.refs import RunRef
+from teamrun.json_types import JsonObject
+from teamrun.runs.log.entries import Accepted, End, Entry, read_events
+from teamrun.runs.log.keys import hook_folder
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.webhook import EVENT_TYPES, RunWebhook
+from teamrun.storage.base import ObjectStore
+from teamrun.webhooks.jobs import Job
+
+__all__ = ["GONE", "Gone", "Logged", "RunSource", "Source", "logged", "source_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """The events of one entry that webhooks can subscribe to."""
+
+    at: datetime
+    """The time of the entry."""
+    folder: str
+    """Where the deliveries are recorded; ends in `/`."""
+    webhook: RunWebhook | None
+    """The webhook that the request named."""
+    events: Sequence[JsonObject]
+    """As clients read them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The log was deleted, or was never accepted: nothing is due."""
+
+
+GONE = Gone()
+
+
+class Source(Protocol):
+    """Reads logs of one kind."""
+
+    def folder(self, ref: RunRef) -> str:
+        """Where the deliveries of a log's events are recorded; ends in `/`."""
+        ...
+
+    async def read(self, job: Job) -> Logged | Gone | None:
+        """The events of the entry; None if it does not exist yet.
+
+        Raises:
+            UnreadableEntry: The log is unreadable.
+            Unavailable: Storage does not respond.
+        """
+        ...
+
+    async def entry_of(self, ref: RunRef, seq: int) -> int | None:
+        """The number of the entry with an event; None if there is none.
+
+        Raises:
+            UnreadableEntry: The log is unreadable.
+            Unavailable: Storage does not respond.
+        """
+        ...
+
+
+class RunSource:
+    """Implements `Source` for the logs of runs."""
+
+    def __init__(self, store: ObjectStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def read(self, job: Job) -> Logged | Gone | None:
+        """The events of the entry, and the webhook of the run."""
+        log = RunLog(self._store, job.ref, writer="webhooks", clock=self._clock)
+        first = await log.read_next(0)
+        if first is None:
+            return None
+        if isinstance(first.body, End):
+            return GONE
+        assert isinstance(first.body, Accepted), "a log starts with `accepted`"
+        entry = first if job.n == 0 else await log.read_next(job.n)
+        if entry is None:
+            return None
+        return logged(job.ref, entry, first.body.spec.webhook)
+
+    def folder(self, ref: RunRef) -> str:
+        """Beside the log."""
+        return hook_folder(ref)
+
+    async def entry_of(self, ref: RunRef, seq: int) -> int | None:
+        """The number of the entry with an event; None if there is none."""
+        log = RunLog(self._store, ref, writer="webhooks", clock=self._clock)
+        for n, data in enumerate(await log.stored()):
+            written = read_events(data)
+            if written.seq <= seq < written.seq + len(written.events):
+                return n
+        return None
+
+
+def logged(ref: RunRef, entry: Entry, webhook: RunWebhook | None) -> Logged:
+    """The events of an entry of a run."""
+    events = list(enumerate(entry.events, entry.seq))
+    if entry.n == 0:
+        # The others are those of the run that this one was forked from.
+        events = events[-1:]
+    # As JSON, because the data of an event may contain message objects until it is stored.
+    at = from_json(to_json(entry.at))
+    return Logged(
+        at=entry.at,
+        folder=hook_folder(ref),
+        webhook=webhook,
+        events=[
+            {
+                "id": f"{ref.run_id}-{seq}",
+                "seq": seq,
+                "type": event.type,
+                "time": at,
+                "run_id": ref.run_id,
+                "agent": event.agent,
+                "data": from_json(to_json(event.data)),
+            }
+            for seq, event in events
+            if event.type in EVENT_TYPES
+        ],
+    )
+
+
+def source_of(sources: Mapping[str, Source], log_id: str) -> Source | None:
+    """The source of the logs with such an id; the keys are prefixes, as `run_`."""
+    return next((source for prefix, source in sources.items() if log_id.startswith(prefix)), None)

@@ -1,0 +1,36 @@
+"""Where events are sent: the webhook of a run, or a registered endpoint."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from teamrun.runs.log.webhook import Format, Payload, matches
+
+__all__ = ["OWN", "Target"]
+
+OWN = "own"
+"""The id of the webhook that a run names in its request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A receiver of events."""
+
+    tenant: str
+    id: str
+    """`OWN`, or the id of an endpoint; the record of its deliveries is named after it."""
+    url: str
+    events: Sequence[str]
+    secrets: Sequence[str] = field(repr=False)
+    """Each request is signed with all of them; two during a rotation."""
+    payload: Payload = "full"
+    format: Format = "standard"
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    since: datetime | None = None
+    """When it was registered: it gets no events from before, unless they are asked for."""
+    is_disabled: bool = False
+    """Whether events are only recorded as skipped."""
+
+    def wants(self, event_type: str, at: datetime) -> bool:
+        """Whether it is sent an event of that type and time."""
+        return matches(self.events, event_type) and (self.since is None or self.since <= at)

@@ -1,0 +1,57 @@
+"""Small documents that are changed by put-if-absent: each change is a new, numbered object.
+
+`{folder}{version:06d}.json`; the one with the highest number is the document. Two writers that
+change the same version write the same key, so one of them fails and reads again.
+"""
+
+from typing import NamedTuple
+
+from teamrun.storage.base import ObjectStore
+
+__all__ = ["Version", "newest", "newest_keys", "version_key", "write_version"]
+
+
+class Version(NamedTuple):
+    """A version of a document."""
+
+    number: int
+    """From 1."""
+    data: bytes
+
+
+async def newest(store: ObjectStore, folder: str) -> Version | None:
+    """The newest version; None if there is none.
+
+    Raises:
+        StorageError: Storage does not respond, or refuses the object.
+    """
+    keys = newest_keys(await store.list(folder))
+    for folder_of, number in keys.items():
+        if folder_of == folder:
+            return Version(number, await store.get(version_key(folder, number)))
+    return None
+
+
+def newest_keys(keys: list[str]) -> dict[str, int]:
+    """The newest version of each folder among the keys."""
+    found: dict[str, int] = {}
+    for key in keys:
+        folder, _, name = key.rpartition("/")
+        digits = name.removesuffix(".json")
+        if len(digits) == 6 and digits.isascii() and digits.isdigit():
+            found[f"{folder}/"] = max(int(digits), found.get(f"{folder}/", 0))
+    return found
+
+
+async def write_version(store: ObjectStore, folder: str, number: int, data: bytes) -> bool:
+    """Write the next version; False if another writer was first.
+
+    Raises:
+        Unavailable: Storage does not respond.
+    """
+    return await store.put_new(version_key(folder, number), data)
+
+
+def version_key(folder: str, number: int) -> str:
+    """The key of a version."""
+    return f"{folder}{number:06d}.json"
