@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.support.batches import Batches, jsonl
+from tests.support.webhooks import webhook_service
 
 from teamrun_api.app import create_app
 from teamrun_api.settings import ApiSettings
@@ -22,6 +23,7 @@ class Api:
         app = create_app(
             service=batches.cluster.service,
             batches=batches.service,
+            webhooks=webhook_service(batches.cluster.store),
             settings=ApiSettings(**settings),
             checks={},
         )
