@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response, StreamingResponse
 
-from teamrun.batches.files import File, FilePage
+from teamrun.batches.resources import File, FilePage
 from teamrun.errors import FileNotFound, FileTooLarge, UsageError
 from teamrun_api.answers import json_answer, not_modified
 from teamrun_api.conditional import blob_tag, matches

@@ -5,47 +5,22 @@ used. So the counts of a batch need a list of names and nothing else.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
 from teamrun.batches.entries import Tally
 from teamrun.batches.keys import BatchRef, done_folder
+from teamrun.batches.resources import ItemResult
 from teamrun.runs.log.archive import output_of
-from teamrun.runs.log.entries import EndStatus, ErrorRecord
-from teamrun.runs.log.output import Output
-from teamrun.runs.log.spec import Metadata
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.usage import Usage
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["DoneItem", "ItemResult", "done_items", "done_key", "line_of", "tally_of"]
+__all__ = ["DoneItem", "done_items", "done_key", "line_of", "tally_of"]
 
 _PAGE = 1_000
 
 _LARGEST_LINE = 256 * 1024
-
-
-class ItemResult(BaseModel):
-    """The result of one item: a line of the results of a batch."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    custom_id: str
-    index: int
-    """The position of the item in the input, from 0."""
-    status: EndStatus
-    stop_reason: str | None = None
-    stop_code: str | None = None
-    output: Output | None = None
-    """Null if it is larger than 256 KiB; the result of the run has it then."""
-    error: ErrorRecord | None = None
-    usage: Usage
-    run_id: str
-    finished_at: datetime
-    metadata: Metadata = {}
 
 
 class DoneItem(NamedTuple):

@@ -9,10 +9,9 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import timedelta
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from teamrun.batches.keys import (
     UPLOADS,
@@ -24,13 +23,14 @@ from teamrun.batches.keys import (
     upload_marker,
 )
 from teamrun.batches.pages import page_of
+from teamrun.batches.resources import File, FilePage
 from teamrun.core.clock import Clock
 from teamrun.core.ids import id_time, new_id
 from teamrun.core.refs import is_run_id
 from teamrun.errors import FileNotFound, FileTooLarge, NotFound
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["File", "FilePage", "Files"]
+__all__ = ["Files"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,30 +40,6 @@ _ABANDONED = timedelta(hours=24)
 """The age at which an upload that is not complete is removed."""
 
 _PAGE = 1_000
-
-
-class File(BaseModel):
-    """An uploaded file."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    id: str
-    object: Literal["file"] = "file"
-    name: str | None = None
-    """The name that the client gave it."""
-    size: int
-    """Bytes."""
-    sha256: str
-    """Of the content, in hexadecimal."""
-    created_at: datetime
-
-
-class FilePage(BaseModel):
-    """Files, newest first."""
-
-    data: list[File]
-    next_cursor: str | None = None
-    has_more: bool = False
 
 
 class _Stored(File):

@@ -5,10 +5,9 @@ from bisect import bisect_left
 from pydantic_core import from_json, to_json
 
 from teamrun.batches.chunks import StoredItems
-from teamrun.batches.done import ItemResult
 from teamrun.batches.keys import BatchRef, item_run_id, results_key
 from teamrun.batches.progress import Progress
-from teamrun.batches.resources import BatchItemPage, BatchItemView, ItemStatus
+from teamrun.batches.resources import BatchItemPage, BatchItemView, ItemResult, ItemStatus
 from teamrun.batches.spec import StoredItem
 from teamrun.batches.state import Round
 from teamrun.errors import UsageError

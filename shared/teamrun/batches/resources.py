@@ -1,20 +1,23 @@
-"""Batches as clients see them: the resources of the HTTP API."""
+"""Batches and files as clients see them: the resources of the HTTP API, as plain data.
+
+`public.py` makes those of batches.
+"""
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from teamrun.batches.done import ItemResult
-from teamrun.batches.entries import FINAL, BatchEntry, BatchStatus
-from teamrun.batches.keys import BatchRef
-from teamrun.batches.progress import Progress
+from teamrun.batches.entries import BatchStatus
 from teamrun.batches.spec import BatchLimits
+from teamrun.core.tolerance import OPEN
 from teamrun.json_types import JsonObject
-from teamrun.runs.log.entries import EndStatus
+from teamrun.runs.log.entries import EndStatus, ErrorRecord
 from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.output import Output
 from teamrun.runs.log.spec import Metadata, RunInput, TeamRef
+from teamrun.runs.log.usage import Usage
 
 __all__ = [
     "Batch",
@@ -25,9 +28,10 @@ __all__ = [
     "BatchItemView",
     "BatchPage",
     "BatchUsage",
+    "File",
+    "FilePage",
+    "ItemResult",
     "ItemStatus",
-    "public_batch",
-    "public_events",
 ]
 
 ItemStatus = Literal["queued", "running"] | EndStatus
@@ -36,6 +40,46 @@ ItemStatus = Literal["queued", "running"] | EndStatus
 
 class _Resource(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+class File(_Resource):
+    """An uploaded file."""
+
+    id: str
+    object: Annotated[Literal["file"], OPEN] = "file"
+    name: str | None = None
+    """The name that the client gave it."""
+    size: int
+    """Bytes."""
+    sha256: str
+    """Of the content, in hexadecimal."""
+    created_at: datetime
+
+
+class FilePage(_Resource):
+    """Files, newest first."""
+
+    data: list[File]
+    next_cursor: str | None = None
+    has_more: bool = False
+
+
+class ItemResult(_Resource):
+    """The result of one item: a line of the results of a batch."""
+
+    custom_id: str
+    index: int
+    """The position of the item in the input, from 0."""
+    status: Annotated[EndStatus, OPEN]
+    stop_reason: str | None = None
+    stop_code: str | None = None
+    output: Output | None = None
+    """Null if it is larger than 256 KiB; the result of the run has it then."""
+    error: ErrorRecord | None = None
+    usage: Usage
+    run_id: str
+    finished_at: datetime
+    metadata: Metadata = {}
 
 
 class BatchCounts(_Resource):
@@ -64,8 +108,8 @@ class Batch(_Resource):
     """Many runs of one team."""
 
     id: str
-    object: Literal["batch"] = "batch"
-    status: BatchStatus
+    object: Annotated[Literal["batch"], OPEN] = "batch"
+    status: Annotated[BatchStatus, OPEN]
     stop_reason: str | None = None
     stop_code: str | None = None
     revision: int
@@ -106,7 +150,7 @@ class BatchItemView(_Resource):
     custom_id: str
     index: int
     """The position of the item in the input, from 0."""
-    status: ItemStatus
+    status: Annotated[ItemStatus, OPEN]
     run_id: str | None = None
     """The run of the item; null if it has not started."""
     input: str | RunInput
@@ -142,82 +186,3 @@ class BatchEventPage(_Resource):
     data: list[BatchEvent]
     next_cursor: str | None = None
     has_more: bool = False
-
-
-_PARTS = ("items", "results", "errors", "events", "cancel", "pause", "resume", "retry-failed")
-
-
-def public_batch(progress: Progress, now: datetime) -> Batch:
-    """The batch of a progress."""
-    state, spec, counts = progress.state, progress.state.spec, progress.counts
-    url, total = f"/v1/batches/{spec.batch_id}", progress.total
-    ended = state.end or state.stop
-    return Batch(
-        id=spec.batch_id,
-        status=state.status,
-        stop_reason=_reason(progress),
-        stop_code=state.end.stop_code if state.end else (state.stop and state.stop.code),
-        revision=progress.revision,
-        team=spec.variants[0].team,
-        counts=BatchCounts(**vars(counts)),
-        usage=BatchUsage(
-            input_tokens=total.input_tokens,
-            output_tokens=total.output_tokens,
-            cost_usd=total.cost_usd,
-        ),
-        expected_cost_usd=_expected_cost(progress),
-        seconds_left=None if ended else _seconds_left(progress, now),
-        skipped=spec.skipped,
-        round=state.round.number,
-        max_concurrency=spec.max_concurrency,
-        limits=spec.limits,
-        item_limits=spec.item_limits,
-        input_file_id=spec.input_file_id,
-        created_at=spec.created_at,
-        finished_at=state.finished_at,
-        urls={"self": url, **{part: f"{url}/{part}" for part in _PARTS}},
-        metadata=spec.metadata,
-        tags=spec.tags,
-    )
-
-
-def _reason(progress: Progress) -> str | None:
-    state = progress.state
-    if state.end is not None:
-        return state.end.stop_reason
-    if state.cancel is not None:
-        return state.cancel.reason
-    return state.stop and state.stop.reason
-
-
-def _expected_cost(progress: Progress) -> Decimal | None:
-    state, cost = progress.state, progress.tally.cost_usd
-    if cost is None or not progress.ended:
-        return None
-    before = [each.tally.cost_usd for each in state.rounds[:-1] if each.tally.cost_usd is not None]
-    expected = cost / progress.ended * state.last + sum(before, Decimal())
-    return expected.quantize(Decimal("0.000001"))
-
-
-def _seconds_left(progress: Progress, now: datetime) -> float | None:
-    state, ended = progress.state, progress.ended
-    elapsed = (now - state.round.began_at).total_seconds()
-    if not ended or state.status in FINAL or state.is_paused:
-        return None
-    return round(max(elapsed, 0) / ended * (state.last - ended), 1)
-
-
-def public_events(ref: BatchRef, entries: list[BatchEntry]) -> list[BatchEvent]:
-    """The events of entries of a batch's log."""
-    return [
-        BatchEvent(
-            id=f"{ref.batch_id}-{seq}",
-            seq=seq,
-            type=event.type,
-            time=entry.at,
-            batch_id=ref.batch_id,
-            data=event.data,
-        )
-        for entry in entries
-        for seq, event in enumerate(entry.events, entry.seq)
-    ]
