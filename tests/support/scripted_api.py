@@ -74,9 +74,10 @@ def _send(handler: BaseHTTPRequestHandler, given: Given) -> None:
     handler.send_response(given.status)
     for name, value in given.headers.items():
         handler.send_header(name, value)
+    body = b"" if given.status in (204, 304) else given.body
     if given.status not in (204, 304):
-        length = len(given.body) + (0 if given.is_whole else 1)
+        length = len(body) + (0 if given.is_whole else 1)
         handler.send_header("Content-Length", str(length))
     handler.end_headers()
-    handler.wfile.write(given.body)
+    handler.wfile.write(body)
     handler.close_connection = not given.is_whole

@@ -28,7 +28,7 @@ from teamrun.batches.keys import (
 from teamrun.batches.log import BatchLog, batch_not_found
 from teamrun.batches.pages import page_of
 from teamrun.batches.progress import Progress, read_progress
-from teamrun.batches.public import public_batch
+from teamrun.batches.public import public_batch, public_events
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.resources import (
     Batch,

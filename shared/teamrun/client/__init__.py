@@ -13,17 +13,26 @@ from teamrun.core.optional import require
 
 require("httpx2", extra="client", needed_by="`teamrun.client`")
 
+from teamrun.batches.requests import BatchItem
+from teamrun.batches.resources import Batch, BatchItemView, File, ItemResult
+from teamrun.batches.spec import BatchLimits
 from teamrun.client.aio import AsyncClient
+from teamrun.client.calls.batches import BatchOptions, FileOptions
 from teamrun.client.calls.run_options import RunOptions
 from teamrun.client.errors import (
     APIConnectionError,
     APITimeoutError,
     ArtifactNotFoundError,
     AuthenticationError,
+    BatchEndedError,
+    BatchNotFinishedError,
+    BatchNotFoundError,
     ConflictError,
+    FileTooLargeError,
     IdempotencyConflictError,
     InvalidAnswerError,
     InvalidDefinitionError,
+    InvalidItemsError,
     InvalidRequestError,
     NoSuchPointError,
     NotFoundError,
@@ -32,6 +41,7 @@ from teamrun.client.errors import (
     RequestError,
     RunDeletedError,
     RunEndedError,
+    RunInBatchError,
     RunNotFinishedError,
     RunNotFoundError,
     ServerError,
@@ -42,6 +52,7 @@ from teamrun.client.errors import (
     TeamrunAPIError,
     UnfitAnswerError,
     UnreadableRunError,
+    UploadNotFoundError,
     WaitTimeoutError,
 )
 from teamrun.client.retries import RetryPolicy
@@ -62,15 +73,28 @@ __all__ = [
     "ArtifactNotFoundError",
     "AsyncClient",
     "AuthenticationError",
+    "Batch",
+    "BatchEndedError",
+    "BatchItem",
+    "BatchItemView",
+    "BatchLimits",
+    "BatchNotFinishedError",
+    "BatchNotFoundError",
+    "BatchOptions",
     "Client",
     "ConflictError",
     "Delta",
     "Event",
+    "File",
+    "FileOptions",
+    "FileTooLargeError",
     "IdempotencyConflictError",
     "InputMessage",
     "InvalidAnswerError",
     "InvalidDefinitionError",
+    "InvalidItemsError",
     "InvalidRequestError",
+    "ItemResult",
     "Limits",
     "NoSuchPointError",
     "NotFoundError",
@@ -84,6 +108,7 @@ __all__ = [
     "Run",
     "RunDeletedError",
     "RunEndedError",
+    "RunInBatchError",
     "RunInput",
     "RunNotFinishedError",
     "RunNotFoundError",
@@ -99,6 +124,7 @@ __all__ = [
     "TeamrunAPIError",
     "UnfitAnswerError",
     "UnreadableRunError",
+    "UploadNotFoundError",
     "Validation",
     "WaitTimeoutError",
 ]

@@ -8,16 +8,39 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 import httpx2
 
 from teamrun.client.address import Address
-from teamrun.client.async_sender import AsyncEventStream, AsyncPager, AsyncSender
+from teamrun.client.async_sender import AsyncItemStream, AsyncPager, AsyncSender
 from teamrun.client.binding import Group, Method
-from teamrun.client.calls import artifacts, runs, server, signals, teams, waiting, webhooks
+from teamrun.client.calls import (
+    artifacts,
+    batch_journeys,
+    batches,
+    files,
+    runs,
+    server,
+    signals,
+    teams,
+    waiting,
+    webhooks,
+)
 from teamrun.client.exchange import Exchange, http_client
-from teamrun.client.requests import Call, Download, Journey, Paged, Reply, Request, Streamed
+from teamrun.client.requests import (
+    Call,
+    Download,
+    Journey,
+    Lines,
+    Paged,
+    Polled,
+    Reply,
+    Request,
+    Streamed,
+)
 from teamrun.client.retries import RetryPolicy
 
 __all__ = [
     "AsyncArtifacts",
+    "AsyncBatches",
     "AsyncClient",
+    "AsyncFiles",
     "AsyncRuns",
     "AsyncServer",
     "AsyncTeams",
@@ -33,7 +56,11 @@ def bind(call: Callable[P, Request[T]]) -> Method[P, Coroutine[Any, Any, T]]: ..
 @overload
 def bind(call: Callable[P, Paged[T]]) -> Method[P, AsyncPager[T]]: ...
 @overload
-def bind(call: Callable[P, Streamed[T]]) -> Method[P, AsyncEventStream[T]]: ...
+def bind(call: Callable[P, Streamed[T]]) -> Method[P, AsyncItemStream[T]]: ...
+@overload
+def bind(call: Callable[P, Lines[T]]) -> Method[P, AsyncItemStream[T]]: ...
+@overload
+def bind(call: Callable[P, Polled[T]]) -> Method[P, AsyncItemStream[T]]: ...
 @overload
 def bind(call: Callable[P, Download]) -> Method[P, Coroutine[Any, Any, Path]]: ...
 @overload
@@ -70,6 +97,38 @@ class AsyncArtifacts(Group):
     list = bind(artifacts.list_artifacts)
     read = bind(artifacts.read)
     download = bind(artifacts.download)
+
+
+class AsyncBatches(Group):
+    """`client.batches`: many runs of one team as one object."""
+
+    submit = bind(batch_journeys.submit)
+    submit_file = bind(batch_journeys.submit_file)
+    submit_uploaded = bind(batches.submit_uploaded)
+    get = bind(batches.get_batch)
+    list = bind(batches.list_batches)
+    wait = bind(batch_journeys.wait)
+    watch = bind(batches.watch)
+    items = bind(batches.items)
+    results = bind(batches.results)
+    errors = bind(batches.errors)
+    download_results = bind(batches.download_results)
+    download_errors = bind(batches.download_errors)
+    cancel = bind(batches.cancel)
+    pause = bind(batches.pause)
+    resume = bind(batches.resume)
+    retry_failed = bind(batches.retry_failed)
+
+
+class AsyncFiles(Group):
+    """`client.files`: uploaded files with the items of batches."""
+
+    upload = bind(files.upload)
+    list = bind(files.list_files)
+    get = bind(files.get_file)
+    read = bind(files.read)
+    download = bind(files.download)
+    delete = bind(files.delete_file)
 
 
 class AsyncTeams(Group):
@@ -149,6 +208,8 @@ class AsyncClient:
         """Whether requests carry a key."""
         self.runs = AsyncRuns(self._sender)
         self.artifacts = AsyncArtifacts(self._sender)
+        self.batches = AsyncBatches(self._sender)
+        self.files = AsyncFiles(self._sender)
         self.teams = AsyncTeams(self._sender)
         self.webhooks = AsyncWebhooks(self._sender)
         self.server = AsyncServer(self._sender)
@@ -158,7 +219,11 @@ class AsyncClient:
     @overload
     def send(self, call: Paged[T]) -> AsyncPager[T]: ...
     @overload
-    def send(self, call: Streamed[T]) -> AsyncEventStream[T]: ...
+    def send(self, call: Streamed[T]) -> AsyncItemStream[T]: ...
+    @overload
+    def send(self, call: Lines[T]) -> AsyncItemStream[T]: ...
+    @overload
+    def send(self, call: Polled[T]) -> AsyncItemStream[T]: ...
     @overload
     def send(self, call: Download) -> Coroutine[Any, Any, Path]: ...
     @overload

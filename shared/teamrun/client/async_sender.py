@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -13,23 +14,25 @@ import httpx2
 from teamrun.client.downloads import Draft
 from teamrun.client.exchange import PIECE_BYTES, SILENCE_S, Exchange, is_success, reply_of
 from teamrun.client.problems import error_of
+from teamrun.client.readings import EventReading, LineReading, Reading
 from teamrun.client.requests import (
     Call,
     Download,
+    Lines,
     Page,
     Paged,
     Pause,
+    Polled,
     Reply,
     Request,
     Step,
     Streamed,
     Upload,
 )
-from teamrun.client.resumption import Resumption
 from teamrun.client.retries import RetryPolicy, attempts
 from teamrun.errors import TeamrunError
 
-__all__ = ["AsyncEventStream", "AsyncPager", "AsyncSender"]
+__all__ = ["AsyncItemStream", "AsyncPager", "AsyncSender"]
 
 T = TypeVar("T")
 
@@ -62,7 +65,11 @@ class AsyncSender:
             case Paged():
                 return AsyncPager[Any](self, call)
             case Streamed():
-                return AsyncEventStream[Any](self.follow(call))
+                return AsyncItemStream[Any](self.follow(EventReading[Any](call, self._policy)))
+            case Lines():
+                return AsyncItemStream[Any](self.follow(LineReading[Any](call, self._policy)))
+            case Polled():
+                return AsyncItemStream[Any](self.poll(call))
             case Download():
                 return self._download(call)
             case _:  # a journey
@@ -89,23 +96,35 @@ class AsyncSender:
 
         return await _drive(attempts(request, self._policy), perform)
 
-    async def follow(self, stream: Streamed[T]) -> AsyncGenerator[T, None]:
-        """The items of a stream to its end; an interrupted stream is resumed."""
-        state = Resumption(stream, self._policy)
-        while not state.has_ended:
+    async def follow(self, reading: Reading[T]) -> AsyncGenerator[T, None]:
+        """The items of a document to its end; an interrupted one is resumed."""
+        while not reading.has_ended:
             reason: TeamrunError | None = None
             try:
-                async with self._open(state.request(), silence=SILENCE_S) as response:
-                    state.opened(response.status_code)
+                async with self._open(reading.request(), silence=SILENCE_S) as response:
+                    reading.opened(response.status_code, response.headers)
                     async for piece in response.aiter_bytes():
-                        for item in state.take(piece):
+                        for item in reading.take(piece):
                             yield item
-                        if state.has_ended:
+                        if reading.has_ended:
                             return
+                    for item in reading.closed():
+                        yield item
             except TeamrunError as error:
                 reason = error
-            if not state.has_ended:
-                await self._sleep(state.interrupted(reason))
+            if not reading.has_ended:
+                await self._sleep(reading.interrupted(reason))
+
+    async def poll(self, call: Polled[T]) -> AsyncGenerator[T, None]:
+        """The states of a resource to its last one."""
+        state = await self._value(call.first)
+        yield state
+        while (request := call.following(state)) is not None:
+            await self._sleep(call.interval)
+            news = await self._value(request)
+            if news is not None:
+                state = news
+                yield state
 
     async def close(self) -> None:
         """Close the connections."""
@@ -125,11 +144,12 @@ class AsyncSender:
         return call.target
 
     async def _save(self, draft: Draft, request: Request[Any]) -> Reply:
-        draft.restart()
-        async with self._open(request) as response:
+        asked = replace(request, headers={**request.headers, **draft.rest})
+        async with self._open(asked) as response:
+            draft.begin(response.status_code, response.headers)
             async for piece in response.aiter_bytes(PIECE_BYTES):
                 await asyncio.to_thread(draft.write, piece)
-            draft.check(response.headers)
+            draft.check()
             return reply_of(response, b"")
 
     @asynccontextmanager
@@ -178,7 +198,7 @@ class AsyncPager(Generic[T]):
                 yield item
 
 
-class AsyncEventStream(Generic[T]):
+class AsyncItemStream(Generic[T]):
     """Items as they arrive, to the end. Leaving an `async with` block closes the connection."""
 
     def __init__(self, items: AsyncGenerator[T, None]) -> None:

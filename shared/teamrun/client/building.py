@@ -15,7 +15,7 @@ from teamrun.core.urls import path_segment
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 
-__all__ = ["delete", "get", "given", "json_of", "nothing", "path_of", "post", "query_of"]
+__all__ = ["delete", "encoded", "get", "given", "json_of", "nothing", "path_of", "post", "query_of"]
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ def post(
             "Idempotency-Key": idempotency_key or uuid.uuid4().hex,
             **_waiting(wait_seconds),
         },
-        body=_encoded(body),
+        body=encoded(body),
         wait_seconds=wait_seconds,
     )
 
@@ -145,7 +145,12 @@ def _plain(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def _encoded(body: JsonMapping) -> bytes:
+def encoded(body: JsonMapping) -> bytes:
+    """A value as JSON in UTF-8, without a line end.
+
+    Raises:
+        UsageError: It has no JSON form.
+    """
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False, default=_plain).encode()
     except TypeError as error:

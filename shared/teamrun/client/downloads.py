@@ -32,6 +32,8 @@ class Draft:
         self._path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         self._is_reserved = not replace
         self._digest = hashlib.sha256()
+        self._size = 0
+        self._tag: str | None = None
         if self._is_reserved:
             target.open("xb").close()  # the name is taken from now on
         try:
@@ -40,25 +42,35 @@ class Draft:
             self._release()
             raise
 
-    def restart(self) -> None:
-        """Forget the bytes of an attempt that failed."""
-        self._file.seek(0)
-        self._file.truncate()
-        self._digest = hashlib.sha256()
+    @property
+    def rest(self) -> dict[str, str]:
+        """The headers that ask for the bytes that an attempt before has not received."""
+        if self._size == 0 or self._tag is None:
+            return {}
+        return {"Range": f"bytes={self._size}-", "If-Range": self._tag}
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Begin an attempt: continue if the server sends the rest (206), otherwise start anew."""
+        tag = headers.get("etag")
+        if status != 206 or tag != self._tag:
+            self._restart()
+        self._tag = tag
 
     def write(self, piece: bytes) -> None:
         """Add bytes."""
         self._file.write(piece)
         self._digest.update(piece)
+        self._size += len(piece)
 
-    def check(self, headers: Mapping[str, str]) -> None:
-        """Compare the bytes with the digest that the server gives as the `ETag`.
+    def check(self) -> None:
+        """Compare the bytes with the digest, if the `ETag` of the answer is one.
 
         Raises:
             APIConnectionError: They differ, so that another attempt may succeed.
         """
-        expected = _SHA256.fullmatch(headers.get("etag", ""))
+        expected = _SHA256.fullmatch(self._tag or "")
         if expected is not None and expected[1] != self._digest.hexdigest():
+            self._restart()
             raise APIConnectionError(f"{self._target.name} was damaged while it was downloaded.")
 
     def finish(self) -> None:
@@ -81,6 +93,12 @@ class Draft:
         self._file.close()
         self._path.unlink(missing_ok=True)
         self._release()
+
+    def _restart(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._size = 0
+        self._digest = hashlib.sha256()
 
     def _release(self) -> None:
         if self._is_reserved:

@@ -10,14 +10,21 @@
             RunDeletedError           the run of this idempotency key has been deleted
             TeamNotFoundError         the operator registered no such team
             ArtifactNotFoundError     the run has no such file
+            BatchNotFoundError        there is no such batch
+            UploadNotFoundError       there is no such uploaded file
           ConflictError               the state of the resource does not allow the request (409)
             RunNotFinishedError       the run has not ended
             RunEndedError             the run has ended
             StaleActionError          the question is not open
             UnreadableRunError        stored data of the run is damaged
+            RunInBatchError           the run belongs to a batch that has not ended
+            BatchEndedError           the batch has ended
+            BatchNotFinishedError     the batch has not ended
           InvalidRequestError         a part of the request is invalid (400, 413, 415, 422)
             InvalidDefinitionError    the definition of the team is invalid
             UnfitAnswerError          the answer does not match the question
+            InvalidItemsError         lines of a batch are invalid; errors lists them
+            FileTooLargeError         an uploaded file is too large
             NoSuchPointError          the run cannot continue from that point
             IdempotencyConflictError  the idempotency key was used for another request
         RateLimitedError              too many requests (429)
@@ -27,7 +34,7 @@
         ServerUnreachableError        no connection, and the server has not answered before
         APITimeoutError               the answer did not arrive in time
       InvalidAnswerError              the answer is not one of this API
-      WaitTimeoutError                a run did not end in time; TimeoutError
+      WaitTimeoutError                a run or batch did not end in time
 
 Classes with a counterpart in `teamrun.errors` are subclasses of it, so `except RunNotFound` works
 in the same way for the HTTP API and for an embedded engine.
@@ -45,10 +52,15 @@ __all__ = [
     "APITimeoutError",
     "ArtifactNotFoundError",
     "AuthenticationError",
+    "BatchEndedError",
+    "BatchNotFinishedError",
+    "BatchNotFoundError",
     "ConflictError",
+    "FileTooLargeError",
     "IdempotencyConflictError",
     "InvalidAnswerError",
     "InvalidDefinitionError",
+    "InvalidItemsError",
     "InvalidRequestError",
     "NoSuchPointError",
     "NotFoundError",
@@ -57,6 +69,7 @@ __all__ = [
     "RequestError",
     "RunDeletedError",
     "RunEndedError",
+    "RunInBatchError",
     "RunNotFinishedError",
     "RunNotFoundError",
     "ServerError",
@@ -67,6 +80,7 @@ __all__ = [
     "TeamrunAPIError",
     "UnfitAnswerError",
     "UnreadableRunError",
+    "UploadNotFoundError",
     "WaitTimeoutError",
 ]
 
@@ -82,6 +96,7 @@ class TeamrunAPIError(TeamrunError):
             `code` of each.
         request_id: The id of the request in the server's log.
         run_id: The run in question, if there is one.
+        batch_id: The batch in question, if there is one.
         retry_after: The wait before another attempt that the server asks for, in seconds.
     """
 
@@ -97,6 +112,7 @@ class TeamrunAPIError(TeamrunError):
         errors: Sequence[JsonMapping] = (),
         request_id: str | None = None,
         run_id: str | None = None,
+        batch_id: str | None = None,
         retry_after: float | None = None,
         **data: Any,
     ) -> None:
@@ -108,6 +124,7 @@ class TeamrunAPIError(TeamrunError):
             errors=errors,
             request_id=request_id,
             run_id=run_id,
+            batch_id=batch_id,
             retry_after=retry_after,
             **data,
         )
@@ -117,6 +134,7 @@ class TeamrunAPIError(TeamrunError):
         self.errors = errors
         self.request_id = request_id
         self.run_id = run_id
+        self.batch_id = batch_id
         self.retry_after = retry_after
 
 
@@ -152,6 +170,14 @@ class ArtifactNotFoundError(NotFoundError, errors.ArtifactNotFound):
     """The run has no such file."""
 
 
+class BatchNotFoundError(NotFoundError, errors.BatchNotFound):
+    """There is no such batch."""
+
+
+class UploadNotFoundError(NotFoundError, errors.FileNotFound):
+    """There is no such uploaded file."""
+
+
 class ConflictError(RequestError):
     """The state of the resource does not allow the request."""
 
@@ -172,6 +198,18 @@ class UnreadableRunError(ConflictError):
     """Stored data of the run is damaged or missing; nothing is written to it."""
 
 
+class RunInBatchError(ConflictError, errors.RunInBatch):
+    """The run belongs to a batch that has not ended: cancel the batch, or wait for its end."""
+
+
+class BatchEndedError(ConflictError, errors.BatchEnded):
+    """The batch has ended."""
+
+
+class BatchNotFinishedError(ConflictError, errors.BatchNotFinished):
+    """The batch has not ended: wait for its end, or cancel it."""
+
+
 class InvalidRequestError(RequestError):
     """A part of the request is invalid; `errors` lists each."""
 
@@ -182,6 +220,14 @@ class InvalidDefinitionError(InvalidRequestError, errors.DefinitionError):
 
 class UnfitAnswerError(InvalidRequestError, errors.UnfitAnswer):
     """The answer does not match its question."""
+
+
+class InvalidItemsError(InvalidRequestError, errors.InvalidItems):
+    """Items of a batch are invalid, so that nothing was accepted; `errors` has the line of each."""
+
+
+class FileTooLargeError(InvalidRequestError, errors.FileTooLarge):
+    """An uploaded file has more bytes than the server accepts."""
 
 
 class NoSuchPointError(InvalidRequestError, errors.NoSuchPoint):
@@ -229,16 +275,16 @@ class InvalidAnswerError(TeamrunError):
 
 
 class WaitTimeoutError(TeamrunError, TimeoutError):
-    """A run did not end in the time that the caller gave. It continues; wait again to follow it.
+    """A run or batch did not end in time. It continues; wait again to follow it.
 
     Attributes:
-        run_id: The run.
+        id: The run or batch.
         status: Its status when it was last read.
     """
 
     code = "wait_timeout"
 
-    def __init__(self, message: str, *, run_id: str, status: str, **data: Any) -> None:
-        super().__init__(message, run_id=run_id, status=status, **data)
-        self.run_id = run_id
+    def __init__(self, message: str, *, id: str, status: str, **data: Any) -> None:
+        super().__init__(message, id=id, status=status, **data)
+        self.id = id
         self.status = status

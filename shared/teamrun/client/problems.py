@@ -17,6 +17,13 @@ __all__ = ["CODES", "STATUSES", "error_of"]
 
 CODES: Mapping[str, type[TeamrunAPIError]] = {
     **dict.fromkeys(get_args(ProblemCode), errors.InvalidDefinitionError),
+    "batch_ended": errors.BatchEndedError,
+    "batch_not_finished": errors.BatchNotFinishedError,
+    "batch_not_found": errors.BatchNotFoundError,
+    "file_not_found": errors.UploadNotFoundError,
+    "file_too_large": errors.FileTooLargeError,
+    "invalid_items": errors.InvalidItemsError,
+    "run_in_batch": errors.RunInBatchError,
     "artifact_not_found": errors.ArtifactNotFoundError,
     "damaged_blob": errors.UnreadableRunError,
     "idempotency_conflict": errors.IdempotencyConflictError,
@@ -74,6 +81,7 @@ class _Problem(BaseModel):
     code: str = ""
     request_id: str | None = None
     run_id: str | None = None
+    batch_id: str | None = None
     errors: list[_FieldError] = []
 
     def message(self, otherwise: str) -> str:
@@ -107,6 +115,7 @@ def error_of(reply: Reply) -> TeamrunError:
         errors=[each.model_dump(exclude_none=True) for each in problem.errors],
         request_id=problem.request_id or reply.headers.get("x-request-id"),
         run_id=problem.run_id,
+        batch_id=problem.batch_id,
         retry_after=retry_after(reply.headers, now=datetime.now(UTC)),
         **data,
     )

@@ -17,9 +17,11 @@ __all__ = [
     "Call",
     "Download",
     "Journey",
+    "Lines",
     "Page",
     "Paged",
     "Pause",
+    "Polled",
     "Reply",
     "Request",
     "Step",
@@ -131,6 +133,27 @@ class Streamed(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Lines(Generic[T]):
+    """A document with a JSON value per line, read while it arrives, and resumed where it broke."""
+
+    path: str
+    read: Callable[[bytes], T]
+    """Turns a line into an item; raises ValueError if it is not of the expected form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polled(Generic[T]):
+    """The states of a resource as it changes, to its last one."""
+
+    first: Request[T]
+    following: Callable[[T], Request[T | None] | None]
+    """The long poll for the state after this one, whose value is None if nothing has changed; None
+    after the last state."""
+    interval: float
+    """The least time between two states, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Download:
     """The bytes of a resource, written into a file while they arrive."""
 
@@ -156,7 +179,14 @@ value; the sender of either client performs the steps."""
 
 
 Call: TypeAlias = (
-    Request[Any] | Paged[Any] | Streamed[Any] | Download | Pause | Generator[Step, Any, Any]
+    Request[Any]
+    | Paged[Any]
+    | Streamed[Any]
+    | Lines[Any]
+    | Polled[Any]
+    | Download
+    | Pause
+    | Generator[Step, Any, Any]
 )
 """Everything that a sender performs."""
 

@@ -12,13 +12,34 @@ import httpx2
 
 from teamrun.client.address import Address
 from teamrun.client.binding import Group, Method
-from teamrun.client.calls import artifacts, runs, server, signals, teams, waiting, webhooks
+from teamrun.client.calls import (
+    artifacts,
+    batch_journeys,
+    batches,
+    files,
+    runs,
+    server,
+    signals,
+    teams,
+    waiting,
+    webhooks,
+)
 from teamrun.client.exchange import Exchange, http_client
-from teamrun.client.requests import Call, Download, Journey, Paged, Reply, Request, Streamed
+from teamrun.client.requests import (
+    Call,
+    Download,
+    Journey,
+    Lines,
+    Paged,
+    Polled,
+    Reply,
+    Request,
+    Streamed,
+)
 from teamrun.client.retries import RetryPolicy
-from teamrun.client.sync_sender import EventStream, Pager, Sender
+from teamrun.client.sync_sender import ItemStream, Pager, Sender
 
-__all__ = ["Artifacts", "Client", "Runs", "Server", "Teams", "Webhooks"]
+__all__ = ["Artifacts", "Batches", "Client", "Files", "Runs", "Server", "Teams", "Webhooks"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,7 +50,11 @@ def bind(call: Callable[P, Request[T]]) -> Method[P, T]: ...
 @overload
 def bind(call: Callable[P, Paged[T]]) -> Method[P, Pager[T]]: ...
 @overload
-def bind(call: Callable[P, Streamed[T]]) -> Method[P, EventStream[T]]: ...
+def bind(call: Callable[P, Streamed[T]]) -> Method[P, ItemStream[T]]: ...
+@overload
+def bind(call: Callable[P, Lines[T]]) -> Method[P, ItemStream[T]]: ...
+@overload
+def bind(call: Callable[P, Polled[T]]) -> Method[P, ItemStream[T]]: ...
 @overload
 def bind(call: Callable[P, Download]) -> Method[P, Path]: ...
 @overload
@@ -66,6 +91,38 @@ class Artifacts(Group):
     list = bind(artifacts.list_artifacts)
     read = bind(artifacts.read)
     download = bind(artifacts.download)
+
+
+class Batches(Group):
+    """`client.batches`: many runs of one team as one object."""
+
+    submit = bind(batch_journeys.submit)
+    submit_file = bind(batch_journeys.submit_file)
+    submit_uploaded = bind(batches.submit_uploaded)
+    get = bind(batches.get_batch)
+    list = bind(batches.list_batches)
+    wait = bind(batch_journeys.wait)
+    watch = bind(batches.watch)
+    items = bind(batches.items)
+    results = bind(batches.results)
+    errors = bind(batches.errors)
+    download_results = bind(batches.download_results)
+    download_errors = bind(batches.download_errors)
+    cancel = bind(batches.cancel)
+    pause = bind(batches.pause)
+    resume = bind(batches.resume)
+    retry_failed = bind(batches.retry_failed)
+
+
+class Files(Group):
+    """`client.files`: uploaded files with the items of batches."""
+
+    upload = bind(files.upload)
+    list = bind(files.list_files)
+    get = bind(files.get_file)
+    read = bind(files.read)
+    download = bind(files.download)
+    delete = bind(files.delete_file)
 
 
 class Teams(Group):
@@ -143,6 +200,8 @@ class Client:
         """Whether requests carry a key."""
         self.runs = Runs(self._sender)
         self.artifacts = Artifacts(self._sender)
+        self.batches = Batches(self._sender)
+        self.files = Files(self._sender)
         self.teams = Teams(self._sender)
         self.webhooks = Webhooks(self._sender)
         self.server = Server(self._sender)
@@ -152,7 +211,11 @@ class Client:
     @overload
     def send(self, call: Paged[T]) -> Pager[T]: ...
     @overload
-    def send(self, call: Streamed[T]) -> EventStream[T]: ...
+    def send(self, call: Streamed[T]) -> ItemStream[T]: ...
+    @overload
+    def send(self, call: Lines[T]) -> ItemStream[T]: ...
+    @overload
+    def send(self, call: Polled[T]) -> ItemStream[T]: ...
     @overload
     def send(self, call: Download) -> Path: ...
     @overload

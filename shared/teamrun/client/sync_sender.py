@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -13,23 +14,25 @@ import httpx2
 from teamrun.client.downloads import Draft
 from teamrun.client.exchange import PIECE_BYTES, SILENCE_S, Exchange, is_success, reply_of
 from teamrun.client.problems import error_of
+from teamrun.client.readings import EventReading, LineReading, Reading
 from teamrun.client.requests import (
     Call,
     Download,
+    Lines,
     Page,
     Paged,
     Pause,
+    Polled,
     Reply,
     Request,
     Step,
     Streamed,
     Upload,
 )
-from teamrun.client.resumption import Resumption
 from teamrun.client.retries import RetryPolicy, attempts
 from teamrun.errors import TeamrunError
 
-__all__ = ["EventStream", "Pager", "Sender"]
+__all__ = ["ItemStream", "Pager", "Sender"]
 
 T = TypeVar("T")
 
@@ -69,7 +72,11 @@ class Sender:
             case Paged():
                 return Pager[Any](self, call)
             case Streamed():
-                return EventStream[Any](self.follow(call))
+                return ItemStream[Any](self.follow(EventReading[Any](call, self._policy)))
+            case Lines():
+                return ItemStream[Any](self.follow(LineReading[Any](call, self._policy)))
+            case Polled():
+                return ItemStream[Any](self.poll(call))
             case Download():
                 return self._download(call)
             case _:  # a journey
@@ -94,22 +101,33 @@ class Sender:
 
         return _drive(attempts(request, self._policy), perform)
 
-    def follow(self, stream: Streamed[T]) -> Generator[T, None, None]:
-        """The items of a stream to its end; an interrupted stream is resumed."""
-        state = Resumption(stream, self._policy)
-        while not state.has_ended:
+    def follow(self, reading: Reading[T]) -> Generator[T, None, None]:
+        """The items of a document to its end; an interrupted one is resumed."""
+        while not reading.has_ended:
             reason: TeamrunError | None = None
             try:
-                with self._open(state.request(), silence=SILENCE_S) as response:
-                    state.opened(response.status_code)
+                with self._open(reading.request(), silence=SILENCE_S) as response:
+                    reading.opened(response.status_code, response.headers)
                     for piece in response.iter_bytes():
-                        yield from state.take(piece)
-                        if state.has_ended:
+                        yield from reading.take(piece)
+                        if reading.has_ended:
                             return
+                    yield from reading.closed()
             except TeamrunError as error:
                 reason = error
-            if not state.has_ended:
-                self._sleep(state.interrupted(reason))
+            if not reading.has_ended:
+                self._sleep(reading.interrupted(reason))
+
+    def poll(self, call: Polled[T]) -> Generator[T, None, None]:
+        """The states of a resource to its last one."""
+        state = self._value(call.first)
+        yield state
+        while (request := call.following(state)) is not None:
+            self._sleep(call.interval)
+            news = self._value(request)
+            if news is not None:
+                state = news
+                yield state
 
     def close(self) -> None:
         """Close the connections."""
@@ -129,11 +147,12 @@ class Sender:
         return call.target
 
     def _save(self, draft: Draft, request: Request[Any]) -> Reply:
-        draft.restart()
-        with self._open(request) as response:
+        asked = replace(request, headers={**request.headers, **draft.rest})
+        with self._open(asked) as response:
+            draft.begin(response.status_code, response.headers)
             for piece in response.iter_bytes(PIECE_BYTES):
                 draft.write(piece)
-            draft.check(response.headers)
+            draft.check()
             return reply_of(response, b"")
 
     @contextmanager
@@ -181,7 +200,7 @@ class Pager(Generic[T]):
             yield from page.data
 
 
-class EventStream(Generic[T]):
+class ItemStream(Generic[T]):
     """Items as they arrive, to the end. Leaving a `with` block closes the connection."""
 
     def __init__(self, items: Generator[T, None, None]) -> None:

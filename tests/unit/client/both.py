@@ -6,9 +6,11 @@ from typing import Any, Protocol
 import pytest
 
 from teamrun.client import AsyncClient, Client, RetryPolicy
-from teamrun.client.requests import Call, Paged, Streamed
+from teamrun.client.requests import Call, Lines, Paged, Polled, Streamed
 
 __all__ = ["AT_ONCE", "Way", "with_both_clients"]
+
+ITEMS = (Lines, Paged, Polled, Streamed)
 
 AT_ONCE = RetryPolicy(first_delay=0, max_delay=0)
 """Retries without delay."""
@@ -28,14 +30,14 @@ def by_client(url: str, call: Call, *, retries: RetryPolicy = AT_ONCE, **given: 
     with Client(url, retries=retries, **given) as client:
         send: Any = client.send  # its overloads take one kind of call each
         value = send(call)
-        return list(value) if isinstance(call, Paged | Streamed) else value
+        return list(value) if isinstance(call, ITEMS) else value
 
 
 def by_async_client(url: str, call: Call, *, retries: RetryPolicy = AT_ONCE, **given: Any) -> Any:
     async def scenario() -> Any:
         async with AsyncClient(url, retries=retries, **given) as client:
             send: Any = client.send
-            if isinstance(call, Paged | Streamed):
+            if isinstance(call, ITEMS):
                 return [item async for item in send(call)]
             return await send(call)
 

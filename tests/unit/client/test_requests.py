@@ -19,7 +19,8 @@ from teamrun.client import (
     TeamrunAPIError,
 )
 from teamrun.client.building import get, json_of, nothing
-from teamrun.client.calls import artifacts, runs, server, signals, teams
+from teamrun.client.calls import artifacts, batches, runs, server, signals, teams
+from teamrun.client.exchange import PIECE_BYTES
 from teamrun.client.requests import Request, Upload
 from teamrun.errors import RunNotFound, Unavailable, UsageError
 from teamrun.json_types import JsonObject
@@ -280,6 +281,32 @@ def test_a_download_is_whole_or_not_there(send: Way, tmp_path: Path) -> None:
     assert path == tmp_path / "chart.png"
     assert path.read_bytes() == BYTES
     assert list(tmp_path.iterdir()) == [path]
+
+
+@with_both_clients
+def test_a_download_that_breaks_is_continued(send: Way, tmp_path: Path) -> None:
+    tag = {"ETag": '"v1"'}
+    first = Given(200, BYTES[:70_000], tag, is_whole=False)
+    rest = Given(206, BYTES[PIECE_BYTES:], tag)
+    with scripted_api(first, CUT, rest) as api:
+        path = send(api.url, batches.download_results("b", tmp_path / "r.jsonl"))
+
+    assert path.read_bytes() == BYTES
+    assert [each.headers.get("range") for each in api.asked] == [
+        None,
+        *[f"bytes={PIECE_BYTES}-"] * 2,
+    ]
+    assert api.asked[1].headers["if-range"] == '"v1"'
+
+
+@with_both_clients
+def test_a_download_begins_again_if_the_document_has_changed(send: Way, tmp_path: Path) -> None:
+    first = Given(200, BYTES[:70_000], {"ETag": '"v1"'}, is_whole=False)
+    with scripted_api(first, Given(200, BYTES, {"ETag": '"v2"'})) as api:
+        path = send(api.url, batches.download_results("b", tmp_path / "r.csv"))
+
+    assert path.read_bytes() == BYTES
+    assert api.asked[0].headers["accept"] == "text/csv"
 
 
 @with_both_clients

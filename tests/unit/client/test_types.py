@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import assert_type
 
 from teamrun.client import AsyncClient, Client, Delta, Event, Run, RunResult, TeamSummary
-from teamrun.client.async_sender import AsyncEventStream, AsyncPager
-from teamrun.client.sync_sender import EventStream, Pager
+from teamrun.client.async_sender import AsyncItemStream, AsyncPager
+from teamrun.client.sync_sender import ItemStream, Pager
 
 
 def typed(client: Client) -> None:
@@ -15,7 +15,7 @@ def typed(client: Client) -> None:
     assert_type(client.runs.submit_and_wait({"type": "x"}, ["a", "b"], timeout=3), Run)
     assert_type(client.runs.list(status="failed"), Pager[Run])
     assert_type(client.runs.result("r"), RunResult)
-    assert_type(client.runs.stream("r"), EventStream[Event | Delta])
+    assert_type(client.runs.stream("r"), ItemStream[Event | Delta])
     assert_type(client.runs.delete("r"), None)
     assert_type(client.artifacts.download("r", "a", "b"), Path)
     assert_type(client.teams.get("t"), TeamSummary)
@@ -27,7 +27,7 @@ async def typed_async(client: AsyncClient) -> None:
     assert_type(await client.runs.submit("t", "Go"), Run)
     assert_type(await client.runs.wait("r", until="end"), Run)
     assert_type(client.runs.list(), AsyncPager[Run])
-    assert_type(client.runs.stream("r"), AsyncEventStream[Event | Delta])
+    assert_type(client.runs.stream("r"), AsyncItemStream[Event | Delta])
     assert_type([each async for each in client.runs.list()], list[Run])
 
 

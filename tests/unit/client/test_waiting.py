@@ -51,7 +51,7 @@ def test_a_run_that_needs_too_long_is_named(send: Way) -> None:
         send(api.url, waiting.wait("r", timeout=0))
 
     assert isinstance(raised.value, TimeoutError)
-    assert (raised.value.run_id, raised.value.status) == ("r", "running")
+    assert (raised.value.id, raised.value.status) == ("r", "running")
 
 
 @with_both_clients

@@ -1,9 +1,9 @@
 """Calls of `/v1/runs/{run_id}/artifacts`: the files that the tools of a run have saved."""
 
 from os import PathLike
-from pathlib import Path
 
 from teamrun.client.building import get, json_of, path_of
+from teamrun.client.calls.targets import target_of
 from teamrun.client.requests import Download, Paged, Reply, Request
 from teamrun.runs.service.resources import Artifact, ArtifactPage
 
@@ -54,10 +54,7 @@ def download(
     Raises:
         FileExistsError: There is a file, and `replace` is not set.
     """
-    path = Path(to)
-    # A name that was sent by a server must not lead out of the folder.
-    target = path / Path(name).name if path.is_dir() else path
-    return Download(read(run_id, name, version=version), target, replace)
+    return Download(read(run_id, name, version=version), target_of(to, name), replace)
 
 
 def _content(reply: Reply) -> bytes:

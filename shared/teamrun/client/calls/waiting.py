@@ -1,23 +1,25 @@
 """Journeys that wait for a run."""
 
 import time
-from typing import Literal, Unpack
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeVar, Unpack
 
 from teamrun.client.calls.run_options import RunOptions, Task, Team
 from teamrun.client.calls.runs import get_run, poll_run, submit
 from teamrun.client.errors import WaitTimeoutError
-from teamrun.client.requests import Journey, Pause, ask
+from teamrun.client.requests import Journey, Pause, Request, ask
 from teamrun.runs.log.status import AT_REST, TERMINAL
 from teamrun.runs.service.resources import Run
 
-__all__ = ["Until", "submit_and_wait", "wait"]
+__all__ = ["POLL_S", "Until", "awaited", "submit_and_wait", "wait"]
 
 Until = Literal["rest", "end"]
 """`rest`: until the run has ended, or nothing happens before a client acts (`input_required`,
 `paused`, `unreadable`). `end`: until it has ended."""
 
-_POLL_S = 30.0
-"""Below the 60 s after which many proxies close a silent connection."""
+POLL_S = 30.0
+"""The longest wait of one request, in seconds. Many proxies close a connection that is silent for
+60 seconds."""
 
 _SOON_S = 1.0
 
@@ -58,10 +60,10 @@ def submit_and_wait(
         **options: Fields of `RunOptions`.
 
     Raises:
-        WaitTimeoutError: The time is over. The run continues; `run_id` names it.
+        WaitTimeoutError: The time is over. The run continues; `id` names it.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    wait_seconds = _POLL_S if timeout is None else min(timeout, _POLL_S)
+    wait_seconds = POLL_S if timeout is None else min(timeout, POLL_S)
     request = submit(
         team, input, idempotency_key=idempotency_key, wait_seconds=wait_seconds, **options
     )
@@ -71,22 +73,56 @@ def submit_and_wait(
 
 def _followed(run: Run, deadline: float | None, until: Until) -> Journey[Run]:
     done = TERMINAL | AT_REST if until == "rest" else TERMINAL
-    while run.status not in done:
-        left = _POLL_S if deadline is None else deadline - time.monotonic()
+
+    def poll(current: Run, seconds: float) -> Request[Run | None]:
+        # At rest, only a change is news; otherwise the server waits for rest or end.
+        known = current.revision if current.status in AT_REST else None
+        return poll_run(current.id, wait_seconds=seconds, after_revision=known)
+
+    return awaited(run, deadline, done, poll)
+
+
+class _Awaited(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def revision(self) -> int: ...
+
+
+T = TypeVar("T", bound=_Awaited)
+
+
+def awaited(
+    state: T,
+    deadline: float | None,
+    done: frozenset[str],
+    poll: Callable[[T, float], Request[T | None]],
+) -> Journey[T]:
+    """Poll a resource until it has one of some statuses.
+
+    Args:
+        state: Its state now.
+        deadline: Until when to wait, on the clock of `time.monotonic`.
+        done: The statuses.
+        poll: The long poll for a state after this one, which waits so many seconds.
+
+    Raises:
+        WaitTimeoutError: The time is over.
+    """
+    while state.status not in done:
+        left = POLL_S if deadline is None else deadline - time.monotonic()
         if left <= 0:
             raise WaitTimeoutError(
-                f"Run {run.id} is {run.status}; the time to wait for it is over.",
-                run_id=run.id,
-                status=run.status,
+                f"{state.id} is {state.status}; the time to wait for it is over.",
+                id=state.id,
+                status=state.status,
             )
-        asked = time.monotonic()
-        # At rest, only a change is news; otherwise the server waits for rest or end.
-        known = run.revision if run.status in AT_REST else None
-        poll = poll_run(run.id, wait_seconds=min(left, _POLL_S), after_revision=known)
-        news = yield from ask(poll)
-        is_answered = run.status in AT_REST and news is not None
-        run = news or run
-        if not is_answered and run.status not in done and time.monotonic() - asked < _SOON_S:
+        asked, before = time.monotonic(), state
+        state = (yield from ask(poll(state, min(left, POLL_S)))) or state
+        has_moved = state.status != before.status
+        if state.status not in done and not has_moved and time.monotonic() - asked < _SOON_S:
             # The server grants no wait, or is about to stop.
-            yield Pause(_SOON_S if deadline is None else max(0.0, min(_SOON_S, left)))
-    return run
+            yield Pause(max(0.0, min(_SOON_S, left)))
+    return state

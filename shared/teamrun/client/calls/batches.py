@@ -1,0 +1,309 @@
+"""Calls of `/v1/batches`: many runs of one team as one object."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack
+
+from pydantic import TypeAdapter
+
+from teamrun.batches.entries import FINAL
+from teamrun.batches.requests import BatchItem
+from teamrun.batches.resources import (
+    Batch,
+    BatchItemPage,
+    BatchItemView,
+    BatchPage,
+    ItemResult,
+    ItemStatus,
+)
+from teamrun.batches.spec import BatchLimits
+from teamrun.client.building import get, given, json_of, path_of, post
+from teamrun.client.calls.run_options import Team, team_of
+from teamrun.client.requests import Download, Lines, Paged, Polled, Reply, Request
+from teamrun.core.tolerance import read_tolerantly
+from teamrun.json_types import JsonMapping, JsonObject
+from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.spec import Retry
+from teamrun.runs.service.requests import Overrides
+
+__all__ = [
+    "BatchOptions",
+    "FileOptions",
+    "Item",
+    "cancel",
+    "download_errors",
+    "download_results",
+    "errors",
+    "get_batch",
+    "items",
+    "list_batches",
+    "pause",
+    "poll_batch",
+    "results",
+    "resume",
+    "retry_failed",
+    "submit_items",
+    "submit_uploaded",
+    "watch",
+]
+
+_BATCH = json_of(Batch)
+_PAGE = json_of(BatchPage)
+_ITEMS = json_of(BatchItemPage)
+_RESULT = TypeAdapter(ItemResult)
+_LINE: TypeAdapter[JsonObject] = TypeAdapter(JsonObject)
+
+_WATCH_S = 20.0
+
+Item: TypeAlias = str | BatchItem | JsonMapping
+"""An item of a batch: its task, or an object with `input` and perhaps `custom_id`, `overrides` and
+`metadata`."""
+
+
+class BatchOptions(TypedDict, total=False):
+    """Fields of a new batch that have a default; None is the same as leaving the field out."""
+
+    overrides: Overrides | JsonMapping | None
+    """Settings of the team that all items override."""
+    max_concurrency: int | None
+    """Maximum number of items in flight."""
+    limits: BatchLimits | JsonMapping | None
+    """Limits of the whole batch."""
+    item_limits: Limits | JsonMapping | None
+    """The limits of each run."""
+    retry: Retry | JsonMapping | None
+    """How each run is retried after a transient failure."""
+    on_item_failure: Literal["continue", "stop"] | None
+    """With `stop`, no more items start after one has failed."""
+    max_failure_rate: float | None
+    """No more items start if a larger share of those that ended has failed."""
+    min_sample: int | None
+    """How many items must have ended before `max_failure_rate` applies."""
+    priority: Literal["batch", "interactive"] | None
+    """`interactive` executes items as soon as single runs."""
+    metadata: Mapping[str, str] | None
+    """Up to 16 key-value pairs."""
+    tags: Sequence[str] | None
+    """Up to 16 labels, also of each run."""
+
+
+class FileOptions(BatchOptions, total=False):
+    """`BatchOptions`, and how a file is read."""
+
+    input_format: Literal["jsonl", "csv"] | None
+    """The format of the file; by default CSV if its name ends in `.csv`, else JSONL."""
+    input_template: str | None
+    """The task of each row of a CSV file, with the names of columns in braces."""
+    on_invalid: Literal["reject", "skip"] | None
+    """`reject` refuses a file with invalid lines; `skip` leaves these lines out."""
+
+
+def submit_items(
+    team: Team,
+    items: Sequence[Item],
+    *,
+    idempotency_key: str | None = None,
+    **options: Unpack[BatchOptions],
+) -> Request[Batch]:
+    """Submit a batch of up to 1,000 items in the body of one request.
+
+    Args:
+        team: The name of a registered team, or a definition.
+        items: The items.
+        idempotency_key: Repeating the call with the same key returns the same batch.
+        **options: Fields of `BatchOptions`.
+    """
+    body = {**team_of(team), "items": [item_of(each) for each in items], **given(**options)}
+    return post(path_of("batches"), _BATCH, body, idempotency_key=idempotency_key)
+
+
+def submit_uploaded(
+    team: Team,
+    file_id: str,
+    *,
+    idempotency_key: str | None = None,
+    **options: Unpack[FileOptions],
+) -> Request[Batch]:
+    """Submit a batch of the items in an uploaded file.
+
+    Args:
+        team: The name of a registered team, or a definition.
+        file_id: The file.
+        idempotency_key: Repeating the call with the same key returns the same batch.
+        **options: Fields of `FileOptions`.
+    """
+    body = {**team_of(team), "input_file_id": file_id, **given(**options)}
+    return post(path_of("batches"), _BATCH, body, idempotency_key=idempotency_key)
+
+
+def get_batch(batch_id: str) -> Request[Batch]:
+    """Read a batch: exact counts, usage, expected cost, time left."""
+    return get(path_of("batches", batch_id), _BATCH)
+
+
+def poll_batch(
+    batch_id: str, *, wait_seconds: float, after_revision: int | None = None
+) -> Request[Batch | None]:
+    """Read a batch when it has ended, at the latest after some time.
+
+    Args:
+        batch_id: The batch.
+        wait_seconds: The time; the server may grant less.
+        after_revision: Return at the next change after this `revision` instead. The result is None
+            if nothing has changed.
+    """
+    known = {} if after_revision is None else {"If-None-Match": f'"r{after_revision}"'}
+    return get(path_of("batches", batch_id), _changed, headers=known, wait_seconds=wait_seconds)
+
+
+def watch(batch_id: str, *, interval: float = 1.0) -> Polled[Batch]:
+    """Follow a batch: its state now and after each change, to its end.
+
+    Args:
+        batch_id: The batch.
+        interval: The least time between two states, in seconds.
+    """
+
+    def following(batch: Batch) -> Request[Batch | None] | None:
+        if batch.status in FINAL:
+            return None
+        return poll_batch(batch_id, wait_seconds=_WATCH_S, after_revision=batch.revision)
+
+    return Polled(get_batch(batch_id), following, interval)
+
+
+def list_batches(*, limit: int | None = None, after: str | None = None) -> Paged[Batch]:
+    """List batches, newest first. Iterating the result reads page after page.
+
+    Args:
+        limit: The number of batches per page, up to 100.
+        after: The `next_cursor` of a page, to continue there.
+    """
+    return Paged(get(path_of("batches"), _PAGE, query={"limit": limit, "after": after}))
+
+
+def items(
+    batch_id: str,
+    *,
+    status: ItemStatus | None = None,
+    custom_id: str | None = None,
+    limit: int | None = None,
+    after: str | None = None,
+) -> Paged[BatchItemView]:
+    """List the items of a batch in the order of the input, each with its run and result.
+
+    Args:
+        batch_id: The batch.
+        status: Only items with this status.
+        custom_id: Only the item of this name.
+        limit: The number of items per page, up to 100.
+        after: The `next_cursor` of a page, to continue there.
+    """
+    query = {"status": status, "custom_id": custom_id, "limit": limit, "after": after}
+    return Paged(get(path_of("batches", batch_id, "items"), _ITEMS, query=query))
+
+
+def results(batch_id: str) -> Lines[ItemResult]:
+    """Read the results in the order of the input, one after the other, as they arrive.
+
+    Before the end of the batch these are the results so far. A connection that breaks is resumed.
+    """
+    return Lines(path_of("batches", batch_id, "results"), _result)
+
+
+def errors(batch_id: str) -> Lines[JsonObject]:
+    """Read what did not complete: skipped lines of the input, then the results of other items.
+
+    A skipped line has `line`, `code` and `detail`; a result has the fields of `ItemResult`.
+    """
+    return Lines(path_of("batches", batch_id, "errors"), _LINE.validate_json)
+
+
+def download_results(
+    batch_id: str,
+    to: str | PathLike[str],
+    *,
+    format: Literal["jsonl", "csv"] | None = None,
+    replace: bool = False,
+) -> Download:
+    """Download the results into a file, piece by piece; a download that breaks is resumed.
+
+    Args:
+        batch_id: The batch.
+        to: The path to write to.
+        format: By default CSV if the path ends in `.csv`, else JSON lines.
+        replace: Whether an existing file may be replaced.
+
+    Raises:
+        FileExistsError: There is a file, and `replace` is not set.
+    """
+    target = Path(to)
+    is_csv = format == "csv" or (format is None and target.suffix.lower() == ".csv")
+    accept = {"Accept": "text/csv" if is_csv else "application/x-ndjson"}
+    request = get(path_of("batches", batch_id, "results"), _content, headers=accept)
+    return Download(request, target, replace)
+
+
+def download_errors(batch_id: str, to: str | PathLike[str], *, replace: bool = False) -> Download:
+    """Download what `errors` reads into a file of JSON lines.
+
+    Args:
+        batch_id: The batch.
+        to: The path to write to.
+        replace: Whether an existing file may be replaced.
+
+    Raises:
+        FileExistsError: There is a file, and `replace` is not set.
+    """
+    accept = {"Accept": "application/x-ndjson"}
+    request = get(path_of("batches", batch_id, "errors"), _content, headers=accept)
+    return Download(request, Path(to), replace)
+
+
+def cancel(batch_id: str, *, reason: str | None = None) -> Request[Batch]:
+    """Cancel a batch: no more items start, and those in flight are cancelled.
+
+    Args:
+        batch_id: The batch.
+        reason: Stored in the batch, as its `stop_reason`.
+    """
+    return post(path_of("batches", batch_id, "cancel"), _BATCH, given(reason=reason))
+
+
+def pause(batch_id: str) -> Request[Batch]:
+    """Pause a batch: no more items start, and those in flight end."""
+    return post(path_of("batches", batch_id, "pause"), _BATCH, {})
+
+
+def resume(batch_id: str) -> Request[Batch]:
+    """Continue a paused batch."""
+    return post(path_of("batches", batch_id, "resume"), _BATCH, {})
+
+
+def retry_failed(batch_id: str, *, idempotency_key: str | None = None) -> Request[Batch]:
+    """Run every item again that has not completed, after the end of the batch.
+
+    Args:
+        batch_id: The batch.
+        idempotency_key: Repeating the call with the same key begins one round.
+    """
+    path = path_of("batches", batch_id, "retry-failed")
+    return post(path, _BATCH, {}, idempotency_key=idempotency_key)
+
+
+def item_of(item: Item) -> Any:
+    """An item as it is sent."""
+    return {"input": item} if isinstance(item, str) else item
+
+
+def _result(line: bytes) -> ItemResult:
+    return read_tolerantly(_RESULT, line)
+
+
+def _changed(reply: Reply) -> Batch | None:
+    return None if reply.status == 304 else _BATCH(reply)
+
+
+def _content(reply: Reply) -> bytes:
+    return reply.content
