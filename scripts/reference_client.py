@@ -8,9 +8,10 @@ from typing import Any, get_args, get_origin
 
 from teamrun.client import errors
 from teamrun.client.binding import Group, Method
+from teamrun.client.calls.batches import BatchOptions, FileOptions
 from teamrun.client.calls.run_options import RunOptions
 from teamrun.client.problems import CODES, STATUSES
-from teamrun.client.requests import Download, Paged, Streamed
+from teamrun.client.requests import Download, Lines, Paged, Polled, Streamed
 from teamrun.client.retries import RetryPolicy
 from teamrun.client.sync import Client
 
@@ -29,6 +30,12 @@ and body.
 """
 
 
+_BATCHES = """\
+`submit` accepts these by name, except the last three, which only `submit_file` and
+`submit_uploaded` accept.
+"""
+
+
 def client_page() -> str:
     """Every method of the client, its options and its errors."""
     parts = [_HEAD]
@@ -36,8 +43,11 @@ def client_page() -> str:
     for name, group in vars(client).items():
         if isinstance(group, Group):
             parts += _group(name, type(group))
-    parts += ["## Options of a run\n", "Methods that take `**options` accept these by name.\n"]
+    parts += ["## Options of a run\n", "`submit` and `submit_and_wait` accept these by name.\n"]
     parts += [*_rows(("option", "meaning"), _fields(RunOptions)), ""]
+    parts += ["## Options of a batch\n", _BATCHES]
+    fields = [*_fields(BatchOptions), *_fields(FileOptions)]
+    parts += [*_rows(("option", "meaning"), fields), ""]
     parts += ["## Retries\n", f"{_first(RetryPolicy)}\n"]
     parts += [*_rows(("field of `RetryPolicy`", "meaning"), _fields(RetryPolicy)), ""]
     parts += ["## Errors\n", "A code without a class of its own has the class of its status.\n"]
@@ -85,8 +95,10 @@ def _returned(annotation: Any) -> str:
     origin, value = get_origin(annotation), get_args(annotation)[-1]
     if origin is Paged:
         return f"a list of {_named(value)}, read page by page"
-    if origin is Streamed:
+    if origin in (Streamed, Lines):
         return f"a stream of {_named(value)}"
+    if origin is Polled:
+        return f"a stream of {_named(value)}, one for each state"
     return _named(value)
 
 
