@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from reference_client import client_page
 from reference_requests import with_tables
-from typer.core import TyperArgument, TyperGroup, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from teamrun import errors
 from teamrun.cli.app import app
@@ -92,7 +92,7 @@ def cli_page() -> str:
     root = typer.main.get_command(app)
     assert isinstance(root, TyperGroup)
     parts = [_CLI_HEAD]
-    for name, command in root.commands.items():
+    for name, command in _leaves(root):
         parts += [f"## `teamrun {name}`\n", inspect.cleandoc(command.help or "") + "\n"]
         arguments = [p for p in command.params if isinstance(p, TyperArgument)]
         options = [p for p in command.params if isinstance(p, TyperOption)]
@@ -103,6 +103,15 @@ def cli_page() -> str:
         example = (command.epilog or "").removeprefix("Example: ")
         parts += [f"```sh\n{example}\n```\n"]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _leaves(root: TyperGroup) -> Iterator[tuple[str, TyperCommand]]:
+    """The commands by name, those of groups with two words."""
+    for name, command in root.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from ((f"{name} {second}", leaf) for second, leaf in _leaves(command))
+        elif isinstance(command, TyperCommand):
+            yield name, command
 
 
 _ERRORS_HEAD = """\

@@ -28,9 +28,20 @@ from teamrun.cli import (
     watch,
     worker,
 )
+from teamrun.cli.batch import cancel as batch_cancel
+from teamrun.cli.batch import errors as batch_errors
+from teamrun.cli.batch import list as batch_list
+from teamrun.cli.batch import pause as batch_pause
+from teamrun.cli.batch import results as batch_results
+from teamrun.cli.batch import resume as batch_resume
+from teamrun.cli.batch import retry_failed as batch_retry_failed
+from teamrun.cli.batch import status as batch_status
+from teamrun.cli.batch import submit as batch_submit
+from teamrun.cli.batch import watch as batch_watch
+from teamrun.cli.groups import CommandGroup, group_app
 from teamrun.version import VERSION
 
-__all__ = ["COMMANDS", "app"]
+__all__ = ["COMMANDS", "GROUPS", "app"]
 
 COMMANDS = {
     "serve": serve,
@@ -54,7 +65,22 @@ COMMANDS = {
     "replay": replay,
     "teams": teams,
     "version": version,
+    "batch submit": batch_submit,
+    "batch watch": batch_watch,
+    "batch list": batch_list,
+    "batch status": batch_status,
+    "batch results": batch_results,
+    "batch errors": batch_errors,
+    "batch retry-failed": batch_retry_failed,
+    "batch pause": batch_pause,
+    "batch resume": batch_resume,
+    "batch cancel": batch_cancel,
 }
+
+GROUPS = {
+    "batch": CommandGroup("Many runs of a team as one object.", default="submit"),
+}
+"""The first words of commands of two words."""
 
 app = typer.Typer(
     name="teamrun",
@@ -88,5 +114,10 @@ def _root(  # pyright: ignore[reportUnusedFunction] - typer calls it
     pass
 
 
+_groups = {_name: group_app(_group) for _name, _group in GROUPS.items()}
 for _name, _module in COMMANDS.items():
-    app.command(_name, epilog=f"Example: {_module.EXAMPLE}")(_module.command)
+    _first, _, _second = _name.rpartition(" ")
+    _home = _groups[_first] if _first else app
+    _home.command(_second, epilog=f"Example: {_module.EXAMPLE}")(_module.command)
+for _name, _group in _groups.items():
+    app.add_typer(_group, name=_name)

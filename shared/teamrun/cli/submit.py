@@ -14,7 +14,7 @@ from teamrun.cli.watch import watch_to_end
 from teamrun.client.calls import runs as calls
 from teamrun.errors import UsageError
 
-__all__ = ["EXAMPLE", "command"]
+__all__ = ["EXAMPLE", "command", "pair"]
 
 EXAMPLE = 'teamrun submit analysts "Which region sold most?" --watch'
 
@@ -71,7 +71,7 @@ def command(
         named_team(team),
         task_text(task),
         idempotency_key=idempotency_key,
-        metadata=dict(_pair(text) for text in metadata or []),
+        metadata=dict(pair(text) for text in metadata or []),
         tags=tag or [],
         overrides=overrides(model=model, max_turns=max_turns),
         limits=limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
@@ -83,7 +83,12 @@ def command(
             watch_to_end(client, run.id, as_json=json_)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """The key and the value of a `--metadata` option.
+
+    Raises:
+        UsageError: It is not of the form KEY=VALUE.
+    """
     key, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--metadata {text!r} is not of the form KEY=VALUE.")

@@ -5,10 +5,10 @@ from typing import get_args, get_type_hints
 
 import httpx2
 import pytest
-import typer
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from typer.core import TyperArgument, TyperGroup, TyperOption
+from tests.support.commands import LEAVES
+from typer.core import TyperArgument, TyperOption
 from typer.testing import CliRunner
 
 from teamrun.cli.app import COMMANDS, app
@@ -19,14 +19,11 @@ from teamrun.client.building import get, nothing, path_of
 from teamrun.errors import RunNotFound, TeamrunError, Unavailable, UsageError
 from teamrun.runs.log.status import RequiredAction
 
-root = typer.main.get_command(app)
-assert isinstance(root, TyperGroup)
-
 NOWHERE = "http://127.0.0.1:1"
 STARTS_PROCESSES = {"serve", "api", "worker"}
 OPTIONS = [
     (name, option)
-    for name, command in root.commands.items()
+    for name, command in LEAVES.items()
     for option in command.params
     if isinstance(option, TyperOption) and not option.is_flag and "--url" not in option.opts
 ]
@@ -39,8 +36,8 @@ NUMBERS = [
 HEADERS = [("submit", "--idempotency-key"), ("watch", "--after"), ("runs", "--api-key")]
 IDS = [
     name
-    for name, command in root.commands.items()
-    if any(param.name in {"run_id", "run_ids"} for param in command.params)
+    for name, command in LEAVES.items()
+    if any(param.name in {"run_id", "run_ids", "batch_id"} for param in command.params)
     and name not in {"replay"}
 ]
 MORE = {
@@ -52,16 +49,16 @@ MORE = {
 
 def arguments_of(name: str) -> list[str]:
     """The required arguments of the command."""
-    assert isinstance(root, TyperGroup)
-    needed = [param for param in root.commands[name].params if isinstance(param, TyperArgument)]
-    return ["x" for param in needed if param.required]
+    params = LEAVES[name].params
+    arguments = ["x" for param in params if isinstance(param, TyperArgument) and param.required]
+    options = [param for param in params if isinstance(param, TyperOption) and param.required]
+    return [*arguments, *(word for option in options for word in (option.opts[0], "x"))]
 
 
 def ended(name: str, *arguments: str) -> BaseException | None:
     """The end of the command; asserts that the entry point handles it."""
-    given = [name, *arguments]
-    assert isinstance(root, TyperGroup)
-    if any("--url" in param.opts for param in root.commands[name].params):
+    given = [*name.split(), *arguments]
+    if any("--url" in param.opts for param in LEAVES[name].params):
         given += ["--url", NOWHERE]
     error = CliRunner().invoke(app, given, env={"TEAMRUN_URL": ""}).exception
     assert error is None or isinstance(error, TeamrunError | SystemExit), repr(error)
@@ -215,7 +212,7 @@ def test_an_approval_that_is_also_a_rejection_is_refused(order: tuple[str, str])
 )
 @pytest.mark.parametrize("name", ["teams", "watch"])
 def test_no_message_repeats_the_credentials_of_the_url(name: str, url: str) -> None:
-    error = CliRunner().invoke(app, [name, *arguments_of(name), "--url", url]).exception
+    error = CliRunner().invoke(app, [*name.split(), *arguments_of(name), "--url", url]).exception
 
     assert isinstance(error, UsageError | Unavailable)
     assert "TER2" not in str(error)

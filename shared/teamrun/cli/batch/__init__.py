@@ -1,0 +1,1 @@
+"""`teamrun batch`: many runs of a team as one object, one module per command."""

@@ -1,0 +1,22 @@
+"""Options that several commands of `teamrun batch` share."""
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["BatchArgument", "ForceOption", "OutputOption"]
+
+BatchArgument = Annotated[str, typer.Argument(envvar="TEAMRUN_BATCH_ID", help="The batch.")]
+OutputOption = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        envvar="TEAMRUN_OUTPUT",
+        help="The file to write; one that ends in .csv is a table.",
+    ),
+]
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force/--no-force", envvar="TEAMRUN_FORCE", help="Replace an existing file."),
+]
