@@ -60,7 +60,7 @@ def check_free(output: str | None, *, force: bool) -> None:
     Raises:
         UsageError: There is such a file, or its folder does not exist.
     """
-    if output is None or output == "-":
+    if not output or output == "-":
         return
     path = Path(output)
     if path.exists() and not force:
@@ -75,13 +75,13 @@ def save(client: Client, call: Download, output: str | None, *, force: bool) -> 
     Raises:
         UsageError: The file cannot be written.
     """
-    if output is None or output == "-":
+    if not output or output == "-":
         sys.stdout.buffer.write(client.send(call.request))
         return
     try:
         path = client.send(replace(call, target=Path(output), replace=force))
     except FileExistsError as error:
         raise UsageError(f"{output} exists already; replace it with --force.") from error
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error}") from error
+    except (OSError, ValueError) as error:  # a name may be too long, or have a null character
+        raise UsageError(f"{output!r} cannot be written: {error}") from error
     talk(f"{shlex.quote(str(path))} ({path.stat().st_size} bytes)")

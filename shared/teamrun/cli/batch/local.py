@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -142,7 +142,7 @@ async def _write(runtime: Runtime, batch: Batch, output: str | None) -> None:
     results, _ = await runtime.batches.results(_TENANT, batch.id)
     is_table = output is not None and output.lower().endswith(".csv")
     pieces = as_csv(results.lines()) if is_table else results.lines()
-    if output is None or output == "-":
+    if not output or output == "-":
         async with aclosing(pieces):
             async for piece in pieces:
                 sys.stdout.buffer.write(piece)
@@ -159,9 +159,10 @@ async def _save(pieces: AsyncGenerator[bytes, None], path: Path) -> None:
                 async for piece in pieces:
                     await asyncio.to_thread(target.write, piece)
         draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise UsageError(f"{path} cannot be written: {error}") from error
+    except (OSError, ValueError) as error:  # a name may be too long, or have a null character
+        with suppress(OSError, ValueError):
+            draft.unlink()
+        raise UsageError(f"{str(path)!r} cannot be written: {error}") from error
     talk(f"The results are in {path}")
 
 
