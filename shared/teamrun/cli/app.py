@@ -29,6 +29,7 @@ from teamrun.cli import (
     worker,
 )
 from teamrun.cli.batch import cancel as batch_cancel
+from teamrun.cli.batch import delete as batch_delete
 from teamrun.cli.batch import errors as batch_errors
 from teamrun.cli.batch import list as batch_list
 from teamrun.cli.batch import pause as batch_pause
@@ -72,6 +73,7 @@ COMMANDS = {
     "batch results": batch_results,
     "batch errors": batch_errors,
     "batch retry-failed": batch_retry_failed,
+    "batch delete": batch_delete,
     "batch pause": batch_pause,
     "batch resume": batch_resume,
     "batch cancel": batch_cancel,

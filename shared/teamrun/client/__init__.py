@@ -14,7 +14,7 @@ from teamrun.core.optional import require
 require("httpx2", extra="client", needed_by="`teamrun.client`")
 
 from teamrun.batches.requests import BatchItem
-from teamrun.batches.resources import Batch, BatchItemView, File, ItemResult
+from teamrun.batches.resources import Batch, BatchEvent, BatchItemView, File, ItemResult
 from teamrun.batches.spec import BatchLimits
 from teamrun.client.aio import AsyncClient
 from teamrun.client.calls.batches import BatchOptions, FileOptions
@@ -75,6 +75,7 @@ __all__ = [
     "AuthenticationError",
     "Batch",
     "BatchEndedError",
+    "BatchEvent",
     "BatchItem",
     "BatchItemView",
     "BatchLimits",

@@ -109,6 +109,8 @@ class AsyncBatches(Group):
     list = bind(batches.list_batches)
     wait = bind(batch_journeys.wait)
     watch = bind(batches.watch)
+    events = bind(batches.events)
+    stream = bind(batches.stream)
     items = bind(batches.items)
     results = bind(batches.results)
     errors = bind(batches.errors)
@@ -118,6 +120,7 @@ class AsyncBatches(Group):
     pause = bind(batches.pause)
     resume = bind(batches.resume)
     retry_failed = bind(batches.retry_failed)
+    delete = bind(batches.delete_batch)
 
 
 class AsyncFiles(Group):

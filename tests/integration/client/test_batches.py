@@ -9,7 +9,10 @@ from tests.support.api_server import ApiServer, api_server
 
 from teamrun.client import (
     AsyncClient,
+    Batch,
+    BatchEvent,
     BatchNotFinishedError,
+    BatchNotFoundError,
     Client,
     InvalidItemsError,
     UploadNotFoundError,
@@ -63,6 +66,14 @@ def test_a_batch_from_its_items_to_its_results(client: Client, tmp_path: Path) -
     table = client.batches.download_results(batch.id, tmp_path / "results.csv")
     assert table.read_text(encoding="utf-8").splitlines()[0].startswith("custom_id,")
     assert batch.id in {each.id for each in client.batches.list()}
+    messages = list(client.batches.stream(batch.id))
+    events = [each for each in messages if isinstance(each, BatchEvent)]
+    assert [each for each in messages if isinstance(each, Batch)][-1] == states[-1]
+    assert events == list(client.batches.events(batch.id))
+    assert (events[0].type, events[-1].type) == ("batch.started", "batch.completed")
+    client.batches.delete(batch.id)
+    with pytest.raises(BatchNotFoundError):
+        client.batches.get(batch.id)
 
 
 def test_many_items_travel_in_a_file_that_is_deleted_afterwards(client: Client) -> None:

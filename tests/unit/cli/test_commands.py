@@ -47,6 +47,7 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "batch results",
         "batch errors",
         "batch retry-failed",
+        "batch delete",
         "batch pause",
         "batch resume",
         "batch cancel",

@@ -37,7 +37,7 @@ HEADERS = [("submit", "--idempotency-key"), ("watch", "--after"), ("runs", "--ap
 IDS = [
     name
     for name, command in LEAVES.items()
-    if any(param.name in {"run_id", "run_ids", "batch_id"} for param in command.params)
+    if any(param.name in {"run_id", "run_ids", "batch_id", "batch_ids"} for param in command.params)
     and name not in {"replay"}
 ]
 MORE = {

@@ -11,6 +11,8 @@ from teamrun.batches.entries import FINAL
 from teamrun.batches.requests import BatchItem
 from teamrun.batches.resources import (
     Batch,
+    BatchEvent,
+    BatchEventPage,
     BatchItemPage,
     BatchItemView,
     BatchPage,
@@ -18,9 +20,18 @@ from teamrun.batches.resources import (
     ItemStatus,
 )
 from teamrun.batches.spec import BatchLimits
-from teamrun.client.building import get, given, json_of, path_of, post
+from teamrun.client.building import delete, get, given, json_of, path_of, post
 from teamrun.client.calls.run_options import Team, team_of
-from teamrun.client.requests import Download, Lines, Paged, Polled, Reply, Request
+from teamrun.client.requests import (
+    Download,
+    Lines,
+    Paged,
+    Polled,
+    Reply,
+    Request,
+    ServerSentEvent,
+    Streamed,
+)
 from teamrun.core.tolerance import read_tolerantly
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.runs.log.limits import Limits
@@ -32,9 +43,11 @@ __all__ = [
     "FileOptions",
     "Item",
     "cancel",
+    "delete_batch",
     "download_errors",
     "download_results",
     "errors",
+    "events",
     "get_batch",
     "items",
     "list_batches",
@@ -43,6 +56,7 @@ __all__ = [
     "results",
     "resume",
     "retry_failed",
+    "stream",
     "submit_items",
     "submit_uploaded",
     "watch",
@@ -51,6 +65,9 @@ __all__ = [
 _BATCH = json_of(Batch)
 _PAGE = json_of(BatchPage)
 _ITEMS = json_of(BatchItemPage)
+_EVENTS = json_of(BatchEventPage)
+_EVENT = TypeAdapter(BatchEvent)
+_STATE = TypeAdapter(Batch)
 _RESULT = TypeAdapter(ItemResult)
 _LINE: TypeAdapter[JsonObject] = TypeAdapter(JsonObject)
 
@@ -261,6 +278,38 @@ def download_errors(batch_id: str, to: str | PathLike[str], *, replace: bool = F
     return Download(request, Path(to), replace)
 
 
+def events(
+    batch_id: str, *, after: str | int | None = None, limit: int | None = None
+) -> Paged[BatchEvent]:
+    """Read the events that a batch has so far. Iterating the result reads page after page.
+
+    Args:
+        batch_id: The batch.
+        after: Only events after this one: its id or its `seq`.
+        limit: The number of events per page.
+    """
+    query = {"after": after, "limit": limit}
+    return Paged(get(path_of("batches", batch_id, "events"), _EVENTS, query=query))
+
+
+def stream(batch_id: str, *, after: str | int | None = None) -> Streamed[BatchEvent | Batch]:
+    """Follow a batch to its end: its events, and its state after each change.
+
+    An interrupted stream is resumed after the last event that has arrived.
+
+    Args:
+        batch_id: The batch.
+        after: Only events after this one: its id or its `seq`.
+    """
+    path = path_of("batches", batch_id, "events")
+    return Streamed(path, _message, after=None if after is None else str(after))
+
+
+def delete_batch(batch_id: str) -> Request[None]:
+    """Delete a batch that has ended, with its items and results."""
+    return delete(path_of("batches", batch_id))
+
+
 def cancel(batch_id: str, *, reason: str | None = None) -> Request[Batch]:
     """Cancel a batch: no more items start, and those in flight are cancelled.
 
@@ -295,6 +344,12 @@ def retry_failed(batch_id: str, *, idempotency_key: str | None = None) -> Reques
 def item_of(item: Item) -> Any:
     """An item as it is sent."""
     return {"input": item} if isinstance(item, str) else item
+
+
+def _message(frame: ServerSentEvent) -> BatchEvent | Batch:
+    if frame.name == "batch":
+        return read_tolerantly(_STATE, frame.data)
+    return read_tolerantly(_EVENT, frame.data)
 
 
 def _result(line: bytes) -> ItemResult:
