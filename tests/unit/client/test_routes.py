@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 import pytest
 from pydantic import BaseModel
 
+from teamrun.batches.requests import BatchRequest
 from teamrun.client import RetryPolicy
 from teamrun.client.aio import AsyncClient
 from teamrun.client.binding import Group, Method
@@ -26,10 +27,13 @@ from teamrun.client.calls import (
     waiting,
     webhooks,
 )
+from teamrun.client.calls.batches import FileOptions
+from teamrun.client.calls.run_options import RunOptions
 from teamrun.client.readings import LineReading
 from teamrun.client.requests import Lines, Paged, Reply, Request, Streamed
 from teamrun.client.sync import Client
 from teamrun.json_types import JsonObject
+from teamrun.runs.service.requests import RunRequest
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT: dict[str, Any] = json.loads(
@@ -120,6 +124,7 @@ CALLS: dict[str, Request[Any] | Paged[Any] | Lines[Any]] = {
         on_item_failure="stop",
         max_failure_rate=0.5,
         min_sample=3,
+        completion_window_seconds=60.0,
         priority="batch",
         metadata={"a": "b"},
         tags=["c"],
@@ -314,6 +319,19 @@ def as_if_newer(value: Any, schema: Mapping[str, Any]) -> Any:
         newer = {key: as_if_newer(each, known.get(key, {})) for key, each in fields.items()}
         return {**newer, "added_later": {"x": 1}}
     return cast("Any", value)
+
+
+@pytest.mark.parametrize(
+    ("options", "request_", "own"),
+    [
+        (RunOptions, RunRequest, {"team", "team_spec", "input"}),
+        (FileOptions, BatchRequest, {"team", "team_spec", "items", "input_file_id"}),
+    ],
+)
+def test_the_options_of_a_call_are_the_fields_of_its_request(
+    options: type[Any], request_: type[BaseModel], own: set[str]
+) -> None:
+    assert get_type_hints(options).keys() | own == request_.model_fields.keys()
 
 
 def test_a_stream_and_a_page_of_events_are_one_route() -> None:
