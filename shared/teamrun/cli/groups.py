@@ -14,8 +14,8 @@ class CommandGroup:
     """The first word of some commands."""
 
     help: str
-    default: str
-    """The second word that may be left out."""
+    default: str | None = None
+    """The second word that may be left out; None if there is none."""
 
 
 def group_app(group: CommandGroup) -> typer.Typer:
@@ -26,7 +26,7 @@ def group_app(group: CommandGroup) -> typer.Typer:
 
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             known = {*self.commands, *ctx.help_option_names}
-            if args and args[0] not in known:
+            if group.default is not None and args and args[0] not in known:
                 args = [group.default, *args]
             return super().parse_args(ctx, args)
 
