@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 
 from teamrun.client import errors
 from teamrun.client.binding import Group, Method
-from teamrun.client.calls.batches import BatchOptions, FileOptions
+from teamrun.client.calls.batch_options import BatchOptions, FileOptions
 from teamrun.client.calls.run_options import RunOptions
 from teamrun.client.problems import CODES, STATUSES
 from teamrun.client.requests import Download, Lines, Paged, Polled, Streamed

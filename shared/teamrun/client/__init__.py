@@ -17,7 +17,7 @@ from teamrun.batches.requests import BatchItem
 from teamrun.batches.resources import Batch, BatchEvent, BatchItemView, File, ItemResult
 from teamrun.batches.spec import BatchLimits
 from teamrun.client.aio import AsyncClient
-from teamrun.client.calls.batches import BatchOptions, FileOptions
+from teamrun.client.calls.batch_options import BatchOptions, FileOptions
 from teamrun.client.calls.run_options import RunOptions
 from teamrun.client.errors import (
     APIConnectionError,

@@ -27,7 +27,7 @@ from teamrun.client.calls import (
     waiting,
     webhooks,
 )
-from teamrun.client.calls.batches import FileOptions
+from teamrun.client.calls.batch_options import FileOptions
 from teamrun.client.calls.run_options import RunOptions
 from teamrun.client.readings import LineReading
 from teamrun.client.requests import Lines, Paged, Reply, Request, Streamed

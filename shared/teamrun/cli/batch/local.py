@@ -17,7 +17,7 @@ from teamrun.batches.resources import Batch
 from teamrun.cli.batch.progress import BatchProgress, summary
 from teamrun.cli.screen import print_json, talk
 from teamrun.client.building import given
-from teamrun.client.calls.batches import FileOptions
+from teamrun.client.calls.batch_options import FileOptions
 from teamrun.client.calls.run_options import Team, team_of
 from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry

@@ -20,7 +20,7 @@ from teamrun.cli.server import DEFAULT_URL, connect, print_value
 from teamrun.cli.submit import pair
 from teamrun.cli.values import finite
 from teamrun.client.calls import batches
-from teamrun.client.calls.batches import FileOptions
+from teamrun.client.calls.batch_options import FileOptions
 from teamrun.client.errors import RequestError
 from teamrun.client.sync import Client
 from teamrun.errors import TeamrunError, UsageError

@@ -11,12 +11,9 @@ from typing import Unpack
 from teamrun.batches.entries import FINAL
 from teamrun.batches.resources import Batch
 from teamrun.client.building import encoded
+from teamrun.client.calls.batch_options import BatchOptions, FileOptions, Item, item_of
 from teamrun.client.calls.batches import (
-    BatchOptions,
-    FileOptions,
-    Item,
     get_batch,
-    item_of,
     poll_batch,
     submit_items,
     submit_uploaded,

@@ -1,14 +1,13 @@
 """Calls of `/v1/batches`: many runs of one team as one object."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypedDict, Unpack
+from typing import Literal, Unpack
 
 from pydantic import TypeAdapter
 
 from teamrun.batches.entries import FINAL
-from teamrun.batches.requests import BatchItem
 from teamrun.batches.resources import (
     Batch,
     BatchEvent,
@@ -19,8 +18,8 @@ from teamrun.batches.resources import (
     ItemResult,
     ItemStatus,
 )
-from teamrun.batches.spec import BatchLimits
 from teamrun.client.building import delete, get, given, json_of, path_of, post
+from teamrun.client.calls.batch_options import BatchOptions, FileOptions, Item, item_of
 from teamrun.client.calls.run_options import Team, team_of
 from teamrun.client.requests import (
     Download,
@@ -33,15 +32,9 @@ from teamrun.client.requests import (
     Streamed,
 )
 from teamrun.core.tolerance import read_tolerantly
-from teamrun.json_types import JsonMapping, JsonObject
-from teamrun.runs.log.limits import Limits
-from teamrun.runs.log.spec import Retry
-from teamrun.runs.service.requests import Overrides
+from teamrun.json_types import JsonObject
 
 __all__ = [
-    "BatchOptions",
-    "FileOptions",
-    "Item",
     "cancel",
     "delete_batch",
     "download_errors",
@@ -72,50 +65,6 @@ _RESULT = TypeAdapter(ItemResult)
 _LINE: TypeAdapter[JsonObject] = TypeAdapter(JsonObject)
 
 _WATCH_S = 20.0
-
-Item: TypeAlias = str | BatchItem | JsonMapping
-"""An item of a batch: its task, or an object with `input` and perhaps `custom_id`, `overrides` and
-`metadata`."""
-
-
-class BatchOptions(TypedDict, total=False):
-    """Fields of a new batch that have a default; None is the same as leaving the field out."""
-
-    overrides: Overrides | JsonMapping | None
-    """Settings of the team that all items override."""
-    max_concurrency: int | None
-    """Maximum number of items in flight."""
-    limits: BatchLimits | JsonMapping | None
-    """Limits of the whole batch."""
-    item_limits: Limits | JsonMapping | None
-    """The limits of each run."""
-    retry: Retry | JsonMapping | None
-    """How each run is retried after a transient failure."""
-    on_item_failure: Literal["continue", "stop"] | None
-    """With `stop`, no more items start after one has failed."""
-    max_failure_rate: float | None
-    """No more items start if a larger share of those that ended has failed."""
-    min_sample: int | None
-    """How many items must have ended before `max_failure_rate` applies."""
-    completion_window_seconds: float | None
-    """If the batch takes longer, no more items start, and those in flight are cancelled."""
-    priority: Literal["batch", "interactive"] | None
-    """`interactive` executes items as soon as single runs."""
-    metadata: Mapping[str, str] | None
-    """Up to 16 key-value pairs."""
-    tags: Sequence[str] | None
-    """Up to 16 labels, also of each run."""
-
-
-class FileOptions(BatchOptions, total=False):
-    """`BatchOptions`, and how a file is read."""
-
-    input_format: Literal["jsonl", "csv"] | None
-    """The format of the file; by default CSV if its name ends in `.csv`, else JSONL."""
-    input_template: str | None
-    """The task of each row of a CSV file, with the names of columns in braces."""
-    on_invalid: Literal["reject", "skip"] | None
-    """`reject` refuses a file with invalid lines; `skip` leaves these lines out."""
 
 
 def submit_items(
@@ -341,11 +290,6 @@ def retry_failed(batch_id: str, *, idempotency_key: str | None = None) -> Reques
     """
     path = path_of("batches", batch_id, "retry-failed")
     return post(path, _BATCH, {}, idempotency_key=idempotency_key)
-
-
-def item_of(item: Item) -> Any:
-    """An item as it is sent."""
-    return {"input": item} if isinstance(item, str) else item
 
 
 def _message(frame: ServerSentEvent) -> BatchEvent | Batch:
