@@ -105,6 +105,13 @@ class Grower:
             {"type": "max_messages", "max_messages": rng.randint(8, 30)},
             {"type": "timeout", "timeout_seconds": rng.randint(5, 60)},
             {"type": "token_usage", "max_total_token": rng.randint(20, 200)},
+            {
+                "type": "and",
+                "conditions": [
+                    {"type": "text_mention", "text": rng.choice(["well", "so", "hm"])},
+                    {"type": "max_messages", "max_messages": rng.randint(3, 40)},
+                ],
+            },
         ]
         if self._hands_over:
             conditions.append({"type": "handoff", "target": "human"})

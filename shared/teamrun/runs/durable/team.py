@@ -58,7 +58,8 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     team.checkpoint = partial(_checkpoint, journal)
     task = _task(spec.input) if journal.thawed is None else None
     if journal.thawed is not None:
-        await team.load_state(journal.thawed)
+        with journal.origin.restored():
+            await team.load_state(journal.thawed)
     while True:
         result = await team.run_observed(task, narrator.emit_item)
         handoff = _handoff_to_person(result, team, spec)
@@ -79,7 +80,9 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
 
 async def _checkpoint(journal: Journal, team: BaseGroupChat) -> None:
     if journal.freezes:
-        freeze(journal, await team.save_state())
+        with journal.origin.restored():
+            state = await team.save_state()
+        freeze(journal, state)
 
 
 async def _may_go_on(team: BaseGroupChat, handoff: HandoffMessage) -> bool:

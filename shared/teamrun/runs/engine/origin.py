@@ -1,6 +1,8 @@
 """The identifiers and the time of a run, which a replay must reproduce."""
 
 import hashlib
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import datetime
 
 __all__ = ["RunOrigin"]
@@ -27,6 +29,17 @@ class RunOrigin:
         digest.update(self.count.to_bytes(8, "big"))
         raw = digest.hexdigest()
         return f"{raw[:8]}-{raw[8:12]}-8{raw[13:16]}-8{raw[17:20]}-{raw[20:]}"
+
+    @contextmanager
+    def restored(self) -> Generator[None]:
+        """Give the identifiers that are used inside again afterwards.
+
+        Not every execution of a run saves or loads the state of its team, and all of them must give
+        a message the same id.
+        """
+        count = self.count
+        yield
+        self.count = count
 
     def now(self) -> datetime:
         """The time of the last delivered entry."""
