@@ -14,7 +14,7 @@ from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.engine.replay import replay
 from teamrun.runs.log.entries import Accepted, End
-from teamrun.runs.service.requests import ForkRequest
+from teamrun.runs.service.requests import Answer, ForkRequest
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing.faults import Fault, FaultStore
 from teamrun.tools.function import FunctionTool
@@ -114,6 +114,19 @@ async def test_a_replay_of_a_run_that_was_cancelled_while_it_executed_differs_no
         await has_begun.wait()
         await cluster.service.cancel(TENANT, ref.run_id)
         assert await asyncio.wait_for(finished, 10) is Finish.ENDED
+    assert await difference(cluster, ref) is None
+
+
+async def test_a_replay_of_a_run_that_was_cancelled_after_its_last_answer_differs_nowhere() -> None:
+    boss = {"type": "user_proxy_agent", "name": "boss"}
+    team = {"type": "round_robin_group_chat", "participants": [boss], "max_turns": 1}
+    cluster = Cluster({}, team=team)
+    ref = await cluster.submit()
+    await executed(cluster, ref)
+    [action] = (await cluster.service.get(TENANT, ref.run_id)).required_actions
+    await cluster.service.answer(TENANT, ref.run_id, Answer(action_id=action.id, content="yes"))
+    run = await cluster.service.cancel(TENANT, ref.run_id)
+    assert run.status == "cancelled"
     assert await difference(cluster, ref) is None
 
 

@@ -439,6 +439,50 @@ async def test_the_snapshot_of_a_deleted_run_is_deleted_and_brings_nothing_back(
         await cluster.service.get(TENANT, ref.run_id)
 
 
+class SuspendedOnce:
+    """Suspends the process before its first write to a key, until it is released."""
+
+    def __init__(self, store: WatchedStore, name: str, ending: str) -> None:
+        self.reached, self.released = asyncio.Event(), asyncio.Event()
+        write = getattr(store, name)
+
+        async def suspended(key: str, data: bytes) -> Any:
+            if key.endswith(ending) and not self.reached.is_set():
+                self.reached.set()
+                await self.released.wait()
+            return await write(key, data)
+
+        setattr(store, name, suspended)
+
+
+async def test_a_worker_that_was_suspended_stores_no_snapshot_of_a_deleted_run() -> None:
+    store = WatchedStore()
+    cluster = Cluster({"a": ["1", "3"], "b": ["2", "4"]}, team=duo(4), store=store)
+    ref = await cluster.submit()
+    suspended = SuspendedOnce(store, "put", "snapshot.json")
+    execution = asyncio.create_task(cluster.worker("w").execute(ref))
+    await suspended.reached.wait()
+    await cluster.worker("w").execute(ref)
+    await cluster.service.delete(TENANT, ref.run_id)
+    suspended.released.set()
+    await execution
+    assert snapshot_key(ref) not in await store.list("t/", limit=1000)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+async def test_a_worker_that_was_suspended_before_an_entry_leaves_a_deleted_run(n: int) -> None:
+    store = WatchedStore()
+    cluster = Cluster({"a": ["1", "3"], "b": ["2", "4"]}, team=duo(4), store=store)
+    ref = await cluster.submit()
+    suspended = SuspendedOnce(store, "put_new", f"/log/{n:06d}.json")
+    execution = asyncio.create_task(cluster.worker("w").execute(ref))
+    await suspended.reached.wait()
+    await cluster.worker("w").execute(ref)
+    await cluster.service.delete(TENANT, ref.run_id)
+    suspended.released.set()
+    assert await execution in (Finish.ENDED, Finish.ABSENT)
+
+
 async def test_after_a_failure_that_is_retried_the_whole_log_is_read() -> None:
     store = WatchedStore()
     failure = {"error": {"message": "busy", "status_code": 503, "retryable": True}}

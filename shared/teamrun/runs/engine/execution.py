@@ -212,6 +212,8 @@ class Execution:
                 return await self._replay_and_live()
             except _Overtaken:
                 await self._start_over()
+                if self.state.end is not None:  # the run may have been deleted, too
+                    return Finish.ENDED
 
     async def _replay_and_live(self) -> Finish:
         journal = await self._prepared()
@@ -401,7 +403,8 @@ class Execution:
         """
         if self._epoch and entry.epoch > self._epoch:
             raise _Fenced
-        self.state.apply(entry)
+        if self.state.end is None:  # otherwise it is a trace of the deletion of the run
+            self.state.apply(entry)
 
     async def _deliver_early(self, journal: Journal, decision: Decision, draft: Draft) -> bool:
         """Deliver the outcomes of a draft before it is durable; their entry then has what follows.

@@ -62,7 +62,10 @@ def _difference(recorded: Entry, again: Entry) -> str | None:
     was, now = recorded.body, again.body
     assert isinstance(was, End) and isinstance(now, End)
     if was.status in ("cancelled", "incomplete", "expired"):
-        return None if now.stop_code in ("stopped_here", was.stop_code) else _change(was, now)
+        # A cancel may come when nothing is left to do but the end.
+        is_same = was.status == "cancelled" and now.status == "completed"
+        is_same = is_same or now.stop_code in ("stopped_here", was.stop_code)
+        return None if is_same else _change(was, now)
     if (was.status, was.stop_code, was.output) != (now.status, now.stop_code, now.output):
         return _change(was, now)
     events, emitted = _emitted(recorded, was), _emitted(again, now)

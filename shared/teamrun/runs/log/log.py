@@ -324,12 +324,18 @@ class RunLog:
         return data
 
     async def put_snapshot(self, data: bytes) -> None:
-        """Replace the snapshot of the run.
+        """Replace the snapshot of the run, unless the run has been deleted.
 
         Raises:
             StorageError: It could not be stored.
+            UnreadableEntry: The first entry is damaged.
         """
-        await self._store.put(snapshot_key(self.ref), data)
+        key = snapshot_key(self.ref)
+        await self._store.put(key, data)
+        # This process may have been suspended before the put until after a deletion.
+        first = await self.read_next(0)
+        if first is None or first.body.kind != "accepted":
+            await self._store.delete(key)
 
     async def get_snapshot(self) -> bytes | None:
         """The newest snapshot of the run; None if there is none, or storage refuses it.
