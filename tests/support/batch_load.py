@@ -8,10 +8,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx2
 from tests.support.children import Child
+from tests.support.crash_points import Crash
 from tests.support.deployment import TENANT, Deployment, sometime
 
 from teamrun.json_types import JsonObject
@@ -34,11 +36,15 @@ async def file_of(items: int) -> AsyncIterator[bytes]:
 
 @dataclass
 class BatchLoad:
-    """One batch on a deployment with two workers and an API."""
+    """One batch on a deployment with workers and an API."""
 
     deployment: Deployment
     items: int
     max_concurrency: int = 200
+    workers: int = 2
+    crash: Crash | None = None
+    """The point at which the first worker dies; another one then takes its place."""
+    api_crash: Crash | None = None
     accepted_s: float = 0
     """How long the request took that submitted the batch."""
     seconds: float = 0
@@ -63,8 +69,11 @@ class BatchLoad:
         note: Callable[["BatchLoad"], None] = lambda _: None,
     ) -> None:
         """Submit the batch, kill processes as it proceeds, and wait for its end."""
-        self._api = self.deployment.api()
-        self._workers = [self.deployment.worker() for _ in range(2)]
+        self._api = self.deployment.api(self.api_crash)
+        self._workers = [
+            self.deployment.worker(self.crash if first else None)
+            for first in (n == 0 for n in range(self.workers))
+        ]
         for worker in self._workers:
             await self.deployment.ready(worker)
         url = f"http://127.0.0.1:{self.deployment.port}"
@@ -82,6 +91,7 @@ class BatchLoad:
                 if next(steps) % 10 == 0:
                     note(self)
                 await asyncio.sleep(0.1)
+                self._replace_dead()
                 await self._read(client)
             self.seconds = time.monotonic() - begun
             note(self)
@@ -101,11 +111,22 @@ class BatchLoad:
             "max_concurrency": self.max_concurrency,
         }
         begun = time.monotonic()
-        answer = await client.post("/v1/batches", json=body)
+        self.batch = await sometime(
+            partial(self._accepted, client, body), "the batch is accepted", within_s=60
+        )
         self.accepted_s = time.monotonic() - begun
-        assert answer.status_code == 202, answer.text
-        self.batch = answer.json()
         assert self.batch["counts"]["total"] == self.items
+
+    async def _accepted(self, client: httpx2.AsyncClient, body: JsonObject) -> JsonObject | None:
+        """Submit as a client does: again with the same key, if there is no answer."""
+        self._replace_dead()
+        with contextlib.suppress(httpx2.HTTPError):
+            answer = await client.post(
+                "/v1/batches", json=body, headers={"Idempotency-Key": "load"}
+            )
+            assert answer.status_code == 202, answer.text
+            return answer.json()
+        return None
 
     async def _read(self, client: httpx2.AsyncClient) -> None:
         with contextlib.suppress(httpx2.HTTPError):
@@ -115,6 +136,16 @@ class BatchLoad:
                 assert self.batch["revision"] >= before["revision"]
                 counts = dict(self.batch["counts"])
                 assert counts.pop("total") == sum(counts.values()) == self.items
+
+    def _replace_dead(self) -> None:
+        """Start another worker, and another API, for each that has died at its point."""
+        for worker in [each for each in self._workers if not each.is_alive]:
+            self._workers.remove(worker)
+            self._workers.append(self.deployment.worker())
+            self.kills["worker"] += 1
+        if self._api is not None and not self._api.is_alive:
+            self._api = self.deployment.api()
+            self.kills["api"] += 1
 
     async def _kill(self, what: Kill) -> None:
         self.kills[what] += 1
@@ -128,6 +159,15 @@ class BatchLoad:
         else:
             self._workers.pop(0).kill()
             self._workers.append(self.deployment.worker())
+
+    async def settled(self) -> None:
+        """Return when nothing is left to do; a worker that died at the very end is replaced."""
+
+        async def is_settled() -> bool:
+            self._replace_dead()
+            return await self.deployment.store.list("batches/") == []
+
+        await sometime(is_settled, "the marker of the batch is gone")
 
     async def _check(self, client: httpx2.AsyncClient) -> None:
         """Nothing is lost, and nothing is there twice."""

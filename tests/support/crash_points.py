@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from teamrun.batches.entries import BatchEntry
+from teamrun.batches.entries import Step as BatchStep
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.queues import Queue
@@ -158,6 +160,9 @@ class WatchedLive:
 
     async def release(self, name: str, owner: str) -> None:
         self._held.discard(name)
+        if not name.startswith("run:"):
+            await self._live.release(name, owner)
+            return
         self._points.passing("before release")
         try:
             await self._live.release(name, owner)
@@ -220,7 +225,16 @@ class WatchedDispatcher:
         await self._dispatcher.close()
 
 
-_FOLDERS = {"open/": "open marker", "due/": "due marker", "idem/": "key record"}
+_FOLDERS = {
+    "open/": "open marker",
+    "due/": "due marker",
+    "idem/": "key record",
+    "batches/": "batch marker",
+    "uploads/": "upload marker",
+}
+
+_OF_BATCHES = {"items": "batch items", "done": "item result", "results": "block of results"}
+"""Objects of batches, by their folder."""
 
 
 def _kind(key: str, data: bytes | None = None) -> str:
@@ -228,11 +242,23 @@ def _kind(key: str, data: bytes | None = None) -> str:
         if key.startswith(folder):
             return name
     parts = key.split("/")
-    if parts[2] == "index":
+    if parts[2] in ("index", "batch-list"):
         return "list marker"
+    if parts[2] == "batches":
+        return _of_batch(parts, data)
     if parts[-2] == "log" and data is not None:
         return _entry(read_entry(data))
     return "blob" if parts[-2] == "blob" else parts[-1]
+
+
+def _of_batch(parts: Sequence[str], data: bytes | None) -> str:
+    """The kind of an object of a batch; a step by what it records."""
+    if parts[-2] != "log" or data is None:
+        return _OF_BATCHES.get(parts[-2], parts[-1])
+    body = BatchEntry.model_validate_json(data).body
+    if isinstance(body, BatchStep):
+        return f"batch entry:{'settled' if body.settled else 'fed'}"
+    return f"batch entry:{body.kind}"
 
 
 def _entry(entry: Entry) -> str:

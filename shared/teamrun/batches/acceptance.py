@@ -353,6 +353,7 @@ def _spec(
         limits=request.limits,
         item_limits=request.item_limits,
         retry=request.retry,
+        completion_window_seconds=request.completion_window_seconds,
         stops_at_failure=request.on_item_failure == "stop",
         max_failure_rate=request.max_failure_rate,
         min_sample=request.min_sample,

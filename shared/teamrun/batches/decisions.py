@@ -46,7 +46,7 @@ def decide(
     state = progress.state
     if state.end is not None:
         return None
-    if state.cancel is None and state.stop is None and (stop := _stop(progress, now)) is not None:
+    if state.cancel is None and (stop := _stop(progress, now)) is not None:
         return Decision(stop, [])
     if state.last == progress.ended and not state.open_blocks():
         return _end(progress)
@@ -62,9 +62,15 @@ def decide(
 
 
 def _stop(progress: Progress, now: datetime) -> Stop | None:
-    """Why no more items start, if there is a reason."""
+    """Why no more items start, if there is a new reason."""
     state, spec, total = progress.state, progress.state.spec, progress.total
     limits, elapsed = spec.limits, (now - state.round.began_at).total_seconds()
+    window = spec.completion_window_seconds
+    if window is not None and elapsed >= window and not state.interrupts:
+        reason = f"The batch has not ended within {window:g} seconds."
+        return Stop(code="completion_window", reason=reason, interrupts=True)
+    if state.stop is not None:
+        return None
     used = total.input_tokens + total.output_tokens
     if limits.max_cost_usd is not None and (total.cost_usd or 0) >= limits.max_cost_usd:
         return _limit("budget_exceeded", f"The batch has cost {total.cost_usd} USD")

@@ -113,7 +113,7 @@ class BatchDriver:
         await self._store.delete_many(progress.stale)
         if state.end is not None:
             return await self._leave(state)
-        if state.cancel is not None:
+        if state.interrupts:
             await self._cancel_items(progress)
         return False
 
@@ -215,14 +215,15 @@ class BatchDriver:
         return ref if is_new else None
 
     async def _cancel_items(self, progress: Progress) -> None:
-        signal, number = progress.state.cancel, progress.state.round.number
-        assert signal is not None
+        why = progress.state.cancel or progress.state.stop
+        assert why is not None
+        number = progress.state.round.number
         indices = await self._indices(progress.state.round)
         todo = [each for each in progress.in_flight if each not in self._cancelled]
         for start in range(0, len(todo), _TOGETHER):
             part = todo[start : start + _TOGETHER]
             refs = [self._ref(number, indices[position]) for position in part]
-            await asyncio.gather(*(self._cancel(ref, signal.reason) for ref in refs))
+            await asyncio.gather(*(self._cancel(ref, why.reason) for ref in refs))
             self._cancelled.update(part)
 
     async def _leave(self, state: BatchState) -> bool:

@@ -117,11 +117,13 @@ class Signal(_Record):
 
 
 class Stop(_Record):
-    """No more items start, because of a limit or of failures; those in flight end."""
+    """No more items start, because of a limit or of failures."""
 
     kind: Literal["stop"] = "stop"
     code: str
     reason: str
+    interrupts: bool = False
+    """Whether the items in flight are cancelled; otherwise they end by themselves."""
 
 
 class End(_Record):

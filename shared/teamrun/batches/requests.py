@@ -14,7 +14,7 @@ from pydantic import (
 from teamrun.batches.spec import BatchLimits
 from teamrun.json_types import JsonObject
 from teamrun.messages.recordable import encodable, recordable
-from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.limits import Limits, Seconds
 from teamrun.runs.log.spec import Metadata, Retry, RunInput, Text
 from teamrun.runs.service.requests import Overrides
 
@@ -85,6 +85,8 @@ class BatchRequest(BaseModel):
     """The limits of each run."""
     retry: Retry = Retry()
     """How each run is retried after a transient failure."""
+    completion_window_seconds: Seconds | None = None
+    """If the batch takes longer, no more items start, and those in flight are cancelled."""
     on_item_failure: Literal["continue", "stop"] = "continue"
     """With `stop`, no more items start after one has failed."""
     max_failure_rate: float | None = Field(default=None, ge=0, le=1, strict=True)

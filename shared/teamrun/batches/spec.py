@@ -80,6 +80,7 @@ class BatchSpec(BaseModel):
     limits: BatchLimits = BatchLimits()
     item_limits: Limits = Limits()
     retry: Retry = Retry()
+    completion_window_seconds: float | None = None
     stops_at_failure: bool = False
     max_failure_rate: float | None = None
     min_sample: int = 20

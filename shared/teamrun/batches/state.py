@@ -83,6 +83,11 @@ class BatchState(BaseModel):
         return "paused" if self.is_paused else "in_progress"
 
     @property
+    def interrupts(self) -> bool:
+        """Whether the items in flight are to be cancelled."""
+        return self.cancel is not None or (self.stop is not None and self.stop.interrupts)
+
+    @property
     def feeds(self) -> bool:
         """Whether more items may start."""
         is_open = self.end is None and self.cancel is None and self.stop is None
