@@ -1,7 +1,8 @@
-"""Finds the batches that have not ended, and drives each in one process at a time.
+"""Finds the batches that have not ended, and drives them in one process at a time.
 
-The marker of a batch says that it has not ended. A lease keeps other processes from the same work;
-if it fails, they do some work twice, and nothing goes wrong.
+The marker of a batch says that it has not ended. One process of a deployment lists the markers; a
+lease on each batch keeps a process that was slow from driving it as well. If that fails, some work
+is done twice, and nothing goes wrong.
 """
 
 import asyncio
@@ -30,6 +31,8 @@ from teamrun.storage.base import ObjectStore
 __all__ = ["Feeder"]
 
 logger = logging.getLogger(__name__)
+
+_LOCK = "feeder"
 
 _PAGE = 1_000
 
@@ -148,6 +151,8 @@ class Feeder:
 
     async def _look(self) -> None:
         try:
+            if not await self._live.acquire(_LOCK, self._owner, self._tenure()):
+                return
             await self.sweep()
             if (now := self._clock.now()) - self._cleaned_at >= _CLEANING:
                 self._cleaned_at = now
