@@ -187,6 +187,22 @@ async def test_waiting_is_no_part_of_the_duration_of_a_call(tmp_path: Path) -> N
     assert ended.data["duration_ms"] < 700
 
 
+@pytest.mark.parametrize("options", ["", "requests_per_minute: 1"])
+async def test_a_waiting_call_ends_with_the_time_of_its_run(tmp_path: Path, options: str) -> None:
+    limited = Reply(status=429, headers={"retry-after": "600"})
+    plan = Plan(queue=[limited], default=Reply(content="so it is DONE"))
+    async with profile(tmp_path, ModelServer(plan), options) as (model, _):
+        registry = Registry.of(teams={"team": solo()}, models={"m": model})
+        cluster = Cluster({}, team=solo())
+        worker = cluster.worker(registry=registry)
+        ref = await cluster.submit(limits={"timeout_seconds": 0.3})
+        await worker.execute(ref)
+        run = await cluster.service.get(TENANT, ref.run_id)
+        await worker.close()
+
+    assert (run.status, run.stop_code) == ("incomplete", "timeout")
+
+
 async def test_a_script_can_be_limited_too(tmp_path: Path) -> None:
     path = tmp_path / "teamrun.yaml"
     text = "models: {m: {type: scripted, script: [Hi, Ho], max_concurrent_calls: 1}}"

@@ -135,3 +135,33 @@ async def test_500_tasks_complete_on_a_server_that_takes_four_calls_at_once(
             f"rate limit ({limits.strip(', ') or 'not configured'}): {TASKS} tasks completed, "
             f"{model.rejected} calls rejected, {seconds:.1f} s, {seconds / ideal:.2f} x the ideal"
         )
+
+
+async def test_the_places_of_a_killed_worker_are_used_by_the_other_one(
+    tmp_path: Path, figures: Figures
+) -> None:
+    model = ModelServer(latency_seconds=0.1, capacity=CAPACITY)
+    limits = ", max_concurrent_calls: 4"
+    async with Limited.of(tmp_path, model, limits=limits) as deployment:
+        refs = await deployment.submit(200)
+        await model.until(answered=40)
+        deployment.workers[0].kill()
+        killed = time.monotonic()
+        await deployment.settled(within_s=120)
+        seconds = time.monotonic() - killed
+
+        assert await deployment.statuses(refs) == {"completed": 200}
+        assert (model.rejected, model.peak) == (0, CAPACITY)
+        assert 200 <= model.answered <= 200 + CAPACITY
+        figures.add(f"rate limit, one of two workers killed: all completed {seconds:.1f} s later")
+
+
+async def test_a_rejection_in_one_worker_pauses_the_other_one(tmp_path: Path) -> None:
+    model = ModelServer(latency_seconds=0.05, capacity=1, retry_after="0.5")
+    async with Limited.of(tmp_path, model) as deployment:
+        refs = await deployment.submit(40)
+        await deployment.settled(within_s=60)
+
+        assert await deployment.statuses(refs) == {"completed": 40}
+        for worker in deployment.workers:
+            assert "model.paused" in worker.actions()

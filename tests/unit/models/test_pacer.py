@@ -18,8 +18,9 @@ ONE = CallLimits(max_concurrent_calls=1)
 class Scripted:
     """Shares that a test sets; keeps the demands."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, *, starts_in_s: float = 0.0) -> None:
         self.places = places
+        self.starts_in_s = starts_in_s
         self.is_away = False
         self.demands: list[Demand] = []
         self.asked = asyncio.Event()
@@ -30,7 +31,7 @@ class Scripted:
         if self.is_away:
             raise DeliveryError("away")
         await asyncio.sleep(0)
-        return Share(self.places, 0.0, tuple(0.0 for _ in demand.costs), again_s=60.0)
+        return Share(self.places, 0.0, tuple(self.starts_in_s for _ in demand.costs), again_s=60.0)
 
 
 async def turns(count: int) -> None:
@@ -153,6 +154,23 @@ async def test_the_share_is_given_back_after_the_last_call() -> None:
     assert pacer.active == 1
     assert len(shares.demands) > asked
     pacer.leave()
+    await pacer.close()
+
+
+async def test_start_times_that_are_far_ahead_are_enough() -> None:
+    shares = Scripted(9, starts_in_s=30.0)
+    pacer = Pacer("main", CallLimits(requests_per_minute=2), shares)
+    calls = [asyncio.create_task(pacer.enter()) for _ in range(3)]
+    await until(lambda: shares.demands[-1:] != [] and shares.demands[-1].costs != ())
+
+    for _ in range(3):
+        asked = len(shares.demands)
+        pacer.engage()
+        await until(lambda asked=asked: len(shares.demands) > asked)
+
+    assert [demand.costs for demand in shares.demands[1:]] == [()] * 3
+    for call in calls:
+        call.cancel()
     await pacer.close()
 
 

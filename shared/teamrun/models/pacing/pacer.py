@@ -18,7 +18,7 @@ from itertools import islice
 
 from teamrun.errors import DeliveryError
 from teamrun.models.pacing.base import CallLimits, Demand, Rejection, Share, Shares
-from teamrun.models.pacing.local import LocalShares
+from teamrun.models.pacing.local import HORIZON_S, LocalShares
 from teamrun.models.pacing.ramp import Ramp
 
 __all__ = ["Pacer"]
@@ -253,8 +253,9 @@ class Pacer:
         return Rejection(pause_s, time.monotonic() - started_at)
 
     def _costs(self) -> Iterator[int]:
-        """The tokens of the calls that lack a start time."""
-        if self.limits.has_rate:
+        """The tokens of the calls that need a start time soon."""
+        is_ahead = bool(self._starts) and self._starts[-1] > time.monotonic() + HORIZON_S
+        if self.limits.has_rate and not is_ahead:
             room = max(1, min(self._places - self.active, _MOST_COSTS))
             for waiter in islice(self._waiting, len(self._starts), room):
                 yield waiter.tokens
