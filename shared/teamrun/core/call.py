@@ -16,6 +16,8 @@ class CallInfo(NamedTuple):
     position: int
     """The number of earlier calls of this kind by the agent in this run."""
     run_id: str
+    is_batch: bool = False
+    """Whether the run is an item of a batch, so that calls of other runs come first."""
 
 
 current_call: ContextVar[CallInfo | None] = ContextVar("teamrun_current_call", default=None)

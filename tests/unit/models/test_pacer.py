@@ -79,26 +79,28 @@ async def test_each_answer_makes_room_for_two_calls_of_a_burst() -> None:
         call.cancel()
 
 
-async def test_calls_start_in_their_order_and_a_rejected_one_first() -> None:
+async def test_calls_start_in_their_order_those_of_batches_last_and_rejected_ones_first() -> None:
     pacer, order = Pacer("main", ONE), list[str]()
 
-    async def call(name: str, *, first: bool = False) -> None:
-        await pacer.enter(first=first)
+    async def call(name: str, *, is_batch: bool = False, is_first: bool = False) -> None:
+        await pacer.enter(is_batch=is_batch, is_first=is_first)
         order.append(name)
         await asyncio.sleep(0)
         pacer.leave()
 
     await pacer.enter()
-    waiting = [asyncio.create_task(call(name)) for name in "abc"]
+    waiting = [asyncio.create_task(call(name, is_batch=True)) for name in ("item 1", "item 2")]
+    waiting += [asyncio.create_task(call(name)) for name in "abc"]
     await turns(5)
-    waiting.append(asyncio.create_task(call("rejected", first=True)))
+    waiting.append(asyncio.create_task(call("rejected", is_first=True)))
+    waiting.append(asyncio.create_task(call("rejected item", is_batch=True, is_first=True)))
     await turns(5)
     assert order == []
     pacer.leave()
     async with asyncio.timeout(BOUND_S):
         await asyncio.gather(*waiting)
 
-    assert order == ["rejected", "a", "b", "c"]
+    assert order == ["rejected", "a", "b", "c", "rejected item", "item 1", "item 2"]
     assert (pacer.active, pacer.waiting) == (0, 0)
 
 

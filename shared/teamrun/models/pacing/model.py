@@ -12,6 +12,7 @@ from types import TracebackType
 
 from pydantic import BaseModel
 
+from teamrun.core.call import current_call
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError
@@ -182,13 +183,17 @@ class _Turn:
             pacer.completion_tokens += change * _AVERAGE if pacer.completion_tokens else change
 
     async def __aenter__(self) -> None:
-        pacer = self._model.pacer
+        pacer, call = self._model.pacer, current_call.get()
         if pacer.limits.tokens_per_minute is not None:
             self._estimated = self._model.estimate(self._messages, self._tools)
         asked_at = time.monotonic()
         try:
             with cancelled_by(self._token):
-                await pacer.enter(tokens=self._estimated, first=self._rejections > 0)
+                await pacer.enter(
+                    tokens=self._estimated,
+                    is_batch=call is not None and call.is_batch,
+                    is_first=self._rejections > 0,
+                )
         finally:
             self._started_at = time.monotonic()
             waited_s = self._started_at - asked_at

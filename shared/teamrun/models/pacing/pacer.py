@@ -18,6 +18,7 @@ from itertools import islice
 
 from teamrun.errors import DeliveryError
 from teamrun.models.pacing.base import CallLimits, Demand, Rejection, Share, Shares
+from teamrun.models.pacing.line import Line, Waiter
 from teamrun.models.pacing.local import HORIZON_S, LocalShares
 from teamrun.models.pacing.ramp import Ramp
 
@@ -31,13 +32,6 @@ _SAME_PAUSE_S = 0.05
 """The shared end of a pause reaches this process with this imprecision at most."""
 _MOST_COSTS = 100
 """Start times that are asked for at once."""
-
-
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    started: asyncio.Future[None]
-    tokens: int
-    """An estimate; 0 if they are not limited."""
 
 
 @dataclass(eq=False)
@@ -62,7 +56,7 @@ class Pacer:
 
     def __post_init__(self) -> None:
         self._member = uuid.uuid4().hex
-        self._waiting: deque[_Waiter] = deque()
+        self._waiting = Line()
         self._is_free = not self.limits.has_any
         self._ramp = Ramp(self._proceed)
         self._asked = Demand(self._member, 0, 0)
@@ -89,21 +83,21 @@ class Pacer:
             await asyncio.gather(task, return_exceptions=True)
             await self._give_back()
 
-    async def enter(self, *, tokens: int = 0, first: bool = False) -> None:
+    async def enter(
+        self, *, tokens: int = 0, is_batch: bool = False, is_first: bool = False
+    ) -> None:
         """Return when a call may start; `leave` or `reject` must follow.
 
         Args:
             tokens: An estimate of the tokens that it will use, if they are limited.
-            first: Whether it comes before the calls that wait, because it was rejected.
+            is_batch: Whether it comes after the calls of all runs that are no items of a batch.
+            is_first: Whether it comes before the other calls that wait, because it was rejected.
         """
         if self._is_free and not self._waiting and self.active < self._ramp.calls:
             self.active += 1
             return
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), tokens)
-        if first:
-            self._waiting.appendleft(waiter)
-        else:
-            self._waiting.append(waiter)
+        waiter = Waiter(asyncio.get_running_loop().create_future(), tokens)
+        self._waiting.add(waiter, is_batch=is_batch, is_first=is_first)
         self._proceed()
         if not self._asked.waiting and not waiter.started.done():
             self._news.set()
@@ -112,8 +106,8 @@ class Pacer:
         except asyncio.CancelledError:
             if not waiter.started.cancelled():
                 self.leave()  # it was let in at the same moment
-            elif waiter in self._waiting:
-                self._waiting.remove(waiter)
+            else:
+                self._waiting.discard(waiter)
             raise
 
     def leave(self, *, correction: int = 0) -> None:
@@ -179,13 +173,13 @@ class Pacer:
         """Let calls start, as far as they may."""
         now = time.monotonic()
         while self._waiting:
-            started = self._waiting[0].started
+            started = self._waiting.head().started
             if not started.done():  # else it has just been cancelled
                 if not self._may_start(now):
                     break
                 self.active += 1
                 started.set_result(None)
-            self._waiting.popleft()
+            self._waiting.take()
         if self._is_free:
             if self._waiting:
                 self._ramp.rise()

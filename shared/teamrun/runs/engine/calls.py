@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from teamrun.core.call import CallInfo, agent_name, current_call
+from teamrun.dispatch.queues import Queue
 from teamrun.json_types import JsonObject
 from teamrun.messages.recordable import PairJoiner, reportable
 from teamrun.runs.engine.outcomes import failed_outcome, log_failure, recorded
@@ -144,6 +145,7 @@ class Calls:
             agent=call.agent,
             position=call.position,
             run_id=self._log.ref.run_id,
+            is_batch=self._state.spec.queue == Queue.BATCH,
         )
         context = Context()
         context.run(current_call.set, info)
@@ -393,7 +395,7 @@ class OpenCall:
             perform,
             arguments_digest=arguments,
         )
-        info = CallInfo(call.call_id, outer.agent, position, outer.run_id)
+        info = outer._replace(call_id=call.call_id, position=position)
         inner = OpenCall(self._calls, info, self._log, self._state)
         token = current_call.set(info)
         try:
