@@ -10,6 +10,7 @@ from teamrun.errors import DeliveryError
 from teamrun.models.pacing.base import CallLimits, Demand, Share
 from teamrun.models.pacing.local import LocalShares
 from teamrun.models.pacing.pacer import Pacer
+from teamrun.models.pacing.ramp import Ramp
 
 BOUND_S = 10
 ONE = CallLimits(max_concurrent_calls=1)
@@ -77,6 +78,18 @@ async def test_each_answer_makes_room_for_two_calls_of_a_burst() -> None:
     assert pacer.active == 8
     for call in calls:
         call.cancel()
+
+
+async def test_a_burst_that_grows_with_its_answers_is_not_doubled() -> None:
+    risen = asyncio.Event()
+    ramp = Ramp(risen.set)
+
+    ramp.rise()
+    ramp.answered(full=True)
+    async with asyncio.timeout(BOUND_S):
+        await risen.wait()
+
+    assert ramp.calls == 5
 
 
 async def test_calls_start_in_their_order_those_of_batches_last_and_rejected_ones_first() -> None:

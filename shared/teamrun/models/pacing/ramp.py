@@ -29,6 +29,8 @@ class Ramp:
     calls: int = field(default=_FIRST_CALLS, init=False)
     _has_answer: bool = field(default=False, init=False)
     _due: float = field(default=0.0, init=False)
+    _calls_then: int = field(default=0, init=False)
+    """The number when the timer was set."""
 
     def answered(self, *, full: bool) -> None:
         """Note an answer; if calls wait (`full`), it makes room for one more."""
@@ -41,11 +43,12 @@ class Ramp:
         if now >= self._due:
             interval_s = _INTERVAL_S if self._has_answer else _FIRST_INTERVAL_S
             self._due = now + interval_s
+            self._calls_then = self.calls
             asyncio.get_running_loop().call_later(interval_s, self._double)
 
     def _double(self) -> None:
         is_late = time.monotonic() > self._due + _LATE_S
         self._due = 0.0
-        if not is_late:
+        if not is_late and self.calls == self._calls_then:  # else answers have made room
             self.calls *= 2
         self.more()
