@@ -124,6 +124,7 @@ CALLS: dict[str, Request[Any] | Paged[Any] | Lines[Any]] = {
         on_item_failure="stop",
         max_failure_rate=0.5,
         min_sample=3,
+        completion_window_seconds=60.0,
         priority="batch",
         metadata={"a": "b"},
         tags=["c"],

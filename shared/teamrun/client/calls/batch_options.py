@@ -36,6 +36,8 @@ class BatchOptions(TypedDict, total=False):
     """No more items start if a larger share of those that ended has failed."""
     min_sample: int | None
     """How many items must have ended before `max_failure_rate` applies."""
+    completion_window_seconds: float | None
+    """If the batch takes longer, no more items start, and those in flight are cancelled."""
     priority: Literal["batch", "interactive"] | None
     """`interactive` executes items as soon as single runs."""
     metadata: Mapping[str, str] | None
