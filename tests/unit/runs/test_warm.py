@@ -75,7 +75,8 @@ async def test_each_answer_reads_the_same_number_of_entries_however_long_the_log
         store.entries = 0
         await worker.execute(ref)
         read.append(store.entries)
-    assert len(set(read[:-1])) == 1
+    # A snapshot reads one entry more.
+    assert max(read[:-1]) - min(read[:-1]) <= 1
     run = await cluster.service.get(TENANT, ref.run_id)
     assert (run.status, run.usage.model_calls) == ("completed", 31)
     assert (await texts(cluster, ref))[1:4] == ["0", "answer 0", "1"]
@@ -93,7 +94,8 @@ async def test_workers_that_take_turns_read_what_is_new_to_them() -> None:
         read.append(store.entries)
         await answer(cluster, ref, f"answer {n}")
     assert await workers[0].execute(ref) is Finish.ENDED
-    assert len(set(read[2:])) == 1
+    # A snapshot reads one entry more.
+    assert max(read[2:]) - min(read[2:]) <= 1
     run = await cluster.service.get(TENANT, ref.run_id)
     assert (run.status, run.usage.model_calls) == ("completed", 21)
     assert [text for text in await texts(cluster, ref) if text.startswith("answer")] == [
