@@ -58,6 +58,7 @@ from teamrun.client.errors import (
 from teamrun.client.retries import RetryPolicy
 from teamrun.client.sync import Client
 from teamrun.components.resources import TeamSummary, Validation
+from teamrun.errors import TeamrunError, UsageError
 from teamrun.runs.log.limits import AgentLimits, Limits
 from teamrun.runs.log.result import RunResult
 from teamrun.runs.log.spec import InputMessage, Retry, RunInput
@@ -123,9 +124,11 @@ __all__ = [
     "TeamNotFoundError",
     "TeamSummary",
     "TeamrunAPIError",
+    "TeamrunError",
     "UnfitAnswerError",
     "UnreadableRunError",
     "UploadNotFoundError",
+    "UsageError",
     "Validation",
     "WaitTimeoutError",
 ]

@@ -49,6 +49,7 @@ def get(
     query: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
     wait_seconds: float = 0,
+    is_long_poll: bool = False,
     is_probe: bool = False,
 ) -> Request[T]:
     """A GET request; values of the query that are None are left out."""
@@ -59,6 +60,7 @@ def get(
         query=query_of(query or {}),
         headers={**_waiting(wait_seconds), **(headers or {})},
         wait_seconds=wait_seconds,
+        is_long_poll=is_long_poll,
         is_probe=is_probe,
     )
 

@@ -71,6 +71,8 @@ class Request(Generic[T]):
     body: bytes | Upload | None = None
     wait_seconds: float = 0
     """How long the server may wait before it answers, in addition to the usual time."""
+    is_long_poll: bool = False
+    """Whether it follows something that goes on for long, so that it is retried as a stream is."""
     is_probe: bool = False
     """Whether a failure is the answer, so that the request is not retried."""
 

@@ -31,7 +31,7 @@ class RetryPolicy:
     max_retries: int = 4
     """Of a single request; 0 turns retries off."""
     max_reconnects: int = 30
-    """Of an interrupted event stream, in succession; an event that arrives resets the count."""
+    """Of an interrupted stream or a long poll, in succession; what arrives resets the count."""
     first_delay: float = 0.5
     max_delay: float = 8.0
     max_retry_after: float = 60.0
@@ -71,6 +71,7 @@ def attempts(
     error of the attempt thrown into it.
     """
     retries = 0
+    most = policy.max_reconnects if request.is_long_poll else policy.max_retries
     while True:
         try:
             reply: Reply = yield request
@@ -79,7 +80,7 @@ def attempts(
                 # An attempt whose answer was lost has deleted it.
                 return Reply(status=204, headers={}, content=b"")
             delay = policy.delay(error, retries)
-            if request.is_probe or delay is None or retries >= policy.max_retries:
+            if request.is_probe or delay is None or retries >= most:
                 raise
         else:
             return reply

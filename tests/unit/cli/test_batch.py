@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from tests.support.scripted_api import Given, scripted_api
 from typer.testing import CliRunner
 
 from teamrun.batches.resources import Batch
+from teamrun.cli import server
 from teamrun.cli.app import app
 from teamrun.cli.batch.progress import BatchProgress, summary
-from teamrun.client import InvalidItemsError
+from teamrun.client import InvalidItemsError, ServiceUnavailableError
 from teamrun.errors import InvalidItems, UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -113,6 +115,18 @@ def test_a_refused_file_is_not_left_behind(tasks: Path) -> None:
     assert isinstance(error, InvalidItemsError)
     assert error.errors == [fault]
     assert [each.method for each in api.asked] == ["POST", "POST", "DELETE"]
+
+
+def test_a_server_that_stays_away_leaves_the_way_back(
+    tasks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = replace(server.POLICY, max_reconnects=1, first_delay=0)
+    monkeypatch.setattr(server, "POLICY", policy)
+    with scripted_api(FILE, state(queued=2), state(queued=2), *[Given(503)] * 3) as api:
+        done = invoke(str(tasks), "--team", "t", "--url", api.url)
+
+    assert isinstance(done.exception, ServiceUnavailableError)
+    assert "teamrun batch watch bat_1" in done.stderr
 
 
 @pytest.mark.parametrize("place", ["tasks.jsonl", "absent/results.jsonl"])

@@ -41,6 +41,21 @@ def test_a_server_that_never_answered_may_be_final() -> None:
     assert once.delay(APIConnectionError("m"), 0) is not None
 
 
+@pytest.mark.parametrize(("is_long_poll", "sent"), [(False, 3), (True, 6)])
+def test_a_long_poll_is_retried_as_often_as_a_stream(is_long_poll: bool, sent: int) -> None:
+    policy = RetryPolicy(max_retries=2, max_reconnects=5)
+    request = runs.poll_run("r", wait_seconds=9) if is_long_poll else runs.get_run("r")
+    steps = attempts(request, policy)
+    found = [next(steps)]
+
+    with pytest.raises(APIConnectionError):
+        while True:
+            pause = steps.throw(APIConnectionError("lost"))
+            assert isinstance(pause, Pause)
+            found.append(next(steps))
+    assert len(found) == sent
+
+
 def test_attempts_pause_as_long_as_the_server_asks() -> None:
     request = runs.get_run("r")
     steps = attempts(request, POLICY)

@@ -11,7 +11,7 @@ from teamrun.cli.screen import print_json, talk
 from teamrun.client.address import DEFAULT_URL
 from teamrun.client.requests import Download
 from teamrun.client.sync import Client
-from teamrun.errors import UsageError
+from teamrun.errors import Unavailable, UsageError
 
 __all__ = ["check_free", "conclude", "save", "watch_batch"]
 
@@ -26,6 +26,7 @@ def watch_batch(client: Client, batch_id: str, *, as_json: bool) -> Batch:
 
     Raises:
         KeyboardInterrupt: After Ctrl-C; the batch continues, and the command to come back is shown.
+        Unavailable: The server stays away; the same is shown.
     """
     last: Batch | None = None
     try:
@@ -35,7 +36,7 @@ def watch_batch(client: Client, batch_id: str, *, as_json: bool) -> Batch:
                     print_json(last.model_dump_json(by_alias=True, warnings=False))
                 else:
                     progress.take(last)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Unavailable):
         where = "" if client.base_url == DEFAULT_URL else f" --url {client.base_url}"
         talk(f"The batch continues. Come back with: teamrun batch watch {batch_id}{where}")
         raise

@@ -122,7 +122,13 @@ def poll_batch(
             if nothing has changed.
     """
     known = {} if after_revision is None else {"If-None-Match": f'"r{after_revision}"'}
-    return get(path_of("batches", batch_id), _changed, headers=known, wait_seconds=wait_seconds)
+    return get(
+        path_of("batches", batch_id),
+        _changed,
+        headers=known,
+        wait_seconds=wait_seconds,
+        is_long_poll=True,
+    )
 
 
 def watch(batch_id: str, *, interval: float = 1.0) -> Polled[Batch]:

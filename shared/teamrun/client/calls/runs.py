@@ -80,7 +80,13 @@ def poll_run(
             if nothing has changed.
     """
     known = {} if after_revision is None else {"If-None-Match": f'"r{after_revision}"'}
-    return get(path_of("runs", run_id), _changed, headers=known, wait_seconds=wait_seconds)
+    return get(
+        path_of("runs", run_id),
+        _changed,
+        headers=known,
+        wait_seconds=wait_seconds,
+        is_long_poll=True,
+    )
 
 
 def list_runs(
