@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 __all__ = ["Ramp"]
 
 _FIRST_CALLS = 4
-_FIRST_INTERVAL_S = 0.5
+_FIRST_INTERVAL_S = 1.0
 """Until the first answer of all: until then, connections are opened and code is loaded."""
 _INTERVAL_S = 0.2
 _LATE_S = 0.05
@@ -27,21 +27,22 @@ class Ramp:
     more: Callable[[], None]
     """Called when the number has grown."""
     calls: int = field(default=_FIRST_CALLS, init=False)
-    _has_answer: bool = field(default=False, init=False)
+    _answers: int = field(default=0, init=False)
     _due: float = field(default=0.0, init=False)
     _calls_then: int = field(default=0, init=False)
     """The number when the timer was set."""
 
     def answered(self, *, full: bool) -> None:
-        """Note an answer; if calls wait (`full`), it makes room for one more."""
-        self._has_answer = True
-        self.calls += full
+        """Note an answer; if calls wait (`full`), two answers make room for one more call."""
+        self._answers += 1
+        if full and self._answers % 2 == 0:
+            self.calls += 1
 
     def rise(self) -> None:
         """Let the number grow soon, because calls wait."""
         now = time.monotonic()
         if now >= self._due:
-            interval_s = _INTERVAL_S if self._has_answer else _FIRST_INTERVAL_S
+            interval_s = _INTERVAL_S if self._answers else _FIRST_INTERVAL_S
             self._due = now + interval_s
             self._calls_then = self.calls
             asyncio.get_running_loop().call_later(interval_s, self._double)
