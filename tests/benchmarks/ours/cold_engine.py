@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.benchmarks.ours.host import ready  # first: it turns the collector off
+from tests.benchmarks.ours.as_host import ready  # first: it turns the collector off
 from tests.benchmarks.ours.models import Speaker
 
 from teamrun.components.building.teams import build_team

@@ -33,9 +33,17 @@ def report(bench: Bench) -> None:
         "teamrun, engine": _start(places.bare, "ours.cold_engine"),
         AUTOGEN: _start(places.autogen, "peers.autogen_cold"),
     }
-    print_table(
-        starts, [Column(key="count", title="cold start", digits=0, compare=True)], peer=AUTOGEN
-    )
+    _print_starts(starts, "cold start")
+    first_runs = {
+        "teamrun, durable": _start(places.bare, "ours.first_run"),
+        AUTOGEN: _start(places.autogen, "peers.autogen_first_run"),
+    }
+    _print_starts(first_runs, "to the end of a first run")
+
+
+def _print_starts(figures: dict[str, Figures], title: str) -> None:
+    column = Column(key="count", title=title, digits=0, compare=True)
+    print_table(figures, [column], peer=AUTOGEN)
 
 
 def _per_turn(bench: Bench, name: str, work: str, parameters: dict[str, int]) -> Figures:
