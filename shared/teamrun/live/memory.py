@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from teamrun.live.base import View
 from teamrun.live.fanout import Fanout
-from teamrun.models.pacing.base import CallLimits, Demand, Share
-from teamrun.models.pacing.local import LocalShares
+from teamrun.models.pacing.base import CallLimits, Demand, Share, Shares
 
 __all__ = ["MemoryLive"]
 
@@ -39,7 +38,7 @@ class MemoryLive:
         self._leases: dict[str, _Lease] = {}
         self._views: dict[str, View] = {}
         self._since: float | None = None
-        self._shares = LocalShares(clock=clock)
+        self._shares: Shares | None = None
 
     async def publish(self, topic: str, message: bytes) -> None:
         """Send a message to the current subscribers."""
@@ -102,6 +101,11 @@ class MemoryLive:
 
     async def share(self, profile: str, limits: CallLimits, demand: Demand) -> Share:
         """The limits of a model profile, as far as they are not used up."""
+        if self._shares is None:
+            # Imported late: a process without limits of models does not need it.
+            from teamrun.models.pacing.local import LocalShares
+
+            self._shares = LocalShares(clock=self._clock)
         return await self._shares.share(profile, limits, demand)
 
     async def ping(self) -> None:
@@ -116,5 +120,5 @@ class MemoryLive:
         self._leases.clear()
         self._views.clear()
         self._since = None
-        self._shares = LocalShares(clock=self._clock)
+        self._shares = None
         self._fanout.end()

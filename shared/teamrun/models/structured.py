@@ -7,7 +7,6 @@ nothing beside it.
 """
 
 import re
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import unquote
@@ -91,14 +90,14 @@ def strict_schema(schema: Schema) -> Schema:
     return _Strict(schema).document()
 
 
-@dataclass(slots=True)
 class _Strict:
     """The rewriting of one schema."""
 
-    root: Schema
-    _definitions: Schema = field(default_factory=JsonObject)
-    _names: dict[str, str] = field(default_factory=dict[str, str])
-    """Of definitions, by the pointer that the schema has for them."""
+    def __init__(self, root: Schema) -> None:
+        self.root = root
+        self._definitions: Schema = {}
+        self._names: dict[str, str] = {}
+        """Of definitions, by the pointer that the schema has for them."""
 
     def document(self) -> Schema:
         top = self.root

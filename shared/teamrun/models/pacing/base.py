@@ -4,7 +4,6 @@ Above it: `pacer.py`, which lets the calls of one process start. Below it: `loca
 on its own, and `RedisLive`, which divides the limits among all processes of a deployment.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 __all__ = ["PACE_TOPIC", "CallLimits", "Demand", "Rejection", "Share", "Shares"]
@@ -13,8 +12,7 @@ PACE_TOPIC = "pace"
 """The topic on which the name of a profile is published when its server has rejected a call."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallLimits:
+class CallLimits(NamedTuple):
     """The limits of a model's server, over all processes of a deployment; None: not known."""
 
     max_concurrent_calls: int | None = None

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from teamrun.core.exposition import head, sample
 from teamrun.models.base import ChatCompletionClient
-from teamrun.models.pacing.base import CallLimits, Shares
-from teamrun.models.pacing.pacer import Pacer
+
+if TYPE_CHECKING:
+    from teamrun.models.pacing.base import CallLimits, Shares
+    from teamrun.models.pacing.pacer import Pacer
 
 __all__ = ["Pacing"]
 
@@ -22,7 +25,7 @@ class Pacing:
         self,
         client: ChatCompletionClient,
         profile: str,
-        limits: CallLimits,
+        limits: "CallLimits",
         patience: timedelta | None,
     ) -> ChatCompletionClient:
         """The client, with calls that wait for their turn.
@@ -35,6 +38,7 @@ class Pacing:
         """
         # Imported here: a process that only accepts runs makes no client.
         from teamrun.models.pacing.model import PATIENCE, PacedModel
+        from teamrun.models.pacing.pacer import Pacer
         from teamrun.models.retry import RetryingModel
 
         if client.is_scripted and not limits.has_any:
@@ -50,7 +54,7 @@ class Pacing:
             return client
         return PacedModel(client, pacer, patience=waits)
 
-    def share(self, shares: Shares) -> None:
+    def share(self, shares: "Shares") -> None:
         """Divide the limits with other processes from now on."""
         self._shares = shares
         for pacer in self._pacers.values():
@@ -74,15 +78,15 @@ class Pacing:
             await pacer.close()
 
 
-def _active(pacer: Pacer) -> int:
+def _active(pacer: "Pacer") -> int:
     return pacer.active
 
 
-def _waiting(pacer: Pacer) -> int:
+def _waiting(pacer: "Pacer") -> int:
     return pacer.waiting
 
 
-def _rejected(pacer: Pacer) -> int:
+def _rejected(pacer: "Pacer") -> int:
     return pacer.rejected
 
 

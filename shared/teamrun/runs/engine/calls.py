@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextvars import Context
-from dataclasses import dataclass
 from time import monotonic
+from typing import NamedTuple
 
 from teamrun.core.call import CallInfo, agent_name, current_call
 from teamrun.dispatch.queues import Queue
@@ -25,8 +25,7 @@ Publish = Callable[[JsonObject], None]
 """Publishes a delta to live subscribers."""
 
 
-@dataclass(slots=True)
-class Done:
+class Done(NamedTuple):
     """A call that has completed and is not in the log yet."""
 
     call: PendingCall

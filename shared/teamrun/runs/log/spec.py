@@ -140,8 +140,8 @@ class RunSpec(BaseModel):
     seed: str
     """Hexadecimal; the ids and random numbers of the run are derived from it."""
     behaviour: int = BEHAVIOUR
-    limits: Limits = Limits()
-    retry: Retry = Retry()
+    limits: Limits = Field(default_factory=Limits)
+    retry: Retry = Field(default_factory=Retry)
     run_at: datetime | None = None
     expires_at: datetime | None = None
     deadline: datetime | None = None
