@@ -17,6 +17,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from teamrun.batches.ends import ItemEnds
+from teamrun.batches.hooks import BatchSource, pre_commit
 from teamrun.components.fallbacks import check_fallbacks
 from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
@@ -164,10 +165,19 @@ class Runtime:
     @cached_property
     def batches(self) -> "BatchService":
         """Accepts, lists and steers batches, and has the uploaded files; imported at first use."""
+        from teamrun.batches.acceptance import BatchWebhooks
         from teamrun.batches.service import BatchService
 
         return BatchService(
-            store=self.store, live=self.live, teams=self.service.teams, clock=self.clock
+            store=self.store,
+            live=self.live,
+            teams=self.service.teams,
+            clock=self.clock,
+            webhooks=BatchWebhooks(
+                destinations=self.destinations,
+                changed_at=self.webhooks.endpoints.changed_at,
+                pre_commit=partial(pre_commit, self.webhooks.outbox),
+            ),
         )
 
     def checks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -243,6 +253,7 @@ def compose(
         owner=owner,
         interval=sweep,
         clock=clock or SystemClock(),
+        further={"bat_": BatchSource(backends.store, clock or SystemClock())},
     )
     items = ItemEnds(backends.live)
     observers = Observers(
@@ -327,6 +338,7 @@ def compose(
         clock=clock,
         observers=observers.rows,
         retention=retention,
+        pre_commit=partial(pre_commit, webhooks.outbox),
     )
     executor = Executor(engine, Sweepers(sweeper, feeder))
     return Runtime(

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.support.runs import TENANT, Cluster, solo
 
+from teamrun.batches.acceptance import BatchWebhooks
 from teamrun.batches.driver import BatchDriver
 from teamrun.batches.ends import ItemEnds
 from teamrun.batches.feeder import Feeder
@@ -49,8 +50,10 @@ class Batches:
         *,
         store: ObjectStore | None = None,
         of: "Batches | None" = None,
+        webhooks: BatchWebhooks | None = None,
         **options: Any,
     ) -> None:
+        self._webhooks = webhooks or BatchWebhooks()
         script = {"a": ["DONE"]} if script is None else script
         if of is not None:
             shared = {"queue": of.cluster.queue, "clock": of.cluster.clock, "live": of.cluster.live}
@@ -62,7 +65,11 @@ class Batches:
         self.observers = Observers(cluster.live, self.ends.appended)
         self.duties = (*DUTIES, self.ends.record)
         self.service = BatchService(
-            store=cluster.store, live=cluster.live, teams=cluster.service.teams, clock=cluster.clock
+            store=cluster.store,
+            live=cluster.live,
+            teams=cluster.service.teams,
+            clock=cluster.clock,
+            webhooks=self._webhooks,
         )
         self.signals = Signals(
             store=cluster.store,
@@ -106,6 +113,7 @@ class Batches:
             lease=cluster.lease,
             clock=cluster.clock,
             observers=self.observers.rows,
+            pre_commit=self._webhooks.pre_commit,
         )
 
     def driver(self, batch: Batch) -> BatchDriver:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.support.runs import TENANT, Cluster, ShiftedClock, solo
 
+from teamrun.batches.hooks import BatchSource
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.json_types import JsonObject
@@ -145,6 +146,7 @@ class Office:
             interval=timedelta(seconds=5),
             clock=self.clock,
             sender=self._sender,
+            further={"bat_": BatchSource(store or self.store, self.clock)},
         )
 
     def service_over(self, parts: WebhookParts) -> WebhookService:

@@ -17,6 +17,7 @@ from teamrun.errors import (
     BatchNotFinished,
     BatchNotFound,
     DefinitionError,
+    DestinationRefused,
     IdempotencyConflict,
     InvalidItems,
     UsageError,
@@ -86,7 +87,12 @@ After = Annotated[
             "Idempotency-Replayed",
         ),
         **problems(
-            *BODY, InvalidIdempotencyKey, DefinitionError, InvalidItems, IdempotencyConflict
+            *BODY,
+            InvalidIdempotencyKey,
+            DefinitionError,
+            DestinationRefused,
+            InvalidItems,
+            IdempotencyConflict,
         ),
     },
     openapi_extra={

@@ -8,7 +8,8 @@ objects again.
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -32,7 +33,7 @@ from teamrun.batches.keys import (
     invalid_key,
     live_marker,
 )
-from teamrun.batches.log import BatchLog
+from teamrun.batches.log import BatchLog, PreCommit
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.spec import BatchSpec, StoredItem, Variant
 from teamrun.batches.state import BatchState
@@ -44,6 +45,7 @@ from teamrun.core.ids import new_id
 from teamrun.dispatch.queues import Queue
 from teamrun.errors import (
     DefinitionError,
+    DestinationRefused,
     FileNotFound,
     IdempotencyConflict,
     InvalidItems,
@@ -52,12 +54,14 @@ from teamrun.errors import (
     UsageError,
 )
 from teamrun.json_types import JsonObject
+from teamrun.net.destinations import Destinations
 from teamrun.runs.log.keys import idempotency_key
 from teamrun.runs.log.spec import TeamRef
+from teamrun.runs.log.webhook import BatchWebhook
 from teamrun.runs.service.requests import Overrides, check_limits, request_digest
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["BatchAcceptance"]
+__all__ = ["BatchAcceptance", "BatchWebhooks"]
 
 _SCOPE = "POST /v1/batches"
 
@@ -78,10 +82,48 @@ class _KeyRecord(BaseModel):
     at: datetime
 
 
+async def _never(tenant: str) -> None:
+    """For a service without registered webhooks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchWebhooks:
+    """What batches need of webhooks."""
+
+    destinations: Destinations = field(default_factory=Destinations)
+    """Where requests may go."""
+    changed_at: Callable[[str], Awaitable[datetime | None]] = _never
+    """Returns the newest change of a tenant's registered webhooks."""
+    pre_commit: PreCommit | None = None
+    """Called before each entry of a batch's log."""
+
+    def check(self, webhook: BatchWebhook | None) -> None:
+        """Refuse a webhook whose URL is not allowed.
+
+        Raises:
+            DestinationRefused: It is not allowed; has a `pointer`.
+        """
+        if webhook is None:
+            return
+        try:
+            self.destinations.check_url(webhook.url)
+        except DestinationRefused as error:
+            raise DestinationRefused(error.message, pointer="/webhook/url") from None
+
+
 class BatchAcceptance:
     """Turns requests into batches."""
 
-    def __init__(self, *, store: ObjectStore, teams: Teams, files: Files, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        teams: Teams,
+        files: Files,
+        clock: Clock,
+        webhooks: BatchWebhooks | None = None,
+    ) -> None:
+        self._webhooks = webhooks or BatchWebhooks()
         self._store = store
         self._teams = teams
         self._files = files
@@ -94,6 +136,7 @@ class BatchAcceptance:
 
         Raises:
             DefinitionError: The team is unknown, or its definition is invalid.
+            DestinationRefused: The URL of the webhook is not allowed; has a `pointer`.
             FileNotFound: The tenant has no such file.
             InvalidItems: Items are invalid, or there are none or too many.
             IdempotencyConflict: The key was used with another request.
@@ -107,7 +150,13 @@ class BatchAcceptance:
         if replayed:
             record = await self._first_use(str(place), record)
         ref = BatchRef(tenant, record.batch_id)
-        log = BatchLog(self._store, ref, writer="api", clock=self._clock)
+        log = BatchLog(
+            self._store,
+            ref,
+            writer="api",
+            clock=self._clock,
+            pre_commit=self._webhooks.pre_commit,
+        )
         if replayed and (state := await log.state()) is not None:
             return state, True
         try:
@@ -130,6 +179,7 @@ class BatchAcceptance:
     async def _write(
         self, log: BatchLog, request: BatchRequest, record: _KeyRecord, place: str | None
     ) -> BatchState:
+        self._webhooks.check(request.webhook)
         ref, teams = log.ref, _Variants(self._teams, request)
         await teams.begin(log.ref.tenant)
         await self._store.put_new(live_marker(ref), b"")
@@ -143,6 +193,8 @@ class BatchAcceptance:
             await chunks.close()
             _check(chunks, request)
             spec = _spec(ref, request, record, teams.pinned, chunks, place)
+            changed_at = await self._webhooks.changed_at(ref.tenant)
+            spec = spec.model_copy(update={"webhooks_at": changed_at})
             state = BatchState.initial(spec, record.at)
             await self._store.put_new(batch_list_key(ref), b"")
         except BaseException:
@@ -361,6 +413,7 @@ def _spec(
         input_file_id=request.input_file_id,
         metadata=request.metadata,
         tags=request.tags,
+        webhook=request.webhook,
         seed=secrets.token_hex(10),
         created_at=record.at,
         request_hash=record.request_hash,

@@ -16,7 +16,7 @@ from teamrun.batches.ends import NEWS, batch_topic
 from teamrun.batches.erasure import BatchErasure
 from teamrun.batches.files import Files
 from teamrun.batches.keys import BatchRef, live_marker
-from teamrun.batches.log import BatchLog
+from teamrun.batches.log import BatchLog, PreCommit
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.ids import id_time
 from teamrun.dispatch.base import Dispatcher
@@ -59,6 +59,7 @@ class Feeder:
         clock: The clock.
         observers: The observers of run logs in this process.
         retention: How long batches are kept after their end; None keeps them.
+        pre_commit: Called before each entry of a batch's log.
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class Feeder:
         clock: Clock | None = None,
         observers: Sequence[LogObserver] = (),
         retention: timedelta | None = None,
+        pre_commit: PreCommit | None = None,
     ) -> None:
+        self._pre_commit = pre_commit
         self._store = store
         self._live = live
         self._dispatcher = dispatcher
@@ -135,7 +138,13 @@ class Feeder:
         """What drives a batch in this process."""
         return BatchDriver(
             store=self._store,
-            log=BatchLog(self._store, ref, writer=self._owner, clock=self._clock),
+            log=BatchLog(
+                self._store,
+                ref,
+                writer=self._owner,
+                clock=self._clock,
+                pre_commit=self._pre_commit,
+            ),
             dispatcher=self._dispatcher,
             resender=Resender(
                 reader=self._reader,

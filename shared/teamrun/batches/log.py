@@ -6,19 +6,21 @@ entries 0 to n-1 writes entry n, and one that was not the first reads on and dec
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
 from pydantic_core import to_json
 
 from teamrun.batches.entries import BatchBody, BatchEntry, BatchEvent, End
 from teamrun.batches.keys import BatchRef, entry_key, log_folder, snapshot_key
+from teamrun.batches.spec import BatchSpec
 from teamrun.batches.state import BatchState, fold
 from teamrun.core.clock import Clock
 from teamrun.errors import BatchNotFound, NotFound, UnreadableEntry
+from teamrun.runs.log.log import Prepare
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["BatchLog", "batch_not_found"]
+__all__ = ["BatchLog", "PreCommit", "batch_not_found"]
 
 _PAGE = 1_000
 _TOGETHER = 64
@@ -26,10 +28,31 @@ _SNAPSHOT_EVERY = 64
 """Entries between two snapshots."""
 
 
-class BatchLog:
-    """Reads one log, and appends to it as one writer."""
+PreCommit = Callable[[BatchRef, BatchEntry, BatchSpec], Prepare | None]
+"""Returns what has to be stored before an entry; as for the log of a run."""
 
-    def __init__(self, store: ObjectStore, ref: BatchRef, *, writer: str, clock: Clock) -> None:
+
+class BatchLog:
+    """Reads one log, and appends to it as one writer.
+
+    Args:
+        store: The object store.
+        ref: The batch.
+        writer: The name of the writer, for the entries.
+        clock: The clock.
+        pre_commit: Called before each entry that `append` writes.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        ref: BatchRef,
+        *,
+        writer: str,
+        clock: Clock,
+        pre_commit: PreCommit | None = None,
+    ) -> None:
+        self._pre_commit = pre_commit
         self._store = store
         self._clock = clock
         self._writer = writer
@@ -106,13 +129,18 @@ class BatchLog:
             events=list(events),
             body=body,
         )
-        key = entry_key(self.ref, entry.n)
+        key, follow = entry_key(self.ref, entry.n), None
+        if self._pre_commit is not None and state is not None:
+            prepare = self._pre_commit(self.ref, entry, state.spec)
+            follow = None if prepare is None else await prepare()
         if not await self._store.put_new(key, to_json(entry)):
             there = self._parse(await self._store.get(key), entry.n)
             if there.nonce != entry.nonce:  # else the response to our own write was lost
                 return False
         if state is not None:
             self._apply(state, entry)
+        if follow is not None:
+            follow()
         return True
 
     async def close_void(self) -> bool:

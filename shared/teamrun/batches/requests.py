@@ -16,6 +16,7 @@ from teamrun.json_types import JsonObject
 from teamrun.messages.recordable import encodable, recordable
 from teamrun.runs.log.limits import Limits, Seconds
 from teamrun.runs.log.spec import Metadata, Retry, RunInput, Text
+from teamrun.runs.log.webhook import BatchWebhook
 from teamrun.runs.service.requests import Overrides
 
 __all__ = ["MAX_INLINE_ITEMS", "MAX_ITEMS", "BatchItem", "BatchRequest"]
@@ -101,6 +102,8 @@ class BatchRequest(BaseModel):
         default=[], max_length=16
     )
     """Labels of the client, also of each run."""
+    webhook: BatchWebhook | None = None
+    """Where the events of the batch are sent."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from pydantic_core import to_json
 
-from teamrun.batches.acceptance import BatchAcceptance
+from teamrun.batches.acceptance import BatchAcceptance, BatchWebhooks
 from teamrun.batches.ends import NEWS, batch_topic
 from teamrun.batches.entries import FINAL, Signal
 from teamrun.batches.erasure import BatchErasure
@@ -73,8 +73,15 @@ class BatchService:
     """The batches of all tenants; each method takes a tenant and only accesses its batches."""
 
     def __init__(
-        self, *, store: ObjectStore, live: Live, teams: Teams, clock: Clock | None = None
+        self,
+        *,
+        store: ObjectStore,
+        live: Live,
+        teams: Teams,
+        clock: Clock | None = None,
+        webhooks: BatchWebhooks | None = None,
     ) -> None:
+        self._webhooks = webhooks or BatchWebhooks()
         self._store = store
         self._live = live
         self._clock = clock or SystemClock()
@@ -82,7 +89,11 @@ class BatchService:
         """The files of all tenants."""
         self._erasure = BatchErasure(store=store, clock=self._clock)
         self._acceptance = BatchAcceptance(
-            store=store, teams=teams, files=self.files, clock=self._clock
+            store=store,
+            teams=teams,
+            files=self.files,
+            clock=self._clock,
+            webhooks=self._webhooks,
         )
 
     async def submit(
@@ -92,6 +103,7 @@ class BatchService:
 
         Raises:
             DefinitionError: The team is unknown or its definition is invalid; has a `pointer`.
+            DestinationRefused: The URL of the webhook is not allowed; has a `pointer`.
             InvalidItems: Items are invalid; has `problems`, each with a line.
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not respond; nothing was accepted.
@@ -358,7 +370,13 @@ class BatchService:
         return await read_progress(self._store, self._log(ref), None)
 
     def _log(self, ref: BatchRef) -> BatchLog:
-        return BatchLog(self._store, ref, writer="api", clock=self._clock)
+        return BatchLog(
+            self._store,
+            ref,
+            writer="api",
+            clock=self._clock,
+            pre_commit=self._webhooks.pre_commit,
+        )
 
     def _public(self, progress: Progress) -> Batch:
         return public_batch(progress, self._clock.now())

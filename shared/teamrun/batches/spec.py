@@ -11,6 +11,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.runs.log.limits import Dollars, Limits, Seconds
 from teamrun.runs.log.spec import ItemRef, Metadata, Retry, RunInput, RunSpec, TeamRef, Text
+from teamrun.runs.log.webhook import BatchWebhook
 
 __all__ = ["BatchLimits", "BatchSpec", "Place", "StoredItem", "Variant", "item_spec"]
 
@@ -90,6 +91,10 @@ class BatchSpec(BaseModel):
     metadata: Metadata = {}
     tags: list[str] = []
     seed: str
+    webhook: BatchWebhook | None = None
+    """Where the events of the batch are sent."""
+    webhooks_at: datetime | None = None
+    """As in the specification of a run."""
     created_at: datetime
     request_hash: str
     idempotency: str | None = None

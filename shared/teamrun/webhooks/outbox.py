@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -63,19 +63,34 @@ class Outbox:
         if not types or state is None:
             return None
         wish = Wish(types, state.spec.webhook, state.spec.webhooks_at)
-        if self._targets.is_wanted(ref.tenant, wish) is False:
-            return None
-        return partial(self._put_marker, ref, entry, wish)
+        found = partial(logged, ref, entry, wish.webhook)
+        return self.prepare(Job(ref, entry.n), at=entry.at, wish=wish, found=found)
 
-    async def _put_marker(self, ref: RunRef, entry: Entry, wish: Wish) -> Callable[[], None] | None:
-        is_wanted = self._targets.is_wanted(ref.tenant, wish)
+    def prepare(
+        self, job: Job, *, at: datetime, wish: Wish, found: Callable[[], Logged]
+    ) -> Prepare | None:
+        """The same for an entry of another log.
+
+        Args:
+            job: The entry.
+            at: Its time.
+            wish: The types of its events, and the webhook that the request of the log named.
+            found: Returns the events.
+        """
+        if self._targets.is_wanted(job.ref.tenant, wish) is False:
+            return None
+        return partial(self._put_marker, job, at, wish, found)
+
+    async def _put_marker(
+        self, job: Job, at: datetime, wish: Wish, found: Callable[[], Logged]
+    ) -> Callable[[], None] | None:
+        is_wanted = self._targets.is_wanted(job.ref.tenant, wish)
         if is_wanted is None:
-            is_wanted = await self._targets.read(ref.tenant, wish)
+            is_wanted = await self._targets.read(job.ref.tenant, wish)
         if not is_wanted:
             return None
-        job = Job(ref, entry.n)
-        await self._store.put_new(job.marker(entry.at + self._hold), b"")
-        return partial(self._start, job, logged(ref, entry, wish.webhook))
+        await self._store.put_new(job.marker(at + self._hold), b"")
+        return partial(self._start, job, found())
 
 
 class Hints:

@@ -74,6 +74,7 @@ def compose_webhooks(
     clock: Clock,
     hold: timedelta = HOLD,
     sender: Sender | None = None,
+    further: Mapping[str, Source] | None = None,
 ) -> WebhookParts:
     """Create the parts of a process.
 
@@ -88,10 +89,15 @@ def compose_webhooks(
         clock: The clock.
         hold: See `outbox.HOLD`.
         sender: Makes the requests, if not over HTTP.
+        further: Logs of other features, by the prefixes of their ids.
     """
     secrets, endpoints = Secrets(store, clock), Endpoints(store, clock)
     targets = Targets(secrets, endpoints, clock)
-    sources = {"run_": RunSource(store, clock), "whe_": EndpointSource(store)}
+    sources: dict[str, Source] = {
+        "run_": RunSource(store, clock),
+        "whe_": EndpointSource(store),
+        **(further or {}),
+    }
     sender = sender or GuardedSender(destinations, clock=clock)
     if not delivers:
         assert dispatcher is not None, "a process without a queue delivers itself"

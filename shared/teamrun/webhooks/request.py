@@ -77,7 +77,11 @@ def _body(event: JsonObject, target: Target) -> bytes:
     return to_json({**whole, "data": {}, "data_omitted": True})
 
 
-_PLACES = {"run_id": "/v1/runs", "webhook_id": "/v1/webhooks"}
+_PLACES = {
+    "run_id": "/v1/runs",
+    "batch_id": "/v1/batches",
+    "webhook_id": "/v1/webhooks",
+}
 """The resource that an event is about, by the field with its id."""
 
 

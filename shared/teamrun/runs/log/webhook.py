@@ -8,8 +8,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from teamrun.runs.log.metadata import Metadata
 
 __all__ = [
+    "DEFAULT_BATCH_EVENTS",
     "DEFAULT_EVENTS",
     "EVENT_TYPES",
+    "BatchWebhook",
     "Format",
     "Payload",
     "RunWebhook",
@@ -31,6 +33,11 @@ EVENT_TYPES = {
     "run.cancelled": "A client cancelled a run.",
     "run.incomplete": "A limit stopped a run.",
     "run.expired": "A run did not start in time.",
+    "batch.started": "A batch was accepted, or retried.",
+    "batch.progressed": "Items of a batch have ended.",
+    "batch.completed": "All items of a batch have ended.",
+    "batch.failed": "A batch was stopped by a limit or by failures.",
+    "batch.cancelled": "A client cancelled a batch.",
     "webhook.disabled": "A registered webhook is sent nothing more.",
     "webhook.tested": "A client has tested a registered webhook.",
 }
@@ -45,6 +52,9 @@ DEFAULT_EVENTS = (
     "run.expired",
 )
 """What a run's webhook is sent if it names no types: a person is needed, or the run has ended."""
+
+DEFAULT_BATCH_EVENTS = ("batch.completed", "batch.failed", "batch.cancelled")
+"""What a batch's webhook is sent if it names no types."""
 
 Payload = Literal["full", "thin"]
 """`full` is the whole event; `thin` is the event without its `data`."""
@@ -93,3 +103,10 @@ class RunWebhook(BaseModel):
     """Key-value pairs that each request contains."""
     payload: Payload = "full"
     format: Format = "standard"
+
+
+class BatchWebhook(RunWebhook):
+    """Where to send the events of one batch; signed with the secret of `GET /v1/webhook-secret`."""
+
+    events: Subscription = list(DEFAULT_BATCH_EVENTS)
+    """The event types to send; by default the end of the batch."""
