@@ -21,6 +21,7 @@ from tests.benchmarks.rows import (
     memory,
     requests,
     service,
+    webhooks,
     worker,
 )
 from tests.benchmarks.rows.settings import Bench
@@ -37,6 +38,7 @@ ROWS = {
     "worker": worker.report,
     "batch": batch.report,
     "service": service.report,
+    "webhooks": webhooks.report,
     "instructions": instructions.report,
     "faults": faults.report,
 }

@@ -7,7 +7,8 @@ for each secret.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic_core import to_json
 
@@ -15,6 +16,9 @@ from teamrun.core.optional import require
 from teamrun.json_types import JsonObject
 from teamrun.version import VERSION
 from teamrun.webhooks.target import Target
+
+if TYPE_CHECKING:
+    from standardwebhooks import Webhook
 
 __all__ = ["MOST_BYTES", "Request", "request_of", "signed"]
 
@@ -54,17 +58,23 @@ def signed(webhook_id: str, body: bytes, *, secrets: Sequence[str], at: datetime
     Raises:
         MissingPackage: The package `standardwebhooks` is not installed.
     """
-    require("standardwebhooks", extra="webhooks", needed_by="A webhook", lowest=(1, 1))
-    from standardwebhooks import Webhook
-
-    text = body.decode()
+    signer, text = _signer(), body.decode()
     return {
         "webhook-id": webhook_id,
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": " ".join(
-            Webhook(secret).sign(webhook_id, at, text) for secret in secrets
+            signer(secret).sign(webhook_id, at, text) for secret in secrets
         ),
     }
+
+
+@cache
+def _signer() -> "type[Webhook]":
+    """The library's class; its version is checked once, as that reads files."""
+    require("standardwebhooks", extra="webhooks", needed_by="A webhook", lowest=(1, 1))
+    from standardwebhooks import Webhook
+
+    return Webhook
 
 
 def _body(event: JsonObject, target: Target) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 from tests.benchmarks.measure import Figure
-from tests.benchmarks.ours import durable, library, lists, requests
+from tests.benchmarks.ours import durable, library, lists, requests, webhooks
 from tests.benchmarks.table import Column, print_table
 
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
@@ -53,6 +53,11 @@ async def test_requests_are_counted_and_priced() -> None:
 
 async def test_a_list_costs_the_same_with_more_runs_in_the_store() -> None:
     assert (await lists.page(runs=100, pages=2))["cpu_us"] > 0
+
+
+async def test_webhooks_are_delivered_and_settled() -> None:
+    for work in (webhooks.bare, webhooks.signed, webhooks.delivered):
+        assert (await work(deliveries=12))["per_s"] > 0
 
 
 def test_figures_are_compared_with_the_peer(capsys: pytest.CaptureFixture[str]) -> None:
