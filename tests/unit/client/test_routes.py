@@ -128,6 +128,7 @@ CALLS: dict[str, Request[Any] | Paged[Any] | Lines[Any]] = {
         priority="batch",
         metadata={"a": "b"},
         tags=["c"],
+        webhook={"url": "https://example.com/hook"},
         input_format="csv",
         input_template="{a}",
         on_invalid="skip",

@@ -8,6 +8,7 @@ from teamrun.batches.spec import BatchLimits
 from teamrun.json_types import JsonMapping
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.spec import Retry
+from teamrun.runs.log.webhook import BatchWebhook
 from teamrun.runs.service.requests import Overrides
 
 __all__ = ["BatchOptions", "FileOptions", "Item", "item_of"]
@@ -44,6 +45,8 @@ class BatchOptions(TypedDict, total=False):
     """Up to 16 key-value pairs."""
     tags: Sequence[str] | None
     """Up to 16 labels, also of each run."""
+    webhook: BatchWebhook | JsonMapping | None
+    """Where the events of the batch are sent, such as `{"url": "https://example.com/hook"}`."""
 
 
 class FileOptions(BatchOptions, total=False):
