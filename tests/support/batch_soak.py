@@ -4,17 +4,16 @@ python -m tests.support.batch_soak --items 100000            the figures
 python -m tests.support.batch_soak --items 100000 --kills 20 nothing is lost, nothing is twice
 """
 
-import argparse
-import asyncio
 import itertools
 import os
 import platform
 import sys
-import tempfile
 from pathlib import Path
 
 from tests.support.batch_load import BatchLoad
 from tests.support.deployment import deployed
+
+__all__ = ["run"]
 
 _KILLS = ("worker", "worker", "api", "worker", "valkey")
 
@@ -41,10 +40,13 @@ class Meter:
             self.peak_mb[name] = max(self.peak_mb.get(name, 0), int(peak.split()[1]) / 1024)
 
 
-async def _main(items: int, kills: int, concurrency: int, folder: Path) -> None:
+async def run(items: int, kills: int, concurrency: int, folder: Path, *, lease_s: float) -> int:
+    """Execute a batch, check that nothing is lost or there twice, and print the figures."""
     meter = Meter()
     planned = [*itertools.islice(itertools.cycle(_KILLS), kills)]
-    async with deployed(folder / "d", environ={"TEAMRUN_LEASE_SECONDS": "5"}) as deployment:
+    async with deployed(
+        folder / "d", environ={"TEAMRUN_LEASE_SECONDS": str(lease_s)}
+    ) as deployment:
         load = BatchLoad(deployment, items=items, max_concurrency=concurrency)
         await load.run(kills=planned, within_s=3_600, note=meter.note)
     out = [
@@ -60,17 +62,4 @@ async def _main(items: int, kills: int, concurrency: int, folder: Path) -> None:
     peak = {name: f"{mb:.0f}" for name, mb in meter.peak_mb.items()}
     out.append(f"peak memory in MB: {peak}")
     sys.stdout.write("".join(f"{line}\n" for line in out))
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--kills", type=int, default=0)
-    parser.add_argument("--concurrency", type=int, default=400)
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    given = _arguments()
-    with tempfile.TemporaryDirectory(prefix="batch-") as _folder:
-        asyncio.run(_main(given.items, given.kills, given.concurrency, Path(_folder)))
+    return 0

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import batch_soak
 from tests.support import fault_scenarios as scenarios
 from tests.support.deployment import CountingModel, Deployment, IllPlan, deployed
 from tests.support.load import Tally
@@ -176,6 +177,10 @@ def _say(line: str) -> None:
 
 
 async def _main(arguments: argparse.Namespace, folder: Path) -> int:
+    if arguments.batch:
+        return await batch_soak.run(
+            arguments.batch, arguments.kills, arguments.concurrency, folder, lease_s=arguments.lease
+        )
     chosen = [soak for soak in SOAKS if arguments.only in (None, soak.name)]
     seconds = arguments.minutes * 60 / len(chosen)
     _say(
@@ -200,6 +205,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0, help="of load, all together [10]")
     parser.add_argument("--lease", type=float, default=5.0, help="seconds [5]")
     parser.add_argument("--only", choices=[soak.name for soak in SOAKS], help="one fault")
+    parser.add_argument("--batch", type=int, help="one batch of so many items instead of faults")
+    parser.add_argument("--kills", type=int, default=20, help="of processes, for --batch [20]")
+    parser.add_argument("--concurrency", type=int, default=400, help="for --batch [400]")
     return parser.parse_args()
 
 

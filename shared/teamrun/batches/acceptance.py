@@ -373,7 +373,8 @@ def _check(chunks: _Chunks, request: BatchRequest) -> None:
     """
     if chunks.invalid and request.on_invalid == "reject":
         first = chunks.problems[0]
-        more = f" {chunks.invalid - 1} more lines are invalid." if chunks.invalid > 1 else ""
+        others = chunks.invalid - 1
+        more = f" {others} more line{'s are' if others > 1 else ' is'} invalid." if others else ""
         raise InvalidItems(
             f"Line {first['line']}: {first['detail']}{more} Correct the input, or leave invalid "
             "lines out with `on_invalid: skip`.",

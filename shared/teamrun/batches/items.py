@@ -163,7 +163,7 @@ async def items_of_csv(
 
 def _item_of_row(row: Row, template: Template) -> Parsed:
     if row.values is None:
-        return Problem(row.number, "invalid_row", f"In this row, {row.fault}.")
+        return Problem(row.number, "invalid_row", f"{row.fault[0].upper()}{row.fault[1:]}.")
     custom_id = row.values.get("custom_id") or None
     task = {"custom_id": custom_id, "input": template.filled(row.values)}
     try:

@@ -152,9 +152,13 @@ def _row(record: Line, header: Sequence[str], delimiter: str) -> Row:
     except ValueError as error:
         return Row(record.number, None, str(error))
     if len(values) != len(header):
-        fault = f"the row has {len(values)} values, but the header has {len(header)}"
+        fault = f"the row has {_values_of(len(values))}, but the header has {len(header)}"
         return Row(record.number, None, fault)
     return Row(record.number, dict(zip(header, values, strict=True)))
+
+
+def _values_of(count: int) -> str:
+    return "1 value" if count == 1 else f"{count} values"
 
 
 def _header(record: Line, delimiter: str) -> list[str]:

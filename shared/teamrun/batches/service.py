@@ -336,7 +336,8 @@ class BatchService:
             progress = await self._progress(ref)
             state = progress.state
             if _is_done(kind, state):
-                if state.end is None:
+                if state.end is None:  # a crash may have lost its marker
+                    await self._store.put_new(live_marker(ref), b"")
                     await self._announce(ref)
                 return SubmittedBatch(self._public(progress), replayed=True)
             if state.end is not None or state.cancel is not None:

@@ -119,3 +119,14 @@ async def test_items_that_another_process_announced_are_created_at_once() -> Non
     await Batches(of=batches).driver(batch).step()
 
     assert len(batches.cluster.queue.waiting) == 3
+
+
+async def test_a_marker_that_a_crash_has_lost_is_put_again_by_a_resume() -> None:
+    store = MemoryStore()
+    batches = Batches(store=store)
+    batch = await batches.submit(["go"])
+    await store.delete(live_marker(BatchRef(TENANT, batch.id)))
+
+    await batches.service.resume(TENANT, batch.id)
+
+    assert await store.list("batches/") == [live_marker(BatchRef(TENANT, batch.id))]
