@@ -34,6 +34,9 @@ from teamrun_api.readiness import Check, ReadinessProbe
 from teamrun_api.request_context import Failsafe, RequestContextMiddleware
 from teamrun_api.routes import (
     artifacts,
+    batch_events,
+    batch_items,
+    batch_signals,
     batches,
     events,
     files,
@@ -61,6 +64,9 @@ _ROUTERS: tuple[APIRouter, ...] = (
     events.router,
     artifacts.router,
     batches.router,
+    batch_items.router,
+    batch_events.router,
+    batch_signals.router,
     files.router,
     teams.router,
     webhook_routes.router,
