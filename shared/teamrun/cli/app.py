@@ -31,6 +31,7 @@ from teamrun.cli import (
 from teamrun.cli.batch import cancel as batch_cancel
 from teamrun.cli.batch import delete as batch_delete
 from teamrun.cli.batch import errors as batch_errors
+from teamrun.cli.batch import items as batch_items
 from teamrun.cli.batch import list as batch_list
 from teamrun.cli.batch import pause as batch_pause
 from teamrun.cli.batch import results as batch_results
@@ -70,6 +71,7 @@ COMMANDS = {
     "batch watch": batch_watch,
     "batch list": batch_list,
     "batch status": batch_status,
+    "batch items": batch_items,
     "batch results": batch_results,
     "batch errors": batch_errors,
     "batch retry-failed": batch_retry_failed,

@@ -194,6 +194,19 @@ def test_batches_are_listed() -> None:
     assert api.asked[2].path == "/v1/batches?limit=3"
 
 
+def test_items_are_listed_page_by_page_up_to_the_limit() -> None:
+    item = {"custom_id": "a", "index": 0, "status": "running", "run_id": "run_1", "input": "x"}
+    page = {"data": [item] * 2, "next_cursor": "c", "has_more": True}
+    answer = Given(200, json.dumps(page).encode())
+    with scripted_api(answer, answer, answer) as api:
+        rows = invoke("items", "bat_1", "--status", "running", "--limit", "3", "--url", api.url)
+        lines = invoke("items", "bat_1", "--limit", "1", "--json", "--url", api.url)
+
+    assert rows.stdout.splitlines() == ["a\trunning\trun_1\t"] * 3
+    assert json.loads(lines.stdout)["run_id"] == "run_1"
+    assert api.asked[1].path == "/v1/batches/bat_1/items?status=running&limit=3&after=c"
+
+
 @pytest.mark.parametrize("command", ["results", "errors"])
 def test_lines_go_to_stdout_or_into_a_file(command: str, tmp_path: Path) -> None:
     lines, path = b'{"a": 1}\n', tmp_path / "r.jsonl"

@@ -44,6 +44,7 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "batch watch",
         "batch list",
         "batch status",
+        "batch items",
         "batch results",
         "batch errors",
         "batch retry-failed",
