@@ -41,6 +41,11 @@ from teamrun.cli.batch import status as batch_status
 from teamrun.cli.batch import submit as batch_submit
 from teamrun.cli.batch import watch as batch_watch
 from teamrun.cli.groups import CommandGroup, group_app
+from teamrun.cli.webhooks import create as webhooks_create
+from teamrun.cli.webhooks import delete as webhooks_delete
+from teamrun.cli.webhooks import list as webhooks_list
+from teamrun.cli.webhooks import listen as webhooks_listen
+from teamrun.cli.webhooks import trigger as webhooks_trigger
 from teamrun.version import VERSION
 
 __all__ = ["COMMANDS", "GROUPS", "app"]
@@ -79,10 +84,16 @@ COMMANDS = {
     "batch pause": batch_pause,
     "batch resume": batch_resume,
     "batch cancel": batch_cancel,
+    "webhooks create": webhooks_create,
+    "webhooks list": webhooks_list,
+    "webhooks trigger": webhooks_trigger,
+    "webhooks listen": webhooks_listen,
+    "webhooks delete": webhooks_delete,
 }
 
 GROUPS = {
     "batch": CommandGroup("Many runs of a team as one object.", default="submit"),
+    "webhooks": CommandGroup("Registered webhooks, and events for a receiver of your own."),
 }
 """The first words of commands of two words."""
 

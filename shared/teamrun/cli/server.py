@@ -9,11 +9,12 @@ from typing import TypeVar
 
 from teamrun.cli.screen import print_json, result
 from teamrun.client.address import DEFAULT_URL
+from teamrun.client.aio import AsyncClient
 from teamrun.client.requests import Request
 from teamrun.client.retries import RetryPolicy
 from teamrun.client.sync import Client
 
-__all__ = ["DEFAULT_URL", "POLICY", "connect", "print_value"]
+__all__ = ["DEFAULT_URL", "POLICY", "connect", "connect_async", "print_value"]
 
 T = TypeVar("T")
 
@@ -28,6 +29,15 @@ def connect(url: str, api_key: str | None) -> Client:
         UsageError: The URL is not one of HTTP, or the key cannot be sent.
     """
     return Client(url, api_key=api_key, retries=POLICY)
+
+
+def connect_async(url: str, api_key: str | None) -> AsyncClient:
+    """The same for asyncio.
+
+    Raises:
+        UsageError: The URL is not one of HTTP, or the key cannot be sent.
+    """
+    return AsyncClient(url, api_key=api_key, retries=POLICY)
 
 
 def print_value(

@@ -52,6 +52,11 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "batch pause",
         "batch resume",
         "batch cancel",
+        "webhooks create",
+        "webhooks list",
+        "webhooks trigger",
+        "webhooks listen",
+        "webhooks delete",
     ]
 
     assert list(COMMAND_OF) == names

@@ -1,0 +1,1 @@
+"""`teamrun webhooks`: registered webhooks, and events for a receiver on this machine."""

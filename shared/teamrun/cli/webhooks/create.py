@@ -1,0 +1,29 @@
+"""`teamrun webhooks create`: register a webhook."""
+
+from typing import Annotated
+
+import typer
+
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.server import DEFAULT_URL, connect, print_value
+from teamrun.cli.webhooks.options import EventsOption
+from teamrun.client.calls import webhooks
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = "teamrun webhooks create https://example.com/hook --events run.completed,run.failed"
+
+
+def command(
+    to: Annotated[
+        str, typer.Argument(metavar="URL", envvar="TEAMRUN_TO", help="Where to send events.")
+    ],
+    events: EventsOption = "run.*",
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Register a webhook; print its id and its secret, which is not shown again."""
+    call = webhooks.create(to, events=events.split(","))
+    with connect(url, api_key) as client:
+        print_value(client, call, lambda made: f"{made.id} {made.secret}", as_json=json_)

@@ -1,0 +1,110 @@
+"""Webhooks through real processes: `teamrun serve`, the command line, a receiver over HTTP."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from tests.support.receiver import Receiver, receiving
+from tests.support.service import Served, example, serving, until
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
+
+
+class Place(NamedTuple):
+    """A service that may send to a receiver."""
+
+    served: Served
+    receiver: Receiver
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Generator[Place]:
+    with receiving() as receiver:
+        config = example(tmp_path / "example", latency_ms=10)
+        allowed = json.dumps([f"127.0.0.1:{receiver.port}"])
+        environ = {"TEAMRUN_ALLOWED_HOSTS": allowed}
+        with serving(tmp_path / "data", config=config, environ=environ) as served:
+            yield Place(served, receiver)
+
+
+def test_a_webhook_from_the_command_line(place: Place) -> None:
+    served, receiver = place
+    made = served.cli("webhooks", "create", f"{receiver.url}/hook", "--events", "run.completed")
+    assert made.returncode == 0, made.stderr
+    webhook_id, secret = made.stdout.split()
+    triggered = served.cli("webhooks", "trigger", webhook_id, "--event", "run.failed")
+    assert (triggered.returncode, triggered.stdout.split(":")[0]) == (0, "run.failed")
+    assert served.cli("submit", "analysts", "Which region sold most?", "-w").returncode == 0
+    until(lambda: len(receiver.received) == 2, "the end of the run arrives")
+
+    assert receiver.types == ["run.failed", "run.completed"]
+    assert all(each.is_genuine(secret) for each in receiver.received)
+    listed = json.loads(served.cli("webhooks", "list", "--json").stdout)
+    assert [each["id"] for each in listed["data"]] == [webhook_id]
+    until(
+        lambda: served.get(f"/v1/webhooks/{webhook_id}/deliveries")["data"],
+        "the delivery is recorded",
+    )
+    assert served.cli("webhooks", "delete", webhook_id).stdout == f"{webhook_id}\n"
+    refused = served.cli("webhooks", "trigger", webhook_id)
+    assert refused.returncode == 2
+
+
+def test_a_receiver_that_refuses_ends_trigger_with_1(place: Place) -> None:
+    served, receiver = place
+    made = served.cli("webhooks", "create", "https://localhost/hook")
+    assert made.returncode == 0, made.stderr
+    triggered = served.cli("webhooks", "trigger", made.stdout.split()[0])
+    assert triggered.returncode == 1
+    assert "destination_refused" in triggered.stdout
+    assert receiver.received == []
+
+
+def test_listen_sends_the_events_of_new_runs_to_a_receiver_of_its_own(place: Place) -> None:
+    served, receiver = place
+    assert served.cli("submit", "analysts", "Before it listens.", "-w").returncode == 0
+    secret = served.get("/v1/webhook-secret")["secret"]
+    listening = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "teamrun", "webhooks", "listen"),
+            *("--forward", f"{receiver.url}/hook", "--events", "run.started,run.completed"),
+        ],
+        env={**served.environ, "TEAMRUN_URL": served.url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert listening.stderr is not None and listening.stdout is not None
+        assert secret in listening.stderr.readline()
+        assert "Waiting" in listening.stderr.readline()
+        run = served.post("/v1/runs", {"team": "analysts", "input": "Which region sold most?"})
+        until(lambda: "run.completed" in receiver.types, "the end of the run arrives")
+        assert receiver.types == ["run.started", "run.completed"]
+        assert {each.event["run_id"] for each in receiver.received} == {run["id"]}
+        assert all(each.is_genuine(secret) for each in receiver.received)
+        assert listening.stdout.readline().split()[0] == "run.started"
+    finally:
+        listening.terminate()
+        listening.wait(20)
+        for pipe in (listening.stdout, listening.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--forward", "127.0.0.1:3000"],
+        ["--forward", "http://127.0.0.1:3000/", "--events", "batch.*"],
+        [],
+    ],
+)
+def test_listen_refuses_what_it_cannot_do(place: Place, arguments: list[str]) -> None:
+    done = place.served.cli("webhooks", "listen", *arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
