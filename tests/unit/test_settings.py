@@ -59,8 +59,9 @@ def test_a_variable_that_no_setting_has_is_named_with_the_nearest() -> None:
 
 
 def test_every_setting_of_the_reference_is_known() -> None:
-    page = Path(__file__).parents[2] / "docs/reference/settings.md"
-    named = set(re.findall(r"TEAMRUN_[A-Z_]*[A-Z]", page.read_text(encoding="utf-8")))
+    folder = Path(__file__).parents[2] / "docs/reference"
+    pages = ((folder / name).read_text(encoding="utf-8") for name in ("settings.md", "cli.md"))
+    named = {name for page in pages for name in re.findall(r"TEAMRUN_[A-Z_]*[A-Z]", page)}
 
     assert named - VARIABLES == set(), "add them to _NAMES in teamrun/settings.py"
 
