@@ -231,6 +231,8 @@ _FOLDERS = {
     "idem/": "key record",
     "batches/": "batch marker",
     "uploads/": "upload marker",
+    "hooks/": "delivery marker",
+    "webhooks/": "tenant with webhooks",
 }
 
 _OF_BATCHES = {"items": "batch items", "done": "item result", "results": "block of results"}
@@ -244,6 +246,10 @@ def _kind(key: str, data: bytes | None = None) -> str:
     parts = key.split("/")
     if parts[2] in ("index", "batch-list"):
         return "list marker"
+    if parts[2] in ("webhooks", "deliveries"):
+        return "webhook" if parts[2] == "webhooks" else "list marker of a delivery"
+    if "hook" in parts:  # `000.settled`, `000.try-01`, `001.begun`
+        return f"delivery {parts[-1].partition('.')[2].partition('-')[0]}"
     if parts[2] == "batches":
         return _of_batch(parts, data)
     if parts[-2] == "log" and data is not None:
