@@ -79,6 +79,22 @@ async def test_a_new_webhook_is_known_to_workers_at_the_next_run() -> None:
     assert [event["run_id"] for event in office.planned.tries] == [run_id]
 
 
+async def test_a_further_webhook_is_known_to_workers_at_the_next_run() -> None:
+    office = Office()
+    first = await registered(office)
+    await run_ended(office)  # the worker knows the first one now
+    office.clock.shift += SECOND
+    api = office.process()
+    office.cluster.service = office.other_service(api)
+    request = WebhookRequest.model_validate({"url": URL, "events": ["run.failed", "run.started"]})
+    second = await office.service_over(api).create(TENANT, request)
+    await run_ended(office)
+
+    assert await statuses(office, first.id) == ["delivered"] * 2
+    page = await office.service.deliveries(TENANT, second.id)
+    assert [each.event_type for each in page.data] == ["run.started"]
+
+
 async def test_a_webhook_is_sent_no_event_from_before_it_was_registered() -> None:
     office = Office()
     office.planned.decide = lambda _: 500

@@ -1,5 +1,6 @@
 """The webhook of a run, from its request to the last try."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -10,11 +11,12 @@ from tests.support.webhooks import URL, Office
 
 from teamrun.core.refs import RunRef
 from teamrun.errors import DestinationRefused
-from teamrun.runs.log.entries import Claim, End
+from teamrun.runs.log.entries import Claim, End, LoggedEvent
 from teamrun.runs.log.events import end_event
 from teamrun.runs.service.requests import RetryRequest, RunRequest
 from teamrun.testing import Fault, FaultStore, MemoryStore
 from teamrun.webhooks.jobs import Job
+from teamrun.webhooks.sources import logged
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
@@ -169,6 +171,16 @@ async def test_a_fork_does_not_send_the_events_of_its_parent_again() -> None:
 
     assert [event["type"] for event in office.planned.tries] == ["run.queued"]
     assert office.planned.tries[0]["run_id"] == child.run.id
+
+
+async def test_the_events_that_a_fork_shares_with_its_parent_are_not_due() -> None:
+    office = Office()
+    ref = await office.submit(events=["run.*"])
+    [first] = await office.cluster.entries(ref)
+    shared = [LoggedEvent("run.input_required"), LoggedEvent("run.queued")]
+    found = logged(ref, replace(first, events=shared), None)
+
+    assert [(event["type"], event["seq"]) for event in found.events] == [("run.queued", 2)]
 
 
 async def test_a_marker_of_an_entry_that_is_not_there_yet_waits_for_it() -> None:
