@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from tests.benchmarks.meter import cpu_s_of, measured, memory_kb, scratch
 from tests.benchmarks.ours.team_file import write_team_file
 from tests.support.services import valkey
 
+from teamrun.batches.requests import BatchRequest
+from teamrun.batches.service import BatchService
+from teamrun.components.catalog import Teams
 from teamrun.components.team_file import load_registry
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import CeleryDispatcher
@@ -102,6 +105,50 @@ async def one_by_one(
     return {"cpu_ms": cpu_s / runs * 1e3, "wall_s": wall_s}
 
 
+async def batch(*, runs: int) -> dict[str, float]:
+    """CPU of a worker per item of a batch of one call each, which it feeds itself."""
+    with scratch() as folder:
+        write_team_file(folder, turns=1, delay_s=0)
+        with valkey() as server, worker(folder, server.url, runs=100) as pid:
+            async with batches(folder, server.url) as accepting:
+                await _completed(accepting, 20)
+                cpu_s, began = cpu_s_of(pid), time.perf_counter()
+                await _completed(accepting, runs)
+                wall_s, cpu_s = time.perf_counter() - began, cpu_s_of(pid) - cpu_s
+    return {"cpu_ms": cpu_s / runs * 1e3, "wall_s": wall_s}
+
+
+@asynccontextmanager
+async def batches(folder: Path, redis_url: str) -> AsyncGenerator[BatchService]:
+    """Accepts batches; the worker finds them."""
+    registry = load_registry(folder / "teamrun.yaml", environ={})
+    store, live = (
+        open_store((folder / "store").as_uri()),
+        open_live(redis_url, prefix=key_prefix(_NAMESPACE)),
+    )
+    try:
+        yield BatchService(store=store, live=live, teams=Teams(registry))
+    finally:
+        for part in (registry, live, store):
+            await part.close()
+
+
+async def _completed(accepting: BatchService, items: int) -> None:
+    """Submit a batch, and wait for its end."""
+    file = await accepting.files.upload(_TENANT, _lines(items), name="items.jsonl", limit=10**9)
+    request = BatchRequest(team="team", input_file_id=file.id, max_concurrency=100)
+    batch = (await accepting.submit(_TENANT, request)).batch
+    while batch.status != "completed":
+        assert batch.counts.failed == 0
+        await asyncio.sleep(0.2)
+        batch = await accepting.get(_TENANT, batch.id)
+
+
+async def _lines(items: int) -> AsyncIterator[bytes]:
+    for number in range(items):
+        yield b'{"input":"Name word %d, then another one."}\n' % number
+
+
 async def cold() -> dict[str, float]:
     """A fresh worker until its first run has ended."""
     with scratch() as folder:
@@ -142,4 +189,4 @@ async def at_once(*, runs: int, turns: int, delay_s: float) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    measured({"at_once": at_once, "cold": cold, "one_by_one": one_by_one})
+    measured({"at_once": at_once, "batch": batch, "cold": cold, "one_by_one": one_by_one})

@@ -1,4 +1,4 @@
-"""An item of a batch: a durable run of one call, beside an empty task and the bare library."""
+"""An item of a batch, and a durable run of one call, beside an empty task and the bare library."""
 
 import importlib.util
 
@@ -25,6 +25,7 @@ def report(bench: Bench) -> None:
     subjects = [
         _subject(bench, _EMPTY, "peers.celery_empty", "tasks", {"runs": runs}),
         _subject(bench, "a loop over the bare library", "ours.library", "items", {"runs": runs}),
+        _subject(bench, "an item of a batch", "ours.worker", "batch", {"runs": runs}),
         *(
             _subject(bench, name, "ours.worker", "one_by_one", {"runs": runs, "turns": 1, **more})
             for name, more in (
