@@ -116,9 +116,14 @@ class Limited:
 TASKS, CAPACITY, LATENCY_S = 500, 4, 0.2
 
 
-@pytest.mark.parametrize("limits", [", max_concurrent_calls: 4", ""], ids=["configured", "unknown"])
+# Without a limit, 5 to 10 calls are rejected; more on a busy machine, which reads answers late.
+@pytest.mark.parametrize(
+    ("limits", "most_rejected"),
+    [(", max_concurrent_calls: 4", 0), ("", TASKS * 0.04)],
+    ids=["configured", "unknown"],
+)
 async def test_500_tasks_complete_on_a_server_that_takes_four_calls_at_once(
-    tmp_path: Path, limits: str, figures: Figures
+    tmp_path: Path, limits: str, most_rejected: float, figures: Figures
 ) -> None:
     model = ModelServer(latency_seconds=LATENCY_S, capacity=CAPACITY, retry_after="1")
     async with Limited.of(tmp_path, model, limits=limits) as deployment:
@@ -129,7 +134,7 @@ async def test_500_tasks_complete_on_a_server_that_takes_four_calls_at_once(
 
         assert await deployment.statuses(refs) == {"completed": TASKS}
         assert model.calls == TASKS + model.rejected
-        assert model.rejected <= TASKS * 0.02
+        assert model.rejected <= most_rejected
         ideal = TASKS * LATENCY_S / CAPACITY
         figures.add(
             f"rate limit ({limits.strip(', ') or 'not configured'}): {TASKS} tasks completed, "
