@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response, StreamingResponse
 
 from teamrun.batches.resources import File, FilePage
-from teamrun.errors import FileNotFound, FileTooLarge, UsageError
+from teamrun.errors import FileNotFound, FileTooLarge, InvalidItems, UsageError
 from teamrun_api.answers import json_answer, not_modified
 from teamrun_api.conditional import blob_tag, matches
 from teamrun_api.context import Call
@@ -36,7 +36,7 @@ FileId = Annotated[
     status_code=201,
     responses={
         201: answer("The file is stored.", File, "File.uploaded", "Location"),
-        **problems(FileTooLarge, UnsupportedMediaType, RequestTimeout),
+        **problems(FileTooLarge, InvalidItems, UnsupportedMediaType, RequestTimeout),
     },
     openapi_extra={"requestBody": takes_bytes("FileLines")},
 )

@@ -27,7 +27,8 @@ from teamrun.batches.resources import File, FilePage
 from teamrun.core.clock import Clock
 from teamrun.core.ids import id_time, new_id
 from teamrun.core.refs import is_run_id
-from teamrun.errors import FileNotFound, FileTooLarge, NotFound
+from teamrun.errors import FileNotFound, FileTooLarge, InvalidItems, NotFound
+from teamrun.json_types import JsonObject
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Files"]
@@ -67,6 +68,7 @@ class Files:
 
         Raises:
             FileTooLarge: It has more bytes than `limit`.
+            InvalidItems: It is empty.
             Unavailable: Storage does not respond.
         """
         file_id, digest, sizes = new_id("file"), hashlib.sha256(), list[int]()
@@ -83,6 +85,10 @@ class Files:
                 digest.update(part)
                 await self._store.put(part_key(tenant, file_id, len(sizes)), part)
                 sizes.append(len(part))
+            if not sizes:
+                text = "The file is empty; send its content as the body of the request."
+                problem: JsonObject = {"line": 1, "code": "empty_file", "detail": text}
+                raise InvalidItems(text, problems=[problem])
             stored = _Stored(
                 id=file_id,
                 name=name,

@@ -103,7 +103,10 @@ def _generators(folder: Path) -> Path:
 def test_the_python_client_is_typed_and_works(server: ApiServer, tmp_path: Path) -> None:
     folder = tmp_path / "client"
     folder.mkdir()
-    (folder / "config.yml").write_text("post_hooks: []\n", encoding="utf-8")
+    config = (
+        "post_hooks: []\ncontent_type_overrides: {application/x-ndjson: application/octet-stream}\n"
+    )
+    (folder / "config.yml").write_text(config, encoding="utf-8")
     executable = _generators(tmp_path / "venv")
     python = (executable, "-m")
     _done(

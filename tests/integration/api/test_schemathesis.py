@@ -59,8 +59,12 @@ def test_generated_sequences_of_requests_about_real_runs_are_valid(
     request = document["components"]["schemas"]["RunOfRegisteredTeam"]
     document["components"]["schemas"]["RunRequest"] = request
     request["properties"]["team"] = {"const": "analysts"}
-    for name in ("delay_seconds", "run_at", "limits"):  # these runs would not end in time
+    # Such runs would not end in time, or not be accepted.
+    for name in ("delay_seconds", "run_at", "limits", "webhook"):
         del request["properties"][name]
+    for path in list(document["paths"]):
+        if not path.startswith(("/v1/runs", "/v1/teams", "/v1/info")) or "deliver" in path:
+            del document["paths"][path]
     narrowed = tmp_path / "openapi.json"
     narrowed.write_text(json.dumps(document), encoding="utf-8")
 

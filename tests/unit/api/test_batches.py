@@ -117,6 +117,14 @@ async def test_a_repeated_submit_is_answered_with_the_same_batch(api: Api) -> No
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
 
 
+async def test_an_empty_file_is_refused_and_leaves_nothing(api: Api) -> None:
+    uploaded = await api.client.post("/v1/files?name=tasks.jsonl")
+    files = await api.client.get("/v1/files")
+
+    assert (uploaded.status_code, uploaded.json()["code"]) == (422, "invalid_items")
+    assert files.json()["data"] == []
+
+
 async def test_a_file_larger_than_other_bodies_is_uploaded_and_run(api: Api) -> None:
     data = jsonl(*({"custom_id": str(n), "input": "x" * 1_000} for n in range(2_000)))
 
