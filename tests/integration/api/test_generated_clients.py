@@ -169,7 +169,7 @@ def test_the_interactive_reference_submits_and_reads_runs_and_asks_no_other_serv
     assert said["asked"]
     assert {url.startswith(f"{server.url}/") for url in said["asked"]} == {True}
     assert (said["submitted"], said["status"], said["got"]) == ("200", "completed", ["200", True])
-    assert (said["none"], said["markup"], said["left"]) == ([], 0, ["cancelRun"])
+    assert (said["none"], said["markup"], said["left"]) == ([], 0, ["cancelRun", "cancelBatch"])
     assert said["fields"] == len(document["components"]["schemas"]["Run"]["properties"])
     assert "secret-key" not in said["curl"]
     assert '\'{"team":"writers","input":"<b>Go</b>"}\'' in said["curl"]
