@@ -10,8 +10,10 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import httpcore2
@@ -22,6 +24,9 @@ from teamrun.net.addresses import Address, read_address
 from teamrun.net.destinations import Destinations, Origin
 
 __all__ = ["Answer", "GuardedClient", "Resolve"]
+
+_LOOK_UPS = 8
+"""Names that are looked up at the same time."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Looks up the addresses of a host."""
@@ -55,12 +60,13 @@ class GuardedClient:
         verify: ssl.SSLContext | None = None,
     ) -> None:
         self._destinations = destinations
+        self._names = _Names()
         pool = httpcore2.AsyncConnectionPool(
             ssl_context=verify or httpx2.create_ssl_context(trust_env=False),
             max_connections=None,
             max_keepalive_connections=20,
             keepalive_expiry=30,
-            network_backend=_CheckingBackend(destinations, resolve or _resolve),
+            network_backend=_CheckingBackend(destinations, resolve or self._names),
         )
         self._client = httpx2.AsyncClient(
             transport=_Transport(pool), follow_redirects=False, trust_env=False
@@ -104,6 +110,7 @@ class GuardedClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+        self._names.close()
 
 
 async def _read(response: httpx2.Response, most: int) -> tuple[bytes, bool]:
@@ -116,9 +123,25 @@ async def _read(response: httpx2.Response, most: int) -> tuple[bytes, bool]:
     return b"".join(parts), False
 
 
-async def _resolve(host: str, port: int) -> Sequence[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+class _Names:
+    """Looks up names in threads of its own.
+
+    The system may take long to say that a name does not answer. The default threads of the event
+    loop also read and write files, and all work would wait.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_LOOK_UPS, thread_name_prefix="names")
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """The addresses of a host."""
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+    def close(self) -> None:
+        """Drop the look-ups that wait."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class _CheckingBackend(httpcore2.AsyncNetworkBackend):

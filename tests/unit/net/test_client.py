@@ -151,6 +151,28 @@ async def test_the_system_is_asked_for_the_addresses_of_a_name() -> None:
             await post(client, "https://localhost/")
 
 
+async def test_names_that_do_not_answer_delay_no_other_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = Event()
+
+    def never(*_: object, **__: object) -> list[object]:
+        answered.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    async with opened() as client:
+        urls = [f"https://name{n}.example/" for n in range(64)]
+        requests = [asyncio.create_task(post(client, url)) for url in urls]
+        await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(20):
+                assert await asyncio.to_thread(lambda: "done") == "done"
+        finally:
+            answered.set()
+            await asyncio.gather(*requests, return_exceptions=True)
+
+
 async def test_every_address_of_a_name_is_checked(secure: Secure) -> None:
     names = Names(["127.0.0.3"], ["127.0.0.1", "127.0.0.3"], ["127.0.0.3", "127.0.0.1"])
     async with opened(secure.network, resolve=names, verify=secure.tls) as client:
