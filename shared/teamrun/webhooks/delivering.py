@@ -73,9 +73,11 @@ class Delivering:
         Raises:
             StorageError: Storage does not respond, so some outcome may not be recorded.
         """
-        targets = await self._targets.of(job.ref.tenant, found.webhook)
         seqs = [event["seq"] for event in found.events]
         stored = [] if is_new else await read_records(self._store, found.folder, seqs)
+        # A client may have enabled or changed the endpoint just before it asked for a redelivery.
+        is_fresh = any(record.is_requested for record in stored)
+        targets = await self._targets.of(job.ref.tenant, found.webhook, is_fresh=is_fresh)
         records = {record.delivery: record for record in stored}
         times = await asyncio.gather(
             *(self._to_target(target, found, records, latest) for target in targets)

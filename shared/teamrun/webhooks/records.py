@@ -70,6 +70,11 @@ class Record:
         """The earliest time of the next try; None if it may be made at once."""
         return self.tries[-1].next_at if self.tries else None
 
+    @property
+    def is_requested(self) -> bool:
+        """Whether a client has asked for this round, and no try of it was made yet."""
+        return self.round > 0 and not self.tries and self.settled is None
+
     async def add_try(self, store: ObjectStore, made: Try) -> None:
         """Store a failed try that will be repeated.
 

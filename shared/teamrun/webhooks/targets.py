@@ -69,18 +69,21 @@ class Targets:
         """
         return wish.is_granted(await self._endpoints.read(tenant, as_of=wish.as_of))
 
-    async def of(self, tenant: str, webhook: RunWebhook | None) -> list[Target]:
+    async def of(
+        self, tenant: str, webhook: RunWebhook | None, *, is_fresh: bool = False
+    ) -> list[Target]:
         """The receivers of a tenant's events, whatever their types.
 
         Args:
             tenant: The tenant.
             webhook: The one that the request of the log named.
+            is_fresh: Read the endpoints as they are stored now, not as of a few seconds ago.
 
         Raises:
             StorageError: Storage does not respond, or a secret is damaged.
         """
-        now = self._clock.now()
-        known = await self._endpoints.read(tenant)
+        now, endpoints = self._clock.now(), self._endpoints
+        known = await (endpoints.reload(tenant) if is_fresh else endpoints.read(tenant))
         found = [one.endpoint.target(tenant, now) for one in known.endpoints]
         if webhook is not None:
             secret = await self._secrets.of(tenant)

@@ -130,6 +130,22 @@ async def test_a_disabled_webhook_skips_events_which_can_be_delivered_later() ->
     assert every.redelivered == 3
 
 
+async def test_a_redelivery_knows_that_the_webhook_was_enabled_by_another_process() -> None:
+    office = Office()
+    hook = await registered(office)
+    await office.service.update(TENANT, hook.id, WebhookPatch(enabled=False))
+    await run_ended(office)  # the worker knows now that it is disabled
+    [delivery] = (await office.service.deliveries(TENANT, hook.id)).data
+    api = office.service_over(office.process())
+    await api.enable(TENANT, hook.id)
+    await api.redeliver(TENANT, hook.id, delivery.event_id)
+    office.clock.shift += SECOND
+    await office.sweep()
+
+    assert office.planned.delivered == [delivery.event_id]
+    assert await statuses(office, hook.id) == ["delivered"]
+
+
 async def test_a_receiver_that_answers_gone_is_disabled_and_others_are_told() -> None:
     office = Office()
     office.planned.decide = lambda event: 410 if event["type"] == "run.completed" else 204
