@@ -118,7 +118,8 @@ class Delivering:
         now, host = self._clock.now(), _host(target)
         if record.next_at is not None and now < record.next_at:
             return record.next_at
-        if (paused := self._hosts.paused_until(host, now)) is not None:
+        paused = self._hosts.paused_until(host, now, is_requested=record.is_requested)
+        if paused is not None:
             return paused
         async with self._hosts.place(host):
             if (now := self._clock.now()) > latest:

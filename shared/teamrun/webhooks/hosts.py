@@ -33,6 +33,12 @@ class _Host:
     pause: timedelta = _PAUSE
     until: datetime | None = None
     """No requests before this time; then one, whose outcome decides."""
+    asked_at: datetime | None = None
+    """When a request was last made during a pause because a client asked for it."""
+
+    def may_ask(self, now: datetime) -> bool:
+        """Whether one request may be made during a pause."""
+        return self.asked_at is None or now - self.asked_at >= _PROBE
 
 
 class Hosts:
@@ -41,16 +47,22 @@ class Hosts:
     def __init__(self) -> None:
         self._hosts: dict[str, _Host] = {}
 
-    def paused_until(self, name: str, now: datetime) -> datetime | None:
+    def paused_until(
+        self, name: str, now: datetime, *, is_requested: bool = False
+    ) -> datetime | None:
         """Until when no request should be sent to the host; None if one may be sent now.
 
         After the pause, one caller gets None, and the others wait for the outcome of its request.
+        A request that a client has asked for ends the pause early, so that a host which works again
+        is found at once; there is one such request in 20 s, however many were asked for.
         """
         host = self._hosts.get(name)
         if host is None or host.until is None:
             return None
         if now < host.until:
-            return host.until
+            if not (is_requested and host.may_ask(now)):
+                return host.until
+            host.asked_at = now
         host.until = now + _PROBE
         return None
 

@@ -148,6 +148,34 @@ async def test_a_host_that_fails_is_left_alone_and_then_asked_once() -> None:
     assert len(office.planned.tries) == 6
 
 
+async def test_a_redelivery_asks_a_host_that_is_left_alone_and_its_success_ends_the_pause() -> None:
+    office = Office()
+    office.planned.decide = lambda _: "timeout"
+    refs = [await office.ended() for _ in range(6)]
+    office.planned.decide = lambda _: 204
+    [asked] = (await office.service.deliveries_of_run(TENANT, refs[0].run_id)).data
+    await office.service.redeliver_to_run(TENANT, refs[0].run_id, asked.event_id)
+    office.clock.shift += SECOND
+    await office.sweep()
+    assert office.planned.delivered == [asked.event_id]
+
+    await office.ended()  # its first try is not held back
+    assert len(office.planned.delivered) == 2
+
+
+async def test_many_redeliveries_ask_a_host_that_is_down_once() -> None:
+    office = Office()
+    office.planned.decide = lambda _: "timeout"
+    refs = [await office.ended() for _ in range(5)]
+    for ref in refs:
+        [delivery] = (await office.service.deliveries_of_run(TENANT, ref.run_id)).data
+        await office.service.redeliver_to_run(TENANT, ref.run_id, delivery.event_id)
+    office.planned.tries.clear()
+    office.clock.shift += SECOND
+    await office.sweep()
+    assert len(office.planned.tries) == 1
+
+
 async def test_an_erased_run_ends_its_deliveries() -> None:
     office = Office()
     office.planned.decide = lambda _: 500
