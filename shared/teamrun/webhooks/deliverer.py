@@ -135,7 +135,7 @@ class Deliverer:
         Raises:
             StorageError: Storage cannot be read.
         """
-        now, count = self._clock.now(), 0
+        now, started = self._clock.now(), set[Job]()
         keys = await self._due_keys(now)
         self._later = {key: at for key, at in self._later.items() if key in keys}
         for key in keys:
@@ -150,12 +150,13 @@ class Deliverer:
                     extra={"action": "webhook.marker_invalid", "key": key},
                 )
                 continue
-            if job not in self._working:
+            # A second marker of a job waits until the first is done: it may leave nothing to do.
+            if job not in self._working and job not in started:
+                started.add(job)
                 async with self._places:
                     pass  # there is one; the task takes it
                 self._spawn(job, self._take(job, key, due))
-                count += 1
-        return count
+        return len(started)
 
     async def drained(self) -> None:
         """Return when no job is being executed."""

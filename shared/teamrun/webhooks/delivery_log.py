@@ -1,13 +1,15 @@
 """Deliveries for clients: the list of an endpoint's, and deliveries that are requested again."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
-from teamrun.errors import DeliveryNotFound, UsageError
+from teamrun.errors import DeliveryNotFound, UnreadableEntry, UsageError
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.keys import delivery_index, list_place
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.index import Place, index_key, key_after, place_of
@@ -28,6 +30,12 @@ _TOGETHER = 50
 class _Found(NamedTuple):
     place: Place
     shown: DeliveryResource
+
+
+class _Event(NamedTuple):
+    job: Job
+    logged: Logged
+    event: JsonObject
 
 
 class DeliveryLog:
@@ -78,30 +86,18 @@ class DeliveryLog:
             UnreadableEntry: The log is unreadable.
             Unavailable: Storage does not respond.
         """
-        source = source_of(self._sources, ref.run_id)
-        n = None if source is None else await source.entry_of(ref, seq)
-        found = None if source is None or n is None else await source.read(Job(ref, n))
-        if n is None or not isinstance(found, Logged):
+        found = await self._event(ref, seq)
+        if found is None or (webhook_id == OWN and found.logged.webhook is None):
             raise _not_found(ref, seq)
-        event = next((each for each in found.events if each["seq"] == seq), None)
-        if event is None or (webhook_id == OWN and found.webhook is None):
-            raise _not_found(ref, seq)
-        record = await self._record(found.folder, seq, webhook_id)
-        await self._begin(Job(ref, n), record, at=found.at)
+        record = await self._record(found.logged.folder, seq, webhook_id)
+        await self._begin(found.job, record, at=found.logged.at)
         shown = public_record(record, ref.run_id)
-        return shown or DeliveryResource(
-            event_id=event["id"],
-            event_type=event["type"],
-            webhook_id=webhook_id,
-            status="pending",
-            tries=[],
-            next_try_at=self._clock.now(),
-        )
+        return shown or _not_begun(found.event, webhook_id, next_try_at=self._clock.now())
 
     async def redeliver_since(
         self, tenant: str, webhook_id: str, since: datetime, *, every: bool, after: str | None
     ) -> Redelivered:
-        """Deliver the recorded events of an endpoint again, newest first.
+        """Deliver the events of an endpoint again, newest first; pending ones are tried now.
 
         Args:
             tenant: The tenant.
@@ -121,7 +117,7 @@ class DeliveryLog:
                 last = None
                 break
             last = place.name
-            if shown is not None and (shown.status in ("failed", "skipped") or every):
+            if shown is not None and (every or shown.status != "delivered"):
                 wanted.append(place)
         for start in range(0, len(wanted), _TOGETHER):
             part = wanted[start : start + _TOGETHER]
@@ -154,7 +150,26 @@ class DeliveryLog:
         if source is None:
             return None
         record = await self._record(source.folder(place.ref), place.seq, webhook_id)
-        return public_record(record, place.ref.run_id)
+        shown = public_record(record, place.ref.run_id)
+        if shown is not None:
+            return shown
+        with contextlib.suppress(UnreadableEntry):  # one damaged log must not hide the others
+            if (found := await self._event(place.ref, place.seq)) is not None:
+                return _not_begun(found.event, webhook_id)
+        return None
+
+    async def _event(self, ref: RunRef, seq: int) -> _Event | None:
+        """The event with that number; None if webhooks receive none with it."""
+        source = source_of(self._sources, ref.run_id)
+        n = None if source is None else await source.entry_of(ref, seq)
+        if source is None or n is None:
+            return None
+        job = Job(ref, n)
+        found = await source.read(job)
+        if not isinstance(found, Logged):
+            return None
+        event = next((each for each in found.events if each["seq"] == seq), None)
+        return None if event is None else _Event(job, found, event)
 
     async def _has_more(self, tenant: str, webhook_id: str, name: str) -> bool:
         after = key_after(tenant, webhook_id, name)
@@ -179,6 +194,19 @@ class DeliveryLog:
         if record.settled is not None or record.tries or not record.is_known:
             await record.begin_again(self._store)
         await self._store.put_new(job.marker(self._clock.now()), b"")
+
+
+def _not_begun(
+    event: JsonObject, webhook_id: str, *, next_try_at: datetime | None = None
+) -> DeliveryResource:
+    return DeliveryResource(
+        event_id=event["id"],
+        event_type=event["type"],
+        webhook_id=webhook_id,
+        status="pending",
+        tries=[],
+        next_try_at=next_try_at,
+    )
 
 
 def _not_found(ref: RunRef, seq: int) -> DeliveryNotFound:

@@ -79,6 +79,6 @@ class RedeliverRequest(_Body):
     since: Moment
     """Events that were logged at or after this time are delivered again."""
     which: Literal["undelivered", "all"] = "undelivered"
-    """`undelivered` leaves out those that were accepted."""
+    """`undelivered` leaves out those that were accepted; pending ones are tried at once."""
     after: str | None = Field(default=None, max_length=256)
     """`next_cursor` of the answer before, if there were more than fit into one request."""

@@ -116,10 +116,11 @@ class DeliveryResource(_Resource):
     tries: list[Try]
     """All requests since the last redelivery, the oldest first."""
     next_try_at: datetime | None = None
+    """Null if the delivery is over, or if its first request waits until the host is asked again."""
 
 
 class Deliveries(_Resource):
-    """Deliveries that have begun."""
+    """Deliveries of events."""
 
     data: list[DeliveryResource]
     next_cursor: str | None = None

@@ -146,6 +146,29 @@ async def test_a_redelivery_knows_that_the_webhook_was_enabled_by_another_proces
     assert await statuses(office, hook.id) == ["delivered"]
 
 
+async def test_a_redelivery_since_a_time_includes_what_waits_for_its_next_try() -> None:
+    office = Office()
+    hook = await registered(office)
+    start = office.clock.now()
+    office.planned.decide = lambda _: "connection_failed"
+    ids = [await run_ended(office) for _ in range(6)]  # the last one waits for its first try
+    page = await office.service.deliveries(TENANT, hook.id)
+    assert [each.status for each in page.data] == ["pending"] * 6
+    assert [len(each.tries) for each in page.data] == [0, 1, 1, 1, 1, 1]
+
+    office.planned.decide = lambda _: 204
+    answer = await office.service.redeliver_since(TENANT, hook.id, since(start))
+    assert answer.redelivered == 6
+    for _ in range(3):  # one request shows that the host works again; then the others follow
+        office.clock.shift += 20 * SECOND
+        await office.sweep()
+    assert await statuses(office, hook.id) == ["delivered"] * 6
+    assert len(office.planned.delivered) == len(ids)
+    await office.pass_time(HOUR, step=MINUTE)  # the tries that were planned before are not made
+    assert len(office.planned.delivered) == len(ids)
+    assert await office.markers() == []
+
+
 async def test_a_receiver_that_answers_gone_is_disabled_and_others_are_told() -> None:
     office = Office()
     office.planned.decide = lambda event: 410 if event["type"] == "run.completed" else 204
