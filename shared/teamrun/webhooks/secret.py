@@ -46,6 +46,12 @@ class Secret(BaseModel):
         return max(until, default=None)
 
     def rotated(self, now: datetime, *, overlap: timedelta) -> "Secret":
-        """A new secret, with this one in use until the overlap is over."""
+        """A new secret, with this one in use until the overlap is over.
+
+        Without an overlap no replaced secret is in use any more, so that one which leaked is
+        revoked at once.
+        """
+        if not overlap:
+            return Secret()
         kept = [old for old in self.retired if now < old.until][: _MOST_RETIRED - 1]
         return Secret(retired=[Retired(secret=self.secret, until=now + overlap), *kept])
