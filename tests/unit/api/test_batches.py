@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.support.batches import Batches, jsonl
-from tests.support.webhooks import webhook_service
+from tests.support.webhooks import URL, webhook_service
 
 from teamrun_api.app import create_app
 from teamrun_api.settings import ApiSettings
@@ -95,6 +95,10 @@ async def test_a_thousand_items_with_metadata_fit_into_a_request(api: Api) -> No
         ({"team": "team", "items": ITEMS, "max_concurrency": 0}, "/max_concurrency"),
         ({"team": "team", "items": ITEMS, "limits": {"max_turns": 1}}, "/limits/max_turns"),
         ({"team": "none", "items": ITEMS}, "/team"),
+        (
+            {"team": "team", "items": ITEMS, "webhook": {"url": URL, "events": ["run.completed"]}},
+            "/webhook/events/0",
+        ),
     ],
 )
 async def test_a_faulty_request_is_refused_with_its_place(

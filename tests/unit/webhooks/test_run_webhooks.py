@@ -309,7 +309,19 @@ async def test_a_url_that_is_not_allowed_is_refused_at_submit(url: str) -> None:
     assert await office.store.list("open/") == []
 
 
-@pytest.mark.parametrize("events", [[], ["run.complete"], ["turn.*"], ["run*"], ["*", 1]])
+@pytest.mark.parametrize(
+    "events",
+    [
+        [],
+        ["run.complete"],
+        ["turn.*"],
+        ["run*"],
+        ["*", 1],
+        ["batch.completed"],
+        ["run.*", "batch.*"],
+        ["webhook.disabled"],
+    ],
+)
 def test_an_unknown_event_type_is_refused(events: list[object]) -> None:
     with pytest.raises(ValidationError):
         RunRequest.model_validate(

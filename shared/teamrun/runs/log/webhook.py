@@ -1,6 +1,7 @@
 """The webhook of one run, and the event types that webhooks can subscribe to."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -63,23 +64,38 @@ Format = Literal["standard", "cloudevents"]
 """`cloudevents` adds the headers of CloudEvents 1.0, in binary mode, to the same body."""
 
 
-def _known(pattern: str) -> str:
-    group = pattern.removesuffix("*")
-    if pattern in EVENT_TYPES or pattern == "*":
+def _pattern_of(group: str, pattern: str) -> str:
+    """Check a pattern of event types.
+
+    Args:
+        group: The types that can occur begin with it.
+        pattern: The pattern.
+
+    Raises:
+        ValueError: No type that can occur matches the pattern.
+    """
+    names = [name for name in EVENT_TYPES if name.startswith(group)]
+    prefix = pattern.removesuffix("*")
+    if pattern in names or pattern == "*":
         return pattern
-    if group.endswith(".") and any(name.startswith(group) for name in EVENT_TYPES):
+    if pattern.endswith(".*") and any(name.startswith(prefix) for name in names):
         return pattern
     raise ValueError(
-        f"{pattern!r} is not an event type; use one of {', '.join(EVENT_TYPES)}, all of a group "
-        "(run.*), or all (*)"
+        f"{pattern!r} is not an event type that is sent here; use one of {', '.join(names)}, "
+        f"all of a group ({group or 'run.'}*), or all (*)"
     )
 
 
-EventPattern = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known)]
-"""An event type, all types of a group (`run.*`) or all (`*`)."""
+_Pattern = Annotated[str, StringConstraints(max_length=64)]
+_Size = Field(min_length=1, max_length=50)
 
-Subscription = Annotated[list[EventPattern], Field(min_length=1, max_length=50)]
-"""The event types that a webhook is sent."""
+Subscription = Annotated[list[Annotated[_Pattern, AfterValidator(partial(_pattern_of, ""))]], _Size]
+"""The event types that a webhook is sent: names, all of a group (`run.*`) or all (`*`)."""
+
+_OfRun = Annotated[list[Annotated[_Pattern, AfterValidator(partial(_pattern_of, "run."))]], _Size]
+_OfBatch = Annotated[
+    list[Annotated[_Pattern, AfterValidator(partial(_pattern_of, "batch."))]], _Size
+]
 
 
 def matches(patterns: Iterable[str], event_type: str) -> bool:
@@ -97,7 +113,7 @@ class RunWebhook(BaseModel):
         examples=["https://example.com/hooks/teamrun"]
     )
     """An `https://` URL with public addresses; operators can allow others."""
-    events: Subscription = list(DEFAULT_EVENTS)
+    events: _OfRun = list(DEFAULT_EVENTS)
     """The event types to send; by default questions to people, and the end of the run."""
     metadata: Metadata = {}
     """Key-value pairs that each request contains."""
@@ -108,5 +124,5 @@ class RunWebhook(BaseModel):
 class BatchWebhook(RunWebhook):
     """Where to send the events of one batch; signed with the secret of `GET /v1/webhook-secret`."""
 
-    events: Subscription = list(DEFAULT_BATCH_EVENTS)
+    events: _OfBatch = list(DEFAULT_BATCH_EVENTS)
     """The event types to send; by default the end of the batch."""
