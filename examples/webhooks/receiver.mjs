@@ -22,7 +22,7 @@ app.post("/hook", express.raw({ type: "application/json" }), (request, response)
   if (!handled.has(event.id)) {
     // the same event may come again
     handled.add(event.id);
-    console.log(event.type, event.run_id); // or start your own work
+    console.log(event.type, event.run_id ?? event.batch_id); // or start your own work
   }
   response.status(204).end();
 });

@@ -1,7 +1,7 @@
 """A receiver of webhooks in FastAPI.
 
 pip install fastapi uvicorn standardwebhooks
-WEBHOOK_SECRET=whsec_... uvicorn receiver:app --port 3000
+WEBHOOK_SECRET=whsec_... uvicorn --app-dir examples/webhooks receiver:app --port 3000
 """
 
 import os
@@ -23,5 +23,6 @@ async def receive(request: Request) -> Response:
         return Response(status_code=401)
     if event["id"] not in handled:  # the same event may come again
         handled.add(event["id"])
-        print(event["type"], event.get("run_id"), flush=True)  # noqa: T201 - or start your own work
+        subject = event.get("run_id") or event.get("batch_id")
+        print(event["type"], subject, flush=True)  # noqa: T201 - or start your own work
     return Response(status_code=204)
