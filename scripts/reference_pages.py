@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard, cast, get_args
 
 import typer
 from pydantic.fields import FieldInfo
@@ -27,7 +27,7 @@ from teamrun.cli.app import app
 from teamrun.cli.serving.service import ServeSettings
 from teamrun.settings import PREFIX, CommonSettings
 from teamrun_api import faults
-from teamrun_api.settings import ApiKey, ApiSettings
+from teamrun_api.settings import ApiKey, ApiSettings, Scope
 from teamrun_worker.settings import WorkerSettings
 
 __all__ = ["PAGES", "cli_page", "settings_page"]
@@ -194,7 +194,7 @@ def _with_names(text: str, kind: type[CommonSettings]) -> str:
 
 def _key_rows() -> Iterator[tuple[str, str, str]]:
     texts = _texts(ApiKey)
-    texts["scopes"] = "Any of `runs:read`, `runs:write`, `teams:read`."
+    texts["scopes"] = f"Any of {', '.join(f'`{scope}`' for scope in get_args(Scope))}."
     for name, field in ApiKey.model_fields.items():
         yield f"`{name}`", _default(field), texts[name]
 
