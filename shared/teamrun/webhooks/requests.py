@@ -55,7 +55,7 @@ class RotateSecretRequest(_Body):
     """The body of a request that replaces a secret; all fields are optional."""
 
     overlap_seconds: float = Field(default=86_400, ge=0, le=30 * 86_400, strict=True)
-    """How long requests are signed with the replaced secret, too."""
+    """How long requests are signed with the replaced secret, too; 0 revokes all replaced ones."""
 
 
 def _known(name: str) -> str:
