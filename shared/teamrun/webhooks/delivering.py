@@ -75,9 +75,12 @@ class Delivering:
         """
         seqs = [event["seq"] for event in found.events]
         stored = [] if is_new else await read_records(self._store, found.folder, seqs)
-        # A client may have enabled or changed the endpoint just before it asked for a redelivery.
-        is_fresh = any(record.is_requested for record in stored)
-        targets = await self._targets.of(job.ref.tenant, found.webhook, is_fresh=is_fresh)
+        # A client may have registered, enabled or changed an endpoint just before another process
+        # wrote the entry, or before the client asked for a redelivery.
+        after = None if is_new else found.at
+        if any(record.is_requested for record in stored):
+            after = self._clock.now()
+        targets = await self._targets.of(job.ref.tenant, found.webhook, after=after)
         records = {record.delivery: record for record in stored}
         times = await asyncio.gather(
             *(self._to_target(target, found, records, latest) for target in targets)

@@ -115,10 +115,24 @@ class Endpoints:
         """
         if (known := self.known(tenant, as_of=as_of)) is not None:
             return known
+        return await self.reread(tenant)
+
+    async def reread(self, tenant: str, *, after: datetime | None = None) -> Known:
+        """The endpoints of a tenant, from the store unless they were read after a time.
+
+        Raises:
+            Unavailable: Storage does not respond.
+        """
+        known = self.known(tenant)
+        if after is not None and known is not None and known.read_at > after:
+            return known
         now = self._clock.now()
         tenants = await self._list_tenants()
-        self._tenants, self._listed_at = tenants, now
-        return Known(now) if tenant not in tenants else await self.reload(tenant)
+        known = Known(now) if tenant not in tenants else await self.reload(tenant)
+        # Not before: until then, what is known about the tenant may be older.
+        if self._listed_at is None or self._listed_at <= now:
+            self._tenants, self._listed_at = tenants, now
+        return known
 
     async def changed_at(self, tenant: str) -> datetime | None:
         """The newest change of a tenant's endpoints, as of a few seconds ago; None without any.
@@ -159,7 +173,9 @@ class Endpoints:
             max((one.endpoint.updated_at for one in stored), default=None),
             [one for one in stored if not one.endpoint.is_deleted],
         )
-        self._known[tenant] = known
+        before = self._known.get(tenant)
+        if before is None or before.read_at <= now:  # another call may have been faster
+            self._known[tenant] = known
         return known
 
     async def get(self, tenant: str, endpoint_id: str) -> Stored:

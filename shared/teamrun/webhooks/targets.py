@@ -70,20 +70,21 @@ class Targets:
         return wish.is_granted(await self._endpoints.read(tenant, as_of=wish.as_of))
 
     async def of(
-        self, tenant: str, webhook: RunWebhook | None, *, is_fresh: bool = False
+        self, tenant: str, webhook: RunWebhook | None, *, after: datetime | None = None
     ) -> list[Target]:
         """The receivers of a tenant's events, whatever their types.
 
         Args:
             tenant: The tenant.
             webhook: The one that the request of the log named.
-            is_fresh: Read the endpoints as they are stored now, not as of a few seconds ago.
+            after: Use the endpoints as they were after this time; None if those of a few seconds
+                ago are enough.
 
         Raises:
             StorageError: Storage does not respond, or a secret is damaged.
         """
         now, endpoints = self._clock.now(), self._endpoints
-        known = await (endpoints.reload(tenant) if is_fresh else endpoints.read(tenant))
+        known = await (endpoints.reread(tenant, after=after) if after else endpoints.read(tenant))
         found = [one.endpoint.target(tenant, now) for one in known.endpoints]
         if webhook is not None:
             secret = await self._secrets.of(tenant)

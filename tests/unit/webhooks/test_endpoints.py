@@ -1,11 +1,13 @@
 """Registered webhooks: who is sent what, failures, rotation, redelivery."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
 from tests.support.runs import TENANT
 from tests.support.webhooks import URL, Office
 
+from teamrun.core.refs import RunRef
 from teamrun.errors import (
     DeliveryNotFound,
     DestinationRefused,
@@ -16,11 +18,13 @@ from teamrun.errors import (
     Unavailable,
     UsageError,
 )
-from teamrun.runs.log.keys import webhook_folder
+from teamrun.runs.log.keys import HOOKS, webhook_folder
 from teamrun.testing import Fault, FaultStore, MemoryStore
 from teamrun.webhooks.endpoints import MOST_ENDPOINTS
+from teamrun.webhooks.jobs import Job, job_of_marker
 from teamrun.webhooks.requests import RedeliverRequest, WebhookPatch, WebhookRequest
 from teamrun.webhooks.resources import NewWebhook
+from teamrun.webhooks.sources import Logged
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 DAY = 24 * HOUR
@@ -432,3 +436,65 @@ async def test_tenants_do_not_see_each_others_webhooks() -> None:
             await office.service.get(tenant, hook.id)
     with pytest.raises(EndpointNotFound):
         await office.service.get(TENANT, "own")
+
+
+def deliver_nothing(job: Job, found: Logged) -> None:
+    """Leave it to another process."""
+
+
+async def test_a_worker_that_read_the_webhooks_just_before_delivers_to_a_new_one() -> None:
+    office = Office()
+    office.parts.outbox.__dict__["_start"] = deliver_nothing  # as an API with workers
+    worker = office.process()
+    await worker.endpoints.read(TENANT)
+    await registered(office, "run.*")
+    ref = await office.cluster.submit()
+    await office.cluster.service.cancel(TENANT, ref.run_id)
+    assert worker.delivery is not None
+
+    for key in await office.store.list(HOOKS):
+        await worker.delivery.deliverer.handle(job_of_marker(key).as_ref())
+    await worker.delivery.deliverer.drained()
+
+    assert [each["type"] for each in office.planned.tries] == ["run.queued", "run.cancelled"]
+    assert await office.store.list(HOOKS) == []
+
+
+class PausingStore(MemoryStore):
+    """A store whose first list of a tenant's webhooks, once it is told so, waits or fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.released = asyncio.Event(), asyncio.Event()
+        self.then: Exception | None = None
+        self.waits = False
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        if self.waits and prefix == f"t/{TENANT}/webhooks/":
+            self.waits = False
+            self.reached.set()
+            await self.released.wait()
+            if self.then is not None:
+                raise self.then
+        return await super().list(prefix, after=after, limit=limit)
+
+
+@pytest.mark.parametrize("then", [None, Unavailable("once")], ids=["slow", "failing"])
+async def test_no_event_is_lost_while_the_webhooks_are_read(then: Exception | None) -> None:
+    store = PausingStore()
+    office = Office(store=store)
+    await registered(office, "run.*")
+    store.waits, store.then = True, then
+
+    first = asyncio.create_task(office.cluster.submit())
+    await store.reached.wait()
+    second = asyncio.create_task(office.cluster.submit())
+    await asyncio.sleep(0)
+    store.released.set()
+    done = await asyncio.gather(first, second, return_exceptions=True)
+    refs = [ref for ref in done if isinstance(ref, RunRef)]
+    await office.drained()
+
+    assert len(refs) == (2 if then is None else 1)
+    queued = [each["run_id"] for each in office.planned.tries if each["type"] == "run.queued"]
+    assert set(queued) >= {ref.run_id for ref in refs}
