@@ -336,6 +336,7 @@ EXAMPLES: JsonObject = {
     "Nothing": {},
     "Ready": {"status": "ready", "checks": {"redis": "ok", "storage": "ok"}},
     "Result": _RESULT,
+    "BatchRetry": {"limits": {"max_cost_usd": "3.00"}},
     "Resume": {"limits": {"max_cost_usd": "3.00"}},
     "Retry": {"from": "here"},
     "RunAnswered": {**_RUN_RUNNING, "status": "queued", "revision": 7},

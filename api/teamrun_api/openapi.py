@@ -32,6 +32,7 @@ from teamrun_api.examples import EXAMPLES
 from teamrun_api.openapi_schemas import plain, schemas
 from teamrun_api.schemas import (
     BatchCancelRequest,
+    BatchRetryRequest,
     CancelRequest,
     EmptyRequest,
     PauseRequest,
@@ -76,6 +77,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     RetryRequest,
     BatchRequest,
     BatchCancelRequest,
+    BatchRetryRequest,
     EmptyRequest,
     ValidateRequest,
     RotateSecretRequest,

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from teamrun.batches.spec import BatchLimits
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import CancelMode
 from teamrun.runs.log.limits import Limits
@@ -11,6 +12,7 @@ from teamrun.runs.service.requests import ONE_TEAM
 
 __all__ = [
     "BatchCancelRequest",
+    "BatchRetryRequest",
     "CancelRequest",
     "EmptyRequest",
     "PauseRequest",
@@ -45,6 +47,13 @@ class BatchCancelRequest(_Body):
 
     reason: str | None = Field(default=None, max_length=512, examples=["No longer needed."])
     """The reason, which becomes the batch's `stop_reason`."""
+
+
+class BatchRetryRequest(_Body):
+    """The body of `POST /v1/batches/{batch_id}/retry-failed`; the field is optional."""
+
+    limits: BatchLimits | None = None
+    """Limits of the batch to change; the others stay as they are, and null removes one."""
 
 
 class ResumeRequest(_Body):

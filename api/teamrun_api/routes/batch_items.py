@@ -117,15 +117,19 @@ def _lines(call: Call, results: Results, progress: Progress, headers: dict[str, 
     summary="Download what did not complete",
     responses={
         200: content(
-            "The lines of the input that were skipped, then the results of other statuses than"
-            " `completed`, in the order of the input.",
+            "The lines of the input that were skipped, then the items that did not complete, in the"
+            " order of the input.",
             {LINES: ({"type": "string"}, "BatchErrorLines")},
         ),
         **problems(BatchNotFound),
     },
 )
 async def get_errors(call: RunReader, batch_id: BatchId) -> Response:
-    """Download the skipped lines and the items that have ended without being completed."""
+    """Download the skipped lines and the items that have ended without being completed.
+
+    After the end of the batch, this also has the items that never started, with the status
+    `cancelled` and without a run.
+    """
     results, _ = await call.batches.results(call.tenant, batch_id)
     return _stream(results.failures(), LINES, {})
 

@@ -23,7 +23,7 @@ from teamrun_api.declare import (
 )
 from teamrun_api.dependencies import RunWriter
 from teamrun_api.faults import InvalidIdempotencyKey
-from teamrun_api.schemas import BatchCancelRequest, EmptyRequest
+from teamrun_api.schemas import BatchCancelRequest, BatchRetryRequest, EmptyRequest
 
 __all__ = ["router"]
 
@@ -107,21 +107,24 @@ async def resume_batch(
         **problems(*BODY, InvalidIdempotencyKey, BatchNotFound, BatchNotFinished),
     },
     openapi_extra={
-        "requestBody": takes(EmptyRequest, "Nothing", required=False),
+        "requestBody": takes(BatchRetryRequest, "BatchRetry", required=False),
         "parameters": [IDEMPOTENCY_KEY],
     },
 )
 async def retry_failed(
     call: RunWriter,
     batch_id: BatchId,
-    request: Annotated[EmptyRequest, Depends(JsonBody(EmptyRequest, optional=True))],
+    request: Annotated[BatchRetryRequest, Depends(JsonBody(BatchRetryRequest, optional=True))],
 ) -> Response:
     """Begin a new round of a batch that has ended, with every item that has not completed.
 
     The results then have the newest result of each item. If all items have completed, nothing
-    changes.
+    changes. If the batch has reached `max_cost_usd` or `max_tokens`, send a higher limit; the usage
+    of all rounds counts.
     """
     key = call.idempotency_key()
-    batch, replayed = await call.batches.retry_failed(call.tenant, batch_id, idempotency_key=key)
+    batch, replayed = await call.batches.retry_failed(
+        call.tenant, batch_id, limits=request.limits, idempotency_key=key
+    )
     headers = {**RETRY_SOON, **({"Idempotency-Replayed": "true"} if replayed else {})}
     return batch_answer(call, batch, status=202, headers=headers)

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from teamrun.batches.entries import BatchBody, BatchEvent, End, Settled, Step, Stop, Tally
 from teamrun.batches.progress import Progress
+from teamrun.batches.spec import BatchLimits
 from teamrun.batches.state import BatchState
 
-__all__ = ["Decision", "decide", "full_blocks"]
+__all__ = ["Decision", "ReachedLimit", "decide", "full_blocks", "reached_limit"]
 
 _STEPS = 100
 """`batch.progressed` is emitted about this many times."""
@@ -71,14 +72,33 @@ def _stop(progress: Progress, now: datetime) -> Stop | None:
         return Stop(code="completion_window", reason=reason, interrupts=True)
     if state.stop is not None:
         return None
-    used = total.input_tokens + total.output_tokens
-    if limits.max_cost_usd is not None and (total.cost_usd or 0) >= limits.max_cost_usd:
-        return _limit("budget_exceeded", f"The batch has cost {total.cost_usd} USD")
-    if limits.max_tokens is not None and used >= limits.max_tokens:
-        return _limit("max_tokens", f"The batch has used {used} tokens")
+    if (reached := reached_limit(limits, total)) is not None:
+        return _limit(reached.code, reached.what)
     if limits.timeout_seconds is not None and elapsed >= limits.timeout_seconds:
         return _limit("timeout", f"The batch has taken {elapsed:.0f} seconds")
     return _too_many_failures(state, progress.tally)
+
+
+class ReachedLimit(NamedTuple):
+    """A limit that what was used so far has reached."""
+
+    field: str
+    """Its name in `limits`."""
+    code: str
+    """The `stop_code`."""
+    what: str
+    """What was used, as the beginning of a sentence."""
+
+
+def reached_limit(limits: BatchLimits, total: Tally) -> ReachedLimit | None:
+    """The limit of cost or tokens that the usage of all rounds has reached, if there is one."""
+    used = total.input_tokens + total.output_tokens
+    if limits.max_cost_usd is not None and (total.cost_usd or 0) >= limits.max_cost_usd:
+        what = f"The batch has cost {total.cost_usd or 0} USD"
+        return ReachedLimit("max_cost_usd", "budget_exceeded", what)
+    if limits.max_tokens is not None and used >= limits.max_tokens:
+        return ReachedLimit("max_tokens", "max_tokens", f"The batch has used {used} tokens")
+    return None
 
 
 def _limit(code: str, what: str) -> Stop:
@@ -93,7 +113,11 @@ def _too_many_failures(state: BatchState, tally: Tally) -> Stop | None:
         return None
     if failed <= spec.max_failure_rate * tally.count:
         return None
-    return Stop(code="too_many_failures", reason=f"{failed} of {tally.count} items have failed.")
+    reason = (
+        f"{failed} of {tally.count} items have failed; "
+        f"`max_failure_rate` is {spec.max_failure_rate:g}."
+    )
+    return Stop(code="too_many_failures", reason=reason)
 
 
 def _end(progress: Progress) -> Decision:

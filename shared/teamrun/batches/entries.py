@@ -112,6 +112,8 @@ class Signal(_Record):
     reason: str | None = None
     count: int = 0
     """The number of items of the round that a retry begins."""
+    limits: JsonObject | None = None
+    """The limits of the batch that a retry changes; null removes one."""
     key: str | None = None
     """Digests of the Idempotency-Key and the request, to recognize a repeated one."""
 

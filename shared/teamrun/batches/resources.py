@@ -30,6 +30,7 @@ __all__ = [
     "BatchUsage",
     "File",
     "FilePage",
+    "ItemError",
     "ItemResult",
     "ItemStatus",
 ]
@@ -79,6 +80,25 @@ class ItemResult(_Resource):
     usage: Usage
     run_id: str
     finished_at: datetime
+    metadata: Metadata = {}
+
+
+class ItemError(_Resource):
+    """An item that never started, because its batch ended before: a line of the errors of a batch.
+
+    It has the fields of `ItemResult`, without a run.
+    """
+
+    custom_id: str
+    index: int
+    status: Literal["cancelled"]
+    stop_reason: str | None = None
+    stop_code: str | None = None
+    output: None = None
+    error: None = None
+    usage: Usage = Usage()
+    run_id: None = None
+    finished_at: datetime | None
     metadata: Metadata = {}
 
 

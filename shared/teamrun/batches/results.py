@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from teamrun.batches.chunks import StoredItems
 from teamrun.batches.keys import BatchRef, invalid_key, results_key
 from teamrun.batches.progress import Progress
+from teamrun.batches.resources import ItemError
 from teamrun.batches.state import Round
 from teamrun.errors import NotFound
 from teamrun.json_types import JsonObject
@@ -29,6 +30,10 @@ _COLUMNS = (
     "cost_usd",
     "run_id",
 )
+
+
+_TOGETHER = 100
+"""Lines that are sent in one piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +88,53 @@ class Results:
             start = 0
 
     async def failures(self) -> AsyncGenerator[bytes, None]:
-        """The lines of the input that were skipped, then the results that are not completed."""
+        """The lines of the input that were skipped, then the items that have not completed.
+
+        After the end of the batch, these are also the items without a result: they never started.
+        """
         with contextlib.suppress(NotFound):
             if self._progress.state.spec.skipped:
                 yield await self._store.get(invalid_key(self._ref))
+        together: list[bytes] = []
+        async with contextlib.aclosing(self._uncompleted()) as lines:
+            async for line in lines:
+                together.append(line)
+                if len(together) == _TOGETHER:
+                    yield b"".join(together)
+                    together.clear()
+        yield b"".join(together)
+
+    async def _uncompleted(self) -> AsyncGenerator[bytes, None]:
+        expected = 0
         async with contextlib.aclosing(self.lines()) as batches:
             async for data in batches:
-                lines = (line for line in data.splitlines(keepends=True))
-                yield b"".join(line for line in lines if from_json(line)["status"] != "completed")
+                for line in data.splitlines(keepends=True):
+                    result: JsonObject = from_json(line)
+                    async for missing in self._missing(expected, result["index"]):
+                        yield missing
+                    expected = result["index"] + 1
+                    if result["status"] != "completed":
+                        yield line
+        async for missing in self._missing(expected, self._progress.state.spec.total):
+            yield missing
+
+    async def _missing(self, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        """Lines for items of an ended batch that have no result."""
+        end, at = self._progress.state.end, self._progress.state.finished_at
+        if end is None:
+            return
+        for index in range(start, stop):
+            item = await self._items.get(index)
+            result = ItemError(
+                custom_id=item.custom_id,
+                index=index,
+                status="cancelled",
+                stop_reason=end.stop_reason,
+                stop_code=end.stop_code,
+                finished_at=at,
+                metadata=item.metadata,
+            )
+            yield result.model_dump_json(by_alias=True).encode() + b"\n"
 
     async def unfinished(self) -> list[int]:
         """The positions in the input of all items that have not completed."""

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from pydantic_core import to_json
 
 from teamrun.batches.acceptance import BatchAcceptance, BatchWebhooks
+from teamrun.batches.decisions import reached_limit
 from teamrun.batches.ends import NEWS, batch_topic
 from teamrun.batches.entries import FINAL, Signal
 from teamrun.batches.erasure import BatchErasure
@@ -39,6 +40,7 @@ from teamrun.batches.resources import (
     ItemStatus,
 )
 from teamrun.batches.results import Results
+from teamrun.batches.spec import BatchLimits
 from teamrun.batches.state import BatchState
 from teamrun.components.catalog import Teams
 from teamrun.core.clock import Clock, SystemClock
@@ -47,9 +49,11 @@ from teamrun.errors import (
     BatchEnded,
     BatchNotFinished,
     BatchNotFound,
+    DefinitionError,
     DeliveryError,
     StorageError,
 )
+from teamrun.json_types import JsonObject
 from teamrun.live.base import Live
 from teamrun.storage.base import ObjectStore
 
@@ -281,16 +285,29 @@ class BatchService:
         return (await self._signal(_ref(tenant, batch_id), "resume")).batch
 
     async def retry_failed(
-        self, tenant: str, batch_id: str, *, idempotency_key: str | None = None
+        self,
+        tenant: str,
+        batch_id: str,
+        *,
+        limits: BatchLimits | None = None,
+        idempotency_key: str | None = None,
     ) -> SubmittedBatch:
         """Begin a round with all items that have not completed, each as a new run.
 
         If all items have completed, nothing changes.
 
+        Args:
+            tenant: The tenant.
+            batch_id: The batch.
+            limits: The limits of the batch to change; those that are not set stay.
+            idempotency_key: Repeating the request with the same key begins one round.
+
         Raises:
             BatchNotFound: The tenant has no such batch.
             BatchNotFinished: The batch has not ended.
+            DefinitionError: The batch has reached a limit; has `pointer`.
         """
+        changed = limits and limits.model_dump(mode="json", exclude_unset=True)
         ref = _ref(tenant, batch_id)
         log, key = self._log(ref), idempotency_key and _sha256(f"retry {idempotency_key}")
         while True:
@@ -306,10 +323,11 @@ class BatchService:
             todo = await Results(self._store, ref, progress).unfinished()
             if not todo:
                 return SubmittedBatch(self._public(progress), replayed=False)
+            _check_limits(progress, changed)
             number = len(state.rounds) + 1
             # Every process finds the same items after the same end.
             await self._store.put(todo_key(ref, number), to_json(todo))
-            signal = Signal(signal="retry", count=len(todo), key=key)
+            signal = Signal(signal="retry", count=len(todo), limits=changed, key=key)
             if await self._append(log, state, signal):
                 return SubmittedBatch(self._public(await self._progress(ref)), replayed=False)
 
@@ -393,6 +411,23 @@ def _is_done(kind: str, state: BatchState) -> bool:
             return state.status == "paused"
         case _:
             return state.status == "in_progress"
+
+
+def _check_limits(progress: Progress, changed: JsonObject | None) -> None:
+    """Refuse a round that would end before an item has started.
+
+    Raises:
+        DefinitionError: A limit of the batch is reached; has `pointer`.
+    """
+    limits = progress.state.spec.limits.changed(changed or {})
+    reached = reached_limit(limits, progress.total)
+    if reached is not None:
+        raise DefinitionError(
+            f"{reached.what}, and its limit `{reached.field}` is {getattr(limits, reached.field)}. "
+            "Send a higher one in `limits`.",
+            pointer=f"/limits/{reached.field}",
+            code="limit_reached",
+        )
 
 
 def _ref(tenant: str, batch_id: str) -> BatchRef:

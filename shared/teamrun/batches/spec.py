@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from teamrun.components.definitions.base import TeamDefinition
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.limits import Dollars, Limits, Seconds
 from teamrun.runs.log.spec import ItemRef, Metadata, Retry, RunInput, RunSpec, TeamRef, Text
 from teamrun.runs.log.webhook import BatchWebhook
@@ -33,6 +34,10 @@ class BatchLimits(BaseModel):
     """Input and output tokens together."""
     timeout_seconds: Seconds | None = None
     """Maximum time since the batch was accepted, or since its last retry."""
+
+    def changed(self, by: JsonObject) -> "BatchLimits":
+        """These limits with the values of `by` in their place; None removes a limit."""
+        return BatchLimits.model_validate({**self.model_dump(), **by})
 
 
 class Variant(BaseModel):

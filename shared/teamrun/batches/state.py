@@ -159,6 +159,9 @@ class BatchState(BaseModel):
             case "retry":
                 number = len(self.rounds) + 1
                 self.rounds.append(Round(number=number, size=signal.count, began_at=entry.at))
+                if signal.limits is not None:
+                    limits = self.spec.limits.changed(signal.limits)
+                    self.spec = self.spec.model_copy(update={"limits": limits})
                 self.cancel = self.stop = self.end = self.finished_at = None
                 self.is_paused, self.reported = False, 0
 

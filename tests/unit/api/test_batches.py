@@ -364,3 +364,22 @@ async def test_a_deleted_batch_is_gone(api: Api) -> None:
     gone = await api.client.get(f"/v1/batches/{batch_id}")
 
     assert (deleted.status_code, gone.status_code) == (204, 404)
+
+
+async def test_a_retry_over_a_reached_limit_is_refused_until_it_is_raised() -> None:
+    script = {"content": "DONE", "usage": {"prompt_tokens": 10, "completion_tokens": 5}}
+    api = Api(Batches({"a": [script]}))
+    async with api.client:
+        limited = {"max_concurrency": 1, "limits": {"max_tokens": 15}}
+        batch_id = await api.ended(items=ITEMS, **limited)
+        url = f"/v1/batches/{batch_id}/retry-failed"
+
+        refused = await api.client.post(url)
+        taken = await api.client.post(url, json={"limits": {"max_tokens": 99}})
+        await api.finish(batch_id)
+        ended = (await api.client.get(f"/v1/batches/{batch_id}")).json()
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "limit_reached")
+    assert refused.json()["errors"][0]["pointer"] == "/limits/max_tokens"
+    assert (taken.status_code, taken.json()["limits"]["max_tokens"]) == (202, 99)
+    assert (ended["status"], ended["counts"]["completed"]) == ("completed", 3)

@@ -8,6 +8,9 @@ import pytest
 from tests.support.batches import Batches
 from tests.support.runs import TENANT
 
+from teamrun.batches.spec import BatchLimits
+from teamrun.errors import DefinitionError
+
 PRICED = {"content": "DONE", "usage": {"prompt_tokens": 10, "completion_tokens": 5}}
 FAILING = {"error": {"message": "bad request"}}
 
@@ -108,6 +111,71 @@ async def test_a_stopped_batch_is_continued_by_a_retry() -> None:
     ended = await healthy.finish(batch)
 
     assert (ended.status, ended.stop_code, ended.counts.completed) == ("completed", None, 6)
+
+
+async def test_a_batch_at_its_limit_continues_with_a_higher_one() -> None:
+    batches = Batches({"a": [PRICED]})
+    batch = await batches.submit(
+        ["go"] * 6, max_concurrency=2, limits={"max_tokens": 30, "max_cost_usd": "9"}
+    )
+    await batches.finish(batch)
+    higher = BatchLimits(max_tokens=1_000)
+
+    retried = await batches.service.retry_failed(TENANT, batch.id, limits=higher)
+    ended = await batches.finish(batch)
+
+    assert retried.batch.limits.max_tokens == 1_000
+    assert retried.batch.limits.max_cost_usd == 9
+    assert (ended.status, ended.stop_code, ended.counts.completed) == ("completed", None, 6)
+
+
+async def test_a_limit_is_removed_by_a_retry() -> None:
+    batches = Batches({"a": [PRICED]})
+    batch = await batches.submit(["go"] * 6, max_concurrency=2, limits={"max_tokens": 30})
+    await batches.finish(batch)
+
+    await batches.service.retry_failed(TENANT, batch.id, limits=BatchLimits(max_tokens=None))
+    ended = await batches.finish(batch)
+
+    assert (ended.status, ended.limits.max_tokens) == ("completed", None)
+
+
+@pytest.mark.parametrize("limits", [None, BatchLimits(max_tokens=30)])
+async def test_a_retry_that_would_end_at_once_is_refused(limits: BatchLimits | None) -> None:
+    batches = Batches({"a": [PRICED]})
+    batch = await batches.submit(["go"] * 6, max_concurrency=2, limits={"max_tokens": 30})
+    before = await batches.finish(batch)
+
+    with pytest.raises(DefinitionError) as caught:
+        await batches.service.retry_failed(TENANT, batch.id, limits=limits)
+
+    assert (caught.value.code, caught.value.pointer) == ("limit_reached", "/limits/max_tokens")
+    assert (await batches.service.get(TENANT, batch.id)).revision == before.revision
+
+
+@pytest.mark.parametrize("stops", [True, False])
+async def test_results_and_errors_name_every_item(stops: bool) -> None:
+    batches = Batches({"a": [PRICED]})
+    items = [{"custom_id": f"i{n}", "input": "go", "metadata": {"n": str(n)}} for n in range(12)]
+    batch = await batches.submit(
+        items, max_concurrency=2, limits={"max_tokens": 30 if stops else 999}
+    )
+    await batches.driver(batch).step()
+    running = await batches.errors(batch)
+    ended = await batches.finish(batch)
+
+    errors, results = await batches.errors(batch), await batches.results(batch)
+
+    assert running == []
+    assert len(results) == ended.counts.completed == (2 if stops else 12)
+    assert [each["index"] for each in errors] == list(range(len(results), 12))
+    for each in errors:
+        assert (each["status"], each["run_id"], each["stop_code"]) == (
+            "cancelled",
+            None,
+            "max_tokens",
+        )
+        assert each["metadata"] == {"n": each["custom_id"][1:]}
 
 
 async def test_costs_are_counted_and_expected() -> None:

@@ -164,6 +164,23 @@ SIMPLE = [
 ]
 
 
+def test_the_status_of_a_stopped_batch_has_its_reason() -> None:
+    stopped = {**batch("failed", failed=1), "stop_reason": "The limit is 9."}
+    with scripted_api(Given(200, json.dumps(stopped).encode())) as api:
+        done = invoke("status", "bat_1", "--url", api.url)
+
+    assert done.stdout.splitlines()[1:] == ["The limit is 9."]
+
+
+def test_a_retry_sends_higher_limits() -> None:
+    limits = ["--max-cost-usd", "3", "--max-tokens", "900"]
+    with scripted_api(state(queued=1)) as api:
+        done = invoke("retry-failed", "bat_1", *limits, "--url", api.url)
+
+    assert done.exit_code == 0
+    assert json.loads(api.asked[0].body) == {"limits": {"max_cost_usd": "3", "max_tokens": 900}}
+
+
 @pytest.mark.parametrize(("arguments", "request_line", "shown"), SIMPLE)
 def test_a_command_sends_one_request_and_prints_one_line(
     arguments: tuple[str, ...], request_line: str, shown: str

@@ -24,4 +24,5 @@ def command(
 
 
 def _shown(batch: Batch) -> str:
-    return f"{batch.status}: {summary(batch)}"
+    reason = f"\n{batch.stop_reason}" if batch.stop_reason else ""
+    return f"{batch.status}: {summary(batch)}{reason}"

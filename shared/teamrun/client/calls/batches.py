@@ -18,6 +18,7 @@ from teamrun.batches.resources import (
     ItemResult,
     ItemStatus,
 )
+from teamrun.batches.spec import BatchLimits
 from teamrun.client.building import delete, get, given, json_of, path_of, post
 from teamrun.client.calls.batch_options import BatchOptions, FileOptions, Item, item_of
 from teamrun.client.calls.run_options import Team, team_of
@@ -32,7 +33,7 @@ from teamrun.client.requests import (
     Streamed,
 )
 from teamrun.core.tolerance import read_tolerantly
-from teamrun.json_types import JsonObject
+from teamrun.json_types import JsonMapping, JsonObject
 
 __all__ = [
     "cancel",
@@ -189,7 +190,8 @@ def results(batch_id: str) -> Lines[ItemResult]:
 def errors(batch_id: str) -> Lines[JsonObject]:
     """Read what did not complete: skipped lines of the input, then the results of other items.
 
-    A skipped line has `line`, `code` and `detail`; a result has the fields of `ItemResult`.
+    A skipped line has `line`, `code` and `detail`; a result has the fields of `ItemResult`. After
+    the end, items that never started are `cancelled` and have no `run_id`.
     """
     return Lines(path_of("batches", batch_id, "errors"), _LINE.validate_json)
 
@@ -287,15 +289,22 @@ def resume(batch_id: str) -> Request[Batch]:
     return post(path_of("batches", batch_id, "resume"), _BATCH, {})
 
 
-def retry_failed(batch_id: str, *, idempotency_key: str | None = None) -> Request[Batch]:
+def retry_failed(
+    batch_id: str,
+    *,
+    limits: BatchLimits | JsonMapping | None = None,
+    idempotency_key: str | None = None,
+) -> Request[Batch]:
     """Run every item again that has not completed, after the end of the batch.
 
     Args:
         batch_id: The batch.
+        limits: The limits of the batch to change; the others stay. A batch that has reached its
+            `max_cost_usd` or `max_tokens` needs a higher one.
         idempotency_key: Repeating the call with the same key begins one round.
     """
     path = path_of("batches", batch_id, "retry-failed")
-    return post(path, _BATCH, {}, idempotency_key=idempotency_key)
+    return post(path, _BATCH, given(limits=limits), idempotency_key=idempotency_key)
 
 
 def _message(frame: ServerSentEvent) -> BatchEvent | Batch:
