@@ -13,6 +13,7 @@
         InvalidIdempotencyKey  not 1 to 255 printable ASCII characters
       PreconditionRequired     a change needs `If-Match`
       NotAcceptable            no representation that `Accept` allows
+      RangeNotSatisfiable      `Range` begins after the end
       InvalidRequest           not HTTP/1.1
       AmbiguousLength          the body's length is given in two ways
       RequestTimeout           the body does not arrive
@@ -46,6 +47,7 @@ __all__ = [
     "NotReady",
     "OriginNotAllowed",
     "PreconditionRequired",
+    "RangeNotSatisfiable",
     "RequestFault",
     "RequestTimeout",
     "RouteNotFound",
@@ -144,6 +146,16 @@ class NotAcceptable(UsageError):
     """None of the representations of the resource is in the request's Accept header."""
 
     code = "not_acceptable"
+
+
+class RangeNotSatisfiable(UsageError):
+    """The requested range begins after the end of the content. `size` is that of the content."""
+
+    code = "range_not_satisfiable"
+
+    def __init__(self, message: str, *, size: int) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 class InvalidRequest(UsageError):

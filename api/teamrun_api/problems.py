@@ -56,6 +56,7 @@ _STATUS: dict[type[TeamrunError], int] = {
     errors.PreconditionFailed: 412,
     faults.BodyTooLarge: 413,
     faults.UnsupportedMediaType: 415,
+    faults.RangeNotSatisfiable: 416,
     faults.PreconditionRequired: 428,
     faults.InvalidBody: 422,
     errors.DefinitionError: 422,
@@ -192,6 +193,8 @@ def _headers_of(error: Exception) -> list[tuple[str, str]]:
         found.append(("Connection", "close"))
     if isinstance(error, faults.Unauthenticated):
         found.append(("WWW-Authenticate", 'Bearer realm="teamrun"'))
+    if isinstance(error, faults.RangeNotSatisfiable):  # RFC 9110, 14.4
+        found.append(("Content-Range", f"bytes */{error.size}"))
     if isinstance(error, faults.MissingScope):
         scope: Any = error.data.get("scope", "")
         found.append(("WWW-Authenticate", f'Bearer error="insufficient_scope", scope="{scope}"'))

@@ -4,6 +4,7 @@ import re
 
 from teamrun.json_types import JsonObject
 from teamrun_api.context import Call
+from teamrun_api.faults import RangeNotSatisfiable
 
 __all__ = ["RANGE", "start_of"]
 
@@ -19,10 +20,18 @@ RANGE: JsonObject = {
 
 
 def start_of(call: Call, size: int, tag: str) -> int:
-    """The first byte that the client wants; 0 if it wants all, or its part is of other content."""
+    """The first byte that the client wants; 0 if it wants all, or its part is of other content.
+
+    Raises:
+        RangeNotSatisfiable: The content ends before this byte.
+    """
     condition = call.header("if-range")
     asked = _FROM.fullmatch((call.header("range") or "").strip())
     if asked is None or condition not in (None, tag):
         return 0
     start = int(asked[1])
-    return start if start < size else 0
+    if start and start >= size:
+        raise RangeNotSatisfiable(
+            f"Range begins at byte {start}, and there are {size} bytes.", size=size
+        )
+    return start

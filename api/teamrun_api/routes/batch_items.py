@@ -22,7 +22,7 @@ from teamrun_api.declare import (
     problems,
 )
 from teamrun_api.dependencies import RunReader
-from teamrun_api.faults import NotAcceptable
+from teamrun_api.faults import NotAcceptable, RangeNotSatisfiable
 from teamrun_api.negotiation import choose
 from teamrun_api.queries import wrong_parameter
 from teamrun_api.ranges import RANGE, start_of
@@ -82,7 +82,7 @@ async def list_items(
             "ETag",
         ),
         206: {"description": "The bytes from the requested one on."},
-        **problems(BatchNotFound, NotAcceptable),
+        **problems(BatchNotFound, NotAcceptable, RangeNotSatisfiable),
     },
     openapi_extra={"parameters": [RANGE]},
 )

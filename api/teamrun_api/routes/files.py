@@ -14,7 +14,7 @@ from teamrun_api.conditional import blob_tag, matches
 from teamrun_api.context import Call
 from teamrun_api.declare import IF_NONE_MATCH, answer, content, problems, takes_bytes
 from teamrun_api.dependencies import RunReader, RunWriter
-from teamrun_api.faults import RequestTimeout, UnsupportedMediaType
+from teamrun_api.faults import RangeNotSatisfiable, RequestTimeout, UnsupportedMediaType
 from teamrun_api.queries import wrong_parameter
 from teamrun_api.ranges import RANGE, start_of
 
@@ -111,7 +111,7 @@ async def get_file(call: RunReader, file_id: FileId) -> Response:
         ),
         206: {"description": "The bytes from the requested one on."},
         304: {"description": "The file has not changed; files never do."},
-        **problems(FileNotFound),
+        **problems(FileNotFound, RangeNotSatisfiable),
     },
     openapi_extra={"parameters": [IF_NONE_MATCH, RANGE]},
 )

@@ -232,7 +232,9 @@ async def test_a_download_of_results_is_resumed(api: Api) -> None:
     beyond = await api.client.get(url, headers={"Range": "bytes=99999999-"})
 
     assert (changed.status_code, changed.content) == (200, whole.content)
-    assert (beyond.status_code, beyond.content) == (200, whole.content)
+    size = len(whole.content)
+    assert (beyond.status_code, beyond.json()["code"]) == (416, "range_not_satisfiable")
+    assert beyond.headers["content-range"] == f"bytes */{size}"
 
 
 async def test_errors_have_the_skipped_lines(api: Api) -> None:
