@@ -2,6 +2,9 @@
 
 import io
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -272,6 +275,26 @@ def test_items_that_fail_make_the_status_1(tasks: Path) -> None:
 
 def test_an_item_that_asks_a_person_is_refused(tasks: Path) -> None:
     assert isinstance(local(tasks, "--team", "asking").exception, UsageError)
+
+
+def test_ctrl_c_keeps_what_has_ended_without_a_server(tmp_path: Path) -> None:
+    tasks, config, output = (tmp_path / name for name in ("t.jsonl", "c.yaml", "r.jsonl"))
+    tasks.write_text('{"input": "a"}\n' * 20_000, encoding="utf-8")
+    config.write_text(TEAM, encoding="utf-8")
+    options = ["--local", "--team", "writers", "--config", str(config), "--output", str(output)]
+    command = [sys.executable, "-m", "teamrun.cli", "batch", str(tasks), *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if " ended" in line and not line.startswith("in_progress: 0 "):
+                process.send_signal(signal.SIGINT)
+                break
+        process.stderr.read()
+
+    lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert process.returncode != 0
+    assert 0 < len(lines) < 20_000
+    assert {line["status"] for line in lines} == {"completed"}
 
 
 def test_invalid_lines_are_named_without_a_server_too(tasks: Path) -> None:

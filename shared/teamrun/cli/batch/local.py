@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from teamrun.batches.entries import FINAL
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.resources import Batch
-from teamrun.cli.batch.progress import BatchProgress, summary
+from teamrun.cli.batch.progress import BatchProgress, ended_of, summary
 from teamrun.cli.screen import print_json, talk
 from teamrun.client.building import given
 from teamrun.client.calls.batch_options import FileOptions
@@ -89,8 +89,12 @@ async def _batch(registry: Registry, body: dict[str, Any], path: Path, output: s
         )
         request = _request({**body, "input_file_id": file.id})
         batch = (await runtime.batches.submit(_TENANT, request)).batch
-        with BatchProgress() as progress:
-            batch = await _followed(runtime, batch, progress)
+        try:
+            with BatchProgress() as progress:
+                batch = await _followed(runtime, batch, progress)
+        except (asyncio.CancelledError, UsageError):  # Ctrl-C, or an item needs a person
+            await _write_ended(runtime, batch, output)
+            raise
         await _write(runtime, batch, output)
         return batch
     finally:
@@ -134,6 +138,15 @@ async def _check_persons(runtime: Runtime, batch: Batch) -> None:
                 f"({run.required_actions[0].prompt.strip()!r}). Submit the batch to a server, "
                 "where `teamrun answer` gives it."
             )
+
+
+async def _write_ended(runtime: Runtime, batch: Batch, output: str | None) -> None:
+    """Write the results so far of a batch that does not go on, since they have been paid for."""
+    batch = await runtime.batches.get(_TENANT, batch.id)
+    if not ended_of(batch):
+        return
+    await _write(runtime, batch, output)
+    talk(f"The batch was stopped; {summary(batch)}. The results have the items that ended.")
 
 
 async def _write(runtime: Runtime, batch: Batch, output: str | None) -> None:
