@@ -156,7 +156,7 @@ async def items_of_csv(
     Raises:
         InvalidItems: The file as a whole cannot be read, or the template does not match it.
     """
-    filled = Template("{input}" if template is None else template)
+    filled = Template(template)
     async for batch in rows(numbered_lines(chunks), filled.check):
         yield [_item_of_row(row, filled) for row in batch]
 

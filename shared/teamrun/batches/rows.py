@@ -30,11 +30,16 @@ class Row(NamedTuple):
 class Template:
     """The text of a task with the names of columns in braces.
 
+    Args:
+        text: The text; None for the column `input`, if the request has no template.
+
     Raises:
         InvalidItems: A brace has no partner; write `{{` or `}}` for the character itself.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str | None) -> None:
+        self._is_given = text is not None
+        text = "{input}" if text is None else text
         self._parts: list[tuple[str, str | None]] = []
         self.columns: list[str] = []
         """The columns that the template names."""
@@ -63,8 +68,13 @@ class Template:
         """
         for name in self.columns:
             if name not in columns:
+                why = (
+                    ", which `input_template` names"
+                    if self._is_given
+                    else "; without a template it has the tasks"
+                )
                 detail = (
-                    f"The file has no column {name!r}, which `input_template` names."
+                    f"The file has no column {name!r}{why}."
                     f"{did_you_mean(name, columns)} Its columns are {listed(columns)}."
                 )
                 raise InvalidItems(detail, problems=[_template_problem("unknown_column", detail)])

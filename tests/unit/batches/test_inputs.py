@@ -232,3 +232,13 @@ async def test_parts_of_an_abandoned_upload_are_removed_after_a_day() -> None:
 
     assert await batches.store.list("uploads/") == []
     assert (await files.get(TENANT, kept.id)).size == 1
+
+
+async def test_a_missing_column_is_explained_by_whether_there_is_a_template() -> None:
+    reasons: list[str] = []
+    for template in (None, "{input}"):
+        with pytest.raises(InvalidItems) as caught:
+            await Batches().submit_file(b"a\nx\n", name="t.csv", input_template=template)
+        reasons.append(caught.value.message)
+
+    assert ["input_template" in reason for reason in reasons] == [False, True]

@@ -72,6 +72,12 @@ def test_the_message_names_each_part_that_is_wrong() -> None:
     assert str(error(422, "invalid_body", errors=[{"pointer": "/a", "detail": "D."}])) == "/a: D."
 
 
+def test_the_message_names_a_line_once() -> None:
+    told, fault = "Line 2: No.", {"line": 2, "detail": "No."}
+
+    assert str(error(422, "invalid_items", detail=told, errors=[fault])) == told
+
+
 def test_every_error_is_public() -> None:
     from teamrun.client import errors as module
 
