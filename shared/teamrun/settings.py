@@ -29,7 +29,8 @@ _NAMES = """
     delay_seconds event events file file_limit_bytes file_version force forward from fsync
     grace_seconds graceful head_timeout_seconds heartbeat host idempotency_key ids input_format
     input_template json lease_seconds limit local log_format log_level max_concurrency
-    max_cost_usd max_failure_rate max_runs max_turns metadata metrics_host metrics_port model
+    max_cost_usd max_failure_rate max_runs max_tokens max_turns metadata metrics_host metrics_port
+    model
     namespace on_invalid output ping_seconds port queue_url queues reason redis_url retention_days
     root_path run_id say source status store_url tag team tenant threads timeout_seconds to url
     venv wait_limit_seconds warm_mb warm_seconds watch webhook_id worker_name yes
