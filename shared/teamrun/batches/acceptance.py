@@ -15,6 +15,7 @@ from datetime import datetime
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from teamrun.batches.chunks import discard
 from teamrun.batches.entries import Accepted, BatchEvent
 from teamrun.batches.files import Files
 from teamrun.batches.items import (
@@ -162,10 +163,26 @@ class BatchAcceptance:
         try:
             return await self._write(log, request, record, place or None), replayed
         except UsageError:
-            # The request cannot succeed, so its key may be used with a corrected one.
+            # The request cannot succeed, so its key may be used with a corrected one, unless the
+            # same request has succeeded before, at another process.
+            if place and not await log.close_void():
+                return await log.existing(), True
+            await self._discard(log.ref)
             if place:
                 await self._store.delete(place)
             raise
+        except BaseException:
+            # With a key, the same request may have been sent again, and shares what is stored. If
+            # nobody completes it, the sweep of the feeder removes it.
+            if not place:
+                with contextlib.suppress(StorageError):
+                    await self._discard(log.ref)
+            raise
+
+    async def _discard(self, ref: BatchRef) -> None:
+        """Remove what was stored of a batch that is not accepted."""
+        await discard(self._store, ref)
+        await self._store.delete(live_marker(ref))
 
     async def _first_use(self, place: str, record: _KeyRecord) -> _KeyRecord:
         first = _KeyRecord.model_validate_json(await self._store.get(place))
@@ -184,24 +201,18 @@ class BatchAcceptance:
         await teams.begin(log.ref.tenant)
         await self._store.put_new(live_marker(ref), b"")
         chunks = _Chunks(self._store, ref)
-        try:
-            items = Items(teams.choose)
-            async for parsed in await self._input(ref.tenant, request):
-                for each in parsed:
-                    await chunks.add(items.check(each))
-                await asyncio.sleep(0)  # other requests come in between
-            await chunks.close()
-            _check(chunks, request)
-            spec = _spec(ref, request, record, teams.pinned, chunks, place)
-            changed_at = await self._webhooks.changed_at(ref.tenant)
-            spec = spec.model_copy(update={"webhooks_at": changed_at})
-            state = BatchState.initial(spec, record.at)
-            await self._store.put_new(batch_list_key(ref), b"")
-        except BaseException:
-            with contextlib.suppress(StorageError):
-                await chunks.discard()
-                await self._store.delete(live_marker(ref))
-            raise
+        items = Items(teams.choose)
+        async for parsed in await self._input(ref.tenant, request):
+            for each in parsed:
+                await chunks.add(items.check(each))
+            await asyncio.sleep(0)  # other requests come in between
+        await chunks.close()
+        _check(chunks, request)
+        spec = _spec(ref, request, record, teams.pinned, chunks, place)
+        changed_at = await self._webhooks.changed_at(ref.tenant)
+        spec = spec.model_copy(update={"webhooks_at": changed_at})
+        state = BatchState.initial(spec, record.at)
+        await self._store.put_new(batch_list_key(ref), b"")
         if await log.append(state, Accepted(spec=spec), [_started(spec)]):
             return state
         state = await log.state()  # a repeated request was first, or the acceptance took too long
@@ -350,11 +361,6 @@ class _Chunks:
         if self.problems:
             lines = b"".join(to_json(problem) + b"\n" for problem in self.problems)
             await self._store.put(invalid_key(self._ref), lines)
-
-    async def discard(self) -> None:
-        """Remove what was stored."""
-        keys = [chunk_key(self._ref, first) for first in self.firsts]
-        await self._store.delete_many([*keys, invalid_key(self._ref)])
 
     async def _flush(self) -> None:
         if self._lines:

@@ -5,12 +5,12 @@ from collections import OrderedDict
 
 from pydantic import TypeAdapter
 
-from teamrun.batches.keys import BatchRef, chunk_key, todo_key
+from teamrun.batches.keys import BatchRef, chunk_key, invalid_key, items_folder, todo_key
 from teamrun.batches.spec import BatchSpec, StoredItem
 from teamrun.batches.state import Round
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["StoredItems"]
+__all__ = ["StoredItems", "discard"]
 
 _KEPT = 4
 
@@ -66,3 +66,14 @@ class StoredItems:
             data = await self._store.get(todo_key(self._ref, current.number))
             found = self._todo[current.number] = _INDICES.validate_json(data)
         return found
+
+
+async def discard(store: ObjectStore, ref: BatchRef) -> None:
+    """Remove the items of a batch that was not accepted, and never will be.
+
+    Raises:
+        Unavailable: Storage does not respond.
+    """
+    while keys := await store.list(items_folder(ref)):
+        await store.delete_many(keys)
+    await store.delete(invalid_key(ref))

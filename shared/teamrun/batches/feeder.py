@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from teamrun.batches.chunks import discard
 from teamrun.batches.driver import BatchDriver, CancelRun
 from teamrun.batches.ends import NEWS, batch_topic
 from teamrun.batches.erasure import BatchErasure
@@ -228,6 +229,7 @@ class Feeder:
             return
         log = BatchLog(self._store, ref, writer=self._owner, clock=self._clock)
         if await log.close_void():
+            await discard(self._store, ref)
             await self._store.delete(live_marker(ref))
 
     async def _pause(self, until: asyncio.Event) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "hour_of_uploads",
     "invalid_key",
     "item_run_id",
+    "items_folder",
     "live_marker",
     "log_folder",
     "name_in_list",
@@ -92,9 +93,14 @@ def snapshot_key(ref: BatchRef) -> str:
     return f"{batch_folder(ref)}state.json"
 
 
+def items_folder(ref: BatchRef) -> str:
+    """The folder of the items of the batch."""
+    return f"{batch_folder(ref)}items/"
+
+
 def chunk_key(ref: BatchRef, first: int) -> str:
     """The items of the batch from index `first` on, one JSON document per line."""
-    return f"{batch_folder(ref)}items/{first:07d}.jsonl"
+    return f"{items_folder(ref)}{first:07d}.jsonl"
 
 
 def invalid_key(ref: BatchRef) -> str:
