@@ -65,6 +65,9 @@ def decide(
 def _stop(progress: Progress, now: datetime) -> Stop | None:
     """Why no more items start, if there is a new reason."""
     state, spec, total = progress.state, progress.state.spec, progress.total
+    if state.round.fed == state.round.size and not progress.in_flight:
+        # Every item has ended: a limit that is reached now keeps nothing from being done.
+        return None if state.stop else _too_many_failures(state, progress.tally)
     limits, elapsed = spec.limits, (now - state.round.began_at).total_seconds()
     window = spec.completion_window_seconds
     if window is not None and elapsed >= window and not state.interrupts:

@@ -379,3 +379,20 @@ async def test_a_wait_ends_at_a_change_or_at_the_end() -> None:
 
     assert same.revision == batch.revision < changed.revision
     assert ended.status == "completed"
+
+
+@pytest.mark.parametrize(
+    "request_", [{"completion_window_seconds": 60}, {"limits": {"timeout_seconds": 60}}]
+)
+async def test_a_batch_that_is_looked_at_late_is_not_stopped_after_its_last_item(
+    request_: dict[str, object],
+) -> None:
+    batches = Batches({"a": ["DONE"] * 3})
+    batch = await batches.submit(["x"] * 3, **request_)
+    await batches.driver(batch).step()
+    await batches.work()
+    batches.cluster.clock.shift += timedelta(seconds=61)
+
+    ended = await batches.finish(batch)
+
+    assert (ended.status, ended.stop_code, ended.counts.completed) == ("completed", None, 3)
