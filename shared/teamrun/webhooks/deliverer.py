@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 _LOCK = "deliverer"
 _MARGIN = TIMEOUT + timedelta(seconds=5)
 """No request starts so shortly before another process may take the job."""
-_PLACES = 50
-"""Jobs at the same time."""
+_PLACES = 1_000
+"""Jobs at the same time; most of them wait for their receivers, which `Hosts` limits."""
 _MOST_WAITING = 1_000
 """Jobs of this process that wait for a place; further ones are left to a sweep."""
 _PAGE = 1_000

@@ -5,7 +5,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from teamrun.core.clock import Clock
@@ -27,6 +27,12 @@ from teamrun.webhooks.targets import Targets
 __all__ = ["Delivering"]
 
 logger = logging.getLogger(__name__)
+
+_AT_ONCE = 50
+"""Requests at the same time. The place at the host comes first, so a slow host blocks no other."""
+
+_CROWDED = timedelta(seconds=5)
+"""After this time, a request to a host with too many others is considered again."""
 
 
 class Delivering:
@@ -55,6 +61,7 @@ class Delivering:
         self._clock = clock
         self._jitter = jitter
         self._hosts = Hosts()
+        self._places = asyncio.Semaphore(_AT_ONCE)
         self._tries: Counter[str] = Counter()
 
     async def deliver(
@@ -124,7 +131,9 @@ class Delivering:
         paused = self._hosts.paused_until(host, now, is_requested=record.is_requested)
         if paused is not None:
             return paused
-        async with self._hosts.place(host):
+        if self._hosts.is_crowded(host):
+            return now + _CROWDED
+        async with self._hosts.place(host), self._places:
             if (now := self._clock.now()) > latest:
                 return latest
             sent = await self._sender.send(event, target)

@@ -14,6 +14,9 @@ __all__ = ["Hosts"]
 
 _AT_ONCE = 10
 
+_MOST_WAITING = 300
+"""Requests that wait for a place at one host; the others are left to a later sweep."""
+
 _FAILURES = 5
 """Consecutive failures after which a host is left alone for a while."""
 
@@ -29,6 +32,7 @@ _MOST = 10_000
 @dataclass(slots=True)
 class _Host:
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    waiting: int = 0
     failures: int = 0
     pause: timedelta = _PAUSE
     until: datetime | None = None
@@ -66,13 +70,26 @@ class Hosts:
         host.until = now + _PROBE
         return None
 
+    def is_crowded(self, name: str) -> bool:
+        """Whether too many requests wait for a place at the host already."""
+        host = self._hosts.get(name)
+        return host is not None and host.waiting >= _MOST_WAITING
+
     @asynccontextmanager
     async def place(self, name: str) -> AsyncGenerator[None]:
         """A place among the requests to the host."""
         while len(self._hosts) >= _MOST and name not in self._hosts:
             del self._hosts[next(iter(self._hosts))]
-        async with self._hosts.setdefault(name, _Host()).places:
+        host = self._hosts.setdefault(name, _Host())
+        host.waiting += 1
+        try:
+            await host.places.acquire()
+        finally:
+            host.waiting -= 1
+        try:
             yield
+        finally:
+            host.places.release()
 
     def succeeded(self, name: str) -> None:
         """The host answered."""

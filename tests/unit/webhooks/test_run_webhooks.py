@@ -1,22 +1,26 @@
 """The webhook of a run, from its request to the last try."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 from pydantic import ValidationError
-from tests.support.runs import TENANT, Cluster, solo
-from tests.support.webhooks import URL, Office
+from tests.support.runs import TENANT, Cluster, ShiftedClock, solo
+from tests.support.webhooks import URL, Office, PlannedSender
 
 from teamrun.core.refs import RunRef
 from teamrun.errors import DestinationRefused
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import Claim, End, LoggedEvent
 from teamrun.runs.log.events import end_event
 from teamrun.runs.service.requests import RetryRequest, RunRequest
 from teamrun.testing import Fault, FaultStore, MemoryStore
 from teamrun.webhooks.jobs import Job
+from teamrun.webhooks.sender import Sent
 from teamrun.webhooks.sources import logged
+from teamrun.webhooks.target import Target
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
@@ -174,6 +178,47 @@ async def test_many_redeliveries_ask_a_host_that_is_down_once() -> None:
     office.clock.shift += SECOND
     await office.sweep()
     assert len(office.planned.tries) == 1
+
+
+class SlowSender(PlannedSender):
+    """Some receivers answer only when the test says so."""
+
+    def __init__(self, clock: ShiftedClock) -> None:
+        super().__init__(clock)
+        self.answers, self.quick = asyncio.Event(), asyncio.Event()
+        self.most = self.under_way = 0
+
+    async def send(self, event: JsonObject, target: Target) -> Sent:
+        if "slow" in target.url:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            await self.answers.wait()
+            self.under_way -= 1
+        else:
+            self.quick.set()
+        return await super().send(event, target)
+
+
+@pytest.mark.parametrize("runs", [60, 400])
+async def test_a_slow_receiver_delays_no_other(runs: int) -> None:
+    clock = ShiftedClock()
+    sender = SlowSender(clock)
+    office = Office(sender=sender, clock=clock)
+    for _ in range(runs):
+        await office.submit(url="https://slow.example/hook", events=["run.queued"])
+    await asyncio.sleep(0)
+
+    await office.submit(url="https://quick.example/hook", events=["run.queued"])
+    async with asyncio.timeout(20):
+        await sender.quick.wait()
+
+    assert sender.most == 10
+    sender.answers.set()
+    await office.drained()
+    for _ in range(3):  # those that were too many come later
+        clock.shift += timedelta(minutes=2)
+        await office.sweep()
+    assert len(sender.delivered) == runs + 1
 
 
 async def test_an_erased_run_ends_its_deliveries() -> None:
