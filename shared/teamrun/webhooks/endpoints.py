@@ -178,6 +178,15 @@ class Endpoints:
             self._known[tenant] = known
         return known
 
+    async def was_deleted(self, tenant: str, endpoint_id: str) -> bool:
+        """Whether there was such an endpoint, and it has been deleted.
+
+        Raises:
+            StorageError: Storage does not respond.
+        """
+        found = await newest(self._store, webhook_folder(tenant, endpoint_id))
+        return found is not None and Endpoint.model_validate_json(found.data).is_deleted
+
     async def get(self, tenant: str, endpoint_id: str) -> Stored:
         """An endpoint as it is stored now.
 

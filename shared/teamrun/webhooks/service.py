@@ -152,6 +152,10 @@ class WebhookService:
             request_hash=digest,
             **request.model_dump(),
         )
+        if idempotency_key and await self._endpoints.was_deleted(tenant, endpoint.id):
+            raise IdempotencyConflict(
+                "The Idempotency-Key was used for a webhook that has been deleted; use a new key."
+            )
         try:
             stored = await self._endpoints.create(tenant, endpoint)
         except PreconditionFailed:  # the key has been used

@@ -498,3 +498,33 @@ async def test_no_event_is_lost_while_the_webhooks_are_read(then: Exception | No
     assert len(refs) == (2 if then is None else 1)
     queued = [each["run_id"] for each in office.planned.tries if each["type"] == "run.queued"]
     assert set(queued) >= {ref.run_id for ref in refs}
+
+
+async def test_a_retry_that_succeeds_in_another_process_ends_the_time_of_failures() -> None:
+    office = Office()
+    webhook = await registered(office, "run.completed")
+    other = office.process()
+    await other.endpoints.read(TENANT)
+    office.planned.decide = lambda _: 500
+    await run_ended(office)
+    office.clock.shift += 6 * SECOND
+    office.planned.decide = lambda _: 204
+    await office.sweep(other)
+    assert (await office.service.get(TENANT, webhook.id)).failing_since is None
+
+    office.clock.shift += 6 * DAY
+    office.planned.decide = lambda _: 500
+    await run_ended(office)
+
+    assert (await office.service.get(TENANT, webhook.id)).enabled
+
+
+async def test_the_key_of_a_deleted_webhook_is_refused() -> None:
+    office = Office()
+    request = WebhookRequest.model_validate({"url": URL, "events": ["run.completed"]})
+    webhook = await office.service.create(TENANT, request, idempotency_key="k")
+    await office.service.rotate_secret(TENANT, webhook.id)
+    await office.service.delete(TENANT, webhook.id)
+
+    with pytest.raises(IdempotencyConflict):
+        await office.service.create(TENANT, request, idempotency_key="k")
