@@ -26,7 +26,7 @@ def test_the_page_lists_codes_under_the_status_that_they_have() -> None:
         if isinstance(kind, type) and issubclass(kind, TeamrunError)
     }
     rows = re.findall(r"^\| (\d{3}) \| (.*) \|$", PAGE, re.MULTILINE)
-    assert len(rows) == 16
+    assert len(rows) == 17
     for status, text in rows:
         for code in re.findall(r"`(\w+)`", text):
             kind = known.get(code, errors.DefinitionError if status == "422" else TeamrunError)
