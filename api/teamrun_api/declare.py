@@ -28,7 +28,11 @@ __all__ = [
     "takes_bytes",
 ]
 
-_RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
+_RENAMED = {
+    413: "Content Too Large",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
 """What RFC 9110 calls what Python called otherwise before 3.13."""
 
 Responses = dict[int | str, JsonObject]
