@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from contextvars import Context
 from time import monotonic
 from typing import NamedTuple
@@ -160,12 +160,12 @@ class Calls:
         error = ErrorRecord(type="RunError", code="expired", message=message, agent=call.agent)
         self._conclude(call, Outcome(error=error))
 
-    def forget_expiries(self, pending: Mapping[str, PendingCall]) -> None:
+    def forget_expiries(self, open_calls: Collection[str]) -> None:
         """Drop expiries of questions that were answered or withdrawn before they were recorded."""
         self.done = [
             done
             for done in self.done
-            if done.call.perform is not None or done.call.call_id in pending
+            if done.call.perform is not None or done.call.call_id in open_calls
         ]
 
     def leave_unknown(self, call: PendingCall) -> None:

@@ -321,7 +321,7 @@ class Execution:
         decision = Decision(self.state, journal, self._calls, gate, drafts, self._clock)
         if self._calls_nothing and not root.done():
             return await self._write_end(stopped_here(journal))
-        self._calls.forget_expiries(journal.pending)
+        self._calls.forget_expiries(journal.open_calls())
         while self.state.end is None:
             if self._is_overdue():
                 self._stopping = True
@@ -499,7 +499,7 @@ class Execution:
         for entry in await self._read_on():
             self._apply(entry)
             await self._deliver(journal, entry)
-        self._calls.forget_expiries(journal.pending)
+        self._calls.forget_expiries(journal.open_calls())
 
     async def _caught_up(self) -> list[Entry]:
         """The entries of other writers, which have been applied; nothing is executing."""

@@ -12,6 +12,7 @@ others.
 """
 
 import asyncio
+from collections.abc import Set
 from datetime import datetime
 from typing import Any
 
@@ -213,6 +214,14 @@ class Journal:
             raise
         finally:
             del self.questions.asked[action_id]
+
+    def open_calls(self) -> Set[str]:
+        """The ids of the calls whose outcome the log may still get.
+
+        A question that was answered after run code had ended stays pending, because run code does
+        not receive the answer.
+        """
+        return self.pending.keys() - self.questions.answered
 
     def receive(self, signal: Signal) -> CallRecord | None:
         """Take a signal: a message to the team, or an answer to a question.
