@@ -173,7 +173,7 @@ class BatchAcceptance:
             raise
         except BaseException:
             # With a key, the same request may have been sent again, and shares what is stored. If
-            # nobody completes it, the sweep of the feeder removes it.
+            # no request completes it, the sweep of the feeder removes it.
             if not place:
                 with contextlib.suppress(StorageError):
                     await self._discard(log.ref)

@@ -1,7 +1,7 @@
 """Drives one batch: starts items, stores results of blocks together, and writes what is decided.
 
 Any process may do this, and several at once: an entry of the batch's log exists once, and an item's
-run has the same id whoever creates it. A process that stops anywhere leaves nothing that another
+run has the same id in every process. A process that stops anywhere leaves nothing that another
 one cannot go on from.
 """
 
@@ -108,7 +108,7 @@ class BatchDriver:
                 break
             if await self._log.append(state, due.body, due.events):
                 await self._log.put_snapshot(state, always=isinstance(due.body, End))
-            # Whoever was first: everything is read and decided again.
+            # In both cases everything is read and decided again.
             progress = await self._read()
         await self._store.delete_many(progress.stale)
         if state.end is not None:
