@@ -165,8 +165,8 @@ class Runtime:
     @cached_property
     def batches(self) -> "BatchService":
         """Accepts, lists and steers batches, and has the uploaded files; imported at first use."""
-        from teamrun.batches.acceptance import BatchWebhooks
         from teamrun.batches.service import BatchService
+        from teamrun.batches.webhooks import BatchWebhooks
 
         return BatchService(
             store=self.store,

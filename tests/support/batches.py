@@ -8,7 +8,6 @@ from typing import Any
 
 from tests.support.runs import TENANT, Cluster, solo
 
-from teamrun.batches.acceptance import BatchWebhooks
 from teamrun.batches.driver import BatchDriver
 from teamrun.batches.ends import ItemEnds
 from teamrun.batches.feeder import Feeder
@@ -16,6 +15,7 @@ from teamrun.batches.keys import BatchRef
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.resources import Batch
 from teamrun.batches.service import BatchService
+from teamrun.batches.webhooks import BatchWebhooks
 from teamrun.core.refs import RunRef
 from teamrun.errors import RunEnded
 from teamrun.json_types import JsonObject

@@ -9,9 +9,9 @@ from tests.support.batches import Batches
 from tests.support.runs import TENANT
 from tests.support.webhooks import URL, Office
 
-from teamrun.batches.acceptance import BatchWebhooks
 from teamrun.batches.hooks import pre_commit
 from teamrun.batches.keys import BatchRef, batch_folder
+from teamrun.batches.webhooks import BatchWebhooks
 from teamrun.core.refs import RunRef
 from teamrun.errors import DestinationRefused, Unavailable
 from teamrun.testing import Fault, FaultStore, MemoryStore
