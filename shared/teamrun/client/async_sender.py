@@ -16,6 +16,7 @@ from teamrun.client.exchange import PIECE_BYTES, SILENCE_S, Exchange, is_success
 from teamrun.client.problems import error_of
 from teamrun.client.readings import EventReading, LineReading, Reading
 from teamrun.client.requests import (
+    Blocking,
     Call,
     Download,
     Lines,
@@ -62,6 +63,8 @@ class AsyncSender:
                 return self._value(call)
             case Pause():
                 return self._sleep(call.seconds)
+            case Blocking():
+                return asyncio.to_thread(call.work)
             case Paged():
                 return AsyncPager[Any](self, call)
             case Streamed():
@@ -92,7 +95,7 @@ class AsyncSender:
         attempt = once or self._once
 
         def perform(step: Step) -> Awaitable[Any]:
-            return self._sleep(step.seconds) if isinstance(step, Pause) else attempt(step)
+            return attempt(step) if isinstance(step, Request) else self.perform(step)
 
         return await _drive(attempts(request, self._policy), perform)
 
@@ -103,6 +106,8 @@ class AsyncSender:
             try:
                 async with self._open(reading.request(), silence=SILENCE_S) as response:
                     reading.opened(response.status_code, response.headers)
+                    if reading.has_ended:
+                        return
                     async for piece in response.aiter_bytes():
                         for item in reading.take(piece):
                             yield item
@@ -146,9 +151,9 @@ class AsyncSender:
     async def _save(self, draft: Draft, request: Request[Any]) -> Reply:
         asked = replace(request, headers={**request.headers, **draft.rest})
         async with self._open(asked) as response:
-            draft.begin(response.status_code, response.headers)
-            async for piece in response.aiter_bytes(PIECE_BYTES):
-                await asyncio.to_thread(draft.write, piece)
+            if draft.begin(response.status_code, response.headers):
+                async for piece in response.aiter_bytes(PIECE_BYTES):
+                    await asyncio.to_thread(draft.write, piece)
             draft.check()
             return reply_of(response, b"")
 
@@ -163,7 +168,7 @@ class AsyncSender:
             response = await self._http.send(built, stream=True, follow_redirects=False)
             try:
                 self._exchange.has_answered = True
-                if not is_success(response.status_code):
+                if not is_success(request, response.status_code):
                     raise error_of(reply_of(response, await response.aread()))
                 yield response
             finally:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from teamrun.client.errors import APIConnectionError
+from teamrun.client.exchange import is_complete
 
 __all__ = ["Draft"]
 
@@ -49,12 +50,24 @@ class Draft:
             return {}
         return {"Range": f"bytes={self._size}-", "If-Range": self._tag}
 
-    def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Begin an attempt: continue if the server sends the rest (206), otherwise start anew."""
+    def begin(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Begin an attempt; returns whether the body of the answer belongs to the file.
+
+        The file continues if the server sends the rest (206), and is complete if there is none
+        (416): the connection broke after the last byte. Otherwise it starts anew.
+
+        Raises:
+            APIConnectionError: What has arrived is not the whole file, and the server has no rest.
+        """
+        if is_complete(status, headers, self._size):
+            return False
         tag = headers.get("etag")
         if status != 206 or tag != self._tag:
             self._restart()
         self._tag = tag
+        if status == 416:
+            raise APIConnectionError(f"{self._target.name} became shorter during the download.")
+        return True
 
     def write(self, piece: bytes) -> None:
         """Add bytes."""

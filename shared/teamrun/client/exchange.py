@@ -18,7 +18,15 @@ from teamrun.core.urls import public_url
 from teamrun.errors import TeamrunError, UsageError
 from teamrun.version import VERSION
 
-__all__ = ["PIECE_BYTES", "SILENCE_S", "Exchange", "http_client", "is_success", "reply_of"]
+__all__ = [
+    "PIECE_BYTES",
+    "SILENCE_S",
+    "Exchange",
+    "http_client",
+    "is_complete",
+    "is_success",
+    "reply_of",
+]
 
 H = TypeVar("H", httpx2.Client, httpx2.AsyncClient)
 
@@ -109,9 +117,17 @@ def http_client(kind: Callable[..., H], address: Address) -> H:
         ) from None
 
 
-def is_success(status: int) -> bool:
-    """Whether an answer is what was requested; 304 is the answer to a conditional request."""
-    return 200 <= status < 300 or status == 304
+def is_success(request: Request[Any], status: int) -> bool:
+    """Whether an answer is what was requested.
+
+    304 is the answer to a conditional request; 416 to one for the rest of a document that has none.
+    """
+    return 200 <= status < 300 or status == 304 or (status == 416 and "Range" in request.headers)
+
+
+def is_complete(status: int, headers: Mapping[str, str], size: int) -> bool:
+    """Whether the answer to a request for a rest says that `size` bytes are the whole document."""
+    return status == 416 and headers.get("content-range") == f"bytes */{size}"  # RFC 9110, 15.5.17
 
 
 def reply_of(response: httpx2.Response, content: bytes) -> Reply:

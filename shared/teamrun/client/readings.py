@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from teamrun.client.building import nothing
 from teamrun.client.errors import APIConnectionError, InvalidAnswerError
+from teamrun.client.exchange import is_complete
 from teamrun.client.requests import Lines, Request, Streamed
 from teamrun.client.retries import RetryPolicy
 from teamrun.core.sse import EventReader
@@ -145,12 +146,15 @@ class LineReading(Reading[T]):
         return Request(method="GET", path=self._path, read=nothing, headers=headers)
 
     def opened(self, status: int, headers: Mapping[str, str]) -> None:
-        """Begin to read a connection.
+        """Begin to read a connection, unless nothing is left (416).
 
         Raises:
             InvalidAnswerError: The document has changed since its beginning was read.
         """
-        tag = headers.get("etag")
+        if is_complete(status, headers, self._taken):
+            self.has_ended = True
+            return
+        tag = headers.get("etag") if status != 416 else None
         if self._taken and (tag is None or tag != self._tag):
             raise InvalidAnswerError(f"{self._path} changed while it was read; read it again.")
         self._tag = tag

@@ -14,6 +14,7 @@ from teamrun.client.errors import InvalidAnswerError
 from teamrun.core.sse import Event as ServerSentEvent
 
 __all__ = [
+    "Blocking",
     "Call",
     "Download",
     "Journey",
@@ -172,8 +173,15 @@ class Pause:
     seconds: float
 
 
-Step: TypeAlias = Request[Any] | Pause
-"""What a journey asks its sender for: the value of a request, or some time."""
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """A step of a journey: work that waits for a disk, which an event loop leaves to a thread."""
+
+    work: Callable[[], object]
+
+
+Step: TypeAlias = Request[Any] | Pause | Blocking
+"""What a journey asks its sender for: the value of a request, some time, or a thread."""
 
 Journey: TypeAlias = Generator[Step, Any, T]
 """Several requests that form one call. It yields steps, receives their values, and returns its own
@@ -188,6 +196,7 @@ Call: TypeAlias = (
     | Polled[Any]
     | Download
     | Pause
+    | Blocking
     | Generator[Step, Any, Any]
 )
 """Everything that a sender performs."""

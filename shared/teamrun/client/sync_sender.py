@@ -16,6 +16,7 @@ from teamrun.client.exchange import PIECE_BYTES, SILENCE_S, Exchange, is_success
 from teamrun.client.problems import error_of
 from teamrun.client.readings import EventReading, LineReading, Reading
 from teamrun.client.requests import (
+    Blocking,
     Call,
     Download,
     Lines,
@@ -69,6 +70,8 @@ class Sender:
                 return self._value(call)
             case Pause():
                 return self._sleep(call.seconds)
+            case Blocking():
+                return call.work()
             case Paged():
                 return Pager[Any](self, call)
             case Streamed():
@@ -97,7 +100,7 @@ class Sender:
         attempt = once or self._once
 
         def perform(step: Step) -> Any:
-            return self._sleep(step.seconds) if isinstance(step, Pause) else attempt(step)
+            return attempt(step) if isinstance(step, Request) else self.perform(step)
 
         return _drive(attempts(request, self._policy), perform)
 
@@ -108,6 +111,8 @@ class Sender:
             try:
                 with self._open(reading.request(), silence=SILENCE_S) as response:
                     reading.opened(response.status_code, response.headers)
+                    if reading.has_ended:
+                        return
                     for piece in response.iter_bytes():
                         yield from reading.take(piece)
                         if reading.has_ended:
@@ -149,9 +154,9 @@ class Sender:
     def _save(self, draft: Draft, request: Request[Any]) -> Reply:
         asked = replace(request, headers={**request.headers, **draft.rest})
         with self._open(asked) as response:
-            draft.begin(response.status_code, response.headers)
-            for piece in response.iter_bytes(PIECE_BYTES):
-                draft.write(piece)
+            if draft.begin(response.status_code, response.headers):
+                for piece in response.iter_bytes(PIECE_BYTES):
+                    draft.write(piece)
             draft.check()
             return reply_of(response, b"")
 
@@ -166,7 +171,7 @@ class Sender:
             response = self._http.send(built, stream=True, follow_redirects=False)
             try:
                 self._exchange.has_answered = True
-                if not is_success(response.status_code):
+                if not is_success(request, response.status_code):
                     raise error_of(reply_of(response, response.read()))
                 yield response
             finally:

@@ -42,6 +42,21 @@ def test_the_bytes_after_the_last_whole_line_are_asked_for(send: Way, cut: int) 
 
 
 @with_both_clients
+def test_a_document_that_breaks_after_its_last_line_is_complete(send: Way) -> None:
+    nothing = Given(416, b"{}", {"Content-Range": f"bytes */{len(WHOLE)}"})
+    with scripted_api(Given(200, WHOLE, TAG, is_whole=False), nothing) as api:
+        assert found(send(api.url, DOCUMENT)) == list(range(9))
+
+
+@with_both_clients
+@pytest.mark.parametrize("size", [{}, {"Content-Range": "bytes */9"}])
+def test_a_document_that_became_shorter_is_not_mixed(send: Way, size: dict[str, str]) -> None:
+    answers = [Given(200, WHOLE, TAG, is_whole=False), Given(416, b"{}", {**TAG, **size})]
+    with scripted_api(*answers) as api, pytest.raises(InvalidAnswerError):
+        send(api.url, DOCUMENT)
+
+
+@with_both_clients
 def test_what_is_sent_again_is_skipped(send: Way) -> None:
     with scripted_api(Given(200, WHOLE[:30], TAG, is_whole=False), Given(200, WHOLE, TAG)) as api:
         assert found(send(api.url, DOCUMENT)) == list(range(9))

@@ -299,6 +299,34 @@ def test_a_download_that_breaks_is_continued(send: Way, tmp_path: Path) -> None:
     assert api.asked[1].headers["if-range"] == '"v1"'
 
 
+NO_REST = json.dumps({"code": "range_not_satisfiable", "detail": "D."}).encode()
+
+
+@with_both_clients
+def test_a_download_that_breaks_after_its_last_byte_is_complete(send: Way, tmp_path: Path) -> None:
+    whole, tag = BYTES[: 2 * PIECE_BYTES], {"ETag": '"v1"'}
+    first = Given(200, whole, tag, is_whole=False)
+    nothing = Given(416, NO_REST, {**tag, "Content-Range": f"bytes */{len(whole)}"})
+    with scripted_api(first, nothing) as api:
+        path = send(api.url, batches.download_results("b", tmp_path / "r.jsonl"))
+
+    assert path.read_bytes() == whole
+    assert api.asked[1].headers["range"] == f"bytes={len(whole)}-"
+
+
+@with_both_clients
+@pytest.mark.parametrize("size", [{}, {"Content-Range": "bytes */9"}])
+def test_a_download_that_became_shorter_begins_again(
+    send: Way, size: dict[str, str], tmp_path: Path
+) -> None:
+    first = Given(200, BYTES[: 2 * PIECE_BYTES], {"ETag": '"v1"'}, is_whole=False)
+    with scripted_api(first, Given(416, NO_REST, size), Given(200, b"123456789")) as api:
+        path = send(api.url, batches.download_results("b", tmp_path / "r.jsonl"))
+
+    assert path.read_bytes() == b"123456789"
+    assert "range" not in api.asked[2].headers
+
+
 @with_both_clients
 def test_a_download_begins_again_if_the_document_has_changed(send: Way, tmp_path: Path) -> None:
     first = Given(200, BYTES[:70_000], {"ETag": '"v1"'}, is_whole=False)

@@ -3,10 +3,12 @@
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 from teamrun.batches.entries import FINAL
 from teamrun.batches.resources import Batch
@@ -22,7 +24,7 @@ from teamrun.client.calls.files import delete_file, upload
 from teamrun.client.calls.run_options import Team
 from teamrun.client.calls.waiting import awaited
 from teamrun.client.errors import RequestError
-from teamrun.client.requests import Journey, Request, ask
+from teamrun.client.requests import Blocking, Journey, Request, ask
 from teamrun.errors import TeamrunError
 
 __all__ = ["submit", "submit_file", "wait"]
@@ -54,24 +56,53 @@ def submit(
     Raises:
         InvalidItemsError: Items are invalid; `errors` has the line of each, from 1.
     """
+    portions = _portions(items)
+    first, second = next(portions, _Portion([], [])), next(portions, None)
+    if second is None and first.size <= _INLINE_BYTES:
+        call = submit_items(team, first.items, idempotency_key=idempotency_key, **options)
+        return (yield from ask(call))
     with tempfile.TemporaryDirectory(prefix="teamrun-") as folder:
         path = Path(folder) / "items.jsonl"
-        first, size, count = list[Item](), 0, 0
         with path.open("wb") as file:
-            for count, item in enumerate(items, 1):
-                line = encoded(item_of(item))
-                size += len(line)
-                file.write(line + b"\n")
-                if count <= _INLINE_ITEMS:
-                    first.append(item)
-        if count <= _INLINE_ITEMS and size <= _INLINE_BYTES:
-            call = submit_items(team, first, idempotency_key=idempotency_key, **options)
-            return (yield from ask(call))
+            for portion in chain([first, *filter(None, [second])], portions):
+                yield Blocking(partial(file.writelines, portion.lines))
+            yield Blocking(file.flush)
         uploaded = yield from ask(upload(path))
     request = submit_uploaded(team, uploaded.id, idempotency_key=idempotency_key, **options)
     batch = yield from _or_discard(request, uploaded.id)
     yield from _discard(uploaded.id)  # the batch has a copy of its items
     return batch
+
+
+class _Portion(NamedTuple):
+    """Some items, and their lines in a file."""
+
+    items: list[Item]
+    lines: list[bytes]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.lines))
+
+
+def _portions(items: Iterable[Item]) -> Iterator[_Portion]:
+    """The items, as many at a time as one request has room for, and one at least.
+
+    They are read in the thread of the caller, between the steps of the journey: an iterable may
+    belong to it, as a cursor of SQLite does.
+    """
+    portion, size = _Portion([], []), 0
+    for item in items:
+        line = encoded(item_of(item)) + b"\n"
+        is_full = len(portion.items) == _INLINE_ITEMS or size + len(line) > _INLINE_BYTES
+        if portion.items and is_full:
+            yield portion
+            portion, size = _Portion([], []), 0
+        portion.items.append(item)
+        portion.lines.append(line)
+        size += len(line)
+    if portion.items:
+        yield portion
 
 
 def submit_file(
