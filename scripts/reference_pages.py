@@ -57,6 +57,11 @@ Generated from the code by `scripts/reference_pages.py`.
 status is 0; 1 if the run failed or a service did not respond; 2 for wrong use; 130 after Ctrl-C.
 Every option has an environment variable; the option takes precedence.
 
+With `--json` (or `TEAMRUN_JSON=1`, for every command), an error is the last line of stderr: a
+problem (RFC 9457) with `code` and `detail`, and what the server's problem has: `status`,
+`request_id`, and `errors` with the `pointer` of each invalid field, and its `option`. Exit statuses
+stay the same.
+
 `serve`, `api`, `worker`, `run`, `check` and `replay` work on this machine. The other commands send
 requests to a server: set its URL with `--url` or `TEAMRUN_URL`, and a key, if the server requires
 one, with `--api-key` or `TEAMRUN_API_KEY`.

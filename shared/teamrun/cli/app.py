@@ -40,6 +40,7 @@ from teamrun.cli.batch import retry_failed as batch_retry_failed
 from teamrun.cli.batch import status as batch_status
 from teamrun.cli.batch import submit as batch_submit
 from teamrun.cli.batch import watch as batch_watch
+from teamrun.cli.command import Command
 from teamrun.cli.groups import CommandGroup, group_app
 from teamrun.cli.webhooks import create as webhooks_create
 from teamrun.cli.webhooks import delete as webhooks_delete
@@ -133,6 +134,6 @@ _groups = {_name: group_app(_group) for _name, _group in GROUPS.items()}
 for _name, _module in COMMANDS.items():
     _first, _, _second = _name.rpartition(" ")
     _home = _groups[_first] if _first else app
-    _home.command(_second, epilog=f"Example: {_module.EXAMPLE}")(_module.command)
+    _home.command(_second, cls=Command, epilog=f"Example: {_module.EXAMPLE}")(_module.command)
 for _name, _group in _groups.items():
     app.add_typer(_group, name=_name)

@@ -1,9 +1,10 @@
 """`teamrun check`: validate the definition file before anything runs."""
 
+import json
 import os
 
-from teamrun.cli.options import ConfigOption
-from teamrun.cli.screen import result, warn
+from teamrun.cli.options import ConfigOption, JsonOption
+from teamrun.cli.screen import print_json, result, warn
 from teamrun.components.building.teams import build_team
 from teamrun.components.reading.problems import Problem, Problems, pointer
 from teamrun.components.registry import Registry
@@ -16,7 +17,7 @@ __all__ = ["EXAMPLE", "command"]
 EXAMPLE = "teamrun check"
 
 
-def command(config: ConfigOption = None) -> None:
+def command(config: ConfigOption = None, json_: JsonOption = False) -> None:
     """Validate the definition file, its tools and its teams; print every error and its location.
 
     The status is 2 if there is an error. No model is called.
@@ -35,8 +36,11 @@ def command(config: ConfigOption = None) -> None:
     for team in registry.teams():
         _check_team(registry, team.name, faulty, problems)
     registry.refuse(problems.found)
-    teams = ", ".join(team.name for team in registry.teams()) or "none"
-    result(f"{settings.config} is valid. Teams: {teams}")
+    teams = [team.name for team in registry.teams()]
+    if json_:
+        print_json(json.dumps({"valid": True, "file": str(settings.config), "teams": teams}))
+    else:
+        result(f"{settings.config} is valid. Teams: {', '.join(teams) or 'none'}")
 
 
 def _check_models(registry: Registry, problems: Problems) -> set[str]:

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.options import ApiKeyOption, UrlOption
-from teamrun.cli.screen import result
-from teamrun.cli.server import DEFAULT_URL, connect
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.server import DEFAULT_URL, connect, print_deleted
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -19,9 +18,10 @@ def command(
     ],
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Delete runs that have ended, with their events, results and files; print the id of each."""
     with connect(url, api_key) as client:
         for run_id in run_ids:
             client.runs.delete(run_id)
-            result(run_id)
+            print_deleted(run_id, as_json=json_)

@@ -5,9 +5,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+from teamrun.cli.problem import print_error, print_problem, wants_json
 from teamrun.core.main_loop import exit_after
 from teamrun.core.optional import install_command
-from teamrun.errors import TeamrunError, UsageError
+from teamrun.errors import MissingPackage, TeamrunError, UsageError
 from teamrun.logs import configure_logging
 
 __all__ = ["main"]
@@ -18,27 +19,33 @@ def main() -> None:
     exit_after(_main)
 
 
-def _main() -> None:
+def _main() -> int:
     _write_anything()
     configure_logging(level="warning", form="text")  # `serve`, `api` and `worker` have settings
+    as_json = wants_json(sys.argv[1:], os.environ)
     try:
         _check_arguments(sys.argv[1:])
+        return _run(as_json=as_json)
+    except TeamrunError as error:
+        print_error(error, as_json=as_json)
+        return 2 if isinstance(error, UsageError) else 1
+    except OSError as error:
+        return _unwritable(error, as_json=as_json)
+
+
+def _run(*, as_json: bool) -> int:
+    """Run the command; its exit status."""
+    try:
         from teamrun.cli.app import app
-    except UsageError as error:
-        sys.exit(_failed(error))
+        from teamrun.cli.command import wrong_use
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("teamrun"):
             raise
-        sys.stderr.write(
-            f"The command line needs the package {error.name!r}: {install_command('cli')}\n"
-        )
-        sys.exit(2)
-    try:
-        app(prog_name="teamrun")
-    except TeamrunError as error:
-        sys.exit(_failed(error))
-    except OSError as error:
-        sys.exit(_unwritable(error))
+        raise MissingPackage(
+            f"The command line needs the package {error.name!r}: {install_command('cli')}"
+        ) from error
+    with wrong_use(as_json=as_json):
+        return app(prog_name="teamrun", standalone_mode=False) or 0
 
 
 def _write_anything() -> None:
@@ -73,14 +80,12 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def _failed(error: TeamrunError) -> int:
-    sys.stderr.write(f"teamrun: {error}\n")
-    return 2 if isinstance(error, UsageError) else 1
-
-
-def _unwritable(error: OSError) -> int:
+def _unwritable(error: OSError, *, as_json: bool) -> int:
     """Stdout cannot be written: its disk is full, or its reader has gone."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stdout.fileno())  # the interpreter flushes stdout once more at its end
-    sys.stderr.write(f"teamrun: {error}\n")
+    if as_json:
+        print_problem(code="unwritable", detail=str(error))
+    else:
+        sys.stderr.write(f"teamrun: {error}\n")
     return 1

@@ -5,16 +5,22 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from teamrun.client.calls.run_options import Team
 from teamrun.components.reading.file_text import read_text
 from teamrun.components.reading.json_text import load_json
-from teamrun.components.reading.problems import Problem, Source
+from teamrun.components.reading.problems import Problem, Source, pointer
 from teamrun.components.reading.yaml_text import load_yaml
 from teamrun.errors import DefinitionError, TeamrunError, UsageError
+from teamrun.json_types import JsonObject
+from teamrun.validation import misfits
 
-__all__ = ["in_file", "json_value", "named_team", "task_text"]
+__all__ = ["checked", "in_file", "json_value", "named_team", "task_text"]
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 def json_value(text: str) -> Any:
@@ -30,6 +36,26 @@ def json_value(text: str) -> Any:
     except UnicodeEncodeError:
         raise ValueError("a text contains half of a surrogate pair; write the character") from None
     return value
+
+
+def checked(kind: type[Body], body: JsonObject) -> Body:
+    """A request that is executed in this process, checked as a server checks it.
+
+    Raises:
+        UsageError: A field is invalid; `errors` of its data lists each.
+    """
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        faults = [
+            {
+                "pointer": pointer("", *each.path),
+                "detail": each.sentence(f"`{each.path[-1]}`" if each.path else ""),
+                "code": each.kind,
+            }
+            for each in misfits(error, body)
+        ]
+        raise UsageError("\n".join(each["detail"] for each in faults), errors=faults) from None
 
 
 def named_team(name: str) -> Team:

@@ -1,11 +1,13 @@
 """`teamrun replay`: an ended run, driven once more against its record."""
 
+import json
 import os
 from typing import Annotated
 
 import typer
 
-from teamrun.cli.options import ConfigOption, DataDirOption, StoreUrlOption
+from teamrun.cli.options import ConfigOption, DataDirOption, JsonOption, StoreUrlOption
+from teamrun.cli.screen import print_json, result
 from teamrun.components.team_file import load_registry
 from teamrun.core.clock import SystemClock
 from teamrun.core.main_loop import run_main
@@ -32,6 +34,7 @@ def command(
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
     store_url: StoreUrlOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Replay an ended run from its log, without calls. Status 1 if it differs."""
     if not is_run_id(run_id):
@@ -40,7 +43,11 @@ def command(
         raise UsageError(f"--tenant {tenant[:80]!r} is not the name of a tenant.")
     settings = load_settings(CommonSettings, config=config, data_dir=data_dir, store_url=store_url)
     difference = run_main(_replay(settings, RunRef(tenant, run_id)))
-    typer.echo(difference or "The replay is identical to the log.")
+    if json_:
+        same = difference is None
+        print_json(json.dumps({"run_id": run_id, "identical": same, "difference": difference}))
+    else:
+        result(difference or "The replay is identical to the log.")
     raise typer.Exit(0 if difference is None else 1)
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
-from pydantic import ValidationError
 
-from teamrun.cli.given import in_file, named_team, task_text
+from teamrun.cli.given import checked, in_file, named_team, task_text
 from teamrun.cli.in_process import RunHere, run_here
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ConfigOption, JsonOption
@@ -21,16 +20,13 @@ from teamrun.cli.terminal import ReadLine, at_terminal
 from teamrun.client.building import given
 from teamrun.client.calls.run_options import team_of
 from teamrun.components.building.teams import build_team
-from teamrun.components.reading.problems import pointer
 from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
 from teamrun.core.main_loop import run_main
-from teamrun.errors import DefinitionError, UsageError
-from teamrun.json_types import JsonObject
+from teamrun.errors import DefinitionError
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runs.service.resources import Run
 from teamrun.settings import CommonSettings, load_settings
-from teamrun.validation import misfits
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -78,21 +74,13 @@ def command(
     view = None if json_ else view_on_stdout()
     person = _Person(at_terminal(), yes)
     try:
-        run = run_main(_run(settings.config, _request(body), person, view))
+        run = run_main(_run(settings.config, checked(RunRequest, body), person, view))
     except DefinitionError as error:
         raise in_file(error, team) from error
     if view is not None:
         view.summary(run)
     if run.status != "completed":
         sys.exit(1)
-
-
-def _request(body: JsonObject) -> RunRequest:
-    try:
-        return RunRequest.model_validate(body)
-    except ValidationError as error:
-        first = misfits(error, body)[0]
-        raise UsageError(first.sentence(pointer("", *first.path))) from None
 
 
 class _Person(NamedTuple):

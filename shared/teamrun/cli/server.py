@@ -4,6 +4,7 @@ A command makes a call with a function of `teamrun.client.calls` and sends it he
 prints the answer as the server sent it.
 """
 
+import json
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from teamrun.client.requests import Request
 from teamrun.client.retries import RetryPolicy
 from teamrun.client.sync import Client
 
-__all__ = ["DEFAULT_URL", "POLICY", "connect", "connect_async", "print_value"]
+__all__ = ["DEFAULT_URL", "POLICY", "connect", "connect_async", "print_deleted", "print_value"]
 
 T = TypeVar("T")
 
@@ -58,3 +59,11 @@ def print_value(
     else:
         result(shown(value))
     return value
+
+
+def print_deleted(resource_id: str, *, as_json: bool) -> None:
+    """Print the id of a resource that was deleted, for which the answer has no content."""
+    if as_json:
+        print_json(json.dumps({"id": resource_id, "deleted": True}))
+    else:
+        result(resource_id)

@@ -1,6 +1,9 @@
 """`teamrun version`."""
 
-from teamrun.cli.screen import result
+import json
+
+from teamrun.cli.options import JsonOption
+from teamrun.cli.screen import print_json, result
 from teamrun.version import VERSION
 
 __all__ = ["EXAMPLE", "command"]
@@ -8,6 +11,9 @@ __all__ = ["EXAMPLE", "command"]
 EXAMPLE = "teamrun version"
 
 
-def command() -> None:
+def command(json_: JsonOption = False) -> None:
     """Print the version."""
-    result(VERSION)
+    if json_:
+        print_json(json.dumps({"version": VERSION}))
+    else:
+        result(VERSION)

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.options import ApiKeyOption, UrlOption
-from teamrun.cli.screen import result
-from teamrun.cli.server import DEFAULT_URL, connect
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.server import DEFAULT_URL, connect, print_deleted
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -20,9 +19,10 @@ def command(
     ],
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Delete batches that have ended, with their items and results; print the id of each."""
     with connect(url, api_key) as client:
         for batch_id in batch_ids:
             client.batches.delete(batch_id)
-            result(batch_id)
+            print_deleted(batch_id, as_json=json_)

@@ -2,7 +2,7 @@
 
 from teamrun.cli.batch.following import save
 from teamrun.cli.batch.options import BatchArgument, ForceOption, OutputOption
-from teamrun.cli.options import ApiKeyOption, UrlOption
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.server import DEFAULT_URL, connect
 from teamrun.client.calls import batches
 
@@ -17,7 +17,14 @@ def command(
     force: ForceOption = False,
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Write the lines that were skipped and the items that did not complete, as JSON lines."""
     with connect(url, api_key) as client:
-        save(client, batches.download_errors(batch_id, output or "-"), output, force=force)
+        save(
+            client,
+            batches.download_errors(batch_id, output or "-"),
+            output,
+            force=force,
+            is_quiet=json_,
+        )

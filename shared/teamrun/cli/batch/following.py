@@ -70,8 +70,10 @@ def check_free(output: str | None, *, force: bool) -> None:
         raise UsageError(f"The folder {path.parent} does not exist.")
 
 
-def save(client: Client, call: Download, output: str | None, *, force: bool) -> None:
-    """Write a document of a batch into a file, or to stdout.
+def save(
+    client: Client, call: Download, output: str | None, *, force: bool, is_quiet: bool = False
+) -> None:
+    """Write a document of a batch into a file, whose size is told unless `is_quiet`, or to stdout.
 
     Raises:
         UsageError: The file cannot be written.
@@ -85,4 +87,5 @@ def save(client: Client, call: Download, output: str | None, *, force: bool) -> 
         raise UsageError(f"{output} exists already; replace it with --force.") from error
     except (OSError, ValueError) as error:  # a name may be too long, or have a null character
         raise UsageError(f"{output!r} cannot be written: {error}") from error
-    talk(f"{shlex.quote(str(path))} ({path.stat().st_size} bytes)")
+    if not is_quiet:
+        talk(f"{shlex.quote(str(path))} ({path.stat().st_size} bytes)")

@@ -9,12 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from teamrun.batches.entries import FINAL
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.resources import Batch
 from teamrun.cli.batch.progress import BatchProgress, ended_of, summary
+from teamrun.cli.given import checked
 from teamrun.cli.screen import print_json, talk
 from teamrun.client.building import given
 from teamrun.client.calls.batch_options import FileOptions
@@ -27,7 +26,6 @@ from teamrun.live.memory import MemoryLive
 from teamrun.runtime import Backends, Runtime, compose
 from teamrun.settings import CommonSettings, load_settings
 from teamrun.storage.memory import MemoryStore
-from teamrun.validation import misfits
 
 __all__ = ["run_locally"]
 
@@ -87,7 +85,7 @@ async def _batch(registry: Registry, body: dict[str, Any], path: Path, output: s
         file = await runtime.batches.files.upload(
             _TENANT, _pieces(path), name=path.name, limit=sys.maxsize
         )
-        request = _request({**body, "input_file_id": file.id})
+        request = checked(BatchRequest, {**body, "input_file_id": file.id})
         batch = (await runtime.batches.submit(_TENANT, request)).batch
         try:
             with BatchProgress() as progress:
@@ -99,13 +97,6 @@ async def _batch(registry: Registry, body: dict[str, Any], path: Path, output: s
         return batch
     finally:
         await runtime.shutdown(timedelta())
-
-
-def _request(body: dict[str, Any]) -> BatchRequest:
-    try:
-        return BatchRequest.model_validate(body)
-    except ValidationError as error:
-        raise UsageError(misfits(error, body)[0].sentence("/")) from None
 
 
 async def _followed(runtime: Runtime, batch: Batch, progress: BatchProgress) -> Batch:

@@ -6,7 +6,7 @@ import typer
 
 from teamrun.cli.batch.following import save
 from teamrun.cli.batch.options import BatchArgument, ForceOption, OutputOption
-from teamrun.cli.options import ApiKeyOption, UrlOption
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.server import DEFAULT_URL, connect
 from teamrun.client.calls import batches
 
@@ -29,6 +29,7 @@ def command(
     force: ForceOption = False,
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Write the results in the order of the input, to stdout or into a file.
 
@@ -37,4 +38,4 @@ def command(
     form = None if csv is None else ("csv" if csv else "jsonl")
     with connect(url, api_key) as client:
         call = batches.download_results(batch_id, output or "-", format=form)
-        save(client, call, output, force=force)
+        save(client, call, output, force=force, is_quiet=json_)

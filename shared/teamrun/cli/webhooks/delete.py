@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.options import ApiKeyOption, UrlOption
-from teamrun.cli.screen import result
-from teamrun.cli.server import DEFAULT_URL, connect
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.server import DEFAULT_URL, connect, print_deleted
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -20,9 +19,10 @@ def command(
     ],
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Delete webhooks with their secrets; print the id of each."""
     with connect(url, api_key) as client:
         for webhook_id in webhook_ids:
             client.webhooks.delete(webhook_id)
-            result(webhook_id)
+            print_deleted(webhook_id, as_json=json_)
