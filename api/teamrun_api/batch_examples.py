@@ -107,7 +107,7 @@ BATCH_EXAMPLES: JsonObject = {
         "seconds_left": None,
     },
     "BatchErrorLines": '{"line":7,"code":"invalid_json","detail":"The line is not JSON in UTF-8.",'
-    '"custom_id":null}\n',
+    '"custom_id":null,"last_line":null}\n',
     "BatchEventStream": f"retry: 2000\n\nid: {_ID}-1\nevent: batch.started\ndata: {_LINE}\n\n"
     f'event: end\nid: {_ID}-9\ndata: {{"batch_id":"{_ID}","status":"completed"}}\n\n',
     "BatchEvents": {"data": [_STARTED], "next_cursor": None, "has_more": False},

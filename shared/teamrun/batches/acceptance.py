@@ -196,7 +196,7 @@ def _spec(
         variants=variants,
         total=chunks.count,
         chunks=chunks.firsts,
-        skipped=len(chunks.problems),
+        skipped=chunks.skipped,
         block=_BLOCK,
         max_concurrency=request.max_concurrency,
         limits=request.limits,

@@ -32,11 +32,14 @@ class ItemWriter:
         """The number of items."""
         self.problems: list[JsonObject] = []
         """Why lines of the input are no items."""
+        self.skipped = 0
+        """The number of these lines."""
 
     async def add(self, found: StoredItem | Problem) -> None:
         """Add an item, or the reason why a line is none."""
         if isinstance(found, Problem):
             self.problems.append(found.as_json())
+            self.skipped += found.lines
             return
         line = to_json(found)
         if len(self._lines) == _CHUNK_ITEMS or self._bytes + len(line) > _CHUNK_BYTES:

@@ -27,6 +27,13 @@ class Problem(NamedTuple):
     code: str
     detail: str
     custom_id: str | None = None
+    last_line: int | None = None
+    """The last line that is left out, if a row of a CSV file has several."""
+
+    @property
+    def lines(self) -> int:
+        """The number of lines that are left out."""
+        return 1 if self.last_line is None else self.last_line - self.line + 1
 
     def as_json(self) -> JsonObject:
         """The form in answers and in `invalid.jsonl`."""
@@ -38,6 +45,8 @@ class Numbered(NamedTuple):
 
     line: int
     item: BatchItem
+    last_line: int | None = None
+    """Its last line, if it has several."""
 
 
 Parsed = Numbered | Problem
@@ -88,16 +97,16 @@ class Items:
         return found
 
     def _stored(self, numbered: Numbered) -> StoredItem | Problem:
-        line, item = numbered
+        line, item, last = numbered
         custom_id = item.custom_id or str(self.count + 1)
         digest = hashlib.blake2b(custom_id.encode(), digest_size=16).digest()
         if digest in self._seen:
             detail = f"custom_id {custom_id!r} is used by an earlier item; give each its own."
-            return Problem(line, "duplicate_custom_id", detail, custom_id)
+            return Problem(line, "duplicate_custom_id", detail, custom_id, last)
         try:
             chosen = self._choose(item.overrides)
         except DefinitionError as error:
-            return Problem(line, error.code, error.message, custom_id)
+            return Problem(line, error.code, error.message, custom_id, last)
         self._seen.add(digest)
         return StoredItem.model_construct(
             custom_id=custom_id,
@@ -162,12 +171,19 @@ async def items_of_csv(
 
 
 def _item_of_row(row: Row, template: Template) -> Parsed:
+    line, last = row.number, None if row.last == row.number else row.last
     if row.values is None:
-        return Problem(row.number, "invalid_row", f"{row.fault[0].upper()}{row.fault[1:]}.")
+        end = "" if last is None else f" The row ends in line {last}."
+        detail = f"{row.fault[0].upper()}{row.fault[1:]}.{end}"
+        return Problem(line, "invalid_row", detail, None, last)
     custom_id = row.values.get("custom_id") or None
+    name = custom_id and custom_id[:256]
+    if template.size(row.values) > MAX_LINE_BYTES:
+        detail = f"The task has more than {MAX_LINE_BYTES} characters; shorten it or the template."
+        return Problem(line, "task_too_large", detail, name, last)
     task = {"custom_id": custom_id, "input": template.filled(row.values)}
     try:
-        return Numbered(row.number, BatchItem.model_validate(task))
+        return Numbered(line, BatchItem.model_validate(task), last)
     except ValidationError as error:
         text = misfits(error, task)[0].sentence("`custom_id`")
-        return Problem(row.number, "invalid_item", text, custom_id and custom_id[:256])
+        return Problem(line, "invalid_item", text, name, last)

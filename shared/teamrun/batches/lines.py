@@ -49,7 +49,9 @@ async def numbered_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[Lin
         for start in range(0, len(complete), _TOGETHER):
             yield [*_numbered(complete[start : start + _TOGETHER], number + start + 1)]
         number += len(complete)
-    yield [*_numbered([rest.whole(head)], number + 1)]
+    last = rest.whole(head)
+    if last != b"":  # else the file ends with a line break
+        yield [*_numbered([last], number + 1)]
 
 
 class _Rest:

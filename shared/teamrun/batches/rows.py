@@ -1,4 +1,4 @@
-"""The rows of a CSV file (RFC 4180), and the task that a template makes of a row."""
+"""The rows of a CSV file with a header, and the task that a template makes of a row."""
 
 import csv
 import re
@@ -6,12 +6,18 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from teamrun.batches.lines import MAX_LINE_BYTES, Line, refused_file
+from teamrun.batches.records import Joiner, Record, delimiter_of
 from teamrun.components.reading.problems import did_you_mean, listed
 from teamrun.errors import InvalidItems
 
 __all__ = ["Row", "Template", "rows"]
 
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+_MOST_COLUMNS = 16_384
+"""As in spreadsheets."""
+
+_SHOWN = 80
 
 csv.field_size_limit(MAX_LINE_BYTES)  # the module has this for the process; 128 KiB by default
 
@@ -21,6 +27,8 @@ class Row(NamedTuple):
 
     number: int
     """The number of its first line, from 1."""
+    last: int
+    """The number of its last line."""
     values: dict[str, str] | None
     """By the names of the columns; None if the row is invalid."""
     fault: str = ""
@@ -79,6 +87,12 @@ class Template:
                 )
                 raise InvalidItems(detail, problems=[_template_problem("unknown_column", detail)])
 
+    def size(self, values: Mapping[str, str]) -> int:
+        """The number of characters of the task of a row."""
+        return sum(
+            len(before) + (0 if name is None else len(values[name])) for before, name in self._parts
+        )
+
     def filled(self, values: Mapping[str, str]) -> str:
         """The task of a row."""
         return "".join(
@@ -103,101 +117,97 @@ async def rows(
         InvalidItems: The header is missing or invalid.
     """
     header: Sequence[str] | None = None
-    joiner, delimiter = _Joiner(), ","
+    joiner, delimiter = Joiner(), ","
     async for lines in batches:
-        records = [record for line in lines for record in joiner.add(line)]
+        records = [record for line in lines if (record := joiner.add(line)) is not None]
         if header is None and records:
             first = records.pop(0)
-            delimiter = _delimiter_of(first.data or b"")
+            delimiter = delimiter_of(first.data or b"")
+            joiner.divide_at(delimiter)
             header = _header(first, delimiter)
             check(header)
         if header is not None and records:
             yield [_row(record, header, delimiter) for record in records]
+    last = joiner.rest()
     if header is None:
-        if joiner.rest() is None:
+        if last is None:
             raise refused_file("empty_file", "The file is empty; its first line names the columns.")
-        raise refused_file("invalid_header", "The first line is not complete: a quote is open.")
-    if (last := joiner.rest()) is not None:
-        yield [Row(last.number, None, "a quote is open at the end of the file")]
+        _header(last, delimiter)
+    elif last is not None:
+        yield [_row(last, header, delimiter)]
 
 
-class _Joiner:
-    """Joins the lines of a record: it is complete when it has an even number of quotes."""
-
-    def __init__(self) -> None:
-        self._first = 0
-        self._parts: list[bytes] = []
-        self._is_open = False
-
-    def add(self, line: Line) -> list[Line]:
-        data = line.data
-        if data is not None and not self._is_open and not data.strip():
-            return []
-        if data is None:  # too long; whatever was open ends here
-            number = self._first if self._is_open else line.number
-            self._parts, self._is_open = [], False
-            return [Line(number, None)]
-        self._is_open ^= data.count(b'"') % 2 == 1
-        if not self._parts:
-            self._first = line.number
-        self._parts.append(data)
-        if self._is_open:
-            return []
-        whole, self._parts = b"\n".join(self._parts), []
-        return [Line(self._first, whole)]
-
-    def rest(self) -> Line | None:
-        return Line(self._first, b"\n".join(self._parts)) if self._parts else None
-
-
-def _delimiter_of(header: bytes) -> str:
-    """A comma; if the header has none, a semicolon or a tab, as some spreadsheets write."""
-    found = (mark for mark in (b",", b";", b"\t") if mark in header)
-    return next(found, b",").decode()
-
-
-def _row(record: Line, header: Sequence[str], delimiter: str) -> Row:
+def _row(record: Record, header: Sequence[str], delimiter: str) -> Row:
+    place = record.first, record.last
     try:
         values = _values(record, delimiter)
     except ValueError as error:
-        return Row(record.number, None, str(error))
+        return Row(*place, None, str(error))
     if len(values) != len(header):
         fault = f"the row has {_values_of(len(values))}, but the header has {len(header)}"
-        return Row(record.number, None, fault)
-    return Row(record.number, dict(zip(header, values, strict=True)))
+        return Row(*place, None, fault)
+    return Row(*place, dict(zip(header, values, strict=True)))
 
 
 def _values_of(count: int) -> str:
     return "1 value" if count == 1 else f"{count} values"
 
 
-def _header(record: Line, delimiter: str) -> list[str]:
+def _header(record: Record, delimiter: str) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+        InvalidItems: They are invalid.
+    """
     try:
         names = [name.strip() for name in _values(record, delimiter)]
     except ValueError as error:
         detail = f"In the header, {error}."
-        raise refused_file("invalid_header", detail, line=record.number) from None
+        raise refused_file("invalid_header", detail, line=record.first) from None
+    detail, seen = "", set[str]()
+    if len(names) > _MOST_COLUMNS:
+        detail = f"The header has {len(names)} columns; a file has at most {_MOST_COLUMNS}."
     for name in names:
-        if not name or names.count(name) > 1:
-            detail = f"Two columns are named {name!r}." if name else "A column has no name."
-            raise refused_file("invalid_header", detail, line=record.number)
+        if not name:
+            detail = detail or "A column has no name."
+        elif name in seen:
+            detail = detail or f"Two columns are named {name[:_SHOWN]!r}."
+        seen.add(name)
+    if detail:
+        raise refused_file("invalid_header", detail, line=record.first)
     return names
 
 
-def _values(record: Line, delimiter: str) -> list[str]:
+def _values(record: Record, delimiter: str) -> list[str]:
     """The values of a record.
 
     Raises:
         ValueError: It is invalid; the text says why.
     """
+    if record.is_open:
+        raise ValueError(
+            "a quote is open at the end of the file; close it, or write a quote in a quoted value "
+            "twice"
+        )
     if record.data is None:
-        raise ValueError("the line is too long")
+        raise ValueError(_too_large(record))
     try:
         text = record.data.decode()
     except UnicodeDecodeError:
-        raise ValueError("the line is not UTF-8; save the file as CSV UTF-8") from None
+        raise ValueError("the text is not UTF-8; save the file as CSV UTF-8") from None
     try:
         [values] = csv.reader([text], delimiter=delimiter, strict=True)
     except csv.Error as error:
-        raise ValueError(f"the line is not CSV: {error}") from None
+        raise ValueError(
+            f"the line is not CSV: {error}; write a quote in a quoted value twice"
+        ) from None
     return values
+
+
+def _too_large(record: Record) -> str:
+    if record.first == record.last:
+        return f"the line has more than {MAX_LINE_BYTES} bytes"
+    return (
+        f"the row has more than {MAX_LINE_BYTES} bytes, because a quote that is open at the end of "
+        "this line is not closed earlier; close it, or write a quote in a quoted value twice"
+    )

@@ -2,6 +2,8 @@
 
 import codecs
 import gzip
+import tracemalloc
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,10 +14,11 @@ from tests.support.runs import TENANT
 from teamrun.batches import items as items_module
 from teamrun.batches.chunks import StoredItems
 from teamrun.batches.keys import BatchRef, part_key, upload_marker
-from teamrun.batches.lines import MAX_LINE_BYTES
+from teamrun.batches.lines import MAX_LINE_BYTES, Line
 from teamrun.batches.log import BatchLog
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.resources import Batch
+from teamrun.batches.rows import rows
 from teamrun.core.ids import derived_id
 from teamrun.errors import FileNotFound, FileTooLarge, InvalidItems, UsageError
 
@@ -62,6 +65,36 @@ GOOD = [
         "CSV of a spreadsheet", b"\xef\xbb\xbfid;input\r\n1;x\r\n\r\n", [("1", "x")], name="t.csv"
     ),
     Good("tabs", b"id\tinput\n1\tx\n", [("1", "x")], name="t.csv"),
+    Good(
+        "a quote inside a value",
+        b'input\n5" disk\nx "y" z\n',
+        [("1", '5" disk'), ("2", 'x "y" z')],
+        "t.csv",
+    ),
+    Good("a quoted header", b'"a, b";input\n1;x\n', [("1", "x")], name="t.csv"),
+    Good("a header of two lines", b'"a\nb";input\r\n1;x\r\n', [("1", "x")], name="t.csv"),
+    Good(
+        "quotes in quotes", b'input,b\n"""",""\n"","a\n"""\n', [("1", '"'), ("2", "")], name="t.csv"
+    ),
+    Good(
+        "braces",
+        b"a,b c\n1,2\n",
+        [("1", "{1} {a} 2")],
+        name="t.csv",
+        template="{{{a}}} {{a}} {b c}",
+    ),
+    Good(
+        "a CSV megabyte", b"input\n" + b"\xc3\xa9" * 524_288, [("1", "é" * 524_288)], name="t.csv"
+    ),
+    Good(
+        "CSV unicode",
+        "custom_id,input\nключ,日本 🚀\n".encode(),
+        [("ключ", "日本 🚀")],
+        name="t.csv",
+    ),
+    Good("CSV without a last line break", b"input\nx\ny", [("1", "x"), ("2", "y")], name="t.csv"),
+    Good("empty CSV lines", b"\n\r\ninput\n\n x \n \t\n", [("1", " x ")], name="t.csv"),
+    Good("empty CSV values", b"a,input\n,\n", [("1", "")], name="t.csv"),
     Good("large CSV value", b"input\n" + b"x" * 200_000, [("1", "x" * 200_000)], name="t.csv"),
 ]
 
@@ -129,6 +162,59 @@ BAD = [
     Bad("two columns of a name", b"a,a\nx,y\n", [(1, "invalid_header")], name="t.csv"),
     Bad("column without a name", b"input,\nx,y\n", [(1, "invalid_header")], name="t.csv"),
     Bad("open quote in the header", b'"input\n', [(1, "invalid_header")], name="t.csv"),
+    Bad("a value too many", b"input,b\nx,y\nz,1,2\n", [(3, "invalid_row")], name="t.csv"),
+    Bad(
+        "too many columns",
+        b",".join(b"c%d" % n for n in range(16_385)),
+        [(1, "invalid_header")],
+        name="t.csv",
+    ),
+    Bad("CSV with a byte order mark alone", codecs.BOM_UTF8, [(1, "empty_file")], name="t.csv"),
+    Bad("only blank CSV lines", b"\n \r\n", [(1, "empty_file")], name="t.csv"),
+    Bad("CSV gzip", gzip.compress(b"input\nx\n"), [(1, "compressed_file")], name="t.csv"),
+    Bad("CSV UTF-16", "input\nx\n".encode("utf-16"), [(1, "wrong_encoding")], name="t.csv"),
+    Bad(
+        "CSV UTF-16 without a mark",
+        "input\nx\n".encode("utf-16-be"),
+        [(1, "wrong_encoding")],
+        name="t.csv",
+    ),
+    Bad(
+        "CSV duplicates",
+        b'custom_id,input\na,x\nb,y\na,"z\nz"\n',
+        [(4, "duplicate_custom_id")],
+        name="t.csv",
+    ),
+    Bad(
+        "CSV name that is too long",
+        b"custom_id,input\n" + b"n" * 257 + b",x\n",
+        [(2, "invalid_item")],
+        name="t.csv",
+    ),
+    Bad(
+        "a large line",
+        b"input\nx\n" + b"y" * MAX_LINE_BYTES + b"z\nx\n",
+        [(3, "invalid_row")],
+        name="t.csv",
+    ),
+    Bad("text after a quote", b'input\nx\n"y"z\nx\n', [(3, "invalid_row")], name="t.csv"),
+    Bad("a truncated last row", b"input,b\nx,y\nx", [(3, "invalid_row")], name="t.csv"),
+    Bad(
+        "empty column name in a template",
+        b"a\nx\n",
+        [(1, "unknown_column")],
+        name="t.csv",
+        template="{}",
+    ),
+    Bad("closing brace", b"a\nx\n", [(1, "unpaired_brace")], name="t.csv", template="{a}}"),
+    Bad("a brace in a brace", b"a\nx\n", [(1, "unpaired_brace")], name="t.csv", template="{a{a}"),
+    Bad(
+        "a template that repeats a large value",
+        b"input\n" + b"x" * 2_000_000 + b"\n",
+        [(2, "task_too_large")],
+        name="t.csv",
+        template="{input}" * 9_000,
+    ),
     Bad("values", b"input,b\nx,y\nz\n", [(3, "invalid_row")], name="t.csv"),
     Bad("open quote", b'input\nx\n"y\nz\n', [(3, "invalid_row")], name="t.csv"),
     Bad("Latin-1", b"input\nx\n\xe9\n", [(3, "invalid_row")], name="t.csv"),
@@ -163,6 +249,92 @@ async def test_invalid_lines_are_left_out_and_kept_as_errors() -> None:
         (2, "invalid_json", None),
         (3, "invalid_item", "b"),
     ]
+
+
+@dataclass(frozen=True)
+class Left:
+    id: str
+    data: bytes
+    tasks: list[str]
+    left_out: list[tuple[int, int | None, str]]
+    skipped: int
+
+
+LARGE = b"n" * 1_000_000
+
+LEFT_OUT = [
+    Left(
+        "a quote that is never closed",
+        b'input,b\na,1\n"b,1\nc,1\nd,1\n',
+        ["a"],
+        [(3, 5, "invalid_row")],
+        3,
+    ),
+    Left(
+        "a quote that is closed after the largest row",
+        b'input,b\na,1\n"b,1\n' + b",1\n".join([LARGE] * 5) + b',1\nx"y,1\nz,1\n',
+        ["a", "z"],
+        [(3, 9, "invalid_row")],
+        7,
+    ),
+    Left(
+        "a quote that is closed by another one",
+        b'input,b\na,1\n"b,1\nc,1\n"d",1\ne,1\n',
+        ["a", "e"],
+        [(3, 5, "invalid_row")],
+        3,
+    ),
+    Left(
+        "a row of two lines without all values",
+        b'input,b\na,1\n"b\nb"\ne,1\n',
+        ["a", "e"],
+        [(3, 4, "invalid_row")],
+        2,
+    ),
+    Left(
+        "a line that is too long, in quotes",
+        b'input,b\na,1\n"b\n' + LARGE * 5 + b"\nc,1\nd,1\n",
+        ["a", "c", "d"],
+        [(3, 4, "invalid_row")],
+        2,
+    ),
+    Left(
+        "duplicates of two lines",
+        b'custom_id,input\n1,a\n1,"b\nb"\n2,c\n',
+        ["a", "c"],
+        [(3, 4, "duplicate_custom_id")],
+        2,
+    ),
+]
+
+
+@pytest.mark.parametrize("case", LEFT_OUT, ids=lambda case: case.id)
+async def test_rows_that_are_left_out_are_named_by_their_lines(case: Left) -> None:
+    batches = Batches()
+
+    batch = await batches.submit_file(case.data, name="t.csv", on_invalid="skip")
+
+    assert [task for _, task in await inputs(batches, batch)] == case.tasks
+    errors = await batches.errors(batch)
+    assert [(e["line"], e["last_line"], e["code"]) for e in errors] == case.left_out
+    assert batch.skipped == case.skipped
+
+
+async def test_a_stray_quote_costs_no_memory() -> None:
+    async def lines() -> AsyncIterator[list[Line]]:
+        yield [Line(1, b"input,b"), Line(2, b'"a,1')]
+        for number in range(3, 300):
+            yield [Line(number, b"x" * 1_000_000)]
+
+    tracemalloc.start()
+    try:
+        found = [row async for batch in rows(lines(), lambda _: None) for row in batch]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert [(row.number, row.last, row.values) for row in found] == [(2, 299, None)]
+    assert peak < 4 * MAX_LINE_BYTES
 
 
 async def test_too_many_items_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
