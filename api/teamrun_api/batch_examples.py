@@ -98,6 +98,21 @@ _LINE = (
     f'"batch_id":"{_ID}","data":{{"total":500,"skipped":0}}}}'
 )
 
+_DELIVERIES: JsonObject = {
+    "data": [
+        {
+            "event_id": f"{_ID}-31",
+            "event_type": "batch.completed",
+            "webhook_id": "own",
+            "status": "pending",
+            "tries": [],
+            "next_try_at": "2026-03-31T08:30:04.110000Z",
+        }
+    ],
+    "next_cursor": None,
+    "has_more": False,
+}
+
 BATCH_EXAMPLES: JsonObject = {
     "BatchAccepted": _ACCEPTED,
     "BatchCancelling": {
@@ -118,6 +133,7 @@ BATCH_EXAMPLES: JsonObject = {
     "BatchResultTable": "custom_id,status,output,error_code,error,input_tokens,output_tokens,"
     f'cost_usd,run_id\r\nmarch,completed,"{_TEXT}",,,812,140,,run_01jd8v3m7q\r\n',
     "BatchRetried": {**_RUNNING, "round": 2},
+    "BatchDeliveries": _DELIVERIES,
     "BatchRunning": _RUNNING,
     "Batches": {"data": [_RUNNING], "next_cursor": None, "has_more": False},
     "File.uploaded": _FILE,

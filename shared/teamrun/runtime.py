@@ -153,7 +153,6 @@ class Runtime:
 
         return WebhookService(
             store=self.store,
-            live=self.live,
             secrets=self.webhooks.secrets,
             endpoints=self.webhooks.endpoints,
             sources=self.webhooks.sources,

@@ -1,13 +1,16 @@
 """Runs with webhooks in process: a cluster, the parts that deliver, and receivers of the test."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+from tests.support.batches import Batches
 from tests.support.runs import TENANT, Cluster, ShiftedClock, solo
 
-from teamrun.batches.hooks import BatchSource
+from teamrun.batches.hooks import BatchSource, pre_commit
+from teamrun.batches.webhooks import BatchWebhooks
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.json_types import JsonObject
@@ -25,7 +28,7 @@ from teamrun.webhooks.service import WebhookService
 from teamrun.webhooks.target import Target
 from teamrun.webhooks.targets import Targets
 
-__all__ = ["URL", "Office", "PlannedSender", "service_of", "webhook_service"]
+__all__ = ["URL", "Office", "PlannedSender", "batches_of", "service_of", "webhook_service"]
 
 URL = "https://receiver.example/hook"
 
@@ -41,6 +44,7 @@ def webhook_service(store: ObjectStore, destinations: Destinations | None = None
         owner="api",
         interval=timedelta(seconds=5),
         clock=SystemClock(),
+        further={"bat_": BatchSource(store, SystemClock())},
     )
     return service_of(parts, store, SystemClock())
 
@@ -49,7 +53,6 @@ def service_of(parts: WebhookParts, store: ObjectStore, clock: SystemClock) -> W
     """The service over the parts of a process."""
     return WebhookService(
         store=store,
-        live=MemoryLive(),
         secrets=parts.secrets,
         endpoints=parts.endpoints,
         sources=parts.sources,
@@ -74,12 +77,16 @@ class PlannedSender:
         self.decide: Callable[[JsonObject], int | str] = decide or (lambda _: 204)
         self.after: timedelta | None = None
         """The pause that the receiver asks for when it refuses."""
+        self.before: Callable[[], Awaitable[None]] | None = None
+        """Called before each try."""
         self.tries: list[JsonObject] = []
         """The event of each try."""
         self.delivered: list[str] = []
         """The ids of the events that were accepted."""
 
     async def send(self, event: JsonObject, target: Target) -> Sent:
+        if self.before is not None:
+            await self.before()
         self.tries.append(event)
         await asyncio.sleep(0)
         outcome = self.decide(event)
@@ -208,3 +215,16 @@ class Office:
         while self.clock.now() < end:
             self.clock.shift += step
             await self.sweep()
+
+
+def batches_of(office: Office) -> Batches:
+    """Batches whose events that process delivers."""
+    return Batches(
+        {"a": ["DONE"] * 50},
+        store=office.store,
+        clock=office.clock,
+        webhooks=BatchWebhooks(
+            changed_at=office.parts.endpoints.changed_at,
+            pre_commit=partial(pre_commit, office.parts.outbox),
+        ),
+    )

@@ -1,5 +1,6 @@
 """The events of batches for webhooks: what is stored before an entry, and reading them back."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from pydantic_core import from_json, to_json
@@ -60,15 +61,15 @@ class BatchSource:
         assert isinstance(accepted, Accepted), "a log starts with `accepted`"
         return _logged(ref, entries[-1], accepted.spec.webhook)
 
-    async def entry_of(self, ref: RunRef, seq: int) -> int | None:
-        """The number of the entry with an event; None if there is none."""
-        state = await self._log(BatchRef(*ref)).state()
+    async def history(self, ref: RunRef) -> Sequence[Logged] | None:
+        """All entries with such events; None if the batch does not exist, or was deleted."""
+        batch = BatchRef(*ref)
+        state = await self._log(batch).state()
         if state is None:
             return None
-        entries = await self._log(BatchRef(*ref)).entries(state.eventful)
-        return next(
-            (each.n for each in entries if each.seq <= seq < each.seq + len(each.events)), None
-        )
+        entries = await self._log(batch).entries(state.eventful)
+        found = (_logged(batch, entry, state.spec.webhook) for entry in entries)
+        return [each for each in found if each.events]
 
     def _log(self, ref: BatchRef) -> BatchLog:
         return BatchLog(self._store, ref, writer="webhooks", clock=self._clock)
@@ -81,6 +82,7 @@ def _folder(ref: BatchRef) -> str:
 def _logged(ref: BatchRef, entry: BatchEntry, webhook: RunWebhook | None) -> Logged:
     at = from_json(to_json(entry.at))
     return Logged(
+        n=entry.n,
         at=entry.at,
         folder=_folder(ref),
         webhook=webhook,

@@ -160,7 +160,9 @@ class AsyncWebhooks(Group):
     run_secret = bind(webhooks.run_secret)
     rotate_run_secret = bind(webhooks.rotate_run_secret)
     run_deliveries = bind(webhooks.run_deliveries)
+    batch_deliveries = bind(webhooks.batch_deliveries)
     redeliver_to_run = bind(webhooks.redeliver_to_run)
+    redeliver_to_batch = bind(webhooks.redeliver_to_batch)
 
 
 class AsyncServer(Group):

@@ -24,6 +24,7 @@ from teamrun.runs.log.keys import HOOKS, due_time
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.delivering import Delivering
 from teamrun.webhooks.jobs import Hold, Job, job_of_marker, next_hold, time_of_marker
+from teamrun.webhooks.listing import Listing
 from teamrun.webhooks.outbox import HOLD
 from teamrun.webhooks.sender import TIMEOUT
 from teamrun.webhooks.sources import Gone, Logged, Source, source_of
@@ -55,6 +56,7 @@ class Deliverer:
         store: Where the markers are.
         leases: Let one process sweep at a time, if it is reachable; this only saves requests.
         delivering: Makes the deliveries of a job.
+        listing: Lists the deliveries of an entry that this process has written.
         sources: The logs that events come from, by the prefixes of their ids.
         clock: The clock.
         owner: The name of this process.
@@ -70,6 +72,7 @@ class Deliverer:
         store: ObjectStore,
         leases: Leases,
         delivering: Delivering,
+        listing: Listing,
         sources: Mapping[str, Source],
         clock: Clock,
         owner: str,
@@ -81,6 +84,7 @@ class Deliverer:
         self._store = store
         self._leases = leases
         self._delivering = delivering
+        self._listing = listing
         self._sources = sources
         self._clock = clock
         self._owner = owner
@@ -190,16 +194,21 @@ class Deliverer:
         return task
 
     async def _first(self, job: Job, found: Logged, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait([before])
-        async with self._contained(job, None), self._placed(job):
-            await self._execute(job, found, is_new=True)
+        async with self._contained(job, None):
+            listed = await self._listing.add(job.ref, found)
+            if before is not None:
+                await asyncio.wait([before])
+            async with self._placed(job):
+                await self._execute(job, found, is_new=True, listed=listed)
 
-    async def _execute(self, job: Job, found: Logged, *, is_new: bool) -> None:
+    async def _execute(
+        self, job: Job, found: Logged, *, is_new: bool, listed: frozenset[str] = frozenset()
+    ) -> None:
         """Execute a job from before its first hold, unless that is nearly over."""
         until = found.at + self._hold
         if self._clock.now() < until - self._hold / 2:
-            await self._finish(job, found, [job.marker(until)], until, is_new=is_new)
+            markers = [job.marker(until)]
+            await self._finish(job, found, markers, until, is_new=is_new, listed=listed)
 
     async def _take(self, job: Job, key: str, due: datetime) -> None:
         """Execute a job that a sweep has found."""
@@ -231,11 +240,18 @@ class Deliverer:
         return None if source is None else await source.read(job)
 
     async def _finish(
-        self, job: Job, found: Logged, markers: list[str], until: datetime, *, is_new: bool
+        self,
+        job: Job,
+        found: Logged,
+        markers: list[str],
+        until: datetime,
+        *,
+        is_new: bool,
+        listed: frozenset[str] = frozenset(),
     ) -> None:
         """Deliver, and replace the markers by that of the next try, if there is one."""
         latest = until - min(_MARGIN, self._hold / 2)
-        at = await self._delivering.deliver(job, found, latest=latest, is_new=is_new)
+        at = await self._delivering.deliver(job, found, latest=latest, is_new=is_new, listed=listed)
         if at is not None:
             next_marker = job.marker(at)
             await self._store.put_new(next_marker, b"")

@@ -65,7 +65,13 @@ class Delivering:
         self._tries: Counter[str] = Counter()
 
     async def deliver(
-        self, job: Job, found: Logged, *, latest: datetime, is_new: bool
+        self,
+        job: Job,
+        found: Logged,
+        *,
+        latest: datetime,
+        is_new: bool,
+        listed: frozenset[str] = frozenset(),
     ) -> datetime | None:
         """Make each try that is due; returns when the job is due again, None if it is over.
 
@@ -76,6 +82,7 @@ class Delivering:
             found: The events.
             latest: When the last request may start, as another process may take the job soon.
             is_new: Nothing has been recorded about the job yet.
+            listed: The markers that `Listing.add` has put for the job.
 
         Raises:
             StorageError: Storage does not respond, so some outcome may not be recorded.
@@ -90,7 +97,7 @@ class Delivering:
         targets = await self._targets.of(job.ref.tenant, found.webhook, after=after)
         records = {record.delivery: record for record in stored}
         times = await asyncio.gather(
-            *(self._to_target(target, found, records, latest) for target in targets)
+            *(self._to_target(target, found, records, latest, listed) for target in targets)
         )
         return min((time for time in times if time is not None), default=None)
 
@@ -102,7 +109,12 @@ class Delivering:
             yield sample(name, count, {"outcome": outcome})
 
     async def _to_target(
-        self, target: Target, found: Logged, records: dict[Delivery, Record], latest: datetime
+        self,
+        target: Target,
+        found: Logged,
+        records: dict[Delivery, Record],
+        latest: datetime,
+        listed: frozenset[str],
     ) -> datetime | None:
         times: list[datetime] = []
         for event in found.events:
@@ -114,7 +126,8 @@ class Delivering:
             if target.id != OWN and not record.is_known:
                 ref = RunRef(target.tenant, event["id"].rpartition("-")[0])
                 key = index_key(ref, target.id, at=found.at, seq=event["seq"])
-                await self._store.put_new(key, b"")
+                if key not in listed:
+                    await self._store.put_new(key, b"")
             if target.is_disabled:
                 await self._settle(event, record, "skipped")
             elif (at := await self._due_in(event, target, record, latest)) is not None:

@@ -14,13 +14,13 @@ from teamrun.runs.log.keys import delivery_index, list_place
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.index import Place, index_key, key_after, place_of
 from teamrun.webhooks.jobs import Job
-from teamrun.webhooks.public import public_record
+from teamrun.webhooks.public import public_due, public_record
 from teamrun.webhooks.records import Delivery, Record, read_records
 from teamrun.webhooks.resources import Deliveries, DeliveryResource, DeliveryStatus, Redelivered
 from teamrun.webhooks.sources import Logged, Source, source_of
 from teamrun.webhooks.target import OWN
 
-__all__ = ["DeliveryLog"]
+__all__ = ["DeliveryLog", "event_of"]
 
 _SCANNED = 1_000
 """How many deliveries one request looks at."""
@@ -33,7 +33,6 @@ class _Found(NamedTuple):
 
 
 class _Event(NamedTuple):
-    job: Job
     logged: Logged
     event: JsonObject
 
@@ -90,9 +89,9 @@ class DeliveryLog:
         if found is None or (webhook_id == OWN and found.logged.webhook is None):
             raise _not_found(ref, seq)
         record = await self._record(found.logged.folder, seq, webhook_id)
-        await self._begin(found.job, record, at=found.logged.at)
+        await self._begin(Job(ref, found.logged.n), record, at=found.logged.at)
         shown = public_record(record, ref.run_id)
-        return shown or _not_begun(found.event, webhook_id, next_try_at=self._clock.now())
+        return shown or public_due(found.event, record, found.logged.at)
 
     async def redeliver_since(
         self, tenant: str, webhook_id: str, since: datetime, *, every: bool, after: str | None
@@ -155,21 +154,18 @@ class DeliveryLog:
             return shown
         with contextlib.suppress(UnreadableEntry):  # one damaged log must not hide the others
             if (found := await self._event(place.ref, place.seq)) is not None:
-                return _not_begun(found.event, webhook_id)
+                return public_due(found.event, record, found.logged.at)
         return None
 
     async def _event(self, ref: RunRef, seq: int) -> _Event | None:
         """The event with that number; None if webhooks receive none with it."""
         source = source_of(self._sources, ref.run_id)
-        n = None if source is None else await source.entry_of(ref, seq)
-        if source is None or n is None:
-            return None
-        job = Job(ref, n)
-        found = await source.read(job)
-        if not isinstance(found, Logged):
-            return None
-        event = next((each for each in found.events if each["seq"] == seq), None)
-        return None if event is None else _Event(job, found, event)
+        history = None if source is None else await source.history(ref)
+        for logged in history or ():
+            for event in logged.events:
+                if event["seq"] == seq:
+                    return _Event(logged, event)
+        return None
 
     async def _has_more(self, tenant: str, webhook_id: str, name: str) -> bool:
         after = key_after(tenant, webhook_id, name)
@@ -192,24 +188,24 @@ class DeliveryLog:
         if webhook_id != OWN:
             await self._store.put_new(index_key(job.ref, webhook_id, at=at, seq=seq), b"")
         if record.settled is not None or record.tries or not record.is_known:
-            await record.begin_again(self._store)
+            await record.begin_again(self._store, self._clock.now())
         await self._store.put_new(job.marker(self._clock.now()), b"")
-
-
-def _not_begun(
-    event: JsonObject, webhook_id: str, *, next_try_at: datetime | None = None
-) -> DeliveryResource:
-    return DeliveryResource(
-        event_id=event["id"],
-        event_type=event["type"],
-        webhook_id=webhook_id,
-        status="pending",
-        tries=[],
-        next_try_at=next_try_at,
-    )
 
 
 def _not_found(ref: RunRef, seq: int) -> DeliveryNotFound:
     return DeliveryNotFound(
         f"There is no event {ref.run_id}-{seq} that webhooks can receive.", run_id=ref.run_id
     )
+
+
+def event_of(tenant: str, event_id: str) -> tuple[RunRef, int]:
+    """The log and the number of an event.
+
+    Raises:
+        DeliveryNotFound: The id is not one of an event.
+    """
+    log_id, dash, seq = event_id.rpartition("-")
+    is_event = dash and log_id and seq.isascii() and seq.isdigit() and len(seq) < 10
+    if not is_event or not log_id.replace("_", "").isalnum():
+        raise DeliveryNotFound(f"{event_id[:80]!r} is not the id of an event.")
+    return RunRef(tenant, log_id), int(seq)

@@ -1,5 +1,7 @@
 """The events of registered webhooks themselves: one was disabled."""
 
+from collections.abc import Sequence
+
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
@@ -11,7 +13,7 @@ from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.endpoint import Endpoint
 from teamrun.webhooks.jobs import Job
 from teamrun.webhooks.sources import GONE, Gone, Logged
-from teamrun.webhooks.versions import version_key
+from teamrun.webhooks.versions import newest_keys, version_key
 
 __all__ = ["EndpointSource"]
 
@@ -42,16 +44,21 @@ class EndpointSource:
         if endpoint.is_deleted:
             return GONE
         return Logged(
+            n=job.n,
             at=endpoint.updated_at,
             folder=self.folder(job.ref),
             webhook=None,
             events=_events(job, endpoint),
         )
 
-    async def entry_of(self, ref: RunRef, seq: int) -> int | None:
-        """The version with an event: it has the same number."""
-        key = version_key(webhook_folder(ref.tenant, ref.run_id), seq)
-        return None if await self._store.get_many([key]) == [None] else seq
+    async def history(self, ref: RunRef) -> Sequence[Logged] | None:
+        """All versions with an event; None if the endpoint is deleted."""
+        folder = webhook_folder(ref.tenant, ref.run_id)
+        newest = newest_keys(await self._store.list(folder)).get(folder, 0)
+        found = [await self.read(Job(ref, n)) for n in range(1, newest + 1)]
+        if not found or isinstance(found[-1], Gone):
+            return None
+        return [each for each in found if isinstance(each, Logged) and each.events]
 
 
 def _events(job: Job, endpoint: Endpoint) -> list[JsonObject]:

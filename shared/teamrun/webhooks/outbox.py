@@ -1,6 +1,7 @@
 """Makes jobs of the entries that a process writes."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,13 +11,14 @@ from typing import Protocol
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.queues import Queue
-from teamrun.errors import DeliveryError
+from teamrun.errors import DeliveryError, StorageError
 from teamrun.runs.log.entries import Entry
 from teamrun.runs.log.log import Prepare
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.webhook import EVENT_TYPES
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.jobs import Job
+from teamrun.webhooks.listing import Listing
 from teamrun.webhooks.sources import Logged, logged
 from teamrun.webhooks.targets import Targets, Wish
 
@@ -99,13 +101,14 @@ class Hints:
     A message that is lost is made up for by a sweep.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, listing: Listing) -> None:
         self._dispatcher = dispatcher
+        self._listing = listing
         self._sending: set[asyncio.Task[None]] = set()
 
     def start(self, job: Job, found: Logged) -> None:
-        """Send a message in the background."""
-        task = asyncio.get_running_loop().create_task(self._send(job))
+        """Send a message in the background, and list the deliveries that it is about."""
+        task = asyncio.get_running_loop().create_task(self._send(job, found))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
@@ -114,7 +117,14 @@ class Hints:
         if self._sending:
             await asyncio.wait(self._sending)
 
-    async def _send(self, job: Job) -> None:
+    async def _send(self, job: Job, found: Logged) -> None:
+        await asyncio.gather(self._hint(job), self._list(job, found))
+
+    async def _list(self, job: Job, found: Logged) -> None:
+        with contextlib.suppress(StorageError):  # the process that delivers lists them, too
+            await self._listing.add(job.ref, found)
+
+    async def _hint(self, job: Job) -> None:
         try:
             await self._dispatcher.send([job.as_ref()], queue=Queue.HOOKS)
         except DeliveryError as error:

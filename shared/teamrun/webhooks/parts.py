@@ -13,6 +13,7 @@ from teamrun.webhooks.deliverer import Deliverer
 from teamrun.webhooks.delivering import Delivering
 from teamrun.webhooks.endpoint_source import EndpointSource
 from teamrun.webhooks.endpoints import Endpoints
+from teamrun.webhooks.listing import Listing
 from teamrun.webhooks.outbox import HOLD, Hints, Outbox
 from teamrun.webhooks.run_secrets import Secrets
 from teamrun.webhooks.sender import GuardedSender, Sender
@@ -92,7 +93,7 @@ def compose_webhooks(
         further: Logs of other features, by the prefixes of their ids.
     """
     secrets, endpoints = Secrets(store, clock), Endpoints(store, clock)
-    targets = Targets(secrets, endpoints, clock)
+    targets, listing = Targets(secrets, endpoints, clock), Listing(store, endpoints, clock)
     sources: dict[str, Source] = {
         "run_": RunSource(store, clock),
         "whe_": EndpointSource(store),
@@ -101,7 +102,7 @@ def compose_webhooks(
     sender = sender or GuardedSender(destinations, clock=clock)
     if not delivers:
         assert dispatcher is not None, "a process without a queue delivers itself"
-        hints, delivery = Hints(dispatcher), None
+        hints, delivery = Hints(dispatcher, listing), None
         start = hints.start
     else:
         delivering = Delivering(store=store, targets=targets, sender=sender, clock=clock)
@@ -109,6 +110,7 @@ def compose_webhooks(
             store=store,
             leases=live,
             delivering=delivering,
+            listing=listing,
             sources=sources,
             clock=clock,
             owner=owner,

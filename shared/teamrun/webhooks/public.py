@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
+from teamrun.json_types import JsonObject
 from teamrun.webhooks.endpoints import Stored
 from teamrun.webhooks.records import Record
 from teamrun.webhooks.resources import DeliveryResource, NewWebhook, Webhook, WebhookSecret
 from teamrun.webhooks.secret import Secret
 
-__all__ = ["public_endpoint", "public_record", "public_secret", "with_secret"]
+__all__ = ["public_due", "public_endpoint", "public_record", "public_secret", "with_secret"]
 
 
 def public_secret(secret: Secret, now: datetime) -> WebhookSecret:
@@ -45,7 +46,7 @@ def with_secret(stored: Stored, now: datetime) -> NewWebhook:
 
 
 def public_record(record: Record, log_id: str) -> DeliveryResource | None:
-    """A delivery as clients see it; None before its first try."""
+    """A delivery as clients see it; None before the first try of its round."""
     settled, tries = record.settled, list(record.tries)
     if settled is not None and settled.last is not None:
         tries.append(settled.last)
@@ -58,4 +59,22 @@ def public_record(record: Record, log_id: str) -> DeliveryResource | None:
         status="pending" if settled is None else settled.outcome,
         tries=tries,
         next_try_at=tries[-1].next_at if settled is None else None,
+    )
+
+
+def public_due(event: JsonObject, record: Record, at: datetime) -> DeliveryResource:
+    """A delivery that waits for the first try of its round.
+
+    Args:
+        event: The event.
+        record: What is known about the delivery.
+        at: The time of the event: since then it is due, unless a client has asked for it later.
+    """
+    return DeliveryResource(
+        event_id=event["id"],
+        event_type=event["type"],
+        webhook_id=record.delivery.target,
+        status="pending",
+        tries=[],
+        next_try_at=record.begun_at or at,
     )

@@ -2,7 +2,7 @@
 
     hook/{seq:08d}/{target}/{round:03d}.try-{k:02d}    a failed try
     hook/{seq:08d}/{target}/{round:03d}.settled        the delivery is over, with its last try
-    hook/{seq:08d}/{target}/{round:03d}.begun          a redelivery was requested; rounds from 1
+    hook/{seq:08d}/{target}/{round:03d}.begun          when a redelivery was requested; from 1
 
 An event is due for a target while the newest round has no `settled`. All objects are written once,
 after what they report: a crash in between repeats the request, and loses none.
@@ -18,7 +18,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.resources import Try
 
-__all__ = ["Delivery", "Outcome", "Record", "Settled", "read_all_records", "read_records"]
+__all__ = [
+    "Delivery",
+    "Outcome",
+    "Record",
+    "Settled",
+    "delivery_of",
+    "keys_of_records",
+    "read_all_records",
+    "read_keys",
+    "read_records",
+]
 
 Outcome = Literal["delivered", "failed", "skipped"]
 """`failed`: all tries failed, or the receiver answered 410. `skipped`: the endpoint was disabled
@@ -36,6 +46,14 @@ class Settled(BaseModel):
     at: datetime
     last: Try | None = None
     """The last try; null if there was none."""
+
+
+class Begun(BaseModel):
+    """The beginning of a further round."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +77,8 @@ class Record:
 
     delivery: Delivery
     round: int = 0
+    begun_at: datetime | None = None
+    """When a client asked for the round; None for the first one."""
     tries: list[Try] = field(default_factory=list[Try])
     """The failed tries of the round."""
     settled: Settled | None = None
@@ -96,7 +116,7 @@ class Record:
         key = f"{self.delivery.place}{self.round:03d}.settled"
         await store.put_new(key, settled.model_dump_json().encode())
 
-    async def begin_again(self, store: ObjectStore) -> None:
+    async def begin_again(self, store: ObjectStore, at: datetime) -> None:
         """Start the next round; two requests for it start the same one.
 
         Raises:
@@ -104,8 +124,9 @@ class Record:
         """
         self.round += 1
         self.is_known = True
-        self.tries, self.settled = [], None
-        await store.put_new(f"{self.delivery.place}{self.round:03d}.begun", b"")
+        self.begun_at, self.tries, self.settled = at, [], None
+        key = f"{self.delivery.place}{self.round:03d}.begun"
+        await store.put_new(key, Begun(at=at).model_dump_json().encode())
 
     def add(self, name: str, data: bytes) -> None:
         """Add what an object of the record contains; they come in the order of their names.
@@ -116,8 +137,10 @@ class Record:
         self.is_known = True
         number, _, what = name.partition(".")
         if int(number) > self.round:
-            self.round, self.tries, self.settled = int(number), [], None
-        if what == "settled":
+            self.round, self.begun_at, self.tries, self.settled = int(number), None, [], None
+        if what == "begun" and data:  # earlier releases wrote no time
+            self.begun_at = Begun.model_validate_json(data).at
+        elif what == "settled":
             self.settled = Settled.model_validate_json(data)
         elif what.startswith("try-"):
             self.tries.append(Try.model_validate_json(data))
@@ -131,8 +154,8 @@ async def read_records(store: ObjectStore, folder: str, seqs: Iterable[int]) -> 
     """
     keys: list[str] = []
     for seq in seqs:
-        keys += await _all(store, f"{folder}{seq:08d}/")
-    return _records(folder, keys, await store.get_many(keys) if keys else [])
+        keys += await keys_of_records(store, f"{folder}{seq:08d}/")
+    return await read_keys(store, folder, keys)
 
 
 async def read_all_records(store: ObjectStore, folder: str) -> list[Record]:
@@ -141,11 +164,24 @@ async def read_all_records(store: ObjectStore, folder: str) -> list[Record]:
     Raises:
         Unavailable: Storage does not respond.
     """
-    keys = await _all(store, folder)
+    return await read_keys(store, folder, await keys_of_records(store, folder))
+
+
+async def read_keys(store: ObjectStore, folder: str, keys: list[str]) -> list[Record]:
+    """The records that consist of these objects, in their order.
+
+    Raises:
+        Unavailable: Storage does not respond.
+    """
     return _records(folder, keys, await store.get_many(keys) if keys else [])
 
 
-async def _all(store: ObjectStore, folder: str) -> list[str]:
+async def keys_of_records(store: ObjectStore, folder: str) -> list[str]:
+    """The keys of all objects under a folder of records, in their order.
+
+    Raises:
+        Unavailable: Storage does not respond.
+    """
     keys: list[str] = []
     while page := await store.list(folder, after=keys[-1] if keys else ""):
         keys += page
@@ -154,14 +190,19 @@ async def _all(store: ObjectStore, folder: str) -> list[str]:
     return keys
 
 
+def delivery_of(folder: str, key: str) -> Delivery:
+    """The delivery that an object of a record belongs to."""
+    seq, target, _ = key.removeprefix(folder).split("/")
+    return Delivery(folder, int(seq), target)
+
+
 def _records(folder: str, keys: list[str], stored: list[bytes | None]) -> list[Record]:
     found: dict[Delivery, Record] = {}
     for key, data in zip(keys, stored, strict=True):
-        seq, target, name = key.removeprefix(folder).split("/")
-        delivery = Delivery(folder, int(seq), target)
+        delivery = delivery_of(folder, key)
         record = found.setdefault(delivery, Record(delivery))
         try:
-            record.add(name, data or b"")
+            record.add(key.rpartition("/")[2], data or b"")
         except ValidationError:  # damaged: the try is made again
             continue
     return list(found.values())

@@ -111,12 +111,13 @@ class DeliveryResource(_Resource):
     """The `webhook-id` of its requests."""
     event_type: str
     webhook_id: str
-    """`own` is the webhook that the run named in its request."""
+    """`own` is the webhook that the run or the batch named in its request."""
     status: Annotated[DeliveryStatus, OPEN]
     tries: list[Try]
     """All requests since the last redelivery, the oldest first."""
     next_try_at: datetime | None = None
-    """Null if the delivery is over, or if its first request waits until the host is asked again."""
+    """Null if the delivery is over. A time in the past: it is due, and waits for the process that
+    delivers, or until a host that did not answer is asked again."""
 
 
 class Deliveries(_Resource):

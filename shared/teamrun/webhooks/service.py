@@ -4,35 +4,34 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from pydantic_core import from_json, to_json
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.errors import (
-    DeliveryNotFound,
+    BatchNotFound,
     DestinationRefused,
     IdempotencyConflict,
     PreconditionFailed,
+    RunNotFound,
 )
 from teamrun.json_types import JsonObject
-from teamrun.live.base import Views
 from teamrun.net.destinations import Destinations
-from teamrun.runs.log.keys import delivery_index, hook_folder
-from teamrun.runs.log.reader import RunReader, run_ref
+from teamrun.runs.log.keys import delivery_index
 from teamrun.runs.log.webhook import EVENT_TYPES
 from teamrun.runs.service.requests import request_digest
 from teamrun.storage.base import ObjectStore
-from teamrun.webhooks.delivery_log import DeliveryLog
+from teamrun.webhooks.delivery_log import DeliveryLog, event_of
 from teamrun.webhooks.endpoint import Endpoint
 from teamrun.webhooks.endpoints import Endpoints, Stored
+from teamrun.webhooks.log_deliveries import LogDeliveries
 from teamrun.webhooks.public import (
     public_endpoint,
-    public_record,
     public_secret,
     with_secret,
 )
-from teamrun.webhooks.records import read_all_records
 from teamrun.webhooks.requests import RedeliverRequest, WebhookPatch, WebhookRequest
 from teamrun.webhooks.resources import (
     Deliveries,
@@ -51,7 +50,6 @@ from teamrun.webhooks.run_secrets import Secrets
 from teamrun.webhooks.secret import OVERLAP, Secret
 from teamrun.webhooks.sender import Sender
 from teamrun.webhooks.sources import Source
-from teamrun.webhooks.target import OWN
 
 __all__ = ["WebhookService"]
 
@@ -63,7 +61,6 @@ class WebhookService:
         self,
         *,
         store: ObjectStore,
-        live: Views,
         secrets: Secrets,
         endpoints: Endpoints,
         sources: Mapping[str, Source],
@@ -77,8 +74,18 @@ class WebhookService:
         self._sender = sender
         self._destinations = destinations
         self._clock = clock
-        self._reader = RunReader(store=store, live=live, clock=clock)
         self._log = DeliveryLog(store, sources, clock)
+        deliveries = partial(
+            LogDeliveries,
+            store,
+            endpoints=endpoints,
+            redeliveries=self._log,
+            clock=clock,
+        )
+        self._runs = deliveries(sources["run_"], kind="run", prefix="run_", not_found=RunNotFound)
+        self._batches = deliveries(
+            sources["bat_"], kind="batch", prefix="bat_", not_found=BatchNotFound
+        )
 
     # The webhooks that runs name
 
@@ -101,18 +108,29 @@ class WebhookService:
         secret = await self._secrets.rotate(tenant, overlap=overlap)
         return public_secret(secret, self._clock.now())
 
-    async def deliveries_of_run(self, tenant: str, run_id: str) -> Deliveries:
-        """The deliveries of a run's events that have begun, in the order of the events.
+    async def deliveries_of_run(
+        self, tenant: str, run_id: str, *, limit: int = 100, after: str | None = None
+    ) -> Deliveries:
+        """The deliveries of a run's events, in the order of the events.
 
         Raises:
             RunNotFound: The tenant has no such run.
-            Unavailable: Storage does not respond.
+            UsageError: The cursor is invalid.
+            StorageError: Storage does not respond, or the run is unreadable.
         """
-        ref = run_ref(tenant, run_id)
-        await self._reader.state(ref)
-        records = await read_all_records(self._store, hook_folder(ref))
-        shown = (public_record(record, run_id) for record in records)
-        return Deliveries(data=[each for each in shown if each is not None])
+        return await self._runs.page(RunRef(tenant, run_id), limit=limit, after=after)
+
+    async def deliveries_of_batch(
+        self, tenant: str, batch_id: str, *, limit: int = 100, after: str | None = None
+    ) -> Deliveries:
+        """The deliveries of a batch's events, in the order of the events.
+
+        Raises:
+            BatchNotFound: The tenant has no such batch.
+            UsageError: The cursor is invalid.
+            StorageError: Storage does not respond, or the batch is unreadable.
+        """
+        return await self._batches.page(RunRef(tenant, batch_id), limit=limit, after=after)
 
     async def redeliver_to_run(self, tenant: str, run_id: str, event_id: str) -> DeliveryResource:
         """Send an event of a run to the webhook that the run named, again.
@@ -120,14 +138,21 @@ class WebhookService:
         Raises:
             RunNotFound: The tenant has no such run.
             DeliveryNotFound: The run has no such event, or named no webhook.
-            Unavailable: Storage does not respond.
+            StorageError: Storage does not respond, or the run is unreadable.
         """
-        ref = run_ref(tenant, run_id)
-        await self._reader.state(ref)
-        event_ref, seq = _event_of(tenant, event_id)
-        if event_ref != ref:
-            raise DeliveryNotFound(f"{event_id!r} is not an event of the run.", run_id=run_id)
-        return await self._log.redeliver(ref, seq, OWN)
+        return await self._runs.redeliver(RunRef(tenant, run_id), event_id)
+
+    async def redeliver_to_batch(
+        self, tenant: str, batch_id: str, event_id: str
+    ) -> DeliveryResource:
+        """Send an event of a batch to the webhook that the batch named, again.
+
+        Raises:
+            BatchNotFound: The tenant has no such batch.
+            DeliveryNotFound: The batch has no such event, or named no webhook.
+            StorageError: Storage does not respond, or the batch is unreadable.
+        """
+        return await self._batches.redeliver(RunRef(tenant, batch_id), event_id)
 
     # Registered webhooks
 
@@ -297,7 +322,7 @@ class WebhookService:
             StorageError: Storage does not respond, or the endpoint is damaged.
         """
         await self._endpoints.get(tenant, webhook_id)
-        ref, seq = _event_of(tenant, event_id)
+        ref, seq = event_of(tenant, event_id)
         return await self._log.redeliver(ref, seq, webhook_id)
 
     async def redeliver_since(
@@ -342,16 +367,3 @@ def _new_id(tenant: str, key: str | None) -> str:
     if key is None:
         return f"whe_{uuid.uuid4().hex}"
     return f"whe_{hashlib.sha256(f'{tenant} {key}'.encode()).hexdigest()[:32]}"
-
-
-def _event_of(tenant: str, event_id: str) -> tuple[RunRef, int]:
-    """The log and the number of an event.
-
-    Raises:
-        DeliveryNotFound: The id is not one of an event.
-    """
-    log_id, dash, seq = event_id.rpartition("-")
-    is_event = dash and log_id and seq.isascii() and seq.isdigit() and len(seq) < 10
-    if not is_event or not log_id.replace("_", "").isalnum():
-        raise DeliveryNotFound(f"{event_id[:80]!r} is not the id of an event.")
-    return RunRef(tenant, log_id), int(seq)

@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.json_types import JsonObject
-from teamrun.runs.log.entries import Accepted, End, Entry, read_events
+from teamrun.runs.log.entries import Accepted, End, Entry
 from teamrun.runs.log.keys import hook_folder
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.webhook import EVENT_TYPES, RunWebhook
@@ -28,6 +28,8 @@ __all__ = ["GONE", "Gone", "Logged", "RunSource", "Source", "logged", "source_of
 class Logged:
     """The events of one entry that webhooks can subscribe to."""
 
+    n: int
+    """The number of the entry."""
     at: datetime
     """The time of the entry."""
     folder: str
@@ -62,8 +64,8 @@ class Source(Protocol):
         """
         ...
 
-    async def entry_of(self, ref: RunRef, seq: int) -> int | None:
-        """The number of the entry with an event; None if there is none.
+    async def history(self, ref: RunRef) -> Sequence[Logged] | None:
+        """All entries with such events, in the order of the log; None if there is no such log.
 
         Raises:
             UnreadableEntry: The log is unreadable.
@@ -97,14 +99,14 @@ class RunSource:
         """Beside the log."""
         return hook_folder(ref)
 
-    async def entry_of(self, ref: RunRef, seq: int) -> int | None:
-        """The number of the entry with an event; None if there is none."""
-        log = RunLog(self._store, ref, writer="webhooks", clock=self._clock)
-        for n, data in enumerate(await log.stored()):
-            written = read_events(data)
-            if written.seq <= seq < written.seq + len(written.events):
-                return n
-        return None
+    async def history(self, ref: RunRef) -> Sequence[Logged] | None:
+        """All entries with such events; None if the run does not exist, or was deleted."""
+        entries = await RunLog(self._store, ref, writer="webhooks", clock=self._clock).read()
+        if not entries or not isinstance(entries[0].body, Accepted):
+            return None
+        webhook = entries[0].body.spec.webhook
+        found = (logged(ref, entry, webhook) for entry in entries)
+        return [each for each in found if each.events]
 
 
 def logged(ref: RunRef, entry: Entry, webhook: RunWebhook | None) -> Logged:
@@ -116,6 +118,7 @@ def logged(ref: RunRef, entry: Entry, webhook: RunWebhook | None) -> Logged:
     # As JSON, because the data of an event may contain message objects until it is stored.
     at = from_json(to_json(entry.at))
     return Logged(
+        n=entry.n,
         at=entry.at,
         folder=hook_folder(ref),
         webhook=webhook,

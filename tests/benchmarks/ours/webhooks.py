@@ -83,7 +83,7 @@ async def delivered(*, deliveries: int) -> dict[str, float]:
 
         async def deliver(n: int) -> None:
             ref, now = RunRef(_TENANT, new_id("run")), datetime.now(UTC)
-            found = Logged(at=now, folder=f"t/{n}/hook/", webhook=webhook, events=[_event(n)])
+            found = Logged(n=1, at=now, folder=f"t/{n}/hook/", webhook=webhook, events=[_event(n)])
             wish = Wish(["run.completed"], webhook)
             prepare = parts.outbox.prepare(Job(ref, 1), at=now, wish=wish, found=lambda: found)
             assert prepare is not None

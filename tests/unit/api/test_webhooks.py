@@ -41,15 +41,55 @@ def test_an_overlap_that_is_no_time_is_refused(overlap: object) -> None:
     serve(scenario())
 
 
-def test_a_run_shows_its_webhook_and_has_no_delivery_before_the_first_try() -> None:
+def test_a_run_shows_its_webhook_and_lists_a_delivery_before_the_first_try() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            run_id = await w.submit(webhook={**HOOK, "events": ["run.*"]})
+            run = (await w.client.get(f"/v1/runs/{run_id}")).json()
+            assert run["webhook"] == run["webhook"] | HOOK
+            page = (await w.client.get(f"/v1/runs/{run_id}/deliveries", params={"limit": 1})).json()
+            [delivery] = page["data"]
+            assert delivery.pop("next_try_at") >= run["created_at"]
+            assert delivery == {
+                "event_id": f"{run_id}-1",
+                "event_type": "run.queued",
+                "webhook_id": "own",
+                "status": "pending",
+                "tries": [],
+            }
+            assert (page["next_cursor"], page["has_more"]) == (None, False)
+
+    serve(scenario())
+
+
+def test_the_deliveries_of_a_batch_are_listed_and_sent_again() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            body = {"team": "writers", "items": [{"custom_id": "a", "input": "Go"}]}
+            hook = {**HOOK, "events": ["batch.*"]}
+            batch = (await w.client.post("/v1/batches", json={**body, "webhook": hook})).json()
+            path = f"/v1/batches/{batch['id']}/deliveries"
+            [delivery] = (await w.client.get(path)).json()["data"]
+            assert (delivery["event_type"], delivery["status"]) == ("batch.started", "pending")
+            again = await w.client.post(f"{path}/{delivery['event_id']}/redeliver")
+            assert (again.status_code, again.json()["webhook_id"]) == (202, "own")
+            none = await w.client.post(f"{path}/{batch['id']}-99/redeliver")
+            assert (none.status_code, none.json()["code"]) == (404, "delivery_not_found")
+            for method, place in (("GET", ""), ("POST", "/bat_none-1/redeliver")):
+                gone = await w.client.request(method, f"/v1/batches/bat_none/deliveries{place}")
+                assert (gone.status_code, gone.json()["code"]) == (404, "batch_not_found")
+
+    serve(scenario())
+
+
+def test_an_invalid_cursor_of_deliveries_names_the_parameter() -> None:
     async def scenario() -> None:
         async with world() as w:
             run_id = await w.submit(webhook=HOOK)
-            run = (await w.client.get(f"/v1/runs/{run_id}")).json()
-            assert run["webhook"]["url"] == HOOK["url"]
-            assert "run.input_required" in run["webhook"]["events"]
-            listed = await w.client.get(f"/v1/runs/{run_id}/deliveries")
-            assert listed.json() == {"data": [], "next_cursor": None, "has_more": False}
+            wrong = await w.client.get(f"/v1/runs/{run_id}/deliveries", params={"after": "x"})
+            [fault] = wrong.json()["errors"]
+            assert (wrong.status_code, fault["parameter"]) == (400, "after")
+            assert fault["code"] == "invalid_cursor"
 
     serve(scenario())
 

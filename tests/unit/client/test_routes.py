@@ -108,7 +108,9 @@ CALLS: dict[str, Request[Any] | Paged[Any] | Lines[Any]] = {
         "whe_1", datetime(2026, 1, 1, tzinfo=UTC), which="all", after="c"
     ),
     "listWebhookEventTypes": webhooks.event_types(),
-    "listRunDeliveries": webhooks.run_deliveries("run_1"),
+    "listRunDeliveries": webhooks.run_deliveries("run_1", limit=3, after="c"),
+    "listBatchDeliveries": webhooks.batch_deliveries("bat_1", limit=3, after="c"),
+    "redeliverToBatch": webhooks.redeliver_to_batch("bat_1", "bat_1-2"),
     "getHealth": server.health(),
     "getReadiness": server.readiness(),
     "getMetrics": server.metrics(),

@@ -2,16 +2,12 @@
 
 import contextlib
 from datetime import timedelta
-from functools import partial
 
 import pytest
-from tests.support.batches import Batches
 from tests.support.runs import TENANT
-from tests.support.webhooks import URL, Office
+from tests.support.webhooks import URL, Office, batches_of
 
-from teamrun.batches.hooks import pre_commit
 from teamrun.batches.keys import BatchRef, batch_folder
-from teamrun.batches.webhooks import BatchWebhooks
 from teamrun.core.refs import RunRef
 from teamrun.errors import DestinationRefused, Unavailable
 from teamrun.testing import Fault, FaultStore, MemoryStore
@@ -19,19 +15,6 @@ from teamrun.webhooks.records import read_all_records
 from teamrun.webhooks.requests import WebhookRequest
 
 HOOK = {"url": URL, "events": ["batch.*"], "metadata": {"order": "4711"}}
-
-
-def batches_of(office: Office) -> Batches:
-    """Batches whose events that process delivers."""
-    return Batches(
-        {"a": ["DONE"] * 50},
-        store=office.store,
-        clock=office.clock,
-        webhooks=BatchWebhooks(
-            changed_at=office.parts.endpoints.changed_at,
-            pre_commit=partial(pre_commit, office.parts.outbox),
-        ),
-    )
 
 
 async def test_the_events_of_a_batch_are_sent_to_the_webhook_that_it_names() -> None:
@@ -129,4 +112,4 @@ async def test_a_url_that_is_not_allowed_is_refused_and_nothing_is_accepted() ->
 async def test_a_batch_that_is_not_there_has_no_events() -> None:
     office = Office()
     source = office.parts.sources["bat_"]
-    assert await source.entry_of(RunRef(TENANT, "bat_none"), 1) is None
+    assert await source.history(RunRef(TENANT, "bat_none")) is None

@@ -1,4 +1,4 @@
-"""Calls of `/v1/webhooks`, and of the secret and the deliveries of the webhooks of runs."""
+"""Calls of `/v1/webhooks`, and of the secret and the deliveries of other webhooks."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -24,6 +24,7 @@ from teamrun.webhooks.resources import (
 )
 
 __all__ = [
+    "batch_deliveries",
     "create",
     "delete",
     "deliveries",
@@ -33,6 +34,7 @@ __all__ = [
     "list_webhooks",
     "redeliver",
     "redeliver_since",
+    "redeliver_to_batch",
     "redeliver_to_run",
     "rotate_run_secret",
     "rotate_secret",
@@ -235,12 +237,46 @@ def rotate_run_secret(*, overlap_seconds: float | None = None) -> Request[Webhoo
     return post(path, _SECRET, given(overlap_seconds=overlap_seconds))
 
 
-def run_deliveries(run_id: str) -> Paged[DeliveryResource]:
-    """List the webhook deliveries of a run that have begun."""
-    return Paged(get_of(path_of("runs", run_id, "deliveries"), _DELIVERIES))
+def run_deliveries(
+    run_id: str, *, limit: int | None = None, after: str | None = None
+) -> Paged[DeliveryResource]:
+    """List the webhook deliveries of a run, in the order of its events.
+
+    Args:
+        run_id: The run.
+        limit: The number of deliveries per page, up to 100.
+        after: The `next_cursor` of a page, to continue there.
+    """
+    return _deliveries_of("runs", run_id, limit, after)
+
+
+def batch_deliveries(
+    batch_id: str, *, limit: int | None = None, after: str | None = None
+) -> Paged[DeliveryResource]:
+    """List the webhook deliveries of a batch, in the order of its events.
+
+    Args:
+        batch_id: The batch.
+        limit: The number of deliveries per page, up to 100.
+        after: The `next_cursor` of a page, to continue there.
+    """
+    return _deliveries_of("batches", batch_id, limit, after)
 
 
 def redeliver_to_run(run_id: str, event_id: str) -> Request[DeliveryResource]:
     """Deliver an event to the webhook that the run named, with a new series of tries."""
     path = path_of("runs", run_id, "deliveries", event_id, "redeliver")
     return post(path, _DELIVERY, {})
+
+
+def redeliver_to_batch(batch_id: str, event_id: str) -> Request[DeliveryResource]:
+    """Deliver an event to the webhook that the batch named, with a new series of tries."""
+    path = path_of("batches", batch_id, "deliveries", event_id, "redeliver")
+    return post(path, _DELIVERY, {})
+
+
+def _deliveries_of(
+    kind: str, log_id: str, limit: int | None, after: str | None
+) -> Paged[DeliveryResource]:
+    query = query_of({"limit": limit, "after": after})
+    return Paged(get_of(path_of(kind, log_id, "deliveries"), _DELIVERIES, query=query))
