@@ -176,6 +176,7 @@ class Runtime:
                 destinations=self.destinations,
                 changed_at=self.webhooks.endpoints.changed_at,
                 pre_commit=partial(pre_commit, self.webhooks.outbox),
+                pre_erase=self.webhooks.closing.pre_erase,
             ),
         )
 
@@ -260,6 +261,7 @@ def compose(
         items.appended,
         *observe,
         pre_commit=(webhooks.outbox.pre_commit,),
+        pre_erase=(webhooks.closing.pre_erase,),
     )
     duties = (*duties, items.record)
     if backends.dispatcher is not None and not executes:
@@ -338,6 +340,7 @@ def compose(
         observers=observers.rows,
         retention=retention,
         pre_commit=partial(pre_commit, webhooks.outbox),
+        pre_erase=webhooks.closing.pre_erase,
     )
     executor = Executor(engine, Sweepers(sweeper, feeder))
     return Runtime(

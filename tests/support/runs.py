@@ -18,7 +18,7 @@ from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.announcer import lease_name
 from teamrun.runs.log.entries import Claim, Entry
-from teamrun.runs.log.log import LogObserver, PreCommit, RunLog
+from teamrun.runs.log.log import LogObserver, PreCommit, PreErase, RunLog
 from teamrun.runs.log.observers import Observers
 from teamrun.runs.service.acceptance import WebhooksAt
 from teamrun.runs.service.requests import RunRequest
@@ -95,6 +95,7 @@ class Cluster:
         is_live_shared: bool = True,
         queue: MemoryQueue | None = None,
         pre_commit: Sequence[PreCommit] = (),
+        pre_erase: Sequence[PreErase] = (),
         destinations: Destinations | None = None,
         webhooks_at: WebhooksAt | None = None,
     ) -> None:
@@ -106,6 +107,7 @@ class Cluster:
         self.lease = lease
         self._observe = observe
         self._pre_commit = pre_commit
+        self._pre_erase = pre_erase
         self.model = model or ScriptedModel(script)
         self.registry = registry or Registry.of(
             teams={"team": team}, models={"m": self.model}, tools=tools or []
@@ -127,7 +129,9 @@ class Cluster:
 
     def _observers(self, live: Live) -> Observers:
         """Those of one process."""
-        return Observers(live, *self._observe, pre_commit=self._pre_commit)
+        return Observers(
+            live, *self._observe, pre_commit=self._pre_commit, pre_erase=self._pre_erase
+        )
 
     def live_of_process(self) -> Live:
         """The live state of one more process."""

@@ -136,6 +136,7 @@ class Office:
             store=self.store,
             clock=self.clock,
             pre_commit=(self.parts.outbox.pre_commit,),
+            pre_erase=(self.parts.closing.pre_erase,),
             destinations=self.destinations,
             webhooks_at=self.parts.endpoints.changed_at,
         )
@@ -226,5 +227,6 @@ def batches_of(office: Office) -> Batches:
         webhooks=BatchWebhooks(
             changed_at=office.parts.endpoints.changed_at,
             pre_commit=partial(pre_commit, office.parts.outbox),
+            pre_erase=office.parts.closing.pre_erase,
         ),
     )

@@ -34,6 +34,7 @@ from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.errors import BatchNotFinished, NotFound, StorageError, UnreadableEntry
 from teamrun.runs.log.keys import list_place, run_folder
+from teamrun.runs.log.log import PreErase
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["BatchErasure"]
@@ -56,11 +57,15 @@ class BatchErasure:
     Args:
         store: The store.
         clock: The clock.
+        pre_erase: Called before a batch disappears, and before each of its runs is removed.
     """
 
-    def __init__(self, *, store: ObjectStore, clock: Clock) -> None:
+    def __init__(
+        self, *, store: ObjectStore, clock: Clock, pre_erase: PreErase | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._pre_erase = pre_erase
 
     async def delete(self, ref: BatchRef) -> None:
         """Delete a batch that has ended; its runs are removed by a later sweep.
@@ -81,6 +86,8 @@ class BatchErasure:
         plan = _Plan(spec=state.spec, rounds=state.rounds)
         marker = gone_batch_marker(ref, now + _FENCE)
         await self._store.put_new(marker, plan.model_dump_json().encode())
+        if self._pre_erase is not None:
+            await self._pre_erase(RunRef(*ref))
         await self._store.put(entry_key(ref, 0), _tombstone(now))
         await self._store.put(snapshot_key(ref), b"")
         await self._store.delete(batch_list_key(ref))
@@ -151,6 +158,8 @@ class BatchErasure:
     ) -> None:
         for index in indices[: current.fed]:
             run = RunRef(ref.tenant, item_run_id(ref, current.number, index))
+            if self._pre_erase is not None:
+                await self._pre_erase(run)
             await self._remove(run_folder(run))
 
     async def _remove(self, folder: str) -> None:

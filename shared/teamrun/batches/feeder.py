@@ -25,7 +25,7 @@ from teamrun.errors import BatchNotFound, DeliveryError, StorageError
 from teamrun.live.base import Live
 from teamrun.runs.engine.resender import Resender
 from teamrun.runs.log.keys import BATCHES
-from teamrun.runs.log.log import LogObserver
+from teamrun.runs.log.log import LogObserver, PreErase
 from teamrun.runs.log.reader import RunReader
 from teamrun.storage.base import ObjectStore
 
@@ -61,6 +61,7 @@ class Feeder:
         observers: The observers of run logs in this process.
         retention: How long batches are kept after their end; None keeps them.
         pre_commit: Called before each entry of a batch's log.
+        pre_erase: Called before a batch, and before each of its runs, is deleted.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Feeder:
         observers: Sequence[LogObserver] = (),
         retention: timedelta | None = None,
         pre_commit: PreCommit | None = None,
+        pre_erase: PreErase | None = None,
     ) -> None:
         self._pre_commit = pre_commit
         self._store = store
@@ -89,7 +91,7 @@ class Feeder:
         self._clock = clock or SystemClock()
         self._observers = observers
         self._retention = retention
-        self._erasure = BatchErasure(store=store, clock=self._clock)
+        self._erasure = BatchErasure(store=store, clock=self._clock, pre_erase=pre_erase)
         self._files = Files(store=store, clock=self._clock)
         self._reader = RunReader(store=store, live=live, clock=self._clock)
         self._driving: dict[BatchRef, asyncio.Task[None]] = {}

@@ -78,7 +78,7 @@ class BatchService:
         self._clock = clock
         self.files = Files(store=store, clock=clock)
         """The files of all tenants."""
-        self._erasure = BatchErasure(store=store, clock=clock)
+        self._erasure = BatchErasure(store=store, clock=clock, pre_erase=webhooks.pre_erase)
         self._follower = BatchFollower(store=store, live=live, clock=clock)
         self._signals = BatchSignals(
             store=store, live=live, clock=clock, pre_commit=webhooks.pre_commit

@@ -7,6 +7,7 @@ from datetime import datetime
 from teamrun.batches.log import PreCommit
 from teamrun.errors import DestinationRefused
 from teamrun.net.destinations import Destinations
+from teamrun.runs.log.log import PreErase
 from teamrun.runs.log.webhook import BatchWebhook
 
 __all__ = ["BatchWebhooks"]
@@ -26,6 +27,8 @@ class BatchWebhooks:
     """Returns the newest change of a tenant's registered webhooks."""
     pre_commit: PreCommit | None = None
     """Called before each entry of a batch's log."""
+    pre_erase: PreErase | None = None
+    """Called before a batch, and before each of its runs, is deleted."""
 
     def check(self, webhook: BatchWebhook | None) -> None:
         """Refuse a webhook whose URL is not allowed.

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryNotFound, UnreadableEntry, UsageError
@@ -116,14 +118,20 @@ class DeliveryLog:
                 last = None
                 break
             last = place.name
-            if shown is not None and (every or shown.status != "delivered"):
+            if shown is not None and not place.is_note and (every or shown.status != "delivered"):
                 wanted.append(place)
         for start in range(0, len(wanted), _TOGETHER):
             part = wanted[start : start + _TOGETHER]
-            await asyncio.gather(*(self.redeliver(one.ref, one.seq, webhook_id) for one in part))
-            count += len(part)
+            began = await asyncio.gather(*(self._began(one, webhook_id) for one in part))
+            count += sum(began)
         is_cut = last is not None and await self._has_more(tenant, webhook_id, last)
         return Redelivered(redelivered=count, next_cursor=last if is_cut else None, has_more=is_cut)
+
+    async def _began(self, place: Place, webhook_id: str) -> bool:
+        with contextlib.suppress(DeliveryNotFound):  # its log has just been deleted
+            await self.redeliver(place.ref, place.seq, webhook_id)
+            return True
+        return False
 
     async def _walk(
         self, tenant: str, webhook_id: str, after: str | None
@@ -145,6 +153,8 @@ class DeliveryLog:
             place = keys[-1]
 
     async def _shown(self, place: Place, webhook_id: str) -> DeliveryResource | None:
+        if place.is_note:
+            return await self._note(place, webhook_id)
         source = source_of(self._sources, place.ref.run_id)
         if source is None:
             return None
@@ -155,6 +165,13 @@ class DeliveryLog:
         with contextlib.suppress(UnreadableEntry):  # one damaged log must not hide the others
             if (found := await self._event(place.ref, place.seq)) is not None:
                 return public_due(found.event, record, found.logged.at)
+        return None
+
+    async def _note(self, place: Place, webhook_id: str) -> DeliveryResource | None:
+        key = key_after(place.ref.tenant, webhook_id, place.name)
+        [data] = await self._store.get_many([key])
+        with contextlib.suppress(ValidationError):  # damaged, or being deleted
+            return DeliveryResource.model_validate_json(data or b"")
         return None
 
     async def _event(self, ref: RunRef, seq: int) -> _Event | None:

@@ -9,6 +9,7 @@ from teamrun.dispatch.base import Dispatcher
 from teamrun.live.base import Leases
 from teamrun.net.destinations import Destinations
 from teamrun.storage.base import ObjectStore
+from teamrun.webhooks.closing import Closing
 from teamrun.webhooks.deliverer import Deliverer
 from teamrun.webhooks.delivering import Delivering
 from teamrun.webhooks.endpoint_source import EndpointSource
@@ -36,6 +37,7 @@ class WebhookParts:
     """The parts of one process."""
 
     outbox: Outbox
+    closing: Closing
     secrets: Secrets
     endpoints: Endpoints
     sources: Mapping[str, Source]
@@ -122,6 +124,7 @@ def compose_webhooks(
         start = deliverer.begin
     return WebhookParts(
         outbox=Outbox(store, targets, start=start, hold=hold),
+        closing=Closing(store, sources, endpoints, clock),
         secrets=secrets,
         endpoints=endpoints,
         sources=sources,

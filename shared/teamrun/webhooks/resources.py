@@ -16,6 +16,7 @@ __all__ = [
     "DisabledBecause",
     "EventType",
     "EventTypes",
+    "GivenUpBecause",
     "NewWebhook",
     "Redelivered",
     "Tested",
@@ -32,6 +33,10 @@ disabled."""
 DisabledBecause = Literal["client", "gone", "failing"]
 """`client`: by a request. `gone`: the receiver answered 410. `failing`: every request has failed
 for five days."""
+
+
+GivenUpBecause = Literal["run_deleted", "batch_deleted", "webhook_deleted"]
+"""What the event was about was deleted before the delivery was over."""
 
 
 class _Resource(BaseModel):
@@ -118,6 +123,8 @@ class DeliveryResource(_Resource):
     next_try_at: datetime | None = None
     """Null if the delivery is over. A time in the past: it is due, and waits for the process that
     delivers, or until a host that did not answer is asked again."""
+    given_up_because: Annotated[GivenUpBecause | None, OPEN] = None
+    """Why a delivery has failed although tries were left; null otherwise."""
 
 
 class Deliveries(_Resource):

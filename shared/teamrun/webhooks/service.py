@@ -23,6 +23,7 @@ from teamrun.runs.log.keys import delivery_index
 from teamrun.runs.log.webhook import EVENT_TYPES
 from teamrun.runs.service.requests import request_digest
 from teamrun.storage.base import ObjectStore
+from teamrun.webhooks.closing import Closing
 from teamrun.webhooks.delivery_log import DeliveryLog, event_of
 from teamrun.webhooks.endpoint import Endpoint
 from teamrun.webhooks.endpoints import Endpoints, Stored
@@ -74,6 +75,7 @@ class WebhookService:
         self._sender = sender
         self._destinations = destinations
         self._clock = clock
+        self._closing = Closing(store, sources, endpoints, clock)
         self._log = DeliveryLog(store, sources, clock)
         deliveries = partial(
             LogDeliveries,
@@ -252,6 +254,7 @@ class WebhookService:
             PreconditionFailed: The webhook has another version.
             StorageError: Storage does not respond, or the endpoint is damaged.
         """
+        await self._closing.pre_erase(RunRef(tenant, webhook_id))
         await self._endpoints.remove(tenant, webhook_id, version=version)
         folder = delivery_index(tenant, webhook_id)
         while keys := await self._store.list(folder):

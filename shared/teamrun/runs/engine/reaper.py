@@ -103,7 +103,13 @@ class Reaper:
         self._upkeep = Upkeep(
             store=store,
             reader=self._reader,
-            erasure=Erasure(store=store, live=live, reader=self._reader, clock=self._clock),
+            erasure=Erasure(
+                store=store,
+                live=live,
+                reader=self._reader,
+                clock=self._clock,
+                pre_erase=self._observers.pre_erase,
+            ),
             close=self._void,
             clock=self._clock,
             retention=retention,

@@ -8,6 +8,7 @@ stays until its lifetime is over.
 """
 
 import contextlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ValidationError
@@ -31,6 +32,7 @@ from teamrun.runs.log.keys import (
     ref_of_marker,
     run_folder,
 )
+from teamrun.runs.log.log import PreErase
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
@@ -54,9 +56,26 @@ class _Plan(BaseModel):
 
 
 class Erasure:
-    """Deletes runs, and finishes deletions that were interrupted."""
+    """Deletes runs, and finishes deletions that were interrupted.
 
-    def __init__(self, *, store: ObjectStore, live: Live, reader: RunReader, clock: Clock) -> None:
+    Args:
+        store: The store.
+        live: Has the views of runs.
+        reader: Reads runs.
+        clock: The clock.
+        pre_erase: Called before a run disappears, at least once each.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        live: Live,
+        reader: RunReader,
+        clock: Clock,
+        pre_erase: Sequence[PreErase] = (),
+    ) -> None:
+        self._pre_erase = pre_erase
         self._store = store
         self._live = live
         self._reader = reader
@@ -136,6 +155,8 @@ class Erasure:
         if marker != gone_marker(ref):
             await self._remove_traces(ref, plan)
         else:
+            for prepare in self._pre_erase:
+                await prepare(ref)
             await self._store.put(entry_key(ref, 0), _tombstone(0, self._clock.now()))
             await self._clean(ref, plan)
             last = gone_marker(ref, plan.until)

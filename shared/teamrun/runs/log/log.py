@@ -30,7 +30,7 @@ from teamrun.runs.log.keys import artifact_blob, entry_name, log_folder, snapsho
 from teamrun.runs.log.state import RunState, fold
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["LogObserver", "PreCommit", "Prepare", "RunLog"]
+__all__ = ["LogObserver", "PreCommit", "PreErase", "Prepare", "RunLog"]
 
 T = TypeVar("T")
 
@@ -67,6 +67,10 @@ PreCommit = Callable[[RunRef, Entry, RunState | None], Prepare | None]
 It returns what has to be stored first, such as a marker that makes other processes look at the
 entry; then a crash right after the write loses nothing. None if there is nothing to store.
 """
+
+PreErase = Callable[[RunRef], Awaitable[None]]
+"""Records elsewhere what a deletion ends. It may be called again after a crash, and raises only
+`StorageError`, which delays the deletion."""
 
 
 class RunLog:

@@ -12,7 +12,7 @@ from teamrun.core.refs import RunRef
 from teamrun.live.base import Live
 from teamrun.runs.log.announcer import Notices
 from teamrun.runs.log.entries import Entry
-from teamrun.runs.log.log import LogObserver, PreCommit
+from teamrun.runs.log.log import LogObserver, PreCommit, PreErase
 from teamrun.runs.log.metrics import RunMetrics
 from teamrun.runs.log.state import RunState
 
@@ -28,12 +28,18 @@ class Observers:
         live: Receives the notices.
         further: Observers besides the usual ones; they are called last.
         pre_commit: Called before each entry; they store what must not be lost in a crash.
+        pre_erase: Called before a run is deleted.
     """
 
     def __init__(
-        self, live: Live, *further: LogObserver, pre_commit: Sequence[PreCommit] = ()
+        self,
+        live: Live,
+        *further: LogObserver,
+        pre_commit: Sequence[PreCommit] = (),
+        pre_erase: Sequence[PreErase] = (),
     ) -> None:
         self.pre_commit = pre_commit
+        self.pre_erase = pre_erase
         self.notices = Notices(live)
         self.metrics = RunMetrics()
         self.rows: tuple[LogObserver, ...] = (

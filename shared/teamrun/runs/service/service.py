@@ -102,7 +102,13 @@ class RunService:
             webhooks_at=webhooks_at,
         )
         self._forks = Forks(self._reader, self._acceptance)
-        self._erasure = Erasure(store=store, live=live, reader=self._reader, clock=clock)
+        self._erasure = Erasure(
+            store=store,
+            live=live,
+            reader=self._reader,
+            clock=clock,
+            pre_erase=self._observers.pre_erase,
+        )
 
     async def submit(
         self, tenant: str, request: RunRequest, *, idempotency_key: str | None = None
