@@ -141,7 +141,9 @@ class Delivering:
         now, host = self._clock.now(), _host(target)
         if record.next_at is not None and now < record.next_at:
             return record.next_at
-        paused = self._hosts.paused_until(host, now, is_requested=record.is_requested)
+        paused = self._hosts.paused_until(
+            host, now, is_requested=record.is_requested, answered_at=target.answered_at
+        )
         if paused is not None:
             return paused
         if self._hosts.is_crowded(host):

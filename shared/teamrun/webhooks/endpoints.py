@@ -11,8 +11,8 @@ those alone. A run of another tenant costs no request.
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -28,6 +28,7 @@ from teamrun.errors import (
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import LoggedEvent
 from teamrun.runs.log.keys import (
+    answered_folder,
     failing_key,
     hook_marker,
     webhook_folder,
@@ -37,7 +38,7 @@ from teamrun.runs.log.keys import (
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.endpoint import Endpoint
 from teamrun.webhooks.resources import DisabledBecause
-from teamrun.webhooks.target import OWN
+from teamrun.webhooks.target import OWN, Target
 from teamrun.webhooks.versions import newest, newest_keys, version_key, write_version
 
 __all__ = ["MOST_ENDPOINTS", "Endpoints", "Known", "Stored"]
@@ -66,6 +67,12 @@ class Stored:
     version: int
     endpoint: Endpoint
     failing_since: datetime | None = None
+    answered_at: datetime | None = None
+    """When it last accepted a test, to the millisecond."""
+
+    def target(self, tenant: str, now: datetime) -> Target:
+        """The receiver."""
+        return replace(self.endpoint.target(tenant, now), answered_at=self.answered_at)
 
 
 @dataclass(slots=True)
@@ -167,6 +174,11 @@ class Endpoints:
             one
             for (each, number), found in zip(numbers.items(), data[: len(wanted)], strict=True)
             if (one := _stored(each, number, found, since.get(f"{each}failing"))) is not None
+        ]
+        answered = _answered(keys)
+        stored = [
+            replace(one, answered_at=answered.get(answered_folder(tenant, one.endpoint.id)))
+            for one in stored
         ]
         known = Known(
             now,
@@ -308,7 +320,8 @@ class Endpoints:
         )
         folder = webhook_folder(tenant, endpoint_id)
         old = [version_key(folder, number) for number in range(1, gone.version)]
-        await self._store.delete_many([*old, failing_key(tenant, endpoint_id)])
+        answered = await self._store.list(answered_folder(tenant, endpoint_id))
+        await self._store.delete_many([*old, *answered, failing_key(tenant, endpoint_id)])
 
     async def failed(self, tenant: str, endpoint_id: str) -> datetime:
         """Record that a request failed; returns since when every request has.
@@ -324,6 +337,20 @@ class Endpoints:
                 since = (await self.get(tenant, endpoint_id)).failing_since or since
             self._remember(tenant, endpoint_id, since)
         return since
+
+    async def answered(self, tenant: str, endpoint_id: str) -> None:
+        """Record that a test was accepted: other processes stop to leave its host alone.
+
+        Raises:
+            StorageError: Storage does not respond.
+        """
+        folder = answered_folder(tenant, endpoint_id)
+        newest = f"{folder}{int(self._clock.now().timestamp() * 1_000):013d}"
+        before = [key for key in await self._store.list(folder) if key < newest]
+        await self._store.put_new(newest, b"")
+        await self._store.delete_many([*before, failing_key(tenant, endpoint_id)])
+        self._remember(tenant, endpoint_id, None)
+        self._listed_at = None  # this process uses it at once
 
     async def succeeded(self, tenant: str, endpoint_id: str) -> None:
         """Record that a request was accepted; costs nothing if none had failed.
@@ -345,7 +372,7 @@ class Endpoints:
     def _remember(self, tenant: str, endpoint_id: str, since: datetime | None) -> None:
         if (known := self._known.get(tenant)) is not None:
             known.endpoints = [
-                Stored(one.version, one.endpoint, since) if one.endpoint.id == endpoint_id else one
+                replace(one, failing_since=since) if one.endpoint.id == endpoint_id else one
                 for one in known.endpoints
             ]
 
@@ -375,6 +402,16 @@ def _failing(keys: Sequence[str], data: Sequence[bytes | None]) -> dict[str, dat
     for key, each in zip(keys, data, strict=True):
         with contextlib.suppress(ValidationError):
             found[key] = Failing.model_validate_json(each or b"").since
+    return found
+
+
+def _answered(keys: Sequence[str]) -> dict[str, datetime]:
+    """The newest time in each folder of accepted tests."""
+    found: dict[str, datetime] = {}
+    for key in sorted(keys):
+        folder, _, name = key.rpartition("/")
+        if folder.endswith("/answered") and name.isascii() and name.isdigit():
+            found[f"{folder}/"] = datetime.fromtimestamp(int(name) / 1_000, UTC)
     return found
 
 

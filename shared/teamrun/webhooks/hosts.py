@@ -37,6 +37,8 @@ class _Host:
     pause: timedelta = _PAUSE
     until: datetime | None = None
     """No requests before this time; then one, whose outcome decides."""
+    failed_at: datetime | None = None
+    """When it last did not answer, or asked for a pause."""
     asked_at: datetime | None = None
     """When a request was last made during a pause because a client asked for it."""
 
@@ -52,16 +54,30 @@ class Hosts:
         self._hosts: dict[str, _Host] = {}
 
     def paused_until(
-        self, name: str, now: datetime, *, is_requested: bool = False
+        self,
+        name: str,
+        now: datetime,
+        *,
+        is_requested: bool = False,
+        answered_at: datetime | None = None,
     ) -> datetime | None:
         """Until when no request should be sent to the host; None if one may be sent now.
 
         After the pause, one caller gets None, and the others wait for the outcome of its request.
         A request that a client has asked for ends the pause early, so that a host which works again
         is found at once; there is one such request in 20 s, however many were asked for.
+
+        Args:
+            name: The host.
+            now: The time.
+            is_requested: A client has asked for the request.
+            answered_at: When a test of another process was accepted: that ends a pause from before.
         """
         host = self._hosts.get(name)
         if host is None or host.until is None:
+            return None
+        if answered_at is not None and host.failed_at is not None and answered_at > host.failed_at:
+            self.succeeded(name)
             return None
         if now < host.until:
             if not (is_requested and host.may_ask(now)):
@@ -101,6 +117,7 @@ class Hosts:
         if (host := self._hosts.get(name)) is None:
             return
         host.failures += 1
+        host.failed_at = now
         if after is not None:
             host.until = now + min(after, _LONGEST_PAUSE)
         elif host.failures >= _FAILURES:

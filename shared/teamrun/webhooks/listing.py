@@ -31,7 +31,7 @@ class Listing:
             Unavailable: Storage does not respond.
         """
         known, now = await self._endpoints.read(ref.tenant), self._clock.now()
-        targets = [one.endpoint.target(ref.tenant, now) for one in known.endpoints]
+        targets = [one.target(ref.tenant, now) for one in known.endpoints]
         keys = {
             index_key(ref, target.id, at=found.at, seq=event["seq"])
             for target in targets

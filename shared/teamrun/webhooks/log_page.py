@@ -118,7 +118,7 @@ class LogPage:
     async def _registered(self) -> list[tuple[str, Delivery]]:
         """The deliveries to registered webhooks that may be due, by their markers in the lists."""
         known, now = await self._endpoints.read(self._ref.tenant), self._clock.now()
-        targets = [one.endpoint.target(self._ref.tenant, now) for one in known.endpoints]
+        targets = [one.target(self._ref.tenant, now) for one in known.endpoints]
         return [
             (
                 index_key(self._ref, target.id, at=logged.at, seq=seq),

@@ -294,8 +294,11 @@ class WebhookService:
             "agent": None,
             "data": {"is_test": True},
         }
-        sent = await self._sender.send(event, stored.endpoint.target(tenant, now))
-        return Tested(event_id=event["id"], is_accepted=sent.made.error is None, request=sent.made)
+        sent = await self._sender.send(event, stored.target(tenant, now))
+        is_accepted = sent.made.error is None
+        if is_accepted:
+            await self._endpoints.answered(tenant, webhook_id)
+        return Tested(event_id=event["id"], is_accepted=is_accepted, request=sent.made)
 
     async def deliveries(
         self,

@@ -28,6 +28,8 @@ class Target:
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     since: datetime | None = None
     """When it was registered: it gets no events from before, unless they are asked for."""
+    answered_at: datetime | None = None
+    """When it last accepted a test."""
     is_disabled: bool = False
     """Whether events are only recorded as skipped."""
 

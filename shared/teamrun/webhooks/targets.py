@@ -85,7 +85,7 @@ class Targets:
         """
         now, endpoints = self._clock.now(), self._endpoints
         known = await (endpoints.reread(tenant, after=after) if after else endpoints.read(tenant))
-        found = [one.endpoint.target(tenant, now) for one in known.endpoints]
+        found = [one.target(tenant, now) for one in known.endpoints]
         if webhook is not None:
             secret = await self._secrets.of(tenant)
             found.append(_own(tenant, webhook, secret.at(now)))

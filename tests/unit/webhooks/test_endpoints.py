@@ -18,7 +18,7 @@ from teamrun.errors import (
     Unavailable,
     UsageError,
 )
-from teamrun.runs.log.keys import HOOKS, webhook_folder
+from teamrun.runs.log.keys import HOOKS, answered_folder, webhook_folder
 from teamrun.testing import Fault, FaultStore, MemoryStore
 from teamrun.webhooks.endpoints import MOST_ENDPOINTS
 from teamrun.webhooks.jobs import Job, job_of_marker
@@ -311,6 +311,44 @@ async def test_a_test_sends_one_event_and_reports_its_outcome() -> None:
     assert (tested.is_accepted, tested.request.error) == (False, "http_status")
     assert [event["type"] for event in office.planned.tries] == ["run.failed", "webhook.tested"]
     assert await office.markers() == []
+
+
+async def test_an_accepted_test_ends_the_pause_of_a_host_in_every_process() -> None:
+    office = Office()
+    hook = await registered(office, "run.completed")
+    office.planned.decide = lambda _: "timeout"
+    for _ in range(6):
+        await run_ended(office)
+    assert len(office.planned.tries) == 5  # then the host is left alone
+    other = office.service_over(office.process())
+    assert not (await other.test(TENANT, hook.id, "webhook.tested")).is_accepted
+    await run_ended(office)
+    assert len(office.planned.tries) == 6  # the test; a failed one changes nothing
+
+    office.planned.decide = lambda _: 204
+    office.clock.shift += 11 * SECOND  # what a process has read is fresh for 10 s
+    assert (await other.test(TENANT, hook.id, "webhook.tested")).is_accepted
+    assert (await other.get(TENANT, hook.id)).failing_since is None
+    run_id = await run_ended(office)
+    assert office.planned.delivered[-1].startswith(run_id)
+
+    office.planned.decide = lambda _: "timeout"
+    for _ in range(7):
+        await run_ended(office)
+    assert len(office.planned.tries) == 6 + 2 + 5  # an old test ends no later pause
+
+
+async def test_the_times_of_accepted_tests_do_not_pile_up() -> None:
+    office = Office()
+    hook = await registered(office)
+    for _ in range(3):
+        await office.service.test(TENANT, hook.id, "webhook.tested")
+        await office.service.test(TENANT, hook.id, "webhook.tested")
+        office.clock.shift += SECOND
+    assert len(await office.store.list(answered_folder(TENANT, hook.id))) == 1
+    assert (await office.service.get(TENANT, hook.id)).version == 1
+    await office.service.delete(TENANT, hook.id)
+    assert await office.store.list(answered_folder(TENANT, hook.id)) == []
 
 
 async def test_deliveries_are_listed_page_by_page_newest_first() -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "GONE",
     "HOOKS",
     "OPEN",
+    "answered_folder",
     "artifact_blob",
     "batch_marker",
     "created_at",
@@ -216,6 +217,11 @@ def webhooks_folder(tenant: str) -> str:
 def failing_key(tenant: str, webhook_id: str) -> str:
     """Since when a registered webhook has accepted nothing."""
     return f"{webhook_folder(tenant, webhook_id)}failing"
+
+
+def answered_folder(tenant: str, webhook_id: str) -> str:
+    """The time at which a registered webhook last accepted a test, as the name of an object."""
+    return f"{webhook_folder(tenant, webhook_id)}answered/"
 
 
 def with_webhooks(tenant: str) -> str:
