@@ -3,14 +3,16 @@
 A client knows only what it received in responses; these are recorded in the ledger.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from tests.simulation.deployment import TENANT, Api, Deployment
+from tests.simulation.deployment import Deployment
 from tests.simulation.ledger import Said
+from tests.simulation.line import Line, NoAnswer
+from tests.simulation.processes import TENANT
+from tests.simulation.subscribers import some_webhook
 from tests.simulation.world import Died, VirtualClock
 
 from teamrun.errors import ImpossibleTime, RunEnded, StaleAction, TeamrunError, Unavailable
@@ -25,77 +27,33 @@ __all__ = ["Clients"]
 
 T = TypeVar("T")
 
-_PATIENCE = 20.0
-
-
-class NoAnswer(Exception):
-    """The request may have been carried out, or not."""
-
 
 class Clients:
     """Everybody outside."""
 
-    def __init__(self, world: Deployment) -> None:
+    def __init__(self, world: Deployment, line: Line) -> None:
         self._world = world
+        self._line = line
         self._rng = world.rng
         self._ledger = world.ledger
-        self._keys = 0
         self._attended: set[str] = set()
 
     async def _request(self, call: Callable[[RunService], Awaitable[T]]) -> T:
-        """Send a request to some API process.
-
-        Raises:
-            NoAnswer: The outcome is unknown.
-            TeamrunError: The error of the API.
-        """
-        api = self._world.some_api()
-        if api is None:
-            raise NoAnswer
-        handler = asyncio.ensure_future(self._handle(api, call))
-        await asyncio.wait([handler], timeout=_PATIENCE)
-        if not handler.done():  # it continues without a reader
-            handler.add_done_callback(_forget)
-            raise NoAnswer
-        try:
-            result = handler.result()
-        except (Died, Unavailable) as error:
-            raise NoAnswer from error
-        if self._rng.random() < self._world.weather.answer_lost:
-            raise NoAnswer
-        return result
-
-    async def _handle(self, api: Api, call: Callable[[RunService], Awaitable[T]]) -> T:
-        await api.point()
-        result = await call(api.service)
-        await api.point()
-        return result
+        return await self._line.request(lambda api: call(api.service))
 
     async def _insist(self, call: Callable[[RunService], Awaitable[T]]) -> T:
-        """The same until there is an answer."""
-        while True:
-            try:
-                return await self._request(call)
-            except NoAnswer:
-                await self._while(0.2, 1.0, 3.0)
-
-    async def _while(self, *seconds: float) -> None:
-        await asyncio.sleep(self._rng.choice(seconds))
-
-    def _key(self) -> str:
-        self._keys += 1
-        return f"key-{self._keys}"
+        return await self._line.insist(lambda api: call(api.service))
 
     # Submitting
 
     async def submit(self) -> None:
         """Submit a run, repeated if there was no response; then follow it."""
-        await self._while(0, 0, 0.5, 3)
+        await self._line.pause(0, 0, 0.5, 3)
         request = self._some_request()
         if self._rng.random() < 0.3:
             await self._submit_without_key(request)
             return
-        key = self._key()
+        key = self._line.key()
         for _ in range(self._rng.choice((0, 0, 1, 2))):  # impatient twins
             self._world.visit(self._submit_with_key(request, key))
         await self._submit_with_key(request, key, attend=True)
@@ -115,6 +73,8 @@ class Clients:
                 (("max_model_calls", 1), ("max_tool_calls", 1), ("timeout_seconds", 3))
             )
             wanted["limits"] = dict([limit, ("on_limit", rng.choice(("stop", "pause")))])
+        if self._world.hooks is not None:
+            wanted |= some_webhook(self._world)
         return RunRequest.model_validate(
             {"team": "t", "input": str(rng.randrange(1 << 32)), **wanted}
         )
@@ -183,14 +143,14 @@ class Clients:
                 await self._answer(run_id, action)
             if run.status == "paused" and self._rng.random() < 0.3:
                 await self._resume(run_id)
-            await self._while(0.3, 1.0, 4.0)
+            await self._line.pause(0.3, 1.0, 4.0)
 
     async def _answer(self, run_id: str, action: RequiredAction) -> None:
         rng = self._rng
         if rng.random() < 0.2:
             return  # later, or too late
         decision = rng.choice(action.decisions)
-        key = self._key() if rng.random() < 0.7 else None
+        key = self._line.key() if rng.random() < 0.7 else None
         text = f"words {rng.randrange(1 << 20)}"
         answer = Answer(action_id=action.id, decision=decision, content=text)
         for _ in range(rng.choice((1, 1, 1, 2))):
@@ -203,7 +163,7 @@ class Clients:
             self._ledger.answers.append(Said(run_id, action.id, text))
 
     async def _cancel(self, run_id: str) -> None:
-        await self._while(0, 0.05, 0.5, 2, 10)
+        await self._line.pause(0, 0.05, 0.5, 2, 10)
         try:
             run = await self._insist(lambda service: service.cancel(TENANT, run_id))
         except RunEnded:
@@ -213,10 +173,10 @@ class Clients:
         self._ledger.cancelled.add(run_id)
 
     async def _pause(self, run_id: str) -> None:
-        await self._while(0, 0.05, 0.5, 2)
+        await self._line.pause(0, 0.05, 0.5, 2)
         try:
             await self._insist(lambda service: service.pause(TENANT, run_id))
-            await self._while(0, 0.5, 5)
+            await self._line.pause(0, 0.5, 5)
             await self._resume(run_id)
         except RunEnded:
             return
@@ -230,10 +190,10 @@ class Clients:
 
     async def _fork(self, run_id: str) -> None:
         """Fork this run at some event."""
-        await self._while(0.5, 2, 10)
+        await self._line.pause(0.5, 2, 10)
         page = await self._insist(lambda service: service.events(TENANT, run_id, limit=100))
         request = ForkRequest(after_seq=self._rng.choice(page.data).seq)
-        key = self._key()
+        key = self._line.key()
         forked = await self._insist(
             lambda service: service.fork(TENANT, run_id, request, idempotency_key=key)
         )
@@ -242,8 +202,8 @@ class Clients:
 
     async def _speak(self, run_id: str) -> None:
         for _ in range(self._rng.choice((1, 2))):
-            await self._while(0, 0.05, 0.5, 2)
-            key, text = self._key(), f"psst {self._rng.randrange(1 << 32)}"
+            await self._line.pause(0, 0.05, 0.5, 2)
+            key, text = self._line.key(), f"psst {self._rng.randrange(1 << 32)}"
             message = InputMessage(content=text)
             try:
                 await self._insist(
@@ -261,7 +221,7 @@ class Clients:
         while True:
             api = self._world.some_api()
             if api is None:
-                await self._while(1.0)
+                await self._line.pause(1.0)
                 continue
             stream = api.service.follow(TENANT, run_id, after=seen)
             try:
@@ -278,7 +238,7 @@ class Clients:
                 else:
                     return
             except (Died, Unavailable):
-                await self._while(0.5, 2.0)
+                await self._line.pause(0.5, 2.0)
             finally:
                 await _closed(stream)
 
@@ -286,8 +246,3 @@ class Clients:
 async def _closed(stream: AsyncGenerator[object, None]) -> None:
     with contextlib.suppress(Died, TeamrunError):
         await stream.aclose()
-
-
-def _forget(task: "asyncio.Task[T]") -> None:
-    if not task.cancelled():
-        task.exception()

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tests.simulation.deployment import TENANT, Deployment, registry
+from tests.simulation.deliveries import misdelivered
+from tests.simulation.deployment import Deployment
 from tests.simulation.ledger import Drive
+from tests.simulation.processes import TENANT, registry
 from tests.simulation.replay import disagreements, last_of
 from tests.simulation.story import Story
 from tests.simulation.world import VirtualClock
@@ -13,7 +15,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError, UnreadableEntry
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.log.keys import events_key
+from teamrun.runs.log.keys import HOOKS, events_key
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.prefix import read_prefix
 from teamrun.runs.log.state import fold
@@ -36,7 +38,8 @@ async def violations(world: Deployment) -> list[str]:
             found.append(f"I9 {key} stands for {sorted(ids)}")
     for run_id in runs:
         found += [f"{each} ({run_id})" for each in await _of_run(world, RunRef(TENANT, run_id))]
-    left = await world.store.list("open/")
+    found += misdelivered(world)
+    left = [key for place in ("open/", HOOKS) for key in await world.store.list(place)]
     if left and not found:
         found.append(f"markers are left: {left}")
     return found

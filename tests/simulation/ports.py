@@ -48,11 +48,23 @@ class Host(Protocol):
         """The live state could not be reached, so a lease may be gone."""
         ...
 
+    def stored(self, key: str, data: bytes) -> None:
+        """An object is about to be written."""
+        ...
+
+    def seen(self, place: str, data: bytes) -> None:
+        """Something leaves the process."""
+        ...
+
     def written(self, key: str, data: bytes) -> None:
         """An object was created."""
         ...
 
-    def enqueue(self, ref: RunRef) -> None:
+    def is_steady(self, since: float) -> bool:
+        """Whether the process is well, and has been since then or since it was started."""
+        ...
+
+    def enqueue(self, ref: RunRef, queue: Queue) -> None:
         """Give a message to the queue."""
         ...
 
@@ -92,6 +104,7 @@ class StorePort:
 
     async def put_new(self, key: str, data: bytes) -> bool:
         lost = await self._before()
+        self._host.stored(key, data)
         created = await self._inner.put_new(key, data)
         if not created and self.overwrite:
             await self._inner.put(key, data)
@@ -103,6 +116,7 @@ class StorePort:
 
     async def put(self, key: str, data: bytes) -> None:
         lost = await self._before()
+        self._host.stored(key, data)
         await self._inner.put(key, data)
         await self._after(lost)
 
@@ -162,6 +176,7 @@ class LivePort:
 
     async def publish(self, topic: str, message: bytes) -> None:
         await self._before()
+        self._host.seen(f"a notice to {topic}", message)
         await self._inner.publish(topic, message)
 
     @asynccontextmanager
@@ -192,6 +207,7 @@ class LivePort:
 
     async def set_view(self, key: str, view: View) -> None:
         await self._before()
+        self._host.seen(f"the view of {key}", repr(view).encode())
         await self._inner.set_view(key, view)
 
     async def views(self, keys: Sequence[str]) -> list[View | None]:
@@ -247,7 +263,7 @@ class QueuePort:
         if self._host.live_is_down:
             raise DeliveryError("the queue cannot be reached")
         for ref in refs:
-            self._host.enqueue(ref)
+            self._host.enqueue(ref, queue)
         await self._host.point()
 
     async def close(self) -> None:

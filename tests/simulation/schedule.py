@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -18,12 +18,17 @@ from unittest.mock import patch
 from tests.simulation.clients import Clients
 from tests.simulation.deployment import Deployment
 from tests.simulation.invariants import violations
+from tests.simulation.line import Line
+from tests.simulation.receivers import Reception, draw_reception
+from tests.simulation.subscribers import Subscribers
 from tests.simulation.weather import ORPHAN, Weather, apart, draw
 from tests.simulation.world import Livelock, VirtualClock, VirtualLoop, run_virtually
 
 from teamrun.messages import origin
 from teamrun.runs.engine import calls, execution, reaper
 from teamrun.runs.log import keys, snapshot
+from teamrun.webhooks import schedule as retries
+from teamrun.webhooks import targets
 
 __all__ = ["Outcome", "run_schedule"]
 
@@ -33,11 +38,17 @@ _SNAPSHOTS = 0.5
 """The part of schedules in which runs have snapshots."""
 _SHORT = 3
 """The number of entries in them up to which a log has none; runs here have some twenty."""
+_HOOKS = 0.25
+"""The part of schedules with webhooks."""
+_LOGGED = 0.2
+"""The part of those whose log lines are read, which takes much of the time."""
+_QUICKER = 1_000
 _TURBULENCE = 45.0
 _CALM = 400.0
 _LONG_CALM = 7_300.0
 """For what only the markers of the next hour bring back."""
 _STEPS, _LONG_STEPS = 25_000, 500_000
+_HOOK_CALM, _HOOK_STEPS = 1_000.0, 60_000
 """Bounds of the first part and of the long calm. With correct code the first part takes 1,200 to
 5,000 steps; idle workers take 11 to 25 a second."""
 
@@ -55,7 +66,11 @@ class Outcome:
 
 
 def run_schedule(
-    seed: int, *, sweeps: bool = True, focus: Callable[[Weather], Weather] = lambda weather: weather
+    seed: int,
+    *,
+    sweeps: bool = True,
+    focus: Callable[[Weather], Weather] = lambda weather: weather,
+    hooks: float = _HOOKS,
 ) -> Outcome:
     """Run the schedule of a seed: the same one each time.
 
@@ -63,12 +78,21 @@ def run_schedule(
         seed: The source of all random choices.
         sweeps: Workers have a reaper.
         focus: Makes the weather that the seed draws worse in some way.
+        hooks: The probability of webhooks.
     """
+    dice = random.Random(seed + 4)
+    reception = draw_reception(dice) if dice.random() < hooks else None
     rng = random.Random(seed)
     short = _SHORT if random.Random(seed + 3).random() < _SNAPSHOTS else snapshot.SHORT
-    with _silence(), _chance_from(random.Random(seed + 1)), _short_logs(short):
+    is_quick = reception is not None and reception.is_quick
+    with (
+        _silence(),
+        _chance_from(random.Random(seed + 1)),
+        _short_logs(short),
+        _quick_tries(_QUICKER if is_quick else 1),
+    ):
         try:
-            return run_virtually(_run(seed, rng, sweeps, focus))
+            return run_virtually(_run(seed, rng, sweeps, focus, reception))
         except Livelock as error:
             return Outcome(seed, violations=[str(error)])
 
@@ -107,6 +131,7 @@ def _chance_from(rng: random.Random) -> Generator[None]:
         patch.object(origin, "_pool", []),  # the rest of an earlier schedule
         patch.object(origin, "datetime", VirtualDatetime),
         patch.object(secrets, "token_hex", token_hex),
+        patch.object(secrets, "token_bytes", rng.randbytes),
         patch.object(time, "time_ns", time_ns),
         patch.object(calls, "monotonic", lambda: asyncio.get_running_loop().time()),
         patch.object(keys, "_IDLE", timedelta()),
@@ -122,42 +147,73 @@ def _short_logs(most: int) -> Generator[None]:
         yield
 
 
+@contextmanager
+def _quick_tries(factor: int) -> Generator[None]:
+    """Pauses between the tries of a delivery are shorter, and the same in each process."""
+    delays = [each / factor for each in retries._DELAYS_S]
+    longest = targets._LONGEST_FAILURE / factor
+    with (
+        patch.object(retries, "_DELAYS_S", delays),
+        patch.object(retries, "_JITTER", 0),
+        patch.object(targets, "_LONGEST_FAILURE", longest),
+    ):
+        yield
+
+
 async def _run(
-    seed: int, rng: random.Random, sweeps: bool, focus: Callable[[Weather], Weather]
+    seed: int,
+    rng: random.Random,
+    sweeps: bool,
+    focus: Callable[[Weather], Weather],
+    reception: Reception | None,
 ) -> Outcome:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     loop.set_exception_handler(lambda loop, context: None)
-    loop.allow(_STEPS)
+    loop.allow(_HOOK_STEPS if reception else _STEPS)
     weather = draw(rng)
     if random.Random(seed + 2).random() < _APART:
         weather = apart(weather)
     weather = focus(weather)
-    world = Deployment(rng, weather, sweeps=sweeps)
-    clients = Clients(world)
+    world = Deployment(rng, weather, sweeps=sweeps, reception=reception)
+    line = Line(world)
+    clients = Clients(world, line)
+    if reception is not None:
+        Subscribers(world, line).come()
     world.submitted = rng.choice((1, 2, 2, 3))
     for _ in range(world.submitted):
         world.visit(clients.submit())
     _set_faults(world, weather)
     outcome = Outcome(seed, stats=world.stats)
+    is_read = reception is not None and random.Random(seed + 5).random() < _LOGGED
+    listening = world.canaries.listening() if is_read else nullcontext()
     try:
-        await _until_all_is_over(world, _TURBULENCE)
-        world.calm()
-        await _until_all_is_over(world, _CALM, clients)
-        if not world.is_over():
-            world.stats["slow"] += 1
-            loop.allow(_LONG_STEPS)
-            await _until_all_is_over(world, _LONG_CALM, clients)
+        with listening:
+            await _live(world, clients)
         outcome.violations = await violations(world)
     except RuntimeError as error:
         outcome.violations = [*world.ledger.faults, repr(error)]
     outcome.runs = len(world.runs())
     world.stats["operations"] = world.operations
+    world.stats["with webhooks"] += reception is not None
     world.stats["without shared live state"] += not weather.is_live_shared
     world.stats["void"] = len(world.void)
     outcome.fingerprint = await _fingerprint(world)
     world.close()
     return outcome
+
+
+async def _live(world: Deployment, clients: Clients) -> None:
+    """Faults, and then a calm in which everything ends."""
+    await _until_all_is_over(world, _TURBULENCE)
+    world.calm()
+    await _until_all_is_over(world, _HOOK_CALM if world.hooks else _CALM, clients)
+    if not world.is_over():
+        world.stats["slow"] += 1
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.allow(_LONG_STEPS)
+        await _until_all_is_over(world, _LONG_CALM, clients)
 
 
 async def _fingerprint(world: Deployment) -> str:
