@@ -12,7 +12,7 @@ from teamrun.batches.spec import BatchSpec
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.runs.log.log import Prepare
-from teamrun.runs.log.webhook import EVENT_TYPES, RunWebhook
+from teamrun.runs.log.webhook import EVENT_TYPES
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.jobs import Job
 from teamrun.webhooks.outbox import Outbox
@@ -28,7 +28,7 @@ def pre_commit(outbox: Outbox, ref: BatchRef, entry: BatchEntry, spec: BatchSpec
     if not types:
         return None
     wish = Wish(types, spec.webhook, spec.webhooks_at)
-    found = partial(_logged, ref, entry, spec.webhook)
+    found = partial(_logged, ref, entry, spec)
     return outbox.prepare(Job(RunRef(*ref), entry.n), at=entry.at, wish=wish, found=found)
 
 
@@ -59,7 +59,7 @@ class BatchSource:
         if isinstance(accepted, End):
             return GONE
         assert isinstance(accepted, Accepted), "a log starts with `accepted`"
-        return _logged(ref, entries[-1], accepted.spec.webhook)
+        return _logged(ref, entries[-1], accepted.spec)
 
     async def history(self, ref: RunRef) -> Sequence[Logged] | None:
         """All entries with such events; None if the batch does not exist, or was deleted."""
@@ -79,13 +79,14 @@ def _folder(ref: BatchRef) -> str:
     return f"{batch_folder(ref)}hook/"
 
 
-def _logged(ref: BatchRef, entry: BatchEntry, webhook: RunWebhook | None) -> Logged:
+def _logged(ref: BatchRef, entry: BatchEntry, spec: BatchSpec) -> Logged:
     at = from_json(to_json(entry.at))
     return Logged(
         n=entry.n,
         at=entry.at,
         folder=_folder(ref),
-        webhook=webhook,
+        webhook=spec.webhook,
+        as_of=spec.webhooks_at,
         events=[
             {
                 "id": f"{ref.batch_id}-{seq}",

@@ -94,7 +94,9 @@ class Delivering:
         after = None if is_new else found.at
         if any(record.is_requested for record in stored):
             after = self._clock.now()
-        targets = await self._targets.of(job.ref.tenant, found.webhook, after=after)
+        targets = await self._targets.of(
+            job.ref.tenant, found.webhook, after=after, as_of=found.as_of
+        )
         records = {record.delivery: record for record in stored}
         times = await asyncio.gather(
             *(self._to_target(target, found, records, latest, listed) for target in targets)

@@ -65,7 +65,7 @@ class Outbox:
         if not types or state is None:
             return None
         wish = Wish(types, state.spec.webhook, state.spec.webhooks_at)
-        found = partial(logged, ref, entry, wish.webhook)
+        found = partial(logged, ref, entry, state.spec)
         return self.prepare(Job(ref, entry.n), at=entry.at, wish=wish, found=found)
 
     def prepare(

@@ -17,6 +17,7 @@ from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import Accepted, End, Entry
 from teamrun.runs.log.keys import hook_folder
 from teamrun.runs.log.log import RunLog
+from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.log.webhook import EVENT_TYPES, RunWebhook
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.jobs import Job
@@ -36,6 +37,8 @@ class Logged:
     """Where the deliveries are recorded; ends in `/`."""
     webhook: RunWebhook | None
     """The webhook that the request named."""
+    as_of: datetime | None = None
+    """A change of the endpoints that was known when the log was accepted."""
     events: Sequence[JsonObject]
     """As clients read them."""
 
@@ -93,7 +96,7 @@ class RunSource:
         entry = first if job.n == 0 else await log.read_next(job.n)
         if entry is None:
             return None
-        return logged(job.ref, entry, first.body.spec.webhook)
+        return logged(job.ref, entry, first.body.spec)
 
     def folder(self, ref: RunRef) -> str:
         """Beside the log."""
@@ -109,7 +112,7 @@ class RunSource:
         return [each for each in found if each.events]
 
 
-def logged(ref: RunRef, entry: Entry, webhook: RunWebhook | None) -> Logged:
+def logged(ref: RunRef, entry: Entry, spec: RunSpec) -> Logged:
     """The events of an entry of a run."""
     events = list(enumerate(entry.events, entry.seq))
     if entry.n == 0:
@@ -121,7 +124,8 @@ def logged(ref: RunRef, entry: Entry, webhook: RunWebhook | None) -> Logged:
         n=entry.n,
         at=entry.at,
         folder=hook_folder(ref),
-        webhook=webhook,
+        webhook=spec.webhook,
+        as_of=spec.webhooks_at,
         events=[
             {
                 "id": f"{ref.run_id}-{seq}",

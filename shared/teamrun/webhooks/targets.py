@@ -70,7 +70,12 @@ class Targets:
         return wish.is_granted(await self._endpoints.read(tenant, as_of=wish.as_of))
 
     async def of(
-        self, tenant: str, webhook: RunWebhook | None, *, after: datetime | None = None
+        self,
+        tenant: str,
+        webhook: RunWebhook | None,
+        *,
+        after: datetime | None = None,
+        as_of: datetime | None = None,
     ) -> list[Target]:
         """The receivers of a tenant's events, whatever their types.
 
@@ -79,12 +84,16 @@ class Targets:
             webhook: The one that the request of the log named.
             after: Use the endpoints as they were after this time; None if those of a few seconds
                 ago are enough.
+            as_of: A change of the endpoints that these must include.
 
         Raises:
             StorageError: Storage does not respond, or a secret is damaged.
         """
         now, endpoints = self._clock.now(), self._endpoints
-        known = await (endpoints.reread(tenant, after=after) if after else endpoints.read(tenant))
+        if after is not None:
+            known = await endpoints.reread(tenant, after=after)
+        else:
+            known = await endpoints.read(tenant, as_of=as_of)
         found = [one.target(tenant, now) for one in known.endpoints]
         if webhook is not None:
             secret = await self._secrets.of(tenant)

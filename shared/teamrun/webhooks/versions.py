@@ -4,8 +4,10 @@
 change the same version write the same key, so one of them fails and reads again.
 """
 
+import contextlib
 from typing import NamedTuple
 
+from teamrun.errors import NotFound
 from teamrun.storage.base import ObjectStore
 
 __all__ = ["Version", "newest", "newest_keys", "version_key", "write_version"]
@@ -25,9 +27,9 @@ async def newest(store: ObjectStore, folder: str) -> Version | None:
     Raises:
         StorageError: Storage does not respond, or refuses the object.
     """
-    keys = newest_keys(await store.list(folder))
-    for folder_of, number in keys.items():
-        if folder_of == folder:
+    while (number := newest_keys(await store.list(folder)).get(folder)) is not None:
+        # A document that is being deleted loses its versions before the last one.
+        with contextlib.suppress(NotFound):
             return Version(number, await store.get(version_key(folder, number)))
     return None
 

@@ -99,6 +99,21 @@ async def test_a_further_webhook_is_known_to_workers_at_the_next_run() -> None:
     assert [each.event_type for each in page.data] == ["run.started"]
 
 
+async def test_a_further_webhook_is_known_to_workers_if_the_run_has_its_own() -> None:
+    office = Office()
+    await registered(office)
+    await run_ended(office)  # the worker knows the first one now
+    office.clock.shift += SECOND
+    api = office.process()
+    office.cluster.service = office.other_service(api)
+    request = WebhookRequest.model_validate({"url": URL, "events": ["run.started"]})
+    second = await office.service_over(api).create(TENANT, request)
+    await office.ended(events=["run.*"])
+
+    page = await office.service.deliveries(TENANT, second.id)
+    assert [each.event_type for each in page.data] == ["run.started"]
+
+
 async def test_a_webhook_is_sent_no_event_from_before_it_was_registered() -> None:
     office = Office()
     office.planned.decide = lambda _: 500
@@ -254,6 +269,20 @@ async def test_a_deleted_webhook_is_gone_with_its_secrets() -> None:
     office.planned.tries.clear()
     await run_ended(office)
     assert office.planned.tries == []
+
+
+async def test_a_webhook_that_is_deleted_while_it_is_read_is_not_found() -> None:
+    store = FaultStore(MemoryStore())
+    office = Office(store=store)
+    hook = await registered(office)
+    read = store.plan(Fault(outcome="held", method="get", key="*/webhooks/*"))
+    reading = asyncio.create_task(office.service.get(TENANT, hook.id))
+    await read.reached.wait()
+    await office.service.delete(TENANT, hook.id)
+    read.release.set()
+
+    with pytest.raises(EndpointNotFound):
+        await reading
 
 
 async def test_the_pending_deliveries_of_a_deleted_webhook_end() -> None:

@@ -13,7 +13,7 @@ from tests.support.webhooks import URL, Office, PlannedSender
 from teamrun.core.refs import RunRef
 from teamrun.errors import DestinationRefused
 from teamrun.json_types import JsonObject
-from teamrun.runs.log.entries import Claim, End, LoggedEvent
+from teamrun.runs.log.entries import Accepted, Claim, End, LoggedEvent
 from teamrun.runs.log.events import end_event
 from teamrun.runs.service.requests import RetryRequest, RunRequest
 from teamrun.testing import Fault, FaultStore, MemoryStore
@@ -251,7 +251,8 @@ async def test_the_events_that_a_fork_shares_with_its_parent_are_not_due() -> No
     ref = await office.submit(events=["run.*"])
     [first] = await office.cluster.entries(ref)
     shared = [LoggedEvent("run.input_required"), LoggedEvent("run.queued")]
-    found = logged(ref, replace(first, events=shared), None)
+    assert isinstance(first.body, Accepted)
+    found = logged(ref, replace(first, events=shared), first.body.spec)
 
     assert [(event["type"], event["seq"]) for event in found.events] == [("run.queued", 2)]
 
