@@ -47,6 +47,13 @@ class Tally:
         "cancelled",
         "incomplete",
         "expired",
+        "with webhooks",
+        "tried again",
+        "delivered twice",
+        "delivered again",
+        "delivery delivered",
+        "delivery failed",
+        "delivery skipped",
     )
     """Situations that must occur among many schedules."""
 

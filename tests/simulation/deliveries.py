@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from tests.simulation.deployment import Deployment
 from tests.simulation.hooks import OWN_URL, Fact, HookOffice, KnownEndpoint, KnownLog
@@ -92,9 +93,18 @@ def _targets(world: Deployment, office: HookOffice, log: KnownLog, fact: Fact) -
             continue
         skew = world.weather.skew
         is_old = (fact.at - EPOCH).total_seconds() - skew > endpoint.since + _NEWS
-        is_known = log.as_of is not None and log.as_of >= first.created_at
+        is_known = log.as_of is not None and _newest_at(office, log.as_of) == [endpoint_id]
         if is_old or (is_known and fact.at >= first.created_at):
             yield endpoint_id
+
+
+def _newest_at(office: HookOffice, at: datetime) -> list[str]:
+    """The endpoints that were changed at that time."""
+    return [
+        endpoint_id
+        for endpoint_id, endpoint in office.endpoints.items()
+        if any(version.updated_at == at for version in endpoint.versions)
+    ]
 
 
 def _of_delivery(

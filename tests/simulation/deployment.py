@@ -7,21 +7,20 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Coroutine
-from datetime import datetime, timedelta
 from typing import Any
 
 from tests.simulation.canaries import Canaries
 from tests.simulation.hooks import HookOffice
 from tests.simulation.ledger import Ledger
-from tests.simulation.processes import TENANT, Api, Process, Worker
+from tests.simulation.owners import Owners
+from tests.simulation.processes import Api, Process, Worker
 from tests.simulation.receivers import Reception
-from tests.simulation.weather import LEASE, Weather, clear
+from tests.simulation.weather import Weather, clear
 from tests.simulation.world import Died
 
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.log.entries import Entry, read_entry
 from teamrun.runs.log.keys import HOOKS
 from teamrun.storage.memory import MemoryStore
 
@@ -55,8 +54,7 @@ class Deployment:
         self._is_closed = False
         self._waiting: list[RunRef] = []
         self._queue_age = 0
-        self._owners: dict[str, str] = {}
-        self._terms: dict[tuple[str, str], datetime] = {}
+        self.owners = Owners(self)
         self.ended: set[str] = set()
         self.void: set[str] = set()
         self.submitted = 0
@@ -228,50 +226,11 @@ class Deployment:
         """An object was created; entries of logs are looked at."""
         if self.hooks is not None:
             self.hooks.stored(key, data)
-        folder, log, _ = key.partition("/log/")
-        if not log:
-            return
-        kind = data.partition(b'"kind":"')[2].partition(b'"')[0]
-        if not process.live.is_shared and kind in (b"claim", b"step", b"intent"):
-            self._note_term(process, folder.rpartition("/")[2], read_entry(data))
-        if kind == b"claim":
-            self._claimed(process, folder.rpartition("/")[2])
-        elif kind in (b"wait", b"yield", b"end"):
-            self._owners.pop(folder.rpartition("/")[2], None)
-            if kind == b"end":
-                self.ended.add(folder)
-                if key.endswith("/000000.json"):
-                    self.void.add(folder)
-
-    def _note_term(self, process: Process, run_id: str, entry: Entry) -> None:
-        """An owner has renewed its term."""
-        self._terms[run_id, process.name] = entry.at + timedelta(seconds=LEASE)
-
-    def check_term(self, process: Process, run_id: str, call_id: str) -> None:
-        """A call starts: only within the term of its owner, as that one's clock says."""
-        until = self._terms.get((run_id, process.name))
-        is_frozen = process.frozen_until > self.now
-        if until is not None and not is_frozen and process.clock.now() >= until:
-            self.ledger.fault(f"I14 {process.name} began {call_id} after its term ({run_id})")
-
-    def let_go(self, ref: RunRef, owner: str) -> None:
-        """An owner has come to the end of its execution, if only since storage did not answer."""
-        if self._owners.get(ref.run_id) == owner:
-            del self._owners[ref.run_id]
-
-    def _claimed(self, process: Process, run_id: str) -> None:
-        """A run is taken over only if its owner could not renew the lease."""
-        self.stats["claims"] += 1
-        owner = self.processes.get(self._owners.get(run_id, ""))
-        self._owners[run_id] = process.name
-        if not isinstance(owner, Worker) or owner is process:
-            return
-        self.stats["taken over"] += 1
-        self.stats["taken over without shared live state"] += not process.live.is_shared
-        ref = RunRef(TENANT, run_id)
-        steady = self.now - owner.steady_since >= 2 * LEASE
-        if owner.alive and owner.executing[ref] and steady:
-            self.ledger.fault(f"I13 {ref} was taken from {owner.name}, which was well")
+        folder, log, name = key.partition("/log/")
+        if log and self.owners.appended(process, folder.rpartition("/")[2], data) == "end":
+            self.ended.add(folder)
+            if name == "000000.json":
+                self.void.add(folder)
 
     def calm(self) -> None:
         """Faults end; frozen processes continue."""

@@ -165,7 +165,8 @@ class HookOffice:
         if log and "/runs/" in folder:
             self._logged(folder.rpartition("/")[2], data)
         elif "/webhooks/" in key and key.endswith(".json"):
-            self._changed(key.split("/")[-2], data)
+            endpoint_id, name = key.split("/")[-2:]
+            self._changed(endpoint_id, int(name.removesuffix(".json")), data)
 
     def _logged(self, run_id: str, data: bytes) -> None:
         entry, log = read_entry(data), self.logs[run_id]
@@ -180,18 +181,20 @@ class HookOffice:
             fact = _fact(event, entry.at, is_due=is_due)
             log.facts[entry.seq + place] = fact
 
-    def _changed(self, endpoint_id: str, data: bytes) -> None:
+    def _changed(self, endpoint_id: str, number: int, data: bytes) -> None:
         if endpoint_id == "own":
             self._secrets[OWN_URL].update(_all_of(Secret.model_validate_json(data)))
             return
         endpoint = Endpoint.model_validate_json(data)
         known = self.endpoints.setdefault(endpoint_id, KnownEndpoint(self._now(), []))
+        if number <= len(known.versions):  # created again, by a request from before its deletion
+            return
         known.versions.append(endpoint)
         if endpoint.secret is not None:
             self._secrets[known.url].update(_all_of(endpoint.secret))
         if endpoint.event is not None:
             fact = _fact(endpoint.event, endpoint.updated_at, is_due=True)
-            self.logs[endpoint_id].facts[len(known.versions)] = fact
+            self.logs[endpoint_id].facts[number] = fact
 
     # What receivers see
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 import pytest
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutants import MUTANTS
 from tests.simulation.schedule import run_schedule
 
 __all__ = ["Caught", "fresh_hunts", "hunt", "recorded_seeds"]
@@ -29,7 +30,9 @@ def hunt(mutant: Mutant, seeds: Iterable[int]) -> Caught | None:
     with pytest.MonkeyPatch.context() as patch:
         mutant.apply(patch)
         for after, seed in enumerate(seeds, start=1):
-            violations = run_schedule(seed, sweeps=mutant.sweeps, focus=mutant.focus).violations
+            violations = run_schedule(
+                seed, sweeps=mutant.sweeps, focus=mutant.focus, hooks=mutant.has_hooks
+            ).violations
             stale = [each for each in violations if "TypeError" in each or "Attribute" in each]
             assert not stale, f"{mutant.name!r} does not fit the code any more: {stale}"
             if violations:
@@ -43,14 +46,15 @@ def recorded_seeds(mutant: Mutant, most: int) -> Iterator[int]:
     yield from islice(_seeds(random.Random(mutant.name)), most - 1)
 
 
-def fresh_hunts(most: int) -> bool:
+def fresh_hunts(most: int, name: str = "") -> bool:
     """Hunt every mutant with fresh seeds and print what noticed it; whether all were noticed.
 
     Args:
         most: Schedules for each mutant.
+        name: A part of the names of the mutants to hunt; all by default.
     """
     fresh, all_noticed = random.Random(secrets.randbits(64)), True
-    for mutant in MUTANTS:
+    for mutant in (mutant for mutant in MUTANTS if name in mutant.name):
         caught = hunt(mutant, islice(_seeds(fresh), most))
         all_noticed = all_noticed and caught is not None
         found = f"NOT NOTICED by {most} schedules" if caught is None else shown(caught)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from tests.simulation.deliveries import misdelivered
 from tests.simulation.deployment import Deployment
 from tests.simulation.ledger import Drive
-from tests.simulation.processes import TENANT, registry
+from tests.simulation.processes import TENANT
 from tests.simulation.replay import disagreements, last_of
 from tests.simulation.story import Story
+from tests.simulation.team_file import registry
 from tests.simulation.world import VirtualClock
 
 from teamrun.core.refs import RunRef

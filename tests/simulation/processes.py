@@ -4,17 +4,16 @@ import asyncio
 import random
 from collections import Counter
 from datetime import timedelta
-from functools import cache
 from typing import TYPE_CHECKING
 
 from tests.simulation.hooks import webhook_service
 from tests.simulation.job import Job, grow
 from tests.simulation.ledger import Drive
 from tests.simulation.ports import LivePort, QueuePort, StorePort
+from tests.simulation.team_file import registry
 from tests.simulation.weather import LEASE, Weather
 from tests.simulation.world import Died, VirtualClock
 
-from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.errors import StorageError
@@ -28,24 +27,15 @@ from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.service import RunService
-from teamrun.testing import ScriptedModel
 from teamrun.tools.base import Effects
 from teamrun.webhooks.service import WebhookService
 
 if TYPE_CHECKING:
     from tests.simulation.deployment import Deployment
 
-__all__ = ["TENANT", "Api", "Process", "Worker", "registry"]
+__all__ = ["TENANT", "Api", "Process", "Worker"]
 
 TENANT = "default"
-
-
-@cache
-def registry() -> Registry:
-    """One team; the input of a run determines its program."""
-    agent = {"type": "assistant_agent", "name": "a", "model": "m"}
-    team = {"type": "round_robin_group_chat", "participants": [agent]}
-    return Registry.of(teams={"t": team}, models={"m": ScriptedModel([])})
 
 
 _DURATIONS = ((0, 0), (0, 0), (0.001, 0.02), (0.3, 0), (0, 1.5), (2, 2))
@@ -250,7 +240,7 @@ class Worker(Process):
         finally:
             self.executing[ref] -= 1
             if not self.executing[ref]:
-                self.world.let_go(ref, self.name)
+                self.world.owners.let_go(ref, self.name)
 
     async def _settle(self, ref: RunRef, receipt: Receipt) -> None:
         """Return a message as the adapter of a queue with delays does."""
@@ -282,7 +272,7 @@ class Worker(Process):
         await self._parts.delivery.deliverer.handle(ref)
 
     async def reach(self, drive: Drive, call_id: str, effects: Effects) -> int | None:
-        self.world.check_term(self, drive.run_id, call_id)
+        self.world.owners.check_term(self, drive.run_id, call_id)
         await self.thawed()
         drive.acts()
         drive.made.append((call_id, drive.epoch))

@@ -38,7 +38,8 @@ class Reception:
     """A type that receivers never accept, also without faults."""
     is_quick: bool = True
     """Tries follow each other a thousand times faster, so that deliveries are given up."""
-    hold: timedelta = timedelta(seconds=20)
+    hold: timedelta = timedelta(seconds=40)
+    """Longer than a request and the margins of a deliverer."""
 
 
 def draw_reception(rng: Random) -> Reception:
@@ -53,7 +54,7 @@ def draw_reception(rng: Random) -> Reception:
         gone=rng.choice((0, 0, 0.2)),
         refused=rng.choice(types) if is_quick and rng.random() < 0.3 else None,
         is_quick=is_quick,
-        hold=timedelta(seconds=20 if is_quick else 60),
+        hold=timedelta(seconds=40 if is_quick else 60),
     )
 
 

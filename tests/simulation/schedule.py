@@ -150,8 +150,8 @@ def _short_logs(most: int) -> Generator[None]:
 @contextmanager
 def _quick_tries(factor: int) -> Generator[None]:
     """Pauses between the tries of a delivery are shorter, and the same in each process."""
-    delays = [each / factor for each in retries._DELAYS_S]
-    longest = targets._LONGEST_FAILURE / factor
+    delays = [each / factor for each in vars(retries)["_DELAYS_S"]]
+    longest = vars(targets)["_LONGEST_FAILURE"] / factor
     with (
         patch.object(retries, "_DELAYS_S", delays),
         patch.object(retries, "_JITTER", 0),

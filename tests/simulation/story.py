@@ -100,7 +100,7 @@ class Story:
                 found.append(f"I10 entry {n} begins at event {entry.seq}, not {seq}")
             epoch += isinstance(entry.body, Claim)
             if entry.epoch != epoch:
-                found.append(f"I3 a {entry.body.kind} of epoch {entry.epoch} in epoch {epoch}")
+                found.append(f"I4 a {entry.body.kind} of epoch {entry.epoch} in epoch {epoch}")
             if entry.at < at:
                 found.append(f"entry {n} goes back in time")
             seq, at = entry.seq + len(entry.events), entry.at

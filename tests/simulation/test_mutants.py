@@ -6,7 +6,8 @@ schedule another one; then a fixed sequence of seeds is tried, and the next one 
 
 import pytest
 from tests.simulation.hunt import hunt, recorded_seeds
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutants import MUTANTS
 from tests.support.figures import Figures
 
 _MOST = 1_000

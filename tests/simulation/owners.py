@@ -1,0 +1,67 @@
+"""Who executes each run, as the entries of the logs say (I13 and I14)."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tests.simulation.processes import TENANT, Process, Worker
+from tests.simulation.weather import LEASE
+
+from teamrun.core.refs import RunRef
+from teamrun.runs.log.entries import Entry, read_entry
+
+if TYPE_CHECKING:
+    from tests.simulation.deployment import Deployment
+
+__all__ = ["Owners"]
+
+
+class Owners:
+    """The owners of all runs of a world."""
+
+    def __init__(self, world: "Deployment") -> None:
+        self._world = world
+        self._owners: dict[str, str] = {}
+        self._terms: dict[tuple[str, str], datetime] = {}
+
+    def appended(self, process: Process, run_id: str, data: bytes) -> str:
+        """An entry was written; returns its kind."""
+        kind = data.partition(b'"kind":"')[2].partition(b'"')[0].decode()
+        if not process.live.is_shared and kind in ("claim", "step", "intent"):
+            self._note_term(process, run_id, read_entry(data))
+        if kind == "claim":
+            self._claimed(process, run_id)
+        elif kind in ("wait", "yield", "end"):
+            self._owners.pop(run_id, None)
+        return kind
+
+    def _note_term(self, process: Process, run_id: str, entry: Entry) -> None:
+        """An owner has renewed its term."""
+        self._terms[run_id, process.name] = entry.at + timedelta(seconds=LEASE)
+
+    def check_term(self, process: Process, run_id: str, call_id: str) -> None:
+        """A call starts: only within the term of its owner, as that one's clock says."""
+        until = self._terms.get((run_id, process.name))
+        is_frozen = process.frozen_until > self._world.now
+        if until is not None and not is_frozen and process.clock.now() >= until:
+            text = f"I14 {process.name} began {call_id} after its term ({run_id})"
+            self._world.ledger.fault(text)
+
+    def let_go(self, ref: RunRef, owner: str) -> None:
+        """An owner has come to the end of its execution, if only since storage did not answer."""
+        if self._owners.get(ref.run_id) == owner:
+            del self._owners[ref.run_id]
+
+    def _claimed(self, process: Process, run_id: str) -> None:
+        """A run is taken over only if its owner could not renew the lease."""
+        world = self._world
+        world.stats["claims"] += 1
+        owner = world.processes.get(self._owners.get(run_id, ""))
+        self._owners[run_id] = process.name
+        if not isinstance(owner, Worker) or owner is process:
+            return
+        world.stats["taken over"] += 1
+        world.stats["taken over without shared live state"] += not process.live.is_shared
+        ref = RunRef(TENANT, run_id)
+        steady = world.now - owner.steady_since >= 2 * LEASE
+        if owner.alive and owner.executing[ref] and steady:
+            world.ledger.fault(f"I13 {ref} was taken from {owner.name}, which was well")
