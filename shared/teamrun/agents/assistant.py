@@ -59,9 +59,14 @@ from teamrun.messages.llm import (
     FunctionCall,
     FunctionExecutionResult,
     LLMMessage,
-    SystemMessage,
 )
-from teamrun.messages.made import checked_answer, made_answer, made_message, made_results
+from teamrun.messages.made import (
+    checked_answer,
+    instructions,
+    made_answer,
+    made_message,
+    made_results,
+)
 from teamrun.messages.origin import new_id
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.tools.approval import without_terminal
@@ -170,7 +175,7 @@ class AssistantAgent(BaseChatAgent):
         self._model_client_stream = model_client_stream
         self._model_context = model_context or UnboundedChatCompletionContext()
         self._system_messages: list[LLMMessage] = (
-            [] if system_message is None else [SystemMessage(content=system_message)]
+            [] if system_message is None else [instructions(system_message)]
         )
         self._memory = checked_memory(memory)
         self._metadata = dict(metadata or {})

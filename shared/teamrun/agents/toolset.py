@@ -78,22 +78,23 @@ class Toolset:
         workbenches: Sequence[Workbench],
         handoffs: Mapping[str, Handoff],
     ) -> None:
-        self._own = [tool.schema for tool in tools]
-        self._workbenches = list(workbenches)
+        # Tuples: empty ones, as most are, take no memory.
+        self._own = tuple(tool.schema for tool in tools)
+        self._workbenches = tuple(workbenches)
         self._handoffs = handoffs
-        self._handoff_schemas = [handoff.handoff_tool.schema for handoff in handoffs.values()]
+        self._handoff_schemas = tuple(each.handoff_tool.schema for each in handoffs.values())
         self._tools = {tool.name: tool for tool in tools}
-        self._dynamic: list[Workbench] = []
+        self._dynamic: tuple[Workbench, ...] = ()
         for workbench in workbenches:
             # By its exact class: a subclass may select its tools each time.
             if type(workbench) in (StaticWorkbench, StaticStreamWorkbench):
                 fixed = cast("StaticWorkbench", workbench).tools_by_name
                 self._tools = {**fixed, **self._tools}
             else:
-                self._dynamic.append(workbench)
-        self._reporting = {
-            name for name, tool in self._tools.items() if isinstance(tool, StreamTool)
-        }
+                self._dynamic += (workbench,)
+        self._reporting = tuple(
+            sorted(name for name, tool in self._tools.items() if isinstance(tool, StreamTool))
+        )
         self._before: dict[str, JsonMapping] = {}
         self._may_report = any(isinstance(wb, StreamWorkbench) for wb in self._dynamic)
         self.known_schemas: Sequence[ToolSchema] | None = None
@@ -125,7 +126,7 @@ class Toolset:
 
     async def reset(self) -> None:
         """Let agents and teams among the tools forget everything."""
-        for name in sorted(self._reporting):
+        for name in self._reporting:
             await cast("StreamTool", self._tools[name]).reset()
 
     async def save_state(self) -> JsonObject:
@@ -134,12 +135,12 @@ class Toolset:
             name: self._before[name]
             if name in self._before
             else await self._tools[name].save_state_json()
-            for name in sorted(self._reporting)
+            for name in self._reporting
         }
 
     async def load_state(self, states: JsonMapping) -> None:
         """Continue from saved states; all of them, or none if one cannot be loaded."""
-        known = [(self._tools[n], states[n]) for n in sorted(self._reporting & states.keys())]
+        known = [(self._tools[n], states[n]) for n in self._reporting if n in states]
         await load_all([Loading(t.save_state_json, t.load_state_json, s) for t, s in known])
 
     async def execute(

@@ -24,7 +24,7 @@ from typing import (
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from teamrun.json_types import JsonMapping, JsonObject
-from teamrun.messages.construct import made
+from teamrun.messages.construct import Compact, blank
 from teamrun.messages.image import Image
 from teamrun.messages.llm import (
     FunctionCall,
@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 
-class BaseMessage(BaseModel, ABC):
+class BaseMessage(Compact, ABC):
     """The base of everything that a team produces: chat messages and agent events."""
 
     # Built at first use: most programs need few of the classes, and a start is faster.
@@ -108,8 +108,10 @@ class BaseChatMessage(BaseMessage, ABC):
             known = None
         if known is not None and known.content is content and known.source is self.source:
             return known
-        fields = {"content": content, "source": self.source, "type": "UserMessage"}
-        message = made(UserMessage, fields)
+        message, values = blank(UserMessage)
+        values["content"] = content
+        values["source"] = self.source
+        values["type"] = "UserMessage"
         _set_slot(self, message)
         return message
 

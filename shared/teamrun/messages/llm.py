@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from teamrun.json_types import JsonObject
+from teamrun.messages.construct import Compact
 from teamrun.messages.image import Image
 
 __all__ = [
@@ -71,7 +72,7 @@ class RequestUsage:
     """Completion tokens that were not shown; part of `completion_tokens`."""
 
 
-class _Part(BaseModel):
+class _Part(Compact):
     model_config = ConfigDict(defer_build=True)
 
 

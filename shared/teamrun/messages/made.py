@@ -9,9 +9,8 @@ from typing import TypeVar, cast
 
 from pydantic_core import to_jsonable_python
 
-from teamrun.json_types import JsonObject
 from teamrun.messages.chat import BaseMessage
-from teamrun.messages.construct import made
+from teamrun.messages.construct import blank, made
 from teamrun.messages.llm import (
     AssistantMessage,
     CreateResult,
@@ -20,10 +19,18 @@ from teamrun.messages.llm import (
     FunctionExecutionResultMessage,
     ProviderData,
     RequestUsage,
+    SystemMessage,
 )
 from teamrun.messages.origin import new_id, now
 
-__all__ = ["checked_answer", "made_answer", "made_message", "made_result", "made_results"]
+__all__ = [
+    "checked_answer",
+    "instructions",
+    "made_answer",
+    "made_message",
+    "made_result",
+    "made_results",
+]
 
 MessageT = TypeVar("MessageT", bound=BaseMessage)
 
@@ -37,16 +44,26 @@ def made_message(
     message_id: str = "",
 ) -> MessageT:
     """A message of a class that has only its content and its type besides the common fields."""
-    fields: JsonObject = {
-        "id": message_id or new_id(),
-        "source": source,
-        "models_usage": usage,
-        "metadata": {},
-        "created_at": now(),
-        "content": content,
-        "type": cls.__name__,
-    }
-    return made(cls, fields)
+    message, values = blank(cls)
+    values["id"] = message_id or new_id()
+    values["source"] = source
+    values["models_usage"] = usage
+    values["metadata"] = {}
+    values["created_at"] = now()
+    values["content"] = content
+    values["type"] = cls.__name__
+    return message
+
+
+def instructions(content: str) -> SystemMessage:
+    """Instructions to a model.
+
+    Raises:
+        pydantic.ValidationError: They are no text.
+    """
+    if type(content) is not str:
+        return SystemMessage(content=content)
+    return made(SystemMessage, {"content": content, "type": "SystemMessage"})
 
 
 def checked_answer(result: CreateResult) -> CreateResult:
@@ -82,14 +99,13 @@ def _are_calls(content: object) -> bool:
 
 def made_answer(result: CreateResult, source: str) -> AssistantMessage:
     """What a model answered, for the model context."""
-    fields: JsonObject = {
-        "content": result.content,
-        "thought": result.thought,
-        "source": source,
-        "type": "AssistantMessage",
-        "provider_data": result.provider_data,
-    }
-    return made(AssistantMessage, fields)
+    message, values = blank(AssistantMessage)
+    values["content"] = result.content
+    values["thought"] = result.thought
+    values["source"] = source
+    values["type"] = "AssistantMessage"
+    values["provider_data"] = result.provider_data
+    return message
 
 
 def made_result(

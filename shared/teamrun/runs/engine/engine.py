@@ -205,11 +205,13 @@ class Engine:
 
     # One run
 
-    def _with_shared_parts(self, spec: RunSpec) -> RunSpec:
-        known = self._specs.get(spec.team.digest)
-        made = spec if known is None else spec.sharing(known)
-        self._specs[spec.team.digest] = made
-        return made
+    def _share_parts(self, state: RunState) -> None:
+        """Replace parts of the state by equal ones of another run of the same team."""
+        digest = state.spec.team.digest
+        known = self._specs.get(digest, state.spec)
+        state.spec = self._specs[digest] = state.spec.sharing(known)
+        if state.limits == known.limits:
+            state.limits = known.limits
 
     def _log(self, ref: RunRef, *observers: LogObserver) -> RunLog:
         return RunLog(
@@ -323,7 +325,7 @@ class Engine:
         ref = log.ref
         if not await self._ownership.take(ref, state):
             return Finish.HELD, state
-        state.spec = self._with_shared_parts(state.spec)
+        self._share_parts(state)
         execution = Execution(
             log=log,
             entries=entries,
