@@ -86,13 +86,10 @@ _Delivery = tuple[str, str]
 """The URL and the `webhook-id`."""
 
 
-def webhook_service(
-    parts: WebhookParts, *, store: StorePort, live: LivePort, clock: Clock
-) -> WebhookService:
+def webhook_service(parts: WebhookParts, *, store: StorePort, clock: Clock) -> WebhookService:
     """The service of an API process."""
     return WebhookService(
         store=store,
-        live=live,
         secrets=parts.secrets,
         endpoints=parts.endpoints,
         sources=parts.sources,

@@ -163,7 +163,7 @@ class Api(Process):
             destinations=Destinations(),
             webhooks_at=parts and parts.endpoints.changed_at,
         )
-        self._hooks = parts and webhook_service(parts, store=store, live=live, clock=self.clock)
+        self._hooks = parts and webhook_service(parts, store=store, clock=self.clock)
 
     @property
     def hooks(self) -> WebhookService:

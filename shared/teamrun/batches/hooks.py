@@ -68,7 +68,7 @@ class BatchSource:
         if state is None:
             return None
         entries = await self._log(batch).entries(state.eventful)
-        found = (_logged(batch, entry, state.spec.webhook) for entry in entries)
+        found = (_logged(batch, entry, state.spec) for entry in entries)
         return [each for each in found if each.events]
 
     def _log(self, ref: BatchRef) -> BatchLog:

@@ -107,8 +107,8 @@ class RunSource:
         entries = await RunLog(self._store, ref, writer="webhooks", clock=self._clock).read()
         if not entries or not isinstance(entries[0].body, Accepted):
             return None
-        webhook = entries[0].body.spec.webhook
-        found = (logged(ref, entry, webhook) for entry in entries)
+        spec = entries[0].body.spec
+        found = (logged(ref, entry, spec) for entry in entries)
         return [each for each in found if each.events]
 
 
