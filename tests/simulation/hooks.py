@@ -17,6 +17,7 @@ from pydantic_core import from_json, to_json
 from tests.simulation.ports import Host, LivePort, QueuePort, StorePort
 from tests.simulation.receivers import HttpPort, Reception
 
+from teamrun.batches.hooks import BatchSource
 from teamrun.core.clock import Clock
 from teamrun.json_types import JsonObject
 from teamrun.net.client import GuardedClient
@@ -141,8 +142,9 @@ class HookOffice:
         """What one process has."""
         destinations = Destinations()
         client = cast("GuardedClient", HttpPort(process, self))
+        store = StorePort(process)
         return compose_webhooks(
-            store=StorePort(process),
+            store=store,
             live=LivePort(process),
             dispatcher=QueuePort(process),
             delivers=delivers,
@@ -152,6 +154,7 @@ class HookOffice:
             clock=process.clock,
             hold=self.reception.hold,
             sender=GuardedSender(destinations, clock=process.clock, client=lambda _: client),
+            further={"bat_": BatchSource(store, process.clock)},
         )
 
     # What becomes durable
