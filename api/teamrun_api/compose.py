@@ -25,4 +25,6 @@ def open_api(
         grace=settings.grace,
         reachable_by=None if is_loopback(settings.host) else f"TEAMRUN_HOST={settings.host}",
         backends=backends,
+        batch_inputs=settings.batch_inputs,
+        input_limit=settings.file_limit_bytes,
     )

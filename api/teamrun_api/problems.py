@@ -168,7 +168,9 @@ def _faults_of(error: TeamrunError) -> tuple[RequestFault, ...]:
         return (RequestFault(error.message, error.code, pointer=error.pointer),)
     if isinstance(error, errors.InvalidItems):
         return tuple(
-            RequestFault(item["detail"], item["code"], line=item["line"] or None)
+            RequestFault(
+                item["detail"], item["code"], item.get("pointer"), line=item["line"] or None
+            )
             for item in error.problems
         )
     if isinstance(error, faults.InvalidBody | faults.InvalidParameter | faults.NotReady):

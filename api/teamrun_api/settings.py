@@ -50,7 +50,13 @@ class ApiSettings(CommonSettings):
     """The largest request body."""
 
     file_limit_bytes: int = Field(default=1024 * 1024 * 1024, ge=1024)
-    """The largest file that can be uploaded."""
+    """The largest file that can be uploaded, and the largest object that `input_url` can name."""
+
+    batch_inputs: tuple[str, ...] = ()
+    """A JSON list of prefixes below which a batch may name its input as `input_url`, for all
+    tenants alike: `"s3://my-bucket/tasks/"`, `"az://container/tasks/"` or `"file:///srv/tasks/"`,
+    with the options of `TEAMRUN_STORE_URL`. Credentials come from the environment, as those of the
+    store. A prefix and the store may not contain each other."""
 
     head_timeout_seconds: float = Field(default=10.0, gt=0, le=600)
     """Time for a client to send the head of a request; then its connection is closed."""

@@ -48,6 +48,7 @@
         NotFound                 there is no object under that key
         InvalidKey               a key or prefix is invalid
         UnusableStore            a store cannot store runs
+        ObjectChanged            an object was replaced while it was read
         UnreadableEntry          an entry of a run's log is damaged, missing, or of a newer release
         DamagedBlob              stored bytes are missing, or differ from those that were recorded
         Unavailable              storage did not respond, or reported a transient failure
@@ -87,6 +88,7 @@ __all__ = [
     "NoSuchPoint",
     "NotApproved",
     "NotFound",
+    "ObjectChanged",
     "OutsideCall",
     "PreconditionFailed",
     "RunDeleted",
@@ -470,6 +472,12 @@ class UnusableStore(StorageError):
     """A store cannot store runs: it does not exist, or lacks writes that fail if a key exists."""
 
     code = "unusable_store"
+
+
+class ObjectChanged(StorageError):
+    """An object that others write was replaced while it was read; read it again."""
+
+    code = "object_changed"
 
 
 class UnreadableEntry(StorageError):

@@ -47,6 +47,7 @@ from teamrun.webhooks.parts import WebhookParts, compose_webhooks
 
 if TYPE_CHECKING:
     from teamrun.batches.service import BatchService
+    from teamrun.batches.sources import Sources
     from teamrun.runs.engine.executor import Executor
     from teamrun.runs.service.service import RunService
     from teamrun.webhooks.service import WebhookService
@@ -128,6 +129,8 @@ class Runtime:
     destinations: Destinations
     """Where requests with a URL from input may go."""
     webhooks: WebhookParts
+    sources: "Sources | None" = None
+    """The inputs of batches that URLs can name; None if there are none."""
 
     @cached_property
     def service(self) -> "RunService":
@@ -172,6 +175,7 @@ class Runtime:
             live=self.live,
             teams=self.service.teams,
             clock=self.clock,
+            sources=self.sources,
             webhooks=BatchWebhooks(
                 destinations=self.destinations,
                 changed_at=self.webhooks.endpoints.changed_at,
@@ -399,6 +403,8 @@ async def open_runtime(
     backends: OpenBackends = open_backends,
     observe: Sequence[LogObserver] = (),
     duties: Sequence[Duty] = DUTIES,
+    batch_inputs: Sequence[str] = (),
+    input_limit: int = 1024 * 1024 * 1024,
 ) -> AsyncGenerator[Runtime, None]:
     """Open the parts of a process, start its background tasks, and close everything at the end.
 
@@ -413,6 +419,8 @@ async def open_runtime(
         backends: Opens store, live state and queue.
         observe: See `compose`.
         duties: See `compose`.
+        batch_inputs: The prefixes of URLs that batches may name as their input.
+        input_limit: Maximum size of such an input in bytes.
 
     Raises:
         UsageError: A setting or the operator's file is invalid, or the store cannot be used.
@@ -446,6 +454,9 @@ async def open_runtime(
             duties=(write_events, *duties) if settings.archive_events else duties,
             allowed_hosts=settings.allowed_hosts,
         )
+        if batch_inputs:
+            runtime.sources = _sources(batch_inputs, input_limit, settings.store_url)
+            stack.push_async_callback(runtime.sources.close)
         stack.push_async_callback(registry.pacing.close)
         stack.push_async_callback(runtime.shutdown, grace)
         if runtime.executor is not None:
@@ -458,6 +469,12 @@ async def open_runtime(
                 following = asyncio.create_task(follow_pace(opened.live, registry.pacing))
                 stack.callback(following.cancel)
         yield runtime
+
+
+def _sources(prefixes: Sequence[str], limit: int, store_url: str) -> "Sources":
+    from teamrun.batches.sources import Sources
+
+    return Sources(prefixes, limit=limit, apart_from=store_url)
 
 
 async def _check_namespace(backends: Backends) -> None:

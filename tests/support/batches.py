@@ -15,6 +15,7 @@ from teamrun.batches.keys import BatchRef
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.resources import Batch
 from teamrun.batches.service import BatchService
+from teamrun.batches.sources import Sources
 from teamrun.batches.webhooks import BatchWebhooks
 from teamrun.core.refs import RunRef
 from teamrun.errors import RunEnded
@@ -51,6 +52,7 @@ class Batches:
         store: ObjectStore | None = None,
         of: "Batches | None" = None,
         webhooks: BatchWebhooks | None = None,
+        sources: Sources | None = None,
         **options: Any,
     ) -> None:
         self._webhooks = webhooks or BatchWebhooks()
@@ -70,6 +72,7 @@ class Batches:
             teams=cluster.service.teams,
             clock=cluster.clock,
             webhooks=self._webhooks,
+            sources=sources,
         )
         self.signals = Signals(
             store=cluster.store,

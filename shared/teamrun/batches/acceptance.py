@@ -15,8 +15,7 @@ from pydantic_core import to_json
 
 from teamrun.batches.chunks import discard
 from teamrun.batches.entries import Accepted, BatchEvent
-from teamrun.batches.files import Files
-from teamrun.batches.inputs import parsed_items
+from teamrun.batches.inputs import Inputs
 from teamrun.batches.item_writer import ItemWriter
 from teamrun.batches.items import Items
 from teamrun.batches.keys import BatchRef, batch_list_key, live_marker
@@ -60,14 +59,14 @@ class BatchAcceptance:
         *,
         store: ObjectStore,
         teams: Teams,
-        files: Files,
+        inputs: Inputs,
         clock: Clock,
         webhooks: BatchWebhooks | None = None,
     ) -> None:
         self._webhooks = webhooks or BatchWebhooks()
         self._store = store
         self._teams = teams
-        self._files = files
+        self._inputs = inputs
         self._clock = clock
 
     async def accept(
@@ -142,7 +141,7 @@ class BatchAcceptance:
         await self._store.put_new(live_marker(ref), b"")
         chunks = ItemWriter(self._store, ref)
         items = Items(teams.choose)
-        async for parsed in await parsed_items(self._files, ref.tenant, request):
+        async for parsed in await self._inputs.parsed(ref, request):
             for each in parsed:
                 await chunks.add(items.check(each))
             await asyncio.sleep(0)  # other requests come in between
@@ -208,6 +207,7 @@ def _spec(
         min_sample=request.min_sample,
         queue=Queue(request.priority),
         input_file_id=request.input_file_id,
+        input_url=request.input_url,
         metadata=request.metadata,
         tags=request.tags,
         webhook=request.webhook,

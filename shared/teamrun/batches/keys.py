@@ -33,6 +33,7 @@ __all__ = [
     "place_in_list",
     "results_key",
     "snapshot_key",
+    "source_key",
     "todo_key",
     "upload_marker",
 ]
@@ -101,6 +102,11 @@ def items_folder(ref: BatchRef) -> str:
 def chunk_key(ref: BatchRef, first: int) -> str:
     """The items of the batch from index `first` on, one JSON document per line."""
     return f"{items_folder(ref)}{first:07d}.jsonl"
+
+
+def source_key(ref: BatchRef) -> str:
+    """The version of the object that the items were read from."""
+    return f"{items_folder(ref)}source"
 
 
 def invalid_key(ref: BatchRef) -> str:

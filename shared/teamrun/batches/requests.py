@@ -50,7 +50,8 @@ class BatchItem(BaseModel):
 class BatchRequest(BaseModel):
     """The body of `POST /v1/batches`.
 
-    Exactly one of `team` and `team_spec` is required, and one of `items` and `input_file_id`.
+    Exactly one of `team` and `team_spec` is required, and one of `items`, `input_file_id` and
+    `input_url`.
     """
 
     model_config = ConfigDict(
@@ -67,6 +68,10 @@ class BatchRequest(BaseModel):
     """The tasks."""
     input_file_id: str | None = Field(default=None, min_length=1, max_length=64)
     """An uploaded file with the tasks: JSONL with an item per line, or CSV with a header."""
+    input_url: str | None = Field(
+        default=None, min_length=1, max_length=2048, examples=["s3://my-bucket/tasks/jan.jsonl"]
+    )
+    """An object with the tasks below a prefix that the operator allows (`TEAMRUN_BATCH_INPUTS`)."""
     input_format: Literal["jsonl", "csv"] | None = None
     """The format of the file; by default CSV if its name ends in `.csv`, else JSONL."""
     input_template: Text | None = Field(
@@ -109,8 +114,10 @@ class BatchRequest(BaseModel):
     def _one_of_each(self) -> Self:
         if (self.team is None) == (self.team_spec is None):
             raise ValueError("give exactly one of `team` and `team_spec`")
-        if (self.items is None) == (self.input_file_id is None):
-            raise ValueError("give exactly one of `items` and `input_file_id`")
+        if [self.items, self.input_file_id, self.input_url].count(None) != 2:
+            raise ValueError("give exactly one of `items`, `input_file_id` and `input_url`")
         if self.items is not None and (self.input_template or self.input_format):
-            raise ValueError("`input_template` and `input_format` are only for `input_file_id`")
+            raise ValueError(
+                "`input_template` and `input_format` are only for `input_file_id` and `input_url`"
+            )
         return self

@@ -149,6 +149,7 @@ class Batch(_Resource):
     limits: BatchLimits
     item_limits: Limits
     input_file_id: str | None = None
+    input_url: str | None = None
     created_at: datetime
     finished_at: datetime | None = None
     urls: dict[str, str] = {}

@@ -14,6 +14,7 @@ from teamrun.batches.entries import FINAL
 from teamrun.batches.erasure import BatchErasure
 from teamrun.batches.files import Files
 from teamrun.batches.follow import BatchFollower
+from teamrun.batches.inputs import Inputs
 from teamrun.batches.item_list import ItemList
 from teamrun.batches.keys import (
     BatchRef,
@@ -35,6 +36,7 @@ from teamrun.batches.resources import (
 )
 from teamrun.batches.results import Results
 from teamrun.batches.signals import BatchSignals
+from teamrun.batches.sources import Sources
 from teamrun.batches.spec import BatchLimits
 from teamrun.batches.webhooks import BatchWebhooks
 from teamrun.components.catalog import Teams
@@ -72,6 +74,7 @@ class BatchService:
         teams: Teams,
         clock: Clock | None = None,
         webhooks: BatchWebhooks | None = None,
+        sources: Sources | None = None,
     ) -> None:
         webhooks, clock = webhooks or BatchWebhooks(), clock or SystemClock()
         self._store = store
@@ -83,8 +86,9 @@ class BatchService:
         self._signals = BatchSignals(
             store=store, live=live, clock=clock, pre_commit=webhooks.pre_commit
         )
+        inputs = Inputs(store=store, files=self.files, sources=sources or Sources())
         self._acceptance = BatchAcceptance(
-            store=store, teams=teams, files=self.files, clock=clock, webhooks=webhooks
+            store=store, teams=teams, inputs=inputs, clock=clock, webhooks=webhooks
         )
 
     async def submit(

@@ -93,6 +93,7 @@ class BatchSpec(BaseModel):
     """How many items must have ended before the failure rate counts."""
     queue: Queue = Queue.BATCH
     input_file_id: str | None = None
+    input_url: str | None = None
     metadata: Metadata = {}
     tags: list[str] = []
     seed: str

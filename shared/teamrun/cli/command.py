@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperOption
@@ -33,9 +33,11 @@ _OTHER_NAMES: Mapping[str, Sequence[str]] = {
     "decision": ("approve",),
     "input": ("task", "say"),
     "input_file_id": ("file",),
+    "input_url": ("file",),
     "team_spec": ("team",),
     "type": ("event",),
     "url": ("to",),
+    "webhook": ("webhook_url",),
 }
 """Fields of requests whose options have other names; all others differ in `-` and the plural."""
 
@@ -119,12 +121,22 @@ def _shown(param: _Parameter) -> str:
 
 def _named(fault: JsonObject, options: Mapping[str, str]) -> JsonObject:
     """A fault with the option that its place means, if there is one."""
-    found = next(_places(fault, options), None)
-    return fault if found is None else {**fault, "option": found}
+    found = next(_places(_path(fault), options), None)
+    return fault if found is None else {**fault, "option": found.option}
 
 
-def _places(fault: JsonObject, options: Mapping[str, str]) -> Iterator[str]:
-    return (options[part] for part in _path(fault) if part in options)
+class _Found(NamedTuple):
+    option: str
+    depth: int
+    """How many parts of the path lead to the value of the option."""
+
+
+def _places(path: Sequence[str], options: Mapping[str, str]) -> Iterator[_Found]:
+    """The options on a path; a part and the next one may name an option together."""
+    for number, part in enumerate(path):
+        for names in ([part, *path[number + 1 : number + 2]], [part]):
+            if (option := options.get("_".join(names))) is not None:
+                yield _Found(option, number + len(names))
 
 
 def _path(fault: JsonObject) -> list[str]:
@@ -137,8 +149,8 @@ def _path(fault: JsonObject) -> list[str]:
 
 def _line(fault: JsonObject, options: Mapping[str, str]) -> str:
     """The option, the place in its value, and what is wrong."""
-    option, detail, path = str(fault["option"]), str(fault["detail"]), _path(fault)
-    depth = next(number for number, part in enumerate(path, 1) if part in options)
+    detail, path = str(fault["detail"]), _path(fault)
+    option, depth = next(_places(path, options))
     subject = f"`{path[-1]}`"
     if depth < len(path):
         return f"{option} at /{'/'.join(path[depth:])}: {detail}"

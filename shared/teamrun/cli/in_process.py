@@ -4,7 +4,9 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -12,6 +14,7 @@ from teamrun.components.registry import Registry
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
 from teamrun.live.memory import MemoryLive
+from teamrun.runs.log.observers import warn_of_failure
 from teamrun.runs.log.status import RequiredAction
 from teamrun.runs.service.requests import Answer, RunRequest
 from teamrun.runs.service.resources import Delta, Event, Run
@@ -19,13 +22,28 @@ from teamrun.runs.service.service import RunService
 from teamrun.runtime import Backends, compose
 from teamrun.storage.memory import MemoryStore
 
-__all__ = ["RunHere", "run_here"]
+__all__ = ["RunHere", "failures_shown_here", "run_here"]
 
 ResultT = TypeVar("ResultT")
 
 _TENANT: Final = "default"
 _SWEEP: Final = timedelta(seconds=1)
 """The interval between checks of a run that waits for an answer, a retry or a timeout."""
+
+
+@contextmanager
+def failures_shown_here() -> Generator[None]:
+    """Keep failed runs out of the log of this process: the command shows them itself."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return record.funcName != warn_of_failure.__name__
+
+    logger = logging.getLogger(warn_of_failure.__module__)
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 class RunHere:

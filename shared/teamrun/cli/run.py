@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from teamrun.cli.given import checked, in_file, named_team, task_text
-from teamrun.cli.in_process import RunHere, run_here
+from teamrun.cli.in_process import RunHere, failures_shown_here, run_here
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ConfigOption, JsonOption
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
@@ -74,7 +74,9 @@ def command(
     view = None if json_ else view_on_stdout()
     person = _Person(at_terminal(), yes)
     try:
-        run = run_main(_run(settings.config, checked(RunRequest, body), person, view))
+        request = checked(RunRequest, body)
+        with failures_shown_here():
+            run = run_main(_run(settings.config, request, person, view))
     except DefinitionError as error:
         raise in_file(error, team) from error
     if view is not None:

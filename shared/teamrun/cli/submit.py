@@ -11,6 +11,7 @@ from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.server import DEFAULT_URL, connect, print_value
 from teamrun.cli.values import finite, header_text
 from teamrun.cli.watch import watch_to_end
+from teamrun.cli.webhook import WebhookEventsOption, WebhookOption, webhook
 from teamrun.client.calls import runs as calls
 from teamrun.errors import UsageError
 
@@ -53,6 +54,8 @@ def command(
             help="The run starts after this time.",
         ),
     ] = None,
+    webhook_url: WebhookOption = None,
+    webhook_events: WebhookEventsOption = None,
     idempotency_key: Annotated[
         str | None,
         typer.Option(
@@ -76,6 +79,7 @@ def command(
         overrides=overrides(model=model, max_turns=max_turns),
         limits=limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
         delay_seconds=delay_seconds,
+        webhook=webhook(webhook_url, webhook_events),
     )
     with connect(url, api_key) as client:
         run = print_value(client, call, lambda run: run.id, as_json=json_)

@@ -99,6 +99,7 @@ class Batches(Group):
     submit = bind(batch_journeys.submit)
     submit_file = bind(batch_journeys.submit_file)
     submit_uploaded = bind(batches.submit_uploaded)
+    submit_url = bind(batches.submit_url)
     get = bind(batches.get_batch)
     list = bind(batches.list_batches)
     wait = bind(batch_journeys.wait)

@@ -16,17 +16,32 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, JoinError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    GenericError,
+    JoinError,
+    PreconditionError,
+)
 from obstore.store import AzureStore, S3Store
 
-from teamrun.errors import NotFound, StorageError, Unavailable, UnusableStore, UsageError
+from teamrun.errors import (
+    NotFound,
+    ObjectChanged,
+    StorageError,
+    Unavailable,
+    UnusableStore,
+    UsageError,
+)
 from teamrun.storage.address import check_endpoint
 from teamrun.storage.aws import AwsProfile, aws_endpoint, boto3_credentials, read_profile
 from teamrun.storage.base import CHUNK_BYTES, ObjectStat
 from teamrun.storage.batches import check_range, delete_each
 from teamrun.storage.keys import check_key, check_prefix
+from teamrun.storage.pinned import Pinned
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import AzureConfig, ClientConfig, RetryConfig, S3Config
     from obstore.store import ObjectStore as Bucket
@@ -269,6 +284,29 @@ class BucketStore:
             stop = min(place + CHUNK_BYTES, end)
             part = partial(obstore.get_range, self._bucket, key, start=place, end=stop)
             yield (await self._call(part, f"cannot read {key!r}")).to_bytes()
+
+    async def pin(self, key: str) -> Pinned:
+        """Find an object, to read it as it is now; see `ObjectReader`."""
+        check_key(key)
+        head = await self._call(lambda: obstore.head(self._bucket, key), f"cannot read {key!r}")
+        return Pinned(key, head["e_tag"] or "", head["size"])
+
+    async def pinned(self, found: Pinned) -> AsyncGenerator[bytes, None]:
+        """The bytes of that object; each chunk is a request with `If-Match`.
+
+        Raises:
+            ObjectChanged: The object has been replaced or deleted.
+        """
+        for place in range(0, found.size, CHUNK_BYTES):
+            part = partial(self._part, found, place, min(place + CHUNK_BYTES, found.size))
+            yield await self._call(part, f"cannot read {found.key!r}")
+
+    def _part(self, found: Pinned, start: int, end: int) -> bytes:
+        options: GetOptions = {"range": (start, end), "if_match": found.tag or None}
+        try:
+            return obstore.get(self._bucket, found.key, options=options).bytes().to_bytes()
+        except (PreconditionError, FileNotFoundError) as error:
+            raise ObjectChanged(f"{found.key!r} has changed", key=found.key) from error
 
     async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         """Keys below the folder `prefix`, greater than `after`, sorted."""

@@ -1,6 +1,7 @@
 """Opens the store that a URL in the settings names."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from teamrun.core.optional import require
 from teamrun.errors import NotFound, StorageError, Unavailable, UsageError
@@ -8,8 +9,12 @@ from teamrun.storage.address import StoreAddress, read_store_url
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.file import FileStore
 from teamrun.storage.memory import MemoryStore
+from teamrun.storage.pinned import FolderReader, ObjectReader
 
-__all__ = ["open_store"]
+if TYPE_CHECKING:
+    from teamrun.storage.bucket import BucketStore
+
+__all__ = ["open_reader", "open_store"]
 
 
 def open_store(url: str, *, fsync: bool = False, make: bool = True) -> ObjectStore:
@@ -38,6 +43,16 @@ def open_store(url: str, *, fsync: bool = False, make: bool = True) -> ObjectSto
     return _open_bucket(address)
 
 
+def open_reader(address: StoreAddress) -> ObjectReader:
+    """Open a folder or a bucket that others write to, for reading.
+
+    Raises:
+        UsageError: It cannot be used.
+        MissingPackage: `obstore` is not installed, for S3 and Azure.
+    """
+    return FolderReader(address.folder) if address.folder else _open_bucket(address)
+
+
 def _open_folder(folder: Path, *, fsync: bool, make: bool) -> ObjectStore:
     try:
         return FileStore(folder, fsync=fsync, make=make)
@@ -56,7 +71,7 @@ def _open_folder(folder: Path, *, fsync: bool, make: bool) -> ObjectStore:
         ) from error
 
 
-def _open_bucket(address: StoreAddress) -> ObjectStore:
+def _open_bucket(address: StoreAddress) -> "BucketStore":
     require("obstore", extra="s3", needed_by="A store in a bucket", lowest=(0, 8))
     from teamrun.storage.bucket import open_azure, open_s3
 

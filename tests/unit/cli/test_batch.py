@@ -84,6 +84,39 @@ def test_a_file_is_uploaded_and_its_batch_submitted(word: tuple[str, ...], tasks
     }
 
 
+@pytest.mark.parametrize("place", ["s3://b/t.csv", "az://c/t", "azure://c/t", "file:///srv/t"])
+def test_a_url_is_read_by_the_server(place: str) -> None:
+    with scripted_api(state(queued=2)) as api:
+        done = invoke(place, "--team", "t", "--no-watch", "--url", api.url)
+
+    assert (done.exit_code, done.stdout) == (0, "bat_1\n")
+    [submit] = api.asked
+    assert json.loads(submit.body)["input_url"] == place
+    assert "input_file_id" not in json.loads(submit.body)
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ([], None),
+        (["--webhook", "https://x/h"], {"url": "https://x/h"}),
+        (
+            ["--webhook", "https://x/h", "--webhook-events", "batch.*,batch.failed"],
+            {"url": "https://x/h", "events": ["batch.*", "batch.failed"]},
+        ),
+    ],
+)
+def test_a_webhook_is_sent_along(options: list[str], sent: object, tasks: Path) -> None:
+    with scripted_api(FILE, state(queued=1)) as api:
+        invoke(str(tasks), "--team", "t", "--no-watch", *options, "--url", api.url)
+    assert json.loads(api.asked[1].body).get("webhook") == sent
+
+    run = Given(202, json.dumps(EXAMPLES["RunQueued"]["value"]).encode())
+    with scripted_api(run) as api:
+        CliRunner().invoke(app, ["submit", "t", "x", *options, "--url", api.url])
+    assert json.loads(api.asked[0].body).get("webhook") == sent
+
+
 def test_stdin_is_a_file_too() -> None:
     with scripted_api(FILE, state(queued=1)) as api:
         done = invoke("-", "--team", "t", "--no-watch", "--url", api.url, input='{"input": "a"}\n')
@@ -145,7 +178,14 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["absent.jsonl"], ["tasks.jsonl", "--output", "r.jsonl", "--no-watch"]]
+    "arguments",
+    [
+        ["absent.jsonl"],
+        ["tasks.jsonl", "--output", "r.jsonl", "--no-watch"],
+        ["tasks.jsonl", "--webhook-events", "batch.*"],
+        ["tasks.jsonl", "--webhook", "https://x/h", "--local"],
+        ["s3://b/x.jsonl", "--local"],
+    ],
 )
 def test_wrong_use_is_refused_before_anything_is_sent(
     arguments: list[str], tasks: Path, monkeypatch: pytest.MonkeyPatch
@@ -271,6 +311,28 @@ def test_without_a_server_and_a_file_the_results_go_to_stdout(tasks: Path) -> No
 
 def test_items_that_fail_make_the_status_1(tasks: Path) -> None:
     assert local(tasks, "--team", "failures").exit_code == 1
+
+
+def test_items_that_fail_are_rows_and_no_lines_of_a_log(
+    tasks: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks.write_text(
+        '{"input": "a", "custom_id": "x"}\n' + '{"input": "b"}\n' * 29, encoding="utf-8"
+    )
+    done = local(tasks, "--team", "failures")
+
+    rows = [line for line in done.stderr.splitlines() if ": failed: " in line]
+    assert len(rows) == 20  # of 30; the results have them all
+    assert any(row.startswith("x: failed: ") for row in rows)
+    assert caplog.records == []
+
+
+def test_a_row_is_shown_above_the_bar_of_a_terminal() -> None:
+    text = io.StringIO()
+    with BatchProgress(Console(file=text, force_terminal=True, width=120)) as progress:
+        progress.say("x: failed: No.")
+
+    assert "x: failed: No." in text.getvalue()
 
 
 def test_an_item_that_asks_a_person_is_refused(tasks: Path) -> None:

@@ -24,6 +24,9 @@ FAULTS: list[tuple[list[str], dict[str, str], str]] = [
     (["batch", "F", "-t", "t"], {"pointer": "/tags/0"}, "--tag"),
     (["batch", "F", "-t", "t"], {"pointer": "/metadata/team"}, "--metadata"),
     (["batch", "F", "-t", "t"], {"pointer": "/team_spec/agents/0"}, "--team"),
+    (["batch", "F", "-t", "t"], {"pointer": "/webhook/url"}, "--webhook must"),
+    (["batch", "F", "-t", "t"], {"pointer": "/webhook/events/0"}, "--webhook-events at /0"),
+    (["batch", "s3://b/x", "-t", "t"], {"pointer": "/input_url"}, "FILE"),
     (["batch", "F", "-t", "t"], {"header": "Authorization"}, "--api-key"),
     (["submit", "t", "x"], {"pointer": "/overrides/max_turns"}, "--max-turns"),
     (["submit", "t", "x"], {"pointer": "/team"}, "TEAM"),
@@ -58,7 +61,7 @@ def test_a_field_that_the_server_refuses_is_named_as_its_option(
     assert isinstance(error, InvalidRequestError)
     assert str(error).startswith(option)
     [fault] = error.data["errors"]
-    assert fault["option"] == option
+    assert fault["option"] == option.split()[0]
     assert {**fault, **place} == fault
 
 

@@ -328,7 +328,7 @@ def as_if_newer(value: Any, schema: Mapping[str, Any]) -> Any:
     ("options", "request_", "own"),
     [
         (RunOptions, RunRequest, {"team", "team_spec", "input"}),
-        (FileOptions, BatchRequest, {"team", "team_spec", "items", "input_file_id"}),
+        (FileOptions, BatchRequest, {"team", "team_spec", "items", "input_file_id", "input_url"}),
     ],
 )
 def test_the_options_of_a_call_are_the_fields_of_its_request(

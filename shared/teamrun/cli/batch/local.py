@@ -12,8 +12,9 @@ from typing import Any, Final
 from teamrun.batches.entries import FINAL
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.resources import Batch
-from teamrun.cli.batch.progress import BatchProgress, ended_of, summary
+from teamrun.cli.batch.progress import BatchProgress, ItemRows, ended_of, summary
 from teamrun.cli.given import checked
+from teamrun.cli.in_process import failures_shown_here
 from teamrun.cli.screen import print_json, talk
 from teamrun.client.building import given
 from teamrun.client.calls.batch_options import FileOptions
@@ -60,7 +61,8 @@ def run_locally(
     """
     settings = load_settings(CommonSettings, config=config)
     body = {**team_of(team), **given(**options)}
-    batch = run_main(_run(settings.config, body, path, output))
+    with failures_shown_here():
+        batch = run_main(_run(settings.config, body, path, output))
     if as_json:
         print_json(batch.model_dump_json(by_alias=True))
     talk(f"{batch.status}: {summary(batch)}")
@@ -78,7 +80,13 @@ async def _run(config: Path, body: dict[str, Any], path: Path, output: str | Non
 
 
 async def _batch(registry: Registry, body: dict[str, Any], path: Path, output: str | None) -> Batch:
-    runtime = compose(Backends(MemoryStore(), MemoryLive(), None), registry, sweep=_SWEEP)
+    progress = BatchProgress()
+    runtime = compose(
+        Backends(MemoryStore(), MemoryLive(), None),
+        registry,
+        sweep=_SWEEP,
+        observe=(ItemRows(progress.say).appended,),
+    )
     assert runtime.executor is not None, "a process without a queue executes its runs"
     runtime.executor.start()
     try:
@@ -88,7 +96,7 @@ async def _batch(registry: Registry, body: dict[str, Any], path: Path, output: s
         request = checked(BatchRequest, {**body, "input_file_id": file.id})
         batch = (await runtime.batches.submit(_TENANT, request)).batch
         try:
-            with BatchProgress() as progress:
+            with progress:
                 batch = await _followed(runtime, batch, progress)
         except (asyncio.CancelledError, UsageError):  # Ctrl-C, or an item needs a person
             await _write_ended(runtime, batch, output)

@@ -1,17 +1,25 @@
 """The progress of a batch on stderr: a bar at a terminal, otherwise a line now and then."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
 
 from teamrun.batches.entries import FINAL
 from teamrun.batches.resources import Batch
 from teamrun.cli.screen import talk
+from teamrun.core.refs import RunRef
+from teamrun.runs.log.entries import Entry
+from teamrun.runs.log.state import RunState
 
-__all__ = ["BatchProgress", "ended_of", "summary"]
+__all__ = ["BatchProgress", "ItemRows", "ended_of", "summary"]
+
+_LONGEST = 300
+"""The characters of a reason that are shown."""
 
 _LINES = 10
 """How many lines a batch has without a terminal, besides those of changes of its status."""
@@ -53,6 +61,13 @@ class BatchProgress:
         """Remove the bar."""
         self._bar.stop()
 
+    def say(self, text: str) -> None:
+        """Show a line, above the bar."""
+        if self._is_terminal:
+            self._bar.console.print(Text(text, style="dim"))
+        else:
+            talk(text)
+
     def take(self, batch: Batch) -> None:
         """Show a state."""
         ended, total = ended_of(batch), batch.counts.total
@@ -71,6 +86,32 @@ class BatchProgress:
         if shown != self._shown and batch.status not in FINAL:
             self._shown = shown
             talk(f"{batch.status}: {summary(batch)}")
+
+
+class ItemRows:
+    """Shows items that fail, each in a line, as they end in this process.
+
+    Args:
+        say: Shows a line.
+        most: How many lines; the results have all failures.
+    """
+
+    def __init__(self, say: Callable[[str], None], *, most: int = 20) -> None:
+        self._say = say
+        self._left = most
+
+    def appended(self, ref: RunRef, entry: Entry, state: RunState | None) -> None:
+        """An observer of the log."""
+        item = None if state is None else state.spec.batch
+        if self._left == 0 or item is None or state is None or state.end is None:
+            return
+        end = state.end
+        if end.status == "completed":
+            return
+        self._left -= 1
+        more = "" if self._left else " (further ones are in the results only)"
+        reason = " ".join((end.stop_reason or end.stop_code or "no reason").split())
+        self._say(f"{item.custom_id}: {end.status}: {reason[:_LONGEST]}{more}")
 
 
 def ended_of(batch: Batch) -> int:

@@ -19,8 +19,10 @@ from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.server import DEFAULT_URL, connect, print_value
 from teamrun.cli.submit import pair
 from teamrun.cli.values import finite
+from teamrun.cli.webhook import WebhookEventsOption, WebhookOption, webhook
 from teamrun.client.calls import batches
 from teamrun.client.calls.batch_options import FileOptions
+from teamrun.client.calls.run_options import Team
 from teamrun.client.errors import RequestError
 from teamrun.client.sync import Client
 from teamrun.errors import TeamrunError, UsageError
@@ -29,13 +31,16 @@ __all__ = ["EXAMPLE", "command"]
 
 EXAMPLE = "teamrun batch submit tasks.jsonl --team analysts --output results.jsonl"
 
+_URLS = ("s3://", "az://", "azure://", "file://")
+
 
 def command(
     file: Annotated[
         str,
         typer.Argument(
             envvar="TEAMRUN_FILE",
-            help="The tasks: JSON lines with `input`, or a CSV file with a header; `-` is stdin.",
+            help="The tasks: JSON lines with `input`, or a CSV file with a header. `-` is stdin; a "
+            "URL (s3://, az://, file://) is read by the server, if its operator allows it.",
         ),
     ],
     team: Annotated[
@@ -102,6 +107,8 @@ def command(
     tag: Annotated[
         list[str] | None, typer.Option("--tag", envvar="TEAMRUN_TAG", help="Repeatable.")
     ] = None,
+    webhook_url: WebhookOption = None,
+    webhook_events: WebhookEventsOption = None,
     output: OutputOption = None,
     force: ForceOption = False,
     watch: Annotated[
@@ -145,25 +152,53 @@ def command(
         "overrides": overrides(model=model, max_turns=max_turns),
         "metadata": dict(pair(text) for text in metadata or []),
         "tags": tag or [],
+        "webhook": webhook(webhook_url, webhook_events),
     }
-    with _readable(file) as path:
-        if local:
+    if local:
+        _check_local(file, options)
+        with _readable(file) as path:
             run_locally(config, named_team(team), path, options, output=output, as_json=json_)
+        return
+    with connect(url, api_key) as client:
+        batch = _submitted(client, team, file, options, as_json=json_)
+        if not watch:
             return
-        with connect(url, api_key) as client:
-            batch = _submitted(client, team, path, options, name=_name(file), as_json=json_)
-            if not watch:
-                return
-            batch = watch_batch(client, batch.id, as_json=json_)
-            if output:
-                save(client, batches.download_results(batch.id, output), output, force=force)
+        batch = watch_batch(client, batch.id, as_json=json_)
+        if output:
+            save(client, batches.download_results(batch.id, output), output, force=force)
     conclude(batch)
 
 
+def _check_local(file: str, options: FileOptions) -> None:
+    """Refuse what only a server does.
+
+    Raises:
+        UsageError: The file is a URL, or there is a webhook.
+    """
+    if _is_url(file):
+        raise UsageError(f"FILE {file!r}: a server reads URLs; with --local, name a file.")
+    if options.get("webhook") is not None:
+        raise UsageError("--webhook needs a server; leave out --local, or the webhook.")
+
+
 def _submitted(
-    client: Client, team: str, path: Path, options: FileOptions, *, name: str, as_json: bool
+    client: Client, team: str, file: str, options: FileOptions, *, as_json: bool
 ) -> Batch:
     definition = named_team(team)
+    if _is_url(file):
+        call = batches.submit_url(definition, file, **options)
+        return print_value(client, call, lambda batch: batch.id, as_json=as_json)
+    with _readable(file) as path:
+        return _uploaded(client, definition, path, options, name=_name(file), as_json=as_json)
+
+
+def _is_url(file: str) -> bool:
+    return file.startswith(_URLS)
+
+
+def _uploaded(
+    client: Client, definition: Team, path: Path, options: FileOptions, *, name: str, as_json: bool
+) -> Batch:
     uploaded = client.files.upload(path, name=name)
     call = batches.submit_uploaded(definition, uploaded.id, **options)
     try:

@@ -53,6 +53,7 @@ __all__ = [
     "stream",
     "submit_items",
     "submit_uploaded",
+    "submit_url",
     "watch",
 ]
 
@@ -103,6 +104,26 @@ def submit_uploaded(
         **options: Fields of `FileOptions`.
     """
     body = {**team_of(team), "input_file_id": file_id, **given(**options)}
+    return post(path_of("batches"), _BATCH, body, idempotency_key=idempotency_key)
+
+
+def submit_url(
+    team: Team,
+    url: str,
+    *,
+    idempotency_key: str | None = None,
+    **options: Unpack[FileOptions],
+) -> Request[Batch]:
+    """Submit a batch of the items in an object that the server reads itself.
+
+    Args:
+        team: The name of a registered team, or a definition.
+        url: The object: `s3://bucket/key`, `az://container/key`, or `file:///path` on the server.
+            The operator allows prefixes (`TEAMRUN_BATCH_INPUTS`).
+        idempotency_key: Repeating the call with the same key returns the same batch.
+        **options: Fields of `FileOptions`.
+    """
+    body = {**team_of(team), "input_url": url, **given(**options)}
     return post(path_of("batches"), _BATCH, body, idempotency_key=idempotency_key)
 
 
