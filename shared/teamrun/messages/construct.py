@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from teamrun.json_types import JsonObject
 
@@ -20,6 +20,8 @@ _set_private: Final[Any] = vars(BaseModel)["__pydantic_private__"].__set__
 
 class Compact(BaseModel):
     """The base of classes whose objects share the names of their fields, if `blank` makes them."""
+
+    model_config = ConfigDict(defer_build=True)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:

@@ -56,6 +56,7 @@ def test_a_run_shows_its_webhook_and_lists_a_delivery_before_the_first_try() -> 
                 "webhook_id": "own",
                 "status": "pending",
                 "tries": [],
+                "given_up_because": None,
             }
             assert (page["next_cursor"], page["has_more"]) == (None, False)
 
