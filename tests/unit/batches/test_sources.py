@@ -268,7 +268,7 @@ async def test_a_name_that_ends_in_csv_means_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (gzip.compress(b"{}"), "compressed_file"),
+        (gzip.compress(b"{}", mtime=0), "compressed_file"),
         ("{}".encode("utf-16"), "wrong_encoding"),
         (b"\x00\x01\x02\x03\x04", "wrong_encoding"),
         (b"", "empty_file"),
