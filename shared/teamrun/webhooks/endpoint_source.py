@@ -34,11 +34,14 @@ class EndpointSource:
         Raises:
             StorageError: The version is damaged, or storage does not respond.
         """
-        key = version_key(webhook_folder(job.ref.tenant, job.ref.run_id), job.n)
+        folder = webhook_folder(job.ref.tenant, job.ref.run_id)
+        key = version_key(folder, job.n)
         try:
             endpoint = Endpoint.model_validate_json(await self._store.get(key))
         except NotFound:
-            return None
+            # A deletion removes all versions but the last one.
+            newest = newest_keys(await self._store.list(folder)).get(folder, 0)
+            return GONE if newest > job.n else None
         except ValidationError as error:
             raise StorageError(f"{key} is damaged.") from error
         if endpoint.is_deleted:
