@@ -372,21 +372,18 @@ def _canceller(
     """Cancels runs; what is needed for it is imported when the first one is cancelled."""
 
     async def cancel(ref: RunRef, reason: str | None) -> None:
-        from teamrun.runs.log.reader import RunReader
         from teamrun.runs.service.signals import Signals
 
-        used = clock or SystemClock()
-        reader = RunReader(store=backends.store, live=backends.live, clock=used)
         signals = Signals(
             store=backends.store,
-            reader=reader,
+            live=backends.live,
             dispatcher=dispatcher,
-            clock=used,
+            clock=clock,
             duties=duties,
             observers=observers,
         )
         with contextlib.suppress(RunEnded):
-            await signals.cancel(ref, reason)
+            await signals.cancel(ref.tenant, ref.run_id, reason=reason)
 
     return cancel
 

@@ -23,7 +23,6 @@ from teamrun.json_types import JsonObject
 from teamrun.runs.engine.engine import Engine
 from teamrun.runs.log.archive import DUTIES
 from teamrun.runs.log.observers import Observers
-from teamrun.runs.log.reader import RunReader
 from teamrun.runs.service.signals import Signals
 from teamrun.storage.base import ObjectStore
 
@@ -76,7 +75,7 @@ class Batches:
         )
         self.signals = Signals(
             store=cluster.store,
-            reader=RunReader(store=cluster.store, live=cluster.live, clock=cluster.clock),
+            live=cluster.live,
             dispatcher=cluster.queue,
             clock=cluster.clock,
             duties=self.duties,
@@ -103,7 +102,7 @@ class Batches:
 
     async def cancel_run(self, ref: RunRef, reason: str | None) -> None:
         with suppress(RunEnded):
-            await self.signals.cancel(ref, reason)
+            await self.signals.cancel(ref.tenant, ref.run_id, reason=reason)
 
     def feeder(self, owner: str = "feeder") -> Feeder:
         cluster = self.cluster

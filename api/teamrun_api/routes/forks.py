@@ -12,9 +12,9 @@ from teamrun.errors import (
     RunNotFound,
     UnreadableEntry,
 )
+from teamrun.runs.service.acceptance import Submitted
 from teamrun.runs.service.requests import ForkRequest, RetryRequest
 from teamrun.runs.service.resources import Run
-from teamrun.runs.service.service import Submitted
 from teamrun_api.answers import run_answer
 from teamrun_api.bodies import JsonBody
 from teamrun_api.context import Call

@@ -114,13 +114,14 @@ async def test_a_client_is_not_kept_by_storage_that_hangs() -> None:
     cluster = cluster_of(store=store)
     acceptance = Acceptance(
         store=store,
+        live=cluster.live,
         dispatcher=cluster.queue,
         teams=Teams(cluster.registry),
         clock=cluster.clock,
         bound=timedelta(milliseconds=10),
     )
     with pytest.raises(Unavailable) as caught:
-        await acceptance.accept(TENANT, request(), key="k")
+        await acceptance.submit(TENANT, request(), idempotency_key="k")
     assert isinstance(caught.value.__cause__, TimeoutError)
     store.heal()
 

@@ -10,8 +10,9 @@ so to another run.
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
@@ -19,12 +20,9 @@ from pydantic_core import to_json
 from teamrun.components.catalog import Teams
 from teamrun.components.definitions.digest import version_of
 from teamrun.components.registry import Resolved
-from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import (
     DefinitionError,
-    DeliveryError,
     DestinationRefused,
     IdempotencyConflict,
     ImpossibleTime,
@@ -37,14 +35,15 @@ from teamrun.net.destinations import Destinations
 from teamrun.runs.log.entries import DELETED, Accepted, End, Entry, LoggedEvent
 from teamrun.runs.log.events import accepted_event
 from teamrun.runs.log.keys import due_marker, idempotency_key, list_marker, new_run_id, open_marker
-from teamrun.runs.log.log import LogObserver, PreCommit, RunLog
-from teamrun.runs.log.prefix import prefix_events, write_prefix
+from teamrun.runs.log.prefix import write_prefix
 from teamrun.runs.log.spec import RunSpec, TeamRef
 from teamrun.runs.log.state import RunState
+from teamrun.runs.service.operations import Operations
+from teamrun.runs.service.public import public_run
 from teamrun.runs.service.requests import Overrides, RunRequest, check_limits, request_digest
-from teamrun.storage.base import ObjectStore
+from teamrun.runs.service.resources import Run
 
-__all__ = ["Acceptance", "WebhooksAt"]
+__all__ = ["Acceptance", "Submitted", "WebhooksAt"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,51 +71,61 @@ WebhooksAt = Callable[[str], Awaitable[datetime | None]]
 """Returns the newest change of a tenant's registered webhooks."""
 
 
-class Acceptance:
-    """Turns requests into runs."""
+class Submitted(NamedTuple):
+    """An accepted run."""
+
+    run: Run
+    replayed: bool
+    """The Idempotency-Key had been used for it before."""
+
+
+class Acceptance(Operations):
+    """Turns requests into runs.
+
+    Args:
+        teams: The teams that runs can use.
+        bound: How long a request may take.
+        destinations: The URLs that webhooks may have.
+        webhooks_at: None for a service without registered webhooks.
+        parts: The arguments of `Operations`.
+    """
 
     def __init__(
         self,
         *,
-        store: ObjectStore,
-        dispatcher: Dispatcher,
         teams: Teams,
-        clock: Clock,
         bound: timedelta = timedelta(seconds=5),
-        observers: Sequence[LogObserver] = (),
-        pre_commit: Sequence[PreCommit] = (),
         destinations: Destinations | None = None,
         webhooks_at: WebhooksAt | None = None,
+        **parts: Any,
     ) -> None:
-        self._webhooks_at = webhooks_at or _never
-        self._pre_commit = pre_commit
-        self._destinations = destinations or Destinations()
+        super().__init__(**parts)
+        self.teams: Final = teams
+        """The teams that runs can use."""
         self._bound = bound
-        self._store = store
-        self._dispatcher = dispatcher
-        self._teams = teams
-        self._clock = clock
-        self._observers = observers
+        self._destinations = destinations or Destinations()
+        self._webhooks_at = webhooks_at or _never
 
-    async def accept(
-        self, tenant: str, request: RunRequest, *, key: str | None
-    ) -> tuple[RunState, bool]:
-        """Accept a run; returns its state, and whether the key had been used for it before.
+    async def submit(
+        self, tenant: str, request: RunRequest, *, idempotency_key: str | None = None
+    ) -> Submitted:
+        """Accept a run; it is durable when this returns.
 
         Raises:
-            DefinitionError: The team is unknown, or its definition is invalid.
-            ImpossibleTime: The run could never start.
+            DefinitionError: The team is unknown or its definition is invalid; has a `pointer`.
+            ImpossibleTime: The run could never start; has a `pointer`.
             DestinationRefused: The URL of the webhook is not allowed; has a `pointer`.
             IdempotencyConflict: The key was used with another request.
-            Unavailable: Storage does not respond; nothing was accepted.
+            Unavailable: Storage does not respond; nothing is accepted.
         """
+        key = idempotency_key
         record = _KeyRecord(
             run_id=new_run_id(), request_hash=request_digest(request), at=self._clock.now()
         )
         try:
             _check_times(request, record.at)
             self._check_webhook(request)
-            resolved = await self._teams.resolve(
+            resolved = await self.teams.resolve(
                 tenant, team=request.team, team_spec=request.team_spec
             )
             registered = TeamRef(
@@ -126,7 +135,7 @@ class Acceptance:
                 version=version_of(resolved.digest),
             )
             if (changes := request.overrides).model or changes.max_turns:
-                resolved = self._teams.overridden(
+                resolved = self.teams.overridden(
                     resolved.name,
                     resolved.definition,
                     model=changes.model,
@@ -139,7 +148,7 @@ class Acceptance:
             accepted = await self._accepted_before(tenant, key, record)
             if accepted is None:
                 raise
-            return accepted, True
+            return Submitted(public_run(accepted), replayed=True)
 
         async def write(ref: RunRef, record: _KeyRecord, place: str | None) -> RunState:
             spec = _spec(ref, request, resolved, registered, record)
@@ -149,23 +158,23 @@ class Acceptance:
 
         return await self._once(tenant, _SCOPE, key, record, write)
 
-    async def accept_child(
+    async def _accept_child(
         self,
         parent: RunRef,
         spec: RunSpec,
         prefix: list[Entry],
         *,
-        scope: str,
+        verb: str,
         key: str | None,
         request: BaseModel,
-    ) -> tuple[RunState, bool]:
-        """Accept a run that shares a prefix with its parent; see `accept`.
+    ) -> Submitted:
+        """Accept a run that shares a prefix with its parent; see `submit`.
 
         Args:
             parent: The run that it is a fork or a retry of.
             spec: The specification of the new run; its id and times are set here.
             prefix: The shared entries.
-            scope: The scope of the Idempotency-Key: method and path.
+            verb: The last part of the path of the request.
             key: The Idempotency-Key.
             request: The client's request.
 
@@ -189,13 +198,18 @@ class Acceptance:
                 "parent_run_id": parent.run_id,
                 "batch": None,
             }
-            log, shared = self._log(ref), None
+            shared = None
             if prefix:
-                shared = await write_prefix(log, prefix, self._log(parent))
+                logs = self._log(ref, _PATIENCE), self._log(parent, _PATIENCE)
+                shared = await write_prefix(logs[0], prefix, logs[1])
             accepted = Accepted(spec=spec.model_copy(update=own), prefix=shared)
-            return await self._write(ref, accepted, prefix_events(prefix))
+            # The events of the prefix come first among the child's.
+            events = [event for entry in prefix for event in entry.events]
+            return await self._write(ref, accepted, events)
 
-        return await self._once(parent.tenant, scope, key, record, write)
+        scope = f"POST /v1/runs/{parent.run_id}/{verb}"
+        async with self._reader.unless_erased(parent):
+            return await self._once(parent.tenant, scope, key, record, write)
 
     def _check_webhook(self, request: RunRequest) -> None:
         if request.webhook is None:
@@ -205,13 +219,13 @@ class Acceptance:
         except DestinationRefused as error:
             raise DestinationRefused(error.message, pointer="/webhook/url") from None
 
-    def overridden(self, spec: RunSpec, changes: Overrides) -> RunSpec:
+    def _overridden(self, spec: RunSpec, changes: Overrides) -> RunSpec:
         """The specification with the overrides applied.
 
         Raises:
             DefinitionError: The model profile does not exist.
         """
-        resolved = self._teams.overridden(
+        resolved = self.teams.overridden(
             spec.team.name, spec.definition, model=changes.model, max_turns=changes.max_turns
         )
         own: JsonObject = {
@@ -230,7 +244,7 @@ class Acceptance:
         key: str | None,
         record: _KeyRecord,
         write: _Write,
-    ) -> tuple[RunState, bool]:
+    ) -> Submitted:
         try:
             async with asyncio.timeout(self._bound.total_seconds()):
                 state, replayed = await self._begun(tenant, scope, key, record, write)
@@ -240,7 +254,7 @@ class Acceptance:
             ) from error
         if state.not_before is None and not replayed:
             await self._hint(RunRef(tenant, state.spec.run_id))
-        return state, replayed
+        return Submitted(public_run(state), replayed)
 
     async def _begun(
         self, tenant: str, scope: str, key: str | None, record: _KeyRecord, write: _Write
@@ -260,7 +274,7 @@ class Acceptance:
                     place = f"{place}.damaged"
                     continue
             ref = RunRef(tenant, record.run_id)
-            if replayed and (state := await self._log(ref).state()) is not None:
+            if replayed and (state := await self._reader.log(ref).state()) is not None:
                 return state, True
             if replayed and await self._is_deleted(ref):
                 raise _deleted(ref)
@@ -284,7 +298,7 @@ class Acceptance:
             first = await self._first_use(idempotency_key(tenant, _SCOPE, key), record)
         except (NotFound, ValidationError):
             return None
-        return await self._log(RunRef(tenant, first.run_id)).state()
+        return await self._reader.log(RunRef(tenant, first.run_id)).state()
 
     async def _first_use(self, place: str, record: _KeyRecord) -> _KeyRecord:
         first = _KeyRecord.model_validate_json(await self._store.get(place))
@@ -303,7 +317,7 @@ class Acceptance:
         if spec.run_at is None:
             markers.append(open_marker(ref))
         await asyncio.gather(*(self._store.put_new(marker, b"") for marker in markers))
-        log = self._log(ref)
+        log = self._log(ref, _PATIENCE)
         state = RunState.initial(spec, spec.created_at)
         if await log.append(state, accepted, [*events, accepted_event(spec)], epoch=0):
             return state
@@ -316,28 +330,8 @@ class Acceptance:
         return state
 
     async def _is_deleted(self, ref: RunRef) -> bool:
-        first = await self._log(ref).read_next(0)
+        first = await self._reader.log(ref).read_next(0)
         return first is not None and isinstance(first.body, End) and first.body.stop_code == DELETED
-
-    async def _hint(self, ref: RunRef) -> None:
-        try:
-            await self._dispatcher.send([ref])
-        except DeliveryError as error:
-            logger.warning(
-                "A run could not be sent to the queue; the reaper will send it",
-                extra={"action": "dispatch.send_failed", **ref.log_fields(), "error": str(error)},
-            )
-
-    def _log(self, ref: RunRef) -> RunLog:
-        return RunLog(
-            self._store,
-            ref,
-            writer="api",
-            clock=self._clock,
-            patience=_PATIENCE,
-            observers=self._observers,
-            pre_commit=self._pre_commit,
-        )
 
 
 async def _never(tenant: str) -> None:

@@ -5,8 +5,8 @@ it, the items that wait are dropped; the reader is told so and reads them elsewh
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Hashable
+from contextlib import aclosing, asynccontextmanager
 from contextvars import Context
 from typing import Generic, TypeVar
 
@@ -15,8 +15,8 @@ __all__ = ["Broadcast", "Listener", "Source"]
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
-Source = Callable[[], AbstractAsyncContextManager[AsyncIterator[T]]]
-"""Opens a source. Whatever happens after it has been entered leads to an item."""
+Source = Callable[[], AsyncGenerator[T | None, None]]
+"""Makes a source, which yields None when it is open: whatever happens then leads to an item."""
 
 _OVERHEAD = 256
 """Bytes that an item in a buffer takes besides its own size."""
@@ -96,9 +96,11 @@ class _Channel(Generic[T]):
         self.task.add_done_callback(self._end)
 
     async def _run(self, source: Source[T]) -> None:
-        async with source() as items:
-            self.ready.set()
+        async with aclosing(source()) as items:
             async for item in items:
+                if item is None:
+                    self.ready.set()
+                    continue
                 size = self._size(item) + _OVERHEAD
                 for listener in self.listeners:
                     listener.give(item, size)
@@ -127,7 +129,7 @@ class Broadcast(Generic[K, T]):
     async def joined(self, key: K, source: Source[T]) -> AsyncGenerator[Listener[T], None]:
         """A reader of the source with this key; `source` opens it if it is not open yet.
 
-        The source has been entered when the block begins. When the last reader leaves, it has been
+        The source is open when the block begins. When the last reader leaves, it has been
         closed when the block ends.
         """
         channel = self._channels.get(key)

@@ -6,23 +6,22 @@ It reads when a notice arrives, and now and then if none does.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
-from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError
 from teamrun.json_types import JsonObject
-from teamrun.live.base import Live
 from teamrun.runs.log.announcer import GROWN, rest_topic, run_topic
 from teamrun.runs.log.archive import events_of
-from teamrun.runs.log.reader import RunReader, run_ref
+from teamrun.runs.log.reader import run_ref
 from teamrun.runs.log.state import INDEXED
 from teamrun.runs.log.status import AT_REST, TERMINAL
 from teamrun.runs.service.broadcast import Broadcast, Listener
 from teamrun.runs.service.news import DELTA, News, news_in, text_news
+from teamrun.runs.service.operations import Operations
 from teamrun.runs.service.public import read_run
 from teamrun.runs.service.resources import Delta, Event, EventPage, Run
 
@@ -54,20 +53,25 @@ class Start(NamedTuple):
     """Whether the last entry is in the log."""
 
 
-class RunFollower:
+class RunFollower(Operations):
     """Reads what runs become, for any number of clients."""
 
-    def __init__(self, *, live: Live, reader: RunReader, clock: Clock) -> None:
-        self._live = live
-        self._reader = reader
-        self._clock = clock
-        self._news = Broadcast[RunRef, News](limit=_BUFFER_BYTES, size=lambda news: news.size)
-        self._runs = Broadcast[str, Run](limit=0, size=lambda _: 0)  # only the newest waits
+    @cached_property
+    def _news(self) -> Broadcast[RunRef, News]:
+        return Broadcast(limit=_BUFFER_BYTES, size=lambda news: news.size)
+
+    @cached_property
+    def _runs(self) -> Broadcast[str, Run]:
+        return Broadcast(limit=0, size=lambda _: 0)  # only the newest waits
 
     async def wait(
-        self, tenant: str, run_id: str, *, timeout: timedelta, revision: int | None
+        self, tenant: str, run_id: str, *, timeout: timedelta, revision: int | None = None
     ) -> Run:
-        """See `RunService.wait`."""
+        """Wait until the run's revision differs from `revision`, or until the run is at rest.
+
+        A run is at rest if it has ended, waits for input or is paused. Without `revision`, this
+        waits for that. At `timeout`, the run is returned as it is then.
+        """
         ref = run_ref(tenant, run_id)
         topic = rest_topic(ref) if revision is None else run_topic(ref)
         source = partial(self._changes, ref, topic)
@@ -83,25 +87,31 @@ class RunFollower:
         return await read_run(self._reader, ref)
 
     async def events(
-        self, tenant: str, run_id: str, *, after: int, limit: int, types: frozenset[str] | None
+        self,
+        tenant: str,
+        run_id: str,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        types: frozenset[str] | None = None,
     ) -> EventPage:
-        """See `RunService.events`."""
+        """Logged events with a `seq` greater than `after`."""
         ref = run_ref(tenant, run_id)
         found: list[JsonObject] = []
         batches = self._reader.documents(ref, after=after)
         async with contextlib.aclosing(batches):
             async for documents in batches:
-                events = _events_after(after, ref, documents)
-                found += [e for e in events if types is None or e["type"] in types]
+                events = (event for event in events_of(ref, documents) if event["seq"] > after)
+                found += [event for event in events if types is None or event["type"] in types]
                 if len(found) > limit:
                     break
         page, more = [Event(**event) for event in found[:limit]], len(found) > limit
         return EventPage(data=page, next_cursor=page[-1].id if more else None, has_more=more)
 
     async def follow(
-        self, tenant: str, run_id: str, *, after: int, deltas: bool
+        self, tenant: str, run_id: str, *, after: int = 0, deltas: bool = True
     ) -> AsyncGenerator[Event | Delta, None]:
-        """See `RunService.follow`."""
+        """Yield the events after `after` as they become durable, up to the last, and deltas."""
         start = await self.start(tenant, run_id, after=after)
         async with contextlib.aclosing(self.news(start)) as batches:
             async for batch in batches:
@@ -111,8 +121,12 @@ class RunFollower:
                     elif deltas:
                         yield Delta.model_validate_json(piece.json)
 
-    async def start(self, tenant: str, run_id: str, *, after: int) -> Start:
-        """See `RunService.start`."""
+    async def start(self, tenant: str, run_id: str, *, after: int = 0) -> Start:
+        """The place from which `news` goes on; no event up to `after` follows.
+
+        Raises:
+            UnreadableEntry: The log of the run is unreadable.
+        """
         ref = run_ref(tenant, run_id)
         state = await self._reader.state(ref)
         begin = state.entry_before(after + 1)
@@ -121,7 +135,12 @@ class RunFollower:
         return Start(ref, after, first, n, state.entries, state.end is not None)
 
     async def news(self, start: Start) -> AsyncGenerator[list[News], None]:
-        """See `RunService.news`."""
+        """The same as `follow`, as each entry becomes durable, serialized once for all clients.
+
+        Raises:
+            RunNotFound: The run has been deleted.
+            UnreadableEntry: The log of the run is unreadable.
+        """
         async with contextlib.aclosing(self._all_news(start)) as batches:
             async for batch in batches:
                 yield [news.after(start.after) for news in batch]
@@ -170,85 +189,55 @@ class RunFollower:
             async for documents in pages:
                 yield news_in(log, documents)
 
-    @contextlib.asynccontextmanager
-    async def _growth(self, ref: RunRef, n: int) -> AsyncGenerator[AsyncIterator[News], None]:
+    async def _growth(self, ref: RunRef, n: int) -> AsyncGenerator[News | None, None]:
         """The source of the news from entry `n` on."""
-        async with (
-            self._notices(run_topic(ref)) as notices,
-            contextlib.aclosing(self._grown(ref, n, notices)) as news,
-        ):
-            yield news
-
-    async def _grown(
-        self, ref: RunRef, n: int, notices: AsyncIterator[bytes]
-    ) -> AsyncGenerator[News, None]:
         log = self._reader.log(ref)
-        async for notice in notices:
-            if notice != GROWN:
-                if text := text_news(notice):
-                    yield text
-                continue
-            for news in news_in(log, await log.documents_on(n)):
-                n += 1
-                yield news
-                if news.status:
-                    return
+        async with contextlib.aclosing(self._notices(run_topic(ref))) as notices:
+            async for notice in notices:
+                if notice is None:
+                    yield None
+                elif notice != GROWN:
+                    if text := text_news(notice):
+                        yield text
+                else:
+                    for news in news_in(log, await log.documents_on(n)):
+                        n += 1
+                        yield news
+                        if news.status:
+                            return
 
-    @contextlib.asynccontextmanager
-    async def _changes(self, ref: RunRef, topic: str) -> AsyncGenerator[AsyncIterator[Run], None]:
+    async def _changes(self, ref: RunRef, topic: str) -> AsyncGenerator[Run | None, None]:
         """The source of a run as it is after each notice of the topic."""
-        async with (
-            self._notices(topic, seldom=self._live.is_shared) as notices,
-            contextlib.aclosing(self._changed(ref, notices)) as runs,
-        ):
-            yield runs
+        pause = _SELDOM if self._live.is_shared else _POLL
+        async with contextlib.aclosing(self._notices(topic, pause)) as notices:
+            async for notice in notices:
+                if notice is None:
+                    yield None
+                elif notice == GROWN:
+                    yield await read_run(self._reader, ref)
 
-    async def _changed(
-        self, ref: RunRef, notices: AsyncIterator[bytes]
-    ) -> AsyncGenerator[Run, None]:
-        async for notice in notices:
-            if notice == GROWN:
-                yield await read_run(self._reader, ref)
-
-    @contextlib.asynccontextmanager
     async def _notices(
-        self, topic: str, *, seldom: bool = False
-    ) -> AsyncGenerator[AsyncIterator[bytes], None]:
-        """The live messages of a topic, and `GROWN` after a time without one."""
-        async with contextlib.aclosing(self._heard(topic, seldom=seldom)) as notices:
-            await anext(notices)  # the subscription is open, or has failed
-            yield notices
+        self, topic: str, pause: float = _POLL
+    ) -> AsyncGenerator[bytes | None, None]:
+        """The live messages of a topic, and `GROWN` if one may have been lost.
 
-    async def _heard(self, topic: str, *, seldom: bool) -> AsyncGenerator[bytes, None]:
+        The first one is None: the subscription is open, or has failed.
+        """
+        notice: bytes | None = None
         while True:
             with contextlib.suppress(DeliveryError):
                 async with self._live.subscribe(topic) as messages:
-                    yield GROWN  # messages may have been lost before
-                    async with contextlib.aclosing(_or_poll(messages, seldom=seldom)) as notices:
-                        async for notice in notices:
-                            yield notice
-            yield GROWN
+                    while True:
+                        yield notice
+                        notice = GROWN  # after a time without a message, in case one is lost
+                        with contextlib.suppress(TimeoutError):
+                            async with asyncio.timeout(pause):
+                                if (heard := await anext(messages, None)) is None:
+                                    break
+                                notice = heard
+            yield notice
+            notice = GROWN
             await self._clock.sleep(_POLL)
-
-
-async def _or_poll(messages: AsyncIterator[bytes], *, seldom: bool) -> AsyncGenerator[bytes, None]:
-    """The messages to their end, and `GROWN` after a time without one, in case one is lost."""
-    upcoming: asyncio.Task[bytes] | None = None
-    try:
-        while True:
-            upcoming = upcoming or asyncio.ensure_future(anext(messages))
-            done, _ = await asyncio.wait([upcoming], timeout=_SELDOM if seldom else _POLL)
-            if not done:
-                yield GROWN
-                continue
-            finished, upcoming = upcoming, None
-            try:
-                yield finished.result()
-            except StopAsyncIteration:
-                return
-    finally:
-        if upcoming is not None:
-            upcoming.cancel()
 
 
 def _joined(heard: Sequence[News], n: int) -> Iterator[News]:
@@ -271,7 +260,3 @@ def _is_awaited(run: Run, revision: int | None) -> bool:
     if run.status in TERMINAL:
         return True
     return run.status in AT_REST if revision is None else run.revision != revision
-
-
-def _events_after(after: int, ref: RunRef, documents: Sequence[JsonObject]) -> Iterator[JsonObject]:
-    return (event for event in events_of(ref, documents) if event["seq"] > after)

@@ -3,29 +3,32 @@
 import secrets
 
 from teamrun.core.refs import RunRef
-from teamrun.errors import DefinitionError, NoSuchPoint, RunNotFinished, RunNotFound
+from teamrun.errors import DefinitionError, NoSuchPoint, RunNotFinished
 from teamrun.runs.log.entries import Entry
 from teamrun.runs.log.prefix import cut_at, read_prefix, turns_of, with_message, without_failure
-from teamrun.runs.log.reader import RunReader
+from teamrun.runs.log.reader import not_found, run_ref
 from teamrun.runs.log.spec import ForkPoint
 from teamrun.runs.log.state import RunState
-from teamrun.runs.service.acceptance import Acceptance
+from teamrun.runs.service.acceptance import Acceptance, Submitted
 from teamrun.runs.service.requests import ForkRequest, Overrides, RetryRequest, check_limits
 
 __all__ = ["Forks", "not_finished"]
 
 
-class Forks:
-    """Accepts forks and retries; each method returns the same as `Acceptance.accept`."""
-
-    def __init__(self, reader: RunReader, acceptance: Acceptance) -> None:
-        self._reader = reader
-        self._acceptance = acceptance
+class Forks(Acceptance):
+    """Accepts new runs, forks and retries."""
 
     async def fork(
-        self, parent: RunRef, request: ForkRequest, key: str | None
-    ) -> tuple[RunState, bool]:
-        """See `RunService.fork`."""
+        self, tenant: str, run_id: str, request: ForkRequest, *, idempotency_key: str | None = None
+    ) -> Submitted:
+        """Accept a run that shares another's history up to an event, without repeating its calls.
+
+        Raises:
+            NoSuchPoint: The run has no such event.
+            IdempotencyConflict: The key was used with another request.
+            Unavailable: Storage does not respond; nothing is accepted.
+        """
+        parent = run_ref(tenant, run_id)
         entries, state = await self._whole(parent)
         if request.after_seq >= state.seq:
             raise NoSuchPoint(
@@ -43,7 +46,7 @@ class Forks:
                 pointer="/overrides/max_turns",
             )
         if request.overrides != Overrides():
-            spec = self._acceptance.overridden(spec, request.overrides)
+            spec = self._overridden(spec, request.overrides)
         point = ForkPoint(run_id=parent.run_id, after_seq=request.after_seq)
         spec = spec.model_copy(
             update={
@@ -54,15 +57,22 @@ class Forks:
             }
         )
         check_limits(request.limits, spec.definition)
-        async with self._reader.unless_erased(parent):
-            return await self._acceptance.accept_child(
-                parent, spec, prefix, scope=_scope(parent, "fork"), key=key, request=request
-            )
+        return await self._accept_child(
+            parent, spec, prefix, verb="fork", key=idempotency_key, request=request
+        )
 
     async def retry(
-        self, parent: RunRef, request: RetryRequest, key: str | None
-    ) -> tuple[RunState, bool]:
-        """See `RunService.retry`."""
+        self, tenant: str, run_id: str, request: RetryRequest, *, idempotency_key: str | None = None
+    ) -> Submitted:
+        """Accept a run with the same specification as one that has ended.
+
+        Raises:
+            RunNotFinished: The run has not ended.
+            NoSuchPoint: `from` is `here`, but the run did not fail because of a call.
+            IdempotencyConflict: The key was used with another request.
+            Unavailable: Storage does not respond; nothing is accepted.
+        """
+        parent = run_ref(tenant, run_id)
         entries, state = await self._whole(parent)
         if state.end is None:
             raise not_finished(state)
@@ -72,10 +82,9 @@ class Forks:
         else:
             anew = {"seed": secrets.token_hex(16), "forked_from": None}
             spec = spec.model_copy(update=anew)
-        async with self._reader.unless_erased(parent):
-            return await self._acceptance.accept_child(
-                parent, spec, prefix, scope=_scope(parent, "retry"), key=key, request=request
-            )
+        return await self._accept_child(
+            parent, spec, prefix, verb="retry", key=idempotency_key, request=request
+        )
 
     async def _whole(self, ref: RunRef) -> tuple[list[Entry], RunState]:
         """The prefix of a run followed by its own entries, and its state."""
@@ -84,7 +93,7 @@ class Forks:
             entries = await log.read()
             state = log.folded(entries)
             if state is None:
-                raise RunNotFound(f"Run {ref.run_id!r} does not exist.", run_id=ref.run_id)
+                raise not_found(ref)
             shared = await read_prefix(log, entries)
         return [*shared, *(entries[1:] if shared else entries)], state
 
@@ -93,7 +102,3 @@ def not_finished(state: RunState) -> RunNotFinished:
     """The error of a request that requires an ended run."""
     run_id = state.spec.run_id
     return RunNotFinished(f"Run {run_id!r} is {state.status}; wait for its end.", run_id=run_id)
-
-
-def _scope(parent: RunRef, verb: str) -> str:
-    return f"POST /v1/runs/{parent.run_id}/{verb}"

@@ -7,19 +7,15 @@ only once it is in the log.
 
 import contextlib
 import hashlib
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import NamedTuple
 
 from pydantic import BaseModel
 
 from teamrun.components.building.answers import check_data
-from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
-from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import (
-    DeliveryError,
     IdempotencyConflict,
     NoSuchPoint,
     RunEnded,
@@ -28,26 +24,22 @@ from teamrun.errors import (
     UnfitAnswer,
 )
 from teamrun.messages.recordable import encodable
-from teamrun.runs.log.archive import Duty, conclude
+from teamrun.runs.log.archive import conclude
 from teamrun.runs.log.endings import cancelled, ending
 from teamrun.runs.log.entries import Body, CancelMode, Decision, LoggedEvent, Signal
 from teamrun.runs.log.events import paused_event, received_event, resumed_event
 from teamrun.runs.log.keys import open_marker
 from teamrun.runs.log.limits import Limits
-from teamrun.runs.log.log import RunLog
-from teamrun.runs.log.observers import Observers
-from teamrun.runs.log.reader import RunReader
+from teamrun.runs.log.reader import run_ref
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.status import RequiredAction
+from teamrun.runs.service.operations import Operations
 from teamrun.runs.service.public import public_run
 from teamrun.runs.service.requests import Answer, check_limits, request_digest
 from teamrun.runs.service.resources import Run
-from teamrun.storage.base import ObjectStore
 
 __all__ = ["SignalResult", "Signals"]
-
-logger = logging.getLogger(__name__)
 
 _PATIENCE = timedelta(seconds=2)
 
@@ -78,29 +70,22 @@ class _Change:
         """Whether the signal gives a waiting run something to do."""
 
 
-class Signals:
+class Signals(Operations):
     """Appends signals to logs, and wakes the workers concerned."""
 
-    def __init__(
-        self,
-        *,
-        store: ObjectStore,
-        reader: RunReader,
-        dispatcher: Dispatcher,
-        clock: Clock,
-        duties: Sequence[Duty],
-        observers: Observers,
-    ) -> None:
-        self._store = store
-        self._reader = reader
-        self._dispatcher = dispatcher
-        self._clock = clock
-        self._duties = duties
-        self._observers = observers
+    async def cancel(
+        self, tenant: str, run_id: str, *, reason: str | None = None, mode: CancelMode = "now"
+    ) -> Run:
+        """Cancel the run; it will end as `cancelled`. Repeating this changes nothing.
 
-    async def cancel(self, ref: RunRef, reason: str | None, mode: CancelMode = "now") -> Run:
-        """See `RunService.cancel`."""
-        log = self._log(ref)
+        With `graceful`, no more calls start and those in flight complete. A later `now` still
+        interrupts them.
+
+        Raises:
+            RunEnded: The run has ended with another status.
+        """
+        ref = run_ref(tenant, run_id)
+        log = self._log(ref, _PATIENCE)
         while True:
             state = await self._reader.state(ref)
             if state.end is not None and state.end.status != "cancelled":
@@ -126,14 +111,23 @@ class Signals:
                         await conclude(self._store, log, state, duties=self._duties)
                 return public_run(state)
 
-    async def answer(self, ref: RunRef, answer: Answer, key: str | None) -> SignalResult:
-        """See `RunService.answer`."""
-        digest = _digest("input", key, answer)
+    async def answer(
+        self, tenant: str, run_id: str, answer: Answer, *, idempotency_key: str | None = None
+    ) -> SignalResult:
+        """Answer a question that the run waits for.
+
+        Raises:
+            RunEnded: The run has ended.
+            StaleAction: The question does not exist or is no longer open.
+            UnfitAnswer: The answer does not fit the question.
+            IdempotencyConflict: The key was used with another answer.
+        """
+        digest = _digest("input", idempotency_key, answer)
 
         def decide(state: RunState) -> _Change:
             action = _open_action(state, answer.action_id)
             if action.expires_at is not None and action.expires_at <= self._clock.now():
-                raise StaleAction(f"{answer.action_id!r} has expired.", run_id=ref.run_id)
+                raise StaleAction(f"{answer.action_id!r} has expired.", run_id=run_id)
             _check(answer, action)
             signal = Signal(
                 signal="input",
@@ -146,10 +140,14 @@ class Signals:
             event = received_event(action.agent, answer.action_id, answer.decision)
             return _Change(signal, event, wakes=not state.is_paused)
 
-        return await self._append(ref, decide, digest)
+        return await self._append(run_ref(tenant, run_id), decide, digest)
 
-    async def pause(self, ref: RunRef) -> Run:
-        """See `RunService.pause`."""
+    async def pause(self, tenant: str, run_id: str) -> Run:
+        """Pause the run: no more calls start. Repeating this changes nothing.
+
+        Raises:
+            RunEnded: The run has ended.
+        """
 
         def decide(state: RunState) -> _Change:
             if state.is_paused:
@@ -158,10 +156,20 @@ class Signals:
             events = [] if state.owner is not None else [paused_event()]
             return _Change(Signal(signal="pause"), *events)
 
-        return (await self._append(ref, decide)).run
+        return (await self._append(run_ref(tenant, run_id), decide)).run
 
-    async def resume(self, ref: RunRef, limits: Limits | None, *, anew: bool) -> Run:
-        """See `RunService.resume`."""
+    async def resume(
+        self, tenant: str, run_id: str, *, limits: Limits | None = None, anew: bool = False
+    ) -> Run:
+        """Resume a paused run. Repeating this changes nothing.
+
+        `limits` take effect at once, even if the run is not paused. With `anew`, the run starts
+        over without its recorded calls: for a run whose log no longer matches the current code.
+
+        Raises:
+            RunEnded: The run has ended.
+            NoSuchPoint: `anew` is set, but the run was not paused because it diverged.
+        """
         raised = limits and limits.model_dump(mode="json", exclude_unset=True)
 
         def decide(state: RunState) -> _Change:
@@ -176,25 +184,32 @@ class Signals:
                 raise NoSuchPoint(
                     "The run has not diverged from its log, so it can only be resumed from 'here'.",
                     pointer="/from",
-                    run_id=ref.run_id,
+                    run_id=run_id,
                 )
             signal = Signal(signal="resume", limits=raised, anew=anew)
             return _Change(signal, resumed_event(), wakes=True)
 
-        return (await self._append(ref, decide)).run
+        return (await self._append(run_ref(tenant, run_id), decide)).run
 
-    async def speak(self, ref: RunRef, message: InputMessage, key: str | None) -> SignalResult:
-        """See `RunService.speak`."""
-        digest = _digest("messages", key, message)
+    async def speak(
+        self, tenant: str, run_id: str, message: InputMessage, *, idempotency_key: str | None = None
+    ) -> SignalResult:
+        """Send a message to the team, which reads it before its next turn.
+
+        Raises:
+            RunEnded: The run has ended.
+            IdempotencyConflict: The key was used with another message.
+        """
+        digest = _digest("messages", idempotency_key, message)
         signal = Signal(
             signal="message", content=message.content, source=message.source, key=digest
         )
-        return await self._append(ref, lambda _: _Change(signal), digest)
+        return await self._append(run_ref(tenant, run_id), lambda _: _Change(signal), digest)
 
     async def _append(
         self, ref: RunRef, decide: Callable[[RunState], _Change], digest: str | None = None
     ) -> SignalResult:
-        log = self._log(ref)
+        log = self._log(ref, _PATIENCE)
         while True:
             state = await self._reader.state(ref)
             repeated = digest is not None and _is_repeated(digest, state)
@@ -208,35 +223,15 @@ class Signals:
             elif not await log.append(state, change.signal, change.events, epoch=state.epoch):
                 continue
             if change.wakes and state.owner is None and state.end is None:
-                await self._wake(ref)
+                # The worker that suspended the run may have deleted the marker in the meantime.
+                await self._store.put_new(open_marker(ref), b"")
+                await self._hint(ref)
             return SignalResult(public_run(state), repeated)
-
-    async def _wake(self, ref: RunRef) -> None:
-        # The worker that suspended the run may have deleted the first marker in the meantime.
-        await self._store.put_new(open_marker(ref), b"")
-        try:
-            await self._dispatcher.send([ref])
-        except DeliveryError as error:
-            logger.warning(
-                "A run could not be sent to the queue; the reaper will send it",
-                extra={"action": "dispatch.send_failed", **ref.log_fields(), "error": str(error)},
-            )
 
     def _remind(self, ref: RunRef, state: RunState) -> None:
         """Notify the owner again: the process that appended the signal may have been lost."""
         if state.owner is not None:
             self._observers.notices.poke(state.owner, ref)
-
-    def _log(self, ref: RunRef) -> RunLog:
-        return RunLog(
-            self._store,
-            ref,
-            writer="api",
-            clock=self._clock,
-            patience=_PATIENCE,
-            observers=self._observers.rows,
-            pre_commit=self._observers.pre_commit,
-        )
 
 
 def _is_stronger(mode: CancelMode, before: Signal | None) -> bool:
@@ -251,11 +246,9 @@ def _ended(state: RunState) -> RunEnded:
 
 def _digest(route: str, key: str | None, body: BaseModel) -> str | None:
     """An Idempotency-Key as the log stores it: a digest of route and key, and one of the body."""
-    return key and f"{_sha256(f'{route} {key}')}.{request_digest(body)}"
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    if not key:
+        return key
+    return f"{hashlib.sha256(f'{route} {key}'.encode()).hexdigest()}.{request_digest(body)}"
 
 
 def _is_repeated(digest: str, state: RunState) -> bool:
