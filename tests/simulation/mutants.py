@@ -13,6 +13,7 @@ from tests.simulation.mutant import Mutant, Patch, background
 from tests.simulation.ports import StorePort
 from tests.simulation.weather import LEASE, ORPHAN, Weather, apart
 
+from teamrun.core.ids import id_time
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine import engine, execution
@@ -28,7 +29,7 @@ from teamrun.runs.engine.resender import Resender
 from teamrun.runs.engine.stops import early_end
 from teamrun.runs.engine.warm import WarmRun
 from teamrun.runs.log.entries import Accepted, CallRecord, Entry, Signal, Step
-from teamrun.runs.log.keys import created_at, entry_key
+from teamrun.runs.log.keys import entry_key
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.snapshot import Snapshot
 from teamrun.runs.log.state import RunState, fold
@@ -234,7 +235,7 @@ def _deliver_before_durable(patch: Patch) -> None:
 
 def _no_void(patch: Patch) -> None:
     async def delete(self: Any, ref: RunRef, marker: str, now: datetime) -> None:
-        if now - created_at(ref.run_id) >= timedelta(seconds=ORPHAN):
+        if now - id_time(ref.run_id) >= timedelta(seconds=ORPHAN):
             await self._store.delete(marker)
 
     async def nothing(self: Any) -> None:

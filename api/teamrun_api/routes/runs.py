@@ -20,7 +20,7 @@ from teamrun.errors import (
     TeamrunError,
     UsageError,
 )
-from teamrun.runs.log.result import RunResult
+from teamrun.runs.log.output import RunResult
 from teamrun.runs.log.status import RunStatus
 from teamrun.runs.service.filters import RunFilter
 from teamrun.runs.service.listing import Order

@@ -60,7 +60,7 @@ from teamrun.client.sync import Client
 from teamrun.components.resources import TeamSummary, Validation
 from teamrun.errors import TeamrunError, UsageError
 from teamrun.runs.log.limits import AgentLimits, Limits
-from teamrun.runs.log.result import RunResult
+from teamrun.runs.log.output import RunResult
 from teamrun.runs.log.spec import InputMessage, Retry, RunInput
 from teamrun.runs.log.status import RequiredAction, RunStatus
 from teamrun.runs.service.requests import Overrides

@@ -9,8 +9,9 @@ from tests.benchmarks.meter import Meter, measured, scratch
 from tests.benchmarks.ours.durable import service, talk
 from tests.benchmarks.ours.models import Speaker
 
+from teamrun.core.ids import new_id
 from teamrun.core.refs import RunRef
-from teamrun.runs.log.keys import list_marker, new_run_id
+from teamrun.runs.log.keys import list_marker
 from teamrun.runs.service.filters import RunFilter
 from teamrun.storage.file import FileStore
 
@@ -48,7 +49,7 @@ def _fill(folder: Path, runs: int, apart_s: float) -> None:
     now = datetime.now(UTC)
     for n in range(runs):
         at = now - timedelta(seconds=(n + 1) * apart_s)
-        path = folder / list_marker(RunRef(_TENANT, new_run_id()), at)
+        path = folder / list_marker(RunRef(_TENANT, new_id("run")), at)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.support.api import Exchange, World, serve, world
 
-from teamrun.runs.log.result import RunResult
+from teamrun.runs.log.output import RunResult
 
 
 def test_a_run_that_has_not_changed_is_304_without_a_body() -> None:

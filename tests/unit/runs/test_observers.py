@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 from tests.support.runs import TENANT, Cluster, solo
 
+from teamrun.core.ids import new_id
 from teamrun.core.refs import RunRef
 from teamrun.json_types import JsonObject
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.log.announcer import Notices, owner_topic, view_key
 from teamrun.runs.log.entries import Entry, read_entry
-from teamrun.runs.log.keys import new_run_id, open_marker
+from teamrun.runs.log.keys import open_marker
 from teamrun.runs.log.log import LogObserver
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.log.state import RunState, fold
@@ -161,7 +162,7 @@ async def give_up(cluster: Cluster) -> RunRef:
 
 
 async def void(cluster: Cluster) -> RunRef:
-    ref = RunRef(TENANT, new_run_id())
+    ref = RunRef(TENANT, new_id("run"))
     await cluster.store.put_new(open_marker(ref), b"")
     cluster.clock.shift += timedelta(hours=2)
     await cluster.reaper().sweep()

@@ -10,7 +10,7 @@ from teamrun.client.building import delete, get, given, json_of, path_of, post, 
 from teamrun.client.calls.run_options import RunOptions, Task, Team, task_of, team_of
 from teamrun.client.requests import Paged, Reply, Request, ServerSentEvent, Streamed
 from teamrun.core.tolerance import read_tolerantly
-from teamrun.runs.log.result import RunResult
+from teamrun.runs.log.output import RunResult
 from teamrun.runs.log.status import RunStatus
 from teamrun.runs.service.resources import Delta, Event, EventPage, Run, RunPage
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from teamrun.core.clock import Clock, SystemClock
+from teamrun.core.ids import id_time
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError, StorageError, UnreadableEntry
@@ -22,7 +23,6 @@ from teamrun.runs.log.entries import End
 from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import (
     OPEN,
-    created_at,
     due_folder,
     due_marker,
     due_time,
@@ -206,7 +206,7 @@ class Reaper:
         Deleting only the marker would lose the run if the API process was merely paused and wrote
         entry 0 later.
         """
-        if now - created_at(ref.run_id) < _ORPHAN:
+        if now - id_time(ref.run_id) < _ORPHAN:
             return
         log = RunLog(
             self._store,

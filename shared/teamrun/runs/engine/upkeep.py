@@ -16,11 +16,11 @@ from collections.abc import Awaitable, Callable, Generator
 from datetime import datetime, timedelta
 
 from teamrun.core.clock import Clock
+from teamrun.core.ids import id_time
 from teamrun.core.refs import RunRef
 from teamrun.errors import NotFound, StorageError, Unavailable, UnreadableEntry
 from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import (
-    created_at,
     due_marker,
     list_folder,
     open_marker,
@@ -137,7 +137,7 @@ class Upkeep:
 
     async def _is_to_be_read(self, ref: RunRef) -> bool:
         now = self._clock.now()
-        may_be_old = self._retention is not None and created_at(ref.run_id) + self._retention <= now
+        may_be_old = self._retention is not None and id_time(ref.run_id) + self._retention <= now
         # Damage to the log of an ended run is reported within a day.
         if may_be_old or zlib.crc32(ref.run_id.encode()) % 24 == now.hour:
             return True

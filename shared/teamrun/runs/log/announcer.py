@@ -98,8 +98,7 @@ class Notices:
         self._count = 0
         self._pieces = Counter[str]()  # of text, in the batch that waits, by topic
         self._task: asyncio.Task[None] | None = None
-        self._urgent = False
-        self._pausing: asyncio.Future[None] | None = None
+        self._urgent = asyncio.Event()  # the next batch does not wait
         self._sent_at = -math.inf
 
     def appended(self, ref: RunRef, entry: Entry, state: RunState | None) -> None:
@@ -139,18 +138,18 @@ class Notices:
         self._pieces[run_topic(ref)] += 1
         message = to_json({"type": "message.delta", "run_id": ref.run_id, **data})
         self._add((run_topic(ref), self._count), message)
-        self._begin()
+        self._urgent.set()
 
     def poke(self, owner: str, ref: RunRef) -> None:
         """Ask the owner of a run to read its log."""
         self._count += 1
         self._add((owner_topic(owner), self._count), str(ref).encode())
-        self._begin()
+        self._urgent.set()
 
     async def flushed(self) -> None:
         """Return when every notice so far has been sent or dropped."""
         if self._waiting:
-            self._begin()
+            self._urgent.set()
         while self._task is not None:
             await asyncio.wait([self._task])
 
@@ -165,17 +164,11 @@ class Notices:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._send())
 
-    def _begin(self) -> None:
-        """Skip or end the pause before the next batch."""
-        self._urgent = True
-        if self._pausing is not None and not self._pausing.done():
-            self._pausing.set_result(None)
-
     async def _send(self) -> None:
         loop = asyncio.get_running_loop()
         try:
             await self._pause(loop)
-            self._urgent = False
+            self._urgent.clear()
             while self._waiting:
                 batch, self._waiting = self._waiting, {}
                 self._pieces.clear()
@@ -197,14 +190,10 @@ class Notices:
         closes would never be cancelled.
         """
         due = self._sent_at + self._gather_s
-        if loop.time() < due and not self._urgent:
-            self._pausing = loop.create_future()
-            timer = loop.call_at(due, self._begin)
-            try:
-                await self._pausing
-            finally:
-                timer.cancel()
-                self._pausing = None
+        if loop.time() < due:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._urgent.wait()
 
     async def _send_one(self, kind: str, name: str | int, message: RunState | bytes) -> None:
         if isinstance(message, RunState):

@@ -15,8 +15,7 @@ from teamrun.runs.log.entries import (
 )
 from teamrun.runs.log.keys import events_key, open_marker, result_key
 from teamrun.runs.log.log import RunLog
-from teamrun.runs.log.output import Output
-from teamrun.runs.log.result import RunResult
+from teamrun.runs.log.output import Output, RunResult
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
 

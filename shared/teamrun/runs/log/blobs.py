@@ -12,7 +12,7 @@ __all__ = ["stream_blob"]
 
 
 async def stream_blob(
-    store: ObjectStore, ref: RunRef, sha256: str, *, size: int
+    store: ObjectStore, ref: RunRef, sha256: str, *, size: int | None = None
 ) -> AsyncGenerator[bytes, None]:
     """The bytes of a file of the run, in chunks.
 
@@ -28,7 +28,7 @@ async def stream_blob(
     try:
         async for chunk in store.stream(key):
             count += len(chunk)
-            if count > size:
+            if size is not None and count > size:
                 break
             if last:
                 yield last
@@ -41,7 +41,7 @@ async def stream_blob(
     except StorageError as error:
         text = f"The object {key!r} cannot be read: {error.message}"
         raise DamagedBlob(text, key=key) from error
-    if count != size:
+    if size not in (None, count):
         raise DamagedBlob(f"The object {key!r} has another size.", key=key)
     if digest.hexdigest() != sha256:
         raise DamagedBlob(f"The object {key!r} differs from what was stored.", key=key)

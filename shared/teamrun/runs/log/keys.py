@@ -7,7 +7,6 @@ was validated before.
 import hashlib
 from datetime import UTC, datetime, timedelta
 
-from teamrun.core.ids import id_time, new_id
 from teamrun.core.refs import RunRef
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "answered_folder",
     "artifact_blob",
     "batch_marker",
-    "created_at",
     "delivery_index",
     "due_folder",
     "due_marker",
@@ -41,7 +39,6 @@ __all__ = [
     "list_path",
     "list_place",
     "log_folder",
-    "new_run_id",
     "open_marker",
     "ref_of_list_marker",
     "ref_of_marker",
@@ -67,23 +64,13 @@ _IDLE = timedelta(hours=6)
 _LAST_MS = 10**13 - 1  # 13 digits of milliseconds reach the year 2286
 
 
-def new_run_id() -> str:
-    """A new run id, sortable by time."""
-    return new_id("run")
-
-
-def created_at(run_id: str) -> datetime:
-    """When `new_run_id` made this id, to the millisecond; `datetime.min` for any other id."""
-    return id_time(run_id)
-
-
 def run_folder(ref: RunRef) -> str:
     """The folder of all objects of a run."""
-    return f"t/{ref.tenant}/runs/{_spread(ref)}/{ref.run_id}/"
+    return f"t/{ref.tenant}/runs/{_digest(ref)[:2]}/{ref.run_id}/"
 
 
-def _spread(ref: RunRef) -> str:
-    return hashlib.sha256(ref.run_id.encode()).hexdigest()[:2]
+def _digest(ref: RunRef) -> str:
+    return hashlib.sha256(ref.run_id.encode()).hexdigest()
 
 
 def log_folder(ref: RunRef) -> str:
@@ -130,7 +117,11 @@ def events_key(ref: RunRef) -> str:
 
 def open_marker(ref: RunRef) -> str:
     """The marker of a run that should be executed now."""
-    return f"{OPEN}{hashlib.sha256(ref.run_id.encode()).hexdigest()[2]}/{ref}"
+    return f"{OPEN}{_in_shard(ref)}"
+
+
+def _in_shard(ref: RunRef) -> str:
+    return f"{_digest(ref)[2]}/{ref}"
 
 
 def batch_marker(tenant: str, batch_id: str) -> str:
@@ -171,13 +162,13 @@ def list_marker(ref: RunRef, created_at: datetime) -> str:
 
 def due_marker(ref: RunRef, at: datetime) -> str:
     """The marker of a run that needs a worker at that time: a question expires, or it is due."""
-    return f"{due_time(at)}/{open_marker(ref).removeprefix(OPEN)}"
+    return f"{due_time(at)}/{_in_shard(ref)}"
 
 
 def idle_marker(ref: RunRef, now: datetime) -> str:
     """The marker of a waiting run that the reaper should check in some hours, as a precaution."""
     hour = due_folder(now + _IDLE).removesuffix("/")
-    return f"{hour}~/{open_marker(ref).removeprefix(OPEN)}"  # sorts between two hours
+    return f"{hour}~/{_in_shard(ref)}"  # sorts between two hours
 
 
 def due_time(at: datetime) -> str:
@@ -199,14 +190,12 @@ HOOKS = "hooks/"
 
 def hook_marker(ref: RunRef, n: int, at: datetime) -> str:
     """The marker of entry `n` of a log, whose events are due for delivery at that time."""
-    place = due_time(at).removeprefix("due/")
-    shard = hashlib.sha256(ref.run_id.encode()).hexdigest()[2]
-    return f"{HOOKS}{place}/{shard}/{ref}-{n}"
+    return f"{HOOKS}{due_time(at).removeprefix('due/')}/{_in_shard(ref)}-{n}"
 
 
 def webhook_folder(tenant: str, webhook_id: str) -> str:
     """The versions of a registered webhook, or of the secret for the webhooks of runs."""
-    return f"t/{tenant}/webhooks/{webhook_id}/"
+    return f"{webhooks_folder(tenant)}{webhook_id}/"
 
 
 def webhooks_folder(tenant: str) -> str:
@@ -255,7 +244,7 @@ def gone_marker(ref: RunRef, at: datetime | None = None) -> str:
     """
     if at is None:
         return f"{GONE}0000000000/{ref}"
-    return f"{gone_folder(at)}{_spread(ref)}/{ref}"
+    return f"{gone_folder(at)}{_digest(ref)[:2]}/{ref}"
 
 
 def gone_folder(at: datetime) -> str:

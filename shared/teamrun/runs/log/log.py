@@ -23,8 +23,9 @@ from pydantic_core import from_json, to_json
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
-from teamrun.errors import DamagedBlob, NotFound, StorageError, Unavailable, UnreadableEntry
+from teamrun.errors import DamagedBlob, StorageError, Unavailable, UnreadableEntry
 from teamrun.json_types import JsonObject
+from teamrun.runs.log.blobs import stream_blob
 from teamrun.runs.log.entries import FORMAT, KINDS, Body, End, Entry, LoggedEvent, read_entry
 from teamrun.runs.log.keys import artifact_blob, entry_name, log_folder, snapshot_key
 from teamrun.runs.log.state import RunState, fold
@@ -313,19 +314,7 @@ class RunLog:
         Raises:
             DamagedBlob: They are missing, or do not match the digest.
         """
-        key = artifact_blob(self.ref, sha256)
-        try:
-            data = await self._store.get(key)
-        except NotFound as error:
-            raise DamagedBlob(f"The object {key!r} is missing.", key=key) from error
-        except Unavailable:
-            raise
-        except StorageError as error:
-            text = f"The object {key!r} cannot be read: {error.message}"
-            raise DamagedBlob(text, key=key) from error
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise DamagedBlob(f"The object {key!r} differs from what was stored.", key=key)
-        return data
+        return b"".join([chunk async for chunk in stream_blob(self._store, self.ref, sha256)])
 
     async def put_snapshot(self, data: bytes) -> None:
         """Replace the snapshot of the run, unless the run has been deleted.

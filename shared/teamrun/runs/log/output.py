@@ -1,6 +1,7 @@
-"""The output of a run: the last message of the agents that its definition names in `output`."""
+"""The output of a run, the last message of the agents that `output` names; and its result."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,10 +10,14 @@ from teamrun.components.definitions.base import (
     ParticipantDefinition,
     TeamDefinition,
 )
+from teamrun.core.tolerance import OPEN
 from teamrun.json_types import JsonObject
 from teamrun.messages import BaseChatMessage, HandoffMessage, StructuredMessage
+from teamrun.runs.log.entries import ArtifactRecord, ErrorRecord
+from teamrun.runs.log.status import RunStatus
+from teamrun.runs.log.usage import RunUsage
 
-__all__ = ["Output", "counts_as_output", "output_of_message", "output_sources"]
+__all__ = ["Output", "RunResult", "counts_as_output", "output_of_message", "output_sources"]
 
 
 def output_sources(definition: TeamDefinition) -> frozenset[str] | None:
@@ -66,3 +71,22 @@ class Output(BaseModel):
     text: str
     data: Any = Field(default=None, alias="json")
     """The structured content of that message, if it has one; `json` on the wire."""
+
+
+class RunResult(BaseModel):
+    """The full result of a finished run; the same document as `result.json` beside its log."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    run_id: str
+    status: Annotated[RunStatus, OPEN]
+    stop_reason: str | None = None
+    stop_code: str | None = None
+    output: Output | None = None
+    error: ErrorRecord | None = None
+    usage: RunUsage = Field(default_factory=RunUsage)
+    scripted: bool = False
+    """A script answered at least one model call, so the output is not a model's work."""
+    finished_at: datetime
+    artifacts: list[ArtifactRecord] = []
+    messages: list[JsonObject] = []

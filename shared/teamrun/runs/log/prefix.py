@@ -31,7 +31,6 @@ from teamrun.runs.log.spec import InputMessage
 
 __all__ = [
     "cut_at",
-    "prefix_events",
     "read_prefix",
     "turns_of",
     "with_message",
@@ -121,11 +120,6 @@ def with_message(entries: list[Entry], given: str | InputMessage) -> list[Entry]
 def turns_of(entries: Iterable[Entry]) -> int:
     """The number of turns that have started in a prefix."""
     return sum(event.type == "turn.started" for entry in entries for event in entry.events)
-
-
-def prefix_events(entries: Iterable[Entry]) -> list[LoggedEvent]:
-    """The events of a prefix, which come first among the child's."""
-    return [event for entry in entries for event in entry.events]
 
 
 def _drives(entry: Entry) -> bool:

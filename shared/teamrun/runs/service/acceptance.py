@@ -20,6 +20,7 @@ from pydantic_core import to_json
 from teamrun.components.catalog import Teams
 from teamrun.components.definitions.digest import version_of
 from teamrun.components.registry import Resolved
+from teamrun.core.ids import new_id
 from teamrun.core.refs import RunRef
 from teamrun.errors import (
     DefinitionError,
@@ -34,7 +35,7 @@ from teamrun.json_types import JsonObject
 from teamrun.net.destinations import Destinations
 from teamrun.runs.log.entries import DELETED, Accepted, End, Entry, LoggedEvent
 from teamrun.runs.log.events import accepted_event
-from teamrun.runs.log.keys import due_marker, idempotency_key, list_marker, new_run_id, open_marker
+from teamrun.runs.log.keys import due_marker, idempotency_key, list_marker, open_marker
 from teamrun.runs.log.prefix import write_prefix
 from teamrun.runs.log.spec import RunSpec, TeamRef
 from teamrun.runs.log.state import RunState
@@ -120,7 +121,7 @@ class Acceptance(Operations):
         """
         key = idempotency_key
         record = _KeyRecord(
-            run_id=new_run_id(), request_hash=request_digest(request), at=self._clock.now()
+            run_id=new_id("run"), request_hash=request_digest(request), at=self._clock.now()
         )
         try:
             _check_times(request, record.at)
@@ -183,7 +184,7 @@ class Acceptance(Operations):
             Unavailable: Storage does not respond; nothing was accepted.
         """
         record = _KeyRecord(
-            run_id=new_run_id(), request_hash=request_digest(request), at=self._clock.now()
+            run_id=new_id("run"), request_hash=request_digest(request), at=self._clock.now()
         )
 
         async def write(ref: RunRef, record: _KeyRecord, place: str | None) -> RunState:
@@ -283,7 +284,9 @@ class Acceptance(Operations):
             except _Voided:
                 # It was started long ago and never completed, so the key now names another run.
                 place = f"{place}.{ref.run_id}" if place else None
-                record = record.model_copy(update={"run_id": new_run_id(), "at": self._clock.now()})
+                record = record.model_copy(
+                    update={"run_id": new_id("run"), "at": self._clock.now()}
+                )
                 continue
             if replayed and state.not_before is None:
                 await self._hint(ref)

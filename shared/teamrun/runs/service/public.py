@@ -2,12 +2,12 @@
 
 import contextlib
 
+from teamrun.core.ids import id_time
 from teamrun.core.refs import RunRef
 from teamrun.errors import UnreadableEntry
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.archive import output_of
 from teamrun.runs.log.entries import ErrorRecord
-from teamrun.runs.log.keys import created_at
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import TeamRef
@@ -65,7 +65,7 @@ async def unreadable_run(log: RunLog, error: UnreadableEntry) -> Run:
         revision=0,
         team=TeamRef(name="", digest=""),
         input="",
-        created_at=created_at(run_id),
+        created_at=id_time(run_id),
     )
     with contextlib.suppress(UnreadableEntry):
         first = await log.read_next(0)

@@ -23,8 +23,8 @@ from teamrun.runs.log.erasure import Erasure
 from teamrun.runs.log.keys import result_key
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.observers import Observers
+from teamrun.runs.log.output import RunResult
 from teamrun.runs.log.reader import not_found, run_ref
-from teamrun.runs.log.result import RunResult
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.acceptance import WebhooksAt
 from teamrun.runs.service.filters import RunFilter
