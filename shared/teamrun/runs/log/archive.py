@@ -9,10 +9,7 @@ from pydantic_core import to_json
 
 from teamrun.core.refs import RunRef
 from teamrun.json_types import JsonObject
-from teamrun.runs.log.entries import (
-    WrittenEvents,
-    read_events,
-)
+from teamrun.runs.log.entries import WrittenEvents, read_events
 from teamrun.runs.log.keys import events_key, open_marker, result_key
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.output import Output, RunResult
@@ -72,24 +69,9 @@ def _result_json(state: RunState, messages: list[bytes]) -> bytes:
     return b"".join((document[:-2], b",".join(messages), b"]}"))
 
 
-def _events_in(log: RunLog, data: bytes, *, n: int, seq: int) -> WrittenEvents:
-    try:
-        written = read_events(data)
-    except (ValueError, KeyError, TypeError) as error:
-        raise log.unreadable(n) from error
-    if written.seq != seq:
-        raise log.unreadable(n)
-    return written
-
-
 _MESSAGE_CREATED = b'{"type":"message.created",'
 
 _MESSAGE = b'"data":{"message":'
-
-
-def _message_in(event: bytes) -> bytes:
-    """The message in a `message.created` event, as stored."""
-    return event[event.index(_MESSAGE) + len(_MESSAGE) : -2]
 
 
 async def _stored_events(log: RunLog, state: RunState) -> list[WrittenEvents]:
@@ -101,7 +83,12 @@ async def _stored_events(log: RunLog, state: RunState) -> list[WrittenEvents]:
     entries: list[WrittenEvents] = []
     seq = 1
     for n, data in enumerate(await log.stored(state.entries)):
-        written = _events_in(log, data, n=n, seq=seq)
+        try:
+            written = read_events(data)
+        except (ValueError, KeyError, TypeError) as error:
+            raise log.unreadable(n) from error
+        if written.seq != seq:
+            raise log.unreadable(n)
         if n == 0 and written.kind == "end":
             return []
         entries.append(written)
@@ -118,7 +105,7 @@ async def write_result(store: ObjectStore, log: RunLog, state: RunState) -> None
     """
     if entries := await _stored_events(log, state):
         messages = [
-            _message_in(event)
+            event[event.index(_MESSAGE) + len(_MESSAGE) : -2]  # as it is stored
             for written in entries
             for event in written.events
             if event.startswith(_MESSAGE_CREATED)

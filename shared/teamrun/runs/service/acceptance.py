@@ -120,9 +120,7 @@ class Acceptance(Operations):
             Unavailable: Storage does not respond; nothing is accepted.
         """
         key = idempotency_key
-        record = _KeyRecord(
-            run_id=new_id("run"), request_hash=request_digest(request), at=self._clock.now()
-        )
+        record = self._new_record(request_digest(request))
         try:
             _check_times(request, record.at)
             self._check_webhook(request)
@@ -183,9 +181,7 @@ class Acceptance(Operations):
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not respond; nothing was accepted.
         """
-        record = _KeyRecord(
-            run_id=new_id("run"), request_hash=request_digest(request), at=self._clock.now()
-        )
+        record = self._new_record(request_digest(request))
 
         async def write(ref: RunRef, record: _KeyRecord, place: str | None) -> RunState:
             own = {
@@ -238,6 +234,9 @@ class Acceptance(Operations):
             own["temperature"] = changes.temperature
         return spec.model_copy(update=own)
 
+    def _new_record(self, request_hash: str) -> _KeyRecord:
+        return _KeyRecord(run_id=new_id("run"), request_hash=request_hash, at=self._clock.now())
+
     async def _once(
         self,
         tenant: str,
@@ -284,9 +283,7 @@ class Acceptance(Operations):
             except _Voided:
                 # It was started long ago and never completed, so the key now names another run.
                 place = f"{place}.{ref.run_id}" if place else None
-                record = record.model_copy(
-                    update={"run_id": new_id("run"), "at": self._clock.now()}
-                )
+                record = self._new_record(record.request_hash)
                 continue
             if replayed and state.not_before is None:
                 await self._hint(ref)

@@ -1,14 +1,23 @@
-"""Lists of runs, from their list markers."""
+"""Lists of runs, from their list markers.
 
+A filter that matches little would read whole logs to find nothing: on S3, one LIST and a GET per
+entry for each run that is not in a shared view. The specification of a run never changes, and
+neither does the status of one that has ended, so a view, entry 0 and the start of the result rule
+out most runs with at most three small reads each.
+"""
+
+import asyncio
 import contextlib
+import re
+from collections.abc import Sequence
 from typing import Literal
 
 from teamrun.core.refs import RunRef
-from teamrun.errors import UnreadableEntry, UsageError
-from teamrun.runs.log.keys import is_list_name, ref_of_list_marker
+from teamrun.errors import NotFound, StorageError, Unavailable, UnreadableEntry, UsageError
+from teamrun.runs.log.entries import Accepted
+from teamrun.runs.log.keys import is_list_name, ref_of_list_marker, result_key
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.state import RunState
-from teamrun.runs.service.candidates import Candidates
 from teamrun.runs.service.filters import RunFilter
 from teamrun.runs.service.list_markers import Markers
 from teamrun.runs.service.public import public_run, unreadable_run
@@ -24,6 +33,10 @@ _MOST_SCANNED = 1_000
 _MOST_TOGETHER = 200
 """How many runs are read at the same time, if few of them match."""
 
+_HEAD_BYTES = 256
+"""A result document begins with the id and the status of its run."""
+_HEAD = re.compile(rb'\{"run_id":"([^"\\]*)","status":"([a-z_]+)"')
+
 
 class RunList:
     """Pages of the runs of a tenant."""
@@ -31,7 +44,6 @@ class RunList:
     def __init__(self, *, store: ObjectStore, reader: RunReader) -> None:
         self._store = store
         self._reader = reader
-        self._candidates = Candidates(store=store, reader=reader)
 
     async def page(
         self, tenant: str, where: RunFilter, *, limit: int, after: str | None, order: Order = "desc"
@@ -55,7 +67,7 @@ class RunList:
             read = markers.newer if order == "asc" else markers.older
             names, is_last = await read(cursor, size)
             named = _named(tenant, names)
-            refs = await self._candidates.among([*named], where)
+            refs = await self._candidates([*named], where)
             states = await self._reader.states(refs)
             for ref, state in zip(refs, states, strict=True):
                 if state is None or not _belongs(state, where):
@@ -70,6 +82,48 @@ class RunList:
             cursor = names[-1]
             size = min(2 * size, _MOST_TOGETHER)
         return _page(found, cursor)
+
+    async def _candidates(self, refs: Sequence[RunRef], where: RunFilter) -> list[RunRef]:
+        """The runs that `where` may take; the others are not in the list for certain."""
+        if where.takes_unreadable:  # there is no filter, or only damaged runs are wanted
+            return [*refs]
+        views = await self._reader.views(refs)
+        pairs = zip(refs, views, strict=True)
+        may = await asyncio.gather(*(self._may_match(ref, view, where) for ref, view in pairs))
+        return [ref for ref, does in zip(refs, may, strict=True) if does]
+
+    async def _may_match(self, ref: RunRef, view: RunState | None, where: RunFilter) -> bool:
+        if view is not None:
+            return where.takes_spec(view.spec) and (view.end is None or where.takes(view))
+        if where.has_spec and not await self._has_fitting_spec(ref, where):
+            return False
+        return where.status is None or await self._final_status(ref) in (None, where.status)
+
+    async def _has_fitting_spec(self, ref: RunRef, where: RunFilter) -> bool:
+        try:
+            first = await self._reader.log(ref).read_next(0)
+        except UnreadableEntry:  # then nothing shows that the run belongs in the list
+            return False
+        return (
+            first is not None
+            and isinstance(first.body, Accepted)
+            and where.takes_spec(first.body.spec)
+        )
+
+    async def _final_status(self, ref: RunRef) -> str | None:
+        """The status of a run that has a result; None for any other run."""
+        try:
+            chunks = self._store.stream(result_key(ref), end=_HEAD_BYTES)
+            async with contextlib.aclosing(chunks):
+                found = _HEAD.match(await anext(chunks, b""))
+        except NotFound:
+            return None
+        except Unavailable:
+            raise
+        except StorageError:  # the log decides
+            return None
+        is_of_run = found is not None and found[1] == ref.run_id.encode()
+        return found[2].decode() if found is not None and is_of_run else None
 
     async def _run(self, ref: RunRef, state: RunState | UnreadableEntry) -> Run:
         if isinstance(state, UnreadableEntry):
