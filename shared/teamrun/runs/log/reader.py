@@ -78,25 +78,10 @@ class RunReader:
             return [None] * len(refs)
         return [_state_in(view, ref) for ref, view in zip(refs, views, strict=True)]
 
-    async def documents(
-        self, ref: RunRef, *, after: int = 0
-    ) -> AsyncGenerator[list[JsonObject], None]:
-        """The entries with the events after number `after`, some at a time, as JSON data.
-
-        Raises:
-            RunNotFound: There is no such run, or it is being deleted.
-            UnreadableEntry: The log of the run is unreadable.
-        """
-        state = await self.state(ref)
-        begin = state.entry_before(after + 1)
-        async with contextlib.aclosing(self.pages(ref, begin, state.entries)) as pages:
-            async for documents in pages:
-                yield documents
-
     async def pages(
         self, ref: RunRef, begin: int, stop: int
     ) -> AsyncGenerator[list[JsonObject], None]:
-        """The entries from `begin` up to `stop`, some at a time; they are known to exist.
+        """The entries from `begin` up to `stop`, some at a time, as JSON data; they exist.
 
         Raises:
             RunNotFound: The run is being deleted.

@@ -97,10 +97,10 @@ class RunFollower(Operations):
     ) -> EventPage:
         """Logged events with a `seq` greater than `after`."""
         ref = run_ref(tenant, run_id)
-        found: list[JsonObject] = []
-        batches = self._reader.documents(ref, after=after)
-        async with contextlib.aclosing(batches):
-            async for documents in batches:
+        state, found = await self._reader.state(ref), list[JsonObject]()
+        begin = state.entry_before(after + 1)
+        async with contextlib.aclosing(self._reader.pages(ref, begin, state.entries)) as pages:
+            async for documents in pages:
                 events = (event for event in events_of(ref, documents) if event["seq"] > after)
                 found += [event for event in events if types is None or event["type"] in types]
                 if len(found) > limit:

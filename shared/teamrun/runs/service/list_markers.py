@@ -6,12 +6,11 @@ while it has too few markers and narrowed while it has too many.
 """
 
 from datetime import datetime
-from typing import NamedTuple
 
 from teamrun.runs.log.keys import is_list_name, list_folder, list_path, list_place
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["Found", "Markers"]
+__all__ = ["Markers"]
 
 _LAST_PLACE = 10**13 - 1
 
@@ -20,16 +19,11 @@ _FIRST_WINDOW_MS = 60_000
 _WIDER = 16
 
 
-class Found(NamedTuple):
-    """Names of markers in the requested order."""
-
-    names: list[str]
-    is_last: bool
-    """Whether no markers follow."""
-
-
 class Markers:
-    """The markers of the runs that were created within a time range."""
+    """The markers of the runs that were created within a time range.
+
+    Each method returns names of markers, and whether they are the last ones.
+    """
 
     def __init__(
         self,
@@ -48,46 +42,45 @@ class Markers:
         self._first = 0 if newest is None else list_place(newest)
         self._last = _LAST_PLACE if oldest is None else list_place(oldest)
 
-    async def older(self, after: str, size: int) -> Found:
+    async def older(self, after: str, size: int) -> tuple[list[str], bool]:
         """The next `size` markers of older runs; an empty `after` starts with the newest."""
         names = await self._list(max(after, _name(self._first)), size)
         inside = [name for name in names if _place(name) <= self._last]
-        return Found(inside, len(names) < size or len(inside) < len(names))
+        return inside, len(names) < size or len(inside) < len(names)
 
-    async def newer(self, after: str, size: int) -> Found:
+    async def newer(self, after: str, size: int) -> tuple[list[str], bool]:
         """The next `size` markers of newer runs; an empty `after` starts with the oldest."""
         upper = after or f"{_name(self._last)}~"  # sorts after every marker of that place
-        window = await self._window_before(upper, size)
-        taken = window.names[::-1][:size]
-        return Found(taken, window.start <= self._first and len(taken) == len(window.names))
+        start, names = await self._window_before(upper, size)
+        taken = names[::-1][:size]
+        return taken, start <= self._first and len(taken) == len(names)
 
-    async def _window_before(self, upper: str, size: int) -> "_Window":
-        """All markers from some place up to `upper`; at least `size`, if there are that many."""
+    async def _window_before(self, upper: str, size: int) -> tuple[int, list[str]]:
+        """A place, and all markers from there to `upper`: at least `size`, if there are so many."""
         width, few, many = _FIRST_WINDOW_MS, _place(upper) + 1, self._first - 1
         is_crowded = False
         start = max(few - width, self._first)
         while True:
             names = await self._list(_name(start), self._listed)
             inside = [name for name in names if name < upper]
-            whole = _Window(start, inside)
             if len(inside) == self._listed:
                 many, is_crowded = start, True
             elif len(inside) >= size or start <= self._first:
-                return whole
+                return start, inside
             else:
                 few, width = start, width * _WIDER
             if few - many <= 1:  # one millisecond has more markers than one listing returns
-                return await self._walked(many, upper)
+                return many, await self._walked(many, upper)
             start = (many + few) // 2 if is_crowded else max(few - width, self._first)
 
-    async def _walked(self, start: int, upper: str) -> "_Window":
+    async def _walked(self, start: int, upper: str) -> list[str]:
         names, cursor = list[str](), _name(start)
         while page := await self._list(cursor, self._listed):
             names += [name for name in page if name < upper]
             cursor = page[-1]
             if cursor >= upper:
                 break
-        return _Window(start, names)
+        return names
 
     async def _list(self, after: str, limit: int) -> list[str]:
         names, cursor = list[str](), self._folder + list_path(after)
@@ -103,11 +96,6 @@ class Markers:
         """The name of a marker; None for another object, which would not sort like markers."""
         name = key.rpartition("/")[2]
         return name if is_list_name(name) and self._folder + list_path(name) == key else None
-
-
-class _Window(NamedTuple):
-    start: int
-    names: list[str]
 
 
 def _name(place: int) -> str:
