@@ -54,9 +54,6 @@ __all__ = [
 class BaseMessage(Compact, ABC):
     """The base of everything that a team produces: chat messages and agent events."""
 
-    # Built at first use: most programs need few of the classes, and a start is faster.
-    model_config = ConfigDict(defer_build=True)
-
     id: str = Field(default_factory=new_id)
     """Unique; a UUID unless the sender gave another one."""
     source: str

@@ -21,6 +21,7 @@ _set_private: Final[Any] = vars(BaseModel)["__pydantic_private__"].__set__
 class Compact(BaseModel):
     """The base of classes whose objects share the names of their fields, if `blank` makes them."""
 
+    # Built at first use: most programs need few of the classes, and a start is faster.
     model_config = ConfigDict(defer_build=True)
 
     @classmethod

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from teamrun.json_types import JsonObject
 from teamrun.messages.construct import Compact
@@ -72,18 +72,14 @@ class RequestUsage:
     """Completion tokens that were not shown; part of `completion_tokens`."""
 
 
-class _Part(Compact):
-    model_config = ConfigDict(defer_build=True)
-
-
-class SystemMessage(_Part):
+class SystemMessage(Compact):
     """Instructions from the developer of the team."""
 
     content: str
     type: Literal["SystemMessage"] = "SystemMessage"
 
 
-class UserMessage(_Part):
+class UserMessage(Compact):
     """A message of a person or another agent."""
 
     content: str | list[str | Image]
@@ -91,7 +87,7 @@ class UserMessage(_Part):
     type: Literal["UserMessage"] = "UserMessage"
 
 
-class AssistantMessage(_Part):
+class AssistantMessage(Compact):
     """The model's answer: text or tool calls."""
 
     content: str | list[FunctionCall]
@@ -102,7 +98,7 @@ class AssistantMessage(_Part):
     """The provider's data of the turn."""
 
 
-class FunctionExecutionResult(_Part):
+class FunctionExecutionResult(Compact):
     """The result of one tool call."""
 
     content: str
@@ -111,7 +107,7 @@ class FunctionExecutionResult(_Part):
     is_error: bool | None = None
 
 
-class FunctionExecutionResultMessage(_Part):
+class FunctionExecutionResultMessage(Compact):
     """The results of the tool calls of one assistant message."""
 
     content: list[FunctionExecutionResult]
@@ -125,7 +121,7 @@ LLMMessage = Annotated[
 """One message of a conversation with a model."""
 
 
-class CreateResult(_Part):
+class CreateResult(Compact):
     """The outcome of one model call."""
 
     finish_reason: FinishReason
