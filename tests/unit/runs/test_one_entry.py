@@ -10,7 +10,7 @@ from tests.support.runs import TENANT, Cluster, duo, solo
 
 from teamrun.core.refs import RunRef
 from teamrun.runs.durable.team import team_program
-from teamrun.runs.engine import draining
+from teamrun.runs.engine import loop
 from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.execution import Program
 from teamrun.runs.engine.journal import Journal
@@ -193,7 +193,7 @@ def program(code: Callable[[Journal], Awaitable[End]]) -> Callable[[Any], Progra
 async def test_the_outcome_that_makes_code_run_away_is_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(draining, "_RUNAWAY", 4_000)
+    monkeypatch.setattr(loop, "_RUNAWAY", 4_000)
 
     async def answer(context: CallContext) -> Outcome:
         return Outcome(value="paid for")

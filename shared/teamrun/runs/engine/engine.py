@@ -200,7 +200,6 @@ class Engine:
         await asyncio.gather(*self._attendants, return_exceptions=True)
         self._attendants.clear()
         self._warm.stop()
-        await asyncio.sleep(0)  # the warm runs are closed in the next iteration of the loop
         await self._notices.close()
 
     # One run

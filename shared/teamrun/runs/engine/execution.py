@@ -31,7 +31,6 @@ from teamrun.runs.engine.admission import Gate
 from teamrun.runs.engine.calls import Calls
 from teamrun.runs.engine.decision import Decision, failure
 from teamrun.runs.engine.drafts import Draft, Drafts
-from teamrun.runs.engine.draining import drain
 from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
@@ -166,7 +165,7 @@ class Execution:
             )
             return Finish.HELD
         finally:
-            await self._close()
+            self._close()
 
     # Claiming
 
@@ -264,7 +263,7 @@ class Execution:
 
     async def _start_over(self) -> None:
         """Forget what run code has received before it was durable, and read the log again."""
-        await self._close_journal()
+        self._close_journal()
         self._is_thawed = False
         self._entries = await self._again(self._log.read)
         self._prefix = await self._again(lambda: read_prefix(self._log, self._entries))
@@ -466,7 +465,7 @@ class Execution:
 
     async def _drain(self, journal: Journal) -> None:
         """Run the run's loop until its code waits for calls."""
-        await drain(journal.loop)
+        await journal.loop.settle()
         for call_id in journal.abandoned:
             self._calls.abandon(call_id)
         journal.abandoned.clear()
@@ -547,25 +546,16 @@ class Execution:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _close(self) -> None:
+    def _close(self) -> None:
         self._calls.close()
-        await self._close_journal()
+        self._close_journal()
 
-    async def _close_journal(self) -> None:
+    def _close_journal(self) -> None:
         self._gate = self._root = None
         self._announced = ()
         journal, self._journal = self._journal, None
-        if journal is None:
-            return
-        closed = asyncio.get_running_loop().create_future()
-
-        def close() -> None:
+        if journal is not None:
             journal.close()
-            if not closed.done():  # the task that awaits it may have been cancelled
-                closed.set_result(None)
-
-        asyncio.get_running_loop().call_soon(close)
-        await closed
 
 
 _FINISHES: dict[type, Finish] = {

@@ -4,8 +4,8 @@ It is a queue of callbacks and nothing else. Timers, threads, sockets and child 
 because everything from outside must go through the journal. The engine drains the queue. Between
 drains run code does not execute, so it is a pure function of what was delivered to it, in order.
 
-A drain sets the running loop of the thread. It must therefore be called while no task of the real
-loop is the current one (`draining.py`).
+A drain may be called inside a task of the real loop. That task is not the current one meanwhile,
+and the run's loop is the running loop of the thread, because tasks of the run execute in the drain.
 """
 
 import asyncio
@@ -13,22 +13,48 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextvars import Context
+from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
-from teamrun.errors import OutsideCall, RunError
+from teamrun.errors import OutsideCall, RunError, Runaway
 from teamrun.json_types import JsonObject
 
 __all__ = ["RunLoop"]
 
 T = TypeVar("T")
 
+_SLICE = 2_000
+"""Callbacks that one run may execute before the event loop serves the others."""
+
+_RUNAWAY = 1_000_000
+"""Callbacks in one drain after which a run fails: its code probably never awaits a call."""
+
+
+class _Callback(asyncio.Handle):
+    """A callback that is ready; simpler than asyncio's, because each step of run code has one."""
+
+    __slots__ = ("run",)
+
+    def __init__(self, run: Callable[[], object]) -> None:
+        self.run = run
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Do nothing when its turn comes."""
+        self.run = _nothing
+        self._cancelled = True
+
+
+def _nothing() -> None:
+    pass
+
 
 class RunLoop(asyncio.AbstractEventLoop):
     """A queue of ready callbacks; see the module docstring."""
 
     def __init__(self) -> None:
-        self._ready: deque[asyncio.Handle] = deque()
+        self._ready: deque[_Callback] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._generators: set[weakref.ref[AsyncGenerator[Any, Any]]] = set()
         self._left_behind: list[AsyncGenerator[Any, Any]] = []
@@ -36,31 +62,43 @@ class RunLoop(asyncio.AbstractEventLoop):
         self.failure: BaseException | None = None
         """The first error of a callback that is not awaited."""
 
+    async def settle(self) -> None:
+        """Drain the queue in slices; the event loop serves other runs in between.
+
+        Raises:
+            Runaway: The code of the run does not stop.
+        """
+        for _ in range(_RUNAWAY // _SLICE):
+            if self.drain(_SLICE):
+                return
+            await asyncio.sleep(0)
+        raise Runaway("Team code does not stop running to await a model, tool or person.")
+
     def drain(self, most: int) -> bool:
         """Run up to `most` callbacks; True when the queue is empty."""
         ready = self._ready
         outer = asyncio._get_running_loop()  # pyright: ignore[reportPrivateUsage] - the documented hook for loop authors
+        task = None if outer is None else asyncio.current_task(outer)
         hooks = sys.get_asyncgen_hooks()
+        if task is not None:
+            asyncio._leave_task(outer, task)  # pyright: ignore[reportPrivateUsage] - documented in "Extending asyncio"
         asyncio._set_running_loop(self)
         sys.set_asyncgen_hooks(self._keep, self._left_behind.append)
         try:
             while ready and most > 0:
                 most -= 1
-                handle = ready.popleft()
-                if not handle.cancelled():
-                    self._run(handle)
+                try:
+                    ready.popleft().run()
+                except BaseException as error:
+                    # asyncio raises SystemExit and KeyboardInterrupt out of a task as well as
+                    # storing them in it. They would end the event loop of the whole process.
+                    self.failure = self.failure or error
         finally:
             sys.set_asyncgen_hooks(*hooks)
             asyncio._set_running_loop(outer)
+            if task is not None:
+                asyncio._enter_task(outer, task)  # pyright: ignore[reportPrivateUsage] - the counterpart
         return not ready
-
-    def _run(self, handle: asyncio.Handle) -> None:
-        try:
-            handle._run()
-        except BaseException as error:
-            # asyncio raises SystemExit and KeyboardInterrupt out of a task as well as storing them
-            # in it. They would end the event loop of the whole process.
-            self.failure = self.failure or error
 
     def close(self) -> None:
         """Cancel every task, close every generator, and drain what they still do."""
@@ -88,7 +126,9 @@ class RunLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Queue a callback."""
-        handle = asyncio.Handle(callback, args, self, context)
+        if context is None:
+            context = copy_context()
+        handle = _Callback(partial(context.run, callback, *args))
         self._ready.append(handle)
         return handle
 

@@ -68,8 +68,8 @@ class WarmRun:
         return _OWN_BYTES + int(_FACTOR * self.log_bytes)
 
     def close(self) -> None:
-        """Cancel the tasks of run code, soon: their loop must not run inside a task."""
-        asyncio.get_running_loop().call_soon(self.journal.close)
+        """Cancel the tasks of run code."""
+        self.journal.close()
 
 
 def can_follow(entries: Iterable[Entry], journal: Journal) -> bool:
