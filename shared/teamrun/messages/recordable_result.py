@@ -11,6 +11,9 @@ __all__ = ["recordable_result"]
 
 _FINISH_REASONS = frozenset(get_args(FinishReason))
 
+_COUNTS = 2**53
+"""Token counts are below this, so that every JSON reader reads them exactly."""
+
 
 def recordable_result(result: CreateResult) -> CreateResult:
     """A model's answer in a form that the log can store: the same object if it needs no change.
@@ -86,14 +89,16 @@ def _is_sound_call(call: FunctionCall) -> bool:
 
 
 def _is_sound_usage(usage: RequestUsage) -> bool:
-    counts = (
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        usage.cached_tokens,
-        usage.reasoning_tokens,
+    sent, made = usage.prompt_tokens, usage.completion_tokens
+    cached, reasoning = usage.cached_tokens, usage.reasoning_tokens
+    return (
+        type(sent) is type(made) is type(cached) is type(reasoning) is int
+        and 0 <= sent < _COUNTS
+        and 0 <= made < _COUNTS
+        and 0 <= cached < _COUNTS
+        and 0 <= reasoning < _COUNTS
     )
-    return all(map(_is_count, counts))
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**53
+    return type(value) is int and 0 <= value < _COUNTS

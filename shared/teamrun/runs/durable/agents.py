@@ -61,12 +61,15 @@ _turn: ContextVar[_AgentTurn | None] = ContextVar("teamrun_turn", default=None)
 class InnerModel(JournaledModel):
     """The model client of a custom agent, for use in its turns."""
 
-    async def _call(self, ask: Ask, asked: list[Any]) -> CreateResult:
+    async def _call(self, ask: Ask, *asked: Any) -> CreateResult:
         turn = _turn.get()
         if turn is None:
             text = "A custom agent may use its model client only in on_messages."
             raise UsageError(text, agent=self._path)
-        arguments = sha256(to_json([self._profile, *asked])).hexdigest()
+        messages, tools, tool_choice, json_output, options = asked
+        form = json_output.__name__ if isinstance(json_output, type) else str(json_output)
+        request = [self._profile, messages, tools, tool_choice, form, options]
+        arguments = sha256(to_json(request)).hexdigest()
         if (known := turn.answer(arguments)) is not None:
             return result_of(known)
         ask_once = self._performing(ask)

@@ -48,10 +48,6 @@ def result_of(answer: CallRecord | Outcome) -> CreateResult:
     return CreateResult.model_validate(answer.value)
 
 
-def _name_of(json_output: bool | type[BaseModel] | None) -> str:
-    return json_output.__name__ if isinstance(json_output, type) else str(json_output)
-
-
 class JournaledModel(ModelWrapper):
     """A model client of one agent of one run."""
 
@@ -93,8 +89,7 @@ class JournaledModel(ModelWrapper):
                 extra_create_args=self._with_options(extra_create_args),
             )
 
-        asked = [messages, tools, tool_choice, _name_of(json_output), extra_create_args]
-        return await self._call(ask, asked)
+        return await self._call(ask, messages, tools, tool_choice, json_output, extra_create_args)
 
     async def create_stream(
         self,
@@ -131,13 +126,12 @@ class JournaledModel(ModelWrapper):
                 broken_off.set(error)
                 return await self.wrapped.create(messages, **arguments)
 
-        asked = [messages, tools, tool_choice, _name_of(json_output), extra_create_args]
-        yield await self._call(ask, asked)
+        yield await self._call(ask, messages, tools, tool_choice, json_output, extra_create_args)
 
     def _with_options(self, given: JsonMapping | None) -> JsonMapping | None:
         return {**self._options, **(given or {})} if self._options else given
 
-    async def _call(self, ask: Ask, asked: list[Any]) -> CreateResult:
+    async def _call(self, ask: Ask, *asked: Any) -> CreateResult:
         position = self._journal.position(self._path, "model")
         self._journal.emit(
             "model.call.started",
@@ -165,17 +159,16 @@ class JournaledModel(ModelWrapper):
             on_wait.set(call_context.waited)
             result = recordable_result(await ask(call_context))
             scripted = self.wrapped.is_scripted
-            detail: JsonObject = {
-                "finish_reason": result.finish_reason,
-                "cached": result.cached,
-            }
+            detail: JsonObject = {"finish_reason": result.finish_reason, "cached": result.cached}
+            if scripted:
+                detail["scripted"] = True
             return Outcome(
                 value=result,
                 usage=result.usage,
                 cost_usd=self._cost(result),
                 model=result.model,
                 scripted=scripted,
-                detail={**detail, "scripted": True} if scripted else detail,
+                detail=detail,
                 is_recordable=True,
             )
 

@@ -33,6 +33,8 @@ class Gate:
         self._has_limits = has_counts(state.limits)
         self.intended: list[PendingCall] = []
         """Calls with outside effects that wait until their intent is durable."""
+        self.announced_calls: list[PendingCall] = []
+        """Those whose intent is durable; `begin` starts them."""
         self.reached: Level | None = None
         """The limit that prevents the next call from starting."""
         self._refused: PendingCall | None = None
@@ -45,14 +47,15 @@ class Gate:
             Diverged: A call that had already started is requested with other arguments.
         """
         self.reached = self._refused = None
-        if not (self._journal.fresh or self.intended):
+        fresh, pending = self._journal.fresh, self._journal.pending
+        if self.intended:
+            self.intended = [call for call in self.intended if pending.get(call.call_id) is call]
+        if not fresh:
             return
-        pending = self._journal.pending
-        self.intended = [call for call in self.intended if pending.get(call.call_id) is call]
         if self._state.is_paused or self._state.cancel is not None:
             self._refused = next(self._unbegun(), None)
             return
-        fresh, waiting = self._journal.fresh, list[PendingCall]()
+        waiting = list[PendingCall]()
         # After a lost race, outcomes that are not recorded yet belong to calls that are new here.
         outcomes = self._calls.done and {done.call.call_id for done in self._calls.done}
         for call in fresh:
@@ -126,12 +129,13 @@ class Gate:
                 return events[: n - begins_turn]
         return events[:]
 
-    def begin(self, calls: tuple[PendingCall, ...]) -> None:
-        """Start these calls, whose intent is now durable.
+    def begin(self) -> None:
+        """Start the calls whose intent is durable.
 
         Not earlier: if the worker died, nothing would show that the call may have taken effect, and
         it would be made again.
         """
+        calls, self.announced_calls = self.announced_calls, []
         for call in calls:
             self.intended.remove(call)
             if self._journal.pending.get(call.call_id) is call:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection
 from contextvars import Context
 from time import monotonic
@@ -37,14 +38,14 @@ class Done(NamedTuple):
 
 def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallRecord:
     """The record of a completed call; increments the versions of its artifacts."""
-    outcome, artifacts = done.outcome, list[ArtifactRecord]()
+    call, outcome, artifacts = done.call, done.outcome, list[ArtifactRecord]()
     for artifact in outcome.artifacts:
         versions[artifact.name] = versions.get(artifact.name, 0) + 1
         artifacts.append(artifact.model_copy(update={"version": versions[artifact.name]}))
     return CallRecord(
-        call_id=done.call.call_id,
-        kind=done.call.kind,
-        name=done.call.name,
+        call_id=call.call_id,
+        kind=call.kind,
+        name=call.name,
         value=outcome.value,
         error=outcome.error,
         usage=outcome.usage,
@@ -54,7 +55,7 @@ def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallR
         artifacts=artifacts,
         state=outcome.state,
         unawaited=unawaited,
-        arguments_digest=done.call.arguments_digest,
+        arguments_digest=call.arguments_digest,
         within=done.within,
         duration_ms=round(done.duration_ms, 1),
     )
@@ -106,11 +107,11 @@ class Calls:
         self._state = state
         self.publish = publish
         self._nudge = nudge
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._kinds: dict[str, str] = {}
-        self._unwanted: set[str] = set()
-        self._given_up: set[str] = set()
-        """Calls that did not end after they were cancelled; their outcomes are dropped."""
+        self._is_batch = state.spec.queue == Queue.BATCH
+        self.in_flight: dict[str, OpenCall] = {}
+        """The calls in flight, without those inside others."""
+        self._made_inside: list[PendingCall] = []
+        """The calls in flight inside others."""
         self.inside: list[PendingCall] = []
         """Calls inside other calls that a limit currently prevents from starting."""
         self._room: asyncio.Event | None = None
@@ -125,17 +126,11 @@ class Calls:
         self.events: list[LoggedEvent] = []
         """Events from inside calls that are not yet in the log."""
 
-    @property
-    def in_flight(self) -> int:
-        """The number of calls in flight."""
-        return len(self._tasks)
-
     def under_way(self) -> dict[str, int]:
         """The number of calls that have started and are not yet recorded, by kind."""
-        counts = dict[str, int]()
-        for kind in [*self._kinds.values(), *(done.call.kind for done in self.done)]:
-            counts[kind] = counts.get(kind, 0) + 1
-        return counts
+        calls = [open_call.call for open_call in self.in_flight.values()]
+        calls += [*self._made_inside, *(done.call for done in self.done)]
+        return Counter(call.kind for call in calls)
 
     def start(self, call: PendingCall) -> None:
         """Start a call, in a fresh context that contains only `current_call`."""
@@ -144,15 +139,16 @@ class Calls:
             agent=call.agent,
             position=call.position,
             run_id=self._log.ref.run_id,
-            is_batch=self._state.spec.queue == Queue.BATCH,
+            is_batch=self._is_batch,
         )
         context = Context()
         context.run(current_call.set, info)
-        task = asyncio.get_running_loop().create_task(
-            self._perform(call, OpenCall(self, info, self._log, self._state)), context=context
+        self.in_flight[call.call_id] = open_call = OpenCall(
+            self, call, info, self._log, self._state
         )
-        self._tasks[call.call_id] = task
-        self._kinds[call.call_id] = call.kind
+        open_call.task = asyncio.get_running_loop().create_task(
+            self._perform(open_call), context=context
+        )
 
     def expire(self, call: PendingCall) -> None:
         """Conclude a question that was not answered in time."""
@@ -181,31 +177,33 @@ class Calls:
 
     def abandon(self, call_id: str) -> None:
         """Cancel a call; if it completes nevertheless, it is recorded as unawaited."""
-        task = self._tasks.get(call_id)
-        if task is not None and call_id not in self._unwanted:
-            self._unwanted.add(call_id)
-            task.cancel()
-            late = task.get_loop().call_later(_PATIENCE_S, self._give_up, call_id)
-            task.add_done_callback(lambda _: late.cancel())
-            task.add_done_callback(lambda _: self._finished(call_id))
+        open_call = self.in_flight.get(call_id)
+        if open_call is None or open_call.is_cancelled:
+            return
+        open_call.is_cancelled, task = True, open_call.task
+        assert task is not None, "a call in flight has a task"
+        task.cancel()
+        late = task.get_loop().call_later(_PATIENCE_S, self._give_up, open_call)
+        task.add_done_callback(lambda _: late.cancel())
+        task.add_done_callback(lambda _: self._finished(call_id))
 
-    def _give_up(self, call_id: str) -> None:
+    def _give_up(self, open_call: "OpenCall") -> None:
         """Continue without a call whose code ignores its cancellation."""
         logger.warning(
             "A call did not end after it was cancelled; the run continues without it",
             extra={
                 "action": "engine.call_abandoned",
                 **self._log.ref.log_fields(),
-                "call_id": call_id,
+                "call_id": open_call.call.call_id,
                 "patience_s": _PATIENCE_S,
             },
         )
-        self._given_up.add(call_id)
-        self._finished(call_id)
+        open_call.is_given_up = True
+        self._finished(open_call.call.call_id)
 
     def abandon_all(self) -> None:
         """Cancel every call."""
-        for call_id in list(self._tasks):
+        for call_id in list(self.in_flight):
             self.abandon(call_id)
 
     def close(self) -> None:
@@ -215,57 +213,56 @@ class Calls:
         # Breaks a reference cycle with the execution.
         self._nudge, self.is_limited, self.has_lapsed = _nothing, _unlimited, _not_lapsed
 
-    async def _perform(self, call: PendingCall, call_context: "OpenCall") -> None:
-        started, perform = monotonic(), call.perform
-        assert perform is not None, "a question is not performed"
+    async def _perform(self, open_call: "OpenCall") -> None:
+        call, started = open_call.call, monotonic()
+        assert call.perform is not None, "a question is not performed"
         try:
-            outcome = recorded(await perform(call_context))
+            outcome = recorded(await call.perform(open_call))
         except BaseException as error:  # an exception of any class is the outcome of its call
-            if call_context.is_cancelled and isinstance(error, asyncio.CancelledError):
+            if open_call.is_cancelled and isinstance(error, asyncio.CancelledError):
                 raise
-            outcome = _failed(call, error, call_context.info)
-        if call.call_id in self._given_up:
+            outcome = _failed(call, error, open_call.info)
+        if open_call.is_given_up:
             return
-        call_context.end()
-        seconds = monotonic() - started - call_context.waited_s
+        open_call.end()
+        seconds = monotonic() - started - open_call.waited_s
         self.done.append(Done(call, outcome, seconds * 1000))
         self._finished(call.call_id)
 
-    async def make_inside(
-        self, call: PendingCall, call_context: "OpenCall", *, within: str
-    ) -> Outcome:
+    async def make_inside(self, inner: "OpenCall", outer: "OpenCall") -> Outcome:
         """Make a call inside another one, as soon as it may start.
 
         Raises:
             asyncio.CancelledError: Also if the engine has continued without the outer call.
         """
-        self._refuse_after(within)
-        await self._admitted(call, within)
-        started, perform = monotonic(), call.perform
-        assert perform is not None, "a question is not performed"
-        self._kinds[call.call_id] = call.kind
+        call = inner.call
+        self._refuse_after(outer)
+        await self._admitted(call, outer)
+        started = monotonic()
+        assert call.perform is not None, "a question is not performed"
+        self._made_inside.append(call)
         try:
-            outcome = recorded(await perform(call_context))
+            outcome = recorded(await call.perform(inner))
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
                 raise  # cancelled by the engine, or by the code that requested this call
-            outcome = _failed(call, error, call_context.info)
+            outcome = _failed(call, error, inner.info)
         finally:
-            self._kinds.pop(call.call_id, None)
-            call_context.end()
+            self._made_inside.remove(call)
+            inner.end()
             self.make_room()
-        self._refuse_after(within)
-        seconds = monotonic() - started - call_context.waited_s
-        self.done.append(Done(call, outcome, seconds * 1000, within))
+        self._refuse_after(outer)
+        seconds = monotonic() - started - inner.waited_s
+        self.done.append(Done(call, outcome, seconds * 1000, outer.call.call_id))
         self._nudge()
         return outcome
 
-    def _refuse_after(self, within: str) -> None:
+    def _refuse_after(self, outer: "OpenCall") -> None:
         # The code of a turn may catch its cancellation and request another call.
-        if self._is_closed or within in self._given_up:
+        if self._is_closed or outer.is_given_up:
             raise asyncio.CancelledError
 
-    async def _admitted(self, call: PendingCall, within: str) -> None:
+    async def _admitted(self, call: PendingCall, outer: "OpenCall") -> None:
         """Return when no limit prevents a call inside another one from starting.
 
         If the limit stays reached, the engine cuts the run short in the meantime. But the call that
@@ -281,7 +278,7 @@ class Calls:
                 await self._freed()
                 await self._owned()
         except asyncio.CancelledError:
-            if not self.is_cancelled(within):  # cancelled by the code that requested the call
+            if not outer.is_cancelled:  # cancelled by the code that requested the call
                 self.inside.remove(call)
             raise
         self.inside.remove(call)
@@ -313,38 +310,45 @@ class Calls:
         if room is not None:
             room.set()
 
-    def is_cancelled(self, call_id: str) -> bool:
-        """Whether the engine has cancelled this call."""
-        return call_id in self._unwanted or call_id in self._given_up
-
     def _finished(self, call_id: str) -> None:
-        self._tasks.pop(call_id, None)
-        self._kinds.pop(call_id, None)
-        self._unwanted.discard(call_id)
-        self.make_room()
+        self.in_flight.pop(call_id, None)
+        if self.inside:
+            self.make_room()
         self._nudge()
 
-    def emit(self, type: str, info: CallInfo, data: JsonObject) -> None:
+    def emit(self, event: LoggedEvent) -> None:
         """Add an event from inside a call."""
-        if info.call_id in self._given_up:
-            return
-        self.events.append(
-            LoggedEvent(
-                type=type,
-                agent=agent_name(info.agent),
-                data=reportable({"call_id": info.call_id, **data}),
-            )
-        )
+        self.events.append(event)
         self._nudge()
 
 
 class OpenCall:
     """Implements `CallContext` for one call in flight."""
 
-    __slots__ = ("_calls", "_joiner", "_log", "_state", "info", "waited_s")
+    __slots__ = (
+        "_calls",
+        "_joiner",
+        "_log",
+        "_state",
+        "call",
+        "info",
+        "is_cancelled",
+        "is_given_up",
+        "task",
+        "waited_s",
+    )
 
-    def __init__(self, calls: Calls, info: CallInfo, log: RunLog, state: RunState) -> None:
+    def __init__(
+        self, calls: Calls, call: PendingCall, info: CallInfo, log: RunLog, state: RunState
+    ) -> None:
         self._calls = calls
+        self.call = call
+        self.task: asyncio.Task[None] | None = None
+        """None for a call inside another one."""
+        self.is_cancelled = False
+        """Cancelled by the engine."""
+        self.is_given_up = False
+        """It did not end after it was cancelled; its outcome is dropped."""
         self._log = log
         self._state = state
         self._joiner: PairJoiner | None = None
@@ -356,14 +360,11 @@ class OpenCall:
         """Exclude time from the duration of the call: it waited for its turn."""
         self.waited_s += seconds
 
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether the engine has cancelled the call; its outcome is then not awaited."""
-        return self._calls.is_cancelled(self.info.call_id)
-
     def emit(self, type: str, data: JsonObject) -> None:
         """Add an event that belongs to the call; it becomes durable within a second."""
-        self._calls.emit(type, self.info, data)
+        if not self.is_given_up:
+            data = reportable({"call_id": self.call.call_id, **data})
+            self._calls.emit(LoggedEvent(type, agent_name(self.info.agent), data))
 
     def publish_delta(self, text: str) -> None:
         """Publish a piece of text to live subscribers; it is not stored."""
@@ -395,10 +396,10 @@ class OpenCall:
             arguments_digest=arguments,
         )
         info = outer._replace(call_id=call.call_id, position=position)
-        inner = OpenCall(self._calls, info, self._log, self._state)
+        inner = OpenCall(self._calls, call, info, self._log, self._state)
         token = current_call.set(info)
         try:
-            return await self._calls.make_inside(call, inner, within=outer.call_id)
+            return await self._calls.make_inside(inner, self)
         finally:
             current_call.reset(token)
 

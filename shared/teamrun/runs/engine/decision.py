@@ -87,21 +87,15 @@ class Decision:
             None if nothing is to be written until a call completes or the log grows.
         """
         self._now = self._clock.now()
-        renew_at = self._renew_at()
-        if renew_at is not None and self._now >= renew_at:
+        if (renew_at := self._renew_at()) is not None and self._now >= renew_at:
             return self._drafts.step()
-        return self._decide(root, is_stopping=is_stopping, show=show)
-
-    def _decide(self, root: asyncio.Task[End], *, is_stopping: bool, show: bool) -> Draft | None:
         if (cancel := self._state.cancel) is not None:
             return self._cancelled(cancel)
         if self._calls.done:
             return self._drafts.step()
         if root.done():
             return self._ended(root)
-        if (over := self._time_limit()) is not None and self._now >= over.at:
-            return self._cut_short(self._at_limit(over.level))
-        if (exceeded := self._gate.exceeded()) is not None:
+        if (exceeded := self._exceeded()) is not None:
             return self._cut_short(self._at_limit(exceeded))
         if self._expire():
             return self._drafts.step()
@@ -133,19 +127,16 @@ class Decision:
         Times that have passed do not count, because the decision that they led to has been made.
         Otherwise a call that is slow to cancel would keep the worker in a busy loop.
         """
-        waits: list[float] = []
+        wait = _SHOW_PROGRESS_AFTER if self._calls.events else None
         if self._journal.events:
-            waits.append(_SHOW_EVENTS_AFTER)
-        elif self._calls.events:
-            waits.append(_SHOW_PROGRESS_AFTER)
-        times = self._expiries()
-        if (over := self._time_limit()) is not None:
-            times.append(over.at)
-        if (renew_at := self._renew_at()) is not None:
-            times.append(renew_at)
-        if ahead := [time for time in times if time > self._now]:
-            waits.append(max((min(ahead) - self._clock.now()).total_seconds(), 0))
-        return min(waits, default=None)
+            wait = _SHOW_EVENTS_AFTER
+        over = self._time_limit()
+        times = [*self._expiries(), over and over.at, self._renew_at()]
+        ahead = [time for time in times if time is not None and time > self._now]
+        if not ahead:
+            return wait
+        left = max((min(ahead) - self._clock.now()).total_seconds(), 0)
+        return left if wait is None else min(wait, left)
 
     def _renew_at(self) -> datetime | None:
         """When this worker has to write an entry, even an empty one, to remain the owner."""
@@ -238,8 +229,15 @@ class Decision:
         return bool(self._calls.done)
 
     def _expiries(self) -> list[datetime]:
-        times = [call.expires_at for call in self._journal.pending.values()]
-        return [time for time in times if time is not None]
+        pending = self._journal.pending.values()
+        return [call.expires_at for call in pending if call.expires_at is not None]
+
+    def _exceeded(self) -> Level | None:
+        """The limit that cuts the run short, although calls are in flight."""
+        over = self._time_limit()
+        if over is not None and self._now >= over.at:
+            return over.level
+        return self._gate.exceeded()
 
     def _time_limit(self) -> _TimeLimit | None:
         """The earliest time at which a limit ends the run.

@@ -14,7 +14,7 @@ from teamrun.runs.engine.admission import Gate
 from teamrun.runs.engine.calls import Calls, record_of
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import PendingCall
-from teamrun.runs.log.entries import Body, End, Intent, LoggedEvent, Step, Wait, Yield
+from teamrun.runs.log.entries import Body, CallRecord, End, Intent, LoggedEvent, Step, Wait, Yield
 from teamrun.runs.log.events import call_events, end_event
 from teamrun.runs.log.state import RunState
 
@@ -54,23 +54,19 @@ class Drafts:
         Events of run code come first: run code emitted them before it received these outcomes, and
         a replay drops them by their number.
         """
-        done, progress = self._calls.done[:], self._calls.events[:]
-        emitted = self._gate.announced()
+        events = self._gate.announced()
+        emitted, progress = len(events), len(self._calls.events)
+        events += self._calls.events
+        records = list[CallRecord]()
         versions = {artifact.name: artifact.version for artifact in self._state.artifacts}
-        records = [
-            record_of(
-                item,
-                unawaited=(item.within or item.call.call_id) not in self._journal.pending,
-                versions=versions,
-            )
-            for item in done
-        ]
-        events = emitted + progress
-        for item, record in zip(done, records, strict=True):
+        for item in self._calls.done:
+            is_unawaited = (item.within or item.call.call_id) not in self._journal.pending
+            record = record_of(item, unawaited=is_unawaited, versions=versions)
+            records.append(record)
             agent = agent_name(item.call.agent)
             events += call_events(record, agent=agent, detail=item.outcome.detail)
-        body = Step(calls=records, emitted=len(emitted))
-        return Draft(body, events, emitted=len(emitted), done=len(done), progress=len(progress))
+        body = Step(calls=records, emitted=emitted)
+        return Draft(body, events, emitted=emitted, done=len(records), progress=progress)
 
     def follow(self, draft: Draft) -> None:
         """Add what run code has emitted since it received the outcomes of a draft."""

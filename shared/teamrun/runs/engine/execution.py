@@ -36,7 +36,6 @@ from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.origin import RunOrigin
 from teamrun.runs.engine.ownership import Tenure
-from teamrun.runs.engine.protocol import PendingCall
 from teamrun.runs.engine.stops import diverged, early_end, stopped_here
 from teamrun.runs.engine.warm import WarmRun, can_follow
 from teamrun.runs.log.attempts import latest_attempt
@@ -117,7 +116,6 @@ class Execution:
         self._journal: Journal | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._gate: Gate | None = None
-        self._announced: tuple[PendingCall, ...] = ()
         self._root: asyncio.Task[End] | None = None
         if warm is None:
             self._origin = RunOrigin(state.spec.seed, (prefix or entries)[0].at)
@@ -231,6 +229,8 @@ class Execution:
                     f"The log has {journal.left_to_skip} events that this code did not emit again; "
                     "use the release and definitions that the run was started with."
                 )
+            if self._calls_nothing and not self._root.done():
+                return await self._write_end(stopped_here(journal))
             return await self._live(journal, self._root)
         except Runaway as error:
             return await self._write_end(failure(error))
@@ -318,14 +318,13 @@ class Execution:
         self._gate = gate = Gate(self.state, journal, self._calls)
         drafts = Drafts(self.state, journal, self._calls, gate)
         decision = Decision(self.state, journal, self._calls, gate, drafts, self._clock)
-        if self._calls_nothing and not root.done():
-            return await self._write_end(stopped_here(journal))
         self._calls.forget_expiries(journal.open_calls())
         while self.state.end is None:
-            if self._is_overdue():
+            if not self._has_lapsed():
+                self._begin_calls()
+            elif self.state.term_seconds is None:  # nothing renews the ownership
                 self._stopping = True
                 self._calls.abandon_all()
-            self._begin_calls()
             draft = decision.next(root, is_stopping=self._stopping, show=self._show)
             if draft is None:
                 await self._rest(decision.wakes_at())
@@ -344,7 +343,7 @@ class Execution:
             self._calls.renewed()
             if (finish := _FINISHES.get(type(draft.body))) is not None:
                 return finish
-            self._announced += draft.intents
+            gate.announced_calls += draft.intents
             if not is_delivered:
                 await self._deliver(journal, entry)
         return Finish.ENDED  # by another writer: the API may end a cancelled run without a claim
@@ -471,27 +470,22 @@ class Execution:
         journal.abandoned.clear()
 
     def _begin_calls(self) -> None:
-        """Start the calls that may start; none if the ownership has lapsed or run code has ended.
+        """Start the calls that may start; none if run code has ended.
 
         Calls whose intent is durable start even if this worker is stopping: no other worker could
         know that they have not started.
         """
-        if self._gate is None or self._has_lapsed():
-            return
-        announced, self._announced = self._announced, ()
-        self._gate.begin(announced)
-        over = self._stopping or self._root is None or self._root.done()
-        if not over:
-            self._gate.open()
+        gate, root = self._gate, self._root
+        assert gate is not None and root is not None, "the run is live"
+        if gate.announced_calls:
+            gate.begin()
+        if not (self._stopping or root.done()):
+            gate.open()
 
     def _has_lapsed(self) -> bool:
         """Whether another worker may have taken over; only the next write can tell."""
         until = self.state.until
         return until is not None and self._clock.now() >= until
-
-    def _is_overdue(self) -> bool:
-        """Whether the ownership has ended and cannot be renewed."""
-        return self.state.term_seconds is None and self._has_lapsed()
 
     async def _catch_up(self, journal: Journal) -> None:
         self._poked = False
@@ -552,7 +546,6 @@ class Execution:
 
     def _close_journal(self) -> None:
         self._gate = self._root = None
-        self._announced = ()
         journal, self._journal = self._journal, None
         if journal is not None:
             journal.close()

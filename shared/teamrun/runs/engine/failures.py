@@ -1,6 +1,6 @@
 """Which delivered failures ended run code, so that a retry can leave them out."""
 
-from teamrun.runs.log.entries import CallRecord, ErrorRecord, Undo
+from teamrun.runs.log.entries import ErrorRecord, Undo
 from teamrun.runs.log.status import RequiredAction
 
 __all__ = ["Failures"]
@@ -11,30 +11,18 @@ class Failures:
 
     def __init__(self) -> None:
         self._errors: dict[str, tuple[int, ErrorRecord]] = {}
-        self._delivered = self._last = self._emitted = 0
+        self.delivered = 0
+        """The number of outcomes that have been delivered."""
+        self.last = 0
+        """The number of the one that ended run code."""
+        self.emitted = 0
+        """How many events run code had emitted before the last failure was delivered to it."""
         self.asked_before: dict[str, RequiredAction] = {}
-        """The questions that were open before the last failure was delivered."""
+        """The questions that were open then."""
 
-    def delivering(
-        self, call: CallRecord, *, emitted: int, asked: dict[str, RequiredAction], is_over: bool
-    ) -> None:
-        """Count a delivery.
-
-        Args:
-            call: What is delivered.
-            emitted: How many events run code has emitted so far.
-            asked: The questions that are open.
-            is_over: Run code has ended.
-        """
-        self._delivered += 1
-        if call.error is not None:
-            self._errors[call.call_id] = (self._delivered, call.error)
-            if not is_over:  # a retry returns to the state before this failure
-                self._emitted, self.asked_before = emitted, dict(asked)
-
-    def ended(self) -> None:
-        """Note that the last delivery has ended run code."""
-        self._last = self._delivered
+    def add(self, call_id: str, error: ErrorRecord) -> None:
+        """Note that the last delivery was a failure."""
+        self._errors[call_id] = (self.delivered, error)
 
     def undo(self, error: ErrorRecord) -> Undo | None:
         """The calls that a retry leaves out: those whose failure ended run code.
@@ -50,8 +38,8 @@ class Failures:
         failed = {
             nth: call_id
             for call_id, (nth, known) in self._errors.items()
-            if nth >= self._last and known.message == error.message
+            if nth >= self.last and known.message == error.message
         }
-        if self._last not in failed:
+        if self.last not in failed:
             return None
-        return Undo(calls=[*failed.values()], said=self._emitted)
+        return Undo(calls=[*failed.values()], said=self.emitted)

@@ -1,7 +1,6 @@
 """Calls that were made inside the recorded or interrupted turns of custom agents."""
 
 from teamrun.runs.log.entries import CallRecord
-from teamrun.runs.log.kinds import CALL_KINDS
 
 __all__ = ["InnerCalls"]
 
@@ -27,8 +26,8 @@ class InnerCalls:
 
     def record(self, call: CallRecord) -> None:
         """Count a call inside a turn, or conclude a turn."""
-        if CALL_KINDS[call.kind].has_calls_inside:
-            path, made = call.call_id.rpartition("/")[0], self._open.pop(call.call_id, ())
-            self.made_by_path[path] = self.made(path) + len(made)
         if call.within is not None:
             self._open.setdefault(call.within, []).append(call)
+            return
+        path, made = call.call_id.rpartition("/")[0], self._open.pop(call.call_id, ())
+        self.made_by_path[path] = self.made(path) + len(made)

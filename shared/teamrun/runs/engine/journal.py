@@ -27,6 +27,7 @@ from teamrun.runs.engine.questions import Questions, required, withdrawn
 from teamrun.runs.engine.tool_memory import ToolMemory
 from teamrun.runs.engine.transcript import Transcript
 from teamrun.runs.log.entries import CallRecord, LoggedEvent, Signal
+from teamrun.runs.log.kinds import CALL_KINDS
 from teamrun.runs.log.status import RequiredAction
 
 __all__ = ["Journal"]
@@ -162,16 +163,21 @@ class Journal:
 
     def ended(self, root: asyncio.Task[Any]) -> None:
         """Note that run code has ended because of the last delivery."""
-        self.failures.ended()
+        self.failures.last = self.failures.delivered
         self.is_over = True
 
     def deliver(self, record: CallRecord) -> None:
         """Deliver the recorded outcome to run code, which continues at the next drain."""
-        self.failures.delivering(
-            record, emitted=self.emitted, asked=self.questions.asked, is_over=self.is_over
-        )
-        self.inner.record(record)
-        self.tools.record(record)
+        self.failures.delivered += 1
+        if record.error is not None:
+            self.failures.add(record.call_id, record.error)
+            if not self.is_over:  # a retry returns to the state before this failure
+                self.failures.emitted = self.emitted
+                self.failures.asked_before = dict(self.questions.asked)
+        if record.within is not None or CALL_KINDS[record.kind].has_calls_inside:
+            self.inner.record(record)
+        if record.state is not None:
+            self.tools.states[f"{record.call_id.rpartition('/')[0]}/{record.name}"] = record.state
         pending = self.pending.get(record.call_id)
         is_write = record.within is None and record.arguments_digest is not None
         if pending is None and is_write:

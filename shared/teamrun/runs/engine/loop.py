@@ -14,10 +14,9 @@ import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
-from functools import partial
 from typing import Any, NoReturn, TypeVar
 
-from teamrun.errors import OutsideCall, RunError, Runaway
+from teamrun.errors import OutsideCall, Runaway, RunError
 from teamrun.json_types import JsonObject
 
 __all__ = ["RunLoop"]
@@ -34,16 +33,22 @@ _RUNAWAY = 1_000_000
 class _Callback(asyncio.Handle):
     """A callback that is ready; simpler than asyncio's, because each step of run code has one."""
 
-    __slots__ = ("run",)
+    __slots__ = ("args", "call", "context")
 
-    def __init__(self, run: Callable[[], object]) -> None:
-        self.run = run
-        self._cancelled = False
+    def __init__(
+        self, call: Callable[..., object], args: tuple[object, ...], context: Context
+    ) -> None:
+        self.call = call
+        self.args = args
+        self.context = context
 
     def cancel(self) -> None:
         """Do nothing when its turn comes."""
-        self.run = _nothing
-        self._cancelled = True
+        self.call, self.args = _nothing, ()
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.call is _nothing
 
 
 def _nothing() -> None:
@@ -87,8 +92,9 @@ class RunLoop(asyncio.AbstractEventLoop):
         try:
             while ready and most > 0:
                 most -= 1
+                next_one = ready.popleft()
                 try:
-                    ready.popleft().run()
+                    next_one.context.run(next_one.call, *next_one.args)
                 except BaseException as error:
                     # asyncio raises SystemExit and KeyboardInterrupt out of a task as well as
                     # storing them in it. They would end the event loop of the whole process.
@@ -126,9 +132,7 @@ class RunLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Queue a callback."""
-        if context is None:
-            context = copy_context()
-        handle = _Callback(partial(context.run, callback, *args))
+        handle = _Callback(callback, args, copy_context() if context is None else context)
         self._ready.append(handle)
         return handle
 

@@ -1,7 +1,6 @@
 """What the tools of a run remember from call to call."""
 
 from teamrun.json_types import JsonObject
-from teamrun.runs.log.entries import CallRecord
 
 __all__ = ["ToolMemory"]
 
@@ -18,8 +17,3 @@ class ToolMemory:
         """Agents whose tools keep a session, and whether that session is in this process."""
         self.journaled: set[str] = set()
         """Tool call ids, assigned by the model, of the calls that went through the journal."""
-
-    def record(self, call: CallRecord) -> None:
-        """Remember the state that a call has left."""
-        if call.state is not None:
-            self.states[f"{call.call_id.rpartition('/')[0]}/{call.name}"] = call.state

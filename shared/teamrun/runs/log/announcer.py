@@ -110,12 +110,18 @@ class Notices:
         """
         if state is None:
             return
-        if isinstance(entry.body, Signal) and state.owner is not None:
-            self.poke(state.owner, ref)
-        released_by = state.released_by
-        if isinstance(entry.body, End) and released_by not in (None, entry.writer):
-            self.poke(released_by, ref)
-        self.changed(ref, state, view=_may_change_status(entry))
+        match entry.body:
+            case Step() | Intent():
+                is_changed = not _QUESTIONS.isdisjoint([event.type for event in entry.events])
+            case Signal() if state.owner is not None:
+                self.poke(state.owner, ref)
+                is_changed = True
+            case End() if state.released_by not in (None, entry.writer):
+                self.poke(state.released_by, ref)
+                is_changed = True
+            case _:
+                is_changed = True
+        self.changed(ref, state, view=is_changed)
 
     def changed(self, ref: RunRef, state: RunState, *, view: bool) -> None:
         """Announce that a log has grown; with `view`, its state is shared too.
@@ -202,18 +208,7 @@ class Notices:
             await self._live.publish(kind, message)
 
 
-_QUIET = (Step, Intent)
-
 _RESTS = TERMINAL | AT_REST
 
 _QUESTIONS = frozenset({"run.input_required", "run.input_received"})
-
-
-def _may_change_status(entry: Entry) -> bool:
-    """Whether the status may differ after the entry; most entries are steps without a question."""
-    if not isinstance(entry.body, _QUIET):
-        return True
-    for event in entry.events:  # noqa: SIM110 - the fastest form; this runs at each step
-        if event.type in _QUESTIONS:
-            return True
-    return False
+"""Events of a step that may change the status of the run; most steps have none."""

@@ -268,19 +268,18 @@ class RunLog:
         self.size += len(data)
         if len(data) > _INLINE_LIMIT:
             data = await self._by_reference(entry, data)
-        prepared = [
-            await self._persist(prepare)
-            for hook in self._pre_commit
-            if (prepare := hook(self.ref, entry, state)) is not None
-        ]
+        follows = list[Callable[[], None]]()
+        for hook in self._pre_commit:
+            prepare = hook(self.ref, entry, state)
+            if prepare is not None and (follow := await self._persist(prepare)) is not None:
+                follows.append(follow)
         if not await self._persist(partial(self._put_entry, entry, data)):
             return None
         if state is not None:
             state.apply(entry)
         self._notify(entry, state)
-        for follow in prepared:
-            if follow is not None:
-                follow()
+        for follow in follows:
+            follow()
         return entry
 
     def _notify(self, entry: Entry, state: RunState | None) -> None:

@@ -51,10 +51,20 @@ def count(usage: RunUsage, call: CallRecord) -> None:
     """Add a recorded call."""
     kind = CALL_KINDS[call.kind]
     agent = (call.within or call.call_id).rsplit("/", 2)[-2]
-    _add(usage, call, kind.counter)
-    _add(_of(usage.by_agent, agent), call, kind.counter)
+    totals = [usage, _of(usage.by_agent, agent)]
     if kind.is_by_profile:
-        _add(_of(usage.by_model, call.name), call, kind.counter)
+        totals.append(_of(usage.by_model, call.name))
+    used, cost_usd, counter = call.usage, call.cost_usd, kind.counter
+    for total in totals:
+        if counter is not None:
+            setattr(total, counter, getattr(total, counter) + 1)
+        if used is not None:
+            total.input_tokens += used.prompt_tokens
+            total.output_tokens += used.completion_tokens
+            total.cached_tokens += used.cached_tokens
+            total.reasoning_tokens += used.reasoning_tokens
+        if cost_usd is not None:
+            total.cost_usd = (total.cost_usd or Decimal(0)) + cost_usd
 
 
 def _of(usages: dict[str, Usage], name: str) -> Usage:
@@ -62,18 +72,6 @@ def _of(usages: dict[str, Usage], name: str) -> Usage:
     if known is None:
         known = usages[name] = Usage()
     return known
-
-
-def _add(usage: Usage, call: CallRecord, counter: CallCounter | None) -> None:
-    if counter is not None:
-        setattr(usage, counter, getattr(usage, counter) + 1)
-    if (used := call.usage) is not None:
-        usage.input_tokens += used.prompt_tokens
-        usage.output_tokens += used.completion_tokens
-        usage.cached_tokens += used.cached_tokens
-        usage.reasoning_tokens += used.reasoning_tokens
-    if call.cost_usd is not None:
-        usage.cost_usd = (usage.cost_usd or Decimal(0)) + call.cost_usd
 
 
 class Level(NamedTuple):
