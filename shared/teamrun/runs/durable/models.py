@@ -162,15 +162,9 @@ class JournaledModel(ModelWrapper):
             detail: JsonObject = {"finish_reason": result.finish_reason, "cached": result.cached}
             if scripted:
                 detail["scripted"] = True
-            return Outcome(
-                value=result,
-                usage=result.usage,
-                cost_usd=self._cost(result),
-                model=result.model,
-                scripted=scripted,
-                detail=detail,
-                is_recordable=True,
-            )
+            outcome = Outcome(result, None, result.usage, self._cost(result), result.model)
+            outcome.scripted, outcome.detail, outcome.is_recordable = scripted, detail, True
+            return outcome
 
         return perform
 

@@ -55,7 +55,7 @@ class Gate:
         if self._state.is_paused or self._state.cancel is not None:
             self._refused = next(self._unbegun(), None)
             return
-        waiting = list[PendingCall]()
+        waiting: list[PendingCall] = []
         # After a lost race, outcomes that are not recorded yet belong to calls that are new here.
         outcomes = self._calls.done and {done.call.call_id for done in self._calls.done}
         for call in fresh:

@@ -38,26 +38,28 @@ class Done(NamedTuple):
 
 def record_of(done: Done, *, unawaited: bool, versions: dict[str, int]) -> CallRecord:
     """The record of a completed call; increments the versions of its artifacts."""
-    call, outcome, artifacts = done.call, done.outcome, list[ArtifactRecord]()
+    call, outcome = done.call, done.outcome
+    artifacts: list[ArtifactRecord] = []
     for artifact in outcome.artifacts:
         versions[artifact.name] = versions.get(artifact.name, 0) + 1
         artifacts.append(artifact.model_copy(update={"version": versions[artifact.name]}))
+    # By position: so many keywords would take longer than all the rest of it.
     return CallRecord(
-        call_id=call.call_id,
-        kind=call.kind,
-        name=call.name,
-        value=outcome.value,
-        error=outcome.error,
-        usage=outcome.usage,
-        cost_usd=outcome.cost_usd,
-        model=outcome.model,
-        scripted=outcome.scripted,
-        artifacts=artifacts,
-        state=outcome.state,
-        unawaited=unawaited,
-        arguments_digest=call.arguments_digest,
-        within=done.within,
-        duration_ms=round(done.duration_ms, 1),
+        call.call_id,
+        call.kind,
+        call.name,
+        outcome.value,
+        outcome.error,
+        outcome.usage,
+        outcome.cost_usd,
+        outcome.model,
+        outcome.scripted,
+        artifacts,
+        outcome.state,
+        unawaited,
+        call.arguments_digest,
+        done.within,
+        round(done.duration_ms, 1),
     )
 
 
@@ -135,11 +137,7 @@ class Calls:
     def start(self, call: PendingCall) -> None:
         """Start a call, in a fresh context that contains only `current_call`."""
         info = CallInfo(
-            call_id=call.call_id,
-            agent=call.agent,
-            position=call.position,
-            run_id=self._log.ref.run_id,
-            is_batch=self._is_batch,
+            call.call_id, call.agent, call.position, self._log.ref.run_id, self._is_batch
         )
         context = Context()
         context.run(current_call.set, info)

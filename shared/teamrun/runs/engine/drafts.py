@@ -57,7 +57,7 @@ class Drafts:
         events = self._gate.announced()
         emitted, progress = len(events), len(self._calls.events)
         events += self._calls.events
-        records = list[CallRecord]()
+        records: list[CallRecord] = []
         versions = {artifact.name: artifact.version for artifact in self._state.artifacts}
         for item in self._calls.done:
             is_unawaited = (item.within or item.call.call_id) not in self._journal.pending
@@ -65,8 +65,8 @@ class Drafts:
             records.append(record)
             agent = agent_name(item.call.agent)
             events += call_events(record, agent=agent, detail=item.outcome.detail)
-        body = Step(calls=records, emitted=emitted)
-        return Draft(body, events, emitted=emitted, done=len(records), progress=progress)
+        body = Step("step", records, emitted)
+        return Draft(body, events, emitted, len(records), progress)
 
     def follow(self, draft: Draft) -> None:
         """Add what run code has emitted since it received the outcomes of a draft."""

@@ -106,7 +106,7 @@ class Journal:
         if self._skip:
             self._skip -= 1
             return
-        self.events.append(LoggedEvent(type=type, agent=agent, data=data))
+        self.events.append(LoggedEvent(type, agent, data))
 
     def _emit_event(self, event: LoggedEvent) -> None:
         self.emit(event.type, agent=event.agent, data=event.data)

@@ -136,7 +136,7 @@ class Notices:
         # One notice stands for several, but not across a piece of text: subscribers must receive
         # both in the order in which they occurred.
         topic = run_topic(ref)
-        self._add((topic, -1 - self._pieces[topic]), GROWN)
+        self._add((topic, -1 - self._pieces.get(topic, 0)), GROWN)
 
     def delta(self, ref: RunRef, data: JsonObject) -> None:
         """Publish a piece of streamed text."""

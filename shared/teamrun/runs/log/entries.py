@@ -104,7 +104,7 @@ class ArtifactRecord(_Body):
 # Entries, steps and records are dataclasses for the same reason.
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class CallRecord:
     """A completed call, whose outcome a replay delivers again."""
 
@@ -173,7 +173,7 @@ class Claim(_Body):
 
 
 @with_config(_LATER)
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Step:
     """Calls that have completed, with the events that belong to them."""
 
@@ -280,11 +280,10 @@ KINDS = frozenset({"accepted", "claim", "step", "intent", "signal", "wait", "yie
 
 
 @with_config(_LATER)
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Entry:
     """One numbered entry with its envelope."""
 
-    v: Literal[1] = FORMAT
     n: Annotated[int, Field(ge=0)]
     epoch: Annotated[int, Field(ge=0)]
     writer: str
@@ -292,8 +291,9 @@ class Entry:
     at: datetime
     seq: Annotated[int, Field(ge=1)]
     """The number of the first of `events`, or of the next event if there are none."""
-    events: list[LoggedEvent] = field(default_factory=list[LoggedEvent])
     body: Annotated[Body, Field(discriminator="kind")]
+    events: list[LoggedEvent] = field(default_factory=list[LoggedEvent])
+    v: Literal[1] = FORMAT
 
     def to_json(self) -> bytes:
         """The stored form, with the kind in the envelope too, and each event on its own line.

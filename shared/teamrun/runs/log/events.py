@@ -27,7 +27,7 @@ __all__ = [
 
 
 def _event(type: str, agent: str | None = None, /, **data: Any) -> LoggedEvent:
-    return LoggedEvent(type=type, agent=agent, data=data)
+    return LoggedEvent(type, agent, data)
 
 
 def accepted_event(spec: RunSpec) -> LoggedEvent:
@@ -95,8 +95,14 @@ def call_events(record: CallRecord, *, agent: str, detail: JsonObject) -> list[L
     }
     if record.error is not None:
         data["error"] = record.error
-    if record.usage is not None:
-        data["usage"] = record.usage
+    if (used := record.usage) is not None:
+        # As a dict, which is written faster than an object whose class is unknown.
+        data["usage"] = {
+            "prompt_tokens": used.prompt_tokens,
+            "completion_tokens": used.completion_tokens,
+            "cached_tokens": used.cached_tokens,
+            "reasoning_tokens": used.reasoning_tokens,
+        }
     if record.cost_usd is not None:
         data["cost_usd"] = record.cost_usd
     if record.unawaited:
@@ -114,5 +120,5 @@ def call_events(record: CallRecord, *, agent: str, detail: JsonObject) -> list[L
         )
         for artifact in record.artifacts
     ]
-    events.append(LoggedEvent(type=f"{record.kind}.call.{ended}", agent=agent, data=data))
+    events.append(LoggedEvent(f"{record.kind}.call.{ended}", agent, data))
     return events

@@ -250,16 +250,9 @@ class RunLog:
         else:
             assert state.end is None, "nothing follows the end"
         now = at or self._clock.now()
-        entry = Entry(
-            n=state.entries if state else 0,
-            epoch=epoch,
-            writer=self.writer,
-            nonce=os.urandom(8).hex(),
-            at=max(state.at, now) if state else now,
-            seq=state.seq if state else 1,
-            events=events,
-            body=body,
-        )
+        n, seq = (state.entries, state.seq) if state else (0, 1)
+        at = max(state.at, now) if state else now
+        entry = Entry(n, epoch, self.writer, os.urandom(8).hex(), at, seq, body, events)
         try:
             data = entry.to_json()
         except ValueError:
@@ -268,7 +261,7 @@ class RunLog:
         self.size += len(data)
         if len(data) > _INLINE_LIMIT:
             data = await self._by_reference(entry, data)
-        follows = list[Callable[[], None]]()
+        follows: list[Callable[[], None]] = []
         for hook in self._pre_commit:
             prepare = hook(self.ref, entry, state)
             if prepare is not None and (follow := await self._persist(prepare)) is not None:

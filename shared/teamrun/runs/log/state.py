@@ -302,11 +302,8 @@ class RunState:
         elif event.type == "limit.warned":
             self.warned.append(event.data["kind"])
         elif event.type == "turn.started":
-            self.progress = Progress(
-                turn=event.data["turn"],
-                max_turns=self.spec.definition.max_turns,
-                current_agent=event.agent,
-            )
+            max_turns = self.spec.definition.max_turns
+            self.progress = Progress(event.data["turn"], max_turns, event.agent)
 
 
 _STATE = TypeAdapter(RunState)

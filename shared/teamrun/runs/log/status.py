@@ -39,7 +39,7 @@ AT_REST: frozenset[str] = frozenset({"input_required", "paused", "unreadable"})
 """The statuses in which a run waits for a person or an operator."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Progress:
     """The progress of a run."""
 
