@@ -85,7 +85,7 @@ class RunLoop(asyncio.AbstractEventLoop):
         outer = asyncio._get_running_loop()  # pyright: ignore[reportPrivateUsage] - the documented hook for loop authors
         task = None if outer is None else asyncio.current_task(outer)
         hooks = sys.get_asyncgen_hooks()
-        if task is not None:
+        if outer is not None and task is not None:
             asyncio._leave_task(outer, task)  # pyright: ignore[reportPrivateUsage] - documented in "Extending asyncio"
         asyncio._set_running_loop(self)
         sys.set_asyncgen_hooks(self._keep, self._left_behind.append)
@@ -102,7 +102,7 @@ class RunLoop(asyncio.AbstractEventLoop):
         finally:
             sys.set_asyncgen_hooks(*hooks)
             asyncio._set_running_loop(outer)
-            if task is not None:
+            if outer is not None and task is not None:
                 asyncio._enter_task(outer, task)  # pyright: ignore[reportPrivateUsage] - the counterpart
         return not ready
 
