@@ -45,7 +45,8 @@ def result_of(answer: CallRecord | Outcome) -> CreateResult:
             status_code=answer.error.status_code,
             retryable=answer.error.retryable,
         )
-    return CreateResult.model_validate(answer.value)
+    value = answer.value
+    return value if isinstance(value, CreateResult) else CreateResult.model_validate(value)
 
 
 class JournaledModel(ModelWrapper):

@@ -309,7 +309,9 @@ class Calls:
             room.set()
 
     def _finished(self, call_id: str) -> None:
-        self.in_flight.pop(call_id, None)
+        open_call = self.in_flight.pop(call_id, None)
+        if open_call is not None:
+            open_call.task = None  # whose context refers to the call
         if self.inside:
             self.make_room()
         self._nudge()

@@ -73,7 +73,8 @@ class Decision:
         self._gate = gate
         self._drafts = drafts
         self._clock = clock
-        self._now = clock.now()
+        self.now = state.at
+        """The time of the last decision."""
 
     def next(self, root: asyncio.Task[End], *, is_stopping: bool, show: bool) -> Draft | None:
         """The entry to write now, if any.
@@ -86,8 +87,8 @@ class Decision:
         Returns:
             None if nothing is to be written until a call completes or the log grows.
         """
-        self._now = self._clock.now()
-        if (renew_at := self._renew_at()) is not None and self._now >= renew_at:
+        self.now = self._clock.now()
+        if (renew_at := self._renew_at()) is not None and self.now >= renew_at:
             return self._drafts.step()
         if (cancel := self._state.cancel) is not None:
             return self._cancelled(cancel)
@@ -132,7 +133,7 @@ class Decision:
             wait = _SHOW_EVENTS_AFTER
         over = self._time_limit()
         times = [*self._expiries(), over and over.at, self._renew_at()]
-        ahead = [time for time in times if time is not None and time > self._now]
+        ahead = [time for time in times if time is not None and time > self.now]
         if not ahead:
             return wait
         left = max((min(ahead) - self._clock.now()).total_seconds(), 0)
@@ -147,7 +148,7 @@ class Decision:
 
     def _cancelled(self, cancel: Signal) -> Draft | None:
         over = self._time_limit()
-        is_late = over is not None and self._now >= over.at
+        is_late = over is not None and self.now >= over.at
         if cancel.mode == "graceful" and not is_late:
             if self._calls.done:
                 return self._drafts.step()
@@ -210,7 +211,7 @@ class Decision:
         if undo is not None and end.error.retryable:
             policy, attempts = self._state.spec.retry, self._state.attempts
             if attempts < policy.max_attempts:
-                until = self._now + timedelta(seconds=policy.delay(attempts))
+                until = self.now + timedelta(seconds=policy.delay(attempts))
                 events = (
                     *journal.questions.reverting_to(journal.failures.asked_before),
                     retried_event(end.error, attempts + 1, until),
@@ -224,7 +225,7 @@ class Decision:
         The expiry is an outcome in the log, so that the log decides between it and a late answer.
         """
         for call in self._journal.pending.values():
-            if call.expires_at is not None and call.expires_at <= self._now:
+            if call.expires_at is not None and call.expires_at <= self.now:
                 self._calls.expire(call)
         return bool(self._calls.done)
 
@@ -235,7 +236,7 @@ class Decision:
     def _exceeded(self) -> Level | None:
         """The limit that cuts the run short, although calls are in flight."""
         over = self._time_limit()
-        if over is not None and self._now >= over.at:
+        if over is not None and self.now >= over.at:
             return over.level
         return self._gate.exceeded()
 

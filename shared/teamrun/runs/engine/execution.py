@@ -418,7 +418,7 @@ class Execution:
         calls = calls_of(draft.body)
         if not calls or self._calls.in_flight or journal.tools.sessions:
             return False
-        draft.at = self._origin.time = max(self.state.at, self._clock.now())
+        draft.at = self._origin.time = max(self.state.at, decision.now)
         try:
             await self._deliver_calls(journal, calls[:-1])
             journal.freezes = self.state.entries + 1 >= self._next_snapshot
