@@ -1,6 +1,6 @@
 """What is due in a batch, decided from its progress alone."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from teamrun.batches.entries import BatchBody, BatchEvent, End, Settled, Step, Stop, Tally
@@ -8,7 +8,11 @@ from teamrun.batches.progress import Progress
 from teamrun.batches.spec import BatchLimits
 from teamrun.batches.state import BatchState
 
-__all__ = ["Decision", "ReachedLimit", "decide", "full_blocks", "reached_limit"]
+__all__ = ["TOP_UP", "Decision", "ReachedLimit", "decide", "full_blocks", "reached_limit", "room"]
+
+TOP_UP = timedelta(seconds=1)
+"""Items start when a quarter of the places is free, so that an entry stands for several; after this
+time since the last entry, as soon as one is."""
 
 _STEPS = 100
 """`batch.progressed` is emitted about this many times."""
@@ -51,15 +55,27 @@ def decide(
         return Decision(stop, [])
     if state.last == progress.ended and not state.open_blocks():
         return _end(progress)
-    free = state.spec.max_concurrency - (len(progress.in_flight) - waiting) if state.feeds else 0
-    # A few items at a time, so that an entry stands for several.
-    least = min(max(state.spec.max_concurrency // 4, 1), state.round.size - state.round.fed)
-    fed = state.round.fed
-    if state.feeds and free >= least:
-        fed = min(fed + free, state.round.size)
+    free, fed = room(progress, waiting), state.round.fed
+    few = min(state.spec.max_concurrency // 4, state.round.size - fed)
+    if free and (free >= few or now - state.at >= TOP_UP):
+        fed += free
     if fed == state.round.fed and not settled:
         return None
     return Decision(Step(fed=fed, settled=settled), _progressed(progress))
+
+
+def room(progress: Progress, waiting: int) -> int:
+    """How many items could start now.
+
+    Args:
+        progress: The batch.
+        waiting: How many items in flight wait for a person.
+    """
+    state = progress.state
+    if not state.feeds:
+        return 0
+    free = state.spec.max_concurrency - (len(progress.in_flight) - waiting)
+    return max(0, min(free, state.round.size - state.round.fed))
 
 
 def _stop(progress: Progress, now: datetime) -> Stop | None:

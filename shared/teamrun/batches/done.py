@@ -5,18 +5,23 @@ used. So the counts of a batch need a list of names and nothing else.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from teamrun.batches.entries import Tally
 from teamrun.batches.keys import BatchRef, done_folder
 from teamrun.batches.resources import ItemResult
+from teamrun.batches.spec import Place, StoredItem
+from teamrun.core.refs import RunRef
+from teamrun.errors import UnreadableEntry
 from teamrun.runs.log.archive import output_of
+from teamrun.runs.log.entries import ErrorRecord
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.usage import Usage
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["DoneItem", "done_items", "done_key", "line_of", "tally_of"]
+__all__ = ["DoneItem", "done_items", "done_key", "line_of", "tally_of", "unreadable_line"]
 
 _PAGE = 1_000
 
@@ -108,3 +113,22 @@ def line_of(state: RunState) -> bytes:
     if len(line) > _LARGEST_LINE:
         line = result.model_copy(update={"output": None}).model_dump_json(by_alias=True).encode()
     return line
+
+
+def unreadable_line(
+    item: StoredItem, place: Place, ref: RunRef, error: UnreadableEntry, now: datetime
+) -> bytes:
+    """The result of an item whose log is unreadable: it has failed, and its usage is unknown."""
+    result = ItemResult(
+        custom_id=item.custom_id,
+        index=place.index,
+        status="failed",
+        stop_reason=error.message,
+        stop_code=error.code,
+        error=ErrorRecord(type=type(error).__name__, code=error.code, message=error.message),
+        usage=Usage(),
+        run_id=ref.run_id,
+        finished_at=now,
+        metadata=item.metadata,
+    )
+    return result.model_dump_json(by_alias=True).encode()

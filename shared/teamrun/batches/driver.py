@@ -6,11 +6,13 @@ one cannot go on from.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from teamrun.batches.attendant import Attendant
 from teamrun.batches.chunks import StoredItems
-from teamrun.batches.decisions import decide, full_blocks
+from teamrun.batches.decisions import decide, full_blocks, room
 from teamrun.batches.done import tally_of
 from teamrun.batches.entries import End, Settled
 from teamrun.batches.keys import item_run_id, live_marker, results_key
@@ -21,8 +23,7 @@ from teamrun.batches.state import BatchState, Round
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
-from teamrun.errors import DeliveryError
-from teamrun.runs.engine.resender import LONGEST_REST, Resender
+from teamrun.errors import DeliveryError, UnreadableEntry
 from teamrun.runs.log.entries import Accepted
 from teamrun.runs.log.events import accepted_event
 from teamrun.runs.log.log import LogObserver, RunLog
@@ -49,7 +50,7 @@ class BatchDriver:
         store: The store.
         log: The log of the batch.
         dispatcher: The queue of runs.
-        resender: Finds items that no worker has.
+        attendant: Looks after the items in flight.
         cancel: Cancels the run of an item.
         observers: The observers of run logs in this process.
         clock: The clock.
@@ -61,7 +62,7 @@ class BatchDriver:
         store: ObjectStore,
         log: BatchLog,
         dispatcher: Dispatcher,
-        resender: Resender,
+        attendant: Attendant,
         cancel: CancelRun,
         observers: Sequence[LogObserver],
         clock: Clock,
@@ -69,7 +70,7 @@ class BatchDriver:
         self._store = store
         self._log = log
         self._dispatcher = dispatcher
-        self._resender = resender
+        self._attendant = attendant
         self._cancel = cancel
         self._observers = observers
         self._clock = clock
@@ -77,14 +78,19 @@ class BatchDriver:
         self._items: StoredItems | None = None
         self._created = (0, 0)
         """The round, and how many of its items are known to exist."""
-        self._waiting = set[int]()
-        """The positions of items that wait for a person."""
         self._cancelled = set[int]()
+        self.has_room = False
+        """Whether items could start that the last step has not started yet."""
 
     def waits(self, number: int, position: int) -> None:
         """Note that an item waits for a person."""
         if self._state is not None and self._state.round.number == number:
-            self._waiting.add(position)
+            self._attendant.waits(position)
+
+    def goes_on(self, number: int, position: int) -> None:
+        """Note that an item waits no longer."""
+        if self._state is not None and self._state.round.number == number:
+            self._attendant.goes_on(position)
 
     async def step(self) -> bool:
         """Do what is due now; returns whether the batch has ended.
@@ -98,18 +104,15 @@ class BatchDriver:
             state = progress.state
             settled = await self._settle(progress)
             await self._create(progress)
-            due = decide(
-                progress,
-                settled=settled,
-                waiting=len(self._waiting & set(progress.in_flight)),
-                now=self._clock.now(),
-            )
+            waiting = self._attendant.waiting(progress)
+            due = decide(progress, settled=settled, waiting=waiting, now=self._clock.now())
             if due is None:
                 break
             if await self._log.append(state, due.body, due.events):
                 await self._log.put_snapshot(state, always=isinstance(due.body, End))
             # In both cases everything is read and decided again.
             progress = await self._read()
+        self.has_room = room(progress, waiting) > 0
         await self._store.delete_many(progress.stale)
         if state.end is not None:
             return await self._leave(state)
@@ -118,28 +121,16 @@ class BatchDriver:
         return False
 
     async def attend(self) -> None:
-        """Send items again that no worker has.
+        """Send items again that no worker has, and find those that wait or are damaged.
 
         Raises:
             DeliveryError: The queue or the live state cannot be reached.
             StorageError: Storage refuses something, or does not respond.
         """
-        progress, now = await self._read(), self._clock.now()
-        await self._resender.begin(now)
-        indices = await self._indices(progress.state.round)
-        number = progress.state.round.number
-        positions = [each for each in progress.in_flight if each not in self._waiting]
-        refs = {self._ref(number, indices[each]): each for each in positions}
-        self._resender.keep(refs.keys())
-        for ref, state in await self._resender.unattended([*refs], now):
-            if state is None:
-                await self._create_items(progress, [refs[ref]])
-            elif state.actions or state.is_paused:
-                self._waiting.add(refs[ref])
-            elif state.is_waiting(now):  # a marker wakes it
-                self._resender.rest(ref, now, LONGEST_REST)
-            else:
-                await self._resender.send(ref, state, now)
+        progress = await self._read()
+        assert self._items is not None
+        missing = await self._attendant.look(progress, self._items, self._clock.now())
+        await self._create_items(progress, missing)
 
     async def _read(self) -> Progress:
         progress = await read_progress(self._store, self._log, self._state)
@@ -148,7 +139,7 @@ class BatchDriver:
         self._state = progress.state
         if self._created[0] != progress.state.round.number:
             self._created = (progress.state.round.number, 0)
-            self._waiting.clear()
+            self._attendant.begin_round()
             self._cancelled.clear()
         return progress
 
@@ -211,7 +202,10 @@ class BatchDriver:
         spec = item_spec(state.spec, item, ref, place, at=self._clock.now())
         log = RunLog(self._store, ref, writer="batch", clock=self._clock, observers=self._observers)
         run = RunState.initial(spec, spec.created_at)
-        is_new = await log.append(run, Accepted(spec=spec), [accepted_event(spec)], epoch=0)
+        try:
+            is_new = await log.append(run, Accepted(spec=spec), [accepted_event(spec)], epoch=0)
+        except UnreadableEntry:  # the attendant decides what becomes of it
+            return None
         return ref if is_new else None
 
     async def _cancel_items(self, progress: Progress) -> None:
@@ -223,8 +217,12 @@ class BatchDriver:
         for start in range(0, len(todo), _TOGETHER):
             part = todo[start : start + _TOGETHER]
             refs = [self._ref(number, indices[position]) for position in part]
-            await asyncio.gather(*(self._cancel(ref, why.reason) for ref in refs))
+            await asyncio.gather(*(self._cancel_item(ref, why.reason) for ref in refs))
             self._cancelled.update(part)
+
+    async def _cancel_item(self, ref: RunRef, reason: str | None) -> None:
+        with contextlib.suppress(UnreadableEntry):  # the attendant counts it as failed
+            await self._cancel(ref, reason)
 
     async def _leave(self, state: BatchState) -> bool:
         """Delete the marker of a batch that has ended, unless a retry has begun since."""

@@ -11,23 +11,25 @@ from teamrun.batches.keys import BatchRef, done_folder
 from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError
 from teamrun.live.base import PubSub
-from teamrun.runs.log.entries import Entry, Wait
+from teamrun.runs.log.entries import Entry, Signal, Wait
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["NEWS", "ItemEnds", "batch_of", "batch_topic", "wait_notice"]
+__all__ = ["NEWS", "ItemEnds", "answer_notice", "batch_of", "batch_topic", "wait_notice"]
 
 NEWS = "batches"
 """The topic of batches that a client has submitted, or sent a signal to."""
+
+_WAKING = frozenset({"input", "resume"})
 
 _GATHER_S = 0.01
 """How long notices of one batch are gathered."""
 
 
 def batch_topic(ref: BatchRef) -> str:
-    """The topic of a batch: an item has ended (empty) or waits (its round and position)."""
+    """The topic of a batch: an item has ended (empty), waits or goes on (round and position)."""
     return f"batch:{ref}"
 
 
@@ -39,6 +41,11 @@ def batch_of(spec: RunSpec) -> BatchRef | None:
 def wait_notice(number: int, position: int) -> bytes:
     """The notice that an item waits for a person."""
     return f"{number}:{position}".encode()
+
+
+def answer_notice(number: int, position: int) -> bytes:
+    """The notice that an item waits no longer."""
+    return f"{number}:{position}:goes on".encode()
 
 
 class ItemEnds:
@@ -69,12 +76,19 @@ class ItemEnds:
         self._notify(ref, b"")
 
     def appended(self, ref: RunRef, entry: Entry, state: RunState | None) -> None:
-        """The observer: an item that waits for a person leaves its place to another one."""
-        if state is None or not isinstance(entry.body, Wait):
+        """The observer: an item that waits for a person leaves its place to another one.
+
+        An item that is answered or resumed takes a place again.
+        """
+        if state is None or not isinstance(entry.body, Wait | Signal):
             return
         item, batch = state.spec.batch, batch_of(state.spec)
-        if item is not None and batch is not None:
+        if item is None or batch is None:
+            return
+        if isinstance(entry.body, Wait):
             self._notify(batch, wait_notice(item.round, item.position))
+        elif entry.body.signal in _WAKING:
+            self._notify(batch, answer_notice(item.round, item.position))
 
     def _notify(self, ref: BatchRef, notice: bytes) -> None:
         self._waiting[ref, notice] = None

@@ -11,7 +11,9 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from teamrun.batches.attendant import Attendant
 from teamrun.batches.chunks import discard
+from teamrun.batches.decisions import TOP_UP
 from teamrun.batches.driver import BatchDriver, CancelRun
 from teamrun.batches.ends import NEWS, batch_topic
 from teamrun.batches.erasure import BatchErasure
@@ -149,12 +151,18 @@ class Feeder:
                 pre_commit=self._pre_commit,
             ),
             dispatcher=self._dispatcher,
-            resender=Resender(
+            attendant=Attendant(
+                store=self._store,
                 reader=self._reader,
-                live=self._live,
-                dispatcher=self._dispatcher,
-                lease=self._lease,
-                clock=self._clock,
+                resender=Resender(
+                    reader=self._reader,
+                    live=self._live,
+                    dispatcher=self._dispatcher,
+                    lease=self._lease,
+                    clock=self._clock,
+                ),
+                ref=ref,
+                patience=self._lease,
             ),
             cancel=self._cancel,
             observers=self._observers,
@@ -187,8 +195,9 @@ class Feeder:
         def heard(message: bytes) -> None:
             with contextlib.suppress(ValueError):
                 if message:
-                    number, position = message.decode().split(":")
-                    driver.waits(int(number), int(position))
+                    number, position, *news = message.decode().split(":")
+                    note = driver.goes_on if news else driver.waits
+                    note(int(number), int(position))
             woken.set()
 
         listening = asyncio.create_task(self._listen(batch_topic(ref), heard))
@@ -222,7 +231,7 @@ class Feeder:
             if (now := self._clock.now()) - attended_at >= self._interval:
                 attended_at = now
                 await driver.attend()
-            await self._pause(woken)
+            await self._pause(woken, most=TOP_UP if driver.has_room else None)
             await self._clock.sleep(_GATHER_S)
 
     async def _void(self, ref: BatchRef) -> None:
@@ -234,9 +243,10 @@ class Feeder:
             await discard(self._store, ref)
             await self._store.delete(live_marker(ref))
 
-    async def _pause(self, until: asyncio.Event) -> None:
-        """Wait for the interval, or until the event is set."""
-        sleep = asyncio.ensure_future(self._clock.sleep(self._interval.total_seconds()))
+    async def _pause(self, until: asyncio.Event, *, most: timedelta | None = None) -> None:
+        """Wait for the interval, or until the event is set; not longer than `most`."""
+        rest = self._interval if most is None else min(self._interval, most)
+        sleep = asyncio.ensure_future(self._clock.sleep(rest.total_seconds()))
         woken = asyncio.ensure_future(until.wait())
         try:
             await asyncio.wait([sleep, woken], return_when=asyncio.FIRST_COMPLETED)

@@ -189,19 +189,3 @@ async def test_costs_are_counted_and_expected() -> None:
     assert (half.usage.input_tokens, half.usage.output_tokens) == (50, 25)
     assert half.usage.cost_usd is None and half.expected_cost_usd is None
     assert half.seconds_left is not None and half.seconds_left >= 0
-
-
-async def test_a_small_window_is_filled_a_quarter_at_a_time() -> None:
-    batches = Batches()
-    batch = await batches.submit(["go"] * 100, max_concurrency=40)
-    await batches.driver(batch).step()
-    await batches.work(9)
-    driver = batches.driver(batch)
-    await driver.step()
-    nine = (await batches.service.get(TENANT, batch.id)).counts
-    await batches.work(1)
-    await driver.step()
-    ten = (await batches.service.get(TENANT, batch.id)).counts
-
-    assert (nine.running, nine.queued) == (31, 60)
-    assert (ten.running, ten.queued) == (40, 50)

@@ -291,6 +291,9 @@ class Reaper:
     async def _send_again(self, refs: list[RunRef]) -> int:
         now, count = self._clock.now(), 0
         for ref, state in await self._resender.unattended(refs, now):
+            if isinstance(state, UnreadableEntry):
+                self._resender.set_apart(ref, state, now)
+                continue
             if state is None:
                 with contained(ref):
                     await self._void(ref, open_marker(ref), now)

@@ -83,12 +83,12 @@ class Resender:
 
     async def unattended(
         self, refs: Sequence[RunRef], now: datetime
-    ) -> list[tuple[RunRef, RunState | None]]:
+    ) -> list[tuple[RunRef, RunState | UnreadableEntry | None]]:
         """The runs that no worker has, as far as can be seen, with their states.
 
         A queued run may wait in a long queue, and a claimed run may be taken over only after its
         log has not grown for a lease. A run that has ended still needs what follows its end.
-        Unreadable runs are set apart.
+        For an unreadable run, the error is returned in place of the state.
 
         Raises:
             DeliveryError: The live state cannot be reached.
@@ -97,17 +97,18 @@ class Resender:
         held = await self._live.held([lease_name(ref) for ref in refs])
         free = [ref for ref, taken in zip(refs, held, strict=True) if not taken]
         due = [ref for ref in free if not self.rests(ref, now)]
-        found: list[tuple[RunRef, RunState | None]] = []
-        for ref, state in zip(due, await self._reader.states(due), strict=True):
-            if isinstance(state, UnreadableEntry):
-                self.set_apart(ref, state, now)
-            elif state is None or not self._is_attended(ref, state, now):
-                found.append((ref, state))
-        return found
+        pairs = zip(due, await self._reader.states(due), strict=True)
+        return [
+            (ref, state)
+            for ref, state in pairs
+            if not isinstance(state, RunState) or not self._is_attended(ref, state, now)
+        ]
 
-    def set_apart(self, ref: RunRef, error: UnreadableEntry, now: datetime) -> None:
-        """Skip a run whose log is unreadable, and try it again later."""
-        self._sent[ref] = _Hint(now, LONGEST_REST, -1)
+    def set_apart(
+        self, ref: RunRef, error: UnreadableEntry, now: datetime, *, rest: timedelta = LONGEST_REST
+    ) -> None:
+        """Skip a run whose log is unreadable, and try it again after `rest`."""
+        self.rest(ref, now, rest)
         logger.warning(
             "A run was skipped because its log is unreadable",
             extra={
