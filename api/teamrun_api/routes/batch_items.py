@@ -127,8 +127,8 @@ def _lines(call: Call, results: Results, progress: Progress, headers: dict[str, 
 async def get_errors(call: RunReader, batch_id: BatchId) -> Response:
     """Download the skipped lines and the items that have ended without being completed.
 
-    After the end of the batch, this also has the items that never started, with the status
-    `cancelled` and without a run.
+    Of a batch that is cancelled or stopped, this also has the items that never start, with the
+    status `cancelled` and without a run.
     """
     results, _ = await call.batches.results(call.tenant, batch_id)
     return _stream(results.failures(), LINES, {})

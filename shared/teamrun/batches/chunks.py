@@ -2,15 +2,16 @@
 
 from bisect import bisect_right
 from collections import OrderedDict
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
 from teamrun.batches.keys import BatchRef, chunk_key, invalid_key, items_folder, todo_key
 from teamrun.batches.spec import BatchSpec, StoredItem
-from teamrun.batches.state import Round
+from teamrun.batches.state import BatchState, Round
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["StoredItems", "discard"]
+__all__ = ["Placed", "StoredItems", "discard"]
 
 _KEPT = 4
 
@@ -66,6 +67,26 @@ class StoredItems:
             data = await self._store.get(todo_key(self._ref, current.number))
             found = self._todo[current.number] = _INDICES.validate_json(data)
         return found
+
+    async def place(self, state: BatchState, index: int) -> "Placed | None":
+        """The newest round in which an item has started or will start; None if there is none.
+
+        Raises:
+            NotFound: The list of a round is missing.
+        """
+        for current in reversed(state.rounds):
+            position = current.place(await self.indices(current), index)
+            if position is not None and position < state.started(current):
+                return Placed(current, position)
+        return None
+
+
+class Placed(NamedTuple):
+    """Where an item is."""
+
+    round: Round
+    position: int
+    """In the round, from 0."""
 
 
 async def discard(store: ObjectStore, ref: BatchRef) -> None:

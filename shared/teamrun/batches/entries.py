@@ -4,16 +4,20 @@ An entry is a JSON object `{v, n, kind, writer, nonce, at, seq, events[], body}`
 run, and is appended by the same rules (`docs/design/batches.md`).
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from teamrun.batches.spec import BatchSpec
 from teamrun.json_types import JsonObject
+from teamrun.runs.log.entries import EndStatus
 
 __all__ = [
+    "BEFORE",
     "FINAL",
     "FORMAT",
     "Accepted",
@@ -43,6 +47,12 @@ BatchStatus = Literal[
 """
 
 FINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
+
+
+BEFORE: Mapping[str, EndStatus | None] = MappingProxyType(
+    {"f": "failed", "c": "cancelled", "i": "incomplete", "e": "expired", "n": None}
+)
+"""The letters of `Signal.before`; None: the item has never started."""
 
 
 class _Record(BaseModel):
@@ -112,6 +122,8 @@ class Signal(_Record):
     reason: str | None = None
     count: int = 0
     """The number of items of the round that a retry begins."""
+    before: str = ""
+    """The status of each of these items so far, one letter per item; see `BEFORE`."""
     limits: JsonObject | None = None
     """The limits of the batch that a retry changes; null removes one."""
     key: str | None = None

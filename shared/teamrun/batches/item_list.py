@@ -1,15 +1,13 @@
 """The items of a batch in pages, with the status of each."""
 
-from bisect import bisect_left
-
 from pydantic_core import from_json, to_json
 
+from teamrun.batches.blocks import Blocks
 from teamrun.batches.chunks import StoredItems
-from teamrun.batches.keys import BatchRef, item_run_id, results_key
+from teamrun.batches.keys import BatchRef, item_run_id
 from teamrun.batches.progress import Progress
 from teamrun.batches.resources import BatchItemPage, BatchItemView, ItemResult, ItemStatus
 from teamrun.batches.spec import StoredItem
-from teamrun.batches.state import Round
 from teamrun.errors import UsageError
 from teamrun.storage.base import ObjectStore
 
@@ -28,11 +26,10 @@ class ItemList:
     """
 
     def __init__(self, store: ObjectStore, ref: BatchRef, progress: Progress) -> None:
-        self._store = store
         self._ref = ref
         self._progress = progress
         self._items = StoredItems(store, ref, progress.state.spec)
-        self._blocks: dict[tuple[int, int], dict[int, bytes]] = {}
+        self._blocks = Blocks(store, ref, progress)
 
     async def page(
         self,
@@ -72,64 +69,29 @@ class ItemList:
 
     async def _view(self, index: int) -> BatchItemView:
         item: StoredItem = await self._items.get(index)
-        current, position = await self._place(index)
-        line = await self._result(current, position)
+        found = await self._items.place(self._progress.state, index)
+        line = None if found is None else await self._blocks.line(*found)
+        run_id = None
+        if found is not None and found.position < found.round.fed:
+            run_id = item_run_id(self._ref, found.round.number, index)
         return BatchItemView(
             custom_id=item.custom_id,
             index=index,
             status=await self._status(index),
-            run_id=item_run_id(self._ref, current.number, index)
-            if position < current.fed
-            else None,
+            run_id=run_id,
             input=item.input,
             metadata=item.metadata,
             result=None if line is None else ItemResult.model_validate_json(line),
         )
 
     async def _status(self, index: int) -> ItemStatus:
-        state = self._progress.state
-        current, position = await self._place(index)
-        if position >= current.fed:
-            is_dropped = current is state.round and position >= state.last
-            return "cancelled" if is_dropped else "queued"
-        line = await self._result(current, position)
+        found = await self._items.place(self._progress.state, index)
+        if found is None:
+            return "cancelled"
+        if found.position >= found.round.fed:
+            return "queued"
+        line = await self._blocks.line(*found)
         return "running" if line is None else from_json(line)["status"]
-
-    async def _place(self, index: int) -> tuple[Round, int]:
-        """The newest round that an item is in, and its position there."""
-        for current in reversed(self._progress.state.rounds[1:]):
-            indices = await self._items.indices(current)
-            position = bisect_left(indices, index)
-            if position < len(indices) and indices[position] == index:
-                return current, position
-        return self._progress.state.rounds[0], index
-
-    async def _result(self, current: Round, position: int) -> bytes | None:
-        block = position // self._progress.state.spec.block
-        key = current.number, block
-        lines = self._blocks.get(key)
-        if lines is None:
-            lines = self._blocks[key] = await self._read(current, block)
-        return lines.get(position)
-
-    async def _read(self, current: Round, block: int) -> dict[int, bytes]:
-        """The results of a block by position."""
-        state = self._progress.state
-        if block not in current.settled:
-            if current is not state.round:
-                return {}
-            size = state.spec.block
-            done = [
-                item
-                for position in range(block * size, (block + 1) * size)
-                if (item := self._progress.done.get(position)) is not None
-            ]
-            found = await self._store.get_many([item.key for item in done])
-            if None not in found:
-                pairs = zip(done, found, strict=True)
-                return {item.position: line for item, line in pairs if line is not None}
-        data = await self._store.get(results_key(self._ref, current.number, block))
-        return dict(enumerate(data.splitlines(), block * state.spec.block))
 
 
 def _index_after(after: str | None) -> int:

@@ -15,11 +15,14 @@ __all__ = ["Counts", "Progress", "read_progress"]
 
 @dataclass(frozen=True)
 class Counts:
-    """The number of items by status; exact at the time of reading."""
+    """The number of items by status; exact at the time of reading.
+
+    An item has the status of the newest round in which it has started or will start.
+    """
 
     total: int
     queued: int
-    """They have not started."""
+    """They have not started in the current round, and will."""
     running: int
     """They are in the queue of a worker, executed, or wait for a person."""
     completed: int
@@ -82,18 +85,17 @@ class Progress:
     def counts(self) -> Counts:
         """The number of items by status."""
         state, ended = self.state, self.tally.by_status
-        before = state.rounds[:-1]
-        dropped = state.round.size - state.last
+        before, dropped = state.rounds[:-1], state.dropped
         return Counts(
             total=state.spec.total,
             queued=state.last - state.round.fed,
             running=state.round.fed - self.ended,
             completed=ended.get("completed", 0)
             + sum(each.tally.by_status.get("completed", 0) for each in before),
-            failed=ended.get("failed", 0),
-            cancelled=ended.get("cancelled", 0) + dropped,
-            incomplete=ended.get("incomplete", 0),
-            expired=ended.get("expired", 0),
+            failed=ended.get("failed", 0) + dropped["failed"],
+            cancelled=ended.get("cancelled", 0) + dropped["cancelled"],
+            incomplete=ended.get("incomplete", 0) + dropped["incomplete"],
+            expired=ended.get("expired", 0) + dropped["expired"],
         )
 
 

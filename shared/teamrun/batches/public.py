@@ -21,8 +21,8 @@ def public_batch(progress: Progress, now: datetime) -> Batch:
     return Batch(
         id=spec.batch_id,
         status=state.status,
-        stop_reason=_reason(progress),
-        stop_code=state.end.stop_code if state.end else (state.stop and state.stop.code),
+        stop_reason=state.why.reason,
+        stop_code=state.why.code,
         revision=progress.revision,
         team=spec.variants[0].team,
         counts=BatchCounts(**vars(counts)),
@@ -46,15 +46,6 @@ def public_batch(progress: Progress, now: datetime) -> Batch:
         metadata=spec.metadata,
         tags=spec.tags,
     )
-
-
-def _reason(progress: Progress) -> str | None:
-    state = progress.state
-    if state.end is not None:
-        return state.end.stop_reason
-    if state.cancel is not None:
-        return state.cancel.reason
-    return state.stop and state.stop.reason
 
 
 def _expected_cost(progress: Progress) -> Decimal | None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from pydantic_core import from_json
 
+from teamrun.batches.blocks import Blocks
 from teamrun.batches.chunks import StoredItems
-from teamrun.batches.keys import BatchRef, invalid_key, results_key
+from teamrun.batches.entries import BEFORE
+from teamrun.batches.keys import BatchRef, invalid_key
 from teamrun.batches.progress import Progress
 from teamrun.batches.resources import ItemError
 from teamrun.batches.state import Round
@@ -32,16 +34,19 @@ _COLUMNS = (
 )
 
 
+_LETTERS = {status: letter for letter, status in BEFORE.items()}
+
 _TOGETHER = 100
 """Lines that are sent in one piece."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The next line of a round."""
+    """The next item of a round."""
 
     index: int
-    line: bytes
+    line: bytes | None
+    """None if it has not ended."""
 
 
 def stable_size(progress: Progress) -> int | None:
@@ -53,7 +58,9 @@ def stable_size(progress: Progress) -> int | None:
 
 
 class Results:
-    """The results of one batch at one moment; items that end later may be missing.
+    """The results of one batch at one moment; each item that has ended has one.
+
+    An item that runs again, or is to, has none until it has ended again.
 
     Args:
         store: The store.
@@ -66,6 +73,7 @@ class Results:
         self._ref = ref
         self._progress = progress
         self._items = StoredItems(store, ref, progress.state.spec)
+        self._blocks = Blocks(store, ref, progress)
 
     async def lines(self, *, start: int = 0) -> AsyncGenerator[bytes, None]:
         """The results, some lines at a time; each item once, with its newest result.
@@ -75,110 +83,112 @@ class Results:
         """
         rounds = self._progress.state.rounds
         if len(rounds) > 1:
-            async for lines in self._merged(rounds):
+            async for lines in self._joined(self._ended()):
                 yield lines
             return
-        for block in self._blocks(rounds[0]):
+        for block in self._blocks.of(rounds[0]):
             settled = rounds[0].settled.get(block)
-            if settled is not None and start >= settled.size:
+            if settled is None:
+                lines = await self._blocks.lines(rounds[0], block)
+                data = b"".join(line + b"\n" for line in lines.values())
+            elif start >= settled.size:
                 start -= settled.size
                 continue
-            data = await self._block(rounds[0], block)
+            else:
+                data = await self._blocks.stored(rounds[0], block)
             yield data[start:]
             start = 0
 
     async def failures(self) -> AsyncGenerator[bytes, None]:
         """The lines of the input that were skipped, then the items that have not completed.
 
-        After the end of the batch, these are also the items without a result: they never started.
+        Items that will not start any more, and never have, are among them.
         """
         with contextlib.suppress(NotFound):
             if self._progress.state.spec.skipped:
                 yield await self._store.get(invalid_key(self._ref))
+        async for lines in self._joined(self._uncompleted()):
+            yield lines
+
+    async def unfinished(self) -> dict[int, str]:
+        """The items that have not completed, by their position in the input.
+
+        Each has a letter for how it ended, as in `Signal.before`.
+        """
+        found = dict[int, str]()
+        async with contextlib.aclosing(self._heads()) as heads:
+            async for head in heads:
+                status = None if head.line is None else from_json(head.line)["status"]
+                if status != "completed":
+                    found[head.index] = _LETTERS[status]
+        return found
+
+    async def _joined(self, lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """The lines, some together."""
         together: list[bytes] = []
-        async with contextlib.aclosing(self._uncompleted()) as lines:
+        async with contextlib.aclosing(lines):
             async for line in lines:
-                together.append(line)
+                together.append(line + b"\n")
                 if len(together) == _TOGETHER:
                     yield b"".join(together)
                     together.clear()
-        yield b"".join(together)
+        if together:
+            yield b"".join(together)
+
+    async def _ended(self) -> AsyncGenerator[bytes, None]:
+        async with contextlib.aclosing(self._heads()) as heads:
+            async for head in heads:
+                if head.line is not None:
+                    yield head.line
 
     async def _uncompleted(self) -> AsyncGenerator[bytes, None]:
-        expected = 0
-        async with contextlib.aclosing(self.lines()) as batches:
-            async for data in batches:
-                for line in data.splitlines(keepends=True):
-                    result: JsonObject = from_json(line)
-                    async for missing in self._missing(expected, result["index"]):
-                        yield missing
-                    expected = result["index"] + 1
-                    if result["status"] != "completed":
-                        yield line
-        async for missing in self._missing(expected, self._progress.state.spec.total):
-            yield missing
+        state = self._progress.state
+        async with contextlib.aclosing(self._heads()) as heads:
+            async for head in heads:
+                if head.line is not None:
+                    if from_json(head.line)["status"] != "completed":
+                        yield head.line
+                elif await self._items.place(state, head.index) is None:
+                    yield await self._never_started(head.index)
 
-    async def _missing(self, start: int, stop: int) -> AsyncGenerator[bytes, None]:
-        """Lines for items of an ended batch that have no result."""
-        end, at = self._progress.state.end, self._progress.state.finished_at
-        if end is None:
-            return
-        for index in range(start, stop):
-            item = await self._items.get(index)
-            result = ItemError(
-                custom_id=item.custom_id,
-                index=index,
-                status="cancelled",
-                stop_reason=end.stop_reason,
-                stop_code=end.stop_code,
-                finished_at=at,
-                metadata=item.metadata,
-            )
-            yield result.model_dump_json(by_alias=True).encode() + b"\n"
+    async def _never_started(self, index: int) -> bytes:
+        """A line for an item that will not start, and never has."""
+        state, item = self._progress.state, await self._items.get(index)
+        code, reason = state.why
+        result = ItemError(
+            custom_id=item.custom_id,
+            index=index,
+            status="cancelled",
+            stop_reason=reason,
+            stop_code=code,
+            finished_at=state.finished_at,
+            metadata=item.metadata,
+        )
+        return result.model_dump_json(by_alias=True).encode()
 
-    async def unfinished(self) -> list[int]:
-        """The positions in the input of all items that have not completed."""
-        completed = set[int]()
-        async with contextlib.aclosing(self.lines()) as batches:
-            async for data in batches:
-                results: list[JsonObject] = [from_json(line) for line in data.splitlines()]
-                completed.update(r["index"] for r in results if r["status"] == "completed")
-        total = self._progress.state.spec.total
-        return [index for index in range(total) if index not in completed]
-
-    def _blocks(self, current: Round) -> range:
-        return range(-(-current.fed // self._progress.state.spec.block))
-
-    async def _block(self, current: Round, block: int) -> bytes:
-        """The results of a block, or of those of its items that have ended."""
-        if block not in current.settled:
-            size = self._progress.state.spec.block
-            places = range(block * size, (block + 1) * size)
-            done = [item for place in places if (item := self._progress.done.get(place))]
-            found = await self._store.get_many([item.key for item in done])
-            if None not in found:
-                return b"".join(line + b"\n" for line in found if line is not None)
-        return await self._store.get(results_key(self._ref, current.number, block))
-
-    async def _merged(self, rounds: Sequence[Round]) -> AsyncGenerator[bytes, None]:
+    async def _heads(self) -> AsyncGenerator[_Head, None]:
+        """All items in the order of the input, each with its newest result."""
         async with contextlib.AsyncExitStack() as stack:
             sources = [
-                await stack.enter_async_context(contextlib.aclosing(self._heads(each)))
-                for each in reversed(rounds)
+                await stack.enter_async_context(contextlib.aclosing(self._heads_of(each)))
+                for each in reversed(self._progress.state.rounds)
             ]
             heads = [await anext(source, None) for source in sources]
-            while any(heads):
-                index = min(head.index for head in heads if head is not None)
-                newest = next(head for head in heads if head is not None and head.index == index)
-                yield newest.line + b"\n"
+            for index in range(self._progress.state.spec.total):
+                found = [head for head in heads if head is not None and head.index == index]
+                yield found[0] if found else _Head(index, None)
                 for number, head in enumerate(heads):
                     if head is not None and head.index == index:
                         heads[number] = await anext(sources[number], None)
 
-    async def _heads(self, current: Round) -> AsyncGenerator[_Head, None]:
-        for block in self._blocks(current):
-            for line in (await self._block(current, block)).splitlines():
-                yield _Head(from_json(line)["index"], line)
+    async def _heads_of(self, current: Round) -> AsyncGenerator[_Head, None]:
+        """The items of a round that have started or will start."""
+        size, started = self._progress.state.spec.block, self._progress.state.started(current)
+        indices = await self._items.indices(current)
+        for block in self._blocks.of(current):
+            lines = await self._blocks.lines(current, block)
+            for position in range(block * size, min((block + 1) * size, started)):
+                yield _Head(indices[position], lines.get(position))
 
 
 async def as_csv(batches: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

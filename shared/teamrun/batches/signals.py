@@ -114,8 +114,11 @@ class BatchSignals:
             _check_limits(progress, changed)
             number = len(state.rounds) + 1
             # Every process finds the same items after the same end.
-            await self._store.put(todo_key(ref, number), to_json(todo))
-            signal = Signal(signal="retry", count=len(todo), limits=changed, key=digest)
+            await self._store.put(todo_key(ref, number), to_json([*todo]))
+            before = "".join(todo.values())
+            signal = Signal(
+                signal="retry", count=len(todo), before=before, limits=changed, key=digest
+            )
             if await self._append(log, state, signal):
                 return Signalled(await self._progress(ref), repeated=False)
 

@@ -1,11 +1,15 @@
 """The state of a batch: a pure function of its log."""
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from teamrun.batches.entries import (
+    BEFORE,
     Accepted,
     BatchEntry,
     BatchStatus,
@@ -19,6 +23,13 @@ from teamrun.batches.entries import (
 from teamrun.batches.spec import BatchSpec
 
 __all__ = ["BatchState", "Round", "fold"]
+
+
+class Why(NamedTuple):
+    """Why a batch has ended, or will."""
+
+    code: str | None
+    reason: str | None
 
 
 class Round(BaseModel):
@@ -35,6 +46,14 @@ class Round(BaseModel):
     settled: dict[int, Settled] = {}
     tally: Tally = Tally()
     """Of the settled blocks."""
+    before: str = ""
+    """The status of each item before this round, as in `Signal.before`."""
+
+    def place(self, indices: Sequence[int], index: int) -> int | None:
+        """The position of an item of the input; None if it is not in the round."""
+        position = bisect_left(indices, index)
+        is_in = position < len(indices) and indices[position] == index
+        return position if is_in else None
 
 
 class BatchState(BaseModel):
@@ -83,6 +102,15 @@ class BatchState(BaseModel):
         return "paused" if self.is_paused else "in_progress"
 
     @property
+    def why(self) -> "Why":
+        """Why the batch has ended before all items have started, or will."""
+        if self.end is not None:
+            return Why(self.end.stop_code, self.end.stop_reason)
+        if self.cancel is not None:
+            return Why("cancelled", self.cancel.reason)
+        return Why(None, None) if self.stop is None else Why(self.stop.code, self.stop.reason)
+
+    @property
     def interrupts(self) -> bool:
         """Whether the items in flight are to be cancelled."""
         return self.cancel is not None or (self.stop is not None and self.stop.interrupts)
@@ -98,6 +126,18 @@ class BatchState(BaseModel):
         """How many items of the round will have started when it is over, as far as is known."""
         is_stopped = self.cancel is not None or self.stop is not None or self.end is not None
         return self.round.fed if is_stopped else self.round.size
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """The statuses of the items of the round that will not start: what they were before."""
+        letters = self.round.before[self.last :]
+        counts = Counter[str](BEFORE.get(letter) or "cancelled" for letter in letters)
+        counts["cancelled"] += self.round.size - self.last - len(letters)  # the first round
+        return counts
+
+    def started(self, current: Round) -> int:
+        """How many items of a round have started or will; the others are as they were before."""
+        return self.last if current is self.round else current.fed
 
     def positions(self, block: int) -> range:
         """The positions of the items of a block that have started or will start."""
@@ -158,7 +198,10 @@ class BatchState(BaseModel):
                 self.is_paused = False
             case "retry":
                 number = len(self.rounds) + 1
-                self.rounds.append(Round(number=number, size=signal.count, began_at=entry.at))
+                self.rounds[-1].before = ""  # only needed while it is the newest round
+                self.rounds.append(
+                    Round(number=number, size=signal.count, began_at=entry.at, before=signal.before)
+                )
                 if signal.limits is not None:
                     limits = self.spec.limits.changed(signal.limits)
                     self.spec = self.spec.model_copy(update={"limits": limits})
