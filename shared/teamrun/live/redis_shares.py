@@ -37,6 +37,7 @@ local request_ms, request_burst = tonumber(ARGV[8]), tonumber(ARGV[9])
 local token_ms, token_burst = tonumber(ARGV[10]), tonumber(ARGV[11])
 local answered, correction = tonumber(ARGV[12]), tonumber(ARGV[13])
 local pause, age = tonumber(ARGV[14]), tonumber(ARGV[15])
+local returned = tonumber(ARGV[16])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 
@@ -127,9 +128,10 @@ end
 local given = math.max(0, math.min(fair, places - taken))
 
 local function whole(value) return string.format('%.0f', value) end
-local requests, tokens = state.requests or 0, (state.tokens or 0) + correction * token_ms
+local requests = (state.requests or 0) - returned * request_ms
+local tokens = (state.tokens or 0) + correction * token_ms
 local begin, starts = math.max(now, paused), {{}}
-for i = 16, #ARGV do
+for i = 17, #ARGV do
   local start = math.max(begin, requests - request_burst, tokens - token_burst)
   if #starts > 0 and start > begin + {HORIZON_S * 1000} then break end
   if request_ms > 0 then requests = math.max(requests, start) + request_ms end
@@ -190,6 +192,7 @@ def arguments(
         demand.correction,
         _ms(-1 if rejection is None else rejection.pause_s),
         _ms(0 if rejection is None else rejection.age_s),
+        demand.returned,
         *demand.costs,
     ]
 

@@ -77,6 +77,17 @@ async def test_a_correction_moves_the_next_start(live: Live) -> None:
     assert share.starts_in_s == (0.0,)
 
 
+async def test_start_times_that_are_returned_are_given_again(live: Live) -> None:
+    limits = CallLimits(requests_per_minute=10)
+    await ask(live, limits=limits, waiting=1, costs=(0,))
+
+    [late] = (await ask(live, limits=limits, waiting=1, costs=(0,))).starts_in_s
+    share = await ask(live, limits=limits, waiting=1, costs=(0,), returned=2)
+
+    assert late > 5
+    assert share.starts_in_s == (0.0,)
+
+
 async def test_the_last_rejection_of_a_burst_leaves_the_calls_that_the_server_took(
     live: Live,
 ) -> None:

@@ -190,6 +190,70 @@ async def test_start_times_that_are_far_ahead_are_enough() -> None:
     await pacer.close()
 
 
+def in_sum(shares: Scripted) -> tuple[int, int]:
+    """Tokens and start times that were given and have not come back."""
+    tokens = sum(sum(demand.costs) + demand.correction for demand in shares.demands)
+    return tokens, sum(len(demand.costs) - demand.returned for demand in shares.demands)
+
+
+async def test_calls_that_are_cancelled_while_they_wait_keep_no_tokens() -> None:
+    shares = Scripted(10, starts_in_s=60.0)
+    pacer = Pacer("main", CallLimits(tokens_per_minute=1_000), shares=shares)
+    calls = [asyncio.create_task(pacer.enter(tokens=tokens)) for tokens in (100, 200, 400)]
+    await until(lambda: in_sum(shares) == (100, 1))
+
+    for call in calls:
+        call.cancel()
+    await asyncio.wait(calls)
+    await until(lambda: in_sum(shares) == (0, 0))
+
+    assert (pacer.waiting, pacer.active) == (0, 0)
+    await pacer.close()
+
+
+async def test_the_start_time_of_a_cancelled_call_goes_to_the_next_one() -> None:
+    shares = Scripted(10, starts_in_s=0.05)
+    pacer = Pacer("main", CallLimits(tokens_per_minute=1_000), shares=shares)
+    first = asyncio.create_task(pacer.enter(tokens=100))
+    second = asyncio.create_task(pacer.enter(tokens=5))
+    await until(lambda: in_sum(shares) == (100, 1))
+
+    first.cancel()
+    async with asyncio.timeout(BOUND_S):
+        await second
+    await until(lambda: in_sum(shares) == (5, 1))
+
+    pacer.leave()
+    await pacer.close()
+    assert in_sum(shares) == (5, 1)
+
+
+async def test_a_call_that_is_cancelled_when_it_was_let_in_keeps_no_tokens() -> None:
+    shares = Scripted(10)
+    pacer = Pacer("main", CallLimits(tokens_per_minute=1_000), shares=shares)
+    call = asyncio.create_task(pacer.enter(tokens=100))
+    await until(lambda: pacer.active == 1)
+
+    call.cancel()
+    await asyncio.wait([call])
+    await pacer.close()
+
+    assert in_sum(shares)[0] == 0
+
+
+async def test_start_times_that_come_too_late_are_given_back() -> None:
+    shares = Scripted(10, starts_in_s=60.0)
+    pacer = Pacer("main", CallLimits(tokens_per_minute=1_000), shares=shares)
+    call = asyncio.create_task(pacer.enter(tokens=100))
+    await shares.asked.wait()  # the answer is still on its way
+
+    call.cancel()
+    await asyncio.wait([call])
+
+    await until(lambda: in_sum(shares) == (0, 0))
+    await pacer.close()
+
+
 async def test_a_place_that_another_process_needs_is_not_used_again() -> None:
     shares = Scripted(2)
     pacer = Pacer("main", ONE, shares)

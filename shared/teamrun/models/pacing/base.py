@@ -60,6 +60,8 @@ class Demand(NamedTuple):
     correction: int = 0
     """Tokens that calls have used in addition to their estimates; negative if they used less."""
     rejection: Rejection | None = None
+    returned: int = 0
+    """The number of start times that no call has used, because it was cancelled while it waited."""
 
 
 class Share(NamedTuple):

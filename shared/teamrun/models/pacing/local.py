@@ -55,6 +55,7 @@ class _Profile:
                 age_s=rejection.age_s,
             )
         self._tokens.correct(demand.correction)
+        self._requests.correct(-demand.returned)
         window.update(now, demand=demand.active + demand.waiting)
         starts = tuple(start - now for start in self._starts(now, demand.costs))
         pause_s = max(0.0, window.paused_until - now)

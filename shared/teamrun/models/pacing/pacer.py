@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 from teamrun.errors import DeliveryError
 from teamrun.models.pacing.base import CallLimits, Demand, Rejection, Share, Shares
@@ -32,6 +33,14 @@ _SAME_PAUSE_S = 0.05
 """The shared end of a pause reaches this process with this imprecision at most."""
 _MOST_COSTS = 100
 """Start times that are asked for at once."""
+
+
+class _Start(NamedTuple):
+    """A start time that this process has been given."""
+
+    at: float
+    tokens: int
+    """The estimate for which it was given."""
 
 
 @dataclass(eq=False)
@@ -62,8 +71,8 @@ class Pacer:
         self._asked = Demand(self._member, 0, 0)
         self._places = 0
         self._paused_until = 0.0
-        self._starts: deque[float] = deque()
-        self._correction = self._answered = 0
+        self._starts: deque[_Start] = deque()
+        self._correction = self._answered = self._returned = 0
         self._rejections: deque[tuple[float, float]] = deque()
         self._alone: LocalShares | None = None
         self._alone_until = 0.0
@@ -105,9 +114,10 @@ class Pacer:
             await waiter.started
         except asyncio.CancelledError:
             if not waiter.started.cancelled():
-                self.leave()  # it was let in at the same moment
+                self.leave(correction=-tokens)  # it was let in at the same moment
             else:
                 self._waiting.discard(waiter)
+                self._return_starts(keep=len(self._waiting))
             raise
 
     def leave(self, *, correction: int = 0) -> None:
@@ -151,6 +161,13 @@ class Pacer:
             self._places = 0
         self._news.set()
         self._proceed()
+
+    def _return_starts(self, *, keep: int) -> None:
+        """Give back the start times, and their tokens, that are too many."""
+        while len(self._starts) > keep:
+            self._correction -= self._starts.pop().tokens
+            self._returned += 1
+            self._news.set()
 
     def _pause(self, until: float) -> None:
         now = time.monotonic()
@@ -197,9 +214,10 @@ class Pacer:
         if not self._starts:
             self._news.set()
             return False
-        if self._starts[0] > now:
+        if self._starts[0].at > now:
             return False
-        self._starts.popleft()
+        # The call for which it was given may have been cancelled, or overtaken.
+        self._correction += self._waiting.head().tokens - self._starts.popleft().tokens
         return True
 
     def _is_sharing(self) -> bool:
@@ -223,7 +241,7 @@ class Pacer:
         self._proceed()  # a call may have come while the share was given back
 
     async def _give_back(self) -> None:
-        self._starts.clear()
+        self._return_starts(keep=0)
         self._places = 0
         await self._ask(self._demand())
 
@@ -236,8 +254,9 @@ class Pacer:
             answered=self._answered,
             correction=self._correction,
             rejection=self._rejection(),
+            returned=self._returned,
         )
-        self._answered = self._correction = 0
+        self._answered = self._correction = self._returned = 0
         return self._asked
 
     def _rejection(self) -> Rejection | None:
@@ -248,7 +267,7 @@ class Pacer:
 
     def _costs(self) -> Iterator[int]:
         """The tokens of the calls that need a start time soon."""
-        is_ahead = bool(self._starts) and self._starts[-1] > time.monotonic() + HORIZON_S
+        is_ahead = bool(self._starts) and self._starts[-1].at > time.monotonic() + HORIZON_S
         if self.limits.has_rate and not is_ahead:
             room = max(1, min(self._places - self.active, _MOST_COSTS))
             for waiter in islice(self._waiting, len(self._starts), room):
@@ -257,7 +276,10 @@ class Pacer:
     def _take(self, share: Share) -> None:
         now = time.monotonic()
         self._places = share.places
-        self._starts.extend(now + start for start in share.starts_in_s)
+        # There can be fewer start times than costs.
+        given = zip(share.starts_in_s, self._asked.costs, strict=False)
+        self._starts.extend(_Start(now + start, tokens) for start, tokens in given)
+        self._return_starts(keep=len(self._waiting))
         if share.pause_s > 0:
             self._pause(now + share.pause_s)
         if share.is_free and now >= self._paused_until:
@@ -267,7 +289,7 @@ class Pacer:
         """Return when the demand has changed, or when time has made a call possible."""
         wait_s = share.again_s
         if self._waiting and self.active < self._places:
-            start = self._starts[0] if self._starts else 0.0
+            start = self._starts[0].at if self._starts else 0.0
             wait_s = min(wait_s, max(start, self._paused_until) - time.monotonic())
         try:
             async with asyncio.timeout(wait_s):
