@@ -149,9 +149,20 @@ class BatchLog:
         return await self.append(None, end) or await self.state() is None
 
     async def put_snapshot(self, state: BatchState, *, always: bool = False) -> None:
-        """Store the state, now and then, so that the whole log is seldom read."""
-        if always or state.entries % _SNAPSHOT_EVERY == 0:
-            await self._store.put(snapshot_key(self.ref), state.model_dump_json().encode())
+        """Store the state, now and then, so that the whole log is seldom read.
+
+        Raises:
+            StorageError: It could not be stored.
+            UnreadableEntry: The first entry is damaged.
+        """
+        if not (always or state.entries % _SNAPSHOT_EVERY == 0):
+            return
+        key = snapshot_key(self.ref)
+        await self._store.put(key, state.model_dump_json().encode())
+        # This process may have been suspended before the put until after a deletion.
+        [first] = await self._store.get_many([entry_key(self.ref, 0)])
+        if first is None or isinstance(self._parse(first, 0).body, End):
+            await self._store.delete(key)
 
     async def _snapshot(self) -> BatchState | None:
         with contextlib.suppress(NotFound, ValidationError):

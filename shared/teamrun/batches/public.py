@@ -40,6 +40,7 @@ def public_batch(progress: Progress, now: datetime) -> Batch:
         item_limits=spec.item_limits,
         input_file_id=spec.input_file_id,
         input_url=spec.input_url,
+        webhook=spec.webhook,
         created_at=spec.created_at,
         finished_at=state.finished_at,
         urls={"self": url, **{part: f"{url}/{part}" for part in _PARTS}},

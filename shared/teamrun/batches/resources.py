@@ -18,6 +18,7 @@ from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.output import Output
 from teamrun.runs.log.spec import Metadata, RunInput, TeamRef
 from teamrun.runs.log.usage import Usage
+from teamrun.runs.log.webhook import BatchWebhook
 
 __all__ = [
     "Batch",
@@ -150,6 +151,8 @@ class Batch(_Resource):
     item_limits: Limits
     input_file_id: str | None = None
     input_url: str | None = None
+    webhook: BatchWebhook | None = None
+    """Where the events of the batch are sent."""
     created_at: datetime
     finished_at: datetime | None = None
     urls: dict[str, str] = {}

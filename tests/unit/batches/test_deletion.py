@@ -7,6 +7,8 @@ from tests.support.batches import Batches
 from tests.support.runs import TENANT
 
 from teamrun.batches.erasure import BatchErasure
+from teamrun.batches.keys import BatchRef
+from teamrun.batches.log import BatchLog
 from teamrun.errors import BatchNotFinished, BatchNotFound, RunNotFound
 
 
@@ -86,3 +88,24 @@ async def test_an_interrupted_removal_is_finished(done: int) -> None:
     await erasure_of(batches).sweep(None)
 
     assert await batches.store.list("") == []
+
+
+@pytest.mark.parametrize("is_purged", [False, True])
+async def test_a_driver_that_was_suspended_does_not_bring_a_deleted_batch_back(
+    is_purged: bool,
+) -> None:
+    batches = Batches()
+    batch = await batches.finish(await batches.submit(["go"]))
+    ref = BatchRef(TENANT, batch.id)
+    log = BatchLog(batches.store, ref, writer="suspended", clock=batches.cluster.clock)
+    state = await log.existing()
+    await batches.service.delete(TENANT, batch.id)
+    if is_purged:
+        batches.cluster.clock.shift += timedelta(hours=2)
+        await erasure_of(batches).sweep(None)
+
+    await log.put_snapshot(state, always=True)
+
+    with pytest.raises(BatchNotFound):
+        await batches.service.get(TENANT, batch.id)
+    assert [key for key in await batches.store.list("t/") if "state.json" in key] == []
