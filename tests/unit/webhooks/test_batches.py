@@ -29,6 +29,7 @@ async def test_the_events_of_a_batch_are_sent_to_the_webhook_that_it_names() -> 
     page = await batches.service.events(TENANT, batch.id)
     assert [event["id"] for event in sent] == [event.id for event in page.data]
     assert {event["batch_id"] for event in sent} == {batch.id}
+    assert batch.webhook is not None and batch.webhook.model_dump(include=set(HOOK)) == HOOK
     assert await office.markers() == []
 
 
