@@ -86,7 +86,17 @@ async def list_items(
     },
     openapi_extra={"parameters": [RANGE]},
 )
-async def get_results(call: RunReader, batch_id: BatchId) -> Response:
+async def get_results(
+    call: RunReader,
+    batch_id: BatchId,
+    escape_formulas: Annotated[
+        bool,
+        Query(
+            description="Whether CSV has an apostrophe before each text that a spreadsheet would"
+            " execute as a formula. Programs that need exact texts send `false` or read JSON lines."
+        ),
+    ] = True,
+) -> Response:
     """Download one result per line as JSON or, with `Accept: text/csv`, as CSV.
 
     Before the end of the batch, this has the results so far. After the end of a batch that was not
@@ -95,7 +105,8 @@ async def get_results(call: RunReader, batch_id: BatchId) -> Response:
     form = choose(call.header("accept"), (LINES, CSV))
     results, progress = await call.batches.results(call.tenant, batch_id)
     if form == CSV:
-        return _stream(as_csv(results.lines()), CSV, {})
+        table = as_csv(results.lines(), escapes_formulas=escape_formulas)
+        return _stream(table, CSV, {})
     headers = {"ETag": f'"{batch_id}.{progress.state.entries}.{progress.total.count}"'}
     return _lines(call, results, progress, headers)
 

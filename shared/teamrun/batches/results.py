@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,11 @@ _COLUMNS = (
     "run_id",
 )
 
+
+_FORMULA = re.compile(r"[=+\-@\t\r\n]")
+"""How a text begins that spreadsheets execute."""
+
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?")
 
 _LETTERS = {status: letter for letter, status in BEFORE.items()}
 
@@ -191,12 +197,26 @@ class Results:
                 yield _Head(indices[position], lines.get(position))
 
 
-async def as_csv(batches: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Results as CSV (RFC 4180) with a header, for spreadsheets and programs without JSON."""
+async def as_csv(
+    batches: AsyncGenerator[bytes, None], *, escapes_formulas: bool = True
+) -> AsyncGenerator[bytes, None]:
+    """Results as CSV (RFC 4180) with a header, for spreadsheets and programs without JSON.
+
+    Args:
+        batches: The results, some lines at a time.
+        escapes_formulas: Whether an apostrophe is put before a text that a spreadsheet would
+            execute; the texts of models and clients are not to be trusted (OWASP, CSV injection).
+    """
     yield _csv([list(_COLUMNS)])
     async with contextlib.aclosing(batches):
         async for data in batches:
-            yield _csv([_values(from_json(line)) for line in data.splitlines()])
+            rows = [_values(from_json(line)) for line in data.splitlines()]
+            yield _csv([[*map(_escaped, row)] for row in rows] if escapes_formulas else rows)
+
+
+def _escaped(value: object) -> object:
+    is_formula = isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value)
+    return f"'{value}" if is_formula else value
 
 
 def _values(result: JsonObject) -> list[object]:
