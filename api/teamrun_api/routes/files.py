@@ -8,13 +8,31 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response, StreamingResponse
 
 from teamrun.batches.resources import File, FilePage
-from teamrun.errors import FileNotFound, FileTooLarge, InvalidItems, UsageError
+from teamrun.errors import (
+    FileNotFound,
+    FileTooLarge,
+    IdempotencyConflict,
+    InvalidItems,
+    UsageError,
+)
 from teamrun_api.answers import json_answer, not_modified
 from teamrun_api.conditional import blob_tag, matches
 from teamrun_api.context import Call
-from teamrun_api.declare import IF_NONE_MATCH, answer, content, problems, takes_bytes
+from teamrun_api.declare import (
+    IDEMPOTENCY_KEY,
+    IF_NONE_MATCH,
+    answer,
+    content,
+    problems,
+    takes_bytes,
+)
 from teamrun_api.dependencies import RunReader, RunWriter
-from teamrun_api.faults import RangeNotSatisfiable, RequestTimeout, UnsupportedMediaType
+from teamrun_api.faults import (
+    InvalidIdempotencyKey,
+    RangeNotSatisfiable,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 from teamrun_api.queries import wrong_parameter
 from teamrun_api.ranges import RANGE, start_of
 
@@ -35,10 +53,19 @@ FileId = Annotated[
     summary="Upload a file",
     status_code=201,
     responses={
-        201: answer("The file is stored.", File, "File.uploaded", "Location"),
-        **problems(FileTooLarge, InvalidItems, UnsupportedMediaType, RequestTimeout),
+        201: answer(
+            "The file is stored.", File, "File.uploaded", "Location", "Idempotency-Replayed"
+        ),
+        **problems(
+            FileTooLarge,
+            InvalidItems,
+            UnsupportedMediaType,
+            RequestTimeout,
+            InvalidIdempotencyKey,
+            IdempotencyConflict,
+        ),
     },
-    openapi_extra={"requestBody": takes_bytes("FileLines")},
+    openapi_extra={"requestBody": takes_bytes("FileLines"), "parameters": [IDEMPOTENCY_KEY]},
 )
 async def upload_file(
     call: RunWriter,
@@ -56,14 +83,17 @@ async def upload_file(
 
     The file is stored while it arrives, so it may be larger than other bodies.
     """
-    file = await call.batches.files.upload(
+    file, replayed = await call.batches.files.upload_once(
         call.tenant,
         call.request.stream(),
         name=name,
         limit=call.api.settings.file_limit_bytes,
+        key=call.idempotency_key(),
     )
-    location = {"Location": call.link(f"/v1/files/{file.id}")}
-    return json_answer(file, status=201, headers=location)
+    headers = {"Location": call.link(f"/v1/files/{file.id}")}
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return json_answer(file, status=201, headers=headers)
 
 
 @router.get(

@@ -2,14 +2,17 @@
 
 A file is a list of parts and a description. The description is written last: without it there is no
 file. An upload that was interrupted leaves a marker, by which its parts are found and removed.
+
+The record of an Idempotency-Key is the description too, and is written before it: whoever repeats
+the upload completes it from there.
 """
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -24,18 +27,22 @@ from teamrun.batches.keys import (
 )
 from teamrun.batches.pages import page_of
 from teamrun.batches.resources import File, FilePage
+from teamrun.batches.uploads import Incoming
 from teamrun.core.clock import Clock
 from teamrun.core.ids import id_time, new_id
 from teamrun.core.refs import is_run_id
-from teamrun.errors import FileNotFound, FileTooLarge, InvalidItems, NotFound
-from teamrun.json_types import JsonObject
+from teamrun.errors import (
+    FileNotFound,
+    IdempotencyConflict,
+    NotFound,
+    Unavailable,
+)
+from teamrun.runs.log.keys import idempotency_key
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["Files"]
+__all__ = ["Files", "Uploaded"]
 
 logger = logging.getLogger(__name__)
-
-_PART_BYTES = 8_000_000
 
 _ABANDONED = timedelta(hours=24)
 """The age at which an upload that is not complete is removed."""
@@ -43,9 +50,22 @@ _ABANDONED = timedelta(hours=24)
 _PAGE = 1_000
 
 
+_SCOPE = "POST /v1/files"
+
+
 class _Stored(File):
     parts: list[int]
     """The size of each part."""
+    idempotency: str | None = None
+    """The key of the Idempotency-Key's record."""
+
+
+class Uploaded(NamedTuple):
+    """A file after a request."""
+
+    file: File
+    replayed: bool
+    """The Idempotency-Key had been used for it before."""
 
 
 class Files:
@@ -71,39 +91,84 @@ class Files:
             InvalidItems: It is empty.
             Unavailable: Storage does not respond.
         """
-        file_id, digest, sizes = new_id("file"), hashlib.sha256(), list[int]()
+        return (await self.upload_once(tenant, chunks, name=name, limit=limit, key=None)).file
+
+    async def upload_once(
+        self,
+        tenant: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        name: str | None,
+        limit: int,
+        key: str | None,
+    ) -> Uploaded:
+        """The same, with an Idempotency-Key: repeating the request stores one file.
+
+        Raises:
+            FileTooLarge: It has more bytes than `limit`.
+            IdempotencyConflict: The key was used with another file.
+            InvalidItems: It is empty.
+            Unavailable: Storage does not respond.
+        """
+        place = key and idempotency_key(tenant, _SCOPE, key)
+        if place and (first := await self._record(place)) is not None:
+            repeated = Incoming(self._store, tenant, first.id, limit, stores=False)
+            await repeated.read(chunks)
+            return await self._repeated(tenant, first, repeated, name)
+        file_id, is_recorded = new_id("file"), False
         marker = upload_marker(tenant, file_id)
-        await self._store.put_new(marker, b"")
+        await self._store.put_new(marker, (place or "").encode())
         try:
-            async for part in _parts(chunks):
-                if sum(sizes) + len(part) > limit:
-                    raise FileTooLarge(
-                        f"The file has more than {limit} bytes; divide it, or have the operator "
-                        "raise TEAMRUN_FILE_LIMIT_BYTES.",
-                        limit=limit,
-                    )
-                digest.update(part)
-                await self._store.put(part_key(tenant, file_id, len(sizes)), part)
-                sizes.append(len(part))
-            if not sizes:
-                text = "The file is empty; send its content as the body of the request."
-                problem: JsonObject = {"line": 1, "code": "empty_file", "detail": text}
-                raise InvalidItems(text, problems=[problem])
+            incoming = Incoming(self._store, tenant, file_id, limit)
+            await incoming.read(chunks)
             stored = _Stored(
                 id=file_id,
                 name=name,
-                size=sum(sizes),
-                sha256=digest.hexdigest(),
+                size=sum(incoming.sizes),
+                sha256=incoming.sha256,
                 created_at=self._clock.now(),
-                parts=sizes,
+                parts=incoming.sizes,
+                idempotency=place or None,
             )
-            await self._store.put(file_list_key(tenant, file_id), stored.model_dump_json().encode())
+            data = stored.model_dump_json().encode()
+            if place and not await self._store.put_new(place, data):
+                return await self._overtaken(tenant, place, file_id, incoming, name)
+            is_recorded = bool(place)
+            await self._store.put(file_list_key(tenant, file_id), data)
         except BaseException:
-            with contextlib.suppress(Exception):  # the sweep does it later
-                await asyncio.shield(self._remove(tenant, file_id))
+            if not is_recorded:  # else the same request may have been repeated, and completed it
+                with contextlib.suppress(Exception):  # the sweep does it later
+                    await asyncio.shield(self._remove(tenant, file_id))
             raise
         await self._store.delete(marker)
-        return _public(stored)
+        return Uploaded(_public(stored), replayed=False)
+
+    async def _overtaken(
+        self, tenant: str, place: str, file_id: str, incoming: Incoming, name: str | None
+    ) -> Uploaded:
+        """The answer if another request with the same key was first."""
+        first = await self._record(place)
+        if first is None or first.id == file_id:
+            raise Unavailable("The upload could not be completed; repeat the request.")
+        found = await self._repeated(tenant, first, incoming, name)
+        await self._remove(tenant, file_id)
+        return found
+
+    async def _repeated(
+        self, tenant: str, first: _Stored, incoming: Incoming, name: str | None
+    ) -> Uploaded:
+        if (first.sha256, first.name) != (incoming.sha256, name):
+            raise IdempotencyConflict(
+                "The Idempotency-Key was used with another file; use a new key.", file_id=first.id
+            )
+        # The process that wrote the record may have been killed before it wrote the description.
+        data = first.model_dump_json().encode()
+        await self._store.put_new(file_list_key(tenant, first.id), data)
+        return Uploaded(_public(first), replayed=True)
+
+    async def _record(self, place: str) -> _Stored | None:
+        [data] = await self._store.get_many([place])
+        return _read(data)
 
     async def get(self, tenant: str, file_id: str) -> File:
         """The description of a file.
@@ -148,8 +213,10 @@ class Files:
         Raises:
             FileNotFound: The tenant has no such file.
         """
-        await self._stored(tenant, file_id)
-        await self._store.put_new(upload_marker(tenant, file_id), b"")
+        place = (await self._stored(tenant, file_id)).idempotency
+        await self._store.put_new(upload_marker(tenant, file_id), (place or "").encode())
+        if place is not None:  # first: otherwise a repeated upload would complete the file again
+            await self._store.delete(place)
         await self._store.delete(file_list_key(tenant, file_id))
         await self._remove(tenant, file_id)
 
@@ -167,11 +234,16 @@ class Files:
             if not (tenant and is_run_id(file_id)):
                 continue
             if await self._store.get_many([file_list_key(tenant, file_id)]) == [None]:
-                await self._remove(tenant, file_id)
+                [place] = await self._store.get_many([key])
+                await self._remove(tenant, file_id, (place or b"").decode() or None)
             else:
                 await self._store.delete(key)
 
-    async def _remove(self, tenant: str, file_id: str) -> None:
+    async def _remove(self, tenant: str, file_id: str, place: str | None = None) -> None:
+        """Remove the parts of a file without a description, and its record if it has one."""
+        record = None if place is None else await self._record(place)
+        if place is not None and record is not None and record.id == file_id:
+            await self._store.delete(place)
         folder = file_folder(tenant, file_id)
         while keys := await self._store.list(folder, limit=_PAGE):
             await self._store.delete_many(keys)
@@ -193,16 +265,4 @@ def _read(data: bytes | None) -> _Stored | None:
 
 
 def _public(stored: _Stored) -> File:
-    return File(**stored.model_dump(exclude={"parts"}))
-
-
-async def _parts(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The content in parts of one size; the last one may be smaller."""
-    part = bytearray()
-    async for chunk in chunks:
-        part += chunk
-        while len(part) >= _PART_BYTES:
-            yield bytes(part[:_PART_BYTES])
-            del part[:_PART_BYTES]
-    if part:
-        yield bytes(part)
+    return File(**stored.model_dump(exclude={"parts", "idempotency"}))

@@ -129,6 +129,26 @@ async def test_an_empty_file_is_refused_and_leaves_nothing(api: Api) -> None:
     assert files.json()["data"] == []
 
 
+async def test_an_upload_is_repeated_with_its_key(api: Api) -> None:
+    key = {"Idempotency-Key": "k1"}
+    first, same, other, invalid = [
+        await api.client.post("/v1/files?name=a.jsonl", content=content, headers=headers)
+        for content, headers in [
+            (b"1", key),
+            (b"1", key),
+            (b"2", key),
+            (b"1", {"Idempotency-Key": ""}),
+        ]
+    ]
+
+    assert (first.status_code, same.status_code) == (201, 201)
+    assert same.json() == first.json()
+    assert "idempotency-replayed" not in first.headers
+    assert same.headers["idempotency-replayed"] == "true"
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
+    assert (invalid.status_code, invalid.json()["code"]) == (400, "invalid_idempotency_key")
+
+
 async def test_a_file_larger_than_other_bodies_is_uploaded_and_run(api: Api) -> None:
     data = jsonl(*({"custom_id": str(n), "input": "x" * 1_000} for n in range(2_000)))
 
