@@ -24,6 +24,7 @@ from tests.support.crash_points import (
     WatchedStore,
     arm,
 )
+from tests.support.quick_webhooks import quicken
 
 from teamrun.live.memory import MemoryLive
 from teamrun.runtime import Backends, open_backends
@@ -114,6 +115,7 @@ def _worker(
     environ: dict[str, str], log: Path, note: Path | None, crash: Crash | None, lonely: bool
 ) -> None:
     _settle_in(environ, log)
+    quicken(environ)
     from teamrun_worker.process import main
 
     def backends(settings: CommonSettings) -> Backends:
@@ -137,6 +139,7 @@ def _worker(
 
 def _api(environ: dict[str, str], log: Path, note: Path | None, crash: Crash | None) -> None:
     _settle_in(environ, log)
+    quicken(environ)
     from teamrun_api.process import main
 
     def watched(settings: CommonSettings) -> Backends:

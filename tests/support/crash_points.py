@@ -233,6 +233,7 @@ _FOLDERS = {
     "uploads/": "upload marker",
     "hooks/": "delivery marker",
     "webhooks/": "tenant with webhooks",
+    "gone/": "plan of a deletion",
 }
 
 _OF_BATCHES = {"items": "batch items", "done": "item result", "results": "block of results"}
@@ -247,14 +248,24 @@ def _kind(key: str, data: bytes | None = None) -> str:
     if parts[2] in ("index", "batch-list"):
         return "list marker"
     if parts[2] in ("webhooks", "deliveries"):
-        return "webhook" if parts[2] == "webhooks" else "list marker of a delivery"
-    if "hook" in parts:  # `000.settled`, `000.try-01`, `001.begun`
+        return _of_webhook(parts)
+    if "hook" in parts or parts[2] == "webhook-hooks":  # `000.settled`, `000.try-01`, `001.begun`
         return f"delivery {parts[-1].partition('.')[2].partition('-')[0]}"
     if parts[2] == "batches":
         return _of_batch(parts, data)
     if parts[-2] == "log" and data is not None:
         return _entry(read_entry(data))
     return "blob" if parts[-2] == "blob" else parts[-1]
+
+
+def _of_webhook(parts: Sequence[str]) -> str:
+    """The kind of an object of a registered webhook."""
+    if parts[2] == "deliveries":
+        is_note = parts[-1].endswith(".given_up")
+        return "note of a delivery" if is_note else "list marker of a delivery"
+    if parts[3] == "own":
+        return "secret of runs"
+    return "time of failures" if parts[-1] == "failing" else "version of a webhook"
 
 
 def _of_batch(parts: Sequence[str], data: bytes | None) -> str:

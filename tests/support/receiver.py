@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -56,7 +56,16 @@ class Receiver:
     url: str = ""
     received: list[Received] = field(default_factory=list[Received])
     replies: list[Reply] = field(default_factory=list[Reply])
+    decide: Callable[[Received], Reply] | None = None
+    """Decides the answers in place of `replies`."""
     released: threading.Event = field(default_factory=threading.Event)
+
+    def reply_to(self, request: Received) -> Reply:
+        """Note a request, and select its answer."""
+        self.received.append(request)
+        if self.decide is not None:
+            return self.decide(request)
+        return self.replies.pop(0) if self.replies else Reply()
 
     @property
     def types(self) -> list[str]:
@@ -74,10 +83,13 @@ def receiving(*replies: Reply) -> Generator[Receiver]:
 
     class Handler(QuietHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            length = int(self.headers["Content-Length"])
+            body = self.rfile.read(length)
+            if len(body) < length:  # the sender was killed
+                self.close_connection = True
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
-            receiver.received.append(Received(self.path, headers, body))
-            reply = receiver.replies.pop(0) if receiver.replies else Reply()
+            reply = receiver.reply_to(Received(self.path, headers, body))
             if reply.waits:
                 receiver.released.wait(30)
             self.send_response(reply.status)
