@@ -61,17 +61,21 @@ def test_a_receiver_that_refuses_ends_trigger_with_1(place: Place) -> None:
     triggered = served.cli("webhooks", "trigger", made.stdout.split()[0])
     assert triggered.returncode == 1
     assert "destination_refused" in triggered.stdout
+    assert "TEAMRUN_ALLOWED_HOSTS" in triggered.stdout
+    local = served.cli("webhooks", "create", "http://127.0.0.1:9/hook")
+    assert local.returncode == 2
+    assert "TEAMRUN_ALLOWED_HOSTS='[\"127.0.0.1:9\"]'" in local.stderr
     assert receiver.received == []
 
 
-def test_listen_sends_the_events_of_new_runs_to_a_receiver_of_its_own(place: Place) -> None:
+def test_listen_sends_the_events_of_new_runs_and_batches_to_a_local_receiver(place: Place) -> None:
     served, receiver = place
     assert served.cli("submit", "analysts", "Before it listens.", "-w").returncode == 0
     secret = served.get("/v1/webhook-secret")["secret"]
     listening = subprocess.Popen(
         [
             *(sys.executable, "-m", "teamrun", "webhooks", "listen"),
-            *("--forward", f"{receiver.url}/hook", "--events", "run.started,run.completed"),
+            *("--forward", f"{receiver.url}/hook", "--events", "run.started,run.completed,batch.*"),
         ],
         env={**served.environ, "TEAMRUN_URL": served.url},
         stdout=subprocess.PIPE,
@@ -88,6 +92,12 @@ def test_listen_sends_the_events_of_new_runs_to_a_receiver_of_its_own(place: Pla
         assert {each.event["run_id"] for each in receiver.received} == {run["id"]}
         assert all(each.is_genuine(secret) for each in receiver.received)
         assert listening.stdout.readline().split()[0] == "run.started"
+        items = [{"input": "Which region sold most?"}]
+        batch = served.post("/v1/batches", {"team": "analysts", "items": items})
+        until(lambda: "batch.completed" in receiver.types, "the end of the batch arrives")
+        sent = [each for each in receiver.received if "batch_id" in each.event]
+        assert {each.event["batch_id"] for each in sent} == {batch["id"]}
+        assert all(each.is_genuine(secret) for each in sent)
     finally:
         listening.terminate()
         listening.wait(20)
@@ -100,7 +110,7 @@ def test_listen_sends_the_events_of_new_runs_to_a_receiver_of_its_own(place: Pla
     "arguments",
     [
         ["--forward", "127.0.0.1:3000"],
-        ["--forward", "http://127.0.0.1:3000/", "--events", "batch.*"],
+        ["--forward", "http://127.0.0.1:3000/", "--events", "webhook.*"],
         [],
     ],
 )

@@ -92,9 +92,11 @@ class Destinations:
             if self._is_allowed(address, origin.port):
                 return origin
         if origin.scheme != "https":
-            raise DestinationRefused(f"The URL must begin with https://, not {origin.scheme}://.")
+            raise DestinationRefused(
+                f"The URL must begin with https://, not {origin.scheme}://. {_remedy(origin)}"
+            )
         if address is None and not self._may_have_port(origin.port):
-            raise DestinationRefused(f"The port must be 443, not {origin.port}.")
+            raise DestinationRefused(f"The port must be 443, not {origin.port}. {_remedy(origin)}")
         return origin
 
     def check_addresses(self, origin: Origin, addresses: Sequence[Address]) -> None:
@@ -115,8 +117,7 @@ class Destinations:
                 # Without the address: a client must not learn about names of a private network.
                 raise DestinationRefused(
                     f"The host {origin.host} is not allowed on port {origin.port}: it must have "
-                    "public addresses only, on port 443. An operator can allow others with "
-                    "TEAMRUN_ALLOWED_HOSTS."
+                    f"public addresses only, on port 443. {_remedy(origin)}"
                 )
 
     def _is_allowed(self, address: Address, port: int) -> bool:
@@ -126,6 +127,12 @@ class Destinations:
         """Whether a name may be used with this port, depending on its addresses."""
         networks = [entry for entry in self._allowed if entry.network is not None]
         return port == DEFAULT_PORTS["https"] or any(entry.has_port(port) for entry in networks)
+
+
+def _remedy(origin: Origin) -> str:
+    """How a host is allowed that is not."""
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return f"An operator can allow it: TEAMRUN_ALLOWED_HOSTS='[\"{host}:{origin.port}\"]'."
 
 
 def _origin(url: str) -> Origin:

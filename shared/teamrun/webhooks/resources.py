@@ -152,6 +152,8 @@ class Tested(_Resource):
     is_accepted: bool
     """Whether the receiver answered with a 2xx status."""
     request: Try
+    detail: str | None = None
+    """Why it was not accepted, and what to do; null if it was."""
 
 
 class EventType(_Resource):

@@ -35,12 +35,26 @@ GONE = 410
 _OVERLOADED = (429, 502, 503, 504)
 
 
+_DETAILS: Mapping[str, str] = {
+    "timeout": f"There was no complete answer within {TIMEOUT.total_seconds():.0f} s. Answer first,"
+    " then do slow work.",
+    "connection_failed": "The host was not found, did not answer or sent no valid HTTP, or its"
+    " certificate is invalid.",
+    "redirect": "The receiver redirects, which is not followed. Change the webhook to the URL that"
+    " it redirects to.",
+    "http_status": "The receiver answered with a status that is not 2xx.",
+}
+"""What the codes of failed tries mean."""
+
+
 class Sent(NamedTuple):
     """The outcome of a try."""
 
     made: Try
     after: timedelta | None = None
     """The pause that the receiver asked for."""
+    detail: str | None = None
+    """What went wrong, and what to do, for a person."""
     is_down: bool = False
     """The host did not answer, or is overloaded: a reason to leave it alone for a while."""
 
@@ -93,7 +107,7 @@ class GuardedSender:
 
         at, start = self._clock.now(), asyncio.get_running_loop().time()
         request = request_of(event, target, at=at)
-        status, error, after = None, None, None
+        status, error, after, detail = None, None, None, None
         try:
             answer = await self._client.send(
                 "POST",
@@ -104,7 +118,7 @@ class GuardedSender:
                 content=request.body,
             )
         except DestinationRefused as refused:
-            error = refused.code
+            error, detail = refused.code, refused.message
         except TimeoutError:
             error = "timeout"
         except (RequestError, InvalidURL) as failure:
@@ -124,7 +138,7 @@ class GuardedSender:
         duration = round((asyncio.get_running_loop().time() - start) * 1_000)
         is_down = status in _OVERLOADED or (status is None and error is not None)
         made = Try(type=event["type"], at=at, duration_ms=duration, status=status, error=error)
-        return Sent(made, after, is_down)
+        return Sent(made, after, detail or _DETAILS.get(error or ""), is_down)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -298,7 +298,9 @@ class WebhookService:
         is_accepted = sent.made.error is None
         if is_accepted:
             await self._endpoints.answered(tenant, webhook_id)
-        return Tested(event_id=event["id"], is_accepted=is_accepted, request=sent.made)
+        return Tested(
+            event_id=event["id"], is_accepted=is_accepted, request=sent.made, detail=sent.detail
+        )
 
     async def deliveries(
         self,

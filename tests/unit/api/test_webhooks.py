@@ -187,6 +187,7 @@ def test_a_test_of_a_host_that_is_not_allowed_is_an_outcome() -> None:
             tested = (await w.client.post(path, json={"type": "run.failed"})).json()
             assert (tested["is_accepted"], tested["request"]["type"]) == (False, "run.failed")
             assert tested["request"]["error"] == "destination_refused"
+            assert "TEAMRUN_ALLOWED_HOSTS='[\"localhost:443\"]'" in tested["detail"]
             wrong = await w.client.post(path, json={"type": "run.unknown"})
             assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/type")
 

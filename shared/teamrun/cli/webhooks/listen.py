@@ -1,4 +1,4 @@
-"""`teamrun webhooks listen`: send the events of new runs to a receiver on this machine."""
+"""`teamrun webhooks listen`: send the events of new runs and batches to a local receiver."""
 
 import asyncio
 from typing import Annotated
@@ -24,7 +24,7 @@ def command(
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
 ) -> None:
-    """Send the events of runs that start from now on to a URL, signed as webhooks are.
+    """Send the events of runs and batches that start from now on to a URL, signed as webhooks are.
 
     The requests come from this machine, so the server need not be allowed to reach the receiver.
     A failed request is not repeated. Ctrl-C ends it.
@@ -39,5 +39,5 @@ async def _listen(forward: str, events: list[str], url: str, api_key: str | None
             client, forward, secret=secret, events=events, told=result
         ) as sending:
             talk(f"Requests are signed with {secret}")
-            talk(f"Waiting for new runs of {client.base_url}; Ctrl-C ends it.")
+            talk(f"Waiting for new runs and batches of {client.base_url}; Ctrl-C ends it.")
             await sending.run()

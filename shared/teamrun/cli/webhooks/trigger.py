@@ -35,4 +35,5 @@ def command(
 def _shown(tested: Tested) -> str:
     made = tested.request
     status = "no answer" if made.status is None else str(made.status)
-    return f"{made.type}: {status} after {made.duration_ms} ms ({made.error or 'accepted'})"
+    line = f"{made.type}: {status} after {made.duration_ms} ms ({made.error or 'accepted'})"
+    return line if tested.detail is None else f"{line}\n{tested.detail}"
