@@ -32,7 +32,7 @@ class Received(NamedTuple):
         """Whether the public library accepts it."""
         try:
             Webhook(secret).verify(self.body, self.headers)
-        except WebhookVerificationError:
+        except (WebhookVerificationError, ValueError):  # ValueError: malformed headers
             return False
         return True
 
@@ -77,8 +77,8 @@ class Receiver:
 
 
 @contextmanager
-def receiving(*replies: Reply) -> Generator[Receiver]:
-    """A receiver on a free port of 127.0.0.1."""
+def receiving(*replies: Reply, port: int = 0) -> Generator[Receiver]:
+    """A receiver on a port of 127.0.0.1, by default a free one."""
     receiver = Receiver(replies=list(replies))
 
     class Handler(QuietHandler):
@@ -106,7 +106,7 @@ def receiving(*replies: Reply) -> Generator[Receiver]:
             except OSError:  # the client has read enough
                 self.close_connection = True
 
-    with serving(Handler) as url:
+    with serving(Handler, port=port) as url:
         receiver.url = url
         try:
             yield receiver

@@ -49,7 +49,12 @@ def webhook_service(store: ObjectStore, destinations: Destinations | None = None
     return service_of(parts, store, SystemClock())
 
 
-def service_of(parts: WebhookParts, store: ObjectStore, clock: SystemClock) -> WebhookService:
+def service_of(
+    parts: WebhookParts,
+    store: ObjectStore,
+    clock: SystemClock,
+    destinations: Destinations | None = None,
+) -> WebhookService:
     """The service over the parts of a process."""
     return WebhookService(
         store=store,
@@ -57,7 +62,7 @@ def service_of(parts: WebhookParts, store: ObjectStore, clock: SystemClock) -> W
         endpoints=parts.endpoints,
         sources=parts.sources,
         sender=parts.sender,
-        destinations=Destinations(),
+        destinations=destinations or Destinations(),
         clock=clock,
     )
 
@@ -140,7 +145,7 @@ class Office:
             destinations=self.destinations,
             webhooks_at=self.parts.endpoints.changed_at,
         )
-        self.service = service_of(self.parts, self.store, self.clock)
+        self.service = service_of(self.parts, self.store, self.clock, self.destinations)
 
     def process(self, *, store: ObjectStore | None = None) -> WebhookParts:
         """The parts of one more process that delivers."""
