@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from teamrun.core.clock import Clock
 from teamrun.core.exposition import head, sample
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = 50
 """Requests at the same time. The place at the host comes first, so a slow host blocks no other."""
+
+_PER_TENANT = 40
+"""Of these, a tenant has no more, so that one with many slow hosts leaves places for others."""
 
 _CROWDED = timedelta(seconds=5)
 """After this time, a request to a host with too many others is considered again."""
@@ -62,6 +66,7 @@ class Delivering:
         self._jitter = jitter
         self._hosts = Hosts()
         self._places = asyncio.Semaphore(_AT_ONCE)
+        self._tenants: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._tries: Counter[str] = Counter()
 
     async def deliver(
@@ -150,7 +155,7 @@ class Delivering:
             return paused
         if self._hosts.is_crowded(host):
             return now + _CROWDED
-        async with self._hosts.place(host), self._places:
+        async with self._hosts.place(host), self._places_of(target.tenant), self._places:
             if (now := self._clock.now()) > latest:
                 return latest
             sent = await self._sender.send(event, target)
@@ -164,6 +169,13 @@ class Delivering:
             target, is_accepted=sent.made.error is None, is_gone=sent.made.status == GONE
         )
         return at
+
+    def _places_of(self, tenant: str) -> asyncio.Semaphore:
+        """The places of a tenant; they are forgotten when none is in use."""
+        places = self._tenants.get(tenant)
+        if places is None:
+            places = self._tenants[tenant] = asyncio.Semaphore(_PER_TENANT)
+        return places
 
     async def _settle(
         self, event: JsonObject, record: Record, outcome: Outcome, last: Try | None = None

@@ -15,6 +15,7 @@ from teamrun.errors import DestinationRefused
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import Accepted, Claim, End, LoggedEvent
 from teamrun.runs.log.events import end_event
+from teamrun.runs.log.webhook import RunWebhook
 from teamrun.runs.service.requests import RetryRequest, RunRequest
 from teamrun.testing import Fault, FaultStore, MemoryStore
 from teamrun.webhooks.jobs import Job
@@ -186,12 +187,15 @@ class SlowSender(PlannedSender):
     def __init__(self, clock: ShiftedClock) -> None:
         super().__init__(clock)
         self.answers, self.quick = asyncio.Event(), asyncio.Event()
+        self.forty = asyncio.Event()
         self.most = self.under_way = 0
 
     async def send(self, event: JsonObject, target: Target) -> Sent:
         if "slow" in target.url:
             self.under_way += 1
             self.most = max(self.most, self.under_way)
+            if self.under_way == 40:
+                self.forty.set()
             await self.answers.wait()
             self.under_way -= 1
         else:
@@ -219,6 +223,30 @@ async def test_a_slow_receiver_delays_no_other(runs: int) -> None:
         clock.shift += timedelta(minutes=2)
         await office.sweep()
     assert len(sender.delivered) == runs + 1
+
+
+async def test_many_slow_receivers_of_one_tenant_delay_no_other_tenant() -> None:
+    clock = ShiftedClock()
+    sender = SlowSender(clock)
+    office = Office(sender=sender, clock=clock)
+    for host in range(60):
+        await office.submit(url=f"https://slow{host}.example/hook", events=["run.queued"])
+    await sender.forty.wait()
+    ref = RunRef("other", "run_1")
+    webhook = RunWebhook(url="https://quick.example/hook", events=["run.queued"])
+    history = await office.parts.sources["run_"].history(await office.submit())
+    assert office.parts.delivery is not None
+    assert history is not None
+    found = history[0]
+
+    deliver = office.parts.delivery.delivering.deliver
+    quick, soon = replace(found, webhook=webhook), clock.now() + MINUTE
+    async with asyncio.timeout(20):
+        assert await deliver(Job(ref, 0), quick, latest=soon, is_new=True) is None
+    assert sender.most == 40
+    sender.answers.set()
+    await office.drained()
+    assert len(sender.delivered) == 61
 
 
 async def test_an_erased_run_ends_its_deliveries() -> None:
