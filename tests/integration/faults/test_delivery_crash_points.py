@@ -13,7 +13,7 @@ from tests.support.delivery_journeys import Case, Journey, Outcome, travel
 from tests.support.deployment import CountingModel
 from tests.support.figures import Figures
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(480)]
 
 AT_ONCE = 8
 
