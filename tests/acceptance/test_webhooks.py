@@ -106,11 +106,59 @@ def test_listen_sends_the_events_of_new_runs_and_batches_to_a_local_receiver(pla
                 pipe.close()
 
 
+def test_listen_sends_the_events_of_a_run_and_a_batch_that_are_named(place: Place) -> None:
+    served, receiver = place
+    run = served.post("/v1/runs", {"team": "analysts", "input": "Which region sold most?"})
+    items = {"items": [{"input": "a"}, {"input": "b"}]}
+    batch = served.post("/v1/batches", {"team": "analysts", **items})
+    served.post("/v1/batches", {"team": "analysts", **items})
+    types = "run.completed,batch.started,batch.completed"
+    forward = ("--forward", f"{receiver.url}/hook", "--events", types, "--json")
+
+    done = served.cli("webhooks", "listen", *forward, run["id"], batch["id"])
+
+    assert done.returncode == 0, done.stderr
+    secret = served.get("/v1/webhook-secret")["secret"]
+    assert sorted(receiver.types) == sorted(types.split(","))
+    assert all(each.is_genuine(secret) for each in receiver.received)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {(each["type"], each["id"]) for each in lines} == {
+        ("run.completed", run["id"]),
+        ("batch.started", batch["id"]),
+        ("batch.completed", batch["id"]),
+    }
+
+
+def test_listen_sends_the_events_of_new_batches(place: Place) -> None:
+    served, receiver = place
+    command = (*(sys.executable, "-m", "teamrun", "webhooks", "listen"), "--forward", receiver.url)
+    listening = subprocess.Popen(
+        command,
+        env={**served.environ, "TEAMRUN_URL": served.url},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert listening.stderr is not None
+        while "Waiting" not in listening.stderr.readline():
+            pass
+        batch = served.post("/v1/batches", {"team": "analysts", "items": [{"input": "a"}]})
+        until(lambda: "batch.completed" in receiver.types, "the end of the batch arrives")
+        assert {each.event["batch_id"] for each in receiver.received} == {batch["id"]}
+    finally:
+        listening.terminate()
+        listening.wait(20)
+        if listening.stderr is not None:
+            listening.stderr.close()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ["--forward", "127.0.0.1:3000"],
         ["--forward", "http://127.0.0.1:3000/", "--events", "webhook.*"],
+        ["--forward", "http://127.0.0.1:3000/", "whe_1"],
         [],
     ],
 )

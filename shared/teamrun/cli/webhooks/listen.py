@@ -1,43 +1,71 @@
-"""`teamrun webhooks listen`: send the events of new runs and batches to a local receiver."""
+"""`teamrun webhooks listen`: send events to a receiver on this machine."""
 
 import asyncio
+import json
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from teamrun.cli.options import ApiKeyOption, UrlOption
-from teamrun.cli.screen import result, talk
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, result, talk
 from teamrun.cli.server import DEFAULT_URL, connect_async
 from teamrun.cli.webhooks.options import EventsOption
-from teamrun.client.forwarding import Forwarding
+from teamrun.client.aio import AsyncClient
+from teamrun.client.forwarding import Forwarded, Forwarding
 
 __all__ = ["EXAMPLE", "command"]
 
 EXAMPLE = "teamrun webhooks listen --forward http://127.0.0.1:3000/hook"
+
+_Told = Callable[[Forwarded], None]
 
 
 def command(
     forward: Annotated[
         str, typer.Option("--forward", envvar="TEAMRUN_FORWARD", help="URL of your receiver.")
     ],
-    events: EventsOption = "run.*",
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID...", help="Runs and batches; by default all new ones."),
+    ] = None,
+    events: EventsOption = "run.*,batch.*",
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
 ) -> None:
-    """Send the events of runs and batches that start from now on to a URL, signed as webhooks are.
+    """Send the events of runs and batches to a URL, signed as webhooks are.
 
-    The requests come from this machine, so the server need not be allowed to reach the receiver.
-    A failed request is not repeated. Ctrl-C ends it.
+    Those that start from now on are followed until Ctrl-C. Runs and batches that are named are
+    followed from their first event to their end. The items of a batch are not runs of their own
+    here. The requests come from this machine, so the server need not be allowed to reach the
+    receiver. A failed request is not repeated.
     """
-    asyncio.run(_listen(forward, events.split(","), url, api_key))
+    told = _print_json if json_ else _print
+    asyncio.run(_listen(connect_async(url, api_key), forward, ids or [], events.split(","), told))
 
 
-async def _listen(forward: str, events: list[str], url: str, api_key: str | None) -> None:
-    async with connect_async(url, api_key) as client:
+async def _listen(
+    connected: AsyncClient,
+    forward: str,
+    ids: list[str],
+    events: list[str],
+    told: Callable[[Forwarded], None],
+) -> None:
+    async with connected as client:
         secret = (await client.webhooks.run_secret()).secret
         async with Forwarding(
-            client, forward, secret=secret, events=events, told=result
+            client, forward, secret=secret, events=events, told=told, ids=ids
         ) as sending:
             talk(f"Requests are signed with {secret}")
-            talk(f"Waiting for new runs and batches of {client.base_url}; Ctrl-C ends it.")
+            if not ids:
+                talk(f"Waiting for new runs and batches of {client.base_url}; Ctrl-C ends it.")
             await sending.run()
+
+
+def _print(sent: Forwarded) -> None:
+    result(f"{sent.type} {sent.source_id} {sent.outcome}")
+
+
+def _print_json(sent: Forwarded) -> None:
+    print_json(json.dumps({"type": sent.type, "id": sent.source_id, "outcome": sent.outcome}))
