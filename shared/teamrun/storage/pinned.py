@@ -116,7 +116,7 @@ class FolderReader:
         except (FileNotFoundError, NotADirectoryError):
             raise _missing(key) from None
         except OSError as error:
-            if error.errno == errno.ELOOP:
+            if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
                 raise _missing(key) from None
             raise map_os_error(error, f"cannot read {key!r}") from error
         # A folder on the way may have been replaced by a link after the path was resolved.

@@ -80,7 +80,7 @@ async def test_a_pipe_does_not_block(tmp_path: Path) -> None:
         await FolderReader(tmp_path).pin("pipe")
 
 
-@pytest.mark.parametrize("key", ["absent", "file/below", "absent/below"])
+@pytest.mark.parametrize("key", ["absent", "file/below", "absent/below", "x" * 300])
 async def test_a_file_that_is_not_there_is_not_found(key: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
 
