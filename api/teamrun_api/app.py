@@ -16,9 +16,9 @@ from starlette.responses import Response
 from teamrun.batches.service import BatchService
 from teamrun.core.exposition import MetricLines
 from teamrun.errors import DeliveryError, StorageError, TeamrunError
-from teamrun.json_types import JsonMapping, JsonObject
+from teamrun.json_types import JsonObject
 from teamrun.runs.service.service import RunService
-from teamrun.validation import misfit_of
+from teamrun.validation import Misfit, either, misfit_of
 from teamrun.version import VERSION
 from teamrun.webhooks.service import WebhookService
 from teamrun_api.auth import Keyring
@@ -211,16 +211,21 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = [_parameter_fault(detail) for detail in error.errors()]
+    found: dict[tuple[str, str], Misfit] = {}
+    for detail in error.errors():
+        misfit = misfit_of(cast("ErrorDetails", detail))
+        kind, *rest = map(str, misfit.path)
+        name = rest[0] if rest else kind  # what follows names the branches of a union
+        same = found.get((kind, name))
+        found[kind, name] = misfit if same is None else either(same, misfit)
+    faults = [_parameter_fault(*place, misfit) for place, misfit in found.items()]
     message = " ".join(fault.detail for fault in faults)
     return problem_response(InvalidParameter(message, faults=faults), request.scope)
 
 
-def _parameter_fault(detail: JsonMapping) -> RequestFault:
-    misfit = misfit_of(cast("ErrorDetails", detail))
-    place, name = misfit.path[0], str(misfit.path[-1])
+def _parameter_fault(kind: str, name: str, misfit: Misfit) -> RequestFault:
     text = misfit.sentence(f"`{name}`")
-    if place == "header":
+    if kind == "header":
         return RequestFault(text, misfit.kind, header=name)
     return RequestFault(text, misfit.kind, parameter=name)
 

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from teamrun.json_types import JsonMapping, JsonObject
 
-__all__ = ["REQUIREMENTS", "Misfit", "kind_of", "misfit_of", "misfits"]
+__all__ = ["REQUIREMENTS", "Misfit", "either", "kind_of", "misfit_of", "misfits"]
 
 _TIME: Final = "a time of RFC 3339, such as 2026-03-31T08:00:00Z"
 _DATE: Final = "a date, such as 2026-03-31"
@@ -159,7 +159,7 @@ def misfits(error: ValidationError, value: object) -> list[Misfit]:
     for detail in error.errors(include_url=False):
         misfit = _misfit(detail, value)
         same = found.get(misfit.path)
-        found[misfit.path] = misfit if same is None else _either(same, misfit)
+        found[misfit.path] = misfit if same is None else either(same, misfit)
     inner = {path[:depth] for path in found for depth in range(len(path))}
     # A branch of a union with another type adds no information if there is one with the type.
     kept = [each for each in found.values() if not each.is_other_kind or each.path not in inner]
@@ -219,8 +219,8 @@ class _Context(JsonObject):
         return "what is allowed"
 
 
-def _either(one: Misfit, other: Misfit) -> Misfit:
-    """One fault for several branches of a union."""
+def either(one: Misfit, other: Misfit) -> Misfit:
+    """One fault for two branches of a union."""
     be = "must be "
     if not (one.text.startswith(be) and other.text.startswith(be)) or one.is_own or other.is_own:
         return one

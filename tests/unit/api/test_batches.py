@@ -405,3 +405,14 @@ async def test_a_retry_over_a_reached_limit_is_refused_until_it_is_raised() -> N
     assert refused.json()["errors"][0]["pointer"] == "/limits/max_tokens"
     assert (taken.status_code, taken.json()["limits"]["max_tokens"]) == (202, 99)
     assert (ended["status"], ended["counts"]["completed"]) == ("completed", 3)
+
+
+async def test_an_unknown_status_of_items_is_one_fault_with_all_of_them(api: Api) -> None:
+    batch_id = await api.ended(items=ITEMS)
+
+    answer = await api.client.get(f"/v1/batches/{batch_id}/items?status=foo")
+
+    assert answer.status_code == 400
+    [fault] = answer.json()["errors"]
+    assert fault["parameter"] == "status"
+    assert all(name in fault["detail"] for name in ("queued", "running", "completed", "expired"))

@@ -16,6 +16,7 @@ from teamrun.cli.batch.options import ForceOption, OutputOption
 from teamrun.cli.given import named_team
 from teamrun.cli.options import ApiKeyOption, ConfigOption, JsonOption, UrlOption
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
+from teamrun.cli.screen import talk
 from teamrun.cli.server import DEFAULT_URL, connect, print_value
 from teamrun.cli.submit import pair
 from teamrun.cli.values import finite
@@ -206,6 +207,9 @@ def _uploaded(
     except RequestError:  # refused: nothing refers to the file
         with suppress(TeamrunError):
             client.files.delete(uploaded.id)
+        raise
+    except KeyboardInterrupt:
+        talk("Whether the batch was accepted is unknown; `teamrun batch list` shows it.")
         raise
 
 
