@@ -39,6 +39,7 @@ _MOST_BYTES = 1024 * 1024 * 1024
 
 _URL = re.compile(r"(s3|az|azure|file)://([A-Za-z0-9$][A-Za-z0-9._-]*|)/([^?#\\]+)")
 """No user, no port, no query, no fragment, no backslash."""
+_OF_THE_STORE = re.compile(r"^The store( URL)? \(TEAMRUN_STORE_URL\) (is invalid|cannot be used): ")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _KINDS = {"azure": "az"}
 
@@ -219,7 +220,7 @@ def _prefix(
             )
         return _Prefix(place, opener(address))
     except UsageError as error:
-        reason = error.message.removeprefix("The store URL (TEAMRUN_STORE_URL) is invalid: ")
+        reason = _OF_THE_STORE.sub("", error.message)
         raise type(error)(f"{SETTING}, entry {number}: {reason}", setting="batch_inputs") from None
 
 

@@ -211,6 +211,7 @@ async def test_an_object_that_is_too_large_is_refused() -> None:
         ("ftp://x/y", None),
         ("s3://user:pass@b/x", None),
         ("s3://b/x?secret=1", None),
+        ("az://c/x", None),  # its account is not known
         ("s3://b/runs", "s3://b/runs/prod"),
         ("s3://b/runs/prod/t", "s3://b/runs/prod"),
         ("s3://b", "s3://b/runs"),
@@ -224,6 +225,9 @@ def test_an_unusable_prefix_ends_the_start(prefix: str, store: str | None) -> No
 
     assert "TEAMRUN_BATCH_INPUTS" in str(caught.value)
     assert "entry 2" in str(caught.value)
+    assert ("TEAMRUN_STORE_URL" in str(caught.value)) == (
+        store is not None or prefix == "memory://"
+    )
     assert "pass" not in str(caught.value)
 
 
