@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
 __all__ = ["LEAVE_S", "end_process", "exit_after", "run_main"]
 
@@ -34,15 +34,15 @@ def run_main(main: Coroutine[Any, Any, T]) -> T:
         BaseException: What `main` raised; `KeyboardInterrupt` after Ctrl-C in the main thread.
     """
     loop = asyncio.new_event_loop()
-    task = loop.create_task(main)
+    started = _Started(loop, main)
     runner = asyncio.Runner(loop_factory=lambda: loop)  # not closed: that would wait without limit
     try:
         while True:
             try:
-                runner.run(_finished(task))
-                return task.result()
+                runner.run(started.finished())
+                return started.result()
             except (SystemExit, KeyboardInterrupt) as error:
-                if task.done() or task.cancelling():
+                if started.is_over():
                     raise
                 logger.error(
                     "A task or callback tried to exit the process; the event loop continues",
@@ -56,14 +56,40 @@ def run_main(main: Coroutine[Any, Any, T]) -> T:
             loop.close()
 
 
-async def _finished(task: asyncio.Task[Any]) -> None:
-    try:
-        await asyncio.wait({task})
-    except asyncio.CancelledError:  # Ctrl-C
-        task.cancel()
-        await asyncio.wait({task})
-        if task.cancelled():
-            raise
+class _Started(Generic[T]):
+    """The main task. It starts inside `finished`, so that Ctrl-C in its first step cancels it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -> None:
+        self._loop = loop
+        self._main = main
+        self._task: asyncio.Task[T] | None = None
+
+    async def finished(self) -> None:
+        """Wait for its end; cancelling this cancels it."""
+        task = self._task = self._task or self._loop.create_task(self._main)
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:  # Ctrl-C
+            task.cancel()
+            await asyncio.wait({task})
+            if task.cancelled():
+                raise
+
+    def result(self) -> T:
+        """What it returned.
+
+        Raises:
+            BaseException: What it raised.
+        """
+        assert self._task is not None, "it has finished"
+        return self._task.result()
+
+    def is_over(self) -> bool:
+        """Whether it has ended, is being cancelled, or will never start."""
+        if self._task is None:
+            self._main.close()
+            return True
+        return self._task.done() or bool(self._task.cancelling())
 
 
 async def _end_tasks() -> None:
