@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from teamrun.batches.chunks import discard
-from teamrun.batches.entries import Accepted, BatchEvent
+from teamrun.batches.entries import DELETED, Accepted, BatchEvent
 from teamrun.batches.inputs import Inputs
 from teamrun.batches.item_writer import ItemWriter
 from teamrun.batches.items import Items
 from teamrun.batches.keys import BatchRef, batch_list_key, live_marker
-from teamrun.batches.log import BatchLog
+from teamrun.batches.log import BatchLog, batch_not_found
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.spec import BatchSpec, Variant
 from teamrun.batches.state import BatchState
@@ -29,7 +29,7 @@ from teamrun.components.catalog import Teams
 from teamrun.core.clock import Clock
 from teamrun.core.ids import new_id
 from teamrun.dispatch.queues import Queue
-from teamrun.errors import IdempotencyConflict, InvalidItems, StorageError, Unavailable, UsageError
+from teamrun.errors import IdempotencyConflict, InvalidItems, StorageError, UsageError
 from teamrun.runs.log.keys import idempotency_key
 from teamrun.runs.service.requests import request_digest
 from teamrun.storage.base import ObjectStore
@@ -49,6 +49,10 @@ class _KeyRecord(BaseModel):
     batch_id: str
     request_hash: str
     at: datetime
+
+
+class _Voided(Exception):
+    """The acceptance was interrupted, and its log has been closed."""
 
 
 class BatchAcceptance:
@@ -80,25 +84,48 @@ class BatchAcceptance:
             FileNotFound: The tenant has no such file.
             InvalidItems: Items are invalid, or there are none or too many.
             IdempotencyConflict: The key was used with another request.
+            BatchNotFound: The key was used for a batch that has been deleted.
             Unavailable: Storage does not respond; nothing was accepted.
         """
-        record = _KeyRecord(
-            batch_id=new_id("bat"), request_hash=request_digest(request), at=self._clock.now()
-        )
         place = key and idempotency_key(tenant, _SCOPE, key)
-        replayed = bool(place) and not await self._store.put_new(str(place), to_json(record))
-        if replayed:
-            record = await self._first_use(str(place), record)
-        ref = BatchRef(tenant, record.batch_id)
+        while True:
+            record = _KeyRecord(
+                batch_id=new_id("bat"), request_hash=request_digest(request), at=self._clock.now()
+            )
+            replayed = bool(place) and not await self._store.put_new(str(place), to_json(record))
+            if replayed:
+                record = await self._first_use(str(place), record)
+            try:
+                return await self._accept_once(tenant, request, record, place, replayed=replayed)
+            except _Voided:
+                # It was started long ago and never completed, so the key now names another batch.
+                place = f"{place}.{record.batch_id}" if place else None
+
+    async def _accept_once(
+        self,
+        tenant: str,
+        request: BatchRequest,
+        record: _KeyRecord,
+        place: str | None,
+        *,
+        replayed: bool,
+    ) -> tuple[BatchState, bool]:
+        """Accept a request under the id of the record; the same as `accept`.
+
+        Raises:
+            _Voided: The sweep of the feeder has closed the log before.
+        """
         log = BatchLog(
             self._store,
-            ref,
+            BatchRef(tenant, record.batch_id),
             writer="api",
             clock=self._clock,
             pre_commit=self._webhooks.pre_commit,
         )
-        if replayed and (state := await log.state()) is not None:
-            return state, True
+        if replayed:
+            if (state := await log.state()) is not None:
+                return state, True
+            await _check_open(log)
         try:
             return await self._write(log, request, record, place or None), replayed
         except UsageError:
@@ -109,6 +136,9 @@ class BatchAcceptance:
             await self._discard(log.ref)
             if place:
                 await self._store.delete(place)
+            raise
+        except _Voided:
+            await self._discard(log.ref)
             raise
         except BaseException:
             # With a key, the same request may have been sent again, and shares what is stored. If
@@ -156,8 +186,23 @@ class BatchAcceptance:
             return state
         state = await log.state()  # a repeated request was first, or the acceptance took too long
         if state is None:
-            raise Unavailable("The acceptance of the batch took too long; repeat the request.")
+            await _check_open(log)
+            raise _Voided
         return state
+
+
+async def _check_open(log: BatchLog) -> None:
+    """Refuse to accept a batch whose log has been closed.
+
+    Raises:
+        BatchNotFound: The batch was accepted, ended and deleted.
+        _Voided: The acceptance took too long.
+    """
+    closing = await log.closing()
+    if closing is not None and closing.stop_code == DELETED:
+        raise batch_not_found(log.ref)
+    if closing is not None:
+        raise _Voided
 
 
 def _check(chunks: ItemWriter, request: BatchRequest) -> None:

@@ -18,6 +18,7 @@ from teamrun.runs.log.entries import EndStatus
 
 __all__ = [
     "BEFORE",
+    "DELETED",
     "FINAL",
     "FORMAT",
     "Accepted",
@@ -35,6 +36,9 @@ __all__ = [
 
 FORMAT = 1
 """`v` of the envelope."""
+
+DELETED = "deleted"
+"""The `stop_code` in the place of entry 0 of a deleted batch."""
 
 FinalStatus = Literal["completed", "failed", "cancelled"]
 

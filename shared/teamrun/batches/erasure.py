@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from teamrun.batches.chunks import StoredItems
-from teamrun.batches.entries import BatchEntry, End
+from teamrun.batches.entries import DELETED, BatchEntry, End
 from teamrun.batches.keys import (
     GONE_BATCHES,
     BatchRef,
@@ -168,5 +168,5 @@ class BatchErasure:
 
 
 def _tombstone(at: datetime) -> bytes:
-    body = End(status="cancelled", stop_code="deleted", void=True)
+    body = End(status="cancelled", stop_code=DELETED, void=True)
     return to_json(BatchEntry(n=0, writer="deleted", nonce="", at=at, seq=1, body=body))

@@ -148,6 +148,17 @@ class BatchLog:
         end = End(status="failed", stop_code="void", void=True)
         return await self.append(None, end) or await self.state() is None
 
+    async def closing(self) -> End | None:
+        """The entry in the place of entry 0: the batch was given up, or deleted; None otherwise.
+
+        Raises:
+            UnreadableEntry: The log is damaged, or was written by a newer release.
+            Unavailable: Storage does not respond.
+        """
+        [data] = await self._store.get_many([entry_key(self.ref, 0)])
+        body = None if data is None else self._parse(data, 0).body
+        return body if isinstance(body, End) else None
+
     async def put_snapshot(self, state: BatchState, *, always: bool = False) -> None:
         """Store the state, now and then, so that the whole log is seldom read.
 

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from tests.support.batches import Batches, pieces
 from tests.support.runs import TENANT
 
+from teamrun.batches.keys import BatchRef
+from teamrun.batches.log import BatchLog
 from teamrun.batches.requests import BatchRequest
-from teamrun.errors import InvalidItems, Unavailable
+from teamrun.errors import BatchNotFound, InvalidItems, Unavailable
+from teamrun.runs.log.keys import BATCHES
 from teamrun.storage.memory import MemoryStore
 
 REQUEST = BatchRequest.model_validate({"team": "team", "items": [{"input": "x"}] * 5})
@@ -77,7 +81,7 @@ async def test_an_invalid_repetition_keeps_a_request_in_progress_from_being_acce
             await batches.service.submit(TENANT, request, idempotency_key="k")
 
     store.interrupt = repeat
-    with pytest.raises(Unavailable):
+    with pytest.raises(InvalidItems):
         await batches.service.submit(TENANT, request, idempotency_key="k")
     assert await store.list("batches/") == []
 
@@ -93,3 +97,51 @@ async def test_an_invalid_repetition_of_an_accepted_request_is_answered_with_its
     again = await batches.service.submit(TENANT, request, idempotency_key="k")
 
     assert (again.batch.id, again.replayed) == (first.batch.id, True)
+
+
+async def test_a_request_whose_acceptance_was_given_up_is_accepted_when_it_is_repeated() -> None:
+    store = InterruptedStore()
+    batches = Batches(store=store)
+
+    async def give_up() -> None:
+        await close_all_logs(batches)
+        raise asyncio.CancelledError
+
+    store.interrupt = give_up
+    with pytest.raises(asyncio.CancelledError):
+        await batches.service.submit(TENANT, REQUEST, idempotency_key="k")
+
+    first = await batches.service.submit(TENANT, REQUEST, idempotency_key="k")
+    again = await batches.service.submit(TENANT, REQUEST, idempotency_key="k")
+    assert (again.batch.id, again.replayed) == (first.batch.id, True)
+    assert (await batches.finish(first.batch)).counts.completed == 5
+
+
+async def test_a_request_whose_acceptance_is_given_up_meanwhile_is_accepted_anew() -> None:
+    store = InterruptedStore()
+    batches = Batches(store=store)
+    store.interrupt = partial(close_all_logs, batches)
+
+    made = await batches.service.submit(TENANT, REQUEST)
+
+    assert (await batches.finish(made.batch)).counts.completed == 5
+    assert await store.list(BATCHES) == []
+
+
+async def test_the_key_of_a_deleted_batch_is_refused() -> None:
+    batches = Batches()
+    made = await batches.service.submit(TENANT, REQUEST, idempotency_key="k")
+    await batches.finish(made.batch)
+    await batches.service.delete(TENANT, made.batch.id)
+
+    with pytest.raises(BatchNotFound):
+        await batches.service.submit(TENANT, REQUEST, idempotency_key="k")
+    assert await batches.store.list(BATCHES) == []
+
+
+async def close_all_logs(batches: Batches) -> None:
+    """What the sweep of the feeder does an hour later with batches that are not accepted."""
+    for key in await batches.store.list(BATCHES):
+        ref = BatchRef.parse(key.removeprefix(BATCHES))
+        log = BatchLog(batches.store, ref, writer="feeder", clock=batches.cluster.clock)
+        await log.close_void()
