@@ -99,7 +99,7 @@ class Attendant:
                 missing.append(place.position)
             elif isinstance(state, UnreadableEntry):
                 await self._look_at_unreadable(ref, place, items, state, now)
-            elif _waits(state):
+            elif _waits(state, now):
                 waiting.add(place.position)
                 self._resender.rest(ref, now, _WAITING_REST)
             elif state.is_waiting(now):  # a marker wakes it
@@ -126,7 +126,7 @@ class Attendant:
             if place.position in self._waiting and not self._resender.rests(ref, now)
         ]
         for ref, state in zip(due, await self._reader.states(due), strict=True):
-            if isinstance(state, RunState) and _waits(state):
+            if isinstance(state, RunState) and _waits(state, now):
                 self._resender.rest(ref, now, _WAITING_REST)
             else:
                 self._waiting.discard(places[ref].position)
@@ -160,6 +160,6 @@ class Attendant:
         )
 
 
-def _waits(state: RunState) -> bool:
-    """Whether a run does nothing until a person acts."""
-    return state.end is None and (bool(state.actions) or state.is_paused)
+def _waits(state: RunState, now: datetime) -> bool:
+    """Whether a run does nothing until a person acts; not if its worker died after a question."""
+    return state.is_waiting(now) and (bool(state.actions) or state.is_paused)

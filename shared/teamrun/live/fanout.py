@@ -52,12 +52,13 @@ class Fanout:
 
     def __init__(self, *, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity
-        self._topics: dict[str, set[Reader]] = {}
+        self._topics: dict[str, dict[Reader, None]] = {}
+        """In the order in which they came, so that a schedule can be repeated."""
 
     def join(self, topic: str) -> Reader:
         """Add a reader of the topic."""
         reader = Reader(self._capacity)
-        self._topics.setdefault(topic, set()).add(reader)
+        self._topics.setdefault(topic, {})[reader] = None
         return reader
 
     def leave(self, topic: str, reader: Reader) -> bool:
@@ -65,7 +66,7 @@ class Fanout:
         readers = self._topics.get(topic)
         if readers is None or reader not in readers:
             return False
-        readers.discard(reader)
+        del readers[reader]
         if readers:
             return False
         del self._topics[topic]

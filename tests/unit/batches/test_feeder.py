@@ -13,6 +13,8 @@ from teamrun.batches.keys import BatchRef, live_marker
 from teamrun.batches.resources import Batch
 from teamrun.core.ids import new_id
 from teamrun.errors import BatchNotFound
+from teamrun.runs.log.entries import Claim, LoggedEvent, Step
+from teamrun.runs.log.status import RequiredAction
 
 
 @asynccontextmanager
@@ -117,3 +119,22 @@ async def test_a_damaged_log_stops_its_batch_and_no_other() -> None:
 
     assert ended.status == "completed"
     assert await batches.store.list("batches/") == [f"batches/{TENANT}.{damaged.id}"]
+
+
+async def test_an_item_whose_worker_died_just_after_a_question_is_sent_again() -> None:
+    batches = Batches()
+    batch = await batches.submit(["go"])
+    await batches.driver(batch).step()
+    ref = batches.cluster.queue.waiting.popleft()
+    log = batches.cluster.log(ref, "dead")
+    state = await log.state()
+    assert state is not None
+    await log.append(state, Claim(owner="dead"), [], epoch=1)
+    action = RequiredAction(id="a/input:0", type="input", prompt="?")
+    asked = LoggedEvent("run.input_required", "a", action.model_dump())
+    await log.append(state, Step(emitted=1), [asked])
+    await batches.after_a_lease()
+
+    await batches.driver(batch).attend()
+
+    assert [*batches.cluster.queue.waiting] == [ref]
