@@ -345,6 +345,7 @@ def compose(
         retention=retention,
         pre_commit=partial(pre_commit, webhooks.outbox),
         pre_erase=webhooks.closing.pre_erase,
+        run_pre_commit=observers.pre_commit,
     )
     executor = Executor(engine, Sweepers(sweeper, feeder))
     return Runtime(

@@ -1,7 +1,7 @@
 """Batches in process over real parts; a test does each step of the feeder and of the workers."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from teamrun.errors import RunEnded
 from teamrun.json_types import JsonObject
 from teamrun.runs.engine.engine import Engine
 from teamrun.runs.log.archive import DUTIES
+from teamrun.runs.log.log import PreCommit
 from teamrun.runs.log.observers import Observers
 from teamrun.runs.service.signals import Signals
 from teamrun.storage.base import ObjectStore
@@ -55,6 +56,8 @@ class Batches:
         **options: Any,
     ) -> None:
         self._webhooks = webhooks or BatchWebhooks()
+        self.run_pre_commit: Sequence[PreCommit] = ()
+        """Called by the driver before each entry of a run."""
         script = {"a": ["DONE"]} if script is None else script
         if of is not None:
             shared = {"queue": of.cluster.queue, "clock": of.cluster.clock, "live": of.cluster.live}
@@ -116,6 +119,7 @@ class Batches:
             clock=cluster.clock,
             observers=self.observers.rows,
             pre_commit=self._webhooks.pre_commit,
+            run_pre_commit=self.run_pre_commit,
         )
 
     def driver(self, batch: Batch) -> BatchDriver:

@@ -26,7 +26,7 @@ from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError, UnreadableEntry
 from teamrun.runs.log.entries import Accepted
 from teamrun.runs.log.events import accepted_event
-from teamrun.runs.log.log import LogObserver, RunLog
+from teamrun.runs.log.log import LogObserver, PreCommit, RunLog
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
 
@@ -54,6 +54,7 @@ class BatchDriver:
         cancel: Cancels the run of an item.
         observers: The observers of run logs in this process.
         clock: The clock.
+        run_pre_commit: Called before each entry of a run's log in this process.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class BatchDriver:
         cancel: CancelRun,
         observers: Sequence[LogObserver],
         clock: Clock,
+        run_pre_commit: Sequence[PreCommit] = (),
     ) -> None:
         self._store = store
         self._log = log
@@ -73,6 +75,7 @@ class BatchDriver:
         self._attendant = attendant
         self._cancel = cancel
         self._observers = observers
+        self._run_pre_commit = run_pre_commit
         self._clock = clock
         self._state: BatchState | None = None
         self._items: StoredItems | None = None
@@ -200,7 +203,14 @@ class BatchDriver:
         place = Place(round=state.round.number, position=position, index=index)
         item = await items.get(index)
         spec = item_spec(state.spec, item, ref, place, at=self._clock.now())
-        log = RunLog(self._store, ref, writer="batch", clock=self._clock, observers=self._observers)
+        log = RunLog(
+            self._store,
+            ref,
+            writer="batch",
+            clock=self._clock,
+            observers=self._observers,
+            pre_commit=self._run_pre_commit,
+        )
         run = RunState.initial(spec, spec.created_at)
         try:
             is_new = await log.append(run, Accepted(spec=spec), [accepted_event(spec)], epoch=0)

@@ -28,6 +28,7 @@ from teamrun.live.base import Live
 from teamrun.runs.engine.resender import Resender
 from teamrun.runs.log.keys import BATCHES
 from teamrun.runs.log.log import LogObserver, PreErase
+from teamrun.runs.log.log import PreCommit as RunPreCommit
 from teamrun.runs.log.reader import RunReader
 from teamrun.storage.base import ObjectStore
 
@@ -64,6 +65,7 @@ class Feeder:
         retention: How long batches are kept after their end; None keeps them.
         pre_commit: Called before each entry of a batch's log.
         pre_erase: Called before a batch, and before each of its runs, is deleted.
+        run_pre_commit: Called before each entry of a run's log in this process.
     """
 
     def __init__(
@@ -81,8 +83,10 @@ class Feeder:
         retention: timedelta | None = None,
         pre_commit: PreCommit | None = None,
         pre_erase: PreErase | None = None,
+        run_pre_commit: Sequence[RunPreCommit] = (),
     ) -> None:
         self._pre_commit = pre_commit
+        self._run_pre_commit = run_pre_commit
         self._store = store
         self._live = live
         self._dispatcher = dispatcher
@@ -167,6 +171,7 @@ class Feeder:
             cancel=self._cancel,
             observers=self._observers,
             clock=self._clock,
+            run_pre_commit=self._run_pre_commit,
         )
 
     async def _look(self) -> None:

@@ -142,6 +142,7 @@ def item_spec(
         seed=f"{batch.seed}{place.round:04x}{place.index:08x}",
         created_at=at,
         request_hash="",
+        webhooks_at=batch.webhooks_at,
         batch=ItemRef.model_construct(
             batch_id=batch.batch_id,
             index=place.index,

@@ -132,7 +132,7 @@ async def test_an_item_whose_worker_died_just_after_a_question_is_sent_again() -
     await log.append(state, Claim(owner="dead"), [], epoch=1)
     action = RequiredAction(id="a/input:0", type="input", prompt="?")
     asked = LoggedEvent("run.input_required", "a", action.model_dump())
-    await log.append(state, Step(emitted=1), [asked])
+    await log.append(state, Step(emitted=1), [asked], epoch=1)
     await batches.after_a_lease()
 
     await batches.driver(batch).attend()

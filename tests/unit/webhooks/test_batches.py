@@ -33,6 +33,21 @@ async def test_the_events_of_a_batch_are_sent_to_the_webhook_that_it_names() -> 
     assert await office.markers() == []
 
 
+async def test_the_acceptance_of_an_item_is_sent_to_a_registered_webhook() -> None:
+    office = Office()
+    batches = batches_of(office)
+    batches.run_pre_commit = (office.parts.outbox.pre_commit,)
+    request = WebhookRequest.model_validate({"url": URL, "events": ["run.queued"]})
+    await office.service.create(TENANT, request)
+    batch = await batches.submit(["1", "2"])
+    await batches.finish(batch)
+    await office.drained()
+
+    sent = {event["run_id"] for event in office.planned.tries}
+    assert sent == {item.run_id for item in (await batches.service.items(TENANT, batch.id)).data}
+    assert await office.markers() == []
+
+
 async def test_by_default_only_the_end_of_a_batch_is_sent() -> None:
     office = Office()
     batches = batches_of(office)
