@@ -10,6 +10,7 @@ from tests.simulation.hooks import OWN_URL, Fact, HookOffice, KnownEndpoint, Kno
 from tests.simulation.processes import TENANT
 from tests.simulation.world import EPOCH
 
+from teamrun.batches.keys import BatchRef, batch_folder
 from teamrun.core.refs import RunRef
 from teamrun.runs.log.keys import endpoint_hook_folder, hook_folder
 from teamrun.runs.log.webhook import matches
@@ -80,6 +81,8 @@ def _deliveries(world: Deployment, log_id: str) -> dict[tuple[int, str], _Delive
 def folder_of(log_id: str) -> str:
     """Where the deliveries of a log are recorded."""
     ref = RunRef(TENANT, log_id)
+    if log_id.startswith("bat_"):
+        return f"{batch_folder(BatchRef(*ref))}hook/"
     return endpoint_hook_folder(ref) if log_id.startswith("whe_") else hook_folder(ref)
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
+from tests.simulation.batches import BatchDesk
 from tests.simulation.canaries import Canaries
 from tests.simulation.hooks import HookOffice
 from tests.simulation.ledger import Ledger
@@ -21,7 +22,8 @@ from tests.simulation.world import Died
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.log.keys import HOOKS
+from teamrun.runs.log.entries import read_entry
+from teamrun.runs.log.keys import BATCHES, HOOKS
 from teamrun.storage.memory import MemoryStore
 
 __all__ = ["Deployment"]
@@ -37,6 +39,7 @@ class Deployment:
         *,
         sweeps: bool = True,
         reception: Reception | None = None,
+        batches: bool = False,
     ) -> None:
         self.rng = rng
         self.weather = weather
@@ -49,6 +52,7 @@ class Deployment:
         self.operations = 0
         self.store_down_until = self.live_down_until = 0.0
         self.hooks = self._hooks(reception)
+        self.desk = BatchDesk(self.ledger.fault) if batches else None
         self.processes: dict[str, Process] = {}
         self._sweeps = sweeps
         self._is_closed = False
@@ -227,6 +231,12 @@ class Deployment:
         if self.hooks is not None:
             self.hooks.stored(key, data)
         folder, log, name = key.partition("/log/")
+        if log and "/batches/" in folder:
+            assert self.desk is not None
+            self.desk.logged(folder.rpartition("/")[2], data)
+            return
+        if name == "000000.json" and self.desk is not None:
+            self.desk.created(folder.rpartition("/")[2], read_entry(data))
         if log and self.owners.appended(process, folder.rpartition("/")[2], data) == "end":
             self.ended.add(folder)
             if name == "000000.json":
@@ -265,12 +275,18 @@ class Deployment:
     def is_over(self) -> bool:
         """Whether there is no more work."""
         keys = self._keys()
-        folders = {key.partition("/log/")[0] for key in keys if "/log/" in key}
-        is_open = any(key.startswith(("open/", HOOKS)) for key in keys)
-        is_settled = all(f"{folder}/result.json" in keys for folder in folders - self.void)
+        folders = self._folders()
+        is_open = any(key.startswith(("open/", HOOKS, BATCHES)) for key in keys)
+        items = self.desk.items if self.desk else set[str]()
+        single = [f for f in folders - self.void if f.rpartition("/")[2] not in items]
+        is_settled = all(f"{folder}/result.json" in keys for folder in single)
         return self.visitors == 0 and not is_open and folders <= self.ended and is_settled
 
     def runs(self) -> list[str]:
         """Every run that was accepted, acknowledged or not."""
-        folders = {key.partition("/log/")[0] for key in self._keys() if "/log/" in key}
-        return sorted(folder.rpartition("/")[2] for folder in folders - self.void)
+        return sorted(folder.rpartition("/")[2] for folder in self._folders() - self.void)
+
+    def _folders(self) -> set[str]:
+        """The folders of all runs."""
+        logged = {key.partition("/log/")[0] for key in self._keys() if "/log/" in key}
+        return {folder for folder in logged if "/runs/" in folder}

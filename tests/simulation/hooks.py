@@ -17,6 +17,8 @@ from pydantic_core import from_json, to_json
 from tests.simulation.ports import Host, LivePort, QueuePort, StorePort
 from tests.simulation.receivers import HttpPort, Reception
 
+from teamrun.batches.entries import Accepted as AcceptedBatch
+from teamrun.batches.entries import BatchEntry
 from teamrun.batches.hooks import BatchSource
 from teamrun.core.clock import Clock
 from teamrun.json_types import JsonObject
@@ -164,6 +166,8 @@ class HookOffice:
         folder, log, _ = key.partition("/log/")
         if log and "/runs/" in folder:
             self._logged(folder.rpartition("/")[2], data)
+        elif log and "/batches/" in folder:
+            self._batch_logged(folder.rpartition("/")[2], data)
         elif "/webhooks/" in key and key.endswith(".json"):
             endpoint_id, name = key.split("/")[-2:]
             self._changed(endpoint_id, int(name.removesuffix(".json")), data)
@@ -180,6 +184,15 @@ class HookOffice:
             is_due = place >= first_due and event.type in EVENT_TYPES
             fact = _fact(event, entry.at, is_due=is_due)
             log.facts[entry.seq + place] = fact
+
+    def _batch_logged(self, batch_id: str, data: bytes) -> None:
+        entry, log = BatchEntry.model_validate_json(data), self.logs[batch_id]
+        if isinstance(entry.body, AcceptedBatch):
+            log.webhook, log.as_of = entry.body.spec.webhook, entry.body.spec.webhooks_at
+        log.is_void = log.is_void or (entry.n == 0 and entry.body.kind == "end")
+        for place, event in enumerate(entry.events):
+            data_of = from_json(to_json(event.data))
+            log.facts[entry.seq + place] = Fact(event.type, entry.at, data_of, is_due=True)
 
     def _changed(self, endpoint_id: str, number: int, data: bytes) -> None:
         if endpoint_id == "own":

@@ -31,7 +31,11 @@ def hunt(mutant: Mutant, seeds: Iterable[int]) -> Caught | None:
         mutant.apply(patch)
         for after, seed in enumerate(seeds, start=1):
             violations = run_schedule(
-                seed, sweeps=mutant.sweeps, focus=mutant.focus, hooks=mutant.has_hooks
+                seed,
+                sweeps=mutant.sweeps,
+                focus=mutant.focus,
+                hooks=mutant.has_hooks,
+                batches=mutant.has_batch,
             ).violations
             stale = [each for each in violations if "TypeError" in each or "Attribute" in each]
             assert not stale, f"{mutant.name!r} does not fit the code any more: {stale}"

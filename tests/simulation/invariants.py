@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from tests.simulation.batch_invariants import misdriven
 from tests.simulation.deliveries import misdelivered
 from tests.simulation.deployment import Deployment
 from tests.simulation.ledger import Drive
@@ -16,7 +17,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError, UnreadableEntry
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.log.keys import HOOKS, events_key
+from teamrun.runs.log.keys import BATCHES, HOOKS, events_key
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.prefix import read_prefix
 from teamrun.runs.log.state import fold
@@ -33,6 +34,9 @@ async def violations(world: Deployment) -> list[str]:
     ledger, runs = world.ledger, world.runs()
     found = list(ledger.faults)
     lost = sorted(ledger.accepted - set(runs))
+    if world.desk is not None:
+        kept = {name for name, batch in world.desk.batches.items() if batch.spec is not None}
+        lost += sorted(ledger.batches - kept)
     found += [f"I1 {run_id} was acknowledged and is not there" for run_id in lost]
     for key, ids in ledger.by_key.items():
         if len(ids) != 1:
@@ -40,7 +44,8 @@ async def violations(world: Deployment) -> list[str]:
     for run_id in runs:
         found += [f"{each} ({run_id})" for each in await _of_run(world, RunRef(TENANT, run_id))]
     found += misdelivered(world)
-    left = [key for place in ("open/", HOOKS) for key in await world.store.list(place)]
+    found += await misdriven(world)
+    left = [key for place in ("open/", HOOKS, BATCHES) for key in await world.store.list(place)]
     if left and not found:
         found.append(f"markers are left: {left}")
     return found

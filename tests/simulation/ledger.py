@@ -68,6 +68,8 @@ class Ledger:
 
     faults: list[str] = field(default_factory=list[str])
     accepted: set[str] = field(default_factory=set[str])
+    batches: set[str] = field(default_factory=set[str])
+    """Batches that were acknowledged."""
     by_key: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     cancelled: set[str] = field(default_factory=set[str])
     answers: list[Said] = field(default_factory=list[Said])

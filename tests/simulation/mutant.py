@@ -24,6 +24,8 @@ class Mutant:
     """Weather in which it matters, if that is rare."""
     has_hooks: bool = False
     """All schedules have webhooks; otherwise none has."""
+    has_batch: bool = False
+    """All schedules have a batch; otherwise none has."""
     seed: int = 0
     """Of a schedule that notices it; `python -m tests.simulation hunt` finds another one."""
 

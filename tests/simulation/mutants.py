@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from tests.simulation.batch_mutants import BATCH_MUTANTS
 from tests.simulation.hook_mutants import HOOK_MUTANTS
 from tests.simulation.mutant import Mutant, Patch, background
 from tests.simulation.ports import StorePort
@@ -456,4 +457,5 @@ MUTANTS = (
         seed=242305820278153,
     ),
     *HOOK_MUTANTS,
+    *BATCH_MUTANTS,
 )

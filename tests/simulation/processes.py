@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from tests.simulation.batches import BatchParts
 from tests.simulation.hooks import webhook_service
 from tests.simulation.job import Job, grow
 from tests.simulation.ledger import Drive
@@ -14,6 +15,7 @@ from tests.simulation.team_file import registry
 from tests.simulation.weather import LEASE, Weather
 from tests.simulation.world import Died, VirtualClock
 
+from teamrun.batches.service import BatchService
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.errors import StorageError
@@ -152,18 +154,27 @@ class Api(Process):
         super().__init__(world, name)
         store, live = StorePort(self), LivePort(self)
         parts = world.hooks and world.hooks.parts(self, delivers=False)
+        batches = BatchParts(self, parts) if world.desk else None
+        duties = (*_DUTIES, batches.duty) if batches else _DUTIES
         self.service = RunService(
             store=store,
             live=live,
             dispatcher=QueuePort(self),
             registry=registry(),
             clock=self.clock,
-            duties=_DUTIES,
+            duties=duties,
             observers=parts and Observers(live, pre_commit=(parts.outbox.pre_commit,)),
             destinations=Destinations(),
             webhooks_at=parts and parts.endpoints.changed_at,
         )
         self._hooks = parts and webhook_service(parts, store=store, clock=self.clock)
+        self._batches = batches and batches.service(self.service)
+
+    @property
+    def batches(self) -> BatchService:
+        """The batches, in a world that has them."""
+        assert self._batches is not None
+        return self._batches
 
     @property
     def hooks(self) -> WebhookService:
@@ -184,7 +195,10 @@ class Worker(Process):
         lease = timedelta(seconds=LEASE)
         self._parts = parts = world.hooks and world.hooks.parts(self, delivers=True)
         pre_commit = (parts.outbox.pre_commit,) if parts else ()
-        observers = Observers(live, self._appended, pre_commit=pre_commit)
+        batches = BatchParts(self, parts) if world.desk else None
+        duties = (*_DUTIES, batches.duty) if batches else _DUTIES
+        further = (batches.ends.appended,) if batches else ()
+        observers = Observers(live, *further, self._appended, pre_commit=pre_commit)
         self.engine = Engine(
             store=store,
             live=live,
@@ -193,7 +207,7 @@ class Worker(Process):
             lease=lease,
             clock=self.clock,
             program=self._program,
-            duties=_DUTIES,
+            duties=duties,
             observers=observers,
         )
         self._reaper = Reaper(
@@ -208,6 +222,8 @@ class Worker(Process):
         self._stop = asyncio.Event()
         if sweeps:
             world.spawn(self._reaper.run(self._stop))
+        if batches is not None:
+            world.spawn(batches.feeder(observers, duties).run(self._stop))
         if parts is not None:
             parts.start()
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from unittest.mock import patch
 
+from tests.simulation.batch_clients import BatchClients
 from tests.simulation.clients import Clients
 from tests.simulation.deployment import Deployment
 from tests.simulation.invariants import violations
@@ -24,6 +25,7 @@ from tests.simulation.subscribers import Subscribers
 from tests.simulation.weather import ORPHAN, Weather, apart, draw
 from tests.simulation.world import Livelock, VirtualClock, VirtualLoop, run_virtually
 
+from teamrun.batches import acceptance, feeder
 from teamrun.messages import origin
 from teamrun.runs.engine import calls, execution, reaper
 from teamrun.runs.log import keys, snapshot
@@ -40,6 +42,10 @@ _SHORT = 3
 """The number of entries in them up to which a log has none; runs here have some twenty."""
 _HOOKS = 0.25
 """The part of schedules with webhooks."""
+_BATCHES = 0.1
+"""The part of schedules with a batch."""
+_BLOCK = 2
+"""Items of a batch whose results are stored together."""
 _LOGGED = 0.2
 """The part of those whose log lines are read, which takes much of the time."""
 _QUICKER = 1_000
@@ -48,7 +54,7 @@ _CALM = 400.0
 _LONG_CALM = 7_300.0
 """For what only the markers of the next hour bring back."""
 _STEPS, _LONG_STEPS = 25_000, 500_000
-_HOOK_CALM, _HOOK_STEPS = 1_000.0, 60_000
+_FURTHER_CALM, _FURTHER_STEPS = 1_000.0, 100_000
 """Bounds of the first part and of the long calm. With correct code the first part takes 1,200 to
 5,000 steps; idle workers take 11 to 25 a second."""
 
@@ -71,6 +77,7 @@ def run_schedule(
     sweeps: bool = True,
     focus: Callable[[Weather], Weather] = lambda weather: weather,
     hooks: float = _HOOKS,
+    batches: float = _BATCHES,
 ) -> Outcome:
     """Run the schedule of a seed: the same one each time.
 
@@ -79,7 +86,9 @@ def run_schedule(
         sweeps: Workers have a reaper.
         focus: Makes the weather that the seed draws worse in some way.
         hooks: The probability of webhooks.
+        batches: The probability of a batch.
     """
+    has_batch = random.Random(seed + 6).random() < batches
     dice = random.Random(seed + 4)
     reception = draw_reception(dice) if dice.random() < hooks else None
     rng = random.Random(seed)
@@ -92,7 +101,7 @@ def run_schedule(
         _quick_tries(_QUICKER if is_quick else 1),
     ):
         try:
-            return run_virtually(_run(seed, rng, sweeps, focus, reception))
+            return run_virtually(_run(seed, rng, sweeps, focus, reception, has_batch))
         except Livelock as error:
             return Outcome(seed, violations=[str(error)])
 
@@ -136,6 +145,8 @@ def _chance_from(rng: random.Random) -> Generator[None]:
         patch.object(calls, "monotonic", lambda: asyncio.get_running_loop().time()),
         patch.object(keys, "_IDLE", timedelta()),
         patch.object(reaper, "_ORPHAN", timedelta(seconds=ORPHAN)),
+        patch.object(feeder, "_ORPHAN", timedelta(seconds=ORPHAN)),
+        patch.object(acceptance, "_BLOCK", _BLOCK),
     ):
         yield
 
@@ -166,21 +177,24 @@ async def _run(
     sweeps: bool,
     focus: Callable[[Weather], Weather],
     reception: Reception | None,
+    has_batch: bool,
 ) -> Outcome:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     loop.set_exception_handler(lambda loop, context: None)
-    loop.allow(_HOOK_STEPS if reception else _STEPS)
+    loop.allow(_FURTHER_STEPS if reception or has_batch else _STEPS)
     weather = draw(rng)
     if random.Random(seed + 2).random() < _APART:
         weather = apart(weather)
     weather = focus(weather)
-    world = Deployment(rng, weather, sweeps=sweeps, reception=reception)
+    world = Deployment(rng, weather, sweeps=sweeps, reception=reception, batches=has_batch)
     line = Line(world)
     clients = Clients(world, line)
     if reception is not None:
         Subscribers(world, line).come()
-    world.submitted = rng.choice((1, 2, 2, 3))
+    if has_batch:
+        BatchClients(world, line).come()
+    world.submitted = rng.choice((0, 1)) if has_batch else rng.choice((1, 2, 2, 3))
     for _ in range(world.submitted):
         world.visit(clients.submit())
     _set_faults(world, weather)
@@ -195,6 +209,7 @@ async def _run(
         outcome.violations = [*world.ledger.faults, repr(error)]
     outcome.runs = len(world.runs())
     world.stats["operations"] = world.operations
+    world.stats["with a batch"] += has_batch
     world.stats["with webhooks"] += reception is not None
     world.stats["without shared live state"] += not weather.is_live_shared
     world.stats["void"] = len(world.void)
@@ -207,7 +222,7 @@ async def _live(world: Deployment, clients: Clients) -> None:
     """Faults, and then a calm in which everything ends."""
     await _until_all_is_over(world, _TURBULENCE)
     world.calm()
-    await _until_all_is_over(world, _HOOK_CALM if world.hooks else _CALM, clients)
+    await _until_all_is_over(world, _FURTHER_CALM if world.hooks or world.desk else _CALM, clients)
     if not world.is_over():
         world.stats["slow"] += 1
         loop = asyncio.get_running_loop()

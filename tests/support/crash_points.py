@@ -33,6 +33,7 @@ __all__ = [
     "WatchedLive",
     "WatchedStore",
     "arm",
+    "kind_of",
     "passing",
 ]
 
@@ -93,20 +94,20 @@ class WatchedStore:
     async def put_new(self, key: str, data: bytes) -> bool:
         if key == "store-id":  # it belongs to the start of a process, and to no run
             return await self._store.put_new(key, data)
-        name = _kind(key, data)
+        name = kind_of(key, data)
         self._points.passing(f"before {name}")
         is_new = await self._store.put_new(key, data)
         self._points.passing(f"after {name}")
         return is_new
 
     async def put(self, key: str, data: bytes) -> None:
-        name = _kind(key, data)
+        name = kind_of(key, data)
         self._points.passing(f"before {name}")
         await self._store.put(key, data)
         self._points.passing(f"after {name}")
 
     async def delete(self, key: str) -> None:
-        name = f"removal of {_kind(key)}"
+        name = f"removal of {kind_of(key)}"
         self._points.passing(f"before {name}")
         await self._store.delete(key)
         self._points.passing(f"after {name}")
@@ -240,7 +241,8 @@ _OF_BATCHES = {"items": "batch items", "done": "item result", "results": "block 
 """Objects of batches, by their folder."""
 
 
-def _kind(key: str, data: bytes | None = None) -> str:
+def kind_of(key: str, data: bytes | None = None) -> str:
+    """The kind of an object, as points name it."""
     for folder, name in _FOLDERS.items():
         if key.startswith(folder):
             return name
