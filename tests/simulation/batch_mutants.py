@@ -17,6 +17,7 @@ from teamrun.batches.progress import Progress
 from teamrun.batches.state import BatchState
 from teamrun.core.ids import new_id
 from teamrun.core.refs import RunRef
+from teamrun.errors import UnreadableEntry
 from teamrun.runs.engine.resender import Resender
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
@@ -50,7 +51,7 @@ def _leave_out_what_another_began(patch: Patch) -> None:
 
     async def existing(
         self: Resender, refs: Sequence[RunRef], now: datetime
-    ) -> list[tuple[RunRef, RunState | None]]:
+    ) -> list[tuple[RunRef, RunState | UnreadableEntry | None]]:
         return [found for found in await unattended(self, refs, now) if found[1] is not None]
 
     patch.setattr(BatchDriver, "_create", create_own)

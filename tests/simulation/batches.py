@@ -28,7 +28,6 @@ from teamrun.runs.log.archive import Duty
 from teamrun.runs.log.entries import Accepted as AcceptedRun
 from teamrun.runs.log.entries import Entry
 from teamrun.runs.log.observers import Observers
-from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import ItemRef
 from teamrun.runs.service.service import RunService
 from teamrun.runs.service.signals import Signals
@@ -164,7 +163,7 @@ class BatchParts:
         process, queue = self._process, QueuePort(self._process)
         signals = Signals(
             store=self._store,
-            reader=RunReader(store=self._store, live=self._live, clock=process.clock),
+            live=self._live,
             dispatcher=queue,
             clock=process.clock,
             duties=duties,
@@ -173,7 +172,7 @@ class BatchParts:
 
         async def cancel(ref: RunRef, reason: str | None) -> None:
             with contextlib.suppress(RunEnded):
-                await signals.cancel(ref, reason)
+                await signals.cancel(ref.tenant, ref.run_id, reason=reason)
 
         return Feeder(
             store=self._store,

@@ -14,7 +14,6 @@ from teamrun.batches.keys import BatchRef
 from teamrun.batches.log import BatchLog
 from teamrun.batches.progress import Progress, read_progress
 from teamrun.batches.resources import Batch
-from teamrun.core.refs import RunRef
 from teamrun.runs.service.requests import Answer
 
 PERSON = {"type": "user_proxy_agent", "name": "person"}
@@ -130,7 +129,7 @@ async def test_the_feeder_is_notified_of_an_answer() -> None:
     given = Answer(action_id=run.required_actions[0].id, decision="answer", content="yes")
 
     async with batches.cluster.live.subscribe(batch_topic(BatchRef(TENANT, batch.id))) as messages:
-        await batches.signals.answer(RunRef(TENANT, run.id), given, None)
+        await batches.signals.answer(TENANT, run.id, given)
         async with asyncio.timeout(10):
             found = await anext(aiter(messages))
 
