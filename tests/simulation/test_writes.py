@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.integration.faults.test_batch_crash_points import API, WORKER
 from tests.integration.faults.test_crash_points import CASES
+from tests.integration.faults.test_delivery_crash_points import CASES as DELIVERIES
 from tests.simulation.ports import StorePort
 from tests.simulation.schedule import run_schedule
 from tests.support.crash_points import kind_of
@@ -13,10 +14,6 @@ from tests.support.crash_points import kind_of
 _ROOT = Path(__file__).parents[2]
 
 _RUNS, _SNAPSHOTS = "tests/unit/runs/test_engine.py", "tests/unit/runs/test_snapshots.py"
-_ENDPOINTS, _DELIVERIES = (
-    "tests/unit/webhooks/test_endpoints.py",
-    "tests/unit/webhooks/test_crashes.py",
-)
 _BATCHES, _REPEATED = (
     "tests/unit/batches/test_crashes.py",
     "tests/unit/batches/test_repeated_requests.py",
@@ -26,16 +23,7 @@ ELSEWHERE = {
     "blob": _RUNS,
     "snapshot.json": _SNAPSHOTS,
     "removal of list marker": "tests/unit/runs/test_lost_markers.py",
-    "delivery marker": _DELIVERIES,
-    "removal of delivery marker": _DELIVERIES,
-    "delivery settled": _DELIVERIES,
-    "delivery try": _DELIVERIES,
-    "list marker of a delivery": _DELIVERIES,
-    "removal of list marker of a delivery": _ENDPOINTS,
-    "delivery begun": _ENDPOINTS,
-    "webhook": _ENDPOINTS,
-    "removal of webhook": _ENDPOINTS,
-    "tenant with webhooks": _ENDPOINTS,
+    "removal of version of a webhook": "tests/unit/webhooks/test_endpoints.py",
     "batch entry:signal": _BATCHES,
     "batch entry:stop": "tests/unit/batches/test_stops.py",
     "state.json": _BATCHES,
@@ -74,6 +62,7 @@ def test_every_kind_of_write_is_a_crash_point(monkeypatch: pytest.MonkeyPatch) -
     for seed in range(24):
         run_schedule(seed, hooks=1, batches=seed % 2)
 
-    killed = {case.point.partition(" ")[2] for case in CASES if case.point} | {*WORKER, *API}
+    points = [case.point for case in (*CASES, *DELIVERIES) if case.point]
+    killed = {point.partition(" ")[2] for point in points} | {*WORKER, *API}
     assert _plain(written) - _plain(killed) <= ELSEWHERE.keys()
     assert all((_ROOT / path).is_file() for path in ELSEWHERE.values())
