@@ -37,13 +37,13 @@ class _Told:
     """The items of each round, by their position in the input."""
 
     def newest(self, index: int) -> tuple[RunState | None, str]:
-        """The newest run of an item, and its status for clients."""
+        """The newest run of an item, and its status for clients, which an unstarted retry keeps."""
         found, status = None, "cancelled"
         for number, indices in enumerate(self.indices, 1):
             if index in indices:
                 run = self.runs.get((number, indices.index(index)))
-                status = "cancelled" if run is None or run.end is None else run.end.status
-                found = run or found
+                if run is not None and run.end is not None:
+                    found, status = run, run.end.status
         return found, status
 
 
