@@ -5,28 +5,24 @@ from pathlib import Path
 
 import pytest
 from tests.integration.faults.test_batch_crash_points import API, WORKER
-from tests.integration.faults.test_crash_points import CASES
-from tests.integration.faults.test_delivery_crash_points import CASES as DELIVERIES
+from tests.integration.faults.test_crash_points import CASES as OF_RUNS
+from tests.integration.faults.test_delivery_crash_points import CASES as OF_DELIVERIES
 from tests.simulation.ports import StorePort
 from tests.simulation.schedule import run_schedule
 from tests.support.crash_points import kind_of
 
 _ROOT = Path(__file__).parents[2]
 
-_RUNS, _SNAPSHOTS = "tests/unit/runs/test_engine.py", "tests/unit/runs/test_snapshots.py"
-_BATCHES, _REPEATED = (
-    "tests/unit/batches/test_crashes.py",
-    "tests/unit/batches/test_repeated_requests.py",
-)
+_REPEATED = "tests/unit/batches/test_repeated_requests.py"
 
 ELSEWHERE = {
-    "blob": _RUNS,
-    "snapshot.json": _SNAPSHOTS,
+    "blob": "tests/unit/runs/test_engine.py",
+    "snapshot.json": "tests/unit/runs/test_snapshots.py",
     "removal of list marker": "tests/unit/runs/test_lost_markers.py",
     "removal of version of a webhook": "tests/unit/webhooks/test_endpoints.py",
-    "batch entry:signal": _BATCHES,
+    "batch entry:signal": "tests/unit/batches/test_crashes.py",
     "batch entry:stop": "tests/unit/batches/test_stops.py",
-    "state.json": _BATCHES,
+    "state.json": "tests/unit/batches/test_crashes.py",
     "todo.json": "tests/unit/batches/test_races.py",
     "removal of batch items": _REPEATED,
     "removal of invalid.jsonl": _REPEATED,
@@ -62,7 +58,7 @@ def test_every_kind_of_write_is_a_crash_point(monkeypatch: pytest.MonkeyPatch) -
     for seed in range(24):
         run_schedule(seed, hooks=1, batches=seed % 2)
 
-    points = [case.point for case in (*CASES, *DELIVERIES) if case.point]
+    points = [case.point for case in (*OF_RUNS, *OF_DELIVERIES) if case.point]
     killed = {point.partition(" ")[2] for point in points} | {*WORKER, *API}
     assert _plain(written) - _plain(killed) <= ELSEWHERE.keys()
     assert all((_ROOT / path).is_file() for path in ELSEWHERE.values())
