@@ -18,6 +18,7 @@ from teamrun.errors import (
     BatchNotFound,
     DefinitionError,
     IdempotencyConflict,
+    InvalidItems,
     RunInBatch,
 )
 from teamrun.runs.service.requests import ForkRequest, RetryRequest
@@ -396,3 +397,38 @@ async def test_a_batch_that_is_looked_at_late_is_not_stopped_after_its_last_item
     ended = await batches.finish(batch)
 
     assert (ended.status, ended.stop_code, ended.counts.completed) == ("completed", None, 3)
+
+
+async def test_inline_items_have_any_text_and_a_megabyte() -> None:
+    batches = Batches()
+    names = ["ключ", "日本 🚀", "a\nb", "../x", 'q"uote, comma', " ", "n" * 256]
+    texts = ["é" * 524_288, "\x00", "", "\ufeff{x}", "a\r\nb", "\u2028", "x"]
+    items = [{"custom_id": n, "input": t} for n, t in zip(names, texts, strict=True)]
+
+    batch = await batches.submit(items)
+    ended = await batches.finish(batch)
+
+    assert ended.counts.completed == len(items)
+    page = await batches.service.items(TENANT, batch.id)
+    assert [(item.custom_id, item.input) for item in page.data] == [*zip(names, texts, strict=True)]
+    assert [result["custom_id"] for result in await batches.results(batch)] == names
+    for index, name in enumerate(names):
+        [item] = (await batches.service.items(TENANT, batch.id, custom_id=name)).data
+        assert item.index == index
+
+
+@pytest.mark.parametrize("on_invalid", ["reject", "skip"])
+async def test_inline_items_of_one_name_are_refused_or_left_out(on_invalid: str) -> None:
+    batches = Batches()
+    items = [{"custom_id": name, "input": "go"} for name in ("a", "b", "a")]
+
+    if on_invalid == "reject":
+        with pytest.raises(InvalidItems) as caught:
+            await batches.submit(items)
+        found = caught.value.problems
+    else:
+        batch = await batches.submit(items, on_invalid=on_invalid)
+        found = await batches.errors(batch)
+        assert (batch.counts.total, batch.skipped) == (2, 1)
+
+    assert [(each["line"], each["code"]) for each in found] == [(3, "duplicate_custom_id")]
