@@ -1,5 +1,6 @@
 """The results of a batch as a stream of lines, in the order of the input, with flat memory."""
 
+import asyncio
 import contextlib
 import csv
 import io
@@ -148,13 +149,13 @@ class Results:
                     yield head.line
 
     async def _uncompleted(self) -> AsyncGenerator[bytes, None]:
-        state = self._progress.state
+        state, has_dropped = self._progress.state, self._progress.counts.cancelled > 0
         async with contextlib.aclosing(self._heads()) as heads:
             async for head in heads:
                 if head.line is not None:
                     if from_json(head.line)["status"] != "completed":
                         yield head.line
-                elif await self._items.place(state, head.index) is None:
+                elif has_dropped and await self._items.place(state, head.index) is None:
                     yield await self._never_started(head.index)
 
     async def _never_started(self, index: int) -> bytes:
@@ -181,6 +182,8 @@ class Results:
             ]
             heads = [await anext(source, None) for source in sources]
             for index in range(self._progress.state.spec.total):
+                if index % _TOGETHER == 0:
+                    await asyncio.sleep(0)  # other requests come in between
                 found = [head for head in heads if head is not None and head.index == index]
                 yield found[0] if found else _Head(index, None)
                 for number, head in enumerate(heads):
