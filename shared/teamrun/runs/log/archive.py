@@ -85,11 +85,12 @@ async def _stored_events(log: RunLog, state: RunState) -> list[WrittenEvents]:
     for n, data in enumerate(await log.stored(state.entries)):
         try:
             written = read_events(data)
-        except (ValueError, KeyError, TypeError) as error:
+            found = written.seq
+        except ValueError as error:
             raise log.unreadable(n) from error
-        if written.seq != seq:
+        if found != seq:
             raise log.unreadable(n)
-        if n == 0 and written.kind == "end":
+        if n == 0 and written.envelope["kind"] == "end":
             return []
         entries.append(written)
         seq += len(written.events)
@@ -124,7 +125,7 @@ async def write_events(store: ObjectStore, log: RunLog, state: RunState) -> None
     name = run_id.encode()
     lines: list[bytes] = []
     for written in await _stored_events(log, state):
-        place = f'"time":"{written.at}","run_id":"{run_id}",'.encode()
+        place = f'"time":"{written.envelope["at"]}","run_id":"{run_id}",'.encode()
         for seq, event in enumerate(written.events, written.seq):
             lines.append(b'{"id":"%s-%d","seq":%d,%s%s\n' % (name, seq, seq, place, event[1:]))
     if lines:

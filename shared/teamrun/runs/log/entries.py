@@ -353,13 +353,20 @@ def read_entry(data: bytes) -> Entry:
 class WrittenEvents(NamedTuple):
     """The events of a stored entry, in their stored form."""
 
-    kind: str
-    """The kind of the entry."""
-    seq: int
-    """The number of the first event."""
-    at: str
+    head: bytes
+    """The JSON object of the entry up to its events, without the brace at its end."""
     events: list[bytes]
     """Each is a JSON object: `{"type":...,"agent":...,"data":...}`."""
+
+    @property
+    def envelope(self) -> JsonObject:
+        """The fields of the entry before its events."""
+        return from_json(self.head + b"}")
+
+    @property
+    def seq(self) -> int:
+        """The number of the first event; it is the last field of the envelope."""
+        return int(self.head.rpartition(b":")[2])
 
 
 def read_events(data: bytes) -> WrittenEvents:
@@ -367,8 +374,7 @@ def read_events(data: bytes) -> WrittenEvents:
     if _EVENTS not in data:  # formatted by another program
         data = read_entry(data).to_json()
     head, _, rest = data.partition(_EVENTS)
-    envelope = from_json(head + b"}")
     # JSON escapes newlines in text, so these are the only ones.
     lines = rest[: rest.index(_BODY)]
     events = lines.split(b",\n") if lines else []
-    return WrittenEvents(envelope["kind"], envelope["seq"], envelope["at"], events)
+    return WrittenEvents(head, events)
