@@ -163,9 +163,10 @@ class JournaledModel(ModelWrapper):
             detail: JsonObject = {"finish_reason": result.finish_reason, "cached": result.cached}
             if scripted:
                 detail["scripted"] = True
-            outcome = Outcome(result, None, result.usage, self._cost(result), result.model)
-            outcome.scripted, outcome.detail, outcome.is_recordable = scripted, detail, True
-            return outcome
+            cost_usd = self._cost(result)
+            return Outcome(
+                result, None, result.usage, cost_usd, result.model, scripted, detail, True
+            )
 
         return perform
 

@@ -24,15 +24,15 @@ class Outcome:
     usage: RequestUsage | None = None
     cost_usd: Decimal | None = None
     model: str | None = None
-    artifacts: tuple[ArtifactRecord, ...] = ()
-    """Without versions; those are assigned when the entry is formed."""
-    state: JsonObject | None = None
     scripted: bool = False
     """A script answered in place of a model."""
     detail: JsonObject = field(default_factory=JsonObject)
     """Additional data for the event of the call."""
     is_recordable: bool = False
     """All of it has been made recordable already."""
+    artifacts: tuple[ArtifactRecord, ...] = ()
+    """Without versions; those are assigned when the entry is formed."""
+    state: JsonObject | None = None
 
 
 class CallContext(Protocol):
