@@ -349,7 +349,7 @@ class Job:
         self._see(part.path, "told", record.value, record.error and record.error.code)
 
     def _hear(self) -> None:
-        signals = self.journal.inbox.take()
+        signals = self.journal.read_messages()
         for signal in signals:
             self.drive.messages.append(signal.content or "")
             self._see("t", "heard", signal.content)

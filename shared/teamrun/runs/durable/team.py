@@ -111,7 +111,7 @@ def _path_in(definition: ParticipantDefinition, agent: str) -> str | None:
 
 def _unread(journal: Journal) -> list[BaseChatMessage]:
     """The messages that people have sent to the team since this was last called."""
-    signals = journal.inbox.take()
+    signals = journal.read_messages()
     return [TextMessage(content=each.content or "", source=each.source) for each in signals]
 
 

@@ -258,5 +258,5 @@ class Decision:
         return min(found, default=None)
 
     def _with_unread(self, end: End) -> End:
-        unread = self._journal.inbox.unread()
+        unread = [signal.content or "" for signal in self._journal.unread]
         return end.model_copy(update={"unread": unread})

@@ -62,7 +62,7 @@ def freeze(journal: Journal, team: JsonMapping) -> None:
         made_inside=journal.inner.made_by_path,
         tool_states=journal.tools.states,
         journaled=sorted(journal.tools.journaled),
-        unread=journal.inbox.waiting,
+        unread=journal.unread,
         turn=journal.transcript.turn,
         latest=latest and latest.dump(),
     )
@@ -93,7 +93,7 @@ def thawed(snapshot: Snapshot, entries: list[Entry], log: RunLog) -> WarmRun:
     journal.inner = InnerCalls(code.made_inside)
     journal.tools.states = code.tool_states
     journal.tools.journaled = set(code.journaled)
-    journal.inbox.waiting = code.unread
+    journal.unread = code.unread
     journal.transcript.turn = code.turn
     if code.latest is not None:
         journal.transcript.latest = cast("BaseChatMessage", MessageFactory().create(code.latest))

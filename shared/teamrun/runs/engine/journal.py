@@ -18,7 +18,6 @@ from typing import Any
 
 from teamrun.json_types import JsonObject
 from teamrun.runs.engine.failures import Failures
-from teamrun.runs.engine.inbox import Inbox
 from teamrun.runs.engine.inner_calls import InnerCalls
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.origin import RunOrigin
@@ -56,7 +55,8 @@ class Journal:
         """Events emitted by run code that are not yet in the log."""
         self.tools = ToolMemory()
         self.inner = InnerCalls()
-        self.inbox = Inbox()
+        self.unread: list[Signal] = []
+        """Messages from outside that the team has not read yet."""
         self.transcript = Transcript()
         self.questions = Questions()
         self.failures = Failures()
@@ -238,7 +238,7 @@ class Journal:
             The outcome to deliver, if the signal answers a question that is still open.
         """
         if signal.signal == "message":
-            self.inbox.add(signal)
+            self.unread.append(signal)
         if signal.signal != "input" or signal.action_id is None:
             return None
         self.questions.answered.add(signal.action_id)
@@ -247,6 +247,11 @@ class Journal:
             return None
         value = {"decision": signal.decision, "content": signal.content, "data": signal.data}
         return CallRecord(call_id=asked.call_id, kind="input", name=asked.name, value=value)
+
+    def read_messages(self) -> list[Signal]:
+        """The messages from outside, which are read now."""
+        read, self.unread = self.unread, []
+        return read
 
     def close(self) -> None:
         """Cancel the tasks of run code; calls that they still request are refused."""
