@@ -215,14 +215,7 @@ class Execution:
     async def _replay_and_live(self) -> Finish:
         journal = await self._prepared()
         try:
-            for count, entry in enumerate(self._record(), start=1):
-                await self._deliver(journal, entry)
-                if count % _REPLAYED_AT_ONCE == 0:
-                    await asyncio.sleep(0)
-                if self._root is None and isinstance(entry.body, Claim):
-                    self._root = self._begin(journal)
-                    await self._drain(journal)
-            self._entries, self._prefix = [], ()
+            await self._replay(journal)
             assert self._root is not None, "an execution has claimed its run"
             if journal.left_to_skip:
                 raise Diverged(
@@ -240,6 +233,17 @@ class Execution:
             if self._calls_nothing:
                 return await self._write_end(failure(error))
             return await self._write_last(partial(diverged, self.state, error))
+
+    async def _replay(self, journal: Journal) -> None:
+        """Deliver what is on record, and keep none of it."""
+        for count, entry in enumerate(self._record(), start=1):
+            await self._deliver(journal, entry)
+            if count % _REPLAYED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if self._root is None and isinstance(entry.body, Claim):
+                self._root = self._begin(journal)
+                await self._drain(journal)
+        self._entries, self._prefix = [], ()
 
     async def _prepared(self) -> Journal:
         """The journal; that of a run which is warm or from a snapshot receives the entries since.
@@ -346,6 +350,7 @@ class Execution:
             gate.announced_calls += draft.intents
             if not is_delivered:
                 await self._deliver(journal, entry)
+            entry = None  # its data need no memory while the next calls are made
         return Finish.ENDED  # by another writer: the API may end a cancelled run without a claim
 
     async def _write_end(self, end: End) -> Finish:
