@@ -59,4 +59,5 @@ def _cell(figures: Figures, column: Column, other: Figures | None) -> str:
 
 def _share(figure: Figure, other: Figure) -> str:
     share = figure.median / other.median
-    return f"1/{1 / share:.1f}" if share < 0.4 else f"{share:.2f} x"
+    # Memory of a single run can be too little to be seen.
+    return f"1/{1 / share:.1f}" if 0 < share < 0.4 else f"{share:.2f} x"

@@ -69,3 +69,12 @@ def test_figures_are_compared_with_the_peer(capsys: pytest.CaptureFixture[str]) 
         "  ours  30.0 (28.0 to 35.0) = 1/20.0",
         "  peer  600.0 (590.0 to 700.0)",
     ]
+
+
+def test_a_figure_of_zero_is_compared_with_the_peer(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = {
+        "ours": {"kb": Figure(0.0, 0.0, 0.0, 3)},
+        "peer": {"kb": Figure(72.0, 72.0, 72.0, 3)},
+    }
+    print_table(figures, [Column(key="kb", title="KB", compare=True)], peer="peer")
+    assert capsys.readouterr().out.splitlines()[1] == "  ours  0.0 = 0.00 x"
