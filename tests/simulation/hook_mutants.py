@@ -14,11 +14,12 @@ from teamrun.json_types import JsonObject
 from teamrun.webhooks import request, sender
 from teamrun.webhooks.deliverer import Deliverer
 from teamrun.webhooks.delivering import Delivering
-from teamrun.webhooks.endpoints import Endpoints, Known
+from teamrun.webhooks.endpoints import Endpoints
 from teamrun.webhooks.jobs import Hold, Job
 from teamrun.webhooks.outbox import Outbox
 from teamrun.webhooks.records import Record
 from teamrun.webhooks.sources import Logged
+from teamrun.webhooks.stored_endpoints import Known
 from teamrun.webhooks.target import Target
 from teamrun.webhooks.targets import Targets
 

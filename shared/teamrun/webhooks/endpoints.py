@@ -3,6 +3,7 @@
     webhooks/{tenant}                             marker: the tenant has had endpoints
     t/{tenant}/webhooks/{id}/{version}.json       the versions
     t/{tenant}/webhooks/{id}/failing              since when every request has failed
+    t/{tenant}/webhooks/{id}/answered/{ms}        when it last accepted a test
 
 A process lists the tenants with endpoints every ten seconds at most, and reads the endpoints of
 those alone. A run of another tenant costs no request.
@@ -10,19 +11,15 @@ those alone. A run of another tenant costs no request.
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.errors import (
     EndpointNotFound,
-    NotFound,
     PreconditionFailed,
-    StorageError,
     TooManyEndpoints,
 )
 from teamrun.json_types import JsonObject
@@ -32,16 +29,21 @@ from teamrun.runs.log.keys import (
     failing_key,
     hook_marker,
     webhook_folder,
-    webhooks_folder,
     with_webhooks,
 )
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.endpoint import Endpoint
 from teamrun.webhooks.resources import DisabledBecause
-from teamrun.webhooks.target import OWN, Target
-from teamrun.webhooks.versions import newest, newest_keys, version_key, write_version
+from teamrun.webhooks.stored_endpoints import (
+    Failing,
+    Known,
+    Stored,
+    read_endpoint,
+    read_endpoints,
+)
+from teamrun.webhooks.versions import newest, version_key, write_version
 
-__all__ = ["MOST_ENDPOINTS", "Endpoints", "Known", "Stored"]
+__all__ = ["MOST_ENDPOINTS", "Endpoints"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,40 +52,6 @@ MOST_ENDPOINTS = 50
 
 _FRESH = timedelta(seconds=10)
 """How long what was read is used again; after this time a process knows of changes by others."""
-
-
-class Failing(BaseModel):
-    """An endpoint that has not accepted a request for some time."""
-
-    model_config = ConfigDict(frozen=True)
-
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The newest version of an endpoint."""
-
-    version: int
-    endpoint: Endpoint
-    failing_since: datetime | None = None
-    answered_at: datetime | None = None
-    """When it last accepted a test, to the millisecond."""
-
-    def target(self, tenant: str, now: datetime) -> Target:
-        """The receiver."""
-        return replace(self.endpoint.target(tenant, now), answered_at=self.answered_at)
-
-
-@dataclass(slots=True)
-class Known:
-    """What a process knows about the endpoints of a tenant."""
-
-    read_at: datetime
-    changed_at: datetime | None = None
-    """The newest change of any endpoint, deleted ones included."""
-    endpoints: list[Stored] = field(default_factory=list[Stored])
-    """All that are not deleted."""
 
 
 class Endpoints:
@@ -155,38 +123,9 @@ class Endpoints:
         Raises:
             Unavailable: Storage does not respond.
         """
-        now, folder = self._clock.now(), webhooks_folder(tenant)
-        keys: list[str] = []
-        while page := await self._store.list(folder, after=keys[-1] if keys else ""):
-            keys += page
-            if len(page) < 1_000:
-                break
-        numbers = {
-            each: number
-            for each, number in newest_keys(keys).items()
-            if each != webhook_folder(tenant, OWN)
-        }
-        failing = [key for key in keys if key.endswith("/failing")]
-        wanted = [version_key(each, number) for each, number in numbers.items()]
-        data = await self._store.get_many([*wanted, *failing]) if wanted else []
-        since = _failing(failing, data[len(wanted) :])
-        stored = [
-            one
-            for (each, number), found in zip(numbers.items(), data[: len(wanted)], strict=True)
-            if (one := _stored(each, number, found, since.get(f"{each}failing"))) is not None
-        ]
-        answered = _answered(keys)
-        stored = [
-            replace(one, answered_at=answered.get(answered_folder(tenant, one.endpoint.id)))
-            for one in stored
-        ]
-        known = Known(
-            now,
-            max((one.endpoint.updated_at for one in stored), default=None),
-            [one for one in stored if not one.endpoint.is_deleted],
-        )
+        known = await read_endpoints(self._store, tenant, now=self._clock.now())
         before = self._known.get(tenant)
-        if before is None or before.read_at <= now:  # another call may have been faster
+        if before is None or before.read_at <= known.read_at:  # another call may have been faster
             self._known[tenant] = known
         return known
 
@@ -206,21 +145,7 @@ class Endpoints:
             EndpointNotFound: The tenant has no such endpoint.
             StorageError: Storage does not respond, or the endpoint is damaged.
         """
-        folder = webhook_folder(tenant, endpoint_id)
-        found = await newest(self._store, folder) if endpoint_id != OWN else None
-        if found is None:
-            raise EndpointNotFound(f"There is no webhook {endpoint_id!r}.")
-        try:
-            endpoint = Endpoint.model_validate_json(found.data)
-        except ValidationError as error:
-            raise StorageError(f"{version_key(folder, found.number)} is damaged.") from error
-        if endpoint.is_deleted:
-            raise EndpointNotFound(f"The webhook {endpoint_id!r} has been deleted.")
-        since = None
-        with contextlib.suppress(NotFound, ValidationError):
-            data = await self._store.get(failing_key(tenant, endpoint_id))
-            since = Failing.model_validate_json(data).since
-        return Stored(found.number, endpoint, since)
+        return await read_endpoint(self._store, tenant, endpoint_id)
 
     async def create(self, tenant: str, endpoint: Endpoint) -> Stored:
         """Store a new endpoint.
@@ -395,34 +320,3 @@ class Endpoints:
 
 def _deleted(_: Endpoint, __: datetime) -> JsonObject:
     return {"is_deleted": True, "secret": None, "url": ""}
-
-
-def _failing(keys: Sequence[str], data: Sequence[bytes | None]) -> dict[str, datetime]:
-    found: dict[str, datetime] = {}
-    for key, each in zip(keys, data, strict=True):
-        with contextlib.suppress(ValidationError):
-            found[key] = Failing.model_validate_json(each or b"").since
-    return found
-
-
-def _answered(keys: Sequence[str]) -> dict[str, datetime]:
-    """The newest time in each folder of accepted tests."""
-    found: dict[str, datetime] = {}
-    for key in sorted(keys):
-        folder, _, name = key.rpartition("/")
-        if folder.endswith("/answered") and name.isascii() and name.isdigit():
-            found[f"{folder}/"] = datetime.fromtimestamp(int(name) / 1_000, UTC)
-    return found
-
-
-def _stored(
-    folder: str, number: int, data: bytes | None, failing_since: datetime | None
-) -> Stored | None:
-    try:
-        return Stored(number, Endpoint.model_validate_json(data or b""), failing_since)
-    except ValidationError:
-        logger.warning(
-            "A webhook was skipped because it is damaged",
-            extra={"action": "webhook.endpoint_damaged", "key": version_key(folder, number)},
-        )
-        return None

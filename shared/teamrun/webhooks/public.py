@@ -3,10 +3,10 @@
 from datetime import datetime
 
 from teamrun.json_types import JsonObject
-from teamrun.webhooks.endpoints import Stored
 from teamrun.webhooks.records import Record
 from teamrun.webhooks.resources import DeliveryResource, NewWebhook, Webhook, WebhookSecret
 from teamrun.webhooks.secret import Secret
+from teamrun.webhooks.stored_endpoints import Stored
 
 __all__ = ["public_due", "public_endpoint", "public_record", "public_secret", "with_secret"]
 

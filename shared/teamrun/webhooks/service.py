@@ -26,7 +26,7 @@ from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.closing import Closing
 from teamrun.webhooks.delivery_log import DeliveryLog, event_of
 from teamrun.webhooks.endpoint import Endpoint
-from teamrun.webhooks.endpoints import Endpoints, Stored
+from teamrun.webhooks.endpoints import Endpoints
 from teamrun.webhooks.log_deliveries import LogDeliveries
 from teamrun.webhooks.public import (
     public_endpoint,
@@ -51,6 +51,7 @@ from teamrun.webhooks.run_secrets import Secrets
 from teamrun.webhooks.secret import OVERLAP, Secret
 from teamrun.webhooks.sender import Sender
 from teamrun.webhooks.sources import Source
+from teamrun.webhooks.stored_endpoints import Stored
 
 __all__ = ["WebhookService"]
 

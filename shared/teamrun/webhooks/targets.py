@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from teamrun.core.clock import Clock
 from teamrun.runs.log.webhook import RunWebhook, matches
-from teamrun.webhooks.endpoints import Endpoints, Known
+from teamrun.webhooks.endpoints import Endpoints
 from teamrun.webhooks.run_secrets import Secrets
+from teamrun.webhooks.stored_endpoints import Known
 from teamrun.webhooks.target import OWN, Target
 
 __all__ = ["Targets", "Wish"]
