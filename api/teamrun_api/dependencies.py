@@ -86,7 +86,9 @@ def _of_known_form(run_id: str) -> str:
 
 def _webhook(webhook_id: str) -> str:
     if not is_run_id(webhook_id):
-        raise EndpointNotFound(f"There is no webhook {webhook_id[:80]!r}.")
+        raise EndpointNotFound(
+            f"There is no webhook {webhook_id[:80]!r}; GET /v1/webhooks lists yours."
+        )
     return webhook_id
 
 

@@ -27,6 +27,7 @@ class LogDeliveries:
         clock: The clock.
         kind: What the logs are called.
         prefix: What their ids begin with.
+        path: Where they are listed.
         not_found: The error if there is no such log.
     """
 
@@ -40,6 +41,7 @@ class LogDeliveries:
         clock: Clock,
         kind: str,
         prefix: str,
+        path: str,
         not_found: type[UsageError],
     ) -> None:
         self._store = store
@@ -49,6 +51,7 @@ class LogDeliveries:
         self._clock = clock
         self._kind = kind
         self._prefix = prefix
+        self._path = path
         self._not_found = not_found
 
     async def page(self, ref: RunRef, *, limit: int, after: str | None) -> Deliveries:
@@ -86,5 +89,7 @@ class LogDeliveries:
         is_one = is_run_id(ref.run_id) and ref.run_id.startswith(self._prefix)
         history = await self._source.history(ref) if is_one else None
         if history is None:
-            raise self._not_found(f"There is no {self._kind} {ref.run_id[:80]!r}.")
+            raise self._not_found(
+                f"There is no {self._kind} {ref.run_id[:80]!r}; GET {self._path} lists yours."
+            )
         return history

@@ -85,9 +85,15 @@ class WebhookService:
             redeliveries=self._log,
             clock=clock,
         )
-        self._runs = deliveries(sources["run_"], kind="run", prefix="run_", not_found=RunNotFound)
+        self._runs = deliveries(
+            sources["run_"], kind="run", prefix="run_", path="/v1/runs", not_found=RunNotFound
+        )
         self._batches = deliveries(
-            sources["bat_"], kind="batch", prefix="bat_", not_found=BatchNotFound
+            sources["bat_"],
+            kind="batch",
+            prefix="bat_",
+            path="/v1/batches",
+            not_found=BatchNotFound,
         )
 
     # The webhooks that runs name

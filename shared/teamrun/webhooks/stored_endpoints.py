@@ -107,7 +107,9 @@ async def read_endpoint(store: ObjectStore, tenant: str, endpoint_id: str) -> St
     folder = webhook_folder(tenant, endpoint_id)
     found = await newest(store, folder) if endpoint_id != OWN else None
     if found is None:
-        raise EndpointNotFound(f"There is no webhook {endpoint_id!r}.")
+        raise EndpointNotFound(
+            f"There is no webhook {endpoint_id!r}; GET /v1/webhooks lists yours."
+        )
     try:
         endpoint = Endpoint.model_validate_json(found.data)
     except ValidationError as error:
