@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
@@ -99,9 +99,10 @@ class Delivering:
         after = None if is_new else found.at
         if any(record.is_requested for record in stored):
             after = self._clock.now()
-        targets = await self._targets.of(
-            job.ref.tenant, found.webhook, after=after, as_of=found.as_of
-        )
+        targets = await self._receivers(job, found, after)
+        if _without_target(stored, targets):  # another process may know of a newer endpoint
+            targets = await self._receivers(job, found, self._clock.now())
+            await self._skip(found, _without_target(stored, targets))
         records = {record.delivery: record for record in stored}
         times = await asyncio.gather(
             *(self._to_target(target, found, records, latest, listed) for target in targets)
@@ -114,6 +115,9 @@ class Delivering:
         yield from head(name, "counter", "Requests to webhooks: delivered, or the error.")
         for outcome, count in sorted(self._tries.items()):
             yield sample(name, count, {"outcome": outcome})
+
+    async def _receivers(self, job: Job, found: Logged, after: datetime | None) -> list[Target]:
+        return await self._targets.of(job.ref.tenant, found.webhook, after=after, as_of=found.as_of)
 
     async def _to_target(
         self,
@@ -170,6 +174,12 @@ class Delivering:
         )
         return at
 
+    async def _skip(self, found: Logged, records: Sequence[Record]) -> None:
+        """Settle the deliveries to endpoints that have been deleted."""
+        events = {event["seq"]: event for event in found.events}
+        for record in records:
+            await self._settle(events[record.delivery.seq], record, "skipped")
+
     def _places_of(self, tenant: str) -> asyncio.Semaphore:
         """The places of a tenant; they are forgotten when none is in use."""
         places = self._tenants.get(tenant)
@@ -209,6 +219,12 @@ class Delivering:
             },
         )
         return None
+
+
+def _without_target(records: Sequence[Record], targets: Sequence[Target]) -> list[Record]:
+    """The records of deliveries that are not over, and whose receiver is not known."""
+    known = {target.id for target in targets}
+    return [one for one in records if one.settled is None and one.delivery.target not in known]
 
 
 def _host(target: Target) -> str:

@@ -223,6 +223,45 @@ async def test_logs_that_do_not_exist_have_an_error_of_their_kind() -> None:
         await office.service.deliveries_of_batch("other", batch.id)
 
 
+async def test_a_delivery_that_waits_is_skipped_when_its_webhook_is_deleted() -> None:
+    office = Office()
+    office.planned.decide = lambda _: 500
+    hook = await registered(office, "run.completed")
+    ref = await office.ended()
+    await office.service.delete(TENANT, hook)
+    office.clock.shift += MINUTE
+    await office.sweep()
+    page = await office.service.deliveries_of_run(TENANT, ref.run_id)
+    assert {each.webhook_id: each.status for each in page.data} == {
+        "own": "pending",
+        hook: "skipped",
+    }
+
+
+async def test_a_retry_in_a_process_that_does_not_know_the_webhook_yet_is_made() -> None:
+    office = Office()
+    ref = await office.cluster.submit()
+    await office.cluster.worker().execute(ref)
+    office.clock.shift += MINUTE
+    other = office.process()
+    await other.endpoints.read(TENANT)
+    hook = await registered(office, "run.completed")
+    [event] = [
+        f"{ref.run_id}-{seq}"
+        for entry in await office.cluster.entries(ref)
+        for seq, each in enumerate(entry.events, entry.seq)
+        if each.type == "run.completed"
+    ]
+    office.planned.decide = lambda _: 500
+    await office.service.redeliver(TENANT, hook, event)
+    office.clock.shift += SECOND
+    await office.sweep()
+    office.planned.decide = lambda _: 204
+    office.clock.shift += 6 * SECOND
+    await office.sweep(other)
+    assert office.planned.delivered == [event]
+
+
 async def test_the_deliveries_of_a_deleted_batch_are_gone() -> None:
     office = Office()
     batches = batches_of(office)
