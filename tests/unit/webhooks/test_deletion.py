@@ -13,7 +13,7 @@ from teamrun.errors import DeliveryNotFound, Unavailable
 from teamrun.runs.log.keys import delivery_index, entry_key
 from teamrun.testing import Fault, FaultStore, MemoryStore
 from teamrun.webhooks.listing import Listing
-from teamrun.webhooks.requests import RedeliverRequest, WebhookRequest
+from teamrun.webhooks.requests import RedeliverRequest, WebhookPatch, WebhookRequest
 from teamrun.webhooks.resources import DeliveryResource
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -178,6 +178,23 @@ async def test_a_deleted_batch_leaves_notes_of_its_events_and_of_those_of_its_ru
     await erasure.sweep(None)
     notes = await listed(office, items)
     assert [each.given_up_because for each in notes] == ["run_deleted"] * 2
+
+
+async def test_redelivery_since_a_time_leaves_out_what_was_deleted() -> None:
+    office = Office()
+    hook = await registered(office, "batch.completed", "run.completed")
+    await office.service.update(TENANT, hook, WebhookPatch(enabled=False))
+    batches = batches_of(office)
+    batch = await batches.submit(["1"])
+    await batches.finish(batch)
+    await office.cluster.worker().execute(await office.cluster.submit())
+    await office.drained()
+    assert {each.status for each in await listed(office, hook)} == {"skipped"}
+    await batches.service.delete(TENANT, batch.id)  # its records stay for an hour
+
+    await office.service.enable(TENANT, hook)
+    since = RedeliverRequest(since=office.clock.now() - HOUR)
+    assert (await office.service.redeliver_since(TENANT, hook, since)).redelivered == 1
 
 
 async def test_a_deleted_webhook_leaves_a_note_of_its_own_events() -> None:
