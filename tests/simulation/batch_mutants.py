@@ -119,19 +119,19 @@ BATCH_MUTANTS = (
         "batches: leave out what another driver began",
         _leave_out_what_another_began,
         has_batch=True,
-        seed=145405959324996,
+        seed=78791661024499,
     ),
     Mutant(
         "batches: list what has ended after the log",
         _list_after_the_log,
         has_batch=True,
-        seed=198355874025726,
+        seed=22880030131837,
     ),
     Mutant(
         "batches: remove results before their step",
         _remove_results_before_their_step,
         has_batch=True,
-        seed=28066372801455,
+        seed=176886792784278,
     ),
     Mutant(
         "batches: start items after a cancel",

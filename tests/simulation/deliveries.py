@@ -145,7 +145,7 @@ def _of_round(one: _Round, answers: list[int], endpoint: KnownEndpoint | None) -
     match one.settled and one.settled.outcome:
         case "failed" if 410 not in answers and one.tries != TRIES - 1:
             yield f"was given up after {one.tries + 1} tries"
-        case "skipped" if endpoint is None or not endpoint.was_disabled:
-            yield "was skipped though its receiver was not disabled"
+        case "skipped" if endpoint is None or not endpoint.was_closed:
+            yield "was skipped though its receiver was neither disabled nor deleted"
         case _:
             pass

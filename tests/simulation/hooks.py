@@ -81,8 +81,10 @@ class KnownEndpoint:
         return self.versions[-1].is_deleted
 
     @property
-    def was_disabled(self) -> bool:
-        return any(version.disabled_because is not None for version in self.versions)
+    def was_closed(self) -> bool:
+        """Whether it was disabled or deleted."""
+        disabled = any(version.disabled_because is not None for version in self.versions)
+        return disabled or self.is_deleted
 
 
 _Delivery = tuple[str, str]
