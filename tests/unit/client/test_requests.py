@@ -338,6 +338,15 @@ def test_a_download_begins_again_if_the_document_has_changed(send: Way, tmp_path
 
 
 @with_both_clients
+def test_a_table_can_have_exact_texts(send: Way, tmp_path: Path) -> None:
+    call = batches.download_results("b", tmp_path / "r.csv", escape_formulas=False)
+    with scripted_api(Given(200, b"=1\n")) as api:
+        send(api.url, call)
+
+    assert api.asked[0].path == "/v1/batches/b/results?escape_formulas=false"
+
+
+@with_both_clients
 def test_a_damaged_download_leaves_nothing(send: Way, tmp_path: Path) -> None:
     call = artifacts.download("r", "chart.png", tmp_path)
     with scripted_api(*[Given(200, BYTES, TAG)] * 5) as api, pytest.raises(APIConnectionError):

@@ -26,6 +26,14 @@ def command(
             help="A table instead of JSON lines; by default, by the name of the file.",
         ),
     ] = None,
+    escape_formulas: Annotated[
+        bool,
+        typer.Option(
+            "--escape-formulas/--no-escape-formulas",
+            envvar="TEAMRUN_ESCAPE_FORMULAS",
+            help="In a table, an apostrophe before texts that a spreadsheet would execute.",
+        ),
+    ] = True,
     force: ForceOption = False,
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
@@ -37,5 +45,7 @@ def command(
     """
     form = None if csv is None else ("csv" if csv else "jsonl")
     with connect(url, api_key) as client:
-        call = batches.download_results(batch_id, output or "-", format=form)
+        call = batches.download_results(
+            batch_id, output or "-", format=form, escape_formulas=escape_formulas
+        )
         save(client, call, output, force=force, is_quiet=json_)

@@ -222,6 +222,7 @@ def download_results(
     to: str | PathLike[str],
     *,
     format: Literal["jsonl", "csv"] | None = None,
+    escape_formulas: bool = True,
     replace: bool = False,
 ) -> Download:
     """Download the results into a file, piece by piece; a download that breaks is resumed.
@@ -230,6 +231,8 @@ def download_results(
         batch_id: The batch.
         to: The path to write to.
         format: By default CSV if the path ends in `.csv`, else JSON lines.
+        escape_formulas: Whether CSV has an apostrophe before each text that a spreadsheet would
+            execute as a formula. Programs that need exact texts pass False.
         replace: Whether an existing file may be replaced.
 
     Raises:
@@ -238,8 +241,9 @@ def download_results(
     target = Path(to)
     is_csv = format == "csv" or (format is None and target.suffix.lower() == ".csv")
     accept = {"Accept": "text/csv" if is_csv else "application/x-ndjson"}
-    request = get(path_of("batches", batch_id, "results"), _content, headers=accept)
-    return Download(request, target, replace)
+    query = {} if escape_formulas else {"escape_formulas": "false"}
+    path = path_of("batches", batch_id, "results")
+    return Download(get(path, _content, query=query, headers=accept), target, replace)
 
 
 def download_errors(batch_id: str, to: str | PathLike[str], *, replace: bool = False) -> Download:
