@@ -22,8 +22,7 @@ from teamrun.errors import (
 )
 from teamrun.runs.log.output import RunResult
 from teamrun.runs.log.status import RunStatus
-from teamrun.runs.service.filters import RunFilter
-from teamrun.runs.service.listing import Order
+from teamrun.runs.service.listing import Order, RunFilter
 from teamrun.runs.service.requests import Moment, RunRequest
 from teamrun.runs.service.resources import Run, RunPage
 from teamrun_api.answers import has_ended, json_answer, not_modified, rooted, run_answer

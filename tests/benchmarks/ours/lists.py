@@ -12,7 +12,7 @@ from tests.benchmarks.ours.models import Speaker
 from teamrun.core.ids import new_id
 from teamrun.core.refs import RunRef
 from teamrun.runs.log.keys import list_marker
-from teamrun.runs.service.filters import RunFilter
+from teamrun.runs.service.listing import RunFilter
 from teamrun.storage.file import FileStore
 
 _TENANT = "default"

@@ -20,7 +20,7 @@ from teamrun.live.base import View
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.log.announcer import view_key
 from teamrun.runs.log.keys import entry_key
-from teamrun.runs.service.filters import RunFilter
+from teamrun.runs.service.listing import RunFilter
 from teamrun.storage.memory import MemoryStore
 from teamrun_api.app import create_app
 from teamrun_api.settings import ApiSettings

@@ -25,7 +25,7 @@ from teamrun.runs.log.archive import conclude
 from teamrun.runs.log.entries import Step
 from teamrun.runs.log.keys import entry_key, log_folder
 from teamrun.runs.log.reader import RunReader
-from teamrun.runs.service.filters import RunFilter
+from teamrun.runs.service.listing import RunFilter
 from teamrun.runs.service.requests import RunRequest
 from teamrun.storage.memory import MemoryStore
 

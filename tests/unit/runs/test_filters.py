@@ -14,7 +14,7 @@ from tests.support.runs import TENANT, Cluster, duo, solo
 from teamrun.core.refs import RunRef
 from teamrun.runs.log.announcer import view_key
 from teamrun.runs.log.keys import result_key
-from teamrun.runs.service.filters import RunFilter
+from teamrun.runs.service.listing import RunFilter
 
 RUNS: tuple[dict[str, Any], ...] = (
     {},

@@ -8,7 +8,7 @@ from teamrun.core.refs import RunRef
 from teamrun.errors import DamagedBlob, StorageError, TeamrunError, UnreadableEntry
 from teamrun.runs.log.archive import write_result
 from teamrun.runs.log.keys import entry_key
-from teamrun.runs.service.filters import RunFilter
+from teamrun.runs.service.listing import RunFilter
 from teamrun.storage.memory import MemoryStore
 
 

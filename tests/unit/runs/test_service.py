@@ -22,7 +22,7 @@ from teamrun.live.base import View
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.log.keys import entry_key, list_folder
 from teamrun.runs.service.acceptance import Acceptance
-from teamrun.runs.service.filters import RunFilter
+from teamrun.runs.service.listing import RunFilter
 from teamrun.runs.service.requests import RunRequest, request_digest
 from teamrun.runs.service.resources import Event
 from teamrun.storage.memory import MemoryStore

@@ -24,9 +24,8 @@ from teamrun.runs.engine.calls import Calls
 from teamrun.runs.engine.drafts import Draft, Drafts
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.outcomes import error_record
-from teamrun.runs.log.endings import cancelled
 from teamrun.runs.log.entries import End, Signal, Wait, Yield
-from teamrun.runs.log.events import limit_event, paused_event, retried_event
+from teamrun.runs.log.events import cancelled, limit_event, paused_event, retried_event
 from teamrun.runs.log.output import output_of_message
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.usage import Level

@@ -29,8 +29,8 @@ from teamrun.runs.engine.ownership import Ownership
 from teamrun.runs.engine.warm import WarmRun, WarmRuns
 from teamrun.runs.log.announcer import Notices, owner_topic
 from teamrun.runs.log.archive import DUTIES, Duty, conclude
-from teamrun.runs.log.endings import ending, ending_of_cancel
 from teamrun.runs.log.entries import Entry
+from teamrun.runs.log.events import ending, ending_of_cancel
 from teamrun.runs.log.keys import due_marker, idle_marker, open_marker
 from teamrun.runs.log.log import LogObserver, RunLog
 from teamrun.runs.log.observers import Observers

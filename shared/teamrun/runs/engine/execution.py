@@ -39,9 +39,8 @@ from teamrun.runs.engine.ownership import Tenure
 from teamrun.runs.engine.stops import diverged, early_end, stopped_here
 from teamrun.runs.engine.warm import WarmRun, can_follow
 from teamrun.runs.log.attempts import latest_attempt
-from teamrun.runs.log.endings import ending
 from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Signal, Wait, Yield, calls_of
-from teamrun.runs.log.events import started_event
+from teamrun.runs.log.events import ending, started_event
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.prefix import read_prefix
 from teamrun.runs.log.snapshot import SHORT, Snapshot, next_snapshot

@@ -6,9 +6,8 @@ from teamrun.errors import Diverged, RunError
 from teamrun.runs.engine.drafts import Draft
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.outcomes import error_record
-from teamrun.runs.log.endings import ending, ending_of_cancel
 from teamrun.runs.log.entries import End, Wait, Yield
-from teamrun.runs.log.events import paused_event, retried_event
+from teamrun.runs.log.events import ending, ending_of_cancel, paused_event, retried_event
 from teamrun.runs.log.state import RunState
 
 __all__ = ["diverged", "early_end", "stopped_here"]

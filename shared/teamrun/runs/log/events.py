@@ -1,22 +1,26 @@
-"""The events of a run and its calls (`docs/reference/events.md` lists the types).
+"""The events of a run and its calls (`docs/reference/events.md` lists the types), and its end.
 
 Run code emits the events of the conversation; see `teamrun.runs.durable.narrator`.
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from teamrun.json_types import JsonObject
-from teamrun.runs.log.entries import CallRecord, End, ErrorRecord, LoggedEvent
+from teamrun.runs.log.entries import CallRecord, End, ErrorRecord, LoggedEvent, Signal
 from teamrun.runs.log.kinds import CALL_KINDS
 from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.usage import Level
 
 __all__ = [
+    "Ending",
     "accepted_event",
     "call_events",
+    "cancelled",
     "end_event",
+    "ending",
+    "ending_of_cancel",
     "limit_event",
     "paused_event",
     "received_event",
@@ -122,3 +126,28 @@ def call_events(record: CallRecord, *, agent: str, detail: JsonObject) -> list[L
     ]
     events.append(LoggedEvent(f"{record.kind}.call.{ended}", agent, data))
     return events
+
+
+class Ending(NamedTuple):
+    """The last entry of a run, formed from its state alone."""
+
+    body: End
+    events: list[LoggedEvent]
+
+
+def ending(end: End, state: RunState) -> Ending:
+    """The end of a run whose code is not executing."""
+    end = end.model_copy(update={"unknown_outcomes": state.doubtful()})
+    return Ending(end, [end_event(end)])
+
+
+def ending_of_cancel(state: RunState) -> Ending | None:
+    """The end of a run that is being cancelled; it takes precedence over any other entry."""
+    if state.cancel is None:
+        return None
+    return ending(cancelled(state.cancel), state)
+
+
+def cancelled(signal: Signal) -> End:
+    """The end that a cancel requests."""
+    return End(status="cancelled", stop_reason=signal.reason, stop_code="cancelled")

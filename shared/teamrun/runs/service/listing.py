@@ -9,22 +9,23 @@ out most runs with at most three small reads each.
 import asyncio
 import contextlib
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
 
 from teamrun.core.refs import RunRef
 from teamrun.errors import NotFound, StorageError, Unavailable, UnreadableEntry, UsageError
 from teamrun.runs.log.entries import Accepted
 from teamrun.runs.log.keys import is_list_name, ref_of_list_marker, result_key
 from teamrun.runs.log.reader import RunReader
+from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.log.state import RunState
-from teamrun.runs.service.filters import RunFilter
 from teamrun.runs.service.list_markers import Markers
 from teamrun.runs.service.public import public_run, unreadable_run
 from teamrun.runs.service.resources import Run, RunPage
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["Order", "RunList"]
+__all__ = ["Order", "RunFilter", "RunList"]
 
 Order = Literal["asc", "desc"]
 """`desc` lists the newest first."""
@@ -36,6 +37,41 @@ _MOST_TOGETHER = 200
 _HEAD_BYTES = 256
 """A result document begins with the id and the status of its run."""
 _HEAD = re.compile(rb'\{"run_id":"([^"\\]*)","status":"([a-z_]+)"')
+
+
+class RunFilter(NamedTuple):
+    """Which runs a list contains."""
+
+    status: str | None = None
+    team: str | None = None
+    tag: str | None = None
+    metadata: Mapping[str, str] = {}
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def takes(self, state: RunState) -> bool:
+        """Whether the run belongs in the list."""
+        return self.status in (None, state.status) and self.takes_spec(state.spec)
+
+    def takes_spec(self, spec: RunSpec) -> bool:
+        """Whether a run with this specification may belong in the list, depending on its status."""
+        return (
+            self.team in (None, spec.team.name)
+            and (self.tag is None or self.tag in spec.tags)
+            and self.metadata.items() <= spec.metadata.items()
+            and (self.created_after is None or spec.created_at > self.created_after)
+            and (self.created_before is None or spec.created_at < self.created_before)
+        )
+
+    @property
+    def has_spec(self) -> bool:
+        """Whether the filter depends on more of the specification than its time."""
+        return bool(self.team is not None or self.tag is not None or self.metadata)
+
+    @property
+    def takes_unreadable(self) -> bool:
+        """Whether unreadable runs belong in the list; their status is all that is known."""
+        return self._replace(status=None) == RunFilter() and self.status in (None, "unreadable")
 
 
 class RunList:

@@ -27,10 +27,9 @@ from teamrun.runs.log.output import RunResult
 from teamrun.runs.log.reader import not_found, run_ref
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.acceptance import WebhooksAt
-from teamrun.runs.service.filters import RunFilter
 from teamrun.runs.service.follow import RunFollower
 from teamrun.runs.service.forks import Forks, not_finished
-from teamrun.runs.service.listing import Order, RunList
+from teamrun.runs.service.listing import Order, RunFilter, RunList
 from teamrun.runs.service.public import read_run
 from teamrun.runs.service.resources import Run, RunPage
 from teamrun.runs.service.signals import Signals

@@ -25,9 +25,8 @@ from teamrun.errors import (
 )
 from teamrun.messages.recordable import encodable
 from teamrun.runs.log.archive import conclude
-from teamrun.runs.log.endings import cancelled, ending
 from teamrun.runs.log.entries import Body, CancelMode, Decision, LoggedEvent, Signal
-from teamrun.runs.log.events import paused_event, received_event, resumed_event
+from teamrun.runs.log.events import cancelled, ending, paused_event, received_event, resumed_event
 from teamrun.runs.log.keys import open_marker
 from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.reader import run_ref
