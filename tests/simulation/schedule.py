@@ -29,8 +29,8 @@ from teamrun.batches import acceptance, feeder
 from teamrun.messages import origin
 from teamrun.runs.engine import calls, execution, reaper
 from teamrun.runs.log import keys, snapshot
+from teamrun.webhooks import deliverer, targets
 from teamrun.webhooks import schedule as retries
-from teamrun.webhooks import targets
 
 __all__ = ["Outcome", "run_schedule"]
 
@@ -146,6 +146,7 @@ def _chance_from(rng: random.Random) -> Generator[None]:
         patch.object(keys, "_IDLE", timedelta()),
         patch.object(reaper, "_ORPHAN", timedelta(seconds=ORPHAN)),
         patch.object(feeder, "_ORPHAN", timedelta(seconds=ORPHAN)),
+        patch.object(deliverer, "_ABSENT", timedelta(minutes=10)),  # longer than any freeze
         patch.object(acceptance, "_BLOCK", _BLOCK),
     ):
         yield
