@@ -282,6 +282,7 @@ def compose(
             webhooks=webhooks,
         )
     from teamrun.batches.feeder import Feeder
+    from teamrun.batches.in_flight import items_in_flight
     from teamrun.runs.durable.team import team_program
     from teamrun.runs.engine.engine import Engine
     from teamrun.runs.engine.executor import Executor, Sweeper, Sweepers
@@ -331,6 +332,7 @@ def compose(
             store=backends.store,
             live=backends.live,
             dispatcher=dispatcher,
+            further=partial(items_in_flight, backends.store, clock or SystemClock()),
         )
     feeder = Feeder(
         store=backends.store,

@@ -14,6 +14,9 @@ TOP_UP = timedelta(seconds=1)
 """Items start when a quarter of the places is free, so that an entry stands for several; after this
 time since the last entry, as soon as one is."""
 
+_MOST_AT_ONCE = 100
+"""Items of one entry. Until the next one, a cancel or a pause is not noticed."""
+
 _STEPS = 100
 """`batch.progressed` is emitted about this many times."""
 
@@ -58,7 +61,7 @@ def decide(
     free, fed = room(progress, waiting), state.round.fed
     few = min(state.spec.max_concurrency // 4, state.round.size - fed)
     if free and (free >= few or now - state.at >= TOP_UP):
-        fed += free
+        fed += min(free, _MOST_AT_ONCE)
     if fed == state.round.fed and not settled:
         return None
     return Decision(Step(fed=fed, settled=settled), _progressed(progress))

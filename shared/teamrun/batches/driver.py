@@ -133,7 +133,8 @@ class BatchDriver:
         progress = await self._read()
         assert self._items is not None
         missing = await self._attendant.look(progress, self._items, self._clock.now())
-        await self._create_items(progress, missing)
+        if progress.state.creates:
+            await self._create_items(progress, missing)
 
     async def _read(self) -> Progress:
         progress = await read_progress(self._store, self._log, self._state)
@@ -161,10 +162,13 @@ class BatchDriver:
         return found
 
     async def _create(self, progress: Progress) -> None:
-        """Create the runs of all items that have started, also those of another process."""
+        """Create the runs of all items that have started, also those of another process.
+
+        Items whose step was written just before a pause are created when the batch goes on.
+        """
         number, created = self._created
         fed = progress.state.round.fed
-        if created < fed:
+        if created < fed and progress.state.creates:
             settled, block = progress.state.round.settled, progress.state.spec.block
             positions = (
                 position
@@ -181,7 +185,7 @@ class BatchDriver:
             made = await asyncio.gather(*(self._create_item(progress, each) for each in part))
             refs = [ref for ref in made if ref is not None]
             try:
-                if refs:
+                if refs and not progress.state.interrupts:  # else they end before they start
                     await self._dispatcher.send(refs, queue=progress.state.spec.queue)
             except DeliveryError as error:
                 logger.warning(

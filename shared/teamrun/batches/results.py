@@ -36,8 +36,9 @@ _COLUMNS = (
 )
 
 
-_FORMULA = re.compile(r"[=+\-@\t\r\n]")
-"""How a text begins that spreadsheets execute."""
+_FORMULA = re.compile(r"^(?=[=+\-@\t\r\n])|(?<=[;\t])(?=[=+\-@])|(?<=[\r\n])(?=[=+@]|-(?![ -]))")
+"""Where a text begins that spreadsheets execute: also after what may separate cells or rows for
+them, since many split at `;` and ignore quotes in the middle. `- ` begins an item of a list."""
 
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?")
 
@@ -218,8 +219,9 @@ async def as_csv(
 
 
 def _escaped(value: object) -> object:
-    is_formula = isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value)
-    return f"'{value}" if is_formula else value
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    return _FORMULA.sub("'", value)
 
 
 def _values(result: JsonObject) -> list[object]:

@@ -116,6 +116,11 @@ class BatchState(BaseModel):
         return self.cancel is not None or (self.stop is not None and self.stop.interrupts)
 
     @property
+    def creates(self) -> bool:
+        """Whether items get their runs; in a cancelled batch, one that is cancelled at once."""
+        return self.interrupts or not self.is_paused
+
+    @property
     def feeds(self) -> bool:
         """Whether more items may start."""
         is_open = self.end is None and self.cancel is None and self.stop is None

@@ -46,7 +46,8 @@ class Exchange:
 
     Args:
         address: The API.
-        timeout: How long an answer may take, in seconds, without the wait that a request asks for.
+        timeout: The longest time between two pieces of an answer, in seconds, without the wait
+            that a request asks for.
         headers: Additional headers of every request.
     """
 

@@ -70,19 +70,27 @@ def attempts(
     Yields the request for each attempt, and the pauses in between; receives the reply, or has the
     error of the attempt thrown into it.
     """
-    retries = 0
+    retries, is_lost = 0, False
     most = policy.max_reconnects if request.is_long_poll else policy.max_retries
     while True:
         try:
             reply: Reply = yield request
         except TeamrunError as error:
-            if retries and request.method == "DELETE" and isinstance(error, NotFoundError):
+            if is_lost and request.method == "DELETE" and isinstance(error, NotFoundError):
                 # An attempt whose answer was lost has deleted it.
                 return Reply(status=204, headers={}, content=b"")
             delay = policy.delay(error, retries)
             if request.is_probe or delay is None or retries >= most:
                 raise
+            is_lost = is_lost or _is_answer_lost(error)
         else:
             return reply
         yield Pause(delay)
         retries += 1
+
+
+def _is_answer_lost(error: TeamrunError) -> bool:
+    """Whether the request may have been executed although it failed."""
+    if isinstance(error, TeamrunAPIError):
+        return error.status in (502, 504)  # of a gateway
+    return not isinstance(error, ServerUnreachableError)

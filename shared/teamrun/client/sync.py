@@ -176,7 +176,7 @@ class Client:
         base_url: The URL of the API; by default `TEAMRUN_URL`, then `http://127.0.0.1:8080`.
         api_key: Sent as `Authorization: Bearer`; by default `TEAMRUN_API_KEY`. It is sent to this
             API alone: redirects are not followed.
-        timeout: How long an answer may take, in seconds.
+        timeout: The longest time between two pieces of an answer, in seconds.
         retries: When a request is sent again.
         http: An HTTP client to use, for example with a proxy or certificates of your own. It is
             closed with this client.

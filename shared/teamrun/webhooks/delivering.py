@@ -131,7 +131,7 @@ class Delivering:
         for event in found.events:
             delivery = Delivery(found.folder, event["seq"], target.id)
             record = records.get(delivery) or Record(delivery)
-            is_due = record.round > 0 or target.wants(event["type"], found.at)
+            is_due = record.round > 0 or target.wants(event["type"], found.at, found.as_of)
             if not is_due or record.settled is not None:
                 continue
             if target.id != OWN and not record.is_known:

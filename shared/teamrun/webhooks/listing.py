@@ -36,7 +36,7 @@ class Listing:
             index_key(ref, target.id, at=found.at, seq=event["seq"])
             for target in targets
             for event in found.events
-            if target.wants(event["type"], found.at)
+            if target.wants(event["type"], found.at, found.as_of)
         }
         await asyncio.gather(*(self._store.put_new(key, b"") for key in keys))
         return frozenset(keys)

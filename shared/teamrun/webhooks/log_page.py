@@ -126,7 +126,7 @@ class LogPage:
             )
             for target in targets
             for seq, (event, logged) in self._events.items()
-            if target.wants(event["type"], logged.at)
+            if target.wants(event["type"], logged.at, logged.as_of)
         ]
 
     async def _records(

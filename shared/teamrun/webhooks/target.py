@@ -33,6 +33,15 @@ class Target:
     is_disabled: bool = False
     """Whether events are only recorded as skipped."""
 
-    def wants(self, event_type: str, at: datetime) -> bool:
-        """Whether it is sent an event of that type and time."""
-        return matches(self.events, event_type) and (self.since is None or self.since <= at)
+    def wants(self, event_type: str, at: datetime, as_of: datetime | None) -> bool:
+        """Whether it is sent an event.
+
+        Args:
+            event_type: The type.
+            at: The time, by the clock of the process that logged it.
+            as_of: The newest change of the endpoints that was known when the log was accepted. It
+                is compared, too, because the clocks of two processes differ.
+        """
+        if not matches(self.events, event_type):
+            return False
+        return self.since is None or self.since <= at or (as_of is not None and self.since <= as_of)

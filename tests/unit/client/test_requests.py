@@ -162,6 +162,13 @@ def test_a_deletion_whose_answer_was_lost_has_succeeded(send: Way) -> None:
 
 
 @with_both_clients
+def test_a_refused_deletion_has_deleted_nothing(send: Way) -> None:
+    answers = (problem(503, "not_ready"), problem(404, "run_not_found"))
+    with scripted_api(*answers) as api, pytest.raises(RunNotFoundError):
+        send(api.url, runs.delete_run("r"))
+
+
+@with_both_clients
 def test_a_run_that_was_never_there_is_not_deleted(send: Way) -> None:
     with scripted_api(problem(404, "run_not_found")) as api, pytest.raises(RunNotFoundError):
         send(api.url, runs.delete_run("r"))

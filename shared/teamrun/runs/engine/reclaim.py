@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from teamrun.core.clock import SystemClock
@@ -31,33 +32,58 @@ _ATTEMPTS = 100
 """After these attempts the runs are left to the reaper, which finds them when leases expire."""
 
 
-async def reclaim(owner: str, *, store: ObjectStore, live: Live, dispatcher: Dispatcher) -> int:
+Pages = Callable[[], AsyncIterator[Sequence[RunRef]]]
+"""Runs that may be in flight, in pages."""
+
+
+async def reclaim(
+    owner: str,
+    *,
+    store: ObjectStore,
+    live: Live,
+    dispatcher: Dispatcher,
+    further: Pages | None = None,
+) -> int:
     """Send the open runs that `owner` had claimed to the queue; returns how many.
 
     Call this only if the previous process of that name has ended. The engine continues such a run
     without waiting for the lease to expire, because it is the owner.
+
+    Args:
+        owner: The stable name of the worker.
+        store: The object store with the runs.
+        live: The shared live state.
+        dispatcher: The queue.
+        further: Runs without an open marker, such as the items of batches.
 
     Raises:
         DeliveryError: The queue cannot be reached.
         StorageError: Storage cannot be read.
     """
     reader, count = RunReader(store=store, live=live, clock=SystemClock()), 0
-    after = ""
-    while keys := await store.list(OPEN, after=after, limit=_PAGE):
-        refs = [*_refs(keys)]
-        states = zip(refs, await reader.states(refs), strict=True)
-        ours = [ref for ref, state in states if _is_open(state, owner)]
-        if ours:
-            await dispatcher.send(ours)
-        count += len(ours)
-        after = keys[-1]
-        if len(keys) < _PAGE:
-            break
+    for pages in (partial(_open_runs, store), further):
+        if pages is None:
+            continue
+        async for refs in pages():
+            found = zip(refs, await reader.states(refs), strict=True)
+            ours = [
+                (ref, state)
+                for ref, state in found
+                if isinstance(state, RunState) and state.end is None and state.owner == owner
+            ]
+            for queue in {state.spec.queue for _, state in ours}:
+                await dispatcher.send(
+                    [ref for ref, state in ours if state.spec.queue is queue], queue=queue
+                )
+            count += len(ours)
     return count
 
 
-def _is_open(state: object, owner: str) -> bool:
-    return isinstance(state, RunState) and state.end is None and state.owner == owner
+async def _open_runs(store: ObjectStore) -> AsyncIterator[Sequence[RunRef]]:
+    after = ""
+    while keys := await store.list(OPEN, after=after, limit=_PAGE):
+        yield [*_refs(keys)]
+        after = keys[-1]
 
 
 def _refs(keys: list[str]) -> Iterator[RunRef]:
@@ -79,6 +105,7 @@ class ReclaimingSweeper:
         store: The object store with the runs.
         live: The shared live state.
         dispatcher: The queue.
+        further: Runs without an open marker.
     """
 
     def __init__(
@@ -89,7 +116,9 @@ class ReclaimingSweeper:
         store: ObjectStore,
         live: Live,
         dispatcher: Dispatcher,
+        further: Pages | None = None,
     ) -> None:
+        self._further = further
         self._sweeper = sweeper
         self._owner = owner
         self._store = store
@@ -113,6 +142,7 @@ class ReclaimingSweeper:
                     store=self._store,
                     live=self._live,
                     dispatcher=self._dispatcher,
+                    further=self._further,
                 )
             except (DeliveryError, StorageError):
                 await asyncio.sleep(_PAUSE_S)
