@@ -126,17 +126,6 @@ async def test_a_webhook_is_sent_no_event_from_before_it_was_registered() -> Non
     assert await statuses(office, late.id) == []
 
 
-async def test_a_clock_that_is_behind_loses_no_event() -> None:
-    office = Office()
-    late = await registered(office)
-    office.clock.shift -= 60 * SECOND
-    await run_ended(office)
-    office.clock.shift += 120 * SECOND
-    await office.sweep()
-
-    assert set(await statuses(office, late.id)) == {"delivered"}
-
-
 async def test_a_disabled_webhook_skips_events_which_can_be_delivered_later() -> None:
     office = Office()
     hook = await registered(office)
