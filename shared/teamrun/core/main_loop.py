@@ -11,7 +11,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
 __all__ = ["LEAVE_S", "end_process", "exit_after", "run_main"]
@@ -23,6 +25,9 @@ logger = logging.getLogger(__name__)
 LEAVE_S: Final = 2.0
 """Seconds that leftover tasks get to end, and after that leftover threads."""
 
+_SAME_S: Final = 1.0
+"""Seconds in which several SIGINT are one Ctrl-C."""
+
 
 def run_main(main: Coroutine[Any, Any, T]) -> T:
     """Like `asyncio.run`, but leftover tasks and threads cannot block or end it.
@@ -30,30 +35,61 @@ def run_main(main: Coroutine[Any, Any, T]) -> T:
     A `SystemExit` or `KeyboardInterrupt` in a task other than `main` does not end the loop. After
     `main`, leftover tasks are cancelled and get `LEAVE_S` seconds to end; threads get none.
 
+    Ctrl-C cancels `main`, which may clean up. Another Ctrl-C ends it at once, unless it follows
+    within a second: `timeout` and some shells send SIGINT to the process and again to its group.
+
     Raises:
         BaseException: What `main` raised; `KeyboardInterrupt` after Ctrl-C in the main thread.
     """
     loop = asyncio.new_event_loop()
     started = _Started(loop, main)
     runner = asyncio.Runner(loop_factory=lambda: loop)  # not closed: that would wait without limit
+    with _interrupting(started):
+        try:
+            while True:
+                try:
+                    runner.run(started.finished())
+                    return started.result()
+                except (SystemExit, KeyboardInterrupt) as error:
+                    if started.is_over():
+                        raise
+                    logger.error(
+                        "A task or callback tried to exit the process; the event loop continues",
+                        exc_info=error,
+                        extra={"action": "loop.exit_ignored", "error": type(error).__name__},
+                    )
+        finally:
+            with contextlib.suppress(BaseException):  # the outcome of `main` is what counts
+                loop.run_until_complete(_end_tasks())
+            with contextlib.suppress(RuntimeError):
+                loop.close()
+
+
+@contextmanager
+def _interrupting(started: "_Started[Any]") -> Generator[None]:
+    """Handle SIGINT inside the block, unless the process has a handler of its own."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    last: float | None = None
+
+    def interrupt(_number: int, _frame: object) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if last is not None and now - last < _SAME_S:
+            return
+        is_first, last = last is None, now
+        if not (is_first and started.interrupt()):
+            started.abandon()
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
-        while True:
-            try:
-                runner.run(started.finished())
-                return started.result()
-            except (SystemExit, KeyboardInterrupt) as error:
-                if started.is_over():
-                    raise
-                logger.error(
-                    "A task or callback tried to exit the process; the event loop continues",
-                    exc_info=error,
-                    extra={"action": "loop.exit_ignored", "error": type(error).__name__},
-                )
+        yield
     finally:
-        with contextlib.suppress(BaseException):  # the outcome of `main` is what counts
-            loop.run_until_complete(_end_tasks())
-        with contextlib.suppress(RuntimeError):
-            loop.close()
+        if signal.getsignal(signal.SIGINT) is interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Started(Generic[T]):
@@ -63,25 +99,34 @@ class _Started(Generic[T]):
         self._loop = loop
         self._main = main
         self._task: asyncio.Task[T] | None = None
+        self._is_interrupted = False
 
     async def finished(self) -> None:
-        """Wait for its end; cancelling this cancels it."""
-        task = self._task = self._task or self._loop.create_task(self._main)
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:  # Ctrl-C
-            task.cancel()
-            await asyncio.wait({task})
-            if task.cancelled():
-                raise
+        """Wait for its end."""
+        self._task = self._task or self._loop.create_task(self._main)
+        await asyncio.wait({self._task})
+
+    def interrupt(self) -> bool:
+        """Cancel it; False if it does not run. A signal handler may call this."""
+        if self._task is None or not self._task.cancel():
+            return False
+        self._is_interrupted = True
+        self._loop.call_soon_threadsafe(lambda: None)  # wakes the loop
+        return True
+
+    def abandon(self) -> None:
+        """Report nothing more about tasks that fail: they are ended wherever they are."""
+        self._loop.set_exception_handler(lambda _loop, _context: None)
 
     def result(self) -> T:
         """What it returned.
 
         Raises:
-            BaseException: What it raised.
+            BaseException: What it raised; `KeyboardInterrupt` if `interrupt` cancelled it.
         """
         assert self._task is not None, "it has finished"
+        if self._task.cancelled() and self._is_interrupted:
+            raise KeyboardInterrupt
         return self._task.result()
 
     def is_over(self) -> bool:

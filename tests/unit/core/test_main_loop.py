@@ -1,10 +1,12 @@
 """The event loop of a process: Ctrl-C ends it, other attempts to exit do not."""
 
 import asyncio
+import os
 import signal
 
 import pytest
 
+from teamrun.core import main_loop
 from teamrun.core.main_loop import run_main
 
 
@@ -55,3 +57,48 @@ def test_what_it_raises_is_raised() -> None:
 
     with pytest.raises(LookupError):
         run_main(main())
+
+
+def test_two_interrupts_within_a_moment_are_one() -> None:
+    steps: list[str] = []
+
+    async def main() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(30)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0)
+            steps.append("cleaned up")
+
+    with pytest.raises(KeyboardInterrupt):
+        run_main(main())
+    assert steps == ["cleaned up"]
+
+
+def test_a_later_interrupt_ends_it_at_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(main_loop, "_SAME_S", 0.0)
+    steps: list[str] = []
+
+    async def main() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.sleep(30)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            steps.append("cleaned up")
+
+    with pytest.raises(KeyboardInterrupt):
+        run_main(main())
+    assert steps == []
+    assert caplog.records == []
+
+
+def test_afterwards_the_process_has_its_handler_again() -> None:
+    async def main() -> None:
+        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+
+    run_main(main())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
