@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -360,6 +361,46 @@ def test_ctrl_c_keeps_what_has_ended_without_a_server(times: int, tmp_path: Path
     assert "Traceback" not in told
     assert 0 < len(lines) < 20_000
     assert {line["status"] for line in lines} == {"completed"}
+
+
+STOPPING = """\
+import asyncio
+import signal
+
+async def stop() -> str:
+    "Never end."
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.Event().wait()
+    return "never"
+"""
+
+
+def test_ctrl_c_before_an_item_has_ended_is_told(tmp_path: Path) -> None:
+    (tmp_path / "stopping.py").write_text(STOPPING, encoding="utf-8")
+    (tmp_path / "t.jsonl").write_text('{"input": "a"}\n', encoding="utf-8")
+    (tmp_path / "teamrun.yaml").write_text(
+        "version: 1\n"
+        "models:\n"
+        "  m: {type: scripted, script: [{tool_calls: [{name: stop, arguments: {}}]}, ok]}\n"
+        "tools: {stop: {type: function, function: 'stopping:stop'}}\n"
+        "agents: {a: {model: m, tools: [stop]}}\n"
+        "teams: {t: {type: round_robin_group_chat, agents: [a], max_turns: 1}}\n",
+        encoding="utf-8",
+    )
+    options = ["--local", "--team", "t", "--output", "r.jsonl"]
+    done = subprocess.run(
+        [sys.executable, "-m", "teamrun.cli", "batch", "t.jsonl", *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 130
+    assert "no file was written" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "r.jsonl").exists()
 
 
 def test_invalid_lines_are_named_without_a_server_too(tasks: Path) -> None:

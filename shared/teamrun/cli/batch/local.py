@@ -143,6 +143,7 @@ async def _write_ended(runtime: Runtime, batch: Batch, output: str | None) -> No
     """Write the results so far of a batch that does not go on, since they have been paid for."""
     batch = await runtime.batches.get(_TENANT, batch.id)
     if not ended_of(batch):
+        talk("The batch was stopped before an item had ended; no file was written.")
         return
     await _write(runtime, batch, output)
     talk(f"The batch was stopped; {summary(batch)}. The results have the items that ended.")
