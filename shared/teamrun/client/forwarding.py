@@ -33,7 +33,12 @@ class Forwarded(NamedTuple):
     """The run or batch."""
     type: str
     outcome: str
-    """The status of the answer, or the kind of error."""
+    """The status of the answer, or `timeout` or `connection_failed`; of an error, its text."""
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the receiver answered with 2xx."""
+        return len(self.outcome) == 3 and self.outcome.startswith("2")
 
 
 class _Kind(NamedTuple):
@@ -100,7 +105,11 @@ class Forwarding:
         self._following: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Send events: of the chosen runs and batches to their end, or of new ones for ever."""
+        """Send events: of the chosen runs and batches to their end, or of new ones for ever.
+
+        Raises:
+            TeamrunError: A chosen run or batch does not exist, or the server does not respond.
+        """
         for kind, source_id in self._chosen:
             self._begin(kind, source_id)
         if self._chosen:
@@ -145,6 +154,8 @@ class Forwarding:
                 if event.type in types:
                     await self._send(source_id, event)
         except TeamrunError as error:
+            if self._chosen:
+                raise
             self._told(Forwarded(source_id, "error", str(error)))
 
     async def _send(self, source_id: str, event: AnyEvent) -> None:
@@ -154,8 +165,10 @@ class Forwarding:
                 self._target.url, content=request.body, headers=request.headers
             )
             outcome = str(answer.status_code)
-        except httpx2.RequestError as error:
-            outcome = type(error).__name__
+        except httpx2.TimeoutException:
+            outcome = "timeout"
+        except (httpx2.RequestError, httpx2.InvalidURL):
+            outcome = "connection_failed"
         self._told(Forwarded(source_id, event.type, outcome))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -17,8 +18,6 @@ from teamrun.client.forwarding import Forwarded, Forwarding
 __all__ = ["EXAMPLE", "command"]
 
 EXAMPLE = "teamrun webhooks listen --forward http://127.0.0.1:3000/hook"
-
-_Told = Callable[[Forwarded], None]
 
 
 def command(
@@ -39,10 +38,20 @@ def command(
     Those that start from now on are followed until Ctrl-C. Runs and batches that are named are
     followed from their first event to their end. The items of a batch are not runs of their own
     here. The requests come from this machine, so the server need not be allowed to reach the
-    receiver. A failed request is not repeated.
+    receiver. A failed request is not repeated; it is shown as `timeout`, `connection_failed` or
+    the status of the answer. With names, the status is 1 if a request was not accepted with 2xx.
     """
-    told = _print_json if json_ else _print
+    shown = _print_json if json_ else _print
+    is_accepted = True
+
+    def told(sent: Forwarded) -> None:
+        nonlocal is_accepted
+        is_accepted = is_accepted and sent.is_accepted
+        shown(sent)
+
     asyncio.run(_listen(connect_async(url, api_key), forward, ids or [], events.split(","), told))
+    if not is_accepted:
+        sys.exit(1)
 
 
 async def _listen(
