@@ -51,8 +51,8 @@ class _ChatOptions(ProfileOptions):
     secret = frozenset({"api_key", "default_headers"})
 
     model: str = Field(min_length=1)
-    api_key: str | None = None
-    default_headers: dict[str, str] | None = None
+    api_key: str | None = Field(default=None, repr=False)
+    default_headers: dict[str, str] | None = Field(default=None, repr=False)
     temperature: Number | None = Field(default=None, ge=0)
     max_tokens: WholeNumber | None = Field(default=None, ge=1, le=MOST)
     max_completion_tokens: WholeNumber | None = Field(default=None, ge=1, le=MOST)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from teamrun.core.tolerance import OPEN
 from teamrun.runs.log.metadata import Metadata
@@ -47,7 +47,7 @@ class WebhookSecret(_Resource):
     """The secret that signs the webhooks of a tenant's runs."""
 
     object: Annotated[Literal["webhook_secret"], OPEN] = "webhook_secret"
-    secret: str
+    secret: str = Field(repr=False)
     """`whsec_` and 32 bytes in Base64, as libraries for Standard Webhooks take it."""
     old_secret_until: datetime | None = None
     """Until when requests are signed with a replaced secret, too."""
@@ -82,7 +82,7 @@ class Webhook(_Resource):
 class NewWebhook(Webhook):
     """A registered webhook with its secret, which is not shown again."""
 
-    secret: str
+    secret: str = Field(repr=False)
     """`whsec_` and 32 bytes in Base64, as libraries for Standard Webhooks take it."""
 
 
