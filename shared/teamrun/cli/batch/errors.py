@@ -1,7 +1,7 @@
 """`teamrun batch errors`: what a batch did not complete."""
 
 from teamrun.cli.batch.following import save
-from teamrun.cli.batch.options import BatchArgument, ForceOption, OutputOption
+from teamrun.cli.batch.options import BatchArgument, ForceOption, LinesOption
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.server import DEFAULT_URL, connect
 from teamrun.client.calls import batches
@@ -13,7 +13,7 @@ EXAMPLE = 'teamrun batch errors "$(teamrun batch list --limit 1 --ids)"'
 
 def command(
     batch_id: BatchArgument,
-    output: OutputOption = None,
+    output: LinesOption = None,
     force: ForceOption = False,
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
