@@ -105,6 +105,8 @@ def _returned(annotation: Any) -> str:
 def _named(kind: Any) -> str:
     if kind is type(None):
         return "nothing"
+    if get_origin(kind) is dict:
+        return "`dict`"
     members = get_args(kind) or (kind,)
     return " or ".join("`None`" if each is type(None) else f"`{each.__name__}`" for each in members)
 

@@ -299,7 +299,7 @@ class InvalidItems(UsageError):
 
 
 class FileNotFound(UsageError):
-    """The tenant has no uploaded file of this id."""
+    """The tenant has no uploaded file of this id; for a new batch it is `invalid_items`."""
 
     code = "file_not_found"
 

@@ -23,7 +23,7 @@
           InvalidRequestError         a part of the request is invalid (400, 413, 415, 422)
             InvalidDefinitionError    the definition of the team is invalid
             UnfitAnswerError          the answer does not match the question
-            InvalidItemsError         lines of a batch are invalid; errors lists them
+            InvalidItemsError         lines or the file of a batch are invalid; errors lists them
             FileTooLargeError         an uploaded file is too large
             NoSuchPointError          the run cannot continue from that point
             IdempotencyConflictError  the idempotency key was used for another request
@@ -175,7 +175,7 @@ class BatchNotFoundError(NotFoundError, errors.BatchNotFound):
 
 
 class UploadNotFoundError(NotFoundError, errors.FileNotFound):
-    """There is no such uploaded file."""
+    """There is no such uploaded file. An unknown file of a new batch is an `InvalidItemsError`."""
 
 
 class ConflictError(RequestError):
@@ -223,7 +223,11 @@ class UnfitAnswerError(InvalidRequestError, errors.UnfitAnswer):
 
 
 class InvalidItemsError(InvalidRequestError, errors.InvalidItems):
-    """Items of a batch are invalid, so that nothing was accepted; `errors` has the line of each."""
+    """Items of a batch are invalid; nothing was accepted. `errors` has the line or pointer of each.
+
+    If the input itself cannot be read, such as an unknown `input_file_id` or an `input_url` that is
+    not allowed, `errors` has the `pointer` of that field in place of a line.
+    """
 
 
 class FileTooLargeError(InvalidRequestError, errors.FileTooLarge):

@@ -88,7 +88,8 @@ class _Problem(BaseModel):
         told = self.detail or self.title or self.code or otherwise
         if len(self.errors) == 1 and self.errors[0].detail in told:
             place = self.errors[0].place
-            return told if told.lower().startswith(place.lower()) else f"{place}: {told}"
+            begins = (place.lower(), f"{place.removeprefix('/')}: ".lower())
+            return told if told.lower().startswith(begins) else f"{place}: {told}"
         return told + "".join(f"\n  {fault.place}: {fault.detail}" for fault in self.errors)
 
 

@@ -78,6 +78,12 @@ def test_the_message_names_a_line_once() -> None:
     assert str(error(422, "invalid_items", detail=told, errors=[fault])) == told
 
 
+def test_the_message_names_a_field_once() -> None:
+    told, fault = "input_url: No.", {"pointer": "/input_url", "detail": "No."}
+
+    assert str(error(422, "invalid_items", detail=told, errors=[fault])) == told
+
+
 def test_every_error_is_public() -> None:
     from teamrun.client import errors as module
 

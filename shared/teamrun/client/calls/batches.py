@@ -102,6 +102,10 @@ def submit_uploaded(
         file_id: The file.
         idempotency_key: Repeating the call with the same key returns the same batch.
         **options: Fields of `FileOptions`.
+
+    Raises:
+        InvalidItemsError: Lines are invalid, and `errors` has the line of each; or there is no such
+            file, and `errors` has the pointer `/input_file_id`.
     """
     body = {**team_of(team), "input_file_id": file_id, **given(**options)}
     return post(path_of("batches"), _BATCH, body, idempotency_key=idempotency_key)
@@ -122,6 +126,10 @@ def submit_url(
             The operator allows prefixes (`TEAMRUN_BATCH_INPUTS`).
         idempotency_key: Repeating the call with the same key returns the same batch.
         **options: Fields of `FileOptions`.
+
+    Raises:
+        InvalidItemsError: Lines are invalid, and `errors` has the line of each; or the URL cannot
+            be read, and `errors` has the pointer `/input_url`.
     """
     body = {**team_of(team), "input_url": url, **given(**options)}
     return post(path_of("batches"), _BATCH, body, idempotency_key=idempotency_key)
@@ -211,7 +219,7 @@ def results(batch_id: str) -> Lines[ItemResult]:
 def errors(batch_id: str) -> Lines[JsonObject]:
     """Read what did not complete: skipped lines of the input, then the results of other items.
 
-    A skipped line has `line`, `last_line`, `code` and `detail`; a result has the fields of
+    Each is a `dict`. A skipped line has `line`, `last_line`, `code` and `detail`; a result has the fields of
     `ItemResult`. After the end, items that never started are `cancelled` and have no `run_id`.
     """
     return Lines(path_of("batches", batch_id, "errors"), _LINE.validate_json)
