@@ -4,7 +4,14 @@ from datetime import datetime
 
 from teamrun.json_types import JsonObject
 from teamrun.webhooks.records import Record
-from teamrun.webhooks.resources import DeliveryResource, NewWebhook, Webhook, WebhookSecret
+from teamrun.webhooks.resources import (
+    MOST_TRIES,
+    DeliveryResource,
+    NewWebhook,
+    Try,
+    Webhook,
+    WebhookSecret,
+)
 from teamrun.webhooks.secret import Secret
 from teamrun.webhooks.stored_endpoints import Stored
 
@@ -47,18 +54,16 @@ def with_secret(stored: Stored, now: datetime) -> NewWebhook:
 
 def public_record(record: Record, log_id: str) -> DeliveryResource | None:
     """A delivery as clients see it; None before the first try of its round."""
-    settled, tries = record.settled, list(record.tries)
-    if settled is not None and settled.last is not None:
-        tries.append(settled.last)
-    if settled is None and not tries:
+    settled, made = record.settled, record.made
+    if settled is None and not made:
         return None
     return DeliveryResource(
         event_id=f"{log_id}-{record.delivery.seq}",
-        event_type=tries[-1].type if settled is None else settled.type,
+        event_type=made[-1].type if settled is None else settled.type,
         webhook_id=record.delivery.target,
         status="pending" if settled is None else settled.outcome,
-        tries=tries,
-        next_try_at=tries[-1].next_at if settled is None else None,
+        tries=_shown(record),
+        next_try_at=made[-1].next_at if settled is None else None,
     )
 
 
@@ -75,6 +80,10 @@ def public_due(event: JsonObject, record: Record, at: datetime) -> DeliveryResou
         event_type=event["type"],
         webhook_id=record.delivery.target,
         status="pending",
-        tries=[],
+        tries=_shown(record),
         next_try_at=record.begun_at or at,
     )
+
+
+def _shown(record: Record) -> list[Try]:
+    return [*record.earlier, *record.made][-MOST_TRIES:]

@@ -4,7 +4,8 @@
     hook/{seq:08d}/{target}/{round:03d}.settled        the delivery is over, with its last try
     hook/{seq:08d}/{target}/{round:03d}.begun          when a redelivery was requested; from 1
 
-An event is due for a target while the newest round has no `settled`. All objects are written once,
+An event is due for a target while the newest round has no `settled`; a round has eleven objects at
+most. All objects are written once,
 after what they report: a crash in between repeats the request, and loses none.
 """
 
@@ -29,6 +30,10 @@ __all__ = [
     "read_keys",
     "read_records",
 ]
+
+_MOST_READ = 120
+"""How many objects of a delivery are read: those of the newest rounds. A round with one request is
+two objects, so `resources.MOST_TRIES` requests are among them."""
 
 Outcome = Literal["delivered", "failed", "skipped"]
 """`failed`: all tries failed, or the receiver answered 410. `skipped`: the endpoint was disabled
@@ -81,9 +86,17 @@ class Record:
     """When a client asked for the round; None for the first one."""
     tries: list[Try] = field(default_factory=list[Try])
     """The failed tries of the round."""
+    earlier: list[Try] = field(default_factory=list[Try])
+    """The requests of earlier rounds that were read, the oldest first."""
     settled: Settled | None = None
     is_known: bool = False
     """Whether anything has been recorded."""
+
+    @property
+    def made(self) -> list[Try]:
+        """The requests of the round, the oldest first."""
+        last = None if self.settled is None else self.settled.last
+        return self.tries if last is None else [*self.tries, last]
 
     @property
     def next_at(self) -> datetime | None:
@@ -122,9 +135,8 @@ class Record:
         Raises:
             Unavailable: Storage does not respond.
         """
-        self.round += 1
+        self._next_round(self.round + 1, at)
         self.is_known = True
-        self.begun_at, self.tries, self.settled = at, [], None
         key = f"{self.delivery.place}{self.round:03d}.begun"
         await store.put_new(key, Begun(at=at).model_dump_json().encode())
 
@@ -137,13 +149,17 @@ class Record:
         self.is_known = True
         number, _, what = name.partition(".")
         if int(number) > self.round:
-            self.round, self.begun_at, self.tries, self.settled = int(number), None, [], None
+            self._next_round(int(number), None)
         if what == "begun" and data:  # earlier releases wrote no time
             self.begun_at = Begun.model_validate_json(data).at
         elif what == "settled":
             self.settled = Settled.model_validate_json(data)
         elif what.startswith("try-"):
             self.tries.append(Try.model_validate_json(data))
+
+    def _next_round(self, number: int, begun_at: datetime | None) -> None:
+        self.earlier += self.made
+        self.round, self.begun_at, self.tries, self.settled = number, begun_at, [], None
 
 
 async def read_records(store: ObjectStore, folder: str, seqs: Iterable[int]) -> list[Record]:
@@ -170,10 +186,16 @@ async def read_all_records(store: ObjectStore, folder: str) -> list[Record]:
 async def read_keys(store: ObjectStore, folder: str, keys: list[str]) -> list[Record]:
     """The records that consist of these objects, in their order.
 
+    Of each delivery at most `_MOST_READ` objects are read.
+
     Raises:
         Unavailable: Storage does not respond.
     """
-    return _records(folder, keys, await store.get_many(keys) if keys else [])
+    parts: dict[Delivery, list[str]] = {}
+    for key in keys:
+        parts.setdefault(delivery_of(folder, key), []).append(key)
+    newest = [key for part in parts.values() for key in sorted(part, key=_order)[-_MOST_READ:]]
+    return _records(folder, newest, await store.get_many(newest) if newest else [])
 
 
 async def keys_of_records(store: ObjectStore, folder: str) -> list[str]:
@@ -194,6 +216,12 @@ def delivery_of(folder: str, key: str) -> Delivery:
     """The delivery that an object of a record belongs to."""
     seq, target, _ = key.removeprefix(folder).split("/")
     return Delivery(folder, int(seq), target)
+
+
+def _order(key: str) -> tuple[int, str]:
+    """By the number of the round, which may have more than three digits."""
+    number, _, what = key.rpartition("/")[2].partition(".")
+    return int(number), what
 
 
 def _records(folder: str, keys: list[str], stored: list[bytes | None]) -> list[Record]:

@@ -10,6 +10,7 @@ from teamrun.runs.log.metadata import Metadata
 from teamrun.runs.log.webhook import Format, Payload
 
 __all__ = [
+    "MOST_TRIES",
     "Deliveries",
     "DeliveryResource",
     "DeliveryStatus",
@@ -25,6 +26,9 @@ __all__ = [
     "WebhookPage",
     "WebhookSecret",
 ]
+
+MOST_TRIES = 50
+"""How many requests of a delivery are shown."""
 
 DeliveryStatus = Literal["pending", "delivered", "failed", "skipped"]
 """`pending`: it will be tried again. `failed`: it is given up. `skipped`: the webhook was
@@ -119,7 +123,7 @@ class DeliveryResource(_Resource):
     """`own` is the webhook that the run or the batch named in its request."""
     status: Annotated[DeliveryStatus, OPEN]
     tries: list[Try]
-    """All requests since the last redelivery, the oldest first."""
+    """The newest 50 requests, the oldest first, with those before a redelivery."""
     next_try_at: datetime | None = None
     """Null if the delivery is over. A time in the past: it is due, and waits for the process that
     delivers, or until a host that did not answer is asked again."""

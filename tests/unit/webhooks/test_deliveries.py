@@ -11,8 +11,9 @@ from teamrun.json_types import JsonObject
 from teamrun.runs.log.keys import hook_folder
 from teamrun.testing import FaultStore, MemoryStore
 from teamrun.webhooks.jobs import Job
-from teamrun.webhooks.records import Delivery
+from teamrun.webhooks.records import Delivery, read_records
 from teamrun.webhooks.requests import WebhookPatch, WebhookRequest
+from teamrun.webhooks.resources import MOST_TRIES
 from teamrun.webhooks.sources import Logged
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -116,9 +117,56 @@ async def test_a_redelivery_shows_when_it_was_asked_for() -> None:
     again = await office.service.redeliver_to_run(TENANT, ref.run_id, first.event_id)
     [shown] = (await office.service.deliveries_of_run(TENANT, ref.run_id)).data
     assert shown == again
-    assert (shown.status, shown.tries) == ("pending", [])
+    assert (shown.status, shown.tries) == ("pending", first.tries)
     assert shown.next_try_at is not None
     assert shown.next_try_at >= before
+
+
+@pytest.mark.parametrize("target", ("own", "registered"))
+async def test_the_requests_before_a_redelivery_stay_in_the_list(target: str) -> None:
+    office = Office()
+    hook = await registered(office, "run.completed")
+    statuses = iter((500, 500, 204, 204, 500, 500))
+    office.planned.decide = lambda _: next(statuses)
+    ref = await office.ended()
+    office.clock.shift += 10 * SECOND
+    await office.sweep()
+    event = office.planned.delivered[0]
+    if target == "own":
+        await office.service.redeliver_to_run(TENANT, ref.run_id, event)
+    else:
+        await office.service.redeliver(TENANT, hook, event)
+    office.clock.shift += SECOND
+    await office.sweep()
+    page = await office.service.deliveries_of_run(TENANT, ref.run_id)
+    wanted = "own" if target == "own" else hook
+    [shown] = [each for each in page.data if each.webhook_id == wanted]
+    assert [made.status for made in shown.tries] == [500, 204, 500]
+    assert (shown.status, shown.next_try_at) == ("pending", shown.tries[-1].next_at)
+    if target == "registered":
+        assert (await office.service.deliveries(TENANT, hook)).data == [shown]
+
+
+async def test_after_many_redeliveries_the_newest_requests_are_listed() -> None:
+    office = Office()
+    ref = await office.ended()
+    [first] = (await office.service.deliveries_of_run(TENANT, ref.run_id)).data
+    delivery = Delivery(hook_folder(ref), int(first.event_id.rpartition("-")[2]), "own")
+    [record] = await read_records(office.store, delivery.folder, [delivery.seq])
+    settled = record.settled
+    assert settled is not None and settled.last is not None
+    for number in range(1, 1_010):
+        made = settled.last.model_copy(update={"duration_ms": number})
+        again = settled.model_copy(update={"last": made})
+        await record.begin_again(office.store, settled.at)
+        await record.settle(office.store, again)
+    [shown] = (await office.service.deliveries_of_run(TENANT, ref.run_id)).data
+    assert [made.duration_ms for made in shown.tries] == [*range(1_010 - MOST_TRIES, 1_010)]
+    # The next round is the newest one, though its number has four digits.
+    await office.service.redeliver_to_run(TENANT, ref.run_id, first.event_id)
+    office.clock.shift += SECOND
+    await office.sweep()
+    assert office.planned.delivered == [first.event_id] * 2
 
 
 async def test_a_redelivery_of_an_earlier_release_has_no_time_of_its_own() -> None:
