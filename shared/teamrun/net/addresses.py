@@ -7,6 +7,8 @@ Sources: the IANA special-purpose address registries of IPv4 and IPv6 (RFC 6890)
 the host agent in Azure's virtual networks.
 """
 
+import re
+import socket
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -15,10 +17,13 @@ from ipaddress import (
     ip_address,
 )
 
-__all__ = ["Address", "Network", "is_public", "read_address"]
+__all__ = ["LOOPBACK", "Address", "Network", "is_localhost", "is_public", "read_address"]
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+LOOPBACK: tuple[Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+"""What the names of `is_localhost` may stand for."""
 
 _NOT_PUBLIC_IPV4 = tuple(
     IPv4Network(network)
@@ -61,14 +66,33 @@ def read_address(text: str) -> Address | None:
     """The address that the text is, without brackets; None if it is a name.
 
     An IPv4 address inside IPv6 (`::ffff:127.0.0.1`, RFC 4291, section 2.5.5.2) is returned as IPv4.
+    So are the numbers that the system's look-up takes for one: `2130706433`, `0x7f.1`, `0177.0.0.1`
+    (`inet_aton` of POSIX).
     """
     try:
         address = ip_address(text.removeprefix("[").removesuffix("]"))
     except ValueError:
-        return None
+        return _read_numbers(text)
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+_NUMBERS = re.compile(r"[0-9a-fx]+(\.[0-9a-fx]+){0,3}", re.IGNORECASE)
+
+
+def _read_numbers(text: str) -> IPv4Address | None:
+    if not _NUMBERS.fullmatch(text):  # `inet_aton` ignores what follows a space
+        return None
+    try:
+        return IPv4Address(socket.inet_aton(text))
+    except OSError:
+        return None
+
+
+def is_localhost(host: str) -> bool:
+    """Whether a name in lower case stands for loopback addresses (RFC 6761, section 6.3)."""
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def is_public(address: Address) -> bool:

@@ -18,7 +18,14 @@ from ipaddress import ip_network
 from urllib.parse import SplitResult, urlsplit
 
 from teamrun.errors import DestinationRefused, UsageError
-from teamrun.net.addresses import Address, Network, is_public, read_address
+from teamrun.net.addresses import (
+    LOOPBACK,
+    Address,
+    Network,
+    is_localhost,
+    is_public,
+    read_address,
+)
 
 __all__ = ["DEFAULT_PORTS", "Destinations", "Origin"]
 
@@ -91,6 +98,8 @@ class Destinations:
             self.check_addresses(origin, [address])
             if self._is_allowed(address, origin.port):
                 return origin
+        elif is_localhost(origin.host) and not self._may_be_loopback(origin.port):
+            self.check_addresses(origin, LOOPBACK)
         if origin.scheme != "https":
             raise DestinationRefused(
                 f"The URL must begin with https://, not {origin.scheme}://. {_remedy(origin)}"
@@ -122,6 +131,9 @@ class Destinations:
 
     def _is_allowed(self, address: Address, port: int) -> bool:
         return any(entry.has_address(address) and entry.has_port(port) for entry in self._allowed)
+
+    def _may_be_loopback(self, port: int) -> bool:
+        return any(self._is_allowed(address, port) for address in LOOPBACK)
 
     def _may_have_port(self, port: int) -> bool:
         """Whether a name may be used with this port, depending on its addresses."""
@@ -164,7 +176,7 @@ def _read_entry(entry: str) -> _Allowed:
     try:
         host, port = _without_port(entry.strip().lower())
         if "/" in host or read_address(host) is not None:
-            return _Allowed(None, ip_network(host), port)
+            return _Allowed(None, ip_network(read_address(host) or host), port)
     except ValueError:
         raise _invalid(entry) from None
     name = host.removeprefix("*") if host.startswith("*.") else host

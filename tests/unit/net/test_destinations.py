@@ -33,6 +33,14 @@ PRIVATE = (
     "::",
     "::1",
     "::127.0.0.1",
+    "2130706433",
+    "0x7f.1",
+    "0x7f000001",
+    "0X7F.0.0.1",
+    "017700000001",
+    "127.1",
+    "2852039166",
+    "0",
     "::ffff:127.0.0.1",
     "::ffff:a9fe:a9fe",
     "64:ff9b::a9fe:a9fe",
@@ -61,6 +69,7 @@ PUBLIC = (
     "172.32.0.1",
     "2606:4700::1111",
     "::ffff:8.8.8.8",
+    "134744072",
 )
 
 
@@ -82,6 +91,44 @@ def test_a_public_address_is_allowed(text: str) -> None:
     address = read_address(text)
     assert address is not None
     Destinations().check_addresses(Origin("https", "name.example", 443), [address])
+
+
+@pytest.mark.parametrize("text", ("a", "face.b00c", "0x", "08", "256.1.1.1.1", "4294967296", "x.1"))
+def test_other_names_are_no_addresses(text: str) -> None:
+    assert read_address(text) is None
+
+
+@pytest.mark.parametrize("host", ("localhost", "LocalHost.", "x.localhost", "a.b.localhost"))
+@pytest.mark.parametrize(
+    ("entry", "is_allowed"),
+    (
+        (None, False),
+        ("localhost.example", False),
+        ("127.0.0.1:8443", False),
+        ("127.0.0.1", True),
+        ("[::1]:443", True),
+    ),
+)
+def test_a_name_of_loopback_is_refused_unless_its_addresses_are_allowed(
+    host: str, entry: str | None, is_allowed: bool
+) -> None:
+    destinations = Destinations([] if entry is None else [entry])
+    if is_allowed:
+        destinations.check_url(f"https://{host}/hook")
+    else:
+        with pytest.raises(DestinationRefused):
+            destinations.check_url(f"https://{host}/hook")
+
+
+def test_a_name_of_loopback_can_be_allowed() -> None:
+    Destinations(["localhost:3000", "*.localhost:3000"]).check_url("http://localhost:3000/")
+    Destinations(["*.localhost:3000"]).check_url("http://x.localhost:3000/")
+
+
+def test_an_allowed_address_is_the_same_in_each_notation() -> None:
+    for entry in ("127.0.0.1:3000", "2130706433:3000", "[::ffff:127.0.0.1]:3000"):
+        for host in ("127.0.0.1", "2130706433", "0x7f.1", "[::ffff:7f00:1]"):
+            Destinations([entry]).check_url(f"http://{host}:3000/")
 
 
 def test_one_address_that_is_not_public_refuses_the_name() -> None:
