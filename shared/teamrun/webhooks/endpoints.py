@@ -138,14 +138,20 @@ class Endpoints:
         found = await newest(self._store, webhook_folder(tenant, endpoint_id))
         return found is not None and Endpoint.model_validate_json(found.data).is_deleted
 
-    async def get(self, tenant: str, endpoint_id: str) -> Stored:
+    async def get(self, tenant: str, endpoint_id: str, *, version: int | None = None) -> Stored:
         """An endpoint as it is stored now.
 
         Raises:
             EndpointNotFound: The tenant has no such endpoint.
+            PreconditionFailed: The endpoint has another version than `version`.
             StorageError: Storage does not respond, or the endpoint is damaged.
         """
-        return await read_endpoint(self._store, tenant, endpoint_id)
+        stored = await read_endpoint(self._store, tenant, endpoint_id)
+        if version is not None and version != stored.version:
+            raise PreconditionFailed(
+                f"The webhook {endpoint_id!r} has changed since; read it again."
+            )
+        return stored
 
     async def create(self, tenant: str, endpoint: Endpoint) -> Stored:
         """Store a new endpoint.
@@ -184,11 +190,7 @@ class Endpoints:
             StorageError: Storage does not respond, or the endpoint is damaged.
         """
         while True:
-            before = await self.get(tenant, endpoint_id)
-            if version is not None and version != before.version:
-                raise PreconditionFailed(
-                    f"The webhook {endpoint_id!r} has changed since; read it again."
-                )
+            before = await self.get(tenant, endpoint_id, version=version)
             now = max(self._clock.now(), before.endpoint.updated_at)
             if (fields := change(before.endpoint, now)) is None:
                 return before

@@ -9,7 +9,7 @@ from tests.support.webhooks import URL, Office, batches_of
 from teamrun.batches.erasure import BatchErasure
 from teamrun.batches.keys import BatchRef, item_run_id
 from teamrun.core.refs import RunRef
-from teamrun.errors import DeliveryNotFound, Unavailable
+from teamrun.errors import DeliveryNotFound, PreconditionFailed, Unavailable
 from teamrun.runs.log.keys import delivery_index, entry_key
 from teamrun.testing import Fault, FaultStore, MemoryStore
 from teamrun.webhooks.listing import Listing
@@ -209,3 +209,16 @@ async def test_a_deleted_webhook_leaves_a_note_of_its_own_events() -> None:
 
     [note] = await listed(office, watcher)
     assert (note.event_type, note.given_up_because) == ("webhook.disabled", "webhook_deleted")
+
+
+async def test_a_deletion_that_is_refused_gives_up_nothing() -> None:
+    office = Office()
+    office.planned.decide = lambda event: 410 if event["type"] == "run.completed" else 500
+    hook = await registered(office, "run.completed")
+    watcher = await registered(office, "webhook.disabled")
+    await office.ended()
+    office.clock.shift += SECOND
+    await office.sweep()
+    with pytest.raises(PreconditionFailed):
+        await office.service.delete(TENANT, hook, version=1)
+    assert [each.status for each in await listed(office, watcher)] == ["pending"]
