@@ -26,6 +26,7 @@ from teamrun.webhooks.delivering import Delivering
 from teamrun.webhooks.jobs import Hold, Job, job_of_marker, next_hold, time_of_marker
 from teamrun.webhooks.listing import Listing
 from teamrun.webhooks.outbox import HOLD
+from teamrun.webhooks.places import Places
 from teamrun.webhooks.sender import TIMEOUT
 from teamrun.webhooks.sources import Gone, Logged, Source, source_of
 
@@ -39,7 +40,7 @@ _MARGIN = TIMEOUT + timedelta(seconds=5)
 _PLACES = 1_000
 """Jobs at the same time; most of them wait for their receivers, which `Hosts` limits."""
 _MOST_WAITING = 1_000
-"""Jobs of this process that wait for a place; further ones are left to a sweep."""
+"""Jobs that wait for a place; further ones are left to a sweep."""
 _PAGE = 1_000
 _PULL = timedelta(milliseconds=250)
 """The interval at which the queue is asked for jobs of processes that deliver nothing."""
@@ -91,8 +92,7 @@ class Deliverer:
         self._dispatcher = dispatcher
         self._hold = hold
         self._interval = interval
-        self._places = asyncio.Semaphore(places)
-        self._waiting = 0
+        self._places = Places(places, waiting=_MOST_WAITING)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._newest: dict[RunRef, asyncio.Task[None]] = {}
@@ -110,9 +110,9 @@ class Deliverer:
         """Start a job whose entry this process has just written.
 
         It waits for the first tries of the entries before it in the same log. If too many wait for
-        a place, it is left to a sweep.
+        a place, of all tenants or of its own, it is left to a sweep.
         """
-        if self._is_stopping or self._waiting >= _MOST_WAITING:
+        if self._is_stopping or not self._places.may_wait(job.ref.tenant):
             return
         before = self._newest.get(job.ref)
         task = self._newest[job.ref] = self._spawn(job, self._first(job, found, before))
@@ -136,6 +136,8 @@ class Deliverer:
     async def sweep(self) -> int:
         """Start every job that is due, as places become free; returns their number.
 
+        The jobs of a tenant that has all the places it may have are left to a later sweep.
+
         Raises:
             StorageError: Storage cannot be read.
         """
@@ -155,11 +157,12 @@ class Deliverer:
                 )
                 continue
             # A second marker of a job waits until the first is done: it may leave nothing to do.
-            if job not in self._working and job not in started:
+            is_taken = job in self._working or job in started
+            if not is_taken and self._places.has_free(job.ref.tenant):
                 started.add(job)
-                async with self._places:
-                    pass  # there is one; the task takes it
+                await self._places.free()
                 self._spawn(job, self._take(job, key, due))
+                await asyncio.sleep(0)  # the task takes the place
         return len(started)
 
     async def drained(self) -> None:
@@ -261,17 +264,12 @@ class Deliverer:
     @asynccontextmanager
     async def _placed(self, job: Job) -> AsyncGenerator[None]:
         """A place to work in."""
-        self._waiting += 1
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting -= 1
-        self._working.add(job)
-        try:
-            yield
-        finally:
-            self._working.discard(job)
-            self._places.release()
+        async with self._places.place(job.ref.tenant):
+            self._working.add(job)
+            try:
+                yield
+            finally:
+                self._working.discard(job)
 
     @asynccontextmanager
     async def _contained(self, job: Job, key: str | None) -> AsyncGenerator[None]:
@@ -332,8 +330,9 @@ class Deliverer:
             with contextlib.suppress(DeliveryError):
                 messages = await backlog.take(_MOST_TAKEN, queues=[Queue.HOOKS])
             for ref in (ref for message in messages for ref in message.refs):
-                async with self._places:
-                    pass
+                await self._places.free()
+                if not self._places.may_wait(ref.tenant):
+                    continue  # a sweep finds it
                 task = asyncio.create_task(self.handle(ref))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)

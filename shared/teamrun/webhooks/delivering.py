@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
-from weakref import WeakValueDictionary
 
 from teamrun.core.clock import Clock
 from teamrun.core.exposition import head, sample
@@ -17,6 +16,7 @@ from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.hosts import Hosts
 from teamrun.webhooks.index import index_key
 from teamrun.webhooks.jobs import Job
+from teamrun.webhooks.places import Shares
 from teamrun.webhooks.records import Delivery, Outcome, Record, Settled, read_records
 from teamrun.webhooks.resources import Try
 from teamrun.webhooks.schedule import next_try
@@ -66,7 +66,7 @@ class Delivering:
         self._jitter = jitter
         self._hosts = Hosts()
         self._places = asyncio.Semaphore(_AT_ONCE)
-        self._tenants: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._shares = Shares(_PER_TENANT)
         self._tries: Counter[str] = Counter()
 
     async def deliver(
@@ -159,7 +159,7 @@ class Delivering:
             return paused
         if self._hosts.is_crowded(host):
             return now + _CROWDED
-        async with self._hosts.place(host), self._places_of(target.tenant), self._places:
+        async with self._hosts.place(host), self._shares.of(target.tenant), self._places:
             if (now := self._clock.now()) > latest:
                 return latest
             sent = await self._sender.send(event, target)
@@ -179,13 +179,6 @@ class Delivering:
         events = {event["seq"]: event for event in found.events}
         for record in records:
             await self._settle(events[record.delivery.seq], record, "skipped")
-
-    def _places_of(self, tenant: str) -> asyncio.Semaphore:
-        """The places of a tenant; they are forgotten when none is in use."""
-        places = self._tenants.get(tenant)
-        if places is None:
-            places = self._tenants[tenant] = asyncio.Semaphore(_PER_TENANT)
-        return places
 
     async def _settle(
         self, event: JsonObject, record: Record, outcome: Outcome, last: Try | None = None

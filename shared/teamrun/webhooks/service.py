@@ -261,9 +261,8 @@ class WebhookService:
             PreconditionFailed: The webhook has another version.
             StorageError: Storage does not respond, or the endpoint is damaged.
         """
-        await self._endpoints.get(
-            tenant, webhook_id, version=version
-        )  # before anything is given up
+        # Before anything is given up, a request that will be refused is refused.
+        await self._endpoints.get(tenant, webhook_id, version=version)
         await self._closing.pre_erase(RunRef(tenant, webhook_id))
         await self._endpoints.remove(tenant, webhook_id, version=version)
         folder = delivery_index(tenant, webhook_id)
