@@ -44,6 +44,9 @@ _OTHER_NAMES: Mapping[str, Sequence[str]] = {
 _WORD = re.compile(r"`([a-z_]+)(?:: ([^`\s]+))?`")
 """A field in a text, perhaps with a value, as in `on_invalid: skip`."""
 
+_HEADERS: Mapping[str, str] = {"as `Authorization: Bearer <key>`": "authorization"}
+"""How a text of the server names a header, and the name of its field."""
+
 _Parameter = TyperArgument | TyperOption
 
 
@@ -170,4 +173,8 @@ def _in_words(text: str, options: Mapping[str, str]) -> str:
             return found[0]
         return f"`{option} {found[2]}`" if found[2] else option
 
+    for header, field in _HEADERS.items():
+        if (option := options.get(field)) is not None:
+            variable = f"TEAMRUN_{option.strip('-').replace('-', '_').upper()}"
+            text = text.replace(header, f"with {option} or {variable}")
     return _WORD.sub(replaced, text)

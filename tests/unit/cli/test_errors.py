@@ -104,6 +104,16 @@ def test_several_faults_are_a_list() -> None:
     ]
 
 
+def test_a_missing_key_names_the_option_and_its_variable() -> None:
+    detail = "Send the API key as `Authorization: Bearer <key>`."
+    refused = Given(401, json.dumps({"code": "unauthenticated", "detail": detail}).encode())
+    with scripted_api(refused) as api:
+        told = str(CliRunner().invoke(app, ["runs", "--url", api.url]).exception)
+
+    assert "--api-key or TEAMRUN_API_KEY" in told
+    assert "Bearer" not in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "option"),
     [
