@@ -6,7 +6,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["end_prompt", "print_json", "print_table", "prompt", "result", "talk", "warn"]
+__all__ = [
+    "end_prompt",
+    "print_json",
+    "print_row",
+    "print_table",
+    "prompt",
+    "result",
+    "talk",
+    "warn",
+]
 
 
 def _console(*, stderr: bool) -> Console:
@@ -45,12 +54,17 @@ def print_json(document: str) -> None:
     console.file.write(f"{document}\n")
 
 
+def print_row(cells: Sequence[str]) -> None:
+    """Print a row for a script, with tabs between its cells."""
+    _console(stderr=False).file.write("\t".join(cells) + "\n")
+
+
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows below a header; tab-separated and without a header if stdout is no terminal."""
     console = _console(stderr=False)
     if not console.is_terminal:
         for row in rows:
-            console.file.write("\t".join(row) + "\n")
+            print_row(row)
         return
     table = Table(*head, box=None, pad_edge=False, header_style="bold")
     for row in rows:

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
-from teamrun.cli.server import DEFAULT_URL, connect, print_value
+from teamrun.cli.screen import print_json, print_row
+from teamrun.cli.server import DEFAULT_URL, connect
 from teamrun.cli.webhooks.options import EventsOption
 from teamrun.client.calls import webhooks
 
@@ -23,7 +24,12 @@ def command(
     api_key: ApiKeyOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Register a webhook; print its id and its secret, which is not shown again."""
+    """Register a webhook; print its id, a tab and its secret, which is not shown again."""
     call = webhooks.create(to, events=events.split(","))
     with connect(url, api_key) as client:
-        print_value(client, call, lambda made: f"{made.id} {made.secret}", as_json=json_)
+        reply = client.reply(call)
+    if json_:
+        print_json(reply.text)
+        return
+    made = call.value(reply)
+    print_row((made.id, made.secret))
