@@ -73,8 +73,10 @@ class BatchSignals:
                     await self.announce(ref)
                 return Signalled(progress, repeated=True)
             if state.end is not None or state.cancel is not None:
+                what = "is being cancelled" if state.end is None else "has ended"
                 raise BatchEnded(
-                    f"Batch {ref.batch_id!r} is {state.status}.", batch_id=ref.batch_id
+                    f"Batch {ref.batch_id!r} {what}; its status is {state.status}.",
+                    batch_id=ref.batch_id,
                 )
             if await self._append(log, state, Signal(signal=kind, reason=reason)):
                 return Signalled(await self._progress(ref), repeated=False)
@@ -105,7 +107,8 @@ class BatchSignals:
                 return Signalled(progress, repeated=True)
             if state.end is None:
                 raise BatchNotFinished(
-                    f"Batch {ref.batch_id!r} is {state.status}; wait for its end, or cancel it.",
+                    f"Batch {ref.batch_id!r} has not ended; its status is {state.status}. Wait for "
+                    "its end, or cancel it.",
                     batch_id=ref.batch_id,
                 )
             todo = await Results(self._store, ref, progress).unfinished()

@@ -31,5 +31,6 @@ def command(
     elif found.output is not None:
         result(found.output.text)
     if found.status != "completed":
-        talk(f"The run is {found.status}: {found.stop_reason or found.stop_code or 'no reason'}")
+        reason = found.stop_reason or found.stop_code or "no reason"
+        talk(f"The status of the run is {found.status}: {reason}")
         sys.exit(1)

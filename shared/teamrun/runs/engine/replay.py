@@ -32,7 +32,9 @@ async def replay(log: RunLog, program: Program, clock: Clock) -> str | None:
     if state is None:
         raise RunNotFound(f"Run {run_id!r} does not exist.", run_id=run_id)
     if state.end is None:
-        raise RunNotFinished(f"Run {run_id!r} is {state.status}.", run_id=run_id)
+        raise RunNotFinished(
+            f"Run {run_id!r} has not ended; its status is {state.status}.", run_id=run_id
+        )
     if state.epoch == 0:
         return None  # it never started
     ended = without_end(entries)

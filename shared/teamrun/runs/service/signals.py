@@ -240,7 +240,8 @@ def _is_stronger(mode: CancelMode, before: Signal | None) -> bool:
 
 def _ended(state: RunState) -> RunEnded:
     run_id = state.spec.run_id
-    return RunEnded(f"Run {run_id!r} is {state.status}.", run_id=run_id)
+    what = "is being cancelled" if state.end is None else "has ended"
+    return RunEnded(f"Run {run_id!r} {what}; its status is {state.status}.", run_id=run_id)
 
 
 def _digest(route: str, key: str | None, body: BaseModel) -> str | None:
