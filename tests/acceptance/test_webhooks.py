@@ -56,12 +56,12 @@ def test_a_webhook_from_the_command_line(place: Place) -> None:
 
 def test_a_receiver_that_refuses_ends_trigger_with_1(place: Place) -> None:
     served, receiver = place
-    made = served.cli("webhooks", "create", "https://localhost/hook")
+    no_name = f"{'a' * 64}.example"  # a label of a name has at most 63 characters
+    made = served.cli("webhooks", "create", f"https://{no_name}/hook")
     assert made.returncode == 0, made.stderr
     triggered = served.cli("webhooks", "trigger", made.stdout.split()[0])
     assert triggered.returncode == 1
-    assert "destination_refused" in triggered.stdout
-    assert "TEAMRUN_ALLOWED_HOSTS" in triggered.stdout
+    assert "connection_failed" in triggered.stdout
     local = served.cli("webhooks", "create", "http://127.0.0.1:9/hook")
     assert local.returncode == 2
     assert "TEAMRUN_ALLOWED_HOSTS='[\"127.0.0.1:9\"]'" in local.stderr

@@ -17,13 +17,13 @@ from ipaddress import (
     ip_address,
 )
 
-__all__ = ["LOOPBACK", "Address", "Network", "is_localhost", "is_public", "read_address"]
+__all__ = ["LOOPBACK", "Address", "Network", "is_public", "read_address"]
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 LOOPBACK: tuple[Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
-"""What the names of `is_localhost` may stand for."""
+"""What `localhost` and the names below it may stand for (RFC 6761, section 6.3)."""
 
 _NOT_PUBLIC_IPV4 = tuple(
     IPv4Network(network)
@@ -88,11 +88,6 @@ def _read_numbers(text: str) -> IPv4Address | None:
         return IPv4Address(socket.inet_aton(text))
     except OSError:
         return None
-
-
-def is_localhost(host: str) -> bool:
-    """Whether a name in lower case stands for loopback addresses (RFC 6761, section 6.3)."""
-    return host == "localhost" or host.endswith(".localhost")
 
 
 def is_public(address: Address) -> bool:

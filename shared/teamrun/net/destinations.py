@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from urllib.parse import SplitResult, urlsplit
 
+from teamrun.core.loopback import is_loopback
 from teamrun.errors import DestinationRefused, UsageError
 from teamrun.net.addresses import (
     LOOPBACK,
     Address,
     Network,
-    is_localhost,
     is_public,
     read_address,
 )
@@ -98,7 +98,7 @@ class Destinations:
             self.check_addresses(origin, [address])
             if self._is_allowed(address, origin.port):
                 return origin
-        elif is_localhost(origin.host) and not self._may_be_loopback(origin.port):
+        elif is_loopback(origin.host) and not self._may_be_loopback(origin.port):
             self.check_addresses(origin, LOOPBACK)
         if origin.scheme != "https":
             raise DestinationRefused(

@@ -1,5 +1,6 @@
 """Webhooks over the API: the secret, and the deliveries of a run."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -178,16 +179,25 @@ def test_a_webhook_from_its_creation_to_its_end() -> None:
     serve(scenario())
 
 
-def test_a_test_of_a_host_that_is_not_allowed_is_an_outcome() -> None:
+def test_a_test_of_a_host_that_is_not_allowed_is_an_outcome(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def inside(host: str, port: int, **_: object) -> object:
+        return look_up("127.0.0.1", port)
+
+    monkeypatch.setattr(socket, "getaddrinfo", inside)
+
     async def scenario() -> None:
         async with world() as w:
-            local = {**CREATED, "url": "https://localhost/hook"}  # its address is only known later
+            local = {**CREATED, "url": "https://inside.example/"}  # its address is only known later
             made = await w.client.post("/v1/webhooks", json=local)
             path = f"{made.headers['location']}/test"
             tested = (await w.client.post(path, json={"type": "run.failed"})).json()
             assert (tested["is_accepted"], tested["request"]["type"]) == (False, "run.failed")
             assert tested["request"]["error"] == "destination_refused"
-            assert "TEAMRUN_ALLOWED_HOSTS='[\"localhost:443\"]'" in tested["detail"]
+            assert "TEAMRUN_ALLOWED_HOSTS='[\"inside.example:443\"]'" in tested["detail"]
             wrong = await w.client.post(path, json={"type": "run.unknown"})
             assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/type")
 
