@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from teamrun.core.clock import Clock
 from teamrun.core.exposition import head, sample
 from teamrun.core.refs import RunRef
+from teamrun.errors import DestinationRefused
 from teamrun.json_types import JsonObject
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.hosts import Hosts
@@ -195,7 +196,7 @@ class Delivering:
             return None
         tries = len(record.tries) + 1
         at = next_try(tries, now, after=sent.after, jitter=self._jitter)
-        if at is not None and made.status != GONE:
+        if at is not None and not _is_final(made):
             await record.add_try(self._store, made.model_copy(update={"next_at": at}))
             return at
         await self._settle(event, record, "failed", made)
@@ -218,6 +219,11 @@ def _without_target(records: Sequence[Record], targets: Sequence[Target]) -> lis
     """The records of deliveries that are not over, and whose receiver is not known."""
     known = {target.id for target in targets}
     return [one for one in records if one.settled is None and one.delivery.target not in known]
+
+
+def _is_final(made: Try) -> bool:
+    """Whether a further try makes no sense: the receiver is gone, or is not allowed."""
+    return made.status == GONE or made.error == DestinationRefused.code
 
 
 def _host(target: Target) -> str:

@@ -36,8 +36,8 @@ _MOST_READ = 120
 two objects, so `resources.MOST_TRIES` requests are among them."""
 
 Outcome = Literal["delivered", "failed", "skipped"]
-"""`failed`: all tries failed, or the receiver answered 410. `skipped`: the endpoint was disabled
-or deleted."""
+"""`failed`: all tries failed, the receiver answered 410, or requests must not go there. `skipped`:
+the endpoint was disabled or deleted."""
 
 
 class Settled(BaseModel):

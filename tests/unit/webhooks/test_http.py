@@ -114,7 +114,7 @@ async def test_a_name_that_cannot_be_looked_up_is_an_outcome(error: Exception) -
     await office.parts.shutdown(timedelta())
 
 
-async def test_a_destination_that_is_no_longer_allowed_is_an_outcome() -> None:
+async def test_a_destination_that_is_no_longer_allowed_ends_the_delivery() -> None:
     with receiving() as receiver:
         office = office_for(receiver)
         strict = GuardedSender(Destinations(), clock=CLOCK)
@@ -123,6 +123,7 @@ async def test_a_destination_that_is_no_longer_allowed_is_an_outcome() -> None:
         await strict.close()
     [delivery] = (await office.service.deliveries_of_run(TENANT, ref.run_id)).data
     assert [made.error for made in delivery.tries] == ["destination_refused"]
+    assert (delivery.status, delivery.next_try_at) == ("failed", None)
     assert receiver.received == []
 
 
