@@ -143,6 +143,11 @@ class Destinations:
 
 def _remedy(origin: Origin) -> str:
     """How a host is allowed that is not."""
+    address = read_address(origin.host)
+    if address is not None and address.is_link_local:
+        return (
+            "It is link-local, as the metadata services of clouds are, which hand out credentials."
+        )
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     return f"An operator can allow it: TEAMRUN_ALLOWED_HOSTS='[\"{host}:{origin.port}\"]'."
 

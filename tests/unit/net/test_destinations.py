@@ -251,3 +251,23 @@ def test_an_allowed_network_allows_names_with_its_addresses_by_https_only() -> N
 def test_an_entry_of_another_form_is_refused_with_the_setting(entry: str) -> None:
     with pytest.raises(UsageError, match="TEAMRUN_ALLOWED_HOSTS"):
         Destinations([entry])
+
+
+@pytest.mark.parametrize(
+    ("host", "is_suggested"),
+    (
+        ("169.254.169.254", False),
+        ("2852039166", False),
+        ("[fe80::1]", False),
+        ("[::ffff:a9fe:a9fe]", False),
+        ("10.0.0.1", True),
+        ("localhost", True),
+    ),
+)
+@pytest.mark.parametrize("scheme", ("http", "https"))
+def test_no_entry_is_suggested_for_a_link_local_address(
+    host: str, is_suggested: bool, scheme: str
+) -> None:
+    with pytest.raises(DestinationRefused) as refused:
+        Destinations().check_url(f"{scheme}://{host}/latest/meta-data")
+    assert ("TEAMRUN_ALLOWED_HOSTS" in refused.value.message) is is_suggested
