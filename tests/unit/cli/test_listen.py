@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 
 from teamrun.cli.app import app
 from teamrun.client import RunNotFoundError
+from teamrun.json_types import JsonObject
 from teamrun.webhooks.secret import new_secret
 
 _SECRET = Given(200, json.dumps({"secret": new_secret()}).encode())
-_EVENT = {
+_EVENT: JsonObject = {
     "id": "run_1-1",
     "seq": 1,
     "type": "run.completed",

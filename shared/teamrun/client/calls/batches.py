@@ -219,8 +219,9 @@ def results(batch_id: str) -> Lines[ItemResult]:
 def errors(batch_id: str) -> Lines[JsonObject]:
     """Read what did not complete: skipped lines of the input, then the results of other items.
 
-    Each is a `dict`. A skipped line has `line`, `last_line`, `code` and `detail`; a result has the fields of
-    `ItemResult`. After the end, items that never started are `cancelled` and have no `run_id`.
+    Each is a `dict`. A skipped line has `line`, `last_line`, `code` and `detail`; a result has the
+    fields of `ItemResult`. After the end, items that never started are `cancelled` and have no
+    `run_id`.
     """
     return Lines(path_of("batches", batch_id, "errors"), _LINE.validate_json)
 
