@@ -80,6 +80,7 @@ def _tagged(
             "WebhookCreated",
             "Location",
             "ETag",
+            "Idempotency-Replayed",
         ),
         **problems(*_POSTED, DestinationRefused, IdempotencyConflict, TooManyEndpoints),
     },
@@ -96,9 +97,11 @@ async def create_webhook(
     A request with an Idempotency-Key can be repeated and returns the same webhook and secret.
     """
     key = call.idempotency_key()
-    webhook = await call.webhooks.create(call.tenant, request, idempotency_key=key)
-    place = {"Location": call.link(f"/v1/webhooks/{webhook.id}")}
-    return _tagged(webhook, status=201, headers={**SECRET_HEADERS, **place})
+    webhook, replayed = await call.webhooks.create_once(call.tenant, request, key=key)
+    headers = {**SECRET_HEADERS, "Location": call.link(f"/v1/webhooks/{webhook.id}")}
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return _tagged(webhook, status=201, headers=headers)
 
 
 @router.get(

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -53,7 +54,15 @@ from teamrun.webhooks.sender import Sender
 from teamrun.webhooks.sources import Source
 from teamrun.webhooks.stored_endpoints import Stored
 
-__all__ = ["WebhookService"]
+__all__ = ["Registered", "WebhookService"]
+
+
+class Registered(NamedTuple):
+    """A webhook, after a request to register it."""
+
+    webhook: NewWebhook
+    replayed: bool
+    """The Idempotency-Key was used for the same request before."""
 
 
 class WebhookService:
@@ -176,29 +185,44 @@ class WebhookService:
             IdempotencyConflict: The key was used with another request.
             StorageError: Storage does not respond, or the endpoint is damaged.
         """
+        return (await self.create_once(tenant, request, key=idempotency_key)).webhook
+
+    async def create_once(
+        self, tenant: str, request: WebhookRequest, *, key: str | None
+    ) -> Registered:
+        """The same as `create`; also tells whether the key was used for this webhook before.
+
+        Raises:
+            DestinationRefused: The URL is not allowed; has a `pointer`.
+            TooManyEndpoints: The tenant has the maximum number already.
+            IdempotencyConflict: The key was used with another request.
+            StorageError: Storage does not respond, or the endpoint is damaged.
+        """
         self._check(request.url)
         now, digest = self._clock.now(), request_digest(request)
         endpoint = Endpoint(
-            id=_new_id(tenant, idempotency_key),
+            id=_new_id(tenant, key),
             secret=Secret(),
             created_at=now,
             updated_at=now,
             request_hash=digest,
             **request.model_dump(),
         )
-        if idempotency_key and await self._endpoints.was_deleted(tenant, endpoint.id):
+        if key and await self._endpoints.was_deleted(tenant, endpoint.id):
             raise IdempotencyConflict(
                 "The Idempotency-Key was used for a webhook that has been deleted; use a new key."
             )
+        replayed = False
         try:
             stored = await self._endpoints.create(tenant, endpoint)
         except PreconditionFailed:  # the key has been used
+            replayed = True
             stored = await self._endpoints.get(tenant, endpoint.id)
             if stored.endpoint.request_hash != digest:
                 raise IdempotencyConflict(
                     "The Idempotency-Key was used with another request; use a new key."
                 ) from None
-        return with_secret(stored, self._clock.now())
+        return Registered(with_secret(stored, self._clock.now()), replayed)
 
     async def list(self, tenant: str) -> WebhookPage:
         """All registered webhooks, the newest first.

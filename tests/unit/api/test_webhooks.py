@@ -179,6 +179,19 @@ def test_a_webhook_from_its_creation_to_its_end() -> None:
     serve(scenario())
 
 
+def test_a_repeated_registration_says_so_and_has_the_same_secret() -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            key = {"Idempotency-Key": "k"}
+            first = await w.client.post("/v1/webhooks", json=CREATED, headers=key)
+            again = await w.client.post("/v1/webhooks", json=CREATED, headers=key)
+            assert "idempotency-replayed" not in first.headers
+            assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+            assert again.json() == first.json()
+
+    serve(scenario())
+
+
 def test_a_test_of_a_host_that_is_not_allowed_is_an_outcome(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
