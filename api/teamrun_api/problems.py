@@ -44,6 +44,7 @@ _STATUS: dict[type[TeamrunError], int] = {
     faults.NotAcceptable: 406,
     faults.RequestTimeout: 408,
     errors.RunDeleted: 410,
+    errors.BatchDeleted: 410,
     errors.BatchNotFound: 404,
     errors.FileNotFound: 404,
     errors.RunInBatch: 409,

@@ -9,6 +9,7 @@
         IdempotencyConflict      an Idempotency-Key was used again with another request
         RunNotFound              the tenant has no run of this id
         RunDeleted               an Idempotency-Key was used for a run that has been deleted
+        BatchDeleted             an Idempotency-Key was used for a batch that has been deleted
         RunNotFinished           the result of a run that has not ended
         RunEnded                 a request to a run that has ended
         StaleAction              an answer to a question that is not open
@@ -64,6 +65,7 @@ from teamrun.json_types import JsonObject
 
 __all__ = [
     "ArtifactNotFound",
+    "BatchDeleted",
     "BatchEnded",
     "BatchNotFinished",
     "BatchNotFound",
@@ -204,6 +206,12 @@ class RunDeleted(UsageError):
     """The run that this Idempotency-Key was used for has been deleted; use a new key."""
 
     code = "run_deleted"
+
+
+class BatchDeleted(UsageError):
+    """The batch that this Idempotency-Key was used for has been deleted; use a new key."""
+
+    code = "batch_deleted"
 
 
 class RunNotFinished(UsageError):

@@ -9,6 +9,7 @@ from teamrun.batches.entries import FINAL
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.resources import Batch, BatchPage
 from teamrun.errors import (
+    BatchDeleted,
     BatchNotFinished,
     BatchNotFound,
     DefinitionError,
@@ -64,6 +65,7 @@ _MOST_VALUES = 200_000
             DestinationRefused,
             InvalidItems,
             IdempotencyConflict,
+            BatchDeleted,
         ),
     },
     openapi_extra={

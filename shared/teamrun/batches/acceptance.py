@@ -19,7 +19,7 @@ from teamrun.batches.inputs import Inputs
 from teamrun.batches.item_writer import ItemWriter
 from teamrun.batches.items import Items
 from teamrun.batches.keys import BatchRef, batch_list_key, live_marker
-from teamrun.batches.log import BatchLog, batch_not_found
+from teamrun.batches.log import BatchLog
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.spec import BatchSpec, Variant
 from teamrun.batches.state import BatchState
@@ -29,7 +29,7 @@ from teamrun.components.catalog import Teams
 from teamrun.core.clock import Clock
 from teamrun.core.ids import new_id
 from teamrun.dispatch.queues import Queue
-from teamrun.errors import IdempotencyConflict, InvalidItems, StorageError, UsageError
+from teamrun.errors import BatchDeleted, IdempotencyConflict, InvalidItems, StorageError, UsageError
 from teamrun.runs.log.keys import idempotency_key
 from teamrun.runs.service.requests import request_digest
 from teamrun.storage.base import ObjectStore
@@ -195,12 +195,15 @@ async def _check_open(log: BatchLog) -> None:
     """Refuse to accept a batch whose log has been closed.
 
     Raises:
-        BatchNotFound: The batch was accepted, ended and deleted.
+        BatchDeleted: The batch was accepted, ended and deleted.
         _Voided: The acceptance took too long.
     """
     closing = await log.closing()
     if closing is not None and closing.stop_code == DELETED:
-        raise batch_not_found(log.ref)
+        raise BatchDeleted(
+            f"The Idempotency-Key was used for batch {log.ref.batch_id!r}, which has been deleted; "
+            "use a new key."
+        )
     if closing is not None:
         raise _Voided
 

@@ -8,6 +8,7 @@
           NotFoundError               there is no such resource (404, 410)
             RunNotFoundError          there is no such run
             RunDeletedError           the run of this idempotency key has been deleted
+            BatchDeletedError         the batch of this idempotency key has been deleted
             TeamNotFoundError         the operator registered no such team
             ArtifactNotFoundError     the run has no such file
             BatchNotFoundError        there is no such batch
@@ -52,6 +53,7 @@ __all__ = [
     "APITimeoutError",
     "ArtifactNotFoundError",
     "AuthenticationError",
+    "BatchDeletedError",
     "BatchEndedError",
     "BatchNotFinishedError",
     "BatchNotFoundError",
@@ -160,6 +162,10 @@ class RunNotFoundError(NotFoundError, errors.RunNotFound):
 
 class RunDeletedError(NotFoundError, errors.RunDeleted):
     """The run of this idempotency key has been deleted; use a new key."""
+
+
+class BatchDeletedError(NotFoundError, errors.BatchDeleted):
+    """The batch of this idempotency key has been deleted; use a new key."""
 
 
 class TeamNotFoundError(NotFoundError):

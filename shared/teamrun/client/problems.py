@@ -29,6 +29,7 @@ CODES: Mapping[str, type[TeamrunAPIError]] = {
     "idempotency_conflict": errors.IdempotencyConflictError,
     "no_such_point": errors.NoSuchPointError,
     "run_deleted": errors.RunDeletedError,
+    "batch_deleted": errors.BatchDeletedError,
     "run_ended": errors.RunEndedError,
     "run_not_finished": errors.RunNotFinishedError,
     "run_not_found": errors.RunNotFoundError,

@@ -11,7 +11,7 @@ from tests.support.runs import TENANT
 from teamrun.batches.keys import BatchRef
 from teamrun.batches.log import BatchLog
 from teamrun.batches.requests import BatchRequest
-from teamrun.errors import BatchNotFound, InvalidItems, Unavailable
+from teamrun.errors import BatchDeleted, InvalidItems, Unavailable
 from teamrun.runs.log.keys import BATCHES
 from teamrun.storage.memory import MemoryStore
 
@@ -134,7 +134,7 @@ async def test_the_key_of_a_deleted_batch_is_refused() -> None:
     await batches.finish(made.batch)
     await batches.service.delete(TENANT, made.batch.id)
 
-    with pytest.raises(BatchNotFound):
+    with pytest.raises(BatchDeleted):
         await batches.service.submit(TENANT, REQUEST, idempotency_key="k")
     assert await batches.store.list(BATCHES) == []
 
