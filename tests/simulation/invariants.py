@@ -56,10 +56,10 @@ async def _of_run(world: Deployment, ref: RunRef) -> list[str]:
     try:
         entries = await log.read()
         state = fold(entries)
+        assert state is not None, "an accepted run has an entry 0"
+        story = Story(ref, entries, state, await read_prefix(log, entries))
     except Exception as error:
         return [f"I2 the log cannot be folded: {error!r}"]
-    assert state is not None, "an accepted run has an entry 0"
-    story = Story(ref, entries, state, await read_prefix(log, entries))
     found = story.misshapen()
     if state.end is None:
         return [*found, f"I1 it is {state.status} for ever: {story.told()}"]

@@ -167,6 +167,9 @@ def test_an_answer_of_other_types_is_refused_before_messages_are_made_of_it(
         checked_answer(_unchecked(**values))
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="there, the first values are in the object itself"
+)
 def test_made_messages_share_the_names_of_their_fields() -> None:
     """Alone, the names would double the memory of a conversation."""
     message, other = (made_message(ThoughtEvent, "Hm.", "a") for _ in range(2))
