@@ -140,8 +140,11 @@ def _escaped(value: Any) -> Any:
         case dict():
             members = cast("dict[str, Any]", value)
             return {name: _escaped(member) for name, member in members.items()}
-        case list() | tuple():
+        case list():
             return [_escaped(item) for item in cast("list[Any]", value)]
+        case tuple():
+            # The report of a skipped test is a tuple, and pytest accepts nothing else.
+            return tuple(_escaped(item) for item in cast("tuple[Any, ...]", value))
         case _:
             return value
 
