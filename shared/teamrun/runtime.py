@@ -48,6 +48,8 @@ from teamrun.webhooks.parts import WebhookParts, compose_webhooks
 if TYPE_CHECKING:
     from teamrun.batches.service import BatchService
     from teamrun.batches.sources import Sources
+    from teamrun.rounds import Rounds
+    from teamrun.runs.engine.dead_letters import DeadLetters
     from teamrun.runs.engine.executor import Executor
     from teamrun.runs.service.service import RunService
     from teamrun.webhooks.service import WebhookService
@@ -123,6 +125,10 @@ class Runtime:
     """The steps to perform after the end of a run."""
     executor: "Executor | None" = None
     """None if other processes execute the runs."""
+    rounds: "Rounds | None" = None
+    """Does what the background tasks do, for a process that has none; None without executor."""
+    dead_letters: "DeadLetters | None" = None
+    """Settles messages that the queue has given up; None without executor."""
     metric_lines: MetricLines
     """The runs of this process, in the Prometheus text format."""
     clock: Clock | None = None
@@ -191,6 +197,15 @@ class Runtime:
             checks["redis"] = self.live.ping
         return checks
 
+    async def settled(self) -> None:
+        """Return when this process has nothing in progress besides its background tasks.
+
+        For a process that is frozen afterwards: notices are sent, jobs of webhooks are sent or
+        tried once.
+        """
+        await self.observers.notices.flushed()
+        await self.webhooks.settled()
+
     async def shutdown(self, grace: timedelta) -> None:
         """Stop executing, send the notices that wait, and close the queue.
 
@@ -246,6 +261,7 @@ def compose(
     Raises:
         UsageError: An entry of `allowed_hosts` has another form.
     """
+    clock = clock or SystemClock()
     destinations = Destinations(allowed_hosts)
     owner = name or f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     webhooks = compose_webhooks(
@@ -256,8 +272,8 @@ def compose(
         destinations=destinations,
         owner=owner,
         interval=sweep,
-        clock=clock or SystemClock(),
-        further={"bat_": BatchSource(backends.store, clock or SystemClock())},
+        clock=clock,
+        further={"bat_": BatchSource(backends.store, clock)},
     )
     items = ItemEnds(backends.live)
     observers = Observers(
@@ -283,9 +299,12 @@ def compose(
         )
     from teamrun.batches.feeder import Feeder
     from teamrun.batches.in_flight import items_in_flight
+    from teamrun.rounds import Rounds
     from teamrun.runs.durable.team import team_program
+    from teamrun.runs.engine.dead_letters import DeadLetters
     from teamrun.runs.engine.engine import Engine
     from teamrun.runs.engine.executor import Executor, Sweeper, Sweepers
+    from teamrun.runs.engine.ownership import Ownership
     from teamrun.runs.engine.reaper import Reaper
     from teamrun.runs.engine.reclaim import ReclaimingSweeper
     from teamrun.runs.engine.warm import WarmRuns
@@ -313,7 +332,7 @@ def compose(
         observers=observers,
         warm=WarmRuns(keep=warm_for, most_bytes=warm_bytes, clock=clock),
     )
-    sweeper: Sweeper = Reaper(
+    reaper = Reaper(
         store=backends.store,
         live=backends.live,
         dispatcher=dispatcher,
@@ -325,14 +344,15 @@ def compose(
         identify=partial(store_identity, backends.store),
         observers=observers,
     )
+    sweeper: Sweeper = reaper
     if name is not None:
         sweeper = ReclaimingSweeper(
-            sweeper,
+            reaper,
             owner=owner,
             store=backends.store,
             live=backends.live,
             dispatcher=dispatcher,
-            further=partial(items_in_flight, backends.store, clock or SystemClock()),
+            further=partial(items_in_flight, backends.store, clock),
         )
     feeder = Feeder(
         store=backends.store,
@@ -350,6 +370,7 @@ def compose(
         run_pre_commit=observers.pre_commit,
     )
     executor = Executor(engine, Sweepers(sweeper, feeder))
+    assert webhooks.delivery is not None, "a process that executes runs delivers, too"
     return Runtime(
         registry=registry,
         store=backends.store,
@@ -358,6 +379,22 @@ def compose(
         observers=observers,
         duties=duties,
         executor=executor,
+        rounds=Rounds(
+            reaper=reaper,
+            feeder=feeder,
+            deliverer=webhooks.delivery.deliverer,
+            clock=clock,
+            interval=sweep,
+        ),
+        dead_letters=DeadLetters(
+            store=backends.store,
+            dispatcher=dispatcher,
+            owner=owner,
+            clock=clock,
+            observers=observers,
+            ownership=Ownership(live=backends.live, owner=owner, lease=lease, clock=clock),
+            duties=duties,
+        ),
         metric_lines=metric_lines,
         clock=clock,
         destinations=destinations,
@@ -405,6 +442,7 @@ async def open_runtime(
     duties: Sequence[Duty] = DUTIES,
     batch_inputs: Sequence[str] = (),
     input_limit: int = 1024 * 1024 * 1024,
+    is_frozen: bool = False,
 ) -> AsyncGenerator[Runtime, None]:
     """Open the parts of a process, start its background tasks, and close everything at the end.
 
@@ -421,6 +459,8 @@ async def open_runtime(
         duties: See `compose`.
         batch_inputs: The prefixes of URLs that batches may name as their input.
         input_limit: Maximum size of such an input in bytes.
+        is_frozen: Whether the platform freezes the process between calls. It has no background
+            tasks then; see `Runtime.rounds` and `Runtime.settled`.
 
     Raises:
         UsageError: A setting or the operator's file is invalid, or the store cannot be used.
@@ -459,6 +499,9 @@ async def open_runtime(
             stack.push_async_callback(runtime.sources.close)
         stack.push_async_callback(registry.pacing.close)
         stack.push_async_callback(runtime.shutdown, grace)
+        if is_frozen:
+            yield runtime
+            return
         if runtime.executor is not None:
             runtime.executor.start()
         runtime.webhooks.start()

@@ -85,11 +85,12 @@ class CommonSettings(BaseSettings):
     `ssl_cert_reqs`. Certificates are verified unless `ssl_cert_reqs=none`."""
 
     queue_url: str | None = Field(default=None, repr=False)
-    """The queue of runs; by default `redis_url`. A URL of Redis, in the same form. If only this one
-    is set, the live state is not shared: leases and notices stay in one process. Ownership of a run
-    then ends at a time that its log states, and changes by other processes are found by reading the
-    log at intervals. With neither, the API executes the runs itself, and must be the only process
-    that uses the store."""
+    """The queue of runs; by default `redis_url`. A URL of Redis, in the same form, or the queues of
+    functions in a cloud: `sqs://prefix` or `azq://prefix`. If only this one is set, the live state
+    is not shared: leases and notices stay in one process. Ownership of a run then ends at a time
+    that its log states, and changes by other processes are found by reading the log at intervals.
+    With neither, the API executes the runs itself, and must be the only process that uses the
+    store."""
 
     namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
     """The name of this deployment among others in the same Redis database; by default derived

@@ -41,6 +41,7 @@ LINES = (
     {"storage", "dispatch", "live"},
     {"runs"},
     {"webhooks", "batches", "schedules"},
+    {"rounds"},
     {"runtime"},
     {"testing"},
     {"client"},

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from teamrun.dispatch.address import scheme_of
 from teamrun.errors import UsageError
 from teamrun.redis.address import RedisAddress, read_redis_url
 from teamrun.runtime import OpenBackends, Runtime, open_backends, open_runtime
@@ -25,6 +26,12 @@ def redis_of(settings: WorkerSettings) -> RedisAddress:
             "Neither TEAMRUN_REDIS_URL nor TEAMRUN_QUEUE_URL is set: a worker needs Redis as its "
             "queue. Set one, for example TEAMRUN_REDIS_URL=redis://127.0.0.1:6379/0, or use "
             "`teamrun serve`, which starts its own."
+        )
+    if (scheme := scheme_of(settings.queue)) in ("sqs", "azq"):
+        raise UsageError(
+            f"TEAMRUN_{settings.queue_setting.upper()} is {scheme}://: functions of the cloud "
+            "execute the runs of this queue. A worker takes runs from Redis: set redis://.",
+            setting=settings.queue_setting,
         )
     return read_redis_url(settings.queue, setting=settings.queue_setting)
 

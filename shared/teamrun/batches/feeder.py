@@ -8,7 +8,7 @@ is done twice, and nothing goes wrong.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 
 from teamrun.batches.attendant import Attendant
@@ -111,14 +111,21 @@ class Feeder:
         try:
             while not stop.is_set():
                 news.clear()
-                await self._look()
+                await self.look()
                 if not stop.is_set():
                     await self._pause(news)
         finally:
-            tasks = [listening, stopping, *self._driving.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _cancelled(listening, stopping)
+            await self.rest()
+
+    @property
+    def driving(self) -> Collection[asyncio.Task[None]]:
+        """One task for each batch that this process drives; it ends when the batch has ended."""
+        return self._driving.values()
+
+    async def rest(self) -> None:
+        """Stop driving; a batch goes on when a process finds it again."""
+        await _cancelled(*self._driving.values())
 
     async def sweep(self) -> None:
         """Start to drive every batch that has not ended, and that no other process drives.
@@ -174,7 +181,8 @@ class Feeder:
             run_pre_commit=self._run_pre_commit,
         )
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Start to drive what no process drives, and clean up; errors are logged."""
         try:
             if not await self._live.acquire(_LOCK, self._owner, self._tenure()):
                 return
@@ -274,6 +282,12 @@ class Feeder:
 
 def _lease_name(ref: BatchRef) -> str:
     return f"batch:{ref}"
+
+
+async def _cancelled(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _also(first: asyncio.Event, second: asyncio.Event) -> None:

@@ -133,6 +133,21 @@ class Deliverer:
             if isinstance(found, Logged):
                 await self._execute(job, found, is_new=False)
 
+    async def look(self) -> None:
+        """Sweep once, unless another process does; errors are logged."""
+        try:
+            if await self._is_our_turn():
+                await self.sweep()
+        except TeamrunError as error:
+            logger.warning(
+                "A sweep for deliveries failed",
+                extra={"action": "webhook.sweep_failed", "error": error.message},
+            )
+        except Exception:
+            logger.exception(
+                "A sweep for deliveries failed", extra={"action": "webhook.sweep_faulty"}
+            )
+
     async def sweep(self) -> int:
         """Start every job that is due, as places become free; returns their number.
 
@@ -304,18 +319,7 @@ class Deliverer:
 
     async def _sweep_repeatedly(self) -> None:
         while True:
-            try:
-                if await self._is_our_turn():
-                    await self.sweep()
-            except TeamrunError as error:
-                logger.warning(
-                    "A sweep for deliveries failed",
-                    extra={"action": "webhook.sweep_failed", "error": error.message},
-                )
-            except Exception:
-                logger.exception(
-                    "A sweep for deliveries failed", extra={"action": "webhook.sweep_faulty"}
-                )
+            await self.look()
             await self._clock.sleep(self._interval.total_seconds())
 
     async def _is_our_turn(self) -> bool:

@@ -112,7 +112,7 @@ class Hints:
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def close(self) -> None:
+    async def flushed(self) -> None:
         """Return when all messages have been sent, or were refused."""
         if self._sending:
             await asyncio.wait(self._sending)

@@ -56,10 +56,17 @@ class WebhookParts:
         if self.delivery is not None:
             yield from self.delivery.delivering.lines()
 
+    async def settled(self) -> None:
+        """Return when every job of this process has been sent, or tried for the first time."""
+        if self.hints is not None:
+            await self.hints.flushed()
+        if self.delivery is not None:
+            await self.delivery.deliverer.drained()
+
     async def shutdown(self, grace: timedelta) -> None:
         """Stop; requests in progress have the grace time."""
         if self.hints is not None:
-            await self.hints.close()
+            await self.hints.flushed()
         if self.delivery is not None:
             await self.delivery.deliverer.shutdown(grace)
         await self.sender.close()

@@ -123,19 +123,23 @@ class Reaper:
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until `stop` is set."""
         while not stop.is_set():
-            try:
-                if await self._live.acquire(await self._name(), self._owner, 3 * self._interval):
-                    await self.sweep()
-                    await self._keep_up()
-            except (DeliveryError, StorageError) as error:
-                logger.warning(
-                    "A sweep failed", extra={"action": "reaper.sweep_failed", "error": str(error)}
-                )
+            await self.look()
             sleep = asyncio.ensure_future(self._clock.sleep(self._interval.total_seconds()))
             stopped = asyncio.ensure_future(stop.wait())
             await asyncio.wait([sleep, stopped], return_when=asyncio.FIRST_COMPLETED)
             sleep.cancel()
             stopped.cancel()
+
+    async def look(self) -> None:
+        """Sweep once, unless another process does; errors are logged."""
+        try:
+            if await self._live.acquire(await self._name(), self._owner, 3 * self._interval):
+                await self.sweep()
+                await self._keep_up()
+        except (DeliveryError, StorageError) as error:
+            logger.warning(
+                "A sweep failed", extra={"action": "reaper.sweep_failed", "error": str(error)}
+            )
 
     async def _name(self) -> str:
         """The name of the lock."""

@@ -1,0 +1,1 @@
+"""Teamrun in functions of a cloud."""

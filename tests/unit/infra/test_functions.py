@@ -1,0 +1,281 @@
+"""What every cloud function does with the runtime, on a store and a queue in memory."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.batches import pieces
+from tests.support.receiver import Receiver, receiving
+
+from teamrun.batches.requests import BatchRequest
+from teamrun.core.clock import SystemClock
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.queues import Queue
+from teamrun.errors import StorageError
+from teamrun.live.memory import MemoryLive
+from teamrun.runs.log.entries import Claim, Yield
+from teamrun.runs.log.log import RunLog
+from teamrun.runs.service.requests import RunRequest
+from teamrun.runtime import Backends, Runtime, open_runtime
+from teamrun.settings import CommonSettings
+from teamrun.storage.memory import MemoryStore
+from teamrun.testing import MemoryQueue
+from teamrun_infra.functions import FunctionHost, refs_of
+
+TENANT = "default"
+NEVER: dict[str, str] = {}
+FILE = """\
+models: {main: {type: scripted, latency_ms: 5, script: {poet: ["Rain.", "More rain."]}}}
+agents: {poet: {model: main}, boss: {type: user_proxy_agent}}
+teams:
+  poets: {type: round_robin_group_chat, agents: [poet], max_turns: 2}
+  asks: {type: round_robin_group_chat, agents: [boss], max_turns: 1}
+"""
+
+
+def soon(seconds: float = 60) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+class Cloud:
+    """A store, a queue, and instances of functions; each has a live state of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        file = folder / "teamrun.yaml"
+        file.write_text(FILE, encoding="utf-8")
+        self.settings = CommonSettings(config=file, data_dir=folder, lease_seconds=1)
+        self.store = MemoryStore()
+        self.queue = MemoryQueue()
+
+    def allow(self, receiver: Receiver) -> None:
+        hosts = (f"127.0.0.1:{receiver.port}",)
+        self.settings = self.settings.model_copy(update={"allowed_hosts": hosts})
+
+    def opens(self, *, executes: bool = True) -> Callable[[], AbstractAsyncContextManager[Runtime]]:
+        return lambda: open_runtime(
+            self.settings,
+            environ=NEVER,
+            executes=executes,
+            grace=timedelta(),
+            backends=lambda _: Backends(self.store, MemoryLive(is_shared=False), self.queue),
+            is_frozen=True,
+        )
+
+    @asynccontextmanager
+    async def function(self, **options: Any) -> AsyncGenerator[FunctionHost]:
+        host = FunctionHost(self.opens(**options))
+        yield host
+        await host.close()
+
+    @asynccontextmanager
+    async def api(self) -> AsyncGenerator[Runtime]:
+        async with self.function(executes=False) as host:
+            yield await host.runtime()
+
+    async def submit(self, runtime: Runtime, **request: Any) -> RunRef:
+        asked = RunRequest.model_validate({"team": "poets", "input": "rain", **request})
+        return RunRef(TENANT, (await runtime.service.submit(TENANT, asked)).run.id)
+
+    def log(self, ref: RunRef) -> RunLog:
+        return RunLog(self.store, ref, writer="test", clock=SystemClock())
+
+    async def status(self, runtime: Runtime, ref: RunRef) -> str:
+        return (await runtime.service.get(TENANT, ref.run_id)).status
+
+    def received(self) -> list[RunRef]:
+        """The messages that wait; they are removed."""
+        refs = [*self.queue.waiting]
+        self.queue.waiting.clear()
+        return refs
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Cloud:
+    return Cloud(tmp_path)
+
+
+async def test_runs_of_one_message_are_executed_and_nothing_goes_on_afterwards(
+    cloud: Cloud,
+) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        refs = [await cloud.submit(api) for _ in range(3)]
+        before = asyncio.all_tasks()
+        outcomes = await function.execute(cloud.received(), deadline=soon())
+
+        assert outcomes == [(ref, None) for ref in refs]
+        assert {await cloud.status(api, ref) for ref in refs} == {"completed"}
+        names = {task.get_name() for task in asyncio.all_tasks() - before}
+        assert not any(name.startswith(("deliver", "batch")) for name in names)
+
+
+async def test_a_run_is_handed_over_before_the_platform_ends_the_function(cloud: Cloud) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        ref = await cloud.submit(api)
+        cloud.received()
+        outcomes = await function.execute([ref], deadline=soon(20))
+
+        assert outcomes == [(ref, None)]
+        assert cloud.received() == [ref]
+        assert isinstance((await cloud.log(ref).read())[-1].body, Yield)
+        await function.execute([ref], deadline=soon())
+        run = await api.service.get(TENANT, ref.run_id)
+        assert (run.status, run.usage.model_calls) == ("completed", 2)
+
+
+async def test_a_run_of_another_instance_is_to_be_sent_again_after_its_time(cloud: Cloud) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        ref = await cloud.submit(api)
+        until = soon(100)
+        log = cloud.log(ref)
+        await log.append(await log.state(), Claim(owner="other", until=until), [], epoch=1)
+
+        [(named, pause)] = await function.execute([ref], deadline=soon())
+        assert named == ref
+        assert pause is not None and timedelta(seconds=90) < pause <= timedelta(seconds=102)
+
+
+async def test_the_runtime_is_opened_again_after_it_could_not_be(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens, failures = cloud.opens(), [StorageError("the store is away, as planned")]
+
+    @asynccontextmanager
+    async def opens_later() -> AsyncGenerator[Runtime]:
+        if failures:
+            raise failures.pop()
+        async with opens() as runtime:
+            yield runtime
+
+    function = FunctionHost(opens_later)
+    with pytest.raises(StorageError):
+        await function.execute([], deadline=soon())
+    assert await function.execute([], deadline=soon()) == []
+    assert await function.runtime() is await function.runtime()
+    await function.close()
+
+
+async def test_a_webhook_has_been_sent_when_the_invocation_is_over(cloud: Cloud) -> None:
+    with receiving() as receiver:
+        cloud.allow(receiver)
+        async with cloud.api() as api, cloud.function() as function:
+            webhook = {"url": f"{receiver.url}/hook", "events": ["run.completed"]}
+            ref = await cloud.submit(api, webhook=webhook)
+            await function.execute([ref], deadline=soon())
+            assert receiver.types == ["run.completed"]
+
+
+async def test_the_api_has_sent_its_deliveries_to_the_queue_before_it_is_frozen(
+    cloud: Cloud,
+) -> None:
+    with receiving() as receiver:
+        cloud.allow(receiver)
+        async with cloud.api() as api, cloud.function() as function:
+            webhook = {"url": f"{receiver.url}/hook", "events": ["run.cancelled"]}
+            ref = await cloud.submit(api, webhook=webhook)
+            cloud.received()
+            await api.service.cancel(TENANT, ref.run_id)
+            await api.settled()
+
+            jobs = [ref for ref in cloud.received() if cloud.queue.queues[ref] is Queue.HOOKS]
+            assert len(jobs) == 1
+            await function.deliver(jobs, deadline=soon())
+            assert receiver.types == ["run.cancelled"]
+
+
+async def test_a_timer_finds_what_no_message_names(cloud: Cloud) -> None:
+    """A run whose message was lost, and a scheduled one."""
+    async with cloud.api() as api, cloud.function() as function:
+        lost = await cloud.submit(api)
+        later = await cloud.submit(api, delay_seconds=1)
+        cloud.received()
+        found = set[RunRef]()
+        async with asyncio.timeout(20):
+            while found != {lost, later}:
+                await function.look_around(deadline=soon())
+                found.update(cloud.received())
+                await asyncio.sleep(0.1)
+
+
+async def test_a_timer_drives_a_batch_to_its_end(cloud: Cloud) -> None:
+    async with cloud.api() as api, cloud.function() as timer, cloud.function() as worker:
+        lines = b'{"input": "rain"}\n' * 20
+        file = await api.batches.files.upload(TENANT, pieces(lines), name="a.jsonl", limit=10**6)
+        asked = BatchRequest.model_validate(
+            {"team": "poets", "input_file_id": file.id, "max_concurrency": 7}
+        )
+        batch = (await api.batches.submit(TENANT, asked)).batch
+
+        rounds = asyncio.create_task(timer.look_around(deadline=soon()))
+        while not rounds.done():
+            await worker.execute(cloud.received(), deadline=soon())
+            await asyncio.sleep(0.02)
+        await rounds
+
+        ended = await api.batches.get(TENANT, batch.id)
+        assert (ended.status, ended.counts.completed) == ("completed", 20)
+
+
+async def test_a_timer_leaves_a_batch_to_the_next_one_when_its_time_is_over(cloud: Cloud) -> None:
+    async with cloud.api() as api, cloud.function() as timer:
+        asked = BatchRequest.model_validate({"team": "poets", "items": [{"input": "rain"}]})
+        batch = (await api.batches.submit(TENANT, asked)).batch
+        await timer.look_around(deadline=soon(6))
+
+        assert (await api.batches.get(TENANT, batch.id)).status == "in_progress"
+        assert len(cloud.received()) == 1
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("batch")]
+
+
+async def test_a_run_whose_workers_stop_ends_as_failed_when_its_message_is_given_up(
+    cloud: Cloud,
+) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        ref = await cloud.submit(api)
+        cloud.received()
+        log = cloud.log(ref)
+        over = datetime.now(UTC) - timedelta(hours=1)
+        await log.append(await log.state(), Claim(owner="dead", until=over), [], epoch=1)
+        for _ in range(2):  # such a message may come twice
+            await function.give_up([ref], deadline=soon())
+
+        run = await api.service.get(TENANT, ref.run_id)
+        assert (run.status, run.stop_code) == ("failed", "poison")
+        assert not cloud.received()
+
+
+async def test_a_run_that_nobody_tried_is_sent_again_when_its_message_is_given_up(
+    cloud: Cloud,
+) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        ref = await cloud.submit(api)
+        cloud.received()
+        await function.give_up([ref], deadline=soon())
+        assert cloud.received() == [ref]
+
+
+async def test_other_runs_are_left_alone_when_their_message_is_given_up(cloud: Cloud) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        ended, waits, owned = [
+            await cloud.submit(api), await cloud.submit(api, team="asks"), await cloud.submit(api)
+        ]  # fmt: skip
+        cloud.received()
+        await function.execute([ended, waits], deadline=soon())
+        log = cloud.log(owned)
+        await log.append(await log.state(), Claim(owner="other", until=soon()), [], epoch=1)
+        absent = RunRef(TENANT, "run_" + "0" * 26)
+        before = [await cloud.log(ref).read() for ref in (ended, waits, owned)]
+        await function.give_up([ended, waits, owned, absent], deadline=soon())
+
+        assert [await cloud.log(ref).read() for ref in (ended, waits, owned)] == before
+        assert not cloud.received()
+
+
+def test_a_message_is_a_list_of_references() -> None:
+    assert refs_of('["a.run_1", "b.run_2"]') == [RunRef("a", "run_1"), RunRef("b", "run_2")]
+    for text in ("", "{}", '"a.b"', "[1]", '["x"]', '["a.b.c/d"]'):
+        with pytest.raises(ValueError, match=r"."):
+            refs_of(text)
