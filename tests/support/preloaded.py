@@ -28,7 +28,7 @@ _MODULES = (
     "openai.lib.streaming.chat",
     "openai.resources.chat.completions",
     "teamrun.live.redis",
-    "teamrun.models.openai_calls",
+    "teamrun.models.openai.calls",
     "teamrun_api.process",
     "teamrun_worker.process",
     "tests.support.crash_points",

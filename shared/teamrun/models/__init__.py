@@ -6,11 +6,11 @@ from teamrun.forwarding import forwarding
 
 if TYPE_CHECKING:
     from teamrun.models.attempts import on_retry
-    from teamrun.models.azure_openai import AzureOpenAIChatCompletionClient
     from teamrun.models.base import ChatCompletionClient, ModelInfo, ToolChoice
     from teamrun.models.environment import model_client_from_env
     from teamrun.models.families import ModelFamily
-    from teamrun.models.openai import OpenAIChatCompletionClient
+    from teamrun.models.openai.azure import AzureOpenAIChatCompletionClient
+    from teamrun.models.openai.client import OpenAIChatCompletionClient
     from teamrun.models.providers import make_client
     from teamrun.models.retry import RetryingModel, RetryPolicy
     from teamrun.models.wrapper import ModelWrapper
@@ -34,7 +34,7 @@ __getattr__, __dir__ = forwarding(
     __name__,
     {
         ".attempts": ("on_retry",),
-        ".azure_openai": ("AzureOpenAIChatCompletionClient",),
+        ".openai.azure": ("AzureOpenAIChatCompletionClient",),
         ".base": (
             "ChatCompletionClient",
             "ModelInfo",
@@ -42,7 +42,7 @@ __getattr__, __dir__ = forwarding(
         ),
         ".environment": ("model_client_from_env",),
         ".families": ("ModelFamily",),
-        ".openai": ("OpenAIChatCompletionClient",),
+        ".openai.client": ("OpenAIChatCompletionClient",),
         ".providers": ("make_client",),
         ".retry": (
             "RetryPolicy",

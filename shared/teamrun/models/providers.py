@@ -80,7 +80,7 @@ _AUTOGEN = "autogen_ext.models"
 
 PROVIDERS: Final[Mapping[str, Provider]] = {
     "openai": Provider(
-        client="teamrun.models.openai:OpenAIChatCompletionClient",
+        client="teamrun.models.openai.client:OpenAIChatCompletionClient",
         options=OpenAIOptions,
         needs=("model",),
         switches=_SWITCHES,
@@ -92,7 +92,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         ),
     ),
     "azure_openai": Provider(
-        client="teamrun.models.azure_openai:AzureOpenAIChatCompletionClient",
+        client="teamrun.models.openai.azure:AzureOpenAIChatCompletionClient",
         options=AzureOpenAIOptions,
         needs=("model",),
         switches=_SWITCHES,

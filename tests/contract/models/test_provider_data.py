@@ -34,8 +34,8 @@ from teamrun.messages.llm import (
 )
 from teamrun.models import OpenAIChatCompletionClient
 from teamrun.models.families import resolved_model_info
-from teamrun.models.openai_attached import attached_to_message, merged
-from teamrun.models.openai_messages import MessageWriter
+from teamrun.models.openai.attached import attached_to_message, merged
+from teamrun.models.openai.messages import MessageWriter
 
 SIGNATURE = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
 PLAIN: dict[str, Any] = {"id": "c1", "function": {"name": "add", "arguments": '{"a": 1}'}}

@@ -8,7 +8,7 @@ from azure.core.credentials import AccessToken
 
 from teamrun.errors import UsageError
 from teamrun.models import AzureOpenAIChatCompletionClient
-from teamrun.models.azure_openai import identity_token_provider
+from teamrun.models.openai.azure import identity_token_provider
 
 PLACE: dict[str, Any] = {"azure_endpoint": "https://x.test", "api_version": "2024-10-21"}
 

@@ -9,9 +9,9 @@ from tests.support.examples import examples
 
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult
-from teamrun.models.openai_body import AnswerBody
-from teamrun.models.openai_request import Request, ToolNames
-from teamrun.models.openai_response import AnswerReader
+from teamrun.models.openai.body import AnswerBody
+from teamrun.models.openai.request import Request, ToolNames
+from teamrun.models.openai.response import AnswerReader
 
 NAMES = [
     "arguments",

@@ -15,7 +15,7 @@ import pytest
 from teamrun.errors import ModelError, UsageError
 from teamrun.messages.llm import UserMessage
 from teamrun.models import OpenAIChatCompletionClient
-from teamrun.models.openai_errors import mapped_errors, to_model_error
+from teamrun.models.openai.errors import mapped_errors, to_model_error
 
 ASK = [UserMessage(content="Hi", source="user")]
 REQUEST = httpx2.Request("POST", "http://127.0.0.1:1/v1/chat/completions")

@@ -18,7 +18,7 @@ from teamrun.messages.llm import (
     UserMessage,
 )
 from teamrun.models.families import resolved_model_info
-from teamrun.models.openai_messages import MessageWriter
+from teamrun.models.openai.messages import MessageWriter
 
 STRICT = {"alternate_roles": True, "multiple_system_messages": False, "empty_content": False}
 PNG = Image.from_bytes(b"\x89PNG\r\n\x1a\n....")

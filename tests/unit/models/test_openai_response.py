@@ -6,8 +6,8 @@ import pytest
 
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult, FunctionCall, RequestUsage
-from teamrun.models.openai_request import Request, ToolNames
-from teamrun.models.openai_response import AnswerReader
+from teamrun.models.openai.request import Request, ToolNames
+from teamrun.models.openai.response import AnswerReader
 
 
 def answer(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import examples
 
-from teamrun.models.openai_request import Request, ToolNames
-from teamrun.models.openai_tool_calls import ToolCalls
+from teamrun.models.openai.request import Request, ToolNames
+from teamrun.models.openai.tool_calls import ToolCalls
 
 Json = dict[str, Any]
 Made = tuple[str, Json]
@@ -94,7 +94,7 @@ def test_long_arguments_in_small_parts_are_not_parsed_at_each_part(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     parses: list[str] = []
-    monkeypatch.setattr("teamrun.models.openai_tool_calls.json.loads", parses.append)
+    monkeypatch.setattr("teamrun.models.openai.tool_calls.json.loads", parses.append)
     calls = ToolCalls()
     calls.add({"index": 0, "function": {"name": "add", "arguments": '{"x'}}, whole=False)
     for _ in range(1_000):

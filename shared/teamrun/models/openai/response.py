@@ -20,11 +20,11 @@ from teamrun.messages.llm import (
 )
 from teamrun.models.error_bodies import ErrorBody, is_error, read_error
 from teamrun.models.families import ModelFamily
-from teamrun.models.openai_attached import attached_to_message, merged, provider_data
-from teamrun.models.openai_content import content_of, member, members, usage_with
-from teamrun.models.openai_errors import in_band_error, unreadable
-from teamrun.models.openai_request import Request
-from teamrun.models.openai_tool_calls import ToolCalls, calls_of
+from teamrun.models.openai.attached import attached_to_message, merged, provider_data
+from teamrun.models.openai.content import content_of, member, members, usage_with
+from teamrun.models.openai.errors import in_band_error, unreadable
+from teamrun.models.openai.request import Request
+from teamrun.models.openai.tool_calls import ToolCalls, calls_of
 
 __all__ = ["Answer", "AnswerReader"]
 

@@ -1,4 +1,4 @@
-"""Models deployed on Azure: the same calls as `openai.py`, another address and other keys."""
+"""Models deployed on Azure: the same calls as `client.py`, another address and other keys."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from teamrun.models.base import ModelInfo
 from teamrun.models.create_args import CreateArgs
 from teamrun.models.families import resolved_model_info
 from teamrun.models.makers import address_and_query, check_address
-from teamrun.models.openai import (
+from teamrun.models.openai.client import (
     ApiKey,
     BaseOpenAIClient,
     as_timedelta,
@@ -154,7 +154,8 @@ def _connect(
 ) -> Any:
     from openai import AsyncAzureOpenAI
 
-    from teamrun.models import http_pool, openai_calls, redirects
+    from teamrun.models import http_pool, redirects
+    from teamrun.models.openai import calls
 
     address = address_and_query(options.pop("azure_endpoint"))
     return AsyncAzureOpenAI(
@@ -162,6 +163,6 @@ def _connect(
         azure_endpoint=address.url,
         default_query=address.query,
         max_retries=0,
-        timeout=openai_calls.timeouts(timeout.total_seconds()),
+        timeout=calls.timeouts(timeout.total_seconds()),
         http_client=redirects.guarded(http_client or http_pool.http_client()),
     )

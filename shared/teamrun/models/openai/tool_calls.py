@@ -12,10 +12,10 @@ from typing import cast
 
 from teamrun.json_types import JsonObject
 from teamrun.messages.llm import FunctionCall
-from teamrun.models.openai_attached import attached_to_call, merged, provider_data
-from teamrun.models.openai_content import member, members
-from teamrun.models.openai_errors import unreadable
-from teamrun.models.openai_request import Request
+from teamrun.models.openai.attached import attached_to_call, merged, provider_data
+from teamrun.models.openai.content import member, members
+from teamrun.models.openai.errors import unreadable
+from teamrun.models.openai.request import Request
 
 __all__ = ["ToolCalls", "calls_of"]
 

@@ -1,6 +1,6 @@
 """OpenAI's chat completions, and every server that speaks them: Ollama, vLLM, gateways.
 
-Above it: agents. Below it: `openai_attempt.py`, which sends one request, inside a `RetryingModel`.
+Above it: agents. Below it: `attempt.py`, which sends one request, inside a `RetryingModel`.
 The SDK's own retries are off: ours respect the server's headers, are bounded in number and time,
 and are observable (`retry.py`). The SDK is loaded when the first client is created.
 """
@@ -32,14 +32,14 @@ from teamrun.models.makers import (
     check_address,
     provider_of,
 )
-from teamrun.models.openai_request import HasSchema, RequestBuilder, schema_of
+from teamrun.models.openai.request import HasSchema, RequestBuilder, schema_of
 from teamrun.models.retry import RetryingModel, RetryPolicy
 from teamrun.tools.schema import ToolSchema
 
 if TYPE_CHECKING:
     import httpx2
 
-    from teamrun.models.openai_calls import Connect
+    from teamrun.models.openai.calls import Connect
 
 __all__ = ["BaseOpenAIClient", "OpenAIChatCompletionClient", "OpenAIClientBuilder"]
 
@@ -67,7 +67,7 @@ class BaseOpenAIClient(RetryingModel):
         include_usage: bool | None,
         create_args: JsonMapping,
     ) -> None:
-        from teamrun.models.openai_attempt import OpenAIAttempt  # loads the SDK
+        from teamrun.models.openai.attempt import OpenAIAttempt  # loads the SDK
 
         requests = RequestBuilder(
             model=model,
@@ -331,7 +331,8 @@ def _connect(
 ) -> Any:
     from openai import AsyncOpenAI
 
-    from teamrun.models import http_pool, openai_calls, redirects
+    from teamrun.models import http_pool, redirects
+    from teamrun.models.openai import calls
 
     address = address_and_query(access.base_url)
     client = AsyncOpenAI(
@@ -340,7 +341,7 @@ def _connect(
         default_query=address.query,
         organization=organization,
         max_retries=0,
-        timeout=openai_calls.timeouts(timeout.total_seconds()),
+        timeout=calls.timeouts(timeout.total_seconds()),
         http_client=redirects.guarded(http_client or http_pool.http_client()),
     )
     if not access.is_openai:  # the SDK takes OPENAI_ORG_ID and OPENAI_PROJECT_ID for every server

@@ -24,7 +24,7 @@ from teamrun.messages.llm import (
     UserMessage,
 )
 from teamrun.models.base import ModelInfo
-from teamrun.models.openai_turns import (
+from teamrun.models.openai.turns import (
     alternating,
     content_part,
     filled,

@@ -6,7 +6,7 @@ from typing import cast
 
 from teamrun.json_types import JsonObject
 from teamrun.messages.llm import RequestUsage
-from teamrun.models.openai_errors import unreadable
+from teamrun.models.openai.errors import unreadable
 
 __all__ = ["Content", "content_of", "member", "members", "usage_with"]
 

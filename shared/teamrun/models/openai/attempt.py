@@ -1,6 +1,6 @@
 """One request to a server of OpenAI's chat completions; `RetryingModel` repeats it.
 
-Above it: `openai.py`. Below it: `openai_calls.py`, the `openai` SDK over HTTP.
+Above it: `client.py`. Below it: `calls.py`, the `openai` SDK over HTTP.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -14,8 +14,8 @@ from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.base import CallOptions, ChatCompletionClient, ModelInfo
 from teamrun.models.families import context_window
-from teamrun.models.openai_calls import Connect, OpenAICalls
-from teamrun.models.openai_request import Request, RequestBuilder
+from teamrun.models.openai.calls import Connect, OpenAICalls
+from teamrun.models.openai.request import Request, RequestBuilder
 from teamrun.tools.schema import ToolSchema
 
 __all__ = ["OpenAIAttempt"]

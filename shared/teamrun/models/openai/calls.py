@@ -1,6 +1,6 @@
 """One attempt at a chat completion through the `openai` SDK, whole or streamed.
 
-The SDK connects, authorizes and sends; answers are read by `openai_body.py`, since the SDK's reader
+The SDK connects, authorizes and sends; answers are read by `body.py`, since the SDK's reader
 fails on what compatible servers send: pings, chunks without a delta, errors of other shapes.
 Imported when a client is created, not before, because it loads the SDK. Each event loop gets its
 own SDK client, since connections belong to the loop that opened them.
@@ -28,10 +28,10 @@ from teamrun.json_types import JsonObject
 from teamrun.messages.llm import CreateResult
 from teamrun.messages.recordable import PairJoiner, recordable
 from teamrun.messages.recordable_result import recordable_result
-from teamrun.models.openai_body import AnswerBody
-from teamrun.models.openai_errors import mapped_errors, secrets_of, unwritable
-from teamrun.models.openai_request import Request
-from teamrun.models.openai_response import AnswerReader
+from teamrun.models.openai.body import AnswerBody
+from teamrun.models.openai.errors import mapped_errors, secrets_of, unwritable
+from teamrun.models.openai.request import Request
+from teamrun.models.openai.response import AnswerReader
 from teamrun.models.redirects import on_same_server
 
 __all__ = ["Connect", "OpenAICalls", "timeouts"]

@@ -11,7 +11,7 @@ from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import LLMMessage
 from teamrun.models.base import ModelInfo, ToolChoice
 from teamrun.models.create_args import CreateArgs, checked
-from teamrun.models.openai_messages import MessageWriter, normalize_name
+from teamrun.models.openai.messages import MessageWriter, normalize_name
 from teamrun.models.structured import response_format, strict_schema
 from teamrun.tools.schema import ToolSchema
 

@@ -13,8 +13,8 @@ from teamrun.core.sse import Event, EventReader
 from teamrun.errors import ModelError
 from teamrun.json_types import JsonObject
 from teamrun.models.error_bodies import read_error, tidy
-from teamrun.models.openai_errors import in_band_error, unreadable
-from teamrun.models.openai_response import AnswerReader
+from teamrun.models.openai.errors import in_band_error, unreadable
+from teamrun.models.openai.response import AnswerReader
 
 __all__ = ["AnswerBody"]
 
