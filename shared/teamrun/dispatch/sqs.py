@@ -1,0 +1,339 @@
+"""Sends hints to Amazon SQS, whose messages trigger functions of AWS Lambda.
+
+There is one standard queue for each member of `Queue`. boto3 is a part of Lambda's Python runtime;
+its blocking calls run in threads of the dispatcher.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import repeat
+from typing import Any, TypeVar
+
+from teamrun.core.optional import require
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.address import QueueAddress, read_queue_url
+from teamrun.dispatch.message import REFS_PER_MESSAGE, encode_refs
+from teamrun.dispatch.queues import RUN_QUEUES, Queue
+from teamrun.errors import DeliveryError, UsageError
+from teamrun.json_types import JsonObject
+from teamrun.storage.aws import read_profile
+
+__all__ = ["SqsDispatcher", "SqsLink"]
+
+T = TypeVar("T")
+
+_PATIENCE_S = 2.0
+_PAUSES_S = (0.1, 0.2, 0.4)
+"""The pauses between attempts; the last one is repeated."""
+_THREADS = 10
+_ENTRIES = 10
+"""Maximum number of messages in one request.
+Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html"""
+
+_MISSING = {"NonExistentQueue", "QueueDoesNotExist"}
+_DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "InvalidSecurity",
+    "MissingAuthenticationToken",
+    "NotAuthorized",
+    "OptInRequired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_THROTTLED = {
+    "KmsThrottled",
+    "OverLimit",
+    "RequestThrottled",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+
+
+class SqsLink:
+    """Makes requests to SQS, with the same sources of credentials as the AWS tools.
+
+    Args:
+        region: The region; by default that of `AWS_REGION`, `AWS_DEFAULT_REGION` or the profile.
+        endpoint: The server, if it is not Amazon's; by default that of `AWS_ENDPOINT_URL_SQS`.
+
+    Raises:
+        UsageError: The region is unknown.
+        MissingPackage: boto3 is not installed.
+    """
+
+    def __init__(self, *, region: str | None = None, endpoint: str | None = None) -> None:
+        require("boto3", extra="aws", needed_by="A queue in SQS", lowest=(1, 40))
+        self._region = region or _region()
+        self._endpoint = endpoint
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="teamrun-sqs")
+        self._opening = threading.Lock()
+        self._opened: Any = None
+
+    async def call(self, operation: str, *, queue: str, **arguments: Any) -> JsonObject:
+        """Make one request; see `persist` for repeating it.
+
+        Args:
+            operation: The name of a method of boto3's client, such as `send_message_batch`.
+            queue: The name of the queue, for errors.
+            arguments: Those of the method.
+
+        Raises:
+            DeliveryError: SQS refused it, or does not respond; `data["retryable"]` says whether
+                the same request may succeed soon.
+        """
+        act = partial(self._call, operation, arguments)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, act)
+        except Exception as error:
+            raise self._mapped(error, operation, queue) from error
+
+    async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeat an attempt until it succeeds, fails permanently, or has taken 2 seconds.
+
+        Importing boto3 and reading the credentials, once per process, does not count.
+
+        Raises:
+            DeliveryError: It failed.
+        """
+        await self.open()
+        newest: DeliveryError | None = None
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                for pause in _pauses():
+                    try:
+                        return await attempt()
+                    except DeliveryError as error:
+                        if not error.data.get("retryable"):
+                            raise
+                        newest = error
+                    await asyncio.sleep(pause)
+        except TimeoutError:
+            pass
+        raise newest or DeliveryError(
+            f"SQS did not respond within {_PATIENCE_S:.0f} seconds: check the network, and the "
+            "region and the endpoint of TEAMRUN_QUEUE_URL.",
+            retryable=True,
+        )
+
+    async def open(self) -> None:
+        """Make the client, if that has not been done; at the start of a function it costs least.
+
+        Raises:
+            DeliveryError: The AWS profile or the credentials are incomplete.
+        """
+        if self._opened is None:
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._client)
+            except Exception as error:
+                raise self._mapped(error, "open", "") from error
+
+    async def close(self) -> None:
+        """Release the threads; requests in flight complete on their own."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _call(self, operation: str, arguments: JsonObject) -> JsonObject:
+        return getattr(self._client(), operation)(**arguments)
+
+    def _client(self) -> Any:
+        with self._opening:  # boto3's sessions may not be shared between threads, its clients may
+            if self._opened is None:
+                from boto3.session import Session
+                from botocore.config import Config
+
+                config = Config(
+                    connect_timeout=_PATIENCE_S,
+                    read_timeout=_PATIENCE_S,
+                    retries={"total_max_attempts": 1},
+                    max_pool_connections=_THREADS,
+                )
+                session: Any = Session(region_name=self._region)
+                self._opened = session.client("sqs", endpoint_url=self._endpoint, config=config)
+            return self._opened
+
+    def _mapped(self, error: Exception, operation: str, queue: str) -> DeliveryError:
+        from botocore import exceptions as botocore
+
+        if isinstance(error, botocore.ClientError):
+            return self._refused(error, operation, queue)
+        if isinstance(error, botocore.HTTPClientError):
+            return DeliveryError(
+                f"SQS does not respond ({type(error).__name__}): check the network, and the region "
+                "and the endpoint of TEAMRUN_QUEUE_URL.",
+                retryable=True,
+            )
+        if isinstance(error, botocore.NoCredentialsError | botocore.PartialCredentialsError):
+            return DeliveryError(
+                "There are no complete AWS credentials for the queues (TEAMRUN_QUEUE_URL): set "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine "
+                "or the function a role."
+            )
+        # Not the text of the error: it may repeat lines of a file of secrets.
+        return DeliveryError(
+            f"The request {operation!r} could not be made ({type(error).__name__}): check "
+            "TEAMRUN_QUEUE_URL and the AWS configuration."
+        )
+
+    def _refused(self, error: Any, operation: str, queue: str) -> DeliveryError:
+        code = str(error.response.get("Error", {}).get("Code", "")).rpartition(".")[2]
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        data = {"reason": code, "queue": queue}
+        if code in _MISSING:
+            return DeliveryError(
+                f"The SQS queue {queue!r} does not exist in {self._region}: create it, or correct "
+                "TEAMRUN_QUEUE_URL.",
+                **data,
+            )
+        if code in _DENIED or status == 403:
+            action = "".join(map(str.title, operation.split("_"))).removesuffix("Batch")
+            return DeliveryError(
+                f"AWS denied {action} on the SQS queue {queue!r} ({code}): check the credentials, "
+                f"and allow sqs:{action} in the policy of their user or role.",
+                **data,
+            )
+        if code in _THROTTLED or status == 429 or status >= 500:
+            return DeliveryError(
+                f"SQS throttles or fails requests to the queue {queue!r} ({code}): they are "
+                "retried. If it persists, request a higher quota of SQS, or send less at a time.",
+                retryable=True,
+                **data,
+            )
+        return DeliveryError(
+            f"SQS refused {operation!r} on the queue {queue!r} ({code}): check the queue that "
+            "TEAMRUN_QUEUE_URL names.",
+            **data,
+        )
+
+
+class SqsDispatcher:
+    """Implements `Dispatcher` with a standard queue of SQS for each member of `Queue`.
+
+    Args:
+        address: The queues, as a URL or as a parsed address.
+
+    Raises:
+        UsageError: The URL is invalid, or the region is unknown.
+        MissingPackage: boto3 is not installed.
+    """
+
+    def __init__(self, address: str | QueueAddress) -> None:
+        self._address = read_queue_url(address) if isinstance(address, str) else address
+        options = self._address.options
+        self.link = SqsLink(region=options.get("region"), endpoint=options.get("endpoint"))
+        self._urls: dict[Queue, str] = {}
+
+    async def send(
+        self, refs: Sequence[RunRef], *, queue: Queue = Queue.INTERACTIVE, first: bool = False
+    ) -> None:
+        """Ask functions to execute the runs.
+
+        Args:
+            refs: The runs. A message names one of them, or ten if the queue is that of batches.
+            queue: The queue to send them on.
+            first: Ignored: a standard queue has no order.
+
+        Raises:
+            DeliveryError: SQS did not accept a message within 2 seconds. The error names the
+                setting to correct; `data["retryable"]` says whether trying again may help.
+        """
+        size = REFS_PER_MESSAGE[queue]
+        bodies = [encode_refs(refs[at : at + size]) for at in range(0, len(refs), size)]
+        requests = [bodies[at : at + _ENTRIES] for at in range(0, len(bodies), _ENTRIES)]
+        places = asyncio.Semaphore(_THREADS)
+
+        async def send(part: Sequence[str]) -> None:
+            async with places:
+                await self._send(part, queue)
+
+        outcomes = await asyncio.gather(*map(send, requests), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def depths(self) -> dict[str, int]:
+        """The approximate number of messages that wait for a function, by queue.
+
+        Raises:
+            DeliveryError: SQS refused, or does not respond.
+        """
+        counts = await asyncio.gather(
+            *(self.link.persist(partial(self._count, queue)) for queue in RUN_QUEUES)
+        )
+        return dict(zip(map(str, RUN_QUEUES), counts, strict=True))
+
+    async def close(self) -> None:
+        """Release the threads."""
+        await self.link.close()
+
+    async def _send(self, bodies: Sequence[str], queue: Queue) -> None:
+        left = {str(place): body for place, body in enumerate(bodies)}
+
+        async def attempt() -> None:
+            entries = [{"Id": place, "MessageBody": body} for place, body in left.items()]
+            answer = await self._call("send_message_batch", queue, Entries=entries)
+            for sent in answer.get("Successful", ()):
+                left.pop(sent["Id"], None)
+            if left:
+                raise _not_accepted(answer.get("Failed", ()), self._address.name_of(queue))
+
+        await self.link.persist(attempt)
+
+    async def _count(self, queue: Queue) -> int:
+        name = "ApproximateNumberOfMessages"
+        answer = await self._call("get_queue_attributes", queue, AttributeNames=[name])
+        return int(answer["Attributes"][name])
+
+    async def _call(self, operation: str, queue: Queue, **arguments: Any) -> JsonObject:
+        name = self._address.name_of(queue)
+        if queue not in self._urls:
+            found = await self.link.call("get_queue_url", queue=name, QueueName=name)
+            if not (url := found.get("QueueUrl")):
+                raise DeliveryError(
+                    f"SQS answered without the URL of the queue {name!r}: check the endpoint of "
+                    "TEAMRUN_QUEUE_URL.",
+                    retryable=True,
+                )
+            self._urls[queue] = url
+        return await self.link.call(operation, queue=name, QueueUrl=self._urls[queue], **arguments)
+
+
+def _not_accepted(failed: Sequence[JsonObject], name: str) -> DeliveryError:
+    """The error for messages that an answer does not list as accepted."""
+    codes = sorted({str(each.get("Code", "unknown")) for each in failed}) or ["not in the answer"]
+    is_ours = any(each.get("SenderFault") for each in failed)
+    return DeliveryError(
+        f"SQS did not accept {len(failed) or 'some'} messages for the queue {name!r} "
+        f"({', '.join(codes)}): check the queue's settings.",
+        queue=name,
+        retryable=not is_ours,
+    )
+
+
+def _pauses() -> Iterator[float]:
+    yield from _PAUSES_S
+    yield from repeat(_PAUSES_S[-1])
+
+
+def _region() -> str:
+    profile = read_profile(os.environ)
+    region = (
+        os.environ.get("AWS_REGION")
+        or os.environ.get("AWS_DEFAULT_REGION")
+        or (profile.region if profile else None)
+    )
+    if region is None:
+        raise UsageError(
+            "The AWS region of the queues (TEAMRUN_QUEUE_URL) is unknown: add "
+            "?region=eu-central-1 to the URL, or set AWS_REGION.",
+            setting="queue_url",
+        )
+    return region
