@@ -6,18 +6,17 @@ each invocation completes what it has started, and a timer does what background 
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from teamrun.core.refs import RunRef
 from teamrun.runs.engine.finish import Receipt
 from teamrun.runtime import Runtime
 
-__all__ = ["FunctionHost", "Outcome", "refs_of"]
+__all__ = ["FunctionHost", "Outcome"]
 
 logger = logging.getLogger(__name__)
 
@@ -125,18 +124,6 @@ class FunctionHost:
         async with self._opening:
             self._runtime = None
             await self._stack.aclose()
-
-
-def refs_of(text: str) -> list[RunRef]:
-    """The references that the text of a message names.
-
-    Raises:
-        ValueError: It is no JSON list of references.
-    """
-    names = json.loads(text)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):  # pyright: ignore[reportUnknownVariableType]
-        raise ValueError("a message is a JSON list of references")
-    return [RunRef.parse(name) for name in cast("list[str]", names)]
 
 
 async def _execute(runtime: Runtime, ref: RunRef, deadline: datetime) -> Outcome:

@@ -98,6 +98,9 @@ def _options(scheme: str, query: str) -> dict[str, str]:
     for name in ("account", "region"):
         if not re.fullmatch("[A-Za-z0-9_-]{1,64}", options.get(name, "x")):
             raise _Invalid(f"the option {name!r} must be 1 to 64 letters, digits, - or _")
-    if not re.fullmatch(r"https?://[!-~]+", options.get("endpoint", "https://x")):
-        raise _Invalid("the option 'endpoint' must begin with https:// or http://")
+    if not re.fullmatch(r"https?://[^/?#@\s]+(/[!->A-~]*)?", options.get("endpoint", "https://x")):
+        raise _Invalid(
+            "the option 'endpoint' must be http:// or https:// and a server, without credentials "
+            "and without a query"
+        )
     return options

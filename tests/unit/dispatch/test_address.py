@@ -49,6 +49,8 @@ def test_each_queue_has_a_name() -> None:
         ("azq://jobs?account=x&account=y", "each once"),
         ("sqs://jobs?region=a%20b", "'region'"),
         ("sqs://jobs?endpoint=host", "'endpoint'"),
+        ("sqs://jobs?endpoint=http://key:secret@host", "without credentials"),
+        ("sqs://jobs?endpoint=http://host/a%3Fb=c", "without a query"),
         ("kafka://jobs", "azq, sqs"),
     ],
 )

@@ -24,7 +24,7 @@ from teamrun.runtime import Backends, Runtime, open_runtime
 from teamrun.settings import CommonSettings
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import MemoryQueue
-from teamrun_infra.functions import FunctionHost, refs_of
+from teamrun_infra.functions import FunctionHost
 
 TENANT = "default"
 NEVER: dict[str, str] = {}
@@ -272,10 +272,3 @@ async def test_other_runs_are_left_alone_when_their_message_is_given_up(cloud: C
 
         assert [await cloud.log(ref).read() for ref in (ended, waits, owned)] == before
         assert not cloud.received()
-
-
-def test_a_message_is_a_list_of_references() -> None:
-    assert refs_of('["a.run_1", "b.run_2"]') == [RunRef("a", "run_1"), RunRef("b", "run_2")]
-    for text in ("", "{}", '"a.b"', "[1]", '["x"]', '["a.b.c/d"]'):
-        with pytest.raises(ValueError, match=r"."):
-            refs_of(text)
