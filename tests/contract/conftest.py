@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 import redis
-from tests.support.services import Moto, Valkey, moto, valkey
+from tests.support.services import Azurite, Moto, Valkey, azurite, moto, valkey
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +37,19 @@ def bucket_url(moto_server: Moto, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"bucket-{uuid.uuid4().hex}"
     moto_server.make_bucket(name)
     return moto_server.url(name, "some/folder")
+
+
+@pytest.fixture(scope="session")
+def azure_server() -> Iterator[Azurite]:
+    with azurite() as server:
+        yield server
+
+
+@pytest.fixture
+def container_url(azure_server: Azurite, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty container, and credentials in the environment."""
+    for name, value in azure_server.environ().items():
+        monkeypatch.setenv(name, value)
+    name = f"container-{uuid.uuid4().hex}"
+    azure_server.make_container(name)
+    return azure_server.url(name, "some/folder")

@@ -3,23 +3,31 @@
 A component that is not installed skips the test locally and fails it in CI.
 """
 
+import hmac
 import importlib
 import importlib.util
 import os
+import re
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
+import urllib.request
+from base64 import b64decode, b64encode
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlencode
 
 import pytest
 
-__all__ = ["Moto", "Valkey", "moto", "not_here", "valkey"]
+__all__ = ["Azurite", "Moto", "Valkey", "azurite", "moto", "not_here", "valkey"]
+
+_AZURITE = Path(__file__).parents[1] / "node/node_modules/azurite/dist/src/azurite.js"
 
 
 def not_here(reason: str) -> NoReturn:
@@ -105,8 +113,6 @@ class Moto:
     secret_access_key: str = "test"
 
     def make_bucket(self, name: str) -> None:
-        import urllib.request
-
         urllib.request.urlopen(
             urllib.request.Request(f"{self.endpoint}/{name}", data=b"", method="PUT"), timeout=10
         ).close()
@@ -164,3 +170,112 @@ def moto() -> Generator[Moto, None, None]:
             process.kill()
             process.wait(timeout=10)
         process.stdout.close()
+
+
+@dataclass
+class Azurite:
+    """A server of Azure Blob Storage and of Azure Storage Queues, both empty."""
+
+    blob_endpoint: str
+    """With the account, as for every server that is not Microsoft's."""
+    queue_endpoint: str
+    account: str
+    key: str = field(repr=False)
+    process: subprocess.Popen[str] = field(repr=False)
+
+    def make_container(self, name: str) -> None:
+        self.request("PUT", f"{self.blob_endpoint}/{name}", {"restype": "container"})
+
+    def make_queue(self, name: str) -> None:
+        self.request("PUT", f"{self.queue_endpoint}/{name}")
+
+    def url(self, container: str, prefix: str = "") -> str:
+        """As `open_store` takes it; the credentials are in the environment."""
+        return f"az://{container}/{prefix}?account={self.account}&endpoint={self.blob_endpoint}"
+
+    def queue_url(self, prefix: str) -> str:
+        """As `TEAMRUN_QUEUE_URL`; the credentials are in the environment."""
+        return f"azq://{prefix}?account={self.account}&endpoint={self.queue_endpoint}"
+
+    def environ(self) -> dict[str, str]:
+        return {"AZURE_STORAGE_ACCOUNT_KEY": self.key}
+
+    def sas(self, permissions: str = "rwdlacup") -> str:
+        """An account SAS for blobs and queues, as the portal shows it.
+
+        Source: https://learn.microsoft.com/en-us/rest/api/storageservices/create-account-sas
+        """
+        version, end = "2020-04-08", "2099-01-01T00:00:00Z"
+        signed = [self.account, permissions, "bq", "sco", "", end, "", "https,http", version, ""]
+        mac = hmac.digest(b64decode(self.key), "\n".join(signed).encode(), "sha256")
+        fields = {"sv": version, "ss": "bq", "srt": "sco", "sp": permissions, "se": end}
+        return urlencode(fields | {"spr": "https,http", "sig": b64encode(mac).decode()})
+
+    def request(self, method: str, url: str, query: Mapping[str, str] | None = None) -> bytes:
+        """A request that the account may make; returns the body of the response."""
+        address = f"{url}?{urlencode(query or {})}&{self.sas()}"
+        data = b"" if method in {"PUT", "POST"} else None
+        request = urllib.request.Request(address, data=data, method=method)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.read()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(timeout=10)
+
+
+_RUN_AZURITE = """
+process.stdin.resume();
+process.stdin.on("end", () => process.exit());
+require(process.argv[1]);
+"""
+"""The server ends when its standard input does, so a killed test run leaves none behind."""
+
+
+@contextmanager
+def azurite() -> Generator[Azurite, None, None]:
+    """A running server without containers and queues; it keeps everything in memory."""
+    node = shutil.which("node")
+    if node is None:
+        not_here("Node is not on PATH")
+    if not _AZURITE.is_file():
+        not_here("Azurite is not installed: npm ci --prefix tests/node")
+    account, key = "testaccount", b64encode(secrets.token_bytes(64)).decode()
+    ports = [word for kind in ("blob", "queue", "table") for word in (f"--{kind}Port", "0")]
+    # Without `skipApiVersionCheck` it refuses clients that are newer than it is.
+    options = ["--skipApiVersionCheck", "--inMemoryPersistence", "--disableTelemetry", "--silent"]
+    with tempfile.TemporaryDirectory(prefix="azurite-") as folder:
+        process = subprocess.Popen(
+            [node, "-e", _RUN_AZURITE, str(_AZURITE), *ports, *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            cwd=folder,
+            env={**os.environ, "AZURITE_ACCOUNTS": f"{account}:{key}"},
+        )
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            found = _listening(process.stdout)
+            endpoints = [f"{found[kind]}/{account}" for kind in ("Blob", "Queue")]
+            yield Azurite(*endpoints, account, key, process)
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(timeout=10)
+            process.stdout.close()
+
+
+def _listening(lines: Iterable[str]) -> dict[str, str]:
+    """The addresses that Azurite prints when it has started."""
+    found: dict[str, str] = {}
+    for line in lines:
+        if parts := re.match(r"Azurite (\w+) service is successfully listening at (\S+)", line):
+            found[parts[1]] = parts[2]
+        if "Table" in found:  # the last one
+            return found
+    raise AssertionError("Azurite did not start")

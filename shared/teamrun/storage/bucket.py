@@ -26,6 +26,7 @@ from obstore.exceptions import (
 from obstore.store import AzureStore, S3Store
 
 from teamrun.errors import (
+    InvalidKey,
     NotFound,
     ObjectChanged,
     StorageError,
@@ -168,7 +169,23 @@ def open_azure(
             client_options=_client(endpoint),
             retry_config=_RETRIES,
         )
-    return BucketStore(store, name=f"the container {container!r}")
+    return BucketStore(store, name=f"the container {container!r}", check_new=_check_azure_key)
+
+
+def _check_azure_key(key: str) -> None:
+    """Check the key of a blob that is written.
+
+    Source: https://learn.microsoft.com/en-us/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata#blob-names
+
+    Raises:
+        InvalidKey: The key is invalid, or Azure would store the blob under another one.
+    """
+    check_key(key)
+    if "\\" in key or key.endswith(".") or "./" in key:
+        raise InvalidKey(
+            f"{key!r} is not a valid key of Azure Blob Storage, which takes a backslash for a "
+            "slash, and may drop a dot at the end of a segment"
+        )
 
 
 @contextmanager
@@ -219,14 +236,24 @@ class BucketStore:
         name: The name to use in error messages.
         bulk: The same bucket, with one request for the deletion of many objects. Not every server
             supports it, so it is not used for a single object.
+        check_new: Checks the key of an object that is written.
     """
 
-    def __init__(self, bucket: "Bucket", *, name: str, bulk: "Bucket | None" = None) -> None:
+    def __init__(
+        self,
+        bucket: "Bucket",
+        *,
+        name: str,
+        bulk: "Bucket | None" = None,
+        check_new: Callable[[str], None] = check_key,
+    ) -> None:
         self._bucket = bucket
+        self._check_new = check_new
         self._bulk = bulk
         self._name = name
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="teamrun-bucket")
         self._proven = False
+        self._proving = asyncio.Lock()
 
     async def put_new(self, key: str, data: bytes) -> bool:
         """Create the object; returns False and changes nothing if it already exists.
@@ -236,7 +263,7 @@ class BucketStore:
         Raises:
             UnusableStore: The server does not honour it; nothing was written under `key`.
         """
-        check_key(key)
+        self._check_new(key)
         if not self._proven:
             await self._prove()
         return await self._put_new(key, data)
@@ -246,7 +273,7 @@ class BucketStore:
 
     async def put(self, key: str, data: bytes) -> None:
         """Create or replace the object, whole or not at all."""
-        check_key(key)
+        self._check_new(key)
         await self._call(lambda: obstore.put(self._bucket, key, data), f"cannot write {key!r}")
 
     async def get(self, key: str) -> bytes:
@@ -358,13 +385,16 @@ class BucketStore:
             await self._prove()
 
     async def _prove(self) -> None:
-        key = f"probe/{secrets.token_hex(8)}"
-        try:
-            await self._prove_with(key)
-        finally:
-            with suppress(StorageError):
-                await self.delete(key)
-        self._proven = True
+        async with self._proving:
+            if self._proven:  # by another caller, while this one waited
+                return
+            key = f"probe/{secrets.token_hex(8)}"
+            try:
+                await self._prove_with(key)
+            finally:
+                with suppress(StorageError):
+                    await self.delete(key)
+            self._proven = True
 
     async def _prove_with(self, key: str) -> None:
         # The response to the first put may be lost; its retry then reports that the key exists.
@@ -423,8 +453,13 @@ def _page(bucket: "Bucket", prefix: str, after: str, limit: int) -> list[ObjectS
         bucket, prefix or None, offset=after or None, chunk_size=min(limit, _PAGE)
     )
     found: list[ObjectStat] = []
+    # `offset` is a hint: Azurite, and Azure before version 2026-02-06, ignore its `startFrom`.
     for chunk in stream:
-        found += [ObjectStat(each["path"], each["size"], each["last_modified"]) for each in chunk]
+        found += [
+            ObjectStat(each["path"], each["size"], each["last_modified"])
+            for each in chunk
+            if each["path"] > after
+        ]
         if len(found) >= limit:
             break
     return found[:limit]

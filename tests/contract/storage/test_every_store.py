@@ -10,19 +10,29 @@ from pathlib import Path
 
 import pytest
 
-from teamrun.errors import NotFound, StorageError
+from teamrun.errors import InvalidKey, NotFound, StorageError
 from teamrun.storage.base import CHUNK_BYTES, ObjectStore
 from teamrun.storage.open import open_store
 
+BUCKETS = {"s3": "bucket_url", "az": "container_url"}
+
 
 @pytest.fixture(
-    params=["memory", "file", "file-fsync", pytest.param("s3", marks=pytest.mark.integration)]
+    params=[
+        "memory",
+        "file",
+        "file-fsync",
+        pytest.param("s3", marks=pytest.mark.integration),
+        pytest.param("az", marks=pytest.mark.integration),
+    ]
 )
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[ObjectStore]:
     """An empty store of each kind."""
     kind: str = request.param
-    url = {"memory": "memory://", "s3": ""}.get(kind, f"file://{tmp_path}/store")
-    url = url or request.getfixturevalue("bucket_url")
+    if kind in BUCKETS:
+        url = request.getfixturevalue(BUCKETS[kind])
+    else:
+        url = "memory://" if kind == "memory" else f"file://{tmp_path}/store"
     opened = open_store(url, fsync=kind == "file-fsync")
     yield opened
     await opened.close()
@@ -114,13 +124,11 @@ async def test_keys_of_any_script_come_back_as_they_were(store: ObjectStore) -> 
         "u/A",
         "u/a",
         "u/con",
-        "u/ends.",
         "u/e\u0301",
         "u/plus+and&<'\">",
         "u/q?x=1#y",
         "u/space in it",
         "u/star*[x]~",
-        "u/\\back",
         "u/\u00e9",
         "u/日本/語.json",
         "u/\U0001f600",
@@ -128,6 +136,18 @@ async def test_keys_of_any_script_come_back_as_they_were(store: ObjectStore) -> 
     await _fill(store, keys)
     assert await store.list("u/") == sorted(keys)
     assert await store.get_many(keys) == [key.encode() for key in keys]
+
+
+@pytest.mark.parametrize("key", ["u/ends.", "u./x", "u/\\back"])
+async def test_a_name_that_a_server_may_change_is_kept_or_refused(
+    store: ObjectStore, key: str
+) -> None:
+    try:
+        await store.put_new(key, b"x")
+        expected = [key]
+    except InvalidKey:
+        expected = []
+    assert await store.list("") == expected
 
 
 @pytest.mark.parametrize(
