@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -20,10 +21,13 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlencode
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.certificates import Authority
 
 __all__ = ["Azurite", "Moto", "Valkey", "azurite", "moto", "not_here", "valkey"]
 
@@ -182,6 +186,8 @@ class Azurite:
     account: str
     key: str = field(repr=False)
     process: subprocess.Popen[str] = field(repr=False)
+    tls: ssl.SSLContext | None = None
+    """Trusts the certificate."""
 
     def make_container(self, name: str) -> None:
         self.request("PUT", f"{self.blob_endpoint}/{name}", {"restype": "container"})
@@ -216,7 +222,7 @@ class Azurite:
         address = f"{url}?{urlencode(query or {})}&{self.sas()}"
         data = b"" if method in {"PUT", "POST"} else None
         request = urllib.request.Request(address, data=data, method=method)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=10, context=self.tls) as response:
             return response.read()
 
     def kill(self) -> None:
@@ -233,8 +239,13 @@ require(process.argv[1]);
 
 
 @contextmanager
-def azurite() -> Generator[Azurite, None, None]:
-    """A running server without containers and queues; it keeps everything in memory."""
+def azurite(*, authority: "Authority | None" = None) -> Generator[Azurite, None, None]:
+    """A running server without containers and queues; it keeps everything in memory.
+
+    Args:
+        authority: Signs a certificate for HTTPS. The server then takes tokens of Entra ID too: it
+            checks all but their signature.
+    """
     node = shutil.which("node")
     if node is None:
         not_here("Node is not on PATH")
@@ -244,6 +255,12 @@ def azurite() -> Generator[Azurite, None, None]:
     ports = [word for kind in ("blob", "queue", "table") for word in (f"--{kind}Port", "0")]
     # Without `skipApiVersionCheck` it refuses clients that are newer than it is.
     options = ["--skipApiVersionCheck", "--inMemoryPersistence", "--disableTelemetry", "--silent"]
+    trust = None
+    if authority is not None:
+        authority.server()
+        trust = ssl.create_default_context(cafile=authority.ca_file)
+        pem = str(authority.folder / f"{authority.name}-127.0.0.1.pem")
+        options += ["--oauth", "basic", "--cert", pem, "--key", pem]
     with tempfile.TemporaryDirectory(prefix="azurite-") as folder:
         process = subprocess.Popen(
             [node, "-e", _RUN_AZURITE, str(_AZURITE), *ports, *options],
@@ -258,8 +275,8 @@ def azurite() -> Generator[Azurite, None, None]:
         assert process.stdin is not None and process.stdout is not None
         try:
             found = _listening(process.stdout)
-            endpoints = [f"{found[kind]}/{account}" for kind in ("Blob", "Queue")]
-            yield Azurite(*endpoints, account, key, process)
+            blobs, queues = f"{found['Blob']}/{account}", f"{found['Queue']}/{account}"
+            yield Azurite(blobs, queues, account, key, process, trust)
         finally:
             process.stdin.close()
             try:

@@ -143,6 +143,12 @@ def open_azure(
 ) -> "BucketStore":
     """Open a store in an Azure Blob Storage container, with credentials from the environment.
 
+    These are `AZURE_STORAGE_ACCOUNT_KEY`, `AZURE_STORAGE_SAS_TOKEN`, a service principal
+    (`AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET`, `AZURE_TENANT_ID`), a workload identity
+    (`AZURE_FEDERATED_TOKEN_FILE`), and else the managed identity of the machine or, by
+    `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`, that of App Service and Functions. `AZURE_CLIENT_ID`
+    alone chooses a user-assigned identity.
+
     Args:
         container: The name of the container.
         prefix: The folder of the container for all objects.
@@ -169,7 +175,10 @@ def open_azure(
             client_options=_client(endpoint),
             retry_config=_RETRIES,
         )
-    return BucketStore(store, name=f"the container {container!r}", check_new=_check_azure_key)
+    # obstore sends even a single deletion as a batch (Blob Batch, up to 256 for each request).
+    return BucketStore(
+        store, bulk=store, name=f"the container {container!r}", check_new=_check_azure_key
+    )
 
 
 def _check_azure_key(key: str) -> None:
@@ -354,7 +363,7 @@ class BucketStore:
             await self._call(lambda: obstore.delete(self._bucket, key), f"cannot delete {key!r}")
 
     async def delete_many(self, keys: Sequence[str]) -> None:
-        """Remove the objects, in S3 with one request for up to 1,000 if the server supports it.
+        """Remove the objects, with one request for many if the server supports it.
 
         Raises:
             StorageError: Some could not be removed; `data["keys"]` lists them.

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from tests.support.api_server import ApiServer, api_server
 from tests.support.batches import jsonl
-from tests.support.services import moto
+from tests.support.services import azurite, moto
 
 from teamrun.client import Client, InvalidItemsError
 from teamrun.errors import NotFound, ObjectChanged, StorageError
@@ -27,22 +28,34 @@ agents:
 teams:
   writers: {type: round_robin_group_chat, agents: [writer], max_turns: 1}
 """
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 LONG = b"0123456789abcdef" * (CHUNK_BYTES // 8)
 
 
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """The URL of a bucket."""
-    with moto() as server:
-        server.make_bucket("inputs")
-        yield server.url("inputs")
+class Served(NamedTuple):
+    """The URL of a bucket, and the credentials for it."""
+
+    url: str
+    environ: dict[str, str]
 
 
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in KEYS.items():
+@pytest.fixture(scope="module", params=["s3", "az"])
+def served(request: pytest.FixtureRequest) -> Iterator[Served]:
+    if request.param == "s3":
+        with moto() as server:
+            server.make_bucket("inputs")
+            yield Served(server.url("inputs"), server.environ())
+    else:
+        with azurite() as server:
+            server.make_container("inputs")
+            yield Served(server.url("inputs"), server.environ())
+
+
+@pytest.fixture
+def bucket(served: Served, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a bucket; the credentials are in the environment."""
+    for name, value in served.environ.items():
         monkeypatch.setenv(name, value)
+    return served.url
 
 
 async def put(bucket: str, key: str, data: bytes) -> None:
@@ -96,13 +109,13 @@ async def test_what_is_not_there_is_not_found(bucket: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def api(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def api(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     folder = tmp_path_factory.mktemp("api")
     (folder / "tasks").mkdir()
-    allowed = [bucket.replace("/?", "/tasks/?"), (folder / "tasks").as_uri()]
+    allowed = [served.url.replace("/?", "/tasks/?"), (folder / "tasks").as_uri()]
     settings = {"batch_inputs": json.dumps(allowed), "file_limit_bytes": "2048"}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in KEYS.items():
+        for name, value in served.environ.items():
             patch.setenv(name, value)
         with api_server(folder, team_file=TEAM, settings=settings) as started:
             yield started

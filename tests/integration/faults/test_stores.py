@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,30 +13,43 @@ from tests.support import fault_scenarios as scenarios
 from tests.support.deployment import CountingModel, deployed
 from tests.support.figures import Figures
 from tests.support.proxies import FaultyProxy, Rates
-from tests.support.services import moto
+from tests.support.services import azurite, moto
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 ILL = Rates(error=0.2, slow=0.05, lost=0.1)
 
 
+@pytest.mark.parametrize("kind", ["s3", "az"])
 async def test_a_bucket_that_fails_and_is_away_for_a_time_loses_and_doubles_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figures: Figures
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figures: Figures
 ) -> None:
-    with moto() as server:
-        for name, value in server.environ().items():
+    with _bucket(kind) as (endpoint, url, environ):
+        for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        server.make_bucket("runs")
-        endpoint = server.endpoint
         async with FaultyProxy(endpoint, ILL) as proxy, CountingModel(latency_seconds=0.2) as model:
-            store = f"s3://runs/x?endpoint={proxy.endpoint}&region=us-east-1"
+            store = url.replace(endpoint, proxy.endpoint)
             given = {"store_url": store, "environ": dict(os.environ)}
             async with deployed(tmp_path, model=model, **given) as deployment:
                 tally, statuses = await scenarios.ill_stored(deployment, proxy, runs=8, away_s=3)
-        figures.add(tally.line("S3: 30 % of requests ill"), f"{'':24} {dict(proxy.counts)}")
+        figures.add(tally.line(f"{kind}: 30 % of requests ill"), f"{'':24} {dict(proxy.counts)}")
         tally.check()
         assert statuses == {503: 1}
         assert tally.extra_calls <= tally.claims - tally.runs
+
+
+@contextmanager
+def _bucket(kind: str) -> Generator[tuple[str, str, dict[str, str]]]:
+    """A server, the URL of a store on it, and the credentials."""
+    if kind == "s3":
+        with moto() as server:
+            server.make_bucket("runs")
+            yield server.endpoint, server.url("runs", "x"), server.environ()
+    else:
+        with azurite() as server:
+            server.make_container("runs")
+            endpoint = server.blob_endpoint.removesuffix(f"/{server.account}")
+            yield endpoint, server.url("runs", "x"), server.environ()
 
 
 @pytest.mark.skipif(
