@@ -7,7 +7,6 @@ log and the reaper.
 
 import signal
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from celery import Celery, bootsteps, signals
@@ -21,7 +20,7 @@ from teamrun.json_types import JsonMapping
 from teamrun.redis.address import RedisAddress, read_redis_url
 from teamrun_worker.broker import transport_options
 
-__all__ = ["end_on_signals", "look_often", "make_app", "touch_while_consuming"]
+__all__ = ["beat_while_consuming", "end_on_signals", "look_often", "make_app"]
 
 HEARTBEAT_S = 10.0
 
@@ -130,28 +129,21 @@ def _nothing() -> None:
     """Do nothing: the loop looks at the queue after each timer."""
 
 
-def touch_while_consuming(
-    app: Celery, path: Path, *, beat: Callable[[Callable[[], None]], None]
-) -> None:
-    """Touch `path` when the worker starts to consume, then every ten seconds.
+def beat_while_consuming(app: Celery, beat: Callable[[], None]) -> None:
+    """Call `beat` when the worker starts to consume, then every ten seconds.
 
-    The timer belongs to the consumer, and `beat` goes through the event loop of the runs. The file
-    is therefore not touched by a process that is alive but does no work.
+    The timer belongs to the consumer: a process that is alive but does not consume has no beats.
     """
-
-    def touch() -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
 
     class Heartbeat(bootsteps.StartStopStep):
         requires = ("celery.worker.components:Timer",)
 
         def start(self, parent: Any) -> None:
-            parent.timer.call_repeatedly(HEARTBEAT_S, beat, (touch,))
+            parent.timer.call_repeatedly(HEARTBEAT_S, beat)
 
     app.steps["worker"].add(Heartbeat)
 
     def begin(**_: Any) -> None:
-        beat(touch)
+        beat()
 
     signals.worker_ready.connect(begin, weak=False)

@@ -1,4 +1,4 @@
-"""Opens what a worker process needs: its runtime, and its metrics endpoint."""
+"""Opens what a worker process needs: its runtime, its metrics and its probes."""
 
 import os
 from collections.abc import AsyncGenerator
@@ -9,7 +9,9 @@ from teamrun.dispatch.address import scheme_of
 from teamrun.errors import UsageError
 from teamrun.redis.address import RedisAddress, read_redis_url
 from teamrun.runtime import OpenBackends, Runtime, open_backends, open_runtime
-from teamrun_worker.metrics import listen, rendered
+from teamrun_worker.health import Pulse, alive, ready
+from teamrun_worker.metrics import rendered
+from teamrun_worker.pages import Page, listen
 from teamrun_worker.settings import WorkerSettings
 
 __all__ = ["open_worker", "redis_of"]
@@ -38,9 +40,14 @@ def redis_of(settings: WorkerSettings) -> RedisAddress:
 
 @asynccontextmanager
 async def open_worker(
-    settings: WorkerSettings, *, backends: OpenBackends = open_backends
+    settings: WorkerSettings, *, pulse: Pulse, backends: OpenBackends = open_backends
 ) -> AsyncGenerator[Runtime, None]:
     """Open the runtime of a worker, which executes runs until it is closed.
+
+    Args:
+        settings: The settings.
+        pulse: What the probes report.
+        backends: Opens the store, the live state and the queue.
 
     Raises:
         UsageError: A setting or the operator's file is invalid, or the store cannot be used.
@@ -61,10 +68,12 @@ async def open_worker(
             )
         )
         if settings.metrics_port is not None:
-            server = await listen(
-                partial(rendered, runtime.metric_lines, runtime.dispatcher),
-                host=settings.metrics_host,
-                port=settings.metrics_port,
-            )
+            pages: dict[str, Page] = {
+                "/metrics": partial(rendered, runtime.metric_lines, runtime.dispatcher),
+                "/healthz": partial(alive, pulse, runtime.dispatcher),
+                "/readyz": partial(ready, pulse),
+            }
+            host, port = settings.metrics_host, settings.metrics_port
+            server = await listen(pages, host=host, port=port)
             stack.callback(server.close)
         yield runtime

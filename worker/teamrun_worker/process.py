@@ -10,13 +10,15 @@ import warnings
 from typing import Any
 
 from celery import signals
+from celery.exceptions import SecurityWarning
 
 from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
 from teamrun.runtime import OpenBackends, namespace_of, open_backends
 from teamrun.settings import load_settings, unknown_variables
-from teamrun_worker.app import end_on_signals, look_often, make_app, touch_while_consuming
+from teamrun_worker.app import beat_while_consuming, end_on_signals, look_often, make_app
 from teamrun_worker.compose import open_worker, redis_of
+from teamrun_worker.health import Pulse
 from teamrun_worker.host import Host
 from teamrun_worker.settings import WorkerSettings
 
@@ -62,11 +64,13 @@ def main(*, backends: OpenBackends = open_backends) -> int:
 
 def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
     redis = redis_of(settings)
-    # Celery warns root because of pickled messages; these messages are JSON with a single name.
-    warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
+    # Celery warns root and users without a name, as in containers, because of pickled messages;
+    # these messages are JSON.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     logging.getLogger("celery.worker.consumer.consumer").addFilter(_is_no_attempt)
+    pulse = Pulse(settings.heartbeat)
     host = Host(
-        lambda: open_worker(settings, backends=backends),
+        lambda: open_worker(settings, pulse=pulse, backends=backends),
         capacity=settings.max_runs,
         grace=settings.grace,
         queues=settings.run_queues,
@@ -77,8 +81,7 @@ def _work(settings: WorkerSettings, backends: OpenBackends) -> int:
     )
     look_often(app)
     host.start()
-    if settings.heartbeat is not None:
-        touch_while_consuming(app, settings.heartbeat, beat=host.beat)
+    beat_while_consuming(app, lambda: host.beat(pulse.beat))
     _connect(host)
     # Not collected before: the imports leave some 800 objects that nothing refers to.
     gc.freeze()

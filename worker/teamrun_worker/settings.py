@@ -50,12 +50,13 @@ class WorkerSettings(CommonSettings):
     hangs."""
 
     metrics_port: int | None = Field(default=None, ge=0, le=65_535)
-    """A port on which the worker serves `GET /metrics` in the Prometheus text format; 0 selects a
-    free port and logs it. By default, no metrics are served."""
+    """A port on which the worker serves `GET /metrics` in the Prometheus text format, and the
+    probes `GET /healthz` and `GET /readyz`; 0 selects a free port and logs it. By default, nothing
+    is served."""
 
     metrics_host: str = "127.0.0.1"
-    """The address to bind the metrics port to. The metrics need no key, so bind only to a network
-    that may read them."""
+    """The address to bind the metrics port to. Metrics and probes need no key, so bind only to a
+    network that may read them."""
 
     @property
     def run_queues(self) -> list[Queue]:

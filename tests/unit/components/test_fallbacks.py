@@ -14,6 +14,7 @@ from teamrun.settings import load_settings
 from teamrun_api.compose import open_api
 from teamrun_api.settings import ApiSettings
 from teamrun_worker.compose import open_worker
+from teamrun_worker.health import Pulse
 from teamrun_worker.settings import WorkerSettings
 
 FILE = """\
@@ -123,7 +124,7 @@ async def test_a_worker_on_a_redis_of_another_machine_does_not_start(
     settings = load_settings(WorkerSettings, redis_url=redis_url, config=file_in(tmp_path))
 
     with pytest.raises(UsageError) as refused:
-        async with open_worker(settings, backends=_nothing):
+        async with open_worker(settings, pulse=Pulse(), backends=_nothing):
             raise AssertionError("it has started")
     assert refused.value.data["setting"] == "allow_scripted"
     assert "pw" not in str(refused.value)
