@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from dev_environment import (
     CHECKERS,
+    DEPLOY,
     GENERATORS,
     ROOT,
     SERVICE,
@@ -134,6 +135,7 @@ def _lock(options: argparse.Namespace, _: list[str]) -> int:
     status = status or _call(*compile_, "-", "-c", SERVICE, "-o", VALKEY, stdin=_embedded())
     status = status or _call(*compile_, "pyproject.toml", *tests, "-o", TESTS)
     status = status or _call(*compile_, "--group", "generators", "-o", GENERATORS)
+    status = status or _call(*compile_, "--group", "deploy", "-o", DEPLOY)
     return status or _call(*compile_, *checkers, "-o", CHECKERS)
 
 

@@ -24,8 +24,8 @@ __all__ = ["NO_VALKEY", "ROOT", "Environment", "Failed"]
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE_ROOTS = ("shared", "api", "worker", "infra")
 SERVICE, TESTS, CHECKERS = "requirements.lock", "requirements-test.lock", "requirements-check.lock"
-GENERATORS = "requirements-generators.lock"
-"""The packages that a test installs in a separate environment."""
+GENERATORS, DEPLOY = "requirements-generators.lock", "requirements-deploy.lock"
+"""The packages that tests install in separate environments."""
 VALKEY = "requirements-embedded.lock"
 
 NO_VALKEY = (
