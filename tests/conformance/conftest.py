@@ -1,26 +1,56 @@
 """One deployment per host, for all tests of the suite."""
 
 from collections.abc import Generator
+from typing import NamedTuple
 
 import pytest
 from tests.conformance.client import Client
 from tests.conformance.hosts import HOSTS, Host
-from tests.conformance.team import write_team
+from tests.conformance.plays import Plays
+from tests.conformance.site import API_KEY, Site, open_site
+
+
+class Deployed(NamedTuple):
+    """A host that runs, and its surroundings."""
+
+    host: Host
+    site: Site
 
 
 @pytest.fixture(scope="package", params=HOSTS)
-def host(
+def deployed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[Host]:
+) -> Generator[Deployed]:
     """A deployment with the team file of the suite."""
-    folder = tmp_path_factory.mktemp("host")
-    write_team(folder)
-    with HOSTS[request.param](folder) as started:
-        yield started
+    with (
+        open_site(tmp_path_factory.mktemp("host")) as site,
+        HOSTS[request.param](site) as host,
+    ):
+        yield Deployed(host, site)
+
+
+@pytest.fixture(scope="package")
+def host(deployed: Deployed) -> Host:
+    """The host itself."""
+    return deployed.host
+
+
+@pytest.fixture(scope="package")
+def site(deployed: Deployed) -> Site:
+    """Its surroundings."""
+    return deployed.site
 
 
 @pytest.fixture
 def client(host: Host) -> Generator[Client]:
     """A client of its API."""
-    with Client(host.url) as made:
+    with Client(host.url, API_KEY) as made:
         yield made
+
+
+@pytest.fixture(scope="package")
+def plays(deployed: Deployed) -> Generator[Plays]:
+    """The plays on it."""
+    made = Plays(deployed.host, deployed.site)
+    yield made
+    made.close()

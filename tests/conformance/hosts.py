@@ -1,192 +1,164 @@
 """Deployments that the suite is run on: an API, and whatever executes its runs.
 
-Another host, such as a cloud function, is one class here and one row in `HOSTS`.
+Another host, such as a cloud function, is one implementation of `Host` and one row in `HOSTS`. The
+row is a context manager that starts the host for a `Site` and ends it. The suite calls a host from
+one thread, and sends it requests from many.
 """
 
-import contextlib
-import json
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tests.conformance.embedded import Embedded
+from tests.conformance.site import Site, Written, files_below
+from tests.support.children import Child, start_api, start_worker
 from tests.support.service import free_port, until
 from tests.support.services import valkey
 
-__all__ = ["HOSTS", "Host"]
+__all__ = ["HOSTS", "Host", "Processes"]
 
 
 class Host(Protocol):
     """A deployment under test."""
 
-    url: str
-    """Of its API."""
-    folder: Path
-    """The ledger of its tools."""
+    @property
+    def url(self) -> str:
+        """Of its API; the same for the life of the host.
 
-    def replace(self) -> None:
-        """End what executes runs as a deployment of a new release does, and start it again."""
+        A host that cannot stream answers a request for an event stream with the events that there
+        are, perhaps after a while, and ends the response; clients continue behind the last event.
+        """
         ...
 
     def lose(self) -> None:
-        """Kill what executes runs, and start it again."""
+        """Let whatever executes runs vanish without a word (SIGKILL), and start it anew.
+
+        The platform delivers again what was in progress, if that is what it does.
+        """
+        ...
+
+    def limit(self) -> None:
+        """Let whatever executes runs meet the time limit of the platform, once.
+
+        Called while a call of a run is in progress that does not end before the limit. Returns
+        when the invocation in progress has ended, and its successor can execute the run.
+        """
+        ...
+
+    def written(self) -> Iterator[Written]:
+        """Everything that the deployment has written: objects, queue messages, log lines."""
         ...
 
 
 @dataclass
 class _Process:
-    """One process of a deployment, and its log file."""
+    """One process of a deployment; each start has a log file of its own."""
 
-    module: str
-    folder: Path
+    start_child: Callable[[dict[str, str], Path], Child]
+    name: str
     environ: dict[str, str]
+    logs: Path
     ready: str
-    """The action or message of the log line that reports readiness."""
-    name: str = ""
-    """Of its log file, if there are several of the module."""
-    _process: "subprocess.Popen[bytes] | None" = None
+    """A part of the log line that reports readiness."""
+    child: Child | None = None
     _count: int = 0
 
     def start(self) -> None:
         self._count += 1
-        log = self.folder / f"{self.module}{self.name}.{self._count}.log"
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module],
-                cwd=self.folder,
-                env={**os.environ, **self.environ},
-                stdout=out,
-                stderr=out,
-            )
-        until(lambda: self.ready in log.read_text(encoding="utf-8"), f"{self.module} is ready")
+        log = self.logs / f"{self.name}.{self._count}.log"
+        self.child = self.start_child(self.environ, log)
+        until(lambda: self.ready in log.read_text(encoding="utf-8"), f"{self.name} is ready")
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def end(self, number: int) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-        self._process.wait(timeout=60)
-
-    def kill(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self.end(signal.SIGKILL)
-
-
-@dataclass
-class _Deployment:
-    """Implements `Host` with an API process and the process that executes runs."""
-
-    folder: Path
-    url: str
-    executes: _Process
-
-    def replace(self) -> None:
-        self.executes.end(signal.SIGTERM)
-        self.executes.start()
-
-    def lose(self) -> None:
-        self.executes.kill()
-        self.executes.start()
-
-
-def _environ(folder: Path, port: int) -> dict[str, str]:
-    return {
-        "TEAMRUN_CONFIG": str(folder / "teamrun.yaml"),
-        "TEAMRUN_DATA_DIR": str(folder / "data"),
-        "TEAMRUN_PORT": str(port),
-        "TEAMRUN_LEASE_SECONDS": "1",
-        "TEAMRUN_GRACE_SECONDS": "5",
-        "PYTHONPATH": os.pathsep.join([str(folder), *sys.path]),
-        "LEDGER": str(folder / "ledger"),
-    }
-
-
-@contextmanager
-def _api_that_executes(folder: Path) -> Generator[Host]:
-    port = free_port()
-    api = _Process("teamrun_api", folder, _environ(folder, port), " running on ")
-    with contextlib.closing(_Closing(api)):
-        api.start()
-        yield _Deployment(folder, f"http://127.0.0.1:{port}", api)
-
-
-@contextmanager
-def _celery_worker(folder: Path) -> Generator[Host]:
-    port = free_port()
-    with ExitStack() as stack:
-        server = stack.enter_context(valkey())
-        environ = {**_environ(folder, port), "TEAMRUN_REDIS_URL": server.url}
-        api = _Process("teamrun_api", folder, environ, " running on ")
-        worker = _Process("teamrun_worker", folder, environ, "worker.ready")
-        stack.enter_context(contextlib.closing(_Closing(api, worker)))
-        api.start()
-        worker.start()
-        yield _Deployment(folder, f"http://127.0.0.1:{port}", worker)
-
-
-@dataclass
-class _Workers:
-    """Implements `Host` with several workers, of which the one that owns a run is ended."""
-
-    folder: Path
-    url: str
-    workers: list[_Process]
-
-    def replace(self) -> None:
-        for worker in self.workers:
-            worker.end(signal.SIGTERM)
-            worker.start()
-
-    def lose(self) -> None:
-        owner = self._owner()
-        owner.kill()
-        owner.start()
-
-    def _owner(self) -> _Process:
-        """The worker of the newest claim in the store."""
-        logs = (self.folder / "data" / "store").rglob("log/*.json")
-        entries = [json.loads(path.read_bytes()) for path in logs]
-        claims = [entry for entry in entries if entry["kind"] == "claim"]
-        pid = max(claims, key=lambda entry: entry["at"])["writer"].rsplit("-", 2)[1]
-        return next(worker for worker in self.workers if worker.pid == int(pid))
-
-
-@contextmanager
-def _workers_with_a_queue_alone(folder: Path) -> Generator[Host]:
-    """Two workers and an API that have a queue and a store, and no common live state."""
-    port = free_port()
-    with ExitStack() as stack:
-        server = stack.enter_context(valkey())
-        environ = {**_environ(folder, port), "TEAMRUN_QUEUE_URL": server.url}
-        api = _Process("teamrun_api", folder, environ, " running on ")
-        names = ("first", "second")
-        workers = [
-            _Process("teamrun_worker", folder, environ, "worker.ready", name) for name in names
-        ]
-        stack.enter_context(contextlib.closing(_Closing(api, *workers)))
-        for process in (api, *workers):
-            process.start()
-        yield _Workers(folder, f"http://127.0.0.1:{port}", workers)
-
-
-class _Closing:
-    def __init__(self, *processes: _Process) -> None:
-        self._processes = processes
+    def end(self) -> None:
+        """SIGTERM, and wait."""
+        assert self.child is not None
+        self.child.terminate()
+        self.child.process.join(60)
+        assert not self.child.is_alive
 
     def close(self) -> None:
-        for process in self._processes:
-            process.kill()
+        if self.child is not None:
+            self.child.kill()
 
 
-HOSTS: dict[str, Callable[[Path], AbstractContextManager[Host]]] = {
+@dataclass
+class Processes:
+    """Implements `Host` with an API and one process or several that execute runs.
+
+    They have no limit of a platform; SIGTERM is what ends them when their time is over.
+    """
+
+    site: Site
+    url: str
+    executors: list[_Process]
+
+    def limit(self) -> None:
+        for executor in self.executors:
+            executor.end()
+            executor.start()
+
+    def lose(self) -> None:
+        for executor in self.executors:
+            executor.close()
+        for executor in self.executors:
+            executor.start()
+
+    def written(self) -> Iterator[Written]:
+        return files_below(self.site.folder / "logs", self.site.folder / "data")
+
+
+def _environ(site: Site, **more: str) -> dict[str, str]:
+    return {**os.environ, **site.environ, "TEAMRUN_DATA_DIR": str(site.folder / "data"), **more}
+
+
+@contextmanager
+def _processes(site: Site, workers: int, **more: str) -> Generator[Host]:
+    port = free_port()
+    logs = site.folder / "logs"
+    logs.mkdir()
+    environ = _environ(site, TEAMRUN_PORT=str(port), **more)
+    api = _Process(start_api, "api", environ, logs, " running on ")
+    made = [
+        _Process(start_worker, f"worker{number}", environ, logs, "worker.ready")
+        for number in range(workers)
+    ]
+    with ExitStack() as stack:
+        for process in (api, *made):
+            stack.enter_context(closing(process))
+            process.start()
+        yield Processes(site, f"http://127.0.0.1:{port}", made or [api])
+
+
+@contextmanager
+def _api_that_executes(site: Site) -> Generator[Host]:
+    with _processes(site, 0) as host:
+        yield host
+
+
+@contextmanager
+def _celery_worker(site: Site) -> Generator[Host]:
+    with valkey() as server, _processes(site, 1, TEAMRUN_REDIS_URL=server.url) as host:
+        yield host
+
+
+@contextmanager
+def _workers_with_a_queue_alone(site: Site) -> Generator[Host]:
+    """Two workers and an API that have a queue and a store, and no common live state."""
+    with valkey() as server, _processes(site, 2, TEAMRUN_QUEUE_URL=server.url) as host:
+        yield host
+
+
+@contextmanager
+def _embedded(site: Site) -> Generator[Host]:
+    with Embedded(site, _environ(site)) as host:
+        yield host
+
+
+HOSTS: dict[str, Callable[[Site], AbstractContextManager[Host]]] = {
+    "embedded": _embedded,
     "api that executes": _api_that_executes,
     "celery worker": _celery_worker,
     "two workers without shared live state": _workers_with_a_queue_alone,

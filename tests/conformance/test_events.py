@@ -1,0 +1,20 @@
+"""Each scenario makes the same events, view and result on every host, whatever happens to it."""
+
+import pytest
+from tests.conformance.plays import DISTURBANCES, Disturbance, Plays, expected
+from tests.conformance.scenarios import SCENARIOS
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("disturbance", DISTURBANCES)
+def test_the_record_is_the_same(plays: Plays, disturbance: Disturbance, scenario: str) -> None:
+    record, same = plays.record(scenario, disturbance), expected(scenario)
+
+    assert [_line(event) for event in record["events"]] == [_line(e) for e in same["events"]]
+    assert record == same
+
+
+def _line(event: dict[str, object]) -> str:
+    return f"{event['type']} {event['agent']}"
