@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar, cast
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from teamrun.batches.service import BatchService
 from teamrun.runs.service.service import RunService
@@ -20,9 +21,16 @@ from teamrun_api.prefer import wait_of
 from teamrun_api.readiness import ReadinessProbe
 from teamrun_api.settings import ApiSettings
 
-__all__ = ["Api", "Call", "WaitPreference", "api_of"]
+__all__ = ["DEADLINE", "Api", "Call", "WaitPreference", "api_of", "time_left"]
 
 T = TypeVar("T")
+
+DEADLINE = "teamrun.deadline"
+"""The key of a scope under which a host puts the time, by the clock of the event loop, at which it
+ends the request."""
+
+_ANSWERING = timedelta(seconds=5)
+"""Time for what a request does after it has waited."""
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
@@ -42,6 +50,15 @@ class Api:
     """Whether token deltas and wake-ups reach this process from others."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to stop: streams and waiting requests end."""
+
+
+def time_left(scope: Scope) -> timedelta:
+    """The time in which a request may wait before a host with a limit ends it."""
+    deadline: float | None = scope.get(DEADLINE)
+    if deadline is None:
+        return timedelta.max
+    left = deadline - asyncio.get_running_loop().time()
+    return max(timedelta(seconds=left) - _ANSWERING, timedelta())
 
 
 def api_of(request: Request) -> Api:
@@ -107,7 +124,8 @@ class Call:
         asked = wait if wait is not None else wait_of(self.header("prefer"))
         if asked is None:
             return _NO_WAIT
-        timeout = min(timedelta(seconds=asked), self.api.settings.wait_limit)
+        left = time_left(self.request.scope)
+        timeout = min(timedelta(seconds=asked), self.api.settings.wait_limit, left)
         applied = {"Preference-Applied": f"wait={int(timeout.total_seconds())}"}
         return WaitPreference(timeout or None, applied)
 

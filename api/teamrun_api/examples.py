@@ -287,7 +287,7 @@ _INFO: JsonObject = {
     "version": "0.1.0",
     "api_versions": ["v1"],
     "behaviour": 1,
-    "server": {"authentication": "none", "live_events": True},
+    "server": {"authentication": "none", "live_events": True, "streaming": True},
     "limits": {
         "body_bytes": 1_048_576,
         "json_depth": 64,

@@ -7,7 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from teamrun.settings import CommonSettings
 
-__all__ = ["ApiKey", "ApiSettings", "Scope"]
+__all__ = ["BUFFERED_WAIT", "ApiKey", "ApiSettings", "Scope"]
+
+BUFFERED_WAIT = timedelta(seconds=20)
+"""How long a request may wait if `buffered`. An HTTP API of Amazon ends each request after 30
+seconds; what is read and written besides takes a part of them.
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
 
 Scope = Literal["runs:read", "runs:write", "teams:read", "webhooks:read", "webhooks:write"]
 """The scopes of keys."""
@@ -72,6 +77,12 @@ class ApiSettings(CommonSettings):
     wait_limit_seconds: float = Field(default=60.0, ge=0, le=600)
     """The longest time that a request waits with `Prefer: wait`."""
 
+    buffered: bool = False
+    """Whether responses reach clients only when they are complete, as those of functions in a
+    cloud do; the functions set it. A request for an event stream is then answered with the events
+    that there are, or that come within 20 seconds, and the client continues the stream with
+    `Last-Event-ID`. `Prefer: wait` waits for 20 seconds at most."""
+
     ping_seconds: float = Field(default=15.0, gt=0, le=60)
     """Interval at which an idle event stream sends a comment."""
 
@@ -85,8 +96,9 @@ class ApiSettings(CommonSettings):
 
     @property
     def wait_limit(self) -> timedelta:
-        """`wait_limit_seconds` as a duration."""
-        return timedelta(seconds=self.wait_limit_seconds)
+        """`wait_limit_seconds` as a duration, or less if answers are buffered."""
+        limit = timedelta(seconds=self.wait_limit_seconds)
+        return min(limit, BUFFERED_WAIT) if self.buffered else limit
 
     @model_validator(mode="after")
     def _each_key_once(self) -> Self:

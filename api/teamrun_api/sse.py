@@ -2,21 +2,27 @@
 
 `EventStream` is the response: it pumps chunks from a generator, sends a comment when the generator
 is silent, and closes the generator as soon as the client has left or the server is about to stop.
+
+If the platform passes a response on only when it is complete (`TEAMRUN_BUFFERED`), an event stream
+is a long poll: the response has the events that there are, or the first that come, and ends. The
+client continues after the last event, as it does after an interruption.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from teamrun.errors import TeamrunError
-from teamrun_api.context import Api
-from teamrun_api.disconnect import departure, end_all
+from teamrun_api.context import Api, time_left
+from teamrun_api.disconnect import departure, end_all, while_present
+from teamrun_api.settings import BUFFERED_WAIT
 
-__all__ = ["PING", "EventStream", "retry_frame"]
+__all__ = ["PING", "EventStream", "Quiet", "retry_frame"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +31,23 @@ PING = b": ping\n\n"
 RETRY_MS = 2000
 """How long a client waits before it connects again."""
 
+BUFFERED_RETRY_MS = 100
+"""The same if each response ends after the first events."""
+
+_SILENCE_S = 0.25
+"""A buffered response ends when no further chunk follows its events for so long."""
+
+_MOST_BYTES = 1024 * 1024
+"""A buffered response ends when it has so many. A function of AWS may return 6 MB."""
+
 
 _BURST = 4
 """Number of chunks sent before yielding to the loop. Only then the server learns that the client
 has disconnected, and asyncio warns of each write after the fifth to a lost connection."""
+
+
+class Quiet(bytes):
+    """A chunk without news: a buffered response does not end because of it."""
 
 
 class EventStream(Response):
@@ -65,7 +84,10 @@ class EventStream(Response):
         """Send the body until its end, the client's or the server's."""
         self._api.metrics.streams += 1
         try:
-            await self._stream(receive, send)
+            if self._api.settings.buffered and self._ping is not None:
+                await self._answer(scope, receive, send)
+            else:
+                await self._stream(receive, send)
         finally:
             self._api.metrics.streams -= 1
             await self._chunks.aclose()
@@ -91,6 +113,31 @@ class EventStream(Response):
         if not left:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what there is, or what comes first, as one whole."""
+        pieces: list[bytes] = []
+        within_s = min(BUFFERED_WAIT, time_left(scope)).total_seconds()
+        try:
+            await while_present(receive, self._api.closing, self._gather(pieces, within_s))
+        except TeamrunError:
+            if not _has_news(pieces):
+                raise  # the response has not begun, so it can be the error
+        body = b"".join(pieces)
+        await Response(body, self.status_code, self.headers)(scope, receive, send)
+
+    async def _gather(self, pieces: list[bytes], within_s: float) -> None:
+        now = asyncio.get_running_loop().time
+        end, size = now() + within_s, 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(end) as limit:
+                async for chunk in self._chunks:
+                    pieces.append(chunk)
+                    size += len(chunk)
+                    if size >= _MOST_BYTES:
+                        return
+                    if _has_news(pieces):
+                        limit.reschedule(min(end, now() + _SILENCE_S))
+
     async def _pump(self, send: Send) -> None:
         sent = 0
         async for chunk in self._chunks:
@@ -105,9 +152,14 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": self._ping, "more_body": True})
 
 
-def retry_frame() -> bytes:
+def retry_frame(api: Api) -> Quiet:
     """Tells the client when to connect again after a cut."""
-    return f"retry: {RETRY_MS}\n\n".encode()
+    retry_ms = BUFFERED_RETRY_MS if api.settings.buffered else RETRY_MS
+    return Quiet(f"retry: {retry_ms}\n\n".encode())
+
+
+def _has_news(pieces: Iterable[bytes]) -> bool:
+    return any(not isinstance(piece, Quiet) for piece in pieces)
 
 
 def _report(pumping: "asyncio.Task[Any]") -> None:

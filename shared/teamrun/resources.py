@@ -49,6 +49,9 @@ class ServerState(_Answer):
     authentication: Annotated[Literal["none", "bearer"], OPEN]
     live_events: bool
     """Whether streams have token deltas, and receive events at once."""
+    streaming: bool = True
+    """Whether an event stream stays open to the end of its run. If not, each request for it is
+    answered with the events that there are, and clients continue with `Last-Event-ID`."""
 
 
 class Info(_Answer):

@@ -26,7 +26,7 @@ from teamrun_api.event_ids import start_after
 from teamrun_api.faults import NotAcceptable
 from teamrun_api.methods import HEAD_FLAG
 from teamrun_api.negotiation import choose
-from teamrun_api.sse import EventStream, retry_frame
+from teamrun_api.sse import EventStream, Quiet, retry_frame
 
 __all__ = ["router"]
 
@@ -88,14 +88,17 @@ async def read_batch_events(
 
 
 async def _frames(call: Call, batch_id: str, after: int) -> AsyncGenerator[bytes, None]:
-    yield retry_frame()
+    yield retry_frame(call.api)
     status, last = "", after
     follow = call.batches.follow(call.tenant, batch_id, after=after)
     async with aclosing(follow) as changes:
         async for events, batch in changes:
             frames = [_frame_of(event) for event in events]
             data = rooted_batch(call, batch).model_dump_json(by_alias=True).encode()
-            yield b"".join([*frames, frame(data, event="batch")])
+            chunk = b"".join([*frames, frame(data, event="batch")])
+            # A client that continues has seen the batch already, so only a change is news.
+            is_known = after and not frames and not status
+            yield Quiet(chunk) if is_known else chunk
             status, last = batch.status, events[-1].seq if events else last
     end = f'{{"batch_id":"{batch_id}","status":"{status}"}}'.encode()
     yield frame(end, event="end", event_id=f"{batch_id}-{last}")

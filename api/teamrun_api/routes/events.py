@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from teamrun.errors import RunNotFound, UnreadableEntry
 from teamrun.runs.service.follow import Start
-from teamrun.runs.service.news import frame
+from teamrun.runs.service.news import DELTA, frame
 from teamrun.runs.service.resources import EventPage
 from teamrun_api.answers import json_answer
 from teamrun_api.context import Api
@@ -53,6 +53,8 @@ class _Log(NamedTuple):
     types: frozenset[str] | None
 
     def wants(self, kind: str) -> bool:
+        if kind == DELTA and self.api.settings.buffered:
+            return False  # between two requests, pieces of the text would be missing
         return self.types is None or kind in self.types
 
 
@@ -108,7 +110,8 @@ async def read_events(
     - `text/event-stream`: all present events, then each as it happens, to `event: end`. The `id`
       of a frame is the event's; sent back as `Last-Event-ID` it resumes the stream there, for as
       long as the run is kept, and answers 204 if nothing is left. `message.delta` frames are
-      pieces of text on their way and have no id.
+      pieces of text on their way and have no id. If `server.streaming` of `/v1/info` is false,
+      the response ends after the first events, or after 20 seconds: send the request again.
     """
     start = start_after(call.header("last-event-id"), run_id, after)
     wanted = frozenset(types.split(",")) if types else None
@@ -151,7 +154,7 @@ async def _is_anything_left(log: _Log) -> bool:
 
 
 async def _frames(log: _Log, start: Start) -> AsyncGenerator[bytes, None]:
-    yield retry_frame()
+    yield retry_frame(log.api)
     last, status = log.after, None
     async with aclosing(log.api.service.news(start)) as batches:
         async for batch in batches:

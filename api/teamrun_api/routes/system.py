@@ -89,13 +89,15 @@ async def get_info(call: AnyKey) -> Response:
         version=VERSION,
         behaviour=BEHAVIOUR,
         server=ServerState(
-            authentication="bearer" if api.keyring else "none", live_events=api.live
+            authentication="bearer" if api.keyring else "none",
+            live_events=api.live and not settings.buffered,
+            streaming=not settings.buffered,
         ),
         limits=ServerLimits(
             body_bytes=settings.body_limit_bytes,
             json_depth=MAX_DEPTH,
             json_values=MAX_NODES,
-            wait_seconds=settings.wait_limit_seconds,
+            wait_seconds=settings.wait_limit.total_seconds(),
         ),
     )
     return json_answer(info)

@@ -124,6 +124,18 @@ class EventReading(Reading[T]):
         """Nothing: only the event `end` ends a stream."""
         return []
 
+    def interrupted(self, error: TeamrunError | None) -> float:
+        """The seconds to wait before the stream is opened again; see `Reading`.
+
+        A response that names a reconnection time and ends without an error has not failed: it is
+        one of a server whose platform cannot stream (`ServerState.streaming`), or which restarts.
+        """
+        retry_ms = self._reader.retry_ms
+        if error is None and retry_ms is not None:
+            self._failures = 0
+            return min(retry_ms / 1000, self._policy.max_delay)
+        return super().interrupted(error)
+
 
 class LineReading(Reading[T]):
     """A document of lines."""

@@ -33,6 +33,8 @@ class EventReader:
     _name: str = ""
     _id: str | None = None
     _data: list[str] = field(default_factory=list[str])
+    retry_ms: int | None = None
+    """The newest reconnection time, which the stream sends as `retry`."""
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that end within the piece."""
@@ -69,6 +71,8 @@ class EventReader:
             self._name = text
         elif name == b"id" and "\0" not in text:
             self._id = text
+        elif name == b"retry" and text.isascii() and text.isdigit():
+            self.retry_ms = int(text[:9])
         return None
 
     def _dispatch(self) -> Event | None:

@@ -96,7 +96,11 @@ def test_info_describes_the_server_and_its_limits() -> None:
                 VERSION,
                 ["v1"],
             )
-            assert info["server"] == {"authentication": "none", "live_events": True}
+            assert info["server"] == {
+                "authentication": "none",
+                "live_events": True,
+                "streaming": True,
+            }
             assert info["limits"] == {
                 "body_bytes": 1_048_576,
                 "json_depth": 64,

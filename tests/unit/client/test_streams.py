@@ -100,6 +100,36 @@ def test_an_event_resets_the_count_of_reconnections(send: Way) -> None:
 
 
 @with_both_clients
+def test_responses_of_a_server_that_cannot_stream_are_no_failures(send: Way) -> None:
+    retry, polls = b"retry: 1\n\n", [b"retry: 1\n\n"] * 5
+    policy = RetryPolicy(max_reconnects=0, first_delay=60)
+    answers = [frames(retry, event(1)), *map(frames, polls), frames(retry, event(2)), frames(END)]
+    with scripted_api(*answers) as api:
+        assert seqs(send(api.url, runs.stream("r"), retries=policy)) == [1, 2]
+
+        asked = [each.headers.get("last-event-id") for each in api.asked]
+        assert asked == [None, *["r-1"] * 6, "r-2"]
+
+
+@with_both_clients
+def test_a_reconnection_time_does_not_excuse_a_cut(send: Way) -> None:
+    policy = RetryPolicy(max_reconnects=1, first_delay=0)
+    cut = frames(b"retry: 1\n\n", b": ping\n\n", is_whole=False)
+    with scripted_api(*[cut] * 9) as api:
+        with pytest.raises(APIConnectionError):
+            send(api.url, runs.stream("r"), retries=policy)
+
+        assert len(api.asked) == 2
+
+
+@with_both_clients
+def test_the_longest_delay_bounds_the_reconnection_time(send: Way) -> None:
+    policy = RetryPolicy(max_reconnects=0, max_delay=0)
+    with scripted_api(frames(b"retry: 999999999999\n\n"), frames(END)) as api:
+        assert send(api.url, runs.stream("r"), retries=policy) == []
+
+
+@with_both_clients
 def test_a_stream_that_stays_away_is_given_up(send: Way) -> None:
     with scripted_api(*[Given(503)] * 9) as api:
         with pytest.raises(ServiceUnavailableError):
