@@ -26,7 +26,8 @@ PREFIX = "TEAMRUN_"
 _NAMES = """
     action after all allow_scripted allowed_hosts api_key api_keys approve archive_events
     batch_id batch_inputs body_limit_bytes body_timeout_seconds buffered config content
-    cors_origins csv custom_id data data_dir delay_seconds escape_formulas event events file file_limit_bytes
+    cors_origins csv custom_id data data_dir delay_seconds escape_formulas event events file
+    file_limit_bytes
     file_version force forward from fsync grace_seconds graceful head_timeout_seconds heartbeat
     host idempotency_key ids input_format input_template json lease_seconds limit local
     log_format log_level max_concurrency max_cost_usd max_failure_rate max_runs max_tokens
