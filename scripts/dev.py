@@ -129,7 +129,7 @@ def _lock(options: argparse.Namespace, _: list[str]) -> int:
     )
     service = _extras("api", "worker", "cli", "redis", "s3", "openai")
     # Clients that no example uses are installed with the tests, which use them all.
-    tests = (*_extras("azure", "bedrock"), "--group", "test", "-c", SERVICE)
+    tests = (*_extras("azure", "azure-queue", "bedrock"), "--group", "test", "-c", SERVICE)
     checkers = ("--group", "check", "-c", SERVICE, "-c", TESTS)
     status = _call(*compile_, "pyproject.toml", *service, "-o", SERVICE)
     status = status or _call(*compile_, "-", "-c", SERVICE, "-o", VALKEY, stdin=_embedded())

@@ -23,7 +23,10 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
 _KEY_LENGTH = 200
 _MOST_KEYS = 1_000
 
-_NOISY = ("amqp", "asyncio", "botocore", "httpcore2", "httpx2", "kombu", "openai", "urllib3")
+_NOISY = (
+    *("amqp", "asyncio", "azure", "botocore", "httpcore2", "httpx2", "kombu", "msal", "openai"),
+    "urllib3",
+)
 
 
 def _data_of(record: logging.LogRecord) -> JsonObject:

@@ -7,16 +7,16 @@ its blocking calls run in threads of the dispatcher.
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import repeat
 from typing import Any, TypeVar
 
 from teamrun.core.optional import require
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.address import QueueAddress, read_queue_url
 from teamrun.dispatch.message import REFS_PER_MESSAGE, encode_refs
+from teamrun.dispatch.patience import PATIENCE_S, persist
 from teamrun.dispatch.queues import RUN_QUEUES, Queue
 from teamrun.errors import DeliveryError, UsageError
 from teamrun.json_types import JsonObject
@@ -26,9 +26,6 @@ __all__ = ["SqsDispatcher", "SqsLink"]
 
 T = TypeVar("T")
 
-_PATIENCE_S = 2.0
-_PAUSES_S = (0.1, 0.2, 0.4)
-"""The pauses between attempts; the last one is repeated."""
 _THREADS = 10
 _ENTRIES = 10
 """Maximum number of messages in one request.
@@ -106,23 +103,10 @@ class SqsLink:
             DeliveryError: It failed.
         """
         await self.open()
-        newest: DeliveryError | None = None
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                for pause in _pauses():
-                    try:
-                        return await attempt()
-                    except DeliveryError as error:
-                        if not error.data.get("retryable"):
-                            raise
-                        newest = error
-                    await asyncio.sleep(pause)
-        except TimeoutError:
-            pass
-        raise newest or DeliveryError(
-            f"SQS did not respond within {_PATIENCE_S:.0f} seconds: check the network, and the "
-            "region and the endpoint of TEAMRUN_QUEUE_URL.",
-            retryable=True,
+        return await persist(
+            attempt,
+            silence="SQS did not respond within 2 seconds: check the network, and the region and "
+            "the endpoint of TEAMRUN_QUEUE_URL.",
         )
 
     async def open(self) -> None:
@@ -151,8 +135,8 @@ class SqsLink:
                 from botocore.config import Config
 
                 config = Config(
-                    connect_timeout=_PATIENCE_S,
-                    read_timeout=_PATIENCE_S,
+                    connect_timeout=PATIENCE_S,
+                    read_timeout=PATIENCE_S,
                     retries={"total_max_attempts": 1},
                     max_pool_connections=_THREADS,
                 )
@@ -316,11 +300,6 @@ def _not_accepted(failed: Sequence[JsonObject], name: str) -> DeliveryError:
         queue=name,
         retryable=not is_ours,
     )
-
-
-def _pauses() -> Iterator[float]:
-    yield from _PAUSES_S
-    yield from repeat(_PAUSES_S[-1])
 
 
 def _region() -> str:
