@@ -134,3 +134,5 @@ class CreateResult(Compact):
     """The name that the provider reported, if it did."""
     provider_data: _Attached = None
     """The provider's data of the turn; it belongs into the `AssistantMessage`."""
+    filtered: Annotated[list[str] | None, Field(exclude_if=_is_absent)] = None
+    """The categories of the provider's content filter that cut the answer or withheld it."""

@@ -57,6 +57,7 @@ def _is_sound(result: CreateResult) -> bool:
         and type(values["cached"]) is bool
         and values["logprobs"] is None
         and values["provider_data"] is None
+        and values["filtered"] is None
         and (values["thought"] is None or _is_sound_text(values["thought"]))
         and (values["model"] is None or _is_sound_text(values["model"]))
     )

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from teamrun.models.families import ModelFamily
     from teamrun.models.openai.azure import AzureOpenAIChatCompletionClient
     from teamrun.models.openai.client import OpenAIChatCompletionClient
+    from teamrun.models.openai.entra import AzureTokenProvider
     from teamrun.models.providers import make_client
     from teamrun.models.retry import RetryingModel, RetryPolicy
     from teamrun.models.wrapper import ModelWrapper
 
 __all__ = [
     "AzureOpenAIChatCompletionClient",
+    "AzureTokenProvider",
     "ChatCompletionClient",
     "ModelFamily",
     "ModelInfo",
@@ -43,6 +45,7 @@ __getattr__, __dir__ = forwarding(
         ".environment": ("model_client_from_env",),
         ".families": ("ModelFamily",),
         ".openai.client": ("OpenAIChatCompletionClient",),
+        ".openai.entra": ("AzureTokenProvider",),
         ".providers": ("make_client",),
         ".retry": (
             "RetryPolicy",

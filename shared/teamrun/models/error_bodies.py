@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from teamrun.json_types import JsonObject
+from teamrun.models.content_filter import filtered_categories
 
 __all__ = ["ErrorBody", "is_error", "read_error", "tidy"]
 
@@ -70,6 +71,8 @@ class ErrorBody:
     """The provider's code, else its type of error."""
     kinds: frozenset[str] = frozenset()
     """Codes and types in lower case."""
+    filtered: Sequence[str] = ()
+    """Categories of a content filter that blocked the request."""
 
 
 def read_error(body: object, *, is_one: bool = False) -> ErrorBody:
@@ -92,6 +95,7 @@ def read_error(body: object, *, is_one: bool = False) -> ErrorBody:
         status=next(_statuses(nodes), None),
         code=next(iter(codes + kinds), None),
         kinds=frozenset(kind.lower() for kind in codes + kinds),
+        filtered=filtered_categories(body),
     )
 
 

@@ -2,7 +2,7 @@
 
 from teamrun.models.error_bodies import ErrorBody
 
-__all__ = ["is_transient"]
+__all__ = ["is_transient", "is_transient_status"]
 
 _PASSING_STATUS = frozenset({408, 409, 425, 429})
 
@@ -58,4 +58,9 @@ def is_transient(body: ErrorBody, *, status: int | None, should_retry: str | Non
         return False
     if status is None:
         return not body.kinds & _REQUEST_FAULTS
+    return is_transient_status(status)
+
+
+def is_transient_status(status: int) -> bool:
+    """Whether another attempt may succeed after that HTTP status, if nothing else is known."""
     return status in _PASSING_STATUS or status >= 500

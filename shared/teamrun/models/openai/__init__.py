@@ -7,9 +7,11 @@ from teamrun.forwarding import forwarding
 if TYPE_CHECKING:
     from teamrun.models.openai.azure import AzureOpenAIChatCompletionClient
     from teamrun.models.openai.client import OpenAIChatCompletionClient, OpenAIClientBuilder
+    from teamrun.models.openai.entra import AzureTokenProvider
 
 __all__ = [
     "AzureOpenAIChatCompletionClient",
+    "AzureTokenProvider",
     "OpenAIChatCompletionClient",
     "OpenAIClientBuilder",
 ]
@@ -19,5 +21,6 @@ __getattr__, __dir__ = forwarding(
     {
         ".azure": ("AzureOpenAIChatCompletionClient",),
         ".client": ("OpenAIChatCompletionClient", "OpenAIClientBuilder"),
+        ".entra": ("AzureTokenProvider",),
     },
 )

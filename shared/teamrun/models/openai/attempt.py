@@ -3,7 +3,7 @@
 Above it: `client.py`. Below it: `calls.py`, the `openai` SDK over HTTP.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
@@ -32,6 +32,7 @@ class OpenAIAttempt(ChatCompletionClient):
         requests: Builds the requests.
         timeout: Of a whole call, or of silence within a stream.
         include_usage: Ask for usage in streams.
+        remedies: What to check after a refusal, by HTTP status.
     """
 
     def __init__(
@@ -41,10 +42,14 @@ class OpenAIAttempt(ChatCompletionClient):
         *,
         timeout: timedelta,
         include_usage: bool,
+        remedies: Mapping[int, str],
     ) -> None:
         self._requests = requests
         self._calls = OpenAICalls(
-            connect, timeout_seconds=timeout.total_seconds(), family=requests.info["family"]
+            connect,
+            timeout_seconds=timeout.total_seconds(),
+            family=requests.info["family"],
+            remedies=remedies,
         )
         self._include_usage = include_usage
         self._refuses_stream_options = False

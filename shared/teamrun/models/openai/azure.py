@@ -1,19 +1,19 @@
 """Models deployed on Azure: the same calls as `client.py`, another address and other keys."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 from teamrun.core.clock import Clock
 from teamrun.core.optional import require
 from teamrun.errors import UsageError
-from teamrun.json_types import JsonObject
+from teamrun.json_types import JsonMapping
 from teamrun.models.base import ModelInfo
 from teamrun.models.create_args import CreateArgs
 from teamrun.models.families import resolved_model_info
-from teamrun.models.makers import address_and_query, check_address
+from teamrun.models.makers import check_address
+from teamrun.models.openai.azure_address import AzureAddress, azure_address
 from teamrun.models.openai.client import (
     ApiKey,
     BaseOpenAIClient,
@@ -21,38 +21,51 @@ from teamrun.models.openai.client import (
     retry_policy,
     stripped,
 )
+from teamrun.models.openai.entra import (
+    AzureTokenProvider,
+    TokenProvider,
+    scope_of,
+    shared_provider,
+)
 from teamrun.models.retry import RetryPolicy
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["AzureOpenAIChatCompletionClient", "TokenProvider", "identity_token_provider"]
+__all__ = ["AzureOpenAIChatCompletionClient"]
 
-TokenProvider = Callable[[], str | Awaitable[str]]
-"""Asked for a Microsoft Entra token before each request."""
-
-_SCOPE = "https://cognitiveservices.azure.com/.default"
+_REMEDIES: Final = {
+    401: "check api_key, or that the identity has the role 'Cognitive Services OpenAI User'",
+    403: "check the resource's network rules, and the roles of the identity",
+    404: "check azure_deployment, azure_endpoint and api_version",
+}
 
 
 class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
     """A model deployed on Azure.
 
-    With neither a key nor a token, the identity of the machine or of the developer is used
-    (`azure-identity`).
+    With neither a key nor a token, an identity is used, which `azure-identity` finds: that of a
+    service principal in the environment, of the machine (managed identity), or of the developer.
 
     Args:
-        model: Name of the deployment's model; determines the model's capabilities.
-        azure_endpoint: `https://{resource}.openai.azure.com`; `endpoint` is another name for it;
-            without it, `AZURE_OPENAI_ENDPOINT`.
+        model: The model's name, which determines its capabilities; without it,
+            `AZURE_OPENAI_MODEL`, else the deployment's name.
+        azure_endpoint: `https://{resource}.openai.azure.com`, or any address that the portal shows
+            for the deployment; `endpoint` is another name for it; without it,
+            `AZURE_OPENAI_ENDPOINT`.
         azure_deployment: Name of the deployment; without it, the model's.
-        api_version: Such as `2024-10-21`; without it, `OPENAI_API_VERSION`.
+        api_version: Such as `2024-10-21`; without it, `OPENAI_API_VERSION`. If there is none, or if
+            the endpoint ends with `/openai/v1`, the path `/openai/v1` is called, which needs no
+            version; `preview` adds its preview features.
         api_key: Without it, `AZURE_OPENAI_API_KEY`.
-        azure_ad_token: A Microsoft Entra token.
-        azure_ad_token_provider: Called for a token before each request.
+        azure_ad_token: A Microsoft Entra token that you renew yourself; without it and without a
+            key, `AZURE_OPENAI_AD_TOKEN`.
+        azure_ad_token_provider: Called for a token before each request, such as an
+            `AzureTokenProvider`; or AutoGen's component JSON of one.
         timeout: As for `OpenAIChatCompletionClient`, and so are the other arguments.
 
     Raises:
-        UsageError: An argument is missing, unknown or of the wrong type.
+        UsageError: An argument is missing, unknown, of the wrong type, or contradicts another one.
         MissingPackage: The `openai` package is not installed, or `azure-identity` where needed.
     """
 
@@ -66,7 +79,7 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
         api_version: str | None = None,
         api_key: ApiKey | None = None,
         azure_ad_token: str | None = None,
-        azure_ad_token_provider: TokenProvider | None = None,
+        azure_ad_token_provider: TokenProvider | JsonMapping | None = None,
         timeout: timedelta | float | None = None,
         max_retries: int | None = None,
         retry: RetryPolicy | None = None,
@@ -80,21 +93,32 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
         **create_args: Unpack[CreateArgs],
     ) -> None:
         require("openai", extra="azure", needed_by=type(self).__name__, lowest=(3,))
-        model = _given(model, "AZURE_OPENAI_MODEL", "model")
-        address = _given(azure_endpoint or endpoint, "AZURE_OPENAI_ENDPOINT", "azure_endpoint")
-        check_address(address, "azure_endpoint")
-        options = {
-            "azure_endpoint": address,
-            "api_version": _given(api_version, "OPENAI_API_VERSION", "api_version"),
-            "azure_deployment": azure_deployment or model,
-            "default_headers": default_headers,
-            **_credentials(api_key, azure_ad_token, azure_ad_token_provider),
-        }
+        model = _given(model, "AZURE_OPENAI_MODEL", azure_deployment, argument="model")
+        written = _given(
+            azure_endpoint or endpoint, "AZURE_OPENAI_ENDPOINT", argument="azure_endpoint"
+        )
+        check_address(written, "azure_endpoint")
+        address = azure_address(
+            written,
+            deployment=azure_deployment,
+            model=model,
+            api_version=api_version,
+            default=os.environ.get("OPENAI_API_VERSION"),
+        )
+        access = _access(api_key, azure_ad_token, azure_ad_token_provider, address.resource)
         seconds = as_timedelta(timeout)
         super().__init__(
-            lambda: _connect(timeout=seconds, http_client=http_client, **options),
+            lambda: _connect(
+                address,
+                access,
+                timeout=seconds,
+                default_headers=default_headers,
+                http_client=http_client,
+            ),
             model=model,
-            base_url=address,
+            sent_as=address.deployment if address.api_version is None else None,
+            base_url=address.resource,
+            remedies=_REMEDIES,
             info=resolved_model_info(model, model_info, own_server=False),
             timeout=seconds,
             retry=retry_policy(retry, max_retries),
@@ -106,30 +130,8 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
         )
 
 
-def identity_token_provider(credential: Any = None) -> TokenProvider:
-    """Tokens of an `azure-identity` credential, by default of `DefaultAzureCredential`.
-
-    Raises:
-        MissingPackage: `azure-identity` is not installed.
-    """
-    require(
-        "azure-identity",
-        extra="azure",
-        needed_by="AzureOpenAIChatCompletionClient without api_key= or a token",
-    )
-    from azure.identity import DefaultAzureCredential, get_bearer_token_provider
-
-    provider = get_bearer_token_provider(credential or DefaultAzureCredential(), _SCOPE)
-
-    async def token() -> str:
-        # The synchronous credential needs no aiohttp; it blocks only when its token runs out.
-        return await asyncio.to_thread(provider)
-
-    return token
-
-
-def _given(value: str | None, variable: str, argument: str) -> str:
-    found = value or os.environ.get(variable)
+def _given(value: str | None, variable: str, other: str | None = None, *, argument: str) -> str:
+    found = value or os.environ.get(variable) or other
     if not found:
         raise UsageError(
             f"Azure OpenAI needs {argument}=, or {variable} in the environment.", argument=argument
@@ -137,32 +139,64 @@ def _given(value: str | None, variable: str, argument: str) -> str:
     return found
 
 
-def _credentials(
-    api_key: ApiKey | None, token: str | None, provider: TokenProvider | None
-) -> JsonObject:
-    if provider is not None:
-        return {"azure_ad_token_provider": provider}
-    if token or (api_key is None and (token := os.environ.get("AZURE_OPENAI_AD_TOKEN"))):
-        return {"azure_ad_token": token}
-    if key := stripped(api_key or os.environ.get("AZURE_OPENAI_API_KEY")):
+_Access = dict[str, Any]
+"""One of `api_key`, `azure_ad_token`, `azure_ad_token_provider`."""
+
+
+def _access(
+    api_key: ApiKey | None,
+    token: str | None,
+    provider: TokenProvider | JsonMapping | None,
+    resource: str,
+) -> _Access:
+    named = {"api_key": api_key, "azure_ad_token": token, "azure_ad_token_provider": provider}
+    given = [name for name, value in named.items() if value]
+    if len(given) > 1:
+        raise UsageError(
+            f"Azure OpenAI takes one of {' and '.join(f'{name}=' for name in given)}, not both.",
+            argument=given[1],
+        )
+    if provider:
+        if isinstance(provider, Mapping):
+            provider = AzureTokenProvider.from_component(cast(JsonMapping, provider))
+        return {"azure_ad_token_provider": shared_provider(provider)}
+    environ: Mapping[str, str] = {} if given else os.environ
+    if token := token or environ.get("AZURE_OPENAI_AD_TOKEN"):
+        return {"azure_ad_token": token.strip()}
+    if key := stripped(api_key or environ.get("AZURE_OPENAI_API_KEY")):
         return {"api_key": key}
-    return {"azure_ad_token_provider": identity_token_provider()}
+    return {"azure_ad_token_provider": AzureTokenProvider(None, scope_of(resource))}
 
 
 def _connect(
-    *, timeout: timedelta, http_client: "httpx2.AsyncClient | None", **options: Any
+    address: AzureAddress,
+    access: _Access,
+    *,
+    timeout: timedelta,
+    http_client: "httpx2.AsyncClient | None",
+    **options: Any,
 ) -> Any:
-    from openai import AsyncAzureOpenAI
+    from openai import AsyncAzureOpenAI, AsyncOpenAI
 
     from teamrun.models import http_pool, redirects
     from teamrun.models.openai import calls
 
-    address = address_and_query(options.pop("azure_endpoint"))
-    return AsyncAzureOpenAI(
-        **options,
-        azure_endpoint=address.url,
-        default_query=address.query,
-        max_retries=0,
-        timeout=calls.timeouts(timeout.total_seconds()),
-        http_client=redirects.guarded(http_client or http_pool.http_client()),
-    )
+    options |= {
+        "base_url": address.base_url,
+        "default_query": address.query,
+        "max_retries": 0,
+        "timeout": calls.timeouts(timeout.total_seconds()),
+        "http_client": redirects.guarded(http_client or http_pool.http_client()),
+    }
+    if address.api_version is None:  # the SDK's Azure client knows the paths of deployments only
+        client: AsyncOpenAI = AsyncOpenAI(**options, api_key=_bearer(access))
+    else:
+        client = AsyncAzureOpenAI(**options, **access, api_version=address.api_version)
+    client.organization = client.project = None  # of OpenAI's own variables
+    return client
+
+
+def _bearer(access: _Access) -> str | Callable[[], Awaitable[str]]:
+    """A key or a token: the path `/openai/v1` takes both in the same header."""
+    [value] = access.values()
+    return cast("str | Callable[[], Awaitable[str]]", value)

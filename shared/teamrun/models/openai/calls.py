@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TypeVar
@@ -53,8 +53,16 @@ def timeouts(seconds: float) -> httpx2.Timeout:
 class OpenAICalls:
     """Makes calls; every failure is a `ModelError`."""
 
-    def __init__(self, connect: Connect, *, timeout_seconds: float, family: str) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        timeout_seconds: float,
+        family: str,
+        remedies: Mapping[int, str],
+    ) -> None:
         self._connect = connect
+        self._remedies = remedies
         self._timeout_seconds = timeout_seconds
         self._family = family
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = (
@@ -67,7 +75,7 @@ class OpenAICalls:
         Raises:
             ModelError: The call failed.
         """
-        with mapped_errors(), cancelled_by(token):
+        with mapped_errors(self._remedies), cancelled_by(token):
             async with asyncio.timeout(self._timeout_seconds):  # silence is bounded by the SDK
                 completions = self._client().chat.completions.with_raw_response
                 raw = await _sent(
@@ -88,7 +96,7 @@ class OpenAICalls:
             ModelError: The call failed, or the stream ended early.
         """
         async with AsyncExitStack() as stack:
-            with mapped_errors(), cancelled_by(token):
+            with mapped_errors(self._remedies), cancelled_by(token):
                 completions = self._client().chat.completions.with_streaming_response
                 opened = await _sent(
                     lambda asked: stack.enter_async_context(

@@ -47,6 +47,10 @@ ApiKey = str | Callable[[], Awaitable[str]]
 """A key, or a function that is called for one before each request."""
 
 _TIMEOUT = timedelta(minutes=10)
+_REMEDIES = {
+    401: "check api_key, or the variable that it is read from",
+    404: "check the model's name and base_url",
+}
 
 
 class BaseOpenAIClient(RetryingModel):
@@ -66,11 +70,14 @@ class BaseOpenAIClient(RetryingModel):
         include_name_in_message: bool,
         include_usage: bool | None,
         create_args: JsonMapping,
+        sent_as: str | None = None,
+        remedies: Mapping[int, str] | None = None,
     ) -> None:
         from teamrun.models.openai.attempt import OpenAIAttempt  # loads the SDK
 
         requests = RequestBuilder(
             model=model,
+            sent_as=sent_as or model,
             info=info,
             create_args=checked(create_args),
             provider=provider_of(base_url),
@@ -79,7 +86,11 @@ class BaseOpenAIClient(RetryingModel):
             rename_max_tokens=is_reasoning(model),
         )
         attempt = OpenAIAttempt(
-            connect, requests, timeout=timeout, include_usage=include_usage is not False
+            connect,
+            requests,
+            timeout=timeout,
+            include_usage=include_usage is not False,
+            remedies=remedies or _REMEDIES,
         )
         super().__init__(attempt, retry, clock=clock)
 

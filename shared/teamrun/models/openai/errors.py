@@ -24,10 +24,6 @@ __all__ = [
     "unwritable",
 ]
 
-_REMEDIES = {
-    401: "check api_key, or the variable that it is read from",
-    404: "check the model's name and base_url",
-}
 _HARMLESS_HEADERS = frozenset(
     {
         "accept",
@@ -53,7 +49,13 @@ class mapped_errors:
 
     Not a list of types: token providers and HTTP hooks are the caller's code and may raise
     anything. Cancellation is no error and passes.
+
+    Args:
+        remedies: What to check after a refusal, by HTTP status.
     """
+
+    def __init__(self, remedies: Mapping[int, str] | None = None) -> None:
+        self._remedies = remedies or {}
 
     def __enter__(self) -> None:
         return None
@@ -65,14 +67,19 @@ class mapped_errors:
         tb: TracebackType | None,
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, TeamrunError):
-            raise to_model_error(error) from error
+            raise to_model_error(error, self._remedies) from error
 
 
-def to_model_error(error: Exception) -> ModelError:
-    """The error in our terms, with the server's words and whether the call may be repeated."""
+def to_model_error(error: Exception, remedies: Mapping[int, str] | None = None) -> ModelError:
+    """The error in our terms, with the server's words and whether the call may be repeated.
+
+    Args:
+        error: Any exception of a call.
+        remedies: What to check after a refusal, by HTTP status.
+    """
     match error:
         case openai.APIStatusError():
-            return _status_error(error)
+            return _status_error(error, remedies or {})
         case openai.APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
             return ModelError(
                 "The model did not respond in time; see timeout=.", retryable=True, timed_out=True
@@ -112,11 +119,11 @@ def in_band_error(body: ErrorBody, secrets: Sequence[str]) -> ModelError:
     """
     words = tidy(body.words, secrets) or "no reason is given"
     return ModelError(
-        f"The model's server broke the answer off with an error: {words}",
+        f"The model's server broke the answer off with an error: {words}{_filter(body)}",
         status_code=body.status,
         retryable=is_transient(body, status=body.status),
         cut=True,
-        **_code(body),
+        **_details(body),
     )
 
 
@@ -206,22 +213,22 @@ def _request_of(error: httpx2.RequestError) -> httpx2.Request | None:
         return None
 
 
-def _status_error(error: openai.APIStatusError) -> ModelError:
+def _status_error(error: openai.APIStatusError, remedies: Mapping[int, str]) -> ModelError:
     headers = cast(Mapping[str, str], error.response.headers)
     body = read_error(_body_of(error), is_one=True)
     status = error.status_code
     if (target := _target(error.response)) is not None:
         return redirected(target, error.request, status)
     words = tidy(body.words, secrets_of(error.request)) or error.response.reason_phrase
-    remedy = f" ({_REMEDIES[status]})" if status in _REMEDIES else ""
-    data = _code(body)
+    remedy = f" ({remedies[status]})" if status in remedies else ""
+    data = _details(body)
     if error.request_id is not None:
         data["request_id"] = error.request_id
     wait = retry_after(headers, now=datetime.now(UTC))
     if wait is not None:
         data["retry_after"] = wait
     return ModelError(
-        f"The model's server answered {status}: {words}{remedy}",
+        f"The model's server answered {status}: {words}{_filter(body)}{remedy}",
         status_code=status,
         retryable=is_transient(body, status=status, should_retry=headers.get("x-should-retry")),
         **data,
@@ -245,5 +252,14 @@ def _body_of(error: openai.APIStatusError) -> object:
         return error.body
 
 
-def _code(body: ErrorBody) -> JsonObject:
-    return {} if body.code is None else {"provider_code": tidy(body.code)}
+def _filter(body: ErrorBody) -> str:
+    return f" (content filter: {', '.join(body.filtered)})" if body.filtered else ""
+
+
+def _details(body: ErrorBody) -> JsonObject:
+    details: JsonObject = {}
+    if body.code is not None:
+        details["provider_code"] = tidy(body.code)
+    if body.filtered:
+        details["filtered"] = list(body.filtered)
+    return details

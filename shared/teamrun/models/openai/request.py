@@ -82,6 +82,8 @@ class RequestBuilder:
     """Builds requests for one client."""
 
     model: str
+    sent_as: str = ""
+    """The name in the requests, if it differs from the model's: that of a deployment."""
     info: ModelInfo
     create_args: CreateArgs
     provider: str = ""
@@ -107,7 +109,7 @@ class RequestBuilder:
         """
         names = ToolNames()
         body: Json = {**self.create_args, **(checked(extra) if extra else {})}
-        body["model"] = self.model
+        body["model"] = self.sent_as or self.model
         body["messages"] = self._writer().write(messages)
         schemas = list(tools)
         if not schemas and self.info["function_calling"]:

@@ -18,6 +18,7 @@ from teamrun.messages.llm import (
     ProviderData,
     RequestUsage,
 )
+from teamrun.models.content_filter import filtered_categories
 from teamrun.models.error_bodies import ErrorBody, is_error, read_error
 from teamrun.models.families import ModelFamily
 from teamrun.models.openai.attached import attached_to_message, merged, provider_data
@@ -64,6 +65,7 @@ class Answer:
     logprobs: list[JsonObject] | None
     model: str | None
     provider_data: ProviderData | None = None
+    filtered: list[str] | None = None
 
     def result(self, family: str) -> CreateResult:
         """The outcome: text beside tool calls is a thought, and so is reasoning that was shown."""
@@ -78,6 +80,7 @@ class Answer:
             thought=(text if self.calls else None) or reasoning or None,
             model=self.model,
             provider_data=self.provider_data,
+            filtered=self.filtered,
         )
 
     def _finish(self) -> FinishReason:
@@ -112,6 +115,7 @@ class AnswerReader:
     _attached: Json = field(default_factory=JsonObject)
     _logprobs: list[JsonObject] = field(default_factory=list[JsonObject])
     _finish_reason: str | None = None
+    _filtered: list[str] = field(default_factory=list[str])
     _usage: RequestUsage = field(default_factory=lambda: RequestUsage(0, 0))
     _model: str | None = None
     _answered: bool = False
@@ -187,6 +191,7 @@ class AnswerReader:
             provider_data=provider_data(
                 self.request.provider, self._attached, with_thoughts=bool(self._calls)
             ),
+            filtered=list(dict.fromkeys(self._filtered)) or None,
         ).result(self.family)
 
     def _counts(self, choice: Json) -> bool:
@@ -198,6 +203,8 @@ class AnswerReader:
         if error := choice.get("error"):
             raise in_band_error(read_error(error), self.secrets)
         self._finish_reason = _finish_reason(choice.get("finish_reason")) or self._finish_reason
+        if "content_filter_results" in choice:
+            self._filtered += filtered_categories(choice)
         self._add_usage(member(choice, "usage"))
         self._logprobs += members(member(choice, "logprobs"), "content")
         if delta := member(choice, "delta"):

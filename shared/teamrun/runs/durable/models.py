@@ -163,6 +163,8 @@ class JournaledModel(ModelWrapper):
             detail: JsonObject = {"finish_reason": result.finish_reason, "cached": result.cached}
             if scripted:
                 detail["scripted"] = True
+            if result.filtered:
+                detail["filtered"] = result.filtered
             cost_usd = self._cost(result)
             return Outcome(
                 result, None, result.usage, cost_usd, result.model, scripted, detail, True

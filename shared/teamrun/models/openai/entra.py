@@ -1,0 +1,382 @@
+"""Tokens of Microsoft Entra ID for models on Azure: cached, and renewed before they end.
+
+`azure-identity` finds the identity: environment variables, workload identity, managed identity, or
+the developer's own (https://learn.microsoft.com/python/api/overview/azure/identity-readme). Its
+credentials block, so they are asked in a thread of their own. They are imported with the first
+request for a token, not with this module.
+"""
+
+import asyncio
+import contextlib
+import copy
+import inspect
+import logging
+import os
+import re
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import copy_context
+from datetime import timedelta
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlsplit
+
+from teamrun.core.clock import Clock, SystemClock
+from teamrun.core.optional import require
+from teamrun.errors import ModelError, UsageError
+from teamrun.json_types import JsonMapping
+from teamrun.models.error_bodies import tidy
+from teamrun.models.transient import is_transient_status
+
+__all__ = ["AzureTokenProvider", "TokenProvider", "scope_of", "shared_provider"]
+
+T = TypeVar("T")
+
+TokenProvider = Callable[[], str | Awaitable[str]]
+"""Returns a Microsoft Entra token; called before each request, off the event loop."""
+
+logger = logging.getLogger(__name__)
+
+_COMPONENT: Final = "autogen_ext.auth.azure.AzureTokenProvider"
+_PUBLIC_SCOPE: Final = "https://cognitiveservices.azure.com/.default"
+_SCOPES: Final = {
+    ".azure.us": "https://cognitiveservices.azure.us/.default",
+    ".azure.cn": "https://cognitiveservices.azure.cn/.default",
+}
+"""By the end of the host: https://learn.microsoft.com/azure/azure-government/ and China's."""
+_RENEW_BEFORE: Final = timedelta(minutes=5)
+"""As `azure-identity` does, if a token does not say when to renew it."""
+_RENEW_PAUSE: Final = timedelta(seconds=30)
+"""Between attempts at a renewal, while the old token is still valid."""
+_LAST_USE: Final = timedelta(seconds=10)
+"""A token that ends sooner could end on its way."""
+_PATIENCE: Final = timedelta(seconds=90)
+"""The longest retries of `azure-identity`, those of the metadata service, take 75 seconds."""
+_REPEATED_SECONDS: Final = 60.0
+"""For this long after a status 429 or 5xx, `msal` repeats it and sends nothing."""
+_REASON_CHARS: Final = 300
+_STATUS: Final = re.compile(r"(?:HTTP Error:|Token request error: \(invalid_scope\)) (\d{3})\b")
+"""`msal` keeps the status of a token endpoint in the text of its error only."""
+_SECRETS: Final = (
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_PASSWORD",
+    "IDENTITY_HEADER",
+    "MSI_SECRET",
+)
+_REMEDY: Final = (
+    "Pass api_key= or set AZURE_OPENAI_API_KEY; or make one of these available: a service "
+    "principal (AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET), a managed identity "
+    "(AZURE_CLIENT_ID selects a user-assigned one), or `az login`."
+)
+
+
+def scope_of(endpoint: str) -> str:
+    """The scope of tokens for the resource at that address, by the cloud that it belongs to."""
+    host = urlsplit(endpoint).hostname or ""
+    return next((scope for end, scope in _SCOPES.items() if host.endswith(end)), _PUBLIC_SCOPE)
+
+
+class AzureTokenProvider:
+    """Tokens of an `azure-identity` credential, for `azure_ad_token_provider=`.
+
+    A token is kept until shortly before its end. It is renewed in the background while it is still
+    valid; calls wait only if there is no valid one. Calls that wait at the same time share one
+    request. Named as AutoGen's class of the same purpose.
+
+    Args:
+        credential: A credential of `azure.identity` or `azure.identity.aio`; by default
+            `DefaultAzureCredential`, which tries all ways in turn.
+        scopes: What the token is for; by default Azure's models in the public cloud.
+        timeout: How long a call waits for a token.
+        clock: For tests.
+    """
+
+    def __init__(
+        self,
+        credential: Any = None,
+        *scopes: str,
+        timeout: timedelta = _PATIENCE,
+        clock: Clock | None = None,
+    ) -> None:
+        require("azure-identity", extra="azure", needed_by=type(self).__name__)
+        self._credential = credential
+        self._scopes = scopes or (_PUBLIC_SCOPE,)
+        self._timeout = timeout
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._noted: Any = None
+        self._token: Any = None
+        self._asked: float = 0
+        self._failures: list[tuple[str, Exception]] = []
+        self._fetches = _Shared(self._fetch)
+
+    @classmethod
+    def from_component(cls, component: JsonMapping) -> "AzureTokenProvider":
+        """The provider that AutoGen's component JSON of this class describes.
+
+        Raises:
+            UsageError: It describes something else.
+        """
+        config: Any = component.get("config")
+        known = component.get("provider") == _COMPONENT and isinstance(config, Mapping)
+        config = cast(JsonMapping, config if known else {})
+        scopes = cast("list[object]", config.get("scopes") or [])
+        named = type(scopes) is list and all(isinstance(scope, str) for scope in scopes)
+        if config.get("provider_kind") != "DefaultAzureCredential" or not named:
+            raise UsageError(
+                f"azure_ad_token_provider= takes a function, or the component {_COMPONENT} with "
+                "the config {'provider_kind': 'DefaultAzureCredential', 'scopes': [...]}.",
+                argument="azure_ad_token_provider",
+            )
+        return cls(None, *map(str, scopes))
+
+    async def __call__(self) -> str:
+        """A valid token.
+
+        Raises:
+            ModelError: None could be had; `retryable` if the same request may succeed later.
+        """
+        now = self._clock.now().timestamp()
+        token = self._token
+        if token is None or token.expires_on - now < _LAST_USE.total_seconds():
+            token = await _within(self._timeout, self._fetches.join())
+        elif now >= self._renewal(token):
+            self._fetches.begin()
+        return token.token
+
+    def _renewal(self, token: Any) -> float:
+        """When a token should be renewed, in seconds since 1970."""
+        due = getattr(token, "refresh_on", None)
+        due = due or token.expires_on - _RENEW_BEFORE.total_seconds()
+        return max(due, self._asked + _RENEW_PAUSE.total_seconds())
+
+    async def _fetch(self) -> Any:
+        self._asked = self._clock.now().timestamp()
+        before = self._token
+        try:
+            token = await self._ask(before)
+        except Exception as error:
+            failure = self._failure(error)
+            logger.warning(
+                "No new token of Microsoft Entra ID",
+                extra={"action": "model.token_failed", "retryable": failure.retryable},
+            )
+            raise failure from error
+        self._token = token
+        return token
+
+    async def _ask(self, before: Any) -> Any:
+        if self._credential is not None:
+            ask: Any = _method(self._credential)
+            if inspect.iscoroutinefunction(ask):  # of azure.identity.aio
+                return await ask(*self._scopes)
+        return await _in_thread(lambda: self._asked_in_turn(before))
+
+    def _asked_in_turn(self, before: Any) -> Any:
+        with self._lock:  # event loops of several threads share the token
+            if self._token is not before:
+                return self._token
+            self._failures.clear()
+            if self._noted is None:
+                self._noted = _noted(self._credential, self._failures)
+            return _method(self._noted)(*self._scopes)
+
+    def _failure(self, error: Exception) -> ModelError:
+        name = type(self._credential).__name__ if self._credential else "DefaultAzureCredential"
+        attempts = self._failures or [(name, error)]
+        retryable = _may_pass(attempts, had_one=self._token is not None)
+        wait: JsonMapping = {}
+        if self._credential is None:
+            self._noted = None  # a new one has no failure to repeat
+        elif retryable and any(_STATUS.search(str(why)) for _, why in attempts):
+            wait = {"retry_after": _REPEATED_SECONDS}
+        hidden = [value for name in _SECRETS if len(value := os.environ.get(name, "")) > 3]
+        tried = "; ".join(f"{one} ({_reason(one, why, hidden)})" for one, why in attempts)
+        return ModelError(
+            f"There is no token of Microsoft Entra ID for Azure OpenAI. Tried: {tried}. {_REMEDY}",
+            retryable=retryable,
+            provider_code="no_token",
+            tried=[one for one, _ in attempts],
+            **wait,
+        )
+
+
+def shared_provider(provider: TokenProvider) -> Callable[[], Awaitable[str]]:
+    """A provider of the caller's own, asked off the event loop, once for calls at the same time.
+
+    Args:
+        provider: A function, or a coroutine function; what it returns is not cached.
+    """
+    if isinstance(provider, AzureTokenProvider):
+        return provider
+    is_async = inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(
+        getattr(provider, "__call__", None)  # noqa: B004 - an object whose call is a coroutine
+    )
+
+    async def ask() -> str:
+        given = provider() if is_async else await _in_thread(provider)
+        token = await given if inspect.isawaitable(given) else given
+        if not isinstance(token, str) or not token:
+            raise ModelError("azure_ad_token_provider returned no token: it must return a text.")
+        return token
+
+    return _Shared(ask).join
+
+
+class _Shared:
+    """A coroutine function whose calls at the same time, in one event loop, are one call."""
+
+    def __init__(self, call: Callable[[], Awaitable[Any]]) -> None:
+        self._call = call
+        self._tasks: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
+
+    async def join(self) -> Any:
+        """The result of the call under way, or of a new one."""
+        return await asyncio.shield(self.begin())  # others wait for it if this one is cancelled
+
+    def begin(self) -> "asyncio.Task[Any]":
+        """The call under way, or a new one."""
+        loop = asyncio.get_running_loop()
+        task = self._tasks.get(loop)
+        if task is None or task.done():
+            task = self._tasks[loop] = loop.create_task(self._run())
+            task.add_done_callback(lambda done: self._ended(loop, done))
+        return task
+
+    async def _run(self) -> Any:
+        return await self._call()
+
+    def _ended(self, loop: asyncio.AbstractEventLoop, task: "asyncio.Task[Any]") -> None:
+        if self._tasks.get(loop) is task:
+            del self._tasks[loop]
+        if not task.cancelled():
+            task.exception()  # read, so that asyncio does not report it where nobody waits
+
+
+class _Noted:
+    """A credential of a chain that keeps its failure, of which the chain only keeps the text."""
+
+    def __init__(self, credential: Any, failures: list[tuple[str, Exception]]) -> None:
+        self._credential = credential
+        self._failures = failures
+        self._credential_name = getattr(
+            credential, "_credential_name", type(credential).__name__
+        )  # used by the chain for its own message
+
+    def get_token_info(self, *scopes: str, **options: Any) -> Any:
+        """A token of the credential."""
+        try:
+            return _method(self._credential)(*scopes, **options)
+        except Exception as error:
+            self._failures.append((self._credential_name, error))
+            raise
+
+
+def _noted(credential: Any, failures: list[tuple[str, Exception]]) -> Any:
+    """The credential, by default that of Azure; if it is a chain, one that notes its failures."""
+    from azure.identity import ChainedTokenCredential, DefaultAzureCredential
+
+    credential = credential or DefaultAzureCredential()
+    if isinstance(credential, ChainedTokenCredential):
+        members: Any = tuple(_Noted(one, failures) for one in credential.credentials)
+        credential = copy.copy(credential)
+        credential.credentials = members
+    return credential
+
+
+def _method(credential: Any) -> Callable[..., Any]:
+    """The way to get a token that also says when it should be renewed, if there is one."""
+    return getattr(credential, "get_token_info", None) or credential.get_token
+
+
+async def _within(patience: timedelta, waiting: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(patience.total_seconds()):
+            return await waiting
+    except TimeoutError as error:
+        raise ModelError(
+            f"Microsoft Entra ID gave no token within {patience.total_seconds():g} seconds.",
+            retryable=True,
+            timed_out=True,
+            provider_code="no_token",
+        ) from error
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    """The result of a call in a thread of its own.
+
+    Not `asyncio.to_thread`: a program that ends would wait for a request that hangs.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(act: Callable[[Any], None], value: object) -> None:
+        if not future.done():
+            act(value)
+
+    def run() -> None:
+        try:
+            act, value = future.set_result, call()
+        except BaseException as error:
+            act, value = future.set_exception, error
+        with contextlib.suppress(RuntimeError):  # the loop has been closed
+            loop.call_soon_threadsafe(settle, act, value)
+
+    context = copy_context()
+    threading.Thread(target=context.run, args=(run,), name="teamrun-token", daemon=True).start()
+    return await future
+
+
+def _may_pass(attempts: list[tuple[str, Exception]], *, had_one: bool) -> bool:
+    """Whether the same request may succeed later.
+
+    A chain goes on after a credential that is not available, and stops at one that failed. That
+    a service cannot be reached means nothing for the first kind: on a machine without an identity
+    there is no metadata service, unless it gave a token before.
+    """
+    from azure.identity import CredentialUnavailableError
+
+    return any(
+        _is_passing(
+            error,
+            is_reachable=len(attempts) == 1
+            or had_one
+            or not isinstance(error, CredentialUnavailableError),
+        )
+        for _, error in attempts
+    )
+
+
+def _is_passing(error: BaseException | None, *, is_reachable: bool) -> bool:
+    """Whether an error is transient.
+
+    Args:
+        error: Its causes count, too.
+        is_reachable: Whether there is a service, so that a broken connection is a failure of it.
+    """
+    from azure.core.exceptions import (
+        HttpResponseError,
+        ServiceRequestError,
+        ServiceResponseError,
+    )
+
+    while error is not None:
+        if isinstance(error, ServiceRequestError | ServiceResponseError | OSError):
+            return is_reachable
+        status = error.status_code if isinstance(error, HttpResponseError) else None
+        if status is None and (written := _STATUS.search(str(error))):
+            status = int(written[1])
+        if status is not None:
+            return is_transient_status(status)
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _reason(name: str, error: Exception, secrets: list[str]) -> str:
+    """Why a credential gave no token: what a server answered, else the first sentence."""
+    text = " ".join(str(getattr(error, "message", None) or error).split())
+    text = text.removeprefix(f"{name} authentication unavailable").lstrip("., ")
+    _, answered, answer = text.partition("Token request error: ")
+    text = answer if answered else re.split(r"(?<=[^.])\. |, no response from", text)[0]
+    text = tidy(text, secrets).rstrip(".") or "not available"
+    return text if len(text) <= _REASON_CHARS else f"{text[: _REASON_CHARS - 1]}…"
