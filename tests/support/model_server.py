@@ -17,6 +17,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self, cast
 
+from tests.support.azure_wire import azure_refusal
 from tests.support.model_replies import Plan, Reply, chunks, completion, error_body
 
 __all__ = ["ModelServer"]
@@ -222,6 +223,8 @@ class _Connection(asyncio.Protocol):
             self._send(200, _control(self._server, method, path.partition("/control/")[2], data))
         elif not path.partition("?")[0].endswith("/chat/completions"):
             self._send(404, {"error": {"message": f"no such path: {path}", "code": None}})
+        elif (refusal := azure_refusal(path, headers)) is not None:
+            self._send(*refusal)
         else:
             await self._chat(path, headers, json.loads(data))
 

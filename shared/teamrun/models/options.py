@@ -89,11 +89,15 @@ class OpenAIOptions(_ChatOptions):
 class AzureOpenAIOptions(_ChatOptions):
     """Options of a profile of type `azure_openai`."""
 
+    secret = _ChatOptions.secret | {"azure_ad_token"}
     aliases = {"model_id": "model", "endpoint": "azure_endpoint"}
 
     azure_endpoint: Address | None = None
     azure_deployment: str | None = None
     api_version: str | None = None
+    azure_ad_token: str | None = Field(default=None, repr=False)
+    azure_ad_token_provider: JsonObject | None = None
+    """AutoGen's component JSON of an `AzureTokenProvider`."""
 
 
 class ScriptedOptions(ProfileOptions):

@@ -1,6 +1,7 @@
 """Answers in every form that servers send, streamed and not, and requests, for every client.
 
-Cases are in `wires_answers.py`, `wires_calls.py`, `wires_errors.py` and `wires_requests.py`.
+Cases are in `wires_answers.py`, `wires_azure.py`, `wires_calls.py`, `wires_errors.py` and
+`wires_requests.py`.
 All requests use real HTTP.
 """
 
@@ -22,6 +23,7 @@ from tests.contract.models.wires import (
     served,
 )
 from tests.contract.models.wires_answers import ANSWERS
+from tests.contract.models.wires_azure import FILTERED
 from tests.contract.models.wires_calls import CALLS
 from tests.contract.models.wires_errors import ERRORS
 from tests.contract.models.wires_requests import REQUESTS
@@ -49,7 +51,7 @@ STREAM_OPTIONS_REFUSED = [
         {"error": {"message": 'Unknown name "streamOptions": Cannot find field.'}},
     )
 ]
-CASES = (*ANSWERS, *CALLS, *ERRORS)
+CASES = (*ANSWERS, *CALLS, *ERRORS, *FILTERED)
 WHOLE = [case for case in CASES if case.whole is not None]
 STREAMED = [case for case in CASES if case.stream is not None]
 
@@ -166,6 +168,7 @@ async def test_the_query_of_an_address_is_sent_behind_the_path(client: str, quer
         addresses = {
             "openai": {"base_url": f"{server.base_url}?{query}"},
             "azure": {"azure_endpoint": f"{server.address}/?{query}"},
+            "azure_v1": {"azure_endpoint": f"{server.address}/openai/v1/?{query}"},
         }
         model = CLIENTS[client](server, model="gpt-4o", api_key="key-1", **addresses[client])
         await model.create(ASK)
@@ -231,6 +234,7 @@ def _check_said(right: Said, result: CreateResult, pieces: list[str] | None) -> 
         assert result.content == right.content
     assert result.thought == right.thought
     assert right.finish_reason in (None, result.finish_reason)
+    assert right.filtered is None or (result.filtered or []) == list(right.filtered)
     if right.usage is not None:
         used = result.usage
         assert (used.prompt_tokens, used.completion_tokens) == right.usage

@@ -62,7 +62,24 @@ def _azure(server: ModelServer, **options: Any) -> ChatCompletionClient:
     )
 
 
-CLIENTS: Mapping[str, Callable[..., ChatCompletionClient]] = {"openai": _openai, "azure": _azure}
+def _azure_v1(server: ModelServer, **options: Any) -> ChatCompletionClient:
+    """The path `/openai/v1`, with a token in place of a key."""
+    address = options.pop("azure_endpoint", None) or f"{server.address}/openai/v1"
+    token = options.pop("api_key")
+
+    async def provider() -> str:
+        return token
+
+    return AzureOpenAIChatCompletionClient(
+        azure_endpoint=address, azure_ad_token_provider=provider, **options
+    )
+
+
+CLIENTS: Mapping[str, Callable[..., ChatCompletionClient]] = {
+    "openai": _openai,
+    "azure": _azure,
+    "azure_v1": _azure_v1,
+}
 """Every client that speaks OpenAI's chat completions, connected to a server of ours."""
 
 
@@ -97,6 +114,8 @@ class Said:
     call_ids: Sequence[str] | None = None
     thought: str | None = None
     finish_reason: str | None = None
+    filtered: Sequence[str] | None = None
+    """Categories of a content filter."""
     usage: tuple[int, int] | None = None
     """Tokens of the prompt and of the answer."""
     pieces: Sequence[str] | None = None

@@ -259,6 +259,17 @@ async def test_a_refused_secret_is_told_and_not_tried_again(authority: TokenServ
     assert len(authority.requests) == 1
 
 
+async def test_calls_that_fail_together_have_errors_of_their_own(authority: TokenServer) -> None:
+    authority.refusal = REFUSED
+    provider = AzureTokenProvider()
+    first, second = await asyncio.gather(provider(), provider(), return_exceptions=True)
+    assert len(authority.requests) == 1
+    assert isinstance(first, ModelError)
+    assert isinstance(second, ModelError)
+    first.data["attempts"] = 3
+    assert "attempts" not in second.data
+
+
 async def test_a_transient_failure_of_entra_is_tried_again(
     authority: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,6 +165,11 @@ def _access(
         return {"azure_ad_token": token.strip()}
     if key := stripped(api_key or environ.get("AZURE_OPENAI_API_KEY")):
         return {"api_key": key}
+    require(
+        "azure-identity",
+        extra="azure",
+        needed_by="AzureOpenAIChatCompletionClient without api_key= or a token",
+    )
     return {"azure_ad_token_provider": AzureTokenProvider(None, scope_of(resource))}
 
 

@@ -11,8 +11,6 @@ import contextlib
 import copy
 import inspect
 import logging
-import os
-import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
@@ -24,8 +22,7 @@ from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.optional import require
 from teamrun.errors import ModelError, UsageError
 from teamrun.json_types import JsonMapping
-from teamrun.models.error_bodies import tidy
-from teamrun.models.transient import is_transient_status
+from teamrun.models.openai.entra_errors import no_token, not_in_time, provider_failed
 
 __all__ = ["AzureTokenProvider", "TokenProvider", "scope_of", "shared_provider"]
 
@@ -51,23 +48,6 @@ _LAST_USE: Final = timedelta(seconds=10)
 """A token that ends sooner could end on its way."""
 _PATIENCE: Final = timedelta(seconds=90)
 """The longest retries of `azure-identity`, those of the metadata service, take 75 seconds."""
-_REPEATED_SECONDS: Final = 60.0
-"""For this long after a status 429 or 5xx, `msal` repeats it and sends nothing."""
-_REASON_CHARS: Final = 300
-_STATUS: Final = re.compile(r"(?:HTTP Error:|Token request error: \(invalid_scope\)) (\d{3})\b")
-"""`msal` keeps the status of a token endpoint in the text of its error only."""
-_SECRETS: Final = (
-    "AZURE_CLIENT_SECRET",
-    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
-    "AZURE_PASSWORD",
-    "IDENTITY_HEADER",
-    "MSI_SECRET",
-)
-_REMEDY: Final = (
-    "Pass api_key= or set AZURE_OPENAI_API_KEY; or make one of these available: a service "
-    "principal (AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET), a managed identity "
-    "(AZURE_CLIENT_ID selects a user-assigned one), or `az login`."
-)
 
 
 def scope_of(endpoint: str) -> str:
@@ -183,22 +163,14 @@ class AzureTokenProvider:
 
     def _failure(self, error: Exception) -> ModelError:
         name = type(self._credential).__name__ if self._credential else "DefaultAzureCredential"
-        attempts = self._failures or [(name, error)]
-        retryable = _may_pass(attempts, had_one=self._token is not None)
-        wait: JsonMapping = {}
+        failure = no_token(
+            self._failures or [(name, error)],
+            had_one=self._token is not None,
+            is_renewed=self._credential is None,
+        )
         if self._credential is None:
             self._noted = None  # a new one has no failure to repeat
-        elif retryable and any(_STATUS.search(str(why)) for _, why in attempts):
-            wait = {"retry_after": _REPEATED_SECONDS}
-        hidden = [value for name in _SECRETS if len(value := os.environ.get(name, "")) > 3]
-        tried = "; ".join(f"{one} ({_reason(one, why, hidden)})" for one, why in attempts)
-        return ModelError(
-            f"There is no token of Microsoft Entra ID for Azure OpenAI. Tried: {tried}. {_REMEDY}",
-            retryable=retryable,
-            provider_code="no_token",
-            tried=[one for one, _ in attempts],
-            **wait,
-        )
+        return failure
 
 
 def shared_provider(provider: TokenProvider) -> Callable[[], Awaitable[str]]:
@@ -214,8 +186,11 @@ def shared_provider(provider: TokenProvider) -> Callable[[], Awaitable[str]]:
     )
 
     async def ask() -> str:
-        given = provider() if is_async else await _in_thread(provider)
-        token = await given if inspect.isawaitable(given) else given
+        try:
+            given = provider() if is_async else await _in_thread(provider)
+            token = await given if inspect.isawaitable(given) else given
+        except Exception as error:
+            raise provider_failed(error) from error
         if not isinstance(token, str) or not token:
             raise ModelError("azure_ad_token_provider returned no token: it must return a text.")
         return token
@@ -232,7 +207,10 @@ class _Shared:
 
     async def join(self) -> Any:
         """The result of the call under way, or of a new one."""
-        return await asyncio.shield(self.begin())  # others wait for it if this one is cancelled
+        try:
+            return await asyncio.shield(self.begin())  # a cancelled call does not end it
+        except ModelError as error:  # each call adds its own attempts to the error
+            raise ModelError(error.message, **error.data) from error
 
     def begin(self) -> "asyncio.Task[Any]":
         """The call under way, or a new one."""
@@ -294,12 +272,7 @@ async def _within(patience: timedelta, waiting: Awaitable[T]) -> T:
         async with asyncio.timeout(patience.total_seconds()):
             return await waiting
     except TimeoutError as error:
-        raise ModelError(
-            f"Microsoft Entra ID gave no token within {patience.total_seconds():g} seconds.",
-            retryable=True,
-            timed_out=True,
-            provider_code="no_token",
-        ) from error
+        raise not_in_time(patience) from error
 
 
 async def _in_thread(call: Callable[[], T]) -> T:
@@ -325,58 +298,3 @@ async def _in_thread(call: Callable[[], T]) -> T:
     context = copy_context()
     threading.Thread(target=context.run, args=(run,), name="teamrun-token", daemon=True).start()
     return await future
-
-
-def _may_pass(attempts: list[tuple[str, Exception]], *, had_one: bool) -> bool:
-    """Whether the same request may succeed later.
-
-    A chain goes on after a credential that is not available, and stops at one that failed. That
-    a service cannot be reached means nothing for the first kind: on a machine without an identity
-    there is no metadata service, unless it gave a token before.
-    """
-    from azure.identity import CredentialUnavailableError
-
-    return any(
-        _is_passing(
-            error,
-            is_reachable=len(attempts) == 1
-            or had_one
-            or not isinstance(error, CredentialUnavailableError),
-        )
-        for _, error in attempts
-    )
-
-
-def _is_passing(error: BaseException | None, *, is_reachable: bool) -> bool:
-    """Whether an error is transient.
-
-    Args:
-        error: Its causes count, too.
-        is_reachable: Whether there is a service, so that a broken connection is a failure of it.
-    """
-    from azure.core.exceptions import (
-        HttpResponseError,
-        ServiceRequestError,
-        ServiceResponseError,
-    )
-
-    while error is not None:
-        if isinstance(error, ServiceRequestError | ServiceResponseError | OSError):
-            return is_reachable
-        status = error.status_code if isinstance(error, HttpResponseError) else None
-        if status is None and (written := _STATUS.search(str(error))):
-            status = int(written[1])
-        if status is not None:
-            return is_transient_status(status)
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _reason(name: str, error: Exception, secrets: list[str]) -> str:
-    """Why a credential gave no token: what a server answered, else the first sentence."""
-    text = " ".join(str(getattr(error, "message", None) or error).split())
-    text = text.removeprefix(f"{name} authentication unavailable").lstrip("., ")
-    _, answered, answer = text.partition("Token request error: ")
-    text = answer if answered else re.split(r"(?<=[^.])\. |, no response from", text)[0]
-    text = tidy(text, secrets).rstrip(".") or "not available"
-    return text if len(text) <= _REASON_CHARS else f"{text[: _REASON_CHARS - 1]}…"
