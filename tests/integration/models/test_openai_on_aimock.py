@@ -1,4 +1,4 @@
-"""The OpenAI client through the real SDK, over HTTP, against a server that we did not write."""
+"""OpenAI and Azure OpenAI through the real SDK, over HTTP, on a server that we did not write."""
 
 import json
 from collections.abc import AsyncGenerator, Coroutine, Iterator
@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import BaseModel
@@ -23,7 +24,13 @@ from teamrun.messages.llm import (
     SystemMessage,
     UserMessage,
 )
-from teamrun.models import OpenAIChatCompletionClient, RetryPolicy, on_retry
+from teamrun.models import (
+    AzureOpenAIChatCompletionClient,
+    ChatCompletionClient,
+    OpenAIChatCompletionClient,
+    RetryPolicy,
+    on_retry,
+)
 from teamrun.testing import FakeClock
 from teamrun.tools.schema import ToolSchema
 
@@ -86,21 +93,35 @@ class Verdict(BaseModel):
     reasons: list[str]
 
 
-@pytest.fixture(scope="module")
-def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+WIRES = {"openai": "/v1", "azure": "", "azure_v1": "/openai/v1"}
+
+
+@pytest.fixture(scope="module", params=WIRES)
+def base_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("aimock")
     with aimock(FIXTURES, folder) as url:
-        yield url
+        yield url.removesuffix("/v1") + WIRES[request.param]
 
 
 @asynccontextmanager
 async def model_on(
     base_url: str, clock: FakeClock | None = None, *, name: str = "gpt-4o"
-) -> AsyncGenerator[OpenAIChatCompletionClient]:
-    retry = RetryPolicy(jitter=0)
-    model = OpenAIChatCompletionClient(
-        name, api_key="k", base_url=base_url, retry=retry, clock=clock
-    )
+) -> AsyncGenerator[ChatCompletionClient]:
+    options: dict[str, Any] = {
+        "api_key": "k",
+        "retry": RetryPolicy(jitter=0),
+        "clock": clock,
+    }
+    model: ChatCompletionClient
+    if urlsplit(base_url).path == WIRES["openai"]:
+        model = OpenAIChatCompletionClient(name, base_url=base_url, **options)
+    else:
+        version = None if urlsplit(base_url).path else "2024-10-21"
+        model = AzureOpenAIChatCompletionClient(
+            name, azure_endpoint=base_url, api_version=version, **options
+        )
     try:
         yield model
     finally:
