@@ -10,8 +10,9 @@ from tests.support.examples import examples
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult
 from teamrun.models.openai.body import AnswerBody
-from teamrun.models.openai.request import Request, ToolNames
+from teamrun.models.openai.request import Request
 from teamrun.models.openai.response import AnswerReader
+from teamrun.models.tool_names import ToolNames
 
 NAMES = [
     "arguments",

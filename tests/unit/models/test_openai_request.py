@@ -19,7 +19,8 @@ from teamrun.messages.llm import (
 )
 from teamrun.models.base import ModelInfo
 from teamrun.models.create_args import checked
-from teamrun.models.openai.request import RequestBuilder, normalize_name, schema_of
+from teamrun.models.openai.request import RequestBuilder
+from teamrun.models.tool_names import normalize_name, schema_of
 from teamrun.tools.schema import ToolSchema
 
 ABLE = ModelInfo(

@@ -6,8 +6,9 @@ import pytest
 
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult, FunctionCall, RequestUsage
-from teamrun.models.openai.request import Request, ToolNames
+from teamrun.models.openai.request import Request
 from teamrun.models.openai.response import AnswerReader
+from teamrun.models.tool_names import ToolNames
 
 
 def answer(

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import examples
 
-from teamrun.models.openai.request import Request, ToolNames
+from teamrun.models.openai.request import Request
 from teamrun.models.openai.tool_calls import ToolCalls
+from teamrun.models.tool_names import ToolNames
 
 Json = dict[str, Any]
 Made = tuple[str, Json]

@@ -32,8 +32,9 @@ from teamrun.models.makers import (
     check_address,
     provider_of,
 )
-from teamrun.models.openai.request import HasSchema, RequestBuilder, schema_of
+from teamrun.models.openai.request import RequestBuilder
 from teamrun.models.retry import RetryingModel, RetryPolicy
+from teamrun.models.tool_names import HasSchema, schema_of
 from teamrun.tools.schema import ToolSchema
 
 if TYPE_CHECKING:

@@ -5,14 +5,13 @@ strict, and `ModelInfo` has a switch for each rule: `multiple_system_messages`, 
 and `empty_content`.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never, cast
 
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
-from teamrun.messages.arguments import read_arguments, sendable_arguments
+from teamrun.messages.arguments import sendable_arguments
 from teamrun.messages.image import Image
 from teamrun.messages.llm import (
     AssistantMessage,
@@ -28,16 +27,14 @@ from teamrun.models.openai.turns import (
     alternating,
     content_part,
     filled,
-    prefix_of,
     with_one_system_message,
 )
+from teamrun.models.tool_names import normalize_name
+from teamrun.models.turn_texts import broken_calls, prefix_of
 
-__all__ = ["MessageWriter", "normalize_name"]
+__all__ = ["MessageWriter"]
 
 Json = JsonObject
-
-_SHOWN = 300
-"""Characters of broken arguments that the model is shown again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +54,7 @@ class MessageWriter:
         Raises:
             UsageError: One has an image, and the model takes none.
         """
-        broken = _broken_calls(messages)
+        broken = broken_calls(messages)
         wire = [part for message in messages for part in self._wire(message, broken)]
         if not self.info.get("empty_content", True):
             wire = [rest for part in wire if (rest := filled(part)) is not None]
@@ -116,22 +113,6 @@ class MessageWriter:
         return attached.data if attached and attached.provider == self.provider else {}
 
 
-def normalize_name(name: str) -> str:
-    """A name as the API takes it: letters, digits, `_` and `-`, at most 64 of them."""
-    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64]
-
-
-def _broken_calls(messages: Sequence[LLMMessage]) -> dict[str, str]:
-    """The replacement of arguments that are not sent back, by the ids of their calls."""
-    return {
-        call.id: _hint(call.arguments)
-        for message in messages
-        if isinstance(message, AssistantMessage) and isinstance(message.content, list)
-        for call in message.content
-        if call.arguments.strip() and sendable_arguments(call.arguments) is None
-    }
-
-
 def _results(message: FunctionExecutionResultMessage, broken: dict[str, str]) -> list[Json]:
     return [
         {
@@ -141,19 +122,3 @@ def _results(message: FunctionExecutionResultMessage, broken: dict[str, str]) ->
         }
         for result in message.content
     ]
-
-
-def _hint(arguments: str) -> str:
-    cut = arguments if len(arguments) <= _SHOWN else f"{arguments[:_SHOWN]}..."
-    try:
-        read_arguments(arguments)
-    except ValueError:
-        return (
-            "\nThe arguments of this call could not be read as a JSON object, so they are shown as"
-            f" {{}} above. You wrote: {cut}\n"
-            "To try again, call the tool with a complete JSON object."
-        )
-    return (
-        "\nThe arguments of this call are too large or nested too deeply to be repeated, so they"
-        f" are shown as {{}} above. You wrote: {cut}"
-    )

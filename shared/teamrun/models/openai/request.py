@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, assert_never, runtime_checkable
+from typing import assert_never
 
 from pydantic import BaseModel
 
@@ -11,60 +11,14 @@ from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import LLMMessage
 from teamrun.models.base import ModelInfo, ToolChoice
 from teamrun.models.create_args import CreateArgs, checked
-from teamrun.models.openai.messages import MessageWriter, normalize_name
+from teamrun.models.openai.messages import MessageWriter
 from teamrun.models.structured import response_format, strict_schema
+from teamrun.models.tool_names import ToolNames
 from teamrun.tools.schema import ToolSchema
 
-__all__ = [
-    "HasSchema",
-    "Request",
-    "RequestBuilder",
-    "ToolNames",
-    "normalize_name",
-    "schema_of",
-]
+__all__ = ["Request", "RequestBuilder"]
 
 Json = JsonObject
-
-
-@runtime_checkable
-class HasSchema(Protocol):
-    """A tool, as far as a model is concerned."""
-
-    @property
-    def schema(self) -> ToolSchema:
-        """Name, description and parameters."""
-        ...
-
-
-def schema_of(tool: ToolSchema | HasSchema) -> ToolSchema:
-    """The description of a tool that a model receives."""
-    return tool.schema if isinstance(tool, HasSchema) else tool
-
-
-class ToolNames:
-    """Names of tools as the API takes them, and the way back."""
-
-    def __init__(self) -> None:
-        self._ours: dict[str, str] = {}
-
-    def add(self, name: str) -> str:
-        """The name to send.
-
-        Raises:
-            UsageError: Two tools would have the same one.
-        """
-        sent = normalize_name(name)
-        if self._ours.setdefault(sent, name) != name:
-            raise UsageError(
-                f"The tools {self._ours[sent]!r} and {name!r} are both {sent!r} to the model; "
-                "rename one: letters, digits, '_' and '-' count."
-            )
-        return sent
-
-    def ours(self, sent: str) -> str:
-        """The tool's name; if the tool was not sent, the model's text converted to a valid name."""
-        return self._ours.get(sent) or normalize_name(sent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,9 @@ from typing import Any, cast
 
 from teamrun.json_types import JsonObject
 from teamrun.messages.image import Image
+from teamrun.models.turn_texts import DONE, EMPTY, GO_ON, prefix_of
 
-__all__ = ["alternating", "content_part", "filled", "prefix_of", "with_one_system_message"]
-
-_EMPTY = "(empty)"
-"""Replaces an empty text, if the server refuses empty texts."""
-_GO_ON = "Continue."
-"""The user's part of a turn in which only the model has spoken."""
-_DONE = "Done."
-"""The model's part of a turn that ended with the results of tools."""
-
-
-def prefix_of(source: str) -> str:
-    """The beginning of a text that names its author."""
-    return f"{source} said:\n"
+__all__ = ["alternating", "content_part", "filled", "with_one_system_message"]
 
 
 def content_part(part: str | Image) -> JsonObject:
@@ -34,14 +23,14 @@ def filled(part: JsonObject) -> JsonObject | None:
     if isinstance(content, list):
         texts = cast("list[JsonObject]", content)
         kept = [item for item in texts if item["type"] != "text" or item["text"].strip()]
-        return {**part, "content": kept or _EMPTY}
+        return {**part, "content": kept or EMPTY}
     if content and content.strip():
         return part
     if part["role"] == "system":
         return None
     if "tool_calls" in part:
         return {key: value for key, value in part.items() if key != "content"}
-    return {**part, "content": _EMPTY}
+    return {**part, "content": EMPTY}
 
 
 def with_one_system_message(wire: Sequence[JsonObject]) -> list[JsonObject]:
@@ -65,16 +54,16 @@ def alternating(wire: Sequence[JsonObject], *, prefixed: bool) -> list[JsonObjec
             case ("user", "user"):
                 out[-1] = _joined_users(before, part, prefixed=prefixed)
             case ("tool", "user"):
-                out += [{"role": "assistant", "content": _DONE}, part]
+                out += [{"role": "assistant", "content": DONE}, part]
             case ("assistant", "assistant") if "tool_calls" not in before:
                 out[-1] = {**before, **part, "content": _joined(before, part)}
             case (None | "system", "assistant"):
-                out += [{"role": "user", "content": _GO_ON}, part]
+                out += [{"role": "user", "content": GO_ON}, part]
             case _:
                 out.append(part)
     last = out[-1] if out else {"role": "system"}
     if last["role"] in ("assistant", "system") and "tool_calls" not in last:
-        out.append({"role": "user", "content": _GO_ON})
+        out.append({"role": "user", "content": GO_ON})
     return out
 
 
