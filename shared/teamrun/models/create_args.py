@@ -1,7 +1,9 @@
 """The arguments of an OpenAI chat completion besides messages and tools."""
 
+from collections.abc import Collection
 from difflib import get_close_matches
 from functools import cache
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic reads typing's own only from 3.12 on
@@ -10,7 +12,9 @@ from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.validation import misfits
 
-__all__ = ["CreateArgs", "checked"]
+__all__ = ["CreateArgs", "checked", "checked_by"]
+
+T = TypeVar("T")
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -50,13 +54,37 @@ def checked(args: JsonMapping) -> CreateArgs:
     Raises:
         UsageError: One does not; the message names it.
     """
+    return checked_by(
+        _create_args(),
+        args,
+        CreateArgs.__annotations__,
+        call="A chat completion",
+        otherwise="give it within extra_body=.",
+    )
+
+
+def checked_by(
+    adapter: TypeAdapter[T], args: JsonMapping, known: Collection[str], *, call: str, otherwise: str
+) -> T:
+    """The arguments of some provider, if all of them exist and have the right type.
+
+    Args:
+        adapter: Validates them.
+        args: The arguments.
+        known: The names that there are.
+        call: What takes them, as the beginning of a sentence.
+        otherwise: What to do about a name that is not known.
+
+    Raises:
+        UsageError: An argument does not exist, or has another type; the message names it.
+    """
     for name in args:
-        if name not in CreateArgs.__annotations__:
-            close = get_close_matches(name, CreateArgs.__annotations__, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "give it within extra_body=."
-            raise UsageError(f"A chat completion takes no argument {name!r}; {hint}", argument=name)
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else otherwise
+            raise UsageError(f"{call} takes no argument {name!r}; {hint}", argument=name)
     try:
-        return _create_args().validate_python(args)
+        return adapter.validate_python(args)
     except ValidationError as error:
         first = misfits(error, args)[0]
         name = ".".join(map(str, first.path))
