@@ -54,7 +54,7 @@ class Reply(_Data):
     fault: Fault | None = None
     after: int = 2
     """How many chunks of a stream come before its fault."""
-    body: str | None = None
+    body: str | bytes | None = None
     """The body of the answer, byte for byte, streamed or not; it replaces everything above but
     `status`, `headers` and the times."""
     media_type: str = "application/json"

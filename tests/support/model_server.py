@@ -1,4 +1,4 @@
-"""A model server for tests: chat completions over HTTP, with every fault of a real one.
+"""A model server for tests: chat completions and Bedrock over HTTP, with the faults of real ones.
 
 In process: `async with ModelServer() as server`, then `server.plan`, `server.requests`. As a
 process: `python -m tests.support.model_server --port 0` prints its base URL on the first line;
@@ -18,14 +18,20 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from tests.support.azure_wire import azure_refusal
-from tests.support.model_replies import Plan, Reply, chunks, completion, error_body
+from tests.support.chat_wire import ChatWire
+from tests.support.converse_wire import ConverseWire
+from tests.support.model_replies import Plan, Reply
 
 __all__ = ["ModelServer"]
 
 Json = dict[str, Any]
 
+_WIRES = (ChatWire, ConverseWire)
 _KEPT = 10_000
 """Requests beyond this are counted only."""
+
+
+_Wire = ChatWire | ConverseWire
 
 
 class ModelServer:
@@ -221,20 +227,27 @@ class _Connection(asyncio.Protocol):
     async def _serve(self, method: str, path: str, headers: Json, data: bytes) -> None:
         if path.startswith("/control/"):
             self._send(200, _control(self._server, method, path.partition("/control/")[2], data))
-        elif not path.partition("?")[0].endswith("/chat/completions"):
+            return
+        route = path.partition("?")[0]
+        wire = next((wire() for wire in _WIRES if wire.fits(route)), None)
+        if wire is None:
             self._send(404, {"error": {"message": f"no such path: {path}", "code": None}})
         elif (refusal := azure_refusal(path, headers)) is not None:
             self._send(*refusal)
         else:
-            await self._chat(path, headers, json.loads(data))
+            await self._answer(wire, path, headers, json.loads(data))
 
-    async def _chat(self, path: str, headers: Json, body: Json) -> None:
+    async def _answer(self, wire: _Wire, path: str, headers: Json, body: Json) -> None:
         number = self._server.begin(path, headers, body)
         whole = False
         taken = self._server.take()
+        route = path.partition("?")[0]
         try:
-            reply = self._server.plan.pick(body) if taken else self._rejection()
-            whole = await self._reply(reply, body, number)
+            reply = wire.refusal(route, headers, body)
+            if reply is None:
+                reply = self._server.plan.pick(body) if taken else self._rejection()
+            streamed = wire.streams(route, body)
+            whole = await self._reply(wire, reply, body, number, streamed=streamed)
         finally:
             self._server.ended(whole=whole, taken=taken)
 
@@ -242,24 +255,28 @@ class _Connection(asyncio.Protocol):
         headers = {"retry-after": self._server.retry_after}
         return Reply(status=429, headers=headers, latency_seconds=0)
 
-    async def _reply(self, reply: Reply, body: Json, number: int) -> bool:
+    async def _reply(
+        self, wire: _Wire, reply: Reply, body: Json, number: int, *, streamed: bool
+    ) -> bool:
         latency = reply.latency_seconds
         await asyncio.sleep(self._server.latency_seconds if latency is None else latency)
         if reply.body is not None:
-            self._verbatim(reply, reply.body.encode())
+            data = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
+            self._verbatim(reply, data)
         elif reply.status != 200:
-            self._send(reply.status, error_body(reply), reply.headers)
-        elif reply.fault in ("drop", "hang") and not (body.get("stream") and reply.fault == "hang"):
+            error, headers = wire.error(reply)
+            self._send(reply.status, error, {**headers, **reply.headers})
+        elif reply.fault in ("drop", "hang") and not (streamed and reply.fault == "hang"):
             await self._break(reply)
         elif reply.fault == "not_json":
             self._write_head(200, {"content-type": "text/html", "content-length": "6"})
             self._write(b"<html>")
-        elif body.get("stream"):
-            return await self._stream(reply, body, number)
+        elif streamed:
+            return await self._stream(wire, reply, body, number)
         elif reply.fault is not None:
-            await self._half(reply, body, number)
+            await self._half(wire, reply, body, number)
         else:
-            self._send(200, completion(reply, body, number), reply.headers)
+            self._send(200, wire.whole(reply, body, number), reply.headers)
         return True
 
     def _verbatim(self, reply: Reply, data: bytes) -> None:
@@ -267,8 +284,8 @@ class _Connection(asyncio.Protocol):
         self._write_head(reply.status, {**head, **reply.headers})
         self._write(data)
 
-    async def _half(self, reply: Reply, body: Json, number: int) -> None:
-        text = json.dumps(completion(reply, body, number)).encode()
+    async def _half(self, wire: _Wire, reply: Reply, body: Json, number: int) -> None:
+        text = json.dumps(wire.whole(reply, body, number)).encode()
         half = text[: len(text) // 2]
         length = len(half) if reply.fault == "malformed" else len(text)
         self._write_head(200, {"content-type": "application/json", "content-length": str(length)})
@@ -281,23 +298,23 @@ class _Connection(asyncio.Protocol):
         if reply.fault != "malformed":
             await self._break(reply)
 
-    async def _stream(self, reply: Reply, body: Json, number: int) -> bool:
-        self._write_head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
-        for k, chunk in enumerate(chunks(reply, body, number)):
+    async def _stream(self, wire: _Wire, reply: Reply, body: Json, number: int) -> bool:
+        self._write_head(200, {"content-type": wire.media_type, "transfer-encoding": "chunked"})
+        for k, event in enumerate(wire.events(reply, body, number)):
             if reply.fault is not None and k >= reply.after:
-                return await self._stream_fault(reply)
-            self._event(json.dumps(chunk))
+                return await self._stream_fault(wire, reply)
+            self._chunk(event)
             await asyncio.sleep(reply.gap_seconds)
-        self._event("[DONE]")
+        self._chunk(wire.done)
         self._write(b"0\r\n\r\n")
         return True
 
-    async def _stream_fault(self, reply: Reply) -> bool:
+    async def _stream_fault(self, wire: _Wire, reply: Reply) -> bool:
         match reply.fault:
             case "malformed":
-                self._event('{"id": "chatcmpl-1", "choices": [')
+                self._chunk(wire.malformed())
             case "error_event":
-                self._event(json.dumps(error_body(reply)))
+                self._chunk(wire.error_event(reply))
             case "end_early":
                 pass
             case _:
@@ -312,9 +329,9 @@ class _Connection(asyncio.Protocol):
         await asyncio.sleep(0)  # written data is sent first
         self.abort()
 
-    def _event(self, data: str) -> None:
-        event = f"data: {data}\n\n".encode()
-        self._write(b"%x\r\n%s\r\n" % (len(event), event))
+    def _chunk(self, data: bytes) -> None:
+        if data:  # an empty chunk would end the body
+            self._write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def _send(self, status: int, answer: object, headers: dict[str, str] | None = None) -> None:
         body = json.dumps(answer).encode()
