@@ -7,6 +7,7 @@ from teamrun.forwarding import forwarding
 if TYPE_CHECKING:
     from teamrun.models.attempts import on_retry
     from teamrun.models.base import ChatCompletionClient, ModelInfo, ToolChoice
+    from teamrun.models.bedrock.client import BedrockChatCompletionClient
     from teamrun.models.environment import model_client_from_env
     from teamrun.models.families import ModelFamily
     from teamrun.models.openai.azure import AzureOpenAIChatCompletionClient
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AzureOpenAIChatCompletionClient",
     "AzureTokenProvider",
+    "BedrockChatCompletionClient",
     "ChatCompletionClient",
     "ModelFamily",
     "ModelInfo",
@@ -42,6 +44,7 @@ __getattr__, __dir__ = forwarding(
             "ModelInfo",
             "ToolChoice",
         ),
+        ".bedrock.client": ("BedrockChatCompletionClient",),
         ".environment": ("model_client_from_env",),
         ".families": ("ModelFamily",),
         ".openai.client": ("OpenAIChatCompletionClient",),

@@ -44,6 +44,11 @@ class ModelFamily:
     LLAMA: ClassVar[str] = "llama"
     MISTRAL: ClassVar[str] = "mistral"
     GEMMA: ClassVar[str] = "gemma"
+    NOVA: ClassVar[str] = "nova"
+    COHERE: ClassVar[str] = "cohere"
+    DEEPSEEK: ClassVar[str] = "deepseek"
+    JAMBA: ClassVar[str] = "jamba"
+    QWEN: ClassVar[str] = "qwen"
     UNKNOWN: ClassVar[str] = "unknown"
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,7 +17,13 @@ from teamrun.models.scalars import (
 )
 from teamrun.models.script import ScriptStep
 
-__all__ = ["AzureOpenAIOptions", "OpenAIOptions", "ProfileOptions", "ScriptedOptions"]
+__all__ = [
+    "AzureOpenAIOptions",
+    "BedrockOptions",
+    "OpenAIOptions",
+    "ProfileOptions",
+    "ScriptedOptions",
+]
 
 
 class ProfileOptions(BaseModel):
@@ -98,6 +104,42 @@ class AzureOpenAIOptions(_ChatOptions):
     azure_ad_token: str | None = Field(default=None, repr=False)
     azure_ad_token_provider: JsonObject | None = None
     """AutoGen's component JSON of an `AzureTokenProvider`."""
+
+
+class BedrockOptions(ProfileOptions):
+    """Options of a profile of type `bedrock`; credentials come from the AWS SDK's own sources."""
+
+    aliases = {
+        "model_id": "model",
+        "endpoint": "base_url",
+        "base_model_id": "base_model",
+        "guardrail_identifier": "guardrail_id",
+    }
+
+    model: str = Field(min_length=1)
+    region: str | None = None
+    profile: str | None = None
+    """A profile of the AWS configuration files."""
+    base_url: Address | None = None
+    base_model: str | None = None
+    """The id of the model behind an ARN that does not contain it."""
+    temperature: Number | None = Field(default=None, ge=0)
+    max_tokens: WholeNumber | None = Field(default=None, ge=1, le=MOST)
+    top_p: Number | None = Field(default=None, gt=0, le=1)
+    stop: str | list[str] | None = None
+    reasoning_effort: str | None = None
+    add_name_prefixes: SwitchOption | None = None
+    prompt_caching: SwitchOption | None = None
+    guardrail_id: str | None = None
+    guardrail_version: str | None = None
+    guardrail_trace: Literal["enabled", "disabled", "enabled_full"] | None = None
+    latency: Literal["standard", "optimized"] | None = None
+    service_tier: Literal["priority", "default", "flex", "reserved"] | None = None
+    request_metadata: dict[str, str] | None = None
+    additional_model_request_fields: JsonObject | None = None
+    timeout: Number | None = Field(default=None, gt=0, le=LONGEST_S)
+    """Seconds for one attempt."""
+    max_retries: WholeNumber | None = Field(default=None, ge=0, le=1000)
 
 
 class ScriptedOptions(ProfileOptions):

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, get_args
 
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
-from teamrun.models.create_args import CreateArgs
 from teamrun.models.makers import Access, access_to
 from teamrun.models.options import (
     AzureOpenAIOptions,
+    BedrockOptions,
     OpenAIOptions,
     ProfileOptions,
     ScriptedOptions,
@@ -103,6 +103,13 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             "AzureOpenAIChatCompletionClient",
         ),
     ),
+    "bedrock": Provider(
+        client="teamrun.models.bedrock.client:BedrockChatCompletionClient",
+        options=BedrockOptions,
+        needs=("model",),
+        hidden=("self", "clock", "retry", "model_id", "create_args"),
+        autogen=(f"{_AUTOGEN}.anthropic.AnthropicBedrockChatCompletionClient",),
+    ),
     "scripted": Provider(
         client="teamrun.testing.scripted:ScriptedModel",
         options=ScriptedOptions,
@@ -113,9 +120,6 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
 """The types of model profiles."""
 
 PLANNED: Final[Mapping[str, PlannedProvider]] = {
-    "bedrock": PlannedProvider(
-        autogen=(f"{_AUTOGEN}.anthropic.AnthropicBedrockChatCompletionClient",)
-    ),
     "anthropic": PlannedProvider(autogen=(f"{_AUTOGEN}.anthropic.AnthropicChatCompletionClient",)),
     "google": PlannedProvider(),
     "mistral": PlannedProvider(),
@@ -205,7 +209,10 @@ def _known_option(name: str, provider: str, row: Provider, known: set[str]) -> s
 def _options_of(row: Provider) -> set[str]:
     parameters = inspect.signature(_load(row)).parameters
     names = set(parameters) - set(row.hidden) | set(row.switches)
-    return names | set(CreateArgs.__annotations__) if "create_args" in parameters else names
+    if "create_args" not in parameters:
+        return names
+    (arguments,) = get_args(parameters["create_args"].annotation)  # of `Unpack`
+    return names | set(arguments.__annotations__)
 
 
 def _load(row: Provider) -> Any:

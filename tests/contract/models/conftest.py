@@ -5,10 +5,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.support.bedrock import CLAUDE, use_keys
 from tests.support.model_replies import Plan, Reply, ToolCall
 from tests.support.model_server import ModelServer
 
-from teamrun.models import ChatCompletionClient, OpenAIChatCompletionClient
+from teamrun.models import (
+    BedrockChatCompletionClient,
+    ChatCompletionClient,
+    OpenAIChatCompletionClient,
+)
 from teamrun.testing import ScriptedModel, ScriptStep
 
 Stage = Callable[..., AbstractAsyncContextManager[ChatCompletionClient]]
@@ -38,6 +43,19 @@ async def openai(
             await client.close()
 
 
+@asynccontextmanager
+async def bedrock(
+    steps: Sequence[dict[str, Any]], *, latency: float = 0
+) -> AsyncGenerator[ChatCompletionClient]:
+    plan = Plan(queue=[reply(ScriptStep.model_validate(step)) for step in steps])
+    async with ModelServer(plan, latency_seconds=latency) as server:
+        client = BedrockChatCompletionClient(CLAUDE, base_url=server.address, max_retries=0)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
 def reply(step: ScriptStep) -> Reply:
     """The step in the form of the test server."""
     if step.error is not None:
@@ -55,6 +73,11 @@ def reply(step: ScriptStep) -> Reply:
     )
 
 
-@pytest.fixture(params=[scripted, openai], ids=["scripted", "openai"])
+@pytest.fixture(autouse=True)
+def aws_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_keys(monkeypatch)
+
+
+@pytest.fixture(params=[scripted, openai, bedrock], ids=["scripted", "openai", "bedrock"])
 def stage(request: pytest.FixtureRequest) -> Stage:
     return request.param

@@ -28,6 +28,7 @@ OPENAI = set(options.OpenAIOptions.model_fields)
 CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
     "### `openai`": (options.OpenAIOptions, set()),
     "### `azure_openai`": (options.AzureOpenAIOptions, OPENAI),
+    "### `bedrock`": (options.BedrockOptions, set()),
     "### `scripted`": (options.ScriptedOptions, set()),
     "### Price": (profiles.PriceOptions, set()),
     "### Limits of the server": (profiles.PaceOptions, set()),

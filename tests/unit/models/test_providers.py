@@ -9,6 +9,7 @@ import pytest
 from teamrun.errors import DefinitionError, UsageError
 from teamrun.models import (
     AzureOpenAIChatCompletionClient,
+    BedrockChatCompletionClient,
     OpenAIChatCompletionClient,
     make_client,
     model_client_from_env,
@@ -37,15 +38,20 @@ def test_each_provider_gives_its_client() -> None:
         "azure_openai", model="gpt-4o", endpoint="https://x.test", api_version="v", api_key="k"
     )
     assert isinstance(azure, AzureOpenAIChatCompletionClient)
+    bedrock = make_client("bedrock", model_id="amazon.nova-lite-v1:0", region="us-east-1")
+    assert isinstance(bedrock, BedrockChatCompletionClient)
     assert isinstance(make_client("scripted", script=["a"]), ScriptedModel)
-    assert provider_names() == ["azure_openai", "openai", "scripted"]
+    assert provider_names() == ["azure_openai", "bedrock", "openai", "scripted"]
 
 
 @pytest.mark.parametrize(
     ("provider", "options", "pointer", "similar"),
     [
         ("opnai", {}, "/provider", "openai"),
-        ("bedrock", {}, "/provider", None),
+        ("bedrock", {}, "/model", None),
+        ("bedrock", {"model": "amazon.nova-lite-v1:0", "regoin": "x"}, "/regoin", "region"),
+        ("bedrock", {"model": "amazon.nova-lite-v1:0", "seed": 1}, "/seed", None),
+        ("bedrock", {"model": "amazon.nova-lite-v1:0", "clock": 1}, "/clock", None),
         ("openai", {"api_key": "k"}, "/model", None),
         ("openai", {"model": "gpt-4o", "temprature": 1}, "/temprature", "temperature"),
         ("openai", {"model": "gpt-4o", "clock": 1}, "/clock", None),
@@ -77,6 +83,8 @@ def test_options_can_be_listed() -> None:
     assert {"model", "model_id", "base_url", "endpoint", "temperature"} <= set(
         option_names("openai")
     )
+    bedrock = {"model", "model_id", "region", "profile", "temperature", "guardrail_id", "endpoint"}
+    assert bedrock <= set(option_names("bedrock"))
     assert option_names("scripted") == ["latency", "model_info", "record", "script"]
 
 
