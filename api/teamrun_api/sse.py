@@ -34,8 +34,9 @@ RETRY_MS = 2000
 BUFFERED_RETRY_MS = 100
 """The same if each response ends after the first events."""
 
-_SILENCE_S = 0.25
-"""A buffered response ends when no further chunk follows its events for so long."""
+_SILENCE_S, _LONGEST_S = 0.25, 1.0
+"""A buffered response ends when no further chunk follows its events for so long, and so long after
+the first of them at the latest."""
 
 _MOST_BYTES = 1024 * 1024
 """A buffered response ends when it has so many. A function of AWS may return 6 MB."""
@@ -127,7 +128,7 @@ class EventStream(Response):
 
     async def _gather(self, pieces: list[bytes], within_s: float) -> None:
         now = asyncio.get_running_loop().time
-        end, size = now() + within_s, 0
+        end, size, has_news = now() + within_s, 0, False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(end) as limit:
                 async for chunk in self._chunks:
@@ -135,7 +136,9 @@ class EventStream(Response):
                     size += len(chunk)
                     if size >= _MOST_BYTES:
                         return
-                    if _has_news(pieces):
+                    if not has_news and _has_news([chunk]):
+                        has_news, end = True, min(end, now() + _LONGEST_S)
+                    if has_news:
                         limit.reschedule(min(end, now() + _SILENCE_S))
 
     async def _pump(self, send: Send) -> None:
