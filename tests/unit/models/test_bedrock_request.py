@@ -49,14 +49,14 @@ ADD = ToolSchema(
     parameters={"type": "object", "properties": {"a": {"type": "integer"}}},
 )
 SUB = ToolSchema(name="sub two")
-ADD_SPEC = {
+ADD_SPEC: dict[str, Any] = {
     "toolSpec": {
         "name": "add",
         "description": "Adds.",
         "inputSchema": {"json": {"type": "object", "properties": {"a": {"type": "integer"}}}},
     }
 }
-SUB_SPEC = {
+SUB_SPEC: dict[str, Any] = {
     "toolSpec": {
         "name": "sub_two",
         "inputSchema": {"json": {"type": "object", "properties": {}}},
@@ -303,9 +303,12 @@ def test_a_guardrail_is_part_of_each_request() -> None:
         {"extra": {"additional_model_request_fields": {"x": [float("inf")]}}},
         {
             "tools": [
-                ToolSchema(name="t", parameters={"properties": {"a": {"const": float("inf")}}})
+                ToolSchema(
+                    name="t",
+                    parameters={"type": "object", "properties": {"a": {"const": float("inf")}}},
+                )
             ]
-        },  # pyright: ignore[reportArgumentType] - of a wrong tool
+        },
     ],
 )
 def test_what_json_cannot_express_is_an_error_that_is_not_retried(options: dict[str, Any]) -> None:
