@@ -1,4 +1,7 @@
-"""A model client from environment variables, for scripts and examples."""
+"""A model client from environment variables, for scripts and examples.
+
+Which variables a provider has is in its row of `providers.py`.
+"""
 
 import json
 import os
@@ -8,72 +11,60 @@ from typing import Any
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
 from teamrun.models.base import ChatCompletionClient
-from teamrun.models.makers import KEY_VARIABLES, NO_KEY, access_to
-from teamrun.models.providers import make_client
+from teamrun.models.makers import NO_KEY
+from teamrun.models.providers import PROVIDERS, Provider, make_client
 
 __all__ = ["model_client_from_env"]
-
-_ALIASES = {"azure": "azure_openai"}
-
-_VARIABLES: dict[str, dict[str, str]] = {
-    "openai": {
-        "model": "OPENAI_MODEL",
-        "organization": "OPENAI_ORG_ID",
-    },
-    "azure_openai": {
-        "model": "AZURE_OPENAI_MODEL",
-        "api_key": "AZURE_OPENAI_API_KEY",
-        "azure_endpoint": "AZURE_OPENAI_ENDPOINT",
-        "api_version": "OPENAI_API_VERSION",
-    },
-    "scripted": {"script": "SCRIPTED_REPLIES"},
-}
-"""Which variable gives which option of which provider."""
-
-_NEEDED = {
-    "openai": ("model",),
-    "azure_openai": ("model", "azure_endpoint", "api_version"),
-    "scripted": ("script",),
-}
 
 
 def model_client_from_env(environ: Mapping[str, str] | None = None) -> ChatCompletionClient:
     """The client that the environment describes.
 
-    `LLM_PROVIDER` is `openai`, `azure_openai` or `scripted`; without it, the provider whose key
-    or address is set. `OPENAI_MODEL` may be a model of another company that speaks OpenAI's
-    protocol: `gemini-2.0-flash` is called at Google with `GEMINI_API_KEY`. `MODEL_TEMPERATURE`
-    applies to all. `SCRIPTED_REPLIES` is JSON: a list of
+    `LLM_PROVIDER` is a type of model profile, such as `openai`, `azure_openai` (or `azure`) or
+    `scripted`; without it, the provider whose key or address is set. `OPENAI_MODEL` may be a model
+    of another company that speaks OpenAI's protocol: `gemini-2.0-flash` is called at Google with
+    `GEMINI_API_KEY`. `MODEL_TEMPERATURE` applies to all. `SCRIPTED_REPLIES` is JSON: a list of
     replies, or a map from agents to lists.
+
+    Args:
+        environ: The variables; by default those of the process.
 
     Raises:
         UsageError: A variable is missing or cannot be read; the message names it.
-        DefinitionError: `LLM_PROVIDER` names no provider.
+        DefinitionError: `LLM_PROVIDER` names no provider, or one that is not available yet.
         MissingPackage: The provider's package is not installed.
     """
     environ = os.environ if environ is None else environ
     provider = _provider(environ)
-    variables = _VARIABLES.get(provider, {})
+    row = PROVIDERS.get(provider)
+    options: JsonObject = {} if row is None else _options(provider, row, environ)
+    return make_client(provider, **options)  # raises if there is no row
+
+
+def _options(provider: str, row: Provider, environ: Mapping[str, str]) -> JsonObject:
     options: JsonObject = {
-        option: environ[variable] for option, variable in variables.items() if environ.get(variable)
+        option: environ[variable]
+        for option, variable in row.variables.items()
+        if environ.get(variable)
     }
-    for option in _NEEDED.get(provider, ()):
+    for option in row.needs_from_env:
         if option not in options:
             raise UsageError(
-                f"The provider {provider!r} needs {variables[option]} in the environment.",
-                variable=variables[option],
+                f"The provider {provider!r} needs {row.variables[option]} in the environment.",
+                variable=row.variables[option],
             )
-    if provider == "openai":
-        options |= _access(options["model"], environ)
-    if provider == "scripted":
+    if row.access is not None:
+        options |= _access(row, options["model"], environ)
+    if row.is_scripted:
         options["script"] = _json(options["script"], "SCRIPTED_REPLIES")
     elif temperature := environ.get("MODEL_TEMPERATURE"):
         options["temperature"] = _number(temperature, "MODEL_TEMPERATURE")
-    return make_client(provider, **options)
+    return options
 
 
-def _access(model: str, environ: Mapping[str, str]) -> dict[str, str]:
-    access = access_to(model, None, environ)
+def _access(row: Provider, model: str, environ: Mapping[str, str]) -> dict[str, str]:
+    assert row.access is not None
+    access = row.access(model, None, environ)
     if access.key is not None:
         return {"base_url": access.base_url, "api_key": access.key}
     if access.variable is not None:
@@ -85,17 +76,14 @@ def _access(model: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _provider(environ: Mapping[str, str]) -> str:
-    if named := environ.get("LLM_PROVIDER"):
-        return _ALIASES.get(named.lower(), named.lower())
-    if any(environ.get(variable) for variable in KEY_VARIABLES) or environ.get("OPENAI_BASE_URL"):
-        return "openai"
-    if environ.get("AZURE_OPENAI_ENDPOINT"):
-        return "azure_openai"
-    raise UsageError(
-        "No model provider: set OPENAI_API_KEY, OPENAI_BASE_URL, AZURE_OPENAI_ENDPOINT, or "
-        "LLM_PROVIDER.",
-        variable="LLM_PROVIDER",
-    )
+    """The name of a row, or what `LLM_PROVIDER` says if it names none."""
+    if named := environ.get("LLM_PROVIDER", "").strip().lower():
+        return next((name for name, row in PROVIDERS.items() if named in row.also), named)
+    for name, row in PROVIDERS.items():
+        if any(environ.get(sign) for sign in row.signs):
+            return name
+    signs = ", ".join(row.signs[0] for row in PROVIDERS.values() if row.signs)
+    raise UsageError(f"No model provider: set LLM_PROVIDER, or {signs}.", variable="LLM_PROVIDER")
 
 
 def _number(text: str, variable: str) -> float:

@@ -6,14 +6,15 @@ package is installed. Companies that serve OpenAI's protocol are no rows here, b
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final, Protocol, get_args
 
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
-from teamrun.models.makers import Access, access_to
+from teamrun.models.create_args import CreateArgs
+from teamrun.models.makers import BASE_URL, KEY_VARIABLES, Access, access_to
 from teamrun.models.options import (
     AzureOpenAIOptions,
     BedrockOptions,
@@ -63,6 +64,14 @@ class Provider:
     """Whether a script answers, and no model."""
     autogen: tuple[str, ...] = ()
     """Clients of AutoGen component JSON that a profile of this provider can replace."""
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The environment variable of each option that `model_client_from_env` reads."""
+    needs_from_env: tuple[str, ...] = ()
+    """Those of them that must be set."""
+    signs: tuple[str, ...] = ()
+    """Variables that select this provider if `LLM_PROVIDER` is not set."""
+    also: tuple[str, ...] = ()
+    """Other names in `LLM_PROVIDER`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +86,7 @@ class PlannedProvider:
 
 _SWITCHES = ("alternate_roles", "multiple_system_messages", "empty_content")
 _AUTOGEN = "autogen_ext.models"
+_OPENAI_FORM = "Its models are also served over OpenAI's protocol: use type 'openai' with a {}."
 
 PROVIDERS: Final[Mapping[str, Provider]] = {
     "openai": Provider(
@@ -90,6 +100,9 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             "openai_chat_completion_client",
             "OpenAIChatCompletionClient",
         ),
+        variables={"model": "OPENAI_MODEL", "organization": "OPENAI_ORG_ID"},
+        needs_from_env=("model",),
+        signs=(*KEY_VARIABLES, BASE_URL),
     ),
     "azure_openai": Provider(
         client="teamrun.models.openai.azure:AzureOpenAIChatCompletionClient",
@@ -99,30 +112,53 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         autogen=(
             f"{_AUTOGEN}.openai.AzureOpenAIChatCompletionClient",
             f"{_AUTOGEN}.azure.AzureAIChatCompletionClient",
+            f"{_AUTOGEN}.azure.AzureOpenAIChatCompletionClient",
             "azure_openai_chat_completion_client",
             "AzureOpenAIChatCompletionClient",
         ),
+        variables={
+            "model": "AZURE_OPENAI_MODEL",
+            "azure_endpoint": "AZURE_OPENAI_ENDPOINT",
+            "api_key": "AZURE_OPENAI_API_KEY",
+            "api_version": "OPENAI_API_VERSION",
+        },
+        needs_from_env=("model", "azure_endpoint"),
+        signs=("AZURE_OPENAI_ENDPOINT",),
+        also=("azure",),
     ),
     "bedrock": Provider(
         client="teamrun.models.bedrock.client:BedrockChatCompletionClient",
         options=BedrockOptions,
         needs=("model",),
         hidden=("self", "clock", "retry", "model_id", "create_args"),
-        autogen=(f"{_AUTOGEN}.anthropic.AnthropicBedrockChatCompletionClient",),
+        autogen=(
+            f"{_AUTOGEN}.anthropic.AnthropicBedrockChatCompletionClient",
+            f"{_AUTOGEN}.bedrock.BedrockChatCompletionClient",
+        ),
+        variables={"model": "BEDROCK_MODEL_ID", "region": "AWS_REGION"},
+        needs_from_env=("model",),
+        signs=("BEDROCK_MODEL_ID",),
     ),
     "scripted": Provider(
         client="teamrun.testing.scripted:ScriptedModel",
         options=ScriptedOptions,
         needs=("script",),
         is_scripted=True,
+        variables={"script": "SCRIPTED_REPLIES"},
+        needs_from_env=("script",),
     ),
 }
 """The types of model profiles."""
 
 PLANNED: Final[Mapping[str, PlannedProvider]] = {
-    "anthropic": PlannedProvider(autogen=(f"{_AUTOGEN}.anthropic.AnthropicChatCompletionClient",)),
-    "google": PlannedProvider(),
-    "mistral": PlannedProvider(),
+    "anthropic": PlannedProvider(
+        remedy=_OPENAI_FORM.format("claude- model and ANTHROPIC_API_KEY"),
+        autogen=(f"{_AUTOGEN}.anthropic.AnthropicChatCompletionClient",),
+    ),
+    "google": PlannedProvider(remedy=_OPENAI_FORM.format("gemini- model and GEMINI_API_KEY")),
+    "mistral": PlannedProvider(
+        remedy=_OPENAI_FORM.format("base_url of https://api.mistral.ai/v1 and MISTRAL_API_KEY")
+    ),
     "ollama": PlannedProvider(
         remedy="Ollama speaks OpenAI's protocol: use type 'openai' with its 'base_url'.",
         autogen=(
@@ -186,6 +222,12 @@ def split_model_id(model_id: str) -> tuple[str, str]:
 
 def _row(provider: str) -> Provider:
     row = PROVIDERS.get(provider)
+    if row is None and (planned := PLANNED.get(provider)) is not None:
+        raise DefinitionError(
+            f"The model provider {provider!r} is not available yet. {planned.remedy}".rstrip(),
+            pointer="/provider",
+            code="not_available_yet",
+        )
     if row is None:
         raise DefinitionError(
             f"There is no model provider {provider!r}.{_hint(provider, PROVIDERS)} "

@@ -138,6 +138,7 @@ async def test_calls_at_the_same_time_make_one_request_for_a_token(
 
 
 async def test_event_loops_of_several_threads_share_a_token(app_service: TokenServer) -> None:
+    app_service.lifetime_seconds = 250  # `msal` would ask again for each of them
     provider = AzureTokenProvider()
     tokens: list[str] = []
 
