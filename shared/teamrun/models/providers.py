@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol, get_args
 
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
-from teamrun.models.create_args import CreateArgs
 from teamrun.models.makers import BASE_URL, KEY_VARIABLES, Access, access_to
 from teamrun.models.options import (
     AzureOpenAIOptions,

@@ -1,9 +1,11 @@
-"""Names, variables and keys by which guides to AutoGen create models of OpenAI and Azure OpenAI."""
+"""Names, variables and keys by which guides to AutoGen create models of a cloud."""
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from tests.support.bedrock import CLAUDE, use_keys
 from tests.support.model_server import ModelServer
 
 from teamrun.components.team_file import load_registry
@@ -11,6 +13,7 @@ from teamrun.errors import DefinitionError, TeamrunError, UsageError
 from teamrun.messages.llm import UserMessage
 from teamrun.models import (
     AzureOpenAIChatCompletionClient,
+    BedrockChatCompletionClient,
     ChatCompletionClient,
     OpenAIChatCompletionClient,
     model_client_from_env,
@@ -69,6 +72,42 @@ async def test_a_client_of_azure_by_the_names_of_the_guides() -> None:
         request = await asked(model, server)
     right = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
     assert (request["path"], request["headers"]["api-key"]) == (right, "key-1")
+
+
+@pytest.mark.parametrize("by_position", [False, True])
+async def test_a_client_of_bedrock_by_the_names_of_the_guides(
+    monkeypatch: pytest.MonkeyPatch, by_position: bool
+) -> None:
+    use_keys(monkeypatch)
+    async with ModelServer() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.address)
+        model = (
+            BedrockChatCompletionClient(CLAUDE, "eu-west-1")
+            if by_position
+            else BedrockChatCompletionClient(model_id=CLAUDE, region="eu-west-1")
+        )
+        request = await asked(model, server)
+    assert unquote(request["path"]) == f"/model/{CLAUDE}/converse"
+    assert "/eu-west-1/bedrock/" in request["headers"]["authorization"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_the_environment_describes_a_client_of_bedrock(
+    monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    use_keys(monkeypatch)
+    environ = {
+        "BEDROCK_MODEL_ID": CLAUDE,
+        "AWS_REGION": "eu-west-1",
+        "MODEL_TEMPERATURE": "0.25",
+        **({"LLM_PROVIDER": "bedrock"} if named else {}),
+    }
+    async with ModelServer() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.address)
+        request = await asked(model_client_from_env(environ), server)
+    assert unquote(request["path"]) == f"/model/{CLAUDE}/converse"
+    assert "/eu-west-1/bedrock/" in request["headers"]["authorization"]
+    assert request["body"]["inferenceConfig"]["temperature"] == 0.25
 
 
 @pytest.mark.parametrize(
@@ -133,7 +172,8 @@ async def test_the_environment_describes_a_client(
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
-        ({}, ("LLM_PROVIDER", "OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT")),
+        ({}, ("LLM_PROVIDER", "OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", "BEDROCK_MODEL_ID")),
+        ({"LLM_PROVIDER": "bedrock"}, ("BEDROCK_MODEL_ID",)),
         ({"LLM_PROVIDER": "openai"}, ("OPENAI_MODEL",)),
         ({"LLM_PROVIDER": "openai", "OPENAI_MODEL": "gpt-4o"}, ("OPENAI_API_KEY",)),
         ({"LLM_PROVIDER": "azure"}, ("AZURE_OPENAI_MODEL",)),
@@ -202,7 +242,25 @@ async def test_the_keys_of_a_profile_in_the_configuration_file(
     assert request["path"].startswith(f"{path}chat/completions")
     body = request["body"]
     assert (body["temperature"], body["max_tokens"], body["top_p"]) == (0.25, 64, 0.5)
-    assert "key-1" in (request["headers"].get("api-key"), request["headers"]["authorization"][7:])
+    headers = request["headers"]
+    assert "key-1" in (headers.get("api-key"), headers.get("authorization", "")[7:])
+
+
+@pytest.mark.parametrize("model", ["model", "model_id"])
+async def test_the_keys_of_a_profile_of_bedrock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    use_keys(monkeypatch)
+    file = tmp_path / "teamrun.yaml"
+    async with ModelServer() as server:
+        place = f"region: eu-west-1, endpoint: '{server.address}'"
+        models = f"  main: {{type: bedrock, {model}: '{CLAUDE}', {place}, {KEYS}}}"
+        file.write_text(FILE.format(models=models), encoding="utf-8")
+        registry = load_registry(file, environ={})
+        request = await asked(registry.model_client("main"), server)
+    given = request["body"]["inferenceConfig"]
+    assert (given["temperature"], given["maxTokens"], given["topP"]) == (0.25, 64, 0.5)
+    assert "/eu-west-1/bedrock/" in request["headers"]["authorization"]
 
 
 @pytest.mark.parametrize("type_", ["openai", "azure_openai"])

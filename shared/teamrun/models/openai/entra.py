@@ -159,7 +159,8 @@ class AzureTokenProvider:
             self._failures.clear()
             if self._noted is None:
                 self._noted = _noted(self._credential, self._failures)
-            return _method(self._noted)(*self._scopes)
+            self._token = _method(self._noted)(*self._scopes)
+            return self._token
 
     def _failure(self, error: Exception) -> ModelError:
         name = type(self._credential).__name__ if self._credential else "DefaultAzureCredential"
