@@ -229,6 +229,7 @@ def compose(
     executes: bool = True,
     name: str | None = None,
     lease: timedelta = timedelta(seconds=60),
+    handover: timedelta = timedelta(seconds=30),
     retention: timedelta | None = None,
     capacity: int = _CAPACITY,
     warm_for: timedelta = _WARM_FOR,
@@ -248,6 +249,7 @@ def compose(
         name: A stable name of this process that no other has at the same time. With one, it resumes
             its runs at start after a crash.
         lease: How long a silent process keeps its runs.
+        handover: How long before the platform ends the process runs are handed over.
         retention: How long runs are kept after their end; None keeps them.
         capacity: Maximum number of runs executed at once if there is no queue.
         warm_for: How long a run that waits for a person stays in memory; zero keeps none.
@@ -331,6 +333,7 @@ def compose(
         duties=duties,
         observers=observers,
         warm=WarmRuns(keep=warm_for, most_bytes=warm_bytes, clock=clock),
+        handover=handover,
     )
     reaper = Reaper(
         store=backends.store,
@@ -485,6 +488,7 @@ async def open_runtime(
             executes=executes,
             name=name,
             lease=settings.lease,
+            handover=settings.handover,
             retention=settings.retention,
             capacity=settings.max_runs,
             warm_for=settings.warm,

@@ -27,14 +27,14 @@ _NAMES = """
     action after all allow_scripted allowed_hosts api_key api_keys approve archive_events
     batch_id batch_inputs body_limit_bytes body_timeout_seconds buffered config content
     cors_origins csv custom_id data data_dir delay_seconds escape_formulas event events file
-    file_limit_bytes
-    file_version force forward from fsync grace_seconds graceful head_timeout_seconds heartbeat
-    host idempotency_key ids input_format input_template json lease_seconds limit local
-    log_format log_level max_concurrency max_cost_usd max_failure_rate max_runs max_tokens
-    max_turns metadata metrics_host metrics_port model namespace on_invalid output ping_seconds
-    port queue_url queues reason redis_url retention_days root_path run_id say source status
-    store_url tag team tenant threads timeout_seconds to url venv wait_limit_seconds warm_mb
-    warm_seconds watch webhook webhook_events webhook_id worker_name yes
+    file_limit_bytes file_version force forward from fsync grace_seconds graceful
+    handover_seconds head_timeout_seconds heartbeat host idempotency_key ids input_format
+    input_template json lease_seconds limit local log_format log_level max_concurrency
+    max_cost_usd max_failure_rate max_runs max_tokens max_turns metadata metrics_host
+    metrics_port model namespace on_invalid output ping_seconds port queue_url queues reason
+    redis_url retention_days root_path run_id say secret_env source status store_url tag team
+    tenant threads timeout_seconds to url venv wait_limit_seconds warm_mb warm_seconds watch
+    webhook webhook_events webhook_id worker_name yes
 """
 
 VARIABLES = frozenset(f"{PREFIX}{name.upper()}" for name in _NAMES.split())
@@ -107,6 +107,11 @@ class CommonSettings(BaseSettings):
     lease_seconds: float = Field(default=60.0, ge=0.5, le=3600)
     """Time after which the runs of a silent worker are taken over by another one."""
 
+    handover_seconds: float = Field(default=30.0, ge=1, le=3600)
+    """Time before a cloud ends a function in which it hands its runs over: no more calls start, and
+    in the last third those in flight are cancelled. With calls of minutes, make it longer than the
+    usual one, so that few are cancelled and paid again."""
+
     retention_days: float | None = Field(default=None, gt=0, le=36_500)
     """Days after their end for which runs are kept; then they are deleted. By default they are kept
     until `DELETE /v1/runs/{run_id}`."""
@@ -157,6 +162,11 @@ class CommonSettings(BaseSettings):
     def lease(self) -> timedelta:
         """`lease_seconds` as a duration."""
         return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def handover(self) -> timedelta:
+        """`handover_seconds` as a duration."""
+        return timedelta(seconds=self.handover_seconds)
 
     @property
     def warm(self) -> timedelta:

@@ -45,10 +45,6 @@ __all__ = ["Engine"]
 logger = logging.getLogger(__name__)
 
 
-_STOP_BEFORE, _ABORT_BEFORE = 30.0, 10.0
-"""Seconds before the platform's deadline at which calls stop starting, and are cancelled."""
-
-
 _SUSPECT_CLAIMS = 2
 """Consecutive claims without progress after which a run starts apart from other such runs."""
 
@@ -71,6 +67,8 @@ class Engine:
         duties: The steps to perform after the end of a run.
         observers: The observers of this process.
         warm: Keeps runs that wait for a person in memory.
+        handover: How long before the deadline of an execution calls stop starting; in its last
+            third, calls in flight are cancelled.
     """
 
     def __init__(
@@ -86,6 +84,7 @@ class Engine:
         duties: Sequence[Duty] = DUTIES,
         observers: Observers | None = None,
         warm: WarmRuns | None = None,
+        handover: timedelta = timedelta(seconds=30),
     ) -> None:
         self._store = store
         self._live = live
@@ -93,6 +92,8 @@ class Engine:
         self._program = program
         self.owner = owner
         self._lease = lease
+        self._stop_before_s = handover.total_seconds()
+        self._abort_before_s = handover.total_seconds() / 3
         self._clock = clock or SystemClock()
         self._ownership = Ownership(live=live, owner=owner, lease=lease, clock=self._clock)
         self._duties = duties
@@ -129,9 +130,8 @@ class Engine:
 
         Args:
             ref: The run.
-            deadline: When the platform ends this process. From 30 seconds before it, no more calls
-                start; 10 seconds before it, calls in flight are cancelled and the run is handed
-                over.
+            deadline: When the platform ends this process. From `handover` before it, no more calls
+                start; in the last third, calls in flight are cancelled, and the run is handed over.
 
         Raises:
             StorageError: The log cannot be read; the reaper will send the run again.
@@ -240,7 +240,7 @@ class Engine:
         """Whether no more calls start because the platform ends this process soon."""
         if deadline is None:
             return False
-        return (deadline - self._clock.now()).total_seconds() <= _STOP_BEFORE
+        return (deadline - self._clock.now()).total_seconds() <= self._stop_before_s
 
     async def _execute(self, ref: RunRef, deadline: datetime | None) -> Finish:
         log = self._log(ref)
@@ -361,8 +361,8 @@ class Engine:
             return []
         left, real = (deadline - self._clock.now()).total_seconds(), asyncio.get_running_loop()
         return [
-            real.call_later(max(left - _STOP_BEFORE, 0), execution.stop),
-            real.call_later(max(left - _ABORT_BEFORE, 0), execution.abort),
+            real.call_later(max(left - self._stop_before_s, 0), execution.stop),
+            real.call_later(max(left - self._abort_before_s, 0), execution.abort),
         ]
 
     async def _suspend(self, log: RunLog, state: RunState) -> None:
