@@ -28,6 +28,7 @@ from teamrun.cli.serving.service import ServeSettings
 from teamrun.settings import PREFIX, CommonSettings
 from teamrun_api import faults
 from teamrun_api.settings import ApiKey, ApiSettings, Scope
+from teamrun_infra.aws.settings import FunctionSettings
 from teamrun_worker.settings import WorkerSettings
 
 __all__ = ["PAGES", "cli_page", "settings_page"]
@@ -80,6 +81,7 @@ def settings_page() -> str:
             *_rows(("field", "default", "meaning"), _key_rows()),
             "",
             _settings_of("A worker", WorkerSettings, shared),
+            _settings_of("A function of AWS Lambda", FunctionSettings, shared),
             _settings_of("`teamrun serve`", ServeSettings, shared, note=_SERVE),
         ]
     )

@@ -14,6 +14,7 @@
       PreconditionRequired     a change needs `If-Match`
       NotAcceptable            no representation that `Accept` allows
       RangeNotSatisfiable      `Range` begins after the end
+      ResponseTooLarge         more bytes than the platform can send at once
       InvalidRequest           not HTTP/1.1
       AmbiguousLength          the body's length is given in two ways
       RequestTimeout           the body does not arrive
@@ -50,6 +51,7 @@ __all__ = [
     "RangeNotSatisfiable",
     "RequestFault",
     "RequestTimeout",
+    "ResponseTooLarge",
     "RouteNotFound",
     "TeamNotFound",
     "Unauthenticated",
@@ -174,6 +176,12 @@ class RequestTimeout(UsageError):
     """The request body did not arrive in time."""
 
     code = "request_timeout"
+
+
+class ResponseTooLarge(UsageError):
+    """The response is too large for the platform of the API; ask for a part of it."""
+
+    code = "response_too_large"
 
 
 class RouteNotFound(UsageError):

@@ -75,19 +75,54 @@ class SqsLink:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="teamrun-sqs")
         self._opening = threading.Lock()
         self._opened: Any = None
+        self._urls: dict[str, str] = {}
+
+    async def hide(self, receipt: str, *, queue: str, seconds: int) -> None:
+        """Set when a message that a function has received is delivered again.
+
+        Args:
+            receipt: The receipt handle of the message.
+            queue: The name of its queue.
+            seconds: From now; 0 is at once.
+
+        Raises:
+            DeliveryError: SQS refused it, or did not respond within 2 seconds.
+        """
+
+        async def attempt() -> None:
+            await self.call(
+                "change_message_visibility",
+                queue=queue,
+                ReceiptHandle=receipt,
+                VisibilityTimeout=seconds,
+            )
+
+        await self.persist(attempt)
 
     async def call(self, operation: str, *, queue: str, **arguments: Any) -> JsonObject:
-        """Make one request; see `persist` for repeating it.
+        """Make one request about a queue; see `persist` for repeating it.
 
         Args:
             operation: The name of a method of boto3's client, such as `send_message_batch`.
-            queue: The name of the queue, for errors.
-            arguments: Those of the method.
+            queue: The name of the queue, whose URL is asked for once.
+            arguments: Those of the method, besides `QueueUrl`.
 
         Raises:
             DeliveryError: SQS refused it, or does not respond; `data["retryable"]` says whether
                 the same request may succeed soon.
         """
+        if queue not in self._urls:
+            found = await self._request("get_queue_url", queue, QueueName=queue)
+            if not (url := found.get("QueueUrl")):
+                raise DeliveryError(
+                    f"SQS answered without the URL of the queue {queue!r}: check the endpoint of "
+                    "TEAMRUN_QUEUE_URL.",
+                    retryable=True,
+                )
+            self._urls[queue] = url
+        return await self._request(operation, queue, QueueUrl=self._urls[queue], **arguments)
+
+    async def _request(self, operation: str, queue: str, **arguments: Any) -> JsonObject:
         act = partial(self._call, operation, arguments)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, act)
@@ -213,7 +248,6 @@ class SqsDispatcher:
         self._address = read_queue_url(address) if isinstance(address, str) else address
         options = self._address.options
         self.link = SqsLink(region=options.get("region"), endpoint=options.get("endpoint"))
-        self._urls: dict[Queue, str] = {}
 
     async def send(
         self, refs: Sequence[RunRef], *, queue: Queue = Queue.INTERACTIVE, first: bool = False
@@ -259,35 +293,25 @@ class SqsDispatcher:
         await self.link.close()
 
     async def _send(self, bodies: Sequence[str], queue: Queue) -> None:
+        name = self._address.name_of(queue)
         left = {str(place): body for place, body in enumerate(bodies)}
 
         async def attempt() -> None:
             entries = [{"Id": place, "MessageBody": body} for place, body in left.items()]
-            answer = await self._call("send_message_batch", queue, Entries=entries)
+            answer = await self.link.call("send_message_batch", queue=name, Entries=entries)
             for sent in answer.get("Successful", ()):
                 left.pop(sent["Id"], None)
             if left:
-                raise _not_accepted(answer.get("Failed", ()), self._address.name_of(queue))
+                raise _not_accepted(answer.get("Failed", ()), name)
 
         await self.link.persist(attempt)
 
     async def _count(self, queue: Queue) -> int:
         name = "ApproximateNumberOfMessages"
-        answer = await self._call("get_queue_attributes", queue, AttributeNames=[name])
+        answer = await self.link.call(
+            "get_queue_attributes", queue=self._address.name_of(queue), AttributeNames=[name]
+        )
         return int(answer["Attributes"][name])
-
-    async def _call(self, operation: str, queue: Queue, **arguments: Any) -> JsonObject:
-        name = self._address.name_of(queue)
-        if queue not in self._urls:
-            found = await self.link.call("get_queue_url", queue=name, QueueName=name)
-            if not (url := found.get("QueueUrl")):
-                raise DeliveryError(
-                    f"SQS answered without the URL of the queue {name!r}: check the endpoint of "
-                    "TEAMRUN_QUEUE_URL.",
-                    retryable=True,
-                )
-            self._urls[queue] = url
-        return await self.link.call(operation, queue=name, QueueUrl=self._urls[queue], **arguments)
 
 
 def _not_accepted(failed: Sequence[JsonObject], name: str) -> DeliveryError:

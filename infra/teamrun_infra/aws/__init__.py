@@ -1,0 +1,1 @@
+"""Teamrun on AWS Lambda: the handlers of its functions."""

@@ -1,0 +1,141 @@
+"""What the functions that execute runs have in common: their runtime, and messages of SQS."""
+
+import asyncio
+import hashlib
+import logging
+import math
+import os
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, cast
+
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.message import decode_refs
+from teamrun.dispatch.sqs import SqsDispatcher
+from teamrun.errors import DeliveryError, UsageError
+from teamrun.runtime import Runtime, open_runtime
+from teamrun_infra.aws.instance import read_settings
+from teamrun_infra.aws.settings import FunctionSettings
+
+__all__ = ["Message", "batch_answer", "messages_of", "open_executing", "return_later"]
+
+logger = logging.getLogger(__name__)
+
+_LONGEST = timedelta(hours=12)
+"""The longest time for which SQS hides a message, from its receipt.
+Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html"""
+_RECEIVED = timedelta(minutes=15)
+"""The longest time that can have passed since the receipt: that of an invocation."""
+_EXCERPT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of SQS that names runs or deliveries."""
+
+    id: str
+    receipt: str
+    queue: str
+    """The name of its queue."""
+    refs: Sequence[RunRef] = field(default_factory=tuple[RunRef, ...])
+
+
+@asynccontextmanager
+async def open_executing() -> AsyncGenerator[Runtime]:
+    """The runtime of a function that executes runs.
+
+    Raises:
+        UsageError: A setting or the operator's file is invalid, or the store cannot be used.
+        StorageError: The store cannot be opened.
+    """
+    settings = read_settings(FunctionSettings)
+    opening = open_runtime(
+        settings,
+        environ=os.environ,
+        executes=True,
+        grace=timedelta(),
+        reachable_by="its queue in AWS",
+        is_frozen=True,
+    )
+    async with opening as runtime:
+        if not isinstance(runtime.dispatcher, SqsDispatcher):
+            raise UsageError(
+                "TEAMRUN_QUEUE_URL must be sqs://PREFIX for functions of AWS Lambda that execute "
+                "runs.",
+                setting="queue_url",
+            )
+        yield runtime
+
+
+def messages_of(event: Mapping[str, Any]) -> list[Message]:
+    """The messages of an event of SQS that name something.
+
+    Another message is logged and counts as done: it would fail in every attempt.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event
+
+    Raises:
+        UsageError: The event is not one of SQS.
+    """
+    records: Any = event.get("Records")
+    if not isinstance(records, list):
+        raise UsageError(
+            "The event is not one of SQS: connect the function to its queue with an event source "
+            "mapping."
+        )
+    found: list[Message] = []
+    for record in cast("list[Mapping[str, Any]]", records):
+        try:
+            refs = decode_refs(record["body"])
+        except ValueError as error:
+            _log_malformed(record, error)
+            continue
+        queue = record["eventSourceARN"].rpartition(":")[2]
+        found.append(Message(record["messageId"], record["receiptHandle"], queue, tuple(refs)))
+    return found
+
+
+def batch_answer(failed: Sequence[Message]) -> dict[str, list[dict[str, str]]]:
+    """The answer that makes SQS keep some messages and delete the others.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+    return {"batchItemFailures": [{"itemIdentifier": message.id} for message in failed]}
+
+
+async def return_later(runtime: Runtime, pauses: Mapping[Message, timedelta]) -> None:
+    """Set when messages that are returned are delivered again.
+
+    A message for which that fails is delivered after the visibility timeout of its queue.
+    """
+    assert isinstance(runtime.dispatcher, SqsDispatcher)
+    link = runtime.dispatcher.link
+
+    async def set_pause(message: Message, pause: timedelta) -> None:
+        seconds = math.ceil(min(pause, _LONGEST - _RECEIVED).total_seconds())
+        try:
+            await link.hide(message.receipt, queue=message.queue, seconds=seconds)
+        except DeliveryError as error:
+            logger.warning(
+                "A message is returned after the visibility timeout of its queue",
+                extra={"action": "function.pause_not_set", "error": str(error)},
+            )
+
+    await asyncio.gather(*(set_pause(message, pause) for message, pause in pauses.items()))
+
+
+def _log_malformed(record: Mapping[str, Any], error: ValueError) -> None:
+    body = str(record.get("body"))
+    logger.error(
+        "A message was dropped because it names no runs",
+        extra={
+            "action": "function.message_malformed",
+            "error": str(error)[:_EXCERPT],
+            "message_id": record.get("messageId"),
+            "queue": record.get("eventSourceARN"),
+            "sender": record.get("attributes", {}).get("SenderId"),
+            "size": len(body),
+            "sha256": hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest(),
+        },
+    )
