@@ -49,6 +49,12 @@ class AwsFaults:
         default_factory=lambda: defaultdict[str, list[Fault]](list)
     )
     always: dict[str, Fault] = field(default_factory=dict[str, Fault])
+    every: dict[str, tuple[int, Fault]] = field(default_factory=dict[str, tuple[int, Fault]])
+    """By operation: how many requests there are for each that has the fault."""
+    bodies: dict[str, list[bytes]] = field(
+        default_factory=lambda: defaultdict[str, list[bytes]](list)
+    )
+    """The requests to SQS, by operation."""
     counts: Counter[str] = field(default_factory=Counter[str])
     """The requests, by operation."""
     ended: Event = field(default_factory=Event)
@@ -57,6 +63,9 @@ class AwsFaults:
         self.counts[operation] += 1
         if waiting := self.faults[operation]:
             return waiting.pop(0)
+        nth, fault = self.every.get(operation, (0, None))
+        if nth and self.counts[operation] % nth == 0:
+            return fault
         return self.always.get(operation)
 
 
@@ -68,6 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         operation = self.headers.get("x-amz-target", self.command).rpartition(".")[2]
+        if operation != self.command:
+            self.found.bodies[operation].append(body)
         fault = self.found.next_fault(operation)
         if fault is None:
             self.send(*self.forward(body))

@@ -1,0 +1,266 @@
+"""What happens to runs when functions, queues and the store fail as they do on AWS."""
+
+import json
+import threading
+from collections.abc import Generator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.aws_deployment import KEY, AwsDeployment, aws_deployment
+from tests.support.aws_faults import Fault, aws_faults, throttled
+from tests.support.aws_teams import ledger, write_teams
+from tests.support.lambda_service import failed_items
+from tests.support.service import until
+from tests.support.services import Moto
+
+from teamrun.client import Client, Event
+from teamrun.core.refs import RunRef
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+
+LEASE = timedelta(seconds=1)
+
+slow_down = Fault(
+    503, b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
+)
+lost = Fault(500, b"<Error><Code>InternalError</Code></Error>", executes=True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_teams(tmp_path)
+    return tmp_path
+
+
+def _client(deployment: AwsDeployment) -> Client:
+    return Client(deployment.url, api_key=KEY)
+
+
+def _followed(client: Client, run_id: str) -> list[Event]:
+    """The events of a run as a client receives them; each once, and without a gap."""
+    events = [item for item in client.runs.stream(run_id) if isinstance(item, Event)]
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert events == list(client.runs.events(run_id))
+    return events
+
+
+def _kinds(deployment: AwsDeployment, run_id: str) -> list[str]:
+    return [entry["kind"] for entry in deployment.entries(run_id)]
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def test_a_run_is_carried_across_the_time_limit(folder: Path, moto_server: Moto) -> None:
+    with (
+        aws_deployment(folder, moto_server, timeout_s=7) as deployment,
+        _client(deployment) as client,
+    ):
+        run = client.runs.submit("walk", "Go")
+        events = _followed(client, run.id)
+
+        assert events[-1].type == "run.completed"
+        assert ledger(folder).count("nap") == ledger(folder).count("woke") == 8
+        kinds = _kinds(deployment, run.id)
+        assert kinds.count("yield") >= 3
+        assert kinds.count("claim") == kinds.count("yield") + 1
+        assert deployment.functions["worker"].errors == []
+        until(lambda: deployment.count("interactive") == 0, "no message is left")
+        assert deployment.count("dead") == 0
+
+
+def test_a_killed_function_is_replaced_when_its_time_is_over(
+    folder: Path, moto_server: Moto
+) -> None:
+    # The message of the killed function stays hidden: the schedule finds its run.
+    with (
+        aws_deployment(folder, moto_server, visibility_s=600) as deployment,
+        _client(deployment) as client,
+    ):
+        run = client.runs.submit("pay", "Go")
+        until(lambda: "nap" in ledger(folder), "the long call has begun")
+        assert deployment.functions["worker"].kill() >= 1
+
+        assert _followed(client, run.id)[-1].type == "run.completed"
+        lines = ledger(folder)
+        assert (lines.count("first"), lines.count("second")) == (1, 1)
+        assert lines.count("nap") == 2  # the call in flight
+        first, second = [each for each in deployment.entries(run.id) if each["kind"] == "claim"]
+        assert _at(second["at"]) >= _at(first["body"]["until"]) + LEASE
+        assert "reaper.run_resent" in deployment.logs()
+
+
+def test_a_function_that_exceeds_its_time_is_replaced(folder: Path, moto_server: Moto) -> None:
+    with (
+        aws_deployment(folder, moto_server, timeout_s=7) as deployment,
+        _client(deployment) as client,
+    ):
+        run = client.runs.submit("block", "Go")
+
+        assert _followed(client, run.id)[-1].type == "run.completed"
+        assert ledger(folder) == ["before", "hang", "hang"]
+        assert deployment.functions["worker"].errors == ["worker: timed out"]
+
+
+def test_duplicates_of_a_message_execute_a_run_once(folder: Path, moto_server: Moto) -> None:
+    with aws_deployment(folder, moto_server) as deployment, _client(deployment) as client:
+        run = client.runs.submit("pay", "Go")
+        for _ in range(5):
+            deployment.send(RunRef("default", run.id))
+
+        assert _followed(client, run.id)[-1].type == "run.completed"
+        assert ledger(folder) == ["first", "nap", "woke", "second"]
+        assert _kinds(deployment, run.id).count("claim") == 1
+        until(lambda: deployment.count("interactive") == 0, "no message is left")
+
+
+def test_answers_that_sqs_does_not_understand_repeat_messages_and_nothing_else(
+    folder: Path, moto_server: Moto
+) -> None:
+    wrong: list[Any] = [
+        {"batchItemFailures": [{"itemIdentifier": ""}]},
+        {"batchItemFailures": [{"itemIdentifier": "unknown"}]},
+        {"batchItemFailures": [{"id": "x"}]},
+    ]
+    with (
+        aws_deployment(folder, moto_server, visibility_s=2) as deployment,
+        _client(deployment) as client,
+    ):
+        mapping = deployment.mappings["interactive"]
+        mapping.alter = lambda answer: wrong.pop() if wrong else answer
+        run = client.runs.submit("pay", "Go")
+
+        assert _followed(client, run.id)[-1].type == "run.completed"
+        until(lambda: deployment.count("interactive") == 0, "no message is left")
+        assert not wrong
+        assert ledger(folder) == ["first", "nap", "woke", "second"]
+        assert deployment.count("dead") == 0
+
+
+def test_a_run_that_ends_its_functions_is_a_dead_letter_and_fails(
+    folder: Path, moto_server: Moto
+) -> None:
+    with (
+        aws_deployment(
+            folder,
+            moto_server,
+            timeout_s=5,
+            visibility_s=8,
+            max_receives=1,
+            starts=["interactive", "dead"],
+        ) as deployment,
+        _client(deployment) as client,
+    ):
+        run = client.runs.submit("die", "Go")
+
+        ended = client.runs.wait(run.id, timeout=120)
+        assert (ended.status, ended.stop_code) == ("failed", "poison")
+        assert set(ledger(folder)) == {"die"}
+        assert _kinds(deployment, run.id).count("end") == 1
+        deployment.send(RunRef("default", run.id), queue="dead")
+        until(lambda: deployment.count("dead") == 0, "the dead letters are settled")
+        assert _kinds(deployment, run.id).count("end") == 1
+
+
+def test_a_dead_letter_of_a_run_that_is_alive_changes_nothing(
+    folder: Path, moto_server: Moto
+) -> None:
+    with aws_deployment(folder, moto_server) as deployment, _client(deployment) as client:
+        run = client.runs.submit("pay", "Go")
+        until(lambda: "nap" in ledger(folder), "the run is executed")
+        deployment.send(RunRef("default", run.id), queue="dead")
+        until(lambda: deployment.count("dead") == 0, "the dead letter is settled")
+
+        assert _followed(client, run.id)[-1].type == "run.completed"
+        assert ledger(folder) == ["first", "nap", "woke", "second"]
+
+
+def test_malformed_messages_are_dropped_with_a_log_line(folder: Path, moto_server: Moto) -> None:
+    with aws_deployment(folder, moto_server, starts=["interactive", "hooks", "dead"]) as deployment:
+        for queue in ("interactive", "hooks", "dead"):
+            for body in ("nonsense", "[]", '["a"]', "null", '["default.run_unknown"]', "é"):
+                deployment.send_text(body, queue=queue)
+        for queue in ("interactive", "hooks", "dead"):
+            until(lambda: deployment.count(queue) == 0, f"{queue} is empty")  # noqa: B023
+
+        lines = [json.loads(line) for line in deployment.logs().splitlines() if line[:1] == "{"]
+        malformed = [x for x in lines if x.get("action") == "function.message_malformed"]
+        assert len(malformed) == 15
+        assert all(line["message_id"] and line["queue"] for line in malformed)
+        assert not any(function.errors for function in deployment.functions.values())
+
+
+@pytest.fixture
+def proxied(folder: Path, moto_server: Moto) -> Generator[tuple[AwsDeployment, Any]]:
+    with (
+        aws_faults(moto_server.endpoint) as faults,
+        aws_deployment(folder, moto_server, endpoint=faults.endpoint, starts=[]) as deployment,
+    ):
+        yield deployment, faults
+
+
+def test_exactly_the_messages_of_runs_that_others_execute_are_returned(
+    proxied: tuple[AwsDeployment, Any], folder: Path
+) -> None:
+    deployment, faults = proxied
+    mapping, worker = deployment.mappings["interactive"], deployment.functions["worker"]
+    with _client(deployment) as client:
+        held, ended, fresh = [client.runs.submit(team, "Go").id for team in ("pay", "talk", "talk")]
+
+        def message(number: int, *ids: str, body: str = "") -> dict[str, Any]:
+            refs = [f"default.{run_id}" for run_id in ids]
+            return {
+                "MessageId": f"m{number}",
+                "ReceiptHandle": f"r{number}",
+                "Body": body or json.dumps(refs),
+                "MD5OfBody": "",
+            }
+
+        worker.invoke(mapping.event([message(0, ended)]))
+        executing = threading.Thread(target=worker.invoke, args=[mapping.event([message(0, held)])])
+        executing.start()
+        until(lambda: "nap" in ledger(folder), "the run is executed")
+        messages = [
+            message(1, held),
+            message(2, fresh),
+            message(3, ended, held),
+            message(4, body="nonsense"),
+            message(5, "run_absent"),
+            message(6, ended),
+        ]
+        faults.bodies.clear()
+        answer = worker.invoke(mapping.event(messages))
+        executing.join()
+
+        assert failed_items(answer, {f"m{n}" for n in range(1, 7)}) == {"m1", "m3"}
+        asked = [json.loads(body) for body in faults.bodies["ChangeMessageVisibility"]]
+        assert {each["ReceiptHandle"] for each in asked} == {"r1", "r3"}
+        assert all(1 <= each["VisibilityTimeout"] <= 14 for each in asked)
+        assert client.runs.get(fresh).status == "completed"
+        assert client.runs.get(held).status == "completed"
+
+
+def test_throttled_queues_and_a_throttled_store_lose_nothing(
+    folder: Path, moto_server: Moto
+) -> None:
+    with (
+        aws_faults(moto_server.endpoint) as faults,
+        aws_deployment(folder, moto_server, endpoint=faults.endpoint, timeout_s=9) as deployment,
+        _client(deployment) as client,
+    ):
+        client.server.info()
+        faults.every["PUT"] = (5, slow_down)
+        faults.every["GET"] = (7, lost)
+        faults.every["SendMessageBatch"] = (2, throttled)
+        faults.every["ChangeMessageVisibility"] = (1, throttled)
+        runs = [client.runs.submit("pay", "Go", idempotency_key=f"k{n}") for n in range(3)]
+        runs += [client.runs.submit("talk", "Go") for _ in range(3)]
+
+        for run in runs:
+            assert _followed(client, run.id)[-1].type == "run.completed"
+        lines = ledger(folder)
+        assert (lines.count("first"), lines.count("second")) == (3, 3)
+        assert faults.counts["PUT"] > 20

@@ -1,0 +1,139 @@
+"""Variables that a function reads from AWS Secrets Manager."""
+
+import json
+import uuid
+from typing import Any
+
+import boto3
+import pytest
+from tests.support.services import Moto
+
+from teamrun.errors import UsageError
+from teamrun_infra.aws.secret_environment import VARIABLE, SecretEnvironment
+
+pytestmark = pytest.mark.integration
+
+CANARY = "sk-canary-of-a-secret"
+
+
+class Secrets:
+    """Secrets of a test."""
+
+    def __init__(self, moto: Moto) -> None:
+        self.client: Any = boto3.client(
+            "secretsmanager",
+            region_name=moto.region,
+            endpoint_url=moto.endpoint,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def make(self, value: object, **given: Any) -> str:
+        """The ARN of a new secret."""
+        text = {"SecretString": value if isinstance(value, str) else json.dumps(value)}
+        return self.client.create_secret(Name=uuid.uuid4().hex, **(given or text))["ARN"]
+
+    def change(self, arn: str, value: object) -> None:
+        self.client.put_secret_value(SecretId=arn, SecretString=json.dumps(value))
+
+
+@pytest.fixture
+def secrets(moto_server: Moto, monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    for name, value in moto_server.environ().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server.endpoint)
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    return Secrets(moto_server)
+
+
+async def test_a_secret_is_an_object_of_variables(secrets: Secrets) -> None:
+    keys = [{"name": "ci", "sha256": "0" * 64, "scopes": ["runs:read"]}]
+    first = secrets.make({"OPENAI_API_KEY": CANARY, "TEAMRUN_API_KEYS": keys, "A": "1"})
+    second = secrets.make({"A": "2", "N": 7})
+    environ = {VARIABLE: f"{first}, {second}", "A": "0", "OTHER": "kept"}
+    assert await SecretEnvironment(environ).renew()
+    assert environ.pop(VARIABLE)
+    assert json.loads(environ.pop("TEAMRUN_API_KEYS")) == keys
+    assert environ == {"OPENAI_API_KEY": CANARY, "A": "2", "N": "7", "OTHER": "kept"}
+
+
+@pytest.mark.parametrize("value", [None, "", " , "])
+async def test_without_secrets_nothing_is_read(value: str | None) -> None:
+    environ = {} if value is None else {VARIABLE: value}
+    before = dict(environ)
+    assert not await SecretEnvironment(environ).renew()
+    assert environ == before
+
+
+async def test_secrets_are_read_again_after_a_time(secrets: Secrets) -> None:
+    now = 0.0
+    arn = secrets.make({"A": "1", "B": "1"})
+    environ = {VARIABLE: arn}
+    secret = SecretEnvironment(environ, clock=lambda: now)
+    assert await secret.renew()
+    secrets.change(arn, {"A": "2"})
+    now = 299.0
+    assert not await secret.renew()
+    assert environ["A"] == "1"
+    now = 301.0
+    assert await secret.renew()
+    assert environ == {VARIABLE: arn, "A": "2"}
+    now = 602.0
+    assert not await secret.renew()
+
+
+async def test_an_instance_keeps_what_it_has_while_secrets_cannot_be_read(
+    secrets: Secrets, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 0.0
+    arn = secrets.make({"A": "1"})
+    environ = {VARIABLE: arn}
+    secret = SecretEnvironment(environ, clock=lambda: now)
+    await secret.renew()
+    secrets.client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
+    now = 301.0
+    assert not await secret.renew()
+    assert environ["A"] == "1"
+    (record,) = caplog.records
+    assert vars(record)["action"] == "function.secrets_stale"
+
+
+@pytest.mark.parametrize(
+    ("value", "mentions"),
+    [
+        (CANARY, "JSON object"),
+        ([CANARY], "JSON object"),
+        ({CANARY: "1"}, "name of a variable"),
+        (CANARY.encode(), "binary"),
+    ],
+)
+async def test_an_unusable_secret_is_an_error_that_does_not_show_it(
+    secrets: Secrets, value: object, mentions: str
+) -> None:
+    is_binary = isinstance(value, bytes)
+    arn = secrets.make("", SecretBinary=value) if is_binary else secrets.make(value)
+    environ = {VARIABLE: arn}
+    with pytest.raises(UsageError, match=mentions) as caught:
+        await SecretEnvironment(environ).renew()
+    error: BaseException | None = caught.value
+    assert caught.value.data["setting"] == "secret_env"
+    while error is not None:
+        assert CANARY not in f"{error!r} {vars(error)}"
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize(
+    ("name", "mentions"),
+    [
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:absent", "GetSecretValue"),
+        ("arn:aws", "NoRegionError"),
+        ("name-without-a-region", "NoRegionError"),
+    ],
+)
+async def test_a_secret_that_cannot_be_read_is_an_error(
+    secrets: Secrets, name: str, mentions: str
+) -> None:
+    with pytest.raises(UsageError, match=mentions) as caught:
+        await SecretEnvironment({VARIABLE: name}).renew()
+    assert name in str(caught.value)

@@ -1,0 +1,208 @@
+"""What the Lambda service does with functions: instances, event source mappings and schedules.
+
+The queues are those of a moto server.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.lambda_sandbox import Failed, Sandbox, Specification
+
+__all__ = ["Failed", "Function", "Mapping", "Schedule", "Specification", "failed_items"]
+
+
+@dataclass
+class Function:
+    """A function and its instances; an instance executes one event at a time."""
+
+    of: Specification
+    errors: list[str] = field(default_factory=list[str])
+    """Of the invocations that failed."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    sandboxes: list[Sandbox] = field(default_factory=list[Sandbox])
+
+    def __post_init__(self) -> None:
+        self._places = threading.Semaphore(self.of.most)
+
+    @property
+    def invocations(self) -> int:
+        return sum(sandbox.invocations for sandbox in self.sandboxes)
+
+    def invoke(self, event: Any) -> Any:
+        """The answer of an idle instance, or of a new one.
+
+        Raises:
+            Failed: There is none.
+        """
+        with self._places:
+            sandbox = self._take()
+            try:
+                return sandbox.invoke(event)
+            except Failed as error:
+                self.errors.append(str(error))
+                raise
+            finally:
+                sandbox.is_busy = False
+
+    def kill(self) -> int:
+        """Kill every instance that executes an event; their number."""
+        busy = [sandbox for sandbox in self.sandboxes if sandbox.is_busy]
+        for sandbox in busy:
+            sandbox.kill()
+        return len(busy)
+
+    def close(self) -> None:
+        """End all instances."""
+        for sandbox in self.sandboxes:
+            sandbox.close()
+
+    def _take(self) -> Sandbox:
+        with self._lock:
+            sandbox = next((each for each in self.sandboxes if not each.is_busy), None)
+            if sandbox is None:
+                sandbox = Sandbox(self.of, len(self.sandboxes))
+                self.sandboxes.append(sandbox)
+            sandbox.is_busy = True
+            return sandbox
+
+
+def failed_items(answer: Any, ids: set[str]) -> set[str]:
+    """The messages that an answer reports as failed; all of them if it is malformed.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+    if not answer or answer.get("batchItemFailures", []) in (None, []):
+        return set() if not answer or "batchItemFailures" in answer else ids
+    items = answer["batchItemFailures"]
+    found = {item.get("itemIdentifier") for item in items}
+    return found if found <= ids else ids
+
+
+@dataclass
+class Mapping:
+    """An event source mapping with `ReportBatchItemFailures`."""
+
+    sqs: Any
+    queue_url: str
+    queue_arn: str
+    function: Function
+    batch_size: int = 1
+    most: int = 2
+    """Maximum concurrency."""
+    alter: Callable[[Any], Any] = lambda answer: answer
+    """Changes the answers of the function, for faults."""
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(self.most + 1)
+        self._places = threading.Semaphore(self.most)
+        self._poller = threading.Thread(target=self._poll)
+
+    def start(self) -> None:
+        self._poller.start()
+
+    def close(self) -> None:
+        """Take no more messages, and wait for those in progress."""
+        self._stop.set()
+        self._poller.join(timeout=60)
+        self._pool.shutdown()
+
+    def _poll(self) -> None:
+        while not self._stop.is_set():
+            self._places.acquire()
+            found = self._receive()
+            if found:
+                self._pool.submit(self._invoke, found)
+            else:
+                self._places.release()
+                self._stop.wait(0.05)
+
+    def _receive(self) -> list[dict[str, Any]]:
+        try:
+            answer = self.sqs.receive_message(
+                QueueUrl=self.queue_url,
+                MaxNumberOfMessages=self.batch_size,
+                AttributeNames=["All"],
+            )
+        except Exception:
+            if self._stop.is_set():
+                return []
+            raise
+        return answer.get("Messages", [])
+
+    def _invoke(self, messages: list[dict[str, Any]]) -> None:
+        try:
+            answer = self.alter(self.function.invoke(self.event(messages)))
+        except Failed:
+            return  # the messages come back after the visibility timeout
+        finally:
+            self._places.release()
+        failed = failed_items(answer, {message["MessageId"] for message in messages})
+        for message in messages:
+            if message["MessageId"] not in failed:
+                self.sqs.delete_message(
+                    QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"]
+                )
+
+    def event(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        """The event of messages."""
+        return {
+            "Records": [
+                {
+                    "messageId": message["MessageId"],
+                    "receiptHandle": message["ReceiptHandle"],
+                    "body": message["Body"],
+                    "attributes": message.get("Attributes", {}),
+                    "messageAttributes": {},
+                    "md5OfBody": message["MD5OfBody"],
+                    "eventSource": "aws:sqs",
+                    "eventSourceARN": self.queue_arn,
+                    "awsRegion": "us-east-1",
+                }
+                for message in messages
+            ]
+        }
+
+
+TICK: dict[str, Any] = {
+    "version": "0",
+    "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": "123456789012",
+    "time": "2026-11-29T12:00:00Z",
+    "region": "us-east-1",
+    "resources": ["arn:aws:events:us-east-1:123456789012:rule/teamrun-upkeep"],
+    "detail": {},
+}
+
+
+@dataclass
+class Schedule:
+    """A schedule of EventBridge; the next event waits for the end of the last."""
+
+    function: Function
+    interval_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._tick)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=60)
+
+    def _tick(self) -> None:
+        event = json.loads(json.dumps(TICK))
+        while not self._stop.wait(self.interval_s):
+            try:
+                self.function.invoke(event)
+            except Failed:
+                continue
