@@ -11,7 +11,7 @@ client continues after the last event, as it does after an interruption.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -34,9 +34,11 @@ RETRY_MS = 2000
 BUFFERED_RETRY_MS = 100
 """The same if each response ends after the first events."""
 
-_SILENCE_S, _LONGEST_S = 0.25, 1.0
-"""A buffered response ends when no further chunk follows its events for so long, and so long after
-the first of them at the latest."""
+_SILENCE_S = 0.25
+"""A buffered response ends when no further chunk follows its events for so long."""
+
+_GATHER_S = 1.0
+"""It ends so long after its first events although more of them come."""
 
 _MOST_BYTES = 1024 * 1024
 """A buffered response ends when it has so many. A function of AWS may return 6 MB."""
@@ -121,7 +123,7 @@ class EventStream(Response):
         try:
             await while_present(receive, self._api.closing, self._gather(pieces, within_s))
         except TeamrunError:
-            if not _has_news(pieces):
+            if all(isinstance(piece, Quiet) for piece in pieces):
                 raise  # the response has not begun, so it can be the error
         body = b"".join(pieces)
         await Response(body, self.status_code, self.headers)(scope, receive, send)
@@ -136,8 +138,8 @@ class EventStream(Response):
                     size += len(chunk)
                     if size >= _MOST_BYTES:
                         return
-                    if not has_news and _has_news([chunk]):
-                        has_news, end = True, min(end, now() + _LONGEST_S)
+                    if not has_news and not isinstance(chunk, Quiet):
+                        has_news, end = True, min(end, now() + _GATHER_S)
                     if has_news:
                         limit.reschedule(min(end, now() + _SILENCE_S))
 
@@ -159,10 +161,6 @@ def retry_frame(api: Api) -> Quiet:
     """Tells the client when to connect again after a cut."""
     retry_ms = BUFFERED_RETRY_MS if api.settings.buffered else RETRY_MS
     return Quiet(f"retry: {retry_ms}\n\n".encode())
-
-
-def _has_news(pieces: Iterable[bytes]) -> bool:
-    return any(not isinstance(piece, Quiet) for piece in pieces)
 
 
 def _report(pumping: "asyncio.Task[Any]") -> None:

@@ -105,6 +105,23 @@ def test_a_long_log_is_answered_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
     serve(scenario())
 
 
+def test_events_without_a_pause_do_not_keep_the_client_waiting() -> None:
+    async def scenario() -> None:
+        async with world(buffered=True) as w:
+            run_id = await w.submit()
+
+            async def news(start: Start) -> AsyncGenerator[list[News], None]:
+                while True:
+                    yield start.first
+                    await asyncio.sleep(0.01)
+
+            w.service.news = news
+            answer = await w.client.get(f"/v1/runs/{run_id}/events", headers=STREAM)
+            assert len([*frames_of(answer.text)]) > 1
+
+    serve(scenario())
+
+
 def test_an_error_before_the_first_event_is_the_answer() -> None:
     async def scenario() -> None:
         async with world(buffered=True) as w:
