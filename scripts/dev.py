@@ -1,4 +1,4 @@
-"""Everything a developer types: run, test, soak, check, lock.
+"""Everything a developer types: run, test, soak, check, lock, package.
 
 Needs Python 3.11 and nothing else; the first call makes `.venv` from the hash-checked locks, later
 ones start at once and work offline.
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from dev_environment import (
     CHECKERS,
+    CLOUDS,
     DEPLOY,
     GENERATORS,
     ROOT,
@@ -39,6 +40,10 @@ EPILOG = """examples:
 PARALLEL = ("-n", "auto", "--maxprocesses=4", "--dist=worksteal", "-o", "faulthandler_timeout=55")
 
 
+PASSED_ON = ("test", "soak", "package")
+"""The commands whose further arguments are for the program that they call."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command of the first argument; returns its exit status."""
     parser = make_parser()
@@ -46,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help(sys.stderr)
         return 2
-    if rest and options.command not in ("test", "soak"):
+    if rest and options.command not in PASSED_ON:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return COMMANDS[options.command](options, rest)
@@ -61,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="dev.py",
-        description="Run, test, soak, check and lock Teamrun.",
+        description="Run, test, soak, check, lock and package Teamrun.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -76,6 +81,11 @@ def make_parser() -> argparse.ArgumentParser:
         "soak", add_help=False, help="every fault under load; --minutes N [10], --lease S, --only F"
     )
     commands.add_parser("check", help="ruff (format and lint) and pyright")
+    commands.add_parser(
+        "package",
+        add_help=False,
+        help="packages for AWS Lambda: --arch, --python, --team FOLDER [examples]",
+    )
     lock = commands.add_parser("lock", help="renew the lock files; needs uv")
     lock.add_argument("--upgrade", action="store_true", help="take newer versions, too")
     return parser
@@ -117,6 +127,12 @@ def _check(_: argparse.Namespace, __: list[str]) -> int:
     return max(statuses)
 
 
+def _package(_: argparse.Namespace, rest: list[str]) -> int:
+    environment = Environment()
+    environment.ensure()
+    return _call(environment.python, ROOT / "scripts" / "function_packages.py", *rest)
+
+
 def _lock(options: argparse.Namespace, _: list[str]) -> int:
     environment = Environment()
     uv = environment.uv()
@@ -129,10 +145,12 @@ def _lock(options: argparse.Namespace, _: list[str]) -> int:
     )
     service = _extras("api", "worker", "cli", "redis", "s3", "openai")
     # Clients that no example uses are installed with the tests, which use them all.
-    tests = (*_extras("azure", "azure-queue", "bedrock"), "--group", "test", "-c", SERVICE)
+    clouds = (*_extras("azure", "azure-queue", "bedrock", "aws"), "-c", SERVICE)
+    tests = (*_extras("azure", "azure-queue", "bedrock"), "--group", "test", "-c", SERVICE, "-c", CLOUDS)
     checkers = ("--group", "check", "-c", SERVICE, "-c", TESTS)
     status = _call(*compile_, "pyproject.toml", *service, "-o", SERVICE)
     status = status or _call(*compile_, "-", "-c", SERVICE, "-o", VALKEY, stdin=_embedded())
+    status = status or _call(*compile_, "pyproject.toml", *clouds, "-o", CLOUDS)
     status = status or _call(*compile_, "pyproject.toml", *tests, "-o", TESTS)
     status = status or _call(*compile_, "--group", "generators", "-o", GENERATORS)
     status = status or _call(*compile_, "--group", "deploy", "-o", DEPLOY)
@@ -153,7 +171,14 @@ def _call(*command: object, stdin: str | None = None) -> int:
     return subprocess.run(words, cwd=ROOT, input=stdin, text=True, check=False).returncode
 
 
-COMMANDS = {"run": _run, "test": _test, "soak": _soak, "check": _check, "lock": _lock}
+COMMANDS = {
+    "run": _run,
+    "test": _test,
+    "soak": _soak,
+    "check": _check,
+    "lock": _lock,
+    "package": _package,
+}
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ __all__ = ["NO_VALKEY", "ROOT", "Environment", "Failed"]
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE_ROOTS = ("shared", "api", "worker", "infra")
 SERVICE, TESTS, CHECKERS = "requirements.lock", "requirements-test.lock", "requirements-check.lock"
+CLOUDS = "requirements-clouds.lock"
+"""What the image needs besides for the models, queues and identities of the clouds."""
 GENERATORS, DEPLOY = "requirements-generators.lock", "requirements-deploy.lock"
 """The packages that tests install in separate environments."""
 VALKEY = "requirements-embedded.lock"

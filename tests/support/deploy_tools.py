@@ -4,12 +4,13 @@ import contextlib
 import fcntl
 import hashlib
 import io
+import os
 import shutil
 import subprocess
 import tarfile
 import venv
 import zipfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from tests.support.service import ROOT
@@ -33,11 +34,18 @@ def deploy_tools() -> Path:
     return FOLDER / "bin"
 
 
-def said(*command: object, status: int = 0, stdin: str | None = None) -> str:
+def said(
+    *command: object,
+    status: int = 0,
+    stdin: str | None = None,
+    cwd: Path = ROOT,
+    environ: Mapping[str, str] | None = None,
+) -> str:
     """What a command prints; it has to end with the status."""
     done = subprocess.run(
         [str(word) for word in command],
-        cwd=ROOT,
+        cwd=cwd,
+        env={**os.environ, **(environ or {})},
         input=stdin,
         capture_output=True,
         encoding="utf-8",

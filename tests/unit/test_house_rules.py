@@ -271,6 +271,7 @@ def test_locks_name_no_host_and_check_every_hash(path: Path) -> None:
 def test_there_is_one_lock_per_purpose_and_none_of_uv() -> None:
     assert [path.name for path in LOCKS] == [
         "requirements-check.lock",
+        "requirements-clouds.lock",
         "requirements-deploy.lock",
         "requirements-embedded.lock",
         "requirements-generators.lock",

@@ -1,0 +1,362 @@
+"""The packages of the functions on AWS Lambda: a zip file for each, from the lock.
+
+`python3 scripts/dev.py package` calls this with the interpreter of the environment. A package has
+the distributions that its function imports, the parts of this project that it needs, and the
+operator's folder. boto3 is a part of Lambda's runtime. The same input makes the same bytes.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from dev_environment import ROOT, SERVICE, Failed
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+__all__ = ["ARCHITECTURES", "FUNCTIONS", "RUNTIMES", "Target", "build", "closure", "main", "sizes"]
+
+ARCHITECTURES: Final = {"arm64": "aarch64", "x86_64": "x86_64"}
+"""Lambda's names of processors, with those of wheels."""
+
+RUNTIMES: Final = ("3.12", "3.13", "3.14")
+"""The versions of Python for which functions can be created.
+Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html"""
+
+_GLIBC: Final = ("2_34", "2_28", "2_17")
+"""The versions of glibc in wheels that Amazon Linux 2023 (2.34) can load."""
+
+_MOST_BYTES: Final = 250 * 1024 * 1024
+"""Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+_TASK: Final = "/var/task"
+"""Where Lambda unpacks a package; it is the folder of the traceback's files."""
+
+_SETTLING = ("httpx2", "jsonschema", "obstore", "pydantic-settings", "pyyaml", "standardwebhooks")
+
+
+@dataclass(frozen=True)
+class Function:
+    """What a package contains."""
+
+    distributions: tuple[str, ...]
+    """Those that it imports; what they need comes with them."""
+    parts: tuple[str, ...]
+    """Folders and packages of this repository."""
+    runs_tools: bool = True
+    """Whether it imports the tools of the operator's folder."""
+
+
+_LIBRARY: Final = ("shared/teamrun", "infra/teamrun_infra")
+
+FUNCTIONS: Final = {
+    "api": Function(("fastapi", *_SETTLING), (*_LIBRARY, "api/teamrun_api"), runs_tools=False),
+    "worker": Function(("openai", *_SETTLING), _LIBRARY),
+    "upkeep": Function(_SETTLING, _LIBRARY),
+    "dead_letters": Function(_SETTLING, _LIBRARY),
+}
+"""The functions of `serverless.yml`."""
+
+_NOT_NEEDED: Final = ("teamrun/cli/", "teamrun/client/", "teamrun_infra/azure/")
+"""Parts of the library that no function imports."""
+
+_DROPPED: Final = re.compile(
+    r"(^|/)(__pycache__|tests?|benchmarks)/|(^|/)\.|\.(pyc|pyi|pyx|pxd|c|h)$|(^|/)py\.typed$"
+    r"|\.dist-info/(RECORD|WHEEL|INSTALLER|REQUESTED|direct_url\.json|uv_\w+\.json|sboms/.*)$"
+)
+"""Files of distributions that nothing reads at run time."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the packages run."""
+
+    architecture: str
+    python: str
+    """The version: `3.13`."""
+
+    def markers(self) -> dict[str, str]:
+        """The environment for the markers of requirements."""
+        return {
+            **{name: str(value) for name, value in default_environment().items()},
+            "implementation_name": "cpython",
+            "os_name": "posix",
+            "platform_machine": ARCHITECTURES[self.architecture],
+            "platform_python_implementation": "CPython",
+            "platform_system": "Linux",
+            "python_full_version": f"{self.python}.0",
+            "python_version": self.python,
+            "sys_platform": "linux",
+        }
+
+    def pip_options(self) -> list[str]:
+        """The options that make pip choose the wheels of the target."""
+        machine = ARCHITECTURES[self.architecture]
+        tags = [f"manylinux_{glibc}_{machine}" for glibc in _GLIBC]
+        tags += [f"manylinux2014_{machine}", f"linux_{machine}"]
+        abi = f"cp{self.python.replace('.', '')}"
+        return [
+            *(word for tag in tags for word in ("--platform", tag)),
+            *("--python-version", self.python, "--implementation", "cp"),
+            *("--abi", abi, "--abi", "abi3", "--abi", "none"),
+        ]
+
+
+def closure(names: Iterable[str], target: Target) -> set[str]:
+    """The distributions with all that they need, as installed here.
+
+    Raises:
+        Failed: One is not installed.
+    """
+    markers = target.markers()
+    found: set[str] = set()
+    waiting = [Requirement(name) for name in names]
+    done: set[tuple[str, frozenset[str]]] = set()
+    while waiting:
+        wanted = waiting.pop()
+        name, extras = canonicalize_name(wanted.name), frozenset(wanted.extras)
+        if (name, extras) in done:
+            continue
+        done.add((name, extras))
+        found.add(name)
+        try:
+            needed = metadata.distribution(name).requires or ()
+        except metadata.PackageNotFoundError:
+            raise Failed(f"{name} is not installed here: {SERVICE} does not contain it") from None
+        for text in needed:
+            each = Requirement(text)
+            if each.marker is None or any(
+                each.marker.evaluate({**markers, "extra": extra}) for extra in (*extras, "")
+            ):
+                waiting.append(each)
+    return found
+
+
+def build(target: Target, *, team: Path, output: Path) -> dict[str, Path]:
+    """Make all packages; returns their files by function.
+
+    Args:
+        target: Where they run.
+        team: The operator's folder, with `teamrun.yaml`. Distributions of a `requirements.lock`
+            in it are added, with everything that it names.
+        output: The folder to write to.
+
+    Raises:
+        Failed: A package cannot be made.
+    """
+    if not (team / "teamrun.yaml").is_file():
+        raise Failed(f"{team} has no teamrun.yaml: name the operator's folder with --team")
+    output.mkdir(parents=True, exist_ok=True)
+    files = {name: output / f"{name}.zip" for name in FUNCTIONS}
+    with tempfile.TemporaryDirectory(prefix="teamrun-package-") as scratch:
+        sources = _gather(target, team, Path(scratch))
+        made: dict[Function, Path] = {}
+        for name, function in FUNCTIONS.items():
+            if function in made:
+                shutil.copyfile(made[function], files[name])
+                continue
+            content = Path(scratch, name)
+            sources.copy(function, content, target)
+            made[function] = files[name]
+            _zip(content, files[name])
+    built = {"architecture": target.architecture, "python": target.python}
+    (output / "built.json").write_text(json.dumps(built) + "\n", encoding="utf-8")
+    return files
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Folders with everything that the packages are made of, compiled."""
+
+    wheels: Path
+    ours: Path
+    team: Path
+    added: Path
+    """What the tools need; may not exist."""
+
+    def copy(self, function: Function, content: Path, target: Target) -> None:
+        """Copy what a function needs."""
+        _copy_distributions(self.wheels, content, closure(function.distributions, target))
+        if function.runs_tools and self.added.is_dir():
+            _copy_distributions(self.added, content, None)
+        for part in function.parts:
+            name = Path(part).name
+            for file in _files(self.ours / name):
+                _copy(file, content / file.relative_to(self.ours))
+        for file in _files(self.team):
+            path = file.relative_to(self.team)
+            if (content / path).exists():
+                raise Failed(f"the operator's file {path} has the name of one that is needed here")
+            _copy(file, content / path)
+
+
+def _gather(target: Target, team: Path, scratch: Path) -> _Sources:
+    """Download, copy and compile everything once."""
+    sources = _Sources(*(scratch / name for name in ("wheels", "ours", "team", "added")))
+    wanted = {name for function in FUNCTIONS.values() for name in function.distributions}
+    _install(_lines(ROOT / SERVICE, closure(wanted, target)), target, sources.wheels)
+    if (team / "requirements.lock").is_file():
+        _install(_lines(team / "requirements.lock", None), target, sources.added)
+    for part in sorted({part for function in FUNCTIONS.values() for part in function.parts}):
+        source = ROOT / part
+        for file in _files(source):
+            path = f"{source.name}/{file.relative_to(source).as_posix()}"
+            if not path.startswith(_NOT_NEEDED) and not _DROPPED.search(path):
+                _copy(file, sources.ours / path)
+    for file in _files(team):
+        path = file.relative_to(team)
+        if path.name != "requirements.lock":
+            _copy(file, sources.team / path)
+    if (python := _interpreter(target.python)) is not None:
+        for folder in (sources.wheels, sources.ours, sources.team, sources.added):
+            _compile(folder, python)
+    return sources
+
+
+def _lines(lock: Path, names: Collection[str] | None) -> str:
+    """The pins of a lock that are wanted, without markers, which pip evaluates for this machine."""
+    text = lock.read_text(encoding="utf-8")
+    pins = re.findall(
+        r"^(\S+?)==(\S+)[^\n]*\\\n((?:    --hash=\S+(?: \\)?\n)+)", text, re.MULTILINE
+    )
+    chosen = [
+        f"{name}=={version} \\\n{hashes}"
+        for name, version, hashes in pins
+        if names is None or canonicalize_name(name) in names
+    ]
+    if names is not None and len(chosen) != len(names):
+        raise Failed(f"{lock.name} does not contain all of {', '.join(sorted(names))}")
+    return "".join(chosen)
+
+
+def _install(requirements: str, target: Target, folder: Path) -> None:
+    """Download the wheels of the target, check their hashes, and unpack them."""
+    file = folder.with_suffix(".txt")
+    file.write_text(requirements, encoding="utf-8")
+    command = [
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+        *("--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile"),
+        *("--root-user-action=ignore", "--target", folder, "--requirement", file),
+        *target.pip_options(),
+    ]
+    if subprocess.run([str(word) for word in command], check=False).returncode:
+        raise Failed(
+            "The packages could not be installed; see the lines above. Each needs a wheel for "
+            f"Python {target.python} on {target.architecture}."
+        )
+
+
+def _copy_distributions(site: Path, content: Path, names: set[str] | None) -> None:
+    for distribution in metadata.distributions(path=[str(site)]):
+        if names is not None and canonicalize_name(distribution.metadata["Name"]) not in names:
+            continue
+        for file in distribution.files or ():
+            if ".." not in file.parts and file.parts[0] != "bin" and not _DROPPED.search(str(file)):
+                _copy(site / file, content / file)
+
+
+def _copy(source: Path, destination: Path) -> None:
+    """Copy a file, and its bytecode, if it has any."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, destination)
+    if source.suffix == ".py":
+        for compiled in source.parent.glob(f"__pycache__/{source.stem}.*.pyc"):
+            (destination.parent / "__pycache__").mkdir(exist_ok=True)
+            shutil.copyfile(compiled, destination.parent / "__pycache__" / compiled.name)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files in a fixed order, without bytecode, hidden ones and hidden folders."""
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in parts):
+            yield path
+
+
+def _interpreter(version: str) -> str | None:
+    """A Python of that version; None if there is none."""
+    for candidate in (sys.executable, f"python{version}"):
+        show = (candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
+        with suppress(OSError):
+            done = subprocess.run(show, capture_output=True, encoding="utf-8", check=False)
+            if done.stdout.strip() == version:
+                return candidate
+    print(
+        f"python{version} is not on PATH, so the packages have no bytecode: functions start slower",
+        file=sys.stderr,
+    )
+    return None
+
+
+def _compile(folder: Path, python: str) -> None:
+    """Add bytecode: an instance cannot write it, and would compile everything at each start."""
+    command = [
+        *(python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"),
+        *("-s", str(folder), "-p", _TASK, str(folder)),
+    ]
+    # The order of sets is a part of the bytecode.
+    environ = {**os.environ, "PYTHONHASHSEED": "0"}
+    if folder.is_dir() and subprocess.run(command, env=environ, check=False).returncode:
+        raise Failed("Python files could not be compiled; see the lines above")
+
+
+def _zip(content: Path, file: Path) -> None:
+    total = 0
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for path in sorted(content.rglob("*")):
+            if path.is_file():
+                entry = zipfile.ZipInfo(path.relative_to(content).as_posix(), (1980, 1, 1, 0, 0, 0))
+                entry.external_attr = 0o644 << 16
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                total += path.stat().st_size
+                archive.writestr(entry, path.read_bytes())
+    if total > _MOST_BYTES:
+        raise Failed(
+            f"{file.name} would have {total / 1e6:.0f} MB when unpacked, and Lambda admits "
+            f"{_MOST_BYTES / 1e6:.0f} MB: remove packages from the operator's requirements.lock."
+        )
+
+
+def sizes(files: Mapping[str, Path]) -> str:
+    """A table of the packages."""
+    lines = [f"{'function':14}{'zip':>10}{'unpacked':>12}"]
+    for name, file in files.items():
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        lines.append(f"{name:14}{file.stat().st_size / 1e6:>7.2f} MB{unpacked / 1e6:>9.2f} MB")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the packages and print their sizes; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="dev.py package", description=__doc__)
+    parser.add_argument("--arch", choices=sorted(ARCHITECTURES), default="arm64", help="[arm64]")
+    parser.add_argument("--python", choices=RUNTIMES, default="3.13", help="[3.13]")
+    parser.add_argument("--team", type=Path, default=Path("examples"), help="[examples]")
+    parser.add_argument("--output", type=Path, default=Path("dist/lambda"), help="[dist/lambda]")
+    options = parser.parse_args(arguments)
+    target = Target(options.arch, options.python)
+    try:
+        files = build(target, team=options.team.resolve(), output=options.output.resolve())
+    except Failed as error:
+        print(f"dev.py package: {error}", file=sys.stderr)
+        return 1
+    print(sizes(files))
+    print(f"for Python {target.python} on {target.architecture}, in {options.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
