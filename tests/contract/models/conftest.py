@@ -5,15 +5,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.support.bedrock import CLAUDE, use_keys
-from tests.support.model_replies import Plan, Reply, ToolCall
-from tests.support.model_server import ModelServer
+from tests.contract.models.services import SERVICES, scene
+from tests.support.bedrock import use_keys
+from tests.support.model_replies import Reply, ToolCall
 
-from teamrun.models import (
-    BedrockChatCompletionClient,
-    ChatCompletionClient,
-    OpenAIChatCompletionClient,
-)
+from teamrun.models import ChatCompletionClient
 from teamrun.testing import ScriptedModel, ScriptStep
 
 Stage = Callable[..., AbstractAsyncContextManager[ChatCompletionClient]]
@@ -28,32 +24,19 @@ async def scripted(
     await client.close()
 
 
-@asynccontextmanager
-async def openai(
-    steps: Sequence[dict[str, Any]], *, latency: float = 0
-) -> AsyncGenerator[ChatCompletionClient]:
-    plan = Plan(queue=[reply(ScriptStep.model_validate(step)) for step in steps])
-    async with ModelServer(plan, latency_seconds=latency) as server:
-        client = OpenAIChatCompletionClient(
-            "gpt-4o", base_url=server.base_url, api_key="k", max_retries=0
-        )
-        try:
-            yield client
-        finally:
-            await client.close()
+def served_by(service: str) -> Stage:
+    """The client of a service over HTTP, whose server plays the steps."""
 
-
-@asynccontextmanager
-async def bedrock(
-    steps: Sequence[dict[str, Any]], *, latency: float = 0
-) -> AsyncGenerator[ChatCompletionClient]:
-    plan = Plan(queue=[reply(ScriptStep.model_validate(step)) for step in steps])
-    async with ModelServer(plan, latency_seconds=latency) as server:
-        client = BedrockChatCompletionClient(CLAUDE, base_url=server.address, max_retries=0)
-        try:
+    @asynccontextmanager
+    async def stage(
+        steps: Sequence[dict[str, Any]], *, latency: float = 0
+    ) -> AsyncGenerator[ChatCompletionClient]:
+        replies = [reply(ScriptStep.model_validate(step)) for step in steps]
+        async with scene(service, *replies, max_retries=0) as (server, client, _):
+            server.latency_seconds = latency
             yield client
-        finally:
-            await client.close()
+
+    return stage
 
 
 def reply(step: ScriptStep) -> Reply:
@@ -78,6 +61,6 @@ def aws_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     use_keys(monkeypatch)
 
 
-@pytest.fixture(params=[scripted, openai, bedrock], ids=["scripted", "openai", "bedrock"])
+@pytest.fixture(params=["scripted", *SERVICES])
 def stage(request: pytest.FixtureRequest) -> Stage:
-    return request.param
+    return scripted if request.param == "scripted" else served_by(request.param)

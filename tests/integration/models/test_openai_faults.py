@@ -1,15 +1,16 @@
-"""The OpenAI client when the server, the network or the caller does not behave."""
+"""What only the OpenAI client does when the server or the caller does not behave.
+
+What every service has in common is in `tests/contract/models/test_every_service.py`.
+"""
 
 import asyncio
-import gc
-import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
-from tests.support.model_replies import Fault, Plan, Reply
+from tests.support.model_replies import Plan, Reply
 from tests.support.model_server import ModelServer
 
 from teamrun.core.call import CallInfo, current_call
@@ -17,7 +18,6 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult, RequestUsage, UserMessage
 from teamrun.models import (
-    AzureOpenAIChatCompletionClient,
     ChatCompletionClient,
     OpenAIChatCompletionClient,
     RetryPolicy,
@@ -55,35 +55,6 @@ async def streamed(model: ChatCompletionClient, **options: Any) -> list[str | Cr
     return [piece async for piece in model.create_stream(ASK, **options)]
 
 
-@pytest.mark.parametrize("fault", ["drop", "cut", "malformed", "not_json"])
-async def test_an_answer_that_breaks_off_is_asked_for_again(fault: Fault) -> None:
-    async with scene(Reply(fault=fault), Reply(fault=fault), OK) as (server, model, clock):
-        assert (await model.create(ASK)).content == "all is well"
-    assert server.calls == 3
-    assert clock.sleeps == [0.5, 1]
-
-
-@pytest.mark.parametrize("fault", ["drop", "cut", "end_early", "malformed", "error_event"])
-async def test_a_stream_that_breaks_off_before_any_text_is_asked_for_again(fault: Fault) -> None:
-    async with scene(Reply(content="x y z", fault=fault, after=1), OK) as (server, model, _):
-        *words, last = await streamed(model)
-    assert "".join(map(str, words)) == "all is well"
-    assert isinstance(last, CreateResult) and last.content == "all is well"
-    assert server.calls == 2
-
-
-@pytest.mark.parametrize("fault", ["cut", "end_early", "malformed", "error_event"])
-async def test_a_stream_that_breaks_off_after_text_is_a_retryable_error(fault: Fault) -> None:
-    pieces: list[str | CreateResult] = []
-    async with scene(Reply(content="x y z", fault=fault, after=3), OK) as (server, model, _):
-        with pytest.raises(ModelError) as raised:
-            async for piece in model.create_stream(ASK):
-                pieces.append(piece)  # noqa: PERF401 - they are there when it raises
-    assert raised.value.retryable
-    assert pieces == ["x ", "y "]
-    assert server.calls == 1
-
-
 async def test_a_stream_whose_answer_is_whole_is_not_paid_for_again_for_its_usage() -> None:
     # Chunks: the role, one word, the finish reason; then the connection breaks.
     async with scene(Reply(content="x", fault="cut", after=3)) as (server, model, _):
@@ -114,51 +85,6 @@ async def test_a_rate_limited_server_is_retried_after_its_delay_and_within_the_l
     assert server.calls == 1
 
 
-async def test_attempts_are_bounded_and_counted() -> None:
-    async with scene(*[Reply(status=500)] * 9, max_retries=2) as (server, model, _):
-        with pytest.raises(ModelError) as raised:
-            await model.create(ASK)
-    assert raised.value.data["attempts"] == 3
-    assert server.calls == 3
-
-
-async def test_a_request_that_is_wrong_is_not_repeated() -> None:
-    async with scene(Reply(status=400, content="no such tool")) as (server, model, _):
-        with pytest.raises(ModelError) as raised:
-            await streamed(model)
-    assert (raised.value.status_code, raised.value.retryable) == (400, False)
-    assert server.calls == 1
-
-
-@pytest.mark.parametrize("how", ["token", "token of another thread", "task"])
-@pytest.mark.parametrize("kind", ["create", "stream", "stream after text"])
-async def test_cancelling_closes_the_request(how: str, kind: str) -> None:
-    reply = Reply(content="x y", fault="hang", after=2) if kind == "stream after text" else SLOW
-    async with scene(reply) as (server, model, _):
-        token, text = CancellationToken(), asyncio.Event()
-
-        async def call() -> None:
-            if kind == "create":
-                await model.create(ASK, cancellation_token=token)
-            async for _ in model.create_stream(ASK, cancellation_token=token):
-                text.set()
-
-        task = asyncio.ensure_future(call())
-        await server.until(calls=1)
-        if kind == "stream after text":
-            await text.wait()
-        if how == "task":
-            task.cancel()
-        elif how == "token":
-            token.cancel()
-        else:
-            threading.Thread(target=token.cancel).start()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await server.until(abandoned=1)
-        assert server.in_flight == 0
-
-
 async def test_cancelling_ends_the_wait_for_a_retry() -> None:
     class Patient:
         """Never wakes."""
@@ -181,20 +107,6 @@ async def test_cancelling_ends_the_wait_for_a_retry() -> None:
             await task
 
 
-@pytest.mark.parametrize("reply", [SLOW, Reply(content="x y", fault="hang", after=1)])
-async def test_silence_ends_with_the_timeout(reply: Reply) -> None:
-    async with scene(reply, reply, timeout=timedelta(seconds=0.2), max_retries=0) as (
-        server,
-        model,
-        _,
-    ):
-        for call in (model.create(ASK), streamed(model)):
-            with pytest.raises(ModelError) as raised:
-                await call
-            assert raised.value.retryable and raised.value.data["timed_out"]
-        await server.until(abandoned=2)
-
-
 async def test_an_answer_that_drips_ends_with_the_timeout() -> None:
     drip = Reply(content="x" * 1000, fault="drip", gap_seconds=0.02)
     timeout = timedelta(seconds=0.2)
@@ -203,24 +115,6 @@ async def test_an_answer_that_drips_ends_with_the_timeout() -> None:
             await model.create(ASK)
         assert raised.value.data["timed_out"]
         await server.until(abandoned=1)
-
-
-async def test_a_stream_that_is_left_early_closes_its_request_without_a_trace() -> None:
-    async with scene(Reply(content="x y", fault="hang", after=2)) as (server, model, _):
-        stream = model.create_stream(ASK)
-        assert await anext(stream) == "x "
-        await stream.aclose()
-        await server.until(abandoned=1)
-    gc.collect()
-
-
-async def test_calls_at_the_same_time_do_not_wait_for_each_other() -> None:
-    async with scene(*[SLOW] * 300) as (server, model, _):
-        tasks = [asyncio.ensure_future(model.create(ASK)) for _ in range(300)]
-        await server.until(in_flight=300)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def test_a_client_on_two_event_loops_keeps_their_connections_apart() -> None:
@@ -318,34 +212,3 @@ async def test_a_builder_makes_the_same_client() -> None:
     sent = server.requests[0]["body"]
     assert (sent["model"], sent["temperature"]) == ("gpt-5", 0.5)
     assert sent["max_completion_tokens"] == 9
-
-
-@pytest.mark.parametrize("credential", ["key", "token", "provider"])
-async def test_azure_is_asked_at_its_deployment_with_key_or_token(credential: str) -> None:
-    async def token() -> str:
-        return "entra"
-
-    options: dict[str, dict[str, Any]] = {
-        "key": {"api_key": "k"},
-        "token": {"azure_ad_token": "entra"},
-        "provider": {"azure_ad_token_provider": token},
-    }
-    async with ModelServer() as server:
-        model = AzureOpenAIChatCompletionClient(
-            "gpt-4o",
-            endpoint=server.address,
-            azure_deployment="mine",
-            api_version="2024-10-21",
-            **options[credential],
-        )
-        assert (await model.create(ASK)).content == "You said: Hi"
-        *words, _ = await streamed(model)
-        assert words
-        await model.close()
-    sent = server.requests[0]
-    path = "/openai/deployments/mine/chat/completions?api-version=2024-10-21"
-    assert sent["path"] == path
-    if credential == "key":
-        assert sent["headers"]["api-key"] == "k"
-    else:
-        assert sent["headers"]["authorization"] == "Bearer entra"
