@@ -75,13 +75,13 @@ class ApiSettings(CommonSettings):
     with it; requests may come with it or without."""
 
     wait_limit_seconds: float = Field(default=60.0, ge=0, le=600)
-    """The longest time that a request waits with `Prefer: wait`."""
+    """The longest time that a request waits with `Prefer: wait`, or if `buffered` for events."""
 
     buffered: bool = False
     """Whether responses reach clients only when they are complete, as those of functions in a
     cloud do; the functions set it. A request for an event stream is then answered with the events
-    that there are, or that come within 20 seconds, and the client continues the stream with
-    `Last-Event-ID`. `Prefer: wait` waits for 20 seconds at most."""
+    that there are, or that come first, and the client continues the stream with `Last-Event-ID`. No
+    request waits for more than 20 seconds."""
 
     ping_seconds: float = Field(default=15.0, gt=0, le=60)
     """Interval at which an idle event stream sends a comment."""

@@ -20,7 +20,6 @@ from starlette.types import Receive, Scope, Send
 from teamrun.errors import TeamrunError
 from teamrun_api.context import Api, time_left
 from teamrun_api.disconnect import departure, end_all, while_present
-from teamrun_api.settings import BUFFERED_WAIT
 
 __all__ = ["PING", "EventStream", "Quiet", "retry_frame"]
 
@@ -119,7 +118,7 @@ class EventStream(Response):
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what there is, or what comes first, as one whole."""
         pieces: list[bytes] = []
-        within_s = min(BUFFERED_WAIT, time_left(scope)).total_seconds()
+        within_s = min(self._api.settings.wait_limit, time_left(scope)).total_seconds()
         try:
             await while_present(receive, self._api.closing, self._gather(pieces, within_s))
         except TeamrunError:

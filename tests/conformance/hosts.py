@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.conformance.embedded import Embedded
+from tests.conformance.on_lambda import on_lambda
 from tests.conformance.site import Site, Written, files_below
 from tests.support.children import Child, start_api, start_worker
 from tests.support.service import free_port, until
@@ -162,4 +163,5 @@ HOSTS: dict[str, Callable[[Site], AbstractContextManager[Host]]] = {
     "api that executes": _api_that_executes,
     "celery worker": _celery_worker,
     "two workers without shared live state": _workers_with_a_queue_alone,
+    "aws lambda": on_lambda,
 }

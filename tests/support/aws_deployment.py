@@ -61,10 +61,10 @@ class AwsDeployment:
 
     def entries(self, run_id: str) -> list[dict[str, Any]]:
         """The log of a run."""
-        keys = [key for key in self.keys() if f"/{run_id}/log/" in key]
+        keys = [key for key in self.objects() if f"/{run_id}/log/" in key]
         return [json.loads(self.get(key)) for key in sorted(keys)]
 
-    def keys(self) -> Iterator[str]:
+    def objects(self) -> Iterator[str]:
         """Every object of the bucket."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         for page in pages:
@@ -91,6 +91,9 @@ def aws_deployment(
     max_receives: int = 5,
     starts: Sequence[str] = ("interactive", "batch", "hooks", "dead", "schedule"),
     endpoint: str | None = None,
+    workers: int = 2,
+    apis: int = 4,
+    batch_size: int = 1,
 ) -> Generator[AwsDeployment]:
     """A deployment with the team file of the folder.
 
@@ -103,6 +106,9 @@ def aws_deployment(
         max_receives: Receipts of a message before it is a dead letter.
         starts: The queues whose messages call functions, and `schedule` if that does, too.
         endpoint: Of the services, as the functions see them.
+        workers: Maximum number of instances that execute runs.
+        apis: The same of the API.
+        batch_size: Maximum number of messages in an event of the queues of runs.
     """
     if importlib.util.find_spec("awslambdaric") is None:
         not_here("awslambdaric is not installed: pip install awslambdaric")
@@ -136,16 +142,18 @@ def aws_deployment(
         "LEDGER": str(folder / "ledger"),
         **(environ or {}),
     }
-    keys = [{"name": "test", "sha256": _digest(KEY), "scopes": _SCOPES}]
-    api = {"TEAMRUN_API_KEYS": json.dumps(keys)}
+    api: dict[str, str] = {}
+    if "TEAMRUN_SECRET_ENV" not in variables:
+        keys = [{"name": "test", "sha256": _digest(KEY), "scopes": _SCOPES}]
+        api["TEAMRUN_API_KEYS"] = json.dumps(keys)
 
     def function(name: str, most: int, timeout_s: float, more: Mapping[str, str]) -> Function:
         handler = f"{_PACKAGE}.{name}.handler"
         return Function(Specification(handler, timeout_s, {**variables, **more}, folder, most))
 
     functions = {
-        "api": function("api", 4, 29.0, api),
-        "worker": function("worker", 2, timeout_s, {}),
+        "api": function("api", apis, 29.0, api),
+        "worker": function("worker", workers, timeout_s, {}),
         "upkeep": function("upkeep", 2, max(timeout_s, 20.0), {}),
         "dead_letters": function("dead_letters", 1, 20.0, {}),
     }
@@ -160,7 +168,12 @@ def aws_deployment(
     }
     for name, target in targets.items():
         made.mappings[name] = EventSourceMapping(
-            clients["sqs"], queues[name], arns[name], functions[target]
+            clients["sqs"],
+            queues[name],
+            arns[name],
+            functions[target],
+            batch_size=batch_size if target == "worker" else 1,
+            most=functions[target].of.most,
         )
     with ExitStack() as stack:
         for each in functions.values():

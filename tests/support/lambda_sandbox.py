@@ -24,7 +24,7 @@ from tests.support.http_server import QuietHandler
 
 __all__ = ["Failed", "Sandbox", "Specification"]
 
-_INIT_S = 60.0
+_INIT_S = 120.0
 
 
 class Failed(Exception):

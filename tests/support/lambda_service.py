@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.lambda_sandbox import Failed, Sandbox, Specification
+from tests.support.service import until
 
 __all__ = ["Failed", "Function", "Mapping", "Schedule", "Specification", "failed_items"]
 
@@ -47,6 +48,27 @@ class Function:
                 raise
             finally:
                 sandbox.is_busy = False
+
+    def warm(self, event: Any) -> None:
+        """Start all instances that there may be, with an event for each."""
+        with self._lock:
+            fresh = [Sandbox(self.of, n) for n in range(len(self.sandboxes), self.of.most)]
+            self.sandboxes += fresh
+        for sandbox in fresh:
+            sandbox.invoke(event)
+
+    def await_end(self) -> None:
+        """Wait until each invocation that is in progress has ended."""
+        busy = {each.number: each.invocations for each in self.sandboxes if each.is_busy}
+        until(
+            lambda: (
+                not any(
+                    each.is_busy and each.invocations == busy.get(each.number)
+                    for each in self.sandboxes
+                )
+            ),
+            "the invocations in progress have ended",
+        )
 
     def kill(self) -> int:
         """Kill every instance that executes an event; their number."""
@@ -95,6 +117,8 @@ class Mapping:
     """Maximum concurrency."""
     alter: Callable[[Any], Any] = lambda answer: answer
     """Changes the answers of the function, for faults."""
+    bodies: list[str] = field(default_factory=list[str])
+    """Of the messages that were received."""
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
@@ -132,7 +156,9 @@ class Mapping:
             if self._stop.is_set():
                 return []
             raise
-        return answer.get("Messages", [])
+        messages: list[dict[str, Any]] = answer.get("Messages", [])
+        self.bodies += [message["Body"] for message in messages]
+        return messages
 
     def _invoke(self, messages: list[dict[str, Any]]) -> None:
         try:

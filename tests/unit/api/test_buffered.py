@@ -13,6 +13,7 @@ from teamrun.errors import Unavailable
 from teamrun.runs.service.follow import Start
 from teamrun.runs.service.news import News
 from teamrun_api.context import DEADLINE
+from teamrun_api.settings import ApiSettings
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -60,10 +61,9 @@ def test_what_is_there_is_the_answer() -> None:
     serve(scenario())
 
 
-def test_without_news_the_answer_is_empty_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_news_the_answer_is_empty_in_time() -> None:
     async def scenario() -> None:
-        monkeypatch.setattr("teamrun_api.sse.BUFFERED_WAIT", timedelta(milliseconds=50))
-        async with world(buffered=True) as w:
+        async with world(buffered=True, wait_limit_seconds=0.05) as w:
             run_id = await w.submit()
             url = f"/v1/runs/{run_id}/events"
             answer = await w.client.get(url, headers={**STREAM, "Last-Event-ID": "1"})
@@ -198,7 +198,7 @@ def test_a_batch_is_followed_by_its_changes(monkeypatch: pytest.MonkeyPatch) -> 
             first = await w.client.get(url, headers=STREAM)
             *events, batch = frames_of(first.text)
             assert events and batch["event"] == "batch"
-            monkeypatch.setattr("teamrun_api.sse.BUFFERED_WAIT", timedelta(milliseconds=50))
+            monkeypatch.setattr(ApiSettings, "wait_limit", timedelta(milliseconds=50))
             last = {"Last-Event-ID": events[-1]["id"]}
             again = await w.client.get(url, headers=STREAM | last)
             assert [frame["event"] for frame in frames_of(again.text)] == ["batch"]
