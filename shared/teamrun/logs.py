@@ -29,6 +29,10 @@ _NOISY = (
 )
 
 
+_REPEATING = ("azure.identity",)
+"""Their warnings repeat what a server wrote, secrets included; our errors have it without them."""
+
+
 def _data_of(record: logging.LogRecord) -> JsonObject:
     return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
@@ -125,3 +129,5 @@ def configure_logging(*, level: str = "info", form: str = "json") -> None:
     root.setLevel(level.upper())
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in _REPEATING:
+        logging.getLogger(name).setLevel(max(logging.ERROR, root.level))

@@ -15,7 +15,7 @@ from typing import cast
 from teamrun.json_types import JsonObject
 from teamrun.models.content_filter import filtered_categories
 
-__all__ = ["ErrorBody", "is_error", "read_error", "tidy"]
+__all__ = ["ErrorBody", "has_secret", "is_error", "read_error", "tidy"]
 
 Json = JsonObject
 
@@ -111,6 +111,13 @@ def _words_with_parameter(body: object, nodes: Sequence[Json]) -> str:
 def is_error(data: Json) -> bool:
     """Whether the JSON of an answer, or of a chunk, declares that it is an error."""
     return bool(data.get("object") == "error" or _has_content(data.get("error")))
+
+
+def has_secret(text: str, secrets: Sequence[str]) -> bool:
+    """Whether a text contains one of the secrets, or something that looks like a key."""
+    if any(secret in text for secret in secrets):
+        return True
+    return bool(_KEYS.search(text) or _NAMED_KEYS.search(text))
 
 
 def tidy(text: str, secrets: Sequence[str] = ()) -> str:

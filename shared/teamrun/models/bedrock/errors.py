@@ -19,6 +19,7 @@ from teamrun.errors import ModelError, TeamrunError
 from teamrun.json_types import JsonObject
 from teamrun.models.bedrock.connection import Line
 from teamrun.models.bedrock.response import unreadable
+from teamrun.models.causes import without_secrets
 from teamrun.models.error_bodies import tidy
 
 __all__ = ["mapped_errors", "to_model_error"]
@@ -106,7 +107,8 @@ class mapped_errors:
         tb: TracebackType | None,
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, TeamrunError):
-            raise to_model_error(error, self._line.secrets) from error
+            secrets = self._line.secrets
+            raise to_model_error(error, secrets) from without_secrets(error, secrets)
 
 
 def to_model_error(error: Exception, secrets: Sequence[str] = ()) -> ModelError:

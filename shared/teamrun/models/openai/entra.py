@@ -22,7 +22,13 @@ from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.optional import require
 from teamrun.errors import ModelError, UsageError
 from teamrun.json_types import JsonMapping
-from teamrun.models.openai.entra_errors import no_token, not_in_time, provider_failed
+from teamrun.models.causes import without_secrets
+from teamrun.models.openai.entra_errors import (
+    hidden_secrets,
+    no_token,
+    not_in_time,
+    provider_failed,
+)
 
 __all__ = ["AzureTokenProvider", "TokenProvider", "scope_of", "shared_provider"]
 
@@ -141,7 +147,7 @@ class AzureTokenProvider:
                 "No new token of Microsoft Entra ID",
                 extra={"action": "model.token_failed", "retryable": failure.retryable},
             )
-            raise failure from error
+            raise failure from without_secrets(error, hidden_secrets())
         self._token = token
         return token
 
@@ -191,7 +197,7 @@ def shared_provider(provider: TokenProvider) -> Callable[[], Awaitable[str]]:
             given = provider() if is_async else await _in_thread(provider)
             token = await given if inspect.isawaitable(given) else given
         except Exception as error:
-            raise provider_failed(error) from error
+            raise provider_failed(error) from without_secrets(error, hidden_secrets())
         if not isinstance(token, str) or not token:
             raise ModelError("azure_ad_token_provider returned no token: it must return a text.")
         return token

@@ -12,7 +12,7 @@ from teamrun.json_types import JsonObject
 from teamrun.models.error_bodies import tidy
 from teamrun.models.transient import is_transient_status
 
-__all__ = ["Attempts", "no_token", "not_in_time", "provider_failed"]
+__all__ = ["Attempts", "hidden_secrets", "no_token", "not_in_time", "provider_failed"]
 
 Attempts = Sequence[tuple[str, Exception]]
 """Names of credentials, in the order in which they were asked, and their failures."""
@@ -45,7 +45,7 @@ def no_token(attempts: Attempts, *, had_one: bool, is_renewed: bool) -> ModelErr
         had_one: Whether the credential gave a token before.
         is_renewed: Whether the next attempt has a new credential.
     """
-    hidden = _hidden()
+    hidden = hidden_secrets()
     tried = "; ".join(f"{one} ({_reason(one, why, hidden)})" for one, why in attempts)
     retryable = _may_pass(attempts, had_one=had_one)
     data: JsonObject = {"provider_code": _CODE, "tried": [one for one, _ in attempts]}
@@ -60,7 +60,7 @@ def no_token(attempts: Attempts, *, had_one: bool, is_renewed: bool) -> ModelErr
 
 def provider_failed(error: Exception) -> ModelError:
     """The failure of a token provider of the caller's own."""
-    why = tidy(f"{type(error).__name__}: {error}", _hidden())
+    why = tidy(f"{type(error).__name__}: {error}", hidden_secrets())
     return ModelError(
         f"azure_ad_token_provider failed: {why}",
         retryable=_is_passing(error, is_reachable=True),
@@ -78,8 +78,8 @@ def not_in_time(patience: timedelta) -> ModelError:
     )
 
 
-def _hidden() -> list[str]:
-    """Secrets of an identity, which a server could repeat."""
+def hidden_secrets() -> list[str]:
+    """Secrets of an identity in the environment, which a server could repeat."""
     return [value for name in _SECRETS if len(value := os.environ.get(name, "")) > 3]
 
 

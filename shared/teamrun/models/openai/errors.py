@@ -11,6 +11,7 @@ import openai
 from teamrun.core.retry_after import retry_after
 from teamrun.errors import ModelError, TeamrunError
 from teamrun.json_types import JsonObject
+from teamrun.models.causes import without_secrets
 from teamrun.models.error_bodies import ErrorBody, read_error, tidy
 from teamrun.models.transient import is_transient
 
@@ -67,7 +68,8 @@ class mapped_errors:
         tb: TracebackType | None,
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, TeamrunError):
-            raise to_model_error(error, self._remedies) from error
+            cause = without_secrets(error, _secrets_in(error))
+            raise to_model_error(error, self._remedies) from cause
 
 
 def to_model_error(error: Exception, remedies: Mapping[int, str] | None = None) -> ModelError:
@@ -199,6 +201,17 @@ def _connection_error(cause: BaseException, request: httpx2.Request | None) -> M
             return ModelError(
                 f"The model cannot be reached at {where}: {_text_of(cause)}", retryable=True
             )
+
+
+def _secrets_in(error: Exception) -> list[str]:
+    """The secrets of the request that failed."""
+    match error:
+        case openai.APIError():
+            return secrets_of(error.request)
+        case httpx2.RequestError():
+            return secrets_of(_request_of(error))
+        case _:
+            return []
 
 
 def _text_of(error: BaseException) -> str:
