@@ -16,6 +16,8 @@ from teamrun.json_types import JsonMapping, JsonObject
 __all__ = ["Component", "model_profile", "tool_names", "unwrap"]
 
 _MASKED: Final = "**********"
+_FOREIGN_KEYS: Final = ("aws_access_key", "aws_secret_key", "aws_session_token")
+"""In the `bedrock_info` of a client of Bedrock."""
 _FOREIGN_CLIENT: Final = frozenset(
     {"base_url", "azure_endpoint", "endpoint", "host", "default_headers", "azure_ad_token"}
 )
@@ -143,12 +145,22 @@ def _registered(name: str, where: str, scope: Scope, problems: Problems) -> str:
 def _brings_no_address(config: JsonMapping, where: str, problems: Problems) -> bool:
     """Whether a model component leaves address and key to the operator; a masked key is no key."""
     foreign = [key for key in sorted(_FOREIGN_CLIENT & config.keys()) if config[key] is not None]
-    if config.get("api_key") not in (None, "", _MASKED):
+    if _is_key(config.get("api_key")):
         foreign.append("api_key")
-    for key in foreign:
+    places = [(key, pointer(where, key)) for key in foreign]
+    bedrock: Any = config.get("bedrock_info")
+    if isinstance(bedrock, dict):
+        given = cast(JsonObject, bedrock)
+        inner = pointer(where, "bedrock_info")
+        places += [(key, pointer(inner, key)) for key in _FOREIGN_KEYS if _is_key(given.get(key))]
+    for key, place in places:
         detail = f"{key!r} belongs to the operator's model profiles; remove it."
-        problems.add(pointer(where, key), "unknown_field", detail)
-    return not foreign
+        problems.add(place, "unknown_field", detail)
+    return not places
+
+
+def _is_key(value: Any) -> bool:
+    return value not in (None, "", _MASKED)
 
 
 def _version_is_known(source: JsonMapping, known: Known, where: str, problems: Problems) -> bool:
