@@ -21,7 +21,8 @@ from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.models.base import ModelInfo
 from teamrun.models.bedrock.arguments import BedrockArgs, checked_arguments
-from teamrun.models.bedrock.request import Guardrail, RequestBuilder
+from teamrun.models.bedrock.guardrails import Guardrail
+from teamrun.models.bedrock.request import RequestBuilder
 from teamrun.models.bedrock.traits import (
     OPAQUE,
     base_id,

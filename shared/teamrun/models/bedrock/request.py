@@ -12,6 +12,7 @@ from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import LLMMessage
 from teamrun.models.base import ModelInfo, ToolChoice
 from teamrun.models.bedrock.arguments import BedrockArgs, checked_arguments, on_wire
+from teamrun.models.bedrock.guardrails import Guardrail
 from teamrun.models.bedrock.messages import Conversation, MessageWriter
 from teamrun.models.bedrock.schemas import answer_schema
 from teamrun.models.bedrock.traits import Traits
@@ -19,7 +20,7 @@ from teamrun.models.structured import NotStrict
 from teamrun.models.tool_names import ToolNames
 from teamrun.tools.schema import ParametersSchema, ToolSchema
 
-__all__ = ["Guardrail", "Request", "RequestBuilder"]
+__all__ = ["Request", "RequestBuilder"]
 
 Json = JsonObject
 
@@ -30,20 +31,6 @@ _JSON = "Answer with one JSON object and nothing else: no other text, no code fe
 _CACHE_POINT: Json = {"cachePoint": {"type": "default"}}
 _THINKING = ("thinking", "reasoning_config", "reasoningConfig")
 """Arguments of models that let them reason before they answer; they exclude a forced tool."""
-
-
-@dataclass(frozen=True, slots=True)
-class Guardrail:
-    """The guardrail that checks each request and answer."""
-
-    identifier: str
-    version: str
-    trace: str | None = None
-
-    def on_wire(self) -> Json:
-        """The guardrail as a member of a request."""
-        wire = {"guardrailIdentifier": self.identifier, "guardrailVersion": self.version}
-        return wire if self.trace is None else {**wire, "trace": self.trace}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import cast
 from teamrun.errors import ModelError
 from teamrun.json_types import JsonObject
 from teamrun.messages.llm import CreateResult, FinishReason, FunctionCall, RequestUsage
+from teamrun.models.bedrock.guardrails import filtered_by
 from teamrun.models.bedrock.reasoning import Reasoning, reasoning_data
 from teamrun.models.bedrock.request import Request
 
@@ -49,6 +50,8 @@ class _Block:
     call_id: str = ""
     tool: str = ""
     arguments: str = ""
+    is_foreign: bool = False
+    """Whether the provider calls a tool of its own."""
 
     @property
     def is_reasoning(self) -> bool:
@@ -64,9 +67,11 @@ class AnswerReader:
     ended: bool = False
     """Whether the last event has come."""
     _blocks: dict[int, _Block] = field(default_factory=dict[int, _Block])
+    _is_whole: bool = False
     _stop_reason: str | None = None
     _usage: RequestUsage = field(default_factory=lambda: RequestUsage(0, 0))
     _model: str | None = None
+    _filtered: list[str] = field(default_factory=list[str])
     _thinking: bool = False
     """Whether the last text of the stream was reasoning."""
     _unread: str = ""
@@ -79,6 +84,7 @@ class AnswerReader:
 
     def read(self, answer: Json) -> None:
         """Take a whole answer."""
+        self._is_whole = True
         message = _object(_object(answer, "output"), "message")
         for index, content in enumerate(_objects(message, "content")):
             for _ in self._add(index, content):
@@ -111,6 +117,8 @@ class AnswerReader:
             ModelError: The answer broke off, or the model wrote something malformed.
         """
         if self._stop_reason is None:
+            if self._is_whole:
+                raise unreadable("it has no stopReason")
             raise ModelError(
                 "The model's stream ended before its answer did.", retryable=True, cut=True
             )
@@ -119,8 +127,9 @@ class AnswerReader:
         blocks = [self._blocks[index] for index in sorted(self._blocks)]
         text = "".join(block.text for block in blocks)
         calls, answer = self._calls(blocks)
-        if _FINISH.get(self._stop_reason) == "content_filter":
-            calls, answer = [], ""  # what a guardrail has stopped is not carried out
+        is_filtered = _FINISH.get(self._stop_reason) == "content_filter"
+        if is_filtered:  # what a guardrail has stopped is not carried out
+            calls, answer = [], ""
         if not (calls or answer or text):
             self._check_read()
         reasoning = _reasoning(blocks)
@@ -133,6 +142,7 @@ class AnswerReader:
             thought=beside or shown or None,
             model=self._model,
             provider_data=reasoning_data(self.request.provider, reasoning) if calls else None,
+            filtered=(self._filtered or None) if is_filtered else None,
         )
 
     def _add(self, index: int, part: Json) -> Iterator[str]:
@@ -158,8 +168,8 @@ class AnswerReader:
             yield text
 
     def _add_call(self, block: _Block, part: Json) -> Iterator[str]:
-        if part.get("type"):  # the provider calls a tool of its own
-            self._unread = "toolUse"
+        if part.get("type") or block.is_foreign:
+            block.is_foreign = True
             return
         block.call_id = _text(part, "toolUseId") or block.call_id
         block.tool = _text(part, "name") or block.tool
@@ -196,8 +206,9 @@ class AnswerReader:
         # Bedrock counts what it reads from its cache, and writes there, apart from the rest.
         sent = _count(usage, "inputTokens") + cached + _count(usage, "cacheWriteInputTokens")
         self._usage = RequestUsage(sent, _count(usage, "outputTokens"), cached_tokens=cached)
-        router = _object(_object(node, "trace"), "promptRouter")
-        self._model = _text(router, "invokedModelId") or None
+        trace = _object(node, "trace")
+        self._model = _text(_object(trace, "promptRouter"), "invokedModelId") or None
+        self._filtered = filtered_by(trace)
 
     def _calls(self, blocks: list[_Block]) -> tuple[list[FunctionCall], str]:
         """The calls of tools, and the answer that has the form of a call."""
