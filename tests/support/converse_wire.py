@@ -102,18 +102,22 @@ class ConverseWire:
 
 def _blocks(reply: Reply, body: Json, number: int) -> Iterator[tuple[Json | None, list[Json]]]:
     if reply.reasoning is not None:
-        words: list[Json] = [{"text": word} for word in reply.reasoning.split(" ")]
+        words = _words(reply.reasoning)
         yield None, [{"reasoningContent": part} for part in (*words, {"signature": "c2ln"})]
     if text := _text(reply, body):
-        words = [{"text": f"{word} "} for word in text.split(" ")]
-        words[-1]["text"] = words[-1]["text"][:-1]
-        yield None, words
+        yield None, _words(text)
     for use in _uses(reply, number):
         arguments = json.dumps(use["input"])
         half = len(arguments) // 2
         start = {"toolUse": {"toolUseId": use["toolUseId"], "name": use["name"]}}
         parts = (arguments[:half], arguments[half:])
         yield start, [{"toolUse": {"input": part}} for part in parts]
+
+
+def _words(text: str) -> list[Json]:
+    words: list[Json] = [{"text": f"{word} "} for word in text.split(" ")]
+    words[-1]["text"] = words[-1]["text"][:-1]
+    return words
 
 
 def _obedient(reply: Reply, body: Json) -> Reply:

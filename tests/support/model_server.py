@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 from collections import Counter
 from http import HTTPStatus
@@ -44,7 +45,9 @@ class ModelServer:
         latency_seconds: float = 0,
         capacity: int | None = None,
         retry_after: str = "1",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._tls = tls
         self.plan = plan or Plan()
         self.latency_seconds = latency_seconds
         self.capacity = capacity
@@ -75,7 +78,7 @@ class ModelServer:
         """Listen; port 0 takes a free one."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Connection(self), host, port, backlog=4096, reuse_address=True
+            lambda: _Connection(self), host, port, backlog=4096, reuse_address=True, ssl=self._tls
         )
         return self
 
@@ -97,10 +100,10 @@ class ModelServer:
 
     @property
     def address(self) -> str:
-        """`http://host:port`."""
+        """`http://host:port`, or `https`."""
         assert self._server is not None
         host, port = self._server.sockets[0].getsockname()[:2]
-        return f"http://{host}:{port}"
+        return f"{'https' if self._tls else 'http'}://{host}:{port}"
 
     @property
     def base_url(self) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-__all__ = ["FaultyProxy", "Rates", "SilentProxy", "TlsProxy"]
+__all__ = ["FaultyProxy", "Rates", "SilentProxy", "TlsProxy", "TunnelProxy"]
 
 
 class _Listener:
@@ -115,6 +115,34 @@ class TlsProxy(_Listener):
                 await downstream.drain()
         finally:
             back.cancel()
+            downstream.close()
+
+
+class TunnelProxy(_Listener):
+    """An HTTP proxy that opens tunnels (`CONNECT`); `opened` counts them."""
+
+    opened = 0
+
+    @property
+    def url(self) -> str:
+        """As `HTTPS_PROXY` takes it."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        host, _, port = head.split(b" ")[1].decode().rpartition(":")
+        upstream, downstream = await asyncio.open_connection(host, int(port))
+        self.opened += 1
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        pumps = [
+            asyncio.create_task(_pump(reader, downstream)),
+            asyncio.create_task(_pump(upstream, writer)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
             downstream.close()
 
 

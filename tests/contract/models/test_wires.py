@@ -16,15 +16,14 @@ from tests.contract.models.wires import (
     ASK,
     CLIENTS,
     AnswerCase,
-    Failure,
     RequestCase,
-    Said,
     connected,
     served,
 )
 from tests.contract.models.wires_answers import ANSWERS
 from tests.contract.models.wires_azure import FILTERED
 from tests.contract.models.wires_calls import CALLS
+from tests.contract.models.wires_checks import check_answer, streamed_answer, whole_answer
 from tests.contract.models.wires_errors import ERRORS
 from tests.contract.models.wires_requests import REQUESTS
 from tests.support.model_replies import Reply, ToolCall
@@ -32,12 +31,10 @@ from tests.support.model_replies import Reply, ToolCall
 from teamrun.errors import ModelError
 from teamrun.messages.llm import (
     AssistantMessage,
-    CreateResult,
     FunctionCall,
     FunctionExecutionResult,
     FunctionExecutionResultMessage,
 )
-from teamrun.models import ChatCompletionClient
 from teamrun.models.retry import RetryPolicy
 
 STREAM_OPTIONS_REFUSED = [
@@ -60,14 +57,14 @@ STREAMED = [case for case in CASES if case.stream is not None]
 @pytest.mark.parametrize("case", WHOLE, ids=lambda case: case.id)
 async def test_a_whole_answer_is_read_right(client: str, case: AnswerCase) -> None:
     reply = Reply(body=case.whole, status=case.status, media_type=case.whole_type)
-    await _check(client, case, reply, streamed=False)
+    await check_answer(client, case, reply, streamed=False)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", STREAMED, ids=lambda case: case.id)
 async def test_a_streamed_answer_is_read_right(client: str, case: AnswerCase) -> None:
     reply = Reply(body=case.stream, status=case.status, media_type=case.stream_type)
-    await _check(client, case, reply, streamed=True)
+    await check_answer(client, case, reply, streamed=True)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -90,7 +87,7 @@ async def test_a_server_that_refuses_stream_options_gets_none_from_then_on(
     refusal = Reply(status=status, body=written)
     async with served(refusal, Reply(content="Three.")) as server:
         async with connected(client, server, retry=RetryPolicy(max_retries=0)) as model:
-            results = [(await _streamed(model))[0].content for _ in range(2)]
+            results = [(await streamed_answer(model))[0].content for _ in range(2)]
         sent = ["stream_options" in request["body"] for request in server.requests]
     assert (results, sent) == (["Three."] * 2, [True, False, False])
 
@@ -186,63 +183,8 @@ async def test_a_key_that_a_server_repeats_is_not_in_the_error(client: str, stat
     written = {"error": {"message": "no key-12345, nor own-23456", "code": 401}}
     reply = Reply(status=status, body=json.dumps(written))
     async with served(reply) as server, connected(client, server, **options) as model:
-        for asked in (_whole(model), _streamed(model)):
+        for asked in (whole_answer(model), streamed_answer(model)):
             with pytest.raises(ModelError) as raised:
                 await asked
             assert "12345" not in json.dumps(raised.value.as_json())
             assert "23456" not in json.dumps(raised.value.as_json())
-
-
-async def _check(client: str, case: AnswerCase, reply: Reply, *, streamed: bool) -> None:
-    async with served(reply) as server:
-        async with connected(client, server, **case.options) as model:
-            asked = _streamed(model) if streamed else _whole(model)
-            if isinstance(case.right, Failure):
-                with pytest.raises(ModelError) as raised:
-                    await asked
-                _check_failure(raised.value, case.right)
-            else:
-                _check_said(case.right, *await asked)
-        # A call that the server was paid for is made again only if that may help.
-        again = isinstance(case.right, Failure) and case.right.retryable
-        assert server.calls == (2 if again and not _spoken(case, streamed) else 1)
-
-
-async def _whole(model: ChatCompletionClient) -> tuple[CreateResult, list[str] | None]:
-    return await model.create(ASK, tools=[ADD]), None
-
-
-async def _streamed(model: ChatCompletionClient) -> tuple[CreateResult, list[str] | None]:
-    *pieces, result = [piece async for piece in model.create_stream(ASK, tools=[ADD])]
-    assert isinstance(result, CreateResult)
-    return result, [str(piece) for piece in pieces]
-
-
-def _spoken(case: AnswerCase, streamed: bool) -> bool:
-    return streamed and isinstance(case.right, Failure) and case.right.after_text
-
-
-def _check_said(right: Said, result: CreateResult, pieces: list[str] | None) -> None:
-    if right.calls:
-        assert isinstance(result.content, list)
-        read = [(call.name, json.loads(call.arguments)) for call in result.content]
-        assert read == list(right.calls)
-        ids = [call.id for call in result.content]
-        assert all(ids) and len(set(ids)) == len(ids)
-        assert right.call_ids in (None, ids)
-    else:
-        assert result.content == right.content
-    assert result.thought == right.thought
-    assert right.finish_reason in (None, result.finish_reason)
-    assert right.filtered is None or (result.filtered or []) == list(right.filtered)
-    if right.usage is not None:
-        used = result.usage
-        assert (used.prompt_tokens, used.completion_tokens) == right.usage
-    if pieces is not None and right.pieces is not None:
-        assert pieces == list(right.pieces)
-
-
-def _check_failure(error: ModelError, right: Failure) -> None:
-    assert (error.retryable, error.status_code) == (right.retryable, right.status_code)
-    assert right.words in error.message
-    assert {name: error.data.get(name) for name in right.data} == dict(right.data)

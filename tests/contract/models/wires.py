@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from tests.support.bedrock import CLAUDE
 from tests.support.model_replies import Plan, Reply
 from tests.support.model_server import ModelServer
 
 from teamrun.messages.llm import LLMMessage, UserMessage
 from teamrun.models import (
     AzureOpenAIChatCompletionClient,
+    BedrockChatCompletionClient,
     ChatCompletionClient,
     OpenAIChatCompletionClient,
 )
@@ -27,6 +29,7 @@ __all__ = [
     "ADD",
     "ASK",
     "CLIENTS",
+    "CONVERSE",
     "AnswerCase",
     "Failure",
     "RequestCase",
@@ -75,12 +78,23 @@ def _azure_v1(server: ModelServer, **options: Any) -> ChatCompletionClient:
     )
 
 
+def _bedrock(server: ModelServer, **options: Any) -> ChatCompletionClient:
+    del options["api_key"]  # credentials are those of the environment
+    model = options.pop("model")
+    return BedrockChatCompletionClient(
+        CLAUDE if model == "gpt-4o" else model, base_url=server.address, **options
+    )
+
+
 CLIENTS: Mapping[str, Callable[..., ChatCompletionClient]] = {
     "openai": _openai,
     "azure": _azure,
     "azure_v1": _azure_v1,
 }
 """Every client that speaks OpenAI's chat completions, connected to a server of ours."""
+
+CONVERSE: Mapping[str, Callable[..., ChatCompletionClient]] = {"bedrock": _bedrock}
+"""The same for Bedrock's Converse."""
 
 
 @asynccontextmanager
@@ -89,7 +103,7 @@ async def connected(
 ) -> AsyncGenerator[ChatCompletionClient]:
     """A client of that kind; it tries a failed call once more, at once."""
     defaults: Json = {"model": "gpt-4o", "api_key": "key-1", "retry": _QUICK}
-    made = CLIENTS[client](server, **{**defaults, **options})
+    made = {**CLIENTS, **CONVERSE}[client](server, **{**defaults, **options})
     try:
         yield made
     finally:
@@ -142,9 +156,9 @@ class AnswerCase:
 
     id: str
     right: Said | Failure
-    whole: str | None = None
+    whole: str | bytes | None = None
     """The body of the answer if no stream was requested."""
-    stream: str | None = None
+    stream: str | bytes | None = None
     """The body of the answer if a stream was requested."""
     status: int = 200
     whole_type: str = "application/json"

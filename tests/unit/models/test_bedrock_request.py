@@ -19,7 +19,8 @@ from teamrun.messages.llm import (
     UserMessage,
 )
 from teamrun.models.bedrock.arguments import checked_arguments
-from teamrun.models.bedrock.request import Guardrail, Request, RequestBuilder
+from teamrun.models.bedrock.guardrails import Guardrail
+from teamrun.models.bedrock.request import Request, RequestBuilder
 from teamrun.models.bedrock.traits import OPAQUE, model_info_of, traits_of
 from teamrun.tools.schema import ToolSchema
 
