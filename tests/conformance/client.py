@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+import uuid
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -11,15 +13,25 @@ __all__ = ["ENDED", "Client"]
 
 ENDED = frozenset({"completed", "failed", "cancelled", "incomplete", "expired"})
 
+_WITHIN_S = 90
+
 Json = dict[str, Any]
 
 
 class Client:
     """Asks one API."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, answers: list[tuple[str, bytes]]) -> None:
+        """Ask with this key; whatever is answered is added to `answers`."""
         headers = {"Authorization": f"Bearer {key}"}
-        self.http = httpx2.Client(base_url=url, headers=headers, timeout=60, trust_env=False)
+        self.answers = answers
+        self.http = httpx2.Client(
+            base_url=url,
+            headers=headers,
+            timeout=60,
+            trust_env=False,
+            event_hooks={"response": [self._note]},
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -27,18 +39,29 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _note(self, answer: httpx2.Response) -> None:
+        request = answer.request
+        text = "\n".join(f"{name}: {value}" for name, value in answer.headers.items()).encode()
+        if answer.headers.get("content-type", "").partition(";")[0] != "text/event-stream":
+            text += answer.read()
+        self.answers.append((f"{request.method} {request.url.path}", text))
+
     def close(self) -> None:
         """Close its connections."""
         self.http.close()
 
     def create(self, path: str, body: Json, *, key: str | None = None) -> httpx2.Response:
-        """Submit something, with an `Idempotency-Key` if there is one."""
-        headers = {"Idempotency-Key": key} if key else {}
-        return self.http.post(path, json=body, headers=headers)
+        """Send a request, with an `Idempotency-Key`, and again while the answer is 503."""
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        deadline = time.monotonic() + _WITHIN_S
+        while True:
+            answer = self.http.post(path, json=body, headers=headers)
+            if answer.status_code != 503 or time.monotonic() > deadline:
+                return answer
 
-    def submit(self, team: str, *, key: str | None = None, **body: Any) -> str:
+    def submit(self, team: str, **body: Any) -> str:
         """Submit a run; its id."""
-        answer = self.create("/v1/runs", {"team": team, "input": "go", **body}, key=key)
+        answer = self.create("/v1/runs", {"team": team, "input": "go", **body})
         assert answer.status_code == 202, answer.text
         return answer.json()["id"]
 
@@ -54,7 +77,7 @@ class Client:
 
     def post(self, run_id: str, verb: str, body: Json | None = None) -> Json:
         """Tell the run something."""
-        answer = self.http.post(f"/v1/runs/{run_id}/{verb}", json=body or {})
+        answer = self.create(f"/v1/runs/{run_id}/{verb}", body or {})
         assert answer.status_code in (200, 202), answer.text
         return answer.json()
 
@@ -62,7 +85,8 @@ class Client:
         """The run when it has one of these statuses; by default, when it has ended."""
         wanted = frozenset(statuses) or ENDED
         run = self.get(f"{path}/{run_id}")
-        for _ in range(20):
+        deadline = time.monotonic() + _WITHIN_S
+        while time.monotonic() < deadline:
             if run["status"] in wanted:
                 return run
             assert run["status"] not in ENDED, run
@@ -120,4 +144,5 @@ class Client:
                 if field == "event":
                     name = value
                 elif field == "data":
+                    self.answers.append(("event stream", value.encode()))
                     yield name, json.loads(value) if value else {}

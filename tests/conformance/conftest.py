@@ -42,9 +42,9 @@ def site(deployed: Deployed) -> Site:
 
 
 @pytest.fixture
-def client(host: Host) -> Generator[Client]:
+def client(host: Host, site: Site) -> Generator[Client]:
     """A client of its API."""
-    with Client(host.url, API_KEY) as made:
+    with Client(host.url, API_KEY, site.answers) as made:
         yield made
 
 

@@ -5,11 +5,14 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from typing import Any, Self, cast
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
-from tests.conformance.site import Site, Written, files_below
+from tests.conformance.site import Inapplicable, Site, Written, files_below
+from tests.support.quick_webhooks import quickened
 from tests.support.service import free_port
 
 from teamrun.logs import JsonFormatter
@@ -19,7 +22,7 @@ from teamrun_api.app import create_app
 from teamrun_api.server import Server
 from teamrun_api.settings import ApiSettings
 
-__all__ = ["Embedded"]
+__all__ = ["Embedded", "embedded"]
 
 
 class _Program:
@@ -64,7 +67,7 @@ class _Program:
         assert self._main is not None
         self._main.remove_done_callback(self._ended)
         self._main.cancel()
-        self._loop.run_until_complete(asyncio.wait([self._main], timeout=60))
+        self._loop.run_until_complete(asyncio.wait([self._main]))
         self._close()
 
     def _close(self) -> None:
@@ -72,7 +75,7 @@ class _Program:
         if left := asyncio.all_tasks(self._loop):
             for task in left:
                 task.cancel()
-            self._loop.run_until_complete(asyncio.wait(left, timeout=60))
+            self._loop.run_until_complete(asyncio.wait(left))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
@@ -121,27 +124,13 @@ class Embedded:
             patch.setattr(os, "environ", {**environ, "TEAMRUN_PORT": str(port)})
             self._settings = load_settings(ApiSettings)
         self._environ = environ
-        self._frozen: list[_Program] = []
-
-    def __enter__(self) -> Self:
-        logs = self._site.folder / "logs"
-        logs.mkdir()
-        self._log = logging.FileHandler(logs / "program.log", encoding="utf-8")
-        self._log.setFormatter(JsonFormatter())
-        self._logger = logging.getLogger("teamrun")
-        self._level = self._logger.level
-        self._logger.setLevel(logging.DEBUG)
-        self._logger.addHandler(self._log)
+        self._lost: list[_Program] = []
         self._start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._program.end()
-        for program in self._frozen:
+        for program in self._lost:
             program.bury()
-        self._logger.removeHandler(self._log)
-        self._logger.setLevel(self._level)
-        self._log.close()
 
     def limit(self) -> None:
         self._program.end()
@@ -149,8 +138,16 @@ class Embedded:
 
     def lose(self) -> None:
         self._program.freeze()
-        self._frozen.append(self._program)
+        self._lost.append(self._program)
         self._start()
+
+    @contextmanager
+    def overtake(self) -> Generator[None]:
+        raise Inapplicable("the program must be the only one that uses the store")
+        yield
+
+    def deliver_again(self, run_id: str) -> None:
+        raise Inapplicable("the host has no queue")
 
     def written(self) -> Iterator[Written]:
         return files_below(self._site.folder / "logs", self._site.folder / "data")
@@ -158,3 +155,31 @@ class Embedded:
     def _start(self) -> None:
         self._program = _Program(self._settings, self._environ)
         self._program.start()
+
+
+@contextmanager
+def embedded(site: Site, environ: dict[str, str]) -> Generator[Embedded]:
+    """The host, with its log in a file."""
+    (site.folder / "logs").mkdir()
+    with quickened(environ), _logging_to(site.folder / "logs" / "program.log"):
+        host = Embedded(site, environ)
+        try:
+            yield host
+        finally:
+            host.close()
+
+
+@contextmanager
+def _logging_to(path: Path) -> Generator[None]:
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(JsonFormatter())
+    logger = logging.getLogger("teamrun")
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        handler.close()

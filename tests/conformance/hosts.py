@@ -5,21 +5,29 @@ row is a context manager that starts the host for a `Site` and ends it. The suit
 one thread, and sends it requests from many.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tests.conformance.embedded import Embedded
+import pytest
+from tests.conformance.embedded import embedded
 from tests.conformance.on_lambda import on_lambda
-from tests.conformance.site import Site, Written, files_below
+from tests.conformance.queue import guarded_valkey
+from tests.conformance.site import Inapplicable, Site, Written, files_below
 from tests.support.children import Child, start_api, start_worker
+from tests.support.quick_webhooks import PAUSE
 from tests.support.service import free_port, until
-from tests.support.services import valkey
 
-__all__ = ["HOSTS", "Host", "Processes"]
+from teamrun.core.refs import RunRef
+from teamrun.dispatch.open import open_dispatcher
+from teamrun.runtime import namespace_of
+from teamrun.settings import CommonSettings, load_settings
+
+__all__ = ["HOSTS", "Host", "Processes", "send_again"]
 
 
 class Host(Protocol):
@@ -49,6 +57,24 @@ class Host(Protocol):
         """
         ...
 
+    def overtake(self) -> AbstractContextManager[None]:
+        """Let whatever executes runs fall silent, and start a successor beside it.
+
+        At the end of the context the silent one goes on, so that both execute.
+
+        Raises:
+            Inapplicable: The host cannot have two that execute.
+        """
+        ...
+
+    def deliver_again(self, run_id: str) -> None:
+        """Send the message that names a run once more.
+
+        Raises:
+            Inapplicable: The host has no queue.
+        """
+        ...
+
     def written(self) -> Iterator[Written]:
         """Everything that the deployment has written: objects, queue messages, log lines."""
         ...
@@ -56,7 +82,7 @@ class Host(Protocol):
 
 @dataclass
 class _Process:
-    """One process of a deployment; each start has a log file of its own."""
+    """One process of a deployment after the other; each has a log file of its own."""
 
     start_child: Callable[[dict[str, str], Path], Child]
     name: str
@@ -64,59 +90,109 @@ class _Process:
     logs: Path
     ready: str
     """A part of the log line that reports readiness."""
-    child: Child | None = None
-    _count: int = 0
+    children: list[Child] = field(default_factory=list[Child])
+
+    @property
+    def child(self) -> Child:
+        return self.children[-1]
 
     def start(self) -> None:
-        self._count += 1
-        log = self.logs / f"{self.name}.{self._count}.log"
-        self.child = self.start_child(self.environ, log)
+        log = self.logs / f"{self.name}.{len(self.children) + 1}.log"
+        self.children.append(self.start_child(self.environ, log))
         until(lambda: self.ready in log.read_text(encoding="utf-8"), f"{self.name} is ready")
 
     def end(self) -> None:
         """SIGTERM, and wait."""
-        assert self.child is not None
-        self.child.terminate()
-        self.child.process.join(60)
-        assert not self.child.is_alive
+        for child in self.children:
+            child.terminate()
+        for child in self.children:
+            child.process.join(60)
+            assert not child.is_alive
 
     def close(self) -> None:
-        if self.child is not None:
-            self.child.kill()
+        for child in self.children:
+            child.kill()
 
 
 @dataclass
 class Processes:
-    """Implements `Host` with an API and one process or several that execute runs.
+    """Implements `Host` with an API and processes that execute runs, by default the API itself.
 
     They have no limit of a platform; SIGTERM is what ends them when their time is over.
     """
 
     site: Site
     url: str
-    executors: list[_Process]
+    environ: dict[str, str]
+    workers: list[_Process]
+    api: _Process
+    commands: Callable[[], bytes] = bytes
+    """What the server of the queue was told."""
+
+    @property
+    def _executors(self) -> list[_Process]:
+        return self.workers or [self.api]
 
     def limit(self) -> None:
-        for executor in self.executors:
+        for executor in self._executors:
             executor.end()
             executor.start()
 
     def lose(self) -> None:
-        for executor in self.executors:
+        for executor in self._executors:
             executor.close()
-        for executor in self.executors:
+        for executor in self._executors:
             executor.start()
 
+    @contextmanager
+    def overtake(self) -> Generator[None]:
+        if not self.workers:
+            raise Inapplicable("the API is the only process of this host")
+        silent = [worker.child for worker in self.workers]
+        for child in silent:
+            child.freeze()
+        for worker in self.workers:
+            worker.start()
+        yield
+        for child in silent:
+            child.thaw()
+
+    def deliver_again(self, run_id: str) -> None:
+        send_again(self.environ, run_id)
+
     def written(self) -> Iterator[Written]:
-        return files_below(self.site.folder / "logs", self.site.folder / "data")
+        yield from files_below(self.site.folder / "logs", self.site.folder / "data")
+        yield "commands of Redis", self.commands()
+
+
+def send_again(environ: dict[str, str], run_id: str) -> None:
+    """Send the message of a run to the queue that the settings name.
+
+    Raises:
+        Inapplicable: They name none.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "environ", environ)
+        settings = load_settings(CommonSettings)
+    prefix, name = namespace_of(settings), settings.queue_setting
+    dispatcher = open_dispatcher(settings.queue, prefix=prefix, setting=name)
+    if dispatcher is None:
+        raise Inapplicable("the host has no queue")
+
+    async def send() -> None:
+        await dispatcher.send([RunRef("default", run_id)])
+        await dispatcher.close()
+
+    asyncio.run(send())
 
 
 def _environ(site: Site, **more: str) -> dict[str, str]:
-    return {**os.environ, **site.environ, "TEAMRUN_DATA_DIR": str(site.folder / "data"), **more}
+    more |= {"TEAMRUN_DATA_DIR": str(site.folder / "data"), PAUSE: "0.2"}
+    return {**os.environ, **site.environ, **more}
 
 
 @contextmanager
-def _processes(site: Site, workers: int, **more: str) -> Generator[Host]:
+def _processes(site: Site, workers: int, **more: str) -> Generator[Processes]:
     port = free_port()
     logs = site.folder / "logs"
     logs.mkdir()
@@ -130,7 +206,7 @@ def _processes(site: Site, workers: int, **more: str) -> Generator[Host]:
         for process in (api, *made):
             stack.enter_context(closing(process))
             process.start()
-        yield Processes(site, f"http://127.0.0.1:{port}", made or [api])
+        yield Processes(site, f"http://127.0.0.1:{port}", environ, made, api)
 
 
 @contextmanager
@@ -141,20 +217,22 @@ def _api_that_executes(site: Site) -> Generator[Host]:
 
 @contextmanager
 def _celery_worker(site: Site) -> Generator[Host]:
-    with valkey() as server, _processes(site, 1, TEAMRUN_REDIS_URL=server.url) as host:
+    with guarded_valkey() as server, _processes(site, 1, TEAMRUN_REDIS_URL=server.url) as host:
+        host.commands = server.commands
         yield host
 
 
 @contextmanager
 def _workers_with_a_queue_alone(site: Site) -> Generator[Host]:
     """Two workers and an API that have a queue and a store, and no common live state."""
-    with valkey() as server, _processes(site, 2, TEAMRUN_QUEUE_URL=server.url) as host:
+    with guarded_valkey() as server, _processes(site, 2, TEAMRUN_QUEUE_URL=server.url) as host:
+        host.commands = server.commands
         yield host
 
 
 @contextmanager
 def _embedded(site: Site) -> Generator[Host]:
-    with Embedded(site, _environ(site)) as host:
+    with embedded(site, _environ(site)) as host:
         yield host
 
 

@@ -4,6 +4,7 @@ The last message decides: with `hold`, the answer waits until the suite lets it 
 another key is refused in the way of OpenAI, whose message repeats a part of the key.
 """
 
+import contextlib
 import json
 import threading
 from collections import Counter
@@ -46,7 +47,7 @@ class Model:
             self.requests[task] += 1
             if task.startswith("hold"):
                 self._changed.wait_for(lambda: task in self._released, timeout=60)
-        return "answered DONE"
+        return f"answered: {task} DONE"
 
 
 @contextmanager
@@ -57,20 +58,24 @@ def model_server(key: str) -> Generator[Model]:
     class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):  # the caller has gone, as it does when it is killed
+                super().handle()
+
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            length = int(self.headers["Content-Length"])
+            data = self.rfile.read(length)
+            if len(data) < length:
+                self.close_connection = True
+                return
+            body = json.loads(data)
             given = self.headers["Authorization"].removeprefix("Bearer ")
             if given != model.key:
                 message = f"Incorrect API key provided: {given}."
                 error = {"message": message, "type": "invalid_request_error", "code": "no_key"}
-                return self._send(401, {"error": error})
-            return self._send(200, _completion(model.answer(_task_of(body))))
-
-        def _send(self, status: int, answer: Any) -> None:
-            try:
-                self.answer(status, json.dumps(answer).encode())
-            except OSError:  # the caller has gone, as it does when it is killed
-                self.close_connection = True
+                self.answer(401, json.dumps({"error": error}).encode())
+            else:
+                self.answer(200, json.dumps(_completion(model.answer(_task_of(body)))).encode())
 
     with serving(Handler) as url:
         model.url = f"{url}/v1"

@@ -14,15 +14,21 @@ from typing import Any, Literal, cast
 from tests.conformance.client import Client
 from tests.conformance.hosts import HOSTS, Host
 from tests.conformance.records import record_of
-from tests.conformance.scenarios import SCENARIOS, Play, Stage
+from tests.conformance.scenarios import SCENARIOS, WHEN_LOST, Begin, Play, Stage
 from tests.conformance.site import API_KEY, Site, open_site
 
-__all__ = ["DISTURBANCES", "Disturbance", "Plays", "expected"]
+__all__ = ["DISTURBANCES", "Disturbance", "Plays", "begun", "expected"]
 
 Json = dict[str, Any]
 
 Disturbance = Literal["none", "lose", "limit"]
 DISTURBANCES: tuple[Disturbance, ...] = ("none", "lose", "limit")
+
+
+def begun(disturbance: Disturbance) -> dict[str, Begin]:
+    """The scenarios that are played with a disturbance."""
+    return {**SCENARIOS, **WHEN_LOST} if disturbance == "lose" else SCENARIOS
+
 
 _TIMES = {"none": 0, "lose": 2, "limit": 5}
 """How often a play's host is disturbed, at its first `yield`s."""
@@ -36,7 +42,7 @@ class Plays:
 
     def __init__(self, host: Host, site: Site) -> None:
         self._host = host
-        self._stage = Stage(Client(host.url, API_KEY), site)
+        self._stage = Stage(Client(host.url, API_KEY, site.answers), site)
         self._outcomes: dict[str, dict[str, Json | Exception]] = {}
 
     def close(self) -> None:
@@ -53,7 +59,7 @@ class Plays:
 
     def _play(self, disturbance: Disturbance) -> dict[str, Json | Exception]:
         outcomes: dict[str, Json | Exception] = {}
-        going = {name: begin(self._stage) for name, begin in SCENARIOS.items()}
+        going = {name: begin(self._stage) for name, begin in begun(disturbance).items()}
         times = _TIMES[disturbance]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             while going:
@@ -114,8 +120,8 @@ def _write_expected(begin: Callable[[Site], Any]) -> None:
         begin(site) as host,
     ):
         plays = Plays(host, site)
-        for name in SCENARIOS:
-            text = _lines(plays.record(name, "none"))
+        for name in begun("lose"):
+            text = _lines(plays.record(name, "lose" if name in WHEN_LOST else "none"))
             (_EXPECTED / f"{name}.json").write_text(text, encoding="utf-8")
         plays.close()
 

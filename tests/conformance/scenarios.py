@@ -12,9 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.conformance.client import Client
+from tests.conformance.records import batch_record
 from tests.conformance.site import Site
+from tests.support.receiver import Receiver
+from tests.support.service import until
 
-__all__ = ["SCENARIOS", "Play", "Stage"]
+__all__ = ["SCENARIOS", "WHEN_LOST", "Begin", "Play", "Stage"]
 
 Json = dict[str, Any]
 
@@ -38,15 +41,43 @@ class Stage:
         [action] = self.client.until(run_id, "input_required")["required_actions"]
         return run_id, action["id"]
 
+    def receive(self, owner: str, count: int) -> list[Json]:
+        """The events that the receiver has got of a run or a batch, when it has got that many.
+
+        Each is signed, and comes again with nothing but the same content. They may come in any
+        order.
+        """
+        receiver = self.site.receiver
+        until(lambda: len(_of(receiver, owner)) >= count, f"{count} webhooks of {owner}")
+        secret = self.client.get("/v1/webhook-secret")["secret"]
+        received = [each for each in receiver.received if each.id.startswith(owner)]
+        assert all(each.is_genuine(secret) for each in received)
+        by_id = _of(receiver, owner)
+        assert all(each.event == by_id[each.id] for each in received)
+        return sorted(by_id.values(), key=lambda event: event["seq"])
+
+
+def _of(receiver: Receiver, owner: str) -> dict[str, Json]:
+    return {each.id: each.event for each in receiver.received if each.id.startswith(owner)}
+
 
 Play = Generator[None, None, str | Json]
-SCENARIOS: dict[str, Callable[[Stage], Play]] = {}
+Begin = Callable[[Stage], Play]
+SCENARIOS: dict[str, Begin] = {}
 """By their names."""
 
+WHEN_LOST: dict[str, Begin] = {}
+"""Those whose record is made when what executes runs is lost at the first `yield`."""
 
-def scenario(play: Callable[[Stage], Play]) -> Callable[[Stage], Play]:
-    SCENARIOS[play.__name__] = play
-    return play
+
+def scenario(begin: Begin) -> Begin:
+    SCENARIOS[begin.__name__] = begin
+    return begin
+
+
+def when_lost(begin: Begin) -> Begin:
+    WHEN_LOST[begin.__name__] = begin
+    return begin
 
 
 # The course of a run
@@ -158,6 +189,23 @@ def tool_rejected(stage: Stage) -> Play:
     return run_id
 
 
+@scenario
+def nobody_answers(stage: Stage) -> Play:
+    run_id = stage.client.submit("ask_in_vain")
+    stage.client.until_event(run_id, "run.input_required")
+    yield
+    return run_id
+
+
+@scenario
+def message_meanwhile(stage: Stage) -> Play:
+    run_id = stage.hold("hold_and_talk")
+    stage.client.post(run_id, "messages", {"content": "Be brief."})
+    yield
+    stage.site.release(run_id, "one")
+    return run_id
+
+
 # Pause
 
 
@@ -232,7 +280,7 @@ def cancelled_while_paused(stage: Stage) -> Play:
 # Limits, and times
 
 
-def _limited(**limits: Any) -> Callable[[Stage], Play]:
+def _limited(**limits: Any) -> Begin:
     def play(stage: Stage) -> Play:
         run_id = stage.client.submit("talk", limits=limits)
         yield
@@ -256,7 +304,11 @@ def limit_of_tool_calls(stage: Stage) -> Play:
 
 @scenario
 def limit_of_seconds(stage: Stage) -> Play:
-    run_id = stage.client.submit("hold", limits={"timeout_seconds": 0.5})
+    run_id = ""
+    for _ in range(9):  # a slow machine may not get to the call in time
+        run_id = stage.client.submit("hold", limits={"timeout_seconds": 1.0})
+        if _in_time(stage, run_id, "tool.call.requested"):
+            break
     yield
     return run_id
 
@@ -288,10 +340,26 @@ def expired(stage: Stage) -> Play:
 
 @scenario
 def deadline_while_it_asks(stage: Stage) -> Play:
-    deadline = datetime.now(UTC) + timedelta(seconds=4)
-    run_id, _ = stage.ask(deadline=deadline.isoformat())
+    run_id = ""
+    for seconds in (4, 15, 45):
+        deadline = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+        body = {"team": "ask", "input": "go", "deadline": deadline}
+        answer = stage.client.create("/v1/runs", body)
+        if answer.status_code != 202:  # it has taken that long to get there
+            continue
+        run_id = answer.json()["id"]
+        if _in_time(stage, run_id, "run.input_required"):
+            break
     yield
     return run_id
+
+
+def _in_time(stage: Stage, run_id: str, event_type: str) -> bool:
+    """Whether an event of this type comes, and no limit before."""
+    for event in stage.client.stream(run_id):
+        if event["type"] in (event_type, "limit.reached"):
+            return event["type"] == event_type
+    return False
 
 
 # What follows a run
@@ -314,3 +382,62 @@ def begun_anew(stage: Stage) -> Play:
     retry = stage.client.post(parent, "retry")
     yield
     return retry["id"]
+
+
+# Effects
+
+
+@when_lost
+def effect_of_unknown_outcome(stage: Stage) -> Play:
+    run_id = stage.hold("stamp")
+    yield
+    stage.client.until(run_id)
+    assert stage.site.notes(run_id) == ["begun one"]
+    return run_id
+
+
+# Webhooks
+
+
+@scenario
+def webhook(stage: Stage) -> Play:
+    url = f"{stage.site.receiver.url}/run"
+    wish = {"url": url, "events": ["run.*"], "metadata": {"order": "7"}}
+    run_id, action = stage.ask(webhook=wish)
+    stage.receive(run_id, 3)
+    yield
+    stage.client.post(run_id, "input", {"action_id": action, "content": "blue"})
+    stage.client.until(run_id)
+    events = [e for e in stage.client.events(run_id) if e["type"].startswith("run.")]
+    more = {"metadata": {"order": "7"}}
+    sent = [{**event, "timestamp": event["time"], **more} for event in events]
+    assert stage.receive(run_id, len(sent)) == sent
+    return run_id
+
+
+# Batches
+
+
+@scenario
+def batch_of_200(stage: Stage) -> Play:
+    mark, size = uuid.uuid4().hex, 200
+    tasks = [f"{'hold' if n % 40 == 7 else 'item'} {n} {mark}" for n in range(size)]
+    items = [{"custom_id": f"c{n}", "input": task} for n, task in enumerate(tasks)]
+    wish = {"url": f"{stage.site.receiver.url}/batch", "events": ["batch.*"]}
+    body = {"team": "think", "items": items, "max_concurrency": 50, "webhook": wish}
+    first = stage.client.create("/v1/batches", body, key=mark)
+    batch_id = first.json()["id"]
+    held = [task for task in tasks if task.startswith("hold")]
+    stage.site.model.until_asked(held[0])
+    yield
+    assert stage.client.create("/v1/batches", body, key=mark).json()["id"] == batch_id
+    for task in held:
+        stage.site.model.release(task)
+    record = batch_record(stage.client, batch_id)
+    again = stage.client.create("/v1/batches", body, key=mark)
+    assert (again.json()["id"], again.headers["idempotency-replayed"]) == (batch_id, "true")
+    assert [(each["custom_id"], each["output"]["text"]) for each in record.pop("results")] == [
+        (f"c{n}", f"answered: {task} DONE") for n, task in enumerate(tasks)
+    ]
+    stage.receive(batch_id, len(stage.client.events(batch_id, path="/v1/batches")))
+    return record

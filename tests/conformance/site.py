@@ -19,9 +19,10 @@ from tests.support.service import until
 
 __all__ = [
     "API_KEY",
-    "LEASE_S",
     "MODEL_KEY",
+    "QUEUE_PASSWORD",
     "STORE_SECRET",
+    "Inapplicable",
     "Site",
     "Written",
     "files_below",
@@ -37,11 +38,17 @@ MODEL_KEY = "sk-canary-of-the-model-77aa"
 STORE_SECRET = "canary-of-the-store-5d20"
 """The secret access key or account key of a store, for hosts that can choose it."""
 
+QUEUE_PASSWORD = "canary-of-the-queue-e81b"
+
 _SCOPES = ["runs:read", "runs:write", "teams:read", "webhooks:read", "webhooks:write"]
 
 
 Written = tuple[str, bytes]
 """Where something is written, and its bytes."""
+
+
+class Inapplicable(Exception):
+    """A host cannot have a fault; the text says why."""
 
 
 @dataclass
@@ -54,7 +61,8 @@ class Site:
     """Variables for every process of the host, besides those of its store and its queue."""
     model: Model
     receiver: Receiver
-    _taken: set[str] = field(default_factory=set[str])
+    answers: list[Written] = field(default_factory=list[Written])
+    """What the API has answered, by method and path."""
 
     def notes(self, run_id: str = "") -> list[str]:
         """What the tools of a run have noted, such as `begun first`, one per call."""

@@ -37,6 +37,9 @@ models:
         - tool_calls: [{{name: hold, arguments: {{name: four}}}}]
         - tool_calls: [{{name: hold, arguments: {{name: five}}}}]
         - carried
+      stamper:
+        - tool_calls: [{{name: stamp, arguments: {{name: one}}}}]
+        - stamped
       broken:
         - error: {{message: "out of order", status_code: 400}}
       weak:
@@ -52,6 +55,7 @@ tools:
   fall: {{type: function, function: "{module}:fall"}}
   write: {{type: function, function: "{module}:write", effects: write, approval: true}}
   hold: {{type: function, function: "{module}:hold"}}
+  stamp: {{type: function, function: "{module}:stamp", effects: write}}
 agents:
   talker: {{model: main}}
   keeper: {{model: main, tools: [keep, fall], max_tool_iterations: 3, reflect_on_tool_use: true}}
@@ -59,11 +63,13 @@ agents:
   writer: {{model: main, tools: [write], reflect_on_tool_use: true}}
   holder: {{model: main, tools: [hold], reflect_on_tool_use: true}}
   carrier: {{model: main, tools: [hold], max_tool_iterations: 6}}
+  stamper: {{model: main, tools: [stamp], reflect_on_tool_use: true}}
   broken: {{model: main}}
   weak: {{model: main}}
   asked: {{model: paid}}
   refused: {{model: refused}}
   boss: {{type: user_proxy_agent}}
+  absent: {{type: user_proxy_agent, expires_in_seconds: 1, default_answer: "no answer"}}
 teams:
   talk:
     type: round_robin_group_chat
@@ -73,7 +79,10 @@ teams:
   two_at_once: {{type: round_robin_group_chat, agents: [pair], max_turns: 1}}
   pay: {{type: round_robin_group_chat, agents: [writer], max_turns: 1}}
   ask: {{type: round_robin_group_chat, agents: [boss, talker], max_turns: 2}}
+  ask_in_vain: {{type: round_robin_group_chat, agents: [absent, talker], max_turns: 2}}
   hold: {{type: round_robin_group_chat, agents: [holder], max_turns: 1}}
+  hold_and_talk: {{type: round_robin_group_chat, agents: [holder, talker], max_turns: 2}}
+  stamp: {{type: round_robin_group_chat, agents: [stamper], max_turns: 1}}
   carry: {{type: round_robin_group_chat, agents: [carrier], max_turns: 1}}
   think: {{type: round_robin_group_chat, agents: [asked], max_turns: 1}}
   refused: {{type: round_robin_group_chat, agents: [refused], max_turns: 1}}
@@ -124,6 +133,11 @@ async def hold(name: str, context: ToolContext) -> str:
     while not gate.exists():
         await asyncio.sleep(0.02)
     return f"held {name}"
+
+
+async def stamp(name: str, context: ToolContext) -> str:
+    """Do something outside, and answer when the suite opens a gate."""
+    return await hold(name, context)
 '''
 
 

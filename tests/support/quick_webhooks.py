@@ -1,6 +1,7 @@
 """Short times of webhooks, for processes that a test starts; and their requests as crash points."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from teamrun.webhooks.parts import WebhookParts, compose_webhooks
 from teamrun.webhooks.sender import GuardedSender, Sender, Sent
 from teamrun.webhooks.target import Target
 
-__all__ = ["PAUSE", "TRIES", "quicken"]
+__all__ = ["PAUSE", "TRIES", "quicken", "quickened"]
 
 PAUSE = "WEBHOOK_PAUSE_SECONDS"
 """The variable with the pause between two tries; without it, all times are as always."""
@@ -38,6 +39,18 @@ class WatchedSender:
 
     async def close(self) -> None:
         await self._sender.close()
+
+
+@contextmanager
+def quickened(environ: Mapping[str, str]) -> Generator[None]:
+    """The same, for a while."""
+    saved = {name: schedule.__dict__[name] for name in ("_DELAYS_S", "TRIES")}
+    quicken(environ)
+    try:
+        yield
+    finally:
+        schedule.__dict__.update(saved)
+        runtime.__dict__["compose_webhooks"] = compose_webhooks
 
 
 def quicken(environ: Mapping[str, str]) -> None:
