@@ -53,6 +53,11 @@ class AwsDeployment:
     def send_text(self, body: str, *, queue: str = "interactive") -> None:
         self.sqs.send_message(QueueUrl=self.queues[queue], MessageBody=body)
 
+    def event(self, *refs: RunRef) -> dict[str, Any]:
+        """An event of a message that is in no queue."""
+        message = {"MessageId": "m", "ReceiptHandle": "r", "Body": encode_refs(refs)}
+        return self.mappings["interactive"].event([{**message, "MD5OfBody": ""}])
+
     def count(self, queue: str) -> int:
         """The messages of a queue, also those in flight."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]

@@ -97,6 +97,8 @@ def failed_items(answer: Any, ids: set[str]) -> set[str]:
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
+    if isinstance(answer, str):
+        return ids
     if not answer or answer.get("batchItemFailures", []) in (None, []):
         return set() if not answer or "batchItemFailures" in answer else ids
     items = answer["batchItemFailures"]

@@ -11,7 +11,7 @@ import pytest
 from tests.support.aws_deployment import KEY, AwsDeployment, aws_deployment
 from tests.support.aws_faults import Fault, aws_faults, throttled
 from tests.support.aws_teams import ledger, write_teams
-from tests.support.lambda_service import failed_items
+from tests.support.lambda_service import Failed, failed_items
 from tests.support.service import until
 from tests.support.services import Moto
 
@@ -140,28 +140,20 @@ def test_answers_that_sqs_does_not_understand_repeat_messages_and_nothing_else(
         assert deployment.count("dead") == 0
 
 
-def test_a_run_that_ends_its_functions_is_a_dead_letter_and_fails(
-    folder: Path, moto_server: Moto
-) -> None:
+def test_a_message_that_was_received_too_often_is_settled(folder: Path, moto_server: Moto) -> None:
     with (
         aws_deployment(
-            folder,
-            moto_server,
-            timeout_s=5,
-            visibility_s=8,
-            max_receives=1,
-            starts=["interactive", "dead"],
+            folder, moto_server, visibility_s=1, max_receives=2, starts=["interactive", "dead"]
         ) as deployment,
         _client(deployment) as client,
     ):
-        run = client.runs.submit("die", "Go")
+        deployment.mappings["interactive"].alter = lambda answer: "nonsense"
+        run = client.runs.submit("talk", "Go")
 
-        ended = client.runs.wait(run.id, timeout=120)
-        assert (ended.status, ended.stop_code) == ("failed", "poison")
-        assert set(ledger(folder)) == {"die"}
-        assert _kinds(deployment, run.id).count("end") == 1
-        deployment.send(RunRef("default", run.id), queue="dead")
-        until(lambda: deployment.count("dead") == 0, "the dead letters are settled")
+        assert _followed(client, run.id)[-1].type == "run.completed"
+        until(lambda: deployment.functions["dead_letters"].invocations, "it is a dead letter")
+        until(lambda: not deployment.count("interactive"), "no message is left")
+        until(lambda: not deployment.count("dead"), "no dead letter is left")
         assert _kinds(deployment, run.id).count("end") == 1
 
 
@@ -176,6 +168,31 @@ def test_a_dead_letter_of_a_run_that_is_alive_changes_nothing(
 
         assert _followed(client, run.id)[-1].type == "run.completed"
         assert ledger(folder) == ["first", "nap", "woke", "second"]
+
+
+def test_a_dead_letter_of_a_run_that_was_lost_once_is_sent_again(
+    folder: Path, moto_server: Moto
+) -> None:
+    with (
+        aws_deployment(folder, moto_server, starts=[]) as deployment,
+        _client(deployment) as client,
+    ):
+        run = client.runs.submit("block", "Go")
+        event = deployment.event(RunRef("default", run.id))
+        with pytest.raises(Failed, match="timed out"):
+            deployment.functions["worker"].invoke(event)
+
+        # Its time is over; one lease later, no worker owns it.
+        before = deployment.count("interactive")
+        until(lambda: _settled(deployment, event) > before, "the run is sent again")
+        assert _kinds(deployment, run.id)[-1] != "end"
+        assert deployment.functions["worker"].invoke(event) == {"batchItemFailures": []}
+        assert client.runs.get(run.id).status == "completed"
+
+
+def _settled(deployment: AwsDeployment, event: dict[str, Any]) -> int:
+    assert deployment.functions["dead_letters"].invoke(event) == {"batchItemFailures": []}
+    return deployment.count("interactive")
 
 
 def test_malformed_messages_are_dropped_with_a_log_line(folder: Path, moto_server: Moto) -> None:

@@ -1,7 +1,9 @@
 """Settles messages that a queue has given up: its dead letters.
 
-A message comes here after several receipts that did not lead to its deletion. The log tells
-whether the run is the cause.
+A message comes here after several receipts that did not lead to its deletion. That does not mean
+that its run failed so often: another worker may have had the run each time, a run of the same
+message may have ended the process, or the store did not respond. So the log decides, by the same
+rule as for every other worker.
 """
 
 import logging
@@ -12,7 +14,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import UnreadableEntry
 from teamrun.runs.engine.ownership import Ownership
-from teamrun.runs.engine.stops import undeliverable
+from teamrun.runs.engine.stops import early_end
 from teamrun.runs.log.archive import DUTIES, Duty, conclude
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.observers import Observers
@@ -25,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class DeadLetters:
-    """Ends runs whose workers stop without progress, and sends the others again.
+    """Ends runs whose workers keep stopping without progress, and sends the others again.
 
     Args:
         store: The object store with the logs.
@@ -59,8 +61,8 @@ class DeadLetters:
     async def settle(self, ref: RunRef) -> None:
         """Settle a message that named the run.
 
-        Nothing is done if the run has ended, waits, or belongs to a worker. A run whose last claim
-        was followed by nothing ends as failed. Any other run was not the cause, and is sent again.
+        Nothing is done if the run has ended, waits, or belongs to a worker. A run that makes no
+        progress ends as failed; see `early_end`. Any other run is sent again.
 
         Raises:
             StorageError: The log cannot be read or written.
@@ -91,14 +93,14 @@ class DeadLetters:
 
     async def _settle(self, log: RunLog, state: RunState) -> bool:
         """Settle a run that no worker owns; False if its log has grown meanwhile."""
-        if not state.idle_claims:
+        draft = early_end(state, self._clock.now())
+        if draft is None:
             await self._dispatcher.send([log.ref], queue=state.spec.queue)
             return True
-        draft = undeliverable(state)
         if await log.append(state, draft.body, draft.events, epoch=state.epoch) is None:
             return False
         logger.warning(
-            "A run ended as failed: its workers stopped, and the queue gave up its message",
+            "A run was ended after the queue had given up its message",
             extra={"action": "reaper.run_given_up", **log.ref.log_fields()},
         )
         await conclude(self._store, log, state, duties=self._duties)

@@ -10,7 +10,7 @@ from teamrun.runs.log.entries import End, Wait, Yield
 from teamrun.runs.log.events import ending, ending_of_cancel, paused_event, retried_event
 from teamrun.runs.log.state import RunState
 
-__all__ = ["diverged", "early_end", "stopped_here", "undeliverable"]
+__all__ = ["diverged", "early_end", "stopped_here"]
 
 _POISON_CLAIMS = 5
 """Consecutive claims without progress after which a run fails."""
@@ -47,18 +47,6 @@ def early_end(state: RunState, now: datetime) -> Draft | None:
             "increase the grace period of its workers.",
         )
     return None
-
-
-def undeliverable(state: RunState) -> Draft:
-    """The end of a run whose workers stopped until the queue gave up its message."""
-    if (cancelling := ending_of_cancel(state)) is not None:
-        return Draft(*cancelling)
-    return _given_up(
-        state,
-        "poison",
-        "The workers that executed this run stopped, until the queue gave up its message; check "
-        "their logs, then retry the run.",
-    )
 
 
 def diverged(state: RunState, error: Diverged, now: datetime) -> Draft:
