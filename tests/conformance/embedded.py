@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.conformance.site import Inapplicable, Site, Written, files_below
+from tests.conformance.site import Site, Written, files_below
 from tests.support.quick_webhooks import quickened
 from tests.support.service import free_port
 
@@ -140,14 +140,6 @@ class Embedded:
         self._program.freeze()
         self._lost.append(self._program)
         self._start()
-
-    @contextmanager
-    def overtake(self) -> Generator[None]:
-        raise Inapplicable("the program must be the only one that uses the store")
-        yield
-
-    def deliver_again(self, run_id: str) -> None:
-        raise Inapplicable("the host has no queue")
 
     def written(self) -> Iterator[Written]:
         return files_below(self._site.folder / "logs", self._site.folder / "data")

@@ -11,12 +11,12 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pytest
 from tests.conformance.embedded import embedded
 from tests.conformance.on_lambda import on_lambda
-from tests.conformance.queue import guarded_valkey
+from tests.conformance.queue import GuardedValkey, guarded_valkey
 from tests.conformance.site import Inapplicable, Site, Written, files_below
 from tests.support.children import Child, start_api, start_worker
 from tests.support.quick_webhooks import PAUSE
@@ -27,7 +27,9 @@ from teamrun.dispatch.open import open_dispatcher
 from teamrun.runtime import namespace_of
 from teamrun.settings import CommonSettings, load_settings
 
-__all__ = ["HOSTS", "Host", "Processes", "send_again"]
+__all__ = ["HOSTS", "Crowded", "Host", "Queued"]
+
+_SERVES = " running on "
 
 
 class Host(Protocol):
@@ -57,26 +59,29 @@ class Host(Protocol):
         """
         ...
 
+    def written(self) -> Iterator[Written]:
+        """Everything that the deployment has written: objects, queue messages, log lines."""
+        ...
+
+
+@runtime_checkable
+class Crowded(Protocol):
+    """A host of which several may execute runs at the same time."""
+
     def overtake(self) -> AbstractContextManager[None]:
         """Let whatever executes runs fall silent, and start a successor beside it.
 
         At the end of the context the silent one goes on, so that both execute.
-
-        Raises:
-            Inapplicable: The host cannot have two that execute.
         """
         ...
+
+
+@runtime_checkable
+class Queued(Protocol):
+    """A host with a queue."""
 
     def deliver_again(self, run_id: str) -> None:
-        """Send the message that names a run once more.
-
-        Raises:
-            Inapplicable: The host has no queue.
-        """
-        ...
-
-    def written(self) -> Iterator[Written]:
-        """Everything that the deployment has written: objects, queue messages, log lines."""
+        """Send the message that names a run once more."""
         ...
 
 
@@ -116,74 +121,66 @@ class _Process:
 
 @dataclass
 class Processes:
-    """Implements `Host` with an API and processes that execute runs, by default the API itself.
+    """Implements `Host` with an API and processes that execute runs.
 
     They have no limit of a platform; SIGTERM is what ends them when their time is over.
     """
 
     site: Site
     url: str
-    environ: dict[str, str]
-    workers: list[_Process]
-    api: _Process
-    commands: Callable[[], bytes] = bytes
-    """What the server of the queue was told."""
-
-    @property
-    def _executors(self) -> list[_Process]:
-        return self.workers or [self.api]
+    executors: list[_Process]
 
     def limit(self) -> None:
-        for executor in self._executors:
+        for executor in self.executors:
             executor.end()
             executor.start()
 
     def lose(self) -> None:
-        for executor in self._executors:
+        for executor in self.executors:
             executor.close()
-        for executor in self._executors:
+        for executor in self.executors:
             executor.start()
+
+    def written(self) -> Iterator[Written]:
+        return files_below(self.site.folder / "logs", self.site.folder / "data")
+
+
+@dataclass
+class Workers(Processes):
+    """Implements `Host`, `Crowded` and `Queued`."""
+
+    environ: dict[str, str]
+    commands: Callable[[], bytes]
+    """What the server of the queue was told."""
 
     @contextmanager
     def overtake(self) -> Generator[None]:
-        if not self.workers:
-            raise Inapplicable("the API is the only process of this host")
-        silent = [worker.child for worker in self.workers]
+        silent = [executor.child for executor in self.executors]
         for child in silent:
             child.freeze()
-        for worker in self.workers:
-            worker.start()
+        for executor in self.executors:
+            executor.start()
         yield
         for child in silent:
             child.thaw()
 
     def deliver_again(self, run_id: str) -> None:
-        send_again(self.environ, run_id)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "environ", self.environ)
+            settings = load_settings(CommonSettings)
+        asyncio.run(_send(settings, run_id))
 
     def written(self) -> Iterator[Written]:
-        yield from files_below(self.site.folder / "logs", self.site.folder / "data")
+        yield from super().written()
         yield "commands of Redis", self.commands()
 
 
-def send_again(environ: dict[str, str], run_id: str) -> None:
-    """Send the message of a run to the queue that the settings name.
-
-    Raises:
-        Inapplicable: They name none.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "environ", environ)
-        settings = load_settings(CommonSettings)
-    prefix, name = namespace_of(settings), settings.queue_setting
-    dispatcher = open_dispatcher(settings.queue, prefix=prefix, setting=name)
-    if dispatcher is None:
-        raise Inapplicable("the host has no queue")
-
-    async def send() -> None:
-        await dispatcher.send([RunRef("default", run_id)])
-        await dispatcher.close()
-
-    asyncio.run(send())
+async def _send(settings: CommonSettings, run_id: str) -> None:
+    prefix, setting = namespace_of(settings), settings.queue_setting
+    dispatcher = open_dispatcher(settings.queue, prefix=prefix, setting=setting)
+    assert dispatcher is not None
+    await dispatcher.send([RunRef("default", run_id)])
+    await dispatcher.close()
 
 
 def _environ(site: Site, **more: str) -> dict[str, str]:
@@ -192,42 +189,47 @@ def _environ(site: Site, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def _processes(site: Site, workers: int, **more: str) -> Generator[Processes]:
-    port = free_port()
-    logs = site.folder / "logs"
-    logs.mkdir()
-    environ = _environ(site, TEAMRUN_PORT=str(port), **more)
-    api = _Process(start_api, "api", environ, logs, " running on ")
-    made = [
-        _Process(start_worker, f"worker{number}", environ, logs, "worker.ready")
-        for number in range(workers)
-    ]
-    with ExitStack() as stack:
-        for process in (api, *made):
-            stack.enter_context(closing(process))
-            process.start()
-        yield Processes(site, f"http://127.0.0.1:{port}", environ, made, api)
-
-
-@contextmanager
 def _api_that_executes(site: Site) -> Generator[Host]:
-    with _processes(site, 0) as host:
-        yield host
+    port, logs = free_port(), _logs(site)
+    api = _Process(start_api, "api", _environ(site, TEAMRUN_PORT=str(port)), logs, _SERVES)
+    with closing(api):
+        api.start()
+        yield Processes(site, f"http://127.0.0.1:{port}", [api])
 
 
 @contextmanager
 def _celery_worker(site: Site) -> Generator[Host]:
-    with guarded_valkey() as server, _processes(site, 1, TEAMRUN_REDIS_URL=server.url) as host:
-        host.commands = server.commands
+    with guarded_valkey() as server, _workers(site, server, 1, "TEAMRUN_REDIS_URL") as host:
         yield host
 
 
 @contextmanager
 def _workers_with_a_queue_alone(site: Site) -> Generator[Host]:
     """Two workers and an API that have a queue and a store, and no common live state."""
-    with guarded_valkey() as server, _processes(site, 2, TEAMRUN_QUEUE_URL=server.url) as host:
-        host.commands = server.commands
+    with guarded_valkey() as server, _workers(site, server, 2, "TEAMRUN_QUEUE_URL") as host:
         yield host
+
+
+@contextmanager
+def _workers(site: Site, server: GuardedValkey, count: int, setting: str) -> Generator[Host]:
+    port, logs = free_port(), _logs(site)
+    environ = _environ(site, TEAMRUN_PORT=str(port)) | {setting: server.url}
+    api = _Process(start_api, "api", environ, logs, _SERVES)
+    workers = [
+        _Process(start_worker, f"worker{number}", environ, logs, "worker.ready")
+        for number in range(count)
+    ]
+    with ExitStack() as stack:
+        for process in (api, *workers):
+            stack.enter_context(closing(process))
+            process.start()
+        yield Workers(site, f"http://127.0.0.1:{port}", workers, environ, server.commands)
+
+
+def _logs(site: Site) -> Path:
+    folder = site.folder / "logs"
+    folder.mkdir()
+    return folder
 
 
 @contextmanager

@@ -6,7 +6,7 @@ when nothing is disturbed.
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -40,8 +40,10 @@ _AT_ONCE = 40
 class Plays:
     """The plays of one host; those with one disturbance are played when a record is asked for."""
 
-    def __init__(self, host: Host, site: Site) -> None:
+    def __init__(self, host: Host, site: Site, *, only: Collection[str] = ()) -> None:
+        """Play on a host, by default all scenarios."""
         self._host = host
+        self._only = only
         self._stage = Stage(Client(host.url, API_KEY, site.answers), site)
         self._outcomes: dict[str, dict[str, Json | Exception]] = {}
 
@@ -59,7 +61,11 @@ class Plays:
 
     def _play(self, disturbance: Disturbance) -> dict[str, Json | Exception]:
         outcomes: dict[str, Json | Exception] = {}
-        going = {name: begin(self._stage) for name, begin in begun(disturbance).items()}
+        going = {
+            name: begin(self._stage)
+            for name, begin in begun(disturbance).items()
+            if not self._only or name in self._only
+        }
         times = _TIMES[disturbance]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             while going:

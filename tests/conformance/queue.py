@@ -1,11 +1,11 @@
 """A Valkey with a password that notes every command it is told."""
 
+import socket
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import redis
 from tests.conformance.site import QUEUE_PASSWORD
 from tests.support.services import valkey
 
@@ -24,26 +24,21 @@ class GuardedValkey(NamedTuple):
 @contextmanager
 def guarded_valkey() -> Generator[GuardedValkey]:
     """A running server, empty."""
-    noted: list[str] = []
-    with valkey() as server:
-        path = str(server.socket)
-        client: Any = redis.Redis(unix_socket_path=path)
-        client.config_set("requirepass", QUEUE_PASSWORD)
-        client.close()
-        client = redis.Redis(unix_socket_path=path, password=QUEUE_PASSWORD)
-        monitor = client.monitor().__enter__()
+    noted = bytearray()
+    with valkey() as server, socket.socket(socket.AF_UNIX) as monitor:
+        monitor.connect(str(server.socket))
+        monitor.sendall(f"CONFIG SET requirepass {QUEUE_PASSWORD}\r\nMONITOR\r\n".encode())
 
         def note() -> None:
-            with suppress(redis.ConnectionError):
-                noted.extend(command["command"] for command in monitor.listen())
+            with suppress(OSError):  # the server has been killed
+                while data := monitor.recv(65536):
+                    noted.extend(data)
 
         thread = threading.Thread(target=note, name="monitor")
         thread.start()
         try:
             url = f"{server.url}?password={QUEUE_PASSWORD}"
-            yield GuardedValkey(url, lambda: "\n".join(noted).encode())
+            yield GuardedValkey(url, lambda: bytes(noted))
         finally:
             server.kill()
             thread.join(60)
-            monitor.connection.disconnect()
-            client.close()

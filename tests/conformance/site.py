@@ -22,7 +22,6 @@ __all__ = [
     "MODEL_KEY",
     "QUEUE_PASSWORD",
     "STORE_SECRET",
-    "Inapplicable",
     "Site",
     "Written",
     "files_below",
@@ -45,10 +44,6 @@ _SCOPES = ["runs:read", "runs:write", "teams:read", "webhooks:read", "webhooks:w
 
 Written = tuple[str, bytes]
 """Where something is written, and its bytes."""
-
-
-class Inapplicable(Exception):
-    """A host cannot have a fault; the text says why."""
 
 
 @dataclass
