@@ -1,9 +1,13 @@
 """Addresses, names and credentials of models on Azure."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ServiceRequestError
 from tests.support.model_replies import Plan, Reply
 from tests.support.model_server import ModelServer
 
@@ -238,6 +242,41 @@ async def test_a_provider_that_raises_is_an_error_of_the_call(
     assert "azure_ad_token_provider" in raised.value.message
     assert "no vault" in raised.value.message
     assert raised.value.retryable is retryable
+
+
+class AsyncCredential:
+    """A credential like those of `azure.identity.aio`, which need aiohttp."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.scopes: list[str] = []
+        self.threads: set[int] = set()
+        self._failure = failure
+
+    async def get_token(self, *scopes: str, **_: object) -> AccessToken:
+        self.scopes.extend(scopes)
+        self.threads.add(threading.get_ident())
+        if self._failure is not None:
+            raise self._failure
+        return AccessToken("token-1", 4_102_444_800)
+
+
+async def test_an_asynchronous_credential_is_awaited_and_its_token_kept() -> None:
+    credential = AsyncCredential()
+    provider = AzureTokenProvider(credential, "s/.default")
+    assert await asyncio.gather(*(provider() for _ in range(5))) == ["token-1"] * 5
+    assert await provider() == "token-1"
+    assert credential.scopes == ["s/.default"]
+    assert credential.threads == {threading.get_ident()}
+
+
+@pytest.mark.parametrize(
+    ("failure", "retryable"), [(ServiceRequestError("down"), True), (ValueError("no"), False)]
+)
+async def test_an_asynchronous_credential_that_fails(failure: Exception, retryable: bool) -> None:
+    with pytest.raises(ModelError) as raised:
+        await AzureTokenProvider(AsyncCredential(failure))()
+    assert raised.value.retryable is retryable
+    assert raised.value.data["tried"] == ["AsyncCredential"]
 
 
 def test_without_key_and_token_the_identity_is_used() -> None:
