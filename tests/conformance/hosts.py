@@ -17,7 +17,7 @@ import pytest
 from tests.conformance.embedded import embedded
 from tests.conformance.on_lambda import on_lambda
 from tests.conformance.queue import GuardedValkey, guarded_valkey
-from tests.conformance.site import Inapplicable, Site, Written, files_below
+from tests.conformance.site import Site, Written, files_below
 from tests.support.children import Child, start_api, start_worker
 from tests.support.quick_webhooks import PAUSE
 from tests.support.service import free_port, until

@@ -4,11 +4,11 @@ import json
 import os
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import boto3
-from tests.conformance.site import STORE_SECRET, Inapplicable, Site, Written, files_below
+from tests.conformance.site import STORE_SECRET, Site, Written, files_below
 from tests.support.aws_deployment import AwsDeployment, aws_deployment
 from tests.support.lambda_gateway import request_event
 from tests.support.services import moto
@@ -38,9 +38,6 @@ class _Lambda:
 
     def limit(self) -> None:
         self.deployment.functions["worker"].await_end()
-
-    def overtake(self) -> AbstractContextManager[None]:
-        raise Inapplicable("a sandbox that is frozen misses its deadline, and the service kills it")
 
     def deliver_again(self, run_id: str) -> None:
         self.deployment.send(RunRef("default", run_id))
