@@ -59,6 +59,8 @@ class Provider:
     """Arguments that data cannot give."""
     access: FindAccess | None = None
     """Finds address and key if a profile does not give them; `type:model` is a profile then."""
+    is_ambient: bool = False
+    """Whether place and credentials come from the environment; `type:model` is a profile then."""
     is_scripted: bool = False
     """Whether a script answers, and no model."""
     autogen: tuple[str, ...] = ()
@@ -137,6 +139,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         variables={"model": "BEDROCK_MODEL_ID", "region": "AWS_REGION"},
         needs_from_env=("model",),
         signs=("BEDROCK_MODEL_ID",),
+        is_ambient=True,
     ),
     "scripted": Provider(
         client="teamrun.testing.scripted:ScriptedModel",

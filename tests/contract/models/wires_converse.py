@@ -339,6 +339,12 @@ FAILURES = [
     case("not_an_answer", Failure(retryable=True, data=UNREADABLE), "{}", None),
     case("not_json", Failure(retryable=True, data=UNREADABLE), "<html>Log in</html>", None),
     case("half_an_answer", Failure(retryable=True, data=UNREADABLE), whole()[:40], None),
+    case(
+        "a_web_page_under_200",
+        Failure(retryable=True, data=UNREADABLE),
+        None,
+        b"<html><title>Log in</title></html>",
+    ),
     case("an_empty_stream", Failure(retryable=True, data=CUT), None, b""),
     case(
         "an_exception_with_nothing_before_it",

@@ -1,9 +1,10 @@
-"""The Bedrock client when the service, the network or the caller does not behave."""
+"""What is Bedrock's own when the service, the network or the caller does not behave.
+
+What all services have in common is in `tests/contract/models/test_every_service.py`.
+"""
 
 import asyncio
-import gc
 import json
-import threading
 import traceback
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -15,7 +16,6 @@ from tests.support.bedrock import CLAUDE, KEY_ID, SECRET, TOKEN, use_keys
 from tests.support.model_replies import Fault, Plan, Reply
 from tests.support.model_server import ModelServer
 
-from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult, RequestUsage, UserMessage
 from teamrun.models import BedrockChatCompletionClient, ChatCompletionClient, RetryPolicy
@@ -61,37 +61,6 @@ async def failure_of(model: ChatCompletionClient, *, stream: bool) -> ModelError
     with pytest.raises(ModelError) as raised:
         await (streamed(model) if stream else model.create(ASK))
     return raised.value
-
-
-@pytest.mark.parametrize("fault", ["drop", "cut", "malformed", "not_json"])
-async def test_an_answer_that_breaks_off_is_asked_for_again(fault: Fault) -> None:
-    async with scene(Reply(fault=fault), Reply(fault=fault), OK) as (server, model, clock):
-        assert (await model.create(ASK)).content == "all is well"
-    assert server.calls == 3
-    assert clock.sleeps == [0.5, 1]
-
-
-@pytest.mark.parametrize(
-    "fault", ["drop", "cut", "end_early", "malformed", "error_event", "not_json"]
-)
-async def test_a_stream_that_breaks_off_before_any_text_is_asked_for_again(fault: Fault) -> None:
-    async with scene(Reply(content="x y z", fault=fault, after=1), OK) as (server, model, _):
-        *words, last = await streamed(model)
-    assert "".join(map(str, words)) == "all is well"
-    assert isinstance(last, CreateResult) and last.content == "all is well"
-    assert server.calls == 2
-
-
-@pytest.mark.parametrize("fault", ["cut", "end_early", "malformed", "error_event"])
-async def test_a_stream_that_breaks_off_after_text_is_a_retryable_error(fault: Fault) -> None:
-    pieces: list[str | CreateResult] = []
-    async with scene(Reply(content="x y z", fault=fault, after=3), OK) as (server, model, _):
-        with pytest.raises(ModelError) as raised:
-            async for piece in model.create_stream(ASK):
-                pieces.append(piece)  # noqa: PERF401 - they are there when it raises
-    assert raised.value.retryable
-    assert pieces == ["x ", "y "]
-    assert server.calls == 1
 
 
 @pytest.mark.parametrize("fault", ["cut", "end_early", "malformed", "error_event"])
@@ -163,14 +132,6 @@ async def test_each_error_of_the_service_has_its_status_words_and_decision(
     assert f"answered {status}: words of it" in error.message
 
 
-async def test_a_conversation_that_is_too_long_has_the_code_of_other_providers() -> None:
-    refused = Reply(status=400, content="Input is too long for requested model.")
-    async with scene(refused) as (_, model, _):
-        error = await failure_of(model, stream=False)
-    assert error.data["provider_code"] == "context_length_exceeded"
-    assert not error.retryable
-
-
 async def test_a_model_that_needs_an_inference_profile_says_so() -> None:
     words = "Invocation of model ID x with on-demand throughput isn't supported."
     async with scene(Reply(status=400, content=words)) as (_, model, _):
@@ -185,49 +146,6 @@ async def test_a_daily_quota_is_not_waited_for() -> None:
     assert server.calls == 1
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_throttled_call_waits_as_long_as_the_service_says(stream: bool) -> None:
-    limited = Reply(status=429, headers={"retry-after": "3"})
-    async with scene(limited, OK) as (_, model, clock):
-        await (streamed(model) if stream else model.create(ASK))
-    assert clock.sleeps == [3]
-
-
-async def test_attempts_are_bounded_and_counted_and_the_sdk_makes_none_of_its_own() -> None:
-    async with scene(*[Reply(status=500)] * 9, max_retries=2) as (server, model, _):
-        error = await failure_of(model, stream=False)
-    assert (error.data["attempts"], server.calls) == (3, 3)
-
-
-@pytest.mark.parametrize("how", ["token", "token of another thread", "task"])
-@pytest.mark.parametrize("kind", ["create", "stream", "stream after text"])
-async def test_cancelling_closes_the_connection(how: str, kind: str) -> None:
-    reply = Reply(content="x y", fault="hang", after=2) if kind == "stream after text" else SLOW
-    async with scene(reply) as (server, model, _):
-        token, text = CancellationToken(), asyncio.Event()
-
-        async def call() -> None:
-            if kind == "create":
-                await model.create(ASK, cancellation_token=token)
-            async for _ in model.create_stream(ASK, cancellation_token=token):
-                text.set()
-
-        task = asyncio.ensure_future(call())
-        await server.until(calls=1)
-        if kind == "stream after text":
-            await text.wait()
-        if how == "task":
-            task.cancel()
-        elif how == "token":
-            token.cancel()
-        else:
-            threading.Thread(target=token.cancel).start()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await server.until(abandoned=1)
-        assert server.in_flight == 0
-
-
 async def test_a_cancelled_call_does_not_close_the_connection_of_the_next() -> None:
     async with scene(OK, SLOW, OK) as (server, model, _):
         await model.create(ASK)
@@ -239,31 +157,12 @@ async def test_a_cancelled_call_does_not_close_the_connection_of_the_next() -> N
     assert server.connections == 2
 
 
-@pytest.mark.parametrize("reply", [SLOW, Reply(content="x y", fault="hang", after=1)])
-async def test_silence_ends_with_the_timeout(reply: Reply) -> None:
-    timeout = timedelta(seconds=0.2)
-    async with scene(reply, reply, timeout=timeout, max_retries=0) as (server, model, _):
-        for stream in (False, True):
-            error = await failure_of(model, stream=stream)
-            assert error.retryable and error.data["timed_out"]
-        await server.until(abandoned=2)
-
-
 async def test_an_answer_that_drips_ends_with_the_timeout() -> None:
     drip = Reply(content="x" * 1000, fault="drip", gap_seconds=0.02)
     timeout = timedelta(seconds=0.2)
     async with scene(drip, timeout=timeout, max_retries=0) as (server, model, _):
         assert (await failure_of(model, stream=False)).data["timed_out"]
         await server.until(abandoned=1)
-
-
-async def test_a_stream_that_is_left_early_closes_its_request_without_a_trace() -> None:
-    async with scene(Reply(content="x y", fault="hang", after=2)) as (server, model, _):
-        stream = model.create_stream(ASK)
-        assert await anext(stream) == "x "
-        await stream.aclose()
-        await server.until(abandoned=1)
-    gc.collect()
 
 
 async def test_calls_at_the_same_time_do_not_wait_for_each_other() -> None:
@@ -333,16 +232,6 @@ async def test_no_credential_is_in_an_error(stream: bool) -> None:
             assert not any(secret in text for secret in (KEY_ID, SECRET, TOKEN))
         assert "Canonical" not in error.message
     assert "no [redacted], nor [redacted]" in error.message
-
-
-async def test_a_service_that_is_not_there_is_a_retryable_error() -> None:
-    async with ModelServer() as server:
-        address = server.address
-    model = BedrockChatCompletionClient(CLAUDE, base_url=address, max_retries=0)
-    for stream in (False, True):
-        error = await failure_of(model, stream=stream)
-        assert error.retryable and address in error.message
-    await model.close()
 
 
 async def test_usage_counts_what_comes_from_the_cache() -> None:

@@ -111,6 +111,16 @@ def test_a_guardrail_needs_its_version(tmp_path: Path) -> None:
         load_registry(file, environ={}).model_client("main")
 
 
+def test_an_agent_of_the_file_may_name_the_model_itself(tmp_path: Path) -> None:
+    agent = {"model": "bedrock:us.amazon.nova-lite-v1:0"}
+    team = {"type": "round_robin_group_chat", "agents": ["a"], "max_turns": 1}
+    file = tmp_path / "teamrun.yaml"
+    content = {"agents": {"a": agent}, "teams": {"t": team}}
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    client = load_registry(file, environ={}).model_client("bedrock:us.amazon.nova-lite-v1:0")
+    assert client.model_info["family"] == "nova"
+
+
 def test_the_names_of_descriptions_work(monkeypatch: pytest.MonkeyPatch) -> None:
     named = BedrockChatCompletionClient(model_id=CLAUDE, region="us-east-1")
     monkeypatch.setenv("BEDROCK_MODEL_ID", CLAUDE)

@@ -57,7 +57,11 @@ def implicit_profile(name: str) -> Profile | None:
     """The profile that `provider:model` means in the operator's file."""
     provider, _, model = name.partition(":")
     row = PROVIDERS.get(provider)
-    if row is None or row.access is None or not model:
+    if row is None or not model:
+        return None
+    if row.is_ambient:
+        return Profile(name, provider, {"model": model})
+    if row.access is None:
         return None
     variable = variable_of(model)
     options = {"model": model, "api_key": f"${{{variable}}}"}
