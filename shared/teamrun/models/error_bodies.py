@@ -48,7 +48,7 @@ _KIND = ("type", "status", "error_type")
 _REDACTED = "[redacted]"
 _KEYS = re.compile(
     r"\b(?:sk|pk|rk|gsk|csk|xai|hf|nvapi|pplx|ghp|gho|glpat|github_pat)[-_][\w-]{8,}"
-    r"|\bAIza[\w-]{20,}|\bAKIA[A-Z0-9]{12,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|\bAIza[\w-]{20,}|\bA[KS]IA[A-Z0-9]{12,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
 )
 _NAMED_KEYS = re.compile(
     r"(bearer\s+|(?:api[-_ ]?key|token|secret|password)[\"']?\s*[:=]\s*[\"']?)"

@@ -54,6 +54,8 @@ def test_words_are_found_within_errors_of_errors(body: object) -> None:
         "api_key=abcdefgh12345678&x=1",
         '"api-key": "abcdefgh12345678"',
         "AIzaabcdefgh12345678abcdefgh12345678",
+        "AKIAABCDEFGH12345678",
+        "ASIAABCDEFGH12345678",
         "token: eyJabcdefgh12345678.abcdefgh12345678.abcdefgh12345678",
         "own key abcdefgh12345678 that was sent",
     ],

@@ -93,8 +93,7 @@ class BedrockCalls:
             if not answer.complete:  # else only the usage is missing, not worth another call
                 raise
         finally:
-            line.hang_up()
-            call.cancel()
+            call.cancel()  # hangs up
             await asyncio.wait([call])
         with mapped_errors(line):
             result = recordable_result(answer.result())

@@ -30,7 +30,16 @@ from teamrun.json_types import JsonObject
 from teamrun.tools.threads import ThreadPool
 from teamrun.version import __version__
 
-__all__ = ["Connection", "Line", "Place", "Runtime", "connection_to", "has_schemas", "threads"]
+__all__ = [
+    "Connection",
+    "HungUp",
+    "Line",
+    "Place",
+    "Runtime",
+    "connection_to",
+    "has_schemas",
+    "threads",
+]
 
 logger = logging.getLogger(__name__)
 
