@@ -29,6 +29,7 @@ _WITHIN_S = 240.0
 # The peak is read inside: `ru_maxrss` begins with that of the parent process.
 _START = """
 import importlib, sys
+sys.path[:0] = sys.argv[2:]
 importlib.import_module(sys.argv[1])
 with open("/proc/self/status", encoding="ascii") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM:")))
@@ -50,6 +51,8 @@ class Subject:
     """The arguments of the module; None if it is only started."""
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     repeats: int = 5
+    path: Sequence[Path] = ()
+    """If given, nothing else can be imported but the standard library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,9 @@ def _counted(subject: Subject) -> int:
 
 def _command(subject: Subject) -> list[str]:
     if subject.work is None:
-        return [str(subject.python), "-c", _START, subject.module]
+        alone = ["-I", "-S"] if subject.path else []
+        given = [subject.module, *map(str, subject.path)]
+        return [str(subject.python), *alone, "-c", _START, *given]
     parameters = json.dumps(dict(subject.parameters))
     return [str(subject.python), "-m", subject.module, subject.work, parameters]
 
