@@ -26,7 +26,17 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-__all__ = ["ARCHITECTURES", "FUNCTIONS", "RUNTIMES", "Target", "build", "closure", "main", "sizes"]
+__all__ = [
+    "ARCHITECTURES",
+    "FUNCTIONS",
+    "RUNTIMES",
+    "Target",
+    "build",
+    "closure",
+    "install",
+    "main",
+    "sizes",
+]
 
 ARCHITECTURES: Final = {"arm64": "aarch64", "x86_64": "x86_64"}
 """Lambda's names of processors, with those of wheels."""
@@ -35,8 +45,8 @@ RUNTIMES: Final = ("3.12", "3.13", "3.14")
 """The versions of Python for which functions can be created.
 Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html"""
 
-_GLIBC: Final = ("2_34", "2_28", "2_17")
-"""The versions of glibc in wheels that Amazon Linux 2023 (2.34) can load."""
+_GLIBC: Final = range(34, 16, -1)
+"""The minor versions of glibc 2 for which Amazon Linux 2023 (2.34) can load wheels."""
 
 _MOST_BYTES: Final = 250 * 1024 * 1024
 """Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
@@ -104,7 +114,7 @@ class Target:
     def pip_options(self) -> list[str]:
         """The options that make pip choose the wheels of the target."""
         machine = ARCHITECTURES[self.architecture]
-        tags = [f"manylinux_{glibc}_{machine}" for glibc in _GLIBC]
+        tags = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC]
         tags += [f"manylinux2014_{machine}", f"linux_{machine}"]
         abi = f"cp{self.python.replace('.', '')}"
         return [
@@ -206,9 +216,9 @@ def _gather(target: Target, team: Path, scratch: Path) -> _Sources:
     """Download, copy and compile everything once."""
     sources = _Sources(*(scratch / name for name in ("wheels", "ours", "team", "added")))
     wanted = {name for function in FUNCTIONS.values() for name in function.distributions}
-    _install(_lines(ROOT / SERVICE, closure(wanted, target)), target, sources.wheels)
+    install(ROOT / SERVICE, closure(wanted, target), target, sources.wheels)
     if (team / "requirements.lock").is_file():
-        _install(_lines(team / "requirements.lock", None), target, sources.added)
+        install(team / "requirements.lock", None, target, sources.added)
     for part in sorted({part for function in FUNCTIONS.values() for part in function.parts}):
         source = ROOT / part
         for file in _files(source):
@@ -241,10 +251,20 @@ def _lines(lock: Path, names: Collection[str] | None) -> str:
     return "".join(chosen)
 
 
-def _install(requirements: str, target: Target, folder: Path) -> None:
-    """Download the wheels of the target, check their hashes, and unpack them."""
+def install(lock: Path, names: Collection[str] | None, target: Target, folder: Path) -> None:
+    """Download the wheels of the target, check their hashes, and unpack them.
+
+    Args:
+        lock: The lock with the versions and the hashes.
+        names: The distributions; None for all of the lock.
+        target: Where they run.
+        folder: Where to unpack them.
+
+    Raises:
+        Failed: One is not locked, or has no wheel for the target.
+    """
     file = folder.with_suffix(".txt")
-    file.write_text(requirements, encoding="utf-8")
+    file.write_text(_lines(lock, names), encoding="utf-8")
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
         *("--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile"),

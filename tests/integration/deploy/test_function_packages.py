@@ -11,8 +11,8 @@ from typing import Any
 import boto3
 import function_packages
 import pytest
-from dev_environment import Failed
-from function_packages import FUNCTIONS, Target, closure
+from dev_environment import SERVICE, Failed
+from function_packages import FUNCTIONS, RUNTIMES, Target, closure, install
 from tests.support.function_packages import Packages
 from tests.support.service import ROOT
 from tests.support.services import Moto, moto
@@ -170,6 +170,18 @@ def test_the_same_input_makes_the_same_bytes(
     files = function_packages.build(target, team=ROOT / "examples", output=tmp_path)
 
     assert files["dead_letters"].read_bytes() == packages.file("dead_letters").read_bytes()
+
+
+@pytest.mark.parametrize("python", RUNTIMES[1:])
+def test_every_distribution_has_a_wheel_for_the_processor_of_arm(
+    python: str, tmp_path: Path
+) -> None:
+    target = Target("arm64", python)
+    wanted = {name for function in FUNCTIONS.values() for name in function.distributions}
+
+    install(ROOT / SERVICE, closure(wanted, target), target, tmp_path / "wheels")
+
+    assert list((tmp_path / "wheels" / "obstore").glob("*.so"))
 
 
 def test_a_folder_without_the_file_of_the_operator_is_refused(tmp_path: Path) -> None:
