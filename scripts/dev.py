@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Sequence
 
 from dev_environment import (
+    AZURE,
     CHECKERS,
     CLOUDS,
     DEPLOY,
@@ -155,11 +156,13 @@ def _lock(options: argparse.Namespace, _: list[str]) -> int:
     # Clients that no example uses are installed with the tests, which use them all.
     clouds = _extras("azure", "azure-queue", "bedrock", "aws")
     tests = (*clouds, "--group", "test", "-c", SERVICE, "-c", CLOUDS)
+    functions = (*_extras("azure-functions", "openai"), "-c", SERVICE, "-c", TESTS)
     checkers = ("--group", "check", "-c", SERVICE, "-c", TESTS)
     status = _call(*compile_, "pyproject.toml", *service, "-o", SERVICE)
     status = status or _call(*compile_, "-", "-c", SERVICE, "-o", VALKEY, stdin=_embedded())
     status = status or _call(*compile_, "pyproject.toml", *clouds, "-c", SERVICE, "-o", CLOUDS)
     status = status or _call(*compile_, "pyproject.toml", *tests, "-o", TESTS)
+    status = status or _call(*compile_, "pyproject.toml", *functions, "-o", AZURE)
     status = status or _call(*compile_, "--group", "generators", "-o", GENERATORS)
     status = status or _call(*compile_, "--group", "deploy", "-o", DEPLOY)
     return status or _call(*compile_, *checkers, "-o", CHECKERS)

@@ -29,6 +29,8 @@ CLOUDS = "requirements-clouds.lock"
 GENERATORS, DEPLOY = "requirements-generators.lock", "requirements-deploy.lock"
 """The packages that tests install in separate environments."""
 VALKEY = "requirements-embedded.lock"
+AZURE = "infra/azure/app/requirements.txt"
+"""Read by the build of Azure Functions, which needs this name."""
 
 NO_VALKEY = (
     "No wheel of the embedded Valkey fits this machine (there is none for Windows and musl).\n"

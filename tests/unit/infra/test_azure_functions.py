@@ -1,0 +1,161 @@
+"""The functions on Azure as the platform indexes them, and their time limit."""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.functions_worker import APP
+
+from teamrun.errors import UsageError
+from teamrun.settings import CommonSettings
+from teamrun_infra.azure.function_app import make_function_app
+from teamrun_infra.azure.serving import Serving
+from teamrun_infra.azure.settings import read_settings
+from teamrun_infra.azure.time_limit import TimeLimit
+
+QUEUE_URL = "azq://teamrun?account=acc"
+
+
+def _bindings(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for function in make_function_app(environ).get_functions():
+        trigger: Any = function.get_trigger()
+        found[str(function.get_function_name())] = trigger.get_dict_repr()
+    return found
+
+
+def test_there_is_a_function_for_each_queue_and_a_timer() -> None:
+    bindings = _bindings({"TEAMRUN_QUEUE_URL": QUEUE_URL})
+    queues = {name: each["queueName"] for name, each in bindings.items() if "queueName" in each}
+    assert queues == {
+        "interactive": "teamrun-interactive",
+        "interactive_poison": "teamrun-interactive-poison",
+        "batch": "teamrun-batch",
+        "batch_poison": "teamrun-batch-poison",
+        "hooks": "teamrun-hooks",
+    }
+    assert {each.get("connection") for each in bindings.values() if "queueName" in each} == {
+        "AzureWebJobsStorage"
+    }
+    assert bindings["upkeep"]["schedule"] == "0 * * * * *"
+    assert str(bindings["api"]["authLevel"]).endswith("ANONYMOUS")
+
+
+@pytest.mark.parametrize("url", ["", "redis://localhost", "sqs://teamrun?region=eu-central-1"])
+def test_queues_elsewhere_are_refused(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_function_app({"TEAMRUN_QUEUE_URL": url})
+    assert caught.value.data["setting"] == "queue_url"
+
+
+def test_indexing_loads_neither_the_api_nor_the_engine() -> None:
+    program = (
+        "import sys\n"
+        "from teamrun_infra.azure.function_app import make_function_app\n"
+        f"make_function_app({{'TEAMRUN_QUEUE_URL': {QUEUE_URL!r}}}).get_functions()\n"
+        "sys.exit(bool({'fastapi', 'azure.storage.queue', 'obstore', 'azure.identity',"
+        " 'teamrun.runs.engine.engine'} & set(sys.modules)))"
+    )
+    environ = {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program], check=False, env=environ)
+    assert done.returncode == 0
+
+
+def test_the_host_reads_messages_as_they_are_written() -> None:
+    host = json.loads((APP / "host.json").read_text(encoding="utf-8"))
+    queues = host["extensions"]["queues"]
+    assert queues["messageEncoding"] == "none"
+    assert queues["maxDequeueCount"] == 5
+    assert host["extensions"]["http"]["routePrefix"] == ""
+    assert TimeLimit({"AzureWebJobsScriptRoot": str(APP)}).limit == timedelta(minutes=30)
+
+
+@pytest.mark.parametrize(
+    ("variable", "file", "limit"),
+    [
+        (None, None, timedelta(minutes=5)),
+        (None, "{}", timedelta(minutes=5)),
+        (None, '{"functionTimeout": "00:10:00"}', timedelta(minutes=10)),
+        ("1.00:00:30", '{"functionTimeout": "00:10:00"}', timedelta(days=1, seconds=30)),
+    ],
+)
+def test_the_time_limit_is_that_of_the_host(
+    tmp_path: Path, variable: str | None, file: str | None, limit: timedelta
+) -> None:
+    if file is not None:
+        (tmp_path / "host.json").write_text(file, encoding="utf-8")
+    environ = {"AzureWebJobsScriptRoot": str(tmp_path)}
+    if variable is not None:
+        environ["AzureFunctionsJobHost__functionTimeout"] = variable
+    found = TimeLimit(environ)
+    assert found.limit == limit
+    before = datetime.now(UTC)
+    assert timedelta() < before + limit - found.deadline() <= timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("text", ['"-1"', '"30"', "30", '"00:00:00"'])
+def test_no_time_limit_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "host.json").write_text(f'{{"functionTimeout": {text}}}', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"host\.json") as caught:
+        TimeLimit({}, folder=tmp_path)
+    assert caught.value.data["setting"] == "functionTimeout"
+
+
+def test_a_broken_host_json_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "host.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"host\.json"):
+        TimeLimit({}, folder=tmp_path)
+
+
+@contextmanager
+def only_theirs() -> Generator[logging.Handler]:
+    """The root logger with a handler of the platform, and without those of pytest."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    found = logging.Handler()
+    root.handlers[:] = [found]
+    try:
+        yield found
+        assert root.handlers == [found]
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+
+
+def test_the_log_goes_through_the_handlers_of_the_platform(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TEAMRUN_QUEUE_URL", QUEUE_URL)
+    monkeypatch.setenv("TEAMRUN_STORE_URL", "az://runs?account=acc")
+    with only_theirs() as handler:
+        read_settings(CommonSettings)
+    record = logging.makeLogRecord({"msg": "Done", "action": "run.done", "levelno": logging.INFO})
+    assert json.loads(handler.format(record))["action"] == "run.done"
+    whole = {"module": "_http_asgi", "levelno": logging.DEBUG, "msg": "Received %s"}
+    assert not handler.filter(logging.makeLogRecord(whole))
+    assert handler.filter(record)
+
+
+def test_a_function_without_queues_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TEAMRUN_STORE_URL", "az://runs?account=acc")
+    with only_theirs(), pytest.raises(UsageError, match="azq://"):
+        read_settings(CommonSettings)
+
+
+async def test_an_api_without_keys_is_not_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TEAMRUN_QUEUE_URL", QUEUE_URL)
+    monkeypatch.setenv("TEAMRUN_STORE_URL", "az://runs?account=acc")
+    with only_theirs(), pytest.raises(UsageError, match="Key Vault") as caught:
+        await Serving().host.runtime()
+    assert caught.value.data["setting"] == "api_keys"
