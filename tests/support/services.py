@@ -217,13 +217,31 @@ class Azurite:
         fields = {"sv": version, "ss": "bq", "srt": "sco", "sp": permissions, "se": end}
         return urlencode(fields | {"spr": "https,http", "sig": b64encode(mac).decode()})
 
-    def request(self, method: str, url: str, query: Mapping[str, str] | None = None) -> bytes:
+    def request(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        body: bytes = b"",
+    ) -> bytes:
         """A request that the account may make; returns the body of the response."""
+        return self.exchange(method, url, query, body=body)[1]
+
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        body: bytes = b"",
+    ) -> tuple[Mapping[str, str], bytes]:
+        """What `request` does; returns the headers of the response, too."""
         address = f"{url}?{urlencode(query or {})}&{self.sas()}"
-        data = b"" if method in {"PUT", "POST"} else None
+        data = body if method in {"PUT", "POST"} else None
         request = urllib.request.Request(address, data=data, method=method)
         with urllib.request.urlopen(request, timeout=10, context=self.tls) as response:
-            return response.read()
+            return response.headers, response.read()
 
     def kill(self) -> None:
         self.process.kill()
