@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import pytest
-from tests.conformance.azure import functions_on_azure
+from tests.conformance.on_azure import on_azure
 from tests.conformance.embedded import embedded
 from tests.conformance.on_lambda import on_lambda
 from tests.conformance.queue import GuardedValkey, guarded_valkey
@@ -245,5 +245,5 @@ HOSTS: dict[str, Callable[[Site], AbstractContextManager[Host]]] = {
     "celery worker": _celery_worker,
     "two workers without shared live state": _workers_with_a_queue_alone,
     "aws lambda": on_lambda,
-    "azure functions": functions_on_azure,
+    "azure functions": on_azure,
 }

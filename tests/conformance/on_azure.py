@@ -10,7 +10,7 @@ from tests.support.azure_deployment import AzureDeployment, azure_deployment
 from tests.support.functions_host import Platform
 from tests.support.services import azurite
 
-__all__ = ["functions_on_azure"]
+__all__ = ["on_azure"]
 
 _PLATFORM = Platform(timeout_s=15, hidden_s=3)
 """Every invocation has the same time. In less, an instance on a busy machine has hardly begun."""
@@ -51,7 +51,7 @@ class _Functions:
 
 
 @contextmanager
-def functions_on_azure(site: Site) -> Generator[_Functions]:
+def on_azure(site: Site) -> Generator[_Functions]:
     """A function app with an instance for requests and one for messages."""
     environ = {**site.environ, **_HANDOVER}
     folder = site.folder / "functions"
