@@ -80,9 +80,9 @@ def on_lambda(site: Site) -> Generator[_Lambda]:
             server,
             environ=environ,
             timeout_s=_LIMIT_S,
-            workers=6,
+            workers=8,
             apis=6,
-            batch_size=6,
+            batch_size=5,
         ) as deployment:
             deployment.functions["api"].warm(request_event("GET", "/healthz", [], b""))
             deployment.functions["worker"].warm({"Records": []})

@@ -3,7 +3,7 @@
 import pytest
 from tests.conformance.plays import DISTURBANCES, Disturbance, Plays, begun, expected
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize(

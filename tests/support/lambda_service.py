@@ -145,7 +145,7 @@ class Mapping:
                 self._pool.submit(self._invoke, found)
             else:
                 self._places.release()
-                self._stop.wait(0.05)
+                self._stop.wait(0.2)
 
     def _receive(self) -> list[dict[str, Any]]:
         try:
@@ -214,7 +214,7 @@ class Schedule:
     """A schedule of EventBridge; the next event waits for the end of the last."""
 
     function: Function
-    interval_s: float = 1.0
+    interval_s: float = 2.0
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
