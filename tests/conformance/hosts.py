@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import pytest
-from tests.conformance.on_azure import on_azure
 from tests.conformance.embedded import embedded
+from tests.conformance.on_azure import on_azure
 from tests.conformance.on_lambda import on_lambda
 from tests.conformance.queue import GuardedValkey, guarded_valkey
 from tests.conformance.site import Site, Written, files_below
