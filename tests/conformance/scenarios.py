@@ -421,10 +421,10 @@ def webhook(stage: Stage) -> Play:
 @scenario
 def batch_of_200(stage: Stage) -> Play:
     mark, size = uuid.uuid4().hex, 200
-    tasks = [f"{'hold' if n % 40 == 7 else 'item'} {n} {mark}" for n in range(size)]
+    tasks = [f"{'hold' if n % 100 == 7 else 'item'} {n} {mark}" for n in range(size)]
     items = [{"custom_id": f"c{n}", "input": task} for n, task in enumerate(tasks)]
     wish = {"url": f"{stage.site.receiver.url}/batch", "events": ["batch.*"]}
-    body = {"team": "think", "items": items, "max_concurrency": 50, "webhook": wish}
+    body = {"team": "think", "items": items, "max_concurrency": 20, "webhook": wish}
     first = stage.client.create("/v1/batches", body, key=mark)
     batch_id = first.json()["id"]
     held = [task for task in tasks if task.startswith("hold")]
