@@ -501,6 +501,28 @@ async def test_runs_whose_claims_came_to_nothing_begin_one_at_a_time() -> None:
     assert await asyncio.gather(*works) == [Finish.ENDED] * 3
 
 
+async def test_such_a_run_waits_for_a_lease_at_most() -> None:
+    model = Held()
+    cluster = Cluster({}, team=solo(), model=model, lease=timedelta(milliseconds=100))
+    refs = [await cluster.submit() for _ in range(2)]
+    for ref in refs:
+        for _ in range(2):
+            await cluster.claim_and_die(ref)
+            await cluster.live.release(lease_name(ref), "dead")
+    await cluster.live.age()  # which begins now
+    cluster.clock.shift += timedelta(hours=1)
+    engine = cluster.worker()
+    works = [asyncio.ensure_future(engine.execute(ref)) for ref in refs]
+    for _ in range(1000):
+        if [await claims_of(cluster, ref) for ref in refs] == [3, 3]:
+            break
+        await asyncio.sleep(0.01)
+    assert not any(work.done() for work in works)
+    assert [await claims_of(cluster, ref) for ref in refs] == [3, 3]
+    model.go.set()
+    assert await asyncio.gather(*works) == [Finish.ENDED] * 2
+
+
 async def test_the_message_of_a_run_that_waits_for_its_turn_is_returned_at_a_stop() -> None:
     model = Held()
     cluster = Cluster({}, team=solo(), model=model)

@@ -264,7 +264,7 @@ class Engine:
             await self._suspend(log, state)
             return Finish.WAITING
         if state.end is None:
-            with _SuspectTurn(self._suspects) as turn:
+            with _SuspectTurn(self._suspects, self._lease) as turn:
                 if state.idle_claims >= _SUSPECT_CLAIMS:
                     await turn.acquire()
                     if self._stopping:
@@ -452,17 +452,19 @@ class _SuspectTurn:
     """Serializes the start of runs whose last claims made no progress, until they make some.
 
     A run that crashes its worker would otherwise take unrelated runs with it: each crash also
-    counts as a claim without progress of every other run in the process.
+    counts as a claim without progress of every other run in the process. A long call makes no
+    progress either, so a turn has a longest time.
     """
 
-    def __init__(self, lock: asyncio.Lock) -> None:
+    def __init__(self, lock: asyncio.Lock, longest: timedelta) -> None:
         self._lock = lock
-        self._is_ours = False
+        self._longest_s = longest.total_seconds()
+        self._timer: asyncio.TimerHandle | None = None
 
     async def acquire(self) -> None:
         """Wait for the turn."""
         await self._lock.acquire()
-        self._is_ours = True
+        self._timer = asyncio.get_running_loop().call_later(self._longest_s, self.end)
 
     def __enter__(self) -> Self:
         return self
@@ -477,8 +479,9 @@ class _SuspectTurn:
 
     def end(self) -> None:
         """Let the next run start."""
-        if self._is_ours:
-            self._is_ours = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
             self._lock.release()
 
 
