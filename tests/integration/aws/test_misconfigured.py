@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
     [
         ("api", {"TEAMRUN_SECRET_ENV": ""}, "TEAMRUN_API_KEYS"),
         ("api", {"TEAMRUN_QUEUE_URL": ""}, "TEAMRUN_QUEUE_URL"),
-        ("api", {"TEAMRUN_SECRET_ENV": "absent"}, "TEAMRUN_SECRET_ENV"),
+        ("api", {"TEAMRUN_SECRET_ENV": "absent"}, "GetSecretValue"),
         ("upkeep", {"TEAMRUN_QUEUE_URL": "redis://127.0.0.1:1/0"}, "sqs://"),
         ("upkeep", {"TEAMRUN_STORE_URL": "memory://"}, "TEAMRUN_STORE_URL"),
     ],
