@@ -36,6 +36,10 @@ EPILOG = """examples:
   python3 scripts/dev.py test tests/unit/cli -k lock
 """
 
+IN_TWO = ("-n", "2", "--dist=loadscope")
+"""For tests that start processes of their own and mostly wait for them; those of a module share
+them."""
+
 # Only for tests in process; the others measure times and share servers. A worker of pytest-xdist
 # that a timeout ends (60 s) prints no stack, so it is printed shortly before.
 PARALLEL = ("-n", "auto", "--maxprocesses=4", "--dist=worksteal", "-o", "faulthandler_timeout=55")
@@ -110,10 +114,9 @@ def _test(options: argparse.Namespace, rest: list[str]) -> int:
         return _call(*pytest, *PARALLEL, "-m", in_process, *rest)
     if rest:
         return _call(*pytest, "-m", "not benchmark", *rest)
-    # The others start processes of their own, and disturb each other.
     statuses = [
         _call(*pytest, *PARALLEL, "-m", in_process),
-        _call(*pytest, "-m", f"({others}) and not benchmark"),
+        _call(*pytest, *IN_TWO, "-m", f"({others}) and not benchmark"),
     ]
     return max(map(abs, statuses))  # negative: ended by a signal
 
