@@ -28,7 +28,7 @@ from teamrun.dispatch.open import open_dispatcher
 from teamrun.runtime import namespace_of
 from teamrun.settings import CommonSettings, load_settings
 
-__all__ = ["HOSTS", "Crowded", "Host", "Queued"]
+__all__ = ["HOSTS", "Crowded", "Host", "Limited", "Queued"]
 
 _SERVES = " running on "
 
@@ -75,6 +75,14 @@ class Crowded(Protocol):
         At the end of the context the silent one goes on, so that both execute.
         """
         ...
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A host whose platform ends an invocation after a time."""
+
+    limit_s: float
+    """The time in seconds. A longer call is cancelled, and made again."""
 
 
 @runtime_checkable

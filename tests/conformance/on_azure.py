@@ -22,6 +22,7 @@ class _Functions:
     """Implements `Host`."""
 
     deployment: AzureDeployment
+    limit_s: float = _PLATFORM.timeout_s
 
     @property
     def url(self) -> str:

@@ -28,6 +28,7 @@ class _Lambda:
 
     site: Site
     deployment: AwsDeployment
+    limit_s: float = _LIMIT_S
 
     @property
     def url(self) -> str:

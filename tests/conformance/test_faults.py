@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 from tests.conformance.client import Client
-from tests.conformance.hosts import Crowded, Host, Queued
+from tests.conformance.hosts import Crowded, Host, Limited, Queued
 from tests.conformance.plays import expected
 from tests.conformance.records import record_of
 from tests.conformance.site import Site
@@ -87,7 +87,8 @@ def test_what_was_lost_is_taken_over(
 
     assert {client.until(run_id)["status"] for run_id in run_ids} == {"completed"}
     twice = sum(site.model.requests[task] - 1 for task in tasks)
-    assert twice == len(tasks)
+    # Where the platform has a limit, a call that is held up to here may be cancelled as well.
+    assert twice >= len(tasks) if isinstance(host, Limited) else twice == len(tasks)
     figures.add(
         f"conformance, {request.node.callspec.id}: {len(tasks)} runs whose process was killed in "
         f"a model call: lost 0, calls paid twice {twice}; restart {started - begun:.1f} s, "

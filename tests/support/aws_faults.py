@@ -6,9 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Event, Thread
 from typing import Any
+
+from tests.support.http_server import Server
 
 __all__ = ["AwsFaults", "Fault", "aws_faults", "denied", "missing", "throttled"]
 
@@ -127,7 +129,7 @@ def aws_faults(target: str) -> Generator[AwsFaults]:
     class Handler(_Handler):
         pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     found = AwsFaults(f"http://127.0.0.1:{server.server_port}")
     Handler.target, Handler.found = target.removeprefix("http://"), found

@@ -2,8 +2,10 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Thread
+
+from tests.support.http_server import Server
 
 __all__ = ["careless_bucket"]
 
@@ -50,7 +52,7 @@ def careless_bucket(*, missing: bool = False) -> Generator[str]:
         def log_message(self, format: str, *args: object) -> None:
             """Be silent."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -340,7 +340,10 @@ class FunctionsHost:
             while not self._stopping.is_set():
                 if not places.acquire(timeout=0.1):
                     continue
-                found = self.receive(queue, most=1)
+                try:
+                    found = self.receive(queue, most=1)
+                except OSError:  # the listener of the platform asks again, too
+                    found = []
                 if found:
                     pool.submit(handle, found[0])
                 else:

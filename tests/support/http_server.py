@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-__all__ = ["QuietHandler", "serving"]
+__all__ = ["QuietHandler", "Server", "serving"]
 
 
 class QuietHandler(BaseHTTPRequestHandler):
@@ -23,10 +23,16 @@ class QuietHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+class Server(ThreadingHTTPServer):
+    """Accepts many connections at the same time; with the default of 5, some would be reset."""
+
+    request_queue_size = 128
+
+
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler], *, port: int = 0) -> Generator[str]:
     """Serve on a port, by default a free one; yields the URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    server = Server(("127.0.0.1", port), handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
