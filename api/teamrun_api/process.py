@@ -12,9 +12,8 @@ from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
 from teamrun.runtime import OpenBackends, open_backends
 from teamrun.settings import load_settings, unknown_variables
-from teamrun_api.app import create_app
 from teamrun_api.auth import Keyring
-from teamrun_api.compose import open_api
+from teamrun_api.compose import app_of, open_api
 from teamrun_api.hosts import check_bind
 from teamrun_api.server import Server
 from teamrun_api.settings import ApiSettings
@@ -70,15 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _serve(settings: ApiSettings, backends: OpenBackends) -> int:
     async with open_api(settings, environ=os.environ, backends=backends) as runtime:
-        app = create_app(
-            service=runtime.service,
-            batches=runtime.batches,
-            webhooks=runtime.webhook_service,
-            settings=settings,
-            checks=runtime.checks(),
-            live=runtime.live.is_shared,
-            run_metrics=runtime.metric_lines,
-        )
+        app = app_of(runtime, settings)
         # Not collected before: the imports leave some 800 objects that nothing refers to.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
