@@ -92,13 +92,21 @@ class Endpoints:
             return known
         return await self.reread(tenant)
 
-    async def reread(self, tenant: str, *, after: datetime | None = None) -> Known:
+    async def reread(
+        self, tenant: str, *, after: datetime | None = None, as_of: datetime | None = None
+    ) -> Known:
         """The endpoints of a tenant, from the store unless they were read after a time.
+
+        Args:
+            tenant: The tenant.
+            after: The time; None to read in any case.
+            as_of: A change that the answer must include. The time alone cannot tell if the clock of
+                the process that made the change is slow.
 
         Raises:
             Unavailable: Storage does not respond.
         """
-        known = self.known(tenant)
+        known = self.known(tenant, as_of=as_of)
         if after is not None and known is not None and known.read_at > after:
             return known
         now = self._clock.now()

@@ -92,7 +92,7 @@ class Targets:
         """
         now, endpoints = self._clock.now(), self._endpoints
         if after is not None:
-            known = await endpoints.reread(tenant, after=after)
+            known = await endpoints.reread(tenant, after=after, as_of=as_of)
         else:
             known = await endpoints.read(tenant, as_of=as_of)
         found = [one.target(tenant, now) for one in known.endpoints]
