@@ -17,13 +17,16 @@ from teamrun.messages.llm import UserMessage
 from teamrun.models.base import ChatCompletionClient
 from teamrun.runs.durable.team import run_team
 from teamrun.runs.durable.wiring import JournalWiring
+from teamrun.runs.engine.execution import Program
 from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.origin import RunOrigin
+from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.engine.replay import replay
-from teamrun.runs.log.entries import calls_of
+from teamrun.runs.log.entries import End, calls_of
 from teamrun.runs.log.limits import Limits
+from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.service.requests import ForkRequest
 from teamrun.runs.service.resources import Run
 from teamrun.teams import RoundRobinGroupChat
@@ -362,3 +365,38 @@ async def test_a_turn_of_an_execution_that_is_over_makes_no_more_calls() -> None
         await task
     await asyncio.wait_for(Stubborn.refused.wait(), 10)
     await worker.close()
+
+
+async def test_calls_beside_a_turn_at_its_limit_complete_before_the_turn_is_cut_short() -> None:
+    made = list[str]()
+    begun = asyncio.Event()
+
+    async def model(desk: CallContext) -> Outcome:
+        made.append(desk.info.call_id)
+        begun.set()
+        for _ in range(50):  # the engine notices meanwhile that the turn waits
+            await asyncio.sleep(0)
+        return Outcome(value="trees")
+
+    async def turn(desk: CallContext) -> Outcome:
+        await begun.wait()
+        return await desk.make("model", "m", 0, model, "")
+
+    async def program(journal: Journal) -> End:
+        calls = [
+            journal.call("team/a", "model", "m", 0, model),
+            journal.call("team/b", "agent", "b", 0, turn),
+        ]
+        await asyncio.gather(*calls)
+        raise AssertionError("the turn cannot complete")
+
+    cluster = cluster_of([])
+    ref = await cluster.submit(limits={"max_model_calls": 1})
+
+    def program_of(_: RunSpec) -> Program:
+        return program
+
+    finish = await cluster.worker(program=program_of).execute(ref)
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert (finish, run.status, run.stop_code) == (Finish.ENDED, "incomplete", "max_model_calls")
+    assert (made, run.usage.model_calls) == (["team/a/model:0"], 1)

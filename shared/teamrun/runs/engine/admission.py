@@ -90,11 +90,12 @@ class Gate:
                 under_way[call.kind] = under_way.get(call.kind, 0) + 1
 
     def exceeded(self) -> Level | None:
-        """The limit that prevents a call inside a custom agent's turn from starting.
+        """The limit at which all calls under way wait, inside turns of custom agents.
 
-        The turn waits for that call, so it cannot complete and has to be cut short.
+        Such a turn waits for its call, so it cannot complete and has to be cut short. Other calls
+        complete first, as they do at a limit of any call: their outcomes have been paid for.
         """
-        if not self._calls.inside:
+        if not self._calls.are_stuck():
             return None
         if any(self._is_limited(call) for call in self._calls.inside):
             return self.reached

@@ -275,11 +275,16 @@ class Calls:
             while self.is_limited(call):
                 await self._freed()
                 await self._owned()
-        except asyncio.CancelledError:
-            if not outer.is_cancelled:  # cancelled by the code that requested the call
-                self.inside.remove(call)
-            raise
-        self.inside.remove(call)
+        finally:
+            self.inside.remove(call)
+
+    def are_stuck(self) -> bool:
+        """Whether every call under way waits at a limit, itself or for a call inside it."""
+        under_way = [*self.in_flight, *(call.call_id for call in self._made_inside)]
+        waiting = [call.call_id for call in self.inside]
+        return bool(waiting) and all(
+            any(each.startswith(f"{call_id}/") for each in waiting) for call_id in under_way
+        )
 
     async def _owned(self) -> None:
         """Return when the ownership has not lapsed; the execution renews it, or ends the call."""

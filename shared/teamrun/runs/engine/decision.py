@@ -26,6 +26,7 @@ from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.outcomes import error_record
 from teamrun.runs.log.entries import End, Signal, Wait, Yield
 from teamrun.runs.log.events import cancelled, limit_event, paused_event, retried_event
+from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.output import output_of_message
 from teamrun.runs.log.state import RunState
 from teamrun.runs.log.usage import Level
@@ -74,6 +75,8 @@ class Decision:
         self._clock = clock
         self.now = state.at
         """The time of the last decision."""
+        self._cut: tuple[Limits, Level] | None = None
+        """The limits by which calls inside turns were cut short, and the one that was reached."""
 
     def next(self, root: asyncio.Task[End], *, is_stopping: bool, show: bool) -> Draft | None:
         """The entry to write now, if any.
@@ -237,7 +240,12 @@ class Decision:
         over = self._time_limit()
         if over is not None and self.now >= over.at:
             return over.level
-        return self._gate.exceeded()
+        limits = self._state.limits
+        # The decision stands when the calls have been cancelled, and no longer wait at the limit.
+        if self._cut is None or self._cut[0] is not limits:  # a resume has raised them
+            level = self._gate.exceeded()
+            self._cut = level and (limits, level)
+        return self._cut and self._cut[1]
 
     def _time_limit(self) -> _TimeLimit | None:
         """The earliest time at which a limit ends the run.
