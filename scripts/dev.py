@@ -36,9 +36,9 @@ EPILOG = """examples:
   python3 scripts/dev.py test tests/unit/cli -k lock
 """
 
-IN_TWO = ("-n", "2", "--dist=loadscope")
-"""For tests that start processes of their own and mostly wait for them; those of a module share
-them."""
+IN_THREE = ("-n", "3", "--dist=loadgroup")
+"""For tests that start processes of their own and mostly wait for them; `tests/conftest.py` says
+which of them share processes."""
 
 # Only for tests in process; the others measure times and share servers. A worker of pytest-xdist
 # that a timeout ends (60 s) prints no stack, so it is printed shortly before.
@@ -116,7 +116,7 @@ def _test(options: argparse.Namespace, rest: list[str]) -> int:
         return _call(*pytest, "-m", "not benchmark", *rest)
     statuses = [
         _call(*pytest, *PARALLEL, "-m", in_process),
-        _call(*pytest, *IN_TWO, "-m", f"({others}) and not benchmark"),
+        _call(*pytest, *IN_THREE, "-m", f"({others}) and not benchmark"),
     ]
     return max(map(abs, statuses))  # negative: ended by a signal
 

@@ -114,6 +114,16 @@ def figures(pytestconfig: pytest.Config) -> Figures:
     return figures_of(pytestconfig)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # With `--dist=loadgroup`, one process of pytest-xdist runs the tests that share what a module
+    # starts, or the host of the conformance suite.
+    for item in items:
+        params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+        group = params.get("deployed") or item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     # In a process of pytest-xdist; what it puts here is sent to the process that prints.
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
