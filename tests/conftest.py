@@ -117,8 +117,10 @@ def figures(pytestconfig: pytest.Config) -> Figures:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # With `--dist=loadgroup`, one process of pytest-xdist runs the tests that share what a module
-    # starts, or the host of the conformance suite.
+    # starts, a host of the conformance suite, or what modules of the same group make.
     for item in items:
+        if item.get_closest_marker("xdist_group") is not None:
+            continue
         params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
         group = params.get("deployed") or item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))

@@ -17,7 +17,11 @@ from tests.support.function_packages import Packages
 from tests.support.service import ROOT
 from tests.support.services import Moto, moto
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("packages"),
+]
 
 KEY = "key_of_the_test"
 MB = 1_000_000

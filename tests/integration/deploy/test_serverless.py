@@ -21,7 +21,12 @@ from teamrun.dispatch.queues import RUN_QUEUES, Queue
 from teamrun.settings import VARIABLES
 from teamrun.storage.address import read_store_url
 
-pytestmark = [pytest.mark.integration, pytest.mark.node, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.node,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("packages"),
+]
 
 OSLS = ROOT / "tests" / "node" / "node_modules" / "osls" / "bin" / "serverless.js"
 
