@@ -223,9 +223,12 @@ class _Connection(asyncio.Protocol):
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        if not task.cancelled():
-            task.result()
-            self._serve_next()
+        if task.cancelled():
+            return
+        if task.exception() is not None:
+            self.abort()  # else the client would wait for its timeout
+        task.result()
+        self._serve_next()
 
     async def _serve(self, method: str, path: str, headers: Json, data: bytes) -> None:
         if path.startswith("/control/"):

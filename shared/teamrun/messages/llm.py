@@ -71,6 +71,14 @@ class RequestUsage:
     reasoning_tokens: int = 0
     """Completion tokens that were not shown; part of `completion_tokens`."""
 
+    def __add__(self, other: "RequestUsage") -> "RequestUsage":
+        return RequestUsage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
 
 class SystemMessage(Compact):
     """Instructions from the developer of the team."""

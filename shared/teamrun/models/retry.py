@@ -10,7 +10,7 @@ import logging
 import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel
@@ -23,6 +23,7 @@ from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.models.attempts import broken_off, on_retry
 from teamrun.models.base import ChatCompletionClient, ToolChoice
+from teamrun.models.tool_names import HasSchema, schema_of
 from teamrun.models.wrapper import ModelWrapper
 from teamrun.tools.schema import ToolSchema
 
@@ -126,6 +127,7 @@ class RetryingModel(ModelWrapper):
     Args:
         wrapped: A client that makes one attempt at each call.
         policy: When a call is repeated; by default at most five times within five minutes.
+        max_retries: How often at most, in place of the policy's number.
         clock: For tests.
     """
 
@@ -133,28 +135,41 @@ class RetryingModel(ModelWrapper):
         self,
         wrapped: ChatCompletionClient,
         policy: RetryPolicy | None = None,
+        max_retries: int | None = None,
         *,
         clock: Clock | None = None,
     ) -> None:
         super().__init__(wrapped)
-        self._policy = policy or RetryPolicy()
+        policy = policy or RetryPolicy()
+        self._policy = policy if max_retries is None else replace(policy, max_retries=max_retries)
         self._clock = clock or SystemClock()
 
     async def create(
         self,
         messages: Sequence[LLMMessage],
         *,
-        tools: Sequence[ToolSchema] = (),
-        tool_choice: ToolChoice = "auto",
+        tools: Sequence[ToolSchema | HasSchema] = (),
+        tool_choice: ToolChoice | HasSchema = "auto",
         json_output: bool | type[BaseModel] | None = None,
         extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
         """Ask the wrapped client until it answers.
 
+        Args:
+            messages: The conversation.
+            tools: The tools that the model may call: their schemas, or the tools themselves.
+            tool_choice: Which of them it may, must or must not call.
+            json_output: Ask for JSON, or for JSON of that type.
+            extra_create_args: Arguments of this call alone.
+            cancellation_token: Ends the call.
+
         Raises:
             ModelError: The last failure; `data["attempts"]` is the number of attempts.
+            UsageError: The model does not support the request.
         """
+        schemas = [schema_of(tool) for tool in tools]
+        choice = tool_choice if isinstance(tool_choice, str) else schema_of(tool_choice)
         retries = Retries(self._policy, self._clock)
         with cancelled_by(cancellation_token):
             await retries.begin()
@@ -162,8 +177,8 @@ class RetryingModel(ModelWrapper):
             try:
                 return await self.wrapped.create(
                     messages,
-                    tools=tools,
-                    tool_choice=tool_choice,
+                    tools=schemas,
+                    tool_choice=choice,
                     json_output=json_output,
                     extra_create_args=extra_create_args,
                     cancellation_token=cancellation_token,
@@ -176,26 +191,34 @@ class RetryingModel(ModelWrapper):
         self,
         messages: Sequence[LLMMessage],
         *,
-        tools: Sequence[ToolSchema] = (),
-        tool_choice: ToolChoice = "auto",
+        tools: Sequence[ToolSchema | HasSchema] = (),
+        tool_choice: ToolChoice | HasSchema = "auto",
         json_output: bool | type[BaseModel] | None = None,
         extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
-        """Ask the wrapped client until it answers; text that was yielded cannot be taken back.
+        """Ask the wrapped client until it answers; yields text as it arrives, then the result.
+
+        Thoughts that the server shows come first, between `<think>` and `</think>`. Text that was
+        yielded cannot be taken back, so a failure after it is raised, and the caller decides.
+
+        The arguments are those of `create`.
 
         Raises:
             ModelError: The last failure, or the first one after text was yielded;
                 `data["attempts"]` is the number of attempts.
+            UsageError: The model does not support the request.
         """
+        schemas = [schema_of(tool) for tool in tools]
+        choice = tool_choice if isinstance(tool_choice, str) else schema_of(tool_choice)
         retries = Retries(self._policy, self._clock)
         spoken = False
         while True:
             try:
                 stream = self.wrapped.create_stream(
                     messages,
-                    tools=tools,
-                    tool_choice=tool_choice,
+                    tools=schemas,
+                    tool_choice=choice,
                     json_output=json_output,
                     extra_create_args=extra_create_args,
                     cancellation_token=cancellation_token,

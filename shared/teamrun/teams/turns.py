@@ -139,7 +139,7 @@ class Turns(ABC):
         self._ending.count_usage(usage)
         if not is_seen:
             known = self._unseen_usage
-            self._unseen_usage = usage if known is None else _sum(known, usage)
+            self._unseen_usage = usage if known is None else known + usage
 
     async def _work(
         self,
@@ -264,12 +264,3 @@ class Turns(ABC):
         for name, seat in self._seats.items():
             if name != speaker:
                 seat.receive(messages)
-
-
-def _sum(one: RequestUsage, other: RequestUsage) -> RequestUsage:
-    return RequestUsage(
-        prompt_tokens=one.prompt_tokens + other.prompt_tokens,
-        completion_tokens=one.completion_tokens + other.completion_tokens,
-        cached_tokens=one.cached_tokens + other.cached_tokens,
-        reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
-    )

@@ -161,8 +161,7 @@ class ScriptedModel(ChatCompletionClient):
                 await asyncio.sleep(play.latency.total_seconds())
         if isinstance(step, ScriptedError):
             raise ModelError(step.message, status_code=step.status_code, retryable=step.retryable)
-        play.used.prompt_tokens += step.usage.prompt_tokens
-        play.used.completion_tokens += step.usage.completion_tokens
+        play.used += step.usage
         return step
 
     async def create_stream(

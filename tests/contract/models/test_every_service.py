@@ -107,6 +107,23 @@ async def test_tool_calls_and_the_turn_with_their_results(service: str, ask: Ask
 
 
 @both
+async def test_a_tool_may_be_given_in_place_of_its_schema(service: str, ask: Ask) -> None:
+    class Tool:
+        schema = ADD
+
+    called = Reply(tool_calls=[ToolCall(name="add", arguments={"a": 1})])
+    async with scene(service, called) as (server, model, _):
+        await ask(model, tools=[Tool()], tool_choice=Tool())
+    body = server.requests[0]["body"]
+    assert "Adds." in json.dumps(body)
+    choice = body.get("tool_choice") or body["toolConfig"]["toolChoice"]
+    assert choice in (
+        {"type": "function", "function": {"name": "add"}},
+        {"tool": {"name": "add"}},
+    )
+
+
+@both
 async def test_structured_output(service: str, ask: Ask) -> None:
     async with scene(service, Reply(content='{"approved": true}')) as (server, model, _):
         result = await ask(model, json_output=Verdict)

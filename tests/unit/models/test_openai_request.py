@@ -20,7 +20,7 @@ from teamrun.messages.llm import (
 from teamrun.models.base import ModelInfo
 from teamrun.models.create_args import checked
 from teamrun.models.openai.request import RequestBuilder
-from teamrun.models.tool_names import normalize_name, schema_of
+from teamrun.models.tool_names import normalize_name
 from teamrun.tools.schema import ToolSchema
 
 ABLE = ModelInfo(
@@ -184,13 +184,6 @@ def test_tools_are_described_and_the_choice_is_sent() -> None:
     ]
     assert body["tool_choice"] == {"type": "function", "function": {"name": "save"}}
     assert build(tools=[LOAD], tool_choice="required")["tool_choice"] == "required"
-
-
-def test_an_object_with_a_schema_is_taken_as_a_tool() -> None:
-    class Tool:
-        schema = LOAD
-
-    assert schema_of(Tool()) is schema_of(LOAD) is LOAD
 
 
 def test_without_tools_nothing_about_tools_is_sent() -> None:

@@ -59,16 +59,34 @@ class BedrockCalls:
             answer.read(body)
             return recordable_result(answer.result())
 
-    async def stream(
+    def stream(
         self, request: Request, token: CancellationToken | None
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Call once, without retries; yields text as it arrives, then the outcome.
 
-        Reasoning is yielded between `<think>` and `</think>`.
+        Reasoning is yielded between `<think>` and `</think>`. Text comes at once if the model does
+        not stream the request.
 
         Raises:
             ModelError: The call failed, or the stream ended early.
         """
+        return self._streamed(request, token) if request.streams else self._at_once(request, token)
+
+    async def close(self) -> None:
+        """Close the connections, unless another client uses them."""
+        self._connection = None
+
+    async def _at_once(
+        self, request: Request, token: CancellationToken | None
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        result = await self.create(request, token)
+        if result.content and isinstance(result.content, str):
+            yield result.content
+        yield result
+
+    async def _streamed(
+        self, request: Request, token: CancellationToken | None
+    ) -> AsyncGenerator[str | CreateResult, None]:
         line = Line()
         answer, joiner = AnswerReader(request), PairJoiner()
         events = _Events()
@@ -100,10 +118,6 @@ class BedrockCalls:
         if rest := joiner.rest():
             yield rest
         yield result
-
-    async def close(self) -> None:
-        """Close the connections, unless another client uses them."""
-        self._connection = None
 
     async def _runtime(self) -> Runtime:
         connection = self._connection

@@ -1,24 +1,19 @@
 """Models of Amazon Bedrock: Claude, Nova, Llama, Mistral and every other one that Converse serves.
 
-Above it: agents. Below it: `attempt.py`, which makes one call, inside a `RetryingModel`. The SDK's
-own retries are off: ours are bounded in number and time, and are observable (`retry.py`). The SDK
-is loaded when the first client is created.
+Above it: agents. Below it: an `Attempt` with the requests and calls of this folder, which a
+`RetryingModel` repeats. The SDK's own retries are off: ours are bounded in number and time, and are
+observable (`retry.py`). The SDK is loaded when the first client is created.
 """
 
 import os
-from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import Literal, Unpack
 
-from pydantic import BaseModel
-
-from teamrun.core.cancellation import CancellationToken
 from teamrun.core.clock import Clock
 from teamrun.core.optional import require
 from teamrun.errors import UsageError
-from teamrun.json_types import JsonMapping
-from teamrun.messages.llm import CreateResult, LLMMessage
+from teamrun.models.attempt import Attempt, as_timedelta
 from teamrun.models.base import ModelInfo
 from teamrun.models.bedrock.arguments import BedrockArgs, checked_arguments
 from teamrun.models.bedrock.guardrails import Guardrail
@@ -32,10 +27,7 @@ from teamrun.models.bedrock.traits import (
 )
 from teamrun.models.families import ModelFamily, validated
 from teamrun.models.makers import check_address
-from teamrun.models.openai.client import as_timedelta, retry_policy
 from teamrun.models.retry import RetryingModel, RetryPolicy
-from teamrun.models.tool_names import HasSchema, schema_of
-from teamrun.tools.schema import ToolSchema
 
 __all__ = ["BedrockChatCompletionClient"]
 
@@ -96,7 +88,7 @@ class BedrockChatCompletionClient(RetryingModel):
         **create_args: Unpack[BedrockArgs],
     ) -> None:
         require("boto3", extra="bedrock", needed_by=type(self).__name__, lowest=(1, 40))
-        from teamrun.models.bedrock.attempt import BedrockAttempt  # loads the SDK
+        from teamrun.models.bedrock.calls import BedrockCalls  # loads the SDK
         from teamrun.models.bedrock.connection import Place, has_schemas
 
         model = model or model_id or os.environ.get("BEDROCK_MODEL_ID")
@@ -123,62 +115,7 @@ class BedrockChatCompletionClient(RetryingModel):
             profile,
             as_timedelta(timeout).total_seconds(),
         )
-        attempt = BedrockAttempt(place, requests)
-        super().__init__(attempt, retry_policy(retry, max_retries), clock=clock)
-
-    async def create(
-        self,
-        messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[ToolSchema | HasSchema] = (),
-        tool_choice: ToolSchema | HasSchema | Literal["auto", "required", "none"] = "auto",
-        json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: JsonMapping | None = None,
-        cancellation_token: CancellationToken | None = None,
-    ) -> CreateResult:
-        """Ask the model once.
-
-        Raises:
-            ModelError: The call failed permanently, after the retries.
-            UsageError: The model does not support the request.
-        """
-        return await super().create(
-            messages,
-            tools=[schema_of(tool) for tool in tools],
-            tool_choice=tool_choice if isinstance(tool_choice, str) else schema_of(tool_choice),
-            json_output=json_output,
-            extra_create_args=extra_create_args,
-            cancellation_token=cancellation_token,
-        )
-
-    def create_stream(
-        self,
-        messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[ToolSchema | HasSchema] = (),
-        tool_choice: ToolSchema | HasSchema | Literal["auto", "required", "none"] = "auto",
-        json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: JsonMapping | None = None,
-        cancellation_token: CancellationToken | None = None,
-    ) -> AsyncGenerator[str | CreateResult, None]:
-        """Call the model once; yields text as it arrives, then the whole `CreateResult`.
-
-        Reasoning that the model shows comes first, between `<think>` and `</think>`. A failure is
-        retried only if no text was yielded before it; otherwise it is raised, retryable, and
-        the caller decides.
-
-        Raises:
-            ModelError: The call failed permanently, or broke off after text had been yielded.
-            UsageError: The model does not support the request.
-        """
-        return super().create_stream(
-            messages,
-            tools=[schema_of(tool) for tool in tools],
-            tool_choice=tool_choice if isinstance(tool_choice, str) else schema_of(tool_choice),
-            json_output=json_output,
-            extra_create_args=extra_create_args,
-            cancellation_token=cancellation_token,
-        )
+        super().__init__(Attempt(requests, BedrockCalls(place)), retry, max_retries, clock=clock)
 
 
 def _guardrail(identifier: str | None, version: str | None, trace: str | None) -> Guardrail | None:

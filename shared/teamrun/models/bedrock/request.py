@@ -68,6 +68,11 @@ class RequestBuilder:
     add_name_prefixes: bool | None = None
     prompt_caching: bool = False
 
+    @property
+    def window(self) -> int:
+        """The size of the model's context window, in tokens."""
+        return self.traits.window
+
     def build(
         self,
         messages: Sequence[LLMMessage],

@@ -9,18 +9,13 @@ from teamrun.core.clock import Clock
 from teamrun.core.optional import require
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping
+from teamrun.models.attempt import as_timedelta
 from teamrun.models.base import ModelInfo
 from teamrun.models.create_args import CreateArgs
 from teamrun.models.families import resolved_model_info
 from teamrun.models.makers import check_address
 from teamrun.models.openai.azure_address import AzureAddress, azure_address
-from teamrun.models.openai.client import (
-    ApiKey,
-    BaseOpenAIClient,
-    as_timedelta,
-    retry_policy,
-    stripped,
-)
+from teamrun.models.openai.client import ApiKey, BaseOpenAIClient, stripped
 from teamrun.models.openai.entra import (
     AzureTokenProvider,
     TokenProvider,
@@ -121,7 +116,8 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
             remedies=_REMEDIES,
             info=resolved_model_info(model, model_info, own_server=False),
             timeout=seconds,
-            retry=retry_policy(retry, max_retries),
+            retry=retry,
+            max_retries=max_retries,
             clock=clock,
             add_name_prefixes=add_name_prefixes,
             include_name_in_message=include_name_in_message,

@@ -1,15 +1,15 @@
 """OpenAI's chat completions, and every server that speaks them: Ollama, vLLM, gateways.
 
-Above it: agents. Below it: `attempt.py`, which sends one request, inside a `RetryingModel`.
+Above it: agents. Below it: an `Attempt` with the requests and calls of this folder, which a
+`RetryingModel` repeats.
 The SDK's own retries are off: ours respect the server's headers, are bounded in number and time,
 and are observable (`retry.py`). The SDK is loaded when the first client is created.
 """
 
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from pydantic import BaseModel
 
@@ -20,7 +20,8 @@ from teamrun.core.urls import public_url
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage
-from teamrun.models.base import ModelInfo
+from teamrun.models.attempt import Attempt, as_timedelta
+from teamrun.models.base import ModelInfo, ToolChoice
 from teamrun.models.create_args import CreateArgs, checked
 from teamrun.models.families import is_reasoning, resolved_model_info
 from teamrun.models.makers import (
@@ -33,8 +34,9 @@ from teamrun.models.makers import (
     provider_of,
 )
 from teamrun.models.openai.request import RequestBuilder
+from teamrun.models.openai.stream_usage import UsageInStreams
 from teamrun.models.retry import RetryingModel, RetryPolicy
-from teamrun.models.tool_names import HasSchema, schema_of
+from teamrun.models.tool_names import HasSchema
 from teamrun.tools.schema import ToolSchema
 
 if TYPE_CHECKING:
@@ -47,7 +49,6 @@ __all__ = ["BaseOpenAIClient", "OpenAIChatCompletionClient", "OpenAIClientBuilde
 ApiKey = str | Callable[[], Awaitable[str]]
 """A key, or a function that is called for one before each request."""
 
-_TIMEOUT = timedelta(minutes=10)
 _REMEDIES = {
     401: "check api_key, or the variable that it is read from",
     404: "check the model's name and base_url",
@@ -65,7 +66,8 @@ class BaseOpenAIClient(RetryingModel):
         base_url: str,
         info: ModelInfo,
         timeout: timedelta,
-        retry: RetryPolicy,
+        retry: RetryPolicy | None,
+        max_retries: int | None,
         clock: Clock | None,
         add_name_prefixes: bool,
         include_name_in_message: bool,
@@ -74,7 +76,7 @@ class BaseOpenAIClient(RetryingModel):
         sent_as: str | None = None,
         remedies: Mapping[int, str] | None = None,
     ) -> None:
-        from teamrun.models.openai.attempt import OpenAIAttempt  # loads the SDK
+        from teamrun.models.openai.calls import OpenAICalls  # loads the SDK
 
         requests = RequestBuilder(
             model=model,
@@ -86,46 +88,25 @@ class BaseOpenAIClient(RetryingModel):
             include_name_in_message=include_name_in_message,
             rename_max_tokens=is_reasoning(model),
         )
-        attempt = OpenAIAttempt(
+        calls = OpenAICalls(
             connect,
-            requests,
-            timeout=timeout,
-            include_usage=include_usage is not False,
+            timeout_seconds=timeout.total_seconds(),
+            family=info["family"],
             remedies=remedies or _REMEDIES,
         )
-        super().__init__(attempt, retry, clock=clock)
-
-    async def create(
-        self,
-        messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[ToolSchema | HasSchema] = (),
-        tool_choice: ToolSchema | HasSchema | Literal["auto", "required", "none"] = "auto",
-        json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: JsonMapping | None = None,
-        cancellation_token: CancellationToken | None = None,
-    ) -> CreateResult:
-        """Ask the model once.
-
-        Raises:
-            ModelError: The call failed permanently, after the retries.
-            UsageError: The model does not support the request.
-        """
-        return await super().create(
-            messages,
-            tools=[schema_of(tool) for tool in tools],
-            tool_choice=tool_choice if isinstance(tool_choice, str) else schema_of(tool_choice),
-            json_output=json_output,
-            extra_create_args=extra_create_args,
-            cancellation_token=cancellation_token,
+        with_usage = UsageInStreams(
+            calls,
+            is_wanted=include_usage is not False,
+            options=requests.create_args.get("stream_options"),
         )
+        super().__init__(Attempt(requests, with_usage), retry, max_retries, clock=clock)
 
     def create_stream(
         self,
         messages: Sequence[LLMMessage],
         *,
         tools: Sequence[ToolSchema | HasSchema] = (),
-        tool_choice: ToolSchema | HasSchema | Literal["auto", "required", "none"] = "auto",
+        tool_choice: ToolChoice | HasSchema = "auto",
         json_output: bool | type[BaseModel] | None = None,
         extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
@@ -152,8 +133,8 @@ class BaseOpenAIClient(RetryingModel):
         """
         return super().create_stream(
             messages,
-            tools=[schema_of(tool) for tool in tools],
-            tool_choice=tool_choice if isinstance(tool_choice, str) else schema_of(tool_choice),
+            tools=tools,
+            tool_choice=tool_choice,
             json_output=json_output,
             extra_create_args=_asking_for_usage(extra_create_args, include_usage),
             cancellation_token=cancellation_token,
@@ -234,7 +215,8 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             base_url=access.base_url,
             info=resolved_model_info(model, model_info, own_server=not access.is_openai),
             timeout=seconds,
-            retry=retry_policy(retry, max_retries),
+            retry=retry,
+            max_retries=max_retries,
             clock=clock,
             add_name_prefixes=add_name_prefixes,
             include_name_in_message=include_name_in_message,
@@ -300,19 +282,6 @@ def _asking_for_usage(extra: JsonMapping | None, include_usage: bool | None) -> 
 def stripped(key: ApiKey | None) -> ApiKey | None:
     """Without the line end that a key read from a file tends to bring."""
     return key.strip() if isinstance(key, str) else key
-
-
-def as_timedelta(timeout: timedelta | float | None) -> timedelta:
-    """The timeout in one form; by default ten minutes."""
-    if timeout is None:
-        return _TIMEOUT
-    return timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
-
-
-def retry_policy(retry: RetryPolicy | None, max_retries: int | None) -> RetryPolicy:
-    """The policy that the constructor's arguments describe."""
-    policy = retry or RetryPolicy()
-    return policy if max_retries is None else replace(policy, max_retries=max_retries)
 
 
 def _key(api_key: ApiKey | None, access: Access) -> ApiKey:

@@ -11,6 +11,7 @@ from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import LLMMessage
 from teamrun.models.base import ModelInfo, ToolChoice
 from teamrun.models.create_args import CreateArgs, checked
+from teamrun.models.families import context_window
 from teamrun.models.openai.messages import MessageWriter
 from teamrun.models.structured import response_format, strict_schema
 from teamrun.models.tool_names import ToolNames
@@ -46,6 +47,11 @@ class RequestBuilder:
     include_name_in_message: bool = True
     rename_max_tokens: bool = False
     """Send `max_tokens` as `max_completion_tokens`: reasoning models refuse the older name."""
+
+    @property
+    def window(self) -> int:
+        """The size of the model's context window, in tokens."""
+        return context_window(self.model)
 
     def build(
         self,
