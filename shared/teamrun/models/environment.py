@@ -53,6 +53,8 @@ def _options(provider: str, row: Provider, environ: Mapping[str, str]) -> JsonOb
                 f"The provider {provider!r} needs {row.variables[option]} in the environment.",
                 variable=row.variables[option],
             )
+    if row.credential is not None:
+        options |= row.credential(environ)
     if row.access is not None:
         options |= _access(row, options["model"], environ)
     if row.is_scripted:

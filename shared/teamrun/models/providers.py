@@ -5,7 +5,7 @@ package is installed. Companies that serve OpenAI's protocol are no rows here, b
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, get_args
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.makers import BASE_URL, KEY_VARIABLES, Access, access_to
+from teamrun.models.openai.azure_credential import credential_in
 from teamrun.models.options import (
     AzureOpenAIOptions,
     BedrockOptions,
@@ -69,6 +70,8 @@ class Provider:
     """The environment variable of each option that `model_client_from_env` reads."""
     needs_from_env: tuple[str, ...] = ()
     """Those of them that must be set."""
+    credential: Callable[[Mapping[str, str]], Mapping[str, str]] | None = None
+    """Finds the options of a credential in the environment, for `model_client_from_env`."""
     signs: tuple[str, ...] = ()
     """Variables that select this provider if `LLM_PROVIDER` is not set."""
     also: tuple[str, ...] = ()
@@ -120,10 +123,10 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         variables={
             "model": "AZURE_OPENAI_MODEL",
             "azure_endpoint": "AZURE_OPENAI_ENDPOINT",
-            "api_key": "AZURE_OPENAI_API_KEY",
             "api_version": "OPENAI_API_VERSION",
         },
         needs_from_env=("model", "azure_endpoint"),
+        credential=credential_in,
         signs=("AZURE_OPENAI_ENDPOINT",),
         also=("azure",),
     ),

@@ -174,6 +174,18 @@ KEY_HEADERS = ("api-key", "authorization")
         ({"azure_ad_token": "t"}, {}, (None, "Bearer t"), (None, "Bearer t")),
         ({}, {"AZURE_OPENAI_AD_TOKEN": "t"}, (None, "Bearer t"), (None, "Bearer t")),
         (
+            {},
+            {"AZURE_OPENAI_API_KEY": "key-1", "AZURE_OPENAI_AD_TOKEN": "t\n"},
+            (None, "Bearer t"),
+            (None, "Bearer t"),
+        ),
+        (
+            {},
+            {"AZURE_OPENAI_API_KEY": "key-1", "AZURE_OPENAI_AD_TOKEN": " "},
+            ("key-1", None),
+            (None, "Bearer key-1"),
+        ),
+        (
             {"azure_ad_token_provider": token},
             {"AZURE_OPENAI_API_KEY": "key-1", "AZURE_OPENAI_AD_TOKEN": "t"},
             (None, "Bearer token-1"),

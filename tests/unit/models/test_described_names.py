@@ -22,6 +22,8 @@ from teamrun.models.providers import PROVIDERS
 
 ASK = [UserMessage(content="How many?", source="user")]
 VARIABLES = {
+    "AZURE_OPENAI_AD_TOKEN",
+    "AZURE_OPENAI_API_KEY",
     "LLM_PROVIDER",
     "MODEL_TEMPERATURE",
     *(name for row in PROVIDERS.values() for name in (*row.variables.values(), *row.signs)),
@@ -134,6 +136,17 @@ async def test_the_environment_describes_a_client_of_bedrock(
             },
             "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
             {"api-key": "key-1"},
+        ),
+        (
+            {
+                "AZURE_OPENAI_API_KEY": "key-1",
+                "AZURE_OPENAI_AD_TOKEN": "token-1",
+                "AZURE_OPENAI_ENDPOINT": "{address}",
+                "AZURE_OPENAI_MODEL": "gpt-4o",
+                "OPENAI_API_VERSION": "2024-10-21",
+            },
+            "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
+            {"authorization": "Bearer token-1"},
         ),
         (
             {

@@ -15,6 +15,7 @@ from teamrun.models.create_args import CreateArgs
 from teamrun.models.families import resolved_model_info
 from teamrun.models.makers import check_address
 from teamrun.models.openai.azure_address import AzureAddress, azure_address
+from teamrun.models.openai.azure_credential import credential_in
 from teamrun.models.openai.client import ApiKey, BaseOpenAIClient, stripped
 from teamrun.models.openai.entra import (
     AzureTokenProvider,
@@ -39,8 +40,9 @@ _REMEDIES: Final = {
 class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
     """A model deployed on Azure.
 
-    With neither a key nor a token, an identity is used, which `azure-identity` finds: that of a
-    service principal in the environment, of the machine (managed identity), or of the developer.
+    With neither a key nor a token, here or in the environment, an identity is used, which
+    `azure-identity` finds: that of a service principal in the environment, of the machine (managed
+    identity), or of the developer.
 
     Args:
         model: The model's name, which determines its capabilities; without it,
@@ -52,11 +54,11 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
         api_version: Such as `2024-10-21`; without it, `OPENAI_API_VERSION`. If there is none, or if
             the endpoint ends with `/openai/v1`, the path `/openai/v1` is called, which needs no
             version; `preview` adds its preview features.
-        api_key: Without it, `AZURE_OPENAI_API_KEY`.
-        azure_ad_token: A Microsoft Entra token that you renew yourself; without it and without a
-            key, `AZURE_OPENAI_AD_TOKEN`.
+        api_key: A key of the resource.
+        azure_ad_token: A Microsoft Entra token that you renew yourself.
         azure_ad_token_provider: Called for a token before each request, such as an
-            `AzureTokenProvider`; or AutoGen's component JSON of one.
+            `AzureTokenProvider`; or AutoGen's component JSON of one. Without any of the three,
+            `AZURE_OPENAI_AD_TOKEN` is used; without that, `AZURE_OPENAI_API_KEY`.
         timeout: As for `OpenAIChatCompletionClient`, and so are the other arguments.
 
     Raises:
@@ -156,11 +158,12 @@ def _access(
         if isinstance(provider, Mapping):
             provider = AzureTokenProvider.from_component(cast(JsonMapping, provider))
         return {"azure_ad_token_provider": shared_provider(provider)}
-    environ: Mapping[str, str] = {} if given else os.environ
-    if token := token or environ.get("AZURE_OPENAI_AD_TOKEN"):
+    if token:
         return {"azure_ad_token": token.strip()}
-    if key := stripped(api_key or environ.get("AZURE_OPENAI_API_KEY")):
+    if key := stripped(api_key):
         return {"api_key": key}
+    if found := credential_in(os.environ):
+        return dict[str, Any](found)
     require(
         "azure-identity",
         extra="azure",
