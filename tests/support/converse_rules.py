@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 _NO_TOOLS = ("titan", "llama3-8b", "llama3-70b", "mistral-7b", "mixtral", "deepseek.r1")
 _NO_SYSTEM = ("titan", "mistral-7b", "mixtral")
-_NO_STREAMED_TOOLS = ("llama3-1", "llama3-3", "llama4", "mistral-large-24")
+_NO_STREAMED_TOOLS = ("llama3-1", "llama3-3", "llama4", "mistral-large-24", "command-r")
 _RICH = ("anthropic.", "amazon.nova")
 
 

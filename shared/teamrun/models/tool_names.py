@@ -50,5 +50,11 @@ class ToolNames:
         return sent
 
     def ours(self, sent: str) -> str:
-        """The tool's name; if the tool was not sent, the model's text converted to a valid name."""
-        return self._ours.get(sent) or normalize_name(sent)
+        """The tool's name; if the tool was not sent, the model's text converted to a valid name.
+
+        Args:
+            sent: The name in a call. Servers of gpt-oss may leave a mark of its format behind it,
+                such as `add<|channel|>commentary`.
+        """
+        known = self._ours.get(sent) or self._ours.get(sent.partition("<|")[0])
+        return known or normalize_name(sent)

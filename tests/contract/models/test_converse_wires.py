@@ -111,7 +111,19 @@ async def test_a_conversation_with_tools_is_accepted_and_its_text_streamed_or_no
         result = await answer_of(model, stream=stream, messages=messages, tools=[ADD])
         path = server.requests[0]["path"]
     assert result.content == "One of them."
-    assert path.endswith("/converse-stream") == (stream and "cohere" in name)
+    assert path.endswith("/converse")
+
+
+async def test_a_stream_that_the_service_refuses_is_asked_for_at_once_from_then_on() -> None:
+    refused = Reply(status=400, content="This model doesn't support tool use in streaming mode.")
+    said = Reply(content="One of them.")
+    async with served(refused, said) as server, connected("bedrock", server) as model:
+        for _ in range(2):
+            result = await answer_of(model, stream=True, tools=[ADD])
+            assert result.content == "One of them."
+        await answer_of(model, stream=True)
+        ways = [request["path"].rpartition("/")[2] for request in server.requests]
+    assert ways == ["converse-stream", "converse", "converse", "converse-stream"]
 
 
 async def test_an_image_arrives_as_its_bytes() -> None:

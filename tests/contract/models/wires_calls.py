@@ -48,6 +48,14 @@ CALLS = [
         right=Said(calls=TWO, call_ids=["c1", "c2"], finish_reason="function_calls", pieces=[]),
     ),
     AnswerCase(
+        id="a_name_with_the_mark_of_a_format_behind_it",
+        whole=completion(
+            {"tool_calls": [call('{"a": 2}', name="add<|channel|>commentary", id="c1")]}
+        ),
+        stream=calls(call('{"a": 2}', name="add<|channel|>commentary", id="c1", at=0)),
+        right=Said(calls=[("add", {"a": 2})]),
+    ),
+    AnswerCase(
         id="calls_at_one_index",
         stream=calls(
             call('{"a": 2, "b": 3}', name="add", id="c1", at=0),

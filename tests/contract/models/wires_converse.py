@@ -146,6 +146,35 @@ PLAIN = [
         None,
     ),
     case(
+        "a_call_with_its_type",
+        Said(calls=[("add", {"a": 2})], call_ids=["tooluse_1"]),
+        whole({"toolUse": {**ADD, "type": "tool_use"}}, stop="tool_use"),
+        stream(
+            start(0, toolUse={**used("tooluse_1"), "type": "tool_use"}),
+            delta(0, toolUse={"input": '{"a": 2}'}),
+            stop("tool_use"),
+            metadata(),
+        ),
+    ),
+    case(
+        "a_name_with_the_mark_of_a_format_behind_it",
+        Said(calls=[("add", {"a": 2})]),
+        whole({"toolUse": {**ADD, "name": "add<|channel|>commentary"}}, stop="tool_use"),
+        stream(
+            start(0, toolUse=used("tooluse_1", "add<|channel|>commentary")),
+            delta(0, toolUse={"input": '{"a": 2}'}),
+            stop("tool_use"),
+            metadata(),
+        ),
+    ),
+    case(
+        "a_thought_in_the_text",
+        Said(content="Three.", thought="Hm.", pieces=[" <think> Hm. </think> Three."]),
+        whole({"text": " <think> Hm. </think> Three."}),
+        stream(delta(0, text=" <think> Hm. </think> Three."), stop(), metadata()),
+        options={"model": "moonshot.kimi-k2-thinking"},
+    ),
+    case(
         "a_tool_of_the_provider",
         Said(content="Three.", finish_reason="stop"),
         whole({"toolUse": {**ADD, "type": "server_tool_use"}}, {"text": "Three."}),

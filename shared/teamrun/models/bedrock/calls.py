@@ -7,7 +7,7 @@ import asyncio
 import os
 from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Callable
-from contextlib import closing
+from contextlib import aclosing, closing
 from typing import Any, TypeVar
 
 from teamrun.core.cancel_scope import cancelled_by
@@ -43,6 +43,8 @@ class BedrockCalls:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._connection: Connection | None = None
+        self._unstreamed: set[bool] = set()
+        """Whether requests have tools that the service has refused to stream."""
 
     async def create(self, request: Request, token: CancellationToken | None) -> CreateResult:
         """Call once, without retries.
@@ -59,30 +61,35 @@ class BedrockCalls:
             answer.read(body)
             return recordable_result(answer.result())
 
-    def stream(
+    async def stream(
         self, request: Request, token: CancellationToken | None
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Call once, without retries; yields text as it arrives, then the outcome.
 
         Reasoning is yielded between `<think>` and `</think>`. Text comes at once if the model does
-        not stream the request.
+        not stream the request, as known beforehand or as the service says.
 
         Raises:
             ModelError: The call failed, or the stream ended early.
         """
-        return self._streamed(request, token) if request.streams else self._at_once(request, token)
-
-    async def close(self) -> None:
-        """Close the connections, unless another client uses them."""
-        self._connection = None
-
-    async def _at_once(
-        self, request: Request, token: CancellationToken | None
-    ) -> AsyncGenerator[str | CreateResult, None]:
+        if request.streams and request.has_tools not in self._unstreamed:
+            try:
+                async with aclosing(self._streamed(request, token)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                return
+            except ModelError as error:
+                if not _refuses_stream(error):
+                    raise
+                self._unstreamed.add(request.has_tools)
         result = await self.create(request, token)
         if result.content and isinstance(result.content, str):
             yield result.content
         yield result
+
+    async def close(self) -> None:
+        """Close the connections, unless another client uses them."""
+        self._connection = None
 
     async def _streamed(
         self, request: Request, token: CancellationToken | None
@@ -126,6 +133,12 @@ class BedrockCalls:
         if connection.ready is not None:
             return connection.ready
         return await threads().run(connection.runtime)
+
+
+def _refuses_stream(error: ModelError) -> bool:
+    """Such as: This model doesn't support tool use in streaming mode."""
+    is_refusal = error.status_code == 400 and "cut" not in error.data
+    return is_refusal and "stream" in error.message.lower()
 
 
 async def _in_thread(line: Line, act: Callable[[], T]) -> T:

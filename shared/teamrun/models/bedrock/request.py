@@ -16,6 +16,7 @@ from teamrun.models.bedrock.guardrails import Guardrail
 from teamrun.models.bedrock.messages import Conversation, MessageWriter
 from teamrun.models.bedrock.schemas import answer_schema
 from teamrun.models.bedrock.traits import Traits
+from teamrun.models.families import ModelFamily
 from teamrun.models.structured import NotStrict
 from teamrun.models.tool_names import ToolNames
 from teamrun.tools.schema import ParametersSchema, ToolSchema
@@ -41,10 +42,16 @@ class Request:
     names: ToolNames
     provider: str
     """The name under which reasoning is kept."""
+    family: str = ModelFamily.UNKNOWN
     answer_tool: str | None = None
     """The tool whose arguments are the text of the answer."""
     streams: bool = True
     """Whether ConverseStream takes it."""
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether it has tools."""
+        return "toolConfig" in self.body
 
     def call_ids(self) -> set[str]:
         """The ids of earlier calls in the conversation."""
@@ -113,6 +120,7 @@ class RequestBuilder:
             body=body,
             names=names,
             provider=self.provider,
+            family=self.info["family"],
             answer_tool=answer_tool,
             streams=streams,
         )

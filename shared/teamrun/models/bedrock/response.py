@@ -16,6 +16,7 @@ from teamrun.messages.llm import CreateResult, FinishReason, FunctionCall, Reque
 from teamrun.models.bedrock.guardrails import filtered_by
 from teamrun.models.bedrock.reasoning import Reasoning, reasoning_data
 from teamrun.models.bedrock.request import Request
+from teamrun.models.thoughts import without_thought
 
 __all__ = ["AnswerReader", "unreadable"]
 
@@ -30,6 +31,8 @@ _FINISH: dict[str | None, FinishReason] = {
     "guardrail_intervened": "content_filter",
     "content_filtered": "content_filter",
 }
+_OWN = (None, "", "tool_use")
+"""Types of calls that the caller carries out; those of type `server_tool_use` the provider does."""
 _MALFORMED = ("malformed_model_output", "malformed_tool_use")
 """The model wrote something that Bedrock could not read; another attempt writes something else."""
 
@@ -125,7 +128,9 @@ class AnswerReader:
         if self._stop_reason in _MALFORMED:
             raise unreadable(f"its stopReason is {self._stop_reason!r}")
         blocks = [self._blocks[index] for index in sorted(self._blocks)]
-        text = "".join(block.text for block in blocks)
+        thought, text = without_thought(
+            "".join(block.text for block in blocks), self.request.family
+        )
         calls, answer = self._calls(blocks)
         is_filtered = _FINISH.get(self._stop_reason) == "content_filter"
         if is_filtered:  # what a guardrail has stopped is not carried out
@@ -133,7 +138,7 @@ class AnswerReader:
         if not (calls or answer or text):
             self._check_read()
         reasoning = _reasoning(blocks)
-        shown = "".join(part.text for part in reasoning)
+        shown = "".join(part.text for part in reasoning) or thought
         beside = text if calls or answer else ""
         return CreateResult(
             finish_reason=self._finish(calls),
@@ -168,11 +173,12 @@ class AnswerReader:
             yield text
 
     def _add_call(self, block: _Block, part: Json) -> Iterator[str]:
-        if part.get("type") or block.is_foreign:
+        if part.get("type") not in _OWN or block.is_foreign:
             block.is_foreign = True
             return
         block.call_id = _text(part, "toolUseId") or block.call_id
-        block.tool = _text(part, "name") or block.tool
+        if name := _text(part, "name"):
+            block.tool = self.request.names.ours(name)
         given = part.get("input", "")
         text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
         block.arguments += text
@@ -224,8 +230,7 @@ class AnswerReader:
             else:
                 call_id = block.call_id if block.call_id not in {"", *used} else _new_id(used)
                 used.add(call_id)
-                name = self.request.names.ours(block.tool)
-                calls.append(FunctionCall(call_id, block.arguments or "{}", name))
+                calls.append(FunctionCall(call_id, block.arguments or "{}", block.tool))
         return calls, "" if calls else answer
 
     def _finish(self, calls: list[FunctionCall]) -> FinishReason:

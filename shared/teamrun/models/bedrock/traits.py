@@ -113,7 +113,7 @@ _ROWS = (
     Traits("ai21.jamba", ModelFamily.JAMBA, 256_000),
     Traits("ai21.jamba-instruct", ModelFamily.JAMBA, 256_000, tools=False),
     _simple("cohere.command", ModelFamily.COHERE, 4_096),
-    Traits("cohere.command-r", ModelFamily.COHERE),
+    Traits("cohere.command-r", ModelFamily.COHERE, streams_tools=False),
     Traits("cohere.command-a", ModelFamily.COHERE, 256_000),
     _open("deepseek.", ModelFamily.DEEPSEEK)._replace(reasoning="none"),
     Traits("deepseek.r1", ModelFamily.R1, tools=False, reasoning="none"),
@@ -139,10 +139,12 @@ _ROWS = (
     _open("moonshot."),
     _open("moonshotai."),
     _open("nvidia.nemotron"),
+    _open("openai.gpt-", ModelFamily.GPT_5, vision=True),
     _open("openai.gpt-oss", ModelFamily.GPT_OSS),
     _open("qwen.", ModelFamily.QWEN),
     _open("qwen.qwen3-vl", ModelFamily.QWEN, vision=True),
     Traits("writer.palmyra", ModelFamily.UNKNOWN, streams_tools=False),
+    Traits("writer.palmyra-x5", ModelFamily.UNKNOWN, 1_000_000, streams_tools=False),
     _open("zai.glm"),
 )
 

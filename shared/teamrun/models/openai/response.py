@@ -4,7 +4,6 @@ Answers are read as plain JSON, since compatible servers differ from OpenAI in m
 whole answer is read as a stream of one chunk.
 """
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -20,12 +19,12 @@ from teamrun.messages.llm import (
 )
 from teamrun.models.content_filter import filtered_categories
 from teamrun.models.error_bodies import ErrorBody, is_error, read_error
-from teamrun.models.families import ModelFamily
 from teamrun.models.openai.attached import attached_to_message, merged, provider_data
 from teamrun.models.openai.content import content_of, member, members, usage_with
 from teamrun.models.openai.errors import in_band_error, unreadable
 from teamrun.models.openai.request import Request
 from teamrun.models.openai.tool_calls import ToolCalls, calls_of
+from teamrun.models.thoughts import without_thought
 
 __all__ = ["Answer", "AnswerReader"]
 
@@ -47,9 +46,6 @@ _FINISH: dict[str | None, FinishReason] = {
 }
 _BROKEN = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
 """The server's own failure, after which the text is half an answer."""
-_THINKS_IN_TEXT = (ModelFamily.R1, ModelFamily.UNKNOWN)
-"""Servers of these families may leave thoughts in the text, up to `</think>`."""
-_THOUGHT = re.compile(r"\A(?:\s*<think>)?(.*?)</think>\s*", re.DOTALL)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,9 +65,8 @@ class Answer:
 
     def result(self, family: str) -> CreateResult:
         """The outcome: text beside tool calls is a thought, and so is reasoning that was shown."""
-        text, reasoning = self.text, self.reasoning
-        if family in _THINKS_IN_TEXT and (thought := _THOUGHT.match(text)):
-            text, reasoning = text[thought.end() :], reasoning or thought[1].strip()
+        thought, text = without_thought(self.text, family)
+        reasoning = self.reasoning or thought
         return CreateResult(
             finish_reason=self._finish(),
             content=self.calls or text or self.refusal,
