@@ -19,6 +19,8 @@ _MAGIC = (
     (b"GIF8", "image/gif"),
     (b"RIFF", "image/webp"),
 )
+_DOCUMENTS = (b"%PDF", b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""PDF, and the formats of office programs."""
 
 
 class Image(BaseModel, frozen=True, defer_build=True):
@@ -37,6 +39,11 @@ class Image(BaseModel, frozen=True, defer_build=True):
         for magic, media_type in _MAGIC:
             if data.startswith(magic):
                 return cls.model_construct(data=data, media_type=media_type)
+        if data.startswith(_DOCUMENTS):
+            raise UsageError(
+                "The bytes are a document, not an image. Messages take texts and images: put the "
+                "document's text into the message, or make images of its pages."
+            )
         raise UsageError(
             "Image bytes start like no PNG, JPEG, GIF or WebP; convert the image first."
         )

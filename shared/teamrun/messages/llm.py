@@ -139,7 +139,8 @@ class CreateResult(Compact):
     logprobs: list[JsonObject] | None = None
     thought: str | None = None
     model: str | None = None
-    """The name that the provider reported, if it did."""
+    """The name that the provider reported; the id that was called if it is Bedrock, which reports
+    none."""
     provider_data: _Attached = None
     """The provider's data of the turn; it belongs into the `AssistantMessage`."""
     filtered: Annotated[list[str] | None, Field(exclude_if=_is_absent)] = None

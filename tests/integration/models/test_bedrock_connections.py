@@ -184,7 +184,16 @@ async def test_a_key_of_bedrock_is_sent_as_a_bearer_token(
         ({}, {"profile": "nobody"}, "nobody"),
         ({"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}, {}, "Bedrock needs a region"),
         ({"AWS_ACCESS_KEY_ID": "k"}, {"region": "us-east-1"}, "There are no AWS credentials"),
-        ({"AWS_EC2_METADATA_DISABLED": "true"}, {"region": "us-east-1"}, "no AWS credentials"),
+        (
+            {"AWS_EC2_METADATA_DISABLED": "true"},
+            {"region": "us-east-1"},
+            "no AWS credentials .* unset AWS_EC2_METADATA_DISABLED",
+        ),
+        (
+            {"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:9"},
+            {"region": "us-east-1"},
+            "no AWS credentials .* AWS_EC2_METADATA_DISABLED=true saves",
+        ),
         ({}, {"region": "us east"}, "us east"),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pytest
@@ -91,7 +92,7 @@ async def test_a_crash_costs_the_call_in_flight_and_neither_usage_nor_signature(
     assert reasoning == {"reasoningContent": {"reasoningText": signed}}
     assert call["toolUse"]["input"] == {"text": "x"}
     assert (run.usage.input_tokens, run.usage.output_tokens) == (230, 25)
-    assert run.usage.cached_tokens == 60
+    assert (run.usage.cached_tokens, run.usage.cost_usd) == (60, Decimal("0.000903"))
 
 
 @pytest.mark.parametrize("streamed", [False, True])

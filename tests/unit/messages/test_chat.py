@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from teamrun.core import Response, TaskResult
+from teamrun.errors import UsageError
 from teamrun.messages import (
     HandoffMessage,
     Image,
@@ -171,3 +172,11 @@ def test_a_result_keeps_the_messages_that_it_was_given() -> None:
 
     assert result.messages[0] is message
     assert result.stop_reason is None
+
+
+@pytest.mark.parametrize("data", [b"%PDF-1.7", b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
+def test_a_document_is_no_image_and_the_error_says_what_to_do(data: bytes) -> None:
+    with pytest.raises(UsageError, match="put the document's text into the message"):
+        Image.from_bytes(data)
+    with pytest.raises(UsageError, match="PNG, JPEG, GIF or WebP"):
+        Image.from_bytes(b"text")

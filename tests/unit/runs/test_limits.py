@@ -14,7 +14,6 @@ from teamrun.components.team_file import load_registry
 from teamrun.core.refs import RunRef
 from teamrun.errors import DefinitionError
 from teamrun.messages.llm import CreateResult, RequestUsage
-from teamrun.models.prices import price_of
 from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.entries import Signal
 from teamrun.runs.log.limits import Limits
@@ -342,22 +341,6 @@ async def test_usage_is_reported_by_agent_and_model() -> None:
     assert {name: used.model_calls for name, used in usage.by_agent.items()} == {"a": 1, "b": 1}
     assert usage.by_model == {"m": replace(usage.by_agent["a"], model_calls=2)}
     assert usage.cost_usd == Decimal("0.00035")
-
-
-def test_a_dated_model_has_the_price_of_its_family() -> None:
-    assert price_of("gpt-4o-2024-11-20") == price_of("gpt-4o")
-    assert price_of("gpt-4o-mini") != price_of("gpt-4o")
-    assert price_of("gpt-4o-audio") is None
-
-
-def test_cached_tokens_cost_less() -> None:
-    price = price_of("gpt-4o")
-    assert price is not None
-    fresh = price.cost(RequestUsage(prompt_tokens=1_000_000, completion_tokens=0))
-    cached = price.cost(
-        RequestUsage(prompt_tokens=1_000_000, completion_tokens=0, cached_tokens=1_000_000)
-    )
-    assert (fresh, cached) == (Decimal("2.50"), Decimal("1.25"))
 
 
 def person(name: str) -> dict[str, Any]:

@@ -100,6 +100,7 @@ class BedrockChatCompletionClient(RetryingModel):
         traits = traits_of(base_model or model) or OPAQUE
         requests = RequestBuilder(
             model=model,
+            base_model=base_model,
             info=info,
             traits=traits,
             provider=_provider(info, base_model or model),

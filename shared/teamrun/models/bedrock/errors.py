@@ -3,6 +3,7 @@
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,6 +26,15 @@ from teamrun.models.error_bodies import tidy
 __all__ = ["mapped_errors", "to_model_error"]
 
 _CREDENTIALS = "check the AWS credentials of this process"
+
+
+_METADATA_OFF: Final = "AWS_EC2_METADATA_DISABLED"
+_ROLE: Final = {
+    False: "or give the machine a role; on a machine that is not in AWS, "
+    f"{_METADATA_OFF}=true saves the time of looking for one",
+    True: f"or unset {_METADATA_OFF} to use the role of the machine",
+}
+"""By whether the environment forbids to ask the machine for its role."""
 
 
 class _Kind(NamedTuple):
@@ -158,8 +168,8 @@ def _local_error(error: aws.BotoCoreError, secrets: Sequence[str]) -> ModelError
         case aws.NoCredentialsError() | aws.PartialCredentialsError() | aws.NoAuthTokenError():
             return ModelError(
                 f"There are no AWS credentials for Bedrock ({words}): set AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, AWS_BEARER_TOKEN_BEDROCK or AWS_PROFILE, or give the "
-                "machine a role."
+                "AWS_SECRET_ACCESS_KEY, AWS_BEARER_TOKEN_BEDROCK or AWS_PROFILE, "
+                f"{_ROLE[_is_off()]}."
             )
         case aws.CredentialRetrievalError() | aws.MetadataRetrievalError():
             return ModelError(f"AWS credentials cannot be had now: {words}", retryable=True)
@@ -178,6 +188,10 @@ def _local_error(error: aws.BotoCoreError, secrets: Sequence[str]) -> ModelError
             return ModelError(f"The model cannot be reached: {words}", retryable=True)
         case _:
             return ModelError(f"The AWS SDK refused the call: {words}")
+
+
+def _is_off() -> bool:
+    return os.environ.get(_METADATA_OFF, "").lower() == "true"
 
 
 def _service_error(error: aws.ClientError, secrets: Sequence[str]) -> ModelError:

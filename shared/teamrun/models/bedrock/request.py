@@ -15,7 +15,7 @@ from teamrun.models.bedrock.arguments import BedrockArgs, checked_arguments, on_
 from teamrun.models.bedrock.guardrails import Guardrail
 from teamrun.models.bedrock.messages import Conversation, MessageWriter
 from teamrun.models.bedrock.schemas import answer_schema
-from teamrun.models.bedrock.traits import Traits
+from teamrun.models.bedrock.traits import Traits, base_id
 from teamrun.models.families import ModelFamily
 from teamrun.models.structured import NotStrict
 from teamrun.models.tool_names import ToolNames
@@ -42,6 +42,8 @@ class Request:
     names: ToolNames
     provider: str
     """The name under which reasoning is kept."""
+    model: str = ""
+    """The id of the model, without the ARN around it."""
     family: str = ModelFamily.UNKNOWN
     answer_tool: str | None = None
     """The tool whose arguments are the text of the answer."""
@@ -71,6 +73,8 @@ class RequestBuilder:
     arguments: BedrockArgs
     has_schemas: bool
     """Whether the SDK knows `outputConfig`."""
+    base_model: str | None = None
+    """The id of the model behind an ARN that does not contain it."""
     guardrail: Guardrail | None = None
     add_name_prefixes: bool | None = None
     prompt_caching: bool = False
@@ -120,6 +124,7 @@ class RequestBuilder:
             body=body,
             names=names,
             provider=self.provider,
+            model=base_id(self.base_model or self.model),
             family=self.info["family"],
             answer_tool=answer_tool,
             streams=streams,

@@ -16,6 +16,7 @@ from teamrun.messages.llm import CreateResult, FinishReason, FunctionCall, Reque
 from teamrun.models.bedrock.guardrails import filtered_by
 from teamrun.models.bedrock.reasoning import Reasoning, reasoning_data
 from teamrun.models.bedrock.request import Request
+from teamrun.models.bedrock.traits import base_id
 from teamrun.models.thoughts import without_thought
 
 __all__ = ["AnswerReader", "unreadable"]
@@ -73,7 +74,8 @@ class AnswerReader:
     _is_whole: bool = False
     _stop_reason: str | None = None
     _usage: RequestUsage = field(default_factory=lambda: RequestUsage(0, 0))
-    _model: str | None = None
+    _router_chose: str = ""
+    """The model that answered, if a prompt router was called."""
     _filtered: list[str] = field(default_factory=list[str])
     _thinking: bool = False
     """Whether the last text of the stream was reasoning."""
@@ -145,7 +147,7 @@ class AnswerReader:
             content=calls or answer or text,
             usage=self._usage,
             thought=beside or shown or None,
-            model=self._model,
+            model=base_id(self._router_chose) or self.request.model or None,
             provider_data=reasoning_data(self.request.provider, reasoning) if calls else None,
             filtered=(self._filtered or None) if is_filtered else None,
         )
@@ -213,7 +215,7 @@ class AnswerReader:
         sent = _count(usage, "inputTokens") + cached + _count(usage, "cacheWriteInputTokens")
         self._usage = RequestUsage(sent, _count(usage, "outputTokens"), cached_tokens=cached)
         trace = _object(node, "trace")
-        self._model = _text(_object(trace, "promptRouter"), "invokedModelId") or None
+        self._router_chose = _text(_object(trace, "promptRouter"), "invokedModelId")
         self._filtered = filtered_by(trace)
 
     def _calls(self, blocks: list[_Block]) -> tuple[list[FunctionCall], str]:
