@@ -91,8 +91,8 @@ class FunctionHost:
             TeamrunError: See `runtime`.
         """
         runtime = await self.runtime()
-        assert runtime.rounds is not None, "a function that executes runs looks around, too"
-        await runtime.rounds.go(deadline)
+        assert runtime.upkeep is not None, "a function that executes runs looks around, too"
+        await runtime.upkeep().rounds.go(deadline)
         await self.settle(deadline)
 
     async def give_up(self, refs: Sequence[RunRef], *, deadline: datetime) -> None:
@@ -102,9 +102,9 @@ class FunctionHost:
             TeamrunError: See `runtime`, and `DeadLetters.settle`.
         """
         runtime = await self.runtime()
-        assert runtime.dead_letters is not None, "a function that executes runs settles them, too"
+        assert runtime.upkeep is not None, "a function that executes runs settles them, too"
         for ref in refs:
-            await runtime.dead_letters.settle(ref)
+            await runtime.upkeep().dead_letters.settle(ref)
         await self.settle(deadline)
 
     async def settle(self, deadline: datetime) -> None:

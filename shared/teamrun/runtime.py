@@ -5,7 +5,6 @@ whether it executes runs, and what triggers it.
 """
 
 import asyncio
-import contextlib
 import os
 import platform
 import uuid
@@ -13,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mappi
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from teamrun.batches.ends import ItemEnds
@@ -27,7 +26,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.local import LocalDispatcher
 from teamrun.dispatch.open import open_dispatcher
-from teamrun.errors import DeliveryError, RunEnded, StorageError, UsageError
+from teamrun.errors import DeliveryError, StorageError, UsageError
 from teamrun.live.base import Live
 from teamrun.live.open import open_live
 from teamrun.live.pace import follow_pace
@@ -48,10 +47,9 @@ from teamrun.webhooks.parts import WebhookParts, compose_webhooks
 if TYPE_CHECKING:
     from teamrun.batches.service import BatchService
     from teamrun.batches.sources import Sources
-    from teamrun.rounds import Rounds
-    from teamrun.runs.engine.dead_letters import DeadLetters
     from teamrun.runs.engine.executor import Executor
     from teamrun.runs.service.service import RunService
+    from teamrun.upkeep import Upkeep
     from teamrun.webhooks.service import WebhookService
 
 __all__ = [
@@ -125,10 +123,8 @@ class Runtime:
     """The steps to perform after the end of a run."""
     executor: "Executor | None" = None
     """None if other processes execute the runs."""
-    rounds: "Rounds | None" = None
-    """Does what the background tasks do, for a process that has none; None without executor."""
-    dead_letters: "DeadLetters | None" = None
-    """Settles messages that the queue has given up; None without executor."""
+    upkeep: "Callable[[], Upkeep] | None" = None
+    """What finds work that no message names; imported at first use. None without executor."""
     metric_lines: MetricLines
     """The runs of this process, in the Prometheus text format."""
     clock: Clock | None = None
@@ -299,16 +295,9 @@ def compose(
             destinations=destinations,
             webhooks=webhooks,
         )
-    from teamrun.batches.feeder import Feeder
-    from teamrun.batches.in_flight import items_in_flight
-    from teamrun.rounds import Rounds
     from teamrun.runs.durable.team import team_program
-    from teamrun.runs.engine.dead_letters import DeadLetters
     from teamrun.runs.engine.engine import Engine
-    from teamrun.runs.engine.executor import Executor, Sweeper, Sweepers
-    from teamrun.runs.engine.ownership import Ownership
-    from teamrun.runs.engine.reaper import Reaper
-    from teamrun.runs.engine.reclaim import ReclaimingSweeper
+    from teamrun.runs.engine.executor import Executor
     from teamrun.runs.engine.warm import WarmRuns
 
     async def handle(ref: RunRef) -> None:
@@ -335,45 +324,27 @@ def compose(
         warm=WarmRuns(keep=warm_for, most_bytes=warm_bytes, clock=clock),
         handover=handover,
     )
-    reaper = Reaper(
-        store=backends.store,
-        live=backends.live,
-        dispatcher=dispatcher,
-        owner=owner,
-        lease=lease,
-        interval=sweep,
-        clock=clock,
-        retention=retention,
-        identify=partial(store_identity, backends.store),
-        observers=observers,
-    )
-    sweeper: Sweeper = reaper
-    if name is not None:
-        sweeper = ReclaimingSweeper(
-            reaper,
-            owner=owner,
+
+    @cache
+    def upkeep() -> "Upkeep":
+        from teamrun.upkeep import compose_upkeep
+
+        return compose_upkeep(
             store=backends.store,
             live=backends.live,
             dispatcher=dispatcher,
-            further=partial(items_in_flight, backends.store, clock),
+            observers=observers,
+            webhooks=webhooks,
+            owner=owner,
+            reclaims=name is not None,
+            lease=lease,
+            retention=retention,
+            interval=sweep,
+            clock=clock,
+            duties=duties,
         )
-    feeder = Feeder(
-        store=backends.store,
-        live=backends.live,
-        dispatcher=dispatcher,
-        owner=owner,
-        cancel=_canceller(backends, dispatcher, clock, duties, observers),
-        lease=lease,
-        interval=sweep,
-        clock=clock,
-        observers=observers.rows,
-        retention=retention,
-        pre_commit=partial(pre_commit, webhooks.outbox),
-        pre_erase=webhooks.closing.pre_erase,
-        run_pre_commit=observers.pre_commit,
-    )
-    executor = Executor(engine, Sweepers(sweeper, feeder))
-    assert webhooks.delivery is not None, "a process that executes runs delivers, too"
+
+    executor = Executor(engine, lambda: upkeep().sweeper)
     return Runtime(
         registry=registry,
         store=backends.store,
@@ -382,53 +353,12 @@ def compose(
         observers=observers,
         duties=duties,
         executor=executor,
-        rounds=Rounds(
-            reaper=reaper,
-            feeder=feeder,
-            deliverer=webhooks.delivery.deliverer,
-            clock=clock,
-            interval=sweep,
-        ),
-        dead_letters=DeadLetters(
-            store=backends.store,
-            dispatcher=dispatcher,
-            owner=owner,
-            clock=clock,
-            observers=observers,
-            ownership=Ownership(live=backends.live, owner=owner, lease=lease, clock=clock),
-            duties=duties,
-        ),
+        upkeep=upkeep,
         metric_lines=metric_lines,
         clock=clock,
         destinations=destinations,
         webhooks=webhooks,
     )
-
-
-def _canceller(
-    backends: Backends,
-    dispatcher: Dispatcher,
-    clock: Clock | None,
-    duties: Sequence[Duty],
-    observers: Observers,
-) -> Callable[[RunRef, str | None], Awaitable[None]]:
-    """Cancels runs; what is needed for it is imported when the first one is cancelled."""
-
-    async def cancel(ref: RunRef, reason: str | None) -> None:
-        from teamrun.runs.service.signals import Signals
-
-        signals = Signals(
-            store=backends.store,
-            live=backends.live,
-            dispatcher=dispatcher,
-            clock=clock,
-            duties=duties,
-            observers=observers,
-        )
-        with contextlib.suppress(RunEnded):
-            await signals.cancel(ref.tenant, ref.run_id, reason=reason)
-
-    return cancel
 
 
 @asynccontextmanager
@@ -463,7 +393,7 @@ async def open_runtime(
         batch_inputs: The prefixes of URLs that batches may name as their input.
         input_limit: Maximum size of such an input in bytes.
         is_frozen: Whether the platform freezes the process between calls. It has no background
-            tasks then; see `Runtime.rounds` and `Runtime.settled`.
+            tasks then; see `Runtime.upkeep` and `Runtime.settled`.
 
     Raises:
         UsageError: A setting or the operator's file is invalid, or the store cannot be used.

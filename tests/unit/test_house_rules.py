@@ -42,6 +42,7 @@ LINES = (
     {"runs"},
     {"webhooks", "batches", "schedules"},
     {"rounds"},
+    {"upkeep"},
     {"runtime"},
     {"testing"},
     {"client"},

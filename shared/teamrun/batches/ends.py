@@ -6,7 +6,6 @@ The result is a duty, since it must not be lost. The notices only make the feede
 import asyncio
 import contextlib
 
-from teamrun.batches.done import done_key, line_of
 from teamrun.batches.keys import BatchRef, done_folder
 from teamrun.core.refs import RunRef
 from teamrun.errors import DeliveryError
@@ -70,6 +69,8 @@ class ItemEnds:
         if item is None or ref is None:
             return
         assert end is not None
+        from teamrun.batches.done import done_key, line_of  # most runs belong to no batch
+
         folder = done_folder(ref, item.round)
         key = done_key(folder, item.position, end.status, state.usage)
         await store.put(key, line_of(state))

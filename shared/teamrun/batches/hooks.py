@@ -1,14 +1,15 @@
-"""The events of batches for webhooks: what is stored before an entry, and reading them back."""
+"""The events of batches for webhooks: what is stored before an entry, and reading them back.
+
+Every process has a `BatchSource`, and few read one, so the log of batches is imported at first use.
+"""
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic_core import from_json, to_json
 
-from teamrun.batches.entries import Accepted, BatchEntry, End
 from teamrun.batches.keys import BatchRef, batch_folder, entry_key
-from teamrun.batches.log import BatchLog
-from teamrun.batches.spec import BatchSpec
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.runs.log.log import Prepare
@@ -19,10 +20,17 @@ from teamrun.webhooks.outbox import Outbox
 from teamrun.webhooks.sources import GONE, Gone, Logged
 from teamrun.webhooks.targets import Wish
 
+if TYPE_CHECKING:
+    from teamrun.batches.entries import BatchEntry
+    from teamrun.batches.log import BatchLog
+    from teamrun.batches.spec import BatchSpec
+
 __all__ = ["BatchSource", "pre_commit"]
 
 
-def pre_commit(outbox: Outbox, ref: BatchRef, entry: BatchEntry, spec: BatchSpec) -> Prepare | None:
+def pre_commit(
+    outbox: Outbox, ref: BatchRef, entry: "BatchEntry", spec: "BatchSpec"
+) -> Prepare | None:
     """What has to be stored before an entry of a batch; None if no receiver wants its events."""
     types = [event.type for event in entry.events if event.type in EVENT_TYPES]
     if not types:
@@ -50,6 +58,8 @@ class BatchSource:
             UnreadableEntry: The log is damaged, or was written by a newer release.
             Unavailable: Storage does not respond.
         """
+        from teamrun.batches.entries import Accepted, End
+
         ref = BatchRef(*job.ref)
         numbers = [0] if job.n == 0 else [0, job.n]
         if None in await self._store.get_many([entry_key(ref, n) for n in numbers]):
@@ -71,7 +81,9 @@ class BatchSource:
         found = (_logged(batch, entry, state.spec) for entry in entries)
         return [each for each in found if each.events]
 
-    def _log(self, ref: BatchRef) -> BatchLog:
+    def _log(self, ref: BatchRef) -> "BatchLog":
+        from teamrun.batches.log import BatchLog
+
         return BatchLog(self._store, ref, writer="webhooks", clock=self._clock)
 
 
@@ -79,7 +91,7 @@ def _folder(ref: BatchRef) -> str:
     return f"{batch_folder(ref)}hook/"
 
 
-def _logged(ref: BatchRef, entry: BatchEntry, spec: BatchSpec) -> Logged:
+def _logged(ref: BatchRef, entry: "BatchEntry", spec: "BatchSpec") -> Logged:
     at = from_json(to_json(entry.at))
     return Logged(
         n=entry.n,

@@ -196,7 +196,7 @@ class Bench:
             dispatcher=self.queue,
             observers=(observers := Observers(live)),
             metric_lines=observers.metrics.lines,
-            executor=Executor(self.engine, self.reaper, patience=patience),
+            executor=Executor(self.engine, lambda: self.reaper, patience=patience),
             destinations=Destinations(),
             webhooks=Office().parts,
         )

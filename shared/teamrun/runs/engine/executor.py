@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -67,7 +68,7 @@ class Executor:
 
     Args:
         engine: Executes the runs.
-        sweeper: Finds the lost ones.
+        sweeper: Returns what finds the lost ones; called by the task that `start` begins.
         patience: The pause after a failure of the sweeper, and the longest time that `shutdown`
             waits for runs after it has cancelled their calls, and again after it has cancelled the
             runs.
@@ -76,7 +77,7 @@ class Executor:
     def __init__(
         self,
         engine: RunEngine,
-        sweeper: Sweeper,
+        sweeper: Callable[[], Sweeper],
         *,
         patience: timedelta = timedelta(seconds=5),
     ) -> None:
@@ -179,7 +180,7 @@ class Executor:
     async def _sweep(self) -> None:
         while not self._stop.is_set():
             try:
-                await self._sweeper.run(self._stop)
+                await self._sweeper().run(self._stop)
             except Exception:
                 logger.exception("The reaper failed", extra={"action": "reaper.failed"})
                 await asyncio.sleep(self._patience_s)
