@@ -122,21 +122,26 @@ class Sandbox:
         self._await("idle", time.monotonic() + _INIT_S)
         self._signal(signal.SIGSTOP)
 
-    def invoke(self, event: Any) -> Any:
+    def invoke(self, event: Any, *, timeout_s: float | None = None) -> Any:
         """The answer to an event.
+
+        Args:
+            event: The event.
+            timeout_s: Another time limit than that of the function.
 
         Raises:
             Failed: There is none; the process may have been ended.
         """
         if self.process is None or self.process.poll() is not None:
             self.start()
+        timeout_s = timeout_s or self.of.timeout_s
         self.invocations += 1
         given = _Invocation(
             uuid.uuid4().hex,
             json.dumps(event).encode(),
-            int((time.time() + self.of.timeout_s) * 1000),
+            int((time.time() + timeout_s) * 1000),
         )
-        until = time.monotonic() + self.of.timeout_s
+        until = time.monotonic() + timeout_s
         self._inbox.put(given)
         self._signal(signal.SIGCONT)
         outcome = self._await("response", until)

@@ -15,6 +15,9 @@ from tests.support.service import until
 
 __all__ = ["Failed", "Function", "Mapping", "Schedule", "Specification", "failed_items"]
 
+_WARM_S = 60.0
+"""The time limit of an invocation that only opens the runtime, on a busy machine."""
+
 
 @dataclass
 class Function:
@@ -55,7 +58,7 @@ class Function:
             fresh = [Sandbox(self.of, n) for n in range(len(self.sandboxes), self.of.most)]
             self.sandboxes += fresh
         for sandbox in fresh:
-            sandbox.invoke(event)
+            sandbox.invoke(event, timeout_s=_WARM_S)
 
     def await_end(self) -> None:
         """Wait until each invocation that is in progress has ended."""
