@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from teamrun.core import CancellationToken, Response, TaskResult
     from teamrun.errors import TeamrunError
     from teamrun.messages import TextMessage
-    from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
+    from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
     from teamrun.tools import AgentTool, FunctionTool, TeamTool, ToolContext
     from teamrun.version import __version__
 
@@ -32,6 +32,7 @@ __all__ = [
     "Response",
     "RoundRobinGroupChat",
     "SelectorGroupChat",
+    "Swarm",
     "TaskResult",
     "TeamTool",
     "TeamrunError",
@@ -51,7 +52,7 @@ __getattr__, __dir__ = forwarding(
         ".core": ("CancellationToken", "Response", "TaskResult"),
         ".errors": ("TeamrunError",),
         ".messages": ("TextMessage",),
-        ".teams": ("RoundRobinGroupChat", "SelectorGroupChat"),
+        ".teams": ("RoundRobinGroupChat", "SelectorGroupChat", "Swarm"),
         ".tools": ("AgentTool", "FunctionTool", "TeamTool", "ToolContext"),
         ".version": ("__version__",),
     },

@@ -73,6 +73,9 @@ def cases() -> dict[str, Case]:
     asking = duo(3)
     asking["participants"][0]["handoffs"] = [{"target": "human"}]
     asking["termination"] = {"type": "handoff", "target": "human"}
+    swarm: dict[str, Any] = {**duo(5), "type": "swarm"}
+    for first, second in zip(swarm["participants"], "ba", strict=True):
+        first["handoffs"] = [{"target": second}]
     lines = {name: [f"{name}{k}" for k in range(4)] for name in "abc"}
     tools: Case = (
         solo("count", "broken", max_tool_iterations=3, reflect_on_tool_use=True),
@@ -96,6 +99,10 @@ def cases() -> dict[str, Case]:
         "undecided": (
             undecided,
             {**lines, "selector": ["b", "?", "<think>b or c</think> c", "neither"]},
+        ),
+        "swarm": (
+            swarm,
+            {"a": [_calls("transfer_to_b"), "last"], "b": ["x", _calls("transfer_to_a")]},
         ),
         "selection": (selector, {"selector": ["b", "a", "b"], "a": ["x"], "b": ["y", "z"]}),
     }

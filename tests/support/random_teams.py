@@ -125,7 +125,26 @@ class Grower:
         if len(names) > 1 and rng.random() < 0.3:
             team |= {"type": "selector_group_chat", "model": "m"}
             self.script["selector"] = [rng.choice(names) for _ in range(120)]
+        elif self._can_swarm(members) and rng.random() < 0.5:
+            team["type"] = "swarm"
+            self._pass_on(members)
         return team
+
+    def _can_swarm(self, members: list[dict[str, Any]]) -> bool:
+        kinds = [member["type"] for member in members]
+        return kinds[0] == "assistant_agent" and "round_robin_group_chat" not in kinds
+
+    def _pass_on(self, members: list[dict[str, Any]]) -> None:
+        """Let each assistant hand off to the others, in a third of its answers."""
+        for member in members:
+            if member["type"] != "assistant_agent":
+                continue
+            others = [each["name"] for each in members if each is not member]
+            targets = [{"target": name} for name in [*others, "human"]]
+            member["handoffs"] = targets
+            for k in range(0, 120, 3) if others else ():
+                name = f"transfer_to_{self.rng.choice(others)}"
+                self.script[member["name"]][k] = {"tool_calls": [{"name": name, "arguments": {}}]}
 
     def _member(self, name: str, depth: int) -> dict[str, Any]:
         rng = self.rng

@@ -6,7 +6,7 @@ from typing import Any
 
 from teamrun.agents.base import BaseChatAgent
 from teamrun.core import AnyMessage, CancellationToken, Response
-from teamrun.messages import BaseChatMessage, TextMessage
+from teamrun.messages import BaseChatMessage, HandoffMessage, TextMessage
 
 
 class Streamer(BaseChatAgent):
@@ -57,9 +57,13 @@ class Talker(Streamer):
         line = self.lines[self.said] if self.said < len(self.lines) else f"{self.name} {self.said}"
         self.said += 1
         yield Response(
-            chat_message=TextMessage(content=line, source=self.name),
+            chat_message=self.message(line),
             inner_messages=self.inner() if self.inner is not None else events,
         )
+
+    def message(self, line: str) -> BaseChatMessage:
+        """The message with that line."""
+        return TextMessage(content=line, source=self.name)
 
     async def work(self, cancellation_token: CancellationToken | None) -> None:
         """The events of the agent before its answer."""
@@ -79,6 +83,19 @@ class Talker(Streamer):
 
     async def load_state(self, state: Mapping[str, Any]) -> None:
         self.said = state["said"]
+
+
+class Passer(Talker):
+    """Hands off to `x` with the line `>x`."""
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        return (TextMessage, HandoffMessage)
+
+    def message(self, line: str) -> BaseChatMessage:
+        if not line.startswith(">"):
+            return super().message(line)
+        return HandoffMessage(content=line, target=line[1:], source=self.name)
 
 
 class Stuck(Talker):

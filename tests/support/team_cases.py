@@ -162,6 +162,15 @@ TEAM_CASES = [
         team={**SELECTOR, "max_turns": 2},
     ),
     case(
+        "a swarm",
+        [calls("transfer_to_b"), "Four"],
+        agents=B | {"b": {"model": "m", "handoffs": ["a"]}},
+        script={"b": ["Two", calls("transfer_to_a")]},
+        agent={"handoffs": ["b"]},
+        team={"type": "swarm", "description": "Pass on.", "max_turns": 4, "emit_team_events": True},
+        contains="Four",
+    ),
+    case(
         "nested teams",
         ["One", "Four"],
         extra={**B, "c": {"model": "m"}},

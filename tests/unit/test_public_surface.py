@@ -22,6 +22,7 @@ SURFACE = {
     "Response": "teamrun.core",
     "RoundRobinGroupChat": "teamrun.teams",
     "SelectorGroupChat": "teamrun.teams",
+    "Swarm": "teamrun.teams",
     "TaskResult": "teamrun.core",
     "TeamTool": "teamrun.tools",
     "TeamrunError": "teamrun.errors",
@@ -48,7 +49,7 @@ CONDITIONS = [
     "TimeoutTermination",
     "TokenUsageTermination",
 ]
-TEAMS = ["BaseGroupChat", "RoundRobinGroupChat", "SelectorGroupChat", "TeamObserver"]
+TEAMS = ["BaseGroupChat", "RoundRobinGroupChat", "SelectorGroupChat", "Swarm", "TeamObserver"]
 
 SCRIPT = """
 import json, sys

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from teamrun.teams.base import BaseGroupChat, TeamObserver
     from teamrun.teams.round_robin import RoundRobinGroupChat
     from teamrun.teams.selector import SelectorGroupChat
+    from teamrun.teams.swarm import Swarm
 
-__all__ = ["BaseGroupChat", "RoundRobinGroupChat", "SelectorGroupChat", "TeamObserver"]
+__all__ = ["BaseGroupChat", "RoundRobinGroupChat", "SelectorGroupChat", "Swarm", "TeamObserver"]
 
 __getattr__, __dir__ = forwarding(
     __name__,
@@ -19,5 +20,6 @@ __getattr__, __dir__ = forwarding(
         ".round_robin": ("RoundRobinGroupChat",),
         ".selector": ("SelectorGroupChat",),
         ".state": (),
+        ".swarm": ("Swarm",),
     },
 )

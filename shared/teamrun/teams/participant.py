@@ -42,6 +42,11 @@ class _Records(Protocol):
 
 
 @runtime_checkable
+class _Nests(Protocol):
+    def become_nested(self) -> None: ...
+
+
+@runtime_checkable
 class _Selects(Protocol):
     def take_unseen_usage(self) -> RequestUsage | None: ...
 
@@ -76,7 +81,7 @@ class Participant(ABC):
     __slots__ = ("_buffer", "description", "name")
 
     continues: ClassVar[bool] = False
-    """Whether an interrupted turn is continued; otherwise it is repeated."""
+    """Whether an interrupted turn is continued, as that of a team; otherwise it is repeated."""
 
     def __init__(self, member: ChatAgent | Team) -> None:
         self.name = member.name
@@ -248,6 +253,8 @@ class _NestedTeam(Participant):
         super().__init__(team)
         self._team = team
         self._has_run = False
+        if isinstance(team, _Nests):
+            team.become_nested()
         self._forget_turn()
 
     def _forget_turn(self) -> None:

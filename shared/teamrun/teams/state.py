@@ -1,8 +1,9 @@
 """The state of a team as JSON data, in AutoGen's layout.
 
 Version 1.0.0: `agent_states` has one container per participant, by name, and the manager of
-the team under the name of the team's class with `Manager` behind it. `termination`, `undecided`,
-`run`, `under_way`, `shown`, `is_over` and `chosen` are ours; AutoGen neither writes nor reads them.
+the team under the name that AutoGen gives it, such as `RoundRobinGroupChatManager`.
+`termination`, `undecided`, `run`, `under_way`, `shown`, `is_over` and `chosen` are ours; AutoGen
+neither writes nor reads them.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +18,7 @@ __all__ = [
     "RoundRobinManagerState",
     "RunState",
     "SelectorManagerState",
+    "SwarmManagerState",
     "TeamState",
 ]
 
@@ -104,3 +106,10 @@ class SelectorManagerState(BaseGroupChatManagerState):
     previous_speaker: str | None = None
     chosen: str | None = None
     """What `previous_speaker` becomes after the turn that was interrupted."""
+
+
+class SwarmManagerState(BaseGroupChatManagerState):
+    """The manager of a `Swarm`."""
+
+    type: str = "SwarmManagerState"
+    current_speaker: str = ""

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from time import monotonic
-from typing import Any, Final, Protocol, Self
+from typing import Any, ClassVar, Final, Protocol, Self
 
 from teamrun import messages
 from teamrun.conditions.base import TerminationCondition
@@ -52,6 +52,10 @@ class TeamObserver(Protocol):
 class Turns(ABC):
     """Participants that take turns in one conversation, until the termination condition fires."""
 
+    _manager_class: ClassVar[str | None] = None
+    """The name of the manager in the state, if it is not that of the class with `Manager`."""
+
+    _is_nested = False
     observer: TeamObserver | None = None
     """Observes turns; a durable run sets it."""
     inbox: Callable[[], Sequence[BaseChatMessage]] | None = None
@@ -81,7 +85,7 @@ class Turns(ABC):
         if not self._seats:
             raise ValueError("At least one participant is required.")
         self._name = name or type(self).__name__
-        self._manager_name = f"{type(self).__name__}Manager"
+        self._manager_name = self._manager_class or f"{type(self).__name__}Manager"
         self._ending = Ending(termination_condition, max_turns)
         self._emit_team_events = emit_team_events
         self._thread: list[AnyMessage] = []
@@ -100,6 +104,30 @@ class Turns(ABC):
             emit_team_events=self._emit_team_events,
         )
         return made
+
+    def _require_agents(self) -> None:
+        """Refuse participants that are teams.
+
+        Raises:
+            TypeError: A participant is a team.
+        """
+        for seat in self._seats.values():
+            if seat.continues:
+                raise TypeError(
+                    f"Participant {seat.name!r} must be a ChatAgent; {type(self).__name__} takes "
+                    "no teams as participants."
+                )
+
+    def become_nested(self) -> None:
+        """Note that this is a member of another team, whose messages become its tasks."""
+        self._is_nested = True
+
+    def _check_start(self, task: Sequence[BaseChatMessage]) -> None:  # noqa: B027 - few refuse
+        """Refuse a run that cannot begin: with this task, or without one.
+
+        Raises:
+            ValueError: It cannot begin; nothing has changed.
+        """
 
     @abstractmethod
     def _select_speaker(
@@ -160,6 +188,7 @@ class Turns(ABC):
         if not task and not self._run.is_over and ending.reason is not None:
             return  # the run has ended, and a cancel has kept its result from the caller
         if task or self._run.is_over:
+            self._check_start(task)
             self._begin()
         await ending.begin(is_new=bool(task))
         if task and ending.reason is None:

@@ -12,7 +12,7 @@ from teamrun.core.protocols import TaskResult
 from teamrun.errors import DefinitionError
 from teamrun.messages.llm import SystemMessage
 from teamrun.models.base import ChatCompletionClient
-from teamrun.teams import BaseGroupChat, RoundRobinGroupChat, SelectorGroupChat
+from teamrun.teams import BaseGroupChat, RoundRobinGroupChat, SelectorGroupChat, Swarm
 from teamrun.testing import ScriptedModel
 from teamrun.tools import FunctionTool, Tool
 
@@ -107,6 +107,23 @@ async def test_a_selector_team_asks_its_own_model() -> None:
 
     assert isinstance(team, SelectorGroupChat)
     assert words(result) == ["user: go", "editor: END"]
+
+
+async def test_a_swarm_follows_the_handoffs_of_its_agents() -> None:
+    hand_off: dict[str, Any] = {"tool_calls": [{"name": "transfer_to_editor", "arguments": {}}]}
+    model = ScriptedModel({"writer": [hand_off], "editor": ["END"]})
+    spec = {
+        "type": "swarm",
+        "agents": [agent("writer", handoffs=["editor"]), agent("editor")],
+        "max_turns": 2,
+    }
+
+    team = build(registry(model, desk=spec), "desk")
+    with model:
+        result = await run(team)
+
+    assert isinstance(team, Swarm)
+    assert words(result)[-1] == "editor: END"
 
 
 def test_every_leaf_goes_through_the_wiring_under_its_path() -> None:

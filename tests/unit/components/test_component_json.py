@@ -12,7 +12,11 @@ from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable
 from teamrun.components.definitions.agents import AssistantDefinition
 from teamrun.components.definitions.profiles import Profile
-from teamrun.components.definitions.teams import RoundRobinDefinition, SelectorDefinition
+from teamrun.components.definitions.teams import (
+    RoundRobinDefinition,
+    SelectorDefinition,
+    SwarmDefinition,
+)
 from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
 from teamrun.errors import DefinitionError
@@ -173,6 +177,26 @@ def test_an_exported_selector_team_becomes_the_canonical_form() -> None:
     assert read.model_context is not None and read.model_context.buffer_size == 9
 
 
+def test_an_exported_swarm_becomes_the_canonical_form() -> None:
+    handoffs = [
+        {"target": "editor", "description": "d", "name": "transfer_to_editor", "message": "m"}
+    ]
+    config = {
+        "name": "Swarm",
+        "description": "A team of agents.",
+        "participants": [assistant("writer", handoffs=handoffs), assistant("editor")],
+        "termination_condition": mention(),
+        "emit_team_events": False,
+    }
+
+    read = (
+        registry().resolve(team_spec=component("autogen_agentchat.teams.Swarm", config)).definition
+    )
+
+    assert isinstance(read, SwarmDefinition)
+    assert [member.name for member in read.participants] == ["writer", "editor"]
+
+
 def test_a_file_of_component_version_1_keeps_its_tools_in_the_agent() -> None:
     old = assistant(tools=[tool()]) | {"version": 1}
 
@@ -250,8 +274,8 @@ CASES = [
          "/provider", "RoundRobinGroupChat"),
     Case("a module", other("os.system"), "unknown_provider", "/provider", "Known"),
     Case("an agent as team", assistant(), "unknown_provider", "/provider", "no known team"),
-    Case("a team not converted", other("autogen_agentchat.teams.Swarm"),
-         "component_json_not_supported", "/provider", "SelectorGroupChat"),
+    Case("a team not converted", other("autogen_agentchat.teams.GraphFlow"),
+         "component_json_not_supported", "/provider", "RoundRobinGroupChat"),
     Case("an unknown agent", team(other("builtins.eval")), "unknown_provider",
          f"{AGENT}/provider", "no known agent"),
     Case("an agent not converted", team(other("autogen_agentchat.agents.CodeExecutorAgent")),
@@ -302,8 +326,6 @@ def test_unsupported_parts_are_refused_at_their_location(case: Case) -> None:
 
 
 REMEDIES: dict[str, Json] = {
-    "teams.Swarm": component("autogen_agentchat.teams.SelectorGroupChat", {
-        "participants": [assistant("a"), assistant("b")], "model_client": model()}),
     "teams.GraphFlow": team(assistant("a"), assistant("b")),
     "teams.MagenticOneGroupChat": component("autogen_agentchat.teams.SelectorGroupChat", {
         "participants": [assistant("a"), assistant("b")], "model_client": model()}),

@@ -74,9 +74,9 @@ def refused_fields(team: dict[str, Any]) -> set[str]:
     return {fault.pointer for fault in errors if fault.code == "unknown_field"}
 
 
-@pytest.mark.parametrize("kind", ["round_robin_group_chat", "selector_group_chat"])
+@pytest.mark.parametrize("kind", ["round_robin_group_chat", "selector_group_chat", "swarm"])
 def test_teams_take_every_name_of_their_fields(kind: str) -> None:
-    headings = ["### `round_robin_group_chat`", f"### `{kind}`"]
+    headings = ["### `round_robin_group_chat`", *({f"### `{kind}`"} & CASES.keys())]
     names = {
         name for heading in headings for row in PAGE.table(heading) for name in names_in(row[0])
     }

@@ -17,7 +17,7 @@ from teamrun.messages import TextMessage
 from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.entries import calls_of
 from teamrun.runs.service.requests import Answer
-from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
+from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
 from teamrun.testing import ScriptedModel
 from teamrun.tools import AgentTool, FunctionTool, TeamTool
 from teamrun.tools.agent_tool import TaskRunnerTool
@@ -46,7 +46,15 @@ def _selector(model: ScriptedModel, *tools: Any) -> TeamTool:
     return TeamTool(team, "helper", "Helps.")
 
 
-KINDS: list[Callable[..., TaskRunnerTool]] = [_agent, _round_robin, _selector]
+def _swarm(model: ScriptedModel, *tools: Any) -> TeamTool:
+    inner = AssistantAgent(
+        "inner", model, tools=[*tools] or None, handoffs=["other"], reflect_on_tool_use=bool(tools)
+    )
+    other = AssistantAgent("other", ScriptedModel([]))
+    return TeamTool(Swarm([inner, other], max_turns=1), "helper", "Helps.")
+
+
+KINDS: list[Callable[..., TaskRunnerTool]] = [_agent, _round_robin, _selector, _swarm]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__.strip("_"))
 
 

@@ -167,6 +167,19 @@ async def test_an_answer_goes_to_the_asking_agent_without_a_selection() -> None:
     assert await turns(cluster, ref) == ["1 a", "2 b", "3 b", "4 c"]
 
 
+async def test_in_a_swarm_the_asking_agent_continues_until_it_hands_off() -> None:
+    members = [agent("a", asks=True), agent("b", asks=True)]
+    for member, other in zip(members, "ba", strict=True):
+        member["handoffs"].append({"target": other})
+    hand_off: dict[str, Any] = {"tool_calls": [{"name": "transfer_to_b", "arguments": {}}]}
+    to_a: dict[str, Any] = {"tool_calls": [{"name": "transfer_to_a", "arguments": {}}]}
+    script: dict[str, list[Any]] = {"a": [hand_off, *WORDS], "b": [ASK, "so", to_a]}
+    cluster = Cluster(script, team={**team(*members, max_turns=5), "type": "swarm"})
+    run, ref = await ended(cluster)
+    assert (run.status, run.stop_code) == ("completed", "max_turns")
+    assert await turns(cluster, ref) == ["1 a", "2 b", "3 b", "4 b", "5 a"]
+
+
 async def test_an_agent_of_an_inner_team_gets_the_answer_to_its_question() -> None:
     inner = team(agent("x"), agent("y", asks=True), name="inner", max_turns=3)
     script: dict[str, list[Any]] = {"x": WORDS, "y": [ASK, *WORDS], "z": WORDS}

@@ -5,13 +5,13 @@ import signal
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.support.talkers import Talker
+from tests.support.talkers import Passer, Talker
 
 from teamrun.agents import AssistantAgent
 from teamrun.core import CancellationToken, Team
 from teamrun.messages import CreateResult, FunctionCall, RequestUsage
 from teamrun.models.base import ChatCompletionClient
-from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
+from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
 from teamrun.testing import ScriptedModel
 
 ENOUGH = 20_000
@@ -21,6 +21,10 @@ ENOUGH = 20_000
 class Tireless(Talker):
     async def work(self, cancellation_token: CancellationToken | None) -> None:
         assert self.said < ENOUGH, "the event loop never got its turn"
+
+
+class TirelessPasser(Tireless, Passer):
+    pass
 
 
 class Demanding(ScriptedModel):
@@ -57,12 +61,16 @@ def selector() -> Team:
     return SelectorGroupChat(members, chooser, selector_func=lambda messages: "a")
 
 
+def swarm() -> Team:
+    return Swarm([TirelessPasser("a"), Tireless("b")])
+
+
 def tool_loop() -> Team:
     agent = AssistantAgent("a", Demanding(), tools=[look], max_tool_iterations=10**9)
     return RoundRobinGroupChat([agent])
 
 
-TEAMS = [round_robin, nested, selector, tool_loop]
+TEAMS = [round_robin, nested, selector, swarm, tool_loop]
 
 
 async def by_wait_for(team: Team) -> None:

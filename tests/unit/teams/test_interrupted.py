@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
-from tests.support.talkers import Stuck, Talker, texts
+from tests.support.talkers import Passer, Stuck, Talker, texts
 
 from teamrun.agents import AssistantAgent
 from teamrun.conditions import MaxMessageTermination, TextMentionTermination
@@ -15,7 +15,7 @@ from teamrun.context.base import whole_exchanges
 from teamrun.core import TaskResult
 from teamrun.errors import TeamBusy
 from teamrun.messages import CreateResult, FunctionCall, LLMMessage, RequestUsage
-from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
+from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
 from teamrun.testing import ScriptedModel
 from teamrun.tools import FunctionTool, StaticWorkbench
 
@@ -126,6 +126,10 @@ def selecting() -> SelectorGroupChat:
     return SelectorGroupChat([Talker("a"), Talker("b"), Talker("c")], model, max_turns=2)
 
 
+def swarming() -> Swarm:
+    return Swarm([Passer("a", "1", ">b"), Passer("b", "2", ">a")], max_turns=3)
+
+
 def places(state: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """The location of a participant's or manager's state in a state."""
     found: list[tuple[str, ...]] = []
@@ -156,7 +160,7 @@ GARBAGE: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("make", [workers, nested, selecting])
+@pytest.mark.parametrize("make", [workers, nested, selecting, swarming])
 @pytest.mark.parametrize("garbage", GARBAGE, ids=str)
 async def test_a_state_that_cannot_be_loaded_leaves_everything_as_it_was(
     make: Any, garbage: Any

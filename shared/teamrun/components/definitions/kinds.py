@@ -85,8 +85,15 @@ TEAMS: Final = Table(
         build=f"{_BUILDING}.selector:build_selector",
         autogen="autogen_agentchat.teams.SelectorGroupChat",
     ),
-    planned=(
+    TeamKind(
         "swarm",
+        definition=f"{_DEFINITIONS}.teams:SwarmDefinition",
+        names=("Swarm",),
+        aliases=_TEAM_ALIASES,
+        build=f"{_BUILDING}.teams:build_swarm",
+        autogen="autogen_agentchat.teams.Swarm",
+    ),
+    planned=(
         "graph_flow",
         "magentic_one",
         "sequential",

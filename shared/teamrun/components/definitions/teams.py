@@ -7,8 +7,9 @@ operator's file, unexpanded, so no secret is ever part of a definition.
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from teamrun.components.definitions.agents import AssistantDefinition
 from teamrun.components.definitions.base import (
     BaseTeamDefinition,
     ModelName,
@@ -18,7 +19,7 @@ from teamrun.components.definitions.base import (
 from teamrun.components.definitions.contexts import ContextDefinition
 from teamrun.models.scalars import Count, Switch
 
-__all__ = ["RoundRobinDefinition", "SelectorDefinition"]
+__all__ = ["RoundRobinDefinition", "SelectorDefinition", "SwarmDefinition"]
 
 
 class RoundRobinDefinition(BaseTeamDefinition):
@@ -51,3 +52,27 @@ class SelectorDefinition(BaseTeamDefinition):
     def uses(self) -> Uses:
         """The model that chooses."""
         return Uses(models=(self.model,))
+
+
+Members = tuple[ParticipantDefinition, ...]
+
+
+def _only_agents(members: Members) -> Members:
+    for member in members:
+        if isinstance(member, BaseTeamDefinition):
+            raise ValueError(f"takes agents, and {member.name!r} is a team")
+    return members
+
+
+class SwarmDefinition(BaseTeamDefinition):
+    """A team in which the target of the latest handoff speaks next."""
+
+    type: Literal["swarm"] = "swarm"
+
+    @field_validator("participants")
+    @classmethod
+    def _the_first_can_hand_off(cls, members: Members) -> Members:
+        first = _only_agents(members)[0]
+        if isinstance(first, AssistantDefinition) and not first.handoffs:
+            raise ValueError(f"begins with {first.name!r}, which needs 'handoffs'")
+        return members

@@ -1,0 +1,151 @@
+"""A team whose members decide by handoffs who speaks next."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from teamrun import teams
+from teamrun.conditions.base import TerminationCondition
+from teamrun.core.cancellation import CancellationToken
+from teamrun.core.emission import Emit
+from teamrun.core.protocols import AnyMessage, ChatAgent, Team
+from teamrun.json_types import JsonMapping
+from teamrun.messages import BaseAgentEvent, BaseChatMessage, HandoffMessage
+from teamrun.teams.base import BaseGroupChat
+
+__all__ = ["Swarm"]
+
+
+class Swarm(BaseGroupChat):
+    """A team in which the target of the latest `HandoffMessage` speaks next.
+
+    The first participant begins. A speaker that hands off to nobody speaks again. An agent may hand
+    off to a person, who is not a participant, if a `HandoffTermination` for that target ends the
+    run; the next run then needs a task that is a `HandoffMessage` to a participant. See
+    `BaseGroupChat` for the rest.
+
+    Args:
+        participants: Agents; teams are not accepted. The first one can hand off.
+        name: The team's name; by default that of the class.
+        description: The team's purpose.
+        termination_condition: When to stop; by default at `max_turns`, or never.
+        max_turns: Maximum number of turns of a run.
+        custom_message_types: Classes of messages that `load_state` requires.
+        emit_team_events: Yield the selected speaker before each turn.
+        agents: Another name of `participants`.
+
+    Raises:
+        TypeError: A participant is a team.
+        ValueError: There is no participant, two have one name, or the first cannot hand off.
+    """
+
+    _manager_class = "SwarmGroupChatManager"
+
+    def __init__(
+        self,
+        participants: Sequence[ChatAgent] | None = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        termination_condition: TerminationCondition | None = None,
+        max_turns: int | None = None,
+        custom_message_types: Sequence[type[BaseAgentEvent | BaseChatMessage]] = (),
+        emit_team_events: bool = False,
+        agents: Sequence[ChatAgent] | None = None,
+    ) -> None:
+        super().__init__(
+            participants,
+            name=name,
+            description=description,
+            termination_condition=termination_condition,
+            max_turns=max_turns,
+            custom_message_types=custom_message_types,
+            emit_team_events=emit_team_events,
+            agents=agents,
+        )
+        self._require_agents()
+        first = next(iter(self._seats.values()))
+        if HandoffMessage not in first.message_types:
+            raise ValueError(
+                "The first participant must be able to produce a handoff messages. "
+                f"Give {first.name!r} `handoffs`, or put another agent first."
+            )
+        self._current_speaker = first.name
+        self._known = 0  # messages of the thread in which the latest handoff was looked for
+
+    def copy_with(self, participants: Sequence[ChatAgent | Team]) -> Self:
+        """A team like this one, before its first run, of other participants of the same names."""
+        made = self._copied(participants)
+        made._begin_order()
+        return made
+
+    def _check_start(self, task: Sequence[BaseChatMessage]) -> None:
+        if self._is_nested:
+            return  # the handoffs in its task may be those of the outer team
+        given = next((each for each in task if isinstance(each, HandoffMessage)), None)
+        if given is not None:
+            if given.target not in self._seats:
+                raise ValueError(
+                    f"The target {given.target} is not one of the participants "
+                    f"{list(self._seats)}. If you are resuming Swarm with a new HandoffMessage "
+                    "make sure to set the target to a valid participant as the target."
+                )
+            return
+        pending = self._pending_handoff()
+        if pending is not None and pending.target not in self._seats:
+            raise ValueError(
+                f"The existing handoff target {pending.target} is not one of the participants "
+                f"{list(self._seats)}. If you are resuming Swarm with a new task make sure to "
+                "include in your task a HandoffMessage with a valid participant as the target. "
+                "For example, if you are resuming from a HandoffTermination, make sure the new "
+                "task is a HandoffMessage with a valid participant as the target."
+            )
+
+    async def _select_speaker(self, token: CancellationToken, emit: Emit[AnyMessage]) -> str:
+        handoff = self._pending_handoff()
+        if handoff is not None:
+            if handoff.target not in self._seats:
+                raise ValueError(
+                    f"{handoff.source!r} has handed off to {handoff.target!r}, which is not one of "
+                    f"the participants {list(self._seats)}. If it is a person, add "
+                    f"HandoffTermination({handoff.target!r}) to the termination condition."
+                )
+            self._current_speaker = handoff.target
+        self._known = len(self._thread)
+        return self._current_speaker
+
+    def _pending_handoff(self) -> HandoffMessage | None:
+        """The latest handoff that has not selected a speaker yet.
+
+        Handoffs between members of an outer team are none of this one's.
+        """
+        for message in reversed(self._thread[self._known :]):
+            if isinstance(message, HandoffMessage) and (
+                message.target in self._seats or message.source in self._seats
+            ):
+                return message
+        return None
+
+    def _give_turn(self, name: str) -> None:
+        self._current_speaker, self._known = name, len(self._thread)
+
+    def _turn_over(self) -> None:
+        pass
+
+    def _begin_order(self) -> None:
+        self._current_speaker, self._known = next(iter(self._seats)), 0
+
+    async def _reset_order(self) -> None:
+        self._begin_order()
+
+    def _save_manager(self, common: JsonMapping) -> "teams.state.SwarmManagerState":
+        return teams.state.SwarmManagerState(**common, current_speaker=self._current_speaker)
+
+    async def _load_manager(self, state: JsonMapping) -> "teams.state.SwarmManagerState":
+        manager = teams.state.SwarmManagerState.model_validate(state)
+        if manager.current_speaker not in self._seats:
+            raise ValueError(
+                f"The state names {manager.current_speaker!r} as the current speaker, which is not "
+                f"one of the participants {list(self._seats)}."
+            )
+        self._current_speaker, self._known = manager.current_speaker, 0
+        return manager
