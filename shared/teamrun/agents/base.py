@@ -5,8 +5,11 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import cast
 
+from pydantic import BaseModel
+
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_instance, checked_list
+from teamrun.core.component.base import ComponentBase
 from teamrun.core.emission import Emit, ignore
 from teamrun.core.protocols import AnyMessage, Response, Task, TaskResult
 from teamrun.errors import AgentFailed
@@ -17,7 +20,7 @@ from teamrun.messages.events import ModelClientStreamingChunkEvent
 __all__ = ["BaseChatAgent", "checked_response", "emitted", "last_response", "messages_of_task"]
 
 
-class BaseChatAgent(ABC):
+class BaseChatAgent(ComponentBase[BaseModel], ABC):
     """An agent of a conversation: subclass it and write `on_messages`.
 
     An agent keeps its conversation. It is called with the messages since its last turn.
@@ -88,20 +91,20 @@ class BaseChatAgent(ABC):
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         """Clear the conversation."""
 
-    async def on_pause(self, cancellation_token: CancellationToken) -> None:  # noqa: B027 - optional
+    async def on_pause(self, cancellation_token: CancellationToken) -> None:
         """The team is paused while this agent works."""
 
-    async def on_resume(self, cancellation_token: CancellationToken) -> None:  # noqa: B027 - optional
+    async def on_resume(self, cancellation_token: CancellationToken) -> None:
         """The team was resumed."""
 
     async def save_state(self) -> JsonMapping:
         """What `load_state` needs to continue, as JSON data."""
         return {"type": "BaseState", "version": "1.0.0"}
 
-    async def load_state(self, state: JsonMapping) -> None:  # noqa: B027 - optional
+    async def load_state(self, state: JsonMapping) -> None:
         """Continue from the result of `save_state`."""
 
-    async def close(self) -> None:  # noqa: B027 - optional
+    async def close(self) -> None:
         """Release resources."""
 
     async def run(

@@ -7,7 +7,10 @@ per subject (`text.py`, `counts.py`, `events.py`, `outside.py`), and any class o
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from pydantic import BaseModel
+
 from teamrun.core.checks import wrong_type
+from teamrun.core.component.base import ComponentBase
 from teamrun.core.protocols import AnyMessage
 from teamrun.errors import TerminatedException
 from teamrun.json_types import JsonMapping, JsonObject
@@ -22,7 +25,7 @@ __all__ = [
 ]
 
 
-class TerminationCondition(ABC):
+class TerminationCondition(ComponentBase[BaseModel], ABC):
     """Decides when a team stops; combine two with `|` (either) and `&` (both).
 
     A condition is called with the items since the last call: first the task, then the messages
@@ -56,10 +59,10 @@ class TerminationCondition(ABC):
         """
         await self.reset()
 
-    def start(self) -> None:  # noqa: B027 - few conditions need it
+    def start(self) -> None:
         """Called when a run of the team begins or an interrupted one continues."""
 
-    def count_usage(self, usage: RequestUsage) -> None:  # noqa: B027 - one condition counts
+    def count_usage(self, usage: RequestUsage) -> None:
         """Count a model call of the team itself, which no message reports."""
 
     async def save_state(self) -> JsonObject:

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeAlias, cast
 
 from pydantic import BaseModel
 
+from teamrun.core.component.base import ComponentBase
 from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import (
     AssistantMessage,
@@ -39,7 +40,7 @@ def _shows_whole_exchanges(get_messages: _GetMessages) -> _GetMessages:
     return shown
 
 
-class ChatCompletionContext(ABC):
+class ChatCompletionContext(ComponentBase[BaseModel], ABC):
     """The conversation with a model, and a view of it.
 
     `get_messages` of a subclass selects the messages for the model. In every case, a tool
@@ -53,8 +54,12 @@ class ChatCompletionContext(ABC):
     _whole = 0
     """How many of the first messages are known to be whole exchanges."""
 
+    _initial_messages: Sequence[LLMMessage] | None = None
+
     def __init__(self, initial_messages: Sequence[LLMMessage] | None = None) -> None:
         self._messages: list[LLMMessage] = list(initial_messages or ())
+        if initial_messages:
+            self._initial_messages = tuple(initial_messages)
 
     def __init_subclass__(cls, *, shows_whole: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from teamrun.context.base import ChatCompletionContext
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.component.base import ComponentBase
 from teamrun.messages.content import MemoryContent, MemoryMimeType
 
 __all__ = [
@@ -34,7 +35,7 @@ class UpdateContextResult(BaseModel, defer_build=True):
     memories: MemoryQueryResult
 
 
-class Memory(ABC):
+class Memory(ComponentBase[BaseModel], ABC):
     """A store of knowledge that can be put into a model context."""
 
     @abstractmethod

@@ -12,6 +12,7 @@ from typing import Literal, NotRequired, Required, TypedDict
 from pydantic import BaseModel
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.component.base import ComponentBase
 from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.estimate import estimate_tokens
@@ -56,7 +57,7 @@ class CallOptions(TypedDict, total=False):
     cancellation_token: CancellationToken | None
 
 
-class ChatCompletionClient(ABC):
+class ChatCompletionClient(ComponentBase[BaseModel], ABC):
     """A model behind one method; implementations map their library's errors to `ModelError`."""
 
     @abstractmethod
@@ -103,7 +104,7 @@ class ChatCompletionClient(ABC):
         """The client as the agent of that name should use it; the same object for most clients."""
         return self
 
-    async def close(self) -> None:  # noqa: B027 - most clients have no connections
+    async def close(self) -> None:
         """Release connections."""
 
     def actual_usage(self) -> RequestUsage:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final, Protocol, get_args
 
+from teamrun.core.component.table import COMPONENTS
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.makers import BASE_URL, KEY_VARIABLES, Access, access_to
@@ -99,11 +100,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         needs=("model",),
         switches=_SWITCHES,
         access=access_to,
-        autogen=(
-            f"{_AUTOGEN}.openai.OpenAIChatCompletionClient",
-            "openai_chat_completion_client",
-            "OpenAIChatCompletionClient",
-        ),
+        autogen=COMPONENTS["OpenAIChatCompletionClient"].providers,
         variables={"model": "OPENAI_MODEL", "organization": "OPENAI_ORG_ID"},
         needs_from_env=("model",),
         signs=(*KEY_VARIABLES, BASE_URL),
@@ -114,11 +111,8 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         needs=("model",),
         switches=_SWITCHES,
         autogen=(
-            f"{_AUTOGEN}.openai.AzureOpenAIChatCompletionClient",
+            *COMPONENTS["AzureOpenAIChatCompletionClient"].providers,
             f"{_AUTOGEN}.azure.AzureAIChatCompletionClient",
-            f"{_AUTOGEN}.azure.AzureOpenAIChatCompletionClient",
-            "azure_openai_chat_completion_client",
-            "AzureOpenAIChatCompletionClient",
         ),
         variables={
             "model": "AZURE_OPENAI_MODEL",
@@ -135,10 +129,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         options=BedrockOptions,
         needs=("model",),
         hidden=("self", "clock", "retry", "model_id", "create_args"),
-        autogen=(
-            f"{_AUTOGEN}.anthropic.AnthropicBedrockChatCompletionClient",
-            f"{_AUTOGEN}.bedrock.BedrockChatCompletionClient",
-        ),
+        autogen=COMPONENTS["BedrockChatCompletionClient"].providers,
         variables={"model": "BEDROCK_MODEL_ID", "region": "AWS_REGION"},
         needs_from_env=("model",),
         signs=("BEDROCK_MODEL_ID",),

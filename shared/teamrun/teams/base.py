@@ -12,11 +12,14 @@ from contextlib import aclosing
 from functools import partial
 from typing import Final
 
+from pydantic import BaseModel
+
 from teamrun import teams
 from teamrun.agents.base import messages_of_task
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.component.base import ComponentBase
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.emission import Emissions
 from teamrun.core.overriding import is_replaced
@@ -40,7 +43,7 @@ _STEPS_OF_A_CLOSE: Final = 4
 the loop is notified, it creates a task, and the task closes the stream."""
 
 
-class BaseGroupChat(Turns):
+class BaseGroupChat(Turns, ComponentBase[BaseModel]):
     """A team whose participants take turns in one conversation.
 
     Every participant receives the messages of the others, but not their events. After the task
@@ -110,6 +113,11 @@ class BaseGroupChat(Turns):
     def participants(self) -> Sequence[ChatAgent | Team]:
         """The agents and teams that take part, in order."""
         return self._members
+
+    @property
+    def termination_condition(self) -> TerminationCondition | None:
+        """When the team stops."""
+        return self._ending.condition
 
     @property
     def max_turns(self) -> int | None:

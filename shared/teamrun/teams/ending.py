@@ -52,6 +52,11 @@ class Ending:
         self.code: str | None = None
         """The code of `reason`."""
 
+    @property
+    def condition(self) -> TerminationCondition | None:
+        """The termination condition."""
+        return self._condition
+
     def fresh_condition(self) -> TerminationCondition | None:
         """A copy of the condition for another team."""
         return copy.deepcopy(self._condition)

@@ -202,6 +202,19 @@ class ScriptedModel(ChatCompletionClient):
         return True
 
     @property
+    def steps(self) -> "Sequence[CreateResult | ScriptedError] | None":
+        """The answers in order; None if each agent has its own."""
+        by_agent = self._play.by_agent
+        if by_agent is None:
+            return self._play.by_all
+        return None if self._agent is None else by_agent.get(self._agent, _NOTHING)
+
+    @property
+    def latency(self) -> timedelta:
+        """How long each answer takes."""
+        return self._play.latency
+
+    @property
     def calls(self) -> list[RecordedCall]:
         """The requests of all agents, in order; empty without `record=True`."""
         return self._play.calls

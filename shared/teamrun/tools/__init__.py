@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         use_artifacts,
     )
     from teamrun.tools.function import FunctionTool
+    from teamrun.tools.imports import Alias, ImportFromModule
     from teamrun.tools.result import ImageResultContent, TextResultContent, ToolResult
     from teamrun.tools.schema import ParametersSchema, ToolSchema
     from teamrun.tools.workbench import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentTool",
+    "Alias",
     "ApprovalFunc",
     "ApprovedTool",
     "Artifacts",
@@ -35,6 +37,7 @@ __all__ = [
     "BaseToolWithState",
     "FunctionTool",
     "ImageResultContent",
+    "ImportFromModule",
     "MemoryArtifacts",
     "ParametersSchema",
     "StaticStreamWorkbench",
@@ -68,6 +71,7 @@ __getattr__, __dir__ = forwarding(
             "use_artifacts",
         ),
         ".function": ("FunctionTool",),
+        ".imports": ("Alias", "ImportFromModule"),
         ".result": ("ImageResultContent", "TextResultContent", "ToolResult"),
         ".schema": ("ParametersSchema", "ToolSchema"),
         ".workbench": (

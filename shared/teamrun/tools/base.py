@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 from pydantic import BaseModel
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.component.base import ComponentBase
 from teamrun.json_types import JsonMapping
 from teamrun.tools.arguments import checked_arguments, parameters_of
 from teamrun.tools.context import ToolContext
@@ -49,7 +50,7 @@ OnLost: TypeAlias = Literal["tell", "fail"]
 begin a new session with the next call, or fail the run."""
 
 
-class Tool(ABC):
+class Tool(ComponentBase[BaseModel], ABC):
     """Something that a model can call by name with JSON arguments."""
 
     name: str
@@ -105,7 +106,7 @@ class Tool(ABC):
         """What `load_state_json` needs to continue; nothing for a tool without state."""
         return {}
 
-    async def load_state_json(self, state: JsonMapping) -> None:  # noqa: B027 - most tools have none
+    async def load_state_json(self, state: JsonMapping) -> None:
         """Continue from the result of `save_state_json`."""
 
 
@@ -198,7 +199,7 @@ class BaseTool(Tool, Generic[ArgsT, ReturnT]):
         return await self.run(checked, cancellation_token or CancellationToken())
 
 
-class BaseToolWithState(BaseTool[ArgsT, ReturnT], ABC, Generic[ArgsT, ReturnT, StateT]):
+class BaseToolWithState(BaseTool[ArgsT, ReturnT], Generic[ArgsT, ReturnT, StateT]):
     """A tool as a class with state, which a workbench saves and loads."""
 
     def __init__(

@@ -18,6 +18,7 @@ from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.tools.arguments import checked_arguments
 from teamrun.tools.base import BaseTool, Effects, OnLost, OnUnknown, Session
 from teamrun.tools.context import ToolContext
+from teamrun.tools.imports import Import
 from teamrun.tools.signature import function_name, inner_function, read_signature, without_schema
 from teamrun.tools.threads import run_in_thread
 
@@ -43,7 +44,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         func: The function, method, partial or callable object.
         description: The description for the model; by default the function's docstring.
         name: The tool's name for the model; by default the function's name.
-        global_imports: Accepted from AutoGen's users and ignored: no source is exported.
+        global_imports: Imports that AutoGen executes before the source in a component of the tool.
         strict: The provider enforces the schema; no argument may have a default.
         timeout: A call that takes longer fails with a `ToolTimeout`.
         effects: The side effects of a call; see `Tool.effects`.
@@ -63,7 +64,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         func: Callable[..., Any],
         description: str | None = None,
         name: str | None = None,
-        global_imports: Sequence[Any] = (),
+        global_imports: Sequence[Import] = (),
         strict: bool = False,
         *,
         timeout: timedelta | None = None,
@@ -86,6 +87,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
             hints = {name: signature.hints[name] for _, name in signature.arguments}
             raise without_schema(function_name(func), hints, error) from error
         self._func = func
+        self._global_imports = tuple(global_imports)
         self._is_async = inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(
             type(func).__call__
         )

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from teamrun.core.cancel_scope import cancelled_by, is_failure_of_work
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.component.base import ComponentBase
 from teamrun.core.saved import Loading, load_all
 from teamrun.errors import FatalToolError
 from teamrun.json_types import JsonMapping
@@ -36,7 +37,7 @@ class ToolOverride(BaseModel, defer_build=True):
     description: str | None = None
 
 
-class Workbench(ABC):
+class Workbench(ComponentBase[BaseModel], ABC):
     """A set of tools that may share resources; `async with` starts and stops it."""
 
     @abstractmethod
@@ -53,20 +54,20 @@ class Workbench(ABC):
     ) -> ToolResult:
         """Call a tool; an exception becomes a result with `is_error`."""
 
-    async def start(self) -> None:  # noqa: B027 - many need none
+    async def start(self) -> None:
         """Acquire resources."""
 
-    async def stop(self) -> None:  # noqa: B027 - many need none
+    async def stop(self) -> None:
         """Release resources."""
 
-    async def reset(self) -> None:  # noqa: B027 - many need none
+    async def reset(self) -> None:
         """Go back to the beginning."""
 
     async def save_state(self) -> JsonMapping:
         """What `load_state` needs to continue, as JSON data."""
         return {}
 
-    async def load_state(self, state: JsonMapping) -> None:  # noqa: B027 - many have none
+    async def load_state(self, state: JsonMapping) -> None:
         """Continue from the result of `save_state`."""
 
     async def __aenter__(self) -> Self:
@@ -112,7 +113,8 @@ class StaticWorkbench(Workbench):
         tools: Sequence[Tool],
         tool_overrides: Mapping[str, ToolOverride] | None = None,
     ) -> None:
-        overrides = dict(tool_overrides or {})
+        self._tool_overrides = dict(tool_overrides or {})
+        overrides = dict(self._tool_overrides)
         self._tools = list(tools)
         self._by_name: dict[str, Tool] = {}
         self._schemas: list[ToolSchema] = []
@@ -132,6 +134,11 @@ class StaticWorkbench(Workbench):
     def tools(self) -> Sequence[Tool]:
         """The tools themselves."""
         return self._tools
+
+    @property
+    def tool_overrides(self) -> Mapping[str, ToolOverride]:
+        """Other names or descriptions, by the tools' own names."""
+        return self._tool_overrides
 
     @property
     def tools_by_name(self) -> Mapping[str, Tool]:

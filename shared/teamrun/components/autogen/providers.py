@@ -10,6 +10,7 @@ from teamrun.components.definitions.contexts import CONTEXTS
 from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, TEAMS
 from teamrun.components.definitions.table import PartT, Table
 from teamrun.components.definitions.tools import TOOLS
+from teamrun.core.component.table import COMPONENTS
 from teamrun.models.providers import PLANNED, PROVIDERS
 
 __all__ = ["KINDS", "MODELS", "UNSUPPORTED", "Kind", "Known"]
@@ -18,7 +19,6 @@ Kind = Literal["team", "agent", "condition", "context", "workbench", "tool"]
 """The kind of a component."""
 
 _AGENTCHAT: Final = "autogen_agentchat"
-_CORE: Final = "autogen_core"
 _EXT: Final = "autogen_ext"
 
 
@@ -41,8 +41,8 @@ KINDS: Final[Mapping[Kind, Mapping[str, Known]]] = {
     "condition": _known(CONDITIONS),
     "context": {row.autogen: Known(name) for name, row in CONTEXTS.items()},
     "workbench": {
-        f"{_CORE}.tools.StaticWorkbench": Known("static"),
-        f"{_CORE}.tools.StaticStreamWorkbench": Known("static"),
+        COMPONENTS[name].provider: Known("static")
+        for name in ("StaticWorkbench", "StaticStreamWorkbench")
     },
     "tool": {row.autogen: Known(name) for name, row in TOOLS.items() if row.autogen},
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 from pydantic import model_validator
 
 from teamrun.components.definitions.base import Part
+from teamrun.core.component.table import COMPONENTS
 from teamrun.models.scalars import Count
 
 __all__ = ["CONTEXTS", "ContextDefinition", "ContextKind"]
@@ -29,21 +30,21 @@ class ContextKind(NamedTuple):
 CONTEXTS: Final[Mapping[str, ContextKind]] = {
     "unbounded": ContextKind(
         build="teamrun.context:UnboundedChatCompletionContext",
-        autogen="autogen_core.model_context.UnboundedChatCompletionContext",
+        autogen=COMPONENTS["UnboundedChatCompletionContext"].provider,
     ),
     "buffered": ContextKind(
         build="teamrun.context:BufferedChatCompletionContext",
-        autogen="autogen_core.model_context.BufferedChatCompletionContext",
+        autogen=COMPONENTS["BufferedChatCompletionContext"].provider,
         sizes=frozenset({"buffer_size"}),
     ),
     "head_and_tail": ContextKind(
         build="teamrun.context:HeadAndTailChatCompletionContext",
-        autogen="autogen_core.model_context.HeadAndTailChatCompletionContext",
+        autogen=COMPONENTS["HeadAndTailChatCompletionContext"].provider,
         sizes=frozenset({"head_size", "tail_size"}),
     ),
     "token_limited": ContextKind(
         build="teamrun.context:TokenLimitedChatCompletionContext",
-        autogen="autogen_core.model_context.TokenLimitedChatCompletionContext",
+        autogen=COMPONENTS["TokenLimitedChatCompletionContext"].provider,
         optional=frozenset({"token_limit"}),
         takes_client=True,
     ),

@@ -15,6 +15,7 @@ from teamrun.components.definitions.table import (
     Table,
     TeamKind,
 )
+from teamrun.core.component.table import COMPONENTS
 
 __all__ = ["AGENTS", "CONDITIONS", "TEAMS"]
 
@@ -32,8 +33,8 @@ AGENTS: Final = Table(
         aliases={"max_tool_use_attempts": "max_tool_iterations"},
         read=f"{_READING}.agents:read_assistant",
         build=f"{_BUILDING}.agents:build_assistant",
-        autogen="autogen_agentchat.agents.AssistantAgent",
-        version=2,
+        autogen=COMPONENTS["AssistantAgent"].provider,
+        version=COMPONENTS["AssistantAgent"].version,
         read_component=f"{_AUTOGEN}.agents:read_assistant",
     ),
     AgentKind(
@@ -42,7 +43,7 @@ AGENTS: Final = Table(
         names=("UserProxyAgent",),
         read=f"{_READING}.agents:read_user_proxy",
         build=f"{_BUILDING}.people:build_user_proxy",
-        autogen="autogen_agentchat.agents.UserProxyAgent",
+        autogen=COMPONENTS["UserProxyAgent"].provider,
         read_component=f"{_AUTOGEN}.agents:read_user_proxy",
     ),
     AgentKind(
@@ -74,7 +75,7 @@ TEAMS: Final = Table(
         names=("RoundRobinGroupChat",),
         aliases=_TEAM_ALIASES,
         build=f"{_BUILDING}.teams:build_round_robin",
-        autogen="autogen_agentchat.teams.RoundRobinGroupChat",
+        autogen=COMPONENTS["RoundRobinGroupChat"].provider,
     ),
     TeamKind(
         "selector_group_chat",
@@ -83,7 +84,7 @@ TEAMS: Final = Table(
         aliases=_TEAM_ALIASES
         | {"model_for_selection": "model", "system_message": "selector_prompt"},
         build=f"{_BUILDING}.selector:build_selector",
-        autogen="autogen_agentchat.teams.SelectorGroupChat",
+        autogen=COMPONENTS["SelectorGroupChat"].provider,
     ),
     TeamKind(
         "swarm",
@@ -113,14 +114,13 @@ def _condition(
     names: tuple[str, ...] = (),
     aliases: Mapping[str, str] | None = None,
     mentions: Mapping[str, MentionKind] | None = None,
-    package: str = "conditions",
 ) -> ConditionKind:
     """A row whose class has the same name here and in AutoGen."""
     return ConditionKind(
         type,
         definition=f"{_DEFINITIONS}.conditions:{model}",
         build=f"teamrun.conditions:{name}",
-        autogen=f"autogen_agentchat.{package}.{name}",
+        autogen=COMPONENTS[name].provider,
         names=names,
         aliases=aliases or {},
         mentions=mentions or {},
@@ -168,6 +168,6 @@ CONDITIONS: Final = Table(
         "FunctionCallTermination",
         mentions={"function_name": "function"},
     ),
-    _condition("or", "OrDefinition", "OrTerminationCondition", names=("any",), package="base"),
-    _condition("and", "AndDefinition", "AndTerminationCondition", names=("all",), package="base"),
+    _condition("or", "OrDefinition", "OrTerminationCondition", names=("any",)),
+    _condition("and", "AndDefinition", "AndTerminationCondition", names=("all",)),
 )

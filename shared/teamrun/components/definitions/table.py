@@ -1,9 +1,7 @@
 """The form of the tables in `kinds`: what a row consists of, and how rows are found."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from importlib import import_module
-from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
 from teamrun.components.definitions.base import (
     BaseAgentDefinition,
@@ -11,6 +9,7 @@ from teamrun.components.definitions.base import (
     BaseTeamDefinition,
     Part,
 )
+from teamrun.core.component.table import load
 
 __all__ = [
     "AgentKind",
@@ -115,10 +114,3 @@ class Table(Generic[PartT]):
 
     def __contains__(self, type: object) -> bool:
         return isinstance(type, str) and type in self._by_type
-
-
-@cache
-def load(name: str) -> Any:
-    """The object that `module:name` of a row refers to. Never call it with names from input."""
-    module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from teamrun.core.component.table import COMPONENTS
 from teamrun.json_types import JsonObject
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
 
@@ -24,7 +25,7 @@ TOOLS: Final[Mapping[str, ToolKind]] = {
     "function": ToolKind(
         read="teamrun.components.reading.tools:read_function",
         build="teamrun.components.building.tools:build_function",
-        autogen="autogen_core.tools.FunctionTool",
+        autogen=COMPONENTS["FunctionTool"].provider,
     ),
 }
 """The kinds of tools by their type."""

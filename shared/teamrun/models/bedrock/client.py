@@ -25,6 +25,7 @@ from teamrun.models.bedrock.traits import (
     region_of,
     traits_of,
 )
+from teamrun.models.component import arguments_of
 from teamrun.models.families import ModelFamily, validated
 from teamrun.models.makers import check_address
 from teamrun.models.retry import RetryingModel, RetryPolicy
@@ -87,6 +88,7 @@ class BedrockChatCompletionClient(RetryingModel):
         clock: Clock | None = None,
         **create_args: Unpack[BedrockArgs],
     ) -> None:
+        given = arguments_of(locals())
         require("boto3", extra="bedrock", needed_by=type(self).__name__, lowest=(1, 40))
         from teamrun.models.bedrock.calls import BedrockCalls  # loads the SDK
         from teamrun.models.bedrock.connection import Place, has_schemas
@@ -94,6 +96,7 @@ class BedrockChatCompletionClient(RetryingModel):
         model = model or model_id or os.environ.get("BEDROCK_MODEL_ID")
         if not model:
             raise UsageError("No model: pass model=, or set BEDROCK_MODEL_ID.", argument="model")
+        self._given = given | {"model": model}
         if base_url is not None:
             check_address(base_url, "base_url")
         info = validated(model_info) if model_info else model_info_of(base_model or model)

@@ -11,6 +11,7 @@ from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping
 from teamrun.models.attempt import as_timedelta
 from teamrun.models.base import ModelInfo
+from teamrun.models.component import arguments_of
 from teamrun.models.create_args import CreateArgs
 from teamrun.models.families import resolved_model_info
 from teamrun.models.makers import check_address
@@ -89,12 +90,14 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
         clock: Clock | None = None,
         **create_args: Unpack[CreateArgs],
     ) -> None:
+        given = arguments_of(locals())
         require("openai", extra="azure", needed_by=type(self).__name__, lowest=(3,))
         model = _given(model, "AZURE_OPENAI_MODEL", azure_deployment, argument="model")
         written = _given(
             azure_endpoint or endpoint, "AZURE_OPENAI_ENDPOINT", argument="azure_endpoint"
         )
         check_address(written, "azure_endpoint")
+        self._given = given | {"model": model, "azure_endpoint": written}
         address = azure_address(
             written,
             deployment=azure_deployment,

@@ -22,6 +22,7 @@ from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.models.attempt import Attempt, as_timedelta
 from teamrun.models.base import ModelInfo, ToolChoice
+from teamrun.models.component import arguments_of
 from teamrun.models.create_args import CreateArgs, checked
 from teamrun.models.families import is_reasoning, resolved_model_info
 from teamrun.models.makers import (
@@ -193,10 +194,12 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
         clock: Clock | None = None,
         **create_args: Unpack[CreateArgs],
     ) -> None:
+        given = arguments_of(locals())
         require("openai", extra="openai", needed_by=type(self).__name__, lowest=(3,))
         model = model or os.environ.get("OPENAI_MODEL")
         if not model:
             raise UsageError("No model: pass model=, or set OPENAI_MODEL.", argument="model")
+        self._given = given | {"model": model}
         access = access_to(model, base_url, os.environ)
         check_address(access.base_url, "base_url")
         self._base_url = access.base_url

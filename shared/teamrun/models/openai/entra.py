@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from teamrun.core.clock import Clock, SystemClock
 from teamrun.core.optional import require
 from teamrun.errors import ModelError, UsageError
-from teamrun.json_types import JsonMapping
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.causes import without_secrets
 from teamrun.models.openai.entra_errors import (
     hidden_secrets,
@@ -115,6 +115,27 @@ class AzureTokenProvider:
                 argument="azure_ad_token_provider",
             )
         return cls(None, *map(str, scopes))
+
+    def as_component(self) -> JsonObject:
+        """The provider as AutoGen's component JSON.
+
+        Raises:
+            UsageError: It has a credential of its own.
+        """
+        if self._credential is not None:
+            raise UsageError(
+                "A component cannot express the credential of an AzureTokenProvider.",
+                argument="azure_ad_token_provider",
+            )
+        config = {"provider_kind": "DefaultAzureCredential", "scopes": list(self._scopes)}
+        return {
+            "provider": _COMPONENT,
+            "component_type": "token_provider",
+            "version": 1,
+            "component_version": 1,
+            "label": type(self).__name__,
+            "config": config,
+        }
 
     async def __call__(self) -> str:
         """A valid token.

@@ -1,0 +1,142 @@
+"""Model clients as components.
+
+A component may name an address. The key of the environment belongs to the program and is never
+sent to an address that a component chose: such a client needs its own key in the component, or is
+passed by the program.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, cast
+
+from pydantic import BaseModel, SecretStr
+
+from teamrun.core.component.table import COMPONENTS
+from teamrun.core.component.writing import MASK
+from teamrun.core.urls import public_url
+from teamrun.errors import DefinitionError, UsageError
+from teamrun.json_types import JsonMapping, JsonObject
+from teamrun.models.makers import maker_at
+
+__all__ = ["arguments_of", "make_azure", "make_bedrock", "make_openai", "write_client"]
+
+_SECRET = ("api_key", "azure_ad_token")
+_INEXPRESSIBLE = ("retry", "http_client", "clock")
+_NAMES: Mapping[str, str] = {
+    "org_id": "organization",
+    "endpoint": "azure_endpoint",
+    "model_id": "model",
+}
+
+
+def arguments_of(scope: JsonMapping) -> JsonObject:
+    """The arguments that a constructor got, from its `locals()`; those that are None are left out.
+
+    They are kept until the client is written as a component.
+    """
+    rest = {name: value for name, value in scope.items() if name not in _NO_ARGUMENTS}
+    named = {_NAMES.get(name, name): value for name, value in rest.items() if value is not None}
+    return {**named, **(scope.get("create_args") or {})}
+
+
+_NO_ARGUMENTS = ("self", "__class__", "create_args")
+
+
+def write_client(client: Any) -> JsonObject:
+    """The arguments of a client; keys are `SecretStr`, which is masked in JSON.
+
+    Raises:
+        UsageError: An argument cannot be expressed.
+    """
+    fields = COMPONENTS[type(client).__name__].fields
+    arguments: JsonObject = {**dict.fromkeys(fields), **client._given}
+    for name in _INEXPRESSIBLE:
+        if arguments.pop(name, None) is not None:
+            raise _inexpressible(name, client)
+    for name in _SECRET:
+        key = arguments.pop(name, None)
+        if isinstance(key, str):  # a function that returns keys belongs to the process
+            arguments[name] = SecretStr(key)
+    if headers := arguments.get("default_headers"):
+        arguments["default_headers"] = {name: SecretStr(text) for name, text in headers.items()}
+    timeout = arguments.get("timeout")
+    if isinstance(timeout, timedelta):
+        arguments["timeout"] = timeout.total_seconds()
+    if isinstance(form := arguments.get("response_format"), type) and issubclass(form, BaseModel):
+        raise _inexpressible("response_format", client)
+    provider = arguments.get("azure_ad_token_provider")
+    if provider is not None and not isinstance(provider, Mapping):
+        arguments["azure_ad_token_provider"] = _token_provider(provider, client)
+    return arguments
+
+
+def make_openai(cls: Callable[..., Any], arguments: JsonObject) -> Any:
+    """A client of OpenAI's API."""
+    options = _opened(arguments)
+    address = options.get("base_url")
+    is_known = str(address).startswith("https://") and maker_at(str(address)) is not None
+    if address and "api_key" not in options and not is_known:
+        raise _foreign(str(address), str(options.get("model")), "base_url")
+    return cls(**options)
+
+
+def make_azure(cls: Callable[..., Any], arguments: JsonObject) -> Any:
+    """A client of Azure OpenAI."""
+    options = _opened(arguments)
+    address = str(options.get("azure_endpoint"))
+    is_own = address.rstrip("/") == os.environ.get("AZURE_OPENAI_ENDPOINT", "").rstrip("/")
+    if "api_key" not in options and "azure_ad_token" not in options and not is_own:
+        raise _foreign(address, str(options.get("model")), "azure_endpoint")
+    return cls(**options)
+
+
+def make_bedrock(cls: Callable[..., Any], arguments: JsonObject) -> Any:
+    """A client of Bedrock; its credentials are those of the AWS SDK's own sources."""
+    for name in ("base_url", "profile"):
+        if arguments.get(name):
+            raise DefinitionError(
+                f"{name!r} decides where and with which credentials the model is called; pass the "
+                "client to load_component(..., model_client=...).",
+                pointer=f"/config/{name}",
+                code="unknown_field",
+            )
+    return cls(**arguments)
+
+
+def _opened(arguments: JsonObject) -> JsonObject:
+    """The arguments with their keys; masked ones are absent."""
+    opened = {name: _secret(value) for name, value in arguments.items()}
+    headers: JsonMapping = opened.get("default_headers") or {}
+    readable = {name: _secret(text) for name, text in headers.items()}
+    opened["default_headers"] = {n: text for n, text in readable.items() if text} or None
+    return {name: value for name, value in opened.items() if value not in (None, "")}
+
+
+def _secret(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    return None if value == MASK else value
+
+
+def _foreign(address: str, model: str, field: str) -> DefinitionError:
+    return DefinitionError(
+        f"The model {model!r} is called at {public_url(address)}, which the component chose, and "
+        "the component has no key. The environment's key is not sent there: pass the client to "
+        f"load_component(..., model_client={{{model!r}: client}}).",
+        pointer=f"/config/{field}",
+        code="unknown_field",
+    )
+
+
+def _inexpressible(name: str, client: object) -> UsageError:
+    return UsageError(
+        f"A component cannot express {name!r} of a {type(client).__name__}.", argument=name
+    )
+
+
+def _token_provider(provider: Any, client: object) -> JsonObject:
+    as_component: Any = getattr(provider, "as_component", None)
+    if as_component is None:
+        raise _inexpressible("azure_ad_token_provider", client)
+    return cast("JsonObject", as_component())
