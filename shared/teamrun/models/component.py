@@ -55,9 +55,9 @@ def write_client(client: Any) -> JsonObject:
         if arguments.pop(name, None) is not None:
             raise _inexpressible(name, client)
     for name in _SECRET:
-        key = arguments.pop(name, None)
-        if isinstance(key, str):  # a function that returns keys belongs to the process
-            arguments[name] = SecretStr(key)
+        key = arguments.get(name)
+        # A function that returns keys belongs to the process.
+        arguments[name] = SecretStr(key) if isinstance(key, str) else None
     if headers := arguments.get("default_headers"):
         arguments["default_headers"] = {name: SecretStr(text) for name, text in headers.items()}
     timeout = arguments.get("timeout")
@@ -93,15 +93,28 @@ def make_azure(cls: Callable[..., Any], arguments: JsonObject) -> Any:
 
 def make_bedrock(cls: Callable[..., Any], arguments: JsonObject) -> Any:
     """A client of Bedrock; its credentials are those of the AWS SDK's own sources."""
+    options = dict(arguments)
+    info: JsonMapping = options.pop("bedrock_info", None) or {}
+    for name in _CREDENTIALS:
+        if _secret(info.get(name)):
+            raise _of_the_program(f"bedrock_info/{name}")
     for name in ("base_url", "profile"):
-        if arguments.get(name):
-            raise DefinitionError(
-                f"{name!r} decides where and with which credentials the model is called; pass the "
-                "client to load_component(..., model_client=...).",
-                pointer=f"/config/{name}",
-                code="unknown_field",
-            )
-    return cls(**arguments)
+        if options.get(name):
+            raise _of_the_program(name)
+    given = {"region": info.get("aws_region"), "stop": options.pop("stop_sequences", None)}
+    return cls(**{name: value for name, value in given.items() if value}, **options)
+
+
+_CREDENTIALS = ("aws_access_key", "aws_secret_key", "aws_session_token")
+
+
+def _of_the_program(field: str) -> DefinitionError:
+    return DefinitionError(
+        f"{field!r} is the program's: credentials of Bedrock come from the AWS SDK's sources. "
+        "Remove it, or pass the client to load_component(..., model_client=...).",
+        pointer=f"/config/{field}",
+        code="unknown_field",
+    )
 
 
 def _opened(arguments: JsonObject) -> JsonObject:

@@ -164,7 +164,7 @@ class ComponentBase(ComponentLoader, Generic[ConfigT]):
         return config_of(self)
 
     @classmethod
-    def _from_config(cls, config: ConfigT) -> Self:
+    def _from_config(cls, config: Any) -> Self:
         """The object of a configuration."""
         from teamrun.core.component.loading import made
 

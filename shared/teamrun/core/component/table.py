@@ -305,7 +305,7 @@ _ROWS: Final = (
         "teamrun.models.bedrock.client:BedrockChatCompletionClient",
         "model",
         "teamrun.models.BedrockChatCompletionClient",
-        _of(*_BEDROCK),
+        _of(*_BEDROCK, "bedrock_info", "stop_sequences"),  # the last two are AutoGen's
         also=(
             "autogen_ext.models.bedrock.BedrockChatCompletionClient",
             "autogen_ext.models.anthropic.AnthropicBedrockChatCompletionClient",
