@@ -4,8 +4,10 @@ The folder of a deployment has a `function_app.py` that calls `make_function_app
 Source: https://learn.microsoft.com/en-us/azure/azure-functions/functions-reference-python
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote, urlsplit
 
 import azure.functions as func
 
@@ -22,6 +24,8 @@ __all__ = ["make_function_app"]
 
 _CONNECTION: Final = "AzureWebJobsStorage"
 """The prefix of the settings with the storage account of the queues, and its identity."""
+_URL: Final = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL)
+"""Source: RFC 3986, appendix B"""
 _EACH_MINUTE: Final = "0 * * * * *"
 
 
@@ -47,12 +51,42 @@ def make_function_app(environ: Mapping[str, str]) -> func.AsgiFunctionApp:
     app = func.AsgiFunctionApp(
         app=_Api(), http_auth_level=func.AuthLevel.ANONYMOUS, function_name="api"
     )
+    _make_urls_readable(app.middleware)
     executing = Executing(TimeLimit(environ))
     for queue in RUN_QUEUES:
         _add_queue(app, executing, queue, address.name_of(queue))
     _add_hooks(app, executing, address.name_of(Queue.HOOKS))
     _add_timer(app, executing)
     return app
+
+
+def _make_urls_readable(middleware: Any) -> None:
+    """Let the API answer requests with URLs that the middleware of azure-functions cannot read."""
+    handle = middleware.handle_async
+
+    async def handle_readable(request: func.HttpRequest, context: Any = None) -> func.HttpResponse:
+        url = _readable(request.url)
+        if url != request.url:
+            request = func.HttpRequest(
+                request.method, url, headers=request.headers, body=request.get_body()
+            )
+        return await handle(request, context)
+
+    middleware.handle_async = handle_readable
+
+
+def _readable(url: str) -> str:
+    """The URL; without the host if that is invalid or bytes of the path are not UTF-8."""
+    try:
+        parts = urlsplit(url)
+        unquote(parts.path, errors="strict")
+        _ = parts.port
+    except ValueError:
+        found = _URL.fullmatch(url)
+        assert found is not None, "each part may be empty"
+        # As on other hosts, such bytes become U+FFFD, and nothing has this path.
+        return f"https://{quote(unquote(found['path']))}{found['rest']}"
+    return url
 
 
 # The decorators of azure-functions are partly untyped.

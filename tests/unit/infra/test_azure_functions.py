@@ -8,9 +8,13 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import azure.functions as func
 import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from tests.support.functions_worker import APP
 
 from teamrun.errors import UsageError
@@ -46,6 +50,40 @@ def test_there_is_a_function_for_each_queue_and_a_timer() -> None:
     }
     assert bindings["upkeep"]["schedule"] == "0 * * * * *"
     assert str(bindings["api"]["authLevel"]).endswith("ANONYMOUS")
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "query"),
+    [
+        ("https://h/v1/runs/%ff?limit=1", "/v1/runs/\ufffd", b"limit=1"),
+        ("https://h:99999/v1/runs?a=%ff", "/v1/runs", b"a=%ff"),
+        ("https://[::1/v1/runs", "/v1/runs", b""),
+        ("https://h:443/v1/runs/%C3%A9?a=b#c", "/v1/runs/é", b"a=b"),
+    ],
+)
+async def test_every_request_reaches_the_api(
+    monkeypatch: pytest.MonkeyPatch, url: str, path: str, query: bytes
+) -> None:
+    seen: list[Scope] = []
+
+    async def api(_: object, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            seen.append(scope)
+            await Response((await receive())["body"], 404)(scope, receive, send)
+        else:
+            await send({"type": "lifespan.startup.complete"})
+
+    monkeypatch.setattr("teamrun_infra.azure.function_app._Api.__call__", api)
+    app = make_function_app({"TEAMRUN_QUEUE_URL": QUEUE_URL})
+    functions = {each.get_function_name(): each for each in app.get_functions()}
+    act: Any = functions["api"].get_user_function()
+    answer = await act(
+        func.HttpRequest("POST", url, headers={"x": "1"}, body=b"in"), SimpleNamespace()
+    )
+    app.startup_task_done = False  # its end would start an event loop
+    assert (answer.status_code, answer.get_body()) == (404, b"in")
+    assert (seen[0]["method"], seen[0]["path"], seen[0]["query_string"]) == ("POST", path, query)
+    assert (b"x", b"1") in seen[0]["headers"]
 
 
 @pytest.mark.parametrize("url", ["", "redis://localhost", "sqs://teamrun?region=eu-central-1"])
