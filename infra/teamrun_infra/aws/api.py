@@ -1,9 +1,7 @@
 """The function that serves the HTTP API, called by an HTTP API or a function URL."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from teamrun.json_types import JsonObject
 from teamrun_api.settings import ApiSettings
@@ -21,7 +19,7 @@ _served = Served(
 instance = Instance(_served.open)
 
 
-def handler(event: Mapping[str, Any], context: Context) -> JsonObject:
+def handler(event: object, context: Context) -> JsonObject:
     """Answer a request.
 
     Returns:

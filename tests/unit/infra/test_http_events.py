@@ -97,15 +97,63 @@ async def test_a_binary_body_arrives(body: bytes) -> None:
         ("dev", "/device", "/device"),
         ("dev", "/v1/info", "/v1/info"),
         ("$default", "", "/"),
+        (None, "/v1/info", "/v1/info"),
+        ("v1", "/v1/info", "/v1/info"),
+        ("v1", "/v1/v1/info", "/v1/info"),
+        ("v1", "/v1", "/v1"),
     ],
 )
 async def test_the_name_of_a_stage_is_not_a_part_of_the_path(
-    stage: str, raw: str, path: str
+    stage: str | None, raw: str, path: str
 ) -> None:
-    event = request_event("GET", "/", [], b"", stage=stage)
+    event = request_event("GET", "/", [], b"")
     event["rawPath"] = raw
+    event["requestContext"]["stage"] = stage
     answer = await ask(app_of(seen), event)
     assert json.loads(answer["body"])["path"] == path
+
+
+async def test_a_default_endpoint_always_has_the_stage_in_the_path() -> None:
+    host = [("Host", "a1b2c3.execute-api.eu-central-1.amazonaws.com")]
+    event = request_event("GET", "/healthz", host, b"", stage="v1")
+    answer = await ask(app_of(seen), event)
+    assert json.loads(answer["body"])["path"] == "/healthz"
+
+
+@pytest.mark.parametrize(
+    ("change", "mentions"),
+    [
+        ({"body": "é!!=x", "isBase64Encoded": True}, "base64"),
+        ({"body": "abc", "isBase64Encoded": True}, "base64"),
+        ({"body": "a\ud800"}, "`body`"),
+        ({"body": {}}, "`body`"),
+        ({"headers": {"x": None}}, "`headers`"),
+        ({"headers": {"x": "\ud800"}}, "`headers`"),
+        ({"headers": {"\ud800": "x"}}, "`headers`"),
+        ({"headers": []}, "`headers`"),
+        ({"cookies": [None]}, "`cookies`"),
+        ({"rawPath": "/\ud800"}, "`rawPath`"),
+        ({"rawQueryString": 1}, "`rawQueryString`"),
+        ({"requestContext": {"http": {}}}, "`requestContext`"),
+        ({"requestContext": {"http": None}}, "`requestContext`"),
+    ],
+)
+async def test_a_request_that_cannot_be_read_is_a_problem(
+    change: dict[str, Any], mentions: str
+) -> None:
+    event = {**request_event("POST", "/v1/runs", [], b"{}"), **change}
+    answer = await ask(app_of(seen), event)
+    assert answer["statusCode"] == 400
+    found = json.loads(answer["body"])
+    assert found["code"] == "invalid_request"
+    assert mentions in found["detail"]
+
+
+@pytest.mark.parametrize("name", ["headers", "cookies", "body", "rawQueryString", "rawPath"])
+async def test_a_request_need_not_have_everything(name: str) -> None:
+    event = request_event("GET", "/", [("Cookie", "a=1")], b"")
+    for change in ({**event, name: None}, {k: v for k, v in event.items() if k != name}):
+        assert (await ask(app_of(seen), change))["statusCode"] == 200
 
 
 async def test_headers_and_cookies_of_an_answer() -> None:
@@ -203,9 +251,13 @@ async def test_an_exception_of_the_application_fails_the_invocation() -> None:
         {},
         {"version": "1.0", "requestContext": {"http": {}}},
         {"version": "2.0"},
+        {"version": "2.0", "requestContext": None},
         {"Records": []},
+        [],
+        None,
+        "text",
     ],
 )
-async def test_another_event_is_refused(event: dict[str, Any]) -> None:
+async def test_another_event_is_refused(event: object) -> None:
     with pytest.raises(UsageError, match="payload format"):
         await respond(app_of(seen), event, seconds=10)
