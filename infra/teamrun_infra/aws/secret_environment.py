@@ -1,7 +1,7 @@
 """Variables from AWS Secrets Manager: keys that the configuration of a function must not show.
 
 A secret is a JSON object of variables: `{"OPENAI_API_KEY": "...", "TEAMRUN_API_KEYS": [...]}`. They
-are put into the environment before the settings are read.
+are put into the environment before the settings are read. All are checked before any is changed.
 """
 
 import asyncio
@@ -26,6 +26,9 @@ VARIABLE: Final = "TEAMRUN_SECRET_ENV"
 
 _FRESH: Final = timedelta(minutes=5)
 """How long an instance uses what it has read: the time after which it has a rotated key."""
+_USABLE: Final = timedelta(hours=1)
+"""How long it uses that if the secrets cannot be read again. A limit is needed: what it has may
+contain a key that was revoked."""
 _NAME: Final = re.compile("[A-Za-z_][A-Za-z0-9_]{0,255}")
 _ARN: Final = re.compile("arn:[^:]+:secretsmanager:(?P<region>[^:]+):")
 
@@ -36,6 +39,7 @@ class SecretEnvironment:
     Args:
         environ: The environment of the process.
         fresh: How long secrets are used before they are read again.
+        usable: How long they are used if they cannot be read again.
         clock: The time in seconds, which goes on while the instance is frozen.
     """
 
@@ -44,38 +48,44 @@ class SecretEnvironment:
         environ: MutableMapping[str, str],
         *,
         fresh: timedelta = _FRESH,
+        usable: timedelta = _USABLE,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._environ = environ
         self._fresh_s = fresh.total_seconds()
+        self._usable_s = usable.total_seconds()
         self._clock = clock
         self._read_at: float | None = None
+        self._tried_at: float | None = None
         self._variables: dict[str, str] = {}
 
     async def renew(self) -> bool:
         """Read the secrets, if that was not done lately; whether a variable has changed.
 
-        If they cannot be read again, the instance goes on with what it has.
+        If they cannot be read again, or one is unusable, nothing changes: the instance goes on with
+        what it has, for a limited time.
 
         Raises:
-            UsageError: They cannot be read for the first time, or have another form.
+            UsageError: They cannot be read, or one is unusable: for the first time, or for longer
+                than what the instance has is usable.
         """
         now = self._clock()
-        if self._read_at is not None and now - self._read_at < self._fresh_s:
+        if self._tried_at is not None and now - self._tried_at < self._fresh_s:
             return False
         names = [name.strip() for name in self._environ.get(VARIABLE, "").split(",")]
         try:
             found = await asyncio.to_thread(_read, [name for name in names if name])
         except UsageError as error:
-            if self._read_at is None:
+            if self._read_at is None or now - self._read_at >= self._usable_s:
                 raise
+            self._tried_at = now
             logger.warning(
                 "The secrets could not be read again; the instance uses those it has",
                 extra={"action": "function.secrets_stale", "error": str(error)},
             )
-            found = self._variables
-        before, self._read_at = self._variables, now
-        self._variables = found
+            return False
+        self._read_at = self._tried_at = now
+        before, self._variables = self._variables, found
         for name in before.keys() - found.keys():
             self._environ.pop(name, None)
         self._environ.update(found)
@@ -140,5 +150,32 @@ def _variables(text: str, name: str) -> dict[str, str]:
                 f"The secret {name!r} ({VARIABLE}) has a key that is not the name of a variable.",
                 setting="secret_env",
             )
-        found[variable] = value if isinstance(value, str) else json.dumps(value)
+        found[variable] = _text(value, variable, name)
     return found
+
+
+def _text(value: object, variable: str, name: str) -> str:
+    where = f"The variable {variable} of the secret {name!r} ({VARIABLE})"
+    # A float may have lost digits, and the text "null" or "true" is hardly what is meant.
+    if not isinstance(value, str | int | list | dict) or isinstance(value, bool):
+        raise UsageError(
+            f"{where} is null, true, false or a number with a fraction: store a text, an integer, "
+            "a list or an object.",
+            setting="secret_env",
+        )
+    text = value if isinstance(value, str) else json.dumps(value)
+    if not _is_storable(text):
+        raise UsageError(
+            f"{where} has a character that an environment cannot hold, U+0000 or half of a "
+            "surrogate pair: remove it.",
+            setting="secret_env",
+        )
+    return text
+
+
+def _is_storable(text: str) -> bool:
+    # Not in the caller: this error has the secret as an attribute, too.
+    try:
+        return b"\0" not in text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False

@@ -11,4 +11,5 @@ class FunctionSettings(CommonSettings):
     secret_env: str | None = None
     """Secrets of AWS Secrets Manager, by ARN or name, separated by commas. Each is a JSON object of
     variables, such as `TEAMRUN_API_KEYS` or the keys of model providers. A function puts them into
-    its environment when it starts, and reads them again every five minutes."""
+    its environment when it starts, and reads them again every five minutes. If that fails, it
+    uses those it has for up to an hour."""

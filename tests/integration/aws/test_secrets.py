@@ -99,6 +99,28 @@ async def test_an_instance_keeps_what_it_has_while_secrets_cannot_be_read(
     assert vars(record)["action"] == "function.secrets_stale"
 
 
+async def test_what_an_instance_has_is_not_used_for_ever(
+    secrets: Secrets, caplog: pytest.LogCaptureFixture
+) -> None:
+    times = iter([0.0, 301.0, 302.0, 602.0, 3599.0, 3900.0, 3901.0, 3902.0])
+    arn = secrets.make({"A": "1", "KEY": "revoked"})
+    environ = {VARIABLE: arn}
+    secret = SecretEnvironment(environ, clock=lambda: next(times))
+    await secret.renew()
+    secrets.change(arn, {"A": "x\0y", "KEY": "new"})
+    for _ in range(4):
+        assert not await secret.renew()
+        assert environ == {VARIABLE: arn, "A": "1", "KEY": "revoked"}
+    assert [vars(each)["action"] for each in caplog.records] == ["function.secrets_stale"] * 3
+    assert "variable A" in vars(caplog.records[0])["error"]
+    for _ in range(2):
+        with pytest.raises(UsageError, match="variable A"):
+            await secret.renew()
+    secrets.change(arn, {"A": "2", "KEY": "new"})
+    assert await secret.renew()
+    assert environ == {VARIABLE: arn, "A": "2", "KEY": "new"}
+
+
 @pytest.mark.parametrize(
     ("value", "mentions"),
     [
@@ -106,6 +128,12 @@ async def test_an_instance_keeps_what_it_has_while_secrets_cannot_be_read(
         ([CANARY], "JSON object"),
         ({CANARY: "1"}, "name of a variable"),
         (CANARY.encode(), "binary"),
+        ({"A": "1", "B": f"{CANARY}\0", "C": "3"}, "variable B .*environment cannot hold"),
+        ({"A": "1", "B": f"{CANARY}\ud800"}, "variable B .*environment cannot hold"),
+        ({"A": "1", "B": f"{CANARY}\udc80"}, "variable B .*environment cannot hold"),
+        ({"A": "1", "B": None}, "variable B .*null"),
+        ({"A": "1", "B": True}, "variable B .*true"),
+        ({"A": "1", "B": 1.0}, "variable B .*fraction"),
     ],
 )
 async def test_an_unusable_secret_is_an_error_that_does_not_show_it(
@@ -113,9 +141,12 @@ async def test_an_unusable_secret_is_an_error_that_does_not_show_it(
 ) -> None:
     is_binary = isinstance(value, bytes)
     arn = secrets.make("", SecretBinary=value) if is_binary else secrets.make(value)
-    environ = {VARIABLE: arn}
+    environ = {VARIABLE: f"{secrets.make({'FIRST': '1'})},{arn}"}
+    before = dict(environ)
     with pytest.raises(UsageError, match=mentions) as caught:
         await SecretEnvironment(environ).renew()
+    assert environ == before
+    assert arn in str(caught.value)
     error: BaseException | None = caught.value
     assert caught.value.data["setting"] == "secret_env"
     while error is not None:
