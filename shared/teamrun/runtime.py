@@ -274,12 +274,14 @@ def compose(
         further={"bat_": BatchSource(backends.store, clock)},
     )
     items = ItemEnds(backends.live)
+    only_executes = executes and backends.dispatcher is not None
     observers = Observers(
         backends.live,
         items.appended,
         *observe,
         pre_commit=(webhooks.outbox.pre_commit,),
         pre_erase=(webhooks.closing.pre_erase,),
+        views=backends.live.is_shared or not only_executes,
     )
     duties = (*duties, items.record)
     if backends.dispatcher is not None and not executes:

@@ -7,9 +7,8 @@ import math
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.message import decode_refs
@@ -31,15 +30,14 @@ _RECEIVED = timedelta(minutes=15)
 _EXCERPT = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A message of SQS that names runs or deliveries."""
 
     id: str
     receipt: str
     queue: str
     """The name of its queue."""
-    refs: Sequence[RunRef] = field(default_factory=tuple[RunRef, ...])
+    refs: Sequence[RunRef] = ()
 
 
 @asynccontextmanager

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from teamrun.dispatch.address import QueueAddress, read_queue_url, scheme_of
 from teamrun.dispatch.base import Dispatcher
-from teamrun.dispatch.persistent import PersistentDispatcher
-from teamrun.redis.address import RedisAddress, read_redis_url
+
+if TYPE_CHECKING:
+    from teamrun.redis.address import RedisAddress
 
 __all__ = ["open_dispatcher"]
 
@@ -19,7 +20,7 @@ _CLOUDS: Final[Mapping[str, str]] = {
 
 
 def open_dispatcher(
-    queue: str | RedisAddress | None, *, prefix: str, setting: str = "queue_url"
+    queue: "str | RedisAddress | None", *, prefix: str, setting: str = "queue_url"
 ) -> Dispatcher | None:
     """The queue of a deployment; None if there is none.
 
@@ -38,6 +39,8 @@ def open_dispatcher(
     if isinstance(queue, str) and scheme_of(queue) in _CLOUDS:
         return _in_cloud(read_queue_url(queue, setting=setting))
     from teamrun.dispatch.celery import CeleryDispatcher
+    from teamrun.dispatch.persistent import PersistentDispatcher
+    from teamrun.redis.address import read_redis_url
 
     address = read_redis_url(queue, setting=setting) if isinstance(queue, str) else queue
     return PersistentDispatcher(CeleryDispatcher(address, prefix=prefix))

@@ -1,11 +1,14 @@
 """Opens the live state that a setting names."""
 
 import logging
+from typing import TYPE_CHECKING
 
 from teamrun.core.optional import require
 from teamrun.live.base import Live
 from teamrun.live.memory import MemoryLive
-from teamrun.redis.address import RedisAddress, read_redis_url
+
+if TYPE_CHECKING:
+    from teamrun.redis.address import RedisAddress
 
 __all__ = ["open_live"]
 
@@ -13,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def open_live(
-    redis: str | RedisAddress | None, *, prefix: str = "teamrun:", is_alone: bool = True
+    redis: "str | RedisAddress | None", *, prefix: str = "teamrun:", is_alone: bool = True
 ) -> Live:
     """Shared state in that Redis, or in this process if there is none.
 
@@ -32,6 +35,7 @@ def open_live(
         return MemoryLive(is_shared=is_alone)
     require("redis", extra="redis", needed_by="RedisLive", lowest=(8,))
     from teamrun.live.redis import RedisLive
+    from teamrun.redis.address import read_redis_url
 
     address = read_redis_url(redis) if isinstance(redis, str) else redis
     if not address.verified:

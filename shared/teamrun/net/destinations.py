@@ -13,8 +13,8 @@ more with `TEAMRUN_ALLOWED_HOSTS`, a list of entries:
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_network
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from teamrun.core.loopback import is_loopback
@@ -34,8 +34,7 @@ DEFAULT_PORTS = {"https": 443, "http": 80}
 _MOST_CHARACTERS = 2_048
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Scheme, host and port of a URL (RFC 6454, section 4)."""
 
     scheme: str
@@ -44,8 +43,7 @@ class Origin:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Allowed:
+class _Allowed(NamedTuple):
     """One entry of the operator's list."""
 
     name: str | None

@@ -1,4 +1,4 @@
-"""Opens the store that a URL in the settings names."""
+"""Opens the store that a URL in the settings names; only its kind of store is imported."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,12 +7,10 @@ from teamrun.core.optional import require
 from teamrun.errors import NotFound, StorageError, Unavailable, UsageError
 from teamrun.storage.address import StoreAddress, read_store_url
 from teamrun.storage.base import ObjectStore
-from teamrun.storage.file import FileStore
-from teamrun.storage.memory import MemoryStore
-from teamrun.storage.pinned import FolderReader, ObjectReader
 
 if TYPE_CHECKING:
     from teamrun.storage.bucket import BucketStore
+    from teamrun.storage.pinned import ObjectReader
 
 __all__ = ["open_reader", "open_store"]
 
@@ -37,23 +35,31 @@ def open_store(url: str, *, fsync: bool = False, make: bool = True) -> ObjectSto
     """
     address = read_store_url(url)
     if address.kind == "memory":
+        from teamrun.storage.memory import MemoryStore
+
         return MemoryStore()
     if address.folder is not None:
         return _open_folder(address.folder, fsync=fsync, make=make)
     return _open_bucket(address)
 
 
-def open_reader(address: StoreAddress) -> ObjectReader:
+def open_reader(address: StoreAddress) -> "ObjectReader":
     """Open a folder or a bucket that others write to, for reading.
 
     Raises:
         UsageError: It cannot be used.
         MissingPackage: `obstore` is not installed, for S3 and Azure.
     """
-    return FolderReader(address.folder) if address.folder else _open_bucket(address)
+    if not address.folder:
+        return _open_bucket(address)
+    from teamrun.storage.pinned import FolderReader
+
+    return FolderReader(address.folder)
 
 
 def _open_folder(folder: Path, *, fsync: bool, make: bool) -> ObjectStore:
+    from teamrun.storage.file import FileStore
+
     try:
         return FileStore(folder, fsync=fsync, make=make)
     except Unavailable:

@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
@@ -11,10 +12,11 @@ from teamrun.errors import UnreadableEntry
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.endpoints import Endpoints
 from teamrun.webhooks.index import given_up_key, index_key
-from teamrun.webhooks.log_page import LogPage
-from teamrun.webhooks.resources import DeliveryResource, GivenUpBecause
 from teamrun.webhooks.sources import Logged, Source, source_of
 from teamrun.webhooks.target import OWN
+
+if TYPE_CHECKING:
+    from teamrun.webhooks.resources import DeliveryResource, GivenUpBecause
 
 __all__ = ["Closing"]
 
@@ -22,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _PAGE = 1_000
 
-_BECAUSE: Mapping[str, GivenUpBecause] = {
+_BECAUSE: "Mapping[str, GivenUpBecause]" = {
     "run_": "run_deleted",
     "bat_": "batch_deleted",
     "whe_": "webhook_deleted",
@@ -63,7 +65,9 @@ class Closing:
 
     async def _pending(
         self, ref: RunRef, source: Source, history: Sequence[Logged]
-    ) -> AsyncIterator[DeliveryResource]:
+    ) -> "AsyncIterator[DeliveryResource]":
+        from teamrun.webhooks.log_page import LogPage  # few processes delete a log
+
         after, page = (
             None,
             LogPage(
@@ -84,7 +88,7 @@ class Closing:
                 return
 
     async def _give_up(
-        self, ref: RunRef, pending: DeliveryResource, *, seq: int, at: datetime
+        self, ref: RunRef, pending: "DeliveryResource", *, seq: int, at: datetime
     ) -> None:
         because = next(each for prefix, each in _BECAUSE.items() if ref.run_id.startswith(prefix))
         note = pending.model_copy(

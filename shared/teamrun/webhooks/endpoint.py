@@ -6,9 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 from teamrun.runs.log.entries import LoggedEvent
 from teamrun.runs.log.webhook import Format, Payload
-from teamrun.webhooks.resources import DisabledBecause
 from teamrun.webhooks.secret import Secret
-from teamrun.webhooks.target import Target
+from teamrun.webhooks.target import DisabledBecause, Target
 
 __all__ = ["Endpoint"]
 

@@ -12,7 +12,6 @@ those alone. A run of another tenant costs no request.
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from teamrun.core.clock import Clock
@@ -33,7 +32,6 @@ from teamrun.runs.log.keys import (
 )
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.endpoint import Endpoint
-from teamrun.webhooks.resources import DisabledBecause
 from teamrun.webhooks.stored_endpoints import (
     Failing,
     Known,
@@ -41,6 +39,7 @@ from teamrun.webhooks.stored_endpoints import (
     read_endpoint,
     read_endpoints,
 )
+from teamrun.webhooks.target import DisabledBecause
 from teamrun.webhooks.versions import newest, version_key, write_version
 
 __all__ = ["MOST_ENDPOINTS", "Endpoints"]
@@ -307,7 +306,7 @@ class Endpoints:
     def _remember(self, tenant: str, endpoint_id: str, since: datetime | None) -> None:
         if (known := self._known.get(tenant)) is not None:
             known.endpoints = [
-                replace(one, failing_since=since) if one.endpoint.id == endpoint_id else one
+                one._replace(failing_since=since) if one.endpoint.id == endpoint_id else one
                 for one in known.endpoints
             ]
 

@@ -1,8 +1,13 @@
-"""The parts of webhooks that each process has, composed for `runtime.py`."""
+"""The parts of webhooks that each process has, composed for `runtime.py`.
 
-from collections.abc import Iterator, Mapping
+What delivers is imported at first use: many a process of a function never has a delivery to make.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 from teamrun.core.clock import Clock
 from teamrun.dispatch.base import Dispatcher
@@ -10,29 +15,31 @@ from teamrun.live.base import Leases
 from teamrun.net.destinations import Destinations
 from teamrun.storage.base import ObjectStore
 from teamrun.webhooks.closing import Closing
-from teamrun.webhooks.deliverer import Deliverer
-from teamrun.webhooks.delivering import Delivering
 from teamrun.webhooks.endpoint_source import EndpointSource
 from teamrun.webhooks.endpoints import Endpoints
+from teamrun.webhooks.jobs import Job
 from teamrun.webhooks.listing import Listing
 from teamrun.webhooks.outbox import HOLD, Hints, Outbox
 from teamrun.webhooks.run_secrets import Secrets
-from teamrun.webhooks.sender import GuardedSender, Sender
-from teamrun.webhooks.sources import RunSource, Source
+from teamrun.webhooks.sources import Logged, RunSource, Source
 from teamrun.webhooks.targets import Targets
+
+if TYPE_CHECKING:
+    from teamrun.webhooks.deliverer import Deliverer
+    from teamrun.webhooks.delivering import Delivering
+    from teamrun.webhooks.sender import Sender
 
 __all__ = ["Delivery", "WebhookParts", "compose_webhooks"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
+class Delivery(NamedTuple):
     """The parts of a process that delivers."""
 
-    deliverer: Deliverer
-    delivering: Delivering
+    deliverer: "Deliverer"
+    delivering: "Delivering"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class WebhookParts:
     """The parts of one process."""
 
@@ -41,10 +48,32 @@ class WebhookParts:
     secrets: Secrets
     endpoints: Endpoints
     sources: Mapping[str, Source]
-    sender: Sender
     hints: Hints | None
     """Sends jobs to the processes that deliver; None if this one does."""
-    delivery: Delivery | None
+    make_sender: "Callable[[], Sender]"
+    """Makes what makes requests."""
+    make_delivery: "Callable[[Sender], Delivery] | None"
+    """None if this process does not deliver."""
+
+    @cached_property
+    def sender(self) -> "Sender":
+        """Makes the requests."""
+        return self.make_sender()
+
+    @cached_property
+    def delivery(self) -> Delivery | None:
+        """The parts of a process that delivers; None if this one does not."""
+        return None if self.make_delivery is None else self.make_delivery(self.sender)
+
+    def begin(self, job: Job, found: Logged) -> None:
+        """Start a job whose entry has just become durable."""
+        assert self.delivery is not None, "it is called in processes that deliver"
+        self.delivery.deliverer.begin(job, found)
+
+    @property
+    def _begun(self) -> Delivery | None:
+        """The parts that deliver, if they have been used."""
+        return self.__dict__.get("delivery")
 
     def start(self) -> None:
         """Start the background tasks, on the running event loop."""
@@ -53,23 +82,24 @@ class WebhookParts:
 
     def lines(self) -> Iterator[str]:
         """The metrics in the Prometheus text format."""
-        if self.delivery is not None:
-            yield from self.delivery.delivering.lines()
+        if self._begun is not None:
+            yield from self._begun.delivering.lines()
 
     async def settled(self) -> None:
         """Return when every job of this process has been sent, or tried for the first time."""
         if self.hints is not None:
             await self.hints.flushed()
-        if self.delivery is not None:
-            await self.delivery.deliverer.drained()
+        if self._begun is not None:
+            await self._begun.deliverer.drained()
 
     async def shutdown(self, grace: timedelta) -> None:
         """Stop; requests in progress have the grace time."""
         if self.hints is not None:
             await self.hints.flushed()
-        if self.delivery is not None:
-            await self.delivery.deliverer.shutdown(grace)
-        await self.sender.close()
+        if self._begun is not None:
+            await self._begun.deliverer.shutdown(grace)
+        if "sender" in self.__dict__:
+            await self.sender.close()
 
 
 def compose_webhooks(
@@ -83,7 +113,7 @@ def compose_webhooks(
     interval: timedelta,
     clock: Clock,
     hold: timedelta = HOLD,
-    sender: Sender | None = None,
+    sender: "Sender | None" = None,
     further: Mapping[str, Source] | None = None,
 ) -> WebhookParts:
     """Create the parts of a process.
@@ -108,12 +138,16 @@ def compose_webhooks(
         "whe_": EndpointSource(store),
         **(further or {}),
     }
-    sender = sender or GuardedSender(destinations, clock=clock)
-    if not delivers:
-        assert dispatcher is not None, "a process without a queue delivers itself"
-        hints, delivery = Hints(dispatcher, listing), None
-        start = hints.start
-    else:
+
+    def make_sender() -> "Sender":
+        from teamrun.webhooks.sender import GuardedSender
+
+        return sender or GuardedSender(destinations, clock=clock)
+
+    def make_delivery(sender: "Sender") -> Delivery:
+        from teamrun.webhooks.deliverer import Deliverer
+        from teamrun.webhooks.delivering import Delivering
+
         delivering = Delivering(store=store, targets=targets, sender=sender, clock=clock)
         deliverer = Deliverer(
             store=store,
@@ -127,15 +161,23 @@ def compose_webhooks(
             hold=hold,
             interval=interval,
         )
-        hints, delivery = None, Delivery(deliverer=deliverer, delivering=delivering)
-        start = deliverer.begin
-    return WebhookParts(
+        return Delivery(deliverer, delivering)
+
+    def start(job: Job, found: Logged) -> None:
+        (hints.start if hints is not None else parts.begin)(job, found)
+
+    hints: Hints | None = None
+    if not delivers:
+        assert dispatcher is not None, "a process without a queue delivers itself"
+        hints = Hints(dispatcher, listing)
+    parts = WebhookParts(
         outbox=Outbox(store, targets, start=start, hold=hold),
         closing=Closing(store, sources, endpoints, clock),
         secrets=secrets,
         endpoints=endpoints,
         sources=sources,
-        sender=sender,
         hints=hints,
-        delivery=delivery,
+        make_sender=make_sender,
+        make_delivery=make_delivery if delivers else None,
     )
+    return parts

@@ -12,7 +12,7 @@ after what they report: a crash in between repeats the request, and loses none.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -61,8 +61,7 @@ class Begun(BaseModel):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """An event and a receiver of it."""
 
     folder: str

@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from teamrun.core.tolerance import OPEN
 from teamrun.runs.log.metadata import Metadata
 from teamrun.runs.log.webhook import Format, Payload
+from teamrun.webhooks.target import DisabledBecause
 
 __all__ = [
     "MOST_TRIES",
     "Deliveries",
     "DeliveryResource",
     "DeliveryStatus",
-    "DisabledBecause",
     "EventType",
     "EventTypes",
     "GivenUpBecause",
@@ -33,11 +33,6 @@ MOST_TRIES = 50
 DeliveryStatus = Literal["pending", "delivered", "failed", "skipped"]
 """`pending`: it will be tried again. `failed`: it is given up. `skipped`: the webhook was
 disabled."""
-
-DisabledBecause = Literal["client", "gone", "failing"]
-"""`client`: by a request. `gone`: the receiver answered 410. `failing`: every request has failed
-for five days."""
-
 
 GivenUpBecause = Literal["run_deleted", "batch_deleted", "webhook_deleted"]
 """What the event was about was deleted before the delivery was over."""

@@ -7,7 +7,7 @@ entries, becomes a further row of `sources_of`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pydantic_core import from_json, to_json
 
@@ -25,8 +25,7 @@ from teamrun.webhooks.jobs import Job
 __all__ = ["GONE", "Gone", "Logged", "RunSource", "Source", "logged", "source_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Logged:
+class Logged(NamedTuple):
     """The events of one entry that webhooks can subscribe to."""
 
     n: int
@@ -37,10 +36,10 @@ class Logged:
     """Where the deliveries are recorded; ends in `/`."""
     webhook: RunWebhook | None
     """The webhook that the request named."""
-    as_of: datetime | None = None
-    """A change of the endpoints that was known when the log was accepted."""
     events: Sequence[JsonObject]
     """As clients read them."""
+    as_of: datetime | None = None
+    """A change of the endpoints that was known when the log was accepted."""
 
 
 @dataclass(frozen=True, slots=True)

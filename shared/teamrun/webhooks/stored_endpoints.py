@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -28,13 +29,12 @@ logger = logging.getLogger(__name__)
 class Failing(BaseModel):
     """An endpoint that has not accepted a request for some time."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     since: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """The newest version of an endpoint."""
 
     version: int
@@ -87,7 +87,7 @@ async def read_endpoints(store: ObjectStore, tenant: str, *, now: datetime) -> K
     ]
     answered = _answered(keys)
     stored = [
-        replace(one, answered_at=answered.get(answered_folder(tenant, one.endpoint.id)))
+        one._replace(answered_at=answered.get(answered_folder(tenant, one.endpoint.id)))
         for one in stored
     ]
     return Known(

@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from teamrun.runs.log.webhook import Format, Payload, matches
 
-__all__ = ["OWN", "Target"]
+__all__ = ["OWN", "DisabledBecause", "Target"]
 
 OWN = "own"
 """The id of the webhook that a run names in its request."""
+
+DisabledBecause = Literal["client", "gone", "failing"]
+"""`client`: by a request. `gone`: the receiver answered 410. `failing`: every request has failed
+for five days."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

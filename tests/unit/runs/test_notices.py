@@ -1,11 +1,12 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from tests.support.runs import Cluster, solo
 
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.log.announcer import Notices
+from teamrun.runs.log.announcer import Notices, view_key
 from teamrun.runs.log.state import RunState
 
 HOUR = timedelta(hours=1)
@@ -46,6 +47,16 @@ async def test_the_first_notice_goes_out_at_once_and_those_after_it_together() -
         counts.append(len(live.heard))
     await notices.flushed()
     assert [*counts, len(live.heard)] == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("views", [True, False])
+async def test_a_process_that_only_executes_shares_no_state(views: bool) -> None:
+    ref, state = await a_run()
+    live = MemoryLive()
+    notices = Notices(live, views=views)
+    notices.changed(ref, state, view=True)
+    await notices.flushed()
+    assert (await live.views([view_key(ref)]) != [None]) is views
 
 
 async def test_text_is_sent_at_once_with_earlier_notices() -> None:

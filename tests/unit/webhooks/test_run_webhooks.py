@@ -240,7 +240,7 @@ async def test_many_slow_receivers_of_one_tenant_delay_no_other_tenant() -> None
     found = history[0]
 
     deliver = office.parts.delivery.delivering.deliver
-    quick, soon = replace(found, webhook=webhook), clock.now() + MINUTE
+    quick, soon = found._replace(webhook=webhook), clock.now() + MINUTE
     async with asyncio.timeout(20):
         assert await deliver(Job(ref, 0), quick, latest=soon, is_new=True) is None
     assert sender.most == 40

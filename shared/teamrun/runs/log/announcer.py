@@ -89,10 +89,13 @@ class Notices:
     Args:
         live: The live state.
         gather: The minimum time between two batches; streamed text does not wait for it.
+        views: Whether states are shared. If the live state is that of a process which only executes
+            runs, no one reads them.
     """
 
-    def __init__(self, live: Live, *, gather: timedelta = _GATHER) -> None:
+    def __init__(self, live: Live, *, gather: timedelta = _GATHER, views: bool = True) -> None:
         self._live = live
+        self._views = views
         self._gather_s = gather.total_seconds()
         self._waiting: dict[tuple[str, str | int], RunState | bytes] = {}
         self._count = 0
@@ -129,7 +132,7 @@ class Notices:
         Few clients read single items of a batch; the view of one is shared when it is read.
         """
         if view:
-            if state.spec.batch is None:
+            if self._views and state.spec.batch is None:
                 self._add(("view", view_key(ref)), state)  # serialized when it is sent
             if state.status in _RESTS:
                 self._add((rest_topic(ref), 0), GROWN)

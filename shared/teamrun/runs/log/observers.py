@@ -29,6 +29,7 @@ class Observers:
         further: Observers besides the usual ones; they are called last.
         pre_commit: Called before each entry; they store what must not be lost in a crash.
         pre_erase: Called before a run is deleted.
+        views: Whether the states of runs are shared; see `Notices`.
     """
 
     def __init__(
@@ -37,10 +38,11 @@ class Observers:
         *further: LogObserver,
         pre_commit: Sequence[PreCommit] = (),
         pre_erase: Sequence[PreErase] = (),
+        views: bool = True,
     ) -> None:
         self.pre_commit = pre_commit
         self.pre_erase = pre_erase
-        self.notices = Notices(live)
+        self.notices = Notices(live, views=views)
         self.metrics = RunMetrics()
         self.rows: tuple[LogObserver, ...] = (
             self.notices.appended,
