@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["ledger", "write_teams"]
+__all__ = ["ledger", "open_gate", "write_teams"]
 
 _TEAMS = """\
 version: 1
@@ -17,6 +17,9 @@ models:
         - tool_calls: [{name: nap, arguments: {seconds: 4}}]
         - tool_calls: [{name: note, arguments: {text: second}}]
         - "paid DONE"
+      waiter:
+        - tool_calls: [{name: wait, arguments: {}}]
+        - "waited DONE"
       walker:
         - tool_calls: [{name: nap, arguments: {seconds: 1.5}}]
         - tool_calls: [{name: nap, arguments: {seconds: 1.5}}]
@@ -37,11 +40,13 @@ models:
 tools:
   note: {type: function, function: "aws_tools:note"}
   nap: {type: function, function: "aws_tools:nap"}
+  wait: {type: function, function: "aws_tools:wait"}
   hang_once: {type: function, function: "aws_tools:hang_once"}
   die: {type: function, function: "aws_tools:die"}
 agents:
   talker: {model: main}
   payer: {model: main, tools: [note, nap], max_tool_iterations: 5}
+  waiter: {model: main, tools: [wait], max_tool_iterations: 5}
   walker: {model: main, tools: [nap], max_tool_iterations: 10}
   blocker: {model: main, tools: [note, hang_once], max_tool_iterations: 5}
   victim: {model: main, tools: [die], max_tool_iterations: 5}
@@ -53,6 +58,7 @@ teams:
     termination: {type: text_mention, text: DONE, sources: [talker]}
   ask: {type: round_robin_group_chat, agents: [boss, talker], max_turns: 2}
   pay: {type: round_robin_group_chat, agents: [payer], max_turns: 1}
+  wait: {type: round_robin_group_chat, agents: [waiter], max_turns: 1}
   walk: {type: round_robin_group_chat, agents: [walker], max_turns: 1}
   block: {type: round_robin_group_chat, agents: [blocker], max_turns: 1}
   die: {type: round_robin_group_chat, agents: [victim], max_turns: 1}
@@ -85,6 +91,14 @@ async def nap(seconds: float) -> str:
     return "slept"
 
 
+async def wait() -> str:
+    """Wait until the test opens the gate."""
+    _write("wait")
+    while not os.path.exists(os.environ["LEDGER"] + ".gate"):
+        await asyncio.sleep(0.02)
+    return "waited"
+
+
 async def hang_once() -> str:
     """Block the whole process, the first time."""
     with open(os.environ["LEDGER"], encoding="utf-8") as ledger:
@@ -112,3 +126,8 @@ def ledger(folder: Path) -> list[str]:
     """The lines of the tools."""
     path = folder / "ledger"
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def open_gate(folder: Path) -> None:
+    """Let the calls of `wait` end."""
+    (folder / "ledger.gate").touch()

@@ -1,17 +1,19 @@
 """The function that settles messages which SQS has moved to the queue of dead letters."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
+from teamrun.dispatch.sqs import SqsLink
 from teamrun.errors import DeliveryError, StorageError
 from teamrun_infra.aws.executing import (
     Message,
     batch_answer,
     messages_of,
     open_executing,
-    return_later,
+    queues_of,
 )
 from teamrun_infra.aws.instance import Context, Instance
 
@@ -21,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 instance = Instance(open_executing)
 
-_PAUSE = timedelta(minutes=1)
+_PAUSE_S: Final = 60
 """When a message is tried again whose run could not be settled."""
 
 
@@ -36,9 +38,9 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[s
     """
 
     async def settle(deadline: datetime) -> dict[str, list[dict[str, str]]]:
-        runtime = await instance.host.runtime()
+        link = queues_of(await instance.host.runtime()).link
         failed = [each for each in messages_of(event) if not await _settle(each, deadline)]
-        await return_later(runtime, dict.fromkeys(failed, _PAUSE))
+        await asyncio.gather(*(_hide(each, link) for each in failed))
         return batch_answer(failed)
 
     return instance.run(settle, context)
@@ -54,3 +56,13 @@ async def _settle(message: Message, deadline: datetime) -> bool:
         )
         return False
     return True
+
+
+async def _hide(message: Message, link: SqsLink) -> None:
+    try:
+        await link.hide(message.receipt, queue=message.queue, seconds=_PAUSE_S)
+    except DeliveryError as error:
+        logger.warning(
+            "A message is returned after the visibility timeout of its queue",
+            extra={"action": "function.pause_not_set", "error": str(error)},
+        )

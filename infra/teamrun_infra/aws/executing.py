@@ -1,9 +1,7 @@
 """What the functions that execute runs have in common: their runtime, and messages of SQS."""
 
-import asyncio
 import hashlib
 import logging
-import math
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,20 +11,15 @@ from typing import Any, NamedTuple, cast
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.message import decode_refs
 from teamrun.dispatch.sqs import SqsDispatcher
-from teamrun.errors import DeliveryError, UsageError
+from teamrun.errors import UsageError
 from teamrun.runtime import Runtime, open_runtime
 from teamrun_infra.aws.instance import read_settings
 from teamrun_infra.aws.settings import FunctionSettings
 
-__all__ = ["Message", "batch_answer", "messages_of", "open_executing", "return_later"]
+__all__ = ["Message", "batch_answer", "messages_of", "open_executing", "queues_of"]
 
 logger = logging.getLogger(__name__)
 
-_LONGEST = timedelta(hours=12)
-"""The longest time for which SQS hides a message, from its receipt.
-Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html"""
-_RECEIVED = timedelta(minutes=15)
-"""The longest time that can have passed since the receipt: that of an invocation."""
 _EXCERPT = 100
 
 
@@ -58,13 +51,22 @@ async def open_executing() -> AsyncGenerator[Runtime]:
         is_frozen=True,
     )
     async with opening as runtime:
-        if not isinstance(runtime.dispatcher, SqsDispatcher):
-            raise UsageError(
-                "TEAMRUN_QUEUE_URL must be sqs://PREFIX for functions of AWS Lambda that execute "
-                "runs.",
-                setting="queue_url",
-            )
+        queues_of(runtime)
         yield runtime
+
+
+def queues_of(runtime: Runtime) -> SqsDispatcher:
+    """The queues of a runtime.
+
+    Raises:
+        UsageError: They are not in SQS.
+    """
+    if not isinstance(runtime.dispatcher, SqsDispatcher):
+        raise UsageError(
+            "TEAMRUN_QUEUE_URL must be sqs://PREFIX for functions of AWS Lambda that execute runs.",
+            setting="queue_url",
+        )
+    return runtime.dispatcher
 
 
 def messages_of(event: Mapping[str, Any]) -> list[Message]:
@@ -100,27 +102,6 @@ def batch_answer(failed: Sequence[Message]) -> dict[str, list[dict[str, str]]]:
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
     return {"batchItemFailures": [{"itemIdentifier": message.id} for message in failed]}
-
-
-async def return_later(runtime: Runtime, pauses: Mapping[Message, timedelta]) -> None:
-    """Set when messages that are returned are delivered again.
-
-    A message for which that fails is delivered after the visibility timeout of its queue.
-    """
-    assert isinstance(runtime.dispatcher, SqsDispatcher)
-    link = runtime.dispatcher.link
-
-    async def set_pause(message: Message, pause: timedelta) -> None:
-        seconds = math.ceil(min(pause, _LONGEST - _RECEIVED).total_seconds())
-        try:
-            await link.hide(message.receipt, queue=message.queue, seconds=seconds)
-        except DeliveryError as error:
-            logger.warning(
-                "A message is returned after the visibility timeout of its queue",
-                extra={"action": "function.pause_not_set", "error": str(error)},
-            )
-
-    await asyncio.gather(*(set_pause(message, pause) for message, pause in pauses.items()))
 
 
 def _log_malformed(record: Mapping[str, Any], error: ValueError) -> None:

@@ -1,19 +1,24 @@
 """The function that executes runs, called by the event source mappings of the queues of runs."""
 
+import logging
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from teamrun.dispatch.queues import Queue
+from teamrun.errors import DeliveryError
 from teamrun_infra.aws.executing import (
     Message,
     batch_answer,
     messages_of,
     open_executing,
-    return_later,
+    queues_of,
 )
 from teamrun_infra.aws.instance import Context, Instance
 
 __all__ = ["handler", "instance"]
+
+logger = logging.getLogger(__name__)
 
 instance = Instance(open_executing)
 
@@ -21,9 +26,12 @@ instance = Instance(open_executing)
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[str, str]]]:
     """Execute the runs that messages name, all at the same time.
 
+    A run that has to be tried again, such as one that another instance executes, gets a new message
+    that is delayed. So the receipts of a message, which SQS counts, are attempts that failed.
+
     Returns:
-        The messages to be delivered again, as a partial batch response: another instance executes
-        one of their runs, or the store did not respond.
+        The messages to be delivered again, as a partial batch response: the new message of one of
+        their runs could not be sent.
 
     Raises:
         TeamrunError: The function is misconfigured, or the store does not respond. SQS delivers
@@ -37,14 +45,23 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[s
 
 
 async def _execute(event: Mapping[str, Any], deadline: datetime) -> list[Message]:
-    runtime = await instance.host.runtime()
+    queues = queues_of(await instance.host.runtime())
     messages = messages_of(event)
     refs = dict.fromkeys(ref for message in messages for ref in message.refs)
     outcomes = await instance.host.execute([*refs], deadline=deadline)
     pauses = {outcome.ref: outcome.pause for outcome in outcomes if outcome.pause is not None}
-    returned: dict[Message, timedelta] = {}
+    failed: list[Message] = []
     for message in messages:
-        if left := [pauses[ref] for ref in message.refs if ref in pauses]:
-            returned[message] = min(left)
-    await return_later(runtime, returned)
-    return [*returned]
+        try:
+            for ref in message.refs:
+                if (pause := pauses.get(ref)) is not None:
+                    queue = Queue(message.queue.rpartition("-")[2])
+                    await queues.send_later([ref], queue=queue, delay=pause)
+                    del pauses[ref]  # one message for each run is enough
+        except DeliveryError as error:
+            logger.warning(
+                "A message is delivered again after the visibility timeout of its queue",
+                extra={"action": "function.not_sent_later", "error": str(error)},
+            )
+            failed.append(message)
+    return failed

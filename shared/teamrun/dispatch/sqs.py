@@ -5,10 +5,12 @@ its blocking calls run in threads of the dispatcher.
 """
 
 import asyncio
+import math
 import os
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -30,6 +32,10 @@ _THREADS = 10
 _ENTRIES = 10
 """Maximum number of messages in one request.
 Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html"""
+
+_LONGEST = timedelta(minutes=15)
+"""The longest time that SQS delays a new message.
+Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatchRequestEntry.html"""
 
 _MISSING = {"NonExistentQueue", "QueueDoesNotExist"}
 _DENIED = {
@@ -263,14 +269,23 @@ class SqsDispatcher:
             DeliveryError: SQS did not accept a message within 2 seconds. The error names the
                 setting to correct; `data["retryable"]` says whether trying again may help.
         """
+        await self.send_later(refs, queue=queue, delay=timedelta())
+
+    async def send_later(self, refs: Sequence[RunRef], *, queue: Queue, delay: timedelta) -> None:
+        """Ask functions to execute the runs after some time, of at most 15 minutes.
+
+        Raises:
+            DeliveryError: As for `send`.
+        """
         size = REFS_PER_MESSAGE[queue]
         bodies = [encode_refs(refs[at : at + size]) for at in range(0, len(refs), size)]
         requests = [bodies[at : at + _ENTRIES] for at in range(0, len(bodies), _ENTRIES)]
+        delayed = math.ceil(min(delay, _LONGEST).total_seconds())
         places = asyncio.Semaphore(_THREADS)
 
         async def send(part: Sequence[str]) -> None:
             async with places:
-                await self._send(part, queue)
+                await self._send(part, queue, delayed)
 
         outcomes = await asyncio.gather(*map(send, requests), return_exceptions=True)
         for outcome in outcomes:
@@ -292,12 +307,15 @@ class SqsDispatcher:
         """Release the threads."""
         await self.link.close()
 
-    async def _send(self, bodies: Sequence[str], queue: Queue) -> None:
+    async def _send(self, bodies: Sequence[str], queue: Queue, delayed: int) -> None:
         name = self._address.name_of(queue)
         left = {str(place): body for place, body in enumerate(bodies)}
 
         async def attempt() -> None:
-            entries = [{"Id": place, "MessageBody": body} for place, body in left.items()]
+            entries = [
+                {"Id": place, "MessageBody": body, "DelaySeconds": delayed}
+                for place, body in left.items()
+            ]
             answer = await self.link.call("send_message_batch", queue=name, Entries=entries)
             for sent in answer.get("Successful", ()):
                 left.pop(sent["Id"], None)

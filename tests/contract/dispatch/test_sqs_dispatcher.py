@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncGenerator, Iterator
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -103,6 +104,18 @@ async def test_ten_runs_of_a_batch_share_a_message(
     assert sorted(len(json.loads(body)) for body in bodies) == [5] + [10] * 12
     assert sorted(ref for body in bodies for ref in decode_refs(body)) == sorted(REFS)
     assert queues.faults.counts["SendMessageBatch"] == 2
+
+
+@pytest.mark.parametrize(("hours", "seconds"), [(0, 0), (0.1, 360), (12, 900)])
+async def test_a_message_may_be_delayed_for_a_quarter_of_an_hour(
+    queues: Queues, dispatcher: SqsDispatcher, hours: float, seconds: int
+) -> None:
+    queues.faults.bodies.clear()
+    await dispatcher.send_later(REFS[:1], queue=Queue.BATCH, delay=timedelta(hours=hours))
+    [body] = queues.faults.bodies["SendMessageBatch"]
+    [entry] = json.loads(body)["Entries"]
+    assert entry["DelaySeconds"] == seconds
+    assert queues.refs(Queue.BATCH) == ([] if seconds else REFS[:1])
 
 
 async def test_nothing_is_sent_for_no_runs(queues: Queues, dispatcher: SqsDispatcher) -> None:

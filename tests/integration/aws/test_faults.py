@@ -1,22 +1,28 @@
 """What happens to runs when functions, queues and the store fail as they do on AWS."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Generator
-from datetime import datetime, timedelta
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.aws_deployment import KEY, AwsDeployment, aws_deployment
-from tests.support.aws_faults import Fault, aws_faults, throttled
-from tests.support.aws_teams import ledger, write_teams
+from tests.support.aws_faults import Fault, aws_faults, denied, throttled
+from tests.support.aws_teams import ledger, open_gate, write_teams
 from tests.support.lambda_service import Failed, failed_items
 from tests.support.service import until
 from tests.support.services import Moto
 
 from teamrun.client import Client, Event
+from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
+from teamrun.runs.log.entries import Claim
+from teamrun.runs.log.log import RunLog
+from teamrun.storage.open import open_store
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -115,6 +121,38 @@ def test_duplicates_of_a_message_execute_a_run_once(folder: Path, moto_server: M
         assert ledger(folder) == ["first", "nap", "woke", "second"]
         assert _kinds(deployment, run.id).count("claim") == 1
         until(lambda: deployment.count("interactive") == 0, "no message is left")
+
+
+def test_a_message_whose_run_another_instance_has_is_no_step_towards_the_dead_letters(
+    folder: Path, moto_server: Moto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in moto_server.environ().items():
+        monkeypatch.setenv(name, value)
+    with (
+        aws_deployment(
+            folder, moto_server, timeout_s=60, visibility_s=60, max_receives=1, starts=["dead"]
+        ) as deployment,
+        _client(deployment) as client,
+    ):
+        mapping, run = deployment.mappings["interactive"], client.runs.submit("talk", "Go")
+        deployment.functions["worker"].warm({"Records": []})
+        asyncio.run(_claim(deployment, run.id, seconds=3))
+        with closing(mapping):
+            mapping.start()
+            assert _followed(client, run.id)[-1].type == "run.completed"
+            until(lambda: deployment.count("interactive") == 0, "no message is left")
+
+        assert len(mapping.bodies) >= 2, "it came again"
+        assert deployment.functions["dead_letters"].invocations == 0
+        assert deployment.count("dead") == 0
+
+
+async def _claim(deployment: AwsDeployment, run_id: str, *, seconds: float) -> None:
+    """Let another worker own the run."""
+    store = open_store(deployment.environ["TEAMRUN_STORE_URL"])
+    log = RunLog(store, RunRef("default", run_id), writer="other", clock=SystemClock())
+    over = datetime.now(UTC) + timedelta(seconds=seconds)
+    await log.append(await log.state(), Claim(owner="other", until=over), [], epoch=1)
 
 
 def test_answers_that_sqs_does_not_understand_repeat_messages_and_nothing_else(
@@ -219,13 +257,15 @@ def proxied(folder: Path, moto_server: Moto) -> Generator[tuple[AwsDeployment, A
         yield deployment, faults
 
 
-def test_exactly_the_messages_of_runs_that_others_execute_are_returned(
+def test_a_run_that_another_executes_gets_one_new_message_that_is_delayed(
     proxied: tuple[AwsDeployment, Any], folder: Path
 ) -> None:
     deployment, faults = proxied
     mapping, worker = deployment.mappings["interactive"], deployment.functions["worker"]
     with _client(deployment) as client:
-        held, ended, fresh = [client.runs.submit(team, "Go").id for team in ("pay", "talk", "talk")]
+        held, ended, fresh = [
+            client.runs.submit(team, "Go").id for team in ("wait", "talk", "talk")
+        ]
 
         def message(number: int, *ids: str, body: str = "") -> dict[str, Any]:
             refs = [f"default.{run_id}" for run_id in ids]
@@ -239,7 +279,7 @@ def test_exactly_the_messages_of_runs_that_others_execute_are_returned(
         worker.invoke(mapping.event([message(0, ended)]))
         executing = threading.Thread(target=worker.invoke, args=[mapping.event([message(0, held)])])
         executing.start()
-        until(lambda: "nap" in ledger(folder), "the run is executed")
+        until(lambda: "wait" in ledger(folder), "the run is executed")
         messages = [
             message(1, held),
             message(2, fresh),
@@ -250,12 +290,19 @@ def test_exactly_the_messages_of_runs_that_others_execute_are_returned(
         ]
         faults.bodies.clear()
         answer = worker.invoke(mapping.event(messages))
+        sent = [json.loads(body) for body in faults.bodies["SendMessageBatch"]]
+        faults.always["SendMessageBatch"] = denied
+        refused = worker.invoke(mapping.event(messages))
+        faults.always.clear()
+        open_gate(folder)
         executing.join()
 
-        assert failed_items(answer, {f"m{n}" for n in range(1, 7)}) == {"m1", "m3"}
-        asked = [json.loads(body) for body in faults.bodies["ChangeMessageVisibility"]]
-        assert {each["ReceiptHandle"] for each in asked} == {"r1", "r3"}
-        assert all(1 <= each["VisibilityTimeout"] <= 14 for each in asked)
+        assert answer == {"batchItemFailures": []}
+        [(entry,)] = [each["Entries"] for each in sent]
+        assert json.loads(entry["MessageBody"]) == [f"default.{held}"]
+        assert 1 <= entry["DelaySeconds"] <= 14
+        assert failed_items(refused, {f"m{n}" for n in range(1, 7)}) == {"m1", "m3"}
+        assert not faults.bodies["ChangeMessageVisibility"]
         assert client.runs.get(fresh).status == "completed"
         assert client.runs.get(held).status == "completed"
 
@@ -272,7 +319,6 @@ def test_throttled_queues_and_a_throttled_store_lose_nothing(
         faults.every["PUT"] = (5, slow_down)
         faults.every["GET"] = (7, lost)
         faults.every["SendMessageBatch"] = (2, throttled)
-        faults.every["ChangeMessageVisibility"] = (1, throttled)
         runs = [client.runs.submit("pay", "Go", idempotency_key=f"k{n}") for n in range(3)]
         runs += [client.runs.submit("talk", "Go") for _ in range(3)]
 

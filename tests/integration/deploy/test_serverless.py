@@ -38,14 +38,15 @@ EVERY = {
     *("logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue", *STORE),
     *("sqs:SendMessage", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"),
 }
-RECEIVING = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"}
+RECEIVING = {"sqs:ReceiveMessage", "sqs:DeleteMessage"}
+HIDING = {"sqs:ChangeMessageVisibility"}
 MODELS = {"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"}
 
 ACTIONS = {
     "ApiRole": EVERY,
     "WorkerRole": EVERY | RECEIVING | MODELS,
     "UpkeepRole": EVERY | RECEIVING,
-    "DeadLettersRole": EVERY | RECEIVING,
+    "DeadLettersRole": EVERY | RECEIVING | HIDING,
 }
 """All that each role may do."""
 
