@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from teamrun.batches.hints import batch_of
 from teamrun.core.refs import RunRef
 from teamrun.runs.engine.finish import Receipt
 from teamrun.runtime import Runtime
@@ -73,7 +74,7 @@ class FunctionHost:
         return outcomes
 
     async def deliver(self, refs: Sequence[RunRef], *, deadline: datetime) -> None:
-        """Make the deliveries that messages of the queue `hooks` name.
+        """Make the deliveries, and drive the batches, that messages of the queue `hooks` name.
 
         Raises:
             TeamrunError: See `runtime`.
@@ -81,8 +82,13 @@ class FunctionHost:
         runtime = await self.runtime()
         delivery = runtime.webhooks.delivery
         assert delivery is not None, "a function that executes runs delivers, too"
+        assert runtime.rounds is not None, "a function that executes runs looks around, too"
+        batches = [batch for ref in refs if (batch := batch_of(ref)) is not None]
+        jobs = [ref for ref in refs if batch_of(ref) is None]
         async with asyncio.timeout(_left(deadline)):
-            await asyncio.gather(*map(delivery.deliverer.handle, refs))
+            await asyncio.gather(*map(delivery.deliverer.handle, jobs))
+        await runtime.rounds.drive(batches, deadline)
+        await self.settle(deadline)
 
     async def look_around(self, *, deadline: datetime) -> None:
         """Do what background tasks do elsewhere; see `Rounds.go`.

@@ -5,9 +5,11 @@ platform calls it instead.
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from teamrun.batches.feeder import Feeder
+from teamrun.batches.keys import BatchRef
 from teamrun.core.clock import Clock
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.webhooks.deliverer import Deliverer
@@ -16,6 +18,10 @@ __all__ = ["Rounds"]
 
 _CLOSING = timedelta(seconds=5)
 """Time for a request in progress to complete before it is left to the next round."""
+
+
+_NEXT_TIMER = timedelta(seconds=60)
+"""How long a batch is driven that a message names. By then a timer has found it."""
 
 
 class Rounds:
@@ -68,6 +74,26 @@ class Rounds:
             pass
         finally:
             await self._feeder.rest()
+
+    async def drive(self, refs: Sequence[BatchRef], until: datetime) -> None:
+        """Drive batches until they have ended, for at most a minute.
+
+        Args:
+            refs: The batches; one that this or another process drives is left to it.
+            until: When the call returns at the latest.
+
+        Raises:
+            DeliveryError: The live state cannot be reached.
+        """
+        taken = [await self._feeder.take(ref) for ref in refs]
+        if driving := [task for task in taken if task is not None]:
+            most = min(self._left(until), _NEXT_TIMER.total_seconds())
+            try:
+                await asyncio.wait(driving, timeout=most)
+            finally:
+                for task in driving:
+                    task.cancel()
+                await asyncio.gather(*driving, return_exceptions=True)
 
     def _left(self, until: datetime) -> float:
         return max((until - _CLOSING - self._clock.now()).total_seconds(), 0)

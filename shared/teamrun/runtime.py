@@ -133,6 +133,9 @@ class Runtime:
     webhooks: WebhookParts
     sources: "Sources | None" = None
     """The inputs of batches that URLs can name; None if there are none."""
+    is_frozen: bool = False
+    """Whether the platform freezes the processes of the deployment between calls. A batch is sent
+    to the queue `hooks` then, as no process listens for notices."""
 
     @cached_property
     def service(self) -> "RunService":
@@ -169,6 +172,7 @@ class Runtime:
     @cached_property
     def batches(self) -> "BatchService":
         """Accepts, lists and steers batches, and has the uploaded files; imported at first use."""
+        from teamrun.batches.hints import send_hint
         from teamrun.batches.service import BatchService
         from teamrun.batches.webhooks import BatchWebhooks
 
@@ -178,6 +182,7 @@ class Runtime:
             teams=self.service.teams,
             clock=self.clock,
             sources=self.sources,
+            wake=partial(send_hint, self.dispatcher) if self.is_frozen else None,
             webhooks=BatchWebhooks(
                 destinations=self.destinations,
                 changed_at=self.webhooks.endpoints.changed_at,
@@ -430,6 +435,7 @@ async def open_runtime(
             duties=(write_events, *duties) if settings.archive_events else duties,
             allowed_hosts=settings.allowed_hosts,
         )
+        runtime.is_frozen = is_frozen
         if batch_inputs:
             runtime.sources = _sources(batch_inputs, input_limit, settings.store_url)
             stack.push_async_callback(runtime.sources.close)

@@ -138,8 +138,23 @@ class Feeder:
         while keys := await self._store.list(BATCHES, after=after, limit=_PAGE):
             for key in keys:
                 with contextlib.suppress(ValueError):
-                    await self._take(BatchRef.parse(key.removeprefix(BATCHES)))
+                    await self.take(BatchRef.parse(key.removeprefix(BATCHES)))
             after = keys[-1]
+
+    async def take(self, ref: BatchRef) -> asyncio.Task[None] | None:
+        """Start to drive a batch; None if this or another process drives it.
+
+        Raises:
+            DeliveryError: The live state cannot be reached.
+        """
+        if ref in self._driving:
+            return None
+        if not await self._live.acquire(_lease_name(ref), self._owner, self._tenure()):
+            return None
+        task = asyncio.create_task(self._drive(ref), name=f"batch {ref}")
+        self._driving[ref] = task
+        task.add_done_callback(lambda _: self._driving.pop(ref, None))
+        return task
 
     async def clean(self) -> None:
         """Remove what interrupted uploads left, and batches that were deleted or are too old.
@@ -193,14 +208,6 @@ class Feeder:
         except (DeliveryError, StorageError) as error:
             extra = {"action": "batch.sweep_failed", "error": str(error)}
             logger.warning("A sweep of the batches failed", extra=extra)
-
-    async def _take(self, ref: BatchRef) -> None:
-        if ref in self._driving:
-            return
-        if await self._live.acquire(_lease_name(ref), self._owner, self._tenure()):
-            task = asyncio.create_task(self._drive(ref), name=f"batch {ref}")
-            self._driving[ref] = task
-            task.add_done_callback(lambda _: self._driving.pop(ref, None))
 
     async def _drive(self, ref: BatchRef) -> None:
         driver, woken = self.driver(ref), asyncio.Event()

@@ -5,7 +5,7 @@ Everything here works on the logs; notices only make it faster.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -75,7 +75,9 @@ class BatchService:
         clock: Clock | None = None,
         webhooks: BatchWebhooks | None = None,
         sources: Sources | None = None,
+        wake: Callable[[BatchRef], Awaitable[None]] | None = None,
     ) -> None:
+        """Make the service; `wake` is that of `BatchSignals`."""
         webhooks, clock = webhooks or BatchWebhooks(), clock or SystemClock()
         self._store = store
         self._clock = clock
@@ -84,7 +86,7 @@ class BatchService:
         self._erasure = BatchErasure(store=store, clock=clock, pre_erase=webhooks.pre_erase)
         self._follower = BatchFollower(store=store, live=live, clock=clock)
         self._signals = BatchSignals(
-            store=store, live=live, clock=clock, pre_commit=webhooks.pre_commit
+            store=store, live=live, clock=clock, pre_commit=webhooks.pre_commit, wake=wake
         )
         inputs = Inputs(store=store, files=self.files, sources=sources or Sources())
         self._acceptance = BatchAcceptance(

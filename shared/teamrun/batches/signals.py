@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple
 
 from pydantic_core import to_json
@@ -40,11 +41,19 @@ class BatchSignals:
         live: Receives the notices.
         clock: The clock.
         pre_commit: Called before each entry of a batch's log.
+        wake: Called when a batch has changed, if notices alone do not wake a feeder.
     """
 
     def __init__(
-        self, *, store: ObjectStore, live: PubSub, clock: Clock, pre_commit: PreCommit | None
+        self,
+        *,
+        store: ObjectStore,
+        live: PubSub,
+        clock: Clock,
+        pre_commit: PreCommit | None,
+        wake: Callable[[BatchRef], Awaitable[None]] | None = None,
     ) -> None:
+        self._wake = wake
         self._store = store
         self._live = live
         self._clock = clock
@@ -130,6 +139,8 @@ class BatchSignals:
         with contextlib.suppress(DeliveryError):
             await self._live.publish(NEWS, str(ref).encode())
             await self._live.publish(batch_topic(ref), b"")
+        if self._wake is not None:
+            await self._wake(ref)
 
     async def _append(self, log: BatchLog, state: BatchState, signal: Signal) -> bool:
         await self._store.put_new(live_marker(log.ref), b"")

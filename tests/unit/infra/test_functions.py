@@ -219,6 +219,48 @@ async def test_a_timer_drives_a_batch_to_its_end(cloud: Cloud) -> None:
         assert (ended.status, ended.counts.completed) == ("completed", 20)
 
 
+async def test_a_batch_starts_when_its_message_comes_without_the_timer(cloud: Cloud) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        asked = BatchRequest.model_validate(
+            {"team": "poets", "items": [{"input": "rain"}] * 3, "max_concurrency": 1}
+        )
+        batch = (await api.batches.submit(TENANT, asked)).batch
+        hints = cloud.received()
+        assert [(ref.run_id, cloud.queue.queues[ref]) for ref in hints] == [(batch.id, Queue.HOOKS)]
+
+        async with cloud.function() as worker:
+            driving = asyncio.create_task(function.deliver(hints, deadline=soon()))
+            while not driving.done():
+                await worker.execute(cloud.received(), deadline=soon())
+                await asyncio.sleep(0.02)
+            await driving
+        ended = await api.batches.get(TENANT, batch.id)
+        assert (ended.status, ended.counts.completed) == ("completed", 3)
+
+
+async def test_a_message_of_a_batch_leaves_it_to_the_timer_when_its_time_is_over(
+    cloud: Cloud,
+) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        asked = BatchRequest.model_validate({"team": "poets", "items": [{"input": "rain"}]})
+        batch = (await api.batches.submit(TENANT, asked)).batch
+        await function.deliver(cloud.received(), deadline=soon(6.5))
+
+        assert (await api.batches.get(TENANT, batch.id)).status == "in_progress"
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("batch")]
+
+
+async def test_a_batch_is_accepted_and_resumed_while_the_queue_is_away(cloud: Cloud) -> None:
+    async with cloud.api() as api:
+        asked = BatchRequest.model_validate({"team": "poets", "items": [{"input": "rain"}]})
+        cloud.queue.is_down = True
+        batch = (await api.batches.submit(TENANT, asked)).batch
+        await api.batches.pause(TENANT, batch.id)
+        cloud.queue.is_down = False
+        await api.batches.resume(TENANT, batch.id)
+        assert [ref.run_id for ref in cloud.received()] == [batch.id]
+
+
 async def test_a_timer_leaves_a_batch_to_the_next_one_when_its_time_is_over(cloud: Cloud) -> None:
     async with cloud.api() as api, cloud.function() as timer:
         asked = BatchRequest.model_validate({"team": "poets", "items": [{"input": "rain"}]})
@@ -226,7 +268,7 @@ async def test_a_timer_leaves_a_batch_to_the_next_one_when_its_time_is_over(clou
         await timer.look_around(deadline=soon(6))
 
         assert (await api.batches.get(TENANT, batch.id)).status == "in_progress"
-        assert len(cloud.received()) == 1
+        assert [ref.run_id[:4] for ref in cloud.received()] == ["bat_", "run_"]
         assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("batch")]
 
 
