@@ -177,6 +177,23 @@ async def test_the_query_of_an_address_is_sent_behind_the_path(client: str, quer
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("status", [200, 404])
+async def test_a_key_of_the_query_that_a_server_repeats_is_not_in_the_error(
+    client: str, status: int
+) -> None:
+    words = "no /v1?sig=sig%2F12345, nor sig/12345, nor 2024-10-21"
+    reply = Reply(status=status, body=json.dumps({"error": {"message": words, "code": 404}}))
+    async with served(reply) as server:
+        address = f"{server.base_url if client == 'openai' else server.address}?sig=sig%2F12345"
+        name = "base_url" if client == "openai" else "azure_endpoint"
+        async with connected(client, server, **{name: address}) as model:
+            for asked in (whole_answer(model), streamed_answer(model)):
+                with pytest.raises(ModelError, match="2024-10-21") as raised:
+                    await asked
+                assert "12345" not in json.dumps(raised.value.as_json())
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("status", [200, 401])
 async def test_a_key_that_a_server_repeats_is_not_in_the_error(client: str, status: int) -> None:
     options = {"api_key": "key-12345", "default_headers": {"x-own": "own-23456"}}

@@ -54,7 +54,11 @@ def used(call_id: str, name: str = "add") -> Json:
 
 
 def case(
-    case_id: str, right: Said | Failure, whole: str | None, stream: bytes | None, **rest: Any
+    case_id: str,
+    right: Said | Failure,
+    whole: str | bytes | None,
+    stream: bytes | None,
+    **rest: Any,
 ) -> AnswerCase:
     return AnswerCase(
         id=case_id, right=right, whole=whole, stream=stream, stream_type=MEDIA_TYPE, **rest
@@ -415,6 +419,24 @@ FAILURES = [
         b"<html><title>502 Bad Gateway</title></html>",
         status=502,
         whole_type="text/html",
+    ),
+    case(
+        "a_refusal_without_a_word",
+        Failure(
+            retryable=False,
+            status_code=404,
+            words="answered 404: Not Found",
+            data={"provider_code": None},
+        ),
+        "",
+        b"",
+        status=404,
+    ),
+    case(
+        "bytes_that_are_no_text",
+        Failure(retryable=True, data=UNREADABLE),
+        b"\x1f\x8b\x08\x00",
+        None,
     ),
     case(
         "a_refusal_by_the_model",

@@ -108,9 +108,9 @@ class BedrockCalls:
                         event = await events.next()
                     if event is None:
                         await call  # raises what ended it
-                if event is None:
-                    break
-                for text in answer.add(event):
+                        break
+                    texts = list(answer.add(event))
+                for text in texts:
                     if whole := joiner.add(text):
                         yield whole
             await asyncio.wait([call], timeout=_DRAIN_SECONDS)

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, NamedTuple
 
@@ -145,6 +146,8 @@ def to_model_error(error: Exception, secrets: Sequence[str] = ()) -> ModelError:
             return _cut(error, secrets)
         case UnicodeEncodeError():
             return ModelError(f"The request cannot be written as JSON: {error}.")
+        case UnicodeDecodeError():
+            return unreadable(str(error))
         case _:
             words = tidy(f"{type(error).__name__}: {error}", secrets)
             return ModelError(f"The model call failed: {words}")
@@ -190,6 +193,13 @@ def _local_error(error: aws.BotoCoreError, secrets: Sequence[str]) -> ModelError
             return ModelError(f"The AWS SDK refused the call: {words}")
 
 
+def _phrase(status: int | None) -> str:
+    try:
+        return HTTPStatus(status or 0).phrase
+    except ValueError:
+        return "no reason is given"
+
+
 def _is_off() -> bool:
     return os.environ.get(_METADATA_OFF, "").lower() == "true"
 
@@ -204,7 +214,9 @@ def _service_error(error: aws.ClientError, secrets: Sequence[str]) -> ModelError
     kind = _KINDS.get(code.lower())
     status: int | None = http_status if isinstance(http_status, int) else kind and kind.status
     words = str(told.get("Message") or told.get("message") or response.get("message") or "")
-    words = tidy(_SIGNED.sub("", words), secrets) or code or "no reason is given"
+    if code.isdecimal():  # botocore's own, if the service named none
+        code = ""
+    words = tidy(_SIGNED.sub("", words), secrets) or code or _phrase(status)
     data = _data(code, words, metadata)
     if in_stream:
         text = f"The model's server broke the answer off with an error: {words}"

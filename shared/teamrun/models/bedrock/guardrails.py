@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
-from teamrun.json_types import JsonObject
+from teamrun.json_types import JsonObject, members
 
 __all__ = ["Guardrail", "filtered_by"]
 
@@ -67,7 +67,6 @@ def _blocking(node: object) -> Iterator[str]:
 
 def _of_policy(policy: Json, lists: tuple[str, ...]) -> Iterator[str]:
     for name in lists:
-        findings: list[Json] = policy.get(name) or []
-        for finding in findings:
+        for finding in members(policy, name):
             if finding.get("action") == "BLOCKED":
                 yield _NAMES.get(name) or str(finding.get("type", "")).lower()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from teamrun.errors import ModelError
-from teamrun.json_types import JsonObject
+from teamrun.json_types import JsonObject, member, members
 from teamrun.messages.llm import CreateResult, FinishReason, FunctionCall, RequestUsage
 from teamrun.models.bedrock.guardrails import filtered_by
 from teamrun.models.bedrock.reasoning import Reasoning, reasoning_data
@@ -47,20 +47,25 @@ def unreadable(why: str) -> ModelError:
 class _Block:
     """A part of the answer: text, reasoning or a tool call."""
 
-    text: str = ""
-    reasoning: str = ""
+    texts: list[str] = field(default_factory=list[str])  # joined once: pieces are many
+    thoughts: list[str] = field(default_factory=list[str])
     signature: str = ""
     redacted: bytes = b""
     call_id: str = ""
     tool: str = ""
-    arguments: str = ""
+    inputs: list[str] = field(default_factory=list[str])
     is_foreign: bool = False
     """Whether the provider calls a tool of its own."""
 
     @property
+    def arguments(self) -> str:
+        """The arguments of the call as JSON text."""
+        return "".join(self.inputs)
+
+    @property
     def is_reasoning(self) -> bool:
         """Whether it is reasoning, shown or not."""
-        return bool(self.reasoning or self.signature or self.redacted)
+        return bool(self.thoughts or self.signature or self.redacted)
 
 
 @dataclass(slots=True)
@@ -90,8 +95,8 @@ class AnswerReader:
     def read(self, answer: Json) -> None:
         """Take a whole answer."""
         self._is_whole = True
-        message = _object(_object(answer, "output"), "message")
-        for index, content in enumerate(_objects(message, "content")):
+        message = member(member(answer, "output"), "message")
+        for index, content in enumerate(members(message, "content")):
             for _ in self._add(index, content):
                 pass
         self._stop(answer)
@@ -103,9 +108,9 @@ class AnswerReader:
             body = cast(Json, value) if isinstance(value, dict) else {}
             match name:
                 case "contentBlockStart":
-                    yield from self._add(_index(body), _object(body, "start"))
+                    yield from self._add(_index(body), member(body, "start"))
                 case "contentBlockDelta":
-                    yield from self._add(_index(body), _object(body, "delta"))
+                    yield from self._add(_index(body), member(body, "delta"))
                 case "messageStop":
                     yield from self._close_thought()
                     self._stop(body)
@@ -131,7 +136,7 @@ class AnswerReader:
             raise unreadable(f"its stopReason is {self._stop_reason!r}")
         blocks = [self._blocks[index] for index in sorted(self._blocks)]
         thought, text = without_thought(
-            "".join(block.text for block in blocks), self.request.family
+            "".join(text for block in blocks for text in block.texts), self.request.family
         )
         calls, answer = self._calls(blocks)
         is_filtered = _FINISH.get(self._stop_reason) == "content_filter"
@@ -159,18 +164,18 @@ class AnswerReader:
                 case "text":
                     yield from self._add_text(block, _text(part, name))
                 case "toolUse":
-                    yield from self._add_call(block, _object(part, name))
+                    yield from self._add_call(block, member(part, name))
                 case "reasoningContent":
-                    yield from self._add_reasoning(block, _object(part, name))
+                    yield from self._add_reasoning(block, member(part, name))
                 case "citationsContent":
-                    texts = [_text(c, "text") for c in _objects(_object(part, name), "content")]
+                    texts = [_text(c, "text") for c in members(member(part, name), "content")]
                     yield from self._add_text(block, "".join(texts))
                 case _:
                     self._unread = name
 
     def _add_text(self, block: _Block, text: str) -> Iterator[str]:
         if text:
-            block.text += text
+            block.texts.append(text)
             yield from self._close_thought()
             yield text
 
@@ -183,20 +188,21 @@ class AnswerReader:
             block.tool = self.request.names.ours(name)
         given = part.get("input", "")
         text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-        block.arguments += text
+        if text:
+            block.inputs.append(text)
         yield from self._close_thought()
         if text and block.tool == self.request.answer_tool:
             yield text
 
     def _add_reasoning(self, block: _Block, part: Json) -> Iterator[str]:
-        whole = _object(part, "reasoningText")
+        whole = member(part, "reasoningText")
         text = _text(whole or part, "text")
         block.signature += _text(whole or part, "signature")
         redacted = part.get("redactedContent")
         if isinstance(redacted, bytes):
             block.redacted += redacted
         if text:
-            block.reasoning += text
+            block.thoughts.append(text)
             yield text if self._thinking else f"<think>{text}"
             self._thinking = True
 
@@ -209,13 +215,13 @@ class AnswerReader:
         self._stop_reason = _text(node, "stopReason") or self._stop_reason
 
     def _add_metadata(self, node: Json) -> None:
-        usage = _object(node, "usage")
+        usage = member(node, "usage")
         cached = _count(usage, "cacheReadInputTokens")
         # Bedrock counts what it reads from its cache, and writes there, apart from the rest.
         sent = _count(usage, "inputTokens") + cached + _count(usage, "cacheWriteInputTokens")
         self._usage = RequestUsage(sent, _count(usage, "outputTokens"), cached_tokens=cached)
-        trace = _object(node, "trace")
-        self._router_chose = _text(_object(trace, "promptRouter"), "invokedModelId")
+        trace = member(node, "trace")
+        self._router_chose = _text(member(trace, "promptRouter"), "invokedModelId")
         self._filtered = filtered_by(trace)
 
     def _calls(self, blocks: list[_Block]) -> tuple[list[FunctionCall], str]:
@@ -225,7 +231,7 @@ class AnswerReader:
         answer = ""
         for block in blocks:
             if not block.tool:
-                if block.call_id or block.arguments:
+                if block.call_id or block.inputs:
                     raise unreadable("a tool call has no name")
             elif block.tool == self.request.answer_tool:
                 answer = answer or block.arguments or "{}"
@@ -255,7 +261,8 @@ def _reasoning(blocks: list[_Block]) -> list[Reasoning]:
     for block in blocks:
         calls += bool(block.tool)
         if block.is_reasoning:
-            found.append(Reasoning(calls, block.reasoning, block.signature, block.redacted))
+            thought = "".join(block.thoughts)
+            found.append(Reasoning(calls, thought, block.signature, block.redacted))
     return found
 
 
@@ -268,17 +275,6 @@ def _new_id(used: Collection[str]) -> str:
 def _index(node: Json) -> int:
     index = node.get("contentBlockIndex")
     return index if isinstance(index, int) else 0
-
-
-def _object(node: Json, name: str) -> Json:
-    value = node.get(name)
-    return cast(Json, value) if isinstance(value, dict) else {}
-
-
-def _objects(node: Json, name: str) -> list[Json]:
-    value = node.get(name)
-    items = cast("list[object]", value) if isinstance(value, list) else []
-    return [cast(Json, item) for item in items if isinstance(item, dict)]
 
 
 def _text(node: Json, name: str) -> str:

@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass
 from typing import cast
 
-from teamrun.json_types import JsonObject
+from teamrun.json_types import JsonObject, member
 from teamrun.messages.llm import RequestUsage
 from teamrun.models.openai.errors import unreadable
 
-__all__ = ["Content", "content_of", "member", "members", "usage_with"]
+__all__ = ["Content", "content_of", "usage_with"]
 
 Json = JsonObject
 
@@ -74,19 +74,6 @@ def usage_with(usage: RequestUsage, block: Json) -> RequestUsage:
         or _count(block, "reasoning_tokens")
         or usage.reasoning_tokens,
     )
-
-
-def member(node: Json, name: str) -> Json:
-    """The object under that name, empty if there is none."""
-    value = node.get(name)
-    return cast(Json, value) if isinstance(value, dict) else {}
-
-
-def members(node: Json, name: str) -> list[Json]:
-    """The objects in the list under that name."""
-    value = node.get(name)
-    items = cast(list[object], value) if isinstance(value, list) else []
-    return [cast(Json, item) for item in items if isinstance(item, dict)]
 
 
 def _parts(content: object) -> list[Json]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import cast
+from urllib.parse import unquote_plus
 
 import httpx2
 import openai
@@ -161,7 +162,7 @@ def redirected(url: httpx2.URL, request: httpx2.Request, status: int | None = No
 
 
 def secrets_of(request: httpx2.Request | None) -> list[str]:
-    """The values of a request's headers that must not appear in a message."""
+    """The values of a request's headers and of its query that must not appear in a message."""
     if request is None:
         return []
     headers = cast(Mapping[str, str], request.headers)
@@ -170,8 +171,12 @@ def secrets_of(request: httpx2.Request | None) -> list[str]:
         for name, value in headers.items()
         if name.lower() not in _HARMLESS_HEADERS and not name.lower().startswith("x-stainless-")
     ]
-    password = request.url.password
-    return [value for value in (*values, password) if len(value) >= _SECRET_CHARS]
+    pairs = [pair.partition("=") for pair in request.url.query.decode("ascii").split("&")]
+    for name, _, value in pairs:
+        if name != "api-version":
+            values += [value, unquote_plus(value)]
+    values.append(request.url.password)
+    return [value for value in dict.fromkeys(values) if len(value) >= _SECRET_CHARS]
 
 
 def _connection_error(cause: BaseException, request: httpx2.Request | None) -> ModelError:

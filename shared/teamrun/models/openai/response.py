@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from teamrun.errors import ModelError
-from teamrun.json_types import JsonObject
+from teamrun.json_types import JsonObject, member, members
 from teamrun.messages.llm import (
     CreateResult,
     FinishReason,
@@ -20,7 +20,7 @@ from teamrun.messages.llm import (
 from teamrun.models.content_filter import filtered_categories
 from teamrun.models.error_bodies import ErrorBody, is_error, read_error
 from teamrun.models.openai.attached import attached_to_message, merged, provider_data
-from teamrun.models.openai.content import content_of, member, members, usage_with
+from teamrun.models.openai.content import content_of, usage_with
 from teamrun.models.openai.errors import in_band_error, unreadable
 from teamrun.models.openai.request import Request
 from teamrun.models.openai.tool_calls import ToolCalls, calls_of

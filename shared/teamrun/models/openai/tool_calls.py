@@ -10,10 +10,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import cast
 
-from teamrun.json_types import JsonObject
+from teamrun.json_types import JsonObject, member, members
 from teamrun.messages.llm import FunctionCall
 from teamrun.models.openai.attached import attached_to_call, merged, provider_data
-from teamrun.models.openai.content import member, members
 from teamrun.models.openai.errors import unreadable
 from teamrun.models.openai.request import Request
 
@@ -30,13 +29,30 @@ class _Call:
     index: int
     id: str = ""
     name: str = ""
-    arguments: str = ""
     attached: Json = field(default_factory=JsonObject)
+    _parts: list[str] = field(default_factory=list[str])  # joined when needed: parts are many
+    _size: int = 0
+
+    @property
+    def arguments(self) -> str:
+        """The arguments so far, as JSON text."""
+        return "".join(self._parts)
+
+    @property
+    def has_arguments(self) -> bool:
+        """Whether any part of them has come."""
+        return self._size > 0
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether the arguments are `{}`, which may be only the beginning."""
+        return self._size == len(_PLACEHOLDER) and self.arguments == _PLACEHOLDER
 
     @property
     def whole(self) -> bool:
         """Whether the arguments are complete, so that more of them belongs to another call."""
-        if not self.arguments.rstrip().endswith("}"):  # else each part would cost a parse
+        last = next((part for part in reversed(self._parts) if not part.isspace()), "")
+        if not last.rstrip().endswith("}"):  # else each part would cost a parse
             return False
         try:
             return isinstance(json.loads(self.arguments), dict)
@@ -48,10 +64,18 @@ class _Call:
         self.id = self.id or part.id
         self.name = self.name or part.name
         self.attached = merged(self.attached, part.attached)
-        if self.arguments == _PLACEHOLDER and part.arguments.lstrip().startswith("{"):
-            self.arguments = part.arguments
-        elif not (part.arguments == self.arguments and self.whole):  # not all of them once more
-            self.arguments += part.arguments
+        if self.is_placeholder and part.arguments.lstrip().startswith("{"):
+            self._parts, self._size = [], 0
+        elif self._has_all_of(part):
+            return
+        if part.arguments:
+            self._parts.append(part.arguments)
+            self._size += len(part.arguments)
+
+    def _has_all_of(self, part: "_Part") -> bool:
+        """Whether the part has all of the arguments once more."""
+        is_as_long = len(part.arguments) == self._size
+        return is_as_long and part.arguments == self.arguments and self.whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +180,8 @@ def calls_of(message: Json) -> list[Json]:
 def _is_another(part: _Part, call: _Call) -> bool:
     """Whether a part without an id begins another call than the one before it."""
     if part.name and call.name and part.name != call.name:
-        return call.whole or not call.arguments
-    if call.arguments == _PLACEHOLDER and not part.name:
+        return call.whole or not call.has_arguments
+    if call.is_placeholder and not part.name:
         return False
     return part.arguments.lstrip().startswith("{") and call.whole
 
