@@ -1,6 +1,6 @@
 """`teamrun.yaml`, the operator's file: models, tools, agents and teams of a service."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -177,7 +177,7 @@ class _File:
         for name in self._raw_teams:
             self._team(name, scope)
 
-    def _profile_of(self, model: str) -> str | None:
+    def _profile_of(self, model: str, _types: Collection[str]) -> str | None:
         return model if model in self._models else None
 
     def _member(self, name: str, scope: Scope) -> Member | None:

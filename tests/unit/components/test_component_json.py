@@ -251,6 +251,87 @@ def test_options_of_the_profile_are_a_warning() -> None:
     ]
 
 
+def test_the_address_and_the_key_of_a_client_are_ignored_with_a_warning() -> None:
+    client = model(
+        base_url="http://evil.example",
+        api_key="sk-mine",
+        default_headers={"x": "y"},
+        organization=None,
+    )
+
+    resolved = registry().resolve(team_spec=team(assistant(model_client=client)))
+    checked = registry().validate(team_spec=team(assistant(model_client=client)))
+
+    assert resolved.models.keys() == {"main"}
+    assert "evil" not in resolved.definition.model_dump_json()
+    assert "sk-mine" not in resolved.definition.model_dump_json()
+    assert [note.pointer.rpartition("/")[2] for note in checked.warnings] == [
+        "api_key",
+        "base_url",
+        "default_headers",
+    ]
+    assert all("'main' decides it" in note.detail for note in checked.warnings)
+
+
+def test_a_client_of_azure_is_the_profile_of_azure_for_its_model() -> None:
+    azure = {"model": "gpt-4o", "azure_endpoint": "https://r.openai.azure.com", "api_key": "k"}
+    profiles = {
+        "first": Profile("first", "openai", {"model": "gpt-4o", "api_key": "sk-operator"}),
+        "azure": Profile("azure", "azure_openai", azure),
+        "other": Profile("other", "openai", {"model": "gpt-4.1", "api_key": "sk-operator"}),
+    }
+    own = Registry(
+        models=Profiles(profiles, environ={}),
+        tools=ToolTable(),
+        agents=CustomAgentTable(),
+        teams={},
+        environ={},
+    )
+    provider = "autogen_ext.models.openai.AzureOpenAIChatCompletionClient"
+
+    def used(name: str) -> set[str]:
+        client = component(provider, {"model": name, "azure_endpoint": "https://evil.example"})
+        return set(own.resolve(team_spec=team(assistant(model_client=client))).models)
+
+    assert used("gpt-4o") == {"azure"}
+    assert used("gpt-4.1") == {"other"}
+
+
+def test_a_tool_with_source_is_the_registered_tool_of_its_name() -> None:
+    spec = team(assistant(workbench=[workbench(tool(source_code="import os"))]))
+
+    checked = registry().validate(team_spec=spec)
+
+    assert checked.errors == []
+    assert [note.pointer for note in checked.warnings] == [
+        "/team_spec/config/participants/0/config/workbench/0/config/tools/0/config/source_code"
+    ]
+    assert set(registry().resolve(team_spec=spec).tools) == {"look_up"}
+
+
+ADAPTERS = {
+    "autogen_ext.tools.http.HttpTool": {"name": "look_up", "host": "evil.example"},
+    "autogen_ext.tools.code_execution.PythonCodeExecutionTool": {"name": "look_up"},
+    "autogen_ext.tools.mcp.StdioMcpToolAdapter": {
+        "server_params": {"command": "rm"},
+        "tool": {"name": "look_up"},
+    },
+}
+
+
+@pytest.mark.parametrize("provider", ADAPTERS)
+def test_a_tool_that_is_not_converted_is_the_registered_tool_of_its_name(provider: str) -> None:
+    spec = team(assistant(tools=[component(provider, ADAPTERS[provider])]))
+
+    checked = registry().validate(team_spec=spec)
+
+    assert checked.errors == []
+    assert [note.pointer for note in checked.warnings] == [
+        "/team_spec/config/participants/0/config/tools/0/config"
+    ]
+    assert set(registry().resolve(team_spec=spec).tools) == {"look_up"}
+
+
 @dataclass(frozen=True)
 class Case:
     id: str
@@ -285,10 +366,6 @@ CASES = [
          "unknown_version", f"{AGENT}/component_version", "version 2"),
     Case("an unknown field", team(assistant(tols=[])), "unknown_field", f"{AGENT}/config/tols",
          "'tools'"),
-    Case("a foreign address", team(assistant(model_client=model(base_url="http://evil.example"))),
-         "unknown_field", f"{CLIENT}/base_url", "remove it"),
-    Case("a key of one's own", team(assistant(model_client=model(api_key="sk-mine"))),
-         "unknown_field", f"{CLIENT}/api_key", "remove it"),
     Case("an unknown model", team(assistant(model_client=model(model="gpt-9"))), "unknown_model",
          f"{CLIENT}/model", "'main'"),
     Case("an unknown client", team(assistant(model_client=other("subprocess.Popen"))),
@@ -296,8 +373,13 @@ CASES = [
     Case("a replayed model",
          team(assistant(model_client=other("autogen_ext.models.replay.ReplayChatCompletionClient"))),
          "component_json_not_supported", f"{AGENT}/config/model_client/provider", "scripted"),
-    Case("source", team(assistant(workbench=[workbench(tool(source_code="import os"))])),
-         "source_not_allowed", f"{BENCH}/config/tools/0/config/source_code", "'look_up'"),
+    Case("source", team(assistant(workbench=[workbench(tool(name="x", source_code="import os"))])),
+         "unknown_tool", f"{BENCH}/config/tools/0/config/name", "Registered: 'look_up'"),
+    Case("a name that is a module", team(assistant(tools=[tool(name="os:system")])),
+         "source_not_allowed", f"{AGENT}/config/tools/0/config/name", "'look_up'"),
+    Case("a tool that calls an address",
+         team(assistant(tools=[component("autogen_ext.tools.http.HttpTool", {"name": "x"})])),
+         "component_json_not_supported", f"{AGENT}/config/tools/0/provider", "registered tool"),
     Case("an unknown tool", team(assistant(workbench=[workbench(tool(name="look"))])),
          "unknown_tool", f"{BENCH}/config/tools/0/config/name", "'look_up'"),
     Case("a workbench that starts a process",

@@ -2,25 +2,21 @@
 
 `unwrap` opens one component; the readers of teams, agents and conditions take its `config`.
 Models and tools are never created from a component. They are replaced by registered ones: a model
-by the profile for the same model, a tool by the registered tool of the same name.
+by the profile for the same model, a tool by the registered tool of the same name. What a component
+brings along of its own, such as source, an address or a key, is ignored with a warning.
 """
 
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from teamrun.components.autogen.providers import KINDS, MODELS, UNSUPPORTED, Kind, Known
 from teamrun.components.reading.fields import as_list, as_object
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.reading.scope import Scope
+from teamrun.core.component.writing import MASK
 from teamrun.json_types import JsonMapping, JsonObject
+from teamrun.models.providers import PROVIDERS
 
 __all__ = ["Component", "model_profile", "tool_names", "unwrap"]
-
-_MASKED: Final = "**********"
-_FOREIGN_KEYS: Final = ("aws_access_key", "aws_secret_key", "aws_session_token")
-"""In the `bedrock_info` of a client of Bedrock."""
-_FOREIGN_CLIENT: Final = frozenset(
-    {"base_url", "azure_endpoint", "endpoint", "host", "default_headers", "azure_ad_token"}
-)
 
 
 class Component(NamedTuple):
@@ -68,16 +64,19 @@ def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str
         return None
     place = pointer(where, "config")
     config = as_object(source.get("config", {}), place, problems, what="'config'")
-    if config is None or not _brings_no_address(config, place, problems):
+    if config is None:
         return None
     model = config.get("model")
-    profile = scope.profile_of(model) if isinstance(model, str) else None
+    types = [name for name, row in PROVIDERS.items() if provider in row.autogen]
+    profile = scope.profile_of(model, types) if isinstance(model, str) else None
     if profile is None:
         detail = f"No model profile is for {shown(model)}; registered: {listed(scope.models)}."
         problems.add(pointer(place, "model"), "unknown_model", detail)
         return None
-    for key in sorted(config.keys() - {"model", "api_key", "model_info", *_FOREIGN_CLIENT}):
-        problems.warn(pointer(place, key), f"{key!r} is decided by the model profile {profile!r}.")
+    for key in sorted(config.keys() - {"model", "model_info"}):
+        if config[key] not in (None, "", MASK):
+            detail = f"{key!r} is ignored: the model profile {profile!r} decides it."
+            problems.warn(pointer(place, key), detail)
     return profile
 
 
@@ -121,46 +120,45 @@ def _tools_of(raw: Any, where: str, scope: Scope, problems: Problems) -> list[st
         if isinstance(item, str):
             names.append(_registered(item, pointer(where, index), scope, problems))
             continue
-        tool = unwrap(item, pointer(where, index), "tool", problems)
-        if tool is None:
-            continue
-        name = tool.config.get("name")
-        if tool.config.get("source_code") is not None:
-            problems.add(
-                pointer(tool.where, "source_code"),
-                "source_not_allowed",
-                f"The source of the tool {shown(name)} is not taken; have it registered by the"
-                f" operator and leave the source out. Registered: {listed(scope.tools)}.",
-            )
-            continue
-        names.append(_registered(str(name), pointer(tool.where, "name"), scope, problems))
+        name = _tool_name(item, pointer(where, index), scope, problems)
+        names += [] if name is None else [name]
     return names
+
+
+def _tool_name(raw: Any, where: str, scope: Scope, problems: Problems) -> str | None:
+    """The registered tool that a tool component stands for; None: a problem was added."""
+    given = _registered_instead(raw, where, scope, problems)
+    if given is not None:
+        return given
+    tool = unwrap(raw, where, "tool", problems)
+    if tool is None:
+        return None
+    name, place = tool.config.get("name"), pointer(tool.where, "source_code")
+    if tool.config.get("source_code") is not None and name in scope.tools:
+        detail = f"The source is ignored: {shown(name)} is the registered tool of that name."
+        problems.warn(place, detail)
+    return _registered(str(name), pointer(tool.where, "name"), scope, problems)
+
+
+def _registered_instead(raw: Any, where: str, scope: Scope, problems: Problems) -> str | None:
+    """The registered tool of the name of a component that is not converted, if there is one."""
+    source = cast("JsonObject", raw) if isinstance(raw, dict) else {}
+    config: Any = source.get("config")
+    if source.get("provider") not in UNSUPPORTED or not isinstance(config, dict):
+        return None
+    written = cast("JsonObject", config)
+    inner: Any = written.get("tool")  # of an adapter of MCP
+    name = cast("JsonObject", inner).get("name") if isinstance(inner, dict) else written.get("name")
+    if not isinstance(name, str) or name not in scope.tools:
+        return None
+    detail = f"The component is ignored: {shown(name)} is the registered tool of that name."
+    problems.warn(pointer(where, "config"), detail)
+    return name
 
 
 def _registered(name: str, where: str, scope: Scope, problems: Problems) -> str:
     scope.check_tool(name, where, problems)
     return name
-
-
-def _brings_no_address(config: JsonMapping, where: str, problems: Problems) -> bool:
-    """Whether a model component leaves address and key to the operator; a masked key is no key."""
-    foreign = [key for key in sorted(_FOREIGN_CLIENT & config.keys()) if config[key] is not None]
-    if _is_key(config.get("api_key")):
-        foreign.append("api_key")
-    places = [(key, pointer(where, key)) for key in foreign]
-    bedrock: Any = config.get("bedrock_info")
-    if isinstance(bedrock, dict):
-        given = cast(JsonObject, bedrock)
-        inner = pointer(where, "bedrock_info")
-        places += [(key, pointer(inner, key)) for key in _FOREIGN_KEYS if _is_key(given.get(key))]
-    for key, place in places:
-        detail = f"{key!r} belongs to the operator's model profiles; remove it."
-        problems.add(place, "unknown_field", detail)
-    return not places
-
-
-def _is_key(value: Any) -> bool:
-    return value not in (None, "", _MASKED)
 
 
 def _version_is_known(source: JsonMapping, known: Known, where: str, problems: Problems) -> bool:

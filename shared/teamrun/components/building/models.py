@@ -100,15 +100,23 @@ class Profiles(Collection[str]):
             step = self._profiles[step].fallback
         return digest(chain)
 
-    def for_model(self, model: str) -> str | None:
-        """The profile of that name, or the first one that calls the provider's model `model`."""
+    def for_model(self, model: str, types: Collection[str] = ()) -> str | None:
+        """The profile of that name, or the first one that calls the provider's model `model`.
+
+        Args:
+            model: The name of a profile or of a model.
+            types: A profile of one of these types is preferred.
+        """
         if model in self:
             return model
-        for name, profile in self._profiles.items():
-            ready = profile.missing(self._environ) is None
-            if ready and profile.arguments(self._environ).get("model") == model:
-                return name
-        return None
+        named = [
+            name
+            for name, profile in self._profiles.items()
+            if profile.missing(self._environ) is None
+            and profile.arguments(self._environ).get("model") == model
+        ]
+        preferred = [name for name in named if self._profiles[name].type in types]
+        return next(iter(preferred or named), None)
 
     def client(self, name: str) -> ChatCompletionClient:
         """The client behind a name.

@@ -24,7 +24,7 @@ def _no(_: str) -> bool:
     return False
 
 
-def _none(_: str) -> str | None:
+def _none(_: str, __: Collection[str]) -> str | None:
     return None
 
 
@@ -39,8 +39,9 @@ class Scope(NamedTuple):
     """Registered custom agents."""
     model_is_known: Callable[[str], bool] = _no
     """Takes model names beyond `models`: `provider:model` in the operator's file."""
-    profile_of: Callable[[str], str | None] = _none
-    """The profile that calls the provider's model of that name; AutoGen files name models so."""
+    profile_of: Callable[[str, Collection[str]], str | None] = _none
+    """The profile of that name, or the one that calls the provider's model of that name, as AutoGen
+    files name models; of several, one of these types."""
     member: Callable[[str], Member | None] = _nothing
     """An agent or team of the same file, by its key; inline definitions have none."""
     member_names: Collection[str] = ()
