@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -88,6 +89,13 @@ def test_every_class_of_the_table_has_an_example_and_says_what_it_is() -> None:
         assert (cls.component_provider_override, cls.component_type) == (row.provider, row.type)
         assert cls.component_version == row.version
         assert set(cls.component_config_schema.model_fields) == set(row.fields)
+
+
+def test_the_reference_lists_every_class() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/components.md").read_text(encoding="utf-8")
+
+    for name, row in COMPONENTS.items():
+        assert f"| `{name}` | `{row.provider}` | `{row.type}` | {row.version} |" in page
 
 
 def test_a_key_stays_in_the_process_and_is_masked_in_every_dump() -> None:
