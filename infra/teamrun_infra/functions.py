@@ -82,12 +82,13 @@ class FunctionHost:
         runtime = await self.runtime()
         delivery = runtime.webhooks.delivery
         assert delivery is not None, "a function that executes runs delivers, too"
-        assert runtime.rounds is not None, "a function that executes runs looks around, too"
+        assert runtime.upkeep is not None, "a function that executes runs looks around, too"
         batches = [batch for ref in refs if (batch := batch_of(ref)) is not None]
         jobs = [ref for ref in refs if batch_of(ref) is None]
         async with asyncio.timeout(_left(deadline)):
             await asyncio.gather(*map(delivery.deliverer.handle, jobs))
-        await runtime.rounds.drive(batches, deadline)
+        if batches:
+            await runtime.upkeep().rounds.drive(batches, deadline)
         await self.settle(deadline)
 
     async def look_around(self, *, deadline: datetime) -> None:
