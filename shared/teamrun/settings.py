@@ -70,6 +70,7 @@ class CommonSettings(BaseSettings):
         frozen=True,
         hide_input_in_errors=True,
         allow_inf_nan=False,
+        defer_build=True,  # each process reads one of the classes
     )
 
     data_dir: HomePath = Path(".teamrun")

@@ -32,7 +32,7 @@ import importlib, sys
 sys.path[:0] = sys.argv[2:]
 importlib.import_module(sys.argv[1])
 with open("/proc/self/status", encoding="ascii") as status:
-    print(next(line.split()[1] for line in status if line.startswith("VmHWM:")))
+    print("\\n" + next(line.split()[1] for line in status if line.startswith("VmHWM:")))
 """
 
 
@@ -53,6 +53,8 @@ class Subject:
     repeats: int = 5
     path: Sequence[Path] = ()
     """If given, nothing else can be imported but the standard library."""
+    environ: dict[str, str] = field(default_factory=dict[str, str])
+    """Further variables of the environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,12 @@ def _command(subject: Subject) -> list[str]:
 def _sample(subject: Subject) -> dict[str, float]:
     command = _command(subject)
     with subprocess.Popen(
-        command, cwd=ROOT, env=_environ(), stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        command,
+        cwd=ROOT,
+        env=_environ() | subject.environ,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
     ) as process:
         assert process.stdout is not None  # a pipe
         expired = threading.Timer(_WITHIN_S, process.kill)
@@ -172,7 +179,10 @@ def _sample(subject: Subject) -> dict[str, float]:
         raise NotMeasured(f"{subject.name} ended with {process.returncode}: {' '.join(command)}")
     if subject.work is not None:
         return json.loads(output)
-    return {"cpu_ms": (used.ru_utime + used.ru_stime) * 1e3, "rss_mb": float(output) / 1024}
+    return {
+        "cpu_ms": (used.ru_utime + used.ru_stime) * 1e3,
+        "rss_mb": float(output.split()[-1]) / 1024,
+    }
 
 
 def _environ() -> dict[str, str]:

@@ -22,7 +22,7 @@ def new_secret() -> str:
 class Retired(BaseModel):
     """A replaced secret."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     secret: str = Field(repr=False)
     until: datetime
@@ -31,7 +31,7 @@ class Retired(BaseModel):
 class Secret(BaseModel):
     """A secret and those that it has replaced."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     secret: str = Field(default_factory=new_secret, repr=False)
     retired: list[Retired] = []

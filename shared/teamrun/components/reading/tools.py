@@ -19,7 +19,7 @@ __all__ = ["read_function", "read_tools"]
 
 
 class _FunctionTool(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: ToolName
     function: str
