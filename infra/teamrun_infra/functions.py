@@ -12,7 +12,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from teamrun.batches.hints import batch_of
 from teamrun.core.refs import RunRef
 from teamrun.runs.engine.finish import Receipt
 from teamrun.runtime import Runtime
@@ -82,9 +81,9 @@ class FunctionHost:
         runtime = await self.runtime()
         delivery = runtime.webhooks.delivery
         assert delivery is not None, "a function that executes runs delivers, too"
-        assert runtime.upkeep is not None, "a function that executes runs looks around, too"
-        batches = [batch for ref in refs if (batch := batch_of(ref)) is not None]
-        jobs = [ref for ref in refs if batch_of(ref) is None]
+        assert runtime.upkeep is not None, "a function that executes runs drives batches, too"
+        batches = [ref for ref in refs if _names_batch(ref)]
+        jobs = [ref for ref in refs if not _names_batch(ref)]
         async with asyncio.timeout(_left(deadline)):
             await asyncio.gather(*map(delivery.deliverer.handle, jobs))
         if batches:
@@ -143,6 +142,11 @@ async def _execute(runtime: Runtime, ref: RunRef, deadline: datetime) -> Outcome
             return Outcome(ref, timedelta())
         case Receipt.RETURN_LATER:
             return Outcome(ref, await executor.pause(ref))
+
+
+def _names_batch(ref: RunRef) -> bool:
+    """Whether a message names a batch, and not a delivery, `{id}-{n}`; see `batches.hints`."""
+    return ref.run_id.startswith("bat_") and "-" not in ref.run_id
 
 
 def _left(deadline: datetime) -> float:

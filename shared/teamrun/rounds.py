@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from teamrun.batches.feeder import Feeder
 from teamrun.batches.keys import BatchRef
 from teamrun.core.clock import Clock
+from teamrun.core.refs import RunRef
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.webhooks.deliverer import Deliverer
 
@@ -75,17 +76,18 @@ class Rounds:
         finally:
             await self._feeder.rest()
 
-    async def drive(self, refs: Sequence[BatchRef], until: datetime) -> None:
+    async def drive(self, refs: Sequence[RunRef], until: datetime) -> None:
         """Drive batches until they have ended, for at most a minute.
 
         Args:
-            refs: The batches; one that this or another process drives is left to it.
+            refs: The batches, as messages name them. One that this or another process drives is
+                left to it.
             until: When the call returns at the latest.
 
         Raises:
             DeliveryError: The live state cannot be reached.
         """
-        taken = [await self._feeder.take(ref) for ref in refs]
+        taken = [await self._feeder.take(BatchRef(*ref)) for ref in refs]
         if driving := [task for task in taken if task is not None]:
             most = min(self._left(until), _NEXT_TIMER.total_seconds())
             try:

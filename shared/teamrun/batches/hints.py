@@ -11,7 +11,7 @@ from teamrun.dispatch.base import Dispatcher
 from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError
 
-__all__ = ["batch_of", "send_hint"]
+__all__ = ["send_hint"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +30,3 @@ async def send_hint(dispatcher: Dispatcher, ref: BatchRef) -> None:
                 "error": str(error),
             },
         )
-
-
-def batch_of(ref: RunRef) -> BatchRef | None:
-    """The batch that a message names; None if it names a delivery, `{id}-{n}`."""
-    if ref.run_id.startswith("bat_") and "-" not in ref.run_id:
-        return BatchRef(ref.tenant, ref.run_id)
-    return None
