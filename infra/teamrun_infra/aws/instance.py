@@ -1,23 +1,20 @@
 """One instance of a Lambda function: its event loop, its secrets, and what it keeps open."""
 
 import asyncio
-import logging
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
-from teamrun.errors import TeamrunError, UsageError
 from teamrun.logs import configure_logging
 from teamrun.runtime import Runtime
-from teamrun.settings import CommonSettings, load_settings, unknown_variables
+from teamrun.settings import CommonSettings
 from teamrun_infra.aws.secret_environment import SecretEnvironment
 from teamrun_infra.functions import FunctionHost
+from teamrun_infra.settings import logged_failures, read_function_settings
 
 __all__ = ["Context", "Instance", "read_settings"]
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Settings = TypeVar("Settings", bound=CommonSettings)
@@ -64,20 +61,8 @@ class Instance:
         deadline = datetime.now(UTC) + left
         if self._runner is None:
             self._runner = asyncio.Runner()
-        try:
+        with logged_failures():
             return self._runner.run(self._invoke(work, deadline))
-        except UsageError as error:
-            logger.error(
-                "The configuration of the function is invalid",
-                extra={"action": "function.misconfigured", "error": str(error)},
-            )
-            raise
-        except TeamrunError as error:
-            logger.error(
-                "An invocation failed because a component does not respond",
-                extra={"action": "function.failed", "error": str(error)},
-            )
-            raise
 
     async def _invoke(self, work: Callable[[datetime], Awaitable[T]], deadline: datetime) -> T:
         if await self._secrets.renew():
@@ -98,17 +83,6 @@ def read_settings(kind: type[Settings], **given: object) -> Settings:
     Raises:
         UsageError: They are invalid, or there is no queue.
     """
-    settings = load_settings(kind, **given)
-    configure_logging(level=settings.log_level, form=settings.log_format)
-    for fault in unknown_variables(os.environ):
-        logger.warning(
-            "An environment variable is unknown",
-            extra={"action": "settings.variable_unknown", "error": fault},
-        )
-    if settings.queue is None:
-        raise UsageError(
-            "TEAMRUN_QUEUE_URL is not set: a function needs the queues of its deployment, such as "
-            "sqs://teamrun.",
-            setting="queue_url",
-        )
-    return settings
+    return read_function_settings(
+        kind, configure=configure_logging, queue_url="sqs://teamrun", **given
+    )

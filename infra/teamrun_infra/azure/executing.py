@@ -18,6 +18,7 @@ from teamrun.settings import CommonSettings
 from teamrun_infra.azure.settings import queues_of, read_settings
 from teamrun_infra.azure.time_limit import TimeLimit
 from teamrun_infra.functions import FunctionHost
+from teamrun_infra.settings import logged_failures
 
 __all__ = ["Executing", "open_executing"]
 
@@ -72,11 +73,12 @@ class Executing:
                 The platform delivers the message again.
         """
         deadline = self._limit.deadline()
-        queues = queues_of(await self.host.runtime())
-        outcomes = await self.host.execute(_refs_of(message, queue), deadline=deadline)
-        for ref, pause in outcomes:
-            if pause is not None:
-                await queues.send_later([ref], queue=queue, delay=max(pause, _SHORTEST_PAUSE))
+        with logged_failures():
+            queues = queues_of(await self.host.runtime())
+            outcomes = await self.host.execute(_refs_of(message, queue), deadline=deadline)
+            for ref, pause in outcomes:
+                if pause is not None:
+                    await queues.send_later([ref], queue=queue, delay=max(pause, _SHORTEST_PAUSE))
 
     async def deliver(self, message: func.QueueMessage) -> None:
         """Make the deliveries to webhooks that a message names; the timer makes those left over.
@@ -85,10 +87,10 @@ class Executing:
             TeamrunError: The function is misconfigured, or the store does not respond.
         """
         deadline = self._limit.deadline()
-        await self.host.runtime()
-        refs = _refs_of(message, Queue.HOOKS)
         try:
-            await self.host.deliver(refs, deadline=deadline)
+            with logged_failures():
+                await self.host.runtime()
+                await self.host.deliver(_refs_of(message, Queue.HOOKS), deadline=deadline)
         except TimeoutError:
             logger.info(
                 "An invocation ends before its deliveries; the timer makes them",
@@ -101,7 +103,8 @@ class Executing:
         Raises:
             TeamrunError: The function is misconfigured, or the store does not respond.
         """
-        await self.host.look_around(deadline=self._limit.deadline())
+        with logged_failures():
+            await self.host.look_around(deadline=self._limit.deadline())
 
     async def give_up(self, message: func.QueueMessage, *, queue: Queue) -> None:
         """Settle the runs of a message that failed too often; see `DeadLetters.settle`.
@@ -110,8 +113,9 @@ class Executing:
             TeamrunError: The function is misconfigured, or the store or the queue does not respond.
         """
         deadline = self._limit.deadline()
-        await self.host.runtime()
-        await self.host.give_up(_refs_of(message, queue), deadline=deadline)
+        with logged_failures():
+            await self.host.runtime()
+            await self.host.give_up(_refs_of(message, queue), deadline=deadline)
 
 
 def _refs_of(message: func.QueueMessage, queue: Queue) -> Sequence[RunRef]:

@@ -10,6 +10,7 @@ from teamrun_api.settings import ApiSettings
 from teamrun_infra.azure.settings import read_settings
 from teamrun_infra.functions import FunctionHost
 from teamrun_infra.serving import Served
+from teamrun_infra.settings import logged_failures
 
 __all__ = ["Serving"]
 
@@ -38,7 +39,8 @@ class Serving:
             await _live(receive, send)
             return
         deadline = datetime.now(UTC) + _RESPONSE_LIMIT
-        await self.host.runtime()
+        with logged_failures():
+            await self.host.runtime()
         await self._served.app(scope, receive, send)
         await self.host.settle(deadline)
 

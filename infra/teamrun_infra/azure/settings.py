@@ -1,18 +1,16 @@
 """Reads the settings of a function, and configures logging as they want it."""
 
 import logging
-import os
 from typing import TypeVar
 
 from teamrun.dispatch.azure_queue import AzureQueueDispatcher
 from teamrun.errors import UsageError
 from teamrun.logs import JsonFormatter, TextFormatter, configure_logging
 from teamrun.runtime import Runtime
-from teamrun.settings import CommonSettings, load_settings, unknown_variables
+from teamrun.settings import CommonSettings
+from teamrun_infra.settings import read_function_settings
 
 __all__ = ["queues_of", "read_settings"]
-
-logger = logging.getLogger(__name__)
 
 Settings = TypeVar("Settings", bound=CommonSettings)
 
@@ -23,20 +21,9 @@ def read_settings(kind: type[Settings], **given: object) -> Settings:
     Raises:
         UsageError: They are invalid, or there is no queue.
     """
-    settings = load_settings(kind, **given)
-    _configure_logging(settings)
-    for fault in unknown_variables(os.environ):
-        logger.warning(
-            "An environment variable is unknown",
-            extra={"action": "settings.variable_unknown", "error": fault},
-        )
-    if settings.queue is None:
-        raise UsageError(
-            "TEAMRUN_QUEUE_URL is not set: a function needs the queues of its deployment, such as "
-            "azq://teamrun?account=NAME.",
-            setting="queue_url",
-        )
-    return settings
+    return read_function_settings(
+        kind, configure=_configure_logging, queue_url="azq://teamrun?account=NAME", **given
+    )
 
 
 def queues_of(runtime: Runtime) -> AzureQueueDispatcher:
@@ -53,18 +40,18 @@ def queues_of(runtime: Runtime) -> AzureQueueDispatcher:
     return runtime.dispatcher
 
 
-def _configure_logging(settings: CommonSettings) -> None:
+def _configure_logging(*, level: str = "info", form: str = "json") -> None:
     """Log through the handlers of the Functions worker, which forward records to the host.
 
     Replacing them, as other hosts do, would cut the logs off from Application Insights.
     """
     root = logging.getLogger()
     theirs = root.handlers[:]
-    configure_logging(level=settings.log_level, form=settings.log_format)
+    configure_logging(level=level, form=form)
     # The ASGI adapter of azure-functions logs whole responses at this level.
     root.handlers[0].addFilter(_is_not_a_response)
     if theirs:
-        formatter = TextFormatter() if settings.log_format == "text" else JsonFormatter()
+        formatter = TextFormatter() if form == "text" else JsonFormatter()
         for handler in theirs:
             handler.setFormatter(formatter)
             handler.addFilter(_is_not_a_response)

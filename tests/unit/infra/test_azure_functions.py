@@ -4,7 +4,7 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +17,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from tests.support.functions_worker import APP
 
+from teamrun.dispatch.queues import Queue
 from teamrun.errors import UsageError
 from teamrun.settings import CommonSettings
+from teamrun_infra.azure.executing import Executing
 from teamrun_infra.azure.function_app import make_function_app
 from teamrun_infra.azure.serving import Serving
 from teamrun_infra.azure.settings import read_settings
@@ -152,12 +154,23 @@ def test_a_broken_host_json_is_refused(tmp_path: Path) -> None:
         TimeLimit({}, folder=tmp_path)
 
 
+class Lines(logging.Handler):
+    """A handler of the platform."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(self.format(record))
+
+
 @contextmanager
-def only_theirs() -> Generator[logging.Handler]:
+def only_theirs() -> Generator[Lines]:
     """The root logger with a handler of the platform, and without those of pytest."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
-    found = logging.Handler()
+    found = Lines()
     root.handlers[:] = [found]
     try:
         yield found
@@ -197,3 +210,47 @@ async def test_an_api_without_keys_is_not_opened(
     with only_theirs(), pytest.raises(UsageError, match="Key Vault") as caught:
         await Serving().host.runtime()
     assert caught.value.data["setting"] == "api_keys"
+
+
+@pytest.mark.parametrize(
+    ("function", "environ", "mentions"),
+    [
+        ("timer", {"TEAMRUN_QUEUE_URL": ""}, "azq://"),
+        ("timer", {"TEAMRUN_QUEUE_URL": "redis://127.0.0.1:1/0"}, "azq://"),
+        ("timer", {"TEAMRUN_STORE_URL": "memory://"}, "TEAMRUN_STORE_URL"),
+        ("timer", {"TEAMRUN_LEASE_SECONDS": "soon"}, "TEAMRUN_LEASE_SECONDS"),
+        ("message", {"TEAMRUN_QUEUE_URL": ""}, "azq://"),
+        ("delivery", {"TEAMRUN_QUEUE_URL": ""}, "azq://"),
+        ("poison", {"TEAMRUN_QUEUE_URL": ""}, "azq://"),
+        ("request", {}, "TEAMRUN_API_KEYS"),
+    ],
+)
+async def test_wrong_settings_are_logged_with_their_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    function: str,
+    environ: dict[str, str],
+    mentions: str,
+) -> None:
+    file = tmp_path / "teamrun.yaml"
+    file.write_text("version: 1\n", encoding="utf-8")
+    given = {"TEAMRUN_QUEUE_URL": QUEUE_URL, "TEAMRUN_STORE_URL": str(tmp_path / "data")}
+    for name, value in {**given, "TEAMRUN_CONFIG": str(file), **environ}.items():
+        monkeypatch.setenv(name, value)
+    executing, message = Executing(TimeLimit({})), func.QueueMessage(id="m", body=b"[]")
+    actions: dict[str, Callable[[], Awaitable[None]]] = {
+        "timer": executing.look_around,
+        "message": lambda: executing.execute(message, queue=Queue.INTERACTIVE),
+        "delivery": lambda: executing.deliver(message),
+        "poison": lambda: executing.give_up(message, queue=Queue.BATCH),
+        "request": lambda: Serving()({"type": "http"}, _nothing, _nothing),
+    }
+    with only_theirs() as handler, pytest.raises(UsageError):
+        await actions[function]()
+    [found] = [x for x in map(json.loads, handler.texts) if "misconfigured" in x.get("action", "")]
+    assert found["level"] == "error"
+    assert mentions in found["error"]
+
+
+async def _nothing(*_: Any) -> Any:
+    return {}
