@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 import boto3
@@ -24,7 +24,7 @@ _SECRET = ("TEAMRUN_API_KEYS", "SUITE_MODEL_KEY")
 
 @dataclass
 class _Lambda:
-    """Implements `Host`."""
+    """Implements `Host`, `Crowded` and `Queued`."""
 
     site: Site
     deployment: AwsDeployment
@@ -39,6 +39,9 @@ class _Lambda:
 
     def limit(self) -> None:
         self.deployment.functions["worker"].await_end()
+
+    def overtake(self) -> AbstractContextManager[None]:
+        return self.deployment.functions["worker"].overtaken()
 
     def deliver_again(self, run_id: str) -> None:
         self.deployment.send(RunRef("default", run_id))

@@ -72,6 +72,10 @@ class Sandbox:
     process: "subprocess.Popen[bytes] | None" = None
     invocations: int = 0
     is_busy: bool = False
+    _silent: "list[subprocess.Popen[bytes]]" = field(
+        default_factory=lambda: list["subprocess.Popen[bytes]"]()
+    )
+    """Processes that are left behind when their invocation times out."""
 
     def start(self) -> None:
         """Start the process, and return when it asks for its first event."""
@@ -155,8 +159,22 @@ class Sandbox:
             self._signal(signal.SIGKILL)
             self.process.wait(timeout=30)
 
+    def freeze(self) -> None:
+        """Stop the process; its invocation times out, and it is left beside its successor."""
+        if self.process is not None and self.process.poll() is None:
+            self._silent.append(self.process)
+            self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the processes that were stopped go on."""
+        for process in self._silent:
+            process.send_signal(signal.SIGCONT)
+
     def close(self) -> None:
         """End the process and its Runtime API."""
+        for process in self._silent:
+            process.kill()
+            process.wait(timeout=30)
         if self.process is not None:
             self.kill()
             self._drop()
@@ -171,7 +189,8 @@ class Sandbox:
                     self._drop()
                     raise Failed(f"{self.of.name}: the process has ended") from None
                 if time.monotonic() >= until:
-                    self.kill()
+                    if self.process not in self._silent:
+                        self.kill()
                     self._drop()
                     raise Failed(f"{self.of.name}: timed out") from None
                 continue

@@ -5,8 +5,9 @@ The queues are those of a moto server.
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +80,19 @@ class Function:
         for sandbox in busy:
             sandbox.kill()
         return len(busy)
+
+    @contextmanager
+    def overtaken(self) -> Generator[None]:
+        """Stop every instance that executes an event; at the end of the context they go on.
+
+        Meanwhile their invocations time out, and others take their places.
+        """
+        silent = [sandbox for sandbox in self.sandboxes if sandbox.is_busy]
+        for sandbox in silent:
+            sandbox.freeze()
+        yield
+        for sandbox in silent:
+            sandbox.thaw()
 
     def close(self) -> None:
         """End all instances."""

@@ -111,6 +111,28 @@ def test_a_function_that_exceeds_its_time_is_replaced(folder: Path, moto_server:
         assert deployment.functions["worker"].errors == ["worker: timed out"]
 
 
+def test_a_function_that_goes_on_after_its_time_writes_nothing(
+    folder: Path, moto_server: Moto
+) -> None:
+    with (
+        aws_deployment(folder, moto_server, timeout_s=7) as deployment,
+        _client(deployment) as client,
+    ):
+        run = client.runs.submit("wait", "Go")
+        until(lambda: "wait" in ledger(folder), "the call has begun")
+        with deployment.functions["worker"].overtaken():
+            until(lambda: _kinds(deployment, run.id).count("claim") == 2, "a successor has it")
+        until(lambda: "engine.fenced" in deployment.logs(), "the old one has stopped")
+        open_gate(folder)
+
+        assert _followed(client, run.id)[-1].type == "run.completed"
+        entries = deployment.entries(run.id)
+        owners = [each["body"]["owner"] for each in entries if each["kind"] == "claim"]
+        assert owners[0] != owners[1]
+        epochs = [entry["epoch"] for entry in entries]
+        assert epochs == sorted(epochs), "nothing follows of the owner that was replaced"
+
+
 def test_duplicates_of_a_message_execute_a_run_once(folder: Path, moto_server: Moto) -> None:
     with aws_deployment(folder, moto_server) as deployment, _client(deployment) as client:
         run = client.runs.submit("pay", "Go")
