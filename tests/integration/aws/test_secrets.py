@@ -1,14 +1,21 @@
 """Variables that a function reads from AWS Secrets Manager."""
 
+import hashlib
 import json
+import os
 import uuid
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from tests.support.aws_teams import write_teams
+from tests.support.lambda_gateway import request_event
 from tests.support.services import Moto
 
 from teamrun.errors import UsageError
+from teamrun_infra.aws import api
 from teamrun_infra.aws.secret_environment import VARIABLE, SecretEnvironment
 
 pytestmark = pytest.mark.integration
@@ -168,3 +175,57 @@ async def test_a_secret_that_cannot_be_read_is_an_error(
     with pytest.raises(UsageError, match=mentions) as caught:
         await SecretEnvironment({VARIABLE: name}).renew()
     assert name in str(caught.value)
+
+
+class Time:
+    """The context of an invocation with a minute left."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+def test_a_rotated_key_counts_from_the_first_request_after_five_minutes(
+    secrets: Secrets, moto_server: Moto, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now = 0.0
+    write_teams(tmp_path)
+    secret = secrets.make({"TEAMRUN_API_KEYS": _keys("old")})
+    prefix, region = f"q{uuid.uuid4().hex}", moto_server.region
+    for name, value in {
+        "TEAMRUN_CONFIG": str(tmp_path / "teamrun.yaml"),
+        "TEAMRUN_STORE_URL": str(tmp_path / "data"),
+        "TEAMRUN_QUEUE_URL": f"sqs://{prefix}?region={region}&endpoint={moto_server.endpoint}",
+        "TEAMRUN_ALLOW_SCRIPTED": "true",
+        "TEAMRUN_API_KEYS": "[]",  # for the environment to be as before at the end
+        VARIABLE: secret,
+    }.items():
+        monkeypatch.setenv(name, value)
+    environment = SecretEnvironment(os.environ, clock=lambda: now)
+    monkeypatch.setattr(api.instance, "_secrets", environment)
+
+    def status(key: str) -> int:
+        event = request_event("GET", "/v1/info", [("Authorization", f"Bearer {key}")], b"")
+        answer: Any = api.handler(event, Time())
+        return answer["statusCode"]
+
+    with closing(api.instance):
+        assert [status(key) for key in ("old", "new")] == [200, 401]
+        secrets.change(secret, {"TEAMRUN_API_KEYS": _keys("old", "new")})
+        now = 299.0
+        assert [status(key) for key in ("old", "new")] == [200, 401]
+        now = 301.0
+        assert [status(key) for key in ("old", "new")] == [200, 200]
+        secrets.change(secret, {"TEAMRUN_API_KEYS": _keys("new")})
+        now = 602.0
+        assert [status(key) for key in ("old", "new")] == [401, 200]
+
+
+def _keys(*keys: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": key,
+            "sha256": hashlib.sha256(key.encode()).hexdigest(),
+            "scopes": ["runs:read", "teams:read"],
+        }
+        for key in keys
+    ]

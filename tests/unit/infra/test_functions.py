@@ -29,10 +29,13 @@ from teamrun_infra.functions import FunctionHost
 TENANT = "default"
 NEVER: dict[str, str] = {}
 FILE = """\
-models: {main: {type: scripted, latency_ms: 5, script: {poet: ["Rain.", "More rain."]}}}
-agents: {poet: {model: main}, boss: {type: user_proxy_agent}}
+models:
+  main: {type: scripted, latency_ms: 5, script: {poet: ["Rain.", "More rain."]}}
+  slow: {type: scripted, latency_ms: 60000, script: {slow: ["Snow."]}}
+agents: {poet: {model: main}, boss: {type: user_proxy_agent}, slow: {model: slow}}
 teams:
   poets: {type: round_robin_group_chat, agents: [poet], max_turns: 2}
+  slow: {type: round_robin_group_chat, agents: [slow], max_turns: 1}
   asks: {type: round_robin_group_chat, agents: [boss], max_turns: 1}
 """
 
@@ -83,6 +86,10 @@ class Cloud:
     def log(self, ref: RunRef) -> RunLog:
         return RunLog(self.store, ref, writer="test", clock=SystemClock())
 
+    async def types(self, ref: RunRef) -> list[str]:
+        """Of the events in the log."""
+        return [event.type for entry in await self.log(ref).read() for event in entry.events]
+
     async def status(self, runtime: Runtime, ref: RunRef) -> str:
         return (await runtime.service.get(TENANT, ref.run_id)).status
 
@@ -124,6 +131,26 @@ async def test_a_run_is_handed_over_before_the_platform_ends_the_function(cloud:
         await function.execute([ref], deadline=soon())
         run = await api.service.get(TENANT, ref.run_id)
         assert (run.status, run.usage.model_calls) == ("completed", 2)
+
+
+async def test_a_run_whose_time_is_over_before_its_call_is_paused_before_the_call_is_repeated(
+    cloud: Cloud,
+) -> None:
+    cloud.settings = cloud.settings.model_copy(update={"handover_seconds": 1.5})
+    async with cloud.api() as api, cloud.function() as function:
+        ref = await cloud.submit(api, team="slow")
+        cloud.received()
+        executing = asyncio.create_task(function.execute([ref], deadline=soon(4)))
+        for _ in range(500):
+            if "model.call.started" in await cloud.types(ref):
+                break
+            await asyncio.sleep(0.02)
+        await api.service.pause(TENANT, ref.run_id)
+        await executing
+
+        assert await cloud.status(api, ref) == "paused"
+        types = await cloud.types(ref)
+        assert types[-2:] == ["model.call.started", "run.paused"]
 
 
 async def test_a_run_of_another_instance_is_to_be_sent_again_after_its_time(cloud: Cloud) -> None:
