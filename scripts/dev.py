@@ -89,7 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "package",
         add_help=False,
-        help="packages for AWS Lambda: --arch, --python, --team FOLDER [examples]",
+        help="cloud functions: --platform aws or azure, --team FOLDER; more with --help",
     )
     lock = commands.add_parser("lock", help="renew the lock files; needs uv")
     lock.add_argument("--upgrade", action="store_true", help="take newer versions, too")
@@ -142,7 +142,7 @@ def _check(_: argparse.Namespace, __: list[str]) -> int:
 def _package(_: argparse.Namespace, rest: list[str]) -> int:
     environment = Environment()
     environment.ensure()
-    return _call(environment.python, ROOT / "scripts" / "function_packages.py", *rest)
+    return _call(environment.python, ROOT / "scripts" / "package_functions.py", *rest)
 
 
 def _lock(options: argparse.Namespace, _: list[str]) -> int:

@@ -1,11 +1,10 @@
 """The packages of the functions on AWS Lambda: a zip file for each, from the lock.
 
-`python3 scripts/dev.py package` calls this with the interpreter of the environment. A package has
-the distributions that its function imports, the parts of this project that it needs, and the
-operator's folder. boto3 is a part of Lambda's runtime. The same input makes the same bytes.
+`package_functions.py` calls this. A package has the distributions that its function imports, the
+parts of this project that it needs, and the operator's folder. boto3 is a part of Lambda's runtime.
+The same input makes the same bytes.
 """
 
-import argparse
 import json
 import os
 import re
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -22,7 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from dev_environment import ROOT, SERVICE, Failed
-from packaging.markers import default_environment
+from operator_folder import LOCK, OperatorFolder, Pin, files_of, pins_of, say
+from packaging.markers import Marker, default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -34,7 +34,7 @@ __all__ = [
     "build",
     "closure",
     "install",
-    "main",
+    "pinned",
     "sizes",
 ]
 
@@ -96,6 +96,9 @@ class Target:
     architecture: str
     python: str
     """The version: `3.13`."""
+
+    def __str__(self) -> str:
+        return f"Python {self.python} on {self.architecture}"
 
     def markers(self) -> dict[str, str]:
         """The environment for the markers of requirements."""
@@ -166,17 +169,17 @@ def build(target: Target, *, team: Path, output: Path) -> dict[str, Path]:
     Raises:
         Failed: A package cannot be made.
     """
-    if not (team / "teamrun.yaml").is_file():
-        raise Failed(f"{team} has no teamrun.yaml: name the operator's folder with --team")
+    folder = OperatorFolder(team)
     output.mkdir(parents=True, exist_ok=True)
     files = {name: output / f"{name}.zip" for name in FUNCTIONS}
     with tempfile.TemporaryDirectory(prefix="teamrun-package-") as scratch:
-        sources = _gather(target, team, Path(scratch))
+        sources = _gather(target, folder, Path(scratch))
         made: dict[Function, Path] = {}
         for name, function in FUNCTIONS.items():
             if function in made:
                 shutil.copyfile(made[function], files[name])
                 continue
+            say(f"Making {name}.zip")
             content = Path(scratch, name)
             sources.copy(function, content, target)
             made[function] = files[name]
@@ -203,68 +206,70 @@ class _Sources:
             _copy_distributions(self.added, content, None)
         for part in function.parts:
             name = Path(part).name
-            for file in _files(self.ours / name):
+            for file in files_of(self.ours / name):
                 _copy(file, content / file.relative_to(self.ours))
-        for file in _files(self.team):
-            path = file.relative_to(self.team)
-            if (content / path).exists():
-                raise Failed(f"the operator's file {path} has the name of one that is needed here")
-            _copy(file, content / path)
+        OperatorFolder(self.team).check_names({path.name for path in content.iterdir()})
+        for file in files_of(self.team):
+            _copy(file, content / file.relative_to(self.team))
 
 
-def _gather(target: Target, team: Path, scratch: Path) -> _Sources:
+def _gather(target: Target, team: OperatorFolder, scratch: Path) -> _Sources:
     """Download, copy and compile everything once."""
     sources = _Sources(*(scratch / name for name in ("wheels", "ours", "team", "added")))
     wanted = {name for function in FUNCTIONS.values() for name in function.distributions}
-    install(ROOT / SERVICE, closure(wanted, target), target, sources.wheels)
-    if (team / "requirements.lock").is_file():
-        install(team / "requirements.lock", None, target, sources.added)
+    ours = pinned(wanted, target)
+    added = _for_target(team.added_to(ours), target)
+    say(f"Downloading {len(ours) + len(added)} packages for {target}")
+    install(ours, target, sources.wheels)
+    if added:
+        install(added, target, sources.added)
     for part in sorted({part for function in FUNCTIONS.values() for part in function.parts}):
         source = ROOT / part
-        for file in _files(source):
+        for file in files_of(source):
             path = f"{source.name}/{file.relative_to(source).as_posix()}"
             if not path.startswith(_NOT_NEEDED) and not _DROPPED.search(path):
                 _copy(file, sources.ours / path)
-    for file in _files(team):
-        path = file.relative_to(team)
-        if path.name != "requirements.lock":
-            _copy(file, sources.team / path)
+    for file in team.files():
+        _copy(file, sources.team / file.relative_to(team.path))
     if (python := _interpreter(target.python)) is not None:
+        say(f"Compiling with {python}")
         for folder in (sources.wheels, sources.ours, sources.team, sources.added):
             _compile(folder, python)
     return sources
 
 
-def _lines(lock: Path, names: Collection[str] | None) -> str:
-    """The pins of a lock that are wanted, without markers, which pip evaluates for this machine."""
-    text = lock.read_text(encoding="utf-8")
-    pins = re.findall(
-        r"^(\S+?)==(\S+)[^\n]*\\\n((?:    --hash=\S+(?: \\)?\n)+)", text, re.MULTILINE
-    )
-    chosen = [
-        f"{name}=={version} \\\n{hashes}"
-        for name, version, hashes in pins
-        if names is None or canonicalize_name(name) in names
-    ]
-    if names is not None and len(chosen) != len(names):
-        raise Failed(f"{lock.name} does not contain all of {', '.join(sorted(names))}")
-    return "".join(chosen)
+def pinned(names: Iterable[str], target: Target) -> list[Pin]:
+    """The pins of distributions, with all that they need.
+
+    Raises:
+        Failed: The lock does not contain one.
+    """
+    needed = closure(names, target)
+    found = [pin for pin in _for_target(pins_of(ROOT / SERVICE), target) if pin.name in needed]
+    if lacking := needed - {pin.name for pin in found}:
+        raise Failed(f"{SERVICE} does not contain {', '.join(sorted(lacking))} for {target}")
+    return found
 
 
-def install(lock: Path, names: Collection[str] | None, target: Target, folder: Path) -> None:
+def _for_target(pins: Iterable[Pin], target: Target) -> list[Pin]:
+    markers = target.markers()
+    return [pin for pin in pins if not pin.marker or Marker(pin.marker).evaluate(markers)]
+
+
+def install(pins: Collection[Pin], target: Target, folder: Path) -> None:
     """Download the wheels of the target, check their hashes, and unpack them.
 
     Args:
-        lock: The lock with the versions and the hashes.
-        names: The distributions; None for all of the lock.
+        pins: The distributions, those for this target only.
         target: Where they run.
         folder: Where to unpack them.
 
     Raises:
-        Failed: One is not locked, or has no wheel for the target.
+        Failed: One has no wheel for the target.
     """
     file = folder.with_suffix(".txt")
-    file.write_text(_lines(lock, names), encoding="utf-8")
+    # Without markers, which pip would evaluate for this machine.
+    file.write_text("".join(pin.line(marker=False) for pin in pins), encoding="utf-8")
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
         *("--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile"),
@@ -274,7 +279,7 @@ def install(lock: Path, names: Collection[str] | None, target: Target, folder: P
     if subprocess.run([str(word) for word in command], check=False).returncode:
         raise Failed(
             "The packages could not be installed; see the lines above. Each needs a wheel for "
-            f"Python {target.python} on {target.architecture}."
+            f"{target}."
         )
 
 
@@ -295,14 +300,6 @@ def _copy(source: Path, destination: Path) -> None:
         for compiled in source.parent.glob(f"__pycache__/{source.stem}.*.pyc"):
             (destination.parent / "__pycache__").mkdir(exist_ok=True)
             shutil.copyfile(compiled, destination.parent / "__pycache__" / compiled.name)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """The files in a fixed order, without bytecode, hidden ones and hidden folders."""
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in parts):
-            yield path
 
 
 def _interpreter(version: str) -> str | None:
@@ -345,7 +342,7 @@ def _zip(content: Path, file: Path) -> None:
     if total > _MOST_BYTES:
         raise Failed(
             f"{file.name} would have {total / 1e6:.0f} MB when unpacked, and Lambda admits "
-            f"{_MOST_BYTES / 1e6:.0f} MB: remove packages from the operator's requirements.lock."
+            f"{_MOST_BYTES / 1e6:.0f} MB: remove packages from the operator's {LOCK}."
         )
 
 
@@ -357,26 +354,3 @@ def sizes(files: Mapping[str, Path]) -> str:
             unpacked = sum(entry.file_size for entry in archive.infolist())
         lines.append(f"{name:14}{file.stat().st_size / 1e6:>7.2f} MB{unpacked / 1e6:>9.2f} MB")
     return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the packages and print their sizes; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="dev.py package", description=__doc__)
-    parser.add_argument("--arch", choices=sorted(ARCHITECTURES), default="arm64", help="[arm64]")
-    parser.add_argument("--python", choices=RUNTIMES, default="3.13", help="[3.13]")
-    parser.add_argument("--team", type=Path, default=Path("examples"), help="[examples]")
-    parser.add_argument("--output", type=Path, default=Path("dist/lambda"), help="[dist/lambda]")
-    options = parser.parse_args(arguments)
-    target = Target(options.arch, options.python)
-    try:
-        files = build(target, team=options.team.resolve(), output=options.output.resolve())
-    except Failed as error:
-        print(f"dev.py package: {error}", file=sys.stderr)
-        return 1
-    print(sizes(files))
-    print(f"for Python {target.python} on {target.architecture}, in {options.output}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

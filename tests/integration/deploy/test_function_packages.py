@@ -11,8 +11,8 @@ from typing import Any
 import boto3
 import function_packages
 import pytest
-from dev_environment import SERVICE, Failed
-from function_packages import FUNCTIONS, RUNTIMES, Target, closure, install
+from dev_environment import Failed
+from function_packages import FUNCTIONS, RUNTIMES, Target, closure, install, pinned
 from tests.support.function_packages import Packages
 from tests.support.service import ROOT
 from tests.support.services import Moto, moto
@@ -183,7 +183,7 @@ def test_every_distribution_has_a_wheel_for_the_processor_of_arm(
     target = Target("arm64", python)
     wanted = {name for function in FUNCTIONS.values() for name in function.distributions}
 
-    install(ROOT / SERVICE, closure(wanted, target), target, tmp_path / "wheels")
+    install(pinned(wanted, target), target, tmp_path / "wheels")
 
     assert list((tmp_path / "wheels" / "obstore").glob("*.so"))
 

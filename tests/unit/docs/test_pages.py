@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from dev import make_parser
+from package_functions import make_parser as package_parser
 from reference_pages import PAGES as GENERATED
 from tests.support.commands import LEAVES
 from tests.support.pages import PAGES, ROOT, Block, Page, commands, page
@@ -112,7 +113,10 @@ def test_commands_of_dev_py_are_ones_that_it_takes(page: Page) -> None:
         for arguments in calls(line, "python3", "scripts/dev.py"):
             options, rest = make_parser().parse_known_args(arguments)
             assert options.command
-            assert not rest or options.command == "test"
+            if options.command == "package":
+                package_parser().parse_args(rest)
+            else:
+                assert not rest or options.command == "test"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
