@@ -40,7 +40,10 @@ EVERY = {
 }
 RECEIVING = {"sqs:ReceiveMessage", "sqs:DeleteMessage"}
 HIDING = {"sqs:ChangeMessageVisibility"}
-MODELS = {"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"}
+MODELS = {
+    *("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"),
+    "bedrock:ApplyGuardrail",
+}
 
 ACTIONS = {
     "ApiRole": EVERY,
@@ -54,8 +57,30 @@ WIDE = {
     "Log": "log streams are named by Lambda",
     "Runs": "the objects of runs have no fixed names",
     "Models": "the models are those that teamrun.yaml names",
+    "Guardrails": "the guardrails are those that teamrun.yaml names",
 }
 """The statements whose resources end with `*`, and why."""
+
+EVERY_PARAMETER = {
+    "alarms": "on",
+    "alarm_topic": "arn:aws:sns:eu-central-1:123456789012:ops",
+    "api_burst": "20",
+    "api_concurrency": "5",
+    "api_rate": "10",
+    "batch_concurrency": "20",
+    "guardrails": "arn:aws:bedrock:eu-central-1:123456789012:guardrail/g1",
+    "interactive_concurrency": "50",
+    "log_days": "90",
+    "log_level": "warning",
+    "memory": "1024",
+    "models": "arn:aws:bedrock:*::foundation-model/m1,"
+    "arn:aws:bedrock:eu-central-1:123456789012:imported-model/m2",
+}
+"""All that `docs/how-to/deploy-aws.md` describes."""
+
+NEW_ACCOUNT = 10
+"""Concurrent executions of a new account.
+Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html"""
 
 BUILT = {"architecture": "arm64", "python": RUNTIMES[-1]}
 
@@ -88,6 +113,19 @@ def osls(service: Path, *words: str) -> str:
 def template_file(service: Path) -> Path:
     osls(service, "package", "--stage", "test", "--package", "built")
     return service / "built" / "cloudformation-template-update-stack.json"
+
+
+@pytest.fixture(scope="session")
+def full_file(service: Path) -> Path:
+    """The template with all parameters."""
+    given = [word for pair in EVERY_PARAMETER.items() for word in ("--param", "=".join(pair))]
+    osls(service, "package", "--stage", "test", "--package", "full", *given)
+    return service / "full" / "cloudformation-template-update-stack.json"
+
+
+@pytest.fixture(scope="session")
+def full(full_file: Path) -> Template:
+    return json.loads(full_file.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")
@@ -135,13 +173,24 @@ def test_it_is_printed_and_packaged_without_an_account(service: Path, template: 
     assert len(of_type(template, "Lambda::Function")) == 4
 
 
-def test_cfn_lint_finds_nothing_in_the_template(template_file: Path) -> None:
+def test_it_is_printed_before_anything_is_built(service: Path, tmp_path: Path) -> None:
+    shutil.copy(service / "serverless.yml", tmp_path)
+    shutil.copytree(service / "infra", tmp_path / "infra")
+
+    printed = osls(tmp_path, "print", "--stage", "test", "--format", "json")
+
+    assert json.loads(printed)["provider"]["runtime"].removeprefix("python") in RUNTIMES
+
+
+def test_cfn_lint_finds_nothing_in_the_template(template_file: Path, full_file: Path) -> None:
     lint = Path(sys.executable).with_name("cfn-lint")
     if not lint.is_file():
         not_here("cfn-lint is not installed")
     # W3005 is about dependencies that osls writes in addition to references.
     regions = ("us-east-1", "eu-central-1")
-    assert not said(lint, "--ignore-checks", "W3005", "--regions", *regions, "-t", template_file)
+    assert not said(
+        lint, "--ignore-checks", "W3005", "--regions", *regions, "-t", template_file, full_file
+    )
 
 
 def test_each_role_has_the_actions_that_its_function_calls_and_no_others(
@@ -207,10 +256,22 @@ def test_runs_are_never_expired_or_versioned_by_the_bucket_and_outlive_the_stack
     runs = template["Resources"]["Runs"]
     [rule] = runs["Properties"]["LifecycleConfiguration"]["Rules"]
 
-    assert runs["DeletionPolicy"] == runs["UpdateReplacePolicy"] == "Retain"
+    assert runs["UpdateReplacePolicy"] == "Retain"
     assert "VersioningConfiguration" not in runs["Properties"]
     assert not [name for name in rule if "Expir" in name or "Transition" in name]
     assert rule["AbortIncompleteMultipartUpload"]
+
+
+@pytest.mark.parametrize("name", ["Runs", "Secrets"])
+def test_what_outlives_a_stack_is_not_in_the_way_of_the_next_one(
+    template: Template, name: str
+) -> None:
+    resource = template["Resources"][name]
+    given = resource["Properties"].get("Name", resource["Properties"].get("BucketName"))
+
+    assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert given is None or "AWS::StackId" in json.dumps(given)
+    assert {"Ref": name} in [output["Value"] for output in template["Outputs"].values()]
 
 
 def test_queues_are_encrypted_and_give_up_late(template: Template) -> None:
@@ -280,7 +341,9 @@ def test_each_function_has_a_log_whose_lines_expire(template: Template) -> None:
     }
     names = {each["FunctionName"] for each in of_type(template, "Lambda::Function").values()}
 
-    assert groups.keys() == {f"/aws/lambda/{name}" for name in names}
+    assert groups.keys() == {f"/aws/lambda/{name}" for name in names} | {
+        "/aws/http-api/teamrun-test"
+    }
     assert all(0 < days <= 90 for days in groups.values())
     for role, statement in statements(template):
         if statement["Sid"] == "Log":
@@ -305,3 +368,84 @@ def test_the_api_answers_before_the_gateway_gives_up(template: Template) -> None
     assert integration["PayloadFormatVersion"] == "2.0"
     assert template["Resources"]["ApiLambdaFunction"]["Properties"]["Timeout"] < 30
     assert api["ProtocolType"] == "HTTP"
+
+
+def test_the_api_is_throttled_and_its_log_has_no_queries_or_headers(
+    template: Template, full: Template
+) -> None:
+    for each, rate, burst in ((template, 100, 200), (full, 10, 20)):
+        [stage] = of_type(each, "ApiGatewayV2::Stage").values()
+        limits = stage["DefaultRouteSettings"]
+        assert int(limits["ThrottlingRateLimit"]) == rate
+        assert int(limits["ThrottlingBurstLimit"]) == burst
+        assert set(re.findall(r"\$context\.(\w+)", stage["AccessLogSettings"]["Format"])) == {
+            *("requestTime", "requestId", "httpMethod", "path", "status"),
+            *("responseLength", "responseLatency", "integrationErrorMessage"),
+        }
+
+
+def test_the_functions_fit_into_the_quota_of_a_new_account(template: Template) -> None:
+    maxima = [
+        mapping["ScalingConfig"]["MaximumConcurrency"]
+        for mapping, _ in consumers(template).values()
+    ]
+
+    assert sum(maxima) < NEW_ACCOUNT
+    for function in of_type(template, "Lambda::Function").values():
+        # Lambda refuses a reservation that leaves fewer than 100 to the others.
+        assert "ReservedConcurrentExecutions" not in function
+
+
+def test_parameters_reach_the_template(full: Template) -> None:
+    functions = of_type(full, "Lambda::Function")
+    found = {queue: mapping["ScalingConfig"] for queue, (mapping, _) in consumers(full).items()}
+
+    assert int(functions["ApiLambdaFunction"]["ReservedConcurrentExecutions"]) == 5
+    assert {int(function["MemorySize"]) for function in functions.values()} == {1024}
+    assert int(found["InteractiveQueue"]["MaximumConcurrency"]) == 50
+    assert int(found["BatchQueue"]["MaximumConcurrency"]) == 20
+    resources = {
+        statement["Sid"]: statement["Resource"]["Fn::Split"][1]
+        for _, statement in statements(full)
+        if statement["Sid"] in {"Models", "Guardrails"}
+    }
+    assert resources == {
+        "Models": EVERY_PARAMETER["models"],
+        "Guardrails": EVERY_PARAMETER["guardrails"],
+    }
+
+
+def test_the_worker_may_invoke_every_kind_of_model_that_the_client_knows(
+    template: Template,
+) -> None:
+    [models] = [each for _, each in statements(template) if each["Sid"] == "Models"]
+    arns = [arn["Fn::Sub"] for arn in models["Resource"]["Fn::Split"][1]["Fn::Join"][1]]
+
+    # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonbedrock.html
+    assert {arn.rpartition(":")[2] for arn in arns} == {
+        *("foundation-model/*", "inference-profile/*", "application-inference-profile/*"),
+        *("provisioned-model/*", "imported-model/*", "custom-model-deployment/*"),
+        *("default-prompt-router/*", "prompt-router/*"),
+    }
+    # Models of a provider have no account; all others are those of this one.
+    assert [arn for arn in arns if "${AWS::AccountId}" not in arn] == [arns[0]]
+
+
+def test_alarms_are_optional_and_reach_their_topic(template: Template, full: Template) -> None:
+    assert of_type(template, "CloudWatch::Alarm").keys() == {"DeadLettersWait"}
+    names = {each["FunctionName"] for each in of_type(full, "Lambda::Function").values()}
+    alarms = of_type(full, "CloudWatch::Alarm").values()
+    errors = {each["Dimensions"][0]["Value"] for each in alarms if each["MetricName"] == "Errors"}
+
+    assert errors == names
+    assert len(alarms) == len(names) + 3
+    assert all(each["AlarmActions"] == [EVERY_PARAMETER["alarm_topic"]] for each in alarms)
+
+
+def test_the_page_has_every_parameter() -> None:
+    files = [ROOT / "serverless.yml", *(ROOT / "infra" / "aws").glob("*.yml")]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    page = (ROOT / "docs/how-to/deploy-aws.md").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"\{param:(\w+)", text)) == EVERY_PARAMETER.keys()
+    assert set(re.findall(r"--param (\w+)=", page)) == EVERY_PARAMETER.keys()
