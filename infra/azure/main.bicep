@@ -3,7 +3,7 @@
 //
 //   az deployment group create --resource-group RG --template-file infra/azure/main.bicep
 
-@description('The beginning of the names of all resources.')
+@description('The beginning of the names of all resources: a lower-case letter, then lower-case letters and digits.')
 @minLength(3)
 @maxLength(11)
 param name string = 'teamrun'
@@ -27,15 +27,25 @@ param maximumInstances int = 40
 @maxValue(730)
 param logRetentionDays int = 30
 
+@description('The name of the key vault. A deleted vault holds its name for 90 days.')
+@minLength(3)
+@maxLength(24)
+param vaultName string = take('${name}-${uniqueString(resourceGroup().id, name)}', 24)
+
+@description('Whether to recover the deleted vault of that name, with its secrets.')
+param recoverVault bool = false
+
 @description('Variables whose values are secrets of the key vault, by name: { OPENAI_API_KEY: \'openai-api-key\' }.')
 param secretVariables object = {}
 
 @description('Further variables: { TEAMRUN_RETENTION_DAYS: \'90\' }.')
 param variables object = {}
 
+// Names of storage accounts and queues may not have all characters of other names. A name that is
+// invalid after this is refused by Azure before anything is created.
+var prefix = toLower(replace(replace(name, '-', ''), '_', ''))
 var suffix = uniqueString(resourceGroup().id, name)
-var storageName = take('${name}${suffix}', 24)
-var vaultName = take('${name}-${suffix}', 24)
+var storageName = take('${prefix}${suffix}', 24)
 var queueNames = ['interactive', 'batch', 'hooks', 'interactive-poison', 'batch-poison']
 var packages = 'packages'
 
@@ -93,7 +103,7 @@ resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2023-05-0
 resource queues 'Microsoft.Storage/storageAccounts/queueServices/queues@2023-05-01' = [
   for queue in queueNames: {
     parent: queueService
-    name: '${name}-${queue}'
+    name: '${prefix}-${queue}'
   }
 ]
 
@@ -116,6 +126,8 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
     tenantId: subscription().tenantId
     sku: { family: 'A', name: 'standard' }
     enableRbacAuthorization: true
+    // Nobody can purge a deleted vault, so the name is free after 90 days only: see `recoverVault`.
+    createMode: recoverVault ? 'recover' : 'default'
     enableSoftDelete: true
     enablePurgeProtection: true
   }
@@ -209,7 +221,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         { name: 'AZURE_CLIENT_ID', value: identity.properties.clientId }
         { name: 'TEAMRUN_CONFIG', value: '/home/site/wwwroot/teamrun.yaml' }
         { name: 'TEAMRUN_STORE_URL', value: 'az://runs?account=${storage.name}' }
-        { name: 'TEAMRUN_QUEUE_URL', value: 'azq://${name}?account=${storage.name}' }
+        { name: 'TEAMRUN_QUEUE_URL', value: 'azq://${prefix}?account=${storage.name}' }
       ])
     }
     functionAppConfig: {
@@ -246,3 +258,4 @@ output appName string = app.name
 output url string = 'https://${app.properties.defaultHostName}'
 output vaultName string = vault.name
 output storageName string = storage.name
+output identityPrincipalId string = identity.properties.principalId

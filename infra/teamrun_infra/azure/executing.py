@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import azure.functions as func
@@ -30,15 +31,20 @@ _EXCERPT: Final = 100
 
 
 @asynccontextmanager
-async def open_executing() -> AsyncGenerator[Runtime]:
+async def open_executing(limit: TimeLimit) -> AsyncGenerator[Runtime]:
     """The runtime of a process whose functions execute runs.
+
+    Args:
+        limit: The time limit of invocations, for the log.
 
     Raises:
         UsageError: A setting or the operator's file is invalid, or the store cannot be used.
         StorageError: The store cannot be opened.
     """
+    settings = read_settings(CommonSettings)
+    limit.log()
     opening = open_runtime(
-        read_settings(CommonSettings),
+        settings,
         environ=os.environ,
         executes=True,
         grace=timedelta(),
@@ -60,7 +66,7 @@ class Executing:
 
     def __init__(self, limit: TimeLimit, *, host: FunctionHost | None = None) -> None:
         self._limit = limit
-        self.host = host or FunctionHost(open_executing)
+        self.host = host or FunctionHost(partial(open_executing, limit))
 
     async def execute(self, message: func.QueueMessage, *, queue: Queue) -> None:
         """Execute the runs that a message names.

@@ -15,6 +15,7 @@ from teamrun.dispatch.address import read_queue_url
 from teamrun.dispatch.queues import RUN_QUEUES, Queue
 from teamrun.errors import UsageError
 from teamrun_infra.azure.executing import Executing
+from teamrun_infra.azure.references import check_references
 from teamrun_infra.azure.time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -39,9 +40,16 @@ def make_function_app(environ: Mapping[str, str]) -> func.AsgiFunctionApp:
             `TEAMRUN_QUEUE_URL`.
 
     Raises:
-        UsageError: `TEAMRUN_QUEUE_URL` or the time limit is invalid.
+        UsageError: `TEAMRUN_QUEUE_URL` is not set, or this or the time limit is invalid.
     """
-    address = read_queue_url(environ.get("TEAMRUN_QUEUE_URL", ""))
+    url = environ.get("TEAMRUN_QUEUE_URL", "")
+    check_references({"TEAMRUN_QUEUE_URL": url})
+    if not url:
+        raise UsageError(
+            "TEAMRUN_QUEUE_URL is not set: write azq://PREFIX?account=NAME into the app settings.",
+            setting="queue_url",
+        )
+    address = read_queue_url(url)
     if address.scheme != "azq":
         raise UsageError(
             "TEAMRUN_QUEUE_URL must be azq://PREFIX?account=NAME for functions on Azure.",

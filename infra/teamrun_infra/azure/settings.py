@@ -1,6 +1,7 @@
 """Reads the settings of a function, and configures logging as they want it."""
 
 import logging
+import os
 from typing import TypeVar
 
 from teamrun.dispatch.azure_queue import AzureQueueDispatcher
@@ -8,6 +9,7 @@ from teamrun.errors import UsageError
 from teamrun.logs import JsonFormatter, TextFormatter, configure_logging
 from teamrun.runtime import Runtime
 from teamrun.settings import CommonSettings
+from teamrun_infra.azure.references import check_references
 from teamrun_infra.settings import read_function_settings
 
 __all__ = ["queues_of", "read_settings"]
@@ -19,8 +21,13 @@ def read_settings(kind: type[Settings], **given: object) -> Settings:
     """The settings of a function.
 
     Raises:
-        UsageError: They are invalid, or there is no queue.
+        UsageError: They are invalid, a reference to a secret is not resolved, or there is no queue.
     """
+    try:
+        check_references(os.environ)
+    except UsageError:
+        _configure_logging()  # for the error to be logged as JSON
+        raise
     return read_function_settings(
         kind, configure=_configure_logging, queue_url="azq://teamrun?account=NAME", **given
     )

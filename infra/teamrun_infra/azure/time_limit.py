@@ -1,6 +1,7 @@
 """The time limit of invocations, from the configuration of the Functions host."""
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,8 @@ from typing import Any, Final, cast
 from teamrun.errors import UsageError
 
 __all__ = ["TimeLimit"]
+
+logger = logging.getLogger(__name__)
 
 _VARIABLE: Final = "AzureFunctionsJobHost__functionTimeout"
 """Overrides host.json.
@@ -35,8 +38,30 @@ class TimeLimit:
 
     def __init__(self, environ: Mapping[str, str], *, folder: Path | None = None) -> None:
         folder = folder or Path(environ.get("AzureWebJobsScriptRoot", "."))
-        self.limit = _span(environ.get(_VARIABLE) or _in_file(folder / "host.json"))
+        file = folder / "host.json"
+        self.source = _VARIABLE
+        """Where it was found."""
+        text: object = environ.get(_VARIABLE)
+        if not text:
+            text, self.source = _in_file(file), str(file)
+        self.is_given = text is not None
+        """Whether it is the host's; otherwise it is the shortest one of all plans."""
+        self.limit = _span(text)
         self._usable = self.limit - min(_START, self.limit / 10)
+
+    def log(self) -> None:
+        """Log which limit is used; the log has been configured."""
+        logger.log(
+            logging.INFO if self.is_given else logging.WARNING,
+            "The time limit of functions is known"
+            if self.is_given
+            else "The time limit of functions is not known, so the shortest one is used",
+            extra={
+                "action": "function.time_limit",
+                "limit_s": self.limit.total_seconds(),
+                "source": self.source,
+            },
+        )
 
     def deadline(self) -> datetime:
         """When an invocation that begins now is ended."""

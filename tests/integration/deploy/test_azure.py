@@ -55,6 +55,24 @@ def test_the_app_has_an_identity_with_four_roles(parsed: dict[str, Any]) -> None
     assert app["properties"]["httpsOnly"] is True
 
 
+def test_a_deleted_vault_is_in_the_way_of_no_new_one(parsed: dict[str, Any]) -> None:
+    vault = parsed["resources"]["vault"]["config"]["properties"]
+    assert vault["enablePurgeProtection"] is True
+    assert "recover" in json.dumps(vault["createMode"])
+    assert {"recoverVault", "vaultName"} <= parsed["parameters"].keys()
+
+
+def test_names_of_storage_and_queues_are_valid_for_every_name(parsed: dict[str, Any]) -> None:
+    text = BICEP.read_text(encoding="utf-8")
+    assert "to_lower" in json.dumps(parsed["variables"]["prefix"])
+    for name in (
+        r"'\$\{(\w+)\}-\$\{queue\}'",
+        r"take\('\$\{(\w+)\}\$\{suffix\}",
+        r"'azq://\$\{(\w+)\}\?",
+    ):
+        assert re.findall(name, text) == ["prefix"]
+
+
 def test_every_variable_of_ours_exists(parsed: dict[str, Any]) -> None:
     text = json.dumps([parsed["resources"]["app"], parsed["variables"]])
     found = set(re.findall(r"TEAMRUN_[A-Z_]+", text))

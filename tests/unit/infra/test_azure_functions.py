@@ -95,6 +95,24 @@ def test_queues_elsewhere_are_refused(url: str) -> None:
     assert caught.value.data["setting"] == "queue_url"
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("", "not set"), ("@Microsoft.KeyVault(VaultName=v;SecretName=s)", "not resolved")],
+)
+def test_a_queue_that_is_not_set_is_told_from_an_invalid_one(url: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        make_function_app({"TEAMRUN_QUEUE_URL": url})
+
+
+def test_references_that_are_not_resolved_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAMRUN_QUEUE_URL", QUEUE_URL)
+    for name in ("TEAMRUN_API_KEYS", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "@Microsoft.KeyVault(VaultName=v;SecretName=s)")
+    with pytest.raises(UsageError, match="Key Vault Secrets User") as caught:
+        read_settings(CommonSettings)
+    assert caught.value.data["settings"] == ["OPENAI_API_KEY", "TEAMRUN_API_KEYS"]
+
+
 def test_indexing_loads_neither_the_api_nor_the_engine() -> None:
     program = (
         "import sys\n"
@@ -138,6 +156,21 @@ def test_the_time_limit_is_that_of_the_host(
     assert found.limit == limit
     before = datetime.now(UTC)
     assert timedelta() < before + limit - found.deadline() <= timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_the_log_says_which_time_limit_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, is_given: bool
+) -> None:
+    file = tmp_path / "host.json"
+    if is_given:
+        file.write_text('{"functionTimeout": "00:10:00"}', encoding="utf-8")
+    with caplog.at_level(logging.INFO):
+        TimeLimit({}, folder=tmp_path).log()
+    [record] = caplog.records
+    assert record.levelno == (logging.INFO if is_given else logging.WARNING)
+    assert vars(record)["limit_s"] == (600 if is_given else 300)
+    assert vars(record)["source"] == str(file)
 
 
 @pytest.mark.parametrize("text", ['"-1"', '"30"', "30", '"00:00:00"'])
