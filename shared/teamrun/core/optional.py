@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def require(package: str, *, extra: str, needed_by: str, lowest: tuple[int, ...]
         raise MissingPackage(
             f"{needed_by} needs the package {package!r}: {remedy}", package=package, extra=extra
         )
-    if lowest and (found := _version(package)) < lowest:
+    if lowest and (found := _version(package)) and found < lowest:
         want = ".".join(map(str, lowest))
         have = ".".join(map(str, found))
         raise MissingPackage(
@@ -80,4 +80,12 @@ def _is_importable(package: str) -> bool:
 
 
 def _version(package: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", metadata.version(package))[:3])
+    """The version; empty if it is unknown.
+
+    The packages of a platform's own, such as boto3 on AWS Lambda, may have no metadata.
+    """
+    try:
+        text = metadata.version(package)
+    except metadata.PackageNotFoundError:
+        text = str(getattr(import_module(package.replace("-", "_")), "__version__", ""))
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])

@@ -1,5 +1,6 @@
 """Packages that only some features need."""
 
+import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -31,6 +32,18 @@ def test_a_package_that_is_too_old_is_named_with_the_version_that_is_needed() ->
     with pytest.raises(MissingPackage) as raised:
         require("pydantic", extra="x", needed_by="This", lowest=(99, 1))
     assert raised.value.data == {"package": "pydantic", "extra": "x", "needed": "99.1"}
+
+
+@pytest.mark.parametrize(("version", "passes"), [("'2.1'", True), ("'1.9'", False), ("None", True)])
+def test_a_package_without_metadata_is_asked_for_its_version(
+    version: str, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"of_the_platform_{len(version)}_{passes}"  # imported modules stay
+    (tmp_path / f"{name}.py").write_text(f"__version__ = {version}\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+    with contextlib.nullcontext() if passes else pytest.raises(MissingPackage):
+        require(name, extra="x", needed_by="this test", lowest=(2, 0))
 
 
 def test_in_a_clone_the_command_installs_from_the_clone() -> None:
