@@ -31,6 +31,8 @@ EVERYTHING = (
     "env.TEAMRUN_RETENTION_DAYS=30",
     "worker.nodeSelector.disk=ssd",
     "serviceAccount.annotations.role=reader",
+    r"podLabels.azure\.workload\.identity/use=true",
+    r"podAnnotations.example\.com/owner=ops",
 )
 BARE = (*NEEDED, "keda.enabled=false", "api.replicas=1", "team.existingConfigMap=ours")
 
@@ -42,7 +44,7 @@ def helm(command: str, *values: str, status: int = 0) -> str:
 
 
 def _flag(value: str) -> str:
-    is_text = value.startswith("env.")
+    is_text = value.startswith(("env.", "pod"))
     return "--set-string" if is_text else "--set"
 
 
@@ -75,11 +77,56 @@ def test_what_is_missing_is_named() -> None:
         "worker.replicas=3",
         "store.url=file:///data",
         "env.TEAMRUN_STORE_URL=s3://other",
+        "env.TEAMRUN_MAX_RUNS=5",
+        "env.TEAMRUN_METRICS_PORT=9091",
+        "env.TEAMRUN_PORT=80",
+        r"podLabels.app\.kubernetes\.io/instance=other",
+        "podAnnotations.checksum/team=none",
+        "team.files.a/b=text",
         "keda.messagesPerWorker=none",
     ],
 )
 def test_values_that_cannot_work_are_refused(value: str) -> None:
     assert "values don't meet the specifications" in helm("template", *NEEDED, value, status=1)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (("worker.minReplicas=5", "worker.maxReplicas=4"), "worker.minReplicas is 5"),
+        (
+            ("serviceAccount.create=false", "serviceAccount.annotations.role=reader"),
+            "serviceAccount.create",
+        ),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(values: tuple[str, ...], names: str) -> None:
+    assert names in helm("template", *NEEDED, *values, status=1)
+
+
+def test_a_variable_that_the_chart_sets_cannot_be_given_again() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    refused = set(schema["properties"]["env"]["propertyNames"]["not"]["enum"])
+    for part in ("api", "worker"):
+        pod = rendered(*NEEDED)["Deployment", f"teamrun-{part}"]["spec"]["template"]["spec"]
+        [container] = pod["containers"]
+        given = {f"TEAMRUN_{word[2:].upper()}" for word in container["args"] if word[:2] == "--"}
+        names = [each["name"] for each in container["env"]]
+
+        assert {*names, *given} <= refused
+        assert len(names) == len({*names})
+
+
+@pytest.mark.parametrize("part", ["api", "worker"])
+def test_pods_have_more_labels_and_annotations_and_are_spread(part: str) -> None:
+    pod = rendered(*EVERYTHING)["Deployment", f"teamrun-{part}"]["spec"]["template"]
+
+    assert pod["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+    assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == part
+    assert pod["metadata"]["annotations"]["example.com/owner"] == "ops"
+    assert pod["spec"]["enableServiceLinks"] is False
+    [spread] = pod["spec"]["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
 
 
 def test_the_chart_has_the_version_of_the_package() -> None:

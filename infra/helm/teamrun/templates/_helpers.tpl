@@ -22,6 +22,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "teamrun.pod" -}}
 serviceAccountName: {{ include "teamrun.serviceAccount" . }}
 automountServiceAccountToken: false
+# A service of the name of this chart would set TEAMRUN_PORT.
+enableServiceLinks: false
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets: {{ toYaml . | nindent 2 }}
 {{- end }}
