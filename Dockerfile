@@ -15,10 +15,12 @@ RUN set -eu; for lock in ${LOCKS}; do \
     done; rm -rf /app/bin
 COPY shared api worker infra /app/
 # Unchecked: the files never change, so a start need not compare them with their source.
-RUN python -m compileall -q --invalidation-mode=unchecked-hash /app
+RUN python -m compileall -q --invalidation-mode=unchecked-hash /app && mkdir /data
 
 FROM python:${PYTHON}-slim-bookworm
 COPY --from=build /app /app
+# The folder of runs, if they are in no bucket. A new volume there has the same owner.
+COPY --from=build --chown=10001:10001 /data /data
 ENV PYTHONPATH=/app \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

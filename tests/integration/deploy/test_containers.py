@@ -53,6 +53,15 @@ def test_the_image_is_not_root_and_its_process_receives_signals() -> None:
     assert not {"RUN", "ADD", "SHELL"} & {name for name, _ in instructions()}
 
 
+def test_the_image_can_store_runs_by_default() -> None:
+    last = instructions()
+    [folder] = [
+        value for _, rest in last for value in re.findall(r"TEAMRUN_DATA_DIR=(\S+)", rest)
+    ]
+
+    assert ("COPY", f"--from=build --chown={dict(last)['USER']} {folder} {folder}") in last
+
+
 def test_every_file_that_the_image_copies_reaches_the_build() -> None:
     kept = (ROOT / ".dockerignore").read_text(encoding="utf-8")
     text = DOCKERFILE.read_text(encoding="utf-8")
@@ -92,11 +101,20 @@ def test_a_worker_is_given_more_time_than_its_grace_time() -> None:
     assert int(worker["stop_grace_period"].removesuffix("s")) >= grace_s + 10
 
 
+def test_the_storage_server_is_given_only_its_own_secrets() -> None:
+    files = {name: each.get("env_file", []) for name, each in services().items()}
+
+    assert files["s3"] == ["compose.s3.env"]
+    assert files["valkey"] == files["bucket"] == []
+    assert files["api"] == files["worker"] == ["compose.s3.env", "compose.env"]
+    assert not [name for name in example_names() if name.startswith("AWS_")]
+
+
 def test_the_variables_exist_and_secrets_are_in_no_file() -> None:
     used = {name for each in services().values() for name in each.get("environment", {})}
     ours = {name for name in used | example_names() if name.startswith("TEAMRUN_")}
 
     assert ours <= VARIABLES
     assert not {"AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "TEAMRUN_API_KEYS"} & used
-    assert re.search(r"^AWS_SECRET_ACCESS_KEY=$", EXAMPLE.read_text("utf-8"), re.MULTILINE)
-    assert "compose.env" in (ROOT / ".gitignore").read_text(encoding="utf-8")
+    assert re.search(r"^OPENAI_API_KEY=$", EXAMPLE.read_text("utf-8"), re.MULTILINE)
+    assert re.search(r"^compose\*\.env$", (ROOT / ".gitignore").read_text("utf-8"), re.MULTILINE)
