@@ -55,9 +55,7 @@ def test_the_image_is_not_root_and_its_process_receives_signals() -> None:
 
 def test_the_image_can_store_runs_by_default() -> None:
     last = instructions()
-    [folder] = [
-        value for _, rest in last for value in re.findall(r"TEAMRUN_DATA_DIR=(\S+)", rest)
-    ]
+    [folder] = [value for _, rest in last for value in re.findall(r"TEAMRUN_DATA_DIR=(\S+)", rest)]
 
     assert ("COPY", f"--from=build --chown={dict(last)['USER']} {folder} {folder}") in last
 
