@@ -115,7 +115,7 @@ def is_error(data: Json) -> bool:
 
 def has_secret(text: str, secrets: Sequence[str]) -> bool:
     """Whether a text contains one of the secrets, or something that looks like a key."""
-    if any(secret in text for secret in secrets):
+    if any(secret in text for secret in secrets if secret):
         return True
     return bool(_KEYS.search(text) or _NAMED_KEYS.search(text))
 
@@ -128,7 +128,7 @@ def tidy(text: str, secrets: Sequence[str] = ()) -> str:
         secrets: Values to remove from the text.
     """
     text = text[:_READ_CHARS]
-    for secret in secrets:
+    for secret in filter(None, secrets):
         text = text.replace(secret, _REDACTED)
     text = _NAMED_KEYS.sub(rf"\1{_REDACTED}", _KEYS.sub(_REDACTED, text))
     return text if len(text) <= _MESSAGE_CHARS else text[: _MESSAGE_CHARS - 1] + "…"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from tests.support.bedrock import CLAUDE, KEY_ID, SECRET, TOKEN, use_keys
+from tests.support.eventstream import frame
 from tests.support.model_replies import Fault, Plan, Reply
 from tests.support.model_server import ModelServer
 
@@ -223,7 +224,7 @@ async def test_no_credential_is_in_an_error(stream: bool) -> None:
         f"The Canonical String for this request should have been\n'POST\nx-amz-security-token:"
         f"{TOKEN}\n'\n\nThe String-to-Sign should have been\n'AWS4-HMAC-SHA256'\n"
     )
-    plain = f"no {KEY_ID}, nor {TOKEN}"
+    plain = f"no {KEY_ID}, nor {TOKEN}, nor {SECRET}"
     for words in (signature, plain):
         refused = Reply(status=403, error_code="InvalidSignatureException", content=words)
         async with scene(refused) as (_, model, _):
@@ -231,7 +232,48 @@ async def test_no_credential_is_in_an_error(stream: bool) -> None:
         for text in (json.dumps(error.as_json()), "".join(traceback.format_exception_only(error))):
             assert not any(secret in text for secret in (KEY_ID, SECRET, TOKEN))
         assert "Canonical" not in error.message
-    assert "no [redacted], nor [redacted]" in error.message
+    assert "no [redacted], nor [redacted], nor [redacted]" in error.message
+
+
+UNREADABLE = [
+    Reply(body="null"),
+    Reply(body='{"output": {"message": {"content": "x"}}, "stopReason": "end_turn"}'),
+    Reply(body='{"stopReason": "end_turn", "usage": "x"}'),
+    Reply(body="[" * 100_000),
+    Reply(body="[]", status=400),
+    Reply(body='{"message": "\\ud800"', status=400),
+]
+
+
+@pytest.mark.parametrize("reply", UNREADABLE)
+async def test_an_answer_of_another_form_is_no_error_of_python(reply: Reply) -> None:
+    async with scene(reply, max_retries=0) as (_, model, _):
+        error = await failure_of(model, stream=False)
+    if "answered 400" not in error.message:
+        assert error.message.startswith("The model's answer cannot be read: ")
+        assert error.retryable and error.data["unreadable"]
+    assert "object" not in error.message and "Error" not in error.message
+
+
+async def test_an_event_of_another_form_is_no_error_of_python() -> None:
+    headers = {":message-type": "event", ":event-type": "contentBlockDelta"}
+    body = frame({**headers, ":content-type": "application/json"}, b"[]")
+    async with scene(
+        Reply(body=body, media_type="application/vnd.amazon.eventstream"), max_retries=0
+    ) as (_, model, _):
+        error = await failure_of(model, stream=True)
+    assert "cannot be read: its JSON has a form that is not known" in error.message
+
+
+async def test_a_request_that_cannot_be_sent_is_no_answer() -> None:
+    async with scene(max_retries=0) as (server, model, _):
+        deep: Any = {}
+        for _ in range(10_000):
+            deep = {"a": deep}
+        with pytest.raises(ModelError) as raised:
+            await model.create(ASK, extra_create_args={"additional_model_request_fields": deep})
+    assert server.calls == 0
+    assert "answer" not in raised.value.message and not raised.value.retryable
 
 
 async def test_usage_counts_what_comes_from_the_cache() -> None:

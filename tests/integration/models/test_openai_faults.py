@@ -4,6 +4,7 @@ What every service has in common is in `tests/contract/models/test_every_service
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -63,6 +64,34 @@ async def test_a_stream_whose_answer_is_whole_is_not_paid_for_again_for_its_usag
     assert isinstance(last, CreateResult)
     assert (last.content, last.usage) == ("x", RequestUsage(0, 0))
     assert server.calls == 1
+
+
+@pytest.mark.parametrize("filler", [b": keepalive\n\n", b"\n"])
+async def test_comments_and_blank_lines_are_no_chunks(filler: bytes) -> None:
+    left = asyncio.Event()
+
+    async def keep_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(filler)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+        left.set()
+
+    async with await asyncio.start_server(keep_open, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        model = OpenAIChatCompletionClient(
+            "gpt-4o", api_key="k", base_url=f"http://127.0.0.1:{port}", timeout=0.3, max_retries=0
+        )
+        with pytest.raises(ModelError) as raised:
+            async with asyncio.timeout(20):
+                await streamed(model)
+        assert raised.value.data["timed_out"]
+        await model.close()
+        await left.wait()
 
 
 async def test_a_rate_limited_server_is_retried_after_its_delay_and_within_the_limit() -> None:

@@ -103,7 +103,10 @@ class Line:
 
     def __init__(self) -> None:
         self.secrets: list[str] = []
-        """Values in the headers that were sent; they must not appear in a message."""
+        """Values that were sent or with which a request was signed; they must not appear in a
+        message."""
+        self.is_used = False
+        """Whether a request was sent."""
         self._connection: _Held | None = None
         self._is_hung_up = False
 
@@ -138,13 +141,14 @@ class Line:
                 raise HungUp("The call was cancelled.")
 
     def note(self, headers: Mapping[str, Any]) -> None:
-        """Remember what must stay secret."""
+        """Remember that a request is sent, and what in it must stay secret."""
+        self.is_used = True
         sent = [
             value.decode("latin-1") if isinstance(value, bytes) else str(value)
             for name, value in headers.items()
             if name.lower() in _SECRET_HEADERS
         ]
-        self.secrets = [part for value in sent for part in (value, *_parts(value))]
+        self.secrets += [part for value in sent for part in (value, *_parts(value))]
 
 
 # A mixin that is typed like the class it is mixed into.
@@ -255,6 +259,14 @@ def _made(place: Place) -> Runtime:
         user_agent_extra=f"teamrun/{__version__}",
     )
     client: Any = session.client("bedrock-runtime", endpoint_url=place.endpoint, config=config)
+    if (credentials := session.get_credentials()) is not None:
+
+        def keep_secret(request: Any, **_: Any) -> None:
+            # They have just signed the request, so this does not fetch them.
+            if (line := _line.get()) is not None and not _is_bearer(request.headers):
+                line.secrets.append(credentials.get_frozen_credentials().secret_key or "")
+
+        client.meta.events.register("before-send.bedrock-runtime", keep_secret)
     try:
         http = client._endpoint.http_session
         http._pool_classes_by_scheme = http._manager.pool_classes_by_scheme = _POOLS
@@ -264,6 +276,11 @@ def _made(place: Place) -> Runtime:
             extra={"action": "bedrock.not_interruptible"},
         )
     return cast(Runtime, client)
+
+
+def _is_bearer(headers: Mapping[str, Any]) -> bool:
+    sent = headers.get("Authorization", "")
+    return (sent.decode("latin-1") if isinstance(sent, bytes) else sent).startswith("Bearer ")
 
 
 def _shut_down(sock: Any) -> None:

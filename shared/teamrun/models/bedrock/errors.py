@@ -20,9 +20,9 @@ from teamrun.core.retry_after import retry_after
 from teamrun.errors import ModelError, TeamrunError
 from teamrun.json_types import JsonObject
 from teamrun.models.bedrock.connection import Line
-from teamrun.models.bedrock.response import unreadable
 from teamrun.models.causes import without_secrets
 from teamrun.models.error_bodies import tidy
+from teamrun.models.unreadable import READING, unreadable, unreadable_by
 
 __all__ = ["mapped_errors", "to_model_error"]
 
@@ -119,15 +119,17 @@ class mapped_errors:
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, TeamrunError):
             secrets = self._line.secrets
-            raise to_model_error(error, secrets) from without_secrets(error, secrets)
+            found = to_model_error(error, secrets, is_sent=self._line.is_used)
+            raise found from without_secrets(error, secrets)
 
 
-def to_model_error(error: Exception, secrets: Sequence[str] = ()) -> ModelError:
+def to_model_error(error: Exception, secrets: Sequence[str], *, is_sent: bool) -> ModelError:
     """The error in our terms, with the service's words and whether the call may be repeated.
 
     Args:
         error: What the SDK raised.
         secrets: Values to remove from the message.
+        is_sent: Whether the request has left.
     """
     match error:
         case aws.ClientError():
@@ -146,8 +148,8 @@ def to_model_error(error: Exception, secrets: Sequence[str] = ()) -> ModelError:
             return _cut(error, secrets)
         case UnicodeEncodeError():
             return ModelError(f"The request cannot be written as JSON: {error}.")
-        case UnicodeDecodeError():
-            return unreadable(str(error))
+        case _ if is_sent and isinstance(error, READING):
+            return unreadable_by(error, secrets)
         case _:
             words = tidy(f"{type(error).__name__}: {error}", secrets)
             return ModelError(f"The model call failed: {words}")

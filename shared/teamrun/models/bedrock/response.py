@@ -18,8 +18,9 @@ from teamrun.models.bedrock.reasoning import Reasoning, reasoning_data
 from teamrun.models.bedrock.request import Request
 from teamrun.models.bedrock.traits import base_id
 from teamrun.models.thoughts import without_thought
+from teamrun.models.unreadable import unreadable
 
-__all__ = ["AnswerReader", "unreadable"]
+__all__ = ["AnswerReader"]
 
 Json = JsonObject
 
@@ -36,11 +37,6 @@ _OWN = (None, "", "tool_use")
 """Types of calls that the caller carries out; those of type `server_tool_use` the provider does."""
 _MALFORMED = ("malformed_model_output", "malformed_tool_use")
 """The model wrote something that Bedrock could not read; another attempt writes something else."""
-
-
-def unreadable(why: str) -> ModelError:
-    """The failure of an answer that the protocol does not allow."""
-    return ModelError(f"The model's answer cannot be read: {why}", retryable=True, unreadable=True)
 
 
 @dataclass(slots=True)

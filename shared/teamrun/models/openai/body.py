@@ -13,8 +13,9 @@ from teamrun.core.sse import Event, EventReader
 from teamrun.errors import ModelError
 from teamrun.json_types import JsonObject
 from teamrun.models.error_bodies import read_error, tidy
-from teamrun.models.openai.errors import in_band_error, unreadable
+from teamrun.models.openai.errors import in_band_error
 from teamrun.models.openai.response import AnswerReader
+from teamrun.models.unreadable import unreadable_by
 
 __all__ = ["AnswerBody"]
 
@@ -31,12 +32,13 @@ class AnswerBody:
     """Parses the bytes and passes the chunks in them to `answer`."""
 
     answer: AnswerReader
+    chunks: int = 0
+    """How many events have come; comments and blank lines between them are none."""
     _events: EventReader = field(default_factory=EventReader)
     _held: bytearray = field(default_factory=bytearray)
     """The received part of a whole answer; of a stream, the text before its first event."""
     _streamed: bool | None = None
     """`None` until the first character has come."""
-    _had_events: bool = False
 
     def read(self, body: bytes) -> None:
         """Take the whole body.
@@ -53,7 +55,7 @@ class AnswerBody:
         Raises:
             ModelError: It is an error of the server, or cannot be read.
         """
-        if not (self._streamed and (self._had_events or len(self._held) > _TEXT_BYTES)):
+        if not (self._streamed and (self.chunks or len(self._held) > _TEXT_BYTES)):
             self._held += piece
         if self._streamed is None:
             first = self._held.lstrip(_BLANK)[:1]
@@ -72,13 +74,13 @@ class AnswerBody:
         """
         if self._streamed:
             yield from self._take(self._events.close())
-        if not self._had_events:  # not a stream either: a text
+        if not self.chunks:  # not a stream either: a text
             yield from self._take_whole()
         yield from self.answer.close()
 
     def _take(self, events: list[Event]) -> Iterator[str]:
         for event in events:
-            self._had_events = True
+            self.chunks += 1
             yield from self._take_data(event.name, event.data)
 
     def _take_data(self, name: str, data: str) -> Iterator[str]:
@@ -101,7 +103,7 @@ class AnswerBody:
                     yield from self._take_data(name, line)
                 return
             if data.startswith(("{", "[")):
-                raise unreadable(str(error)) from error
+                raise unreadable_by(error) from error
             value = data
         yield from self._add(value)
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -107,7 +108,7 @@ class OpenAICalls:
                 response = opened.http_response
             answer, joiner = self._answer_of(response, request), PairJoiner()
             try:
-                async for text in _texts(response, AnswerBody(answer), token):
+                async for text in self._texts(response, AnswerBody(answer), token):
                     if whole := joiner.add(text):
                         yield whole
             except ModelError:
@@ -124,6 +125,28 @@ class OpenAICalls:
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.close()
+
+    async def _texts(
+        self, response: httpx2.Response, body: AnswerBody, token: CancellationToken | None
+    ) -> AsyncGenerator[str, None]:
+        pieces = response.aiter_bytes()
+        chunks, left = 0, self._timeout_seconds
+        while not body.answer.ended:
+            # The SDK bounds the silence of the server. Comments and blank lines keep a connection
+            # open, and are no part of the answer.
+            with mapped_errors(), cancelled_by(token):
+                begin = time.monotonic()
+                async with asyncio.timeout(left):
+                    piece = await anext(pieces, None)
+                left -= time.monotonic() - begin
+            with mapped_errors():
+                for text in body.close() if piece is None else body.feed(piece):
+                    yield text
+            if piece is None:
+                return
+            if body.chunks > chunks:
+                chunks, left = body.chunks, self._timeout_seconds
+        await _drain(pieces)
 
     def _answer_of(self, response: httpx2.Response, request: Request) -> AnswerReader:
         return AnswerReader(request, self._family, secrets_of(response.request))
@@ -154,21 +177,6 @@ def _check_writable(request: Request) -> None:
         json.dumps(request.body, allow_nan=False)
     except ValueError as error:
         raise unwritable(error) from error
-
-
-async def _texts(
-    response: httpx2.Response, body: AnswerBody, token: CancellationToken | None
-) -> AsyncGenerator[str, None]:
-    pieces = response.aiter_bytes()
-    while not body.answer.ended:
-        with mapped_errors(), cancelled_by(token):
-            piece = await anext(pieces, None)
-        with mapped_errors():
-            for text in body.close() if piece is None else body.feed(piece):
-                yield text
-        if piece is None:
-            return
-    await _drain(pieces)
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:

@@ -6,7 +6,7 @@ from typing import cast
 
 from teamrun.json_types import JsonObject, member
 from teamrun.messages.llm import RequestUsage
-from teamrun.models.openai.errors import unreadable
+from teamrun.models.unreadable import unreadable
 
 __all__ = ["Content", "content_of", "usage_with"]
 

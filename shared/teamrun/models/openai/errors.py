@@ -15,6 +15,7 @@ from teamrun.json_types import JsonObject
 from teamrun.models.causes import without_secrets
 from teamrun.models.error_bodies import ErrorBody, read_error, tidy
 from teamrun.models.transient import is_transient
+from teamrun.models.unreadable import unreadable
 
 __all__ = [
     "in_band_error",
@@ -22,7 +23,6 @@ __all__ = [
     "redirected",
     "secrets_of",
     "to_model_error",
-    "unreadable",
     "unwritable",
 ]
 
@@ -104,7 +104,7 @@ def _other_error(error: Exception) -> ModelError:
         case UnicodeEncodeError() | TypeError():
             return unwritable(error)
         case openai.OpenAIError() | ValueError() | AttributeError() | LookupError():
-            return unreadable(str(error))
+            return unreadable(str(error))  # of the caller's code, too, so its words are kept
         case OSError():
             return ModelError(
                 f"The connection to the model broke: {_text_of(error)}", retryable=True
@@ -128,11 +128,6 @@ def in_band_error(body: ErrorBody, secrets: Sequence[str]) -> ModelError:
         cut=True,
         **_details(body),
     )
-
-
-def unreadable(why: str) -> ModelError:
-    """The failure of an answer that the protocol does not allow."""
-    return ModelError(f"The model's answer cannot be read: {why}", retryable=True, unreadable=True)
 
 
 def unwritable(error: Exception) -> ModelError:

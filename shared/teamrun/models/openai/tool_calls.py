@@ -13,8 +13,8 @@ from typing import cast
 from teamrun.json_types import JsonObject, member, members
 from teamrun.messages.llm import FunctionCall
 from teamrun.models.openai.attached import attached_to_call, merged, provider_data
-from teamrun.models.openai.errors import unreadable
 from teamrun.models.openai.request import Request
+from teamrun.models.unreadable import unreadable
 
 __all__ = ["ToolCalls", "calls_of"]
 
