@@ -167,7 +167,14 @@ TEAM_CASES = [
         agents=B | {"b": {"model": "m", "handoffs": ["a"]}},
         script={"b": ["Two", calls("transfer_to_a")]},
         agent={"handoffs": ["b"]},
-        team={"type": "swarm", "description": "Pass on.", "max_turns": 4, "emit_team_events": True},
+        team={
+            "type": "swarm",
+            "description": "Pass on.",
+            "max_turns": 4,
+            "emit_team_events": True,
+            "termination": {"type": "text_mention", "text": "Four"},
+            "output": "a",
+        },
         contains="Four",
     ),
     case(

@@ -164,7 +164,7 @@ def test_a_reaper_that_fails_is_started_again(caplog: pytest.LogCaptureFixture) 
     host.stop()
     assert bench.closed.wait(WAIT_S)
 
-    assert [record.message for record in caplog.records] == ["The reaper failed"] * 2
+    assert [record.getMessage() for record in caplog.records] == ["The reaper failed"] * 2
 
 
 def test_an_error_of_the_composition_is_raised_by_start() -> None:
