@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from teamrun.core import CancellationToken, Response, TaskResult
     from teamrun.errors import TeamrunError
     from teamrun.messages import TextMessage
-    from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
+    from teamrun.teams import (
+        DiGraphBuilder,
+        GraphFlow,
+        RoundRobinGroupChat,
+        SelectorGroupChat,
+        Swarm,
+    )
     from teamrun.tools import AgentTool, FunctionTool, TeamTool, ToolContext
     from teamrun.version import __version__
 
@@ -26,7 +32,9 @@ __all__ = [
     "BaseChatAgent",
     "CancellationToken",
     "Console",
+    "DiGraphBuilder",
     "FunctionTool",
+    "GraphFlow",
     "Handoff",
     "MaxMessageTermination",
     "Response",
@@ -52,7 +60,13 @@ __getattr__, __dir__ = forwarding(
         ".core": ("CancellationToken", "Response", "TaskResult"),
         ".errors": ("TeamrunError",),
         ".messages": ("TextMessage",),
-        ".teams": ("RoundRobinGroupChat", "SelectorGroupChat", "Swarm"),
+        ".teams": (
+            "DiGraphBuilder",
+            "GraphFlow",
+            "RoundRobinGroupChat",
+            "SelectorGroupChat",
+            "Swarm",
+        ),
         ".tools": ("AgentTool", "FunctionTool", "TeamTool", "ToolContext"),
         ".version": ("__version__",),
     },

@@ -76,6 +76,20 @@ def cases() -> dict[str, Case]:
     swarm: dict[str, Any] = {**duo(5), "type": "swarm"}
     for first, second in zip(swarm["participants"], "ba", strict=True):
         first["handoffs"] = [{"target": second}]
+    edges = {"a": "bc", "b": "d", "c": "d", "d": ""}
+    graph = {
+        "type": "graph_flow",
+        "participants": [
+            {"type": "assistant_agent", "name": name, "model": "m", "tools": ["count"]}
+            for name in edges
+        ],
+        "graph": {
+            "nodes": {
+                name: {"edges": [{"target": target} for target in targets]}
+                for name, targets in edges.items()
+            }
+        },
+    }
     lines = {name: [f"{name}{k}" for k in range(4)] for name in "abc"}
     tools: Case = (
         solo("count", "broken", max_tool_iterations=3, reflect_on_tool_use=True),
@@ -104,6 +118,7 @@ def cases() -> dict[str, Case]:
             swarm,
             {"a": [_calls("transfer_to_b"), "last"], "b": ["x", _calls("transfer_to_a")]},
         ),
+        "graph": (graph, {"a": ["x"], "b": [_calls("count")], "c": ["y"], "d": [_calls("count")]}),
         "selection": (selector, {"selector": ["b", "a", "b"], "a": ["x"], "b": ["y", "z"]}),
     }
 

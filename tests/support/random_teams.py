@@ -128,11 +128,29 @@ class Grower:
         elif self._can_swarm(members) and rng.random() < 0.5:
             team["type"] = "swarm"
             self._pass_on(members)
+        elif len(members) > 1 and not self._has_teams(members) and rng.random() < 0.7:
+            team |= {"type": "graph_flow", "graph": self._graph(names)}
         return team
 
+    def _graph(self, names: str) -> dict[str, Any]:
+        """A graph in which some speak at the same time."""
+        rng = self.rng
+        activation = {name: rng.choice(["all", "any"]) for name in names}
+        nodes: dict[str, Any] = {name: {"edges": []} for name in names}
+        for k, name in enumerate(names):
+            condition = rng.choice([None, None, "e"])
+            for target in names[k + 1 :]:
+                if rng.random() < 0.6:
+                    edge = {"target": target, "condition": condition}
+                    edge["activation_condition"] = activation[target]
+                    nodes[name]["edges"].append(edge)
+        return {"nodes": nodes}
+
+    def _has_teams(self, members: list[dict[str, Any]]) -> bool:
+        return any(member["type"] == "round_robin_group_chat" for member in members)
+
     def _can_swarm(self, members: list[dict[str, Any]]) -> bool:
-        kinds = [member["type"] for member in members]
-        return kinds[0] == "assistant_agent" and "round_robin_group_chat" not in kinds
+        return members[0]["type"] == "assistant_agent" and not self._has_teams(members)
 
     def _pass_on(self, members: list[dict[str, Any]]) -> None:
         """Let each assistant hand off to the others, in a third of its answers."""

@@ -10,6 +10,21 @@ NESTED = {"type": "round_robin_group_chat", "agents": ["b"], "max_turns": 2}
 SELECTOR = {"type": "selector_group_chat", "model": "m"}
 USED = {"content": "Used", "usage": {"prompt_tokens": 5, "completion_tokens": 5}}
 B = {"b": {"model": "m"}}
+GRAPH = {
+    "default_start_node": "a",
+    "nodes": {
+        "a": {"name": "a", "activation": "all", "edges": [{"target": "b"}, {"target": "c"}]},
+        **{name: {"edges": [{"target": "d", "activation_group": "join"}]} for name in ("b", "c")},
+        "d": {
+            "edges": [
+                {"target": "a", "condition": "loop", "activation_condition": "any"},
+                {"target": "e", "condition": "never"},
+            ]
+        },
+        "e": {},
+    },
+}
+"""Two at the same time, again and again."""
 
 
 def stops(id: str, condition: dict[str, Any], *, last: str = "Two", **more: Any) -> Any:
@@ -176,6 +191,14 @@ TEAM_CASES = [
             "output": "a",
         },
         contains="Four",
+    ),
+    case(
+        "a graph",
+        ["One", "Four"],
+        agents={name: {"model": "m"} for name in "bcde"},
+        script={"b": ["Two", "again"], "c": ["Three", "so"], "d": ["loop", "Done"]},
+        team={"type": "graph_flow", "max_turns": 9, "emit_team_events": True, "graph": GRAPH},
+        contains="Done",
     ),
     case(
         "nested teams",

@@ -21,6 +21,8 @@ SURFACE = {
     "MaxMessageTermination": "teamrun.conditions",
     "Response": "teamrun.core",
     "RoundRobinGroupChat": "teamrun.teams",
+    "DiGraphBuilder": "teamrun.teams",
+    "GraphFlow": "teamrun.teams",
     "SelectorGroupChat": "teamrun.teams",
     "Swarm": "teamrun.teams",
     "TaskResult": "teamrun.core",
@@ -49,7 +51,18 @@ CONDITIONS = [
     "TimeoutTermination",
     "TokenUsageTermination",
 ]
-TEAMS = ["BaseGroupChat", "RoundRobinGroupChat", "SelectorGroupChat", "Swarm", "TeamObserver"]
+TEAMS = [
+    "BaseGroupChat",
+    "DiGraph",
+    "DiGraphBuilder",
+    "DiGraphEdge",
+    "DiGraphNode",
+    "GraphFlow",
+    "RoundRobinGroupChat",
+    "SelectorGroupChat",
+    "Swarm",
+    "TeamObserver",
+]
 
 SCRIPT = """
 import json, sys

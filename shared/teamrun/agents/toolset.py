@@ -12,6 +12,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_list
 from teamrun.core.protocols import AnyMessage
 from teamrun.core.saved import Loading, load_all
+from teamrun.core.together import end_all
 from teamrun.errors import FatalToolError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.arguments import read_arguments
@@ -161,7 +162,7 @@ class Toolset:
             with cancelled_by(token):
                 return await asyncio.gather(*tasks)
         finally:
-            await _end(tasks)
+            await end_all(tasks)
 
     async def execute_reporting(
         self,
@@ -196,7 +197,7 @@ class Toolset:
                 else:
                     yield item
         finally:
-            await _end(tasks)
+            await end_all(tasks)
         results.extend(task.result() for task in tasks)
 
     async def _execute(
@@ -273,12 +274,3 @@ async def _last(stream: AsyncGenerator[Any, None], report: Report) -> Any:
             if isinstance(value, BaseAgentEvent | BaseChatMessage):
                 report(value)
     return value
-
-
-async def _end(tasks: Sequence[Task[Any]]) -> None:
-    """Cancel what still runs and wait until it has stopped, so that nothing outlives the run."""
-    running = [task for task in tasks if not task.done()]
-    for task in running:
-        task.cancel()
-    if running:
-        await asyncio.wait(running)

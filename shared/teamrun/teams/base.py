@@ -254,6 +254,7 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
         self._thread = []
         self._run = RunRecord(is_over=True)
         self._unseen_usage = None
+        self._waiting, self._unheard = [], []
         await self._ending.reset()
         await self._reset_order()
 

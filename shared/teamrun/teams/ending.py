@@ -73,8 +73,11 @@ class Ending:
                 return
             self._condition.start()
         self._is_cut_short = True  # until the run ends
-        if self._undecided:  # the caller left the stream before they were decided on
-            await self.decide()
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether messages were added since `decide` was last called."""
+        return bool(self._undecided)
 
     def add(self, delta: Sequence[AnyMessage]) -> None:
         """Add the messages of a task or a turn; `decide` checks them after they were yielded."""
@@ -86,10 +89,10 @@ class Ending:
         if self._condition is not None:
             stop = await self._condition(delta)
             if stop is not None:
-                await self._end(stop.content, self._condition.stop_code)
+                await self.end(stop.content, self._condition.stop_code)
                 return
         if self._is_last_turn():
-            await self._end(*self._turns_reached())
+            await self.end(*self._turns_reached())
 
     def count_usage(self, usage: RequestUsage) -> None:
         """Count a model call that no message carries."""
@@ -152,7 +155,8 @@ class Ending:
         if self._condition is not None:
             await self._condition.load_state(counts or {})
 
-    async def _end(self, reason: str, code: str) -> None:
+    async def end(self, reason: str, code: str) -> None:
+        """End the run for that reason."""
         if code == _HANDOFF and self._condition is not None:
             self._handed_over = _Counts(self.turns, await self._condition.save_state())
         await self.reset()

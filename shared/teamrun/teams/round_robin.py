@@ -11,6 +11,7 @@ from teamrun.core.protocols import AnyMessage, ChatAgent, Team
 from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseAgentEvent, BaseChatMessage
 from teamrun.teams.base import BaseGroupChat
+from teamrun.teams.participant import Turn
 
 __all__ = ["RoundRobinGroupChat"]
 
@@ -59,7 +60,7 @@ class RoundRobinGroupChat(BaseGroupChat):
     def _give_turn(self, name: str) -> None:
         self._next_speaker_index = self._order.index(name)
 
-    def _turn_over(self) -> None:
+    def _turn_over(self, speaker: str, turn: Turn) -> None:
         self._next_speaker_index = (self._next_speaker_index + 1) % len(self._order)
 
     async def _reset_order(self) -> None:

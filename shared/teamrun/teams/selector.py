@@ -31,6 +31,7 @@ from teamrun.messages import (
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.families import ModelFamily
 from teamrun.teams.base import BaseGroupChat
+from teamrun.teams.participant import Turn
 from teamrun.teams.selection import (
     DEFAULT_SELECTOR_PROMPT,
     feedback_on,
@@ -284,7 +285,7 @@ class SelectorGroupChat(BaseGroupChat):
         )
         return speaker
 
-    def _turn_over(self) -> None:
+    def _turn_over(self, speaker: str, turn: Turn) -> None:
         self._previous_speaker, self._given = self._chosen, None
 
     async def _history(self) -> list[LLMMessage]:

@@ -2,8 +2,8 @@
 
 Version 1.0.0: `agent_states` has one container per participant, by name, and the manager of
 the team under the name that AutoGen gives it, such as `RoundRobinGroupChatManager`.
-`termination`, `undecided`, `run`, `under_way`, `shown`, `is_over` and `chosen` are ours; AutoGen
-neither writes nor reads them.
+`termination`, `undecided`, `run`, `under_way`, `shown`, `is_over`, `chosen`,
+`active_nodes` and `unheard` are ours; AutoGen neither writes nor reads them.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,7 @@ __all__ = [
     "BaseGroupChatManagerState",
     "BaseState",
     "ChatAgentContainerState",
+    "GraphManagerState",
     "NestedTeamContainerState",
     "RoundRobinManagerState",
     "RunState",
@@ -113,3 +114,19 @@ class SwarmManagerState(BaseGroupChatManagerState):
 
     type: str = "SwarmManagerState"
     current_speaker: str = ""
+
+
+class GraphManagerState(BaseGroupChatManagerState):
+    """The manager of a `GraphFlow`."""
+
+    type: str = "GraphManagerState"
+    remaining: dict[str, dict[str, int]] = {}
+    """The edges that each activation group of a node still waits for."""
+    enqueued_any: dict[str, dict[str, bool]] = {}
+    """Whether a group of which any edge is enough has made its node ready."""
+    ready: list[str] = []
+    """The nodes that speak next; AutoGen leaves out those whose turns are under way."""
+    active_nodes: list[str] = []
+    """Those of the ready nodes whose turns were interrupted, if others spoke at the same time."""
+    unheard: list[tuple[str, list[str]]] = []
+    """The ids of messages that these nodes get after their turns."""

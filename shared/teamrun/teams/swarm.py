@@ -11,6 +11,7 @@ from teamrun.core.protocols import AnyMessage, ChatAgent, Team
 from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseAgentEvent, BaseChatMessage, HandoffMessage
 from teamrun.teams.base import BaseGroupChat
+from teamrun.teams.participant import Turn
 
 __all__ = ["Swarm"]
 
@@ -128,7 +129,7 @@ class Swarm(BaseGroupChat):
     def _give_turn(self, name: str) -> None:
         self._current_speaker, self._known = name, len(self._thread)
 
-    def _turn_over(self) -> None:
+    def _turn_over(self, speaker: str, turn: Turn) -> None:
         pass
 
     def _begin_order(self) -> None:

@@ -7,6 +7,7 @@ Above it: `base.py`, which adds the public methods. Below it: `participant.py` (
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any, ClassVar, Final, Protocol, Self
@@ -19,6 +20,7 @@ from teamrun.core.checks import checked_list
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.emission import Emit, ignore
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
+from teamrun.core.together import emit_together
 from teamrun.messages import BaseChatMessage, RequestUsage
 from teamrun.teams.ending import Ending
 from teamrun.teams.participant import Participant, Turn, participant
@@ -37,7 +39,10 @@ class TeamObserver(Protocol):
     """Observes the progress of a team; it is called synchronously in every turn."""
 
     def turn_started(self, turn: int, agent: str) -> None:
-        """A participant has been given its turn; turns count from 1 in each run."""
+        """A participant has been given its turn; turns count from 1 in each run.
+
+        Participants that speak at the same time have the same turn, and all begin before one ends.
+        """
         ...
 
     def turn_completed(self, turn: int, agent: str) -> None:
@@ -45,7 +50,7 @@ class TeamObserver(Protocol):
         ...
 
     def speaker_selected(self, speakers: list[str]) -> None:
-        """The team selected the next speaker; not called if there is no choice."""
+        """The team selected the next speakers; not called if there is no choice."""
         ...
 
 
@@ -60,6 +65,9 @@ class Turns(ABC):
     """Observes turns; a durable run sets it."""
     inbox: Callable[[], Sequence[BaseChatMessage]] | None = None
     """Called before each turn; returns new messages of people outside, which the team receives."""
+
+    speakers = 1
+    """How many spoke at the same time in the last turn."""
 
     checkpoint: Callable[[Any], Awaitable[None]] | None = None
     """Called with the team before each turn, before `inbox`: `save_state` has everything then."""
@@ -91,6 +99,8 @@ class Turns(ABC):
         self._thread: list[AnyMessage] = []
         self._run = RunRecord(is_over=True)
         self._unseen_usage: RequestUsage | None = None
+        self._waiting: list[str] = []
+        self._unheard: list[tuple[str, Sequence[BaseChatMessage]]] = []
 
     def _copied(self, members: Sequence[ChatAgent | Team]) -> Self:
         """A team of the same kind with other members of the same names, before its first run."""
@@ -132,12 +142,19 @@ class Turns(ABC):
     @abstractmethod
     def _select_speaker(
         self, token: CancellationToken, emit: Emit[AnyMessage]
-    ) -> str | Awaitable[str]:
-        """Select the next speaker: a name, or an awaitable of it that emits events meanwhile."""
+    ) -> str | tuple[str, ...] | Awaitable[str]:
+        """Select the next speaker: a name, or an awaitable of it that emits events meanwhile.
+
+        A tuple names agents that speak at the same time. A name that occurs twice speaks twice.
+        """
 
     @abstractmethod
-    def _turn_over(self) -> None:
-        """Update the order of speakers after the selected participant has completed its turn."""
+    def _turn_over(self, speaker: str, turn: Turn) -> None:
+        """Update the order of speakers after a selected participant has completed its turn."""
+
+    def _own_end(self) -> tuple[str, str] | None:
+        """The reason and code if the team has nothing left to do, before conditions are checked."""
+        return None
 
     def messages_of_run(self) -> Sequence[AnyMessage]:
         """The messages of the last run that will not be produced again, without its task.
@@ -191,19 +208,24 @@ class Turns(ABC):
             self._check_start(task)
             self._begin()
         await ending.begin(is_new=bool(task))
+        if ending.is_undecided and ending.reason is None and not self._waiting:
+            await self._decide()  # the caller left the stream before
         if task and ending.reason is None:
             self._run.task = tuple(message.id for message in task)
             await self._receive(task, emit if echo else ignore)
+        await self._take_steps(token, emit)
+
+    async def _take_steps(self, token: CancellationToken, emit: Emit[AnyMessage]) -> None:
         yielded_at = -inf
-        while ending.reason is None:
+        while self._ending.reason is None:
             if monotonic() > yielded_at + _UNINTERRUPTED_S:
                 await yield_to_loop()
                 yielded_at = monotonic()
-            news = await self._before_turn()
+            news = () if self._waiting else await self._before_turn()
             if news:
                 await self._receive(news, emit)
             else:
-                await self._take_turn(await self._next_speaker(token, emit), token, emit)
+                await self._take_turns(await self._next_speakers(token, emit), token, emit)
 
     async def _before_turn(self) -> Sequence[BaseChatMessage]:
         """Messages that have arrived between turns."""
@@ -221,18 +243,30 @@ class Turns(ABC):
             self._thread.extend(turn.delta)
 
     async def _receive(self, news: Sequence[BaseChatMessage], emit: Emit[AnyMessage]) -> None:
+        self._deliver_unheard()
         for seat in self._seats.values():
             seat.receive(news)
         self._thread.extend(news)
         self._ending.add(news)
         for message in news:
             await emit(message)
-        await self._ending.decide()
+        await self._decide()
 
-    async def _next_speaker(self, token: CancellationToken, emit: Emit[AnyMessage]) -> str:
+    async def _decide(self) -> None:
+        own = self._own_end()
+        if own is None:
+            await self._ending.decide()
+        else:
+            await self._ending.end(*own)
+
+    async def _next_speakers(
+        self, token: CancellationToken, emit: Emit[AnyMessage]
+    ) -> tuple[str, ...]:
         run = self._run
         if run.nested is not None:
-            return run.nested
+            return (run.nested,)
+        if self._waiting:  # those whose turns were interrupted
+            return tuple(self._waiting)
 
         async def open_with(event: AnyMessage) -> None:
             run.opening.append(event)
@@ -240,22 +274,41 @@ class Turns(ABC):
 
         run.begin_turn()
         choice = self._select_speaker(token, open_with)
-        if not isinstance(choice, str):
-            choice = await choice
+        if isinstance(choice, str):
+            speakers = (choice,)
+        else:
+            speakers = choice if isinstance(choice, tuple) else (await choice,)
             if self.observer is not None:
-                self.observer.speaker_selected([choice])
+                self.observer.speaker_selected(list(speakers))
         if self._emit_team_events:
             await open_with(
-                messages.SelectSpeakerEvent(content=[choice], source=self._manager_name)
+                messages.SelectSpeakerEvent(content=list(speakers), source=self._manager_name)
             )
-        return choice
+        return speakers
+
+    async def _take_turns(
+        self, speakers: tuple[str, ...], token: CancellationToken, emit: Emit[AnyMessage]
+    ) -> None:
+        number, self.speakers = self._ending.turns + 1, len(speakers)
+        if self.observer is not None:
+            for speaker in speakers:
+                self.observer.turn_started(number, speaker)
+        if len(speakers) == 1:
+            await self._take_turn(speakers[0], number, token, emit)
+        else:
+            self._waiting = list(speakers)
+
+            async def speak(name: str, emit: Emit[AnyMessage]) -> None:
+                for _ in range(speakers.count(name)):
+                    await self._take_turn(name, number, token, emit)
+
+            await emit_together([partial(speak, name) for name in dict.fromkeys(speakers)], emit)
+        await self._decide()
 
     async def _take_turn(
-        self, speaker: str, token: CancellationToken, emit: Emit[AnyMessage]
+        self, speaker: str, number: int, token: CancellationToken, emit: Emit[AnyMessage]
     ) -> None:
-        number, observer = self._ending.turns + 1, self.observer
-        if observer is not None:
-            observer.turn_started(number, speaker)
+        observer = self.observer
         shown: list[AnyMessage] = []
 
         async def show(message: AnyMessage) -> None:
@@ -271,19 +324,27 @@ class Turns(ABC):
             await emit(turn.closing)
         if observer is not None:
             observer.turn_completed(number, speaker)
-        await self._ending.decide()
 
     def _record(self, speaker: str, turn: Turn, shown: Sequence[AnyMessage]) -> None:
-        # Without an await, so that a cancel finds it done or not begun.
+        # Without an await, so that a cancel finds it done or not begun. First what may raise.
+        self._turn_over(speaker, turn)
+        if self._waiting:
+            self._waiting.remove(speaker)
         self._deliver(speaker, turn.messages)
+        if not self._waiting:
+            self._deliver_unheard()
+            self._ending.turns += 1
         self._thread.extend(turn.delta)
         self._ending.add(turn.delta)
         usage = self._seats[speaker].take_unseen_usage()
         if usage is not None:
             self._count_usage(usage, is_seen=False)
-        self._ending.turns += 1
         self._run.complete_turn(turn.delta if turn.closing is None else [*shown, turn.closing])
-        self._turn_over()
+
+    def _deliver_unheard(self) -> None:
+        for name, said in self._unheard:
+            self._seats[name].receive(said)
+        self._unheard = []
 
     def _continues(self, name: str) -> bool:
         """Whether this is a nested team, which continues its interrupted turn."""
@@ -291,5 +352,8 @@ class Turns(ABC):
 
     def _deliver(self, speaker: str, messages: Sequence[BaseChatMessage]) -> None:
         for name, seat in self._seats.items():
-            if name != speaker:
+            if name in self._waiting:
+                # Those who speak at the same time hear each other when all of them have spoken.
+                self._unheard += [(name, messages)] if name != speaker else []
+            elif name != speaker:
                 seat.receive(messages)

@@ -12,7 +12,7 @@ from teamrun.core.protocols import TaskResult
 from teamrun.errors import DefinitionError
 from teamrun.messages.llm import SystemMessage
 from teamrun.models.base import ChatCompletionClient
-from teamrun.teams import BaseGroupChat, RoundRobinGroupChat, SelectorGroupChat, Swarm
+from teamrun.teams import BaseGroupChat, GraphFlow, RoundRobinGroupChat, SelectorGroupChat, Swarm
 from teamrun.testing import ScriptedModel
 from teamrun.tools import FunctionTool, Tool
 
@@ -124,6 +124,30 @@ async def test_a_swarm_follows_the_handoffs_of_its_agents() -> None:
 
     assert isinstance(team, Swarm)
     assert words(result)[-1] == "editor: END"
+
+
+async def test_a_graph_flow_follows_its_edges() -> None:
+    names = ("writer", "editor", "reader")
+    model = ScriptedModel({"writer": ["Draft"], "editor": ["END"], "reader": ["Read"]})
+    spec = {
+        "type": "graph_flow",
+        "agents": [agent(name) for name in names],
+        "graph": {
+            "nodes": {
+                "writer": {"edges": [{"target": "editor"}, {"target": "reader"}]},
+                "editor": {},
+                "reader": {"name": "reader"},
+            }
+        },
+    }
+
+    team = build(registry(model, desk=spec), "desk")
+    with model:
+        result = await run(team)
+
+    assert isinstance(team, GraphFlow)
+    assert words(result) == ["user: go", "writer: Draft", "editor: END", "reader: Read"]
+    assert team.stop_code == "graph_complete"
 
 
 def test_every_leaf_goes_through_the_wiring_under_its_path() -> None:

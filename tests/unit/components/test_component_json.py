@@ -11,6 +11,7 @@ from teamrun.components.building.custom_agents import CustomAgentTable
 from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable
 from teamrun.components.definitions.agents import AssistantDefinition
+from teamrun.components.definitions.graphs import GraphFlowDefinition
 from teamrun.components.definitions.profiles import Profile
 from teamrun.components.definitions.teams import (
     RoundRobinDefinition,
@@ -197,6 +198,48 @@ def test_an_exported_swarm_becomes_the_canonical_form() -> None:
     assert [member.name for member in read.participants] == ["writer", "editor"]
 
 
+def test_an_exported_graph_flow_becomes_the_canonical_form() -> None:
+    edge = {"target": "editor", "activation_group": "editor", "activation_condition": "all"}
+    exported = component(
+        "autogen_agentchat.teams.GraphFlow",
+        {
+            "name": "GraphFlow",
+            "description": "A team of agents",
+            "participants": [assistant("writer"), assistant("editor")],
+            "graph": {
+                "nodes": {
+                    "writer": {"name": "writer", "edges": [edge], "activation": "all"},
+                    "editor": {"name": "editor", "edges": [], "activation": "all"},
+                },
+                "default_start_node": "writer",
+            },
+        },
+    )
+
+    read = registry().resolve(team_spec=exported).definition
+
+    assert isinstance(read, GraphFlowDefinition)
+    assert read.graph.nodes["writer"].edges[0].target == "editor"
+    assert read.graph.made().starts() == ["writer"]
+
+
+def test_a_loop_whose_functions_autogen_left_out_is_refused_at_the_graph() -> None:
+    ways = {"a": ["b"], "b": ["a", "c"], "c": []}
+    nodes = {
+        name: {"name": name, "edges": [{"target": target} for target in targets]}
+        for name, targets in ways.items()
+    }
+    graph = {"nodes": nodes, "default_start_node": "a"}
+    agents = [assistant(name) for name in ways]
+    exported = component(
+        "autogen_agentchat.teams.GraphFlow", {"participants": agents, "graph": graph}
+    )
+
+    with pytest.raises(DefinitionError, match="Cycle detected without exit condition") as caught:
+        registry().resolve(team_spec=exported)
+    assert caught.value.pointer == "/team_spec/config/graph"
+
+
 def test_a_file_of_component_version_1_keeps_its_tools_in_the_agent() -> None:
     old = assistant(tools=[tool()]) | {"version": 1}
 
@@ -355,8 +398,8 @@ CASES = [
          "/provider", "RoundRobinGroupChat"),
     Case("a module", other("os.system"), "unknown_provider", "/provider", "Known"),
     Case("an agent as team", assistant(), "unknown_provider", "/provider", "no known team"),
-    Case("a team not converted", other("autogen_agentchat.teams.GraphFlow"),
-         "component_json_not_supported", "/provider", "RoundRobinGroupChat"),
+    Case("a team not converted", other("autogen_agentchat.teams.MagenticOneGroupChat"),
+         "component_json_not_supported", "/provider", "SelectorGroupChat"),
     Case("an unknown agent", team(other("builtins.eval")), "unknown_provider",
          f"{AGENT}/provider", "no known agent"),
     Case("an agent not converted", team(other("autogen_agentchat.agents.CodeExecutorAgent")),
@@ -408,7 +451,6 @@ def test_unsupported_parts_are_refused_at_their_location(case: Case) -> None:
 
 
 REMEDIES: dict[str, Json] = {
-    "teams.GraphFlow": team(assistant("a"), assistant("b")),
     "teams.MagenticOneGroupChat": component("autogen_agentchat.teams.SelectorGroupChat", {
         "participants": [assistant("a"), assistant("b")], "model_client": model()}),
     "agents.CodeExecutorAgent": team(assistant(tools=["look_up"])),

@@ -144,6 +144,15 @@ def nested_conditions(levels: int) -> dict[str, Any]:
     return condition
 
 
+def graph(**targets: list[str]) -> dict[str, Any]:
+    nodes = {name: {"edges": [{"target": each} for each in to]} for name, to in targets.items()}
+    return {"nodes": nodes}
+
+
+def flow(graph: Any) -> dict[str, Any]:
+    return {"type": "graph_flow", "agents": [agent(), agent(name="editor")], "graph": graph}
+
+
 CASES = [
     Case("no type", {"agents": [agent()]}, "invalid_definition", "/type", "round_robin"),
     Case("no agents", {"type": "round_robin_group_chat"}, "invalid_definition", "/agents",
@@ -182,6 +191,28 @@ CASES = [
     Case("a team in a swarm",
          {"type": "swarm", "agents": [agent(handoffs=["pair"]), spec(name="pair")]},
          "invalid_definition", "/agents", "'pair' is a team"),
+    Case("a graph flow without a graph", {"type": "graph_flow", "agents": [agent()]},
+         "invalid_definition", "/graph", "needed"),
+    Case("a team in a graph", {"type": "graph_flow", "agents": [spec(name="pair")],
+         "graph": graph(pair=[])}, "invalid_definition", "/agents", "'pair' is a team"),
+    Case("a node that is no agent", flow(graph(writer=["z"], z=[])), "invalid_definition", "/graph",
+         "'z' is no agent of this team"),
+    Case("an edge to nowhere", flow(graph(writer=["z"])), "invalid_definition", "/graph",
+         "'z', which is not a node"),
+    Case("a graph without a start", flow(graph(writer=["editor"], editor=["writer"])),
+         "invalid_definition", "/graph", "at least one start node"),
+    Case("an endless graph",
+         flow({"default_start_node": "writer", "nodes": {
+             "writer": {"edges": [{"target": "writer", "condition": "x"},
+                                  {"target": "editor", "condition": "y"}]}, "editor": {}}}),
+         "invalid_definition", "/graph", "'termination' or 'max_turns'"),
+    Case("an unknown field of an edge",
+         flow({"nodes": {"writer": {"edges": [{"target": "editor", "when": "x"}]}, "editor": {}}}),
+         "invalid_definition", "/graph/nodes/writer/edges/0/when", "not known"),
+    Case("a condition that is no text",
+         flow({"nodes": {"writer": {"edges": [{"target": "editor", "condition": 5}]},
+                         "editor": {}}}),
+         "invalid_definition", "/graph/nodes/writer/edges/0/condition", "a text"),
     Case("wrong type of value", spec(max_rounds="many"), "invalid_definition", "/max_rounds",
          "whole number"),
     Case("wrong bound", spec(max_rounds=0), "invalid_definition", "/max_rounds", "at least 1"),

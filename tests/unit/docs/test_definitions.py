@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from tests.support.pages import page
 
-from teamrun.components.definitions import agents, contexts, profiles, teams
+from teamrun.components.definitions import agents, contexts, graphs, profiles, teams
 from teamrun.components.definitions.kinds import CONDITIONS
 from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
@@ -38,6 +38,10 @@ CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
     "### Model context": (contexts.ContextDefinition, set()),
     "### `round_robin_group_chat`": (teams.RoundRobinDefinition, {"type"}),
     "### `selector_group_chat`": (teams.SelectorDefinition, SHARED),
+    "### `graph_flow`": (graphs.GraphFlowDefinition, SHARED),
+    "#### Graph": (graphs.GraphDefinition, set()),
+    "#### Node": (graphs.NodeDefinition, set()),
+    "#### Edge": (graphs.EdgeDefinition, set()),
 }
 """The class of each table, and its fields that are documented elsewhere."""
 
@@ -74,7 +78,9 @@ def refused_fields(team: dict[str, Any]) -> set[str]:
     return {fault.pointer for fault in errors if fault.code == "unknown_field"}
 
 
-@pytest.mark.parametrize("kind", ["round_robin_group_chat", "selector_group_chat", "swarm"])
+@pytest.mark.parametrize(
+    "kind", ["round_robin_group_chat", "selector_group_chat", "swarm", "graph_flow"]
+)
 def test_teams_take_every_name_of_their_fields(kind: str) -> None:
     headings = ["### `round_robin_group_chat`", *({f"### `{kind}`"} & CASES.keys())]
     names = {

@@ -17,7 +17,7 @@ from teamrun.messages import TextMessage
 from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.entries import calls_of
 from teamrun.runs.service.requests import Answer
-from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
+from teamrun.teams import DiGraphBuilder, GraphFlow, RoundRobinGroupChat, SelectorGroupChat, Swarm
 from teamrun.testing import ScriptedModel
 from teamrun.tools import AgentTool, FunctionTool, TeamTool
 from teamrun.tools.agent_tool import TaskRunnerTool
@@ -54,7 +54,13 @@ def _swarm(model: ScriptedModel, *tools: Any) -> TeamTool:
     return TeamTool(Swarm([inner, other], max_turns=1), "helper", "Helps.")
 
 
-KINDS: list[Callable[..., TaskRunnerTool]] = [_agent, _round_robin, _selector, _swarm]
+def _graph(model: ScriptedModel, *tools: Any) -> TeamTool:
+    inner = AssistantAgent("inner", model, tools=[*tools] or None, reflect_on_tool_use=bool(tools))
+    team = GraphFlow([inner], DiGraphBuilder().add_node(inner).build())
+    return TeamTool(team, "helper", "Helps.")
+
+
+KINDS: list[Callable[..., TaskRunnerTool]] = [_agent, _round_robin, _selector, _swarm, _graph]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__.strip("_"))
 
 

@@ -11,7 +11,7 @@ from teamrun.agents import AssistantAgent
 from teamrun.core import CancellationToken, Team
 from teamrun.messages import CreateResult, FunctionCall, RequestUsage
 from teamrun.models.base import ChatCompletionClient
-from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
+from teamrun.teams import DiGraphBuilder, GraphFlow, RoundRobinGroupChat, SelectorGroupChat, Swarm
 from teamrun.testing import ScriptedModel
 
 ENOUGH = 20_000
@@ -65,12 +65,24 @@ def swarm() -> Team:
     return Swarm([TirelessPasser("a"), Tireless("b")])
 
 
+def graph() -> Team:
+    agents = [Tireless(name) for name in "abcd"]
+    builder = DiGraphBuilder()
+    for agent in agents:
+        builder.add_node(agent)
+    builder.add_edge("a", "b").add_edge("a", "c")
+    for name in "bc":
+        builder.add_edge(name, "a", condition=name, activation_condition="any")
+        builder.add_edge(name, "d", condition="never")
+    return GraphFlow(agents, builder.set_entry_point("a").build(), max_turns=10**9)
+
+
 def tool_loop() -> Team:
     agent = AssistantAgent("a", Demanding(), tools=[look], max_tool_iterations=10**9)
     return RoundRobinGroupChat([agent])
 
 
-TEAMS = [round_robin, nested, selector, swarm, tool_loop]
+TEAMS = [round_robin, nested, selector, swarm, graph, tool_loop]
 
 
 async def by_wait_for(team: Team) -> None:

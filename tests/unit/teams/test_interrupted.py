@@ -15,7 +15,15 @@ from teamrun.context.base import whole_exchanges
 from teamrun.core import TaskResult
 from teamrun.errors import TeamBusy
 from teamrun.messages import CreateResult, FunctionCall, LLMMessage, RequestUsage
-from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
+from teamrun.teams import (
+    DiGraph,
+    DiGraphEdge,
+    DiGraphNode,
+    GraphFlow,
+    RoundRobinGroupChat,
+    SelectorGroupChat,
+    Swarm,
+)
 from teamrun.testing import ScriptedModel
 from teamrun.tools import FunctionTool, StaticWorkbench
 
@@ -130,6 +138,14 @@ def swarming() -> Swarm:
     return Swarm([Passer("a", "1", ">b"), Passer("b", "2", ">a")], max_turns=3)
 
 
+def in_a_graph() -> GraphFlow:
+    agents = [Talker(name) for name in "abcd"]
+    nodes = {agent.name: DiGraphNode(name=agent.name) for agent in agents}
+    for source, target in ("ab", "ac", "bd", "cd"):
+        nodes[source].edges.append(DiGraphEdge(target=target))
+    return GraphFlow(agents, DiGraph(nodes=nodes), max_turns=2)
+
+
 def places(state: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """The location of a participant's or manager's state in a state."""
     found: list[tuple[str, ...]] = []
@@ -160,7 +176,7 @@ GARBAGE: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("make", [workers, nested, selecting, swarming])
+@pytest.mark.parametrize("make", [workers, nested, selecting, swarming, in_a_graph])
 @pytest.mark.parametrize("garbage", GARBAGE, ids=str)
 async def test_a_state_that_cannot_be_loaded_leaves_everything_as_it_was(
     make: Any, garbage: Any

@@ -54,7 +54,6 @@ MODELS: Final = frozenset(
 """Model clients: each is replaced by the operator's profile for the same model."""
 
 UNSUPPORTED: Final[Mapping[str, str]] = {
-    f"{_AGENTCHAT}.teams.GraphFlow": "a RoundRobinGroupChat without 'graph'",
     f"{_AGENTCHAT}.teams.MagenticOneGroupChat": (
         "a SelectorGroupChat without 'max_stalls' and 'final_answer_prompt'"
     ),

@@ -14,7 +14,7 @@ from teamrun.components.definitions.agents import UserProxyDefinition
 from teamrun.core.protocols import ChatAgent, InputFunc, Team
 from teamrun.errors import DefinitionError, UsageError
 from teamrun.models.base import ChatCompletionClient
-from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
+from teamrun.teams import GraphFlow, RoundRobinGroupChat, SelectorGroupChat, Swarm
 from teamrun.tools.agent_tool import TaskRunnerTool
 from teamrun.tools.approval import ApprovedTool
 from teamrun.tools.base import StreamTool, Tool
@@ -80,8 +80,8 @@ def _copied(runner: object, path: str, leaves: "_Leaves") -> Any:
     if kind is UserProxyAgent:
         assert isinstance(runner, UserProxyAgent)
         return runner.copy_for(path, leaves)
-    if kind in (RoundRobinGroupChat, Swarm):
-        assert isinstance(runner, RoundRobinGroupChat | Swarm)
+    if kind in (RoundRobinGroupChat, Swarm, GraphFlow):
+        assert isinstance(runner, RoundRobinGroupChat | Swarm | GraphFlow)
         return runner.copy_with(_members(runner.participants, path, leaves))
     if kind is SelectorGroupChat:
         assert isinstance(runner, SelectorGroupChat)

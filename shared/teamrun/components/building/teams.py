@@ -18,12 +18,14 @@ from teamrun.components.definitions.base import (
 from teamrun.components.definitions.contexts import CONTEXTS, ContextDefinition
 from teamrun.components.definitions.kinds import AGENTS, TEAMS
 from teamrun.components.definitions.table import load
-from teamrun.components.definitions.teams import RoundRobinDefinition, SwarmDefinition
+from teamrun.components.definitions.teams import (
+    RoundRobinDefinition,
+)
 from teamrun.context import ChatCompletionContext
 from teamrun.core.protocols import ChatAgent, Team
 from teamrun.json_types import JsonObject
 from teamrun.models.base import ChatCompletionClient
-from teamrun.teams import BaseGroupChat, RoundRobinGroupChat, Swarm
+from teamrun.teams import BaseGroupChat, RoundRobinGroupChat
 from teamrun.tools.base import StreamTool, Tool
 
 __all__ = [
@@ -31,7 +33,6 @@ __all__ = [
     "TeamBuilder",
     "build_context",
     "build_round_robin",
-    "build_swarm",
     "build_team",
     "given",
 ]
@@ -143,14 +144,3 @@ def build_round_robin(
 ) -> RoundRobinGroupChat:
     """A team whose participants speak in turn."""
     return RoundRobinGroupChat(participants, **options)
-
-
-def build_swarm(
-    _definition: SwarmDefinition,
-    participants: Sequence[ChatAgent],
-    options: JsonObject,
-    _path: str,
-    _builder: TeamBuilder,
-) -> Swarm:
-    """A team in which the target of the latest handoff speaks next."""
-    return Swarm(participants, **options)

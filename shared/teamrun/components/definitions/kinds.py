@@ -91,11 +91,18 @@ TEAMS: Final = Table(
         definition=f"{_DEFINITIONS}.teams:SwarmDefinition",
         names=("Swarm",),
         aliases=_TEAM_ALIASES,
-        build=f"{_BUILDING}.teams:build_swarm",
+        build=f"{_BUILDING}.swarm:build_swarm",
         autogen="autogen_agentchat.teams.Swarm",
     ),
-    planned=(
+    TeamKind(
         "graph_flow",
+        definition=f"{_DEFINITIONS}.graphs:GraphFlowDefinition",
+        names=("GraphFlow",),
+        aliases=_TEAM_ALIASES,
+        build=f"{_BUILDING}.graph_flow:build_graph_flow",
+        autogen="autogen_agentchat.teams.GraphFlow",
+    ),
+    planned=(
         "magentic_one",
         "sequential",
         "concurrent",

@@ -5,9 +5,9 @@ Models and tools are names that the operator registered; texts may contain `${NA
 operator's file, unexpanded, so no secret is ever part of a definition.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from teamrun.components.definitions.agents import AssistantDefinition
 from teamrun.components.definitions.base import (
@@ -19,7 +19,7 @@ from teamrun.components.definitions.base import (
 from teamrun.components.definitions.contexts import ContextDefinition
 from teamrun.models.scalars import Count, Switch
 
-__all__ = ["RoundRobinDefinition", "SelectorDefinition", "SwarmDefinition"]
+__all__ = ["Agents", "RoundRobinDefinition", "SelectorDefinition", "SwarmDefinition"]
 
 
 class RoundRobinDefinition(BaseTeamDefinition):
@@ -54,25 +54,27 @@ class SelectorDefinition(BaseTeamDefinition):
         return Uses(models=(self.model,))
 
 
-Members = tuple[ParticipantDefinition, ...]
-
-
-def _only_agents(members: Members) -> Members:
+def _only_agents(members: tuple[ParticipantDefinition, ...]) -> tuple[ParticipantDefinition, ...]:
     for member in members:
         if isinstance(member, BaseTeamDefinition):
             raise ValueError(f"takes agents, and {member.name!r} is a team")
     return members
 
 
+Agents = Annotated[tuple[ParticipantDefinition, ...], AfterValidator(_only_agents)]
+"""The members of a team that takes no teams."""
+
+
 class SwarmDefinition(BaseTeamDefinition):
     """A team in which the target of the latest handoff speaks next."""
 
     type: Literal["swarm"] = "swarm"
+    participants: Agents = Field(min_length=1)
 
     @field_validator("participants")
     @classmethod
-    def _the_first_can_hand_off(cls, members: Members) -> Members:
-        first = _only_agents(members)[0]
+    def _the_first_can_hand_off(cls, members: Agents) -> Agents:
+        first = members[0]
         if isinstance(first, AssistantDefinition) and not first.handoffs:
             raise ValueError(f"begins with {first.name!r}, which needs 'handoffs'")
         return members

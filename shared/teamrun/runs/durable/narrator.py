@@ -24,14 +24,18 @@ class Narrator:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._speaking = 0
 
     def turn_started(self, turn: int, agent: str) -> None:
         """Emit that an agent's turn has started."""
-        self._journal.transcript.turn += 1
+        if not self._speaking:  # members that speak at the same time share a turn
+            self._journal.transcript.turn += 1
+        self._speaking += 1
         self._journal.emit("turn.started", agent=agent, data={"turn": turn})
 
     def turn_completed(self, turn: int, agent: str) -> None:
         """Emit that an agent's turn has completed."""
+        self._speaking -= 1
         self._journal.emit("turn.completed", agent=agent, data={"turn": turn})
 
     def speaker_selected(self, speakers: list[str]) -> None:

@@ -118,8 +118,14 @@ def _unread(journal: Journal) -> list[BaseChatMessage]:
 def _handoff_to_person(
     result: TaskResult, team: BaseGroupChat, spec: RunSpec
 ) -> HandoffMessage | None:
+    if team.stop_code != "handoff":
+        return None
     last = result.messages[-1] if result.messages else None
-    if team.stop_code != "handoff" or not isinstance(last, HandoffMessage):
+    if team.speakers > 1:  # the others may have ended after the one that hands off
+        said = [m for m in result.messages if isinstance(m, BaseChatMessage)][-team.speakers :]
+        asked = [m for m in said if isinstance(m, HandoffMessage) and not team.has_member(m.target)]
+        last = asked[-1] if asked else None
+    if not isinstance(last, HandoffMessage):
         return None
     if has_behaviour(2):
         return None if team.has_member(last.target) else last
