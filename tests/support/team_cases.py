@@ -197,7 +197,15 @@ TEAM_CASES = [
         ["One", "Four"],
         agents={name: {"model": "m"} for name in "bcde"},
         script={"b": ["Two", "again"], "c": ["Three", "so"], "d": ["loop", "Done"]},
-        team={"type": "graph_flow", "max_turns": 9, "emit_team_events": True, "graph": GRAPH},
+        team={
+            "type": "graph_flow",
+            "description": "Two at a time.",
+            "max_turns": 9,
+            "emit_team_events": True,
+            "termination": {"type": "text_mention", "text": "Done"},
+            "output": "d",
+            "graph": GRAPH,
+        },
         contains="Done",
     ),
     case(
