@@ -255,6 +255,16 @@ def _settled(deployment: AwsDeployment, event: dict[str, Any]) -> int:
     return deployment.count("interactive")
 
 
+def test_a_batch_needs_no_schedule_to_start(folder: Path, moto_server: Moto) -> None:
+    starts = ["batch", "hooks"]
+    with (
+        aws_deployment(folder, moto_server, timeout_s=60, starts=starts) as deployment,
+        _client(deployment) as client,
+    ):
+        batch = client.batches.submit("talk", ["one", "two", "three"])
+        assert client.batches.wait(batch.id, timeout=90).counts.completed == 3
+
+
 def test_malformed_messages_are_dropped_with_a_log_line(folder: Path, moto_server: Moto) -> None:
     with aws_deployment(folder, moto_server, starts=["interactive", "hooks", "dead"]) as deployment:
         for queue in ("interactive", "hooks", "dead"):

@@ -253,6 +253,17 @@ def test_a_poisoned_message_of_a_run_that_nobody_began_is_sent_again(
         assert client.runs.get(run.id).status == "queued"
 
 
+def test_a_batch_needs_no_timer_to_start(folder: Path, azure_server: Azurite) -> None:
+    platform, starts = Platform(timeout_s=60, hidden_s=10), ["batch", "hooks"]
+    with (
+        azure_deployment(folder, azure_server, platform=platform, starts=starts) as deployment,
+        _client(deployment) as client,
+    ):
+        batch = client.batches.submit("talk", ["one", "two", "three"])
+        assert client.batches.wait(batch.id, timeout=90).counts.completed == 3
+        assert deployment.host.counts["hooks"] >= 1
+
+
 def test_malformed_messages_are_dropped_with_a_log_line(
     folder: Path, azure_server: Azurite
 ) -> None:
