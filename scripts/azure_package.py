@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Final
 
 from dev_environment import AZURE, ROOT, Failed
-from operator_folder import OperatorFolder, files_of, pins_of, say
+from operator_folder import OperatorFolder, pins_of, say, sources_of
 from packaging.utils import canonicalize_name
 
 __all__ = ["build_folder"]
 
 _PARTS: Final = ("shared/teamrun", "api/teamrun_api", "infra/teamrun_infra")
 _APP: Final = ROOT / Path(AZURE).parent
+_APP_FILES: Final = (".funcignore", "function_app.py", "host.json", "requirements.txt")
+"""Not all of the folder: Microsoft's tools keep `local.settings.json` beside them."""
 
 
 def build_folder(*, team: Path, output: Path) -> None:
@@ -41,9 +43,10 @@ def build_folder(*, team: Path, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="teamrun-package-", dir=output.parent) as scratch:
         content = Path(scratch, "app")
-        shutil.copytree(_APP, content, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in _APP_FILES:
+            _copy(_APP / name, content / name)
         for part in map(Path, _PARTS):
-            for file in files_of(ROOT / part):
+            for file in sources_of(ROOT / part):
                 _copy(file, content / file.relative_to(ROOT / part.parent))
         installed = {
             module
@@ -53,6 +56,7 @@ def build_folder(*, team: Path, output: Path) -> None:
         # The client libraries of Azure are not installed here.
         taken = {path.name for path in content.iterdir()} | installed | {"azure"}
         operator.check_names(taken)
+        operator.tell_left_out()
         for file in operator.files():
             _copy(file, content / file.relative_to(team))
         if added:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from dev_environment import ROOT, SERVICE, Failed
-from operator_folder import LOCK, OperatorFolder, Pin, files_of, pins_of, say
+from operator_folder import LOCK, OperatorFolder, Pin, files_of, pins_of, say, sources_of
 from packaging.markers import Marker, default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -66,7 +66,7 @@ class Function:
     parts: tuple[str, ...]
     """Folders and packages of this repository."""
     runs_tools: bool = True
-    """Whether it imports the tools of the operator's folder."""
+    """Whether it imports the tools of the operator's folder; if not, it gets no modules of it."""
 
 
 _LIBRARY: Final = ("shared/teamrun", "infra/teamrun_infra")
@@ -171,8 +171,12 @@ def build(target: Target, *, team: Path, output: Path) -> dict[str, Path]:
     """
     folder = OperatorFolder(team)
     output.mkdir(parents=True, exist_ok=True)
-    files = {name: output / f"{name}.zip" for name in FUNCTIONS}
-    with tempfile.TemporaryDirectory(prefix="teamrun-package-") as scratch:
+    prefix = "teamrun-package-"
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix) as scratch,
+        tempfile.TemporaryDirectory(prefix=prefix, dir=output) as fresh,
+    ):
+        files = {name: Path(fresh, f"{name}.zip") for name in FUNCTIONS}
         sources = _gather(target, folder, Path(scratch))
         made: dict[Function, Path] = {}
         for name, function in FUNCTIONS.items():
@@ -184,9 +188,25 @@ def build(target: Target, *, team: Path, output: Path) -> dict[str, Path]:
             sources.copy(function, content, target)
             made[function] = files[name]
             _zip(content, files[name])
-    built = {"architecture": target.architecture, "python": target.python}
-    (output / "built.json").write_text(json.dumps(built) + "\n", encoding="utf-8")
-    return files
+        built = {"architecture": target.architecture, "python": target.python}
+        description = Path(fresh, "built.json")
+        description.write_text(json.dumps(built) + "\n", encoding="utf-8")
+        return _put_in_place(files, description, output)
+
+
+def _put_in_place(files: Mapping[str, Path], description: Path, output: Path) -> dict[str, Path]:
+    """Replace the packages of an earlier call.
+
+    Whenever this is interrupted, a package is missing, and osls deploys nothing: neither packages
+    of two builds, nor some that are described by the other build.
+    """
+    places = {name: output / file.name for name, file in files.items()}
+    for place in places.values():
+        place.unlink(missing_ok=True)
+    description.replace(output / description.name)
+    for name, file in files.items():
+        file.replace(places[name])
+    return places
 
 
 @dataclass(frozen=True)
@@ -210,6 +230,8 @@ class _Sources:
                 _copy(file, content / file.relative_to(self.ours))
         OperatorFolder(self.team).check_names({path.name for path in content.iterdir()})
         for file in files_of(self.team):
+            if file.suffix == ".py" and not function.runs_tools:
+                continue
             _copy(file, content / file.relative_to(self.team))
 
 
@@ -225,10 +247,11 @@ def _gather(target: Target, team: OperatorFolder, scratch: Path) -> _Sources:
         install(added, target, sources.added)
     for part in sorted({part for function in FUNCTIONS.values() for part in function.parts}):
         source = ROOT / part
-        for file in files_of(source):
+        for file in sources_of(source):
             path = f"{source.name}/{file.relative_to(source).as_posix()}"
             if not path.startswith(_NOT_NEEDED) and not _DROPPED.search(path):
                 _copy(file, sources.ours / path)
+    team.tell_left_out()
     for file in team.files():
         _copy(file, sources.team / file.relative_to(team.path))
     if (python := _interpreter(target.python)) is not None:

@@ -14,7 +14,7 @@ from typing import Final
 from dev_environment import Failed
 from packaging.utils import canonicalize_name
 
-__all__ = ["LOCK", "OperatorFolder", "Pin", "files_of", "pins_of", "say"]
+__all__ = ["LOCK", "OperatorFolder", "Pin", "files_of", "pins_of", "say", "sources_of"]
 
 LOCK: Final = "requirements.lock"
 """The file with the packages that the operator's tools need."""
@@ -23,6 +23,19 @@ _LOCKING: Final = (
     "uv pip compile --universal --generate-hashes --no-header --no-annotate requirements.in "
     f"-o {LOCK}"
 )
+_NOT_NEEDED: Final = re.compile(
+    r"venv|node_modules|tests?|htmlcov|.+\.egg-info|.+\.ipynb|requirements\.(in|lock)"
+    r"|(README|LICENSE|CHANGELOG)(\..+)?"
+)
+"""Files and folders of development; so are those whose name begins with a dot, and environments."""
+_SECRET: Final = re.compile(
+    r"(.*\.)?env|\.env\..+|(secrets?|credentials?)\.[^.]+|local\.settings\.json|id_(rsa|dsa|ecdsa|ed25519)"
+    r"|.+\.(pem|key|p12|pfx|jks|keystore|kdbx|tfvars|tfstate)",
+    re.IGNORECASE,
+)
+"""Names of files that usually have secrets; a module `credentials.py` is none."""
+_PRIVATE_KEY: Final = re.compile(rb"^-----BEGIN [A-Z ]*PRIVATE KEY-----", re.MULTILINE)
+_HEAD_BYTES: Final = 4096
 _PIN: Final = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;]+)\s*(?:;(?P<marker>.*?))?"
     r"(?P<hashes>(?:\s+--hash=\S+)+)"
@@ -85,11 +98,53 @@ class OperatorFolder:
         if not (self.path / "teamrun.yaml").is_file():
             raise Failed(f"{self.path} has no teamrun.yaml: name the operator's folder with --team")
 
-    def files(self) -> Iterator[Path]:
-        """What is copied."""
-        for file in files_of(self.path):
-            if file != self.path / LOCK:
-                yield file
+    def files(self) -> list[Path]:
+        """What is copied, in a fixed order: all but what only development needs.
+
+        Raises:
+            Failed: A file may have secrets, or a link leads out of the folder.
+        """
+        return self._listed[0]
+
+    def tell_left_out(self) -> None:
+        """Print what is not copied, unless it is hidden."""
+        if left_out := self._listed[1]:
+            say(f"Left out of {self.path}: {', '.join(left_out)}")
+
+    @cached_property
+    def _listed(self) -> tuple[list[Path], list[str]]:
+        files: list[Path] = []
+        left_out: list[str] = []
+
+        def look(folder: Path) -> None:
+            for path in sorted(folder.iterdir()):
+                if _is_hidden(path.name):
+                    continue
+                if _NOT_NEEDED.fullmatch(path.name) or (path / "pyvenv.cfg").is_file():
+                    if path != self.path / LOCK:
+                        left_out.append(str(path.relative_to(self.path)))
+                elif path.is_dir() and not path.is_symlink():
+                    look(path)
+                else:
+                    self._check(path)
+                    files.append(path)
+
+        look(self.path)
+        return files, left_out
+
+    def _check(self, path: Path) -> None:
+        place, target = path.relative_to(self.path), path.resolve()
+        if not target.is_file() or not target.is_relative_to(self.path.resolve()):
+            raise Failed(
+                f"the operator's {place} is a link to something that is not a file of the folder: "
+                "put a copy in its place, or remove it"
+            )
+        if any(_is_secret(each) for each in {path, target}):
+            raise Failed(
+                f"the operator's {place} may have a key or a password, which whoever can read the "
+                "package could read: move it out of the folder, and put its values into the secret "
+                "or the settings of the function"
+            )
 
     @cached_property
     def _names(self) -> dict[str, Path]:
@@ -139,12 +194,33 @@ class OperatorFolder:
         return [pin for pin in theirs if pin.name not in versions]
 
 
+def sources_of(folder: Path) -> Iterator[Path]:
+    """The files of a package of this project: modules, and the pages of the API.
+
+    What else lies in a checkout is not ours.
+    """
+    return (
+        file for file in files_of(folder) if file.suffix == ".py" or file.parent.name == "pages"
+    )
+
+
 def files_of(folder: Path) -> Iterator[Path]:
     """The files in a fixed order, without bytecode, hidden ones and hidden folders."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in parts):
+        if path.is_file() and not any(map(_is_hidden, parts)):
             yield path
+
+
+def _is_secret(file: Path) -> bool:
+    if _SECRET.fullmatch(file.name) and file.suffix != ".py":
+        return True
+    with file.open("rb") as content:
+        return _PRIVATE_KEY.search(content.read(_HEAD_BYTES)) is not None
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "__pycache__"))
 
 
 def say(text: str) -> None:

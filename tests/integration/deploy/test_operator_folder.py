@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import function_packages
 import pytest
 from azure_package import build_folder
 from dev_environment import AZURE, Failed
-from operator_folder import LOCK, OperatorFolder, Pin, pins_of
+from function_packages import FUNCTIONS, Function, Target, build
+from operator_folder import LOCK, OperatorFolder, Pin, pins_of, sources_of
 from package_functions import main
 from tests.support.service import ROOT
 
@@ -34,6 +36,113 @@ def test_a_lock_is_read_and_written() -> None:
     lock = ROOT / AZURE
 
     assert "".join(pin.line() for pin in pins_of(lock)) == lock.read_text(encoding="utf-8")
+
+
+SECRETS = ["secrets.env", "compose.env", "env", "id_rsa", "server.pem", "local.settings.json"]
+
+
+@pytest.mark.parametrize("path", [*SECRETS, "a/credentials.json", "TLS.KEY", "x.p12"])
+def test_a_file_that_may_have_secrets_is_refused(team: Path, path: str) -> None:
+    write(team, path, "x")
+
+    with pytest.raises(Failed, match=f"{path} may have a key or a password.*move it out"):
+        OperatorFolder(team).files()
+
+
+def test_a_private_key_is_refused_whatever_its_name(team: Path) -> None:
+    write(team, "credentials.py", 'x = "-----BEGIN PRIVATE KEY-----"')
+    OperatorFolder(team).files()
+    write(team, "a/login.txt", "# mine\n-----BEGIN RSA PRIVATE KEY-----\nMII")
+
+    with pytest.raises(Failed, match=r"a/login\.txt may have a key"):
+        OperatorFolder(team).files()
+
+
+def test_a_link_out_of_the_folder_is_refused(team: Path, tmp_path: Path) -> None:
+    write(tmp_path, "outside/a.txt")
+    write(team, ".env")
+    write(team, "data/a.csv")
+    for target in (tmp_path / "outside/a.txt", tmp_path / "outside", team / "data", "absent"):
+        (team / "linked").symlink_to(target)
+        with pytest.raises(Failed, match="linked is a link"):
+            OperatorFolder(team).files()
+        (team / "linked").unlink()
+    (team / "linked").symlink_to(".env")
+    with pytest.raises(Failed, match="linked may have a key"):
+        OperatorFolder(team).files()
+    (team / "linked").unlink()
+    (team / "linked").symlink_to("data/a.csv")
+    assert team / "linked" in OperatorFolder(team).files()
+
+
+def test_what_only_development_needs_is_left_out(
+    team: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needed = ("teamrun.yaml", "tools.py", "prompts/writer.md", "data/a.csv")
+    left_out = ("venv/bin/a.py", "mine/pyvenv.cfg", "node_modules/x/id_rsa", "tests/secrets.env")
+    for path in (*needed, *left_out, "README.md", "a.ipynb", ".git/config", ".env", LOCK):
+        write(team, path)
+    (team / "venv/bin/python").symlink_to("/usr/bin/env")
+    folder = OperatorFolder(team)
+
+    assert {str(file.relative_to(team)) for file in folder.files()} == {*needed}
+    folder.tell_left_out()
+    assert (
+        capsys.readouterr()
+        .err.strip()
+        .endswith(": README.md, a.ipynb, mine, node_modules, tests, venv")
+    )
+
+
+def test_what_lies_beside_our_sources_is_not_packaged(tmp_path: Path) -> None:
+    for path in ("a.py", "pages/docs.html", "secrets.env", "sub/notes.txt", "sub/b.py"):
+        write(tmp_path, path)
+    found = {str(file.relative_to(tmp_path)) for file in sources_of(tmp_path)}
+    assert found == {"a.py", "sub/b.py", "pages/docs.html"}
+
+
+@pytest.mark.parametrize("interrupted", ["gather", "zip", "move"])
+def test_an_interrupted_build_leaves_no_mix(
+    team: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: str
+) -> None:
+    out = tmp_path / "out"
+    calls = 0
+
+    class Sources:
+        def copy(self, function: Function, content: Path, target: Target) -> None:
+            nonlocal calls
+            calls += 1
+            write(content, "built_for.txt", str(target))
+            if interrupted == "zip" and calls == len({*FUNCTIONS.values()}) + 2:
+                raise KeyboardInterrupt
+
+    def gather(target: Target, *_: object) -> Sources:
+        if interrupted == "gather" and calls:
+            raise KeyboardInterrupt
+        return Sources()
+
+    def kept() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in out.iterdir()}
+
+    monkeypatch.setattr(function_packages, "_gather", gather)
+    build(Target("arm64", "3.13"), team=team, output=out)
+    first = kept()
+    assert {*first} == {"built.json", *(f"{name}.zip" for name in FUNCTIONS)}
+    if interrupted == "move":
+        replace = Path.replace
+
+        def broken(self: Path, target: Path) -> Path:
+            if self.name == "worker.zip":
+                raise KeyboardInterrupt
+            return replace(self, target)
+
+        monkeypatch.setattr(Path, "replace", broken)
+    with pytest.raises(KeyboardInterrupt):
+        build(Target("x86_64", "3.12"), team=team, output=out)
+    if interrupted == "move":
+        assert "worker.zip" not in kept() and b"x86_64" in kept()["built.json"]
+    else:
+        assert kept() == first
 
 
 @pytest.mark.parametrize("line", ["requests>=2", "requests==2.0", "-r other.txt", "./wheel.whl"])
