@@ -177,7 +177,11 @@ def open_azure(
         )
     # obstore sends even a single deletion as a batch (Blob Batch, up to 256 for each request).
     return BucketStore(
-        store, bulk=store, name=f"the container {container!r}", check_new=_check_azure_key
+        store,
+        bulk=store,
+        name=f"the container {container!r}",
+        rights=_AZURE_RIGHTS,
+        check_new=_check_azure_key,
     )
 
 
@@ -222,6 +226,20 @@ def _client(endpoint: str | None) -> "ClientConfig":
     }
 
 
+_S3_RIGHTS: Mapping[str, str] = {
+    "read": "s3:GetObject, and s3:ListBucket (without it, S3 denies an object that does not exist)",
+    "write": "s3:PutObject",
+    "list": "s3:ListBucket",
+    "delete": "s3:DeleteObject",
+}
+_AZURE_RIGHTS = dict.fromkeys(_S3_RIGHTS, "the role Storage Blob Data Contributor")
+
+_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+_DENIED = re.compile(r"status code: 40[13]\b")
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")
+"""Codes of S3 for credentials that were valid.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+
 _NO_BUCKET = ("<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>")
 """The codes of a missing bucket in the body of a 404 from S3 and Azure Blob Storage."""
 
@@ -245,6 +263,7 @@ class BucketStore:
         name: The name to use in error messages.
         bulk: The same bucket, with one request for the deletion of many objects. Not every server
             supports it, so it is not used for a single object.
+        rights: What a user needs for each of `_S3_RIGHTS`, for error messages.
         check_new: Checks the key of an object that is written.
     """
 
@@ -254,12 +273,14 @@ class BucketStore:
         *,
         name: str,
         bulk: "Bucket | None" = None,
+        rights: Mapping[str, str] = _S3_RIGHTS,
         check_new: Callable[[str], None] = check_key,
     ) -> None:
         self._bucket = bucket
         self._check_new = check_new
         self._bulk = bulk
         self._name = name
+        self._rights = rights
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="teamrun-bucket")
         self._proven = False
         self._proving = asyncio.Lock()
@@ -278,12 +299,12 @@ class BucketStore:
         return await self._put_new(key, data)
 
     async def _put_new(self, key: str, data: bytes) -> bool:
-        return await self._call(lambda: self._create(key, data), f"cannot write {key!r}")
+        return await self._call(lambda: self._create(key, data), "write", key)
 
     async def put(self, key: str, data: bytes) -> None:
         """Create or replace the object, whole or not at all."""
         self._check_new(key)
-        await self._call(lambda: obstore.put(self._bucket, key, data), f"cannot write {key!r}")
+        await self._call(lambda: obstore.put(self._bucket, key, data), "write", key)
 
     async def get(self, key: str) -> bytes:
         """The bytes of the object.
@@ -292,7 +313,7 @@ class BucketStore:
             NotFound: The object does not exist.
         """
         check_key(key)
-        data = await self._call(lambda: self._read(key), f"cannot read {key!r}")
+        data = await self._call(lambda: self._read(key), "read", key)
         if data is None:
             raise NotFound(f"no object under {key!r}", key=key)
         return data
@@ -314,17 +335,17 @@ class BucketStore:
             StorageError: `start` is after the last byte, and not 0.
         """
         check_key(key)
-        head = await self._call(lambda: obstore.head(self._bucket, key), f"cannot read {key!r}")
+        head = await self._call(lambda: obstore.head(self._bucket, key), "read", key)
         end = check_range(key, start, end, size=head["size"])
         for place in range(start, end, CHUNK_BYTES):
             stop = min(place + CHUNK_BYTES, end)
             part = partial(obstore.get_range, self._bucket, key, start=place, end=stop)
-            yield (await self._call(part, f"cannot read {key!r}")).to_bytes()
+            yield (await self._call(part, "read", key)).to_bytes()
 
     async def pin(self, key: str) -> Pinned:
         """Find an object, to read it as it is now; see `ObjectReader`."""
         check_key(key)
-        head = await self._call(lambda: obstore.head(self._bucket, key), f"cannot read {key!r}")
+        head = await self._call(lambda: obstore.head(self._bucket, key), "read", key)
         return Pinned(key, head["e_tag"] or "", head["size"])
 
     async def pinned(self, found: Pinned) -> AsyncGenerator[bytes, None]:
@@ -335,7 +356,7 @@ class BucketStore:
         """
         for place in range(0, found.size, CHUNK_BYTES):
             part = partial(self._part, found, place, min(place + CHUNK_BYTES, found.size))
-            yield await self._call(part, f"cannot read {found.key!r}")
+            yield await self._call(part, "read", found.key)
 
     def _part(self, found: Pinned, start: int, end: int) -> bytes:
         options: GetOptions = {"range": (start, end), "if_match": found.tag or None}
@@ -352,15 +373,13 @@ class BucketStore:
     async def stats(self, prefix: str, *, after: str = "", limit: int = 1000) -> "list[ObjectStat]":
         """What `list` returns, with sizes and modification times."""
         check_prefix(prefix)
-        return await self._call(
-            lambda: _page(self._bucket, prefix, after, limit), f"cannot list {prefix!r}"
-        )
+        return await self._call(lambda: _page(self._bucket, prefix, after, limit), "list", prefix)
 
     async def delete(self, key: str) -> None:
         """Remove the object; does nothing if it does not exist."""
         check_key(key)
         with suppress(NotFound):
-            await self._call(lambda: obstore.delete(self._bucket, key), f"cannot delete {key!r}")
+            await self._call(lambda: obstore.delete(self._bucket, key), "delete", key)
 
     async def delete_many(self, keys: Sequence[str]) -> None:
         """Remove the objects, with one request for many if the server supports it.
@@ -376,7 +395,7 @@ class BucketStore:
         with suppress(StorageError):
             while bulk is not None and done < len(keys):
                 part = [*keys[done : done + _PAGE]]
-                await self._call(partial(obstore.delete, bulk, part), "cannot delete objects")
+                await self._call(partial(obstore.delete, bulk, part), "delete", None)
                 done += len(part)
         await delete_each(self, keys[done:], at_once=_THREADS)
 
@@ -418,17 +437,38 @@ class BucketStore:
         """Release the threads; requests in flight complete on their own."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _call(self, act: Callable[[], T], what: str) -> T:
+    async def _call(self, act: Callable[[], T], verb: str, key: str | None) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, act)
         except (BaseError, OSError, ValueError) as error:
             if _is_bucket_missing(error):
                 raise UnusableStore(f"{self._name} does not exist: create it first") from error
+            what = f"cannot {verb} {'objects' if key is None else repr(key)}"
+            if (refused := self._refused(error, what, self._rights[verb])) is not None:
+                raise refused from error
             raise map_bucket_error(error, what) from error
+
+    def _refused(self, error: Exception, what: str, right: str) -> StorageError | None:
+        """The error for a request that was refused because of its credentials; None for others."""
+        text = str(error)  # obstore has no exception of its own for a list that was denied
+        code = found[1] if (found := _CODE.search(text)) else "no code"
+        if code in _EXPIRED:
+            return Unavailable(
+                f"{what}: the credentials for {self._name} have expired ({code}). Renew them, and "
+                "restart the process if they are in its environment.",
+                reason=code,
+            )
+        if _DENIED.search(text) is None:
+            return None
+        return StorageError(
+            f"{what}: access to {self._name} was denied ({code}). Check the credentials; their "
+            f"user or role needs {right}.",
+            reason=code,
+        )
 
     async def _find(self, key: str) -> bytes | None:
         check_key(key)
-        return await self._call(lambda: self._read(key), f"cannot read {key!r}")
+        return await self._call(lambda: self._read(key), "read", key)
 
     def _create(self, key: str, data: bytes) -> bool:
         try:

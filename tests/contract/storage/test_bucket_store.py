@@ -3,15 +3,17 @@
 import os
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from obstore import exceptions
 from tests.support.api import world
+from tests.support.aws_faults import Fault, aws_faults
 from tests.support.proxies import FaultyProxy, Rates
 from tests.support.services import moto
 
@@ -290,4 +292,38 @@ async def test_a_server_without_deletion_of_many_gets_one_request_for_each() -> 
     with _server({"POST": 501, "DELETE": 204}) as url:
         store = open_store(url)
         await store.delete_many(["a", "b", "c"])
+        await store.close()
+
+
+_REFUSED = b"<Error><Code>%s</Code><Message>The reason: canary.</Message></Error>"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "mentions"),
+    [
+        (403, b"AccessDenied", StorageError, "the bucket 'runs' was denied .*s3:{}"),
+        (403, b"InvalidAccessKeyId", StorageError, "Check the credentials"),
+        (400, b"ExpiredToken", Unavailable, "the bucket 'runs' have expired"),
+    ],
+)
+async def test_a_refusal_says_what_and_where_and_which_right_is_missing(
+    status: int, code: bytes, kind: type[StorageError], mentions: str
+) -> None:
+    with moto() as server, aws_faults(server.endpoint) as faults:
+        server.make_bucket("runs")
+        store = open_store(f"s3://runs?endpoint={faults.endpoint}&region=us-east-1")
+        await store.put_new("a/x", b"1")
+        faults.always = dict.fromkeys(("PUT", "GET", "DELETE"), Fault(status, _REFUSED % code))
+        requests: dict[str, Coroutine[Any, Any, object]] = {
+            "PutObject": store.put_new("a/y", b"1"),
+            "GetObject": store.get("a/x"),
+            "ListBucket": store.list("a/"),
+            "DeleteObject": store.delete("a/x"),
+        }
+        for right, request in requests.items():
+            with pytest.raises(StorageError, match=mentions.format(right)) as caught:
+                await request
+            assert type(caught.value) is kind
+            assert "canary" not in caught.value.message
         await store.close()

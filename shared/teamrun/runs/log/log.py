@@ -342,15 +342,16 @@ class RunLog:
         while True:
             try:
                 return await write()
-            except Unavailable:
+            except Unavailable as error:
                 if self._patience is not None and waited >= self._patience.total_seconds():
                     raise
                 logger.warning(
-                    "Storage did not respond; the write will be retried",
+                    "A write to storage failed, and will be retried",
                     extra={
                         "action": "storage.put_retried",
                         **self.ref.log_fields(),
                         "delay_s": delay,
+                        "error": error.message,
                     },
                 )
             await self._clock.sleep(delay)
