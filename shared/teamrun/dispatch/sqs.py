@@ -317,10 +317,10 @@ class SqsDispatcher:
                 for place, body in left.items()
             ]
             answer = await self.link.call("send_message_batch", queue=name, Entries=entries)
-            for sent in answer.get("Successful", ()):
-                left.pop(sent["Id"], None)
+            for sent in answer.get("Successful") or ():
+                left.pop(sent.get("Id"), None)
             if left:
-                raise _not_accepted(answer.get("Failed", ()), name)
+                raise _not_accepted(answer.get("Failed") or (), name)
 
         await self.link.persist(attempt)
 

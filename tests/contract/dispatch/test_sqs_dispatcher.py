@@ -166,6 +166,7 @@ async def test_a_missing_queue_is_named_with_its_setting(
             "KmsDisabled",
         ),
         ("SendMessageBatch", Fault(400, b"nonsense"), "TEAMRUN_QUEUE_URL"),
+        ("SendMessageBatch", Fault(200, b"[]"), "TEAMRUN_QUEUE_URL"),
     ],
 )
 async def test_a_refusal_is_not_repeated_and_has_its_remedy(
@@ -189,6 +190,9 @@ async def test_a_refusal_is_not_repeated_and_has_its_remedy(
         Fault(500, {"__type": "InternalFailure"}),
         Fault(503, b""),
         Fault(200, b"cut off"),
+        Fault(200, {"Successful": [{}]}),
+        Fault(200, {"Successful": [{"Id": "9"}], "Failed": None}),
+        Fault(200, {"Successful": None, "Failed": [{}]}),
     ],
 )
 async def test_a_transient_refusal_is_repeated(
