@@ -3,15 +3,21 @@
 import re
 from typing import NamedTuple, Self
 
-__all__ = ["RunRef", "is_run_id", "is_tenant"]
+__all__ = ["RunRef", "is_delivery_id", "is_run_id", "is_tenant"]
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
+_DELIVERY_ID = re.compile(r"[A-Za-z0-9_]{1,64}-[0-9]{1,18}")
 _TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def is_run_id(text: str) -> bool:
     """Whether the text has the form of a run's id."""
     return _RUN_ID.fullmatch(text) is not None
+
+
+def is_delivery_id(text: str) -> bool:
+    """Whether the text has the form `{id}-{n}`, which names a delivery of a run or a batch."""
+    return _DELIVERY_ID.fullmatch(text) is not None
 
 
 def is_tenant(text: str) -> bool:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, cast
 
-from teamrun.core.refs import RunRef
+from teamrun.core.refs import RunRef, is_delivery_id, is_run_id, is_tenant
 from teamrun.dispatch.queues import Queue
 
 __all__ = ["REFS_PER_MESSAGE", "decode_refs", "encode_refs"]
@@ -20,6 +20,9 @@ so ten of them cost about as many seconds as the longest one."""
 
 _MOST_BYTES = 100_000
 """Far above what `encode_refs` returns; a larger body is from elsewhere."""
+_MOST_REFS = 100
+"""The same for the number of references, which cost a request each even if they are absent."""
+_EXCERPT = 100
 
 
 def encode_refs(refs: Sequence[RunRef]) -> str:
@@ -42,7 +45,15 @@ def decode_refs(body: str | bytes) -> list[RunRef]:
     if not isinstance(texts, list) or not texts:
         raise ValueError("the body of a message must be a JSON list of tenant.run_id")
     names = cast("list[object]", texts)
-    refs = [RunRef.parse(name) for name in names if isinstance(name, str)]
-    if len(refs) < len(names):
+    if len(names) > _MOST_REFS:
+        raise ValueError(f"a message names more than {_MOST_REFS} runs")
+    return [*dict.fromkeys(map(_ref, names))]
+
+
+def _ref(name: object) -> RunRef:
+    if not isinstance(name, str):
         raise ValueError("a message names runs as texts of the form tenant.run_id")
-    return [*dict.fromkeys(refs)]
+    ref = RunRef.parse(name)
+    if not is_tenant(ref.tenant) or not (is_run_id(ref.run_id) or is_delivery_id(ref.run_id)):
+        raise ValueError(f"a message names {name[:_EXCERPT]!r}, which cannot be a tenant.run_id")
+    return ref

@@ -39,6 +39,13 @@ def test_a_reference_that_a_body_repeats_counts_once() -> None:
         "[" * 50_000,
         '["acme.' + "x" * 100_000 + '"]',
         b"\xff",
+        '["default.\\ud800"]',
+        '["default.run_\\u0000"]',
+        '["default.a\\nb"]',
+        '["def ault.run_1"]',
+        '["default.run_' + "a" * 3000 + '"]',
+        '["default.run_1-x"]',
+        json.dumps([f"default.run_{n}" for n in range(101)]),
     ],
 )
 def test_another_body_is_an_error(body: str | bytes) -> None:
